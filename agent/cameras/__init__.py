@@ -1,0 +1,35 @@
+"""Cameras: what a camera must offer, and the kinds there are."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.registry import Registry
+from agent.types import Frame
+
+
+class Camera(Protocol):
+    """One source of frames, used by one thread.
+
+    Its class has `Options`, a settings dataclass, and is made as `Kind(name, options)`, which only stores.
+    """
+
+    def open(self) -> None:
+        """Acquire the source; raises CameraError (with its kind) and may be called again after `close`."""
+
+    def read(self) -> Frame | None:
+        """Block for the next frame; None at the regular end of a source. Raises CameraError."""
+
+    def close(self) -> None:
+        """Release everything; may be called twice, and from another thread to end a blocking `read`."""
+
+
+CAMERAS = Registry(
+    "camera kind",
+    {
+        "stream": "agent.cameras.stream:StreamCamera",
+        "v4l2": "agent.cameras.v4l2:V4l2Camera",
+        "images": "agent.cameras.images:ImagesCamera",
+        "synthetic": "agent.cameras.synthetic:SyntheticCamera",
+    },
+)

@@ -1,0 +1,187 @@
+"""Every setting of the agent, but for what the camera and notifier kinds declare in their own files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from agent.config.fields import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """Who this box is, in topics and payloads."""
+
+    name: str = setting("", doc="Name of this device in topics; empty: the host name and a piece of the machine id.")
+    site: str = setting("default", doc="Site (a group of devices); the second level of every topic.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """The MQTT broker that summaries and alerts go to."""
+
+    url: str = setting(
+        "mqtt://127.0.0.1:1883",
+        kind="url",
+        doc="mqtt://HOST:PORT, mqtts://HOST:PORT (TLS), ws:// or wss://HOST:PORT/PATH; user:password@ is accepted.",
+    )
+    fallback_urls: tuple[str, ...] = setting((), kind="url", doc="Further brokers, in order of preference.")
+    topic_prefix: str = setting("vedette", doc="First level(s) of every topic.")
+    username: str = setting("", doc="User name at the broker.")
+    password: str = setting(
+        "",
+        kind="secret",
+        doc="Password; better: password_file, $VEDETTE_BROKER_PASSWORD or the systemd credential broker_password.",
+    )
+    password_file: str = setting("", kind="path", doc="File whose first line is the password.")
+    ca_file: str = setting("", kind="path", doc="CA certificates (PEM) for TLS; empty: the system's.")
+    cert_file: str = setting("", kind="path", doc="Client certificate (PEM).")
+    key_file: str = setting("", kind="path", doc="Client key (PEM).")
+    protocol: str = setting(
+        "auto", choices=("auto", "5", "3.1.1"), doc="MQTT version; auto tries 5 and falls back to 3.1.1."
+    )
+    client_id: str = setting("", doc="MQTT client id; empty: derived from the machine id, fixed.")
+    keepalive: float = setting(30.0, kind="duration", minimum=5, maximum=3600, doc="MQTT keep-alive.")
+    session_expiry: float = setting(3600.0, kind="duration", minimum=0, doc="How long the broker keeps our session.")
+    in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
+    backlog_rate: float = setting(
+        0.0, minimum=0, doc="Messages a second at most while a backlog is sent after an outage; 0: no limit."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """The queue on disk between the agent and the broker."""
+
+    size: int = setting(64 * 1024 * 1024, kind="size", minimum=1024 * 1024, doc="Disk that the outbox may use.")
+    commit_interval: float = setting(
+        1.0, kind="duration", minimum=0.0, maximum=60.0, doc="Messages are committed in batches this often (alerts at once)."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSettings:
+    """Commands over MQTT."""
+
+    enabled: bool = setting(False, doc="Accept commands over MQTT.")
+    allow: tuple[str, ...] = setting((), doc="Names of the commands accepted, or \"*\".")
+    rate_per_minute: int = setting(30, minimum=1, doc="Commands carried out a minute at most.")
+    max_age: float = setting(60.0, kind="duration", minimum=1, doc="Older commands are refused.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """The detection model and how it runs."""
+
+    path: str = setting("", kind="path", doc="ONNX file of a detection model; empty: the small demo model that ships.")
+    provider: str = setting(
+        "auto",
+        choices=("auto", "cpu", "cuda", "tensorrt"),
+        doc="What runs the model; auto: TensorRT if the engine is cached or asked for, else CUDA, else CPU.",
+    )
+    device_id: int = setting(0, minimum=0, doc="Which GPU.")
+    precision: str = setting("auto", choices=("auto", "fp32", "fp16"), doc="TensorRT precision.")
+    confidence: float = setting(0.25, minimum=0.001, maximum=1.0, doc="Boxes below this score are dropped.")
+    iou: float = setting(0.7, minimum=0.0, maximum=1.0, doc="Boxes of a class overlapping more than this are one.")
+    max_detections: int = setting(300, minimum=1, maximum=10000, doc="Boxes a frame at most.")
+    input_size: int = setting(0, minimum=0, maximum=4096, doc="Input side in pixels of a dynamic model; 0: its own, else 640.")
+    max_batch: int = setting(8, minimum=1, maximum=64, doc="Frames (of different cameras) a model run at most.")
+    batch_wait: float = setting(
+        0.004, kind="duration", minimum=0, maximum=1, doc="How long to wait for more cameras' frames once one is there."
+    )
+    threads: int = setting(0, minimum=0, maximum=256, doc="CPU threads of the model; 0: chosen for this machine.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """What every camera has; `kind` decides which further keys it takes."""
+
+    name: str = setting(doc="Name in topics: letters, digits, '-' and '_'.", example='"front"')
+    kind: str = setting("stream", doc="Kind of camera.")
+    enabled: bool = setting(True, doc="false keeps the entry but leaves the camera alone.")
+    max_fps: float = setting(0.0, minimum=0, maximum=1000, doc="Frames a second taken at most; 0: all.")
+    stall_timeout: float = setting(10.0, kind="duration", minimum=0.5, doc="No frame for this long: the camera is down.")
+    options: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSettings:
+    """Windows: the time over which a summary speaks."""
+
+    length: float = setting(60.0, kind="duration", minimum=1, maximum=3600, doc="Length of a window.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Measuring the box."""
+
+    interval: float = setting(1.0, kind="duration", minimum=0.2, maximum=60, doc="How often the box is measured.")
+    gpu: bool = setting(True, doc="Measure GPUs through NVML.")
+    temperatures: bool = setting(True, doc="Read temperature sensors.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftSettings:
+    """Judging whether the model still sees what it saw."""
+
+    enabled: bool = setting(True, doc="Compare windows with the reference.")
+    feature_fps: float = setting(2.0, minimum=0.1, maximum=30, doc="Frames a second whose features are measured.")
+    false_alarms_per_month: float = setting(
+        1.0, minimum=0.001, maximum=1000, doc="False drift alarms a camera and month that are acceptable."
+    )
+    publish_sketches: bool = setting(True, doc="Publish each window's sketches, for merging over a fleet.")
+    auto_reference: bool = setting(True, doc="Without a reference, record a provisional one from the live camera.")
+    reference_length: float = setting(
+        86400.0, kind="duration", minimum=60, doc="How much an automatically recorded reference covers."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """One alert rule."""
+
+    name: str = setting(doc="Name of the rule; that of a default rule replaces it.", example='"slow"')
+    when: str = setting(
+        doc="Condition: METRIC > NUMBER (or <, >=, <=); metrics are listed by `vedette rules list --metrics`.",
+        example='"camera.latency_p99_seconds > 0.5"',
+    )
+    hold: float = setting(0.0, kind="duration", minimum=0, doc="The condition must hold this long before the alert fires.")
+    keep_firing: float = setting(0.0, kind="duration", minimum=0, doc="Goes on firing this long after the condition ended.")
+    clear: str = setting("", doc="Value at which it resolves, if not the threshold itself (hysteresis).")
+    severity: str = setting("warning", choices=("info", "warning", "critical"), doc="How bad it is.")
+    advice: str = setting("", doc="What to do about it, said in the alert.")
+    enabled: bool = setting(True, doc="false switches the rule off.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is said in the journal."""
+
+    level: str = setting("info", choices=("debug", "info", "warning", "error"), doc="Least level that is logged.")
+    format: str = setting(
+        "auto",
+        choices=("auto", "journal", "plain", "color"),
+        doc="auto: priority prefixes under systemd, colours on a terminal, else plain.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration."""
+
+    state_directory: str = setting(
+        "",
+        kind="path",
+        doc="Where state is kept; empty: $STATE_DIRECTORY, else /var/lib/vedette (root), else ~/.local/state/vedette.",
+    )
+    device: DeviceSettings = DeviceSettings()
+    broker: BrokerSettings = BrokerSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    commands: CommandSettings = CommandSettings()
+    model: ModelSettings = ModelSettings()
+    windows: WindowSettings = WindowSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    drift: DriftSettings = DriftSettings()
+    log: LogSettings = LogSettings()
+    cameras: tuple[CameraSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()

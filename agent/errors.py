@@ -1,0 +1,102 @@
+"""The errors of the agent, named by what the caller does next.
+
+::
+
+    VedetteError
+    ├── ConfigError          mend the file: carries file, line, key, what was expected, the nearest known key
+    ├── MissingExtra         install an extra: carries the command to run
+    ├── CameraError          retry by its kind (`refused`, `auth`, `timeout`, ...)
+    ├── ModelError           give another model
+    ├── ReferenceMismatch    make a new reference
+    ├── ProbeUnavailable     do without that probe, look again later
+    └── DeliveryError
+        ├── RetryableDelivery     try again later
+        └── PermanentDelivery     give up on this message or address, and say so
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class VedetteError(Exception):
+    """Base of every error that the agent raises on purpose; its text is one line for people."""
+
+
+class ConfigError(VedetteError):
+    """A setting cannot be used.
+
+    `file`, `line` (1-based) and `key` (dotted) say where, `expected` what would be right, `nearest` a known
+    key that was perhaps meant; each may be absent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+        expected: str | None = None,
+        nearest: str | None = None,
+    ) -> None:
+        self.message, self.file, self.line = message, file, line
+        self.key, self.expected, self.nearest = key, expected, nearest
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = f"{self.file or 'config'}{f':{self.line}' if self.line else ''}: "
+        subject = f"{self.key}: " if self.key else ""
+        expected = f"; expected {self.expected}" if self.expected else ""
+        nearest = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"{where}{subject}{self.message}{expected}{nearest}"
+
+
+class MissingExtra(VedetteError):
+    """A library that an optional part needs is not installed; the text says which extra brings it."""
+
+
+class CameraFailure(str, Enum):
+    """Why a camera gives no frames; each kind has its own backoff."""
+
+    AUTH = "auth"
+    REFUSED = "refused"
+    NOT_FOUND = "not_found"
+    TIMEOUT = "timeout"
+    END_OF_STREAM = "end_of_stream"
+    CODEC = "codec"
+    STALL = "stall"
+    DEVICE_GONE = "device_gone"
+    OTHER = "other"
+
+
+class CameraError(VedetteError):
+    """A camera could not be opened or read; `kind` decides how soon to try again."""
+
+    def __init__(self, message: str, *, kind: CameraFailure) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class ModelError(VedetteError):
+    """The model cannot be used: missing, corrupt, or no detector."""
+
+
+class ReferenceMismatch(VedetteError):
+    """A reference belongs to another model, camera or feature version, or cannot be read."""
+
+
+class ProbeUnavailable(VedetteError):
+    """What a probe would measure is not there (now)."""
+
+
+class DeliveryError(VedetteError):
+    """A message could not be handed over."""
+
+
+class RetryableDelivery(DeliveryError):
+    """The same message may succeed later."""
+
+
+class PermanentDelivery(DeliveryError):
+    """The same message will never succeed."""

@@ -1,0 +1,39 @@
+"""Parts: what a thread of the agent must offer so that it can be watched, restarted and stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+
+
+class Part(ABC):
+    """One thread's work.
+
+    `run(stop)` works until `stop` is set, and beats whenever it made progress or is idle for a good reason. A
+    part that has been silent for longer than `patience_seconds` counts as stuck; `warming` exempts it (an
+    engine build takes minutes). An exception out of `run` is a failure: the supervisor starts `run` anew.
+    """
+
+    patience_seconds: float = 30.0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.warming = False
+        self._beat = time.monotonic()  # noqa: TID251  (parts are edges)
+
+    def beat(self) -> None:
+        """Say that there was progress."""
+        self._beat = time.monotonic()  # noqa: TID251
+
+    def silent_seconds(self) -> float:
+        """Seconds since the last beat."""
+        return time.monotonic() - self._beat  # noqa: TID251
+
+    def stuck(self) -> bool:
+        """Whether the part has been silent for longer than its patience."""
+        return not self.warming and self.silent_seconds() > self.patience_seconds
+
+    @abstractmethod
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; may be called again after it failed."""
