@@ -7,6 +7,7 @@
     ├── MissingExtra         install an extra: carries the command to run
     ├── CameraError          retry by its kind (`refused`, `auth`, `timeout`, ...)
     ├── ModelError           give another model
+    ├── InferenceError       open the model anew (`gpu_lost`, `out_of_memory`), else leave that frame out
     ├── ReferenceMismatch    make a new reference
     ├── ProbeUnavailable     do without that probe, look again later
     └── DeliveryError
@@ -52,6 +53,17 @@ class ConfigError(VedetteError):
         return f"{where}{subject}{self.message}{expected}{nearest}"
 
 
+class ConfigErrors(ConfigError):
+    """Several settings of one file cannot be used; one line each."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        self.errors = errors
+        super().__init__(errors[0].message, file=errors[0].file, line=errors[0].line, key=errors[0].key)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors) if hasattr(self, "errors") else self.message
+
+
 class MissingExtra(VedetteError):
     """A library that an optional part needs is not installed; the text says which extra brings it."""
 
@@ -80,6 +92,22 @@ class CameraError(VedetteError):
 
 class ModelError(VedetteError):
     """The model cannot be used: missing, corrupt, or no detector."""
+
+
+class InferenceFailure(str, Enum):
+    """Why a model run failed."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    GPU_LOST = "gpu_lost"
+    OTHER = "other"
+
+
+class InferenceError(VedetteError):
+    """A model run failed; `kind` says whether the model must be opened anew."""
+
+    def __init__(self, message: str, *, kind: InferenceFailure) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ReferenceMismatch(VedetteError):

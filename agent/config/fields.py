@@ -23,12 +23,14 @@ def setting(
     maximum: float | None = None,
     choices: Iterable[str] = (),
     example: str | None = None,
+    key: str | None = None,
 ) -> Any:
     """Declare one setting; without `default` the file must give it.
 
     `kind` "duration" accepts `"5m"`, `"250ms"` or seconds and yields float seconds; "size" accepts `"64MB"`
     or bytes and yields int; "url" and "secret" are masked where shown; "path" is taken relative to the file.
-    `choices` restricts a string. `example` is the TOML text shown for a setting without default.
+    `choices` restricts a string. `example` is the TOML text shown for a setting without default. `key` is the
+    name in the file where Python keeps that word for itself (`for`).
     """
     metadata = {
         "doc": doc,
@@ -37,7 +39,13 @@ def setting(
         "maximum": maximum,
         "choices": tuple(choices),
         "example": example,
+        "key": key,
     }
     if isinstance(default, (list, dict)):
         raise TypeError("a default must be immutable")
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """What the setting is called in the file."""
+    return field.metadata.get("key") or field.name

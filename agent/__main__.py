@@ -1,0 +1,71 @@
+"""The command `vedette`: finds the command's module, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from agent import __version__
+from agent.cli import COMMANDS
+from agent.errors import ConfigError, VedetteError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG; the unit file does not restart on it
+
+_EPILOG = """\
+start here:
+  vedette demo                                     see it work, with nothing set up
+  vedette run --source VIDEO --model MODEL.onnx    watch one video or camera
+  vedette config example > vedette.toml            a commented config to edit
+  vedette check vedette.toml                       is everything in it reachable?
+  vedette run --config vedette.toml                the agent, as the service runs it
+
+`vedette COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own); the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(words)
+    args = parser.parse_args(words)
+    if not args.command:
+        parser.print_help()
+        return EXIT_USAGE
+    try:
+        return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+    except ConfigError as error:
+        print(f"vedette: {error}", file=sys.stderr)  # noqa: T201  (before there is a log)
+        return EXIT_CONFIG
+    except VedetteError as error:
+        print(f"vedette: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `vedette ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vedette",
+        description="Vedette runs a vision model on local cameras, watches over it, and reports over MQTT.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vedette {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name in words[:2]:  # only the command that is used is imported
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The analyst: the one thread in which frames become windows, windows summaries, and both meet the rules.
+
+It owns every camera's window, its drift judge and the alert engine, so none of them needs a lock. Others reach
+it through its inbox only. The inbox is bounded: when analysis falls behind, results are let go and
+counted, and the model never waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from agent.parts import Part
+from agent.summary import CameraSummary, CameraWindow, FrameCounts
+from agent.types import CameraState, CameraStatus, FrameResult, Observation
+
+log = structlog.get_logger("vedette.analysis")
+
+TICK_SECONDS = 1.0
+INBOX_SIZE = 512
+
+
+class CameraWatch(Protocol):
+    """What looks at a camera's frames and windows beyond counting them (drift)."""
+
+    def see(self, result: FrameResult) -> None:
+        """Take note of one frame."""
+
+    def close(self, summary: CameraSummary, now: float) -> tuple[dict[str, object], list[Observation]]:
+        """At the end of a window: fields for its summary, and what the rules should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Where the analyst's results go; each is called in its thread and must not block."""
+
+    counts: Callable[[str], FrameCounts]
+    class_names: Callable[[], Sequence[str]]
+    watch: Callable[[str], CameraWatch]
+    on_summary: Callable[[CameraSummary], None]
+    on_status: Callable[[CameraStatus], None]
+    on_tick: Callable[[list[Observation], float], None]
+    on_window: Callable[[float, float], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Camera:
+    window: CameraWindow
+    status: CameraStatus
+    watch: CameraWatch
+
+
+class Analyst(Part):
+    """Gathers results per camera and window; `length` is a window's length in seconds."""
+
+    def __init__(self, hooks: Hooks, length: float) -> None:
+        super().__init__("analysis")
+        self._hooks, self._length = hooks, length
+        self._cameras: dict[str, _Camera] = {}
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._wake = threading.Condition()
+        self._pending: list[Observation] = []
+        self.lost = 0
+
+    # -- called by other threads ------------------------------------------------------------------------
+
+    def deliver(self, result: FrameResult) -> None:
+        """A frame that went through the model."""
+        self._post(lambda: self._result(result), droppable=True)
+
+    def status_changed(self, status: CameraStatus) -> None:
+        """A camera changed state."""
+        self._post(lambda: self._status(status))
+
+    def forget(self, camera: str) -> None:
+        """A camera was removed from the config; its open window is closed and published."""
+        self._post(lambda: self._forget(camera))
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Have `task` run in the analyst's thread: the way to reach what it owns."""
+        self._post(task)
+
+    def _post(self, item: Callable[[], None], *, droppable: bool = False) -> None:
+        with self._wake:
+            if droppable and len(self._inbox) >= INBOX_SIZE:
+                self.lost += 1
+                return
+            self._inbox.append(item)
+            self._wake.notify()
+
+    # -- in its own thread ------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until stopped, then close the open windows and publish them."""
+        opened = ticked = time.monotonic()  # noqa: TID251  (the analyst is an edge: it hands time to pure code)
+        while not stop.is_set():
+            self._work(min(0.2, TICK_SECONDS))
+            self.beat()
+            now = time.monotonic()  # noqa: TID251
+            if now - opened >= self._length:
+                self._close_windows(now - opened)
+                opened = now
+            if now - ticked >= TICK_SECONDS:
+                self._tick()
+                ticked = now
+        self._work(0.0)
+        self._close_windows(time.monotonic() - opened)  # noqa: TID251
+        self._tick()
+
+    def _work(self, timeout: float) -> None:
+        with self._wake:
+            if not self._inbox and timeout:
+                self._wake.wait(timeout)
+            items, self._inbox = self._inbox, deque()
+        for item in items:
+            item()
+
+    def _camera(self, name: str) -> _Camera:
+        if name not in self._cameras:
+            now = time.time()  # noqa: TID251
+            self._cameras[name] = _Camera(
+                window=CameraWindow(name, self._hooks.class_names(), now),
+                status=CameraStatus(camera=name, state=CameraState.STARTING, since=now),
+                watch=self._hooks.watch(name),
+            )
+        return self._cameras[name]
+
+    def _result(self, result: FrameResult) -> None:
+        camera = self._camera(result.frame.camera)
+        camera.window.add(result)
+        camera.watch.see(result)
+
+    def _status(self, status: CameraStatus) -> None:
+        self._camera(status.camera).status = status
+        self._pending += state_observations(status, time.time())  # noqa: TID251
+        self._hooks.on_status(status)
+
+    def _forget(self, name: str) -> None:
+        if name in self._cameras:
+            now = time.time()  # noqa: TID251
+            self._close(name, now, now - self._cameras[name].window.start)
+            del self._cameras[name]
+
+    def _close_windows(self, seconds: float) -> None:
+        now = time.time()  # noqa: TID251
+        for name in list(self._cameras):
+            self._close(name, now, seconds)
+        self._hooks.on_window(now - seconds, now)
+
+    def _close(self, name: str, now: float, seconds: float) -> None:
+        camera = self._cameras[name]
+        summary = camera.window.close(now, seconds, self._hooks.counts(name), camera.status)
+        fields, observations = camera.watch.close(summary, now)
+        whole = CameraSummary(
+            camera=name, start=summary.start, end=now, body={**summary.body, **fields}, sketches=summary.sketches
+        )
+        self._pending += [*summary_observations(whole), *observations]
+        self._hooks.on_summary(whole)
+        camera.window = CameraWindow(name, self._hooks.class_names(), now)
+
+    def _tick(self) -> None:
+        now = time.time()  # noqa: TID251
+        states = [
+            observation
+            for camera in self._cameras.values()
+            for observation in state_observations(camera.status, now)
+        ]
+        observations, self._pending = [*self._pending, *states], []
+        self._hooks.on_tick(observations, now)
+
+
+def state_observations(status: CameraStatus, at: float) -> list[Observation]:
+    """A camera's state as 0/1 numbers: `camera.down`, `camera.frozen`, ..."""
+    labels = {"camera": status.camera}
+    return [
+        Observation(metric=f"camera.{state.value}", value=float(state is status.state), at=at, labels=labels)
+        for state in CameraState
+    ]
+
+
+def summary_observations(summary: CameraSummary) -> list[Observation]:
+    """Every number of a summary as `camera.<field>`."""
+    labels = {"camera": summary.camera}
+    return [
+        Observation(metric=f"camera.{key}", value=float(value), at=summary.end, labels=labels)
+        for key, value in summary.body.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]

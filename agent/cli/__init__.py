@@ -1,0 +1,18 @@
+"""The command line: each command is one module, imported when it is used.
+
+A command's module has `HELP`, `add_arguments(parser)` and `run(args) -> exit code`.
+"""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("agent.cli.run", "run the agent, with a config file or on one source"),
+    "demo": ("agent.cli.demo", "see it work: four drawn cameras, a broker, an incident, a live view"),
+    "check": ("agent.cli.check", "check a config: file, model, cameras, broker"),
+    "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
+    "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
+    "model": ("agent.cli.model", "prepare and inspect models"),
+    "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
+    "status": ("agent.cli.status", "what the running agent is doing"),
+    "reload": ("agent.cli.reload", "have the running agent read its config again"),
+}

@@ -1,0 +1,24 @@
+"""`vedette reload`: have the running agent read its config again; a bad file changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from agent.cli.local import add_state_arguments
+
+HELP = "have the running agent read its config again"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_state_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, and say what changed."""
+    from agent.cli.local import state_directory
+    from agent.control import call
+
+    reply = call(state_directory(args), "reload")
+    print(reply.get("text", "reloaded"))
+    return 0

@@ -1,0 +1,155 @@
+"""Reading the configuration file: TOML in, validated settings out, every mistake with file, line and key."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.config.convert import Converter, KeyPath, error_at
+from agent.config.fields import key_of
+from agent.config.schema import CameraSettings, Settings
+from agent.errors import ConfigError, ConfigErrors
+from agent.registry import Registry
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*[=.]")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+def load(path: str | Path, cameras: Registry) -> Settings:
+    """The settings in the file at `path`; `cameras` is the registry of camera kinds.
+
+    Raises ConfigError, or ConfigErrors where there are several mistakes.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            "there is no such file", file=str(path), expected="a TOML file; start from config.example.toml"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError("is not UTF-8 text", file=str(path), expected="a TOML file") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    return parse(text, cameras, file=str(path), base=file.resolve().parent)
+
+
+def parse(text: str, cameras: Registry, *, file: str = "config", base: Path | None = None) -> Settings:
+    """The settings in `text`; relative paths in it start from `base` (default: the working directory)."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(str(error), text, file) from None
+    return _Reading(text, file, base or Path.cwd(), cameras).settings(document)
+
+
+def _syntax_error(message: str, text: str, file: str) -> ConfigError:
+    at = re.search(r"\(at line (\d+), column \d+\)", message)
+    line = int(at[1]) if at else len(text.splitlines())
+    said = message[: at.start()].strip() if at else message.replace("(at end of document)", "").strip()
+    source = text.splitlines()[line - 1].strip() if 0 < line <= len(text.splitlines()) else ""
+    key = source.partition("=")[0].strip() if "=" in source else None
+    return ConfigError(f"not TOML: {said[:1].lower()}{said[1:]}", file=file, line=line, key=key)
+
+
+class _Reading:
+    """One reading of one file: converts, checks what spans several keys, gathers mistakes."""
+
+    def __init__(self, text: str, file: str, base: Path, cameras: Registry) -> None:
+        self._lines = line_index(text)
+        self._file = file
+        self._cameras = cameras
+        self._errors: list[ConfigError] = []
+        self._convert = Converter(self._report, base)
+
+    def _report(self, path: KeyPath, message: str, expected: str | None, nearest: str | None) -> None:
+        make = error_at(self._file, find_line(self._lines, path), path)
+        self._errors.append(make(message, expected, nearest))
+
+    def settings(self, document: Mapping[str, Any]) -> Settings:
+        cameras = document.get("cameras", [])
+        settings = self._convert.settings(Settings, {**document, "cameras": []}, ())
+        converted = self._all_cameras(cameras)
+        if self._errors or settings is None:
+            raise self._errors[0] if len(self._errors) == 1 else ConfigErrors(self._errors)
+        return dataclasses.replace(settings, cameras=converted)
+
+    def _all_cameras(self, entries: object) -> tuple[CameraSettings, ...]:
+        if not isinstance(entries, list):
+            self._report(("cameras",), "is no list", "[[cameras]] with double brackets", None)
+            return ()
+        converted = []
+        names: set[str] = set()
+        for index, entry in enumerate(entries):
+            camera = self._camera(entry, ("cameras", index))
+            if camera is None:
+                continue
+            if camera.name in names:
+                self._report(("cameras", index, "name"), f"is {camera.name!r} a second time", "another name", None)
+            names.add(camera.name)
+            converted.append(camera)
+        return tuple(converted)
+
+    def _camera(self, entry: object, path: KeyPath) -> CameraSettings | None:
+        kind = entry.get("kind", "stream") if isinstance(entry, Mapping) else "stream"
+        try:
+            options = self._cameras.load(kind).Options if isinstance(kind, str) else None
+        except ConfigError as error:
+            self._report((*path, "kind"), f"is {kind!r}", error.expected, error.nearest)
+            return None
+        except ImportError as error:
+            self._report((*path, "kind"), f"{kind!r} cannot be used here: {error}", None, None)
+            return None
+        common = frozenset(key_of(field) for field in dataclasses.fields(CameraSettings)) - {"options"}
+        own = frozenset(key_of(field) for field in dataclasses.fields(options)) if options else frozenset()
+        camera = self._convert.settings(CameraSettings, entry, path, ignore=own)
+        if camera is None or options is None or not isinstance(entry, Mapping):
+            return None
+        if not NAME.fullmatch(camera.name):
+            self._report(
+                (*path, "name"), f"is {camera.name!r}", "letters, digits, '-' and '_', 63 at most", None
+            )
+        own_entry = {key: value for key, value in entry.items() if key not in common}
+        try:
+            chosen = self._convert.settings(options, own_entry, path, ignore=common)
+        except ConfigError as error:  # an Options class may check what spans several of its keys
+            self._report((*path, error.key or "kind"), error.message, error.expected, error.nearest)
+            return None
+        return dataclasses.replace(camera, options=chosen) if chosen is not None else None
+
+
+def line_index(text: str) -> dict[KeyPath, int]:
+    """The 1-based line of each table header and key, by a scan; `("cameras", 1, "url")` is a key in an array."""
+    index: dict[KeyPath, int] = {}
+    counts: dict[str, int] = {}
+    table: KeyPath = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            steps = tuple(part.strip().strip("\"'") for part in header[2].split("."))
+            table = steps
+            if header[1] == "[[":
+                counts[header[2]] = counts.get(header[2], -1) + 1
+                index.setdefault(steps, number)
+                table = (*steps, counts[header[2]])
+            index.setdefault(table, number)
+        elif key := _KEY.match(line):
+            index.setdefault((*table, key[1]), number)
+    return index
+
+
+def find_line(index: Mapping[KeyPath, int], path: KeyPath) -> int | None:
+    """Where `path` stands, or what it stands in."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in index:
+            return index[path[:length]]
+    return None

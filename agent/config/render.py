@@ -1,0 +1,163 @@
+"""Settings as TOML text: the effective configuration with secrets masked, and the commented example file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agent.config.fields import key_of
+from agent.config.schema import CameraSettings, RuleSettings, Settings
+from agent.registry import Registry
+
+MASK = "***"
+
+
+def mask_url(url: str) -> str:
+    """`url` with its password, if any, replaced by `***`."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return url
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    if not at:
+        return url
+    name, colon, _ = user.partition(":")
+    return f"{scheme}://{name}{':' + MASK if colon else ''}@{host}{slash}{path}"
+
+
+def toml_value(value: object) -> str:
+    """One value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(toml_value(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as people write them: `"5m"`, `"250ms"`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= size and seconds % size == 0:
+            return f"{int(seconds // size)}{unit}"
+    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+
+
+def size_text(size: int) -> str:
+    """Bytes as people write them."""
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return f"{size}B"
+
+
+def field_text(field: dataclasses.Field[Any], value: Any) -> str:
+    """The value of one setting as TOML, in the unit people write."""
+    kind = field.metadata.get("kind")
+    if kind == "duration":
+        return json.dumps(duration_text(value))
+    if kind == "size":
+        return json.dumps(size_text(value))
+    return toml_value(value)
+
+
+def show(settings: Settings) -> str:
+    """The effective configuration as TOML, secrets masked."""
+    return "\n".join(_tables(settings, "")).strip() + "\n"
+
+
+def _tables(value: Any, prefix: str) -> Iterator[str]:
+    later: list[tuple[str, Any]] = []
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        if dataclasses.is_dataclass(item) and field.name != "options":
+            later.append((field.name, item))
+        elif _is_table_array(item):
+            later.extend((f"[{field.name}]", entry) for entry in item)
+        elif field.name == "options" and item is not None:
+            yield from _tables(item, prefix)
+        elif field.name != "options":
+            yield f"{key_of(field)} = {_masked(field, item)}"
+    for name, item in later:
+        yield ""
+        yield f"[{name}]" if not prefix else f"[{prefix}.{name}]"
+        yield from _tables(item, name.strip("[]"))
+
+
+def _is_table_array(item: object) -> bool:
+    return isinstance(item, tuple) and bool(item) and dataclasses.is_dataclass(item[0])
+
+
+def _masked(field: dataclasses.Field[Any], value: Any) -> str:
+    kind = field.metadata.get("kind")
+    if kind == "secret" and value:
+        return json.dumps(MASK)
+    if kind == "url":
+        masked = tuple(mask_url(item) for item in value) if isinstance(value, tuple) else mask_url(value)
+        return toml_value(masked)
+    return field_text(field, value)
+
+
+_OPENING = """\
+# Vedette: configuration.
+#
+# Every line that starts with "# key = value" shows a setting with its default: remove the "# " and change the
+# value to set it. Durations are written "250ms", "30s", "5m", "1h"; sizes "64MiB". Relative paths start from
+# this file's directory. `vedette check FILE` tells what is wrong with a file; `vedette reload` takes it in use.
+"""
+
+
+def example(cameras: Registry, rule_examples: Mapping[str, str] | None = None) -> str:
+    """The text of `config.example.toml`, made from the declarations of the settings."""
+    lines = [_OPENING]
+    hints = typing.get_type_hints(Settings)
+    for field in dataclasses.fields(Settings):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            lines += ["", f"[{field.name}]"]
+            lines += _example_fields(typing.cast(type, hint))
+        elif typing.get_origin(hint) is not tuple or not dataclasses.is_dataclass(typing.get_args(hint)[0]):
+            lines += _example_field(field)
+    lines += ["", *_example_cameras(cameras), "", *_example_table("rules", RuleSettings, _RULES_DOC)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_RULES_DOC = (
+    "Alert rules beside the built-in ones (`vedette rules list`); one [[rules]] table each. "
+    "A rule with the name of a built-in one replaces it."
+)
+
+
+def _example_fields(cls: type) -> list[str]:
+    return [line for field in dataclasses.fields(cls) for line in _example_field(field)]
+
+
+def _example_field(field: dataclasses.Field[Any]) -> list[str]:
+    if field.name == "options":
+        return []
+    doc = field.metadata["doc"]
+    choices = field.metadata.get("choices") or ()
+    if choices:
+        doc += f" One of: {', '.join(choices)}."
+    lines = textwrap.wrap(doc, 105, initial_indent="## ", subsequent_indent="## ")
+    missing = field.default is dataclasses.MISSING
+    text = field.metadata.get("example") or '""' if missing else field_text(field, field.default)
+    return [*lines, f"# {key_of(field)} = {text}"]
+
+
+def _example_table(name: str, cls: type, doc: str) -> list[str]:
+    lines = textwrap.wrap(doc, 105, initial_indent="## ", subsequent_indent="## ")
+    return [*lines, f"#[[{name}]]", *_example_fields(cls)]
+
+
+def _example_cameras(cameras: Registry) -> list[str]:
+    doc = "One [[cameras]] table for each camera. These keys go with every kind:"
+    lines = _example_table("cameras", CameraSettings, doc)
+    for kind in cameras:
+        lines += ["", f'## With kind = "{kind}" these too:', *_example_fields(cameras.load(kind).Options)]
+    return lines

@@ -1,0 +1,144 @@
+"""The supervisor: runs each part in its thread, restarts failed ones with backoff, watches for stuck ones.
+
+Laws
+----
+1. A part that raises is started anew after a jittered, growing pause; others go on meanwhile.
+2. A part that fails more than `limit` times within `within_seconds` is given up: the supervisor says
+   `exhausted` and the process ends with an exit code, for systemd to start it afresh.
+3. A part that returns has finished (a file that ended) and is left in peace.
+4. A part that is silent for longer than its patience is stuck. A thread cannot be killed: the watchdog is no
+   longer fed, and systemd restarts the process; without systemd, a stuck part is said in the journal.
+5. Stopping is asked of all parts at once, and waits for them until one deadline.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import structlog
+
+from agent.errors import VedetteError
+from agent.parts import Part
+
+log = structlog.get_logger("vedette.supervisor")
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    part: Part
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    failures: deque[float] = field(default_factory=deque)
+    done: bool = False
+    said_stuck: bool = False
+
+
+class Supervisor:
+    """Owns the threads of the parts given to `add`."""
+
+    def __init__(self, *, limit: int = 10, within_seconds: float = 600.0) -> None:
+        self._limit, self._within = limit, within_seconds
+        self._runs: dict[str, _Run] = {}
+        self._lock = threading.Lock()
+        self.exhausted: str | None = None
+
+    def add(self, part: Part) -> None:
+        """Start a part in a thread of its own."""
+        run = _Run(part)
+        run.thread = threading.Thread(target=self._live, args=(run,), name=part.name, daemon=True)
+        with self._lock:
+            if part.name in self._runs:
+                raise ValueError(f"there is a part {part.name!r} already")
+            self._runs[part.name] = run
+        run.thread.start()
+
+    def remove(self, name: str, timeout: float = 5.0) -> bool:
+        """Stop one part; says whether its thread ended in time (if not, it is abandoned)."""
+        with self._lock:
+            run = self._runs.pop(name, None)
+        if run is None or run.thread is None:
+            return True
+        run.stop.set()
+        run.thread.join(timeout)
+        return not run.thread.is_alive()
+
+    def stop(self, timeout: float) -> list[str]:
+        """Stop all parts within `timeout` seconds; the names of those that did not end."""
+        with self._lock:
+            runs = list(self._runs.values())
+        for run in runs:
+            run.stop.set()
+        deadline = time.monotonic() + timeout  # noqa: TID251  (the supervisor is an edge)
+        for run in runs:
+            if run.thread is not None:
+                run.thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
+        return [run.part.name for run in runs if run.thread is not None and run.thread.is_alive()]
+
+    def names(self) -> list[str]:
+        """The parts that are looked after."""
+        with self._lock:
+            return list(self._runs)
+
+    def all_done(self, names: list[str]) -> bool:
+        """Whether each of `names` has finished its work (or is gone)."""
+        with self._lock:
+            return all(self._runs[name].done for name in names if name in self._runs)
+
+    def stuck(self) -> list[str]:
+        """The parts that are silent for longer than their patience; said once each in the journal."""
+        with self._lock:
+            runs = list(self._runs.values())
+        found = []
+        for run in runs:
+            stuck = not run.done and run.part.stuck()
+            if stuck and not run.said_stuck:
+                log.error("part is stuck", part=run.part.name, silent_seconds=run.part.silent_seconds())
+            run.said_stuck = stuck
+            if stuck:
+                found.append(run.part.name)
+        return found
+
+    def _live(self, run: _Run) -> None:
+        while not run.stop.is_set():
+            run.part.beat()
+            try:
+                run.part.run(run.stop)
+                run.done = True
+                return
+            except Exception as error:  # noqa: BLE001  (the one broad except: whatever failed is restarted)
+                if not self._after_failure(run, error):
+                    return
+
+    def _after_failure(self, run: _Run, error: Exception) -> bool:
+        """Wait before the next try; False when the part is given up or stopped."""
+        now = time.monotonic()  # noqa: TID251
+        run.failures.append(now)
+        while run.failures and now - run.failures[0] > self._within:
+            run.failures.popleft()
+        count = len(run.failures)
+        expected = isinstance(error, VedetteError)
+        if count > self._limit:
+            log.critical("part failed too often, giving up", part=run.part.name, failures=count, error=str(error))
+            self.exhausted = run.part.name
+            run.done = True
+            return False
+        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (count - 1))
+        pause = random.uniform(ceiling / 2, ceiling)  # noqa: S311
+        log.error(
+            "part failed, starting it anew",
+            part=run.part.name,
+            error=f"{type(error).__name__}: {error}",
+            retry_seconds=pause,
+            exc_info=None if expected else error,
+        )
+        run.part.warming = True  # waiting to be restarted is not being stuck
+        run.stop.wait(pause)
+        run.part.warming = False
+        return True

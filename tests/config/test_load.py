@@ -1,0 +1,128 @@
+"""What the person who edits the file gets: every mistake named with file, line, key and the mend."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cameras import CAMERAS
+from agent.config.convert import parse_duration, parse_size
+from agent.config.load import load, parse
+from agent.config.render import duration_text, size_text
+from agent.config.schema import Settings
+from agent.errors import ConfigError, ConfigErrors
+
+
+def mistakes(text):
+    with pytest.raises(ConfigError) as caught:
+        parse(text, CAMERAS, file="v.toml")
+    error = caught.value
+    return [str(e) for e in error.errors] if isinstance(error, ConfigErrors) else [str(error)]
+
+
+def test_an_empty_file_is_all_defaults():
+    assert parse("", CAMERAS) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[broker]\nulr = 'x'", "v.toml:2: broker.ulr: unknown key; did you mean 'url'?"),
+        ("[brokr]\nurl = 'x'", "v.toml:1: brokr: unknown key; did you mean 'broker'?"),
+        ("\n[broker]\nurl = 3", "v.toml:3: broker.url: is 3; expected a string"),
+        (
+            "[windows]\nlength = 0.1",
+            'v.toml:2: windows.length: is 0.1; expected a duration such as "30s" or "5m", from 1 to 3600 seconds',
+        ),
+        (
+            "[model]\nprovider = 'cud'",
+            "v.toml:2: model.provider: is 'cud'; expected one of auto, cpu, cuda, tensorrt; did you mean 'cuda'?",
+        ),
+        ("[model]\nconfidence = true", "v.toml:2: model.confidence: is true; expected a number, from 0.001 to 1"),
+        ("[[cameras]]\nurl='a'", 'v.toml:1: cameras[0].name: is missing; expected name = "front"'),
+        (
+            "[[cameras]]\nname='a'\nurl='x'\n\n[[cameras]]\nname='b'\nurl='x'\nfsp=3",
+            "v.toml:8: cameras[1].fsp: unknown key",
+        ),
+        (
+            "[[cameras]]\nname='a'\nkind='strem'\nurl='x'",
+            "v.toml:3: cameras[0].kind: is 'strem'; expected one of stream, v4l2, images, synthetic; "
+            "did you mean 'stream'?",
+        ),
+        (
+            "[[cameras]]\nname='a'\nurl='x'\n[[cameras]]\nname='a'\nurl='x'",
+            "v.toml:5: cameras[1].name: is 'a' a second time; expected another name",
+        ),
+        (
+            "[[cameras]]\nname='a/b'\nurl='x'",
+            "v.toml:2: cameras[0].name: is 'a/b'; expected letters, digits, '-' and '_', 63 at most",
+        ),
+        ("[cameras]\nname='a'", "v.toml:1: cameras: is no list; expected [[cameras]] with double brackets"),
+        ("broker = 3", "v.toml:1: broker: is 3; expected a table [broker]"),
+    ],
+)
+def test_a_mistake_is_told_with_line_key_and_mend(text, said):
+    assert any(line.startswith(said) for line in mistakes(text)), mistakes(text)
+
+
+def test_all_mistakes_are_told_at_once():
+    assert len(mistakes("[model]\niou = 9\n[broker]\nkeepalive = 'x'\n[windows]\nlenth = 1")) == 3
+
+
+def test_broken_toml_names_the_line():
+    assert mistakes("[model]\npath = \n")[0].startswith("v.toml:2: path: not TOML")
+
+
+def test_a_missing_file_says_where_to_start(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file.*config\.example\.toml"):
+        load(tmp_path / "none.toml", CAMERAS)
+
+
+def test_a_binary_file_is_refused(tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"\xff\xfe\x00model")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load(file, CAMERAS)
+
+
+def test_paths_start_from_the_files_directory(tmp_path):
+    file = tmp_path / "v.toml"
+    file.write_text("[model]\npath = 'm.onnx'\n[[cameras]]\nname='a'\nurl='clips/a.mp4'\n")
+    settings = load(file, CAMERAS)
+    assert settings.model.path == str(tmp_path / "m.onnx")
+    assert settings.cameras[0].options.url == str(tmp_path / "clips/a.mp4")
+
+
+def test_addresses_are_left_as_they_are():
+    settings = parse("[[cameras]]\nname='a'\nurl='rtsp://u:p@h/x'", CAMERAS)
+    assert settings.cameras[0].options.url == "rtsp://u:p@h/x"
+
+
+@given(st.integers(0, 10**7))
+def test_durations_read_back_what_is_shown(seconds):
+    assert parse_duration(duration_text(float(seconds))) == seconds
+
+
+@given(st.integers(0, 10**12))
+def test_sizes_read_back_what_is_shown(size):
+    assert parse_size(size_text(size)) == size
+
+
+@pytest.mark.parametrize("text", ["5x", "", "m", "-5s", "1h 30", None, True, [1]])
+def test_no_duration_is_made_up(text):
+    with pytest.raises(ValueError):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1h30m", 5400), ("250ms", 0.25), ("1.5s", 1.5), (3, 3), ("2d", 172800)])
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@given(st.text(max_size=200))
+def test_no_text_crashes_the_reader(text):
+    try:
+        assert dataclasses.is_dataclass(parse(text, CAMERAS))
+    except ConfigError as error:
+        assert str(error)

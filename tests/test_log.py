@@ -1,0 +1,57 @@
+"""Lines in the journal: priority, text first, then key=value, one line an event."""
+
+import io
+import re
+
+import pytest
+import structlog
+
+from agent import log
+
+
+@pytest.fixture
+def lines():
+    stream = io.StringIO()
+    yield lambda form="journal", level="info": (log.set_up(level, form, stream), stream)[1]
+    structlog.reset_defaults()
+
+
+def test_the_journal_gets_a_priority_and_no_time_of_ours(lines):
+    stream = lines()
+    structlog.get_logger().warning("camera is down, retrying", camera="front", reason="connection refused")
+    assert stream.getvalue() == '<4>camera is down, retrying camera=front reason="connection refused"\n'
+
+
+@pytest.mark.parametrize(("method", "priority"), [("debug", 7), ("info", 6), ("error", 3), ("critical", 2)])
+def test_priorities(lines, method, priority):
+    stream = lines(level="debug")
+    getattr(structlog.get_logger(), method)("x")
+    assert stream.getvalue().startswith(f"<{priority}>x")
+
+
+def test_a_line_break_in_a_value_stays_one_line(lines):
+    stream = lines()
+    structlog.get_logger().error("it broke", error='a "b"\nc')
+    assert stream.getvalue() == '<3>it broke error="a \\"b\\"\\nc"\n'
+
+
+def test_a_traceback_is_one_line_too(lines):
+    stream = lines()
+    try:
+        raise ValueError("deep")
+    except ValueError as error:
+        structlog.get_logger().error("it broke", exc_info=error)
+    assert stream.getvalue().count("\n") == 1
+    assert "ValueError: deep" in stream.getvalue()
+
+
+def test_plain_lines_carry_time_and_level(lines):
+    stream = lines("plain")
+    structlog.get_logger().info("hello", number=0.123456)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z info    hello number=0.1235\n", stream.getvalue())
+
+
+def test_what_is_below_the_level_is_not_said(lines):
+    stream = lines(level="warning")
+    structlog.get_logger().info("quiet")
+    assert stream.getvalue() == ""
