@@ -25,6 +25,7 @@ class Frame:
     `image` is (H, W, 3) uint8 BGR, read-only. `index` counts from 0 since the camera was last opened.
     `monotonic_ns` is stamped after the blocking read returned. `usable` is False while the camera's content
     is known to be faulty (frozen, black, ...): such frames are detected on, but stay out of drift windows.
+    `media_seconds` is the source's own time stamp, where it has one; it grows over a file's loops.
     """
 
     camera: str
@@ -34,6 +35,7 @@ class Frame:
     monotonic_ns: int
     decode_seconds: float = 0.0
     usable: bool = True
+    media_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,13 +119,16 @@ class Observation:
 
     `metric` is `<entity kind>.<field>` exactly as published: field `latency_p99_seconds` of topic
     `camera/front` is metric `camera.latency_p99_seconds` with labels {"camera": "front"}. States are
-    observed as 0/1 numbers (`camera.frozen`).
+    observed as 0/1 numbers (`camera.frozen`). `text` says in words what was seen (a state's reason, a
+    verdict), `evidence` carries further numbers; both end up in the alert.
     """
 
     metric: str
     value: float
     at: float
     labels: Labels = field(default_factory=dict)
+    text: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Severity(str, Enum):
@@ -142,12 +147,25 @@ class AlertState(str, Enum):
     RESOLVED = "resolved"
 
 
+class AlertEvent(str, Enum):
+    """Why an alert is told."""
+
+    FIRED = "fired"
+    RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    UNDONE = "undone"
+    REMINDER = "reminder"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """One state change of one rule on one target, whole (never a delta).
 
     `id` is stable for one occurrence (from pending to resolved). `what` says what happened, `expected` what
     was expected, `window` the time frame judged, `advice` what to do next; `evidence` carries the numbers.
+    `event` says why it is told now; `controls` who acknowledged or snoozed it, when and why; `runbook` is a
+    page to read.
     """
 
     id: str
@@ -163,6 +181,9 @@ class Alert:
     changed_at: float
     value: float | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    event: AlertEvent = AlertEvent.FIRED
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    runbook: str = ""
 
 
 class Priority(IntEnum):
@@ -180,7 +201,8 @@ class Draft:
 
     `topic` is relative to the device's prefix (`camera/front`); its first segment is the topic family.
     `body` is one flat JSON object (alerts may nest `evidence`). `durable` drafts go through the outbox; the
-    others (status, info) are sent as they are now or not at all.
+    others (status, info) are sent as they are now or not at all. `sketches` (serialised KLL sketches, by the
+    stem of the quantile fields they stand for) are never sent: they let windows be merged exactly.
     """
 
     topic: str
@@ -189,6 +211,7 @@ class Draft:
     retain: bool = False
     durable: bool = True
     expiry_seconds: int | None = None
+    sketches: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def family(self) -> str:

@@ -140,17 +140,56 @@ class DriftSettings:
 class RuleSettings:
     """One alert rule."""
 
-    name: str = setting(doc="Name of the rule; that of a default rule replaces it.", example='"slow"')
+    name: str = setting(doc="Name of the rule; that of a default rule replaces it.", example='"too-slow"')
     when: str = setting(
-        doc="Condition: METRIC > NUMBER (or <, >=, <=); metrics are listed by `vedette rules list --metrics`.",
+        "",
+        doc="Condition: METRIC > NUMBER (or <, >=, <=), absent(METRIC), rate(METRIC), anomaly(METRIC) > Z, "
+        "burn(METRIC > TARGET, 99%) > N; `for 5m` may follow. Empty: that of the default rule of this name. "
+        "`vedette rules list --metrics` lists metrics.",
         example='"camera.latency_p99_seconds > 0.5"',
     )
-    hold: float = setting(0.0, kind="duration", minimum=0, doc="The condition must hold this long before the alert fires.")
-    keep_firing: float = setting(0.0, kind="duration", minimum=0, doc="Goes on firing this long after the condition ended.")
+    hold: float = setting(
+        0.0, key="for", kind="duration", minimum=0, doc="The condition must hold this long before the alert fires."
+    )
+    keep_firing: float = setting(
+        0.0, kind="duration", minimum=0, doc="Goes on firing this long after the condition ended."
+    )
     clear: str = setting("", doc="Value at which it resolves, if not the threshold itself (hysteresis).")
-    severity: str = setting("warning", choices=("info", "warning", "critical"), doc="How bad it is.")
+    severity: str = setting("", choices=("", "info", "warning", "critical"), doc="How bad it is; empty: warning.")
+    group: str = setting(
+        "", doc="Of one group and camera, only the worst alert is told; empty: chosen by the metric."
+    )
+    tell: str = setting(
+        "all",
+        choices=("all", "local", "journal"),
+        doc="Who is told: all; local: journal and notifiers, not the broker; journal: the journal alone.",
+    )
     advice: str = setting("", doc="What to do about it, said in the alert.")
+    runbook: str = setting("", doc="Link to a page to read, said in the alert.")
     enabled: bool = setting(True, doc="false switches the rule off.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierSettings:
+    """What every notifier has; `kind` decides which further keys it takes."""
+
+    name: str = setting(doc="Name of this notifier, in the journal.", example='"night-shift"')
+    kind: str = setting("webhook", doc="Kind of notifier.")
+    enabled: bool = setting(True, doc="false keeps the entry but sends nothing.")
+    severity: str = setting(
+        "warning", choices=("info", "warning", "critical"), doc="Least severity that is sent."
+    )
+    rules: tuple[str, ...] = setting((), doc="Only alerts of these rules; empty: of all.")
+    cameras: tuple[str, ...] = setting((), doc="Only alerts of these cameras; empty: all alerts.")
+    group_interval: float = setting(
+        15.0, kind="duration", minimum=0, maximum=3600, doc="Alerts of this long are gathered into one notice."
+    )
+    quiet_hours: str = setting(
+        "", doc='Local hours in which only critical alerts are sent, the others after: "22:00-06:00, sat-sun".'
+    )
+    resolved: bool = setting(True, doc="Also tell when an alert is over.")
+    picture: bool = setting(False, doc="Attach a picture of the scene, where the kind can: it leaves the box.")
+    options: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

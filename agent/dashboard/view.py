@@ -31,7 +31,7 @@ def draw(fleet: Fleet, now: float, *, title: str = "", events: int = 8) -> Rende
 
 def draw_device(device: Device, now: float) -> RenderableType:
     """One device: its cameras as a table, its load below."""
-    status = str(device.status.get("status", "unknown"))
+    status = str(device.status.get("state", "unknown"))
     heading = Text.assemble(
         (f" {device.site}/{device.name} ", "bold"),
         (status, STATE_STYLES.get(status, "white")),

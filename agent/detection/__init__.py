@@ -1,1 +1,68 @@
-"""Detection."""
+"""Detection: pictures in, boxes out. What the rest of the agent knows of a detector stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.types import Detections, Frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What is known of an opened model.
+
+    `sha256` is that of the file; references are bound to it. `classes` are the names by class id (end-to-end
+    models without metadata have none: use `class_name`).
+    `input_size` is (height, width): exact for a static model, the largest sides for a dynamic one.
+    `max_batch` is the most frames one run takes (1 for most static models). `embedding_size` is 0 without
+    one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt"), `runtime` names its library.
+    """
+
+    path: str
+    sha256: str
+    name: str
+    classes: tuple[str, ...]
+    input_size: tuple[int, int]
+    stride: int
+    input_type: str
+    dynamic_batch: bool
+    dynamic_size: bool
+    max_batch: int
+    layout: str
+    embedding_size: int
+    provider: str
+    runtime: str
+    source: str
+
+    def class_name(self, class_id: int) -> str:
+        """What a class is called; `class7` where the model does not say."""
+        return self.classes[class_id] if 0 <= class_id < len(self.classes) else f"class{class_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DetectedBatch:
+    """Detections of each frame, in the order given, and what the stages of the whole batch took (seconds)."""
+
+    detections: tuple[Detections, ...]
+    preprocess: float
+    inference: float
+    postprocess: float
+
+
+class ObjectDetector(Protocol):
+    """What the scheduler needs of a detector."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model; known from the first `open` on."""
+
+    def open(self) -> None:
+        """Load the model and warm it up; does nothing if it is open. Raises ModelError or MissingExtra."""
+
+    def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
+        """Detect on frames of any shapes. Raises InferenceError."""
+
+    def close(self) -> None:
+        """Let go of the model; may be called twice."""

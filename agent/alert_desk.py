@@ -1,0 +1,281 @@
+"""The alert desk: engine, store, journal and people's controls in one place.
+
+`step` belongs to the analyst's thread; the handlers are called by the control socket and by MQTT commands in
+theirs. One lock keeps them apart; it is held for milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from agent.alert_store import AlertStore
+from agent.alerts.controls import Control, Kind
+from agent.alerts.engine import AlertEngine, Standing
+from agent.alerts.rules import Rule
+from agent.alerts.track import alert_to_json
+from agent.alerts.words import journal_line
+from agent.config.convert import parse_duration
+from agent.errors import VedetteError
+from agent.types import Alert, AlertEvent, Labels, Observation, Severity
+
+log = structlog.get_logger("vedette.alerts")
+
+SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds and the like
+SAVE_MEMORY_SECONDS = 1800.0
+SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
+MOST_LINES = 50  # in the journal for one step
+MOST_LISTED = 500
+
+Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came of a step: `publish` goes to the broker, `notify` to the notifiers."""
+
+    publish: tuple[Alert, ...] = ()
+    notify: tuple[Alert, ...] = ()
+
+
+class AlertDesk:
+    """Owns the engine and its store."""
+
+    def __init__(self, engine: AlertEngine, store: AlertStore) -> None:
+        self._engine, self._store = engine, store
+        self._lock = threading.Lock()
+        self._saved_at = self._memory_saved_at = -math.inf
+        self._save_cost = 0.0
+        self._unsaved: list[Alert] = []
+
+    def open(self) -> None:
+        """Open the store and go on where the last run ended."""
+        now, monotonic = time.time(), time.monotonic()  # noqa: TID251  (the desk is an edge)
+        self._store.open()
+        self._saved_at = self._memory_saved_at = monotonic
+        for name, restore in (
+            ("state", lambda kept: self._engine.restore(kept, now)),
+            ("memory", self._engine.restore_memory),
+        ):
+            kept = self._store.snapshot(name)
+            try:
+                if kept is not None:
+                    restore(kept)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                log.error("alert snapshot cannot be used, starting without it", name=name, error=repr(error))
+
+    def close(self) -> None:
+        """Save everything and close the store; may be called twice."""
+        with self._lock:
+            self._save(with_memory=True)
+            self._store.close()
+
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Judge by other rules from now on."""
+        with self._lock:
+            self._engine.set_rules(rules)
+
+    def forget(self, labels: Labels) -> None:
+        """A camera (or the like) was removed from the config."""
+        with self._lock:
+            self._engine.forget(labels)
+
+    def step(self, observations: Iterable[Observation], now: float) -> Told:
+        """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""
+        monotonic = time.monotonic()  # noqa: TID251
+        with self._lock:
+            alerts = self._engine.step(
+                observations, now, monotonic=monotonic, utc_offset=float(time.localtime(now).tm_gmtoff)
+            )
+            self._unsaved += alerts
+            self._save_when_due(monotonic)
+            tells = {rule.name: rule.tell for rule in self._engine.rules}
+        _write_journal(alerts)
+        return Told(
+            publish=tuple(alert for alert in alerts if tells.get(alert.rule, "all") == "all"),
+            notify=tuple(alert for alert in alerts if tells.get(alert.rule, "all") != "journal"),
+        )
+
+    def firing(self, now: float) -> list[Alert]:
+        """What fires and was told: to be published again on every connect to the broker."""
+        with self._lock:
+            tells = {rule.name: rule.tell for rule in self._engine.rules}
+            return [alert for alert in self._engine.firing(now) if tells.get(alert.rule) == "all"]
+
+    # -- keeping ----------------------------------------------------------------------------------------
+
+    def _save_when_due(self, monotonic: float) -> None:
+        since = monotonic - self._saved_at
+        due = bool(self._unsaved) and since >= self._save_cost / SAVE_SHARE
+        with_memory = monotonic - self._memory_saved_at >= SAVE_MEMORY_SECONDS
+        if due or with_memory or since >= max(SAVE_SECONDS, self._save_cost / SAVE_SHARE):
+            self._save(with_memory=with_memory)
+
+    def _save(self, *, with_memory: bool = False) -> None:
+        began, now = time.monotonic(), time.time()  # noqa: TID251
+        snapshots: dict[str, Any] = {"state": self._engine.to_snapshot(now)}
+        if with_memory:
+            snapshots["memory"] = self._engine.memory_snapshot()
+            self._memory_saved_at = began
+        self._store.record(self._unsaved, snapshots)
+        self._unsaved = []
+        self._saved_at = time.monotonic()  # noqa: TID251
+        self._save_cost = self._saved_at - began
+
+    # -- what people ask --------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        """The commands, for the control socket and for MQTT; each raises VedetteError for what is wrong."""
+        return {
+            "alerts": self._list,
+            "acknowledge": self._acknowledge,
+            "snooze": self._snooze,
+            "mute": self._mute,
+            "limit": self._limit,
+            "undo": self._undo,
+            "controls": self._controls,
+            "history": self._history,
+        }
+
+    def _list(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = time.time()  # noqa: TID251
+        with self._lock:
+            standings = self._engine.standings(now)
+        shown = [standing for standing in standings if standing.told or args.get("all")]
+        return {"alerts": [_standing(item) for item in shown[:MOST_LISTED]], "count": len(shown)}
+
+    def _acknowledge(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._lock:
+            track = self._engine.find(_text(args, "id"))
+            return self._apply(Kind.ACKNOWLEDGE, args, alert=track.id)
+
+    def _snooze(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._lock:
+            track = self._engine.find(_text(args, "id"))
+            return self._apply(Kind.SNOOZE, args, rule=track.rule, labels=track.labels)
+
+    def _mute(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._lock:
+            return self._apply(
+                Kind.MUTE,
+                args,
+                rule=_text(args, "rule", ""),
+                labels=_camera(args),
+                schedule=_text(args, "schedule", ""),
+            )
+
+    def _limit(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        value = args.get("value")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise VedetteError(f"value: is {value!r}; expected a number")
+        with self._lock:
+            rule = _text(args, "rule")
+            return self._apply(Kind.LIMIT, args, rule=rule, labels=_camera(args), value=float(value))
+
+    def _apply(self, kind: Kind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
+        now = time.time()  # noqa: TID251
+        who, why = _text(args, "who", "unknown"), _text(args, "why", "")
+        until = _until(args, now)
+        made = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
+        self._save()
+        log.info(f"{kind.value} asked for", control=made.id, who=who, why=why, subject=_subject(made))
+        return {"control": made.to_json()}
+
+    def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = time.time()  # noqa: TID251
+        with self._lock:
+            gone = self._engine.undo(_text(args, "id"), now)
+            self._save()
+        log.info(f"{gone.kind.value} undone", control=gone.id, who=_text(args, "who", "unknown"))
+        return {"control": gone.to_json()}
+
+    def _controls(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._lock:
+            return {"controls": [entry.to_json() for entry in self._engine.controls.entries]}
+
+    def _history(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = time.time()  # noqa: TID251
+        since = _moment(args.get("since", "24h"), now, backwards=True)
+        limit = min(int(args.get("limit", 200)), MOST_LISTED)
+        with self._lock:
+            alerts = [*self._store.history(since, limit), *self._unsaved][-limit:]
+        return {"alerts": [alert_to_json(alert) for alert in alerts]}
+
+
+def _write_journal(alerts: Sequence[Alert]) -> None:
+    for alert in alerts[:MOST_LINES]:
+        text = journal_line(alert)
+        if alert.event not in {AlertEvent.FIRED, AlertEvent.REMINDER} or alert.severity is Severity.INFO:
+            log.info(text)
+        elif alert.severity is Severity.CRITICAL:
+            log.critical(text)
+        else:
+            log.warning(text)
+    if len(alerts) > MOST_LINES:
+        log.warning(f"and {len(alerts) - MOST_LINES} more alerts; see `vedette alerts`")
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    alert = alert_to_json(standing.alert)
+    return {**alert, "told": standing.told, "held_back": standing.held_back}
+
+
+def _subject(control: Control) -> str:
+    parts = [control.alert, control.rule, *control.labels.values(), control.schedule]
+    return " ".join(part for part in parts if part)
+
+
+def _text(args: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = args.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise VedetteError(f"{key}: is {'missing' if value is None else repr(value)}; expected a text")
+    if len(value) > 500:
+        raise VedetteError(f"{key}: is too long; expected 500 characters at most")
+    return value
+
+
+def _camera(args: Mapping[str, Any]) -> dict[str, str]:
+    camera = _text(args, "camera", "")
+    return {"camera": camera} if camera else {}
+
+
+def _until(args: Mapping[str, Any], now: float) -> float | None:
+    if args.get("for") is not None and args.get("until") is not None:
+        raise VedetteError("give `for` or `until`, not both")
+    if args.get("for") is not None:
+        try:
+            return now + parse_duration(args["for"])
+        except ValueError:
+            raise VedetteError(f'for: is {args["for"]!r}; expected a duration such as "2h"') from None
+    return _moment(args["until"], now) if args.get("until") is not None else None
+
+
+def _moment(value: object, now: float, *, backwards: bool = False) -> float:
+    """Unix time of a number, an ISO 8601 time, the next local `HH:MM` or, backwards, a duration ago."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    text = str(value)
+    try:
+        if backwards and "-" not in text and ":" not in text:
+            return now - parse_duration(text)
+        if len(text) <= 5 and ":" in text:
+            return _next_time(text, now)
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return moment.timestamp()  # without an offset: local time
+    except (ValueError, OverflowError):
+        other = '"24h"' if backwards else '"18:00"'
+        raise VedetteError(f"{text!r} is no time; expected {other} or 2026-01-31T18:00") from None
+
+
+def _next_time(text: str, now: float) -> float:
+    today = datetime.fromtimestamp(now)  # noqa: DTZ006  (the operator's wall clock is meant)
+    hour, minute = (int(part) for part in text.split(":"))
+    moment = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return (moment if moment > today else moment + timedelta(days=1)).timestamp()

@@ -1,0 +1,191 @@
+"""People's controls: acknowledge, snooze, mute, changed limits; each with who, when and why. Pure.
+
+`Controls` is a value: each function takes one and returns another. What a control means for an alert is
+asked of it by the engine (`muted_by`, `snoozed_by`, `acknowledged_by`, `limit_by`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from agent.alerts.schedule import parse_schedule
+from agent.errors import VedetteError
+from agent.types import Labels
+
+MOST_CONTROLS = 500
+
+
+class Kind(str, Enum):
+    """What a control does."""
+
+    ACKNOWLEDGE = "acknowledge"  # somebody looks after this alert: no reminders, until it resolves
+    SNOOZE = "snooze"  # this alert is not told again until a time
+    MUTE = "mute"  # alerts of a rule, a camera or at some hours are not told
+    LIMIT = "limit"  # a rule's limit is another one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One thing that somebody asked for.
+
+    `alert` is set for acknowledgements; `rule` and `labels` say what it applies to (empty: everything; of
+    `labels`, those given must match, for a snooze all of them); `until` is Unix time, None: for good.
+    """
+
+    id: str = ""
+    kind: Kind
+    who: str
+    at: float
+    why: str = ""
+    alert: str = ""
+    rule: str = ""
+    labels: Labels = field(default_factory=dict)
+    until: float | None = None
+    schedule: str = ""
+    value: float | None = None
+
+    def applies(self, rule: str, labels: Labels) -> bool:
+        """Whether it is about alerts of `rule` on a target with `labels`."""
+        return self.rule in {"", rule} and all(labels.get(key) == value for key, value in self.labels.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**dataclasses.asdict(self), "kind": self.kind.value, "labels": dict(self.labels)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """All that is in force; `made` counts those ever made, for their ids."""
+
+    entries: tuple[Control, ...] = ()
+    made: int = 0
+
+    def of(self, kind: Kind) -> Iterator[Control]:
+        """Those of one kind, newest first."""
+        return (entry for entry in reversed(self.entries) if entry.kind is kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"made": self.made, "entries": [entry.to_json() for entry in self.entries]}
+
+
+def from_json(snapshot: Mapping[str, Any]) -> Controls:
+    """The controls that `Controls.to_json` wrote."""
+    entries = (Control(**{**entry, "kind": Kind(entry["kind"])}) for entry in snapshot["entries"])
+    return Controls(entries=tuple(entries), made=int(snapshot["made"]))
+
+
+def add(controls: Controls, control: Control) -> tuple[Controls, Control]:
+    """`controls` with `control`, which gets an id; one that says the same of the same is replaced.
+
+    Raises VedetteError where the control makes no sense or there are too many.
+    """
+    _check(control)
+    kept = [entry for entry in controls.entries if not _same_subject(entry, control)]
+    if len(kept) >= MOST_CONTROLS:
+        raise VedetteError(f"there are {MOST_CONTROLS} controls in force already; undo some first")
+    numbered = dataclasses.replace(control, id=f"c{controls.made + 1}")
+    return Controls(entries=(*kept, numbered), made=controls.made + 1), numbered
+
+
+def _check(control: Control) -> None:
+    if not control.who:
+        raise VedetteError("say who asks for it")
+    if control.until is not None and control.until <= control.at:
+        raise VedetteError("the end lies in the past")
+    if control.kind is Kind.LIMIT and (control.value is None or not math.isfinite(control.value)):
+        raise VedetteError("a limit is a finite number")
+    if control.kind is Kind.SNOOZE and control.until is None:
+        raise VedetteError("say until when to snooze; for good, mute it")
+    if control.kind is Kind.MUTE and not (control.rule or control.labels or control.schedule):
+        raise VedetteError("say what to mute: a rule, a camera, a schedule")
+    if control.schedule:
+        try:
+            parse_schedule(control.schedule)
+        except ValueError as error:
+            raise VedetteError(str(error)) from None
+
+
+def _same_subject(one: Control, other: Control) -> bool:
+    return (one.kind, one.alert, one.rule, dict(one.labels), one.schedule) == (
+        other.kind,
+        other.alert,
+        other.rule,
+        dict(other.labels),
+        other.schedule,
+    )
+
+
+def undo(controls: Controls, control_id: str) -> tuple[Controls, Control]:
+    """`controls` without that one, and the one; raises VedetteError where there is none."""
+    found = next((entry for entry in controls.entries if entry.id == control_id), None)
+    if found is None:
+        known = ", ".join(entry.id for entry in controls.entries) or "none is in force"
+        raise VedetteError(f"there is no control {control_id!r}; known: {known}")
+    return _without(controls, found), found
+
+
+def expire(controls: Controls, now: float) -> Controls:
+    """`controls` without those whose time has come."""
+    kept = tuple(entry for entry in controls.entries if entry.until is None or entry.until > now)
+    return controls if len(kept) == len(controls.entries) else dataclasses.replace(controls, entries=kept)
+
+
+def settle(controls: Controls, alert: str) -> Controls:
+    """`controls` after `alert` was resolved: its acknowledgement has done its work."""
+    kept = tuple(entry for entry in controls.entries if not (alert and entry.alert == alert))
+    return controls if len(kept) == len(controls.entries) else dataclasses.replace(controls, entries=kept)
+
+
+def _without(controls: Controls, gone: Control) -> Controls:
+    return dataclasses.replace(
+        controls, entries=tuple(entry for entry in controls.entries if entry is not gone)
+    )
+
+
+def acknowledged_by(controls: Controls, alert: str) -> Control | None:
+    """Who looks after `alert`."""
+    return next((entry for entry in controls.of(Kind.ACKNOWLEDGE) if entry.alert == alert), None)
+
+
+def snoozed_by(controls: Controls, rule: str, labels: Labels, now: float) -> Control | None:
+    """The snooze that keeps `rule` quiet on the target with `labels`."""
+    return next(
+        (
+            entry
+            for entry in controls.of(Kind.SNOOZE)
+            if entry.rule == rule and dict(entry.labels) == dict(labels) and _in_force(entry, now)
+        ),
+        None,
+    )
+
+
+def muted_by(
+    controls: Controls, rule: str, labels: Labels, now: float, utc_offset: float = 0.0
+) -> Control | None:
+    """The mute that keeps `rule` quiet on a target with `labels`; schedules are in local time."""
+    return next(
+        (
+            entry
+            for entry in controls.of(Kind.MUTE)
+            if entry.applies(rule, labels)
+            and _in_force(entry, now)
+            and (not entry.schedule or parse_schedule(entry.schedule).on(now, utc_offset))
+        ),
+        None,
+    )
+
+
+def limit_by(controls: Controls, rule: str, labels: Labels) -> Control | None:
+    """The changed limit of `rule` for a target: that for its camera, else that for all."""
+    found = [entry for entry in controls.of(Kind.LIMIT) if entry.rule == rule and entry.applies(rule, labels)]
+    return max(found, key=lambda entry: len(entry.labels), default=None)
+
+
+def _in_force(control: Control, now: float) -> bool:
+    return control.until is None or control.until > now

@@ -1,0 +1,177 @@
+"""The rules that every box has without writing any. Each has a page in docs/runbooks."""
+
+from __future__ import annotations
+
+from agent.config.schema import RuleSettings
+
+# A camera state is judged by the camera's own health check, which has its own patience: `for` here only keeps
+# a state that comes and goes within seconds from being told.
+_CAMERA = (
+    RuleSettings(
+        name="camera_down",
+        when="camera.down for 15s",
+        severity="critical",
+        advice="Check power, cable, address and password of the camera; the agent goes on trying.",
+    ),
+    RuleSettings(
+        name="camera_ended",
+        when="camera.ended",
+        severity="info",
+        advice="The file or folder was read to its end; nothing to do, or set loop = true.",
+    ),
+    RuleSettings(
+        name="camera_frozen",
+        when="camera.frozen for 10s",
+        severity="critical",
+        advice="Restart the camera; it sends the same picture again and again.",
+    ),
+    RuleSettings(
+        name="camera_black",
+        when="camera.black for 30s",
+        severity="critical",
+        advice="Check the light, the lens cap and the camera's exposure.",
+    ),
+    RuleSettings(
+        name="camera_covered",
+        when="camera.covered for 30s",
+        severity="critical",
+        advice="Go and look: something is in front of the lens, or it was covered on purpose.",
+    ),
+    RuleSettings(
+        name="camera_blurred",
+        when="camera.blurred for 2m",
+        advice="Clean the lens and check the focus.",
+    ),
+    RuleSettings(
+        name="camera_overexposed",
+        when="camera.overexposed for 2m",
+        advice="Check exposure and backlight compensation; is the sun or a lamp in the view?",
+    ),
+    RuleSettings(
+        name="camera_moved",
+        when="camera.moved for 1m",
+        advice="Compare the view with the reference; point the camera back, or make a new reference.",
+    ),
+    RuleSettings(
+        name="camera_slow",
+        when="camera.slow for 1m",
+        advice="Check the network and the camera's own frame rate.",
+    ),
+)
+
+_SPEED = (
+    RuleSettings(
+        name="no_frames",
+        when="camera.fps_in <= 0 for 3m",
+        severity="critical",
+        advice="The camera counts as connected but gives no frames: restart it, then the agent.",
+    ),
+    RuleSettings(
+        name="latency_p99",
+        when="camera.latency_p99_seconds > 1 for 5m",
+        clear="0.8",
+        advice="Look at the stages: a slow inference is the model or the heat, a long wait too many cameras.",
+    ),
+    RuleSettings(
+        name="latency_unusual",
+        when="anomaly_high(camera.latency_p99_seconds) > 10 for 15m",
+        clear="6",
+        severity="info",
+        advice="Compare with the same hour of other days; what else runs on the box, is it throttled?",
+    ),
+)
+
+_HOST = (
+    RuleSettings(
+        name="host_temperature",
+        when="host.temperature_celsius > 85 for 1m",
+        clear="80",
+        advice="Check fan, dust and sun; the processor will slow down to save itself.",
+    ),
+    RuleSettings(
+        name="memory",
+        when="host.memory_used_ratio > 92% for 5m",
+        clear="88%",
+        advice="Find the process that grows (`systemd-cgtop -m`); the kernel ends one when memory is full.",
+    ),
+    RuleSettings(
+        name="disk",
+        when="host.disk_used_ratio > 90% for 5m",
+        clear="88%",
+        advice="Delete or move old recordings and logs (`journalctl --vacuum-size=200M`).",
+    ),
+    RuleSettings(
+        name="disk_full",
+        when="host.disk_used_ratio > 98% for 1m",
+        clear="96%",
+        severity="critical",
+        advice="Make room now: state and outbox can no longer be written.",
+    ),
+    RuleSettings(
+        name="gpu_temperature",
+        when="gpu.temperature_celsius > 87 for 1m",
+        clear="82",
+        advice="Check the cooling of the GPU; it slows down near its limit.",
+    ),
+    RuleSettings(
+        name="gpu_throttled",
+        when="gpu.throttled for 2m",
+        keep_firing=120.0,
+        advice="See the reason: heat asks for cooling, power for a stronger supply or another power mode.",
+    ),
+    RuleSettings(
+        name="gpu_lost",
+        when="gpu.lost for 10s",
+        severity="critical",
+        advice="See `dmesg` for Xid errors; after a driver upgrade a reboot is needed.",
+    ),
+)
+
+_DRIFT = (
+    RuleSettings(
+        name="drift",
+        when="drift.ratio > 1",
+        clear="0.9",
+        keep_firing=600.0,
+        advice="Look at the picture first (lens, light, view); if the scene changed for good, retrain.",
+    ),
+    RuleSettings(
+        name="outliers",
+        when="drift.outlier_ratio > 5% for 5m",
+        clear="3%",
+        severity="info",
+        advice="Look at the sampled frames; they are the ones worth labelling.",
+    ),
+)
+
+_DELIVERY = (
+    RuleSettings(
+        name="outbox_filling",
+        when="outbox.fill_ratio > 80% for 1m",
+        clear="70%",
+        advice="Check the connection to the broker; old windows are merged, then sketches are dropped.",
+    ),
+    RuleSettings(
+        name="outbox_lost",
+        when="rate(outbox.lost, 10m) > 0",
+        severity="critical",
+        advice="Check the connection to the broker; give the outbox more disk ([outbox] size).",
+    ),
+    RuleSettings(
+        name="broker_down",
+        when="broker.connected < 1 for 2m",
+        tell="local",
+        advice="Check the network, the broker's address and the password; messages wait in the outbox.",
+    ),
+)
+
+
+def default_settings(window_seconds: float = 60.0) -> tuple[RuleSettings, ...]:
+    """The default rules for windows of `window_seconds`."""
+    silent = RuleSettings(
+        name="no_summaries",
+        when=f"absent(camera.fps_in) for {max(600.0, 5 * window_seconds):g}s",
+        severity="critical",
+        advice="The analysis makes no summaries: see the journal; `systemctl restart vedette`.",
+    )
+    return (*_CAMERA, *_SPEED, silent, *_HOST, *_DRIFT, *_DELIVERY)

@@ -1,0 +1,228 @@
+"""Rules: settings in, checked rules out, with errors that name the rule, the key and the mend."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.alerts import metrics
+from agent.alerts.defaults import default_settings
+from agent.alerts.expression import Condition, ExpressionError, Function, compare, parse, parse_number
+from agent.alerts.metrics import Metric
+from agent.config.schema import RuleSettings
+from agent.errors import ConfigError, ConfigErrors
+from agent.types import Severity
+
+Tell = Literal["all", "local", "journal"]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+RUNBOOKS = "docs/runbooks"
+_STAGE_SECONDS = re.compile(r"camera\.(latency|decode|wait|preprocess|inference|postprocess)_seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule, ready to judge by.
+
+    `hold` and `keep_firing` are seconds; `clear` is the value at which a firing alert resolves (None: the
+    limit itself). `order` is its place in the list: of equals, the first is told. `default` rules came
+    with the agent.
+    """
+
+    name: str
+    condition: Condition
+    metric: Metric
+    severity: Severity
+    hold: float
+    keep_firing: float
+    clear: float | None
+    group: str
+    tell: Tell
+    advice: str
+    runbook: str
+    order: int
+    default: bool
+
+    def shown_condition(self) -> str:
+        """The condition as people would write it."""
+        return shown(self.condition, self.hold)
+
+
+def compile_rules(
+    settings: Sequence[RuleSettings] = (),
+    defaults: bool = True,
+    *,
+    window_seconds: float = 60.0,
+    known_metrics: Iterable[str] = (),
+) -> tuple[Rule, ...]:
+    """The rules of `settings` and, where `defaults`, the built-in ones that they do not replace.
+
+    A setting without `when` adjusts the default rule of its name. `known_metrics` are names beyond the
+    catalogue (what this box has published). Raises ConfigError, or ConfigErrors where there are several.
+    """
+    built_in = {item.name: item for item in default_settings(window_seconds)} if defaults else {}
+    own, errors, rules = {item.name: item for item in settings}, _twice(settings), []
+    entries = [*({**built_in, **{name: own[name] for name in own if name in built_in}}).values()]
+    entries += [item for item in settings if item.name not in built_in]
+    extra = frozenset(known_metrics)
+    for order, entry in enumerate(entries):
+        try:
+            merged = _merged(entry, built_in)
+            if merged.enabled:
+                rules.append(_compile(merged, order, entry is built_in.get(entry.name), extra))
+        except ConfigError as error:  # noqa: PERF203  (every mistake is told, not the first alone)
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+    return tuple(rules)
+
+
+def _twice(settings: Sequence[RuleSettings]) -> list[ConfigError]:
+    names = [item.name for item in settings]
+    return [
+        _error(name, "name", "is there a second time", "another name")
+        for index, name in enumerate(names)
+        if name in names[:index]
+    ]
+
+
+def _merged(entry: RuleSettings, built_in: dict[str, RuleSettings]) -> RuleSettings:
+    """`entry` with what it leaves open taken from the default rule of its name."""
+    if entry.when:
+        return entry
+    base = built_in.get(entry.name)
+    if base is None:
+        nearest = next(iter(difflib.get_close_matches(entry.name, built_in, n=1)), None)
+        raise _error(
+            entry.name,
+            "when",
+            "is missing, and no default rule has this name",
+            'a condition such as "camera.latency_p99_seconds > 0.5 for 5m"',
+            nearest,
+        )
+    untouched = {field.name: field.default for field in dataclasses.fields(RuleSettings)}
+    given = {key: value for key in untouched if (value := getattr(entry, key)) != untouched[key]}
+    return dataclasses.replace(base, **given)
+
+
+def _compile(entry: RuleSettings, order: int, default: bool, extra: frozenset[str]) -> Rule:
+    if not NAME.fullmatch(entry.name):
+        raise _error(entry.name, "name", f"is {entry.name!r}", "letters, digits, '-' and '_', 63 at most")
+    condition = _condition(entry)
+    condition, metric = _measured(entry, condition, extra)
+    _check_limit(entry, condition, metric)
+    page = entry.runbook or (f"{RUNBOOKS}/{entry.name}.md" if default or _is_default(entry.name) else "")
+    return Rule(
+        name=entry.name,
+        condition=condition,
+        metric=metric,
+        severity=Severity(entry.severity or "warning"),
+        hold=_hold(entry, condition),
+        keep_firing=entry.keep_firing,
+        clear=_clear(entry, condition),
+        group=entry.group or metric.cause,
+        tell=entry.tell,  # type: ignore[arg-type]  # the loader checked it against its choices
+        advice=entry.advice,
+        runbook=page,
+        order=order,
+        default=default,
+    )
+
+
+def _is_default(name: str) -> bool:
+    return any(item.name == name for item in default_settings())
+
+
+def _condition(entry: RuleSettings) -> Condition:
+    try:
+        return parse(entry.when)
+    except ExpressionError as error:
+        place = f"{error} (at character {error.position + 1} of {entry.when!r})"
+        raise _error(entry.name, "when", place, error.expected) from None
+
+
+def _measured(entry: RuleSettings, condition: Condition, extra: frozenset[str]) -> tuple[Condition, Metric]:
+    """The condition on the metric that is really observed, and that metric; raises ConfigError if unknown."""
+    stage = _STAGE_SECONDS.fullmatch(condition.metric)
+    if condition.function is Function.BURN and stage and condition.target is not None:
+        if condition.target_comparison not in {">", ">="}:
+            raise _error(entry.name, "when", "calls slow frames good", f"{condition.metric} > SECONDS")
+        condition = dataclasses.replace(
+            condition,
+            metric=f"camera.{stage[1]}_over_ratio",
+            selector={**condition.selector, "target": f"{condition.target:g}"},
+            target=None,
+        )
+        return condition, metrics.find(condition.metric) or metrics.unlisted(condition.metric, "speed")
+    metric = metrics.find(condition.metric, extra)
+    if metric is None:
+        raise _error(
+            entry.name,
+            "when",
+            f"unknown metric {condition.metric!r}",
+            "one of those of `vedette rules list --metrics`",
+            metrics.nearest(condition.metric, extra),
+        )
+    if condition.function is Function.BURN and condition.target is None and metric.unit != "ratio":
+        mend = f"burn({condition.metric} > NUMBER, 99%), which says what a bad window is"
+        raise _error(entry.name, "when", f"{condition.metric} is no share of bad frames", mend)
+    return condition, metric
+
+
+def _check_limit(entry: RuleSettings, condition: Condition, metric: Metric) -> None:
+    bare = not re.search(r"[<>]", entry.when) and condition.function is Function.VALUE
+    if bare and metric.unit != "state":
+        raise _error(entry.name, "when", "has no comparison", f'"{condition.metric} > NUMBER"')
+    if metric.unit == "ratio" and condition.function is Function.VALUE and condition.limit > 1:
+        mend = f"{condition.limit:g}% or {condition.limit / 100:g}"
+        raise _error(entry.name, "when", f"{condition.metric} never exceeds 1", mend)
+
+
+def _hold(entry: RuleSettings, condition: Condition) -> float:
+    said = condition.hold or 0.0
+    if condition.hold is not None and entry.hold not in {0.0, condition.hold}:
+        mend = "`for` in one of the two places"
+        raise _error(entry.name, "for", f"says {entry.hold:g} s, but `when` says {said:g} s", mend)
+    return said or entry.hold
+
+
+def _clear(entry: RuleSettings, condition: Condition) -> float | None:
+    if not entry.clear:
+        return None
+    try:
+        clear = parse_number(entry.clear)
+    except ValueError:
+        raise _error(entry.name, "clear", f"is {entry.clear!r}", "a number, such as 0.4 or 80%") from None
+    if condition.function is Function.ABSENT:
+        raise _error(entry.name, "clear", "means nothing for absent()", "no `clear`")
+    if compare(clear, condition.comparison, condition.limit):
+        side = "below" if condition.comparison in {">", ">="} else "above"
+        raise _error(entry.name, "clear", f"is {clear:g}", f"a value {side} the limit {condition.limit:g}")
+    return clear
+
+
+def _error(
+    rule: str, key: str, message: str, expected: str | None = None, nearest: str | None = None
+) -> ConfigError:
+    return ConfigError(message, key=f"rules[{rule}].{key}", expected=expected, nearest=nearest)
+
+
+def shown(condition: Condition, hold: float | None = None) -> str:
+    """A condition as text, in the language it was written in."""
+    labels = ", ".join(f'{key}="{value}"' for key, value in sorted(condition.selector.items()))
+    series = condition.metric + (f"{{{labels}}}" if labels else "")
+    if condition.function is Function.RATE:
+        series = f"rate({series}, {condition.over:g}s)"
+    elif condition.function is Function.BURN:
+        target = (
+            f" {condition.target_comparison} {condition.target:g}" if condition.target is not None else ""
+        )
+        series = f"burn({series}{target}, {condition.objective * 100:g}%, {condition.over:g}s)"
+    elif condition.function is not Function.VALUE:
+        series = f"{condition.function.value}({series})"
+    held = condition.hold if hold is None else hold
+    compared = "" if condition.function is Function.ABSENT else f" {condition.comparison} {condition.limit:g}"
+    return f"{series}{compared}" + (f" for {held:g}s" if held else "")

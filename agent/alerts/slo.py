@@ -1,0 +1,47 @@
+"""Latency targets: which shares of slow frames the rules ask for, and how a window's sketches answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent.alerts.expression import Function
+from agent.alerts.rules import Rule
+from agent.sketch import Sketch
+from agent.types import Observation
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """A limit for the time of one stage (`latency` is capture to result), in seconds."""
+
+    stage: str
+    seconds: float
+
+
+def targets(rules: Iterable[Rule]) -> tuple[Target, ...]:
+    """The targets that burn rules such as `burn(camera.latency_seconds > 0.5, 99%) > 10` are about."""
+    found = set()
+    for rule in rules:
+        seconds = rule.condition.selector.get("target")
+        if rule.condition.function is Function.BURN and seconds:
+            stage = rule.condition.metric.removeprefix("camera.").removesuffix("_over_ratio")
+            found.add(Target(stage, float(seconds)))
+    return tuple(sorted(found))
+
+
+def share_observations(
+    wanted: Iterable[Target], camera: str, sketches: Mapping[str, Sketch], at: float
+) -> list[Observation]:
+    """For each target the share of a window's frames over it, as `camera.<stage>_over_ratio`."""
+    return [
+        Observation(
+            metric=f"camera.{target.stage}_over_ratio",
+            value=1.0 - float(sketch.cdf([target.seconds])[0]),
+            at=at,
+            labels={"camera": camera, "target": f"{target.seconds:g}"},
+            evidence={"frames": sketch.count},
+        )
+        for target in wanted
+        if (sketch := sketches.get(target.stage)) is not None and sketch.count
+    ]

@@ -1,0 +1,246 @@
+"""The watch: every rule on every target it was observed for, judged; what it ends, it hands to its owner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from agent.alerts import words
+from agent.alerts.anomaly import HourlyMemory
+from agent.alerts.expression import ANOMALIES, Function, compare
+from agent.alerts.grouping import Faults
+from agent.alerts.judges import Judge, Reading, Target, make_judge, target_of
+from agent.alerts.machine import Change, Phase, Timing, advance
+from agent.alerts.rules import Rule
+from agent.alerts.track import Track, TrackKey
+from agent.types import Labels, Observation
+
+MOST_TRACKS = 20_000
+MOST_MEMORIES = 1_000  # each takes 32 kB when full
+
+LimitOf = Callable[[Rule, Labels], float]
+OnEnd = Callable[[Track, Rule | None, Reading | None, float], None]  # track, rule, reading, at
+
+
+class Watch:
+    """Holds rules, tracks and what is remembered of series; memory is bounded, `refused` counts the rest.
+
+    `limit_of` says the limit of a rule on a target, `on_end` hears of each track that was firing and ended.
+    `stale_seconds` is how long a value counts as fresh, `linger_seconds` how long a fault explains others.
+    """
+
+    def __init__(
+        self, *, stale_seconds: float, linger_seconds: float, limit_of: LimitOf, on_end: OnEnd
+    ) -> None:
+        self.stale_seconds = stale_seconds
+        self.faults = Faults(linger_seconds)
+        self.tracks: dict[TrackKey, Track] = {}
+        self.refused = 0
+        self._limit_of, self._on_end = limit_of, on_end
+        self._memories: dict[tuple[str, Target], HourlyMemory] = {}
+        self._judges: dict[str, tuple[Rule, Judge]] = {}
+        self._by_metric: dict[str, list[tuple[Rule, Judge]]] = {}
+        self._anomaly_metrics: frozenset[str] = frozenset()
+        self._grace_until = -math.inf
+
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Judge by `rules` from now on; alerts of rules that are gone resolve at the next step."""
+        before = self._judges
+        self._judges = {
+            rule.name: before[rule.name]
+            if rule.name in before and before[rule.name][0] == rule
+            else (rule, make_judge(rule, self.stale_seconds, self._memory))
+            for rule in rules
+        }
+        self._by_metric = {}
+        for rule, judge in self._judges.values():
+            self._by_metric.setdefault(rule.condition.metric, []).append((rule, judge))
+            old = before.get(rule.name, (None, judge))[1]
+            if old is not judge and old.condition.metric == rule.condition.metric:
+                for target, latest in old.latest.items():
+                    if _concerns(rule, latest.labels):
+                        judge.see(target, latest)
+        self._anomaly_metrics = frozenset(
+            rule.condition.metric for rule in rules if rule.condition.function in ANOMALIES
+        )
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules judged by."""
+        return tuple(rule for rule, _ in self._judges.values())
+
+    def forget(self, labels: Labels) -> None:
+        """Targets with these labels (a camera that was removed) are gone; their alerts resolve."""
+        for rule, judge in self._judges.values():
+            for target in [known for known in judge.latest if labels.items() <= dict(known).items()]:
+                judge.forget(target)
+                if track := self.tracks.get((rule.name, target)):
+                    track.reason = "no longer watched"
+        self._memories = {
+            key: memory
+            for key, memory in self._memories.items()
+            if not labels.items() <= dict(key[1]).items()
+        }
+        self.faults.forget(labels.get("camera", ""))
+
+    def _memory(self, metric: str, target: Target) -> HourlyMemory | None:
+        return self._memories.get((metric, target))
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name."""
+        return self._judges[name][0] if name in self._judges else None
+
+    def read(self, track: Track, now: float) -> Reading | None:
+        """What the rule of `track` comes to at `now`."""
+        judged = self._judges.get(track.rule)
+        return judged[1].read(target_of(track.labels), now) if judged else None
+
+    def firing(self) -> list[tuple[Track, Rule]]:
+        """The tracks that fire, with their rules."""
+        return [
+            (track, self._judges[track.rule][0])
+            for track in self.tracks.values()
+            if track.state.phase is Phase.FIRING and track.rule in self._judges
+        ]
+
+    # -- judging ----------------------------------------------------------------------------------------
+
+    def observe(self, observation: Observation, at: float) -> None:
+        """Take note of an observation made at `at`, and judge by it."""
+        self.faults.see(observation.metric, observation.labels, observation.value, at)
+        judged = self._by_metric.get(observation.metric)
+        if not judged or not math.isfinite(observation.value):
+            return
+        target = target_of(observation.labels)
+        if observation.metric in self._anomaly_metrics:
+            self._remember(observation, target, at)
+        for rule, judge in judged:
+            if _concerns(rule, observation.labels):
+                if target not in judge.latest and len(judge.latest) >= MOST_TRACKS:
+                    self.refused += 1
+                    continue
+                judge.see(target, observation)
+                self._judge(rule, judge, target, at)
+
+    def _remember(self, observation: Observation, target: Target, at: float) -> None:
+        key = observation.metric, target
+        if key not in self._memories:
+            if len(self._memories) >= MOST_MEMORIES:
+                self.refused += 1
+                return
+            self._memories[key] = HourlyMemory()
+        self._memories[key].add(observation.value, at)
+
+    def tick(self, now: float) -> None:
+        """Judge what changes by time alone; forget what is over."""
+        for name, target in list(self.tracks):
+            if name in self._judges:
+                self._judge(*self._judges[name], target, now)
+            else:
+                self._drop(self.tracks.pop((name, target)), now)
+        for rule, judge in self._judges.values():
+            if rule.condition.function is Function.ABSENT:
+                for target in judge.latest:
+                    self._judge(rule, judge, target, now)
+        for key in [key for key, track in self.tracks.items() if track.state.idle]:
+            del self.tracks[key]
+
+    def _drop(self, track: Track, now: float) -> None:
+        if track.state.phase is Phase.FIRING:
+            track.reason = "the rule is gone"
+            self._on_end(track, None, None, now)
+
+    def _judge(self, rule: Rule, judge: Judge, target: Target, at: float) -> None:
+        track = self.tracks.get((rule.name, target))
+        reading = judge.read(target, at)
+        if reading is None and track is not None and at < self._grace_until and not track.reason:
+            return  # after a restart: not observed again yet
+        firing = track is not None and track.state.phase is Phase.FIRING
+        limit = self._limit_of(rule, dict(target))
+        true = reading is not None and _beyond(rule, reading.value, limit, firing)
+        if track is None:
+            track = self._new_track(rule, target) if true else None
+            if track is None:
+                return
+        was = track.state.phase
+        track.state, change = advance(track.state, true, at, _timing(rule, track))
+        if was is Phase.INACTIVE and track.state.phase is not Phase.INACTIVE:
+            track.begin()
+        if change is Change.RESOLVED:
+            if reading is None and not track.reason:
+                track.reason = f"no data for {words.duration(self.stale_seconds)}"
+            self._on_end(track, rule, reading, at)
+            track.reason = ""
+
+    def _new_track(self, rule: Rule, target: Target) -> Track | None:
+        if len(self.tracks) >= MOST_TRACKS:
+            self.refused += 1
+            return None
+        track = self.tracks[rule.name, target] = Track(rule=rule.name, labels=dict(target))
+        return track
+
+    def shift(self, seconds: float) -> None:
+        """The clock was set forward by `seconds`."""
+        for track in self.tracks.values():
+            track.shift(seconds)
+        for _, judge in self._judges.values():
+            judge.shift(seconds)
+        self.faults.shift(seconds)
+        self._grace_until += seconds
+
+    # -- over a restart ---------------------------------------------------------------------------------
+
+    def to_snapshot(self) -> dict[str, Any]:
+        """Tracks and series as plain JSON values."""
+        return {
+            "tracks": [track.to_json() for track in self.tracks.values()],
+            "series": {name: judge.to_json() for name, (_, judge) in self._judges.items()},
+        }
+
+    def restore(self, tracks: Iterable[Track], series: Mapping[str, Any], *, away: float, now: float) -> None:
+        """Go on with `tracks` and `series` after `away` seconds off (negative: the clock was set back)."""
+        for name, entries in series.items():
+            if name in self._judges:
+                self._judges[name][1].restore(entries, now)
+        self.tracks = {track.key: track for track in tracks}
+        for track in list(self.tracks.values()):
+            if away < 0:
+                track.shift(away)
+            if track.state.phase is Phase.PENDING and not 0 <= away <= self.stale_seconds:
+                del self.tracks[track.key]
+        self._grace_until = now + self.stale_seconds
+
+    def memory_snapshot(self) -> list[dict[str, Any]]:
+        """What anomaly rules remember, as plain JSON values: large, and saved seldom."""
+        return [
+            {"metric": metric, "labels": dict(target), **memory.to_snapshot()}
+            for (metric, target), memory in self._memories.items()
+        ]
+
+    def restore_memory(self, snapshot: Iterable[Mapping[str, Any]]) -> None:
+        """Remember what `memory_snapshot` wrote. Raises KeyError, TypeError or ValueError if it is none."""
+        self._memories = {
+            (str(entry["metric"]), target_of(entry["labels"])): HourlyMemory.from_snapshot(entry)
+            for entry in snapshot
+        }
+
+
+def _concerns(rule: Rule, labels: Labels) -> bool:
+    return rule.condition.selector.items() <= labels.items()
+
+
+def _beyond(rule: Rule, value: float, limit: float, firing: bool) -> bool:
+    """Whether `value` is alarming; once firing, until the clear value is passed (it moves with the limit)."""
+    if rule.condition.function is Function.ABSENT:
+        return value >= limit
+    if firing and rule.clear is not None:
+        limit += rule.clear - rule.condition.limit
+    return compare(value, rule.condition.comparison, limit)
+
+
+def _timing(rule: Rule, track: Track) -> Timing:
+    if track.reason:  # the target is gone: nothing keeps it firing
+        return Timing()
+    absent = rule.condition.function is Function.ABSENT  # its hold is its limit
+    return Timing(hold=0.0 if absent else rule.hold, keep_firing=rule.keep_firing)

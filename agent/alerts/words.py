@@ -1,0 +1,251 @@
+"""Words: what an alert says happened, what was expected, and over which time. For people at 3 a.m."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from agent.alerts.expression import ANOMALIES, Function
+from agent.alerts.judges import Reading
+from agent.alerts.metrics import Unit
+from agent.alerts.rules import Rule
+from agent.types import Alert, AlertEvent, Labels
+
+_HOLD_WORTH_SAYING = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The sentences of one alert."""
+
+    what: str
+    expected: str
+    window: str
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(0.25), duration(45), duration(300), duration(5400), duration(100000)
+    ('0.25 s', '45 s', '5 min', '1 h 30 min', '1 d 4 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 1 or seconds == 0 else f"{seconds:.2g} s"
+    whole = round(seconds)
+    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            rest = round(whole % size / small)
+            if rest * small >= size:
+                return f"{whole // size + 1} {unit}"
+            return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min" + (f" {rest} s" if rest and minutes < 5 else "")
+
+
+def quantity(value: float, unit: Unit) -> str:
+    """A value with its unit, three figures.
+
+    >>> quantity(0.6213, "seconds"), quantity(0.93, "ratio"), quantity(2.5e9, "bytes")
+    ('0.621 s', '93 %', '2.5 GB')
+    """
+    if unit == "bytes":
+        for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+            if abs(value) >= size:
+                return f"{_figures(value / size)} {name}"
+    signs = {"seconds": " s", "bytes": " B", "celsius": " °C", "watts": " W", "hertz": " Hz", "fps": " fps"}
+    if unit == "ratio":
+        return f"{_figures(value * 100)} %"
+    return f"{_figures(value)}{signs.get(unit, '')}"
+
+
+def _figures(value: float) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def subject(labels: Labels) -> str:
+    """Who an alert is about: `camera front`, `GPU 0`, `host`."""
+    names = {"gpu": "GPU"}
+    shown = [f"{names.get(key, key)} {value}" for key, value in sorted(labels.items()) if key != "target"]
+    return ", ".join(shown)
+
+
+def clock(at: float, now: float | None = None) -> str:
+    """`12:04 UTC`, with the date where it is not that of `now`."""
+    moment = _utc(at)
+    same_day = now is None or moment.date() == _utc(now).date()
+    return moment.strftime("%H:%M UTC" if same_day else "%Y-%m-%d %H:%M UTC")
+
+
+def span(start: float, end: float) -> str:
+    """`12:04-12:09 UTC`; with dates where the days differ."""
+    first, last = _utc(start), _utc(end)
+    if end - start < 120:
+        return f"{first:%H:%M:%S}-{last:%H:%M:%S} UTC"
+    if first.date() == last.date():
+        return f"{first:%H:%M}-{last:%H:%M} UTC"
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+
+
+def _utc(at: float) -> datetime:
+    # Not fromtimestamp: a clock before 1970 or far off must not raise.
+    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=min(max(at, -6e10), 2.5e11))
+
+
+def tell(rule: Rule, labels: Labels, reading: Reading, limit: float, *, since: float, now: float) -> Words:
+    """The words for `rule` firing on a target since `since`, judged by `reading` against `limit`."""
+    who = subject(labels) or rule.metric.name.partition(".")[0]
+    what, expected = _facts(rule, who, reading, limit)
+    return Words(what=what, expected=expected, window=_window(rule, reading, since, now))
+
+
+def _facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
+    function, metric = rule.condition.function, rule.metric
+    if function is Function.ABSENT:
+        at = clock(reading.latest.at)
+        return (
+            f"{who}: no report of {metric.words} for {duration(reading.value)}, since {at}",
+            f"one at least every {duration(limit)}",
+        )
+    if function is Function.RATE:
+        over = duration(rule.condition.over)
+        moved, allowed = reading.value * rule.condition.over, limit * rule.condition.over
+        verb = "rose" if moved >= 0 else "fell"
+        return (
+            f"{who}: {metric.words} {verb} by {quantity(abs(moved), metric.unit)} in {over}",
+            f"a change of {_bound(rule, quantity(allowed, metric.unit))} in {over}",
+        )
+    if function is Function.BURN and reading.burn is not None:
+        return _burn_facts(rule, who, reading)
+    if function in ANOMALIES and reading.usual is not None:
+        return _anomaly_facts(rule, who, reading, limit)
+    return _value_facts(rule, who, reading, limit)
+
+
+def _value_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
+    metric, said = rule.metric, reading.latest.text
+    if metric.unit == "state":
+        wrong = metric.words if reading.value > 0 else metric.words.replace("is ", "is not ", 1)
+        expected = (
+            metric.expected if rule.condition.comparison in {">", ">="} else metric.words.removeprefix("is ")
+        )
+        return f"{who} {wrong}" + (f": {said}" if said else ""), expected
+    if said:
+        return f"{who}: {said}", f"{metric.words} {_bound(rule, quantity(limit, metric.unit))}"
+    if metric.unit == "times":
+        return (
+            f"{who}: {metric.words} {reading.value:.2g} times its limit",
+            f"{_bound(rule, f'{limit:g}')} times",
+        )
+    shown = quantity(reading.value, metric.unit)
+    return f"{who}: {metric.words} {shown}", _bound(rule, quantity(limit, metric.unit))
+
+
+def _bound(rule: Rule, limit: str) -> str:
+    words = {">": "at most", ">=": "below", "<": "at least", "<=": "above"}
+    return f"{words[rule.condition.comparison]} {limit}"
+
+
+def _burn_facts(rule: Rule, who: str, reading: Reading) -> tuple[str, str]:
+    assert reading.burn is not None
+    asked, burn = rule.condition, reading.burn
+    good = quantity(asked.objective, "ratio")
+    target = asked.selector.get("target")
+    if target:
+        stage = rule.metric.name.removeprefix("camera.").removesuffix("_over_ratio")
+        bad, right = f"of frames over {target} s {stage}", f"{good} of frames within {target} s {stage}"
+    elif asked.target is not None:
+        limit = quantity(asked.target, rule.metric.unit)
+        bad = f"of windows with {rule.metric.words} {asked.target_comparison} {limit}"
+        right = f"{good} of windows without"
+    else:
+        bad, right = rule.metric.words, f"at most {quantity(1 - asked.objective, 'ratio')}"
+    share = quantity(burn.bad, "ratio")
+    return f"{who}: {share} {bad}, {burn.times:.2g} times what the target allows", right
+
+
+def _anomaly_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
+    assert reading.usual is not None
+    usual, unit = reading.usual, rule.metric.unit
+    side = "high" if reading.latest.value >= usual.median else "low"
+    function = rule.condition.function
+    low, high = usual.median - limit * usual.scale_below, usual.median + limit * usual.scale_above
+    normal = {
+        Function.ANOMALY: f"{quantity(low, unit)} to {quantity(high, unit)}",
+        Function.ANOMALY_HIGH: f"at most {quantity(high, unit)}",
+        Function.ANOMALY_LOW: f"at least {quantity(low, unit)}",
+    }[function]
+    hour = "at all hours" if usual.hour is None else f"at {usual.hour:02d}-{(usual.hour + 1) % 24:02d} UTC"
+    where = f"{hour} of the last {usual.days} days" if usual.days > 1 else f"{hour} of the last day"
+    return (
+        f"{who}: {rule.metric.words} {quantity(reading.latest.value, unit)}, unusually {side} "
+        f"({abs(usual.z(reading.latest.value)):.2g} sigma)",
+        f"{normal}; it was {quantity(usual.median, unit)} (median) {where}",
+    )
+
+
+def _window(rule: Rule, reading: Reading, since: float, now: float) -> str:
+    judged = reading.latest.evidence.get("window")
+    if isinstance(judged, str) and judged:
+        return judged
+    if rule.condition.function is Function.BURN and reading.burn is not None:
+        long, short = duration(reading.burn.long_seconds), duration(reading.burn.short_seconds)
+        return f"over the last {long} and the last {short}, until {clock(now)}"
+    if rule.condition.function is Function.RATE:
+        return f"over {span(now - rule.condition.over, now)}"
+    if now - since < _HOLD_WORTH_SAYING:
+        return f"at {clock(now)}"
+    return f"over {span(since, now)}, for {duration(now - since)}"
+
+
+def tell_resolved(
+    rule: Rule | None, told: Alert, reading: Reading | None, reason: str, *, ended: float
+) -> Words:
+    """The words for `told` being over; `reason` where it is over for another cause than its value."""
+    lasted = f"over {span(told.first_seen, ended)}, lasted {duration(ended - told.first_seen)}"
+    if reason or rule is None or reading is None:
+        return Words(
+            what=f"{told.what} (over: {reason or 'no longer judged'})", expected=told.expected, window=lasted
+        )
+    who = subject(told.labels) or rule.metric.name.partition(".")[0]
+    if rule.metric.unit == "state":
+        wrong = rule.metric.words.removeprefix("is ")
+        verb = "no longer" if rule.condition.comparison in {">", ">="} else "again"
+        what = (
+            f"{who} is {verb} {wrong}"
+            if rule.metric.words.startswith("is ")
+            else f"{who} is as expected again"
+        )
+    elif rule.condition.function is Function.ABSENT:
+        what = f"{who}: {rule.metric.words} is reported again"
+    else:
+        value = quantity(reading.latest.value, rule.metric.unit)
+        what = f"{who}: {rule.metric.words} back to {value}"
+    return Words(what=what, expected=told.expected, window=lasted)
+
+
+def journal_line(alert: Alert) -> str:
+    """One line for the journal: what, expected, since when, what to do, and the id to acknowledge it by."""
+    if alert.event is AlertEvent.RESOLVED:
+        return f"resolved: {alert.what} ({alert.window}) [{alert.id}]"
+    verb = {
+        AlertEvent.FIRED: alert.severity.value.upper(),
+        AlertEvent.REMINDER: f"{alert.severity.value.upper()} still",
+        AlertEvent.ACKNOWLEDGED: "acknowledged",
+        AlertEvent.SNOOZED: "snoozed",
+        AlertEvent.UNDONE: "undone",
+    }[alert.event]
+    by = _by(alert.controls)
+    advice = f". {alert.advice}" if alert.advice else ""
+    return f"{verb}{by}: {alert.what} (expected {alert.expected}; {alert.window}){advice} [{alert.id}]"
+
+
+def _by(controls: Mapping[str, Any]) -> str:
+    newest = max(controls.values(), key=lambda entry: float(entry.get("at", 0.0)), default=None)
+    if not newest:
+        return ""
+    why = f", {newest['why']}" if newest.get("why") else ""
+    return f" by {newest.get('who', '?')}{why}"

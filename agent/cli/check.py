@@ -1,0 +1,131 @@
+"""`vedette check`: is the config right, and is everything in it there? Model, cameras, rules, state, broker."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.local import SYSTEM_CONFIG
+
+if TYPE_CHECKING:
+    from agent.config.schema import CameraSettings, Settings
+
+HELP = "check a config: file, model, cameras, broker"
+Row = tuple[str, bool, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", nargs="?", default=str(SYSTEM_CONFIG), help="config file (default %(default)s)")
+    parser.add_argument("--offline", action="store_true", help="only read the file; open nothing")
+    parser.add_argument("--timeout", type=float, default=15.0, help="seconds for each camera (default %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print a table; 0 only if all is well."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from agent import log
+    from agent.alerts.rules import compile_rules
+    from agent.cameras import CAMERAS
+    from agent.config.load import load
+
+    log.set_up("error")
+    settings = load(args.file, CAMERAS)
+    rules = compile_rules(settings.rules, window_seconds=settings.windows.length)
+    rows: list[Row] = [
+        ("config", True, f"{args.file}: {len(settings.cameras)} cameras, {len(rules)} rules"),
+    ]
+    if not args.offline:
+        rows += checks(settings, args.timeout)
+    table = Table(box=None, pad_edge=False)
+    for column in ("what", "", "found"):
+        table.add_column(column, overflow="fold")
+    for what, good, found in rows:
+        table.add_row(what, "[green]ok[/]" if good else "[bold red]FAILED[/]", found)
+    Console(width=None, highlight=False).print(table)
+    return 0 if all(good for _, good, _ in rows) else 1
+
+
+def checks(settings: Settings, timeout: float) -> Iterator[Row]:
+    """What is found of each thing that the config names."""
+    yield attempt("state", lambda: _state(settings))
+    yield attempt("model", lambda: _model(settings))
+    for camera in settings.cameras:
+        if camera.enabled:
+            yield attempt(f"camera {camera.name}", lambda camera=camera: _camera(camera, timeout))  # type: ignore[misc]
+    yield attempt("broker", lambda: _broker(settings))
+
+
+def attempt(what: str, check: Callable[[], str]) -> Row:
+    """One row: what the check found, or why it failed."""
+    from agent.errors import VedetteError
+
+    try:
+        return what, True, check()
+    except (VedetteError, OSError) as error:
+        return what, False, str(error)
+
+
+def _state(settings: Settings) -> str:
+    from agent.state import directory, write_atomic
+
+    path = directory(settings.state_directory)
+    probe = path / ".check"
+    write_atomic(probe, b"")
+    probe.unlink()
+    return f"{path} can be written"
+
+
+def _model(settings: Settings) -> str:
+    from agent.detection.session import Detector
+
+    detector = Detector(settings.model)
+    started = time.monotonic()
+    detector.open()
+    info = detector.info
+    detector.close()
+    return (
+        f"{Path(info.path).name}: {len(info.classes)} classes, input {info.input_size[1]}×{info.input_size[0]}, "
+        f"on {info.provider} ({info.runtime}), ready in {time.monotonic() - started:.1f} s"
+    )
+
+
+def _camera(settings: CameraSettings, timeout: float) -> str:
+    from agent.cameras import CAMERAS
+    from agent.errors import CameraError, CameraFailure
+
+    camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
+    found: list[str | CameraError] = []
+
+    def read() -> None:
+        try:
+            camera.open()
+            frame = camera.read()
+            shape = "ended before its first frame" if frame is None else "{1}×{0}".format(*frame.image.shape)
+            found.append(shape)
+        except CameraError as error:
+            found.append(error)
+        finally:
+            camera.close()
+
+    thread = threading.Thread(target=read, daemon=True)
+    started = time.monotonic()
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        raise CameraError(f"no frame within {timeout:.0f} s", kind=CameraFailure.TIMEOUT)
+    if isinstance(found[0], CameraError):
+        raise found[0]
+    return f"{settings.kind}, {found[0]}, first frame after {time.monotonic() - started:.1f} s"
+
+
+def _broker(settings: Settings) -> str:
+    from agent.delivery.mqtt import ping
+
+    return str(ping(settings.broker))

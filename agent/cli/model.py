@@ -1,0 +1,133 @@
+"""`vedette model`: prepare a model for the agent, and say what a model is."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+
+HELP = "prepare and inspect models"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    prepare = what.add_parser(
+        "prepare", help="make an ONNX file with an embedding output, checked, with a manifest"
+    )
+    prepare.add_argument("source", type=Path, help="an Ultralytics checkpoint (.pt) or an ONNX file")
+    prepare.add_argument(
+        "--out", type=Path, help="folder for NAME.onnx and NAME.json (default: the source's)"
+    )
+    prepare.add_argument(
+        "--imgsz", type=int, nargs="+", metavar="N", help="input size: one side, or height width"
+    )
+    prepare.add_argument("--half", action="store_true", help="half precision (float16)")
+    prepare.add_argument(
+        "--input",
+        choices=("uint8", "float"),
+        default="float",
+        help="uint8: the model takes pictures as cameras deliver them and normalises inside",
+    )
+    size = prepare.add_mutually_exclusive_group()
+    size.add_argument(
+        "--dynamic", dest="dynamic", action="store_true", default=None, help="any batch and size"
+    )
+    size.add_argument("--static", dest="dynamic", action="store_false", help="one picture of one size")
+    prepare.add_argument("--images", type=Path, help="folder of pictures to check on (default: drawn ones)")
+    prepare.add_argument("--python", default=sys.executable, help="a Python that has ultralytics, for .pt")
+    inspect = what.add_parser("inspect", help="say what a model is and what its manifest says")
+    inspect.add_argument("source", type=Path, help="an ONNX file")
+    inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare or inspect."""
+    from agent import log
+
+    log.set_up("warning")  # what was found is printed; that models were loaded on the way is no news
+    return _prepare(args) if args.what == "prepare" else _inspect(args)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from agent.detection import manifest
+    from agent.detection.comparison import read_pictures
+    from agent.detection.prepare import Plan, prepare
+
+    plan = Plan(
+        source=args.source,
+        out=args.out or args.source.parent,
+        image_size=_size(args.imgsz),
+        half=args.half,
+        uint8=args.input == "uint8",
+        dynamic=args.dynamic,
+        python=args.python,
+    )
+    pictures = read_pictures(args.images) if args.images else []
+    target, record = prepare(plan, pictures, now=time.time())  # noqa: TID251  (a command is an edge)
+    checks = record.checks
+    print(f"{target}: {len(record.classes)} classes, embedding of {record.embedding_size}")
+    print(
+        f"checked on {checks['pictures']} pictures: {checks['boxes']} candidates found again "
+        f"({checks['sure']} over 0.25), IoU at least {checks['least_iou']}, "
+        f"scores within {checks['largest_score_difference']}"
+    )
+    if not checks["sure"]:
+        print("no picture had a sure box: give real ones with --images for a stronger check")
+    print(manifest.path_of(target))
+    return 0
+
+
+def _size(sides: list[int] | None) -> tuple[int, int] | None:
+    from agent.errors import ModelError
+
+    if sides is None:
+        return None
+    if len(sides) > 2 or min(sides) < 32 or any(side % 32 for side in sides):
+        raise ModelError("--imgsz: expected one or two multiples of 32")
+    return sides[0], sides[-1]
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from agent.config.schema import ModelSettings
+    from agent.detection import manifest
+    from agent.detection.session import Detector
+
+    detector = Detector(ModelSettings(path=str(args.source), provider="cpu"))
+    detector.open()
+    detector.close()
+    info = dataclasses.asdict(detector.info)
+    beside = manifest.path_of(args.source)
+    record = dataclasses.asdict(manifest.read(beside)) if beside.exists() else None
+    agrees = record is None or record["sha256"] == info["sha256"]
+    if args.json:
+        print(json.dumps({"model": info, "manifest": record, "manifest_matches": agrees}, indent=2))
+    else:
+        _table(info, record)
+        if not agrees:
+            print(f"{beside} belongs to another file: its sha256 differs")
+    return 0 if agrees else 1
+
+
+def _table(info: dict[str, object], record: dict[str, object] | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for key, value in {**info, **{f"manifest {key}": value for key, value in (record or {}).items()}}.items():
+        table.add_row(key.replace("_", " "), _text(value))
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        more = f", and {len(value) - 8} more" if len(value) > 8 else ""
+        return f"{len(value)}: {', '.join(value[:8])}{more}"
+    if isinstance(value, tuple):
+        return "x".join(str(side) for side in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return str(value)

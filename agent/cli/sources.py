@@ -1,0 +1,77 @@
+"""Settings of `vedette run`: the config file, and what the command line says on top of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from agent.cameras import CAMERAS
+from agent.config.convert import parse_duration
+from agent.config.load import load
+from agent.config.schema import CameraSettings, Settings
+from agent.errors import ConfigError
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """The settings that the arguments ask for; raises ConfigError."""
+    settings = load(args.config, CAMERAS) if args.config else Settings()
+    if args.state:
+        settings = dataclasses.replace(settings, state_directory=args.state)
+    if args.broker:
+        url = args.broker if "://" in args.broker else f"mqtt://{args.broker}"
+        settings = dataclasses.replace(settings, broker=dataclasses.replace(settings.broker, url=url))
+    if args.model:
+        settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, path=args.model))
+    if args.window:
+        settings = dataclasses.replace(settings, windows=dataclasses.replace(settings.windows, length=_length(args)))
+    if args.source:
+        cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
+        settings = dataclasses.replace(settings, cameras=(*settings.cameras, *_distinct(cameras)))
+    if args.config and not settings.cameras:
+        raise ConfigError("there is no camera", file=args.config, expected="at least one [[cameras]] table")
+    return settings
+
+
+def _length(args: argparse.Namespace) -> float:
+    try:
+        length = parse_duration(float(args.window) if args.window.isdigit() else args.window)
+    except ValueError:
+        length = 0.0
+    if not 1 <= length <= 3600:
+        raise ConfigError(f"--window {args.window}", file="command line", expected="1s to 1h, such as 5s or 1m")
+    return length
+
+
+def camera_of(source: str, args: argparse.Namespace, index: int) -> CameraSettings:
+    """A camera for `source`, its kind told by what it looks like, its name by where it points."""
+    kind, options = _kind(source, args)
+    stem = Path(re.sub(r"^\w+://", "", source).partition("?")[0]).stem
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:40] or f"camera{index + 1}"
+    return CameraSettings(name=name, kind=kind, options=CAMERAS.load(kind).Options(**options))
+
+
+def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    pace = {"pace": "fast"} if args.fast else {}
+    if source == "synthetic":
+        return "synthetic", pace
+    if source.startswith("/dev/"):
+        return "v4l2", {"device": source}
+    if "://" in source:
+        return "stream", {"url": source}
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return "images", {"directory": str(path), "loop": args.loop, **pace}
+    return "stream", {"url": str(path), "loop": args.loop, **pace}
+
+
+def _distinct(cameras: list[CameraSettings]) -> list[CameraSettings]:
+    seen: dict[str, int] = {}
+    distinct = []
+    for camera in cameras:
+        seen[camera.name] = seen.get(camera.name, 0) + 1
+        count = seen[camera.name]
+        distinct.append(camera if count == 1 else dataclasses.replace(camera, name=f"{camera.name}-{count}"))
+    return distinct

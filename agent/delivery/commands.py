@@ -1,0 +1,188 @@
+"""Commands over MQTT: off by default, an allow-list, each carried out at most once, and all of it logged.
+
+`<prefix>/command/<name>` carries a JSON object with `id` (of the sender's choice), `time` (RFC 3339) and what
+the command takes. Judging (`judge`) is done in the delivery thread, carrying out in this part's own, so a
+command that takes long holds nothing up. The answer goes to the MQTT 5 response topic, else to `reply/<id>`.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from agent.config.schema import CommandSettings
+from agent.delivery.messages import reply_draft, unix_time
+from agent.delivery.mqtt import Received
+from agent.errors import VedetteError
+from agent.parts import Part
+from agent.types import Draft
+
+log = structlog.get_logger("vedette.commands")
+
+Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+LARGEST_COMMAND = 16 * 1024
+QUEUE_SIZE = 16
+_AHEAD_SECONDS = 60.0  # how far a sender's clock may be ahead of ours
+_ID = re.compile(r"[\w.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A request that may be carried out; `response_topic` and `correlation` are the sender's."""
+
+    name: str
+    id: str
+    args: Mapping[str, Any]
+    response_topic: str | None
+    correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer; `topic` None means the draft's own."""
+
+    draft: Draft
+    topic: str | None
+    correlation: bytes | None
+
+
+class CommandRefused(VedetteError):
+    """The command will not be carried out; the text is the answer. `id` is "" where it gave none."""
+
+    def __init__(self, reason: str, *, command_id: str = "") -> None:
+        super().__init__(reason)
+        self.id = command_id
+
+
+def parse(received: Received) -> Command:
+    """The command in a message on `.../command/<name>`; raises CommandRefused."""
+    name = received.topic.rpartition("/")[2]
+    if len(received.payload) > LARGEST_COMMAND:
+        raise CommandRefused(f"over {LARGEST_COMMAND} bytes")
+    try:
+        body = json.loads(received.payload)
+    except ValueError:
+        raise CommandRefused("not JSON") from None
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not _ID.fullmatch(body["id"]):
+        raise CommandRefused(
+            "a command is an object with an `id` of up to 64 letters, digits, '.', '_' and '-'"
+        )
+    return Command(
+        name=name,
+        id=body["id"],
+        args={key: value for key, value in body.items() if key != "id"},
+        response_topic=received.response_topic,
+        correlation=received.correlation,
+    )
+
+
+class Rate:
+    """At most `per_minute` in any minute."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._recent: deque[float] = deque(maxlen=per_minute)
+
+    def allows(self, now: float) -> bool:
+        """Count one at `now` (monotonic seconds) if it may be."""
+        if len(self._recent) == self._recent.maxlen and now - self._recent[0] < 60.0:
+            return False
+        self._recent.append(now)
+        return True
+
+
+class CommandDesk(Part):
+    """Takes commands in, has them carried out one after the other, and hands the answers to `reply`."""
+
+    def __init__(self, settings: CommandSettings, handlers: Mapping[str, Handler]) -> None:
+        super().__init__("commands")
+        self._settings, self._handlers = settings, dict(handlers)
+        self._rate = Rate(settings.rate_per_minute)
+        self._queue: queue.Queue[Command] = queue.Queue(QUEUE_SIZE)
+        self.patience_seconds = 600.0  # a command may record for minutes
+        self.reply: Callable[[Reply], None] = lambda _: None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether to subscribe at all."""
+        return self._settings.enabled
+
+    def receive(
+        self, received: Received, *, wall: float, now: float, first_time: Callable[[str], bool]
+    ) -> None:
+        """Judge a message and queue the command; runs in the delivery thread and never blocks.
+
+        `first_time` remembers an id on disk and says whether it is new: it is asked last and before the command
+        runs, so a command is carried out once or, after a crash at the wrong moment, not at all.
+        """
+        if received.retained:
+            log.warning("retained command ignored", topic=received.topic)
+            return
+        try:
+            command = parse(received)
+            self._judge(command, wall=wall, now=now)
+            if not first_time(command.id):
+                log.info("command delivered twice, ignored", command=command.name, id=command.id)
+                return
+            self._queue.put_nowait(command)
+        except CommandRefused as error:
+            self._refuse(received, error)
+        except queue.Full:
+            self._refuse(received, CommandRefused("too many commands are waiting"))
+
+    def _judge(self, command: Command, *, wall: float, now: float) -> None:
+        allowed = self._settings.allow
+        if not self._settings.enabled or ("*" not in allowed and command.name not in allowed):
+            raise CommandRefused(f"command {command.name!r} is not allowed", command_id=command.id)
+        if command.name not in self._handlers:
+            raise CommandRefused(f"unknown command {command.name!r}", command_id=command.id)
+        try:
+            age = wall - unix_time(str(command.args.get("time", "")))
+        except ValueError:
+            raise CommandRefused("`time` must be RFC 3339", command_id=command.id) from None
+        if not -_AHEAD_SECONDS <= age <= self._settings.max_age:
+            raise CommandRefused(
+                f"{age:.0f} s old, at most {self._settings.max_age:.0f} s is accepted", command_id=command.id
+            )
+        if not self._rate.allows(now):
+            raise CommandRefused(
+                f"more than {self._settings.rate_per_minute} commands in a minute", command_id=command.id
+            )
+
+    def _refuse(self, received: Received, error: CommandRefused) -> None:
+        log.warning("command refused", topic=received.topic, id=error.id, reason=str(error))
+        if error.id:
+            name = received.topic.rpartition("/")[2]
+            body = {"command": name, "id": error.id, "ok": False, "error": str(error)}
+            self.reply(_reply(error.id, body, received.response_topic, received.correlation))
+
+    def run(self, stop: threading.Event) -> None:
+        """Carry out what was accepted, until stopped."""
+        while not stop.is_set():
+            self.beat()
+            try:
+                command = self._queue.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        body: dict[str, Any] = {"command": command.name, "id": command.id}
+        arguments = {key: value for key, value in command.args.items() if key != "time"}
+        try:
+            body |= {"ok": True, **self._handlers[command.name](arguments)}
+        except (VedetteError, ValueError, TypeError, KeyError) as error:
+            body |= {"ok": False, "error": str(error) or type(error).__name__}
+        log.info("command carried out", command=command.name, id=command.id, ok=body["ok"])
+        self.reply(_reply(command.id, body, command.response_topic, command.correlation))
+
+
+def _reply(command_id: str, body: Mapping[str, Any], topic: str | None, correlation: bytes | None) -> Reply:
+    return Reply(draft=reply_draft(command_id, body), topic=topic or None, correlation=correlation)

@@ -1,0 +1,379 @@
+"""One connection to one broker: a paho client used once, and driven by the thread that owns it.
+
+paho is only a window here, the outbox is the queue. So a connection that ended is thrown away with all that paho
+remembers: it would send its own queue again in a burst on reconnecting. Only the blocking part (name
+resolution, TCP, TLS and WebSocket handshakes) runs in a thread of its own; then `drive` does all reading and
+writing, and callbacks do no more than append to `events`.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.delivery.urls import BrokerAddress
+
+_BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
+
+
+class Failure(str, Enum):
+    """Why there is no connection (any more); each kind has its own patience."""
+
+    UNREACHABLE = "unreachable"
+    CERTIFICATE = "certificate"
+    TLS = "tls"
+    LOGIN = "login"
+    CLIENT_ID = "client_id"
+    TAKEN_OVER = "taken_over"
+    VERSION = "version"
+    BUSY = "busy"
+    REFUSED = "refused"
+    SILENT = "silent"
+    LOST = "lost"
+
+
+class Version(str, Enum):
+    """The MQTT versions spoken here."""
+
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The broker let us in; what it allows."""
+
+    receive_maximum: int
+    maximum_packet: int | None
+    maximum_qos: int
+    retain_available: bool
+    session_present: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """There is no connection (any more); reported once, last."""
+
+    failure: Failure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acked:
+    """The broker's answer to the publish `mid`; a code from 0x80 on is a refusal."""
+
+    mid: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message for us."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None
+    correlation: bytes | None
+
+
+Event = Opened | Closed | Acked | Received
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker says for us when we are gone; retained."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to connect."""
+
+    client_id: str
+    version: Version = Version.V5
+    keepalive: float = 30.0
+    session_expiry: float = 3600.0
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    timeout: float = 10.0
+    will: Will | None = None
+
+
+# Reason codes of CONNACK and DISCONNECT, MQTT 5; 3.1.1's five are translated to these by paho.
+_FAILURES = {
+    0x84: Failure.VERSION,
+    0x85: Failure.CLIENT_ID,
+    0x86: Failure.LOGIN,
+    0x87: Failure.LOGIN,
+    0x88: Failure.BUSY,
+    0x89: Failure.BUSY,
+    0x8A: Failure.LOGIN,
+    0x8B: Failure.BUSY,
+    0x8C: Failure.LOGIN,
+    0x8E: Failure.TAKEN_OVER,
+    0x97: Failure.BUSY,
+    0x9F: Failure.BUSY,
+}
+
+
+class Connection:
+    """One try. `start` once; then `drive` until `events` yields `Closed`."""
+
+    def __init__(
+        self, address: BrokerAddress, options: Options, wake: Callable[[], None], started: float
+    ) -> None:
+        self.address, self.options, self.started = address, options, started
+        self.events: deque[Event] = deque()
+        self.opened: Opened | None = None
+        self.closed = False
+        self._wake = wake
+        self._ready = False
+        self._client = _client(address, options, self)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        threading.Thread(target=self._connect, name="mqtt-connect", daemon=True).start()
+
+    def _connect(self) -> None:
+        try:
+            _secure(self._client, self.address, self.options)
+            self._client.connect(
+                self.address.host,
+                self.address.port,
+                keepalive=max(int(self.options.keepalive), 1),
+                **_session(self.options),
+            )
+        except _BROKEN as error:
+            self._end(*_why_not(error, self.address))
+        self._ready = True
+        self._wake()
+
+    def drive(self, timeout: float, wake_fd: int, now: float) -> None:
+        """Wait up to `timeout` seconds for the network or `wake_fd`, then read and write what is due."""
+        sock = self._client.socket() if self._ready and not self.closed else None
+        poll = select.poll()
+        poll.register(wake_fd, select.POLLIN)
+        if sock is not None:
+            self._write_some()
+            writing = select.POLLOUT if self._client.want_write() else 0
+            poll.register(sock.fileno(), select.POLLIN | writing)
+            if _pending(sock):
+                timeout = 0.0
+        ready = dict(poll.poll(max(timeout, 0.0) * 1000))
+        if sock is not None and not self.closed:
+            self._work(readable=bool(ready.keys() - {wake_fd}) or timeout == 0.0)
+        if self.opened is None and not self.closed and now - self.started > self.options.timeout * 2:
+            self._end(Failure.SILENT, "no answer to the login")
+
+    def _write_some(self) -> None:
+        if self._client.want_write():
+            self._attempt(self._client.loop_write)
+
+    def _work(self, *, readable: bool) -> None:
+        if readable:
+            self._attempt(self._client.loop_read)
+            while not self.closed and _pending(self._client.socket()):
+                self._attempt(self._client.loop_read)
+        if not self.closed:
+            self._write_some()
+            self._attempt(self._client.loop_misc)
+
+    def _attempt(self, step: Callable[[], MQTTErrorCode]) -> None:
+        """paho lets what a broker sends wrongly surface as many kinds of exceptions: the connection is over."""
+        if self.closed:
+            return
+        try:
+            code = step()
+        except _BROKEN as error:
+            self._end(Failure.LOST, f"protocol error: {type(error).__name__}: {error}")
+            return
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._end(Failure.LOST, paho.error_string(code).rstrip("."))
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry: int | None = None,
+        correlation: bytes | None = None,
+    ) -> int:
+        """Send; the id by which `Acked` will name it."""
+        properties = None
+        if self.options.version is Version.V5 and (expiry is not None or correlation):
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if expiry is not None:
+                properties.MessageExpiryInterval = max(expiry, 1)
+            if correlation:
+                properties.CorrelationData = correlation
+        return self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for `topic`; on MQTT 5 without what is retained."""
+        if self.options.version is Version.V5:
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            self._client.subscribe(topic, options=options)
+        else:
+            self._client.subscribe(topic, qos=1)
+
+    def close(self) -> None:
+        """Say goodbye (the broker then drops the will) and hang up; may be called twice."""
+        self.closed = True
+        if self._ready and self._client.socket() is not None:
+            try:
+                self._client.disconnect()
+                self._client.loop_write()
+            except _BROKEN:
+                return
+
+    def abort(self) -> None:
+        """Hang up without a word: the broker will publish the will."""
+        self.closed = True
+        sock = self._client.socket() if self._ready else None
+        if sock is not None:
+            try:
+                sock.close()
+            except OSError:
+                return
+
+    def _end(self, failure: Failure, reason: str) -> None:
+        if not self.closed:
+            self.events.append(Closed(failure=failure, reason=reason))
+            self.abort()
+
+    # -- paho's callbacks: append, nothing else ---------------------------------------------------------
+
+    def on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        """CONNACK."""
+        if reason.is_failure:
+            failure = _FAILURES.get(reason.value, Failure.REFUSED)
+            self._end(failure, _said(properties, str(reason).lower()))
+            return
+        self.opened = Opened(
+            receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+            maximum_packet=getattr(properties, "MaximumPacketSize", None),
+            maximum_qos=getattr(properties, "MaximumQoS", 2),
+            retain_available=bool(getattr(properties, "RetainAvailable", 1)),
+            session_present=bool(flags.session_present),
+        )
+        self.events.append(self.opened)
+
+    def on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        """DISCONNECT, or the connection broke."""
+        if flags.is_disconnect_packet_from_server:
+            self._end(_FAILURES.get(reason.value, Failure.LOST), _said(properties, str(reason).lower()))
+        else:
+            self._end(Failure.LOST, "the connection broke")
+
+    def on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
+        """PUBACK."""
+        self.events.append(Acked(mid=mid, code=reason.value, reason=str(reason)))
+
+    def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        """A message for us."""
+        properties = getattr(message, "properties", None)
+        self.events.append(
+            Received(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=bool(message.retain),
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+            )
+        )
+
+
+def _pending(sock: Any) -> bool:
+    """Whether TLS or WebSocket has read bytes ahead that `poll` does not see any more."""
+    return sock is not None and hasattr(sock, "pending") and sock.pending() > 0
+
+
+def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=options.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5
+        if options.version is Version.V5
+        else MQTTProtocolVersion.MQTTv311,
+        transport="websockets" if address.web_path is not None else "tcp",
+        reconnect_on_failure=False,
+        **({} if options.version is Version.V5 else {"clean_session": options.session_expiry <= 0}),
+    )
+    client.connect_timeout = options.timeout
+    client.max_inflight_messages_set(0)  # the window is ours
+    if address.web_path is not None:
+        client.ws_set_options(path=address.web_path)
+    if address.username or address.password:
+        client.username_pw_set(address.username, address.password or None)
+    if options.will is not None:
+        client.will_set(options.will.topic, options.will.payload, qos=1, retain=True)
+    # Having this callback keeps publish() from writing to the socket at once: one write serves many.
+    client.on_socket_register_write = lambda *_: None
+    client.on_connect, client.on_disconnect = owner.on_connect, owner.on_disconnect
+    client.on_publish, client.on_message = owner.on_publish, owner.on_message
+    return client
+
+
+def _secure(client: paho.Client, address: BrokerAddress, options: Options) -> None:
+    if not address.tls:
+        return
+    context = ssl.create_default_context(cafile=options.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.cert_file:
+        context.load_cert_chain(options.cert_file, options.key_file or None)
+    client.tls_set_context(context)
+
+
+def _session(options: Options) -> dict[str, Any]:
+    if options.version is not Version.V5:
+        return {}
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = int(options.session_expiry)
+    return {"clean_start": options.session_expiry <= 0, "properties": properties}
+
+
+def _said(properties: Any, otherwise: str) -> str:
+    return getattr(properties, "ReasonString", None) or otherwise
+
+
+def _why_not(error: BaseException, address: BrokerAddress) -> tuple[Failure, str]:
+    """What kept us from connecting, in one line that tells the mend."""
+    where = f"{address.host}:{address.port}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            Failure.CERTIFICATE,
+            f"{where}: certificate refused: {error.verify_message}; see broker.ca_file",
+        )
+    if isinstance(error, ssl.SSLError):
+        return Failure.TLS, f"{where}: TLS failed: {error.reason or error}"
+    if isinstance(error, socket.gaierror):
+        return Failure.UNREACHABLE, f"{address.host}: unknown host ({error.strerror})"
+    if isinstance(error, (TimeoutError, socket.timeout)):
+        return Failure.UNREACHABLE, f"{where}: no answer in time"
+    if isinstance(error, FileNotFoundError):
+        return Failure.TLS, f"{where}: a TLS file is missing; see broker.ca_file, cert_file, key_file"
+    if isinstance(error, OSError) and error.strerror:
+        return Failure.UNREACHABLE, f"{where}: {error.strerror.lower()}"
+    return Failure.UNREACHABLE, f"{where}: {error}"

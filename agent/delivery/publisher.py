@@ -1,0 +1,351 @@
+"""The publisher: takes drafts from any thread, keeps them safe, and gets them to the broker.
+
+How to use it::
+
+    publisher = Publisher(settings.broker, settings.outbox, identify(settings.device, settings.broker), state_dir)
+    publisher.publish(draft)             # from any thread; never blocks, never raises
+    publisher.connection                 # ConnectionState: state, failure, reason, broker, since
+    publisher.statistics()                # flat numbers for the `host` summary: outbox_messages, ...
+    publisher.observations(now)          # the same as `host.outbox_...` for the rules
+    publisher.drain(timeout)             # True once everything accepted is delivered
+    publisher.run(stop)                  # the part's thread; on stop it drains for some seconds, says offline
+
+`run` is one loop: commit what came in, send what waits, note what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from agent import __version__
+from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.delivery.clock import Clock
+from agent.delivery.commands import CommandDesk, Reply
+from agent.delivery.inbox import Inbox
+from agent.delivery.messages import Stamp, encode, status_draft
+from agent.delivery.mqtt import Acked, Closed, Event, Failure, Opened, Options, Received, Will
+from agent.delivery.outbox import BATCH_ROWS
+from agent.delivery.safekeeping import Safekeeping
+from agent.delivery.session import ConnectionState, Session, Timing
+from agent.delivery.store import StoreCorrupt, StoreFull, StoreUnwritable
+from agent.delivery.urls import broker_addresses
+from agent.delivery.window import Window
+from agent.errors import PermanentDelivery
+from agent.identity import Identity
+from agent.parts import Part
+from agent.types import Draft, Observation
+
+log = structlog.get_logger("vedette.delivery")
+
+OUTBOX_FILE = "outbox.db"
+IDLE_SECONDS = 0.5
+RECENT_SECONDS = 600.0  # how long a loss counts as recent, so that an alert on it fires and resolves
+_STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
+
+
+class Publisher(Part):
+    """The delivery thread. Raises ConfigError from the constructor where the broker's settings are wrong."""
+
+    def __init__(
+        self,
+        broker: BrokerSettings,
+        outbox: OutboxSettings,
+        identity: Identity,
+        state_directory: Path,
+        *,
+        commands: CommandDesk | None = None,
+        timing: Timing | None = None,
+        clock: Clock | None = None,
+        on_accepted: Callable[[Sequence[Stamp | None]], None] | None = None,
+    ) -> None:
+        super().__init__("delivery")
+        self._identity, self._timing, self._clock = identity, timing or Timing(), clock or Clock()
+        self._commit_interval = outbox.commit_interval
+        self._inbox = Inbox()
+        self._safe = Safekeeping(
+            state_directory / OUTBOX_FILE,
+            size=outbox.size,
+            identity=identity,
+            clock=self._clock,
+            patience=self._timing.disk,
+        )
+        self._session = Session(
+            broker_addresses(broker),
+            _options(broker, identity, self._timing),
+            broker.protocol,
+            self._timing,
+            self._inbox.wake,
+        )
+        self._window = Window(
+            self._safe.outbox,
+            self._clock,
+            prefix=identity.prefix,
+            in_flight=broker.in_flight,
+            backlog_rate=broker.backlog_rate,
+        )
+        self._commands = commands
+        self._replies: deque[Reply] = deque(maxlen=100)
+        if commands is not None:
+            commands.reply = self._reply
+        self._on_accepted = on_accepted or (lambda _: None)
+        self._standing_drafts: dict[str, Draft] = {}
+        self._commit_at: float | None = None
+        self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
+        self._lost_before = 0
+        self._statistics: dict[str, float] = {}
+        self._quiet, self._quiet_after = False, 0
+
+    # -- for every thread -----------------------------------------------------------------------------------
+
+    def publish(self, draft: Draft) -> None:
+        """Hand a draft over; never blocks. It is accepted when committed, `commit_interval` later at most."""
+        self._inbox.put(draft)
+
+    @property
+    def connection(self) -> ConnectionState:
+        """How the connection to the broker stands."""
+        return self._session.state
+
+    def statistics(self) -> dict[str, float]:
+        """Flat numbers about delivery, for the `host` summary."""
+        return dict(self._statistics)
+
+    def observations(self, now: float) -> list[Observation]:
+        """The statistics as rules see them."""
+        return [
+            Observation(metric=f"host.{name}", value=value, at=now) for name, value in self._statistics.items()
+        ]
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until nothing waits to be sent or acknowledged; whether that came true in `timeout` seconds."""
+        target, deadline = self._inbox.total, _now() + timeout
+        while self._quiet_after < target or not self._quiet:
+            if _now() >= deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def _reply(self, reply: Reply) -> None:
+        self._replies.append(reply)
+        self._inbox.wake()
+
+    # -- in the delivery thread -----------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until stopped; then for `timing.stop` seconds more what is left, and say goodbye."""
+        self._safe.open(_now())
+        self._window.move_to(self._safe.outbox)
+        self._lost_before = sum(self._safe.outbox.lost_total().values())
+        try:
+            while not stop.is_set():
+                self._turn()
+                self.beat()
+            self._finish()
+        finally:
+            self._session.close(self._clock.wall())
+            self._guard(self._window.end)
+            self._safe.close()
+
+    def _turn(self) -> None:
+        now = _now()
+        self._session.tick(now, self._clock.wall(), self._will)
+        if self._session.connected:
+            self._guard(self._send)
+        self._session.drive(self._wait_seconds(now), self._inbox.wake_fd, now)
+        self._inbox.awake()
+        now = _now()
+        for event in self._session.events(now, self._clock.wall()):
+            self._guard(lambda event=event: self._on_event(event, now))  # type: ignore[misc]
+        self._commit_when_due(now)
+        self._guard(lambda: self._window.settle_when_due(now))
+        self._guard(self._safe.outbox.shed)
+        self._watch(now)
+
+    def _wait_seconds(self, now: float) -> float:
+        return IDLE_SECONDS if self._commit_at is None else min(max(self._commit_at - now, 0.0), IDLE_SECONDS)
+
+    def _guard(self, step: Callable[[], object]) -> bool:
+        """Do what touches the outbox; a failing disk is dealt with, and nothing else stops for it."""
+        try:
+            step()
+        except _STORE_ERRORS as error:
+            if self._safe.failed(error, _now()):
+                self._use_other_outbox()
+            return False
+        return True
+
+    def _use_other_outbox(self) -> None:
+        """What was on its way will be sent again, from where it is kept now: twice is better than not at all."""
+        self._window.move_to(self._safe.outbox)
+
+    # -- in ---------------------------------------------------------------------------------------------------
+
+    def _commit_when_due(self, now: float) -> None:
+        waiting = len(self._inbox)
+        if waiting and self._commit_at is None:
+            self._commit_at = now + self._commit_interval
+        if self._commit_at is None:
+            return
+        if now >= self._commit_at or waiting >= BATCH_ROWS or self._inbox.urgent():
+            self._commit_at = None
+            while len(self._inbox) and self._commit():
+                pass
+            if len(self._inbox):
+                self._commit_at = now + max(self._commit_interval, 0.1)
+
+    def _commit(self) -> bool:
+        """Bring one batch from the inbox to the outbox; False where the disk refuses."""
+        drafts = self._inbox.take(BATCH_ROWS)
+        for draft in drafts:
+            if not draft.durable:
+                self._announce(draft)
+        durable = [draft for draft in drafts if draft.durable]
+        dropped = self._inbox.take_dropped()
+        while durable or dropped:
+            accepted: list[Stamp | None] = []
+            if not self._guard(lambda: accepted.extend(self._safe.outbox.put_many(durable, dropped))):  # noqa: B023
+                self._inbox.give_back(durable)
+                self._inbox.report_dropped(dropped)
+                return False
+            self._safe.worked()
+            self._on_accepted(accepted)
+            durable, dropped = durable[len(accepted) :], Counter()
+        return True
+
+    def _announce(self, draft: Draft) -> None:
+        """Send what is not queued, now or on the next connect; only retained drafts are worth repeating."""
+        if draft.retain:
+            self._standing_drafts[draft.topic] = draft
+        if self._session.connected:
+            self._send_beside(draft)
+
+    # -- out --------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        connection = self._session.connection
+        if connection is None:
+            return
+        while self._replies:
+            reply = self._replies.popleft()
+            message = encode(reply.draft, self._safe.outbox.stamp(reply.draft.family))
+            connection.publish(
+                reply.topic or message.topic, message.payload, qos=1, correlation=reply.correlation
+            )
+        self._window.fill(connection, _now())
+
+    def _send_beside(self, draft: Draft) -> None:
+        connection = self._session.connection
+        if connection is None:
+            return
+        try:
+            message = encode(draft, self._safe.outbox.stamp(draft.family))
+        except PermanentDelivery as error:
+            log.error("message refused", topic=draft.topic, reason=str(error))
+            return
+        self._window.publish_beside(
+            connection, message.topic, message.payload, retain=draft.retain, now=_now()
+        )
+
+    def _will(self) -> Will:
+        draft = self._offline("connection lost")
+        message = encode(draft, self._safe.outbox.stamp(draft.family))
+        return Will(topic=message.topic, payload=message.payload)
+
+    def _offline(self, reason: str) -> Draft:
+        return status_draft("offline", since=self._clock.wall(), version=__version__, reason=reason)
+
+    def _on_event(self, event: Event, now: float) -> None:
+        if isinstance(event, Acked):
+            self._window.acked(event, now)
+        elif isinstance(event, Opened):
+            self._on_opened(event, now)
+        elif isinstance(event, Closed):
+            self._window.end()
+        elif isinstance(event, Received) and self._commands is not None:
+            self._commands.receive(
+                event, wall=self._clock.wall(), now=now, first_time=self._safe.outbox.first_time
+            )
+
+    def _on_opened(self, opened: Opened, now: float) -> None:
+        """A broker may have forgotten everything: say again what holds."""
+        connection = self._session.connection
+        if connection is None:
+            return
+        self._window.begin(opened, now)
+        if self._commands is not None and self._commands.enabled:
+            connection.subscribe(f"{self._identity.prefix}/command/+")
+        online = status_draft("online", since=self._clock.wall(), version=__version__)
+        for draft in {"status": online, **self._standing_drafts}.values():
+            self._send_beside(draft)
+        for alert in self._safe.outbox.standing():
+            self._window.publish_beside(
+                connection, f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True, now=now
+            )
+
+    # -- watching over it -----------------------------------------------------------------------------------
+
+    def _watch(self, now: float) -> None:
+        if self._session.connected and self._window.stalled_seconds(now) > self._timing.acknowledge:
+            self._session.fail(Failure.SILENT, "the broker takes messages and acknowledges none")
+        if self._safe.revisit(now):
+            self._use_other_outbox()
+        handed_over = self._inbox.total
+        outbox = self._safe.outbox
+        lost = sum(outbox.lost_total().values())
+        if lost > self._lost_before:
+            self._losses.append((now, lost - self._lost_before))
+            log.error("messages were lost", count=lost - self._lost_before, families=outbox.lost_total())
+        self._lost_before = lost
+        self._quiet = not outbox.depth and not len(self._inbox) and not self._window.on_the_way
+        if self._quiet:
+            self._quiet_after = handed_over
+        self._statistics = {
+            "outbox_messages": float(outbox.depth + len(self._inbox)),
+            "outbox_used_ratio": round(outbox.store.used_ratio(), 4),
+            "outbox_durable": float(outbox.durable),
+            "outbox_damaged_total": float(self._safe.damaged_total),
+            "outbox_merged_total": float(outbox.merged_total),
+            "outbox_lost_total": float(lost),
+            "outbox_lost": float(sum(count for at, count in self._losses if now - at < RECENT_SECONDS)),
+            "broker_connected": float(self._session.connected),
+            "delivered_total": float(self._window.delivered_total),
+        }
+
+    def _finish(self) -> None:
+        """Stopping: what came in is committed whatever happens; what can be delivered in time is."""
+        deadline = _now() + self._timing.stop
+        self._commit_at = _now()
+        self._turn()
+        while _now() < deadline and self._session.connected and not self._quiet:
+            self._turn()
+        if self._session.connected:
+            self._send_beside(self._offline("stopped"))
+            until = min(_now() + 1.0, deadline + 0.5)
+            while _now() < until and self._session.connected and self._window.on_the_way:
+                self._session.drive(0.1, self._inbox.wake_fd, _now())
+                for event in self._session.events(_now(), self._clock.wall()):
+                    self._guard(lambda event=event: self._on_event(event, _now()))  # type: ignore[misc]
+        left = self._safe.outbox.depth
+        log.info("delivery stopped", left=left, durable=self._safe.outbox.durable)
+
+
+def _options(broker: BrokerSettings, identity: Identity, timing: Timing) -> Options:
+    return Options(
+        client_id=identity.client_id,
+        keepalive=broker.keepalive,
+        session_expiry=broker.session_expiry,
+        ca_file=broker.ca_file,
+        cert_file=broker.cert_file,
+        key_file=broker.key_file,
+        timeout=timing.connect,
+    )
+
+
+def _now() -> float:
+    return time.monotonic()  # noqa: TID251  (delivery is an edge)

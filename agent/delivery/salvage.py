@@ -1,0 +1,124 @@
+"""A damaged outbox: set aside, its readable rows carried over into a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agent.delivery.outbox import BATCH_ROWS, Outbox
+from agent.delivery.rows import Row, unpack
+from agent.delivery.store import COLUMNS, LANES, StoreFull, table
+from agent.types import Priority
+
+log = structlog.get_logger("vedette.delivery")
+
+_MARK = ".damaged-"
+_FAMILY = {
+    Priority.ALERT: "alert",
+    Priority.STATUS: "status",
+    Priority.SUMMARY: "camera",
+    Priority.SKETCH: "sketch",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What came of it. `lost` is how many rows there should have been beyond the saved; None: nobody knows."""
+
+    aside: Path
+    saved: int
+    lost: int | None
+
+
+def set_aside(path: Path, stamp: int) -> Path:
+    """Move the files of the database away, keeping only the newest such; the new path."""
+    for old in path.parent.glob(f"{path.name}{_MARK}*"):
+        old.unlink(missing_ok=True)
+    aside = path.with_name(f"{path.name}{_MARK}{stamp}")
+    path.replace(aside)
+    with suppress(FileNotFoundError):
+        Path(f"{path}-wal").replace(f"{aside}-wal")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    return aside
+
+
+def salvage(aside: Path, fresh: Outbox) -> Salvage:
+    """Carry what can be read in the database `aside` over into `fresh` (open)."""
+    saved, missing, known = 0, dict.fromkeys(LANES, 0), True
+    with closing(sqlite3.connect(aside, isolation_level=None)) as sql:
+        for lane in LANES:
+            expected = _depth(sql, lane)
+            found = _carry_over(sql, lane, fresh)
+            saved += found
+            known = known and expected is not None
+            missing[lane] = max((expected or 0) - found, 0)
+    lost = {_FAMILY[lane]: count for lane, count in missing.items() if count}
+    if lost:
+        fresh.put_many([], lost)
+    return Salvage(aside=aside, saved=saved, lost=sum(lost.values()) if known else None)
+
+
+def _depth(sql: sqlite3.Connection, lane: Priority) -> int | None:
+    try:
+        found = sql.execute("SELECT depth FROM lane WHERE priority = ?", (lane,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return int(found[0]) if found else 0
+
+
+def _carry_over(sql: sqlite3.Connection, lane: Priority, fresh: Outbox) -> int:
+    carried, batch = 0, []
+    for row in _readable(sql, lane):
+        batch.append(row)
+        if len(batch) == BATCH_ROWS:
+            carried += _adopt(fresh, batch)
+            batch = []
+    return carried + _adopt(fresh, batch)
+
+
+def _adopt(fresh: Outbox, batch: list[Row]) -> int:
+    if not batch:
+        return 0
+    try:
+        fresh.adopt(batch)
+    except StoreFull:
+        return 0
+    return len(batch)
+
+
+def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[Row]:
+    """Every row of `lane` that can be read, in order: halves a range of ids wherever reading it fails."""
+    try:
+        ends = [
+            sql.execute(f"SELECT id FROM {table(lane)} ORDER BY id {order} LIMIT 1").fetchone()
+            for order in ("ASC", "DESC")
+        ]
+    except sqlite3.Error:
+        return
+    if ends[0] is None or ends[1] is None:
+        return
+    ranges = [(ends[0][0], ends[1][0])]
+    while ranges:
+        first, last = ranges.pop()
+        try:
+            found = sql.execute(
+                f"SELECT {COLUMNS} FROM {table(lane)} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (first, last, BATCH_ROWS),
+            ).fetchall()
+        except sqlite3.Error:
+            if first < last:
+                middle = (first + last) // 2
+                ranges += [(middle + 1, last), (first, middle)]
+            continue
+        if len(found) == BATCH_ROWS and found[-1][0] < last:
+            ranges.append((found[-1][0] + 1, last))
+        for values in found:
+            with suppress(ValueError, TypeError):
+                row = Row.from_values(lane, values)
+                unpack(row.payload)
+                yield row

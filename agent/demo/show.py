@@ -1,0 +1,172 @@
+"""Running the demo: the real agent on drawn cameras, watched through a real broker, with an incident."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from agent.cameras import CAMERAS
+from agent.cli.watch import take_all
+from agent.config.load import parse
+from agent.config.schema import Settings
+from agent.dashboard.fleet import Fleet
+from agent.dashboard.subscriber import Subscriber
+from agent.dashboard.view import draw, event_line
+from agent.demo import incident
+from agent.demo.broker import DemoBroker
+from agent.service import Service
+
+log = structlog.get_logger("vedette.demo")
+
+CONFIG = """
+state_directory = "{state}"
+[device]
+name = "demo"
+site = "home"
+[broker]
+url = "{url}"
+[windows]
+length = "3s"
+[[cameras]]
+name = "crossing"
+kind = "synthetic"
+layout = "street"
+seed = 1
+[[cameras]]
+name = "avenue"
+kind = "synthetic"
+layout = "street"
+seed = 2
+[[cameras]]
+name = "dock"
+kind = "synthetic"
+layout = "warehouse"
+seed = 3
+[[cameras]]
+name = "aisle"
+kind = "synthetic"
+layout = "warehouse"
+seed = 4
+[[rules]]
+name = "camera-frozen"
+for = "2s"
+"""
+
+
+def settings(url: str, state: Path) -> Settings:
+    """The demo's configuration."""
+    return parse(CONFIG.format(url=url, state=state), CAMERAS, file="the demo's config")
+
+
+class Demo:
+    """The demo from broker to screen; `run` until `seconds` have passed (None: until interrupted)."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._fleet = Fleet()
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Demo:
+        folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-demo-"))
+        self.broker = self._closing.enter_context(DemoBroker())
+        self._subscriber = self._closing.enter_context(Subscriber(self.broker.url))
+        self.service = Service(settings(self.broker.url, Path(folder)))
+        self.service.open()
+        self.service.start()
+        self._closing.callback(self.service.stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def run(self, seconds: float | None, over: Callable[[], bool] = lambda: False) -> None:
+        """Show it."""
+        if not self._console.is_terminal:
+            self._run(seconds, over, lambda now: None)
+            return
+        with Live(console=self._console, refresh_per_second=4, screen=True) as live:
+            self._run(seconds, over, lambda now: live.update(self.screen(now)))
+
+    def screen(self, now: float) -> RenderableType:
+        """What is shown `now` seconds into the demo."""
+        title = f"vedette demo  {now:.0f} s  {incident.current(now)}  (broker: {self.broker.kind} at {self.broker.url})"
+        return draw(self._fleet, time.time(), title=title)
+
+    def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
+        started = time.monotonic()
+        before, heard = 0.0, 0
+        while (seconds is None or before < seconds) and not over():
+            now = time.monotonic() - started
+            for event in incident.due(before, now):
+                log.info(f"incident: {event.text}", camera=event.camera)
+                self.service.camera(event.camera).set_disturbance(event.disturbance, event.strength)
+            take_all(self._subscriber.messages, self._fleet)
+            if not self._console.is_terminal and len(self._fleet.events) > heard:
+                for alert in list(self._fleet.events)[heard:]:
+                    self._console.print(event_line(alert))
+                heard = len(self._fleet.events)
+            show(now)
+            before = now
+            time.sleep(0.2)
+
+    def summary(self) -> RenderableType:
+        """What happened, for the end."""
+        take_all(self._subscriber.messages, self._fleet)
+        table = Table(title="what the broker heard", title_justify="left", box=None, pad_edge=False)
+        for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "drift"):
+            table.add_column(column, justify="left" if column in ("camera", "state") else "right")
+        for device in self._fleet.devices.values():
+            for name, camera in sorted(device.cameras.items()):
+                body = camera.body
+                table.add_row(
+                    name, str(body.get("state")), f"{body.get('fps_inferred', 0):.1f}",
+                    f"{1000 * (body.get('latency_p99_seconds') or 0):.0f}",
+                    f"{body.get('detections_per_frame') or 0:.1f}",
+                    f"{max(camera.drift, default=0):.2f}",
+                )  # fmt: skip
+        states = Counter(str(event.get("state")) for event in self._fleet.events)
+        messages = sum(device.messages for device in self._fleet.devices.values())
+        table.caption = f"{messages} messages; alerts: {states['firing']} fired, {states['resolved']} resolved"
+        table.caption_justify = "left"
+        return table
+
+
+def main(seconds: float | None, picture: str | None = None) -> int:
+    """Run the demo; `picture` names an SVG file for the last screen."""
+    from agent import log as logging
+
+    console = Console()
+    # the journal's lines would tear the live screen: they go beside it, or to stderr where there is none
+    journal = Path(os.devnull).open("w") if console.is_terminal else None  # noqa: SIM115
+    logging.set_up("info", "plain", journal)
+    try:
+        with Demo(console) as demo:
+            try:
+                demo.run(seconds)
+            except KeyboardInterrupt:
+                pass
+            finally:
+                if picture:
+                    save_picture(demo.screen(seconds or 0.0), picture)
+                console.print(demo.summary())
+    finally:
+        if journal:
+            journal.close()
+    return 0
+
+
+def save_picture(screen: RenderableType, path: str) -> None:
+    """The screen as an SVG file, for a README."""
+    recorder = Console(record=True, width=118, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
+    recorder.print(screen)
+    recorder.save_svg(path, title="vedette demo")

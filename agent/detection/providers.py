@@ -1,0 +1,145 @@
+"""Choose what runs the model on this machine, and say what to install where nothing can."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from agent.errors import MissingExtra
+
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+SHORT = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
+
+# NVIDIA builds ONNX Runtime for Jetson per JetPack, by the release of Jetson Linux (L4T).
+_JETSON_INDEX = "https://pypi.jetson-ai-lab.io"
+_JETSON_BUILDS = {35: "jp5/cu114", 36: "jp6/cu126", 38: "sbsa/cu130"}
+
+
+class Machine(str, Enum):
+    """The kinds of machine that need different builds of ONNX Runtime."""
+
+    JETSON = "jetson"
+    NVIDIA = "nvidia"
+    PLAIN = "plain"
+
+
+def identify(root: Path = Path("/")) -> Machine:
+    """What kind of machine this is, by the files of its kernel driver and firmware under `root`."""
+    if (root / "etc/nv_tegra_release").exists() or (root / "sys/module/tegra_fuse").exists():
+        return Machine.JETSON
+    if (root / "proc/driver/nvidia/version").exists():
+        return Machine.NVIDIA
+    return Machine.PLAIN
+
+
+def install_advice(root: Path = Path("/")) -> str:
+    """The command that installs a fitting ONNX Runtime on this machine."""
+    machine = identify(root)
+    if machine is Machine.NVIDIA:
+        return "pip install 'vedette[gpu]'"
+    if machine is Machine.JETSON:
+        build = _JETSON_BUILDS.get(parse_tegra_release(_read(root / "etc/nv_tegra_release")), "jp6/cu126")
+        return f"pip install onnxruntime-gpu --index-url {_JETSON_INDEX}/{build}"
+    return "pip install 'vedette[cpu]'"
+
+
+def parse_tegra_release(text: str) -> int:
+    """The major release of Jetson Linux in `# R36 (release), REVISION: 4.0, ...`; 0 if there is none."""
+    found = re.search(r"\bR(\d+)\b", text)
+    return int(found.group(1)) if found else 0
+
+
+def load_runtime(root: Path = Path("/")) -> Any:
+    """The module onnxruntime. Raises MissingExtra naming the command that installs it here."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra(f"ONNX Runtime is not installed ({error}): {install_advice(root)}") from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        # what is left when one of onnxruntime and onnxruntime-gpu was removed after both were installed
+        raise MissingExtra(
+            f"ONNX Runtime is broken: pip uninstall -y onnxruntime onnxruntime-gpu; {install_advice(root)}"
+        )
+    return onnxruntime
+
+
+def choose(wanted: str, available: Sequence[str], *, engine_cached: bool) -> list[str]:
+    """Providers to try, in order; the CPU always comes last.
+
+    `auto` takes TensorRT only where its engine is in the cache, as building one takes minutes.
+    """
+    order = {
+        "cpu": [],
+        "cuda": [CUDA],
+        "tensorrt": [TENSORRT, CUDA],
+        "auto": [TENSORRT, CUDA] if engine_cached else [CUDA],
+    }[wanted]
+    return [*(name for name in order if name in available), CPU]
+
+
+def cuda_options(device_id: int, *, dynamic: bool) -> dict[str, str]:
+    """Options of the CUDA provider; a search for each of many shapes would cost seconds every time."""
+    search = "HEURISTIC" if dynamic else "EXHAUSTIVE"
+    return {"device_id": str(device_id), "cudnn_conv_algo_search": search}
+
+
+def tensorrt_options(device_id: int, cache: Path, *, half: bool, shapes: dict[str, str]) -> dict[str, str]:
+    """Options of the TensorRT provider with its engine cache; `shapes` bound a dynamic model's input."""
+    return {
+        "device_id": str(device_id),
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(cache),
+        "trt_fp16_enable": "1" if half else "0",
+        **shapes,
+    }
+
+
+def engine_directory(cache: Path, *, model: str, precision: str, runtime: str, gpu: str) -> Path:
+    """Where engines of this model (its sha256) for this GPU, driver, precision and runtime are kept.
+
+    An engine runs only where it was built; whatever changes gives another directory.
+    """
+    place = hashlib.sha256("\n".join((gpu, precision, runtime)).encode()).hexdigest()[:12]
+    return cache / f"{model[:16]}-{place}"
+
+
+def describe_gpu(device_id: int) -> str:
+    """Name, compute capability and driver of a GPU, for the engine cache; "" where NVML does not tell."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(device_id)
+            capability = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+            return f"{pynvml.nvmlDeviceGetName(handle)} {capability} {pynvml.nvmlSystemGetDriverVersion()}"
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:  # Jetson before JetPack 7: the board and its release stand for GPU and driver
+        return _read(Path("/proc/device-tree/model")) + _read(Path("/etc/nv_tegra_release"))
+
+
+def available_threads(quota: str | None = None) -> int:
+    """CPUs that this process may really use: its affinity, capped by the container's quota.
+
+    `quota` is the text of cgroup's `cpu.max` ("200000 100000"); None reads it.
+    """
+    cpus = len(os.sched_getaffinity(0))
+    limit, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) if quota is None else quota).partition(" ")
+    if limit.isdigit() and period.strip().isdigit():
+        cpus = min(cpus, max(1, round(int(limit) / int(period))))
+    return cpus
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").replace("\0", "").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,124 @@
+"""Run one ONNX session: open it with the providers wanted, feed it arrays, get arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.detection import failures
+from agent.detection.providers import CPU, SHORT
+from agent.errors import ModelError
+
+_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+
+Providers = Sequence[str | tuple[str, Mapping[str, str]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputShape:
+    """The model's one input; None for a dimension that is free. `pixels` is True for (B, H, W, 3)."""
+
+    name: str
+    dtype: str
+    batch: int | None
+    height: int | None
+    width: int | None
+    pixels: bool
+
+
+class Runner:
+    """An open ONNX Runtime session with one picture input."""
+
+    def __init__(self, runtime: Any, path: Path, providers: Providers, *, threads: int) -> None:
+        self._errors = failures.runtime_errors()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # its errors come as exceptions; its own lines bypass our log
+        try:
+            self._session = runtime.InferenceSession(str(path), options, providers=list(providers))
+        except self._errors as error:
+            raise failures.refuse(path, error) from error
+        self._runtime = runtime
+        self.path = path
+        self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
+        self.output_types: list[str] = [output.type for output in self._session.get_outputs()]
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.input = parse_input(path, self._session.get_inputs())
+        used = next(name for name in (*self._session.get_providers(), CPU) if name in SHORT)
+        self.provider = SHORT[used]
+        self._binding: _Binding | None = None
+
+    def bind(self, device: str, device_id: int) -> None:
+        """From now on keep the input in memory of `device` ("cuda", "cpu") instead of allocating anew."""
+        self._binding = _Binding(self._runtime, self._session, device, device_id)
+
+    def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """Every output for `batch`. Raises InferenceError."""
+        try:
+            if self._binding is not None:
+                return self._binding.run(batch)
+            outputs: list[NDArray[Any]] = self._session.run(None, {self.input.name: batch})
+        except self._errors as error:
+            raise failures.run_failed(error) from error
+        return outputs
+
+
+class _Binding:
+    """I/O binding: one device buffer for each input shape, filled in place; outputs come back to the host."""
+
+    def __init__(self, runtime: Any, session: Any, device: str, device_id: int) -> None:
+        self._runtime, self._session = runtime, session
+        self._device, self._device_id = device, device_id
+        self._name = session.get_inputs()[0].name
+        self._bound: dict[tuple[int, ...], tuple[Any, Any]] = {}
+
+    def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        if batch.shape not in self._bound:
+            self._bound[batch.shape] = self._allocate(batch)
+        binding, value = self._bound[batch.shape]
+        value.update_inplace(batch)
+        self._session.run_with_iobinding(binding)
+        outputs: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return outputs
+
+    def _allocate(self, batch: NDArray[Any]) -> tuple[Any, Any]:
+        value = self._runtime.OrtValue.ortvalue_from_numpy(batch, self._device, self._device_id)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._name, value)
+        for output in self._session.get_outputs():
+            binding.bind_output(output.name, self._device, self._device_id)
+        return binding, value
+
+
+def parse_input(path: Path, inputs: Sequence[Any]) -> InputShape:
+    """The picture input of a model. Raises ModelError where there is no such one input."""
+    if len(inputs) != 1:
+        names = ", ".join(repr(one.name) for one in inputs)
+        raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); a detector takes one picture")
+    name, shape, kind = inputs[0].name, list(inputs[0].shape), inputs[0].type
+    if kind not in _TYPES:
+        raise ModelError(f"model {path} takes {kind}; expected float32, float16 or uint8 pictures")
+    if len(shape) != 4:
+        raise ModelError(f"model {path} takes an input of shape {shape}; expected (batch, 3, height, width)")
+    batch, *rest = (size if isinstance(size, int) and size > 0 else None for size in shape)
+    pixels = rest[2] == 3 and rest[0] != 3
+    channels = rest.pop(2 if pixels else 0)
+    if channels not in (3, None):
+        raise ModelError(f"model {path} takes pictures of {channels} channels; expected 3 (colour)")
+    if pixels and _TYPES[kind] != "uint8":
+        raise ModelError(f"model {path} takes {kind} of shape {shape}; expected (batch, 3, height, width)")
+    return InputShape(
+        name=name, dtype=_TYPES[kind], batch=batch, height=rest[0], width=rest[1], pixels=pixels
+    )
+
+
+def zeros(shape: InputShape, batch: int, size: tuple[int, int]) -> NDArray[Any]:
+    """An empty picture batch that the model accepts."""
+    dimensions = (batch, *size, 3) if shape.pixels else (batch, 3, *size)
+    return np.zeros(dimensions, dtype=shape.dtype)

@@ -1,0 +1,358 @@
+"""The detector: an ONNX model that turns frames into detections, on the best provider there is."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from agent.config.schema import ModelSettings
+from agent.detection import DetectedBatch, ModelInfo, providers
+from agent.detection.decode import Candidates, Layout, count_classes, decode, recognise
+from agent.detection.manifest import digest
+from agent.detection.metadata import Metadata, parse
+from agent.detection.nms import suppress
+from agent.detection.preprocess import BatchBuffer, InputType, Letterbox, plan
+from agent.detection.providers import CPU, CUDA, TENSORRT
+from agent.detection.runner import InputShape, Providers, Runner, zeros
+from agent.errors import InferenceError, InferenceFailure, ModelError
+from agent.types import Detections, Frame
+
+log = structlog.get_logger("vedette.detection")
+
+DEMO_MODEL = Path(__file__).with_name("demo.onnx")
+EMBEDDING = "embedding"  # the output that `vedette model prepare` adds
+_DEFAULT_SIZE = 640  # what YOLO detectors are trained at
+_BUFFERS_KEPT = 8  # input sizes whose batch memory is kept: cameras of one site have few shapes
+_EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackage")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Opened:
+    """A model that is ready: how to run it and how to read it."""
+
+    runner: Runner
+    info: ModelInfo
+    layout: Layout
+    boxes_output: int
+    embedding_output: int | None
+
+
+class Detector:
+    """Runs one model. One thread at a time; `open` may be called again after `close`.
+
+    `cache` is where TensorRT engines are kept.
+    """
+
+    def __init__(self, settings: ModelSettings, *, cache: Path | None = None) -> None:
+        self.settings = settings
+        self._cache = cache or Path.home() / ".cache" / "vedette" / "engines"
+        self._opened: _Opened | None = None
+        self._info: ModelInfo | None = None
+        self._buffers: OrderedDict[tuple[int, int], BatchBuffer] = OrderedDict()
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model; stays known after `close`."""
+        if self._info is None:
+            raise ModelError("the model was not opened yet")
+        return self._info
+
+    def open(self) -> None:
+        """Load the model, see that it is a detector, warm it up; does nothing if it is open.
+
+        Raises ModelError, or MissingExtra where ONNX Runtime is not installed. The first start with TensorRT
+        builds an engine, which takes minutes.
+        """
+        if self._opened is not None:
+            return
+        path = _checked(self.settings.path)
+        started = time.perf_counter()
+        self._opened = self._understand(*self._load(path))
+        self._info = self._opened.info
+        log.info(
+            "model is ready",
+            model=path.name,
+            provider=self._info.provider,
+            layout=self._info.layout,
+            classes=len(self._info.classes),
+            input="x".join(str(side) for side in self._info.input_size),
+            seconds=round(time.perf_counter() - started, 2),
+        )
+
+    def close(self) -> None:
+        """Let go of the model and its memory; may be called twice."""
+        self._opened = None
+        self._buffers.clear()
+
+    def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
+        """Detect on frames of any shapes; those that need the same input size share a run.
+
+        Raises InferenceError; then no frame has a result.
+        """
+        opened = self._opened
+        if opened is None:
+            raise ModelError("the model is closed")
+        found: list[Detections | None] = [None] * len(frames)
+        seconds = [0.0, 0.0, 0.0]
+        for indices, boxes in self._runs(frames):
+            marks = [time.perf_counter()]
+            batch = self._prepare([frames[index] for index in indices], boxes)
+            marks.append(time.perf_counter())
+            outputs = opened.runner.run(batch)
+            marks.append(time.perf_counter())
+            for row, (index, box) in enumerate(zip(indices, boxes, strict=True)):
+                found[index] = self._read(opened, outputs, row, box)
+            marks.append(time.perf_counter())
+            seconds = [total + b - a for total, a, b in zip(seconds, marks, marks[1:], strict=False)]
+        return DetectedBatch(
+            detections=tuple(one for one in found if one is not None),
+            preprocess=seconds[0],
+            inference=seconds[1],
+            postprocess=seconds[2],
+        )
+
+    def candidates(self, frame: Frame) -> Candidates:
+        """Boxes of one frame above the confidence, before suppression, in input pixels: to compare models."""
+        opened = self._opened
+        if opened is None:
+            raise ModelError("the model is closed")
+        ((_, boxes),) = self._runs([frame])
+        outputs = opened.runner.run(self._prepare([frame], boxes))
+        return decode(outputs[opened.boxes_output][0], opened.layout, self.settings.confidence)
+
+    def _runs(self, frames: Sequence[Frame]) -> list[tuple[list[int], list[Letterbox]]]:
+        """Which frames (by index) go into which model run, with their letterboxes."""
+        groups: dict[tuple[int, int], tuple[list[int], list[Letterbox]]] = {}
+        for index, frame in enumerate(frames):
+            box = self._letterbox(frame)
+            indices, boxes = groups.setdefault(box.size, ([], []))
+            indices.append(index)
+            boxes.append(box)
+        step = self.info.max_batch
+        return [
+            (indices[start : start + step], boxes[start : start + step])
+            for indices, boxes in groups.values()
+            for start in range(0, len(indices), step)
+        ]
+
+    def _letterbox(self, frame: Frame) -> Letterbox:
+        image = frame.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise InferenceError(
+                f"camera {frame.camera}: frame {frame.index} is no colour picture "
+                f"(shape {image.shape}, {image.dtype})",
+                kind=InferenceFailure.OTHER,
+            )
+        height, width = image.shape[:2]
+        info = self.info
+        return plan((height, width), info.input_size, stride=info.stride, minimal=info.dynamic_size)
+
+    def _prepare(self, frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> NDArray[Any]:
+        buffer = self._buffer(boxes[0].size, len(frames))
+        try:
+            for slot, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
+                buffer.write(slot, frame.image, box)
+        except cv2.error as error:
+            raise InferenceError(
+                f"a frame cannot be resized: {error}", kind=InferenceFailure.OTHER
+            ) from error
+        return buffer.array[: len(frames)] if self.info.dynamic_batch else buffer.array
+
+    def _buffer(self, size: tuple[int, int], count: int) -> BatchBuffer:
+        """Memory for at least `count` pictures; it grows with the batches that come, not with max_batch."""
+        buffer = self._buffers.pop(size, None)
+        if buffer is None or len(buffer.array) < count:
+            capacity = count if self.info.dynamic_batch else self.info.max_batch
+            buffer = BatchBuffer(InputType(self.info.input_type), size, capacity)
+        self._buffers[size] = buffer
+        if len(self._buffers) > _BUFFERS_KEPT:
+            self._buffers.popitem(last=False)
+        return buffer
+
+    def _read(self, opened: _Opened, outputs: list[NDArray[Any]], row: int, box: Letterbox) -> Detections:
+        settings = self.settings
+        found = decode(outputs[opened.boxes_output][row], opened.layout, settings.confidence)
+        if opened.layout is Layout.END_TO_END:
+            kept = np.argsort(-found.scores, kind="stable")[: settings.max_detections]
+        else:
+            kept = suppress(
+                found.boxes, found.scores, found.class_ids, iou=settings.iou, limit=settings.max_detections
+            )
+        embedding = None
+        if opened.embedding_output is not None:
+            embedding = outputs[opened.embedding_output][row].astype(np.float32).reshape(-1)
+            embedding.flags.writeable = False
+        boxes, scores, class_ids = box.to_source(found.boxes[kept]), found.scores[kept], found.class_ids[kept]
+        for array in (boxes, scores, class_ids):
+            array.flags.writeable = False
+        return Detections(
+            boxes=boxes,
+            scores=scores,
+            class_ids=class_ids,
+            threshold=settings.confidence,
+            candidates=len(found),
+            embedding=embedding,
+        )
+
+    def _load(self, path: Path) -> tuple[Runner, str]:
+        """An open session on the provider that really works, and the model's sha256."""
+        runtime = providers.load_runtime()
+        sha256 = digest(path)
+        threads = self.settings.threads or providers.available_threads()
+        wanted = self.settings.provider
+        engines = self._engines(runtime, sha256)
+        names = providers.choose(
+            wanted, runtime.get_available_providers(), engine_cached=any(engines.glob("*.engine"))
+        )
+        # Metadata and shapes are needed before a GPU session can be given its options.
+        runner = Runner(runtime, path, [CPU], threads=threads)
+        if names != [CPU]:
+            if hasattr(runtime, "preload_dlls"):
+                runtime.preload_dlls()  # CUDA and cuDNN from pip packages, where they are installed so
+            chosen = self._with_options(names, runner, engines)
+            runner = Runner(runtime, path, chosen, threads=threads)
+            if runner.provider != "cpu":
+                runner.bind("cuda", self.settings.device_id)
+        if wanted not in ("auto", runner.provider):
+            log.warning(
+                "model does not run where it was asked to",
+                wanted=wanted,
+                provider=runner.provider,
+                available=",".join(runtime.get_available_providers()),
+                advice=providers.install_advice(),
+            )
+        return runner, sha256
+
+    def _engines(self, runtime: Any, sha256: str) -> Path:
+        if TENSORRT not in runtime.get_available_providers():
+            return self._cache / "none"
+        return providers.engine_directory(
+            self._cache,
+            model=sha256,
+            precision=self.settings.precision,
+            runtime=runtime.__version__,
+            gpu=providers.describe_gpu(self.settings.device_id),
+        )
+
+    def _with_options(self, names: Sequence[str], probe: Runner, engines: Path) -> Providers:
+        device = self.settings.device_id
+        shape = probe.input
+        dynamic = None in (shape.batch, shape.height, shape.width)
+        chosen: list[str | tuple[str, dict[str, str]]] = []
+        for name in names:
+            if name == CUDA:
+                chosen.append((name, providers.cuda_options(device, dynamic=dynamic)))
+            elif name == TENSORRT:
+                engines.mkdir(parents=True, exist_ok=True)
+                # half precision is what Jetson and every recent GPU are fast at; fp32 must be asked for
+                half = self.settings.precision != "fp32"
+                metadata = parse(probe.metadata)
+                bounds = _profile(
+                    shape, self._input_size(shape, metadata), metadata.stride, self._batch(shape)
+                )
+                shapes = bounds if dynamic else {}
+                chosen.append((name, providers.tensorrt_options(device, engines, half=half, shapes=shapes)))
+            else:
+                chosen.append(name)
+        return chosen
+
+    def _batch(self, shape: InputShape) -> int:
+        return shape.batch or self.settings.max_batch
+
+    def _input_size(self, shape: InputShape, metadata: Metadata) -> tuple[int, int]:
+        """The size of a static model, else the largest sides a picture may take, multiples of the stride."""
+        asked = self.settings.input_size
+        free = (asked, asked) if asked else metadata.image_size or (_DEFAULT_SIZE, _DEFAULT_SIZE)
+        stride = metadata.stride
+        rounded = [-(-side // stride) * stride for side in free]
+        return shape.height or rounded[0], shape.width or rounded[1]
+
+    def _understand(self, runner: Runner, sha256: str) -> _Opened:
+        """Run the model once on an empty picture, and learn from its outputs what it is."""
+        shape, metadata = runner.input, parse(runner.metadata)
+        size = self._input_size(shape, metadata)
+        batch = zeros(shape, shape.batch or 1, size)
+        try:
+            outputs = runner.run(batch)
+            runner.run(batch)  # the second run is the first at full speed: memory is planned by then
+        except InferenceError as error:
+            raise ModelError(f"model {runner.path} cannot run: {error}") from error
+        embedding = runner.outputs.index(EMBEDDING) if EMBEDDING in runner.outputs else None
+        others = [index for index in range(len(outputs)) if index != embedding]
+        others.sort(key=lambda index: outputs[index].ndim != 3)  # YOLOv5 exports may carry raw heads as well
+        shapes = [outputs[index].shape for index in others]
+        try:
+            layout = recognise(
+                shapes,
+                classes=len(metadata.names),
+                task=metadata.task,
+                end_to_end=metadata.end_to_end,
+                rows_anchors=3 * sum((size[0] // step) * (size[1] // step) for step in (8, 16, 32)),
+            )
+        except ModelError as error:
+            raise ModelError(f"model {runner.path} {error}") from None
+        info = ModelInfo(
+            path=str(runner.path),
+            sha256=sha256,
+            name=runner.path.stem,
+            classes=metadata.names or tuple(f"class{n}" for n in range(count_classes(shapes[0], layout))),
+            input_size=size,
+            stride=metadata.stride,
+            input_type=_input_type(shape, metadata).value,
+            dynamic_batch=shape.batch is None,
+            dynamic_size=shape.height is None and shape.width is None,
+            max_batch=self._batch(shape),
+            layout=layout.value,
+            embedding_size=0 if embedding is None else int(np.prod(outputs[embedding].shape[1:])),
+            provider=runner.provider,
+            runtime=f"onnxruntime {providers.load_runtime().__version__}",
+            source=metadata.description,
+        )
+        return _Opened(
+            runner=runner,
+            info=info,
+            layout=layout,
+            boxes_output=others[0],
+            embedding_output=embedding,
+        )
+
+
+def _checked(setting: str) -> Path:
+    path = Path(setting) if setting else DEMO_MODEL
+    if path.suffix.lower() in _EXPORT_FIRST:
+        raise ModelError(f"model {path} is no ONNX file: make one with `vedette model prepare`")
+    if not path.is_file():
+        raise ModelError(f"model {path} does not exist; set model.path to an ONNX file")
+    return path
+
+
+def _input_type(shape: InputShape, metadata: Metadata) -> InputType:
+    if shape.dtype != "uint8":
+        return InputType(shape.dtype)
+    if not shape.pixels:
+        return InputType.UINT8_PLANES
+    return InputType.UINT8_BGR if metadata.input_type == InputType.UINT8_BGR.value else InputType.UINT8_PIXELS
+
+
+def _profile(shape: InputShape, size: tuple[int, int], stride: int, batch: int) -> dict[str, str]:
+    """The shapes that a TensorRT engine is built for: any multiple of the stride up to `size`."""
+
+    def text(count: int, height: int, width: int) -> str:
+        sides = (count, height, width, 3) if shape.pixels else (count, 3, height, width)
+        return f"{shape.name}:{'x'.join(str(side) for side in sides)}"
+
+    smallest = (shape.height or stride, shape.width or stride)
+    return {
+        "trt_profile_min_shapes": text(shape.batch or 1, *smallest),
+        "trt_profile_opt_shapes": text(batch, *size),
+        "trt_profile_max_shapes": text(batch, *size),
+    }

@@ -1,0 +1,120 @@
+"""Features of the picture itself: light, colour, detail, noise."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.features.definition import Family, Feature
+from agent.features.view import View
+
+DARK, BRIGHT = 4, 251
+"""Grey levels up to and from which a pixel counts as clipped; averaging blurs the very ends."""
+
+LOG_OFFSET = 1.0
+"""Grey level added to channel means before their logarithm: in the dark the colour of noise says nothing."""
+
+NOISE_QUARTILE = 0.25
+"""Which tile's noise counts: the flat ones; texture raises an estimate, hardly anything lowers it."""
+
+_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+
+
+def measure(view: View) -> tuple[float, ...]:
+    """The numbers of FAMILY's features, in order."""
+    mean, deviation = cv2.meanStdDev(view.grey)
+    share = cv2.calcHist([view.grey], [0], None, [256], [0, 256]).ravel() / view.grey.size
+    warmth, tint = colour_cast(view.small)
+    return (
+        float(mean[0, 0]),
+        float(deviation[0, 0]),
+        sharpness(view.tiles),
+        saturation(view.small),
+        warmth,
+        tint,
+        noise(view.tiles),
+        entropy(share),
+        float(share[: DARK + 1].sum()),
+        float(share[BRIGHT:].sum()),
+    )
+
+
+def sharpness(tiles: NDArray[np.uint8]) -> float:
+    """Mean over the tiles' pixels of the squared Laplacian `4 p - (up + down + left + right)`.
+
+    For tiles (n, t, t). The "energy of Laplacian" of Subbarao, Choi and Nikzad (1993); NaN where t < 3.
+    """
+    inner = _interior(cv2.Laplacian(_stack(tiles), cv2.CV_16S), tiles.shape)
+    if inner.size == 0:
+        return math.nan
+    return float(np.square(inner, dtype=np.int32).mean())
+
+
+def noise(tiles: NDArray[np.uint8]) -> float:
+    """Standard deviation of the sensor's noise in grey levels, from tiles (n, t, t) at native resolution.
+
+    Immerkær, "Fast noise variance estimation" (1996): `sqrt(pi / 2) / 6 * mean |I * M|` with the difference
+    of two Laplacians M, which no linear edge passes; the lower quartile over the tiles that are neither black
+    nor burnt out. NaN where there is none, or t < 3.
+    """
+    inner = _interior(cv2.filter2D(_stack(tiles), cv2.CV_32F, _IMMERKAER), tiles.shape)
+    means = tiles.mean(axis=(1, 2))
+    lit = (means > 2 * DARK) & (means < 2 * BRIGHT - 255)
+    if inner.size == 0 or not lit.any():
+        return math.nan
+    sigmas = np.sort(math.sqrt(math.pi / 2) / 6 * np.abs(inner[lit]).mean(axis=(1, 2)))
+    return float(sigmas[int(NOISE_QUARTILE * (len(sigmas) - 1))])
+
+
+def saturation(small: NDArray[np.uint8]) -> float:
+    """Sum of (largest - smallest channel) over sum of largest channel, 0..1 (weighs dark pixels little).
+
+    NaN for a picture that is all zero.
+    """
+    blue, green, red = cv2.split(small)
+    high = cv2.sumElems(cv2.max(cv2.max(blue, green), red))[0]
+    low = cv2.sumElems(cv2.min(cv2.min(blue, green), red))[0]
+    return (high - low) / high if high else math.nan
+
+
+def colour_cast(small: NDArray[np.uint8]) -> tuple[float, float]:
+    """(warmth, tint) = (ln(R / B), ln(G / sqrt(R B))) of the channel means: 0, 0 for a grey world."""
+    blue, green, red = (math.log(level + LOG_OFFSET) for level in cv2.mean(small)[:3])
+    return red - blue, green - (red + blue) / 2
+
+
+def entropy(share: NDArray[np.float32]) -> float:
+    """Shannon entropy in bits of the grey levels' shares (256,): 0 for a flat picture, at most 8."""
+    present = share[share > 0]
+    return abs(float(-(present * np.log2(present)).sum()))
+
+
+def _stack(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tiles under one another, for one filter call over all of them."""
+    return tiles.reshape(-1, tiles.shape[2])
+
+
+def _interior(filtered: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """The filtered tiles without their rims, where the filter reached into another tile."""
+    return filtered.reshape(shape)[:, 1:-1, 1:-1]
+
+
+FAMILY = Family(
+    "image",
+    (
+        Feature("brightness", "levels", "Mean grey level, 0..255."),
+        Feature("contrast", "levels", "Standard deviation of the grey levels."),
+        Feature("sharpness", "levels²", "Energy of the Laplacian at native resolution; falls with blur."),
+        Feature("saturation", "ratio", "Colourfulness: 0 grey, 1 pure colours. NaN for an all-zero picture."),
+        Feature("warmth", "ln", "Colour cast from blue (negative) to red (positive)."),
+        Feature("tint", "ln", "Colour cast from magenta (negative) to green (positive)."),
+        Feature("noise", "levels", "Sensor noise (standard deviation). NaN where all is black or burnt out."),
+        Feature("entropy", "bits", "Entropy of the grey levels, 0..8; falls in fog and in the dark."),
+        Feature("clipped_dark", "ratio", "Share of pixels that are black."),
+        Feature("clipped_bright", "ratio", "Share of pixels that are burnt out."),
+    ),
+    measure,
+)

@@ -1,0 +1,78 @@
+"""Who this box is: its name, site and boot, and an MQTT client id that two boxes never share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config.schema import BrokerSettings, DeviceSettings
+
+_MACHINE_ID_FILES = (
+    "etc/machine-id",
+    "var/lib/dbus/machine-id",
+    "sys/class/dmi/id/product_uuid",
+    "proc/device-tree/serial-number",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Names of this device. `boot` is a piece of the kernel's boot id: every start of the box has its own."""
+
+    device: str
+    site: str
+    boot: str
+    client_id: str
+    topic_prefix: str
+
+    @property
+    def prefix(self) -> str:
+        """What every topic of this device begins with."""
+        return f"{self.topic_prefix}/{self.site}/{self.device}"
+
+
+def identify(device: DeviceSettings, broker: BrokerSettings, root: Path = Path("/")) -> Identity:
+    """This box's identity by the settings and the machine whose files lie under `root`."""
+    fingerprint = _fingerprint(root)
+    name = device.name or f"{socket.gethostname().partition('.')[0]}-{fingerprint[:6]}"
+    return Identity(
+        device=topic_level(name),
+        site=topic_level(device.site),
+        boot=_boot(root),
+        client_id=broker.client_id or f"vedette-{fingerprint[:15]}",  # 23 characters: all that 3.1 promises
+        topic_prefix=broker.topic_prefix.strip("/"),
+    )
+
+
+def topic_level(name: str) -> str:
+    """`name` as one level of a topic.
+
+    >>> topic_level("Dock 7/north")
+    'Dock-7-north'
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip("-") or "unnamed"
+
+
+def _fingerprint(root: Path) -> str:
+    """A hash that stays with this machine; the machine id itself is confidential (machine-id(5))."""
+    for name in _MACHINE_ID_FILES:
+        try:
+            found = (root / name).read_text(errors="replace").strip("\0 \n")
+        except OSError:
+            continue
+        if found and found != "uninitialized":
+            break
+    else:
+        found = f"{socket.gethostname()}-{uuid.getnode():x}"
+    return hashlib.sha256(f"vedette:{found}".encode()).hexdigest()
+
+
+def _boot(root: Path) -> str:
+    try:
+        return (root / "proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return uuid.uuid4().hex[:8]

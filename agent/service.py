@@ -1,0 +1,277 @@
+"""The service: builds the parts from the settings, owns their threads, and is the first file to read.
+
+Frames go camera → board → scheduler → analyst; what the analyst makes of them goes to the publisher. Each
+arrow is a plain value of `agent.types`; no part knows another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+
+from agent import __version__
+from agent.alert_desk import AlertDesk
+from agent.alert_store import AlertStore
+from agent.alerts.engine import AlertEngine
+from agent.alerts.rules import Rule, compile_rules
+from agent.analysis import Analyst, Hooks
+from agent.board import FrameBoard
+from agent.cameras import CAMERAS
+from agent.cameras.reader import Reader
+from agent.config.schema import CameraSettings, Settings
+from agent.control import ControlServer, Handler
+from agent.delivery.commands import CommandDesk
+from agent.delivery.publisher import Publisher
+from agent.detection.scheduler import Scheduler
+from agent.detection.session import Detector
+from agent.feature_watch import watch_maker
+from agent.identity import identify
+from agent.reporting import Reporter
+from agent.state import directory
+from agent.summary import FrameCounts
+from agent.supervisor import Supervisor
+from agent.telemetry.sampler import Sampler
+from agent.types import CameraState, CameraStatus, Observation
+
+log = structlog.get_logger("vedette.service")
+
+STOP_SECONDS = 10.0
+NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.ENDED})
+FLOWING = frozenset(CameraState) - NOT_FLOWING
+
+
+class Service:
+    """The agent in one process: `open`, `start`, then `stop`; `reload` in between changes only what differs."""
+
+    def __init__(self, settings: Settings, *, load: Callable[[], Settings] | None = None) -> None:
+        self.settings = settings
+        self._load = load
+        self.state_directory = directory(settings.state_directory)
+        self.supervisor = Supervisor()
+        self.board = FrameBoard()
+        self.detector = Detector(settings.model, cache=self.state_directory / "engines")
+        self._cameras: dict[str, tuple[CameraSettings, Reader]] = {}
+        self._statuses: dict[str, CameraStatus] = {}
+        self._firing = 0
+        self._closing = ExitStack()
+        self.started_at = time.time()  # noqa: TID251  (the service is an edge)
+
+    def open(self) -> None:
+        """Load the model and what is kept on disk; raises VedetteError where the agent cannot start."""
+        settings = self.settings
+        rules = _rules(settings)
+        self.detector.open()
+        self._closing.callback(self.detector.close)
+        identity = identify(settings.device, settings.broker)
+        self.desk = AlertDesk(
+            AlertEngine(rules, window_seconds=settings.windows.length), AlertStore(self.state_directory)
+        )
+        self.desk.open()
+        self._closing.callback(self.desk.close)
+        self.sampler = Sampler(settings.telemetry, self.state_directory)
+        self.commands = CommandDesk(settings.commands, self.handlers())
+        self.publisher = Publisher(
+            settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
+        )
+        self.reporter = Reporter(self.publisher.publish, self.started_at)
+        self.analyst = Analyst(self._hooks(), settings.windows.length)
+        self.scheduler = Scheduler(
+            self.detector,
+            self.board,
+            self.analyst.deliver,
+            max_batch=settings.model.max_batch,
+            batch_wait=settings.model.batch_wait,
+            cameras=lambda: sum(status.state in FLOWING for status in list(self._statuses.values())),
+        )
+
+    def _hooks(self) -> Hooks:
+        return Hooks(
+            counts=self._counts,
+            class_names=lambda: self.detector.info.classes,
+            watch=watch_maker(self.settings.drift, lambda: self.detector.info, self.reporter),
+            on_summary=self.reporter.summary,
+            on_status=self._on_status,
+            on_tick=self._tick,
+            on_window=self._on_window,
+        )
+
+    def start(self) -> None:
+        """Start every part: receivers before senders, so that nothing is sent into the void."""
+        self._say_device()
+        self.supervisor.add(self.publisher)
+        if self.commands.enabled:
+            self.supervisor.add(self.commands)
+        self.supervisor.add(self.sampler)
+        self.supervisor.add(self.analyst)
+        self.supervisor.add(self.scheduler)
+        for camera in self.settings.cameras:
+            self._add_camera(camera)
+        self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
+
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Stop in the direction of the flow, so that what was seen is still published; one deadline for all."""
+        deadline = time.monotonic() + timeout  # noqa: TID251
+        left = lambda: max(0.1, deadline - time.monotonic())  # noqa: E731, TID251
+        late = [name for name in self._cameras if not self.supervisor.remove(_reader_name(name), min(2.0, left()))]
+        for part in (self.scheduler.name, self.analyst.name, self.sampler.name, self.publisher.name):
+            if not self.supervisor.remove(part, left()):
+                late.append(part)
+        late += self.supervisor.stop(left())
+        if late:
+            log.warning("parts did not end in time", parts=",".join(late))
+        self._closing.close()
+
+    def handlers(self) -> dict[str, Handler]:
+        """The commands that people may give, over the control socket and (those allowed) over MQTT."""
+        return {"status": self._status, "reload": self._reload, **self.desk.handlers()}
+
+    def ended(self) -> bool:
+        """Whether every camera has come to its regular end."""
+        return bool(self._cameras) and all(
+            name in self._statuses and self._statuses[name].state is CameraState.ENDED for name in self._cameras
+        )
+
+    def line(self) -> str:
+        """What is going on, in one line (systemd's STATUS=)."""
+        states = [status.state for status in self._statuses.values()]
+        online = sum(state is CameraState.ONLINE for state in states)
+        return (
+            f"{online} of {len(self._cameras)} cameras online, {self.reporter.fps:.1f} frames/s, "
+            f"{self._firing} alerts firing, broker {self.publisher.connection.state}"
+        )
+
+    # -- cameras ----------------------------------------------------------------------------------------
+
+    def _add_camera(self, settings: CameraSettings) -> None:
+        if not settings.enabled:
+            return
+        camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
+        reader = Reader(camera, settings, self.board, self.analyst.status_changed)
+        self._cameras[settings.name] = (settings, reader)
+        self.supervisor.add(reader)
+
+    def _remove_camera(self, name: str) -> None:
+        self.supervisor.remove(_reader_name(name))
+        self.analyst.forget(name)
+        self.board.forget(name)
+        self._cameras.pop(name, None)
+        self._statuses.pop(name, None)
+        self.reporter.forget(name)
+        self.desk.forget({"camera": name})
+
+    def camera(self, name: str) -> Any:
+        """The camera object `name` (the demo switches disturbances on it)."""
+        return self._cameras[name][1].camera
+
+    # -- called in the scheduler's and the analyst's threads -----------------------------------------------
+
+    def _counts(self, name: str) -> FrameCounts:
+        if name not in self._cameras:
+            return FrameCounts()
+        counts = self._cameras[name][1].take_counts()
+        return FrameCounts(
+            seen=counts.seen,
+            dropped=counts.skipped + self.board.take_dropped(name),
+            failed=counts.failed + self.scheduler.take_failed(name),
+            reconnects=counts.reconnects,
+        )
+
+    def _on_status(self, status: CameraStatus) -> None:
+        if status.camera not in self._cameras:
+            return
+        self._statuses[status.camera] = status
+        self.reporter.camera_status(status)
+        self._say_device()
+
+    def _tick(self, observations: list[Observation], now: float) -> None:
+        told = self.desk.step([*observations, *self.sampler.latest(), *self.publisher.observations(now)], now)
+        for alert in told.publish:
+            self.reporter.alert(alert)
+        self._firing = len(self.desk.firing(now))
+
+    def _on_window(self, start: float, end: float) -> None:
+        self.reporter.telemetry(self.sampler.take_window(), start, end, self.publisher.statistics())
+        self._say_device()
+
+    # -- what is said of the device ------------------------------------------------------------------------
+
+    def _say_device(self) -> None:
+        self.reporter.device(self._info(), list(self._statuses.values()), time.time())  # noqa: TID251
+
+    def _info(self) -> Mapping[str, Any]:
+        info = self.detector.info
+        return {
+            "version": __version__,
+            "started_at": self.started_at,
+            "model_name": info.name,
+            "model_sha256": info.sha256,
+            "model_provider": info.provider,
+            "model_classes": len(info.classes),
+            "cameras": ",".join(self._cameras),
+            "window_seconds": self.settings.windows.length,
+            **self.sampler.facts(),
+        }
+
+    def _status(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            "line": self.line(),
+            "info": dict(self._info()),
+            "cameras": [
+                {"camera": name, "state": status.state.value, "since": status.since, "reason": status.reason}
+                for name, status in sorted(self._statuses.items())
+            ],
+            "broker": {"state": str(self.publisher.connection.state), "reason": self.publisher.connection.reason},
+        }
+
+    # -- reload ----------------------------------------------------------------------------------------------
+
+    def _reload(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"text": self.reload()}
+
+    def reload(self) -> str:
+        """Take the config file in use anew; raises VedetteError, and changes nothing, where it is bad."""
+        if self._load is None:
+            return "this agent runs without a config file; nothing to reload"
+        new = self._load()
+        rules = _rules(new)
+        old, self.settings = self.settings, new
+        said = self._change_cameras(old, new)
+        if old.rules != new.rules:
+            self.desk.set_rules(rules)
+            said.append("rules")
+        needs_restart = [
+            name
+            for name in ("device", "broker", "outbox", "model", "windows", "telemetry", "drift", "commands", "log")
+            if getattr(old, name) != getattr(new, name)
+        ]
+        text = f"changed: {', '.join(said)}" if said else "nothing changed"
+        if needs_restart:
+            text += f"; restart the agent for [{'], ['.join(needs_restart)}]"
+        log.info("config reloaded", result=text)
+        return text
+
+    def _change_cameras(self, old: Settings, new: Settings) -> list[str]:
+        before = {camera.name: camera for camera in old.cameras}
+        after = {camera.name: camera for camera in new.cameras}
+        said = []
+        for name, camera in before.items():
+            if after.get(name) != camera:
+                self._remove_camera(name)
+                said.append(f"camera {name} {'changed' if name in after else 'removed'}")
+        for name, camera in after.items():
+            if before.get(name) != camera:
+                self._add_camera(camera)
+                said += [] if name in before else [f"camera {name} added"]
+        return said
+
+
+def _rules(settings: Settings) -> tuple[Rule, ...]:
+    return compile_rules(settings.rules, window_seconds=settings.windows.length)
+
+
+def _reader_name(camera: str) -> str:
+    return f"camera:{camera}"

@@ -1,0 +1,138 @@
+"""What runs the model, and what to install: judged on recorded file trees, not on this machine."""
+
+import pytest
+
+from agent.detection import failures
+from agent.detection.metadata import Metadata, parse
+from agent.detection.providers import (
+    CPU,
+    CUDA,
+    TENSORRT,
+    Machine,
+    available_threads,
+    choose,
+    engine_directory,
+    identify,
+    install_advice,
+    parse_tegra_release,
+    tensorrt_options,
+)
+from agent.errors import InferenceFailure
+
+ORIN = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 2025"
+XAVIER = "# R35 (release), REVISION: 5.0, GCID: 35550185, BOARD: t186ref, EABI: aarch64"
+
+
+def tree(root, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "machine", "words"),
+    [
+        ({}, Machine.PLAIN, "vedette[cpu]"),
+        ({"proc/driver/nvidia/version": "NVRM"}, Machine.NVIDIA, "vedette[gpu]"),
+        ({"etc/nv_tegra_release": ORIN}, Machine.JETSON, "jp6/cu126"),
+        ({"etc/nv_tegra_release": XAVIER, "proc/driver/nvidia/version": "x"}, Machine.JETSON, "jp5/cu114"),
+    ],
+)
+def test_each_machine_is_told_its_own_command(tmp_path, files, machine, words):
+    root = tree(tmp_path, files)
+    assert identify(root) is machine
+    assert words in install_advice(root)
+
+
+def test_the_tegra_release_is_read():
+    assert parse_tegra_release(ORIN) == 36
+    assert parse_tegra_release("") == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "cached", "expected"),
+    [
+        ("auto", [CPU], False, [CPU]),
+        ("auto", [TENSORRT, CUDA, CPU], False, [CUDA, CPU]),
+        ("auto", [TENSORRT, CUDA, CPU], True, [TENSORRT, CUDA, CPU]),
+        ("tensorrt", [TENSORRT, CUDA, CPU], False, [TENSORRT, CUDA, CPU]),
+        ("tensorrt", [CUDA, CPU], False, [CUDA, CPU]),
+        ("cuda", [TENSORRT, CUDA, CPU], True, [CUDA, CPU]),
+        ("cuda", [CPU], False, [CPU]),
+        ("cpu", [TENSORRT, CUDA, CPU], True, [CPU]),
+    ],
+)
+def test_the_order_of_providers(wanted, available, cached, expected):
+    assert choose(wanted, available, engine_cached=cached) == expected
+
+
+def test_engines_are_kept_apart_by_model_gpu_driver_precision_and_runtime(tmp_path):
+    same = {"model": "a" * 64, "precision": "fp16", "runtime": "1.20", "gpu": "Orin (8, 7) 540.4"}
+    others = [{"model": "b" * 64}, {"precision": "fp32"}, {"runtime": "1.21"}, {"gpu": "Orin (8, 7) 540.5"}]
+    places = {engine_directory(tmp_path, **{**same, **other}) for other in [{}, *others]}
+    assert len(places) == 5
+    assert engine_directory(tmp_path, **same) in places
+    assert tensorrt_options(1, tmp_path, half=True, shapes={})["trt_engine_cache_path"] == str(tmp_path)
+
+
+def test_threads_never_exceed_the_quota_of_the_container():
+    everything = available_threads("max 100000")
+    assert everything >= 1
+    assert available_threads("100000 100000") == 1
+    assert available_threads("50000 100000") == 1
+    assert available_threads("99900000 100000") == everything
+    assert available_threads("") == everything
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("CUDA failure 2: out of memory ; GPU=0 ; hostname=x", "out_of_memory"),
+        (
+            "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 123",
+            "out_of_memory",
+        ),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", "out_of_memory"),
+        ("CUDA failure 700: an illegal memory access was encountered", "gpu_lost"),
+        ("CUDA failure 719: unspecified launch failure ; GPU=0", "gpu_lost"),
+        ("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED", "gpu_lost"),
+        ("Non zero status code returned while running Concat node. Name:'/model.12/Concat'", "other"),
+        ("Got invalid dimensions for input: images", "other"),
+    ],
+)
+def test_failures_are_classed_by_what_the_runtime_says(text, kind):
+    assert failures.classify(RuntimeError(text)) is InferenceFailure(kind)
+    assert failures.run_failed(RuntimeError(text)).kind is InferenceFailure(kind)
+
+
+def test_memory_errors_of_python_are_out_of_memory():
+    assert failures.classify(MemoryError()) is InferenceFailure.OUT_OF_MEMORY
+
+
+def test_metadata_is_read_and_what_is_odd_counts_as_absent():
+    found = parse(
+        {
+            "names": "{0: 'person', 1: 'it\\'s'}",
+            "imgsz": "[384, 640]",
+            "stride": "64",
+            "task": "detect",
+            "args": "{'nms': True}",
+            "description": "Ultralytics YOLO11n model ",
+        }
+    )
+    assert found.names == ("person", "it's")
+    assert found.image_size == (384, 640)
+    assert found.stride == 64
+    assert found.end_to_end
+    assert found.description == "Ultralytics YOLO11n model"
+    odd = {
+        "names": "{1: 'a'}",
+        "imgsz": "big",
+        "stride": "-1",
+        "args": "__import__('os')",
+        "end2end": "[True",
+    }
+    assert parse(odd) == Metadata()
+    assert parse({"names": "['a', 'b']", "imgsz": "320"}).names == ("a", "b")
+    assert parse({"imgsz": "320"}).image_size == (320, 320)

@@ -1,0 +1,189 @@
+"""The scheduler, with a real detector on real threads; its failures by detectors that break on purpose."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from agent.board import FrameBoard
+from agent.config.schema import ModelSettings
+from agent.detection.scheduler import Scheduler
+from agent.detection.session import Detector
+from agent.errors import InferenceError, InferenceFailure, ModelError
+from agent.types import Frame
+
+RED = np.zeros((64, 64, 3), np.uint8)
+RED[..., 2] = 255
+
+
+def frame(camera="a", index=0, image=RED):
+    now = time.monotonic_ns()
+    return Frame(
+        camera=camera, index=index, image=image, captured_at=0.0, monotonic_ns=now, decode_seconds=0.5
+    )
+
+
+class Rig:
+    """A scheduler on its own thread, with what it delivered and how it ended."""
+
+    def __init__(self, detector, **options):
+        self.board, self.results, self.error = FrameBoard(), [], None
+        options = {"max_batch": 8, "batch_wait": 0.0, **options}
+        self.scheduler = Scheduler(detector, self.board, self.results.append, **options)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        try:
+            self.scheduler.run(self.stop)
+        except (InferenceError, ModelError) as error:
+            self.error = error
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+    def until(self, done):
+        deadline = time.monotonic() + 10
+        while not done():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def detector(tiny):
+    return Detector(ModelSettings(path=str(tiny())))
+
+
+def test_every_result_carries_its_frame_boxes_and_stage_times(detector):
+    with Rig(detector) as rig:
+        rig.board.put(sent := frame())
+        rig.until(lambda: rig.results)
+    result = rig.results[0]
+    assert result.frame is sent
+    assert len(result.detections) == 4
+    stages = result.stages
+    assert stages.decode == 0.5
+    inside = stages.wait + stages.preprocess + stages.inference + stages.postprocess
+    assert 0 < inside <= stages.total < 5
+    assert min(stages.wait, stages.preprocess, stages.inference, stages.postprocess) >= 0
+
+
+def test_frames_of_several_cameras_share_a_run_and_one_camera_alone_does_not_wait(detector):
+    detector.open()
+    with Rig(detector, batch_wait=5.0, cameras=lambda: 3) as rig:
+        for camera in "abc":
+            rig.board.put(frame(camera))
+        rig.until(lambda: len(rig.results) == 3)
+        assert [result.batch for result in rig.results] == [3, 3, 3]
+    with Rig(detector, batch_wait=60.0, cameras=lambda: 1) as rig:
+        rig.board.put(frame("a"))
+        rig.until(lambda: len(rig.results) == 1)
+
+
+def test_a_static_model_gets_one_frame_a_run(tiny):
+    with Rig(Detector(ModelSettings(path=str(tiny(batch=1)))), batch_wait=5.0, cameras=lambda: 2) as rig:
+        rig.board.put(frame("a"))
+        rig.board.put(frame("b"))
+        rig.until(lambda: len(rig.results) == 2)
+    assert [result.batch for result in rig.results] == [1, 1]
+
+
+def test_one_bad_frame_is_counted_and_the_other_cameras_of_its_batch_are_served(detector):
+    detector.open()
+    grey = np.zeros((64, 64), np.uint8)
+    with Rig(detector, batch_wait=5.0, cameras=lambda: 3) as rig:
+        for camera, image in (("a", RED), ("bad", grey), ("c", RED)):
+            rig.board.put(frame(camera, image=image))
+        rig.until(lambda: len(rig.results) == 2)
+        rig.until(lambda: rig.scheduler.take_failed("bad") == 1)
+        assert rig.scheduler.take_failed("bad") == 0
+        assert rig.scheduler.take_failed("a") == 0
+    assert [result.frame.camera for result in rig.results] == ["a", "c"]
+    assert rig.error is None
+
+
+class Breaking:
+    """A real detector that fails as told for its first runs."""
+
+    def __init__(self, detector, breaks):
+        self._detector, self._breaks, self.sizes, self.opened = detector, breaks, [], 0
+
+    def open(self):
+        self.opened += 1
+        self._detector.open()
+
+    def close(self):
+        self._detector.close()
+
+    @property
+    def info(self):
+        return self._detector.info
+
+    def detect(self, frames):
+        self.sizes.append(len(frames))
+        if kind := self._breaks(frames):
+            raise InferenceError("told to break", kind=kind)
+        return self._detector.detect(frames)
+
+
+def test_a_batch_too_big_for_memory_is_served_singly_and_later_batches_are_smaller(detector):
+    breaking = Breaking(detector, lambda frames: len(frames) > 2 and InferenceFailure.OUT_OF_MEMORY)
+    with Rig(breaking, batch_wait=0.2, cameras=lambda: 4) as rig:
+        for camera in "abcd":
+            rig.board.put(frame(camera))
+        rig.until(lambda: len(rig.results) == 4)
+        for camera in "abcd":
+            rig.board.put(frame(camera, 1))
+        rig.until(lambda: len(rig.results) == 8)
+    assert breaking.sizes[:5] == [4, 1, 1, 1, 1]
+    assert max(breaking.sizes[5:]) == 2
+    assert sum(rig.scheduler.take_failed(camera) for camera in "abcd") == 0
+
+
+@pytest.mark.parametrize("kind", [InferenceFailure.GPU_LOST, InferenceFailure.OUT_OF_MEMORY])
+def test_a_lost_gpu_ends_the_run_counts_every_frame_and_a_new_run_opens_the_model_anew(detector, kind):
+    lost = [kind]
+    breaking = Breaking(detector, lambda _: lost[0])
+    with Rig(breaking, batch_wait=0.2, cameras=lambda: 2) as rig:
+        rig.board.put(frame("a"))
+        rig.board.put(frame("b"))
+        rig.thread.join(10)
+    assert rig.error.kind is kind
+    assert [rig.scheduler.take_failed(camera) for camera in "ab"] == [1, 1]
+    lost[0] = None
+    stop = threading.Event()
+    again = threading.Thread(target=rig.scheduler.run, args=(stop,))
+    again.start()
+    rig.board.put(frame("a", 1))
+    rig.until(lambda: rig.results)
+    stop.set()
+    again.join(10)
+    assert breaking.opened == 2
+
+
+def test_opening_is_warm_up_and_exempt_from_the_watchdog(detector):
+    seen = []
+    breaking = Breaking(detector, lambda _: None)
+    rig = Rig(breaking)
+    rig.scheduler.patience_seconds = -1
+    plain_open = breaking.open
+    breaking.open = lambda: (seen.append((rig.scheduler.warming, rig.scheduler.stuck())), plain_open())
+    with rig:
+        rig.board.put(frame())
+        rig.until(lambda: rig.results)
+    assert seen == [(True, False)]
+    assert not rig.scheduler.warming
+
+
+def test_a_model_that_is_missing_ends_the_run_with_a_model_error(tmp_path):
+    with Rig(Detector(ModelSettings(path=str(tmp_path / "none.onnx")))) as rig:
+        rig.thread.join(10)
+    assert isinstance(rig.error, ModelError)
+    assert not rig.scheduler.warming
