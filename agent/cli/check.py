@@ -20,9 +20,13 @@ Row = tuple[str, bool, str]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", nargs="?", default=str(SYSTEM_CONFIG), help="config file (default %(default)s)")
+    parser.add_argument(
+        "file", nargs="?", default=str(SYSTEM_CONFIG), help="config file (default %(default)s)"
+    )
     parser.add_argument("--offline", action="store_true", help="only read the file; open nothing")
-    parser.add_argument("--timeout", type=float, default=15.0, help="seconds for each camera (default %(default)s)")
+    parser.add_argument(
+        "--timeout", type=float, default=15.0, help="seconds for each camera (default %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,6 +130,14 @@ def _camera(settings: CameraSettings, timeout: float) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from agent.delivery.mqtt import ping
+    from agent.delivery.ping import ping
+    from agent.errors import RetryableDelivery
 
-    return str(ping(settings.broker))
+    results = ping(settings.broker)
+    found = "; ".join(
+        f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms" if result.ok else result.reason
+        for result in results
+    )
+    if not any(result.ok for result in results):
+        raise RetryableDelivery(found)
+    return found

@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     show = what.add_parser("show", help="every setting in force, defaults included, secrets masked")
     show.add_argument("file", nargs="?", default=None, help="config file (default: all defaults)")
-    what.add_parser("example", help="a commented file with every key: `vedette config example > vedette.toml`")
+    what.add_parser(
+        "example", help="a commented file with every key: `vedette config example > vedette.toml`"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(mosquitto where it is installed), and shows what the broker hears. After 20 s fog rolls over one "
         "camera, then another freezes; watch the alerts fire and resolve. Nothing is left behind."
     )
-    parser.add_argument("--seconds", type=float, metavar="N", help="end by itself after N seconds, with a summary")
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help="end by itself after N seconds, with a summary"
+    )
     parser.add_argument("--picture", metavar="SVG", help="save the last screen as a picture")
 
 

@@ -67,7 +67,7 @@ def _prepare(args: argparse.Namespace) -> int:
         python=args.python,
     )
     pictures = read_pictures(args.images) if args.images else []
-    target, record = prepare(plan, pictures, now=time.time())  # noqa: TID251  (a command is an edge)
+    target, record = prepare(plan, pictures, now=time.time())
     checks = record.checks
     print(f"{target}: {len(record.classes)} classes, embedding of {record.embedding_size}")
     print(

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a video file, a folder of images, rtsp://..., http://..., /dev/video0 or `synthetic`; repeatable",
     )
     parser.add_argument("--model", metavar="ONNX", help="the model (default: the small demo model)")
-    parser.add_argument("--broker", metavar="URL", help="mqtt://[USER:PASSWORD@]HOST[:PORT] (default: the config's)")
+    parser.add_argument(
+        "--broker", metavar="URL", help="mqtt://[USER:PASSWORD@]HOST[:PORT] (default: the config's)"
+    )
     parser.add_argument("--window", metavar="TIME", help="length of a window, such as 5s or 1m")
     parser.add_argument("--state", metavar="DIR", help="where state is kept")
     parser.add_argument("--loop", action="store_true", help="read files again and again")
@@ -56,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return attend(service, seconds=args.seconds)
 
 
-def attend(
-    service: Service, *, seconds: float | None = None, each: Callable[[], None] = lambda: None
-) -> int:
+def attend(service: Service, *, seconds: float | None = None, each: Callable[[], None] = lambda: None) -> int:
     """Stand by the started service until it is time to stop, then stop it; the exit code."""
     import structlog
 

@@ -26,7 +26,9 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.model:
         settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, path=args.model))
     if args.window:
-        settings = dataclasses.replace(settings, windows=dataclasses.replace(settings.windows, length=_length(args)))
+        settings = dataclasses.replace(
+            settings, windows=dataclasses.replace(settings.windows, length=_length(args))
+        )
     if args.source:
         cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
         settings = dataclasses.replace(settings, cameras=(*settings.cameras, *_distinct(cameras)))
@@ -41,7 +43,9 @@ def _length(args: argparse.Namespace) -> float:
     except ValueError:
         length = 0.0
     if not 1 <= length <= 3600:
-        raise ConfigError(f"--window {args.window}", file="command line", expected="1s to 1h, such as 5s or 1m")
+        raise ConfigError(
+            f"--window {args.window}", file="command line", expected="1s to 1h, such as 5s or 1m"
+        )
     return length
 
 

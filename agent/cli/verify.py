@@ -38,13 +38,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _seconds(text: str) -> float:
-    """`90`, `90s`, `5m`, `1h` or `2d` in seconds."""
+    from agent.config.convert import parse_duration
     from agent.errors import ConfigError
 
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
-        seconds = float(number) * units[unit]
+        seconds = parse_duration(text)
     except ValueError:
         seconds = 0.0
     if seconds <= 0:

@@ -11,7 +11,9 @@ HELP = "watch all devices of a broker, live"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--broker", default="mqtt://127.0.0.1:1883", help="broker address (default %(default)s)")
+    parser.add_argument(
+        "--broker", default="mqtt://127.0.0.1:1883", help="broker address (default %(default)s)"
+    )
     parser.add_argument("--prefix", default="vedette", help="topic prefix (default %(default)s)")
     parser.add_argument("--ca-file", default="", help="CA certificates for mqtts://")
     parser.add_argument("--seconds", type=float, default=0, metavar="N", help="end after N seconds")
@@ -35,20 +37,10 @@ def run(args: argparse.Namespace) -> int:
         fleet = Fleet(args.prefix)
         with Live(console=console, refresh_per_second=4, screen=console.is_terminal) as live:
             while time.monotonic() < end:
-                take_all(subscriber.messages, fleet)
+                subscriber.feed(fleet, time.time())
                 live.update(draw(fleet, time.time(), title=f"vedette watch {args.prefix}/#"))
                 time.sleep(0.25)
     return 0
-
-
-def take_all(messages: queue.SimpleQueue[tuple[str, bytes]], fleet: object) -> None:
-    """Hand everything that has come in to the fleet."""
-    while True:
-        try:
-            topic, payload = messages.get_nowait()
-        except queue.Empty:
-            return
-        fleet.hear(topic, payload, time.time())  # type: ignore[attr-defined]
 
 
 def _raw(messages: queue.SimpleQueue[tuple[str, bytes]], end: float) -> int:

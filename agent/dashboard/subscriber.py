@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.config.render import mask_url
+from agent.dashboard.fleet import Fleet
 from agent.errors import ConfigError, VedetteError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -25,7 +26,9 @@ class Subscriber:
         self._url = url
         parts = urlsplit(url if "://" in url else f"mqtt://{url}")
         if parts.scheme not in PORTS or not parts.hostname:
-            raise ConfigError(f"{mask_url(url)} is no broker address", expected="mqtt://HOST[:PORT]", key="broker")
+            raise ConfigError(
+                f"{mask_url(url)} is no broker address", expected="mqtt://HOST[:PORT]", key="broker"
+            )
         self._host, self._port = parts.hostname, parts.port or PORTS[parts.scheme]
         self._topic = f"{prefix}/#"
         self.messages: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
@@ -68,6 +71,15 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def feed(self, fleet: Fleet, now: float) -> None:
+        """Hand everything that has come in to `fleet`."""
+        while True:
+            try:
+                topic, payload = self.messages.get_nowait()
+            except queue.Empty:
+                return
+            fleet.hear(topic, payload, now)
+
     def __enter__(self) -> Subscriber:
         self.open()
         return self
@@ -77,10 +89,12 @@ class Subscriber:
     ) -> None:
         self.close()
 
-    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(
+        self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
         if not reason.is_failure:
             client.subscribe(self._topic, qos=1)  # on every connect: a broker may have forgotten us
         self._answers.put(str(reason) if reason.is_failure else None)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self.messages.put((message.topic, message.payload))
+        self.messages.put((message.topic, bytes(message.payload)))

@@ -37,7 +37,9 @@ class DemoBroker:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> DemoBroker:
-        program = shutil.which("mosquitto", path=None) or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        program = shutil.which("mosquitto", path=None) or shutil.which(
+            "mosquitto", path="/usr/sbin:/usr/local/sbin"
+        )
         if program:
             self._start_mosquitto(program)
         else:

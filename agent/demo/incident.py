@@ -18,9 +18,9 @@ class Event:
 
 INCIDENT = (
     Event(at=20, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"),
-    Event(at=45, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
-    Event(at=60, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
-    Event(at=70, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"),
+    Event(at=35, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
+    Event(at=50, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
+    Event(at=65, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"),
 )
 LENGTH_SECONDS = 120.0
 
@@ -28,7 +28,9 @@ LENGTH_SECONDS = 120.0
 def due(before: float, now: float) -> list[Event]:
     """The events after `before` and not after `now`; the incident repeats every LENGTH_SECONDS."""
     rounds = range(int(before // LENGTH_SECONDS), int(now // LENGTH_SECONDS) + 1)
-    return [event for number in rounds for event in INCIDENT if before < number * LENGTH_SECONDS + event.at <= now]
+    return [
+        event for number in rounds for event in INCIDENT if before < number * LENGTH_SECONDS + event.at <= now
+    ]
 
 
 def current(now: float) -> str:

@@ -16,7 +16,6 @@ from rich.live import Live
 from rich.table import Table
 
 from agent.cameras import CAMERAS
-from agent.cli.watch import take_all
 from agent.config.load import parse
 from agent.config.schema import Settings
 from agent.dashboard.fleet import Fleet
@@ -92,7 +91,7 @@ class Demo:
     def run(self, seconds: float | None, over: Callable[[], bool] = lambda: False) -> None:
         """Show it."""
         if not self._console.is_terminal:
-            self._run(seconds, over, lambda now: None)
+            self._run(seconds, over, lambda _: None)
             return
         with Live(console=self._console, refresh_per_second=4, screen=True) as live:
             self._run(seconds, over, lambda now: live.update(self.screen(now)))
@@ -110,7 +109,7 @@ class Demo:
             for event in incident.due(before, now):
                 log.info(f"incident: {event.text}", camera=event.camera)
                 self.service.camera(event.camera).set_disturbance(event.disturbance, event.strength)
-            take_all(self._subscriber.messages, self._fleet)
+            self._subscriber.feed(self._fleet, time.time())
             if not self._console.is_terminal and len(self._fleet.events) > heard:
                 for alert in list(self._fleet.events)[heard:]:
                     self._console.print(event_line(alert))
@@ -121,7 +120,7 @@ class Demo:
 
     def summary(self) -> RenderableType:
         """What happened, for the end."""
-        take_all(self._subscriber.messages, self._fleet)
+        self._subscriber.feed(self._fleet, time.time())
         table = Table(title="what the broker heard", title_justify="left", box=None, pad_edge=False)
         for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "drift"):
             table.add_column(column, justify="left" if column in ("camera", "state") else "right")
@@ -136,7 +135,9 @@ class Demo:
                 )  # fmt: skip
         states = Counter(str(event.get("state")) for event in self._fleet.events)
         messages = sum(device.messages for device in self._fleet.devices.values())
-        table.caption = f"{messages} messages; alerts: {states['firing']} fired, {states['resolved']} resolved"
+        table.caption = (
+            f"{messages} messages; alerts: {states['firing']} fired, {states['resolved']} resolved"
+        )
         table.caption_justify = "left"
         return table
 

@@ -54,7 +54,9 @@ def _disc(image: Image, x: float, y: float, radius: float, colour: Colour) -> No
     cv2.circle(image, _point(x, y), max(1, round(radius * ONE)), colour, -1, cv2.LINE_AA, SHIFT)
 
 
-def _line(image: Image, start: tuple[float, float], end: tuple[float, float], colour: Colour, width: float) -> None:
+def _line(
+    image: Image, start: tuple[float, float], end: tuple[float, float], colour: Colour, width: float
+) -> None:
     cv2.line(image, _point(*start), _point(*end), colour, max(1, round(width)), cv2.LINE_AA, SHIFT)
 
 
@@ -69,13 +71,26 @@ def person(image: Image, x: float, y: float, size: float, look: Look) -> tuple[f
     hip, neck = y - 0.48 * size, y - 0.82 * size
     girth = (0.10 + 0.05 * look.variant) * size
     for sign in (-1, 1):
-        _line(image, (x, hip), (x + sign * swing, y - 0.02 * size), darker(look.second, 0.6 + 0.2 * (sign > 0)), 0.1 * size)
+        _line(
+            image,
+            (x, hip),
+            (x + sign * swing, y - 0.02 * size),
+            darker(look.second, 0.6 + 0.2 * (sign > 0)),
+            0.1 * size,
+        )
     _poly(
         image,
-        [(x - girth, neck), (x + girth, neck), (x + 0.85 * girth, hip + 0.03 * size), (x - 0.85 * girth, hip + 0.03 * size)],
+        [
+            (x - girth, neck),
+            (x + girth, neck),
+            (x + 0.85 * girth, hip + 0.03 * size),
+            (x - 0.85 * girth, hip + 0.03 * size),
+        ],
         look.main,
     )
-    _line(image, (x + girth * 0.6, neck + 0.04 * size), (x - swing * 0.8, hip), darker(look.main), 0.06 * size)
+    _line(
+        image, (x + girth * 0.6, neck + 0.04 * size), (x - swing * 0.8, hip), darker(look.main), 0.06 * size
+    )
     pick = int(look.variant * 97)
     _disc(image, x + look.facing * 0.01 * size, y - 0.905 * size, 0.082 * size, SKIN[pick % 4])
     cv2.ellipse(
@@ -168,7 +183,15 @@ def bicycle(image: Image, x: float, y: float, size: float, look: Look) -> tuple[
     """A cyclist on a bicycle."""
     face, radius, half = look.facing, 0.19 * size, 0.33 * size
     for wheel in (x - half * 0.85, x + half * 0.85):
-        cv2.circle(image, _point(wheel, y - radius), round(radius * ONE), TYRE, max(1, round(0.035 * size)), cv2.LINE_AA, SHIFT)
+        cv2.circle(
+            image,
+            _point(wheel, y - radius),
+            round(radius * ONE),
+            TYRE,
+            max(1, round(0.035 * size)),
+            cv2.LINE_AA,
+            SHIFT,
+        )
     saddle, bar = (x - face * 0.12 * size, y - 0.45 * size), (x + face * 0.2 * size, y - 0.52 * size)
     crank = (x - face * 0.02 * size, y - radius)
     width = max(1.0, 0.03 * size)
@@ -177,7 +200,13 @@ def bicycle(image: Image, x: float, y: float, size: float, look: Look) -> tuple[
         _line(image, start, end, look.second, width)
     knee = (x + face * 0.1 * size, y - 0.36 * size + 0.05 * size * math.sin(look.phase))
     _line(image, saddle, knee, darker(look.second, 0.5), 0.08 * size)
-    _line(image, knee, (crank[0], crank[1] + 0.06 * size * math.cos(look.phase)), darker(look.second, 0.5), 0.07 * size)
+    _line(
+        image,
+        knee,
+        (crank[0], crank[1] + 0.06 * size * math.cos(look.phase)),
+        darker(look.second, 0.5),
+        0.07 * size,
+    )
     shoulder = (x + face * 0.06 * size, y - 0.8 * size)
     _line(image, saddle, shoulder, look.main, 0.14 * size)
     _line(image, shoulder, bar, darker(look.main), 0.06 * size)
@@ -188,15 +217,38 @@ def bicycle(image: Image, x: float, y: float, size: float, look: Look) -> tuple[
 def forklift(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
     """A fork-lift truck, sometimes with a pallet."""
     face, half = look.facing, 0.62 * size
-    _rect(image, min(x - face * half, x + face * 0.25 * half), y - 0.52 * size, max(x - face * half, x + face * 0.25 * half),
-          y - 0.12 * size, look.main)  # fmt: skip
-    _line(image, (x - face * 0.8 * half, y - 0.5 * size), (x - face * 0.62 * half, y - size), TYRE, 0.05 * size)
-    _line(image, (x + face * 0.2 * half, y - 0.5 * size), (x + face * 0.1 * half, y - size), TYRE, 0.05 * size)
-    _line(image, (x - face * 0.62 * half, y - 0.98 * size), (x + face * 0.12 * half, y - 0.98 * size), TYRE, 0.06 * size)
+    rear, front = sorted((x - face * half, x + face * 0.25 * half))
+    _rect(image, rear, y - 0.52 * size, front, y - 0.12 * size, look.main)
+    _line(
+        image, (x - face * 0.8 * half, y - 0.5 * size), (x - face * 0.62 * half, y - size), TYRE, 0.05 * size
+    )
+    _line(
+        image, (x + face * 0.2 * half, y - 0.5 * size), (x + face * 0.1 * half, y - size), TYRE, 0.05 * size
+    )
+    _line(
+        image,
+        (x - face * 0.62 * half, y - 0.98 * size),
+        (x + face * 0.12 * half, y - 0.98 * size),
+        TYRE,
+        0.06 * size,
+    )
     _disc(image, x - face * 0.25 * half, y - 0.76 * size, 0.075 * size, SKIN[int(look.variant * 97) % 4])
-    _rect(image, x - face * 0.25 * half - 0.08 * size, y - 0.69 * size, x - face * 0.25 * half + 0.08 * size, y - 0.5 * size, (40, 130, 230))
+    _rect(
+        image,
+        x - face * 0.25 * half - 0.08 * size,
+        y - 0.69 * size,
+        x - face * 0.25 * half + 0.08 * size,
+        y - 0.5 * size,
+        (40, 130, 230),
+    )
     for offset in (0.36, 0.46):
-        _line(image, (x + face * offset * half, y - 0.04 * size), (x + face * offset * half, y - 0.98 * size), (60, 60, 65), 0.035 * size)
+        _line(
+            image,
+            (x + face * offset * half, y - 0.04 * size),
+            (x + face * offset * half, y - 0.98 * size),
+            (60, 60, 65),
+            0.035 * size,
+        )
     lift = y - (0.08 + 0.3 * look.variant) * size
     _line(image, (x + face * 0.45 * half, lift), (x + face * half, lift), (60, 60, 65), 0.045 * size)
     _wheels(image, (x - face * 0.65 * half, x + face * 0.12 * half), y, 0.15 * size)
@@ -218,8 +270,8 @@ def stranger(image: Image, x: float, y: float, size: float, look: Look) -> tuple
     _disc(image, x, y - 0.6 * size, 0.4 * size, look.main)
     for index in range(6):
         angle = look.phase + index * math.pi / 3
-        _line(image, (x, y - 0.6 * size), (x + 0.55 * size * math.cos(angle), y - 0.6 * size + 0.4 * size * math.sin(angle)),
-              look.second, 0.06 * size)  # fmt: skip
+        tip = (x + 0.55 * size * math.cos(angle), y - 0.6 * size + 0.4 * size * math.sin(angle))
+        _line(image, (x, y - 0.6 * size), tip, look.second, 0.06 * size)
     return 1.1 * size, size
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agent.cameras.scenes.sprites import Colour, Image
+from agent.cameras.drawing.sprites import Colour, Image
 
 Random = np.random.Generator
 
@@ -42,9 +42,13 @@ class Layout:
 def _rough(random: Random, image: Image, top: int, bottom: int, amount: float) -> None:
     """A texture on a band of the picture: fine grain on coarse patches."""
     height, width = bottom - top, image.shape[1]
-    coarse = cv2.resize(random.normal(0, amount, (max(2, height // 12), width // 12)).astype(np.float32), (width, height))
+    coarse = cv2.resize(
+        random.normal(0, amount, (max(2, height // 12), width // 12)).astype(np.float32), (width, height)
+    )
     grain = coarse + random.normal(0, amount * 0.7, (height, width)).astype(np.float32)
-    image[top:bottom] = np.clip(image[top:bottom].astype(np.float32) + grain[..., None], 0, 255).astype(np.uint8)
+    image[top:bottom] = np.clip(image[top:bottom].astype(np.float32) + grain[..., None], 0, 255).astype(
+        np.uint8
+    )
 
 
 def _shaded(random: Random, base: tuple[int, int, int], spread: int) -> Colour:
@@ -61,7 +65,9 @@ def street(random: Random, width: int, height: int) -> Image:
     left = -int(random.integers(0, 60))
     while left < width:
         wide, top = int(random.integers(90, 170)), int(random.integers(4, horizon + 14))
-        wall = [(110, 135, 165), (150, 165, 175), (95, 115, 150), (140, 150, 140), (125, 140, 185)][int(random.integers(5))]
+        wall = [(110, 135, 165), (150, 165, 175), (95, 115, 150), (140, 150, 140), (125, 140, 185)][
+            int(random.integers(5))
+        ]
         cv2.rectangle(image, (left, top), (left + wide, kerb), _shaded(random, wall, 12), -1)
         for x in range(left + 12, left + wide - 18, 28):
             for y in range(top + 12, kerb - 44, 34):
@@ -80,12 +86,14 @@ def street(random: Random, width: int, height: int) -> Image:
         cv2.line(image, (x, (far + near) // 2), (x + 36, (far + near) // 2), (200, 205, 208), 3)
     for x in range(0, width, 48):
         cv2.line(image, (x, near), (x - 20, height), (146, 150, 154), 1)
-    for x in (0.2, 0.8):
-        cv2.line(image, (int(x * width), kerb + 8), (int(x * width), int(0.1 * height)), (70, 75, 70), 4)
-        cv2.ellipse(image, (int(x * width), int(0.1 * height)), (12, 5), 0, 0, 360, (190, 215, 225), -1)
-    for x in (0.08, 0.52, 0.93):
-        cv2.circle(image, (int(x * width), kerb - 24), 20, _shaded(random, (60, 110, 70), 15), -1, cv2.LINE_AA)
-        cv2.line(image, (int(x * width), kerb - 10), (int(x * width), kerb + 3), (45, 65, 80), 5)
+    for x in (width // 5, width * 4 // 5):
+        cv2.line(image, (x, kerb + 8), (x, int(0.1 * height)), (70, 75, 70), 4)
+        cv2.ellipse(image, (x, int(0.1 * height)), (12, 5), 0, 0, 360, (190, 215, 225), -1)
+    for x in (width * 2 // 25, width * 13 // 25, width * 93 // 100):
+        cv2.circle(
+            image, (x, kerb - 24), 20, _shaded(random, (60, 110, 70), 15), -1, cv2.LINE_AA
+        )
+        cv2.line(image, (x, kerb - 10), (x, kerb + 3), (45, 65, 80), 5)
     _rough(random, image, 0, height, 3.5)
     return image
 
@@ -105,7 +113,13 @@ def warehouse(random: Random, width: int, height: int) -> Image:
             while place < x + 80:
                 wide, tall = int(random.integers(10, 24)), int(random.integers(10, 26))
                 if random.random() < 0.7:
-                    cv2.rectangle(image, (place, y - 2 - tall), (place + wide, y - 2), _shaded(random, (105, 120, 130), 22), -1)
+                    cv2.rectangle(
+                        image,
+                        (place, y - 2 - tall),
+                        (place + wide, y - 2),
+                        _shaded(random, (105, 120, 130), 22),
+                        -1,
+                    )
                 place += wide + 3
         for post in (x, x + 92):
             cv2.line(image, (post, 6), (post, wall), (150, 85, 40), 5)
@@ -125,18 +139,60 @@ LAYOUTS: dict[str, Layout] = {
     "street": Layout(
         paint=street,
         lanes=(
-            Lane(y=0.51, size=0.17, speed=0.05, facing=1, arrivals_per_second=0.07, classes=("person", "person", "bicycle")),
-            Lane(y=0.65, size=0.20, speed=0.07, facing=-1, arrivals_per_second=0.13, classes=("car", "car", "truck", "bicycle")),
-            Lane(y=0.81, size=0.25, speed=0.08, facing=1, arrivals_per_second=0.13, classes=("car", "car", "truck", "bicycle")),
-            Lane(y=0.96, size=0.34, speed=0.06, facing=-1, arrivals_per_second=0.06, classes=("person", "person", "bicycle")),
+            Lane(
+                y=0.51,
+                size=0.17,
+                speed=0.05,
+                facing=1,
+                arrivals_per_second=0.07,
+                classes=("person", "person", "bicycle"),
+            ),
+            Lane(
+                y=0.65,
+                size=0.20,
+                speed=0.07,
+                facing=-1,
+                arrivals_per_second=0.13,
+                classes=("car", "car", "truck", "bicycle"),
+            ),
+            Lane(
+                y=0.81,
+                size=0.25,
+                speed=0.08,
+                facing=1,
+                arrivals_per_second=0.13,
+                classes=("car", "car", "truck", "bicycle"),
+            ),
+            Lane(
+                y=0.96,
+                size=0.34,
+                speed=0.06,
+                facing=-1,
+                arrivals_per_second=0.06,
+                classes=("person", "person", "bicycle"),
+            ),
         ),
         lamps=((0.2, 0.12), (0.8, 0.12), (0.5, 0.6)),
     ),
     "warehouse": Layout(
         paint=warehouse,
         lanes=(
-            Lane(y=0.60, size=0.26, speed=0.06, facing=1, arrivals_per_second=0.08, classes=("person", "forklift")),
-            Lane(y=0.78, size=0.33, speed=0.07, facing=-1, arrivals_per_second=0.08, classes=("forklift", "forklift", "person")),
+            Lane(
+                y=0.60,
+                size=0.26,
+                speed=0.06,
+                facing=1,
+                arrivals_per_second=0.08,
+                classes=("person", "forklift"),
+            ),
+            Lane(
+                y=0.78,
+                size=0.33,
+                speed=0.07,
+                facing=-1,
+                arrivals_per_second=0.08,
+                classes=("forklift", "forklift", "person"),
+            ),
             Lane(y=0.97, size=0.14, speed=0.05, facing=1, arrivals_per_second=0.22, classes=("box",)),
         ),
         lamps=((0.15, 0.2), (0.5, 0.2), (0.85, 0.2)),

@@ -1,0 +1,185 @@
+"""`vedette alerts`: what fires on this box, and what people do about it."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.cli.local import add_state_arguments
+
+HELP = "what fires on this box; acknowledge, snooze, mute, change limits, history"
+
+_EPILOG = """\
+examples:
+  vedette alerts                                       what fires now
+  vedette alerts --all                                 also what is pending or held back, and why
+  vedette alerts ack latency_p99-front --why "on it"   the id may be cut short
+  vedette alerts snooze latency_p99-front --for 2h
+  vedette alerts mute --camera yard --schedule "mon-fri 08:00-17:00" --why "building works"
+  vedette alerts limit latency_p99 0.8 --camera front
+  vedette alerts controls                              what is in force; `undo ID` takes it back
+  vedette alerts history --since 24h
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="also pending alerts and those held back")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--who", default="", help="who asks (default: the user who runs this)")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    for name, text in (
+        ("ack", "somebody looks after an alert"),
+        ("snooze", "do not tell an alert for a while"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("id", help="id of the alert, or its beginning")
+        _add_time(action, name)
+    mute = actions.add_parser("mute", help="do not tell alerts of a rule, of a camera, at some hours")
+    mute.add_argument("--rule", default="")
+    mute.add_argument("--camera", default="")
+    mute.add_argument("--schedule", default="", help='local hours, such as "mon-fri 08:00-17:00"')
+    _add_time(mute, "mute")
+    limit = actions.add_parser("limit", help="change the limit of a rule")
+    limit.add_argument("rule")
+    limit.add_argument("value", type=float, help="in the unit of the metric; a ratio is 0..1")
+    limit.add_argument("--camera", default="", help="for this camera alone")
+    _add_time(limit, "limit")
+    for name in ("undo", "unmute"):
+        undo = actions.add_parser(name, help="take a control back")
+        undo.add_argument("id", help="id of the control, as `vedette alerts controls` lists it")
+    actions.add_parser("controls", help="what people asked for and is in force")
+    history = actions.add_parser("history", help="state changes of the past")
+    history.add_argument("--since", default="24h", help="how long ago, or a time (default %(default)s)")
+    history.add_argument("--limit", type=int, default=200, help="newest so many (default %(default)s)")
+
+
+def _add_time(parser: argparse.ArgumentParser, name: str) -> None:
+    if name != "ack":
+        parser.add_argument("--for", dest="duration", help="how long, such as 2h")
+        parser.add_argument("--until", help="until when: 18:00 or 2026-01-31T18:00 (local time)")
+    parser.add_argument("--why", default="", help="said to others who look")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the running agent and print."""
+    import json
+
+    from agent.cli.local import state_directory
+
+    command, words = _request(args)
+    reply = _call(state_directory(args), command, words)
+    if args.json:
+        print(json.dumps({key: value for key, value in reply.items() if key != "ok"}, indent=2))
+    elif command == "alerts":
+        _print_alerts(reply["alerts"], reply["count"])
+    elif command == "history":
+        _print_history(reply["alerts"])
+    elif command == "controls":
+        for control in reply["controls"]:
+            print(_control_line(control))
+        if not reply["controls"]:
+            print("nothing is in force")
+    else:
+        print(f"{'undone: ' if command == 'undo' else ''}{_control_line(reply['control'])}")
+    return 0
+
+
+def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    commands = {None: "alerts", "ack": "acknowledge", "unmute": "undo"}
+    command = commands.get(args.action, args.action)
+    who = args.who or getpass.getuser()
+    given = {
+        name: getattr(args, name, None)
+        for name in ("id", "rule", "camera", "schedule", "until", "why", "value")
+    }
+    words = {name: value for name, value in given.items() if value not in {None, ""}} | {"who": who}
+    if getattr(args, "duration", None):
+        words["for"] = args.duration
+    if command == "alerts":
+        words = {"all": args.all}
+    elif command == "history":
+        words = {"since": args.since, "limit": args.limit}
+    return command, words
+
+
+def _call(state: Path, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
+    from agent.control import call, socket_path
+
+    if command == "history" and not socket_path(state).exists():
+        return _stored_history(state, words)
+    return call(state, command, words)
+
+
+def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The history as it lies on disk, for a box whose agent does not run."""
+    from agent.alert_desk import AlertDesk
+    from agent.alert_store import FILE_NAME, AlertStore
+    from agent.alerts.engine import AlertEngine
+    from agent.errors import VedetteError
+
+    if not (state / FILE_NAME).exists():
+        raise VedetteError(f"no agent runs, and there is no history in {state}")
+    store = AlertStore(state)
+    store.open()
+    try:
+        return AlertDesk(AlertEngine(()), store).handlers()["history"](words)
+    finally:
+        store.close()
+
+
+def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
+    from agent.alerts.words import clock
+
+    if not alerts:
+        print("nothing fires")
+    for alert in alerts:
+        state = alert["severity"].upper() if alert["state"] == "firing" else alert["state"]
+        print(f"{state}  {alert['what']}")
+        print(f"    expected   {alert['expected']}")
+        print(f"    when       {alert['window']}, since {clock(alert['first_seen'])}")
+        for key, text in (
+            ("to do", alert["advice"]),
+            ("more", alert["runbook"]),
+            ("not told", alert["held_back"]),
+        ):
+            if text:
+                print(f"    {key:<10} {text}")
+        for kind, control in alert["controls"].items():
+            print(f"    {kind:<10} {_by(control)}")
+        print(f"    id         {alert['id']}")
+    if count > len(alerts):
+        print(f"and {count - len(alerts)} more")
+
+
+def _print_history(alerts: list[Mapping[str, Any]]) -> None:
+    from agent.alerts.track import alert_from_json
+    from agent.alerts.words import journal_line, stamp
+
+    for alert in alerts:
+        print(f"{stamp(alert['changed_at'])}  {journal_line(alert_from_json(alert))}")
+    if not alerts:
+        print("nothing happened")
+
+
+def _control_line(control: Mapping[str, Any]) -> str:
+    labels = " ".join(f"{key} {value}" for key, value in control["labels"].items())
+    about = " ".join(
+        part for part in (control["alert"], control["rule"], labels, control["schedule"]) if part
+    )
+    value = f" = {control['value']:g}" if control["value"] is not None else ""
+    return f"{control['id']:<5} {control['kind']:<12} {about}{value}, {_by(control)}"
+
+
+def _by(control: Mapping[str, Any]) -> str:
+    from agent.alerts.words import stamp
+
+    until = f", until {stamp(control['until'])}" if control.get("until") else ""
+    why = f": {control['why']}" if control.get("why") else ""
+    return f"by {control['who']} at {stamp(control['at'])}{until}{why}"
