@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -20,7 +21,7 @@ from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import Rule, compile_rules
 from agent.analysis import Analyst, Hooks
 from agent.board import FrameBoard
-from agent.cameras import CAMERAS
+from agent.cameras import CAMERAS, Camera
 from agent.cameras.reader import Reader
 from agent.config.schema import CameraSettings, Settings
 from agent.control import ControlServer, Handler
@@ -29,6 +30,7 @@ from agent.delivery.publisher import Publisher
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.feature_watch import watch_maker
+from agent.features import FEATURES
 from agent.identity import identify
 from agent.reporting import Reporter
 from agent.state import directory
@@ -44,6 +46,12 @@ NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.END
 FLOWING = frozenset(CameraState) - NOT_FLOWING
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    camera: Camera
+    reader: Reader
+
+
 class Service:
     """The agent in one process: `open`, `start`, then `stop`; `reload` in between changes only what differs."""
 
@@ -54,7 +62,7 @@ class Service:
         self.supervisor = Supervisor()
         self.board = FrameBoard()
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
-        self._cameras: dict[str, tuple[CameraSettings, Reader]] = {}
+        self._cameras: dict[str, _Watched] = {}
         self._statuses: dict[str, CameraStatus] = {}
         self._firing = 0
         self._closing = ExitStack()
@@ -63,7 +71,7 @@ class Service:
     def open(self) -> None:
         """Load the model and what is kept on disk; raises VedetteError where the agent cannot start."""
         settings = self.settings
-        rules = _rules(settings)
+        rules = rules_of(settings)
         self.detector.open()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
@@ -115,11 +123,17 @@ class Service:
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Stop in the direction of the flow, so that what was seen is still published; one deadline for all."""
         deadline = time.monotonic() + timeout  # noqa: TID251
-        left = lambda: max(0.1, deadline - time.monotonic())  # noqa: E731, TID251
-        late = [name for name in self._cameras if not self.supervisor.remove(_reader_name(name), min(2.0, left()))]
-        for part in (self.scheduler.name, self.analyst.name, self.sampler.name, self.publisher.name):
-            if not self.supervisor.remove(part, left()):
-                late.append(part)
+
+        def left() -> float:
+            return max(0.1, deadline - time.monotonic())  # noqa: TID251
+
+        late = [
+            watched.reader.name
+            for watched in self._cameras.values()
+            if not self.supervisor.remove(watched.reader.name, min(2.0, left()))
+        ]
+        for part in (self.scheduler, self.analyst, self.sampler, self.publisher):
+            late += [] if self.supervisor.remove(part.name, left()) else [part.name]
         late += self.supervisor.stop(left())
         if late:
             log.warning("parts did not end in time", parts=",".join(late))
@@ -132,7 +146,8 @@ class Service:
     def ended(self) -> bool:
         """Whether every camera has come to its regular end."""
         return bool(self._cameras) and all(
-            name in self._statuses and self._statuses[name].state is CameraState.ENDED for name in self._cameras
+            name in self._statuses and self._statuses[name].state is CameraState.ENDED
+            for name in self._cameras
         )
 
     def line(self) -> str:
@@ -151,11 +166,11 @@ class Service:
             return
         camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
         reader = Reader(camera, settings, self.board, self.analyst.status_changed)
-        self._cameras[settings.name] = (settings, reader)
+        self._cameras[settings.name] = _Watched(camera, reader)
         self.supervisor.add(reader)
 
     def _remove_camera(self, name: str) -> None:
-        self.supervisor.remove(_reader_name(name))
+        self.supervisor.remove(self._cameras[name].reader.name)
         self.analyst.forget(name)
         self.board.forget(name)
         self._cameras.pop(name, None)
@@ -165,14 +180,14 @@ class Service:
 
     def camera(self, name: str) -> Any:
         """The camera object `name` (the demo switches disturbances on it)."""
-        return self._cameras[name][1].camera
+        return self._cameras[name].camera
 
     # -- called in the scheduler's and the analyst's threads -----------------------------------------------
 
     def _counts(self, name: str) -> FrameCounts:
         if name not in self._cameras:
             return FrameCounts()
-        counts = self._cameras[name][1].take_counts()
+        counts = self._cameras[name].reader.take_counts()
         return FrameCounts(
             seen=counts.seen,
             dropped=counts.skipped + self.board.take_dropped(name),
@@ -184,7 +199,6 @@ class Service:
         if status.camera not in self._cameras:
             return
         self._statuses[status.camera] = status
-        self.reporter.camera_status(status)
         self._say_device()
 
     def _tick(self, observations: list[Observation], now: float) -> None:
@@ -224,7 +238,10 @@ class Service:
                 {"camera": name, "state": status.state.value, "since": status.since, "reason": status.reason}
                 for name, status in sorted(self._statuses.items())
             ],
-            "broker": {"state": str(self.publisher.connection.state), "reason": self.publisher.connection.reason},
+            "broker": {
+                "state": str(self.publisher.connection.state),
+                "reason": self.publisher.connection.reason,
+            },
         }
 
     # -- reload ----------------------------------------------------------------------------------------------
@@ -237,7 +254,7 @@ class Service:
         if self._load is None:
             return "this agent runs without a config file; nothing to reload"
         new = self._load()
-        rules = _rules(new)
+        rules = rules_of(new)
         old, self.settings = self.settings, new
         said = self._change_cameras(old, new)
         if old.rules != new.rules:
@@ -245,7 +262,17 @@ class Service:
             said.append("rules")
         needs_restart = [
             name
-            for name in ("device", "broker", "outbox", "model", "windows", "telemetry", "drift", "commands", "log")
+            for name in (
+                "device",
+                "broker",
+                "outbox",
+                "model",
+                "windows",
+                "telemetry",
+                "drift",
+                "commands",
+                "log",
+            )
             if getattr(old, name) != getattr(new, name)
         ]
         text = f"changed: {', '.join(said)}" if said else "nothing changed"
@@ -269,9 +296,7 @@ class Service:
         return said
 
 
-def _rules(settings: Settings) -> tuple[Rule, ...]:
-    return compile_rules(settings.rules, window_seconds=settings.windows.length)
-
-
-def _reader_name(camera: str) -> str:
-    return f"camera:{camera}"
+def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    """The alert rules in force, built-in ones included; raises ConfigError."""
+    measured = [f"camera.feature_{name}_mean" for name in FEATURES]
+    return compile_rules(settings.rules, window_seconds=settings.windows.length, known_metrics=measured)

@@ -84,7 +84,9 @@ class Outcome:
 def main() -> int:
     args = arguments()
     contenders = {
-        "bare session.run": lambda: script(sys.executable, BARE, args.model, json.dumps(args.shape), args.seconds),
+        "bare session.run": lambda: script(
+            sys.executable, BARE, args.model, json.dumps(args.shape), args.seconds
+        ),
         "vedette": lambda: agent(args, 1, monitoring=True),
         "vedette, no drift": lambda: agent(args, 1, monitoring=False),
         "OpenCV DNN": lambda: script(
@@ -112,7 +114,9 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--video", required=True)
     parser.add_argument("--shape", type=json.loads, default=[1, 3, 384, 640], help="input of the bare loop")
@@ -156,7 +160,8 @@ def agent(args: argparse.Namespace, cameras: int, *, monitoring: bool) -> Outcom
         started = time.perf_counter()
         with Subscriber(broker.url) as subscriber:
             process = psutil.Popen(
-                [sys.executable, "-m", "agent", "run", "--config", str(config), "--log-level", "error"], cwd=ROOT
+                [sys.executable, "-m", "agent", "run", "--config", str(config), "--log-level", "error"],
+                cwd=ROOT,
             )
             try:
                 return listen(subscriber, process, args.seconds, started, cameras)
@@ -172,8 +177,7 @@ def agent_config(
         f'state_directory = "{folder}"', f'[broker]\nurl = "{url}"', f'[model]\npath = "{args.model}"',
         f"[windows]\nlength = {window}", f"[drift]\nenabled = {str(monitoring).lower()}",
     ]  # fmt: skip
-    for index in range(cameras):
-        lines.append(f'[[cameras]]\nname = "c{index}"\nurl = "{args.video}"\nloop = true\npace = "fast"')
+    lines += [f'[[cameras]]\nname = "c{index}"\nurl = "{args.video}"\nloop = true\npace = "fast"' for index in range(cameras)]
     return "\n".join(lines)
 
 
@@ -209,7 +213,9 @@ def peak_mb(pid: int) -> float:
 
 def report(outcomes: dict[str, list[Outcome]]) -> None:
     bare = statistics.median(o.fps for o in outcomes["bare session.run"])
-    print(f"\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(
+        f"\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
+    )
     print("| contender | frames/s: median (range) | of bare | CPU s / 1,000 frames | peak memory MB |")
     print("|---|---|---|---|---|")
     for name, rounds in outcomes.items():

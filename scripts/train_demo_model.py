@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from agent.cameras.scenes.backdrops import LAYOUTS
-from agent.cameras.scenes.scene import Scene
-from agent.cameras.scenes.sprites import CLASSES
+from agent.cameras.drawing.backdrops import LAYOUTS
+from agent.cameras.drawing.scene import Scene
+from agent.cameras.drawing.sprites import CLASSES
 
 HELD_OUT_SEED = 10_000
 PICTURES_A_SCENE = 6
@@ -61,7 +61,9 @@ head:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, default=Path("build/demo-model"))
     parser.add_argument("--pictures", type=int, default=2400)
     parser.add_argument("--epochs", type=int, default=30)
@@ -90,14 +92,19 @@ def draw_set(folder: Path, count: int, first_seed: int) -> None:
         scene = Scene(list(LAYOUTS)[number % len(LAYOUTS)], first_seed + number)
         for shot in range(PICTURES_A_SCENE):
             picture = scene.draw(
-                float(random.uniform(0, 20_000)), float(random.uniform(0, 24)), shot, noise=float(random.uniform(0.4, 1.6))
+                float(random.uniform(0, 20_000)),
+                float(random.uniform(0, 24)),
+                shot,
+                noise=float(random.uniform(0.4, 1.6)),
             )
             image = picture.image
             if random.random() < 0.2:  # a lens that is a little out of focus
                 image = cv2.GaussianBlur(image, (0, 0), float(random.uniform(0.4, 1.0)))
             name = f"{first_seed + number:05d}-{shot}"
             cv2.imwrite(str(folder / "images" / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-            (folder / "labels" / f"{name}.txt").write_text(labels(picture.boxes, picture.class_ids, image.shape))
+            (folder / "labels" / f"{name}.txt").write_text(
+                labels(picture.boxes, picture.class_ids, image.shape)
+            )
 
 
 def labels(boxes: np.ndarray, class_ids: np.ndarray, shape: tuple[int, ...]) -> str:
@@ -105,7 +112,9 @@ def labels(boxes: np.ndarray, class_ids: np.ndarray, shape: tuple[int, ...]) -> 
     scale = np.array([shape[1], shape[0]] * 2)
     lines = []
     for (left, top, right, bottom), class_id in zip(boxes / scale, class_ids, strict=True):
-        lines.append(f"{class_id} {(left + right) / 2:.6f} {(top + bottom) / 2:.6f} {right - left:.6f} {bottom - top:.6f}")
+        lines.append(
+            f"{class_id} {(left + right) / 2:.6f} {(top + bottom) / 2:.6f} {right - left:.6f} {bottom - top:.6f}"
+        )
     return "\n".join(lines)
 
 
@@ -132,7 +141,9 @@ def train(work: Path, data: Path, architecture: Path, epochs: int, hours: float 
         },
         "held_out_pictures": 400,
     }
-    exported = Path(best.export(format="onnx", imgsz=320, opset=17, dynamic=True, simplify=True, device="cpu"))
+    exported = Path(
+        best.export(format="onnx", imgsz=320, opset=17, dynamic=True, simplify=True, device="cpu")
+    )
     shutil.copy(exported, work / "demo.onnx")
     (work / "measured.json").write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))

@@ -49,7 +49,9 @@ def test_wrong_arguments_and_unknown_commands_are_named(state):
         call(state, "ad")
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"command": "add", "args": 3}\n', b""])
+@pytest.mark.parametrize(
+    "line", [b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"command": "add", "args": 3}\n', b""]
+)
 def test_rubbish_is_answered_and_the_server_lives(state, line):
     with socket.socket(socket.AF_UNIX) as channel:
         channel.connect(str(state / SOCKET_NAME))

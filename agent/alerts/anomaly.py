@@ -4,8 +4,12 @@ The modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers,
 
     z = (x - median) / (1.4826 * MAD)        MAD = median(|x_i - median|)
 
-1.4826 makes the MAD of normal data its standard deviation. Here each side of the median has a MAD of its own,
-since latencies and counts are skewed, and the scale has a floor, since a constant past has a MAD of 0.
+1.4826 makes the MAD of normal data its standard deviation. Three changes for figures of real machines:
+each side of the median has a scale of its own, since latencies and counts are skewed; the scale is at least
+that of a normal distribution with the same 2 % tail, since the MAD of a series that is mostly idle is next to
+nothing (the MAD alone gave fourteen times the false alarms, docs/benchmarks-anomaly.md);
+and it has a floor, since a constant past has neither. The same hour means that hour and its neighbours, so
+that what comes half an hour early is no surprise.
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ import numpy as np
 HOUR, DAY = 3600, 86400
 RECENT_DAYS = 14
 SPACING_SECONDS = 300.0  # 12 samples an hour: 4,032 numbers a series at most
-LEAST_DAYS = 3  # of the same hour; with fewer, all hours are compared with
+LEAST_DAYS = 3  # of the same hours; with fewer, all hours are compared with
 LEAST_SAMPLES = 24
 MAD_TO_SIGMA = 1.4826
+TAIL, TAIL_SIGMAS = 0.02, 2.054  # a normal distribution has 2 % beyond 2.054 sigmas
 RELATIVE_FLOOR = 0.02  # a change of less than 2 % of the median is never many sigmas
 
 
@@ -30,7 +35,7 @@ RELATIVE_FLOOR = 0.02  # a change of less than 2 % of the median is never many s
 class Usual:
     """What is usual for a series at some hour: median, the scale on either side, and where it comes from.
 
-    `hour` is the hour of day (UTC) compared with, None for all hours.
+    `hour` is the hour of day (UTC) that was, with its neighbours, compared with, None for all hours.
     """
 
     median: float
@@ -55,12 +60,13 @@ def usual_of(samples: Sequence[float], *, days: int, hour: int | None) -> Usual:
     values = np.asarray(samples, dtype=np.float64)
     median = float(np.median(values))
     floor = max(RELATIVE_FLOOR * abs(median), _smallest_step(values), 1e-9)
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
     below = MAD_TO_SIGMA * float(np.median(median - values[values <= median]))
     above = MAD_TO_SIGMA * float(np.median(values[values >= median] - median))
     return Usual(
         median=median,
-        scale_below=max(below, floor),
-        scale_above=max(above, floor),
+        scale_below=max(below, float(median - low) / TAIL_SIGMAS, floor),
+        scale_above=max(above, float(high - median) / TAIL_SIGMAS, floor),
         samples=len(samples),
         days=days,
         hour=hour,
@@ -105,10 +111,16 @@ class HourlyMemory:
         return self._cache[2]
 
     def _compute(self, today: int, hour: int) -> Usual | None:
-        same = {day: kept for day, kept in self._hours.get(hour, {}).items() if day < today}
-        samples = [value for kept in same.values() for value in kept]
-        if len(same) >= LEAST_DAYS and len(samples) >= LEAST_SAMPLES:
-            return usual_of(samples, days=len(same), hour=hour)
+        near = [
+            (day, kept)
+            for around in (hour - 1, hour, hour + 1)
+            for day, kept in self._hours.get(around % 24, {}).items()
+            if day < today
+        ]
+        samples = [value for _, kept in near for value in kept]
+        days = len({day for day, _ in near})
+        if days >= LEAST_DAYS and len(samples) >= LEAST_SAMPLES:
+            return usual_of(samples, days=days, hour=hour)
         pooled: dict[tuple[int, int], list[float]] = {
             (day, other): kept
             for other, days in self._hours.items()

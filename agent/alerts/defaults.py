@@ -74,8 +74,8 @@ _SPEED = (
     ),
     RuleSettings(
         name="latency_unusual",
-        when="anomaly_high(camera.latency_p99_seconds) > 10 for 15m",
-        clear="6",
+        when="anomaly_high(camera.latency_p99_seconds) > 6 for 15m",
+        clear="4",
         severity="info",
         advice="Compare with the same hour of other days; what else runs on the box, is it throttled?",
     ),
@@ -147,19 +147,25 @@ _DRIFT = (
 _DELIVERY = (
     RuleSettings(
         name="outbox_filling",
-        when="outbox.fill_ratio > 80% for 1m",
+        when="host.outbox_used_ratio > 80% for 1m",
         clear="70%",
         advice="Check the connection to the broker; old windows are merged, then sketches are dropped.",
     ),
     RuleSettings(
         name="outbox_lost",
-        when="rate(outbox.lost, 10m) > 0",
+        when="rate(host.outbox_lost_total, 10m) > 0",
         severity="critical",
         advice="Check the connection to the broker; give the outbox more disk ([outbox] size).",
     ),
     RuleSettings(
+        name="outbox_not_durable",
+        when="host.outbox_durable < 1 for 1m",
+        severity="critical",
+        advice="The state directory cannot be written: check the disk and its permissions.",
+    ),
+    RuleSettings(
         name="broker_down",
-        when="broker.connected < 1 for 2m",
+        when="host.broker_connected < 1 for 2m",
         tell="local",
         advice="Check the network, the broker's address and the password; messages wait in the outbox.",
     ),

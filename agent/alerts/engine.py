@@ -211,6 +211,10 @@ class AlertEngine:
         """The alerts that were told and still fire: what a broker that forgot must be told again."""
         return [standing.alert for standing in self.standings(now) if standing.told]
 
+    def firing_count(self) -> int:
+        """How many alerts were told and still fire."""
+        return sum(track.announced for track in self._watch.tracks.values())
+
     def find(self, alert_id: str) -> Track:
         """The pending or firing alert whose id is, or alone begins with, `alert_id`; VedetteError if none."""
         live = [track for track in self._watch.tracks.values() if track.state.phase is not Phase.INACTIVE]

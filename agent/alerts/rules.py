@@ -13,6 +13,7 @@ from agent.alerts import metrics
 from agent.alerts.defaults import default_settings
 from agent.alerts.expression import Condition, ExpressionError, Function, compare, parse, parse_number
 from agent.alerts.metrics import Metric
+from agent.config.render import duration_text
 from agent.config.schema import RuleSettings
 from agent.errors import ConfigError, ConfigErrors
 from agent.types import Severity
@@ -215,14 +216,14 @@ def shown(condition: Condition, hold: float | None = None) -> str:
     labels = ", ".join(f'{key}="{value}"' for key, value in sorted(condition.selector.items()))
     series = condition.metric + (f"{{{labels}}}" if labels else "")
     if condition.function is Function.RATE:
-        series = f"rate({series}, {condition.over:g}s)"
+        series = f"rate({series}, {duration_text(condition.over)})"
     elif condition.function is Function.BURN:
         target = (
             f" {condition.target_comparison} {condition.target:g}" if condition.target is not None else ""
         )
-        series = f"burn({series}{target}, {condition.objective * 100:g}%, {condition.over:g}s)"
+        series = f"burn({series}{target}, {condition.objective * 100:g}%, {duration_text(condition.over)})"
     elif condition.function is not Function.VALUE:
         series = f"{condition.function.value}({series})"
     held = condition.hold if hold is None else hold
     compared = "" if condition.function is Function.ABSENT else f" {condition.comparison} {condition.limit:g}"
-    return f"{series}{compared}" + (f" for {held:g}s" if held else "")
+    return f"{series}{compared}" + (f" for {duration_text(held)}" if held else "")

@@ -80,6 +80,11 @@ def clock(at: float, now: float | None = None) -> str:
     return moment.strftime("%H:%M UTC" if same_day else "%Y-%m-%d %H:%M UTC")
 
 
+def stamp(at: float) -> str:
+    """`2026-01-31 12:04:05 UTC`."""
+    return f"{_utc(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def span(start: float, end: float) -> str:
     """`12:04-12:09 UTC`; with dates where the days differ."""
     first, last = _utc(start), _utc(end)
@@ -134,12 +139,11 @@ def _value_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[
         )
         return f"{who} {wrong}" + (f": {said}" if said else ""), expected
     if said:
-        return f"{who}: {said}", f"{metric.words} {_bound(rule, quantity(limit, metric.unit))}"
+        bound = "its limit" if metric.unit == "times" and limit == 1 else quantity(limit, metric.unit)
+        return f"{who}: {said}", f"{metric.words} {_bound(rule, bound)}"
     if metric.unit == "times":
-        return (
-            f"{who}: {metric.words} {reading.value:.2g} times its limit",
-            f"{_bound(rule, f'{limit:g}')} times",
-        )
+        bound = "its limit" if limit == 1 else f"{limit:g} times its limit"
+        return f"{who}: {metric.words} {reading.value:.2g} times its limit", _bound(rule, bound)
     shown = quantity(reading.value, metric.unit)
     return f"{who}: {metric.words} {shown}", _bound(rule, quantity(limit, metric.unit))
 
@@ -178,13 +182,21 @@ def _anomaly_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tupl
         Function.ANOMALY_HIGH: f"at most {quantity(high, unit)}",
         Function.ANOMALY_LOW: f"at least {quantity(low, unit)}",
     }[function]
-    hour = "at all hours" if usual.hour is None else f"at {usual.hour:02d}-{(usual.hour + 1) % 24:02d} UTC"
+    hour = (
+        "at all hours"
+        if usual.hour is None
+        else f"at {(usual.hour - 1) % 24:02d}-{(usual.hour + 2) % 24:02d} UTC"
+    )
     where = f"{hour} of the last {usual.days} days" if usual.days > 1 else f"{hour} of the last day"
     return (
         f"{who}: {rule.metric.words} {quantity(reading.latest.value, unit)}, unusually {side} "
-        f"({abs(usual.z(reading.latest.value)):.2g} sigma)",
+        f"({_sigmas(usual.z(reading.latest.value))})",
         f"{normal}; it was {quantity(usual.median, unit)} (median) {where}",
     )
+
+
+def _sigmas(z: float) -> str:
+    return f"{abs(z):.2g} sigma" if abs(z) < 100 else "over 100 sigma"
 
 
 def _window(rule: Rule, reading: Reading, since: float, now: float) -> str:
@@ -221,6 +233,8 @@ def tell_resolved(
         )
     elif rule.condition.function is Function.ABSENT:
         what = f"{who}: {rule.metric.words} is reported again"
+    elif rule.condition.function is Function.RATE:
+        what = f"{who}: {rule.metric.words} changes no more than expected again"
     else:
         value = quantity(reading.latest.value, rule.metric.unit)
         what = f"{who}: {rule.metric.words} back to {value}"

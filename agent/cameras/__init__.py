@@ -11,7 +11,11 @@ from agent.types import Frame
 class Camera(Protocol):
     """One source of frames, used by one thread.
 
-    Its class has `Options`, a settings dataclass, and is made as `Kind(name, options)`, which only stores.
+    Its class has `Options`, a settings dataclass, and is made as `Kind(name, options)`, which only stores. A
+    kind may also have `lossless` (True: no frame may be left out, as in a file read as fast as possible),
+    `finite` (True: it ends by itself), `period` (seconds between frames, where that is long) and
+    `take_failed()` (how many pictures were damaged, and so left out, since the last call; for the reading
+    thread).
     """
 
     def open(self) -> None:

@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from agent import log
-    from agent.alerts.rules import compile_rules
     from agent.cameras import CAMERAS
     from agent.config.load import load
+    from agent.service import rules_of
 
     log.set_up("error")
     settings = load(args.file, CAMERAS)
-    rules = compile_rules(settings.rules, window_seconds=settings.windows.length)
+    rules = rules_of(settings)
     rows: list[Row] = [
         ("config", True, f"{args.file}: {len(settings.cameras)} cameras, {len(rules)} rules"),
     ]

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agent.delivery.messages import to_json, unix_time
+from agent.delivery.messages import short, to_json, unix_time
 from agent.delivery.rows import Row, pack, pack_sketches, unpack, unpack_sketches
 from agent.errors import PermanentDelivery
 from agent.sketch import Sketch
@@ -132,7 +132,7 @@ def _merge_numbers(name: str, numbers: Sequence[tuple[Any, Body, float]]) -> flo
     total = sum(weights)
     if total <= 0:
         weights, total = [1.0] * len(values), float(len(values))
-    return sum(value * weight for value, weight in zip(values, weights, strict=True)) / total
+    return short(sum(value * weight for value, weight in zip(values, weights, strict=True)) / total)
 
 
 def _weight(name: str, body: Body, seconds: float) -> float:
@@ -147,7 +147,7 @@ def _weight(name: str, body: Body, seconds: float) -> float:
 def _quantile(sketch: Sketch | None, digits: str) -> float | None:
     if sketch is None or not sketch.count:
         return None
-    return float(f"{sketch.quantiles([int(digits) / 10 ** len(digits)])[0]:.7g}")
+    return short(float(sketch.quantiles([int(digits) / 10 ** len(digits)])[0]))
 
 
 def _merge_encoded(texts: Sequence[str]) -> str:

@@ -117,7 +117,7 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
-        return rfc3339(value) if _is_moment(name) else _short(value)
+        return rfc3339(value) if _is_moment(name) else short(value)
     if value is None or isinstance(value, (str, bool, int)):
         return rfc3339(value) if type(value) is int and _is_moment(name) else value
     if isinstance(value, Mapping):
@@ -133,7 +133,8 @@ def _is_moment(name: str) -> bool:
     return name in _MOMENTS or name.endswith(_MOMENT_ENDS)
 
 
-def _short(value: float) -> float | int:
+def short(value: float) -> float:
+    """`value` to seven significant digits, whole numbers as int: fewer bytes on disk and wire."""
     shorter = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return int(shorter) if shorter.is_integer() and abs(shorter) < 2**53 else shorter
 

@@ -175,6 +175,8 @@ class Connection:
         poll.register(wake_fd, select.POLLIN)
         if sock is not None:
             self._write_some()
+            sock = None if self.closed else self._client.socket()
+        if sock is not None:
             writing = select.POLLOUT if self._client.want_write() else 0
             poll.register(sock.fileno(), select.POLLIN | writing)
             if _pending(sock):
@@ -182,7 +184,7 @@ class Connection:
         ready = dict(poll.poll(max(timeout, 0.0) * 1000))
         if sock is not None and not self.closed:
             self._work(readable=bool(ready.keys() - {wake_fd}) or timeout == 0.0)
-        if self.opened is None and not self.closed and now - self.started > self.options.timeout * 2:
+        if self.opened is None and not self.closed and now - self.started > self.options.timeout:
             self._end(Failure.SILENT, "no answer to the login")
 
     def _write_some(self) -> None:

@@ -129,9 +129,12 @@ class Outbox:
         again with the rest. `dropped` counts, by family, drafts that were given up before they came here.
         Raises StoreFull where not even shedding makes room, and StoreUnwritable; then nothing was accepted.
         """
+        self.store.keep_in_bounds()
         try:
             return self._put(drafts, dropped or {})
         except StoreFull:
+            self.store.checkpoint()
+            self.store.keep_in_bounds()
             if not self.shed(forced=True):
                 raise
             return self._put(drafts, dropped or {})
@@ -144,7 +147,7 @@ class Outbox:
             family.lose(count)
         for draft in drafts[:BATCH_ROWS]:
             self._add(draft, batch)
-            if batch.size >= self.store.log_bytes // 4:  # a transaction that outgrows the log grows the log
+            if batch.size >= self.store.log_bytes // 8:  # a transaction that outgrows the log grows the log
                 break
         self._commit(batch)
         return batch.stamps
@@ -246,7 +249,7 @@ class Outbox:
 
     def lease(self, lane: Priority, limit: int) -> list[Row]:
         """The next `limit` rows of `lane` at most, oldest first, each once until `release`."""
-        found = self.store.sql.execute(
+        found = self.store.query(
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? ORDER BY id LIMIT ?",
             (self._leased[lane], limit),
         )
@@ -301,9 +304,8 @@ class Outbox:
 
     def standing(self) -> list[Standing]:
         """Firing alerts whose last message is not in the queue any more, oldest first."""
-        sql = self.store.sql
-        queued = sql.execute(f"SELECT min(seq) FROM {table(Priority.ALERT)}").fetchone()[0]
-        found = sql.execute(
+        queued = self.store.query(f"SELECT min(seq) FROM {table(Priority.ALERT)}")[0][0]
+        found = self.store.query(
             "SELECT topic, seq, payload FROM standing WHERE seq < ? ORDER BY seq",
             (queued if queued is not None else 1 << 62,),
         )

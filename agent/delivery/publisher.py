@@ -74,6 +74,7 @@ class Publisher(Part):
             identity=identity,
             clock=self._clock,
             patience=self._timing.disk,
+            retry=self._timing.disk_retry,
         )
         self._session = Session(
             broker_addresses(broker),
@@ -88,6 +89,7 @@ class Publisher(Part):
             prefix=identity.prefix,
             in_flight=broker.in_flight,
             backlog_rate=broker.backlog_rate,
+            settle_seconds=outbox.commit_interval,
         )
         self._commands = commands
         self._replies: deque[Reply] = deque(maxlen=100)

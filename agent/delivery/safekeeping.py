@@ -25,15 +25,13 @@ from agent.types import Priority
 
 log = structlog.get_logger("vedette.delivery")
 
-RETRY_DISK_SECONDS = 30.0
-
 
 class Safekeeping:
     """Owns the outbox of one path; `outbox` may be another one after `failed` or `revisit` returned True."""
 
-    def __init__(self, path: Path, *, size: int, identity: Identity, clock: Clock, patience: float) -> None:
+    def __init__(self, path: Path, *, size: int, identity: Identity, clock: Clock, patience: float, retry: float = 30.0) -> None:
         self._path, self._size, self._identity, self._clock = path, size, identity, clock
-        self._patience = patience
+        self._patience, self._retry_seconds = patience, retry
         self._failing_since: float | None = None
         self._retry_at = 0.0
         self._copied: list[tuple[Priority, int]] = []
@@ -85,7 +83,7 @@ class Safekeeping:
             self._move(self.outbox, disk)
         except DeliveryError:
             disk.close()
-            self._retry_at = now + RETRY_DISK_SECONDS
+            self._retry_at = now + self._retry_seconds
             return False
         self.outbox.close()
         self.outbox, self._copied, self._failing_since = disk, [], None
@@ -122,7 +120,7 @@ class Safekeeping:
         self._copied = _copy(disk, self.outbox)
         disk.close()
         self._failing_since = None
-        self._retry_at = now + RETRY_DISK_SECONDS
+        self._retry_at = now + self._retry_seconds
 
     @staticmethod
     def _move(memory: Outbox, disk: Outbox) -> None:

@@ -5,7 +5,8 @@ Laws:
 1. Brokers are tried in order of preference; after all have failed, wait, and begin with the first.
 2. How long to wait depends on the worst failure of the round and doubles up to that failure's limit, with
    jitter: a wrong password must not lock the account, a second box with our client id must not be fought.
-3. The wait starts anew only after a connection proved good: a message acknowledged, or half a minute held.
+3. The wait starts anew only after a connection has held for a while. One that breaks seconds after each
+   login is taken for a fight over the client id: not every broker says so (mosquitto 2.0 does not).
 4. Connected to a fallback, the first broker is tried again now and then, beside the running connection.
 5. A change is logged once; the same failure again is not.
 """
@@ -19,12 +20,13 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from agent.delivery.mqtt import Acked, Closed, Connection, Event, Failure, Opened, Options, Version, Will
+from agent.delivery.mqtt import Closed, Connection, Event, Failure, Opened, Options, Version, Will
 from agent.delivery.urls import BrokerAddress
 
 log = structlog.get_logger("vedette.delivery")
 
-PROVEN_SECONDS = 30.0
+PROVEN_SECONDS = 10.0
+SHORT_LIVES = 3  # in a row: somebody else has our client id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Timing:
     preferred: float = 300.0
     stop: float = 5.0
     disk: float = 5.0
+    disk_retry: float = 30.0
     scale: float = 1.0
 
 
@@ -106,6 +109,7 @@ class Session:
         self._worst: Failure | None = None
         self._wait_until = 0.0
         self._opened_at = 0.0
+        self._short_lives = 0
         self._retry_preferred_at = 0.0
         self._candidate: Connection | None = None
         self._said = ""
@@ -154,14 +158,22 @@ class Session:
             happened.append(event)
             if isinstance(event, Opened):
                 self._on_opened(connection, now, wall)
-            elif isinstance(event, Acked):
-                self._round = 0
             elif isinstance(event, Closed):
-                self._on_closed(connection, event, now, wall)
+                self._on_closed(connection, self._suspect(connection, event), now, wall)
                 break
         if self.connected and now - self._opened_at > PROVEN_SECONDS:
-            self._round = 0
+            self._round = self._short_lives = 0
         return happened
+
+    def _suspect(self, connection: Connection, event: Closed) -> Closed:
+        """Law 3: what the third short life in a row means."""
+        if connection.opened is None or event.failure is not Failure.LOST:
+            return event
+        self._short_lives += 1
+        if self._short_lives < SHORT_LIVES:
+            return event
+        reason = f"the connection breaks right after login, {self._short_lives} times in a row"
+        return Closed(failure=Failure.TAKEN_OVER, reason=reason)
 
     def _weigh_candidate(self, now: float, wall: float) -> list[Event]:
         """Move to the preferred broker when it answers."""
@@ -229,7 +241,9 @@ class Session:
         """Whether to try at once with the other version: the broker said so, or hung up on us twice."""
         if self._fixed is not None or connection.opened is not None:
             return False
-        if failure is Failure.LOST:
+        if failure is Failure.SILENT:  # amqtt does not even answer
+            self._broken_starts[self._index] = 2
+        elif failure is Failure.LOST:
             self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
         hung_up = self._broken_starts.get(self._index, 0)
         if connection.options.version is Version.V5 and (failure is Failure.VERSION or hung_up >= 2):

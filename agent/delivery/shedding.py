@@ -19,7 +19,7 @@ START_RATIO, STOP_RATIO = 0.80, 0.75  # shedding starts above the one and stops 
 MERGED_SPANS = (600, 3600)
 DROP_ROWS = 100
 SCAN_ROWS = 2000  # of these only the short columns are read
-MERGE_ROWS = 400  # of these the payloads
+MERGE_ROWS = 100  # of these the payloads; a transaction that outgrows the log grows the log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +62,10 @@ class Shedder:
         return None
 
     def _drop(self, lane: Priority, floor: int) -> Plan | None:
-        rows = self._store.sql.execute(
+        rows = self._store.query(
             f"SELECT id, topic, weight FROM {table(lane)} WHERE id > ? ORDER BY id LIMIT ?",
             (floor, DROP_ROWS),
-        ).fetchall()
+        )
         lost: Counter[str] = Counter()
         for _, topic, weight in rows:
             lost[topic.partition("/")[0]] += weight
@@ -74,11 +74,11 @@ class Shedder:
     def _merge(self, lane: Priority, span: int, floor: int) -> Plan | None:
         while True:
             after = max(self._done.get((lane, span), 0), floor)
-            rows = self._store.sql.execute(
+            rows = self._store.query(
                 f"SELECT id, topic, boot, CAST(start / ? AS INTEGER), span, window FROM {table(lane)}"
                 " WHERE id > ? ORDER BY id LIMIT ?",
                 (span, after, SCAN_ROWS),
-            ).fetchall()
+            )
             groups, open_from = _groups(rows, span)
             plan = self._first(lane, span, [ids for ids in groups if not self._unmergeable.intersection(ids)])
             if plan:
@@ -91,20 +91,22 @@ class Shedder:
         """Merge the first groups, as many as one transaction should take."""
         gone: list[int] = []
         merged: list[Row] = []
+        size = 0
         for ids in groups:
-            if merged and len(gone) + len(ids) > MERGE_ROWS:
+            if merged and (len(gone) + len(ids) > MERGE_ROWS or size > self._store.log_bytes // 8):
                 break
             row = merge_rows(self._load(lane, ids), span)
             if row is None:
                 self._unmergeable.update(ids)
             else:
                 merged.append(row)
+                size += len(row.payload) + len(row.sketches)
                 gone += ids[:-1]
         return Plan(lane=lane, gone=gone, merged=merged) if merged else None
 
     def _load(self, lane: Priority, ids: Sequence[int]) -> list[Row]:
         marks = ",".join("?" * len(ids))
-        found = self._store.sql.execute(
+        found = self._store.query(
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
         )
         return [Row.from_values(lane, values) for values in found]

@@ -3,19 +3,22 @@
 What the settings of the connection are for, each found by breaking things:
 
 - WAL with `synchronous=FULL`: a committed message survives a power cut (with NORMAL nearly half were gone).
-- `max_page_count`, `wal_autocheckpoint` and `journal_size_limit` bound the database and its log; `reserve` writes
-  and drops a filler at the start, so that both own some disk: a disk that fills up later can still be
-  worked on, to delete at least.
+- `max_page_count`, `wal_autocheckpoint` and `journal_size_limit` bound the database and its log. A full disk
+  must not be met in the log, where not even a delete would work any more. So a filler is written and
+  dropped at the start, which has the log own some disk, and `keep_in_bounds` lets the database grow only while
+  the disk has room for the log besides: then it is the database that is full, and rows can be shed from it.
 - `secure_delete` off (Debian's default is on): zeroing what is deleted doubles the wear of flash.
 - One table per priority instead of an index: rows are only appended at one end and deleted at the other.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from agent.errors import RetryableDelivery
 from agent.types import Priority
@@ -67,8 +70,10 @@ class Store:
 
     def __init__(self, path: Path | None, size: int) -> None:
         self.path = path
-        self.log_bytes = min(max(size // 16, 256 * 1024), 4 * 1024 * 1024)
+        self._size = size
+        self.log_bytes = min(max(size // 32, 256 * 1024), 2 * 1024 * 1024)
         self.max_pages = max((size - self.log_bytes) // PAGE_BYTES, 64)
+        self._allowed_pages = self.max_pages
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -86,6 +91,7 @@ class Store:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
                 except OSError as error:
                     raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
+                self._fit_log_to_disk()
             self._connection = sqlite3.connect(
                 self.path or ":memory:", isolation_level=None, timeout=5.0, check_same_thread=False
             )
@@ -95,12 +101,35 @@ class Store:
                 self.close()
                 raise
 
+    def _fit_log_to_disk(self) -> None:
+        """On a small disk the log gets an eighth of what there is."""
+        share = max(self._free_bytes() // 8 // PAGE_BYTES * PAGE_BYTES, 16 * PAGE_BYTES)
+        self.log_bytes = min(self.log_bytes, share)
+
+    def _free_bytes(self) -> int:
+        if self.path is None:
+            return self._size
+        try:
+            disk = os.statvfs(self.path.parent)
+        except OSError as error:
+            raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
+        return disk.f_bavail * disk.f_frsize
+
+    def keep_in_bounds(self) -> None:
+        """Let the database grow to its size, or as far as the disk allows."""
+        pages = int(self.query("PRAGMA page_count")[0][0])
+        room = max(self._free_bytes() - self.log_bytes, 0) // PAGE_BYTES
+        allowed = max(min(self.max_pages, pages + room), 1)
+        if allowed != self._allowed_pages:
+            self._allowed_pages = allowed
+            self.query(f"PRAGMA max_page_count={allowed}")
+
     def _prepare(self) -> None:
         for pragma in (
             f"page_size={PAGE_BYTES}",
             "journal_mode=WAL",
             "synchronous=FULL",
-            f"wal_autocheckpoint={self.log_bytes // 2 // PAGE_BYTES}",
+            f"wal_autocheckpoint={self.log_bytes // 4 // PAGE_BYTES}",
             f"journal_size_limit={self.log_bytes}",
             f"max_page_count={self.max_pages}",
             "secure_delete=OFF",
@@ -121,9 +150,15 @@ class Store:
     def _reserve(self) -> None:
         """Have the log, and a little of the database, own their disk before it is needed."""
         with translated():
+            self.sql.execute("DROP TABLE IF EXISTS filler")
             self.sql.execute("CREATE TABLE filler (bytes BLOB)")
-            self.sql.execute("INSERT INTO filler VALUES (zeroblob(?))", (self.log_bytes // 8,))
+            self.sql.execute("INSERT INTO filler VALUES (zeroblob(?))", (self.log_bytes // 2,))
             self.sql.execute("DROP TABLE filler")
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Bring the log's content into the database; the log then begins anew and keeps its size on disk."""
+        self.query("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Close; may be called twice."""
@@ -149,19 +184,23 @@ class Store:
                         sql.execute("ROLLBACK")
                 raise
 
+    def query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Every row of a SELECT or PRAGMA; raises this module's errors."""
+        with translated():
+            return self.sql.execute(statement, tuple(values)).fetchall()
+
     def meta(self, name: str) -> str | None:
         """A remembered string."""
-        row = self.sql.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
 
     def used_pages(self) -> int:
         """Pages that hold something."""
-        pages = self.sql.execute("PRAGMA page_count").fetchone()[0]
-        return int(pages - self.sql.execute("PRAGMA freelist_count").fetchone()[0])
+        return int(self.query("PRAGMA page_count")[0][0] - self.query("PRAGMA freelist_count")[0][0])
 
     def used_ratio(self) -> float:
         """How full the database is, 0..1 (more where the bound was lowered)."""
-        return self.used_pages() / self.max_pages
+        return self.used_pages() / self._allowed_pages
 
 
 @contextmanager

@@ -32,7 +32,6 @@ LATE_SECONDS = 120.0
 LATE_WINDOWS = 2.0
 LEASE_ROWS = 64
 ACK_ROWS = 256
-ACK_SECONDS = 1.0
 HOLD_SECONDS = 30.0
 REFUSED = 0x80
 NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
@@ -49,10 +48,17 @@ class Window:
     """Moves rows from one outbox through one connection at a time."""
 
     def __init__(
-        self, outbox: Outbox, clock: Clock, *, prefix: str, in_flight: int, backlog_rate: float = 0.0
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        *,
+        prefix: str,
+        in_flight: int,
+        backlog_rate: float = 0.0,
+        settle_seconds: float = 1.0,
     ) -> None:
         self._outbox, self._clock, self._prefix = outbox, clock, prefix
-        self._in_flight, self._rate = in_flight, backlog_rate
+        self._in_flight, self._rate, self._settle_seconds = in_flight, backlog_rate, settle_seconds
         self._limit = in_flight
         self._opened: Opened | None = None
         self._next: dict[Priority, deque[Row]] = {lane: deque() for lane in LANES}
@@ -220,7 +226,7 @@ class Window:
 
     def settle_when_due(self, now: float) -> None:
         """Remove delivered rows from disk once enough have gathered."""
-        if self._acked and (len(self._acked) >= ACK_ROWS or now - self._acked_at >= ACK_SECONDS):
+        if self._acked and (len(self._acked) >= ACK_ROWS or now - self._acked_at >= self._settle_seconds):
             self.settle()
 
     def settle(self) -> None:

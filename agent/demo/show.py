@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import structlog
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -57,8 +59,12 @@ kind = "synthetic"
 layout = "warehouse"
 seed = 4
 [[rules]]
-name = "camera-frozen"
-for = "2s"
+name = "camera_frozen"
+when = "camera.frozen for 2s"
+[[rules]]
+name = "low_contrast"
+when = "camera.feature_contrast_mean < 28 for 3s"
+advice = "Look at the picture: fog, dirt or condensation on the lens?"
 """
 
 
@@ -170,4 +176,6 @@ def save_picture(screen: RenderableType, path: str) -> None:
     """The screen as an SVG file, for a README."""
     recorder = Console(record=True, width=118, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
     recorder.print(screen)
-    recorder.save_svg(path, title="vedette demo")
+    # the template's web fonts would be fetched from elsewhere by whoever looks at the picture
+    template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    recorder.save_svg(path, title="vedette demo", code_format=template)

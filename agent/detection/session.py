@@ -219,9 +219,7 @@ class Detector:
             if hasattr(runtime, "preload_dlls"):
                 runtime.preload_dlls()  # CUDA and cuDNN from pip packages, where they are installed so
             chosen = self._with_options(names, runner, engines)
-            runner = Runner(runtime, path, chosen, threads=threads)
-            if runner.provider != "cpu":
-                runner.bind("cuda", self.settings.device_id)
+            runner = self._on_gpu(runtime, path, chosen, runner)
         if wanted not in ("auto", runner.provider):
             log.warning(
                 "model does not run where it was asked to",
@@ -231,6 +229,18 @@ class Detector:
                 advice=providers.install_advice(),
             )
         return runner, sha256
+
+    def _on_gpu(self, runtime: Any, path: Path, chosen: Providers, fallback: Runner) -> Runner:
+        """A session on the GPU, or the one on the CPU where the GPU cannot take the model (full, lost)."""
+        try:
+            runner = Runner(runtime, path, chosen, threads=0)
+        except ModelError as error:
+            log.warning("the GPU cannot take the model, running it on the CPU", reason=str(error))
+            return fallback
+        if runner.provider == "cpu":
+            return fallback
+        runner.bind("cuda", self.settings.device_id)
+        return runner
 
     def _engines(self, runtime: Any, sha256: str) -> Path:
         if TENSORRT not in runtime.get_available_providers():

@@ -39,7 +39,10 @@ def test_an_empty_file_is_all_defaults():
             "[model]\nprovider = 'cud'",
             "v.toml:2: model.provider: is 'cud'; expected one of auto, cpu, cuda, tensorrt; did you mean 'cuda'?",
         ),
-        ("[model]\nconfidence = true", "v.toml:2: model.confidence: is true; expected a number, from 0.001 to 1"),
+        (
+            "[model]\nconfidence = true",
+            "v.toml:2: model.confidence: is true; expected a number, from 0.001 to 1",
+        ),
         ("[[cameras]]\nurl='a'", 'v.toml:1: cameras[0].name: is missing; expected name = "front"'),
         (
             "[[cameras]]\nname='a'\nurl='x'\n\n[[cameras]]\nname='b'\nurl='x'\nfsp=3",
@@ -115,7 +118,9 @@ def test_no_duration_is_made_up(text):
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("1h30m", 5400), ("250ms", 0.25), ("1.5s", 1.5), (3, 3), ("2d", 172800)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1h30m", 5400), ("250ms", 0.25), ("1.5s", 1.5), (3, 3), ("2d", 172800)]
+)
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds
 

@@ -154,9 +154,8 @@ def truck(image: Image, x: float, y: float, size: float, look: Look) -> tuple[fl
     """A lorry with a box body."""
     half, face = size * (1.15 + 0.25 * look.variant), look.facing
     floor = y - 0.16 * size
-    _rect(image, *sorted((x - face * half, x + face * 0.42 * half))[:1], y - size,
-          max(x - face * half, x + face * 0.42 * half), floor, look.main)  # fmt: skip
     ends = sorted((x - face * half, x + face * 0.42 * half))
+    _rect(image, ends[0], y - size, ends[1], floor, look.main)
     cv2.rectangle(image, _point(ends[0] + 0.06 * size, y - 0.75 * size), _point(ends[1] - 0.06 * size, y - 0.45 * size),
                   look.second, -1, cv2.LINE_AA, SHIFT)  # fmt: skip
     _poly(

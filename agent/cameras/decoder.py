@@ -1,0 +1,177 @@
+"""FFmpeg, held so that it can be trusted: whole pictures, waits that end, a close from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.cameras.stamp import monotonic
+
+# A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
+# damaged file FFmpeg marked 8. A stream without key pictures (intra refresh) has mended itself by then.
+MENDING_SECONDS = 10.0
+# Packets in a row without a picture before a source counts as undecodable (frame threads hold back a few).
+BARREN_PACKETS = 250
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took."""
+
+    image: NDArray[np.uint8]
+    media_seconds: float | None
+    decode_seconds: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """A count that outlives the decoders that add to it; one thread adds."""
+
+    total: int = 0
+
+
+class ClosedError(Exception):
+    """The decoder was closed while in use."""
+
+
+class Decoder:
+    """One opened FFmpeg source. One thread opens and reads; any thread may close.
+
+    FFmpeg must not be freed under a thread that is inside it. So `close` from another thread only asks: the
+    waiting thread frees it, at the latest when FFmpeg's own `timeout` ends the wait.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        input_format: str | None = None,
+        options: Mapping[str, str] | None = None,
+        threads: int = 1,
+        frame_threads: bool = False,
+        damaged: Tally | None = None,
+    ) -> None:
+        self._url, self._format, self._options = url, input_format, dict(options or {})
+        self._timeout, self._threads, self._frame_threads = timeout, threads, frame_threads
+        self._using = threading.Lock()
+        self.closing = threading.Event()
+        self._container: Any = None
+        self._packets: Iterator[Any] = iter(())
+        self._ready: deque[Any] = deque()
+        self._spent = 0.0
+        self._mending_until: float | None = None
+        self._damaged = damaged or Tally()
+
+    def open(self) -> None:
+        """Open the source; raises FFmpegError, or ClosedError."""
+        with self._in_use():
+            self._container = av.open(
+                self._url,
+                format=self._format,
+                options=self._options,
+                timeout=(self._timeout, self._timeout),
+                metadata_errors="replace",
+            )
+            if not self._container.streams.video:
+                raise av.error.InvalidDataError(0, "no video in it")
+            stream = self._container.streams.video[0]
+            stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
+            stream.codec_context.thread_count = self._threads
+            self._packets = self._container.demux(stream)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of video, where the source says so."""
+        if self._container is None:
+            return None
+        stream = self._container.streams.video[0]
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else None
+
+    def next(self) -> Picture | None:
+        """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
+        barren = 0
+        with self._in_use():
+            while True:
+                while self._ready:
+                    picture = self._take()
+                    if picture is not None:
+                        return picture
+                packet = next(self._packets, None)
+                if packet is None:
+                    return None
+                self._decode(packet)
+                barren = 0 if self._ready else barren + 1
+                if barren > BARREN_PACKETS:
+                    raise av.error.InvalidDataError(0, "no picture in it")
+                if self.closing.is_set():
+                    raise ClosedError
+
+    def close(self) -> None:
+        """Free the source now, or as soon as the thread that waits in it returns."""
+        self.closing.set()
+        if self._using.acquire(blocking=False):
+            try:
+                self._free()
+            finally:
+                self._using.release()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._using:
+            try:
+                if self.closing.is_set():
+                    raise ClosedError
+                yield
+                if self.closing.is_set():
+                    raise ClosedError
+            finally:
+                if self.closing.is_set():
+                    self._free()
+
+    def _free(self) -> None:
+        container, self._container = self._container, None
+        self._packets = iter(())
+        self._ready.clear()
+        if container is not None:
+            container.close()
+
+    def _decode(self, packet: Any) -> None:
+        started = monotonic()
+        try:
+            self._ready.extend(packet.decode())
+        except av.error.InvalidDataError:
+            self._spoil()
+        self._spent += monotonic() - started
+
+    def _spoil(self) -> None:
+        self._damaged.total += 1
+        self._mending_until = monotonic() + MENDING_SECONDS
+
+    def _take(self) -> Picture | None:
+        """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""
+        picture = self._ready.popleft()
+        if picture.is_corrupt:
+            self._spoil()
+            return None
+        if self._mending_until is not None:
+            if not picture.key_frame and monotonic() < self._mending_until:
+                self._damaged.total += 1
+                return None
+            self._mending_until = None
+        started = monotonic()
+        # One thread: for a picture of this size PyAV's default costs half as much again in handing over.
+        image = picture.to_ndarray(format="bgr24", threads=1)
+        spent, self._spent = self._spent + monotonic() - started, 0.0
+        return Picture(image, picture.time, spent)

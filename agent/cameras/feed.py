@@ -1,0 +1,82 @@
+"""One connection of one camera, in a thread of its own that can be given up.
+
+A driver or a decoder can hang where no timeout reaches (a name server, a USB driver, FFmpeg itself), and a
+thread cannot be ended from outside. So the thread that may hang is not the one that watches: it does the work
+of the frames, and when it is silent for too long it is abandoned: told to close, never listened to again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from agent.cameras import Camera
+from agent.cameras.stamp import monotonic
+from agent.errors import CameraError
+from agent.types import Frame
+
+
+class Feed:
+    """Opens `camera`, hands each frame to `sink`, closes it; `done` is set when the thread is through.
+
+    `error` is then what ended it, None at the regular end of the source. `opened` says whether it came as far
+    as frames could come, `touched` when there last was progress (monotonic seconds).
+    """
+
+    def __init__(self, camera: Camera, name: str, sink: Callable[[Feed, Frame], None]) -> None:
+        self._camera, self._sink = camera, sink
+        self._thread = threading.Thread(target=self._run, name=f"camera-{name}-feed", daemon=True)
+        self.abandoned = threading.Event()
+        self.done = threading.Event()
+        self.error: Exception | None = None
+        self.opened = False
+        self.frames = 0
+        self.started = self.touched = monotonic()
+        self.first_frame: float | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def touch(self) -> None:
+        """Say that there was progress, or a good reason for none."""
+        self.touched = monotonic()
+
+    def silent_seconds(self) -> float:
+        """Seconds since there was progress."""
+        return monotonic() - self.touched
+
+    def healthy_seconds(self) -> float:
+        """For how long frames have come."""
+        return 0.0 if self.first_frame is None else self.touched - self.first_frame
+
+    def abandon(self, patience: float) -> bool:
+        """Ask the thread to end, and wait `patience` seconds for it; returns whether it did."""
+        self.abandoned.set()
+        self._camera.close()
+        return self.done.wait(patience)
+
+    def _run(self) -> None:
+        try:
+            self._read_on()
+        except CameraError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001  (carried to the reader, which raises it to the supervisor)
+            self.error = error
+        finally:
+            self._camera.close()
+            self.done.set()
+
+    def _read_on(self) -> None:
+        self._camera.open()
+        self.opened = True
+        self.touch()
+        while not self.abandoned.is_set():
+            frame = self._camera.read()
+            if frame is None or self.abandoned.is_set():
+                return
+            self.touch()
+            if self.first_frame is None:
+                self.first_frame = self.touched
+            self.frames += 1
+            self._sink(self, frame)

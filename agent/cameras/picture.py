@@ -1,0 +1,112 @@
+"""What health looks at: a small copy of a picture, and the figures taken from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 160, 90
+ROWS, COLUMNS = 5, 8  # blocks of 20x18 pixels: about as large as a person in the middle distance
+BLOCKS = ROWS * COLUMNS
+DARK_LEVEL = 24  # limited-range black is 16, and encoders ripple around it
+BRIGHT_LEVEL = 250
+
+Grey = NDArray[np.uint8]
+Blocks = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """A picture made small.
+
+    `grey` (90, 160) uint8 is its area mean, in which sensor noise is averaged away; `raw` (about 90 x 160)
+    uint8 are single green pixels, in which it is kept; `size` the (width, height) of the picture.
+    """
+
+    grey: Grey
+    raw: Grey
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """What can be measured in one glance.
+
+    `dark`, `bright` are shares of pixels in 0..1; `fine` (40,) and `coarse` (40,) the spread of detail and of
+    brightness in each block, in grey levels; `edges` (90, 160) float32 the picture without its lighting.
+    """
+
+    dark: float
+    bright: float
+    detail: float
+    fine: Blocks
+    coarse: Blocks
+    edges: NDArray[np.float32]
+
+
+def glance(image: NDArray[np.uint8]) -> Glance:
+    """The small copy of `image` (H, W, 3) uint8 BGR."""
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
+    raw = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x, 1])
+    return Glance(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8), raw, (width, height))
+
+
+def measure(grey: Grey) -> Figures:
+    """The figures of a small grey picture."""
+    fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32)
+    pixels = grey.size
+    return Figures(
+        dark=int(np.count_nonzero(grey <= DARK_LEVEL)) / pixels,
+        bright=int(np.count_nonzero(grey >= BRIGHT_LEVEL)) / pixels,
+        detail=float(fine.std()),
+        fine=_spread(np.asarray(fine, dtype=np.float32)),
+        coarse=_spread(smooth),
+        edges=_edges(grey),
+    )
+
+
+def share_changed(one: Grey, other: Grey, levels: int) -> float:
+    """Share of pixels in 0..1 that differ by more than `levels`; 1 where the shapes differ."""
+    if one.shape != other.shape:
+        return 1.0
+    return int(np.count_nonzero(cv2.absdiff(one, other) > levels)) / one.size
+
+
+def likeness(edges: NDArray[np.float32], background: NDArray[np.float32]) -> float:
+    """How much the edges agree with the background's: the median over blocks of their correlation, -1..1.
+
+    The median, since a passing car or a crowd spoils some blocks, and a view that moved spoils them all.
+    """
+    one, other = _centred(edges), _centred(background)
+    product = (one * other).sum(axis=1)
+    norm = np.sqrt((one * one).sum(axis=1) * (other * other).sum(axis=1))
+    return float(np.median(product / np.maximum(norm, 1e-6)))
+
+
+def _edges(grey: Grey) -> NDArray[np.float32]:
+    """Band-passed picture, scaled by its own median and clipped: no single strong edge decides."""
+    level = grey.astype(np.float32)
+    band = cv2.GaussianBlur(level, (0, 0), 0.8) - cv2.GaussianBlur(level, (0, 0), 5.0)
+    scale = 9.0 * float(np.median(np.abs(band))) + 3.0
+    return np.asarray(np.clip(band / scale, -1.0, 1.0), dtype=np.float32)
+
+
+def _tiles(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(90, 160) as (40 blocks, pixels of a block)."""
+    tiles = plane.reshape(ROWS, HEIGHT // ROWS, COLUMNS, WIDTH // COLUMNS).transpose(0, 2, 1, 3)
+    return np.asarray(tiles.reshape(BLOCKS, -1), dtype=np.float32)
+
+
+def _spread(plane: NDArray[np.float32]) -> Blocks:
+    return np.asarray(_tiles(plane).std(axis=1), dtype=np.float32)
+
+
+def _centred(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    tiles = _tiles(plane)
+    return np.asarray(tiles - tiles.mean(axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,325 @@
+"""Reads one camera for as long as the agent runs: connects, delivers frames, says how it is, comes back.
+
+::
+
+    STARTING ──first frame──▶ ONLINE ◀──▶ FROZEN, BLACK, ... (health, by content)
+        │                       │
+        └───────failure────▶ DOWN ──first frame──▶ ONLINE      every failure is retried, by its kind
+                                │
+    a file's end ──▶ ENDED      └ a file played once that is damaged: DOWN for good, `run` returns
+
+Laws
+----
+1. Each change of state is told once, and logged once; retries that change nothing are counted, not logged.
+2. No frame within `stall_timeout` is a stall, whatever the camera's thread is doing; a thread that does not
+   come back is left alone, and the camera is not opened again before it has.
+3. A frame is handed on or it is counted: nothing is invented for one that could not be read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import structlog
+
+from agent.board import FrameBoard
+from agent.cameras import Camera
+from agent.cameras.backoff import BackoffState, after_failure
+from agent.cameras.feed import Feed
+from agent.cameras.inspector import Inspector
+from agent.cameras.stamp import monotonic, wall
+from agent.config.schema import CameraSettings
+from agent.errors import CameraError, CameraFailure
+from agent.parts import Part
+from agent.types import CameraState, CameraStatus, Frame
+
+WATCH_SECONDS = 0.25
+# Opening may take twice the longest `timeout` (20 s) of a kind: FFmpeg connects, then probes the stream.
+OPENING_SECONDS = 45.0
+CLOSING_SECONDS = 1.0
+REMIND_SECONDS = 600.0
+
+log = structlog.get_logger("vedette.cameras")
+
+
+@runtime_checkable
+class Failing(Protocol):
+    """A camera that leaves out pictures it cannot read whole."""
+
+    def take_failed(self) -> int:
+        """How many, since the last call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderCounts:
+    """Frames that came, pictures that were damaged, connections made anew, frames left out for `max_fps`."""
+
+    seen: int = 0
+    failed: int = 0
+    reconnects: int = 0
+    skipped: int = 0
+
+
+class Reader(Part):
+    """The part that reads one camera."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        settings: CameraSettings,
+        board: FrameBoard,
+        on_status: Callable[[CameraStatus], None],
+    ) -> None:
+        super().__init__(f"camera-{settings.name}")
+        self._camera, self._settings, self._board, self._on_status = camera, settings, board, on_status
+        self._lossless = bool(getattr(camera, "lossless", False))
+        self._finite = bool(getattr(camera, "finite", False))
+        self._stall_seconds = settings.stall_timeout + float(getattr(camera, "period", 0.0))
+        self._take_failed = camera.take_failed if isinstance(camera, Failing) else None
+        self._inspector = Inspector(by_media=self._lossless)
+        self._lock = threading.Lock()  # guards the counts, the status and which feed is listened to
+        self._counts = ReaderCounts()
+        self._status: CameraStatus | None = None
+        self._feed: Feed | None = None
+        self._left: Feed | None = None
+        self._backoff = BackoffState()
+        self._thinner = Thinner(settings.max_fps)
+        self._trouble: _Trouble | None = None
+
+    @property
+    def status(self) -> CameraStatus | None:
+        """The last status told; None before the first."""
+        return self._status
+
+    def take_counts(self) -> ReaderCounts:
+        """What was counted since the last call; any thread may ask."""
+        with self._lock:
+            counts, self._counts = self._counts, ReaderCounts()
+        return counts
+
+    def run(self, stop: threading.Event) -> None:
+        """Read until `stop` is set or the source is at its end."""
+        self._say(CameraState.STARTING)
+        self._wait(0.0, stop)
+        while not stop.is_set():
+            feed = self._connect()
+            failure = self._watch(feed, stop)
+            self._count()
+            if stop.is_set():
+                break
+            if failure is None:
+                self._say(CameraState.ENDED, "the source is at its end")
+                log.info("camera source is at its end", camera=self._settings.name)
+                return
+            if self._for_good(feed, failure):
+                self._say(CameraState.DOWN, str(failure), failure.kind)
+                log.error("camera source cannot be read on", camera=self._settings.name, reason=str(failure))
+                return
+            self._wait(self._failed(failure, feed), stop)
+        self._leave()
+
+    # -- one connection ------------------------------------------------------------------------------------
+
+    def _connect(self) -> Feed:
+        feed = Feed(self._camera, self._settings.name, self._deliver)
+        with self._lock:
+            self._feed = feed
+        feed.start()
+        return feed
+
+    def _watch(self, feed: Feed, stop: threading.Event) -> CameraError | None:
+        """Watch `feed` to its end; returns its failure, None at the regular end or when stopped."""
+        while not feed.done.wait(WATCH_SECONDS):
+            self.beat()
+            if stop.is_set():
+                return None
+            limit = self._stall_seconds if feed.opened else OPENING_SECONDS
+            if feed.silent_seconds() > limit:
+                return self._stalled(feed, limit)
+        if feed.error is None or isinstance(feed.error, CameraError):
+            return feed.error
+        # A fault of ours or of a library in one camera's code: that camera is retried, the others go on.
+        log.error("unexpected error in a camera", camera=self._settings.name, exc_info=feed.error)
+        what = type(feed.error).__name__
+        return CameraError(f"unexpected {what}, see the journal", kind=CameraFailure.OTHER)
+
+    def _stalled(self, feed: Feed, limit: float) -> CameraError:
+        self._leave()
+        where = "it gave no frame" if feed.opened else "it could not be opened"
+        return CameraError(
+            f"{where} for {limit:g} s; check the camera and the network between", kind=CameraFailure.STALL
+        )
+
+    def _leave(self) -> None:
+        """Stop listening to the current feed; remember it if it does not end."""
+        with self._lock:
+            feed, self._feed = self._feed, None
+        if feed is not None and not feed.abandon(CLOSING_SECONDS):
+            self._left = feed
+
+    def _for_good(self, feed: Feed, failure: CameraError) -> bool:
+        """A file that is played once and proves damaged would only show its first part again."""
+        return self._finite and failure.kind is CameraFailure.CODEC and feed.opened
+
+    # -- between connections -------------------------------------------------------------------------------
+
+    def _failed(self, failure: CameraError, feed: Feed) -> float:
+        """Tell of a failure; returns the seconds to wait."""
+        healthy = feed.healthy_seconds()
+        chance = random.random()
+        self._backoff, seconds = after_failure(self._backoff, failure.kind, healthy, chance)
+        self._say(CameraState.DOWN, str(failure), failure.kind)
+        now = monotonic()
+        if self._trouble is None or self._trouble.kind is not failure.kind:
+            self._trouble = _Trouble(failure.kind, self._trouble.since if self._trouble else now, now, 0)
+            log.warning(
+                "camera is down, retrying",
+                camera=self._settings.name,
+                failure=failure.kind.value,
+                reason=str(failure),
+                retry_seconds=round(seconds, 1),
+            )
+        self._trouble = self._trouble.again(now, self._settings.name)
+        return seconds
+
+    def _wait(self, seconds: float, stop: threading.Event) -> None:
+        """Wait for the next turn, and for a feed that was left and still holds the camera."""
+        until = monotonic() + seconds
+        while not stop.is_set():
+            self.beat()
+            left = until - monotonic()
+            if self._left is not None and self._left.done.is_set():
+                self._left = None
+            if left <= 0 and self._left is None:
+                return
+            stop.wait(min(max(left, WATCH_SECONDS), 1.0))
+
+    # -- frames (in the feed's thread) ---------------------------------------------------------------------
+
+    def _deliver(self, feed: Feed, frame: Frame) -> None:
+        if feed.frames == 1:
+            self._came()
+        verdict = self._inspector.inspect(frame)
+        taken = self._thinner.take(self._time_of(frame))
+        if feed is not self._feed:
+            return
+        self._count(seen=1, skipped=0 if taken else 1)
+        self._say(verdict.state, verdict.reason, feed=feed)
+        if not taken:
+            return
+        if not verdict.usable:
+            frame = dataclasses.replace(frame, usable=False)
+        if self._lossless:
+            self._board.put_when_free(frame, feed.abandoned, feed.touch)
+        else:
+            self._board.put(frame)
+
+    def _count(self, *, seen: int = 0, skipped: int = 0, reconnects: int = 0) -> None:
+        failed = self._take_failed() if self._take_failed else 0
+        with self._lock:
+            old = self._counts
+            self._counts = ReaderCounts(
+                seen=old.seen + seen,
+                failed=old.failed + failed,
+                reconnects=old.reconnects + reconnects,
+                skipped=old.skipped + skipped,
+            )
+
+    def _time_of(self, frame: Frame) -> float:
+        if self._lossless and frame.media_seconds is not None:
+            return frame.media_seconds
+        return frame.monotonic_ns / 1e9
+
+    def _came(self) -> None:
+        """The first frame of a connection."""
+        self._inspector.reopened()
+        trouble, self._trouble = self._trouble, None
+        if trouble is None:
+            return
+        self._count(reconnects=1)
+        log.info(
+            "camera is back",
+            camera=self._settings.name,
+            down_seconds=round(monotonic() - trouble.since, 1),
+            tries=trouble.tries,
+        )
+
+    # -- status --------------------------------------------------------------------------------------------
+
+    def _say(
+        self,
+        state: CameraState,
+        reason: str = "",
+        failure: CameraFailure | None = None,
+        feed: Feed | None = None,
+    ) -> None:
+        """Tell a state if it is another than the last; one of a `feed` only while that is listened to."""
+        kind = failure.value if failure else ""
+        last = self._status
+        if last is not None and last.state is state and last.failure == kind:
+            return
+        with self._lock:
+            if feed is not None and feed is not self._feed:
+                return
+            self._status = CameraStatus(
+                camera=self._settings.name, state=state, since=wall(), reason=reason, failure=kind
+            )
+            self._on_status(self._status)
+        self._log_health(last.state if last else None, state, reason)
+
+    def _log_health(self, last: CameraState | None, state: CameraState, reason: str) -> None:
+        by_content = state not in _COURSE
+        if by_content:
+            log.warning(
+                "camera gives faulty pictures", camera=self._settings.name, state=state.value, reason=reason
+            )
+        elif state is CameraState.ONLINE and last is CameraState.STARTING:
+            log.info("camera is online", camera=self._settings.name)
+        elif state is CameraState.ONLINE and last is not None and last not in _COURSE:
+            log.info("camera gives good pictures again", camera=self._settings.name, was=last.value)
+
+
+_COURSE = frozenset({CameraState.STARTING, CameraState.ONLINE, CameraState.DOWN, CameraState.ENDED})
+
+
+class Thinner:
+    """Chooses frames so that no more than `max_fps` a second are taken, evenly; 0 takes all."""
+
+    def __init__(self, max_fps: float) -> None:
+        self._period = 1.0 / max_fps if max_fps > 0 else 0.0
+        self._due: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Whether to take the frame of `now` (seconds)."""
+        if self._period == 0.0:
+            return True
+        if self._due is None or not -2.0 * self._period < now - self._due < 2.0 * self._period:
+            self._due = now  # the first, or the clock leapt: begin anew
+        # Frames come a little early or late; half a millisecond early is not worth a frame's period.
+        if now < self._due - 0.0005:
+            return False
+        self._due += self._period
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A camera's time without frames: since when, when it was last spoken of, how many tries."""
+
+    kind: CameraFailure
+    since: float
+    spoken: float
+    tries: int
+
+    def again(self, now: float, camera: str) -> _Trouble:
+        """One more failed try; says so once in a while."""
+        tries = self.tries + 1
+        if now - self.spoken < REMIND_SECONDS:
+            return dataclasses.replace(self, tries=tries)
+        log.warning("camera is still down", camera=camera, down_seconds=round(now - self.since), tries=tries)
+        return dataclasses.replace(self, tries=tries, spoken=now)

@@ -1,0 +1,263 @@
+"""RTSP and HTTP streams and video files, through PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+import av.error
+
+from agent.cameras.address import Address, address, first_line
+from agent.cameras.decoder import ClosedError, Decoder, Picture, Tally
+from agent.cameras.failures import camera_error
+from agent.cameras.stamp import monotonic, stamped
+from agent.config.fields import setting
+from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.types import Frame
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
+# A file whose pictures end this much before the time it declares was cut off; the last pictures of sound
+# files end within a picture or two of it.
+MISSING_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StreamOptions:
+    """Where a stream or file is, and how it is read."""
+
+    url: str = setting(
+        kind="url",
+        doc="rtsp://, http://, https://, rtmp://, srt:// or udp:// address, or the path of a video file.",
+        example='"rtsp://192.168.1.20/stream1"',
+    )
+    username: str = setting("", doc="User name at the camera (goes before one in the url).")
+    password: str = setting("", kind="secret", doc="Password at the camera; better: password_file.")
+    password_file: str = setting(
+        "", kind="path", doc="File whose first line is the password; read at each connect."
+    )
+    transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the pictures.")
+    timeout: float = setting(
+        10.0,
+        kind="duration",
+        minimum=0.5,
+        maximum=20,
+        doc="Longest wait for an answer or a packet of the camera.",
+    )
+    latency: str = setting(
+        "low",
+        choices=("low", "smooth"),
+        doc="low: no buffering; smooth: FFmpeg's buffers, for a jittery network.",
+    )
+    loop: bool = setting(False, doc="Play a file again and again.")
+    pace: str = setting(
+        "real",
+        choices=("real", "fast"),
+        doc="Files: at their own rate, or as fast as the model can without losing a frame.",
+    )
+    threads: int = setting(
+        0, minimum=0, maximum=64, doc="Decoder threads; 0: one, or up to four for a file with pace fast."
+    )
+
+    def __post_init__(self) -> None:
+        """Check what spans several keys, and what is part of a key."""
+        if not self.url:
+            raise ConfigError("is empty", key="url", expected="an address or the path of a video file")
+        scheme = self.url.partition("://")[0].lower() if "://" in self.url else ""
+        if scheme not in ("", "file", *SCHEMES):
+            raise ConfigError(
+                f"has the unknown scheme {scheme}://", key="url", expected="rtsp://, http:// or a path"
+            )
+        if self.password and self.password_file:
+            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
+
+    def __repr__(self) -> str:
+        """What it is, without what is secret."""
+        return f"StreamOptions(url={address(self.url).shown!r}, transport={self.transport!r})"
+
+
+class StreamCamera:
+    """A stream or a video file."""
+
+    Options = StreamOptions
+
+    def __init__(self, name: str, options: StreamOptions) -> None:
+        self.name, self.options = name, options
+        self._address: Address = address(options.url)
+        self.lossless = self._address.is_file and options.pace == "fast"
+        self._decoder: Decoder | None = None
+        self._damaged = Tally()
+        self._told = 0
+        self._lock = threading.Lock()
+        self._index = 0
+        self._clock = _MediaClock()
+
+    @property
+    def finite(self) -> bool:
+        """Whether the source ends by itself: a file that is played once."""
+        return self._address.is_file and not self.options.loop
+
+    def open(self) -> None:
+        """Connect, or open the file; raises CameraError."""
+        self._index, self._clock = 0, _MediaClock()
+        self._acquire()
+
+    def read(self) -> Frame | None:
+        """The next frame; None at the end of a file."""
+        decoder = self._decoder
+        if decoder is None:
+            raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
+        picture = self._picture(decoder)
+        if picture is None and self._ended_well(decoder):
+            if not self.options.loop:
+                return None
+            picture = self._again()
+        assert picture is not None
+        return self._frame(picture)
+
+    def close(self) -> None:
+        """Release the source; from another thread, ask the reading one to."""
+        with self._lock:
+            decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.close()
+
+    def take_failed(self) -> int:
+        """How many pictures were damaged, and so left out, since the last call."""
+        count, self._told = self._damaged.total - self._told, self._damaged.total
+        return count
+
+    def _acquire(self) -> Decoder:
+        decoder = Decoder(
+            self._login().url,
+            timeout=self.options.timeout,
+            options=ffmpeg_options(self.options, self._address),
+            threads=self.options.threads or (min(4, os.cpu_count() or 1) if self.lossless else 1),
+            damaged=self._damaged,
+            frame_threads=self.lossless,  # they hold pictures back, which a live stream must not
+        )
+        with self._lock:
+            self._decoder = decoder
+        try:
+            decoder.open()
+        except (av.error.FFmpegError, ClosedError) as error:
+            self.close()
+            raise self._failure(error) from None
+        return decoder
+
+    def _login(self) -> Address:
+        password = self.options.password
+        if self.options.password_file:
+            try:
+                password = first_line(self.options.password_file)
+            except (OSError, UnicodeDecodeError) as error:
+                said = getattr(error, "strerror", None) or "it is not text"
+                raise CameraError(
+                    f"the password file of camera '{self.name}' cannot be read: {said}; "
+                    f"check {self.options.password_file}",
+                    kind=CameraFailure.AUTH,
+                ) from None
+        return address(self.options.url, self.options.username, password)
+
+    def _picture(self, decoder: Decoder) -> Picture | None:
+        try:
+            return decoder.next()
+        except (av.error.FFmpegError, ClosedError) as error:
+            raise self._failure(error) from None
+
+    def _ended_well(self, decoder: Decoder) -> bool:
+        """True at the regular end of a file; raises CameraError for any other end."""
+        duration = decoder.duration
+        if not self._address.is_file and (self._address.scheme.startswith("rtsp") or duration is None):
+            raise camera_error(av.error.EOFError(0, "end"), self.name, self._address)
+        seen = self._clock.position
+        if self._clock.pictures == 0:
+            raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
+        if duration is not None and duration - seen > max(MISSING_SECONDS, 0.02 * duration):
+            raise CameraError(
+                f"{self._address.shown} ends after {seen:.1f} s of {duration:.1f} s; "
+                "it is truncated or damaged, copy it again",
+                kind=CameraFailure.CODEC,
+            )
+        return True
+
+    def _again(self) -> Picture:
+        """The first picture of the file's next round."""
+        self.close()
+        decoder = self._acquire()
+        self._clock.rewind()
+        picture = self._picture(decoder)
+        if picture is None:
+            raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
+        return picture
+
+    def _frame(self, picture: Picture) -> Frame:
+        media = self._clock.tick(picture.media_seconds)
+        decoder = self._decoder
+        if (
+            self._address.is_file
+            and self.options.pace == "real"
+            and media is not None
+            and decoder is not None
+        ):
+            wait = self._clock.wait(media, monotonic())
+            if wait > 0 and decoder.closing.wait(wait):
+                raise self._failure(ClosedError())
+        index, self._index = self._index, self._index + 1
+        return stamped(
+            self.name, index, picture.image, decode_seconds=picture.decode_seconds, media_seconds=media
+        )
+
+    def _failure(self, error: Exception) -> CameraError:
+        if isinstance(error, ClosedError):
+            return CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
+        return camera_error(error, self.name, self._address)
+
+
+class _MediaClock:
+    """Time of the pictures over a file's rounds, and when each is due."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        self.position = 0.0
+        self._offset = 0.0
+        self._first: float | None = None
+        self._step = 0.0
+        self._anchor: float | None = None
+
+    def tick(self, time: float | None) -> float | None:
+        """The picture's time since the first one, growing over rounds."""
+        self.pictures += 1
+        if time is None:
+            return None
+        if self._first is None:
+            self._first = time
+        position = time - self._first
+        if position > self.position:
+            self._step = position - self.position
+        self.position = position
+        return self._offset + position
+
+    def rewind(self) -> None:
+        """A new round begins: one picture's time after the last."""
+        self._offset += self.position + self._step
+        self.position, self._first, self.pictures = 0.0, None, 0
+
+    def wait(self, media: float, now: float) -> float:
+        """Seconds until the picture of `media` is due; one over a second late starts the count anew."""
+        if self._anchor is None or now - (self._anchor + media) > 1.0:
+            self._anchor = now - media
+        return self._anchor + media - now
+
+
+def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
+    """What FFmpeg is told for a source at `place`."""
+    if place.is_file:
+        return {"protocol_whitelist": "file"}
+    chosen = {"fflags": "nobuffer"} if options.latency == "low" else {}
+    microseconds = str(int(options.timeout * 1e6))
+    if place.scheme.startswith("rtsp"):
+        return {**chosen, "rtsp_transport": options.transport, "timeout": microseconds}
+    if place.scheme.startswith(("http", "tcp")):
+        return {**chosen, "timeout": microseconds}
+    return chosen

@@ -1,0 +1,94 @@
+"""Whether a camera's frames come at their rate, and whether their time stamps can be believed.
+
+Laws
+----
+1. The rate is counted over buckets of 5 s; the rate expected is the median of the last two minutes' buckets,
+   learnt only while the camera is not slow. A burst after a hiccup is one bucket, and the median ignores it.
+2. Slow: below 0.4 of the expected rate (a camera that halves its rate for night exposures is not slow).
+3. A time stamp is broken that does not advance, or that leaps by 5 s more than the clock did. One is an
+   accident; three within 30 s are a fault.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass
+
+BUCKET_SECONDS = 5.0
+LEARNT_BUCKETS = 24
+FEWEST_BUCKETS = 4  # nothing is expected before 20 s have been seen
+SLOW_RATIO = 0.4
+WELL_RATIO = 0.6
+LEAP_SECONDS = 5.0
+BREAKS = 3
+BREAK_MEMORY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the timing says: frames a second now and as expected, and broken time stamps lately."""
+
+    fps: float | None
+    expected_fps: float | None
+    breaks: int
+
+    @property
+    def slow(self) -> bool | None:
+        """Whether frames come too seldom; None in between, where nothing changes."""
+        if not self.fps or not self.expected_fps:
+            return False
+        ratio = self.fps / self.expected_fps
+        return True if ratio < SLOW_RATIO else False if ratio > WELL_RATIO else None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the time stamps are not to be believed."""
+        return self.breaks >= BREAKS
+
+
+class Timing:
+    """Counts frames and looks at their time stamps; belongs to one thread, is given the time."""
+
+    def __init__(self) -> None:
+        self._learnt: deque[float] = deque(maxlen=LEARNT_BUCKETS)
+        self._breaks: deque[float] = deque(maxlen=BREAKS * 2)
+        self._since: float | None = None
+        self._count = 0
+        self._fps: float | None = None
+        self._last: tuple[float, float] | None = None
+
+    def reopened(self) -> None:
+        """A new connection: forget what is half counted, keep what was learnt."""
+        self._since, self._count, self._fps, self._last = None, 0, None, None
+        self._breaks.clear()
+
+    def forget_rate(self) -> None:
+        """Take the rate from now on for the normal one."""
+        self._learnt.clear()
+
+    def tick(self, now: float, media: float | None) -> None:
+        """A frame came at `now` (monotonic) with the time stamp `media`."""
+        if media is not None:
+            if self._last is not None and _broken(now - self._last[0], media - self._last[1]):
+                self._breaks.append(now)
+            self._last = (now, media)
+        if self._since is None:
+            self._since = now
+            return
+        self._count += 1
+        if now - self._since >= BUCKET_SECONDS:
+            self._fps = self._count / (now - self._since)
+            self._since, self._count = now, 0
+            if self.pace(now).slow is False:
+                self._learnt.append(self._fps)
+
+    def pace(self, now: float) -> Pace:
+        """What the timing says at `now`."""
+        expected = statistics.median(self._learnt) if len(self._learnt) >= FEWEST_BUCKETS else None
+        recent = sum(1 for at in self._breaks if now - at <= BREAK_MEMORY_SECONDS)
+        return Pace(self._fps, expected, recent)
+
+
+def _broken(passed: float, media_passed: float) -> bool:
+    return media_passed <= 0.0 or media_passed - passed > LEAP_SECONDS

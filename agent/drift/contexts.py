@@ -1,0 +1,150 @@
+"""Contexts: what is normal at each hour of the day (UTC), and between the hours.
+
+A context is what the reference saw within one hour of the day. Between the middles of two hours what is normal
+moves from one to the other: a smooth feature's quantiles are interpolated, a discrete one's distribution is mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.tables import Row, Samples, Table, blend_rows, make_rows, make_table, spread_of
+
+HOURS = 24
+SLOT_SECONDS = 600.0
+"""Tables are made for the middle of each ten minutes: finer steps are below any shift worth an alarm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Context:
+    """One hour of the day.
+
+    `samples` per feature; `log_steps` (F,) float64 the mean logarithm of a window's steps, NaN where unknown;
+    `classes` (C,) float64 the boxes counted of each class of the reference.
+    """
+
+    samples: Sequence[Samples]
+    log_steps: NDArray[np.float64]
+    classes: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Expected:
+    """What is normal at one moment: the ranks' table, `log_steps` (F,), class shares (C,), and where it is from.
+
+    `hour` is the context that weighs most, `distance` the hours between the moment and the nearest context.
+    """
+
+    table: Table
+    log_steps: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    hour: int
+    distance: float
+
+
+@dataclass(slots=True, eq=False)
+class Contexts:
+    """The contexts of a reference by hour of day; makes tables for moments and remembers the last ones.
+
+    `spread` (F,) is each feature's spread over the whole reference. `remember` bounds the tables kept.
+    """
+
+    hours: Mapping[int, Context]
+    spread: NDArray[np.float64]
+    remember: int = 8
+    _rows: dict[int, list[Row]] = field(default_factory=dict)
+    _made: dict[int, Expected] = field(default_factory=dict)
+
+    def at(self, moment: float) -> Expected:
+        """What is normal at `moment` (Unix time)."""
+        slot = int((moment % 86400.0) // SLOT_SECONDS)
+        if slot not in self._made:
+            while len(self._made) >= self.remember:
+                del self._made[next(iter(self._made))]
+            self._made[slot] = self._make((slot + 0.5) * SLOT_SECONDS / 3600.0)
+        return self._made[slot]
+
+    def _make(self, hour: float) -> Expected:
+        before, after, share, distance = self.around(hour)
+        first, second = self.hours[before], self.hours[after]
+        table = make_table(self._between(before, after, share))
+        return Expected(
+            table=table,
+            log_steps=_mixed(first.log_steps, second.log_steps, share),
+            shares=_mixed(_normalised(first.classes), _normalised(second.classes), share),
+            hour=before if share <= 0.5 else after,
+            distance=distance,
+        )
+
+    def around(self, hour: float) -> tuple[int, int, float, float]:
+        """The contexts before and after `hour` (0..24), how far between them it is, and how far the nearest is."""
+        known = sorted(self.hours)
+        behind = {each: (hour - each - 0.5) % HOURS for each in known}
+        before = min(known, key=behind.__getitem__)
+        after = min(known, key=lambda each: -behind[each] % HOURS)
+        gap = behind[before] + (-behind[after] % HOURS)
+        share = behind[before] / gap if gap else 0.0
+        return before, after, share, min(behind[before], -behind[after] % HOURS)
+
+    def _between(self, before: int, after: int, share: float) -> list[Row]:
+        rows = []
+        for number, (a, b) in enumerate(zip(self._of(before), self._of(after), strict=True)):
+            rows.append(blend_rows(a, b, share) or self._mixture(before, after, share, number))
+        return rows
+
+    def _of(self, hour: int) -> list[Row]:
+        if hour not in self._rows:
+            self._rows[hour] = make_rows(self.hours[hour].samples, self.spread)
+        return self._rows[hour]
+
+    def _mixture(self, before: int, after: int, share: float, number: int) -> Row:
+        parts = ((before, 1.0 - share), (after, share))
+        samples = [(self.hours[hour].samples[number], part) for hour, part in parts]
+        return make_rows([mix(samples)], self.spread[number : number + 1])[0]
+
+
+def mix(parts: Sequence[tuple[Samples, float]]) -> Samples:
+    """The mixture of samples in given proportions; parts that saw nothing are left out."""
+    whole = 1 << 20  # integer weights fine enough for any proportion of 10-minute steps
+    values = [values for (values, _), share in parts if values.size and share > 0]
+    if not values:
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    weights = [
+        np.rint(counts * (share * whole / counts.sum())).astype(np.int64)
+        for (seen, counts), share in parts
+        if seen.size and share > 0
+    ]
+    return ordered(np.concatenate(values), np.concatenate(weights))
+
+
+def ordered(values: NDArray[np.float32], weights: NDArray[np.int64]) -> Samples:
+    """Samples in ascending order."""
+    order = np.argsort(values, kind="stable")
+    return values[order], weights[order]
+
+
+def pooled(parts: Sequence[Samples]) -> Samples:
+    """All samples together, each with its own weight."""
+    if not parts:
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    return ordered(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def overall_spread(hours: Mapping[int, Context], features: int) -> NDArray[np.float64]:
+    """Each feature's spread over all contexts, (F,)."""
+    every = [pooled([context.samples[number] for context in hours.values()]) for number in range(features)]
+    return np.array([spread_of(*samples) for samples in every])
+
+
+def _mixed(first: NDArray[np.float64], second: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    blend = first + share * (second - first)
+    return np.where(np.isnan(first), second, np.where(np.isnan(second), first, blend))
+
+
+def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = counts.sum()
+    return counts / total if total > 0 else np.full(counts.shape, np.nan)

@@ -1,0 +1,36 @@
+"""Fading memories: means over the last windows at several time constants, in constant space.
+
+Each value is kept as twelve exponentially fading means (0, 1, 2, 4 ... 1024 windows). Together they hold when
+something changed nearly as well as the windows themselves would, in a hundred bytes instead of kilobytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TIMES = np.array([0.0, *(2.0**power for power in range(11))])
+"""Time constants of the fading means, in windows; 0 is the last window alone."""
+
+KEEP = np.where(TIMES > 0, np.exp(-1.0 / np.maximum(TIMES, 1e-9)), 0.0)
+"""What is left of each mean after one more window, (K,)."""
+
+AGES = np.unique(np.rint(2.0 ** np.arange(0, 10.01, 0.5)).astype(int))
+"""How many windows ago a change may have begun, (J,): the time scales of the verdict, a factor 1.4 apart."""
+
+SCALES = np.array([1, 4, 16, 64])
+"""Time scales of distances between distributions, in windows."""
+
+SCALE_KEEP = (SCALES - 1) / (SCALES + 1)
+"""What is left at each scale after one more window: the mean age of what is remembered is that of a block of
+SCALES windows."""
+
+
+def fade(memory: NDArray[np.float64], new: NDArray[np.float64], windows: float = 1.0) -> NDArray[np.float64]:
+    """Memory (..., K) after `windows` windows of which the last showed `new` (...): the others showed nothing."""
+    return memory * KEEP**windows + (1.0 - KEEP) * new[..., None]
+
+
+def step_response(ages: NDArray[np.int64] = AGES) -> NDArray[np.float64]:
+    """What the memory holds of a unit step that began `ages` windows ago, (J, K)."""
+    return np.asarray(1.0 - KEEP ** ages[:, None], dtype=np.float64)

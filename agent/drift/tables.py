@@ -1,0 +1,166 @@
+"""What is normal at one hour, as a table per feature: from a value to its rank and its normal score.
+
+A table holds up to `POINTS` values of a feature in ascending order, unused places being +inf. At each, `lower` and
+`upper` are the shares of the reference below and up to that value: they differ where a value is repeated (a count,
+a clipped share), so that discrete features are ranked as soundly as continuous ones. Between values, ranks and
+scores are interpolated; beyond them the score goes on with the feature's spread, up to `FAR`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.normal import MOST, below, score_of
+
+Samples = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Values in ascending order and how many each stands for, as `Sketch.weighted` gives them."""
+
+FAR = 6.0
+"""The most that one value can count for, in sigma: enough to catch a blind camera in a window, and no more."""
+
+_SCORES = np.concatenate(([-MOST], np.linspace(-2.4, 2.4, 31), [MOST]))
+_RANKS = np.concatenate(([0.0], below(_SCORES[1:-1]), [1.0]))
+POINTS = _RANKS.size
+
+WIDENING = 0.1
+"""An hour's distribution is widened by this part of the feature's overall spread: at night a brightness may stay
+within a thousandth for hours, and the next night at another thousandth. That is no drift worth an alarm."""
+
+_ATOM = 2.5  # a share this many times that of a kept value is a repeated value, less is the sketch's grain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """One context: `values`, `lower`, `upper`, `scores` (F, POINTS) float64; `spread` (F,); `used` (F,) int."""
+
+    values: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    used: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One feature's part of a table, unpadded; `smooth` rows have no repeated value and the standard ranks."""
+
+    values: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    spread: float
+    smooth: bool
+
+
+def make_rows(samples: Sequence[Samples], overall: NDArray[np.float64]) -> list[Row]:
+    """One row per feature; `overall` (F,) is each feature's spread over all contexts."""
+    return [_row(values, weights, spread) for (values, weights), spread in zip(samples, overall, strict=True)]
+
+
+def blend_rows(first: Row, second: Row, share: float) -> Row | None:
+    """The row `share` of the way from `first` to `second`, quantile by quantile; None unless both are smooth."""
+    if not (first.smooth and second.smooth):
+        return None
+    values = first.values + share * (second.values - first.values)
+    spread = first.spread + share * (second.spread - first.spread)
+    return Row(values, _RANKS, _RANKS, _SCORES, spread, smooth=True)
+
+
+def make_table(rows: Sequence[Row]) -> Table:
+    """Rows of equal width."""
+
+    def padded(name: str, filling: float) -> NDArray[np.float64]:
+        table = np.full((len(rows), POINTS), filling)
+        for line, row in zip(table, rows, strict=True):
+            part = getattr(row, name)
+            line[: part.size] = part
+        return table
+
+    return Table(
+        values=padded("values", np.inf),
+        lower=padded("lower", 1.0),
+        upper=padded("upper", 1.0),
+        scores=padded("scores", 0.0),
+        spread=np.array([row.spread for row in rows]),
+        used=np.array([row.values.size for row in rows]),
+    )
+
+
+def spread_of(values: NDArray[np.float32], weights: NDArray[np.int64]) -> float:
+    """A robust sigma: half the distance between the 16th and the 84th percentile; 0 if there is nothing."""
+    if not values.size:
+        return 0.0
+    low, high = _quantiles(values, weights, below([-1.0, 1.0]))
+    return float(high - low) / 2
+
+
+def _quantiles(
+    values: NDArray[np.float32], weights: NDArray[np.int64], ranks: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    ends = np.cumsum(weights)
+    found = np.searchsorted(ends, ranks * ends[-1] * (1 - 1e-12), side="left")
+    return np.asarray(values[np.minimum(found, values.size - 1)], dtype=np.float64)
+
+
+def _row(values: NDArray[np.float32], weights: NDArray[np.int64], overall: float) -> Row:
+    if not values.size:
+        return Row(np.empty(0), np.empty(0), np.empty(0), np.empty(0), 1.0, smooth=False)
+    inner = _quantiles(values, weights, _RANKS[1:-1])
+    distinct = np.unique(np.concatenate((values[:1], inner, values[-1:])))
+    sums = np.concatenate(([0], np.cumsum(weights)))
+    low = sums[np.searchsorted(values, distinct.astype(np.float32), side="left")] / sums[-1]
+    high = sums[np.searchsorted(values, distinct.astype(np.float32), side="right")] / sums[-1]
+    repeated = high - low > _ATOM * weights.max() / sums[-1]
+    least = max(WIDENING * overall, 1e-6 * abs(float(distinct[distinct.size // 2])), 1e-9)
+    spread = max(spread_of(values, weights), least)
+    if distinct.size > 1 and not repeated.any():
+        points = np.concatenate((values[:1], inner, values[-1:])).astype(np.float64)
+        return Row(_widened(points, _SCORES, WIDENING * overall), _RANKS, _RANKS, _SCORES, spread, smooth=True)
+    middle = (low + high) / 2
+    lower, upper = np.where(repeated, low, middle), np.where(repeated, high, middle)
+    return Row(distinct, lower, upper, score_of(middle), spread, smooth=False)
+
+
+def _widened(points: NDArray[np.float64], scores: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Each point further from the median, as if noise of sigma `width` had been added."""
+    away = points - points[points.size // 2]
+    return np.asarray(points - away + np.sign(scores) * np.hypot(away, width * scores), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranked:
+    """Values seen through a table: `low`, `high` their ranks (they differ on a repeated value), `score`."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+def rank(table: Table, knots: NDArray[np.float32]) -> Ranked:
+    """Rank and normal score of `knots` (..., F, M), NaN counting as the middle; results of the same shape."""
+    number = np.arange(table.used.size)[:, None]
+    found = (knots[..., None] >= table.values[:, None, :]).sum(axis=-1) - 1
+    left = np.maximum(found, 0)
+    right = np.minimum(found + 1, np.maximum(table.used - 1, 0)[:, None])
+    start, lower, upper, score = (
+        column[number, left] for column in (table.values, table.lower, table.upper, table.scores)
+    )
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        away = knots - start
+        share = np.where(right > left, away / (table.values[number, right] - start), 0.0)
+        beyond = away / table.spread[:, None]
+    outside = (found < 0) | (right == left)
+    share = np.clip(np.nan_to_num(share), 0.0, 1.0)
+    between = np.where(outside, away > 0, upper + share * (table.lower[number, right] - upper))
+    score = score + np.where(outside, beyond, share * (table.scores[number, right] - score))
+    at, unknown = away == 0, np.isnan(knots) | (table.used == 0)[:, None]
+    return Ranked(
+        low=np.where(unknown, 0.0, np.where(at, lower, between)),
+        high=np.where(unknown, 1.0, np.where(at, upper, between)),
+        score=np.where(unknown, 0.0, np.clip(score, -FAR, FAR)),
+    )

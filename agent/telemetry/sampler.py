@@ -1,0 +1,196 @@
+"""The sampler: asks every probe once a second, and tells what came of it by the window and by the second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from agent.config.schema import TelemetrySettings
+from agent.parts import Part
+from agent.telemetry import PROBES, EntitySummary, Probe, Values
+from agent.telemetry.window import EntityWindow, merge_values
+from agent.telemetry.worker import Outcome, ProbeWorker
+from agent.types import Observation, Scalar
+
+log = structlog.get_logger("vedette.telemetry")
+
+DEADLINE_SECONDS = 0.8
+"""How long a round waits for slow probes; their answer then counts in a later round."""
+
+STUCK_SECONDS = 10.0
+"""A probe that has been silent for so long is said to be stuck, and its last answer is no longer news."""
+
+
+class Sampler(Part):
+    """Every probe in its own thread, asked together every `settings.interval`.
+
+    `take_window`, `latest` and `facts` may be called from other threads.
+    """
+
+    def __init__(
+        self,
+        settings: TelemetrySettings,
+        state_directory: Path,
+        probes: Mapping[str, Probe] | None = None,
+    ) -> None:
+        super().__init__("telemetry")
+        self._interval = settings.interval
+        self._round = threading.Condition()
+        if probes is None:
+            probes = load_probes(settings, state_directory)
+        self._watches = [_Watch(ProbeWorker(name, probe, self._wake)) for name, probe in probes.items()]
+        self._lock = threading.Lock()
+        self._windows: dict[str, EntityWindow] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Sample until `stop` is set."""
+        for watch in self._watches:
+            watch.worker.start()
+        try:
+            while not stop.is_set():
+                began = time.monotonic()  # noqa: TID251  (parts are edges)
+                self._sample(stop)
+                self.beat()
+                stop.wait(max(0.0, began + self._interval - time.monotonic()))  # noqa: TID251
+        finally:
+            for watch in self._watches:
+                watch.worker.stop()
+
+    def take_window(self) -> list[EntitySummary]:
+        """The summaries of all entities since the last call; [] if nothing was measured."""
+        with self._lock:
+            windows, self._windows = self._windows, {}
+        return [EntitySummary(entity=entity, values=windows[entity].close()) for entity in sorted(windows)]
+
+    def latest(self) -> list[Observation]:
+        """What was measured last, a number each, for rules; nothing of probes that are stuck."""
+        with self._lock:
+            entities = _merged([watch.last for watch in self._watches if watch.last is not None])
+            at = max((watch.last.at for watch in self._watches if watch.last is not None), default=0.0)
+        return [one for entity, values in entities.items() for one in observations(entity, values, at)]
+
+    def facts(self) -> Mapping[str, Scalar]:
+        """What the probes know of this box that does not change."""
+        facts: dict[str, Scalar] = {}
+        for watch in self._watches:
+            facts.update(watch.worker.facts())
+        return facts
+
+    def _sample(self, stop: threading.Event) -> None:
+        """One round: ask all, wait for them together, count what came."""
+        for watch in self._watches:
+            watch.asked = watch.worker.ask()
+        with self._round:
+            self._round.wait_for(
+                lambda: stop.is_set() or not any(watch.worker.busy for watch in self._watches),
+                timeout=min(DEADLINE_SECONDS, self._interval),
+            )
+        now = time.monotonic()  # noqa: TID251
+        fresh = []
+        costs: Values = {}
+        for watch in self._watches:
+            outcome = watch.worker.take()
+            costs |= watch.judge(outcome, now)
+            if outcome is not None:
+                fresh.append(outcome)
+        with self._lock:
+            for watch in self._watches:
+                watch.forget(now)
+            for entity, values in _merged(fresh).items():
+                self._windows.setdefault(entity, EntityWindow()).add(values)
+            if costs:
+                self._windows.setdefault("host", EntityWindow()).add(costs)
+
+    def _wake(self) -> None:
+        with self._round:
+            self._round.notify_all()
+
+
+class _Watch:
+    """A worker, and how it has been doing. Belongs to the sampler's thread but for `last`, which has the lock."""
+
+    def __init__(self, worker: ProbeWorker) -> None:
+        self.worker = worker
+        self.asked = False
+        self.last: Outcome | None = None
+        self._failures = 0
+        self._silent_since: float | None = None
+        self._stuck = False
+
+    def judge(self, outcome: Outcome | None, now: float) -> Values:
+        """Note how the round went; what measuring itself cost, as published."""
+        name = self.worker.name
+        if outcome is not None:
+            self.last = outcome
+            self._answered(outcome)
+        elif self.worker.busy:
+            self._silent(now)
+        if outcome is None and not self.worker.busy:
+            return {}  # nothing there to measure
+        late = outcome is None
+        self._failures += late
+        values: Values = {
+            f"probe_{name}_success_ratio": 0 if late else 1,
+            f"probe_{name}_failures_total": self._failures,
+        }
+        if outcome is not None:
+            values[f"probe_{name}_seconds"] = outcome.seconds
+        return values
+
+    def forget(self, now: float) -> None:
+        """Let go of an answer that is no longer news."""
+        if self.last is not None and now - self.last.monotonic > STUCK_SECONDS:
+            self.last = None
+
+    def _answered(self, outcome: Outcome) -> None:
+        self._silent_since = None
+        if self._stuck:
+            self._stuck = False
+            log.info("probe answers again", probe=self.worker.name, seconds=round(outcome.seconds, 1))
+
+    def _silent(self, now: float) -> None:
+        if self._silent_since is None:
+            self._silent_since = now
+        if not self._stuck and now - self._silent_since > STUCK_SECONDS:
+            self._stuck = True
+            log.warning("probe does not answer", probe=self.worker.name, seconds=STUCK_SECONDS)
+
+
+def load_probes(settings: TelemetrySettings, state_directory: Path) -> dict[str, Probe]:
+    """Every probe of the registry that the settings ask for."""
+    names = [name for name in PROBES if settings.gpu or name != "nvml"]
+    return {name: PROBES.load(name).of(settings, state_directory) for name in names}
+
+
+def observations(entity: str, values: Mapping[str, float | str], at: float) -> list[Observation]:
+    """The numbers of one entity for rules: `cpu_ratio` of `host` is `host.cpu_ratio`.
+
+    `gpu_temperature_celsius` of `gpu/0` is `gpu.temperature_celsius` with the label gpu="0".
+    """
+    kind, _, index = entity.partition("/")
+    labels = {kind: index} if index else {}
+    texts = {"throttled": "throttle_reasons", "gpu_lost": "gpu_state_reason"}
+    return [
+        Observation(
+            metric=f"{kind}.{name.removeprefix(f'{kind}_')}",
+            value=float(value),
+            at=at,
+            labels=labels,
+            text=str(values.get(texts.get(name, ""), "")),
+        )
+        for name, value in values.items()
+        if not isinstance(value, str)
+    ]
+
+
+def _merged(outcomes: list[Outcome]) -> dict[str, Values]:
+    """What several probes say, by entity."""
+    entities: dict[str, Values] = {}
+    for outcome in outcomes:
+        for reading in outcome.readings:
+            entities[reading.entity] = merge_values(entities.get(reading.entity, {}), reading.values)
+    return entities

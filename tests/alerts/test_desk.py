@@ -1,0 +1,275 @@
+"""Twin of agent/alert_desk.py, with the real store; an operator's session over the real control socket."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from agent.alert_desk import AlertDesk
+from agent.alert_store import FILE_NAME, AlertStore
+from agent.alerts.engine import AlertEngine
+from agent.alerts.rules import compile_rules
+from agent.cli import alerts as alerts_command
+from agent.config.schema import RuleSettings
+from agent.control import ControlServer
+from agent.errors import VedetteError
+from agent.types import AlertState, Observation
+
+HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80", advice="Check the fan.")
+QUIET = RuleSettings(name="quiet", when="host.cpu_ratio > 90%", tell="journal")
+LOCAL = RuleSettings(name="local", when="host.broker_connected < 1", tell="local")
+
+
+def desk_in(folder, *rules):
+    desk = AlertDesk(AlertEngine(compile_rules(rules or (HOT,), defaults=False)), AlertStore(folder))
+    desk.open()
+    return desk
+
+
+def observe(desk, value, metric="host.temperature_celsius"):
+    now = time.time()
+    return desk.step([Observation(metric=metric, value=value, at=now)], now)
+
+
+@pytest.fixture
+def state():
+    folder = Path(tempfile.mkdtemp(prefix="vd"))  # a socket's path must be short
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_each_transition_is_one_journal_line(state):
+    desk = desk_in(state)
+    with capture_logs() as logs:
+        observe(desk, 90.0)
+        observe(desk, 50.0)
+    assert [entry["log_level"] for entry in logs] == ["warning", "info"]
+    fired, over = (entry["event"] for entry in logs)
+    assert fired.startswith("WARNING: host: temperature 90 °C (expected at most 80 °C; at ")
+    assert "Check the fan. [hot-box-" in fired
+    assert over.startswith("resolved: host: temperature back to 50 °C (over ")
+    assert "\n" not in fired + over
+
+
+def test_who_is_told_is_the_rules_choice(state):
+    desk = desk_in(state, HOT, QUIET, LOCAL)
+    now = time.time()
+    told = desk.step(
+        [
+            Observation(metric="host.temperature_celsius", value=90.0, at=now),
+            Observation(metric="host.cpu_ratio", value=0.99, at=now),
+            Observation(metric="host.broker_connected", value=0.0, at=now),
+        ],
+        now,
+    )
+    assert [alert.rule for alert in told.publish] == ["hot"]
+    assert sorted(alert.rule for alert in told.notify) == ["hot", "local"]
+    assert [alert.rule for alert in desk.firing(now)] == ["hot"]
+    assert desk.firing_count() == 3
+
+
+def test_an_operators_session_survives_a_restart(state):
+    desk = desk_in(state)
+    (fired,) = observe(desk, 90.0).publish
+    handlers = desk.handlers()
+    handlers["acknowledge"]({"id": "hot", "who": "ada", "why": "on it"})
+    handlers["snooze"]({"id": "hot", "for": "2h", "who": "ada"})
+    handlers["mute"]({"camera": "yard", "schedule": "mon-fri 08:00-17:00", "who": "bob", "why": "works"})
+    handlers["limit"]({"rule": "hot", "value": 85.0, "who": "ada", "why": "summer"})
+    # no close: the process was killed
+    twin = desk_in(state)
+    assert observe(twin, 90.0).publish == ()
+    shown = twin.handlers()["alerts"]({})["alerts"]
+    assert [(alert["id"], alert["told"]) for alert in shown] == [(fired.id, True)]
+    assert {kind: control["who"] for kind, control in shown[0]["controls"].items()} == {
+        "acknowledged": "ada", "snoozed": "ada", "limit": "ada",
+    }  # fmt: skip
+    controls = twin.handlers()["controls"]({})["controls"]
+    assert [(entry["id"], entry["kind"]) for entry in controls] == [
+        ("c1", "acknowledge"), ("c2", "snooze"), ("c3", "mute"), ("c4", "limit"),
+    ]  # fmt: skip
+    (over,) = observe(twin, 84.0).publish  # below the changed limit
+    assert (over.id, over.state) == (fired.id, AlertState.RESOLVED)
+    twin.handlers()["undo"]({"id": "c4", "who": "bob"})
+    twin.handlers()["undo"]({"id": "c2", "who": "bob"})
+    assert [alert.rule for alert in observe(twin, 84.0).publish] == ["hot"]
+    twin.close()
+    twin.close()
+
+
+def test_history_is_kept_and_bounded(state):
+    store = AlertStore(state, most_history=5)
+    desk = AlertDesk(AlertEngine(compile_rules([HOT], defaults=False)), store)
+    desk.open()
+    for value in (90.0, 50.0) * 2:
+        observe(desk, value)
+    desk.close()
+    again = desk_in(state)
+    told = again.handlers()["history"]({"since": "1h"})["alerts"]
+    assert [alert["state"] for alert in told] == ["firing", "resolved"] * 2
+    assert again.handlers()["history"]({"since": time.time() + 5})["alerts"] == []
+    again.close()
+    small = AlertStore(state, most_history=3)
+    small.open()
+    from agent.alerts.track import alert_from_json
+
+    small.record([alert_from_json(told[0])])
+    assert len(small.history()) == 3
+    small.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "said"),
+    [
+        ("acknowledge", {}, "id: is missing"),
+        ("acknowledge", {"id": "cold"}, "there is no alert 'cold'"),
+        ("acknowledge", {"id": 5}, "expected a text"),
+        ("snooze", {"id": "hot"}, "until when"),
+        ("snooze", {"id": "hot", "for": "soon"}, 'expected a duration such as "2h"'),
+        ("snooze", {"id": "hot", "until": "25:00"}, "is no time"),
+        ("snooze", {"id": "hot", "until": "2020-01-01T00:00"}, "in the past"),
+        ("snooze", {"id": "hot", "for": "1h", "until": "18:00"}, "not both"),
+        ("limit", {"rule": "hot", "value": "high"}, "expected a number"),
+        ("limit", {"rule": "cold", "value": 5}, "no rule 'cold'"),
+        ("mute", {}, "say what to mute"),
+        ("mute", {"rule": "hot", "why": "x" * 501}, "too long"),
+        ("undo", {"id": "c9"}, "there is no control 'c9'"),
+        ("history", {"since": "yore"}, "is no time"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(state, command, args, said):
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    with pytest.raises(VedetteError, match=said):
+        desk.handlers()[command](args)
+    assert desk.handlers()["controls"]({})["controls"] == []
+
+
+def test_until_a_time_of_day_is_the_next_one(state):
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    until = desk.handlers()["snooze"]({"id": "hot", "until": "03:30", "who": "ada"})["control"]["until"]
+    assert 0 < until - time.time() <= 86400
+    assert time.localtime(until)[3:5] == (3, 30)
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but long enough to be one" * 100, b""])
+def test_a_broken_store_is_set_aside(state, content):
+    (state / FILE_NAME).write_bytes(content)
+    with capture_logs() as logs:
+        desk = desk_in(state)
+    assert (state / "alerts.broken").exists() is bool(content)
+    assert bool(logs) is bool(content)
+    observe(desk, 90.0)
+    assert len(desk.handlers()["history"]({})["alerts"]) == 1
+    desk.close()
+
+
+def test_a_snapshot_that_makes_no_sense_is_left(state):
+    store = AlertStore(state)
+    store.open()
+    store.record([], {"state": {"tracks": "none"}, "memory": 5})
+    store.close()
+    with capture_logs() as logs:
+        desk = desk_in(state)
+    assert [entry["event"] for entry in logs] == ["alert snapshot cannot be used, starting without it"] * 2
+    assert len(observe(desk, 90.0).publish) == 1
+
+
+def test_without_a_disk_alerts_go_on(state):
+    (state / "file").write_text("")
+    with capture_logs() as logs:
+        desk = desk_in(state / "file" / "below")
+        assert len(observe(desk, 90.0).publish) == 1
+        assert observe(desk, 50.0).publish[0].state is AlertState.RESOLVED
+    assert sum("alerts go on without it" in entry["event"] for entry in logs) == 1
+
+
+def test_ten_thousand_alerts_leave_a_readable_journal(state):
+    desk = desk_in(state)
+    now = time.time()
+    burst = [
+        Observation(metric="host.temperature_celsius", value=90.0, at=now, labels={"sensor": str(number)})
+        for number in range(10_000)
+    ]
+    began = time.perf_counter()
+    with capture_logs() as logs:
+        told = desk.step(burst, now)
+    took = time.perf_counter() - began
+    assert len(told.publish) == 10_000
+    assert len(logs) == 51
+    assert logs[-1]["event"] == "and 9950 more alerts; see `vedette alerts`"
+    assert took < 20
+    assert desk.handlers()["alerts"]({})["count"] == 10_000
+    desk.close()
+    assert len(json.dumps(desk_in(state).handlers()["alerts"]({}))) < 1_000_000
+
+
+# -- the command, over the real socket --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def agent(state, monkeypatch):
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    desk = desk_in(state)
+    server, stop = ControlServer(state, desk.handlers()), threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+    deadline = time.monotonic() + 5
+    while not server.path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield desk
+    stop.set()
+    thread.join(5)
+    desk.close()
+
+
+def vedette(state, *words):
+    parser = argparse.ArgumentParser()
+    alerts_command.add_arguments(parser)
+    return alerts_command.run(parser.parse_args(["--state", str(state), "--who", "ada", *words]))
+
+
+def test_the_command_line(agent, state, capsys):
+    assert vedette(state) == 0
+    assert capsys.readouterr().out == "nothing fires\n"
+    observe(agent, 90.0)
+    vedette(state, "ack", "hot", "--why", "on it")
+    vedette(state, "limit", "hot", "85", "--for", "1d")
+    vedette(state, "mute", "--camera", "yard", "--schedule", "sat-sun")
+    capsys.readouterr()
+    vedette(state, "--all")
+    shown = capsys.readouterr().out
+    assert "WARNING  host: temperature 90 °C" in shown
+    assert "acknowledged by ada at " in shown
+    assert "to do      Check the fan." in shown
+    vedette(state, "controls")
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in shown] == ["acknowledge", "limit", "mute"]
+    assert "hot = 85, by ada at " in shown[1]
+    vedette(state, "undo", "c2")
+    assert "undone: c2" in capsys.readouterr().out
+    vedette(state, "history", "--since", "1h")
+    assert "WARNING: host: temperature 90 °C" in capsys.readouterr().out
+    with pytest.raises(VedetteError, match="there is no alert 'nothing'"):
+        vedette(state, "ack", "nothing")
+
+
+def test_history_without_an_agent_comes_from_the_store(state, capsys):
+    with pytest.raises(VedetteError, match="there is no history"):
+        vedette(state, "history")
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    desk.close()
+    vedette(state, "history")
+    assert "temperature 90 °C" in capsys.readouterr().out
+    with pytest.raises(VedetteError, match="no agent answers"):
+        vedette(state)

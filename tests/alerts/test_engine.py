@@ -1,0 +1,543 @@
+"""Twin of agent/alerts/engine.py and watch.py: the laws, one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.alerts.controls import Control, Kind
+from agent.alerts.engine import AlertEngine
+from agent.alerts.rules import compile_rules
+from agent.config.schema import RuleSettings
+from agent.errors import VedetteError
+from agent.types import AlertState, Observation, Severity
+
+SLOW = RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5 for 5m", clear="0.4")
+HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80")
+START = 1_700_000_000.0  # where the desk's clock begins: 2023-11-14 22:13:20 UTC
+LATENCY = "camera.latency_p99_seconds"
+
+
+def restarted(desk, away=0.0, rules=None):
+    """The same desk after a restart, through JSON as on disk."""
+    snapshot = json.loads(json.dumps(desk.engine.to_snapshot(desk.now)))
+    twin = type(desk)()
+    twin.engine, twin.now = AlertEngine(rules or desk.rules), desk.now + away
+    twin.engine.restore(snapshot, twin.now)
+    return twin
+
+
+def test_an_alert_says_what_was_expected_and_when(desk):
+    box = desk(SLOW)
+    box.go(400, 10, (LATENCY, 0.62))
+    (alert,) = box.told
+    assert (alert.what, alert.expected) == ("camera front: latency p99 0.62 s", "at most 0.5 s")
+    assert alert.window == "over 22:13-22:18 UTC, for 5 min"
+    assert alert.first_seen == START + 10
+    assert alert.evidence["limit"] == 0.5
+
+
+def test_hysteresis_holds_until_the_clear_value(desk):
+    box = desk(SLOW)
+    box.go(310, 10, (LATENCY, 0.6))
+    assert box.go(60, 10, (LATENCY, 0.45)) == []
+    (alert,) = box.go(10, 10, (LATENCY, 0.4))
+    assert alert.state is AlertState.RESOLVED
+    assert alert.what == "camera front: latency p99 back to 0.4 s"
+    assert alert.id == box.told[0].id
+
+
+def test_each_target_is_on_its_own(desk):
+    box = desk(HOT)
+    for target, value in (("a", 90), ("b", 70), ("a", 90)):
+        box.see("host.temperature_celsius", value, {"sensor": target})
+    assert [dict(alert.labels) for alert in box.told] == [{"sensor": "a"}]
+
+
+def test_a_selector_chooses_targets(desk):
+    box = desk(dataclasses.replace(HOT, when='host.temperature_celsius{sensor="b"} > 80'))
+    box.see("host.temperature_celsius", 90, {"sensor": "a"})
+    assert box.told == []
+    box.see("host.temperature_celsius", 90, {"sensor": "b"})
+    assert len(box.told) == 1
+
+
+def test_the_last_value_stays_valid_until_it_is_stale(desk):
+    box = desk(SLOW)
+    box.see(LATENCY, 0.6)
+    (fired,) = box.go(300)
+    assert fired.event.value == "fired"
+    (over,) = box.go(10)
+    assert "no data for 5 min" in over.what
+
+
+def test_a_blip_between_two_ticks_restarts_the_hold(desk):
+    box = desk(SLOW)
+    box.go(290, 10, (LATENCY, 0.6))
+    at = box.now
+    blip = [Observation(metric=LATENCY, value=value, at=at + step, labels={"camera": "front"})
+            for step, value in ((0.2, 0.1), (0.5, 0.6))]  # fmt: skip
+    box.now += 1
+    assert box.step(*blip) == []
+    assert box.go(290, 10, (LATENCY, 0.6)) == []
+    assert len(box.go(20, 10, (LATENCY, 0.6))) == 1
+
+
+def test_nan_changes_nothing(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90)
+    assert box.see("host.temperature_celsius", float("nan")) == []
+
+
+# -- one alert per camera and cause ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["down", "frozen", "covered", "black"])
+def test_a_faulty_camera_inhibits_its_latency_frames_and_drift(desk, state):
+    box = desk(defaults=True)
+    bad = [(LATENCY, 9), ("camera.fps_in", 0), ("drift.ratio", 5)]
+    box.go(600, 10, (f"camera.{state}", 1), *bad)
+    assert box.events() == [(f"camera_{state}", "fired")]
+    box.go(60, 10, (f"camera.{state}", 0), (LATENCY, 0.1), ("camera.fps_in", 10), ("drift.ratio", 0.1))
+    assert box.events()[1:] == [(f"camera_{state}", "resolved")]
+
+
+def test_what_a_fault_explained_is_told_when_it_outlives_the_fault(desk):
+    box = desk(defaults=True)
+    box.go(600, 10, ("camera.down", 1), ("drift.ratio", 5))
+    box.go(120, 10, ("camera.down", 0), ("drift.ratio", 5))
+    assert box.events() == [("camera_down", "fired"), ("camera_down", "resolved"), ("drift", "fired")]
+
+
+def test_another_camera_is_not_inhibited(desk):
+    box = desk(defaults=True)
+    box.see("camera.down", 1, {"camera": "yard"})
+    box.see("drift.ratio", 5)
+    assert box.events() == [("drift", "fired")]
+
+
+def test_of_one_cause_the_worst_is_told_and_names_the_others(desk):
+    box = desk(
+        RuleSettings(name="one", when="camera.fps_in < 5"),
+        RuleSettings(name="two", when="camera.latency_p99_seconds > 1"),
+        RuleSettings(name="worst", when="camera.latency_p99_seconds > 2", severity="critical"),
+    )
+    box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 3))
+    assert box.events() == [("worst", "fired")]
+    assert box.told[0].evidence["also"] == ["one", "two"]
+    held = {standing.alert.rule: standing.held_back for standing in box.engine.standings(box.now)}
+    assert held == {"worst": "", "one": f"told with {box.told[0].id}", "two": f"told with {box.told[0].id}"}
+    box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 0.1))
+    assert box.events()[1:] == [("worst", "resolved"), ("one", "fired")]
+
+
+def test_a_worse_alert_is_told_beside_a_milder_one(desk):
+    box = desk(defaults=True)
+    host = {}
+    for value in (0.95, 0.99):
+        for _ in range(400):
+            box.now += 1
+            box.see("host.disk_used_ratio", value, host)
+    assert box.events() == [("disk", "fired"), ("disk_full", "fired")]
+
+
+def test_groups_can_be_parted(desk):
+    box = desk(
+        RuleSettings(name="one", when="camera.fps_in < 5", group="mine"),
+        RuleSettings(name="two", when="camera.latency_p99_seconds > 1"),
+    )
+    box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 3))
+    assert len(box.told) == 2
+
+
+# -- the other kinds of rule -----------------------------------------------------------------------------
+
+
+def test_absence(desk):
+    box = desk(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
+    assert box.go(1000) == []  # never seen: not expected
+    box.see("camera.fps_in", 10)
+    assert box.go(179) == []
+    (alert,) = box.go(1)
+    assert alert.what.startswith("camera front: no report of frames received for 3 min, since ")
+    assert alert.expected == "one at least every 3 min"
+    (over,) = box.see("camera.fps_in", 10)
+    assert over.state is AlertState.RESOLVED
+
+
+def test_a_camera_that_was_removed_is_forgotten(desk):
+    box = desk(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"), SLOW)
+    box.go(400, 60, ("camera.fps_in", 5), (LATENCY, 1))
+    box.engine.forget({"camera": "front"})
+    (over,) = box.go(1)
+    assert over.state is AlertState.RESOLVED
+    assert "no longer watched" in over.what
+    assert box.go(1000) == []
+
+
+def test_rate_of_a_counter_survives_its_reset(desk):
+    box = desk(RuleSettings(name="lost", when="rate(host.outbox_lost_total, 10m) > 0"))
+    for value in (5, 5, 5, 0, 0):
+        box.see("host.outbox_lost_total", value, {})
+        box.now += 60
+    assert box.told == []
+    (alert,) = box.see("host.outbox_lost_total", 3, {})
+    assert alert.what == "host: messages lost rose by 3 in 10 min"
+    assert alert.expected == "a change of at most 0 in 10 min"
+    for _ in range(12):
+        box.now += 60
+        box.see("host.outbox_lost_total", 3, {})
+    assert box.told[-1].state is AlertState.RESOLVED
+
+
+def test_rate_of_a_gauge_may_fall(desk):
+    box = desk(RuleSettings(name="leak", when="rate(host.memory_available_bytes, 10m) < -1e6"))
+    for step in range(15):
+        box.see("host.memory_available_bytes", 8e9 - step * 120e6, {})
+        box.now += 60
+    (alert,) = box.told
+    assert "memory available fell by 720 MB in 10 min" in alert.what
+
+
+def test_burn_needs_both_windows_and_ends_soon(desk):
+    box = desk(RuleSettings(name="slo", when="burn(camera.latency_seconds > 0.5, 99%) > 10"))
+    labels = {"camera": "front", "target": "0.5"}
+
+    def minutes(count, share):
+        for _ in range(count):
+            box.now += 60
+            box.see("camera.latency_over_ratio", share, labels, evidence={"frames": 600})
+
+    minutes(60, 0.0)
+    minutes(5, 0.4)
+    assert box.told == []  # 40 times too fast, but only for five minutes: 3 % of the hour
+    minutes(12, 0.4)
+    (alert,) = box.told
+    assert "of frames over 0.5 s latency" in alert.what
+    assert alert.expected == "99 % of frames within 0.5 s latency"
+    minutes(6, 0.0)
+    assert box.told[-1].state is AlertState.RESOLVED
+
+
+def test_burn_of_windows_by_their_own_target(desk):
+    box = desk(RuleSettings(name="slo", when="burn(camera.latency_p99_seconds > 0.5, 90%) > 5"))
+    box.go(2400, 60, (LATENCY, 0.2))
+    assert box.told == []
+    box.go(2400, 60, (LATENCY, 0.9))
+    assert box.events() == [("slo", "fired")]
+    assert "of windows with latency p99 > 0.5 s" in box.told[0].what
+
+
+def day(hour):
+    """Latency with a daily cycle: 0.1 s at night, 0.3 s by day."""
+    return 0.3 if 7 <= hour < 19 else 0.1
+
+
+def test_anomaly_knows_the_hour(desk):
+    box = desk(RuleSettings(name="odd", when="anomaly(camera.latency_p99_seconds) > 8 for 15m"))
+    box.now = 1_700_006_400.0  # 2023-11-15 00:00 UTC
+    for step in range(5 * 288):
+        hour = step % 288 // 12
+        box.see(LATENCY, day(hour) * (1 + 0.02 * (step % 7 - 3)))
+        box.now += 300
+    assert box.told == []
+    box.go(3 * 3600, 300, (LATENCY, 0.1))
+    assert box.told == []
+    box.go(1800, 300, (LATENCY, 0.3))  # usual at noon, unusual at three in the night
+    (alert,) = box.told
+    assert "0.3 s, unusually high" in alert.what
+    assert "at 02-05 UTC of the last 5 days" in alert.expected
+    twin = restarted(box)
+    twin.engine.restore_memory(json.loads(json.dumps(box.engine.memory_snapshot())))
+    assert twin.go(600, 300, (LATENCY, 0.3)) == []
+    assert [alert.state for alert in twin.go(300, 300, (LATENCY, 0.1))] == [AlertState.RESOLVED]
+
+
+def test_drift_carries_the_verdict(desk):
+    box = desk(defaults=True)
+    (alert,) = box.see(
+        "drift.ratio",
+        1.8,
+        text="drift: sharpness KS 0.41, 1.8 times its limit; it fell from 210 to 35",
+        evidence={"features": ["sharpness"], "window": "over the last 16 min"},
+    )
+    assert alert.what == "camera front: drift: sharpness KS 0.41, 1.8 times its limit; it fell from 210 to 35"
+    assert alert.window == "over the last 16 min"
+    assert alert.evidence["features"] == ["sharpness"]
+
+
+# -- people ----------------------------------------------------------------------------------------------
+
+
+def control(box, kind, **about):
+    return box.engine.apply(Control(kind=kind, who="ada", why="testing", at=box.now, **about))
+
+
+def test_acknowledge_is_told_and_ends_with_the_alert(desk):
+    box = desk(HOT)
+    (fired,) = box.see("host.temperature_celsius", 90, {})
+    control(box, Kind.ACKNOWLEDGE, alert=fired.id)
+    (update,) = box.step()
+    assert (update.event.value, update.controls["acknowledged"]["who"]) == ("acknowledged", "ada")
+    (over,) = box.see("host.temperature_celsius", 50, {})
+    assert over.state is AlertState.RESOLVED
+    assert box.engine.controls.entries == ()
+
+
+def test_a_snoozed_alert_is_told_again_when_the_snooze_ends(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
+    assert [alert.event.value for alert in box.go(99)] == ["snoozed"]
+    assert [alert.event.value for alert in box.go(2)] == ["reminder"]
+
+
+def test_a_snooze_keeps_the_next_one_quiet_too(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
+    box.go(10)
+    assert [alert.event.value for alert in box.see("host.temperature_celsius", 50, {})] == ["resolved"]
+    box.now += 10
+    assert box.see("host.temperature_celsius", 90, {}) == []
+    assert [alert.event.value for alert in box.go(100)] == ["fired"]
+
+
+def test_undoing_a_snooze_brings_no_second_alarm(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    made = control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
+    box.go(1)
+    box.engine.undo(made.id, box.now)
+    assert [alert.event.value for alert in box.go(200)] == ["undone"]
+
+
+def test_mute_by_schedule_in_local_time(desk):
+    box = desk(HOT)
+    control(box, Kind.MUTE, schedule="23:00-24:00")  # it is 22:13 UTC, 23:13 an hour further east
+    observation = Observation(metric="host.temperature_celsius", value=90.0, at=box.now)
+    assert box.step(observation, utc_offset=3600.0) == []
+    assert box.engine.standings(box.now)[0].held_back == "muted (c1)"
+    assert len(box.step(utc_offset=0.0)) == 1
+
+
+def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(desk):
+    box = desk(SLOW)
+    made = control(box, Kind.LIMIT, rule="slow", labels={"camera": "front"}, value=2.0)
+    assert box.go(400, 10, (LATENCY, 1.5)) == []
+    box.go(310, 10, (LATENCY, 2.5))
+    assert box.told[-1].expected == "at most 2 s"
+    assert box.told[-1].controls["limit"]["who"] == "ada"
+    assert box.go(20, 10, (LATENCY, 1.95)) == []
+    assert box.go(20, 10, (LATENCY, 1.85))[0].state is AlertState.RESOLVED
+    box.engine.undo(made.id, box.now)
+    assert len(box.go(320, 10, (LATENCY, 1.5))) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "said"),
+    [
+        (Kind.ACKNOWLEDGE, {"alert": "nothing"}, "there is no alert 'nothing'"),
+        (Kind.LIMIT, {"rule": "nothing", "value": 1.0}, "there is no rule 'nothing'"),
+        (Kind.LIMIT, {"rule": "hot", "value": float("inf")}, "finite"),
+        (Kind.MUTE, {}, "say what to mute"),
+        (Kind.MUTE, {"schedule": "sometimes"}, "is no schedule"),
+        (Kind.SNOOZE, {"rule": "hot"}, "until when"),
+        (Kind.MUTE, {"rule": "hot", "until": 5.0}, "in the past"),
+    ],
+)
+def test_senseless_controls_are_refused(desk, kind, about, said):
+    with pytest.raises(VedetteError, match=said):
+        control(desk(HOT), kind, **about)
+
+
+def test_an_id_may_be_cut_short_while_it_is_plain(desk):
+    box = desk(HOT)
+    for sensor in ("a", "b"):
+        box.see("host.temperature_celsius", 90, {"sensor": sensor})
+    with pytest.raises(VedetteError, match="several alerts begin with 'hot'"):
+        box.engine.find("hot")
+    assert box.engine.find("hot-b").labels == {"sensor": "b"}
+
+
+# -- restart, reload, clocks -----------------------------------------------------------------------------
+
+
+def test_a_firing_alert_is_not_told_anew_after_a_restart(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    twin = restarted(box, away=3600)
+    assert twin.go(100) == []
+    assert twin.see("host.temperature_celsius", 90, {}) == []
+    (over,) = twin.see("host.temperature_celsius", 50, {})
+    assert (over.id, over.first_seen) == (box.told[0].id, START)
+
+
+def test_what_is_not_seen_again_after_a_restart_resolves(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    twin = restarted(box, away=3600)
+    (over,) = twin.go(310)
+    assert over.state is AlertState.RESOLVED
+
+
+def test_a_short_restart_does_not_restart_a_hold(desk):
+    box = desk(SLOW)
+    box.go(250, 10, (LATENCY, 1))
+    twin = restarted(box, away=20)
+    assert len(twin.go(60, 10, (LATENCY, 1))) == 1
+    twin = restarted(box, away=4000)
+    assert twin.go(60, 10, (LATENCY, 1)) == []
+
+
+def test_controls_limits_and_silence_survive_a_restart(desk):
+    box = desk(HOT, RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
+    box.see("camera.fps_in", 5)
+    control(box, Kind.LIMIT, rule="hot", value=95.0)
+    twin = restarted(box, away=7200)
+    assert twin.see("host.temperature_celsius", 90, {}) == []
+    assert len(twin.go(181)) == 1  # the time off does not count, but the camera is expected
+    assert twin.engine.undo("c1", twin.now).value == 95.0
+
+
+def test_a_rule_that_is_gone_resolves_its_alert(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    box.engine.set_rules(compile_rules([SLOW], defaults=False))
+    (over,) = box.go(1)
+    assert "the rule is gone" in over.what
+    twin = restarted(box)
+    assert twin.go(400) == []
+
+
+def test_a_reload_keeps_what_fires(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    box.engine.set_rules(compile_rules([dataclasses.replace(HOT, advice="other")], defaults=False))
+    assert box.go(10) == []
+    (over,) = box.see("host.temperature_celsius", 10, {})
+    assert over.state is AlertState.RESOLVED
+
+
+@pytest.mark.parametrize("jump", [1e7, -1e7])
+def test_a_clock_that_is_set_neither_fires_nor_freezes(desk, jump):
+    box = desk(SLOW)
+    monotonic = 50.0
+    for _ in range(28):
+        box.now, monotonic = box.now + 10, monotonic + 10
+        box.step(
+            Observation(metric=LATENCY, value=1.0, at=box.now, labels={"camera": "front"}),
+            monotonic=monotonic,
+        )
+    box.now += jump
+    fired_after = 0
+    while not box.told:
+        box.now, monotonic, fired_after = box.now + 10, monotonic + 10, fired_after + 10
+        box.step(
+            Observation(metric=LATENCY, value=1.0, at=box.now, labels={"camera": "front"}),
+            monotonic=monotonic,
+        )
+        assert fired_after <= 40
+    assert fired_after == 30
+    assert box.told[0].first_seen == START + 10 + jump
+
+
+def test_a_snapshot_from_the_future_is_moved_to_now(desk):
+    box = desk(HOT)
+    box.see("host.temperature_celsius", 90, {})
+    twin = restarted(box, away=-1e8)
+    (over,) = twin.see("host.temperature_celsius", 10, {})
+    assert over.first_seen == START - 1e8
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"tracks": 5}, {"tracks": [{}], "controls": {}, "series": {}, "saved_at": 0}]
+)
+def test_a_snapshot_that_is_none_is_refused_whole(broken):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        AlertEngine(compile_rules()).restore(broken, 0.0)
+
+
+# -- many ------------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_alerts_at_once(desk):
+    box = desk(HOT)
+    burst = [
+        Observation(metric="host.temperature_celsius", value=90.0, at=box.now, labels={"sensor": str(number)})
+        for number in range(10_000)
+    ]
+    began = time.perf_counter()
+    assert len(box.step(*burst)) == 10_000
+    assert len({alert.id for alert in box.told}) == 10_000
+    assert time.perf_counter() - began < 20
+    began = time.perf_counter()
+    assert box.go(1) == []
+    assert time.perf_counter() - began < 5
+
+
+def test_memory_is_bounded(desk, monkeypatch):
+    monkeypatch.setattr("agent.alerts.watch.MOST_TRACKS", 100)
+    box = desk(HOT)
+    box.step(
+        *(
+            Observation(
+                metric="host.temperature_celsius", value=90.0, at=box.now, labels={"sensor": str(number)}
+            )
+            for number in range(300)
+        )
+    )
+    assert (len(box.told), box.engine.refused) == (100, 200)
+
+
+values = st.lists(st.tuples(st.integers(1, 200), st.sampled_from([0.1, 0.45, 0.6])), min_size=1, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(values, st.integers(0, 39))
+def test_a_restart_at_any_moment_tells_the_same(desk, steps, cut):
+    """With and without a restart in between, the same is told (law 4)."""
+    one, two = desk(SLOW, HOT), desk(SLOW, HOT)
+    for number, (gap, value) in enumerate(steps):
+        for box in (one, two):
+            box.now += gap
+        if number == cut:
+            told, two = two.told, restarted(two)
+            two.told = told
+        for box in (one, two):
+            box.see(LATENCY, value)
+    assert [(alert.id, alert.event, alert.what) for alert in one.told] == [
+        (alert.id, alert.event, alert.what) for alert in two.told
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["one", "two", "worst"]), st.booleans()), max_size=40))
+def test_never_two_equals_of_a_group_and_every_end_is_told(desk, steps):
+    rules = [
+        RuleSettings(name=name, when=f"camera.{metric} > 0", severity=severity, group="g")
+        for name, metric, severity in (
+            ("one", "fps_in", "warning"), ("two", "detections", "warning"), ("worst", "batch_mean", "critical"))
+    ]  # fmt: skip
+    metrics = {"one": "camera.fps_in", "two": "camera.detections", "worst": "camera.batch_mean"}
+    box, live = desk(*rules), {}
+    for rule, true in steps:
+        box.now += 1
+        for alert in box.see(metrics[rule], true):
+            if alert.state is AlertState.RESOLVED:
+                del live[alert.id]
+            else:
+                assert alert.id not in live
+                assert all(other is Severity.WARNING for other in live.values())
+                assert not live or alert.severity is Severity.CRITICAL
+                live[alert.id] = alert.severity
+    box.now += 3600
+    ended = [alert.id for alert in box.step() if alert.state is AlertState.RESOLVED]
+    box.now += 3600
+    ended += [alert.id for alert in box.step() if alert.state is AlertState.RESOLVED]
+    assert sorted(ended) == sorted(live)

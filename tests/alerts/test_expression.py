@@ -1,0 +1,91 @@
+"""Twin of agent/alerts/expression.py."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.alerts.expression import Condition, ExpressionError, Function, parse, parse_number
+from agent.alerts.rules import shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("camera.fps_in < 2", Condition(metric="camera.fps_in", comparison="<", limit=2)),
+        ("camera.frozen for 10s", Condition(metric="camera.frozen", hold=10)),
+        ("host.memory_used_ratio>=90% for 1h30m",
+         Condition(metric="host.memory_used_ratio", comparison=">=", limit=0.9, hold=5400)),
+        ("absent(camera.fps_in) for 3m",
+         Condition(metric="camera.fps_in", function=Function.ABSENT, hold=180)),
+        ('rate(host.disk_used_bytes{disk="/data"}, 5m) > 1e6',
+         Condition(metric="host.disk_used_bytes", function=Function.RATE, over=300, limit=1e6,
+                   selector={"disk": "/data"})),
+        ("rate(host.outbox_lost_total) > 0",
+         Condition(metric="host.outbox_lost_total", function=Function.RATE, over=600)),
+        ("anomaly_low(camera.fps_inferred) > 6",
+         Condition(metric="camera.fps_inferred", function=Function.ANOMALY_LOW, limit=6)),
+        ("burn(camera.latency_seconds > 0.5, 99%, 6h) > 14.4",
+         Condition(metric="camera.latency_seconds", function=Function.BURN, objective=0.99, over=21600,
+                   target=0.5, limit=14.4)),
+        ("x > -.5", Condition(metric="x", limit=-0.5)),
+    ],
+)  # fmt: skip
+def test_reads(text, expected):
+    assert parse(text) == expected
+    assert parse(shown(parse(text))) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "said"),
+    [
+        ("", 0, "the end"),
+        ("camera.fps_in >", 15, "the end"),
+        ("camera.fps_in > 5m", 16, "'5m'"),
+        ("camera.fps_in ~ 5", 14, "cannot read"),
+        ("camera.fps_in > 5 fo 5m", 18, "does not end"),
+        ("absent(camera.fps_in)", 21, "for how long"),
+        ("median(camera.fps_in) > 1", 0, "unknown function"),
+        ("camera.fps_in > 1 for 0s", 22, "nothing"),
+        ("rate(camera.fps_in > 1", 19, "')' is missing"),
+        ("anomaly(camera.fps_in)", 22, "no comparison"),
+        ("burn(camera.latency_over_ratio, 120%) > 1", 36, "objective"),
+        ("__import__('os').system('x') > 1", 16, "cannot read"),
+        ("eval('1') > 1", 0, "unknown function"),
+        ("a and b > 1", 2, "no comparison"),
+        ("x > 1" + " " * 600, 500, "too long"),
+    ],
+)
+def test_refuses_with_the_place(text, position, said):
+    with pytest.raises(ExpressionError, match=re.escape(said)) as caught:
+        parse(text)
+    assert caught.value.position == position
+
+
+@given(st.text(max_size=60) | st.text(alphabet="camer.fps_in(){}<>=,%0123456789 \"'for", max_size=60))
+def test_any_text_is_read_or_refused(text):
+    try:
+        parse(text)
+    except ExpressionError as error:
+        assert 0 <= error.position <= len(text)
+
+
+def test_nan_is_never_beyond():
+    assert not any(
+        Condition(metric="x", comparison=comparison).beyond(math.nan) for comparison in (">", ">=", "<", "<=")
+    )
+
+
+@pytest.mark.parametrize(("text", "value"), [("90%", 0.9), (" 5 ", 5), ("-1e3", -1000)])
+def test_numbers(text, value):
+    assert parse_number(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "%", "5 m", "nan", "inf", "5%%"])
+def test_no_numbers(text):
+    with pytest.raises(ValueError):
+        parse_number(text)

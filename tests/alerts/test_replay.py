@@ -1,0 +1,123 @@
+"""Twin of agent/observation_log.py, agent/alerts/replay.py and `vedette rules`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import pytest
+
+from agent.cli import rules as rules_command
+from agent.errors import ConfigError, VedetteError
+from agent.observation_log import KEEP_DAYS, ObservationLog, day_of, days, read
+from agent.types import Observation
+
+NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
+CAMERA = {"camera": "front"}
+
+
+def second(at, latency, down=0.0):
+    return [
+        Observation(metric="camera.latency_p99_seconds", value=latency, at=at, labels=CAMERA),
+        Observation(metric="camera.down", value=down, at=at, labels=CAMERA),
+    ]
+
+
+def record(folder, start=NOON, minutes=60):
+    """An hour, second by second: slow from minute 20 to 30, down for the seconds 2400-2430."""
+    log = ObservationLog(folder)
+    for step in range(minutes * 60):
+        slow = 1200 <= step < 1800
+        log.note(second(start + step, 2.0 if slow else 0.1, float(2400 <= step < 2430)), start + step)
+    log.flush(start + minutes * 60)
+
+
+def rules(*words):
+    parser = argparse.ArgumentParser()
+    rules_command.add_arguments(parser)
+    return rules_command.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_one_value_a_minute_and_every_change_of_a_state(tmp_path):
+    record(tmp_path)
+    (path,) = days(tmp_path).values()
+    assert path.name == "2023-11-15.jsonl"
+    kept = list(read(path))
+    latencies = [item for item in kept if item.metric == "camera.latency_p99_seconds"]
+    assert len(latencies) == 60
+    assert [(item.at - NOON, item.value) for item in kept if item.metric == "camera.down"] == [
+        (2400, 1),
+        (2430, 0),
+    ]
+
+
+def test_a_torn_line_is_passed_over(tmp_path):
+    record(tmp_path, minutes=3)
+    (path,) = days(tmp_path).values()
+    whole = len(list(read(path)))
+    path.write_bytes(path.read_bytes()[:-20] + b"\n\xff{}\n")
+    assert len(list(read(path))) == whole - 1
+
+
+def test_old_days_and_too_many_bytes_are_dropped(tmp_path):
+    log = ObservationLog(tmp_path, most_bytes=100_000)
+    for day in range(KEEP_DAYS + 4):
+        log.note(second(NOON + 86400 * day, 0.1), NOON + 86400 * day)
+        log.flush(0.0)
+    assert len(days(tmp_path)) == KEEP_DAYS
+    small = ObservationLog(tmp_path, most_bytes=300)
+    small.note(second(NOON + 86400 * 20, 0.1), 0.0)
+    small.flush(0.0)
+    assert sum(path.stat().st_size for path in days(tmp_path).values()) <= 300
+
+
+def test_a_full_disk_is_said_once(tmp_path):
+    (tmp_path / "observations").write_text("in the way")
+    log = ObservationLog(tmp_path)
+    for step in range(3):
+        log.note(second(NOON + 100 * step, 0.1), NOON + 100 * step)
+
+
+def config(tmp_path, text):
+    file = tmp_path / "vedette.toml"
+    file.write_text(f'state_directory = "{tmp_path}"\n{text}')
+    return file
+
+
+def test_a_rule_is_tried_on_a_recorded_day(tmp_path, capsys):
+    record(tmp_path)
+    file = config(tmp_path, '[[rules]]\nname = "slow"\nwhen = "camera.latency_p99_seconds > 0.5 for 5m"\n')
+    assert rules("test", file, "--replay", "2023-11-15", "--rule", "slow") == 0
+    fired, over, verdict = capsys.readouterr().out.splitlines()
+    assert fired.startswith("2023-11-15 12:25:")
+    assert "WARNING: camera front: latency p99 2 s (expected at most 0.5 s" in fired
+    assert over.startswith("2023-11-15 12:30:")
+    assert verdict.endswith("slow 1 times")
+    rules("test", file, "--replay", "2023-11-15", "--rule", "camera_down")
+    assert "camera_down 1 times" in capsys.readouterr().out
+    (path,) = days(tmp_path).values()
+    rules("test", file, "--replay", path, "--rule", "camera_black")
+    assert capsys.readouterr().out.endswith("none would have fired\n")
+
+
+def test_today_and_yesterday(tmp_path, capsys):
+    now = time.time()
+    record(tmp_path, start=now - 86400, minutes=1)
+    file = config(tmp_path, "")
+    assert day_of(now - 86400) in days(tmp_path)
+    rules("test", file, "--replay", "yesterday")
+    with pytest.raises(VedetteError, match="no observations of 1999-01-01"):
+        rules("test", file, "--replay", "1999-01-01")
+
+
+def test_mistakes_are_told_with_their_mend(tmp_path):
+    file = config(tmp_path, '[[rules]]\nname = "slow"\nwhen = "camera.latency.p99 > 0.5"\n')
+    with pytest.raises(ConfigError, match=r"rules\[slow\].when: unknown metric .*latency_p99_seconds"):
+        rules("test", file)
+    with pytest.raises(VedetteError, match="there is no rule 'nothing'"):
+        rules("test", config(tmp_path, ""), "--rule", "nothing")
+
+
+def test_listing(capsys):
+    rules("list", "--metrics")
+    assert "camera.latency_p99_seconds" in capsys.readouterr().out

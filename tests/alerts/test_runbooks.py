@@ -1,0 +1,26 @@
+"""Every default rule has its page, and every page its rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.alerts.rules import compile_rules
+
+PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
+RULES = {rule.name: rule for rule in compile_rules()}
+
+
+def test_pages_and_rules_are_the_same():
+    assert {path.stem for path in PAGES.glob("*.md")} == {*RULES, "README"}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_page_shows_the_rule_as_it_is(name):
+    text = (PAGES / f"{name}.md").read_text()
+    rule = RULES[name]
+    assert rule.runbook == f"docs/runbooks/{name}.md"
+    assert f"Rule `{name}`: `{rule.shown_condition()}`, severity {rule.severity.value}." in text
+    assert all(part in text for part in ("## What it means", "## What to look at", "## What to do"))
+    assert f"({name}.md)" in (PAGES / "README.md").read_text()

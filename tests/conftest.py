@@ -1,0 +1,160 @@
+"""What tests of several rooms share: a real mosquitto for each test, and a listener at it."""
+
+import contextlib
+import json
+import random
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.packettypes import PacketTypes
+
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin")
+
+
+def free_port():
+    with socket.socket() as probe:
+        # Not from the ephemeral range: a client that tries such a port may be given it and talk to itself.
+        while True:
+            port = random.randrange(12_000, 32_000)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+class Mosquitto:
+    """One broker process of its own: config, listener, log. Stopped by its pid."""
+
+    def __init__(self, directory, *lines, port=None, listener=()):
+        self.directory = Path(directory)
+        self.port = port or free_port()
+        self.log = self.directory / f"mosquitto-{self.port}.log"
+        self.config = self.directory / f"mosquitto-{self.port}.conf"
+        self.config.write_text(
+            "\n".join([f"listener {self.port} 127.0.0.1", *listener, *(lines or ["allow_anonymous true"]), "user root", ""])
+        )
+        self.process = None
+
+    @property
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.01)
+        raise AssertionError("mosquitto does not listen")
+
+    def stop(self, *, kill=False):
+        if self.process is not None:
+            self.process.kill() if kill else self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    topic: str
+    payload: bytes
+    retain: bool
+    at: float
+
+    @property
+    def body(self):
+        return json.loads(self.payload)
+
+
+class Listener:
+    """Hears everything at a broker; comes back by itself when the broker does."""
+
+    def __init__(self, port, topic="#", *, qos=1, username=None, password=None):
+        self.messages = []
+        self._arrived = threading.Condition()
+        self._subscribed = threading.Event()
+        self._topic, self._qos = topic, qos
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=f"listener-{uuid.uuid4().hex[:8]}", protocol=paho.MQTTv5
+        )
+        if username:
+            self._client.username_pw_set(username, password)
+        self._client.on_connect = lambda client, *_: client.subscribe(self._topic, qos=self._qos)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_disconnect = lambda *_: self._subscribed.clear()
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(0.05, 0.2)
+        # The session outlives a broken connection, so that what arrives meanwhile is kept for us.
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 3600
+        self._client.connect("127.0.0.1", port, keepalive=30, clean_start=False, properties=properties)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+
+    def _on_message(self, _client, _data, message):
+        with self._arrived:
+            self.messages.append(Heard(message.topic, bytes(message.payload), bool(message.retain), time.time()))
+            self._arrived.notify_all()
+
+    def wait(self, wanted, timeout=15.0):
+        """Until `wanted(messages)` is true; its value."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: wanted(self.messages), timeout), self.topics()
+            return wanted(self.messages)
+
+    def wait_subscribed(self, timeout=10.0):
+        assert self._subscribed.wait(timeout)
+
+    def topics(self):
+        return [message.topic for message in self.messages][-40:]
+
+    def bodies(self, part=""):
+        return [json.loads(m.payload) for m in self.messages if part in m.topic and m.payload]
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    """Makes brokers: `mosquitto("allow_anonymous true", ...)`, started unless `start=False`."""
+    if MOSQUITTO is None:
+        pytest.skip("needs mosquitto (Debian package mosquitto)")
+    made = []
+
+    def make(*lines, start=True, **more):
+        broker = Mosquitto(tmp_path, *lines, **more)
+        made.append(broker)
+        return broker.start() if start else broker
+
+    yield make
+    for broker in made:
+        broker.stop()
+
+
+@pytest.fixture
+def listen():
+    """Makes listeners: `listen(broker.port)`."""
+    made = []
+
+    def make(port, *args, **more):
+        made.append(Listener(port, *args, **more))
+        return made[-1]
+
+    yield make
+    for listener in made:
+        listener.close()

@@ -1,0 +1,302 @@
+"""A network that can be broken, an agent that can be killed, and the account of what became of every message."""
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.delivery.messages import host_draft
+from agent.delivery.publisher import Publisher
+from agent.delivery.session import Timing
+from agent.delivery.verify import Verifier
+from agent.identity import Identity
+
+from ..conftest import free_port  # noqa: TID252
+
+DRIVER = Path(__file__).with_name("driver.py")
+IDENTITY = Identity(device="box", site="dock", boot="b00t0001", client_id="vedette-fault", topic_prefix="vedette")
+QUICK = Timing(connect=1.0, acknowledge=1.0, preferred=5.0, stop=3.0, disk=0.3, disk_retry=0.5, scale=0.03)
+_TABLE = []
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=8, help="how often the agent is killed under load")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _TABLE:
+        terminalreporter.section("deliveries")
+        terminalreporter.write_line(f"{'fault':44}{'accepted':>9}{'delivered':>10}{'lost':>6}{'twice':>7}{'worst delay':>12}")
+        for name, accepted, delivered, lost, twice, delay in _TABLE:
+            terminalreporter.write_line(f"{name:44}{accepted:>9}{delivered:>10}{lost:>6}{twice:>7}{delay:>10.1f} s")
+
+
+class Proxy:
+    """A TCP proxy that drops, delays, halves and resets. `mode`: pass, blackhole, mute (nothing back), refuse."""
+
+    def __init__(self, target):
+        self.port, self._target = free_port(), target
+        self.mode, self.delay, self.halve = "pass", 0.0, False
+        self._pairs = []
+        self._server = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            if self.mode == "refuse":
+                _reset(near)
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            except OSError:
+                _reset(near)
+                continue
+            self._pairs.append((near, far))
+            for source, sink, back in ((near, far, False), (far, near, True)):
+                threading.Thread(target=self._pump, args=(source, sink, back), daemon=True).start()
+
+    def _pump(self, source, sink, back):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.mode == "blackhole" or (self.mode == "mute" and back):
+                    continue
+                if self.delay:
+                    time.sleep(self.delay)
+                if self.halve and not back and len(data) > 1:
+                    self.halve = False
+                    sink.sendall(data[: len(data) // 2])
+                    break
+                sink.sendall(data)
+        _reset(source)
+        _reset(sink)
+
+    def reset(self):
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for end in pair:
+                _reset(end)
+
+    def close(self):
+        self._server.close()
+        self.reset()
+
+
+def _reset(end):
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        end.close()
+
+
+class Load:
+    """A publisher in this process with a thread that keeps feeding it; remembers what was accepted."""
+
+    def __init__(self, url, directory, *, rate=300.0, size=16 << 20, clock=None):
+        self.accepted = []
+        self.publisher = Publisher(
+            BrokerSettings(url=url),
+            OutboxSettings(size=size, commit_interval=0.02),
+            IDENTITY,
+            directory,
+            timing=QUICK,
+            clock=clock,
+            on_accepted=lambda stamps: self.accepted.extend((s.boot, s.seq) for s in stamps if s),
+        )
+        self._rate, self._quiet, self._stop = rate, threading.Event(), threading.Event()
+        self._threads = [threading.Thread(target=run) for run in (self._feed, lambda: self.publisher.run(self._stop))]
+        for thread in self._threads:
+            thread.start()
+
+    def _feed(self):
+        while not self._quiet.wait(1 / self._rate):
+            now = time.time()
+            self.publisher.publish(host_draft({"cpu_ratio": 0.5}, start=now - 60, end=now))
+
+    def quiet(self):
+        self._quiet.set()
+        self._threads[0].join()
+
+    def drain(self, timeout=20.0):
+        self.quiet()
+        assert self.publisher.drain(timeout), (self.publisher.connection, self.publisher.statistics())
+
+    def until(self, condition, timeout=15.0):
+        end = time.monotonic() + timeout
+        while not condition(self.publisher):
+            assert time.monotonic() < end, (self.publisher.connection, self.publisher.statistics())
+            time.sleep(0.01)
+
+    def stop(self):
+        self.quiet()
+        self._stop.set()
+        self._threads[1].join(15)
+        assert not self._threads[1].is_alive()
+
+
+class Pipe:
+    """What drivers say they accepted. A pipe: it survives their death, and limits on files do not bind it."""
+
+    def __init__(self, path):
+        self.path = path
+        os.mkfifo(path)
+        self._handle = os.open(path, os.O_RDWR)
+        self._text = ""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while (data := os.read(self._handle, 65536)) != b"end":
+            self._text += data.decode()
+
+    def accepted(self):
+        return [(boot, int(seq)) for boot, seq in re.findall(r"^(\w+-\w+) (\d+)$", self._text, re.MULTILINE)]
+
+    def close(self):
+        os.write(self._handle, b"end")
+        self._thread.join(5)
+        os.close(self._handle)
+
+
+class Driver:
+    """The same in a process of its own."""
+
+    def __init__(self, url, directory, accepted, *, rate=500.0, wrap=(), **more):
+        words = [str(word) for pair in more.items() for word in (f"--{pair[0]}", pair[1])]
+        self.process = subprocess.Popen(
+            [*wrap, sys.executable, DRIVER, url, directory, accepted, "--rate", str(rate), *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def limit_files(self, size):
+        """Have every write beyond `size` bytes of a file fail; -1 lifts it."""
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+class Account:
+    """What was accepted against what was heard."""
+
+    def __init__(self, name, accepted, heard, *, family="host"):
+        self.accepted = accepted
+        verifier, delivered = Verifier(), {}
+        self.delay = self.twice = 0
+        for message in heard:
+            verifier.hear(message.topic, message.payload, retained=message.retain, now=message.at)
+            levels = message.topic.split("/")
+            if family not in levels or not message.payload:
+                continue
+            body = json.loads(message.payload)
+            key = (body["boot"], body["seq"])
+            self.twice += key in delivered
+            assert delivered.setdefault(key, message.payload) == message.payload  # a duplicate is the same message
+        self.delivered = delivered
+        self.report = verifier.report()
+        for device in self.report["devices"].values():
+            assert device["invalid"] == 0, device["examples"]
+            for stream in device["streams"]:
+                assert stream["altered"] == 0
+                self.delay = max(self.delay, stream["worst_delay_seconds"])
+        self.lost = [key for key in accepted if key not in delivered]
+        _TABLE.append((name, len(set(accepted)), len(delivered), len(self.lost), self.twice, self.delay))
+
+    def streams(self, family="host"):
+        return [s for d in self.report["devices"].values() for s in d["streams"] if s["family"] == family]
+
+
+@pytest.fixture
+def proxy():
+    made = []
+
+    def make(target):
+        made.append(Proxy(target))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def load(tmp_path):
+    made = []
+
+    def make(url, directory=None, **more):
+        made.append(Load(url, directory or tmp_path / "state", **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    made = Pipe(tmp_path / "accepted")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def drive(tmp_path):
+    made = []
+
+    def make(url, accepted, directory=None, **more):
+        made.append(Driver(url, directory or tmp_path / "state", accepted, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.process.poll() is None:
+            one.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 6 MB of our own, where mounting is allowed."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    try:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", path], capture_output=True)
+    except OSError:
+        pytest.skip("mount is not there")
+    if done.returncode:
+        pytest.skip("may not mount a small disk")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+@pytest.fixture
+def account(request):
+    """Makes the account of the test, and shows it in the summary."""
+
+    def make(accepted, heard, **more):
+        return Account(request.node.name.removeprefix("test_").replace("_", " "), accepted, heard, **more)
+
+    return make
+
+

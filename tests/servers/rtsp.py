@@ -1,0 +1,58 @@
+"""A real RTSP server for tests: GStreamer's. Run by the system's Python, which has `gi`.
+
+    /usr/bin/python3 rtsp.py PORT PATTERN [USER PASSWORD]
+
+PATTERN is `live` (a moving test picture at 20 fps), `still` (one picture, repeated), `changing` (another size
+after two seconds) or the path of an MP4 file. The stream is at rtsp://127.0.0.1:PORT/live. Prints `ready`.
+"""
+
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+ENCODE = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph264pay name=pay0 pt=96 config-interval=-1"
+
+
+def pipeline(pattern: str) -> str:
+    source = {"live": "videotestsrc is-live=true pattern=ball", "still": "videotestsrc is-live=true pattern=smpte"}
+    if pattern in source:
+        return f"( {source[pattern]} ! video/x-raw,width=320,height=240,framerate=20/1 ! {ENCODE} )"
+    if pattern == "changing":
+        big = "videotestsrc is-live=true pattern=ball num-buffers=40 ! video/x-raw,width=320,height=240,framerate=20/1"
+        small = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=128,framerate=20/1"
+        return f"( concat name=c ! {ENCODE} {big} ! c. {small} ! c. )"
+    return f"( filesrc location={pattern} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 )"
+
+
+def main(port: str, pattern: str, user: str = "", password: str = "") -> None:
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer(service=port, address="127.0.0.1")
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(pipeline(pattern))
+    factory.set_shared(True)
+    if user:
+        protect(server, factory, user, password)
+    server.get_mount_points().add_factory("/live", factory)
+    if not server.attach(None):
+        sys.exit(f"port {port} is taken")
+    print("ready", flush=True)
+    GLib.MainLoop().run()
+
+
+def protect(server, factory, user: str, password: str) -> None:
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "user")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    server.set_auth(auth)
+    factory.add_role_from_structure(
+        Gst.Structure.new_from_string("user,media.factory.access=true,media.factory.construct=true")
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

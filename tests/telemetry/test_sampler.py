@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.config.schema import TelemetrySettings
+from agent.errors import ProbeUnavailable
+from agent.telemetry import Reading, worker
+from agent.telemetry.host import HostProbe
+from agent.telemetry.sampler import Sampler, load_probes, observations
+
+FAST = TelemetrySettings(interval=0.2)
+
+
+class Script:
+    """A probe that does what its function says at each read."""
+
+    def __init__(self, act: Callable[[int], list[Reading]], *, present: bool = True) -> None:
+        self.act, self.present = act, present
+        self.reads = self.opened = self.closed = 0
+
+    def open(self) -> None:
+        if not self.present:
+            raise ProbeUnavailable("not there")
+        self.opened += 1
+
+    def read(self) -> list[Reading]:
+        self.reads += 1
+        return self.act(self.reads)
+
+    def facts(self) -> Mapping[str, str]:
+        return {"script": "yes"}
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def host(number: int) -> list[Reading]:
+    return [Reading(entity="host", values={"x_ratio": number})]
+
+
+def gpu(_: int) -> list[Reading]:
+    values = {"gpu_power_watts": 40.0, "gpu_state": "ok", "throttled": 1, "throttle_reasons": "power_cap"}
+    return [Reading(entity="gpu/0", values=values)]
+
+
+@contextmanager
+def running(sampler: Sampler) -> Iterator[Sampler]:
+    stop = threading.Event()
+    thread = threading.Thread(target=sampler.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield sampler
+    finally:
+        stop.set()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.02)
+
+
+def test_windows_observations_and_facts():
+    one, other = Script(host), Script(gpu)
+    with running(Sampler(FAST, Path("/tmp"), {"one": one, "other": other})) as sampler:
+        until(lambda: min(one.reads, other.reads) >= 3)
+        until(lambda: len(sampler.latest()) == 3)
+        latest = {seen.metric: seen for seen in sampler.latest()}
+        summaries = {summary.entity: summary.values for summary in sampler.take_window()}
+        assert sampler.facts() == {"script": "yes"}
+        assert sampler.silent_seconds() < 1
+    assert set(latest) == {"host.x_ratio", "gpu.power_watts", "gpu.throttled"}
+    assert latest["gpu.throttled"].labels == {"gpu": "0"}
+    assert latest["gpu.throttled"].text == "power_cap"
+    assert abs(latest["gpu.throttled"].at - time.time()) < 5
+    assert summaries["gpu/0"]["gpu_power_max_watts"] == 40
+    assert summaries["gpu/0"]["gpu_state"] == "ok"
+    assert summaries["host"]["probe_one_success_ratio"] == 1
+    assert 0 <= summaries["host"]["probe_other_seconds"] < 0.5
+    assert one.closed == other.closed == 1
+
+
+def test_a_window_is_taken_once():
+    sampler = Sampler(FAST, Path("/tmp"), {"one": Script(host)})
+    with running(sampler):
+        until(sampler.latest)
+    assert sampler.take_window()
+    assert sampler.take_window() == []
+
+
+def test_a_hung_probe_holds_up_nobody_and_is_counted(monkeypatch):
+    monkeypatch.setattr("agent.telemetry.sampler.STUCK_SECONDS", 0.5)
+    release = threading.Event()
+
+    def hang(number: int) -> list[Reading]:
+        if number > 1:
+            release.wait(20)
+        return gpu(number)
+
+    well, hung = Script(host), Script(hang)
+    with running(Sampler(FAST, Path("/tmp"), {"well": well, "hung": hung})) as sampler:
+        until(lambda: hung.reads == 2)
+        before = well.reads
+        until(lambda: well.reads >= before + 4, 4)
+        until(lambda: not [seen for seen in sampler.latest() if seen.metric.startswith("gpu.")])
+        assert [seen.metric for seen in sampler.latest()] == ["host.x_ratio"]
+        values = {one.entity: one.values for one in sampler.take_window()}["host"]
+        assert 0 < values["probe_hung_success_ratio"] < 1
+        assert values["probe_hung_failures_total"] >= 3
+        assert values["probe_well_success_ratio"] == 1
+        release.set()
+        until(lambda: [seen for seen in sampler.latest() if seen.metric == "gpu.power_watts"])
+
+
+def test_a_hung_probe_does_not_hold_up_the_end():
+    release = threading.Event()
+    began = time.monotonic()
+    with running(Sampler(FAST, Path("/tmp"), {"hung": Script(lambda _: release.wait(30) or [])})):
+        time.sleep(0.3)
+    assert time.monotonic() - began < 4
+    release.set()
+
+
+def test_what_is_not_there_is_no_failure():
+    absent = Script(host, present=False)
+    with running(Sampler(FAST, Path("/tmp"), {"absent": absent, "well": Script(host)})) as sampler:
+        until(sampler.latest)
+        [summary] = sampler.take_window()
+    assert not [name for name in summary.values if "absent" in name]
+
+
+def test_a_probe_that_comes_up_late_is_found(monkeypatch):
+    monkeypatch.setattr(worker, "LOOK_AGAIN_SECONDS", 0.1)
+    late = Script(host, present=False)
+    with running(Sampler(FAST, Path("/tmp"), {"late": late})) as sampler:
+        time.sleep(0.3)
+        assert sampler.latest() == []
+        late.present = True
+        until(sampler.latest)
+
+
+def test_a_probe_whose_device_goes_is_closed_and_looked_for_again(monkeypatch):
+    monkeypatch.setattr(worker, "LOOK_AGAIN_SECONDS", 0.1)
+
+    def vanish(number: int) -> list[Reading]:
+        if number == 2:
+            raise ProbeUnavailable("gone")
+        return host(number)
+
+    probe = Script(vanish)
+    with running(Sampler(FAST, Path("/tmp"), {"probe": probe})):
+        until(lambda: probe.opened == 2 and probe.reads >= 3)
+    assert probe.closed == 2
+
+
+def test_a_defect_ends_the_run_and_the_next_run_goes_on():
+    def trip(number: int) -> list[Reading]:
+        if number == 1:
+            raise ZeroDivisionError("a defect")
+        return host(number)
+
+    sampler = Sampler(FAST, Path("/tmp"), {"probe": Script(trip)})
+    with pytest.raises(ZeroDivisionError):
+        sampler.run(threading.Event())
+    with running(sampler):
+        until(sampler.latest)
+
+
+def test_settings_choose_the_probes():
+    assert list(load_probes(TelemetrySettings(), Path("/tmp"))) == ["host", "tegra", "nvml"]
+    assert "nvml" not in load_probes(TelemetrySettings(gpu=False), Path("/tmp"))
+
+
+def test_the_real_host_at_one_hertz():
+    sampler = Sampler(FAST, Path("/tmp"), {"host": HostProbe(Path("/tmp"))})
+    with running(sampler):
+        until(lambda: any(seen.metric == "host.cpu_ratio" for seen in sampler.latest()))
+    [summary] = sampler.take_window()
+    assert summary.values["memory_used_max_ratio"] >= summary.values["memory_used_ratio"] > 0
+    assert sampler.facts()["cpu_count"] >= 1
+
+
+def test_observations_are_named_as_rules_name_them():
+    values = {"gpu_temperature_celsius": 61, "gpu_lost": 1, "gpu_state": "lost", "gpu_state_reason": "why"}
+    told = observations("gpu/1", values, 5.0)
+    assert [(one.metric, one.value, dict(one.labels), one.text) for one in told] == [
+        ("gpu.temperature_celsius", 61.0, {"gpu": "1"}, ""),
+        ("gpu.lost", 1.0, {"gpu": "1"}, "why"),
+    ]
+    assert [one.metric for one in observations("host", {"cpu_ratio": 1}, 5.0)] == ["host.cpu_ratio"]
