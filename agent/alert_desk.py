@@ -24,6 +24,7 @@ from agent.alerts.track import alert_to_json
 from agent.alerts.words import journal_line
 from agent.config.convert import parse_duration
 from agent.errors import VedetteError
+from agent.observation_log import ObservationLog
 from agent.types import Alert, AlertEvent, Labels, Observation, Severity
 
 log = structlog.get_logger("vedette.alerts")
@@ -46,10 +47,12 @@ class Told:
 
 
 class AlertDesk:
-    """Owns the engine and its store."""
+    """Owns the engine and its store; keeps what is observed in `observations`, for replays."""
 
-    def __init__(self, engine: AlertEngine, store: AlertStore) -> None:
-        self._engine, self._store = engine, store
+    def __init__(
+        self, engine: AlertEngine, store: AlertStore, observations: ObservationLog | None = None
+    ) -> None:
+        self._engine, self._store, self._observations = engine, store, observations
         self._lock = threading.Lock()
         self._saved_at = self._memory_saved_at = -math.inf
         self._save_cost = 0.0
@@ -76,6 +79,8 @@ class AlertDesk:
         with self._lock:
             self._save(with_memory=True)
             self._store.close()
+        if self._observations is not None:
+            self._observations.flush(time.time())  # noqa: TID251
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Judge by other rules from now on."""
@@ -90,6 +95,9 @@ class AlertDesk:
     def step(self, observations: Iterable[Observation], now: float) -> Told:
         """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""
         monotonic = time.monotonic()  # noqa: TID251
+        observations = list(observations)
+        if self._observations is not None:
+            self._observations.note(observations, now)
         with self._lock:
             alerts = self._engine.step(
                 observations, now, monotonic=monotonic, utc_offset=float(time.localtime(now).tm_gmtoff)
@@ -102,6 +110,11 @@ class AlertDesk:
             publish=tuple(alert for alert in alerts if tells.get(alert.rule, "all") == "all"),
             notify=tuple(alert for alert in alerts if tells.get(alert.rule, "all") != "journal"),
         )
+
+    def firing_count(self) -> int:
+        """How many alerts fire and were told."""
+        with self._lock:
+            return self._engine.firing_count()
 
     def firing(self, now: float) -> list[Alert]:
         """What fires and was told: to be published again on every connect to the broker."""

@@ -29,10 +29,10 @@ INBOX_SIZE = 512
 class CameraWatch(Protocol):
     """What looks at a camera's frames and windows beyond counting them (drift)."""
 
-    def see(self, result: FrameResult) -> None:
+    def see(self, result: FrameResult, /) -> None:
         """Take note of one frame."""
 
-    def close(self, summary: CameraSummary, now: float) -> tuple[dict[str, object], list[Observation]]:
+    def close(self, summary: CameraSummary, now: float, /) -> tuple[dict[str, object], list[Observation]]:
         """At the end of a window: fields for its summary, and what the rules should know."""
 
 
@@ -43,7 +43,7 @@ class Hooks:
     counts: Callable[[str], FrameCounts]
     class_names: Callable[[], Sequence[str]]
     watch: Callable[[str], CameraWatch]
-    on_summary: Callable[[CameraSummary], None]
+    on_summary: Callable[[CameraSummary], list[Observation]]
     on_status: Callable[[CameraStatus], None]
     on_tick: Callable[[list[Observation], float], None]
     on_window: Callable[[float, float], None]
@@ -110,7 +110,9 @@ class Analyst(Part):
                 self._tick()
                 ticked = now
         self._work(0.0)
-        self._close_windows(time.monotonic() - opened)  # noqa: TID251
+        left = time.monotonic() - opened  # noqa: TID251
+        if left >= min(1.0, self._length / 2):  # a sliver of a window would say nothing
+            self._close_windows(left)
         self._tick()
 
     def _work(self, timeout: float) -> None:
@@ -158,10 +160,13 @@ class Analyst(Part):
         summary = camera.window.close(now, seconds, self._hooks.counts(name), camera.status)
         fields, observations = camera.watch.close(summary, now)
         whole = CameraSummary(
-            camera=name, start=summary.start, end=now, body={**summary.body, **fields}, sketches=summary.sketches
+            camera=name,
+            start=summary.start,
+            end=now,
+            body={**summary.body, **fields},
+            sketches=summary.sketches,
         )
-        self._pending += [*summary_observations(whole), *observations]
-        self._hooks.on_summary(whole)
+        self._pending += [*summary_observations(whole), *observations, *self._hooks.on_summary(whole)]
         camera.window = CameraWindow(name, self._hooks.class_names(), now)
 
     def _tick(self) -> None:
@@ -179,7 +184,13 @@ def state_observations(status: CameraStatus, at: float) -> list[Observation]:
     """A camera's state as 0/1 numbers: `camera.down`, `camera.frozen`, ..."""
     labels = {"camera": status.camera}
     return [
-        Observation(metric=f"camera.{state.value}", value=float(state is status.state), at=at, labels=labels)
+        Observation(
+            metric=f"camera.{state.value}",
+            value=float(state is status.state),
+            at=at,
+            labels=labels,
+            text=status.reason if state is status.state else "",
+        )
         for state in CameraState
     ]
 

@@ -42,7 +42,9 @@ class FrameBoard:
             self._slots[frame.camera] = frame
             self._ready.notify_all()
 
-    def take(self, limit: int, *, timeout: float, linger: float = 0.0, enough: int | None = None) -> list[Frame]:
+    def take(
+        self, limit: int, *, timeout: float, linger: float = 0.0, enough: int | None = None
+    ) -> list[Frame]:
         """Up to `limit` frames, longest-waiting camera first; [] after `timeout` seconds without any.
 
         Once one is there, waits up to `linger` seconds more for `enough` (default: `limit`) of them.
@@ -69,5 +71,3 @@ class FrameBoard:
             self._slots.pop(camera, None)
             self._dropped.pop(camera, None)
             self._ready.notify_all()
-
-

@@ -48,7 +48,9 @@ def call(
             channel.sendall(json.dumps({"command": command, "args": dict(args or {})}).encode() + b"\n")
             answer = _read_line(channel)
         except PermissionError:
-            raise VedetteError(f"{path}: permission denied; use sudo or join the group of that file") from None
+            raise VedetteError(
+                f"{path}: permission denied; use sudo or join the group of that file"
+            ) from None
         except (FileNotFoundError, ConnectionRefusedError):
             raise VedetteError(
                 f"no agent answers at {path}; is it running? (systemctl status vedette; give its --config here)"

@@ -58,7 +58,7 @@ class FeatureWatch:
         for name, column in zip(FEATURES, table.T, strict=True):
             known = column[np.isfinite(column)]
             if known.size:
-                fields[f"feature_{name}_mean"] = round(float(known.mean()), 5)
+                fields[f"feature_{name}_mean"] = float(f"{known.mean():.4g}")
         if self._settings.publish_sketches:
             self._publish(summary, table)
         return fields, []
@@ -81,10 +81,10 @@ class FeatureWatch:
 class NoWatch:
     """Where drift is switched off: nothing is measured."""
 
-    def see(self, result: FrameResult) -> None:
+    def see(self, _result: FrameResult) -> None:
         """Pass the frame over."""
 
-    def close(self, summary: CameraSummary, now: float) -> tuple[dict[str, object], list[Observation]]:
+    def close(self, _summary: CameraSummary, _now: float) -> tuple[dict[str, object], list[Observation]]:
         """Nothing to tell."""
         return {}, []
 

@@ -54,7 +54,7 @@ def _pairs(event: MutableMapping[str, Any]) -> str:
 
 def _value(value: object) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    if text and not any(character in text for character in " \"=\n"):
+    if text and not any(character in text for character in ' "=\n'):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-import structlog
-
 from agent import __version__
-from agent.delivery.messages import alert_draft, camera_draft, gpu_draft, host_draft, info_draft, sketch_draft, status_draft
+from agent.delivery.messages import (
+    alert_draft,
+    camera_draft,
+    gpu_draft,
+    host_draft,
+    info_draft,
+    sketch_draft,
+    status_draft,
+)
 from agent.summary import CameraSummary
 from agent.types import Alert, CameraState, CameraStatus, Draft
-
-log = structlog.get_logger("vedette.cameras")
 
 UNWELL = frozenset(CameraState) - {CameraState.STARTING, CameraState.ONLINE, CameraState.ENDED}
 
@@ -47,35 +51,27 @@ class Reporter:
 
     def device(self, info: Mapping[str, Any], statuses: Iterable[CameraStatus], now: float) -> None:
         """Status and info, sent where they changed."""
-        unwell = sorted(f"{status.camera} {status.state.value}" for status in statuses if status.state in UNWELL)
+        unwell = sorted(
+            f"{status.camera} {status.state.value}" for status in statuses if status.state in UNWELL
+        )
         state = "degraded" if unwell else "online"
         told = f"{state} {','.join(unwell)}"
         if told != self._state:
             self._state, self._state_since = told, now
             self._publish(
-                status_draft(state, since=now, version=__version__, reason=", ".join(unwell), started_at=self._since)
+                status_draft(
+                    state, since=now, version=__version__, reason=", ".join(unwell), started_at=self._since
+                )
             )
         if dict(info) != self._info:
             self._info = dict(info)
             self._publish(info_draft(info))
 
-    def camera_status(self, status: CameraStatus) -> None:
-        """One line in the journal for a camera that changed state."""
-        facts = {"camera": status.camera, "state": status.state.value}
-        if status.reason:
-            facts["reason"] = status.reason
-        if status.state in UNWELL:
-            log.warning(f"camera is {status.state.value.replace('_', ' ')}", **facts)
-        else:
-            log.info(f"camera is {status.state.value}", **facts)
-
     def summary(self, summary: CameraSummary) -> None:
         """A camera's window."""
         self._rates[summary.camera] = float(summary.body["fps_inferred"])
         self._publish(
-            camera_draft(
-                summary.camera, summary.body, summary.sketches, start=summary.start, end=summary.end
-            )
+            camera_draft(summary.camera, summary.body, summary.sketches, start=summary.start, end=summary.end)
         )
 
     def forget(self, camera: str) -> None:

@@ -19,6 +19,7 @@ from agent.alert_desk import AlertDesk
 from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import Rule, compile_rules
+from agent.alerts.slo import share_observations, targets
 from agent.analysis import Analyst, Hooks
 from agent.board import FrameBoard
 from agent.cameras import CAMERAS, Camera
@@ -32,12 +33,15 @@ from agent.detection.session import Detector
 from agent.feature_watch import watch_maker
 from agent.features import FEATURES
 from agent.identity import identify
+from agent.notifiers.runner import NotifierPart, make_notifiers
+from agent.observation_log import ObservationLog
+from agent.pictures import LastPictures
 from agent.reporting import Reporter
 from agent.state import directory
-from agent.summary import FrameCounts
+from agent.summary import CameraSummary, FrameCounts
 from agent.supervisor import Supervisor
 from agent.telemetry.sampler import Sampler
-from agent.types import CameraState, CameraStatus, Observation
+from agent.types import CameraState, CameraStatus, FrameResult, Observation
 
 log = structlog.get_logger("vedette.service")
 
@@ -64,7 +68,7 @@ class Service:
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
         self._cameras: dict[str, _Watched] = {}
         self._statuses: dict[str, CameraStatus] = {}
-        self._firing = 0
+        self._pictures = LastPictures()
         self._closing = ExitStack()
         self.started_at = time.time()  # noqa: TID251  (the service is an edge)
 
@@ -76,10 +80,20 @@ class Service:
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
         self.desk = AlertDesk(
-            AlertEngine(rules, window_seconds=settings.windows.length), AlertStore(self.state_directory)
+            AlertEngine(rules, window_seconds=settings.windows.length),
+            AlertStore(self.state_directory),
+            ObservationLog(self.state_directory),
         )
         self.desk.open()
         self._closing.callback(self.desk.close)
+        self.notifiers = NotifierPart(
+            make_notifiers(settings.notifiers),
+            self.state_directory,
+            device=identity.device,
+            site=identity.site,
+            picture=self._pictures.jpeg,
+        )
+        self._burn_targets = targets(rules)
         self.sampler = Sampler(settings.telemetry, self.state_directory)
         self.commands = CommandDesk(settings.commands, self.handlers())
         self.publisher = Publisher(
@@ -90,7 +104,7 @@ class Service:
         self.scheduler = Scheduler(
             self.detector,
             self.board,
-            self.analyst.deliver,
+            self._deliver,
             max_batch=settings.model.max_batch,
             batch_wait=settings.model.batch_wait,
             cameras=lambda: sum(status.state in FLOWING for status in list(self._statuses.values())),
@@ -101,7 +115,7 @@ class Service:
             counts=self._counts,
             class_names=lambda: self.detector.info.classes,
             watch=watch_maker(self.settings.drift, lambda: self.detector.info, self.reporter),
-            on_summary=self.reporter.summary,
+            on_summary=self._on_summary,
             on_status=self._on_status,
             on_tick=self._tick,
             on_window=self._on_window,
@@ -113,6 +127,8 @@ class Service:
         self.supervisor.add(self.publisher)
         if self.commands.enabled:
             self.supervisor.add(self.commands)
+        if self.settings.notifiers:
+            self.supervisor.add(self.notifiers)
         self.supervisor.add(self.sampler)
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
@@ -156,7 +172,7 @@ class Service:
         online = sum(state is CameraState.ONLINE for state in states)
         return (
             f"{online} of {len(self._cameras)} cameras online, {self.reporter.fps:.1f} frames/s, "
-            f"{self._firing} alerts firing, broker {self.publisher.connection.state}"
+            f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}"
         )
 
     # -- cameras ----------------------------------------------------------------------------------------
@@ -175,6 +191,7 @@ class Service:
         self.board.forget(name)
         self._cameras.pop(name, None)
         self._statuses.pop(name, None)
+        self._pictures.forget(name)
         self.reporter.forget(name)
         self.desk.forget({"camera": name})
 
@@ -201,11 +218,19 @@ class Service:
         self._statuses[status.camera] = status
         self._say_device()
 
+    def _deliver(self, result: FrameResult) -> None:
+        self._pictures.keep(result)
+        self.analyst.deliver(result)
+
+    def _on_summary(self, summary: CameraSummary) -> list[Observation]:
+        self.reporter.summary(summary)
+        return share_observations(self._burn_targets, summary.camera, summary.sketches, summary.end)
+
     def _tick(self, observations: list[Observation], now: float) -> None:
         told = self.desk.step([*observations, *self.sampler.latest(), *self.publisher.observations(now)], now)
         for alert in told.publish:
             self.reporter.alert(alert)
-        self._firing = len(self.desk.firing(now))
+        self.notifiers.offer(told.notify)
 
     def _on_window(self, start: float, end: float) -> None:
         self.reporter.telemetry(self.sampler.take_window(), start, end, self.publisher.statistics())
@@ -259,6 +284,7 @@ class Service:
         said = self._change_cameras(old, new)
         if old.rules != new.rules:
             self.desk.set_rules(rules)
+            self._burn_targets = targets(rules)
             said.append("rules")
         needs_restart = [
             name

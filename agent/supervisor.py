@@ -125,12 +125,14 @@ class Supervisor:
         count = len(run.failures)
         expected = isinstance(error, VedetteError)
         if count > self._limit:
-            log.critical("part failed too often, giving up", part=run.part.name, failures=count, error=str(error))
+            log.critical(
+                "part failed too often, giving up", part=run.part.name, failures=count, error=str(error)
+            )
             self.exhausted = run.part.name
             run.done = True
             return False
         ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (count - 1))
-        pause = random.uniform(ceiling / 2, ceiling)  # noqa: S311
+        pause = random.uniform(ceiling / 2, ceiling)
         log.error(
             "part failed, starting it anew",
             part=run.part.name,

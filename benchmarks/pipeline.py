@@ -177,7 +177,10 @@ def agent_config(
         f'state_directory = "{folder}"', f'[broker]\nurl = "{url}"', f'[model]\npath = "{args.model}"',
         f"[windows]\nlength = {window}", f"[drift]\nenabled = {str(monitoring).lower()}",
     ]  # fmt: skip
-    lines += [f'[[cameras]]\nname = "c{index}"\nurl = "{args.video}"\nloop = true\npace = "fast"' for index in range(cameras)]
+    lines += [
+        f'[[cameras]]\nname = "c{index}"\nurl = "{args.video}"\nloop = true\npace = "fast"'
+        for index in range(cameras)
+    ]
     return "\n".join(lines)
 
 

@@ -139,7 +139,7 @@ def train(work: Path, data: Path, architecture: Path, epochs: int, hours: float 
             CLASSES[index]: round(float(value), 4)
             for index, value in zip(figures.box.ap_class_index, figures.box.ap50, strict=True)
         },
-        "held_out_pictures": 400,
+        "held_out_pictures": len(list((work / "val" / "images").iterdir())),
     }
     exported = Path(
         best.export(format="onnx", imgsz=320, opset=17, dynamic=True, simplify=True, device="cpu")

@@ -15,10 +15,12 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.properties import Properties
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin")
+MOSQUITTO = shutil.which(
+    "mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
+)
 
 
 def free_port():
@@ -40,7 +42,15 @@ class Mosquitto:
         self.log = self.directory / f"mosquitto-{self.port}.log"
         self.config = self.directory / f"mosquitto-{self.port}.conf"
         self.config.write_text(
-            "\n".join([f"listener {self.port} 127.0.0.1", *listener, *(lines or ["allow_anonymous true"]), "user root", ""])
+            "\n".join(
+                [
+                    f"listener {self.port} 127.0.0.1",
+                    *listener,
+                    *(lines or ["allow_anonymous true"]),
+                    "user root",
+                    "",
+                ]
+            )
         )
         self.process = None
 
@@ -106,7 +116,9 @@ class Listener:
 
     def _on_message(self, _client, _data, message):
         with self._arrived:
-            self.messages.append(Heard(message.topic, bytes(message.payload), bool(message.retain), time.time()))
+            self.messages.append(
+                Heard(message.topic, bytes(message.payload), bool(message.retain), time.time())
+            )
             self._arrived.notify_all()
 
     def wait(self, wanted, timeout=15.0):

@@ -19,6 +19,7 @@ from agent.errors import ConfigError, ConfigErrors
 from agent.types import Severity
 
 Tell = Literal["all", "local", "journal"]
+_FOR = re.compile(r"\s+for\s+\S+\s*$")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 RUNBOOKS = "docs/runbooks"
 _STAGE_SECONDS = re.compile(r"camera\.(latency|decode|wait|preprocess|inference|postprocess)_seconds")
@@ -106,6 +107,8 @@ def _merged(entry: RuleSettings, built_in: dict[str, RuleSettings]) -> RuleSetti
         )
     untouched = {field.name: field.default for field in dataclasses.fields(RuleSettings)}
     given = {key: value for key in untouched if (value := getattr(entry, key)) != untouched[key]}
+    if "hold" in given:  # the `for` of the default rule stands in its condition
+        given["when"] = _FOR.sub("", base.when)
     return dataclasses.replace(base, **given)
 
 

@@ -18,9 +18,10 @@ from agent.cameras.stamp import monotonic
 
 # A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
 # damaged file FFmpeg marked 8. A stream without key pictures (intra refresh) has mended itself by then.
-MENDING_SECONDS = 10.0
-# Packets in a row without a picture before a source counts as undecodable (frame threads hold back a few).
-BARREN_PACKETS = 250
+MENDING_SECONDS = 5.0
+# Packets that come for this long without one whole picture: the source cannot be decoded. (Seen for real: a
+# server that put every key picture into two packets, so that each half was marked as damaged.)
+BARREN_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +102,7 @@ class Decoder:
 
     def next(self) -> Picture | None:
         """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
-        barren = 0
+        started = monotonic()
         with self._in_use():
             while True:
                 while self._ready:
@@ -112,9 +113,8 @@ class Decoder:
                 if packet is None:
                     return None
                 self._decode(packet)
-                barren = 0 if self._ready else barren + 1
-                if barren > BARREN_PACKETS:
-                    raise av.error.InvalidDataError(0, "no picture in it")
+                if monotonic() - started > BARREN_SECONDS:
+                    raise av.error.InvalidDataError(0, "no whole picture in it")
                 if self.closing.is_set():
                     raise ClosedError
 
@@ -157,7 +157,8 @@ class Decoder:
 
     def _spoil(self) -> None:
         self._damaged.total += 1
-        self._mending_until = monotonic() + MENDING_SECONDS
+        if self._mending_until is None:
+            self._mending_until = monotonic() + MENDING_SECONDS
 
     def _take(self) -> Picture | None:
         """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""

@@ -85,6 +85,8 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         return _BY_ERRNO[number]
     if address.host and not _resolves(address.host):
         return CameraFailure.NOT_FOUND, "the host name {host} is not known; check the url or the name server"
+    if address.host and number == errno.EIO:  # what FFmpeg calls a connection that was cut off
+        return CameraFailure.END_OF_STREAM, "{shown} ended the stream"
     said = getattr(error, "strerror", None) or type(error).__name__
     return CameraFailure.OTHER, "{shown}: " + str(said).lower().replace("{", "(").replace("}", ")")
 

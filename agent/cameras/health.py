@@ -32,8 +32,9 @@ GLANCE_SECONDS = 0.25  # health looks four times a second
 
 # Dark pixels: real 0..0.11, night included up to 0.93, a picture without light 1.0.
 BLACK_SHARE = 0.985
-# Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0.
-OVEREXPOSED_SHARE, WELL_EXPOSED_SHARE = 0.5, 0.35
+# Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0. A camera whose normal is
+# not known yet must show more: it may look at snow.
+OVEREXPOSED_SHARE, OVEREXPOSED_UNKNOWN, WELL_EXPOSED_SHARE = 0.5, 0.8, 0.35
 OVEREXPOSED_MORE = 0.3  # a camera that looks at a white wall or snow must gain this much over its normal
 # Spread of brightness in the liveliest block: real 10..90, lens covered 0.5..3.9. Detail: real 11..37,
 # covered 0.4..1.2.
@@ -226,9 +227,11 @@ def _overexposed(normal: Normal | None, figures: Figures) -> Sign:
     usual = normal.bright if normal else 0.0
     more = figures.bright - usual
     words = f"{figures.bright:.0%} of the picture is white, normally {usual:.0%}"
-    if figures.bright >= OVEREXPOSED_SHARE and more >= OVEREXPOSED_MORE:
+    limit = OVEREXPOSED_SHARE if normal else OVEREXPOSED_UNKNOWN
+    if figures.bright >= limit and more >= OVEREXPOSED_MORE:
         return True, words
-    return (False if figures.bright < WELL_EXPOSED_SHARE or more < OVEREXPOSED_MORE / 2 else None), words
+    well = figures.bright < (WELL_EXPOSED_SHARE if normal else limit)
+    return (False if well or more < OVEREXPOSED_MORE / 2 else None), words
 
 
 def _covered(normal: Normal | None, figures: Figures, black: bool) -> Sign:

@@ -105,7 +105,8 @@ class ImagesCamera:
                 "they are damaged or no images",
                 kind=CameraFailure.CODEC,
             )
-        self._next = self._good = 0
+        if self.options.loop:
+            self._next = self._good = 0
         return self.options.loop
 
     def _wait(self, now: float) -> None:

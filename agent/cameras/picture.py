@@ -50,10 +50,11 @@ class Figures:
 def glance(image: NDArray[np.uint8]) -> Glance:
     """The small copy of `image` (H, W, 3) uint8 BGR."""
     height, width = image.shape[:2]
-    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    # Grey first: the area mean of one plane costs a third of that of three.
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
     raw = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x, 1])
-    return Glance(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8), raw, (width, height))
+    return Glance(np.asarray(small, dtype=np.uint8), raw, (width, height))
 
 
 def measure(grey: Grey) -> Figures:

@@ -44,11 +44,6 @@ class StreamOptions:
         maximum=20,
         doc="Longest wait for an answer or a packet of the camera.",
     )
-    latency: str = setting(
-        "low",
-        choices=("low", "smooth"),
-        doc="low: no buffering; smooth: FFmpeg's buffers, for a jittery network.",
-    )
     loop: bool = setting(False, doc="Play a file again and again.")
     pace: str = setting(
         "real",
@@ -138,12 +133,20 @@ class StreamCamera:
         )
         with self._lock:
             self._decoder = decoder
+        started = monotonic()
         try:
             decoder.open()
         except (av.error.FFmpegError, ClosedError) as error:
             self.close()
-            raise self._failure(error) from None
+            raise self._failure(self._in_time(error, monotonic() - started)) from None
         return decoder
+
+    def _in_time(self, error: Exception, seconds: float) -> Exception:
+        """`error`, but for FFmpeg's calling an RTSP server that never answers `invalid data`."""
+        late = not self._address.is_file and seconds >= 0.9 * self.options.timeout
+        if late and isinstance(error, av.error.InvalidDataError):
+            return TimeoutError()
+        return error
 
     def _login(self) -> Address:
         password = self.options.password
@@ -254,10 +257,8 @@ def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
     """What FFmpeg is told for a source at `place`."""
     if place.is_file:
         return {"protocol_whitelist": "file"}
-    chosen = {"fflags": "nobuffer"} if options.latency == "low" else {}
-    microseconds = str(int(options.timeout * 1e6))
-    if place.scheme.startswith("rtsp"):
-        return {**chosen, "rtsp_transport": options.transport, "timeout": microseconds}
-    if place.scheme.startswith(("http", "tcp")):
-        return {**chosen, "timeout": microseconds}
-    return chosen
+    # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
+    # is no gain: it throws away the pictures seen meanwhile, the key picture first of all, and then nothing can
+    # be decoded up to the next one; old pictures are passed over quickly by themselves.
+    common = {"fpsprobesize": "0"}
+    return {**common, "rtsp_transport": options.transport} if place.scheme.startswith("rtsp") else common

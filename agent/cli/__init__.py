@@ -15,7 +15,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "alerts": ("agent.cli.alerts", "what fires on this box; acknowledge, snooze, mute, history"),
     "rules": ("agent.cli.rules", "list the alert rules and metrics, or try rules on a recorded day"),
-    "verify": ("agent.cli.verify", "listen at a broker and report gaps, duplicates, disorder and late messages"),
+    "verify": (
+        "agent.cli.verify",
+        "listen at a broker and report gaps, duplicates, disorder and late messages",
+    ),
     "status": ("agent.cli.status", "what the running agent is doing"),
     "reload": ("agent.cli.reload", "have the running agent read its config again"),
 }

@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from agent import log
-    from agent.cameras import CAMERAS
     from agent.config.load import load
+    from agent.kinds import KINDS
     from agent.service import rules_of
 
     log.set_up("error")
-    settings = load(args.file, CAMERAS)
+    settings = load(args.file, KINDS)
     rules = rules_of(settings)
     rows: list[Row] = [
         ("config", True, f"{args.file}: {len(settings.cameras)} cameras, {len(rules)} rules"),
@@ -135,7 +135,9 @@ def _broker(settings: Settings) -> str:
 
     results = ping(settings.broker)
     found = "; ".join(
-        f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms" if result.ok else result.reason
+        f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms"
+        if result.ok
+        else result.reason
         for result in results
     )
     if not any(result.ok for result in results):

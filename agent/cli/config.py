@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    from agent.cameras import CAMERAS
     from agent.config.load import load
     from agent.config.render import example, show
     from agent.config.schema import Settings
+    from agent.kinds import KINDS
 
     if args.what == "example":
-        print(example(CAMERAS), end="")
+        print(example(KINDS), end="")
     else:
-        print(show(load(args.file, CAMERAS) if args.file else Settings()), end="")
+        print(show(load(args.file, KINDS) if args.file else Settings()), end="")
     return 0

@@ -16,11 +16,11 @@ def add_state_arguments(parser: argparse.ArgumentParser) -> None:
 
 def state_directory(args: argparse.Namespace) -> Path:
     """The state directory of the agent that is meant."""
-    from agent.cameras import CAMERAS
     from agent.config.load import load
+    from agent.kinds import KINDS
     from agent.state import directory
 
     if args.state:
         return Path(args.state)
     file = args.config or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None)
-    return directory(load(file, CAMERAS).state_directory if file else "")
+    return directory(load(file, KINDS).state_directory if file else "")

@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(file: str | Path) -> Settings:
-    from agent.cameras import CAMERAS
     from agent.config.load import load
+    from agent.kinds import KINDS
 
-    return load(file, CAMERAS)
+    return load(file, KINDS)
 
 
 def _list(args: argparse.Namespace) -> int:

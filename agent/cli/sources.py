@@ -13,11 +13,12 @@ from agent.config.convert import parse_duration
 from agent.config.load import load
 from agent.config.schema import CameraSettings, Settings
 from agent.errors import ConfigError
+from agent.kinds import KINDS
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
     """The settings that the arguments ask for; raises ConfigError."""
-    settings = load(args.config, CAMERAS) if args.config else Settings()
+    settings = load(args.config, KINDS) if args.config else Settings()
     if args.state:
         settings = dataclasses.replace(settings, state_directory=args.state)
     if args.broker:

@@ -142,7 +142,9 @@ def _convert(hint: Any, kind: str, value: object) -> Any:
 def _expected(hint: Any, field: dataclasses.Field[Any]) -> str:
     kind = field.metadata.get("kind", "plain")
     names = {"duration": 'a duration such as "30s" or "5m"', "size": 'a size such as "64MB"'}
-    text = names.get(kind) or {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "a string")
+    text = names.get(kind) or {bool: "true or false", int: "a whole number", float: "a number"}.get(
+        hint, "a string"
+    )
     low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
     unit = " seconds" if kind == "duration" else ""
     if low is not None and high is not None:
@@ -159,14 +161,18 @@ def _describe(value: object) -> str:
         return str(value)
     if isinstance(value, str):
         return f'"{value}"'
-    return {dict: "a table", list: "a list"}.get(type(value), type(value).__name__)
+    if isinstance(value, (dict, list)):
+        return "a table" if isinstance(value, dict) else "a list"
+    return type(value).__name__
 
 
 def _dotted(path: KeyPath) -> str:
     return ".".join(str(step) for step in path if isinstance(step, str))
 
 
-def error_at(file: str, line: int | None, path: KeyPath) -> Callable[[str, str | None, str | None], ConfigError]:
+def error_at(
+    file: str, line: int | None, path: KeyPath
+) -> Callable[[str, str | None, str | None], ConfigError]:
     """A maker of ConfigErrors that stand at one place."""
     key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     return lambda message, expected, nearest: ConfigError(

@@ -11,8 +11,8 @@ from typing import Any
 
 from agent.config.convert import Converter, KeyPath, error_at
 from agent.config.fields import key_of
-from agent.config.schema import CameraSettings, Settings
-from agent.errors import ConfigError, ConfigErrors
+from agent.config.schema import CameraSettings, NotifierSettings, Settings
+from agent.errors import ConfigError, ConfigErrors, MissingExtra
 from agent.registry import Registry
 
 if sys.version_info >= (3, 11):
@@ -20,13 +20,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+Kinds = Mapping[str, Registry]
+KINDED: Mapping[str, Any] = {"cameras": CameraSettings, "notifiers": NotifierSettings}
+"""The tables whose entries have a `kind`, with what all their kinds share."""
+
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*[=.]")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
-def load(path: str | Path, cameras: Registry) -> Settings:
-    """The settings in the file at `path`; `cameras` is the registry of camera kinds.
+def load(path: str | Path, kinds: Kinds) -> Settings:
+    """The settings in the file at `path`; `kinds` holds the registries of KINDED tables.
 
     Raises ConfigError, or ConfigErrors where there are several mistakes.
     """
@@ -41,16 +45,16 @@ def load(path: str | Path, cameras: Registry) -> Settings:
         raise ConfigError("is not UTF-8 text", file=str(path), expected="a TOML file") from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    return parse(text, cameras, file=str(path), base=file.resolve().parent)
+    return parse(text, kinds, file=str(path), base=file.resolve().parent)
 
 
-def parse(text: str, cameras: Registry, *, file: str = "config", base: Path | None = None) -> Settings:
+def parse(text: str, kinds: Kinds, *, file: str = "config", base: Path | None = None) -> Settings:
     """The settings in `text`; relative paths in it start from `base` (default: the working directory)."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from None
-    return _Reading(text, file, base or Path.cwd(), cameras).settings(document)
+    return _Reading(text, file, base or Path.cwd(), kinds).settings(document)
 
 
 def _syntax_error(message: str, text: str, file: str) -> ConfigError:
@@ -65,10 +69,10 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
 class _Reading:
     """One reading of one file: converts, checks what spans several keys, gathers mistakes."""
 
-    def __init__(self, text: str, file: str, base: Path, cameras: Registry) -> None:
+    def __init__(self, text: str, file: str, base: Path, kinds: Kinds) -> None:
         self._lines = line_index(text)
         self._file = file
-        self._cameras = cameras
+        self._kinds = kinds
         self._errors: list[ConfigError] = []
         self._convert = Converter(self._report, base)
 
@@ -77,55 +81,57 @@ class _Reading:
         self._errors.append(make(message, expected, nearest))
 
     def settings(self, document: Mapping[str, Any]) -> Settings:
-        cameras = document.get("cameras", [])
-        settings = self._convert.settings(Settings, {**document, "cameras": []}, ())
-        converted = self._all_cameras(cameras)
+        plain = {**document, **{table: [] for table in KINDED if table in document}}
+        settings: Settings | None = self._convert.settings(Settings, plain, ())
+        kinded = {table: self._all(table, cls, document.get(table, [])) for table, cls in KINDED.items()}
         if self._errors or settings is None:
             raise self._errors[0] if len(self._errors) == 1 else ConfigErrors(self._errors)
-        return dataclasses.replace(settings, cameras=converted)
+        return dataclasses.replace(settings, **kinded)
 
-    def _all_cameras(self, entries: object) -> tuple[CameraSettings, ...]:
+    def _all(self, table: str, cls: type, entries: object) -> Any:
+        """The entries of a table whose `kind` decides which further keys they take."""
         if not isinstance(entries, list):
-            self._report(("cameras",), "is no list", "[[cameras]] with double brackets", None)
+            self._report((table,), "is no list", f"[[{table}]] with double brackets", None)
             return ()
-        converted = []
-        names: set[str] = set()
+        converted: list[Any] = []
         for index, entry in enumerate(entries):
-            camera = self._camera(entry, ("cameras", index))
-            if camera is None:
+            made = self._one(self._kinds[table], cls, entry, (table, index))
+            if made is None:
                 continue
-            if camera.name in names:
-                self._report(("cameras", index, "name"), f"is {camera.name!r} a second time", "another name", None)
-            names.add(camera.name)
-            converted.append(camera)
+            if made.name in {other.name for other in converted}:
+                self._report((table, index, "name"), f"is {made.name!r} a second time", "another name", None)
+            converted.append(made)
         return tuple(converted)
 
-    def _camera(self, entry: object, path: KeyPath) -> CameraSettings | None:
-        kind = entry.get("kind", "stream") if isinstance(entry, Mapping) else "stream"
+    def _one(self, kinds: Registry, cls: Any, entry: object, path: KeyPath) -> Any:
+        if not isinstance(entry, Mapping):
+            self._report(path, "is no table", f"[[{path[0]}]]", None)
+            return None
+        fields = {key_of(field): field for field in dataclasses.fields(cls) if field.name != "options"}
+        kind = entry.get("kind", fields["kind"].default)
         try:
-            options = self._cameras.load(kind).Options if isinstance(kind, str) else None
+            options = kinds.load(kind).Options if isinstance(kind, str) else None
         except ConfigError as error:
             self._report((*path, "kind"), f"is {kind!r}", error.expected, error.nearest)
             return None
-        except ImportError as error:
+        except (ImportError, MissingExtra) as error:
             self._report((*path, "kind"), f"{kind!r} cannot be used here: {error}", None, None)
             return None
-        common = frozenset(key_of(field) for field in dataclasses.fields(CameraSettings)) - {"options"}
         own = frozenset(key_of(field) for field in dataclasses.fields(options)) if options else frozenset()
-        camera = self._convert.settings(CameraSettings, entry, path, ignore=own)
-        if camera is None or options is None or not isinstance(entry, Mapping):
+        made = self._convert.settings(cls, entry, path, ignore=own)
+        if made is None or options is None:
             return None
-        if not NAME.fullmatch(camera.name):
+        if not NAME.fullmatch(made.name):
             self._report(
-                (*path, "name"), f"is {camera.name!r}", "letters, digits, '-' and '_', 63 at most", None
+                (*path, "name"), f"is {made.name!r}", "letters, digits, '-' and '_', 63 at most", None
             )
-        own_entry = {key: value for key, value in entry.items() if key not in common}
+        own_entry = {key: value for key, value in entry.items() if key not in fields}
         try:
-            chosen = self._convert.settings(options, own_entry, path, ignore=common)
+            chosen = self._convert.settings(options, own_entry, path, ignore=frozenset(fields))
         except ConfigError as error:  # an Options class may check what spans several of its keys
             self._report((*path, error.key or "kind"), error.message, error.expected, error.nearest)
             return None
-        return dataclasses.replace(camera, options=chosen) if chosen is not None else None
+        return dataclasses.replace(made, options=chosen) if chosen is not None else None
 
 
 def line_index(text: str) -> dict[KeyPath, int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.config.fields import key_of
-from agent.config.schema import CameraSettings, RuleSettings, Settings
+from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
 from agent.registry import Registry
 
 MASK = "***"
@@ -112,7 +112,7 @@ _OPENING = """\
 """
 
 
-def example(cameras: Registry, rule_examples: Mapping[str, str] | None = None) -> str:
+def example(kinds: Mapping[str, Registry]) -> str:
     """The text of `config.example.toml`, made from the declarations of the settings."""
     lines = [_OPENING]
     hints = typing.get_type_hints(Settings)
@@ -123,10 +123,16 @@ def example(cameras: Registry, rule_examples: Mapping[str, str] | None = None) -
             lines += _example_fields(typing.cast(type, hint))
         elif typing.get_origin(hint) is not tuple or not dataclasses.is_dataclass(typing.get_args(hint)[0]):
             lines += _example_field(field)
-    lines += ["", *_example_cameras(cameras), "", *_example_table("rules", RuleSettings, _RULES_DOC)]
+    lines += ["", *_example_kinds("cameras", CameraSettings, kinds["cameras"], _CAMERAS_DOC)]
+    lines += ["", *_example_table("rules", RuleSettings, _RULES_DOC)]
+    lines += ["", *_example_kinds("notifiers", NotifierSettings, kinds["notifiers"], _NOTIFIERS_DOC)]
     return "\n".join(lines).rstrip() + "\n"
 
 
+_CAMERAS_DOC = "One [[cameras]] table for each camera. These keys go with every kind:"
+_NOTIFIERS_DOC = (
+    "How people are told besides MQTT; one [[notifiers]] table each. These keys go with every kind:"
+)
 _RULES_DOC = (
     "Alert rules beside the built-in ones (`vedette rules list`); one [[rules]] table each. "
     "A rule with the name of a built-in one replaces it."
@@ -155,9 +161,8 @@ def _example_table(name: str, cls: type, doc: str) -> list[str]:
     return [*lines, f"#[[{name}]]", *_example_fields(cls)]
 
 
-def _example_cameras(cameras: Registry) -> list[str]:
-    doc = "One [[cameras]] table for each camera. These keys go with every kind:"
-    lines = _example_table("cameras", CameraSettings, doc)
-    for kind in cameras:
-        lines += ["", f'## With kind = "{kind}" these too:', *_example_fields(cameras.load(kind).Options)]
+def _example_kinds(table: str, cls: type, kinds: Registry, doc: str) -> list[str]:
+    lines = _example_table(table, cls, doc)
+    for kind in kinds:
+        lines += ["", f'## With kind = "{kind}" these too:', *_example_fields(kinds.load(kind).Options)]
     return lines

@@ -12,7 +12,9 @@ from agent.config.fields import setting
 class DeviceSettings:
     """Who this box is, in topics and payloads."""
 
-    name: str = setting("", doc="Name of this device in topics; empty: the host name and a piece of the machine id.")
+    name: str = setting(
+        "", doc="Name of this device in topics; empty: the host name and a piece of the machine id."
+    )
     site: str = setting("default", doc="Site (a group of devices); the second level of every topic.")
 
 
@@ -42,7 +44,9 @@ class BrokerSettings:
     )
     client_id: str = setting("", doc="MQTT client id; empty: derived from the machine id, fixed.")
     keepalive: float = setting(30.0, kind="duration", minimum=5, maximum=3600, doc="MQTT keep-alive.")
-    session_expiry: float = setting(3600.0, kind="duration", minimum=0, doc="How long the broker keeps our session.")
+    session_expiry: float = setting(
+        3600.0, kind="duration", minimum=0, doc="How long the broker keeps our session."
+    )
     in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
     backlog_rate: float = setting(
         0.0, minimum=0, doc="Messages a second at most while a backlog is sent after an outage; 0: no limit."
@@ -53,9 +57,15 @@ class BrokerSettings:
 class OutboxSettings:
     """The queue on disk between the agent and the broker."""
 
-    size: int = setting(64 * 1024 * 1024, kind="size", minimum=1024 * 1024, doc="Disk that the outbox may use.")
+    size: int = setting(
+        64 * 1024 * 1024, kind="size", minimum=1024 * 1024, doc="Disk that the outbox may use."
+    )
     commit_interval: float = setting(
-        1.0, kind="duration", minimum=0.0, maximum=60.0, doc="Messages are committed in batches this often (alerts at once)."
+        1.0,
+        kind="duration",
+        minimum=0.0,
+        maximum=60.0,
+        doc="Messages are committed in batches this often (alerts at once).",
     )
 
 
@@ -64,7 +74,7 @@ class CommandSettings:
     """Commands over MQTT."""
 
     enabled: bool = setting(False, doc="Accept commands over MQTT.")
-    allow: tuple[str, ...] = setting((), doc="Names of the commands accepted, or \"*\".")
+    allow: tuple[str, ...] = setting((), doc='Names of the commands accepted, or "*".')
     rate_per_minute: int = setting(30, minimum=1, doc="Commands carried out a minute at most.")
     max_age: float = setting(60.0, kind="duration", minimum=1, doc="Older commands are refused.")
 
@@ -73,7 +83,9 @@ class CommandSettings:
 class ModelSettings:
     """The detection model and how it runs."""
 
-    path: str = setting("", kind="path", doc="ONNX file of a detection model; empty: the small demo model that ships.")
+    path: str = setting(
+        "", kind="path", doc="ONNX file of a detection model; empty: the small demo model that ships."
+    )
     provider: str = setting(
         "auto",
         choices=("auto", "cpu", "cuda", "tensorrt"),
@@ -82,14 +94,26 @@ class ModelSettings:
     device_id: int = setting(0, minimum=0, doc="Which GPU.")
     precision: str = setting("auto", choices=("auto", "fp32", "fp16"), doc="TensorRT precision.")
     confidence: float = setting(0.25, minimum=0.001, maximum=1.0, doc="Boxes below this score are dropped.")
-    iou: float = setting(0.7, minimum=0.0, maximum=1.0, doc="Boxes of a class overlapping more than this are one.")
-    max_detections: int = setting(300, minimum=1, maximum=10000, doc="Boxes a frame at most.")
-    input_size: int = setting(0, minimum=0, maximum=4096, doc="Input side in pixels of a dynamic model; 0: its own, else 640.")
-    max_batch: int = setting(8, minimum=1, maximum=64, doc="Frames (of different cameras) a model run at most.")
-    batch_wait: float = setting(
-        0.004, kind="duration", minimum=0, maximum=1, doc="How long to wait for more cameras' frames once one is there."
+    iou: float = setting(
+        0.7, minimum=0.0, maximum=1.0, doc="Boxes of a class overlapping more than this are one."
     )
-    threads: int = setting(0, minimum=0, maximum=256, doc="CPU threads of the model; 0: chosen for this machine.")
+    max_detections: int = setting(300, minimum=1, maximum=10000, doc="Boxes a frame at most.")
+    input_size: int = setting(
+        0, minimum=0, maximum=4096, doc="Input side in pixels of a dynamic model; 0: its own, else 640."
+    )
+    max_batch: int = setting(
+        8, minimum=1, maximum=64, doc="Frames (of different cameras) a model run at most."
+    )
+    batch_wait: float = setting(
+        0.004,
+        kind="duration",
+        minimum=0,
+        maximum=1,
+        doc="How long to wait for more cameras' frames once one is there.",
+    )
+    threads: int = setting(
+        0, minimum=0, maximum=256, doc="CPU threads of the model; 0: chosen for this machine."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +124,9 @@ class CameraSettings:
     kind: str = setting("stream", doc="Kind of camera.")
     enabled: bool = setting(True, doc="false keeps the entry but leaves the camera alone.")
     max_fps: float = setting(0.0, minimum=0, maximum=1000, doc="Frames a second taken at most; 0: all.")
-    stall_timeout: float = setting(10.0, kind="duration", minimum=0.5, doc="No frame for this long: the camera is down.")
+    stall_timeout: float = setting(
+        10.0, kind="duration", minimum=0.5, doc="No frame for this long: the camera is down."
+    )
     options: Any = None
 
 
@@ -115,7 +141,9 @@ class WindowSettings:
 class TelemetrySettings:
     """Measuring the box."""
 
-    interval: float = setting(1.0, kind="duration", minimum=0.2, maximum=60, doc="How often the box is measured.")
+    interval: float = setting(
+        1.0, kind="duration", minimum=0.2, maximum=60, doc="How often the box is measured."
+    )
     gpu: bool = setting(True, doc="Measure GPUs through NVML.")
     temperatures: bool = setting(True, doc="Read temperature sensors.")
 
@@ -125,12 +153,16 @@ class DriftSettings:
     """Judging whether the model still sees what it saw."""
 
     enabled: bool = setting(True, doc="Compare windows with the reference.")
-    feature_fps: float = setting(2.0, minimum=0.1, maximum=30, doc="Frames a second whose features are measured.")
+    feature_fps: float = setting(
+        2.0, minimum=0.1, maximum=30, doc="Frames a second whose features are measured."
+    )
     false_alarms_per_month: float = setting(
         1.0, minimum=0.001, maximum=1000, doc="False drift alarms a camera and month that are acceptable."
     )
     publish_sketches: bool = setting(True, doc="Publish each window's sketches, for merging over a fleet.")
-    auto_reference: bool = setting(True, doc="Without a reference, record a provisional one from the live camera.")
+    auto_reference: bool = setting(
+        True, doc="Without a reference, record a provisional one from the live camera."
+    )
     reference_length: float = setting(
         86400.0, kind="duration", minimum=60, doc="How much an automatically recorded reference covers."
     )
@@ -149,13 +181,19 @@ class RuleSettings:
         example='"camera.latency_p99_seconds > 0.5"',
     )
     hold: float = setting(
-        0.0, key="for", kind="duration", minimum=0, doc="The condition must hold this long before the alert fires."
+        0.0,
+        key="for",
+        kind="duration",
+        minimum=0,
+        doc="The condition must hold this long before the alert fires.",
     )
     keep_firing: float = setting(
         0.0, kind="duration", minimum=0, doc="Goes on firing this long after the condition ended."
     )
     clear: str = setting("", doc="Value at which it resolves, if not the threshold itself (hysteresis).")
-    severity: str = setting("", choices=("", "info", "warning", "critical"), doc="How bad it is; empty: warning.")
+    severity: str = setting(
+        "", choices=("", "info", "warning", "critical"), doc="How bad it is; empty: warning."
+    )
     group: str = setting(
         "", doc="Of one group and camera, only the worst alert is told; empty: chosen by the metric."
     )
@@ -182,13 +220,20 @@ class NotifierSettings:
     rules: tuple[str, ...] = setting((), doc="Only alerts of these rules; empty: of all.")
     cameras: tuple[str, ...] = setting((), doc="Only alerts of these cameras; empty: all alerts.")
     group_interval: float = setting(
-        15.0, kind="duration", minimum=0, maximum=3600, doc="Alerts of this long are gathered into one notice."
+        15.0,
+        kind="duration",
+        minimum=0,
+        maximum=3600,
+        doc="Alerts of this long are gathered into one notice.",
     )
     quiet_hours: str = setting(
-        "", doc='Local hours in which only critical alerts are sent, the others after: "22:00-06:00, sat-sun".'
+        "",
+        doc='Local hours in which only critical alerts are sent, the others after: "22:00-06:00, sat-sun".',
     )
     resolved: bool = setting(True, doc="Also tell when an alert is over.")
-    picture: bool = setting(False, doc="Attach a picture of the scene, where the kind can: it leaves the box.")
+    picture: bool = setting(
+        False, doc="Attach a picture of the scene, where the kind can: it leaves the box."
+    )
     options: Any = None
 
 
@@ -196,7 +241,9 @@ class NotifierSettings:
 class LogSettings:
     """What is said in the journal."""
 
-    level: str = setting("info", choices=("debug", "info", "warning", "error"), doc="Least level that is logged.")
+    level: str = setting(
+        "info", choices=("debug", "info", "warning", "error"), doc="Least level that is logged."
+    )
     format: str = setting(
         "auto",
         choices=("auto", "journal", "plain", "color"),
@@ -224,3 +271,4 @@ class Settings:
     log: LogSettings = LogSettings()
     cameras: tuple[CameraSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
+    notifiers: tuple[NotifierSettings, ...] = ()

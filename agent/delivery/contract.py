@@ -30,7 +30,7 @@ def schema_text(family: str) -> str:
     """The schema of a topic family as it ships; KeyError for an unknown one."""
     if family not in FAMILIES:
         raise KeyError(family)
-    return files("agent.delivery").joinpath("schemas", f"{family}.json").read_text(encoding="utf-8")
+    return files("agent.delivery").joinpath("schemas").joinpath(f"{family}.json").read_text(encoding="utf-8")
 
 
 @cache
@@ -58,7 +58,8 @@ def _check(rule: Mapping[str, Any], value: object, where: str) -> Iterator[str]:
             yield f"{where}: {_brief(value)} does not match {rule['pattern']}"
         if len(value) < rule.get("minLength", 0):
             yield f"{where}: is empty"
-    if "minimum" in rule and _has_type(value, "number") and value < rule["minimum"]:  # type: ignore[operator]
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if "minimum" in rule and number and value < rule["minimum"]:
         yield f"{where}: {value} is under {rule['minimum']}"
     if isinstance(value, dict):
         yield from _check_object(rule, value, where)
@@ -69,7 +70,9 @@ def _check_object(rule: Mapping[str, Any], value: Mapping[str, Any], where: str)
         if name not in value:
             yield f"{where}: {name} is missing"
     for name, entry in value.items():
-        rules = [found for pattern, found in rule.get("patternProperties", {}).items() if re.search(pattern, name)]
+        rules = [
+            found for pattern, found in rule.get("patternProperties", {}).items() if re.search(pattern, name)
+        ]
         if name in rule.get("properties", {}):
             rules.append(rule["properties"][name])
         if not rules and rule.get("additionalProperties", True) is False:

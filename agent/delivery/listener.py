@@ -20,7 +20,8 @@ def listen(
     """Each message and its time of arrival (Unix) for `seconds`; raises RetryableDelivery when cut off."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     connection = open_connection(
-        address, Options(client_id=f"vedette-verify-{uuid.uuid4().hex[:8]}", session_expiry=0, ca_file=ca_file),
+        address,
+        Options(client_id=f"vedette-verify-{uuid.uuid4().hex[:8]}", session_expiry=0, ca_file=ca_file),
         (reading, writing),
     )
     try:

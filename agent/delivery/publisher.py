@@ -121,7 +121,8 @@ class Publisher(Part):
     def observations(self, now: float) -> list[Observation]:
         """The statistics as rules see them."""
         return [
-            Observation(metric=f"host.{name}", value=value, at=now) for name, value in self._statistics.items()
+            Observation(metric=f"host.{name}", value=value, at=now)
+            for name, value in self._statistics.items()
         ]
 
     def drain(self, timeout: float) -> bool:

@@ -29,7 +29,9 @@ log = structlog.get_logger("vedette.delivery")
 class Safekeeping:
     """Owns the outbox of one path; `outbox` may be another one after `failed` or `revisit` returned True."""
 
-    def __init__(self, path: Path, *, size: int, identity: Identity, clock: Clock, patience: float, retry: float = 30.0) -> None:
+    def __init__(
+        self, path: Path, *, size: int, identity: Identity, clock: Clock, patience: float, retry: float = 30.0
+    ) -> None:
         self._path, self._size, self._identity, self._clock = path, size, identity, clock
         self._patience, self._retry_seconds = patience, retry
         self._failing_since: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ import structlog
 
 from agent.delivery.outbox import BATCH_ROWS, Outbox
 from agent.delivery.rows import Row, unpack
-from agent.delivery.store import COLUMNS, LANES, StoreFull, table
+from agent.delivery.store import COLUMNS, LANES, PAGE_BYTES, Store, StoreFull, table
 from agent.types import Priority
 
 log = structlog.get_logger("vedette.delivery")
 
 _MARK = ".damaged-"
+_PAGE_COUNT, _FREE_PAGES = 28, 32  # offsets in the header, https://www.sqlite.org/fileformat.html
 _FAMILY = {
     Priority.ALERT: "alert",
     Priority.STATUS: "status",
@@ -50,6 +52,8 @@ def set_aside(path: Path, stamp: int) -> Path:
 def salvage(aside: Path, fresh: Outbox) -> Salvage:
     """Carry what can be read in the database `aside` over into `fresh` (open)."""
     saved, missing, known = 0, dict.fromkeys(LANES, 0), True
+    if not _opens(aside):
+        _replace_first_page(aside)
     with closing(sqlite3.connect(aside, isolation_level=None)) as sql:
         for lane in LANES:
             expected = _depth(sql, lane)
@@ -61,6 +65,32 @@ def salvage(aside: Path, fresh: Outbox) -> Salvage:
     if lost:
         fresh.put_many([], lost)
     return Salvage(aside=aside, saved=saved, lost=sum(lost.values()) if known else None)
+
+
+def _opens(path: Path) -> bool:
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        try:
+            return bool(sql.execute("SELECT count(*) > 0 FROM sqlite_master").fetchone()[0])
+        except sqlite3.Error:
+            return False
+
+
+def _replace_first_page(path: Path) -> None:
+    """Lend a database whose first page is damaged that of a new one.
+
+    The first page says which page each table begins on; in every outbox these are the same, since all
+    tables are made in one transaction when the file is created.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        store = Store(Path(scratch) / "outbox.db", size=1 << 20)
+        store.open()
+        store.close()
+        page = bytearray((Path(scratch) / "outbox.db").read_bytes()[:PAGE_BYTES])
+    pages = max(path.stat().st_size // PAGE_BYTES, 1)
+    page[_PAGE_COUNT : _PAGE_COUNT + 4] = pages.to_bytes(4, "big")
+    page[_FREE_PAGES : _FREE_PAGES + 8] = bytes(8)  # which pages are free is not known, and only read here
+    with path.open("r+b") as file:
+        file.write(page)
 
 
 def _depth(sql: sqlite3.Connection, lane: Priority) -> int | None:

@@ -17,7 +17,6 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from agent.cameras import CAMERAS
 from agent.config.load import parse
 from agent.config.schema import Settings
 from agent.dashboard.fleet import Fleet
@@ -25,6 +24,7 @@ from agent.dashboard.subscriber import Subscriber
 from agent.dashboard.view import draw, event_line
 from agent.demo import incident
 from agent.demo.broker import DemoBroker
+from agent.kinds import KINDS
 from agent.service import Service
 
 log = structlog.get_logger("vedette.demo")
@@ -70,7 +70,7 @@ advice = "Look at the picture: fog, dirt or condensation on the lens?"
 
 def settings(url: str, state: Path) -> Settings:
     """The demo's configuration."""
-    return parse(CONFIG.format(url=url, state=state), CAMERAS, file="the demo's config")
+    return parse(CONFIG.format(url=url, state=state), KINDS, file="the demo's config")
 
 
 class Demo:

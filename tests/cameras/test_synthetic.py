@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
-from agent.cameras import CAMERAS
 from agent.cameras.drawing.disturbances import DISTURBANCES
 from agent.cameras.synthetic import SyntheticCamera, SyntheticOptions, parse_episode
 from agent.config.load import parse
 from agent.errors import CameraError, ConfigError
+from agent.kinds import KINDS
 
 
 def camera(**options):
@@ -110,7 +110,7 @@ def test_nonsense_is_refused_with_the_form(text):
 def test_a_wrong_script_is_told_with_its_line():
     text = '[[cameras]]\nname = "a"\nkind = "synthetic"\ndrift = ["smog@3"]\n'
     with pytest.raises(ConfigError, match=r"v\.toml:4: cameras\[0\]\.drift: unknown disturbance 'smog'"):
-        parse(text, CAMERAS, file="v.toml")
+        parse(text, KINDS, file="v.toml")
 
 
 def test_night_is_darker_than_noon():

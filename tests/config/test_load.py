@@ -6,23 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cameras import CAMERAS
 from agent.config.convert import parse_duration, parse_size
 from agent.config.load import load, parse
 from agent.config.render import duration_text, size_text
 from agent.config.schema import Settings
 from agent.errors import ConfigError, ConfigErrors
+from agent.kinds import KINDS
 
 
 def mistakes(text):
     with pytest.raises(ConfigError) as caught:
-        parse(text, CAMERAS, file="v.toml")
+        parse(text, KINDS, file="v.toml")
     error = caught.value
     return [str(e) for e in error.errors] if isinstance(error, ConfigErrors) else [str(error)]
 
 
 def test_an_empty_file_is_all_defaults():
-    assert parse("", CAMERAS) == Settings()
+    assert parse("", KINDS) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -79,26 +79,26 @@ def test_broken_toml_names_the_line():
 
 def test_a_missing_file_says_where_to_start(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: there is no such file.*config\.example\.toml"):
-        load(tmp_path / "none.toml", CAMERAS)
+        load(tmp_path / "none.toml", KINDS)
 
 
 def test_a_binary_file_is_refused(tmp_path):
     file = tmp_path / "model.onnx"
     file.write_bytes(b"\xff\xfe\x00model")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
-        load(file, CAMERAS)
+        load(file, KINDS)
 
 
 def test_paths_start_from_the_files_directory(tmp_path):
     file = tmp_path / "v.toml"
     file.write_text("[model]\npath = 'm.onnx'\n[[cameras]]\nname='a'\nurl='clips/a.mp4'\n")
-    settings = load(file, CAMERAS)
+    settings = load(file, KINDS)
     assert settings.model.path == str(tmp_path / "m.onnx")
     assert settings.cameras[0].options.url == str(tmp_path / "clips/a.mp4")
 
 
 def test_addresses_are_left_as_they_are():
-    settings = parse("[[cameras]]\nname='a'\nurl='rtsp://u:p@h/x'", CAMERAS)
+    settings = parse("[[cameras]]\nname='a'\nurl='rtsp://u:p@h/x'", KINDS)
     assert settings.cameras[0].options.url == "rtsp://u:p@h/x"
 
 
@@ -128,6 +128,6 @@ def test_durations(text, seconds):
 @given(st.text(max_size=200))
 def test_no_text_crashes_the_reader(text):
     try:
-        assert dataclasses.is_dataclass(parse(text, CAMERAS))
+        assert dataclasses.is_dataclass(parse(text, KINDS))
     except ConfigError as error:
         assert str(error)

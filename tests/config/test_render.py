@@ -7,23 +7,24 @@ from agent.cameras import CAMERAS
 from agent.config.load import parse
 from agent.config.render import example, mask_url, show
 from agent.config.schema import Settings
+from agent.kinds import KINDS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 
 def test_the_shipped_example_is_what_the_declarations_say():
-    assert EXAMPLE.read_text() == example(CAMERAS), "run: vedette config example > config.example.toml"
+    assert EXAMPLE.read_text() == example(KINDS), "run: vedette config example > config.example.toml"
 
 
 def test_the_example_as_it_is_means_all_defaults():
-    assert parse(EXAMPLE.read_text(), CAMERAS) == Settings()
+    assert parse(EXAMPLE.read_text(), KINDS) == Settings()
 
 
 def test_uncommenting_every_default_changes_nothing():
     head, _, _ = EXAMPLE.read_text().partition("## One [[cameras]] table")
     text = re.sub(r"(?m)^# ([a-z_]+ = )", r"\1", head)
     assert text != head
-    assert parse(text, CAMERAS) == Settings()
+    assert parse(text, KINDS) == Settings()
 
 
 def test_every_camera_key_of_the_example_is_accepted():
@@ -31,7 +32,7 @@ def test_every_camera_key_of_the_example_is_accepted():
     for kind in CAMERAS:
         own = text.partition(f'## With kind = "{kind}" these too:')[2].partition("\n\n")[0]
         lines = [line[2:] for line in own.splitlines() if re.match(r"# [a-z_]+ = ", line)]
-        settings = parse("\n".join(["[[cameras]]", 'name = "x"', f'kind = "{kind}"', *lines]), CAMERAS)
+        settings = parse("\n".join(["[[cameras]]", 'name = "x"', f'kind = "{kind}"', *lines]), KINDS)
         assert settings.cameras[0].options == CAMERAS.load(kind).Options(
             **{
                 field: getattr(settings.cameras[0].options, field)
@@ -53,12 +54,12 @@ def test_what_is_shown_reads_back_and_hides_secrets():
         name = "slow"
         when = "camera.latency_p99_seconds > 0.5"
     """
-    settings = parse(text, CAMERAS)
+    settings = parse(text, KINDS)
     shown = show(settings)
     for secret in ("secret@", "geheim", "hunter2"):
         assert secret not in shown
-    assert parse(shown, CAMERAS).cameras[0].options.url == "rtsp://admin:***@10.0.0.9/s"
-    assert show(parse(shown, CAMERAS)) == shown
+    assert parse(shown, KINDS).cameras[0].options.url == "rtsp://admin:***@10.0.0.9/s"
+    assert show(parse(shown, KINDS)) == shown
 
 
 def test_masking_leaves_harmless_addresses_alone():

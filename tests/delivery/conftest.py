@@ -17,7 +17,9 @@ from agent.sketch import Sketch
 from agent.types import Alert, AlertEvent, AlertState, Severity
 
 NOW = 1_790_000_000.0
-IDENTITY = Identity(device="box", site="dock", boot="b00t0001", client_id="vedette-test", topic_prefix="vedette")
+IDENTITY = Identity(
+    device="box", site="dock", boot="b00t0001", client_id="vedette-test", topic_prefix="vedette"
+)
 QUICK = Timing(connect=2.0, acknowledge=1.0, preferred=0.5, stop=3.0, disk=0.3, scale=0.02)
 
 
@@ -54,7 +56,9 @@ class Drafts:
 
     def camera(self, name="front", start=None, seconds=60.0, features=20, frames=600, sketches=None):
         start = self.at if start is None else start
-        sketches = {"latency": self.sketch(frames), "decode": self.sketch(frames)} if sketches is None else sketches
+        sketches = (
+            {"latency": self.sketch(frames), "decode": self.sketch(frames)} if sketches is None else sketches
+        )
         body = {
             "state": "online",
             "state_reason": "",
@@ -70,14 +74,18 @@ class Drafts:
         }
         for stem, sketch in sketches.items():
             quantiles = sketch.quantiles([0.5, 0.9, 0.99]).tolist()
-            body |= {f"{stem}_{rank}_seconds": v for rank, v in zip(("p50", "p90", "p99"), quantiles, strict=True)}
+            body |= {
+                f"{stem}_{rank}_seconds": v for rank, v in zip(("p50", "p90", "p99"), quantiles, strict=True)
+            }
             body[f"{stem}_max_seconds"] = sketch.maximum
         body |= {f"drift_feature{i}_ratio": float(self.random.random()) for i in range(features)}
         return camera_draft(name, body, sketches, start=start, end=start + seconds)
 
     def host(self, start=None, seconds=60.0, **body):
         start = self.at if start is None else start
-        return host_draft({"cpu_ratio": 0.5, "memory_used_bytes": 1e9, **body}, start=start, end=start + seconds)
+        return host_draft(
+            {"cpu_ratio": 0.5, "memory_used_bytes": 1e9, **body}, start=start, end=start + seconds
+        )
 
     def feature_sketches(self, camera="front", start=None, seconds=60.0, features=20):
         start = self.at if start is None else start
@@ -179,7 +187,17 @@ def publish(tmp_path):
     """Makes running publishers: `publish(url=...)`."""
     made = []
 
-    def make(url, *, directory=None, size=8 << 20, timing=QUICK, identity=IDENTITY, commands=None, clock=None, **more):
+    def make(
+        url,
+        *,
+        directory=None,
+        size=8 << 20,
+        timing=QUICK,
+        identity=IDENTITY,
+        commands=None,
+        clock=None,
+        **more,
+    ):
         publisher = Publisher(
             BrokerSettings(url=url, **more),
             OutboxSettings(size=size, commit_interval=0.02),

@@ -11,7 +11,7 @@ from agent.delivery.rows import unpack, unpack_sketches
 from agent.sketch import Sketch
 from agent.types import Priority
 
-from .conftest import NOW, put_all  # noqa: TID252
+from .conftest import NOW, put_all
 
 
 def rows_of(outbox, drafts, lane=Priority.SUMMARY):
@@ -27,7 +27,8 @@ def test_ten_minutes_become_one_message_with_exact_counts_and_true_quantiles(mak
         sketches.append(Sketch())
         sketches[-1].update(chunk)
     rows = rows_of(
-        make_outbox(), [drafts.camera(start=NOW + 60 * i, sketches={"latency": s}) for i, s in enumerate(sketches)]
+        make_outbox(),
+        [drafts.camera(start=NOW + 60 * i, sketches={"latency": s}) for i, s in enumerate(sketches)],
     )
     merged = merge_rows(rows, 600)
     body = json.loads(unpack(merged.payload))
@@ -35,7 +36,11 @@ def test_ten_minutes_become_one_message_with_exact_counts_and_true_quantiles(mak
     assert (body["merged"], merged.weight, merged.id, body["seq"]) == (10, 10, rows[-1].id, rows[-1].seq)
     assert (body["start"], body["end"]) == ("2026-09-21T14:13:20.000Z", "2026-09-21T14:23:20.000Z")
     everything = np.sort(np.concatenate(values))
-    for field, rank in (("latency_p50_seconds", 0.5), ("latency_p90_seconds", 0.9), ("latency_p99_seconds", 0.99)):
+    for field, rank in (
+        ("latency_p50_seconds", 0.5),
+        ("latency_p90_seconds", 0.9),
+        ("latency_p99_seconds", 0.99),
+    ):
         assert np.searchsorted(everything, body[field]) / everything.size == pytest.approx(rank, abs=0.02)
     assert body["latency_max_seconds"] == pytest.approx(float(everything[-1]), rel=1e-6)
     averaged = np.mean([float(s.quantiles([0.99])[0]) for s in sketches])
@@ -56,8 +61,20 @@ def test_hours_merged_from_merged_tens_equal_hours_merged_at_once(make_outbox, d
 
 def test_means_are_weighted_by_what_they_count():
     bodies = [
-        {"frames_inferred": 100, "detections": 10, "confidence_mean": 0.9, "outlier_ratio": 0.0, "fps_in": 10.0},
-        {"frames_inferred": 300, "detections": 30, "confidence_mean": 0.5, "outlier_ratio": 1.0, "fps_in": 30.0},
+        {
+            "frames_inferred": 100,
+            "detections": 10,
+            "confidence_mean": 0.9,
+            "outlier_ratio": 0.0,
+            "fps_in": 10.0,
+        },
+        {
+            "frames_inferred": 300,
+            "detections": 30,
+            "confidence_mean": 0.5,
+            "outlier_ratio": 1.0,
+            "fps_in": 30.0,
+        },
     ]
     merged = merge_bodies(bodies, [60.0, 60.0], {})
     assert merged["confidence_mean"] == pytest.approx(0.6)
@@ -94,7 +111,9 @@ def test_a_field_that_only_some_windows_have_is_merged_over_those():
 
 
 def test_feature_sketches_are_merged_inside_the_payload(make_outbox, drafts):
-    rows = rows_of(make_outbox(), [drafts.feature_sketches(start=NOW + 60 * i) for i in range(5)], Priority.SKETCH)
+    rows = rows_of(
+        make_outbox(), [drafts.feature_sketches(start=NOW + 60 * i) for i in range(5)], Priority.SKETCH
+    )
     body = json.loads(unpack(merge_rows(rows, 600).payload))
     assert Sketch.from_bytes(base64.b64decode(body["feature3_kll"])).count == 5 * 120
     assert body["frames_inferred"] == 600

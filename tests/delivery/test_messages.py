@@ -33,8 +33,12 @@ def every_draft(drafts):
     return [
         status_draft("online", since=1.0, version="1.2", reason="", started_at=2.0),
         info_draft({"model_name": "yolo11n", "cameras": 4, "config_hash": "abc"}),
-        drafts.host(outbox_messages=3, outbox_durable=1.0, broker_connected=1.0, cpu_temperature_celsius=None),
-        gpu_draft(0, {"gpu_utilization_ratio": 0.4, "gpu_power_watts": 9.0, "name": "Orin"}, start=1.0, end=2.0),
+        drafts.host(
+            outbox_messages=3, outbox_durable=1.0, broker_connected=1.0, cpu_temperature_celsius=None
+        ),
+        gpu_draft(
+            0, {"gpu_utilization_ratio": 0.4, "gpu_power_watts": 9.0, "name": "Orin"}, start=1.0, end=2.0
+        ),
         drafts.camera(),
         drafts.feature_sketches(),
         drafts.alert(),
@@ -66,10 +70,38 @@ def test_the_schemas_know_every_state_there_is():
 
 @given(
     st.dictionaries(
-        st.sampled_from(["schema", "device", "boot", "seq", "time", "start", "end", "state", "frames_seen", "bogus",
-                         "cpu_ratio", "lost", "Shout", "name", "what", "evidence", "fps_in"]),
-        st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.floats(allow_nan=False), st.text(max_size=3),
-                  st.just({}), st.just([]), st.just("2026-01-01T00:00:00.000Z"), st.just("online")),
+        st.sampled_from(
+            [
+                "schema",
+                "device",
+                "boot",
+                "seq",
+                "time",
+                "start",
+                "end",
+                "state",
+                "frames_seen",
+                "bogus",
+                "cpu_ratio",
+                "lost",
+                "Shout",
+                "name",
+                "what",
+                "evidence",
+                "fps_in",
+            ]
+        ),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-2, 2),
+            st.floats(allow_nan=False),
+            st.text(max_size=3),
+            st.just({}),
+            st.just([]),
+            st.just("2026-01-01T00:00:00.000Z"),
+            st.just("online"),
+        ),
     ),
     st.sampled_from(FAMILIES),
 )
@@ -90,9 +122,13 @@ def test_the_envelope(drafts):
 
 
 def test_what_json_cannot_carry_becomes_null_or_is_refused():
-    body = decoded(Draft(topic="host", body={"a": math.nan, "b": -math.inf, "c": np.float32(0.5), "d": np.int64(3)}))
+    body = decoded(
+        Draft(topic="host", body={"a": math.nan, "b": -math.inf, "c": np.float32(0.5), "d": np.int64(3)})
+    )
     assert (body["a"], body["b"], body["c"], body["d"]) == (None, None, 0.5, 3)
-    assert decoded(Draft(topic="alert/x", body={"evidence": {"v": [math.nan, 1.0]}}))["evidence"] == {"v": [None, 1]}
+    assert decoded(Draft(topic="alert/x", body={"evidence": {"v": [math.nan, 1.0]}}))["evidence"] == {
+        "v": [None, 1]
+    }
     with pytest.raises(PermanentDelivery, match="not JSON serializable"):
         encode(Draft(topic="host", body={"a": object()}), STAMP)
 
@@ -102,7 +138,9 @@ def test_over_64_kilobytes_is_refused():
         encode(Draft(topic="host", body={"a": "x" * 65536}), STAMP)
 
 
-@pytest.mark.parametrize("topic", ["", "a//b", "camera/#", "camera/+", "/host", "host/", "camera/a b", "camera/\0"])
+@pytest.mark.parametrize(
+    "topic", ["", "a//b", "camera/#", "camera/+", "/host", "host/", "camera/a b", "camera/\0"]
+)
 def test_topics_that_mqtt_forbids_are_refused(topic):
     with pytest.raises(PermanentDelivery, match="topic"):
         encode(Draft(topic=topic, body={}), STAMP)

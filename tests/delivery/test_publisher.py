@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent.delivery.commands import CommandDesk
 from agent.config.schema import BrokerSettings, CommandSettings
+from agent.delivery.commands import CommandDesk
 from agent.delivery.mqtt import Failure
 from agent.delivery.ping import ping
 from agent.delivery.verify import Verifier
@@ -16,7 +16,7 @@ from agent.identity import Identity
 from agent.types import AlertState, Draft, Priority
 
 from ..conftest import free_port  # noqa: TID252
-from .conftest import IDENTITY, NOW, QUICK, Drafts  # noqa: TID252
+from .conftest import IDENTITY, NOW, QUICK, Drafts
 
 pytestmark = pytest.mark.broker
 STATUS = "vedette/dock/box/status"
@@ -38,7 +38,10 @@ def test_messages_arrive_in_order_valid_and_once(mosquitto, listen, publish, dra
         verifier.hear(heard.topic, heard.payload, retained=heard.retain, now=heard.at)
     report = verifier.report()
     assert report["ok"], report
-    counts = {s["family"]: (s["received"], s["gaps"], s["disorder"]) for s in report["devices"]["dock/box"]["streams"]}
+    counts = {
+        s["family"]: (s["received"], s["gaps"], s["disorder"])
+        for s in report["devices"]["dock/box"]["streams"]
+    }
     assert counts == {"camera": (50, 0, 0), "host": (50, 0, 0), "sketch": (50, 0, 0), "alert": (1, 0, 0)}
     assert running.publisher.statistics()["outbox_messages"] == 0
     assert running.publisher.statistics()["delivered_total"] == 151
@@ -83,7 +86,9 @@ def test_a_resolved_alert_leaves_nothing_retained(mosquitto, listen, publish, dr
     running.publisher.publish(drafts.alert("a", AlertState.RESOLVED))
     running.publisher.publish(drafts.alert("b"))
     assert running.publisher.drain(10)
-    states = before.wait(lambda heard: len(found := [m for m in heard if m.topic.endswith("alert/a")]) == 3 and found)
+    states = before.wait(
+        lambda heard: len(found := [m for m in heard if m.topic.endswith("alert/a")]) == 3 and found
+    )
     assert [json.loads(m.payload)["state"] if m.payload else "" for m in states] == ["firing", "resolved", ""]
     before.close()
     after = listen(broker.port, "vedette/+/+/alert/+")
@@ -97,11 +102,15 @@ def test_the_last_will_says_offline(mosquitto, listen, publish, tmp_path):
     listener, running = listen(broker.port), publish(broker.url)
     running.until(lambda p: p.connection.state == "connected")
     running.publisher._session.connection.abort()  # the process vanishes: no goodbye
-    body = listener.wait(lambda heard: [m.body for m in heard if m.topic == STATUS and m.body["state"] == "offline"])
+    body = listener.wait(
+        lambda heard: [m.body for m in heard if m.topic == STATUS and m.body["state"] == "offline"]
+    )
     assert body[0]["reason"] == "connection lost"
 
 
-def test_a_backlog_goes_to_replay_and_alerts_overtake_it(mosquitto, listen, publish, make_outbox, tmp_path, clock):
+def test_a_backlog_goes_to_replay_and_alerts_overtake_it(
+    mosquitto, listen, publish, make_outbox, tmp_path, clock
+):
     broker, drafts = mosquitto(), Drafts()
     (tmp_path / "state").mkdir()
     outbox = make_outbox("state/outbox.db", clock=clock)
@@ -167,9 +176,13 @@ def test_a_message_too_large_for_the_broker_is_given_up_not_looped(mosquitto, li
 def locked(mosquitto, tmp_path):
     """A broker that knows one user, and an access list."""
     passwords, rules = tmp_path / "passwords", tmp_path / "rules"
-    subprocess.run(["mosquitto_passwd", "-c", "-b", passwords, "agent", "right"], check=True, capture_output=True)
+    subprocess.run(
+        ["mosquitto_passwd", "-c", "-b", passwords, "agent", "right"], check=True, capture_output=True
+    )
     subprocess.run(["mosquitto_passwd", "-b", passwords, "reader", "reads"], check=True, capture_output=True)
-    rules.write_text("user reader\ntopic read #\nuser agent\ntopic readwrite vedette/#\ntopic deny vedette/+/+/camera/+\n")
+    rules.write_text(
+        "user reader\ntopic read #\nuser agent\ntopic readwrite vedette/#\ntopic deny vedette/+/+/camera/+\n"
+    )
     return mosquitto("allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}")
 
 
@@ -228,7 +241,9 @@ def test_what_the_access_list_refuses_is_held_back_and_said(locked, listen, publ
     assert "the broker refuses messages, holding them back" in capsys.readouterr().out
 
 
-def test_a_fight_over_a_client_id_is_recognised_though_the_broker_says_nothing(mosquitto, publish, tmp_path, capsys):
+def test_a_fight_over_a_client_id_is_recognised_though_the_broker_says_nothing(
+    mosquitto, publish, tmp_path, capsys
+):
     broker = mosquitto()
     both = [publish(broker.url, directory=tmp_path / name) for name in ("one", "two")]
     both[0].until(lambda _: any(r.publisher.connection.failure == Failure.TAKEN_OVER.value for r in both))
@@ -267,7 +282,10 @@ def test_two_machines_never_share_a_client_id(tmp_path):
     assert seen[0].device != seen[1].device
     assert "aaaa" not in seen[0].client_id
     assert isinstance(identify(DeviceSettings(name="x y/z", site="a#"), BrokerSettings()), Identity)
-    assert identify(DeviceSettings(name="x y/z", site="a#"), BrokerSettings(topic_prefix="p/q/")).prefix == "p/q/a/x-y-z"
+    assert (
+        identify(DeviceSettings(name="x y/z", site="a#"), BrokerSettings(topic_prefix="p/q/")).prefix
+        == "p/q/a/x-y-z"
+    )
 
 
 # -- transports ------------------------------------------------------------------------------------------
@@ -282,14 +300,53 @@ def certificates(tmp_path_factory):
         subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=at)
 
     def signed(name, subject, *, ca, extension=""):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+        openssl(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            subject,
+        )
         (at / "extension").write_text(extension)
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-CAcreateserial",
-                "-days", "2", "-out", f"{name}.crt", "-extfile", "extension")
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            "-CA",
+            f"{ca}.crt",
+            "-CAkey",
+            f"{ca}.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-out",
+            f"{name}.crt",
+            "-extfile",
+            "extension",
+        )
 
     for ca in ("ca", "other"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{ca}.key", "-out", f"{ca}.crt",
-                "-days", "2", "-subj", f"/CN=vedette test {ca}")
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{ca}.key",
+            "-out",
+            f"{ca}.crt",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN=vedette test {ca}",
+        )
     signed("server", "/CN=broker", ca="ca", extension="subjectAltName=IP:127.0.0.1")
     signed("client", "/CN=agent", ca="ca")
     for key in at.glob("*.key"):
@@ -310,7 +367,10 @@ def test_tls_with_a_client_certificate(mosquitto, certificates, publish, drafts,
     for _ in range(200):
         running.publisher.publish(drafts.camera(start=time.time()))
     assert running.publisher.drain(15)
-    assert ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files))[0].reason.count("certificate") == 2
+    assert (
+        ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files))[0].reason.count("certificate")
+        == 2
+    )
 
 
 def test_an_unknown_ca_is_a_certificate_failure(mosquitto, certificates, publish):
@@ -324,7 +384,9 @@ def test_tls_older_than_1_2_is_not_spoken(mosquitto, certificates):
     import ssl
 
     broker = mosquitto(listener=tls_lines(certificates, "tls_version tlsv1.2"))
-    assert ping(BrokerSettings(url=f"mqtts://127.0.0.1:{broker.port}", ca_file=str(certificates / "ca.crt")))[0].ok
+    assert ping(BrokerSettings(url=f"mqtts://127.0.0.1:{broker.port}", ca_file=str(certificates / "ca.crt")))[
+        0
+    ].ok
     from agent.delivery import mqtt
 
     context = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
@@ -369,9 +431,13 @@ def amqtt(tmp_path):
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.CRITICAL)
     port, web, loop, ready = free_port(), free_port(), asyncio.new_event_loop(), threading.Event()
-    config = {"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"},
-                            "web": {"type": "ws", "bind": f"127.0.0.1:{web}"}},
-              "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}}
+    config = {
+        "listeners": {
+            "default": {"type": "tcp", "bind": f"127.0.0.1:{port}"},
+            "web": {"type": "ws", "bind": f"127.0.0.1:{web}"},
+        },
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
     made = []
 
     def serve():
@@ -478,7 +544,9 @@ def desk():
 def command(name="snooze", command_id="c1", age=0.0, **more):
     from agent.delivery.messages import rfc3339
 
-    return f"vedette/dock/box/command/{name}", json.dumps({"id": command_id, "time": rfc3339(time.time() - age), **more})
+    return f"vedette/dock/box/command/{name}", json.dumps(
+        {"id": command_id, "time": rfc3339(time.time() - age), **more}
+    )
 
 
 def test_a_command_is_carried_out_once_and_answered(mosquitto, listen, publish, desk, tmp_path):
@@ -533,10 +601,17 @@ def test_commands_that_no_one_could_answer_are_only_logged(desk):
     desk.reply = answers.append
     nonsense = [b"", b"{", b"[]", b'{"id": 5}', b'{"id": "../x"}', b"x" * 20_000]
     for payload in nonsense:
-        message = Received(topic="a/command/snooze", payload=payload, retained=False, response_topic=None, correlation=None)
+        message = Received(
+            topic="a/command/snooze", payload=payload, retained=False, response_topic=None, correlation=None
+        )
         desk.receive(message, wall=time.time(), now=0.0, first_time=lambda _: True)
-    retained = Received(topic="a/command/snooze", payload=command()[1].encode(), retained=True, response_topic=None,
-                        correlation=None)
+    retained = Received(
+        topic="a/command/snooze",
+        payload=command()[1].encode(),
+        retained=True,
+        response_topic=None,
+        correlation=None,
+    )
     desk.receive(retained, wall=time.time(), now=0.0, first_time=lambda _: True)
     time.sleep(0.2)
     assert (answers, desk.carried_out) == ([], [])
@@ -549,8 +624,13 @@ def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
     desk.reply = answers.append
 
     def send(i, now):
-        message = Received(topic="a/command/snooze", payload=command(command_id=f"c{i}")[1].encode(), retained=False,
-                           response_topic="answers/here", correlation=b"x")
+        message = Received(
+            topic="a/command/snooze",
+            payload=command(command_id=f"c{i}")[1].encode(),
+            retained=False,
+            response_topic="answers/here",
+            correlation=b"x",
+        )
         desk.receive(message, wall=time.time(), now=now, first_time=lambda _: True)
 
     for i in range(6):

@@ -26,21 +26,27 @@ from agent.identity import Identity
 from ..conftest import free_port  # noqa: TID252
 
 DRIVER = Path(__file__).with_name("driver.py")
-IDENTITY = Identity(device="box", site="dock", boot="b00t0001", client_id="vedette-fault", topic_prefix="vedette")
+IDENTITY = Identity(
+    device="box", site="dock", boot="b00t0001", client_id="vedette-fault", topic_prefix="vedette"
+)
 QUICK = Timing(connect=1.0, acknowledge=1.0, preferred=5.0, stop=3.0, disk=0.3, disk_retry=0.5, scale=0.03)
 _TABLE = []
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=8, help="how often the agent is killed under load")
+    parser.addoption("--kills", type=int, default=6, help="how often the agent is killed under load")
 
 
 def pytest_terminal_summary(terminalreporter):
     if _TABLE:
         terminalreporter.section("deliveries")
-        terminalreporter.write_line(f"{'fault':44}{'accepted':>9}{'delivered':>10}{'lost':>6}{'twice':>7}{'worst delay':>12}")
+        terminalreporter.write_line(
+            f"{'fault':44}{'accepted':>9}{'delivered':>10}{'lost':>6}{'twice':>7}{'worst delay':>12}"
+        )
         for name, accepted, delivered, lost, twice, delay in _TABLE:
-            terminalreporter.write_line(f"{name:44}{accepted:>9}{delivered:>10}{lost:>6}{twice:>7}{delay:>10.1f} s")
+            terminalreporter.write_line(
+                f"{name:44}{accepted:>9}{delivered:>10}{lost:>6}{twice:>7}{delay:>10.1f} s"
+            )
 
 
 class Proxy:
@@ -124,7 +130,9 @@ class Load:
             on_accepted=lambda stamps: self.accepted.extend((s.boot, s.seq) for s in stamps if s),
         )
         self._rate, self._quiet, self._stop = rate, threading.Event(), threading.Event()
-        self._threads = [threading.Thread(target=run) for run in (self._feed, lambda: self.publisher.run(self._stop))]
+        self._threads = [
+            threading.Thread(target=run) for run in (self._feed, lambda: self.publisher.run(self._stop))
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -213,7 +221,9 @@ class Account:
             body = json.loads(message.payload)
             key = (body["boot"], body["seq"])
             self.twice += key in delivered
-            assert delivered.setdefault(key, message.payload) == message.payload  # a duplicate is the same message
+            assert (
+                delivered.setdefault(key, message.payload) == message.payload
+            )  # a duplicate is the same message
         self.delivered = delivered
         self.report = verifier.report()
         for device in self.report["devices"].values():
@@ -298,5 +308,3 @@ def account(request):
         return Account(request.node.name.removeprefix("test_").replace("_", " "), accepted, heard, **more)
 
     return make
-
-

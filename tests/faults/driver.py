@@ -29,6 +29,7 @@ def main():
     parser.add_argument("--rate", type=float, default=500.0)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--size", type=int, default=64 << 20)
+    parser.add_argument("--drain", type=float, default=10.0, help="seconds to wait for delivery at the end")
     parser.add_argument("--careless", type=int, default=0, help="leave out the fsync at each commit")
     args = parser.parse_args()
     if args.careless:
@@ -40,7 +41,9 @@ def main():
 
         Store._prepare = careless
     handle = os.open(args.accepted, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    identity = Identity(device="box", site="dock", boot="b00t0001", client_id="vedette-driver", topic_prefix="vedette")
+    identity = Identity(
+        device="box", site="dock", boot="b00t0001", client_id="vedette-driver", topic_prefix="vedette"
+    )
 
     def note(stamps):
         text = "".join(f"{stamp.boot} {stamp.seq}\n" for stamp in stamps if stamp)
@@ -65,7 +68,7 @@ def main():
             publisher.publish(host_draft({"n_count": made, "cpu_ratio": 0.5}, start=now - 60, end=now))
             made += 1
         time.sleep(0.005)
-    publisher.drain(10.0)
+    publisher.drain(args.drain)
     stop.set()
     thread.join()
 

@@ -18,7 +18,9 @@ def wait_for(condition, timeout=20.0):
 
 def drained(listener, accepted, timeout=20.0):
     wanted = set(accepted)
-    listener.wait(lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout)
+    listener.wait(
+        lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout
+    )
 
 
 def test_agent_killed_at_random_moments(mosquitto, listen, drive, pipe, account, request):

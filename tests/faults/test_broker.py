@@ -22,7 +22,9 @@ def check(account, *, ordered=True):
 def finish(load, listener, account):
     load.drain()
     wanted = set(load.accepted)
-    listener.wait(lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout=5)
+    listener.wait(
+        lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout=5
+    )
     return account(load.accepted, listener.messages)
 
 
@@ -105,7 +107,9 @@ def test_login_refused_then_corrected(mosquitto, listen, load, account, tmp_path
     def allow(secret, *flags):
         for user, word in (("agent", secret), ("reader", "reads")):
             create = ["-c"] if user == "agent" else []
-            subprocess.run(["mosquitto_passwd", *create, "-b", passwords, user, word], check=True, capture_output=True)
+            subprocess.run(
+                ["mosquitto_passwd", *create, "-b", passwords, user, word], check=True, capture_output=True
+            )
 
     allow("other")
     broker = mosquitto("allow_anonymous false", f"password_file {passwords}")
@@ -156,5 +160,3 @@ def test_sessions_forgotten_by_the_broker(mosquitto, listen, proxy, load, accoun
     check(finish(running, listener, account))
     newcomer = listen(broker.port, "vedette/+/+/status")
     assert newcomer.wait(lambda heard: heard and heard[0]).retain
-
-

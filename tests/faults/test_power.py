@@ -15,11 +15,11 @@ import time
 import pytest
 
 from agent.delivery.outbox import Outbox
-from agent.delivery.store import LANES
 from agent.delivery.rows import unpack
+from agent.delivery.store import LANES
 
 from ..conftest import free_port  # noqa: TID252
-from .conftest import IDENTITY  # noqa: TID252
+from .conftest import IDENTITY
 
 SECTOR = 512
 STRACE = shutil.which("strace")
@@ -27,7 +27,10 @@ _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(?: resumed>)?\((.*)\) += (-?\d+)")
 
 
 def traceable():
-    return bool(STRACE) and subprocess.run([STRACE, "-qq", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    return (
+        bool(STRACE)
+        and subprocess.run([STRACE, "-qq", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    )
 
 
 pytestmark = pytest.mark.skipif(not traceable(), reason="needs strace")
@@ -123,7 +126,15 @@ def record(drive, tmp_path, **more):
     log = tmp_path / "strace.log"
     calls = "openat,close,pwrite64,write,ftruncate,fdatasync,fsync"
     wrap = [STRACE, "-f", "-qq", "-xx", "-s", "20000000", "-e", f"trace={calls}", "-o", log]
-    agent = drive(f"mqtt://127.0.0.1:{free_port()}", tmp_path / "accepted", rate=1500, wrap=wrap, size=1 << 20, **more)
+    agent = drive(
+        f"mqtt://127.0.0.1:{free_port()}",
+        tmp_path / "accepted",
+        rate=1500,
+        wrap=wrap,
+        size=1 << 20,
+        drain=0,
+        **more,
+    )
     assert agent.process.wait(60) is not None
     return list(recorded(log))
 
@@ -161,13 +172,24 @@ def test_syncs_that_fail(mosquitto, listen, drive, pipe, account, tmp_path):
     """What is accepted after a failed sync is accepted: in memory if need be, and delivered."""
     broker = mosquitto()
     listener = listen(broker.port)
-    wrap = [STRACE, "-f", "-qq", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=12..60",
-            "-o", tmp_path / "strace.log"]
+    wrap = [
+        STRACE,
+        "-f",
+        "-qq",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        "inject=fdatasync:error=EIO:when=12..60",
+        "-o",
+        tmp_path / "strace.log",
+    ]
     agent = drive(broker.url, pipe.path, rate=300, wrap=wrap, count=900)
     assert agent.process.wait(60) == 0
     assert (tmp_path / "strace.log").read_text().count("INJECTED") > 3
     wanted = set(pipe.accepted())
-    listener.wait(lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout=20)
+    listener.wait(
+        lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout=20
+    )
     outcome = account(pipe.accepted(), listener.messages)
     assert outcome.lost == []
     assert len(wanted) == 900

@@ -2,10 +2,11 @@
 
     /usr/bin/python3 rtsp.py PORT PATTERN [USER PASSWORD]
 
-PATTERN is `live` (a moving test picture at 20 fps), `still` (one picture, repeated), `changing` (another size
-after two seconds) or the path of an MP4 file. The stream is at rtsp://127.0.0.1:PORT/live. Prints `ready`.
+PATTERN is `live` (a moving test picture at 20 fps), `still` (one picture, repeated), `wide` (`live` in
+another size) or the path of an MP4 file. The stream is at rtsp://127.0.0.1:PORT/live. Prints `ready`.
 """
 
+import os
 import sys
 
 import gi
@@ -14,17 +15,19 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
-ENCODE = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! rtph264pay name=pay0 pt=96 config-interval=-1"
+# Not config-interval=-1: GStreamer 1.22 then splits each key picture, and FFmpeg calls both halves damaged.
+ENCODE = (
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 "
+    "! rtph264pay name=pay0 pt=96 config-interval=1"
+)
 
 
 def pipeline(pattern: str) -> str:
-    source = {"live": "videotestsrc is-live=true pattern=ball", "still": "videotestsrc is-live=true pattern=smpte"}
-    if pattern in source:
-        return f"( {source[pattern]} ! video/x-raw,width=320,height=240,framerate=20/1 ! {ENCODE} )"
-    if pattern == "changing":
-        big = "videotestsrc is-live=true pattern=ball num-buffers=40 ! video/x-raw,width=320,height=240,framerate=20/1"
-        small = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=128,framerate=20/1"
-        return f"( concat name=c ! {ENCODE} {big} ! c. {small} ! c. )"
+    drawn = {"live": ("ball", 320, 240), "still": ("circular", 320, 240), "wide": ("ball", 480, 272)}
+    if pattern in drawn:
+        picture, width, height = drawn[pattern]
+        size = f"video/x-raw,width={width},height={height},framerate=20/1"
+        return f"( videotestsrc is-live=true pattern={picture} ! {size} ! {ENCODE} )"
     return f"( filesrc location={pattern} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 )"
 
 
@@ -40,7 +43,9 @@ def main(port: str, pattern: str, user: str = "", password: str = "") -> None:
     if not server.attach(None):
         sys.exit(f"port {port} is taken")
     print("ready", flush=True)
-    GLib.MainLoop().run()
+    loop, parent = GLib.MainLoop(), os.getppid()
+    GLib.timeout_add(500, lambda: os.getppid() == parent or loop.quit())  # no orphans of a killed test
+    loop.run()
 
 
 def protect(server, factory, user: str, password: str) -> None:

@@ -90,9 +90,7 @@ def street(random: Random, width: int, height: int) -> Image:
         cv2.line(image, (x, kerb + 8), (x, int(0.1 * height)), (70, 75, 70), 4)
         cv2.ellipse(image, (x, int(0.1 * height)), (12, 5), 0, 0, 360, (190, 215, 225), -1)
     for x in (width * 2 // 25, width * 13 // 25, width * 93 // 100):
-        cv2.circle(
-            image, (x, kerb - 24), 20, _shaded(random, (60, 110, 70), 15), -1, cv2.LINE_AA
-        )
+        cv2.circle(image, (x, kerb - 24), 20, _shaded(random, (60, 110, 70), 15), -1, cv2.LINE_AA)
         cv2.line(image, (x, kerb - 10), (x, kerb + 3), (45, 65, 80), 5)
     _rough(random, image, 0, height, 3.5)
     return image

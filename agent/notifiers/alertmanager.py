@@ -1,0 +1,93 @@
+"""Prometheus Alertmanager (API v2): a site that has one routes, silences and escalates there.
+
+An alert there ends by itself at `endsAt`, so what fires is sent again every third of `hold`; a box that falls
+silent does not leave alerts behind for longer than that.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from agent.config.fields import setting
+from agent.errors import ConfigError
+from agent.notifiers import Notice
+from agent.notifiers.http import check_url, post_json
+from agent.types import Alert, AlertState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertmanagerOptions:
+    """Settings of the kind `alertmanager`."""
+
+    url: str = setting(
+        kind="url", doc="Address of the Alertmanager.", example='"http://alertmanager.example:9093"'
+    )
+    username: str = setting("", doc="User name, where it asks for one (basic authentication).")
+    password: str = setting("", kind="secret", doc="Its password.")
+    hold: float = setting(
+        900.0, kind="duration", minimum=60, doc="An alert that is not sent again for this long ends there."
+    )
+    timeout: float = setting(
+        10.0, kind="duration", minimum=1, maximum=20, doc="How long to wait for an answer."
+    )
+
+
+class AlertmanagerNotifier:
+    """Sends alerts to an Alertmanager."""
+
+    Options = AlertmanagerOptions
+
+    def __init__(self, options: AlertmanagerOptions) -> None:
+        check_url(options.url)
+        if "@" in options.url:
+            raise ConfigError(
+                "holds a user name", key="url", expected="https://HOST:PORT, with `username` and `password`"
+            )
+        self._options = options
+        self.refresh_seconds = options.hold / 3
+
+    def send(self, notice: Notice) -> None:
+        """POST its alerts; raises RetryableDelivery or PermanentDelivery."""
+        options = self._options
+        headers = {}
+        if options.username:
+            credentials = f"{options.username}:{options.password}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
+        url = f"{options.url.rstrip('/')}/api/v2/alerts"
+        now = time.time()  # noqa: TID251  (not `made_at`: a retried notice is late)
+        body = [entry(alert, notice, now + options.hold) for alert in notice.alerts]
+        post_json(url, body, headers=headers, timeout=options.timeout)
+
+
+def entry(alert: Alert, notice: Notice, ends_at: float) -> dict[str, Any]:
+    """One alert as the API takes it: labels name it, so they must be the same when it resolves."""
+    firing = alert.state is not AlertState.RESOLVED
+    labels = {
+        **alert.labels,
+        "alertname": alert.rule,
+        "severity": alert.severity.value,
+        "device": notice.device,
+        "site": notice.site,
+    }
+    texts = {
+        "summary": alert.what,
+        "expected": alert.expected,
+        "window": alert.window,
+        "advice": alert.advice,
+        "runbook": alert.runbook,
+        "alert_id": alert.id,
+    }
+    return {
+        "labels": {key: value for key, value in labels.items() if value},
+        "annotations": {key: value for key, value in texts.items() if value},
+        "startsAt": _stamp(alert.first_seen),
+        "endsAt": _stamp(ends_at if firing else max(alert.changed_at, alert.first_seen + 1)),
+    }
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,92 @@
+"""Apprise: e-mail, Teams, Telegram, Discord, ntfy, Signal and a hundred more, by the library's URLs."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import apprise
+
+from agent.config.fields import setting
+from agent.errors import ConfigError, RetryableDelivery
+from agent.notifiers import Notice
+from agent.types import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppriseOptions:
+    """Settings of the kind `apprise`."""
+
+    urls: tuple[str, ...] = setting(
+        kind="secret",
+        doc="Addresses in Apprise's notation.",
+        example='["mailtos://user:password@example.org?to=night@example.org", "ntfy://ntfy.sh/topic"]',
+    )
+
+
+class AppriseNotifier:
+    """Hands notices to the services behind Apprise URLs."""
+
+    Options = AppriseOptions
+    refresh_seconds = 0.0
+
+    def __init__(self, options: AppriseOptions) -> None:
+        self._services = []
+        for number, url in enumerate(options.urls, 1):
+            service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+            if service is None:
+                raise ConfigError(
+                    f"number {number} is no Apprise address", key="urls", expected="scheme://..., see Apprise"
+                )
+            self._services.append(service)
+        if not self._services:
+            raise ConfigError("is empty", key="urls", expected="at least one address")
+        self._done: tuple[str, set[int]] = ("", set())
+
+    def send(self, notice: Notice) -> None:
+        """Tell every service that was not yet told of this notice; RetryableDelivery while one refuses."""
+        if self._done[0] != notice.id:
+            self._done = (notice.id, set())
+        kinds = {
+            Severity.INFO: apprise.NotifyType.INFO,
+            Severity.WARNING: apprise.NotifyType.WARNING,
+            Severity.CRITICAL: apprise.NotifyType.FAILURE,
+        }
+        kind = apprise.NotifyType.SUCCESS if notice.resolved else kinds[notice.severity]
+        with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
+            picture = _write(notice.picture, Path(folder))
+            for number, service in enumerate(self._services):
+                if number not in self._done[1] and self._tell(service, notice, kind, picture):
+                    self._done[1].add(number)
+        refused = [
+            service.service_name
+            for number, service in enumerate(self._services)
+            if number not in self._done[1]
+        ]
+        if refused:
+            raise RetryableDelivery(f"not taken by {', '.join(str(name) for name in refused)}")
+
+    def _tell(
+        self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, picture: str | None
+    ) -> bool:
+        bundle = apprise.Apprise()
+        bundle.add(service)
+        attach = apprise.AppriseAttachment(picture) if picture else None
+        return bool(
+            bundle.notify(
+                title=notice.title,
+                body=notice.text,
+                notify_type=kind,
+                attach=attach,
+                body_format=apprise.NotifyFormat.TEXT,
+            )
+        )
+
+
+def _write(picture: bytes | None, folder: Path) -> str | None:
+    if picture is None:
+        return None
+    path = folder / "scene.jpg"
+    path.write_bytes(picture)
+    return str(path)

@@ -1,0 +1,167 @@
+"""Routes: which alerts a notifier tells, when, and in which words. Pure: time is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.alerts.grouping import RANK
+from agent.alerts.schedule import parse_schedule
+from agent.alerts.track import alert_from_json, alert_to_json
+from agent.config.schema import NotifierSettings
+from agent.errors import ConfigError
+from agent.notifiers import Notice
+from agent.types import Alert, AlertEvent, AlertState, Severity
+
+MOST_ALERTS = 200  # in one notice; the others are counted
+MOST_IN_WORDS = 20
+MOST_TOLD = 5_000
+
+_NEWS = {AlertEvent.FIRED, AlertEvent.REMINDER, AlertEvent.RESOLVED}
+
+
+@dataclass(slots=True, kw_only=True)
+class Route:
+    """What one notifier wants to hear, and the batch that is being gathered for it.
+
+    `told` holds the ids that it was told as firing (in order): an end is told only of those.
+    """
+
+    settings: NotifierSettings
+    batch: dict[str, Alert] = field(default_factory=dict)
+    more: int = 0
+    opened_at: float | None = None
+    told: dict[str, None] = field(default_factory=dict)
+
+    def gather(self, alert: Alert, now: float) -> None:
+        """Take `alert` into the batch, if this notifier wants it; the latest of each id counts."""
+        if not self._wants(alert):
+            return
+        if alert.id not in self.batch and len(self.batch) >= MOST_ALERTS:
+            self.more += 1
+        else:
+            self.batch[alert.id] = alert
+        self.opened_at = now if self.opened_at is None else min(self.opened_at, now)
+
+    def _wants(self, alert: Alert) -> bool:
+        wanted = self.settings
+        if alert.event not in _NEWS or RANK[alert.severity] < RANK[Severity(wanted.severity)]:
+            return False
+        if wanted.rules and alert.rule not in wanted.rules:
+            return False
+        if wanted.cameras and alert.labels.get("camera") not in wanted.cameras:
+            return False
+        if alert.event is AlertEvent.RESOLVED:
+            return wanted.resolved and (alert.id in self.told or alert.id in self.batch)
+        return True
+
+    def due(self, now: float, utc_offset: float = 0.0) -> bool:
+        """Whether to tell the batch now: gathered long enough, and not in quiet hours unless critical."""
+        if self.opened_at is None or now - self.opened_at < self.settings.group_interval:
+            return False
+        urgent = any(
+            alert.severity is Severity.CRITICAL and alert.state is not AlertState.RESOLVED
+            for alert in self.batch.values()
+        )
+        quiet = self.settings.quiet_hours
+        return urgent or not quiet or not parse_schedule(quiet).on(now, utc_offset)
+
+    def take(self) -> tuple[tuple[Alert, ...], int]:
+        """The batch, worst and oldest first, and how many alerts it leaves out; begins a new one."""
+        alerts = sorted(
+            self.batch.values(),
+            key=lambda alert: (
+                alert.state is AlertState.RESOLVED,
+                -RANK[alert.severity],
+                alert.first_seen,
+            ),
+        )
+        for alert in alerts:
+            self.told.pop(alert.id, None)
+            if alert.state is not AlertState.RESOLVED:
+                self.told[alert.id] = None
+        while len(self.told) > MOST_TOLD:
+            del self.told[next(iter(self.told))]
+        more, self.more, self.batch, self.opened_at = self.more, 0, {}, None
+        return tuple(alerts), more
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "batch": [alert_to_json(alert) for alert in self.batch.values()],
+            "more": self.more,
+            "opened_at": self.opened_at,
+            "told": list(self.told),
+        }
+
+    def restore(self, entry: Mapping[str, Any]) -> None:
+        """Go on where `to_json` left off."""
+        alerts = [alert_from_json(item) for item in entry["batch"]]
+        self.batch = {alert.id: alert for alert in alerts}
+        self.more, self.opened_at = int(entry["more"]), entry["opened_at"]
+        self.told = dict.fromkeys(str(name) for name in entry["told"])
+
+
+def check(settings: NotifierSettings) -> None:
+    """Raises ConfigError where the settings that every kind has make no sense."""
+    if settings.quiet_hours:
+        try:
+            parse_schedule(settings.quiet_hours)
+        except ValueError as error:
+            key = f"notifiers[{settings.name}].quiet_hours"
+            raise ConfigError(str(error), key=key) from None
+
+
+def make_notice(
+    alerts: tuple[Alert, ...],
+    *,
+    device: str,
+    site: str,
+    now: float,
+    more: int = 0,
+    picture: bytes | None = None,
+) -> Notice:
+    """`alerts` (not empty, worst first) in words."""
+    firing = [alert for alert in alerts if alert.state is not AlertState.RESOLVED]
+    worst = max((alert.severity for alert in firing or alerts), key=RANK.__getitem__)
+    return Notice(
+        id=f"{alerts[0].id}-{int(now * 1000)}",
+        device=device,
+        site=site,
+        title=_title(alerts, firing, device, more),
+        text=_text(alerts, more),
+        severity=worst,
+        resolved=not firing,
+        alerts=alerts,
+        made_at=now,
+        more=more,
+        picture=picture,
+    )
+
+
+def _title(alerts: tuple[Alert, ...], firing: list[Alert], device: str, more: int) -> str:
+    if len(alerts) == 1 and not more:
+        word = alerts[0].severity.value.upper() if firing else "resolved"
+        return f"{word}: {device}: {alerts[0].what}"
+    resolved = len(alerts) - len(firing)
+    parts = [f"{len(firing) + more} firing"] * bool(firing) + [f"{resolved} resolved"] * bool(resolved)
+    worst = f", the worst: {firing[0].what}" if firing else ""
+    return f"{device}: {', '.join(parts)}{worst}"
+
+
+def _text(alerts: Iterable[Alert], more: int) -> str:
+    listed = list(alerts)
+    blocks = [_block(alert) for alert in listed[:MOST_IN_WORDS]]
+    left = len(listed) - len(blocks) + more
+    return "\n\n".join([*blocks, f"and {left:,} more alerts"] if left else blocks)
+
+
+def _block(alert: Alert) -> str:
+    word = "resolved" if alert.state is AlertState.RESOLVED else alert.severity.value
+    lines = [f"[{word}] {alert.what}", f"expected: {alert.expected}", f"when: {alert.window}"]
+    if alert.advice:
+        lines.append(f"to do: {alert.advice}")
+    if alert.runbook and alert.state is not AlertState.RESOLVED:
+        lines.append(f"more: {alert.runbook}")
+    return "\n".join([*lines, f"id: {alert.id}"])
