@@ -92,11 +92,13 @@ class ControlServer(Part):
     def run(self, stop: threading.Event) -> None:
         """Answer until stopped, one connection at a time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.unlink(missing_ok=True)
+        scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        scratch.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(self.path))
-            self.path.chmod(0o660)
+            listener.bind(str(scratch))
+            scratch.chmod(0o660)
             listener.listen(8)
+            scratch.replace(self.path)  # who sees the socket can connect to it
             listener.settimeout(0.5)
             try:
                 while not stop.is_set():

@@ -151,7 +151,7 @@ class Session:
 
     def events(self, now: float, wall: float) -> list[Event]:
         """What happened since the last call; `Opened` begins and `Closed` ends the time of one connection."""
-        happened = self._weigh_candidate(now, wall)
+        happened = self._weigh_candidate(now)
         connection = self.connection
         while connection is not None and connection.events:
             event = connection.events.popleft()
@@ -175,7 +175,7 @@ class Session:
         reason = f"the connection breaks right after login, {self._short_lives} times in a row"
         return Closed(failure=Failure.TAKEN_OVER, reason=reason)
 
-    def _weigh_candidate(self, now: float, wall: float) -> list[Event]:
+    def _weigh_candidate(self, now: float) -> list[Event]:
         """Move to the preferred broker when it answers."""
         candidate = self._candidate
         if candidate is None or not candidate.events:

@@ -1,1 +1,260 @@
-"""placeholder while prototyping"""
+"""Calibration: how a reference's own held-out blocks look when judged by the rest of it, and the limits from that.
+
+Everything that is judged is first a number that is about 1 in size on held-out blocks (`scores`, `distances`);
+then the tail of its largest values gives the limit for a budget of false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift import joint
+from agent.drift.distances import Fading
+from agent.drift.evidence import ASPECTS
+from agent.drift.memory import AGES, KEEP, SCALES, fade
+from agent.drift.noise import CAUTIOUS, DECAYS, fit, matched_filters
+from agent.drift.tail import NORMAL, Tail, fit_tail
+
+BUDGET_SHARES = {"features": 0.5, "joint": 0.35, "distances": 0.1, "classes": 0.05}
+"""How the budget of false alarms is divided: each kind of score catches what the others miss."""
+
+LEAST_BLOCKS = 6
+"""Fewer hours than this and nothing can be held out: the noise is then assumed, cautiously."""
+
+_NOISE_FLOOR = 0.02  # sigma of slow wandering below which no feature is trusted to stay
+_PRIOR = 10.0  # independent looks that "the noise model is right" is worth against the scores' own size
+_HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
+_CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeldOut:
+    """Held-out windows in order: `aspects` (W, 3, F), `ranks` (W, F, BINS-1), `trust` (W, F), class shares (W, C+1).
+
+    `gaps` (W,) is how many windows each lies after the one before (1: the next). `blocks` counts the hours.
+    """
+
+    aspects: NDArray[np.float64]
+    ranks: NDArray[np.float64]
+    trust: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """What is learnt from held-out blocks.
+
+    `offset` (3, F) evidence's mean; `noise` (3, F, 8) its wandering; `size` (3, F, J) what scores still exceed 1
+    by; `joint_mean`, `joint_variance` (J,); `distances` (2, 4, F) usual KS and root PSI; `classes` (2, 4) usual
+    Jensen-Shannon and root PSI; `tails` of each aspect's features and of the other scores; `longest` the
+    largest age judged, in windows; `windows` and
+    `blocks` how much it rests on.
+    """
+
+    offset: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    size: NDArray[np.float64]
+    joint_mean: NDArray[np.float64]
+    joint_variance: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    classes: NDArray[np.float64]
+    tails: dict[str, tuple[Tail, ...]]
+    longest: int
+    windows: int
+    blocks: int
+
+    def filters(self) -> NDArray[np.float64]:
+        """Filters (3, F, J, K) that make scores out of a fading memory (3, F, K)."""
+        return matched_filters(self.noise, self.longest) / self.size[..., None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The largest scores that are normal, for one budget.
+
+    `aspects` (3, F); `ks`, `psi` (F,); `joint` and `classes` one each.
+    """
+
+    aspects: NDArray[np.float64]
+    joint: float
+    ks: NDArray[np.float64]
+    psi: NDArray[np.float64]
+    classes: float
+
+
+def limits(calibration: Calibration, false_alarms_per_month: float, window_seconds: float) -> Limits:
+    """The limits that keep false alarms of a camera within the budget; they fall as the budget grows."""
+    features = calibration.offset.shape[1]
+    per_window = false_alarms_per_month * window_seconds / (30 * 86400.0)
+    share = {name: part * per_window for name, part in BUDGET_SHARES.items()}
+    each = share["features"] / (len(ASPECTS) * features)
+
+    def of(name: str, rate: float) -> NDArray[np.float64]:
+        return np.array([tail.limit(rate) for tail in calibration.tails[name]])
+
+    return Limits(
+        aspects=np.stack([of(aspect, each) for aspect in ASPECTS]),
+        joint=float(of("joint", share["joint"])[0]),
+        ks=of("ks", share["distances"] / features),
+        psi=of("psi", share["distances"] / features),
+        classes=float(of("classes", share["classes"])[0]),
+    )
+
+
+def calibrate(held: HeldOut) -> Calibration:
+    """Learn from held-out windows of at least LEAST_BLOCKS hours; for shorter references see `assumed`."""
+    offset = held.aspects.mean(axis=0)
+    series = held.aspects - offset
+    windows, _, features = series.shape
+    noise = _floored(fit(series.reshape(windows, -1)).reshape(len(ASPECTS), features, DECAYS.size))
+    longest = max(1, windows // _HISTORY)
+    filters = matched_filters(noise, longest)
+    size = _sizes(series, held.gaps, filters)
+    tops = _tops(series, held.gaps, filters / size[..., None])
+    tails, stretch = _alike(tops)
+    size = size * stretch[..., None]
+    mean, variance, together = _joint(series, held.gaps, filters / size[..., None])
+    distances, classes, distance_tops = _distances(held)
+    tails |= {name: tuple(map(fit_tail, top.T)) for name, top in distance_tops.items()}
+    return Calibration(
+        offset=offset,
+        noise=noise,
+        size=size,
+        joint_mean=mean,
+        joint_variance=variance,
+        distances=distances,
+        classes=classes,
+        tails=tails | {"joint": (fit_tail(together),)},
+        longest=longest,
+        windows=windows,
+        blocks=held.blocks,
+    )
+
+
+def _alike(tops: NDArray[np.float64]) -> tuple[dict[str, tuple[Tail, ...]], NDArray[np.float64]]:
+    """Tails of the largest scores (W, 3, F), and what scores are to be divided by (3, F) so that all tails are alike.
+
+    A feature with bursts would otherwise drive the joint score's limit up for all.
+    """
+    rare = 1e-7  # of a window: the rate at which one of sixty scores may cry wolf, at one false alarm a month
+    tails, stretch = {}, np.ones(tops.shape[1:])
+    for number, aspect in enumerate(ASPECTS):
+        fitted = [fit_tail(column) for column in tops[:, number].T]
+        stretch[number] = [max(1.0, tail.limit(rare) / NORMAL.limit(rare)) for tail in fitted]
+        tails[aspect] = tuple(tail.scaled(1.0 / by) for tail, by in zip(fitted, stretch[number], strict=True))
+    return tails, stretch
+
+
+def _floored(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    slow = DECAYS == 300.0
+    floored: NDArray[np.float64] = noise + slow * _NOISE_FLOOR**2
+    return floored
+
+
+def memories(
+    series: NDArray[np.float64], gaps: NDArray[np.float64]
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """The fading memory (n, 3, F, K) after each window of series (W, 3, F), in pieces."""
+    memory = np.zeros((*series.shape[1:], KEEP.size))
+    for start in range(0, len(series), _CHUNK):
+        piece = slice(start, min(start + _CHUNK, len(series)))
+        out = np.empty((piece.stop - start, *memory.shape))
+        for place, (new, gap) in enumerate(zip(series[piece], gaps[piece], strict=True)):
+            memory = fade(memory, new, gap)
+            out[place] = memory
+        yield piece, out
+
+
+def score(memory: NDArray[np.float64], filters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores (..., 3, F, J) of memories (..., 3, F, K)."""
+    return np.asarray((filters @ memory[..., None])[..., 0], dtype=np.float64)
+
+
+def _sizes(
+    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Root mean square of the scores (3, F, J), drawn towards 1 where few independent looks stand behind it."""
+    squares = sum((score(memory, filters) ** 2).sum(axis=0) for _, memory in memories(series, gaps))
+    looks = len(series) / (2.0 * AGES)
+    mean = np.asarray(squares) / len(series)
+    drawn = (looks * mean + _PRIOR) / (looks + _PRIOR)
+    return np.asarray(np.where(len(series) // _HISTORY >= AGES, np.sqrt(drawn), 1.0), dtype=np.float64)
+
+
+def _tops(
+    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The largest score over all ages, (W, 3, F)."""
+    pieces = [np.abs(score(memory, filters)).max(axis=-1) for _, memory in memories(series, gaps)]
+    return np.concatenate(pieces)
+
+
+def _joint(
+    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance (J,) of the joint sum, and the joint score (W,)."""
+    sums = np.concatenate([joint.combine(score(memory, filters)) for _, memory in memories(series, gaps)])
+    used = max(1, len(series) // _HISTORY) >= AGES
+    looks = len(series) / (2.0 * AGES)
+    mean, variance = sums.mean(axis=0), sums.var(axis=0)
+    # What the shortest ages show, on many looks, steadies the long ones, which rest on few.
+    mean = (looks * mean + _PRIOR * mean[0]) / (looks + _PRIOR)
+    variance = (looks * variance + _PRIOR * variance[0]) / (looks + _PRIOR)
+    mean, variance = np.where(used, mean, 1.0), np.where(used, variance, 1.0)
+    return mean, variance, joint.made_normal(sums, mean, variance)[:, used].max(axis=-1)
+
+
+def _distances(
+    held: HeldOut,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Usual sizes (2, 4, F) and (2, 4), and the largest ratios over scales: ks, psi (W, F), classes (W, 1)."""
+    windows, features = held.trust.shape
+    fading = Fading.empty(features, held.seen.shape[1] - 1)
+    found = np.empty((windows, 2, SCALES.size, features))
+    mixed = np.empty((windows, 2, SCALES.size))
+    for place in range(windows):
+        fading.add(held.ranks[place], held.trust[place], held.seen[place], held.expected[place])
+        found[place], mixed[place] = fading.of_features(), fading.of_classes()
+    usual = np.maximum(np.sqrt((found**2).mean(axis=0)), 0.01)
+    usual_mix = np.maximum(np.sqrt((mixed**2).mean(axis=0)), 0.01)
+    ratios = (found / usual).max(axis=2)
+    return (
+        usual,
+        usual_mix,
+        {"ks": ratios[:, 0], "psi": ratios[:, 1], "classes": (mixed / usual_mix)[:, 0].max(axis=1)[:, None]},
+    )
+
+
+def assumed(features: int, aspects: NDArray[np.float64]) -> Calibration:
+    """A cautious calibration for a reference without time structure (images, minutes of video).
+
+    `aspects` (W, 3, F), as far as there are any windows, give the evidence's variance; how it wanders is taken
+    from CAUTIOUS.
+    """
+    variance = (
+        np.maximum((aspects**2).mean(axis=0), 0.3) if len(aspects) else np.ones((len(ASPECTS), features))
+    )
+    noise = 2.0 * variance[..., None] * CAUTIOUS
+    wide = Tail(start=NORMAL.start, rate=NORMAL.rate, width=1.5)
+    usual = np.tile(np.array([0.45, 0.35, 0.30, 0.25])[:, None], (1, features))
+    return Calibration(
+        offset=np.zeros((len(ASPECTS), features)),
+        noise=noise,
+        size=np.ones((*noise.shape[:2], AGES.size)),
+        joint_mean=np.full(AGES.size, 0.35 * features),
+        joint_variance=np.full(AGES.size, 2.0 * features),
+        distances=np.stack([usual, 3.0 * usual]),
+        classes=np.stack([usual[:, 0], 2.0 * usual[:, 0]]),
+        tails=dict.fromkeys((*ASPECTS, "ks", "psi"), (wide,) * features)
+        | dict.fromkeys(("joint", "classes"), (wide,)),
+        longest=int(AGES[-1]),
+        windows=len(aspects),
+        blocks=0,
+    )

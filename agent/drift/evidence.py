@@ -1,7 +1,7 @@
 """Evidence: what one window says against what is normal at its moment, as a few numbers per feature.
 
     location   mean of the window's normal scores                          0 when normal, 1: one sigma up
-    spread     (mean |score| - 0.798) / 0.603                              0 when normal, 1: spread as of x1.76
+    spread     2.96 (sqrt(mean |score|) - 0.893)                           0 when normal, 1: spread x1.9
     noise      log of the mean step from frame to frame, less the normal one  0 when normal, 0.69: doubled
 
 Normal scores make every feature alike, heavy-tailed or bounded: under the reference they are normal by
@@ -29,9 +29,10 @@ BINS = 20
 EDGES = np.arange(1, BINS) / BINS
 
 _MEAN_ABS, _SD_ABS = np.sqrt(2 / np.pi), np.sqrt(1 - 2 / np.pi)  # of |score| under a normal distribution
+_ROOT, _SLOPE = np.sqrt(_MEAN_ABS), 2.0 * np.sqrt(_MEAN_ABS) / _SD_ABS  # the root has nearly even tails
 _MOST_SCORE = 3.0  # a single wild value must not pass for spread
 _MOST_NOISE = 3.0  # steps twenty times as large are as clear as can be
-_NOISE_FLOOR = 0.05  # of the usual step: windows without any motion have a finite logarithm
+_NOISE_FLOOR = 0.2  # of the usual step: a window without any motion is unusual, not infinitely so
 _RATE_TOLERANCE = 0.2  # steps depend on the time between frames; beyond this the sampling rate has changed
 _SHRINK = 0.1  # of the usual count: a window with a handful of values says little, not much
 
@@ -104,7 +105,7 @@ def weigh(looks: Looks, expected: Expected, usual: Usual) -> Evidence:
     trust = looks.counts / (looks.counts + _SHRINK * usual.counts + 1e-9)
     location = ranked.score.mean(axis=-1)
     sizes = np.minimum(np.abs(ranked.score), _MOST_SCORE).mean(axis=-1)
-    spread = np.where(looks.counts > 0, (sizes - _MEAN_ABS) / _SD_ABS, 0.0)
+    spread = np.where(looks.counts > 0, (np.sqrt(sizes) - _ROOT) * _SLOPE, 0.0)
     noise = _noise(looks, expected, usual)
     aspects = np.stack([trust * location, trust * spread, trust * noise], axis=1)
     return Evidence(aspects=aspects, ranks=_rank_shares(ranked))

@@ -33,12 +33,7 @@ def combine(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def made_normal(
     joint: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Q as a score: about standard normal where Q has this mean and variance; all shapes (..., J).
-
-    Wilson-Hilferty needs Q > 0: it is counted from its least possible value.
-    """
-    count = mean.shape[-1]
-    del count
+    """Q as a score: about standard normal where Q has this mean and variance; all shapes (..., J)."""
     shape = mean**2 / variance
     ratio = np.maximum(joint / mean, 1e-9)
     return np.asarray((np.cbrt(ratio) - (1 - 1 / (9 * shape))) * np.sqrt(9 * shape), dtype=np.float64)

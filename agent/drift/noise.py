@@ -31,7 +31,7 @@ def autocovariance(series: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDAr
     known = np.isfinite(series)
     filled = np.where(known, series, 0.0)
     present = known.astype(np.float64)
-    lags = np.concatenate(([0], _LAGS[_LAGS <= max(1, len(series) // 4)]))
+    lags = np.concatenate(([0], _LAGS[max(1, len(series) // 4) >= _LAGS]))
     lags = lags[lags < len(series)]
     end = len(series)
     sums = [(filled[: end - lag] * filled[lag:]).sum(axis=0) for lag in lags]
@@ -91,4 +91,4 @@ def matched_filters(weights: NDArray[np.float64], longest: int) -> NDArray[np.fl
     filters = np.swapaxes(filters, -1, -2)
     variance = np.einsum("...jk,...kl,...jl->...j", filters, covariance, filters)
     filters = filters / np.sqrt(np.maximum(variance, 1e-30))[..., None]
-    return np.asarray(np.where((AGES <= longest)[:, None], filters, 0.0), dtype=np.float64)
+    return np.asarray(np.where((longest >= AGES)[:, None], filters, 0.0), dtype=np.float64)

@@ -120,7 +120,9 @@ def _row(values: NDArray[np.float32], weights: NDArray[np.int64], overall: float
     spread = max(spread_of(values, weights), least)
     if distinct.size > 1 and not repeated.any():
         points = np.concatenate((values[:1], inner, values[-1:])).astype(np.float64)
-        return Row(_widened(points, _SCORES, WIDENING * overall), _RANKS, _RANKS, _SCORES, spread, smooth=True)
+        return Row(
+            _widened(points, _SCORES, WIDENING * overall), _RANKS, _RANKS, _SCORES, spread, smooth=True
+        )
     middle = (low + high) / 2
     lower, upper = np.where(repeated, low, middle), np.where(repeated, high, middle)
     return Row(distinct, lower, upper, score_of(middle), spread, smooth=False)

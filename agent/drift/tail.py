@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 APART = 60  # windows between two exceedances that make them two episodes
-_WANTED = 40  # episodes that the tail is fitted to, where there are as many
+_STARTS = np.arange(4.0, 2.45, -0.1)
+_WANTED = 20  # episodes that the tail is fitted to, where there are as many
+_PRIOR_RATE = 2.0  # weight of NORMAL's rate, as a number of episodes
 _PRIOR_EPISODES = 10.0  # weight of "the tail is normal" in the fit, as a number of episodes
 _WIDEST = 2.5
 
@@ -31,29 +33,29 @@ class Tail:
         excess = np.log(self.rate / false_alarms_per_window) if self.rate > 0 else 0.0
         return float(np.sqrt(max(self.start**2 + 2.0 * self.width**2 * excess, 1.0)))
 
+    def scaled(self, factor: float) -> Tail:
+        """The tail of a score that is `factor` times as large."""
+        return Tail(start=self.start * factor, rate=self.rate, width=self.width * factor)
+
 
 NORMAL = Tail(start=3.0, rate=0.012, width=1.0)
 """The tail of the largest of a normal feature's scores over all ages (simulated): where nothing can be learnt."""
 
 
 def fit_tail(scores: NDArray[np.float64]) -> Tail:
-    """The tail of scores (W, N): N alike series, pooled. `rate` is that of one series.
+    """The tail of a series of scores (W,).
 
-    Falls back to NORMAL where there are too few windows to see a tail.
+    It starts where enough episodes stand above it, and is drawn towards NORMAL where there are few.
     """
-    windows = scores.size
-    if windows < 2 * APART:
-        return NORMAL
-    for start in np.arange(4.0, 0.9, -0.1):
-        peaks = np.concatenate([episode_peaks(column, start) for column in scores.T])
+    for start in _STARTS:
+        peaks = episode_peaks(scores, start)
         if peaks.size >= _WANTED:
             break
-    if not peaks.size:
-        return NORMAL
-    excess = float(((peaks**2 - start**2) / 2.0).mean())
-    variance = (excess * peaks.size + _PRIOR_EPISODES) / (peaks.size + _PRIOR_EPISODES)
-    width = float(np.clip(np.sqrt(variance), 1.0, _WIDEST))
-    return Tail(start=float(start), rate=peaks.size / windows, width=width)
+    excess = float(((peaks**2 - start**2) / 2.0).sum())
+    width = np.sqrt((excess + _PRIOR_EPISODES) / (peaks.size + _PRIOR_EPISODES))
+    expected = NORMAL.rate * np.exp((NORMAL.start**2 - start**2) / 2.0)
+    rate = (peaks.size + _PRIOR_RATE) / (scores.size + _PRIOR_RATE / expected)
+    return Tail(start=float(start), rate=float(rate), width=float(np.clip(width, 1.0, _WIDEST)))
 
 
 def episode_peaks(series: NDArray[np.float64], level: float) -> NDArray[np.float64]:

@@ -1,0 +1,34 @@
+"""The demo's broker: mosquitto where it is, else the pure Python one; either carries messages."""
+
+import time
+
+import pytest
+from paho.mqtt import publish
+
+from agent.dashboard.subscriber import Subscriber
+from agent.demo import broker as module
+from agent.demo.broker import DemoBroker
+from agent.errors import ConfigError, VedetteError
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+def test_messages_get_through(kind, monkeypatch):
+    if kind == "amqtt":
+        pytest.importorskip("amqtt")
+        monkeypatch.setattr(module.shutil, "which", lambda *_, **__: None)
+    with DemoBroker() as broker:
+        if broker.kind != kind:
+            pytest.skip(f"needs {kind}")
+        with Subscriber(broker.url) as subscriber:
+            time.sleep(0.5)
+            publish.single(
+                "vedette/a/b/status", b'{"state": "online"}', qos=1, hostname="127.0.0.1", port=broker.port
+            )
+            assert subscriber.messages.get(timeout=10) == ("vedette/a/b/status", b'{"state": "online"}')
+
+
+def test_a_subscriber_says_what_is_wrong():
+    with pytest.raises(VedetteError, match="is it running"):
+        Subscriber(f"mqtt://user:secret@127.0.0.1:{module.free_port()}").open()
+    with pytest.raises(ConfigError, match="is no broker address"):
+        Subscriber("ftp://x")

@@ -1,0 +1,34 @@
+"""The demo's incident happens once a round, in order, whatever the pace of looking."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cameras.drawing.disturbances import DISTURBANCES
+from agent.demo.incident import INCIDENT, LENGTH_SECONDS, current, due
+from agent.demo.show import settings
+
+
+@given(st.lists(st.floats(0.01, 40), min_size=1, max_size=60))
+def test_every_event_is_due_exactly_once(steps):
+    now, happened = 0.0, []
+    for step in steps:
+        happened += due(now, now + step)
+        now += step
+    rounds = [n * LENGTH_SECONDS + e.at for n in range(int(now // LENGTH_SECONDS) + 1) for e in INCIDENT]
+    assert len(happened) == sum(at <= now for at in rounds)
+
+
+def test_whatever_begins_also_ends_and_names_real_things(tmp_path):
+    cameras = {camera.name for camera in settings("mqtt://127.0.0.1:1", tmp_path).cameras}
+    state = {}
+    for event in INCIDENT:
+        assert event.camera in cameras
+        assert event.disturbance in DISTURBANCES
+        state[event.camera, event.disturbance] = event.strength
+    assert set(state.values()) == {0.0}
+
+
+def test_the_title_says_what_goes_on():
+    assert current(0) == "all is quiet"
+    assert current(INCIDENT[0].at + 1) == INCIDENT[0].text
+    assert current(LENGTH_SECONDS + 1) == INCIDENT[-1].text
