@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import os
 import platform
 import re
@@ -145,10 +146,10 @@ def in_outbox(drafts: list[Draft]) -> float:
 
 
 def in_persist_queue(drafts: list[Draft]) -> float:
-    from persistqueue import SQLiteAckQueue
+    from persistqueue import FIFOSQLiteQueue  # its queue with acknowledgements cannot batch commits
 
     with directory() as at:
-        queue = SQLiteAckQueue(str(at), auto_commit=False, multithreading=True)
+        queue = FIFOSQLiteQueue(str(at), auto_commit=False, multithreading=True)
 
         def work() -> None:
             for number, draft in enumerate(drafts, 1):
@@ -343,7 +344,7 @@ def wear() -> tuple[float, float]:
         strace = shutil.which("strace")
         wrap = [strace, "-f", "-qq", "-e", "trace=fdatasync,fsync", "-o", str(at / "log")] if strace else []
         done = subprocess.run([*wrap, *words], capture_output=True, text=True, check=True)
-        written = int(done.stdout.split()[-1]) / 1e6
+        written = int(re.findall(r"^bytes (\d+)$", done.stdout, re.MULTILINE)[0]) / 1e6
         syncs = len(re.findall(r"= 0$", (at / "log").read_text(), re.MULTILINE)) if strace else float("nan")
     return syncs, written
 
@@ -369,7 +370,7 @@ def a_day_of_outage(hours: int) -> dict[str, float]:
             for row in rows:
                 summaries[row.span] += 1
                 if row.family == "camera":
-                    body = __import__("json").loads(unpack(row.payload))
+                    body = json.loads(unpack(row.payload))
                     frames += body["frames_seen"]
         result = {
             "largest_mb": largest / 1e6,
