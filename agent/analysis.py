@@ -111,7 +111,8 @@ class Analyst(Part):
                 ticked = now
         self._work(0.0)
         left = time.monotonic() - opened  # noqa: TID251
-        if left >= min(1.0, self._length / 2):  # a sliver of a window would say nothing
+        seen = any(camera.window.inferred for camera in self._cameras.values())
+        if seen or left >= min(1.0, self._length / 2):  # an empty sliver of a window would say nothing
             self._close_windows(left)
         self._tick()
 

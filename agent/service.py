@@ -207,7 +207,8 @@ class Service:
         counts = self._cameras[name].reader.take_counts()
         return FrameCounts(
             seen=counts.seen,
-            dropped=counts.skipped + self.board.take_dropped(name),
+            dropped=self.board.take_dropped(name),
+            skipped=counts.skipped,
             failed=counts.failed + self.scheduler.take_failed(name),
             reconnects=counts.reconnects,
         )

@@ -48,6 +48,11 @@ def test_counts_rates_and_quantiles():
     assert (body["detections_per_frame"], body["batch_mean"], body["confidence_mean"]) == (3.0, 2.0, 0.5)
 
 
+def test_frames_left_out_for_max_fps_are_not_called_dropped():
+    body = close(CameraWindow("front", (), 100.0), seen=30, skipped=25).body
+    assert (body["frames_skipped"], body["frames_dropped"]) == (25, 0)
+
+
 def test_an_empty_window_makes_nothing_up():
     body = close(CameraWindow("front", (), 100.0)).body
     assert body["frames_inferred"] == body["detections"] == 0

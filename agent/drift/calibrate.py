@@ -30,6 +30,12 @@ _PRIOR = 10.0  # independent looks that "the noise model is right" is worth agai
 _HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
 _CHUNK = 512
 
+# Assumed where nothing can be learnt; sizes as simulated streams of autocorrelation times up to a minute show.
+_ASSUMED_VARIANCE = 0.3
+_ASSUMED_KS = np.array([0.40, 0.28, 0.20, 0.16])
+_PSI_PER_KS = 3.2
+_ASSUMED_JOINT = 0.35
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
@@ -232,29 +238,30 @@ def _distances(
     )
 
 
-def assumed(features: int, aspects: NDArray[np.float64]) -> Calibration:
-    """A cautious calibration for a reference without time structure (images, minutes of video).
+def assumed(aspects: NDArray[np.float64]) -> Calibration:
+    """A cautious calibration for a reference without enough time to learn from (images, minutes of video).
 
     `aspects` (W, 3, F), as far as there are any windows, give the evidence's variance; how it wanders is taken
-    from CAUTIOUS.
+    from CAUTIOUS, at twice that variance, with tails half as wide again as a normal score's.
     """
-    variance = (
-        np.maximum((aspects**2).mean(axis=0), 0.3) if len(aspects) else np.ones((len(ASPECTS), features))
-    )
+    windows, _, features = aspects.shape
+    variance = np.full((len(ASPECTS), features), _ASSUMED_VARIANCE)
+    if windows:
+        variance = np.maximum((aspects**2).mean(axis=0), _ASSUMED_VARIANCE)
     noise = 2.0 * variance[..., None] * CAUTIOUS
     wide = Tail(start=NORMAL.start, rate=NORMAL.rate, width=1.5)
-    usual = np.tile(np.array([0.45, 0.35, 0.30, 0.25])[:, None], (1, features))
+    usual = np.tile(_ASSUMED_KS[:, None], (1, features))
     return Calibration(
         offset=np.zeros((len(ASPECTS), features)),
         noise=noise,
         size=np.ones((*noise.shape[:2], AGES.size)),
-        joint_mean=np.full(AGES.size, 0.35 * features),
-        joint_variance=np.full(AGES.size, 2.0 * features),
-        distances=np.stack([usual, 3.0 * usual]),
-        classes=np.stack([usual[:, 0], 2.0 * usual[:, 0]]),
+        joint_mean=np.full(AGES.size, _ASSUMED_JOINT * features),
+        joint_variance=np.full(AGES.size, features / 2.0),
+        distances=np.stack([usual, _PSI_PER_KS * usual]),
+        classes=np.stack([usual[:, 0], _PSI_PER_KS * usual[:, 0]]),
         tails=dict.fromkeys((*ASPECTS, "ks", "psi"), (wide,) * features)
         | dict.fromkeys(("joint", "classes"), (wide,)),
         longest=int(AGES[-1]),
-        windows=len(aspects),
+        windows=windows,
         blocks=0,
     )

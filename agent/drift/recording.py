@@ -156,8 +156,11 @@ def _context(gathered: Gathered, members: Sequence[int]) -> Context:
     )
 
 
-def hold_out(gathered: Gathered, spread: NDArray[np.float64]) -> HeldOut:
-    """Each block as seen by all others but its neighbours, which are not independent of it."""
+def hold_out(gathered: Gathered, spread: NDArray[np.float64], *, everything: bool = False) -> HeldOut:
+    """Each block as seen by all others but its neighbours, which are not independent of it.
+
+    With `everything` (a recording of a few hours) each block is seen by all, itself included.
+    """
     windows, features, _ = gathered.looks.knots.shape
     classes = len(gathered.class_ids)
     held = HeldOut(
@@ -170,7 +173,7 @@ def hold_out(gathered: Gathered, spread: NDArray[np.float64]) -> HeldOut:
         blocks=len(gathered.samples),
     )
     for number in gathered.samples:
-        others = _others(gathered, number)
+        others = list(gathered.samples) if everything else _others(gathered, number)
         contexts = contexts_of(gathered, others, spread)
         for part in _slots(gathered, number):
             _hold_out_slot(gathered, contexts, part, held)

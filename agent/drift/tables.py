@@ -44,6 +44,12 @@ class Table:
     spread: NDArray[np.float64]
     used: NDArray[np.int64]
 
+    def values_at(self, ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The values below which `ranks` (F, S) of the reference lie, (F, S); NaN where it saw none."""
+        place = np.where(np.isfinite(self.values), (self.lower + self.upper) / 2, np.inf)
+        found = interpolate_rows(ranks, place, self.values)
+        return np.where((self.used > 0)[:, None], found, np.nan)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
@@ -89,6 +95,20 @@ def make_table(rows: Sequence[Row]) -> Table:
         spread=np.array([row.spread for row in rows]),
         used=np.array([row.values.size for row in rows]),
     )
+
+
+def interpolate_rows(
+    at: NDArray[np.float64], known: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`np.interp` row by row: `values` (F, P) at `known` (F, P), ascending, padded with +inf, read at `at` (F, S)."""
+    row = np.arange(len(known))[:, None]
+    last = np.maximum(np.isfinite(known).sum(axis=1)[:, None] - 1, 0)
+    right = np.clip((at[..., None] > known[:, None, :]).sum(axis=-1), 0, last)
+    left = np.maximum(right - 1, 0)
+    start, end = known[row, left], known[row, right]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(end > start, np.clip((at - start) / (end - start), 0.0, 1.0), 1.0)
+        return np.asarray(values[row, left] + share * (values[row, right] - values[row, left]), dtype=np.float64)
 
 
 def spread_of(values: NDArray[np.float32], weights: NDArray[np.int64]) -> float:

@@ -1,0 +1,368 @@
+"""The judge of one camera: window after window against a reference, in constant space and time.
+
+Pure and deterministic: the same windows give the same verdicts, also across a restart (`state`, `restore`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift import joint
+from agent.drift.alarm import Alarm
+from agent.drift.calibrate import limits, score
+from agent.drift.contexts import Expected
+from agent.drift.distances import Fading, class_shares
+from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
+from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
+from agent.drift.recording import tally
+from agent.drift.reference import Reference
+from agent.drift.sketch import WindowSketch
+from agent.drift.storage import array, numbers
+from agent.drift.tables import Table, interpolate_rows
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
+from agent.errors import ReferenceMismatch
+
+FARTHEST = 1.5
+"""Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""
+
+LEAST_SHARE = 0.1
+"""A window with less than this share of the usual frames says nothing."""
+
+CLOCK_SLACK = 86400.0
+"""Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
+
+_QUANTILES = np.array([0.1, 0.5, 0.9])
+_KNOT_PLACES = np.rint(_QUANTILES * KNOTS - 0.5).astype(int)
+_NAMED = 0.6  # a feature is named as drifting from this part of its limit on, where all together are over theirs
+
+
+class Judge:
+    """Holds what one camera's last windows showed, and judges the next."""
+
+    def __init__(self, reference: Reference, false_alarms_per_month: float = 1.0) -> None:
+        self.reference = reference
+        features = len(reference.origin.features)
+        self._names = reference.origin.features
+        self._contexts = reference.contexts()
+        self._filters = reference.calibration.filters()
+        self._ages = AGES <= max(reference.calibration.longest, 1)
+        self._minutes = reference.origin.window_seconds / 60.0
+        self._memory = np.zeros((len(ASPECTS), features, KEEP.size))
+        self._fading = Fading.empty(features, len(reference.class_ids))
+        self._knots: NDArray[np.float64] | None = None
+        self._last_end: float | None = None
+        self._alarm = Alarm()
+        self.set_budget(false_alarms_per_month)
+
+    def set_budget(self, false_alarms_per_month: float) -> None:
+        """Judge by another budget of false alarms from now on."""
+        self._limits = limits(
+            self.reference.calibration, false_alarms_per_month, self.reference.origin.window_seconds
+        )
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the alarm is on."""
+        return self._alarm.since is not None
+
+    def judge(self, window: WindowSketch, now: float) -> DriftVerdict:
+        """The verdict on the next window; `now` is Unix time.
+
+        Raises ReferenceMismatch where the window's features are not those of the reference.
+        """
+        self._check(window)
+        expected = self._contexts.at((window.start + window.end) / 2.0)
+        reason = self._unfit(window, expected, now)
+        if reason:
+            return self._silent(window, expected, reason)
+        self._take(window, expected)
+        return self._verdict(window, expected)
+
+    # -- taking a window in -----------------------------------------------------------------------------
+
+    def _check(self, window: WindowSketch) -> None:
+        origin = self.reference.origin
+        if (window.features, window.feature_version) != (origin.features, origin.feature_version):
+            raise ReferenceMismatch(
+                f"camera {window.camera!r} sends features of version {window.feature_version}, "
+                f"the reference has {origin.feature_version}: record a new one"
+            )
+
+    def _unfit(self, window: WindowSketch, expected: Expected, now: float) -> str:
+        """Why nothing can be said about this window; empty if something can."""
+        origin = self.reference.origin
+        if window.frames < max(1.0, LEAST_SHARE * self.reference.usual.frames):
+            return f"{window.frames} usable frames in the window, normally {self.reference.usual.frames:.0f}"
+        if min(now, window.end) < origin.made_at - CLOCK_SLACK:
+            return "the clock is before the time at which the reference was made"
+        if not self.reference.any_hour and expected.distance > FARTHEST:
+            return "this hour of the day is not in the reference"
+        return ""
+
+    def _take(self, window: WindowSketch, expected: Expected) -> None:
+        reference, gap = self.reference, self._gap(window)
+        looks = look(window)
+        evidence = weigh(looks, expected, reference.usual)
+        self._memory = fade(self._memory, evidence.aspects[0] - reference.calibration.offset, gap)
+        trust = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
+        counts = tally(window.classes, reference.class_ids)
+        seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
+        if gap > 1:
+            self._fading.rest(gap - 1)
+        self._fading.add(evidence.ranks[0], trust, seen, normal)
+        self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
+        self._last_end = window.end
+
+    def _gap(self, window: WindowSketch) -> float:
+        """How many windows after the last one this one ends; 1 where the clock went back."""
+        if self._last_end is None:
+            return 1.0
+        return max(1.0, round((window.end - self._last_end) / self.reference.origin.window_seconds))
+
+    def _remember_knots(self, knots: NDArray[np.float32]) -> None:
+        """The last windows' own percentiles (4, F, 3), fading; undefined ones leave what was."""
+        new = np.broadcast_to(knots.astype(np.float64), (SCALES.size, *knots.shape))
+        if self._knots is None:
+            self._knots = new.copy()
+            return
+        old = np.where(np.isnan(self._knots), new, self._knots)
+        self._knots = np.where(np.isnan(new), self._knots, new + SCALE_KEEP[:, None, None] * (old - new))
+
+    # -- saying what it means ---------------------------------------------------------------------------
+
+    def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
+        calibration, allowed = self.reference.calibration, self._limits
+        scores = score(self._memory, self._filters)
+        sums = joint.made_normal(
+            joint.combine(scores), calibration.joint_mean, calibration.joint_variance
+        )
+        sums = np.where(self._ages, sums, -np.inf)
+        together = int(sums.argmax())
+        distances = self._fading.of_features()
+        features = self._features(scores, distances, expected)
+        classes = self._classes()
+        ratio = max(
+            float(sums[together]) / allowed.joint,
+            max((verdict.ratio for verdict in features), default=0.0),
+            classes.ratio if classes else 0.0,
+        )
+        self._alarm_step(window.end, ratio, scores, together, features, classes)
+        return DriftVerdict(
+            camera=window.camera,
+            start=window.start,
+            end=window.end,
+            judged=True,
+            reason=self._why_provisional(),
+            provisional=self.reference.provisional,
+            ratio=ratio,
+            joint=float(sums[together]),
+            joint_limit=allowed.joint,
+            joint_minutes=float(AGES[together]) * self._minutes,
+            hour=expected.hour,
+            features=features,
+            classes=classes,
+            alarm=self.alarm,
+            alarm_since=self._alarm.since,
+            drifted=self._drifted(features),
+        )
+
+    def _features(
+        self, scores: NDArray[np.float64], distances: NDArray[np.float64], expected: Expected
+    ) -> tuple[FeatureVerdict, ...]:
+        usual, allowed = self.reference.calibration.distances, self._limits
+        best = np.abs(scores).argmax(axis=-1)
+        top = np.take_along_axis(scores, best[..., None], axis=-1)[..., 0]
+        ratios = np.abs(top) / allowed.aspects
+        aspect = ratios.argmax(axis=0)
+        sizes = distances / usual
+        scale = sizes[0].argmax(axis=0)
+        each = np.arange(len(self._names))
+        shape = sizes[0, scale, each] / allowed.ks
+        by_shape = shape > ratios[aspect, each]
+        limit_ks, limit_psi = usual[0, scale, each] * allowed.ks, (usual[1, scale, each] * allowed.psi) ** 2
+        now, then = self._percentiles(scale, expected.table)
+        ages = AGES[best[aspect, each]]
+        shift = self._shifts(aspect, best[aspect, each])
+        return tuple(
+            FeatureVerdict(
+                feature=name,
+                aspect="shape" if by_shape[f] else ASPECTS[aspect[f]],
+                score=float(sizes[0, scale[f], f] if by_shape[f] else top[aspect[f], f]),
+                limit=float(allowed.ks[f] if by_shape[f] else allowed.aspects[aspect[f], f]),
+                ratio=float(max(shape[f], ratios[aspect[f], f])),
+                minutes=float(SCALES[scale[f]] if by_shape[f] else ages[f]) * self._minutes,
+                shift=float(shift[f]),
+                ks=float(distances[0, scale[f], f]),
+                ks_limit=float(limit_ks[f]),
+                psi=float(distances[1, scale[f], f] ** 2),
+                psi_limit=float(limit_psi[f]),
+                distance_minutes=float(SCALES[scale[f]]) * self._minutes,
+                now=tuple(now[f].tolist()),
+                then=tuple(then[f].tolist()),
+            )
+            for f, name in enumerate(self._names)
+        )
+
+    def _shifts(self, aspect: NDArray[np.int64], age: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By how much each feature's aspect has changed since, (F,)."""
+        place = np.minimum(np.searchsorted(1.0 / (1.0 - KEEP), AGES[age]), KEEP.size - 1)
+        level = self._memory[aspect, np.arange(age.size), place]
+        return np.asarray(level / (1.0 - KEEP[place] ** AGES[age]), dtype=np.float64)
+
+    def _percentiles(
+        self, scale: NDArray[np.int64], table: Table
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """p10, p50, p90 (F, 3) of now, at each feature's scale, and of what is normal.
+
+        Within the range of the reference they are read off the fading ranks; beyond it ranks say nothing, and the
+        mean of the windows' own percentiles stands in.
+        """
+        assert self._knots is not None  # a window was taken in before
+        each = np.arange(scale.size)
+        ranks, own = self._fading.ranks[scale, each], self._knots[scale, each]
+        asked = np.broadcast_to(_QUANTILES, (each.size, _QUANTILES.size))
+        edges = np.broadcast_to(EDGES, ranks.shape)
+        at = interpolate_rows(asked, np.maximum.accumulate(ranks, axis=1), edges)
+        now, then = table.values_at(at), table.values_at(asked)
+        beyond = (at <= EDGES[0]) | (at >= EDGES[-1])
+        return np.where(beyond & np.isfinite(own), own, now), then
+
+    def _classes(self) -> ClassVerdict | None:
+        if not self.reference.usual_boxes:
+            return None
+        found, usual = self._fading.of_classes(), self.reference.calibration.classes
+        scale = int((found[0] / usual[0]).argmax())
+        limit = float(usual[0, scale]) * self._limits.classes
+        return ClassVerdict(
+            distance=float(found[0, scale]),
+            limit=limit,
+            ratio=float(found[0, scale]) / limit,
+            psi=float(found[1, scale] ** 2),
+            psi_limit=float((usual[1, scale] * self._limits.classes) ** 2),
+            minutes=float(SCALES[scale]) * self._minutes,
+        )
+
+    def _drifted(self, features: tuple[FeatureVerdict, ...]) -> tuple[str, ...]:
+        if not self.alarm:
+            return ()
+        strongest = sorted((each for each in features if each.ratio >= _NAMED), key=lambda each: -each.ratio)
+        return tuple(verdict.feature for verdict in strongest)
+
+    def _alarm_step(
+        self,
+        now: float,
+        ratio: float,
+        scores: NDArray[np.float64],
+        together: int,
+        features: tuple[FeatureVerdict, ...],
+        classes: ClassVerdict | None,
+    ) -> None:
+        shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
+        distance_ratio = max(shape, classes.ratio if classes else 0.0)
+        if self.alarm:
+            if self._alarm.watch(self._memory, distance_ratio):
+                self._begin_anew()
+        elif ratio >= 1.0:
+            self._raise_alarm(now, ratio, scores, together, distance_ratio)
+
+    def _raise_alarm(
+        self, now: float, ratio: float, scores: NDArray[np.float64], together: int, distance_ratio: float
+    ) -> None:
+        if ratio <= distance_ratio:
+            self._alarm.raise_by_distance(now, ratio)
+            return
+        ratios = np.abs(scores) / self._limits.aspects[..., None]
+        a, f, age = np.unravel_index(int(ratios.argmax()), ratios.shape)
+        if ratios[a, f, age] >= 1.0:
+            changed = np.zeros(scores.shape[:2], dtype=np.bool_)
+            changed[a, f] = True
+            self._alarm.raise_by_change(now, self._memory, changed, int(AGES[age]))
+        else:
+            adding = joint.contributions(scores[..., together])
+            changed = adding >= 0.1 * adding.max()
+            self._alarm.raise_by_change(now, self._memory, changed, int(AGES[together]))
+
+    def _begin_anew(self) -> None:
+        """After an alarm: its drift must not be taken for what was there before."""
+        self._memory = np.zeros_like(self._memory)
+        self._fading = Fading.empty(len(self._names), len(self.reference.class_ids))
+
+    def _why_provisional(self) -> str:
+        reference = self.reference
+        if not reference.provisional:
+            return ""
+        if reference.any_hour:
+            return "the reference was made from images"
+        return f"the reference covers {reference.origin.covered / 3600.0:.1f} h"
+
+    def _silent(self, window: WindowSketch, expected: Expected, reason: str) -> DriftVerdict:
+        return DriftVerdict(
+            camera=window.camera,
+            start=window.start,
+            end=window.end,
+            judged=False,
+            reason=reason,
+            provisional=self.reference.provisional,
+            ratio=0.0,
+            joint=0.0,
+            joint_limit=self._limits.joint,
+            joint_minutes=0.0,
+            hour=expected.hour,
+            features=(),
+            classes=None,
+            alarm=self.alarm,
+            alarm_since=self._alarm.since,
+            drifted=(),
+        )
+
+    # -- across restarts --------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What has been seen, as JSON-able values (about 60 kB for 20 features)."""
+        alarm = self._alarm
+        return {
+            "reference": self.reference.id,
+            "memory": numbers(self._memory),
+            "ranks": numbers(self._fading.ranks),
+            "seen": numbers(self._fading.seen),
+            "expected": numbers(self._fading.expected),
+            "knots": None if self._knots is None else numbers(self._knots),
+            "last_end": self._last_end,
+            "alarm": {
+                "since": alarm.since,
+                "place": alarm.place,
+                "level": None if alarm.level is None else numbers(alarm.level),
+                "ratio": alarm.ratio,
+                "calm": alarm.calm,
+            },
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; ReferenceMismatch where it is damaged or belongs to another reference."""
+        if state.get("reference") != self.reference.id:
+            raise ReferenceMismatch("what was seen before belongs to another reference")
+        try:
+            self._restore(state)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ReferenceMismatch(f"what was seen before cannot be read ({error!r})") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        entry, features = state["alarm"], len(self._names)
+        level = None if entry["level"] is None else array(entry["level"], (len(ASPECTS), features))
+        alarm = Alarm(entry["since"], int(entry["place"]), level, float(entry["ratio"]), int(entry["calm"]))
+        memory = array(state["memory"], self._memory.shape)
+        fading = Fading(
+            array(state["ranks"], self._fading.ranks.shape),
+            array(state["seen"], self._fading.seen.shape),
+            array(state["expected"], self._fading.expected.shape),
+        )
+        knots = state["knots"]
+        shape = (SCALES.size, features, _QUANTILES.size)
+        self._knots = None if knots is None else array(knots, shape, finite=False)
+        self._last_end = None if state["last_end"] is None else float(state["last_end"])
+        self._memory, self._fading, self._alarm = memory, fading, alarm
+
