@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import structlog
 
 from agent import __version__
@@ -76,6 +77,9 @@ class Service:
         """Load the model and what is kept on disk; raises VedetteError where the agent cannot start."""
         settings = self.settings
         rules = rules_of(settings)
+        cv2.setNumThreads(
+            1
+        )  # many small pictures: its thread pool costs more than it gives, and the model wants the cores
         self.detector.open()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
@@ -160,11 +164,17 @@ class Service:
         return {"status": self._status, "reload": self._reload, **self.desk.handlers()}
 
     def ended(self) -> bool:
-        """Whether every camera has come to its regular end."""
-        return bool(self._cameras) and all(
-            name in self._statuses and self._statuses[name].state is CameraState.ENDED
-            for name in self._cameras
-        )
+        """Whether every camera's source is finished for good: at its end, or a file that is damaged."""
+        names = [watched.reader.name for watched in list(self._cameras.values())]
+        return bool(names) and self.supervisor.all_done(names)
+
+    def damaged(self) -> list[str]:
+        """Cameras whose source was finished before its regular end."""
+        return [
+            name
+            for name, watched in self._cameras.items()
+            if (status := watched.reader.status) is not None and status.state is not CameraState.ENDED
+        ]
 
     def line(self) -> str:
         """What is going on, in one line (systemd's STATUS=)."""

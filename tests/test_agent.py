@@ -322,6 +322,18 @@ def test_a_file_that_ends_ends_the_run_and_is_no_error(tmp_path, run_agent, mosq
     assert sum(body["frames_dropped"] for body in bodies) == 0
 
 
+@needs_shared
+def test_a_truncated_video_is_told_and_ends_with_an_error(tmp_path, run_agent, mosquitto):
+    broker = mosquitto()
+    whole = (SHARED / "videos" / "bottle-detection.mp4").read_bytes()
+    file = tmp_path / "cut.mp4"
+    file.write_bytes(whole[: len(whole) // 2])
+    agent = run_agent("--source", file, "--fast", "--broker", broker.url, "--state", tmp_path / "s")
+    assert agent.process.wait(60) == 1
+    assert "cut" in agent.journal()
+    assert "Traceback" not in agent.journal()
+
+
 def test_check_says_what_is_there_and_what_is_not(tmp_path, mosquitto):
     broker = mosquitto()
     file = tmp_path / "v.toml"

@@ -124,6 +124,7 @@ class SyntheticCamera:
             captured_at=time.time(),  # noqa: TID251
             monotonic_ns=time.monotonic_ns(),
             decode_seconds=time.perf_counter() - began,
+            media_seconds=at,
         )
         self._index += 1
         return frame

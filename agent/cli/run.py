@@ -87,9 +87,12 @@ def attend(service: Service, *, seconds: float | None = None, each: Callable[[],
                 log.error("config not reloaded, the old one stays in force", error=str(error))
     notifier.send("STOPPING=1")
     exhausted = service.supervisor.exhausted
+    damaged = service.damaged() if service.ended() else []
     log.info("stopping", reason="a part gave up" if exhausted else "asked to" if stop.is_set() else "done")
     service.stop()
-    return EXIT_EXHAUSTED if exhausted else 0
+    if damaged:
+        log.error("a source could not be read to its end", cameras=",".join(damaged))
+    return EXIT_EXHAUSTED if exhausted else int(bool(damaged))
 
 
 class Countdown:

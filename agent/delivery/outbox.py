@@ -38,6 +38,7 @@ log = structlog.get_logger("vedette.delivery")
 
 MEMORY_BYTES = 16 * 1024 * 1024  # bound of the queue where there is no disk
 BATCH_ROWS = 512
+SHED_SECONDS = 0.1
 STANDING_AT_MOST = 1000
 COMMAND_MEMORY_SECONDS = 7 * 86400.0
 
@@ -313,20 +314,23 @@ class Outbox:
 
     # -- bounds ---------------------------------------------------------------------------------------------
 
-    def shed(self, *, forced: bool = False, plans: int = 20) -> bool:
-        """Merge and drop until there is room again, at most `plans` small steps; whether anything was done.
+    def shed(self, *, forced: bool = False) -> bool:
+        """Merge and drop in small steps until there is room again; whether anything was done.
 
-        Does nothing below 80 % full, unless `forced` (the disk is full before the outbox is).
+        Does nothing below 80 % full, and stops after a tenth of a second (the caller has other work, and comes
+        again), unless `forced`: there is no room at all.
         """
         if not forced and self.store.used_ratio() <= START_RATIO:
             return False
-        done = 0
-        while done < plans and (self.store.used_ratio() >= STOP_RATIO or (forced and not done)):
+        done, until = 0, self._clock.boottime() + SHED_SECONDS
+        while self.store.used_ratio() >= STOP_RATIO or (forced and not done):
             plan = self._shedder.plan(self._leased)
             if plan is None:
                 break
             self._carry_out(plan)
             done += 1
+            if not forced and self._clock.boottime() >= until:
+                break
         return done > 0
 
     def _carry_out(self, plan: Plan) -> None:

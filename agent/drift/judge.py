@@ -37,7 +37,9 @@ CLOCK_SLACK = 86400.0
 
 _QUANTILES = np.array([0.1, 0.5, 0.9])
 _KNOT_PLACES = np.rint(_QUANTILES * KNOTS - 0.5).astype(int)
-_NAMED = 0.6  # a feature is named as drifting from this part of its limit on, where all together are over theirs
+_NAMED = (
+    0.6  # a feature is named as drifting from this part of its limit on, where all together are over theirs
+)
 
 
 class Judge:
@@ -137,9 +139,7 @@ class Judge:
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
         calibration, allowed = self.reference.calibration, self._limits
         scores = score(self._memory, self._filters)
-        sums = joint.made_normal(
-            joint.combine(scores), calibration.joint_mean, calibration.joint_variance
-        )
+        sums = joint.made_normal(joint.combine(scores), calibration.joint_mean, calibration.joint_variance)
         sums = np.where(self._ages, sums, -np.inf)
         together = int(sums.argmax())
         distances = self._fading.of_features()
@@ -365,4 +365,3 @@ class Judge:
         self._knots = None if knots is None else array(knots, shape, finite=False)
         self._last_end = None if state["last_end"] is None else float(state["last_end"])
         self._memory, self._fading, self._alarm = memory, fading, alarm
-

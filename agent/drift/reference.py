@@ -130,13 +130,17 @@ class Reference:
             )
 
 
-def build(recording: Recording, *, camera: str, model_sha256: str, feature_version: str, now: float) -> Reference:
+def build(
+    recording: Recording, *, camera: str, model_sha256: str, feature_version: str, now: float
+) -> Reference:
     """The reference that a recording makes; ReferenceMismatch where nothing at all was recorded.
 
     Seven days of a minute's windows of 20 features take about five seconds and 200 MB; a day a tenth of it.
     """
     if not recording.looks:
-        raise ReferenceMismatch(f"nothing was recorded of camera {camera!r}: there is no window with frames in it")
+        raise ReferenceMismatch(
+            f"nothing was recorded of camera {camera!r}: there is no window with frames in it"
+        )
     gathered = gather(recording)
     blocks = sorted(recording.blocks)
     contexts = contexts_of(gathered, blocks)
@@ -243,4 +247,3 @@ def from_images(
         calibration=assumed(np.empty((0, 3, width))),
         any_hour=True,
     )
-

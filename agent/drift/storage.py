@@ -45,7 +45,9 @@ def to_json(reference: Reference) -> str:
         "hours": {str(hour): _hour_body(normal) for hour, normal in sorted(reference.hours.items())},
         "calibration": {
             **{name: numbers(getattr(calibration, name)) for name in _SHAPES},
-            "tails": {name: [[t.start, t.rate, t.width] for t in tails] for name, tails in calibration.tails.items()},
+            "tails": {
+                name: [[t.start, t.rate, t.width] for t in tails] for name, tails in calibration.tails.items()
+            },
             "longest": calibration.longest,
             "windows": calibration.windows,
             "blocks": calibration.blocks,
@@ -79,7 +81,9 @@ def numbers(array: NDArray[Any]) -> str:
 
 def array(text: str, shape: Sequence[int], *, finite: bool = True) -> NDArray[np.float64]:
     """The array that `numbers` wrote; ValueError where it has another size, or values that are no numbers."""
-    values = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f8").reshape(shape).astype(np.float64)
+    values = (
+        np.frombuffer(base64.b64decode(text, validate=True), dtype="<f8").reshape(shape).astype(np.float64)
+    )
     if finite and not np.isfinite(values).all():
         raise ValueError("a value that is no number")
     return values
@@ -199,7 +203,12 @@ def _recording(state: Mapping[str, Any]) -> Recording:
     recording.seconds = array(state["seconds"], (count,)).tolist()
     recording.classes = [_counts(seen) for seen in state["classes"]]
     recording.looks = [
-        Looks(knots=knots[i : i + 1], counts=counts[i : i + 1], steps=steps[i : i + 1], frames=np.array([frames[i]]))
+        Looks(
+            knots=knots[i : i + 1],
+            counts=counts[i : i + 1],
+            steps=steps[i : i + 1],
+            frames=np.array([frames[i]]),
+        )
         for i in range(count)
     ]
     for number, entry in state["blocks"].items():

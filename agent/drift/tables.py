@@ -108,7 +108,9 @@ def interpolate_rows(
     start, end = known[row, left], known[row, right]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(end > start, np.clip((at - start) / (end - start), 0.0, 1.0), 1.0)
-        return np.asarray(values[row, left] + share * (values[row, right] - values[row, left]), dtype=np.float64)
+        return np.asarray(
+            values[row, left] + share * (values[row, right] - values[row, left]), dtype=np.float64
+        )
 
 
 def spread_of(values: NDArray[np.float32], weights: NDArray[np.int64]) -> float:

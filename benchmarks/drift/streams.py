@@ -85,6 +85,10 @@ class Stream:
         self._sign = self._random.choice([-1.0, 1.0], spec.features)
         self._weather = self._random.standard_normal(spec.features + 1)
 
+    def reseed(self, seed: int) -> None:
+        """Go on from here with other random numbers."""
+        self._random = np.random.default_rng(seed)
+
     def day(self, change: Change | None = None) -> NDArray[np.float32]:
         """The next day."""
         return self.run(DAY, change)
@@ -97,9 +101,8 @@ class Stream:
             columns = change.columns(self.spec.features)
             sign = np.where(np.arange(columns.size) % 2, -1.0, 1.0) if change.alternate else 1.0
             latent[:, columns] = latent[:, columns] * math.sqrt(change.variance) + sign * change.shift
-        times = self.now + np.arange(count) / self.spec.rate
         if self.spec.daily:
-            latent += self.spec.daily * self._sign * np.sin(2 * np.pi * times[:, None] / DAY + self._phase)
+            latent += self.spec.daily * self._cycle(count)
         if self.spec.weather:
             latent += self.spec.weather * self._weathered(count)
         self.now += count / self.spec.rate
@@ -113,6 +116,10 @@ class Stream:
             out[:, column], _ = lfilter([1.0], [1.0, -keep], out[:, column], zi=state)
         self._last = out[-1].copy()
         return out
+
+    def _cycle(self, count: int) -> NDArray[np.float64]:
+        turn = 2 * np.pi * (self.now + np.arange(count) / self.spec.rate)[:, None] / DAY
+        return self._sign * (np.sin(turn) * np.cos(self._phase) + np.cos(turn) * np.sin(self._phase))
 
     def _weathered(self, count: int) -> NDArray[np.float64]:
         """Weather in steps of a minute, drawn as lines between them."""

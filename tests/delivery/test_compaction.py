@@ -87,6 +87,9 @@ def test_means_are_weighted_by_what_they_count():
     [
         ("frames_seen", [1, 2, None], 3),
         ("reconnects", [1, 0, 2], 3),
+        ("cpu_core_count", [4, 4, 4], 4),
+        ("cpu_max_ratio", [0.2, 0.9, 0.1], 0.9),
+        ("network_eth0_bytes_per_second", [10.0, 20.0, 30.0], 20.0),
         ("lost", [2, 5, 1], 8),
         ("detections_traffic_light", [4, 5, 6], 15),
         ("gpu_temperature_max_celsius", [60.0, 80.0, 70.0], 80.0),
