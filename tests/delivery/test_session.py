@@ -49,7 +49,9 @@ def test_users_and_passwords_are_unquoted_and_never_shown():
     assert "p/w" not in repr(address) + address.shown
 
 
-@pytest.mark.parametrize("url", ["http://broker", "broker:1883", "mqtt://", "mqtt://broker:port", "mqtt://u:secret@:1"])
+@pytest.mark.parametrize(
+    "url", ["http://broker", "broker:1883", "mqtt://", "mqtt://broker:port", "mqtt://u:secret@:1"]
+)
 def test_what_is_no_address_is_refused_without_its_password(url):
     with pytest.raises(ConfigError) as refused:
         parse_broker_url(url)

@@ -11,10 +11,14 @@ from agent.delivery.verify import Verifier, describe
 from .conftest import NOW, Drafts  # noqa: TID252
 
 
-def hear(verifier, drafts, seqs, *, lost=None, merged=None, topic="vedette/dock/box/host", boot="b-e", late=0.0):
+def hear(
+    verifier, drafts, seqs, *, lost=None, merged=None, topic="vedette/dock/box/host", boot="b-e", late=0.0
+):
     for seq in seqs:
         extra = {"merged": merged[seq]} if merged and seq in merged else {}
-        stamp = Stamp(prefix="vedette/dock/box", device="box", boot=boot, seq=seq, at=NOW, lost=(lost or {}).get(seq, 0))
+        stamp = Stamp(
+            prefix="vedette/dock/box", device="box", boot=boot, seq=seq, at=NOW, lost=(lost or {}).get(seq, 0)
+        )
         payload = encode(drafts.host(**extra), stamp).payload
         verifier.hear(topic, payload, retained=False, now=NOW + late)
 
