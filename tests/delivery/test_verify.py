@@ -8,7 +8,7 @@ from agent.__main__ import main
 from agent.delivery.messages import FAMILIES, Stamp, encode
 from agent.delivery.verify import Verifier, describe
 
-from .conftest import NOW, Drafts  # noqa: TID252
+from .conftest import NOW, Drafts
 
 
 def hear(
