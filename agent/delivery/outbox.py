@@ -7,7 +7,8 @@ Laws, each with its test:
 2. Sequence numbers count within a topic family, on and on over restarts, and are stored in the same
    transaction. A new or lost file begins a new *epoch*, which is part of the published `boot`, so an id never
    names two messages.
-3. Rows of one priority leave in the order they came. Only `ack` and `shed` remove a row.
+3. Rows of one priority leave in the order they came. Only `ack` and `shed` remove a row. What may have been
+   sent is never merged: its id must go on to mean the same message.
 4. The file stays under its size. What is shed for that is counted, and the next message of the family says
    how many (`lost`). So in an epoch: messages, those merged into others, and those lost, add up to the sequence
    numbers given out.
@@ -77,16 +78,23 @@ class Outbox:
     """The queue in the file at `path` (None: in memory only), of `size` bytes at most."""
 
     def __init__(
-        self, path: Path | None, *, size: int, identity: Identity, clock: Clock | None = None
+        self,
+        path: Path | None,
+        *,
+        size: int,
+        identity: Identity,
+        clock: Clock | None = None,
+        in_flight: int = 20,
     ) -> None:
         self.path = path
         self.store = Store(path, size if path else min(size, MEMORY_BYTES))
-        self._identity, self._clock = identity, clock or Clock()
+        self._identity, self._clock, self._in_flight = identity, clock or Clock(), in_flight
         self._shedder = Shedder(self.store)
         self._families: dict[str, _Family] = {}
         self._depths: dict[Priority, int] = {}
         self._next_ids: dict[Priority, int] = {}
         self._leased: dict[Priority, int] = {}
+        self._touched: dict[Priority, int] = {}
         self.epoch = ""
         self.merged_total = 0
 
@@ -114,6 +122,14 @@ class Outbox:
         self._depths = {**dict.fromkeys(LANES, 0), **{Priority(lane): depth for lane, depth in depths}}
         self._next_ids = {lane: (newest[lane] or 0) + 1 for lane in LANES}
         self._leased = dict.fromkeys(LANES, 0)
+        self._touched = {lane: self._perhaps_sent(lane) for lane in LANES}
+
+    def _perhaps_sent(self, lane: Priority) -> int:
+        """The last id of which a process that was killed may have sent the message: the oldest go first."""
+        oldest = self.store.query(
+            f"SELECT id FROM {table(lane)} ORDER BY id LIMIT 1 OFFSET ?", (self._in_flight - 1,)
+        )
+        return int(oldest[0][0]) if oldest else self._next_ids[lane] - 1
 
     def close(self) -> None:
         """Close; may be called twice."""
@@ -257,6 +273,7 @@ class Outbox:
         rows = [Row.from_values(lane, values) for values in found]
         if rows:
             self._leased[lane] = rows[-1].id
+            self._touched[lane] = max(self._touched[lane], rows[-1].id)
         return rows
 
     def waiting(self, lane: Priority) -> bool:
@@ -324,7 +341,7 @@ class Outbox:
             return False
         done, until = 0, self._clock.boottime() + SHED_SECONDS
         while self.store.used_ratio() >= STOP_RATIO or (forced and not done):
-            plan = self._shedder.plan(self._leased)
+            plan = self._shedder.plan(self._leased, self._touched)
             if plan is None:
                 break
             self._carry_out(plan)

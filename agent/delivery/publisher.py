@@ -75,6 +75,7 @@ class Publisher(Part):
             clock=self._clock,
             patience=self._timing.disk,
             retry=self._timing.disk_retry,
+            in_flight=broker.in_flight,
         )
         self._session = Session(
             broker_addresses(broker),

@@ -30,10 +30,18 @@ class Safekeeping:
     """Owns the outbox of one path; `outbox` may be another one after `failed` or `revisit` returned True."""
 
     def __init__(
-        self, path: Path, *, size: int, identity: Identity, clock: Clock, patience: float, retry: float = 30.0
+        self,
+        path: Path,
+        *,
+        size: int,
+        identity: Identity,
+        clock: Clock,
+        patience: float,
+        retry: float = 30.0,
+        in_flight: int = 20,
     ) -> None:
         self._path, self._size, self._identity, self._clock = path, size, identity, clock
-        self._patience, self._retry_seconds = patience, retry
+        self._patience, self._retry_seconds, self._in_flight = patience, retry, in_flight
         self._failing_since: float | None = None
         self._retry_at = 0.0
         self._copied: list[tuple[Priority, int]] = []
@@ -41,7 +49,12 @@ class Safekeeping:
         self.damaged_total = 0
 
     def _on_disk(self) -> Outbox:
-        return Outbox(self._path, size=self._size, identity=self._identity, clock=self._clock)
+        return self._outbox(self._path)
+
+    def _outbox(self, path: Path | None) -> Outbox:
+        return Outbox(
+            path, size=self._size, identity=self._identity, clock=self._clock, in_flight=self._in_flight
+        )
 
     def open(self, now: float) -> None:
         """Open the outbox, wherever it can be."""
@@ -117,7 +130,7 @@ class Safekeeping:
             reason=str(error),
         )
         disk = self.outbox
-        self.outbox = Outbox(None, size=self._size, identity=self._identity, clock=self._clock)
+        self.outbox = self._outbox(None)
         self.outbox.open()
         self._copied = _copy(disk, self.outbox)
         disk.close()

@@ -52,11 +52,14 @@ class Shedder:
         self._done: dict[tuple[Priority, int], int] = {}
         self._unmergeable: set[int] = set()
 
-    def plan(self, leased: Mapping[Priority, int]) -> Plan | None:
-        """The next plan; rows up to the id in `leased` are on their way and left alone. None: nothing to take."""
+    def plan(self, leased: Mapping[Priority, int], touched: Mapping[Priority, int]) -> Plan | None:
+        """The next plan; None: nothing to take.
+
+        Rows up to the id in `leased` are on their way and left alone; those up to the id in `touched` may have
+        been sent once, and are not merged.
+        """
         for lane, span in STEPS:
-            floor = leased.get(lane, 0)
-            found = self._merge(lane, span, floor) if span else self._drop(lane, floor)
+            found = self._merge(lane, span, touched[lane]) if span else self._drop(lane, leased[lane])
             if found:
                 return found
         return None

@@ -20,7 +20,7 @@ NOW = 1_790_000_000.0
 IDENTITY = Identity(
     device="box", site="dock", boot="b00t0001", client_id="vedette-test", topic_prefix="vedette"
 )
-QUICK = Timing(connect=2.0, acknowledge=1.0, preferred=0.5, stop=3.0, disk=0.3, scale=0.02)
+QUICK = Timing(connect=2.0, acknowledge=1.0, preferred=0.5, stop=1.0, disk=0.3, scale=0.02)
 
 
 class FakeClock(Clock):
@@ -170,6 +170,7 @@ class Running:
 
     def stop(self, timeout=15.0):
         self._stop.set()
+        self.publisher._inbox.wake()  # it would notice by itself within half a second
         self._thread.join(timeout)
         assert not self._thread.is_alive()
         assert self.failure is None

@@ -204,11 +204,28 @@ def test_leased_rows_are_neither_merged_nor_dropped(make_outbox):
     assert outbox.depth == 0
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_may_have_been_sent_is_never_merged(make_outbox, restart):
+    """Its id would come to mean another message, and a subscriber would drop nine windows as duplicates."""
+    drafts, outbox = Drafts(), make_outbox()
+    put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(60)])
+    outbox.lease(Priority.SUMMARY, 20)
+    outbox.release()  # the connection broke, or the process was killed
+    if restart:
+        outbox.close()
+        outbox = make_outbox()
+    outbox.shed(forced=True)
+    told = {body["seq"]: body.get("merged", 1) for body in bodies(outbox, Priority.SUMMARY)}
+    assert {seq: merged for seq, merged in told.items() if seq <= 20} == dict.fromkeys(range(1, 21), 1)
+    assert sum(told.values()) == 60
+    assert max(told.values()) > 1
+
+
 def test_unmergeable_rows_do_not_stop_the_merging_of_others(make_outbox):
     drafts = Drafts()
     outbox = make_outbox(size=1 << 20)
     put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(40)])
-    outbox.store.sql.execute("UPDATE lane_summary SET payload = x'7801' WHERE id = 12")
+    outbox.store.sql.execute("UPDATE lane_summary SET payload = x'7801' WHERE id = 32")
     assert outbox.shed(forced=True)
     assert outbox.merged_total > 0
     assert outbox.depth < 40

@@ -158,6 +158,7 @@ class Load:
     def stop(self):
         self.quiet()
         self._stop.set()
+        self.publisher._inbox.wake()
         self._threads[1].join(15)
         assert not self._threads[1].is_alive()
 
