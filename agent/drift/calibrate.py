@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from agent.drift import joint
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
+from agent.drift.level import TERMS, learn, recent_location, without_level
 from agent.drift.memory import AGES, KEEP, SCALES, fade
-from agent.drift.noise import CAUTIOUS, DECAYS, fit, matched_filters
+from agent.drift.noise import CAUTIOUS, DECAYS, SLOW, fit, matched_filters
 from agent.drift.tail import NORMAL, Tail, fit_tail
 
 BUDGET_SHARES = {"features": 0.5, "joint": 0.35, "distances": 0.1, "classes": 0.05}
@@ -27,6 +28,11 @@ LEAST_BLOCKS = 6
 
 _NOISE_FLOOR = 0.02  # sigma of slow wandering below which no feature is trusted to stay
 _PRIOR = 10.0  # independent looks that "the noise model is right" is worth against the scores' own size
+_TWO_DAYS = 36  # blocks
+_SINGLE_DAY = 2.2
+"""By how much slow noise is larger against a single day than its own held-out hours show: those are compared with
+the mean of two hours before and after, which halves the reference's own weather, and share part of it."""
+_SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
 _HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
 _CHUNK = 512
 
@@ -57,14 +63,15 @@ class HeldOut:
 class Calibration:
     """What is learnt from held-out blocks.
 
-    `offset` (3, F) evidence's mean; `noise` (3, F, 8) its wandering; `size` (3, F, J) what scores still exceed 1
-    by; `joint_mean`, `joint_variance` (J,); `distances` (2, 4, F) usual KS and root PSI; `classes` (2, 4) usual
-    Jensen-Shannon and root PSI; `tails` of each aspect's features and of the other scores; `longest` the
-    largest age judged, in windows; `windows` and
+    `offset` (3, F) evidence's mean; `level` (2, F, 4) what the level does to spread and noise; `noise` (3, F, 8)
+    its wandering; `size` (3, F, J) what scores still exceed 1 by; `joint_mean`, `joint_variance` (J,);
+    `distances` (2, 4, F) usual KS and root PSI; `classes` (2, 4) usual Jensen-Shannon and root PSI; `tails` of
+    each aspect's features and of the other scores; `longest` the largest age judged, in windows; `windows` and
     `blocks` how much it rests on.
     """
 
     offset: NDArray[np.float64]
+    level: NDArray[np.float64]
     noise: NDArray[np.float64]
     size: NDArray[np.float64]
     joint_mean: NDArray[np.float64]
@@ -75,6 +82,13 @@ class Calibration:
     longest: int
     windows: int
     blocks: int
+
+    def centred(self, aspects: NDArray[np.float64], recent: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evidence (..., 3, F) about zero where all is normal.
+
+        `recent` (..., F) is the fading mean of centred locations, this window's included.
+        """
+        return without_level(aspects - self.offset, recent, self.level)
 
     def filters(self) -> NDArray[np.float64]:
         """Filters (3, F, J, K) that make scores out of a fading memory (3, F, K)."""
@@ -117,9 +131,10 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
 def calibrate(held: HeldOut) -> Calibration:
     """Learn from held-out windows of at least LEAST_BLOCKS hours; for shorter references see `assumed`."""
     offset = held.aspects.mean(axis=0)
-    series = held.aspects - offset
+    level = learn(held.aspects - offset, held.gaps)
+    series, offset = _levelled(held, offset, level)
     windows, _, features = series.shape
-    noise = _floored(fit(series.reshape(windows, -1)).reshape(len(ASPECTS), features, DECAYS.size))
+    noise = _steadied(fit(series.reshape(windows, -1)).reshape(len(ASPECTS), features, DECAYS.size), windows)
     longest = max(1, windows // _HISTORY)
     filters = matched_filters(noise, longest)
     size = _sizes(series, held.gaps, filters)
@@ -129,19 +144,31 @@ def calibrate(held: HeldOut) -> Calibration:
     mean, variance, together = _joint(series, held.gaps, filters / size[..., None])
     distances, classes, distance_tops = _distances(held)
     tails |= {name: tuple(map(fit_tail, top.T)) for name, top in distance_tops.items()}
+    single = held.blocks < _TWO_DAYS
     return Calibration(
         offset=offset,
-        noise=noise,
+        level=level,
+        noise=np.where(SLOW, _SINGLE_DAY, 1.0) * noise if single else noise,
         size=size,
         joint_mean=mean,
         joint_variance=variance,
-        distances=distances,
+        distances=distances * (_SINGLE_DAY_DISTANCES if single else 1.0),
         classes=classes,
         tails=tails | {"joint": (fit_tail(together),)},
         longest=longest,
         windows=windows,
         blocks=held.blocks,
     )
+
+
+def _levelled(
+    held: HeldOut, offset: NDArray[np.float64], level: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Evidence without what the level explains, centred; and the offset that centres it."""
+    centred = held.aspects - offset
+    series = without_level(centred, recent_location(centred[:, 0], held.gaps), level)
+    rest = series.mean(axis=0)
+    return series - rest, offset + rest
 
 
 def _alike(tops: NDArray[np.float64]) -> tuple[dict[str, tuple[Tail, ...]], NDArray[np.float64]]:
@@ -158,10 +185,15 @@ def _alike(tops: NDArray[np.float64]) -> tuple[dict[str, tuple[Tail, ...]], NDAr
     return tails, stretch
 
 
-def _floored(noise: NDArray[np.float64]) -> NDArray[np.float64]:
-    slow = DECAYS == 300.0
-    floored: NDArray[np.float64] = noise + slow * _NOISE_FLOOR**2
-    return floored
+def _steadied(noise: NDArray[np.float64], windows: int) -> NDArray[np.float64]:
+    """Each feature's noise (3, F, 8), its slow parts drawn towards the mean of all features, and not below a floor.
+
+    A part of time constant t is known from windows / 2t independent looks, few for weather on one day.
+    """
+    looks = windows / (2.0 * np.maximum(DECAYS, 1.0))
+    common = noise.mean(axis=1, keepdims=True)
+    drawn = (looks * noise + _PRIOR * common) / (looks + _PRIOR)
+    return np.asarray(np.where(SLOW, drawn, noise) + (DECAYS == 300.0) * _NOISE_FLOOR**2, dtype=np.float64)
 
 
 def memories(
@@ -191,7 +223,9 @@ def _sizes(
     looks = len(series) / (2.0 * AGES)
     mean = np.asarray(squares) / len(series)
     drawn = (looks * mean + _PRIOR) / (looks + _PRIOR)
-    return np.asarray(np.where(len(series) // _HISTORY >= AGES, np.sqrt(drawn), 1.0), dtype=np.float64)
+    # A variance from n looks is uncertain: what is new scatters by that much more (Student's t).
+    uncertain = np.maximum(drawn, 1.0) * (1.0 + 2.0 / looks)
+    return np.asarray(np.where(AGES <= len(series) // _HISTORY, np.sqrt(uncertain), 1.0), dtype=np.float64)
 
 
 def _tops(
@@ -211,8 +245,8 @@ def _joint(
     looks = len(series) / (2.0 * AGES)
     mean, variance = sums.mean(axis=0), sums.var(axis=0)
     # What the shortest ages show, on many looks, steadies the long ones, which rest on few.
-    mean = (looks * mean + _PRIOR * mean[0]) / (looks + _PRIOR)
-    variance = (looks * variance + _PRIOR * variance[0]) / (looks + _PRIOR)
+    mean = np.maximum((looks * mean + _PRIOR * mean[0]) / (looks + _PRIOR), mean[0])
+    variance = np.maximum((looks * variance + _PRIOR * variance[0]) / (looks + _PRIOR), variance[0])
     mean, variance = np.where(used, mean, 1.0), np.where(used, variance, 1.0)
     return mean, variance, joint.made_normal(sums, mean, variance)[:, used].max(axis=-1)
 
@@ -253,6 +287,7 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
     usual = np.tile(_ASSUMED_KS[:, None], (1, features))
     return Calibration(
         offset=np.zeros((len(ASPECTS), features)),
+        level=np.zeros((len(ASPECTS) - 1, features, TERMS)),
         noise=noise,
         size=np.ones((*noise.shape[:2], AGES.size)),
         joint_mean=np.full(AGES.size, _ASSUMED_JOINT * features),

@@ -1,7 +1,7 @@
 """Evidence: what one window says against what is normal at its moment, as a few numbers per feature.
 
     location   mean of the window's normal scores                          0 when normal, 1: one sigma up
-    spread     2.96 (sqrt(mean |score|) - 0.893)                           0 when normal, 1: spread x1.9
+    spread     root of mean |score|, less the normal one, in units of 0.34    0 when normal, 1: spread x1.9
     noise      log of the mean step from frame to frame, less the normal one  0 when normal, 0.69: doubled
 
 Normal scores make every feature alike, heavy-tailed or bounded: under the reference they are normal by
@@ -28,8 +28,8 @@ KNOTS = 16
 BINS = 20
 EDGES = np.arange(1, BINS) / BINS
 
-_MEAN_ABS, _SD_ABS = np.sqrt(2 / np.pi), np.sqrt(1 - 2 / np.pi)  # of |score| under a normal distribution
-_ROOT, _SLOPE = np.sqrt(_MEAN_ABS), 2.0 * np.sqrt(_MEAN_ABS) / _SD_ABS  # the root has nearly even tails
+_SPREAD_UNIT = np.sqrt(1 - 2 / np.pi) / 2 / np.sqrt(np.sqrt(2 / np.pi))  # of the root of a normal |score|
+_LEAST_SIZE = 0.3  # added to mean |score|, so that a feature that is constant at some hours does not dominate
 _MOST_SCORE = 3.0  # a single wild value must not pass for spread
 _MOST_NOISE = 3.0  # steps twenty times as large are as clear as can be
 _NOISE_FLOOR = 0.2  # of the usual step: a window without any motion is unusual, not infinitely so
@@ -105,7 +105,8 @@ def weigh(looks: Looks, expected: Expected, usual: Usual) -> Evidence:
     trust = looks.counts / (looks.counts + _SHRINK * usual.counts + 1e-9)
     location = ranked.score.mean(axis=-1)
     sizes = np.minimum(np.abs(ranked.score), _MOST_SCORE).mean(axis=-1)
-    spread = np.where(looks.counts > 0, (np.sqrt(sizes) - _ROOT) * _SLOPE, 0.0)
+    root, usual_root = np.sqrt(sizes + _LEAST_SIZE), np.sqrt(expected.table.mean_size + _LEAST_SIZE)
+    spread = np.where(looks.counts > 0, (root - usual_root) / _SPREAD_UNIT, 0.0)
     noise = _noise(looks, expected, usual)
     aspects = np.stack([trust * location, trust * spread, trust * noise], axis=1)
     return Evidence(aspects=aspects, ranks=_rank_shares(ranked))

@@ -17,6 +17,7 @@ from agent.drift.calibrate import limits, score
 from agent.drift.contexts import Expected
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
+from agent.drift.level import PLACE
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
@@ -109,7 +110,8 @@ class Judge:
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
         evidence = weigh(looks, expected, reference.usual)
-        self._memory = fade(self._memory, evidence.aspects[0] - reference.calibration.offset, gap)
+        centred = self._centred(evidence.aspects[0], gap)
+        self._memory = fade(self._memory, centred, gap)
         trust = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
@@ -118,6 +120,12 @@ class Judge:
         self._fading.add(evidence.ranks[0], trust, seen, normal)
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
         self._last_end = window.end
+
+    def _centred(self, aspects: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+        calibration, keep = self.reference.calibration, KEEP[PLACE]
+        location = aspects[0] - calibration.offset[0]
+        recent = self._memory[0, :, PLACE] * keep**gap + (1.0 - keep) * location
+        return calibration.centred(aspects, recent)
 
     def _gap(self, window: WindowSketch) -> float:
         """How many windows after the last one this one ends; 1 where the clock went back."""

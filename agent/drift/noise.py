@@ -17,6 +17,9 @@ from agent.drift.memory import AGES, KEEP, step_response
 DECAYS = np.array([0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0])
 """Time constants of the noise's parts, in windows; 0 is white."""
 
+SLOW = DECAYS >= 30.0
+"""The parts that are weather rather than traffic."""
+
 CAUTIOUS = np.array([0.30, 0.30, 0.10, 0.10, 0.05, 0.05, 0.05, 0.05])
 """Noise assumed, per unit of variance, where a reference has no time structure to learn it from."""
 

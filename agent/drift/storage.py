@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.drift.calibrate import Calibration
 from agent.drift.evidence import ASPECTS, KNOTS, Looks, Usual
+from agent.drift.level import TERMS
 from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
 from agent.drift.recording import Block, Recording
@@ -99,6 +100,7 @@ def _hour_body(normal: HourNormal) -> dict[str, Any]:
 
 _SHAPES: dict[str, tuple[int | str, ...]] = {
     "offset": (len(ASPECTS), "F"),
+    "level": (len(ASPECTS) - 1, "F", TERMS),
     "noise": (len(ASPECTS), "F", DECAYS.size),
     "size": (len(ASPECTS), "F", AGES.size),
     "joint_mean": (AGES.size,),

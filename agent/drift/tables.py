@@ -35,7 +35,10 @@ _ATOM = 2.5  # a share this many times that of a kept value is a repeated value,
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
-    """One context: `values`, `lower`, `upper`, `scores` (F, POINTS) float64; `spread` (F,); `used` (F,) int."""
+    """One context: `values`, `lower`, `upper`, `scores` (F, POINTS) float64; `spread` (F,); `used` (F,) int.
+
+    `mean_size` (F,) is the mean of |score| over the context: 0.79 for a continuous feature, 0 for a constant.
+    """
 
     values: NDArray[np.float64]
     lower: NDArray[np.float64]
@@ -43,6 +46,7 @@ class Table:
     scores: NDArray[np.float64]
     spread: NDArray[np.float64]
     used: NDArray[np.int64]
+    mean_size: NDArray[np.float64]
 
     def values_at(self, ranks: NDArray[np.float64]) -> NDArray[np.float64]:
         """The values below which `ranks` (F, S) of the reference lie, (F, S); NaN where it saw none."""
@@ -61,6 +65,14 @@ class Row:
     scores: NDArray[np.float64]
     spread: float
     smooth: bool
+
+    def mean_size(self) -> float:
+        """The mean of |score|: at repeated values and, evenly, between values."""
+        if not self.values.size:
+            return 0.0
+        size = np.abs(self.scores)
+        between = (self.lower[1:] - self.upper[:-1]) @ (size[1:] + size[:-1]) / 2
+        return float((self.upper - self.lower) @ size + between)
 
 
 def make_rows(samples: Sequence[Samples], overall: NDArray[np.float64]) -> list[Row]:
@@ -94,6 +106,7 @@ def make_table(rows: Sequence[Row]) -> Table:
         scores=padded("scores", 0.0),
         spread=np.array([row.spread for row in rows]),
         used=np.array([row.values.size for row in rows]),
+        mean_size=np.array([row.mean_size() for row in rows]),
     )
 
 

@@ -18,6 +18,7 @@ _WANTED = 20  # episodes that the tail is fitted to, where there are as many
 _PRIOR_RATE = 2.0  # weight of NORMAL's rate, as a number of episodes
 _PRIOR_EPISODES = 10.0  # weight of "the tail is normal" in the fit, as a number of episodes
 _WIDEST = 2.5
+_NARROWEST = 1.1  # sizes known within some per cent make even a normal score's tail this wide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def fit_tail(scores: NDArray[np.float64]) -> Tail:
     width = np.sqrt((excess + _PRIOR_EPISODES) / (peaks.size + _PRIOR_EPISODES))
     expected = NORMAL.rate * np.exp((NORMAL.start**2 - start**2) / 2.0)
     rate = (peaks.size + _PRIOR_RATE) / (scores.size + _PRIOR_RATE / expected)
-    return Tail(start=float(start), rate=float(rate), width=float(np.clip(width, 1.0, _WIDEST)))
+    return Tail(start=float(start), rate=float(rate), width=float(np.clip(width, _NARROWEST, _WIDEST)))
 
 
 def episode_peaks(series: NDArray[np.float64], level: float) -> NDArray[np.float64]:
