@@ -225,12 +225,13 @@ class AlertDesk:
 def _write_journal(alerts: Sequence[Alert]) -> None:
     for alert in alerts[:MOST_LINES]:
         text = journal_line(alert)
+        fields = {**alert.labels, "rule": alert.rule, "alert": alert.id, "severity": alert.severity.value}
         if alert.event not in {AlertEvent.FIRED, AlertEvent.REMINDER} or alert.severity is Severity.INFO:
-            log.info(text)
+            log.info(text, journal=fields)
         elif alert.severity is Severity.CRITICAL:
-            log.critical(text)
+            log.critical(text, journal=fields)
         else:
-            log.warning(text)
+            log.warning(text, journal=fields)
     if len(alerts) > MOST_LINES:
         log.warning(f"and {len(alerts) - MOST_LINES} more alerts; see `vedette alerts`")
 

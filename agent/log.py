@@ -1,54 +1,142 @@
-"""Logging: one line an event, `text key=value`, with systemd priorities in the journal and colours on a terminal."""
+"""Logging: one line an event, `text key=value`; fields and priorities in the journal, colours on a terminal.
+
+A field given as `journal={...}` reaches the journal as a field and stays out of the text, for lines that say
+in words already what the field says.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
+import threading
+import time
 from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 
+from agent.journal import SOCKET, Journal, entry, leads_to_journal
+from agent.repeats import Repeats
+
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_SUBJECTS = ("camera", "part", "rule", "notifier", "probe", "broker", "gpu", "family")
+"""Two lines of one text about the same of these are the same line, whatever else they say."""
+
+
+@dataclass(slots=True, eq=False)
+class _Output:
+    """How the process logs now."""
+
+    stream: TextIO
+    form: str
+    level: str
+    repeats: Repeats = field(default_factory=Repeats)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_output: _Output | None = None
 
 
 def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
-    """Send every event of the agent to `stream` (default stderr) in `form`: auto, journal, plain or color."""
+    """Send every event of the agent to `stream` (default stderr) in `form`: auto, journal, plain or color.
+
+    `journal` means journald's own socket where it is there and `stream` leads to it, else lines with a priority
+    in front, as systemd reads them.
+    """
+    global _output  # noqa: PLW0603  (a process has one log)
     target = stream or sys.stderr
     chosen = _choose(target) if form == "auto" else form
+    if chosen == "journal" and stream is None and Path(SOCKET).exists():
+        chosen = "journald"
+    _output = _Output(stream=target, form=chosen, level=level)
+    _configure(_output)
+
+
+def set_level(level: str) -> None:
+    """Log from `level` on; the rest stays as it was set up."""
+    if _output is not None:
+        _output.level = level
+        _configure(_output)
+
+
+def say_repeats(*, everything: bool = False) -> None:
+    """Say what is due of lines that were held back; to be called twice a second, and once at the end."""
+    if _output is None:
+        return
+    with _output.lock:
+        due = _output.repeats.due(time.monotonic(), everything=everything)  # noqa: TID251  (the log is an edge)
+    for repeated in due:
+        line = dict(repeated.last)
+        text = f"{line.pop('event')} (the same {repeated.times} times in {repeated.seconds:.0f} s)"
+        getattr(structlog.get_logger(), line.pop("level"))(text, repeated=repeated.times, **line)
+
+
+def _configure(output: _Output) -> None:
+    factory: Any = structlog.PrintLoggerFactory(file=output.stream)
+    if output.form == "journald":
+        logger = _JournalLogger(Journal(), output.stream)
+        factory = lambda *_names: logger  # noqa: E731
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _hold_back,
             structlog.processors.format_exc_info,
-            *_renderers(chosen),
+            *_renderers(output.form),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=target),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, output.level.upper())),
+        logger_factory=factory,
         cache_logger_on_first_use=False,
     )
 
 
 def _choose(target: TextIO) -> str:
-    if os.environ.get("JOURNAL_STREAM") or os.environ.get("INVOCATION_ID"):
+    if leads_to_journal(target):
         return "journal"
     return "color" if target.isatty() else "plain"
 
 
 def _renderers(form: str) -> list[Any]:
+    if form == "journald":
+        return [_journal_entry]
     if form == "journal":  # journald stamps the time itself
         return [_journal_line]
     if form == "color":
         return [
+            _without_journal_fields,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.dev.ConsoleRenderer(colors=True, pad_event_to=40),
         ]
     return [structlog.processors.TimeStamper(fmt="iso", utc=True), _plain_line]
 
 
+def _hold_back(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let a line go that was said often enough already; who asks for debug lines wants all of them."""
+    if _output is None or "repeated" in event or event["level"] == "debug":
+        return event
+    kind = (event["level"], event["event"], *(str(event.get(name)) for name in _SUBJECTS))
+    line = {key: value for key, value in event.items() if key != "exc_info"}  # a traceback keeps frames alive
+    with _output.lock:
+        if _output.repeats.admit(kind, line, time.monotonic()):  # noqa: TID251
+            return event
+    raise structlog.DropEvent
+
+
+# -- how a line looks -------------------------------------------------------------------------------------
+
+
+def _without_journal_fields(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event.pop("journal", None)
+    return event
+
+
 def _pairs(event: MutableMapping[str, Any]) -> str:
     exception = event.pop("exception", None)
-    pairs = "".join(f" {key}={_value(value)}" for key, value in event.items())
+    event.pop("journal", None)
+    pairs = "".join(f" {key}={_value(value)}" for key, value in event.items() if key != "repeated")
     return pairs + (f" exception={_value(exception)}" if exception else "")
 
 
@@ -69,3 +157,39 @@ def _journal_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 def _plain_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     stamp, level, text = event.pop("timestamp"), event.pop("level", "info"), event.pop("event")
     return f"{stamp} {level:<7} {text}{_pairs(event)}"
+
+
+# -- journald ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line for journald, and the same as systemd reads it from stderr, for when journald is away."""
+
+    datagram: bytes
+    line: str
+
+
+def _journal_entry(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str | tuple[Any, Any]:
+    line = dict(event)
+    fields = {**event, **event.pop("journal", {})}
+    level, text = fields.pop("level", "info"), str(fields.pop("event"))
+    fields.pop("journal", None)
+    traceback = fields.get("exception")
+    shown = {key: value for key, value in event.items() if key not in {"level", "event", "exception"}}
+    message = f"{text}{_pairs(shown)}" + (f"\n{traceback}" if traceback else "")
+    datagram = entry(message, _PRIORITIES.get(level, 6), fields)
+    return (_Entry(datagram, _journal_line(_logger, _method, line)),), {}
+
+
+class _JournalLogger:
+    """Sends entries to journald, or lines to stderr while it is away."""
+
+    def __init__(self, journal: Journal, stream: TextIO) -> None:
+        self._journal, self._stream = journal, stream
+
+    def msg(self, line: _Entry) -> None:
+        if not self._journal.send(line.datagram):
+            print(line.line, file=self._stream, flush=True)
+
+    debug = info = warning = error = critical = msg

@@ -55,3 +55,39 @@ def test_what_is_below_the_level_is_not_said(lines):
     stream = lines(level="warning")
     structlog.get_logger().info("quiet")
     assert stream.getvalue() == ""
+
+
+def test_a_flood_is_said_a_few_times_and_then_counted(lines):
+    stream = lines()
+    for tries in range(123):
+        structlog.get_logger().warning("broker refuses", broker="b", tries=tries)
+    structlog.get_logger().warning("broker refuses", broker="other")
+    log.say_repeats(everything=True)
+    said = stream.getvalue().splitlines()
+    assert said[:3] == [f"<4>broker refuses broker=b tries={tries}" for tries in range(3)]
+    assert said[3] == "<4>broker refuses broker=other", "another broker is another line"
+    assert said[4] == "<4>broker refuses (the same 120 times in 0 s) broker=b tries=122"
+    assert len(said) == 5
+
+
+def test_who_asks_for_debug_lines_gets_all_of_them(lines):
+    stream = lines(level="debug")
+    for _ in range(20):
+        structlog.get_logger().debug("tick")
+    assert stream.getvalue().count("tick") == 20
+
+
+def test_the_level_can_be_changed_while_it_runs(lines):
+    stream = lines()
+    logger = structlog.get_logger("made.before")
+    log.set_level("error")
+    logger.info("one")
+    log.set_level("debug")
+    logger.debug("two")
+    assert stream.getvalue() == "<7>two\n"
+
+
+def test_what_is_meant_for_the_journal_alone_is_not_in_the_text(lines):
+    stream = lines()
+    structlog.get_logger().warning("too-slow fires at front", journal={"rule": "too-slow"})
+    assert stream.getvalue() == "<4>too-slow fires at front\n"
