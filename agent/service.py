@@ -25,10 +25,11 @@ from agent.analysis import Analyst, Hooks
 from agent.board import FrameBoard
 from agent.cameras import CAMERAS, Camera
 from agent.cameras.reader import Reader
-from agent.config.schema import CameraSettings, Settings
+from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.control import ControlServer, Handler
 from agent.delivery.commands import CommandDesk
 from agent.delivery.publisher import Publisher
+from agent.detection.governor import Governor
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.feature_watch import watch_maker
@@ -69,6 +70,7 @@ class Service:
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
         self._cameras: dict[str, _Watched] = {}
         self._statuses: dict[str, CameraStatus] = {}
+        self._still_intervals: dict[str, float] = {}
         self._pictures = LastPictures()
         self._closing = ExitStack()
         self.started_at = time.time()  # noqa: TID251  (the service is an edge)
@@ -105,6 +107,7 @@ class Service:
         )
         self.reporter = Reporter(self.publisher.publish, self.started_at)
         self.analyst = Analyst(self._hooks(), settings.windows.length)
+        self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
             self.detector,
             self.board,
@@ -112,6 +115,8 @@ class Service:
             max_batch=settings.model.max_batch,
             batch_wait=settings.model.batch_wait,
             cameras=lambda: sum(status.state in FLOWING for status in list(self._statuses.values())),
+            still_interval=lambda name: self._still_intervals.get(name, 0.0),
+            governor=self.governor,
         )
 
     def _hooks(self) -> Hooks:
@@ -180,8 +185,10 @@ class Service:
         """What is going on, in one line (systemd's STATUS=)."""
         states = [status.state for status in self._statuses.values()]
         online = sum(state is CameraState.ONLINE for state in states)
+        pace = self.governor.pace
+        slowed = "" if pace.full else f", slowed to {pace.limit:.0%} ({pace.reason})"
         return (
-            f"{online} of {len(self._cameras)} cameras online, {self.reporter.fps:.1f} frames/s, "
+            f"{online} of {len(self._cameras)} cameras online, {self.reporter.fps:.1f} frames/s{slowed}, "
             f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}"
         )
 
@@ -193,12 +200,14 @@ class Service:
         camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
         reader = Reader(camera, settings, self.board, self.analyst.status_changed)
         self._cameras[settings.name] = _Watched(camera, reader)
+        self._still_intervals[settings.name] = still_interval(settings, self.settings.drift)
         self.supervisor.add(reader)
 
     def _remove_camera(self, name: str) -> None:
         self.supervisor.remove(self._cameras[name].reader.name)
         self.analyst.forget(name)
         self.board.forget(name)
+        self.scheduler.forget(name)
         self._cameras.pop(name, None)
         self._statuses.pop(name, None)
         self._pictures.forget(name)
@@ -219,6 +228,7 @@ class Service:
             seen=counts.seen,
             dropped=self.board.take_dropped(name),
             skipped=counts.skipped,
+            still=self.scheduler.take_still(name),
             failed=counts.failed + self.scheduler.take_failed(name),
             reconnects=counts.reconnects,
         )
@@ -238,13 +248,16 @@ class Service:
         return share_observations(self._burn_targets, summary.camera, summary.sketches, summary.end)
 
     def _tick(self, observations: list[Observation], now: float) -> None:
-        told = self.desk.step([*observations, *self.sampler.latest(), *self.publisher.observations(now)], now)
+        measured = self.sampler.latest()
+        measured += self.governor.heed(measured, now)
+        told = self.desk.step([*observations, *measured, *self.publisher.observations(now)], now)
         for alert in told.publish:
             self.reporter.alert(alert)
         self.notifiers.offer(told.notify)
 
     def _on_window(self, start: float, end: float) -> None:
-        self.reporter.telemetry(self.sampler.take_window(), start, end, self.publisher.statistics())
+        more = {**self.publisher.statistics(), **self.governor.take_window()}
+        self.reporter.telemetry(self.sampler.take_window(), start, end, more)
         self._say_device()
 
     # -- what is said of the device ------------------------------------------------------------------------
@@ -331,6 +344,11 @@ class Service:
                 self._add_camera(camera)
                 said += [] if name in before else [f"camera {name} added"]
         return said
+
+
+def still_interval(camera: CameraSettings, drift: DriftSettings) -> float:
+    """How often, in seconds, a still scene goes through the model: as features need it, at the least; 0: always."""
+    return min(camera.motion_gate, 1 / drift.feature_fps) if drift.enabled else camera.motion_gate
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:

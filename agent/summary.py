@@ -21,12 +21,14 @@ RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 class FrameCounts:
     """What became of a camera's frames in a window; `seen` is what the camera gave.
 
-    `dropped` frames were replaced by newer ones before the model was free, `skipped` ones left out for `max_fps`.
+    `dropped` frames were replaced by newer ones before the model was free, `skipped` ones left out for `max_fps`,
+    `still` ones since nothing moved (`motion_gate`).
     """
 
     seen: int = 0
     dropped: int = 0
     skipped: int = 0
+    still: int = 0
     failed: int = 0
     reconnects: int = 0
 
@@ -90,6 +92,7 @@ class CameraWindow:
             "frames_dropped": counts.dropped,
             "frames_failed": counts.failed,
             **({"frames_skipped": counts.skipped} if counts.skipped else {}),
+            **({"frames_still": counts.still} if counts.still else {}),
             "reconnects": counts.reconnects,
             "fps_in": round(counts.seen / seconds, 3),
             "fps_inferred": round(self.inferred / seconds, 3),

@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import jsonschema
+import numpy as np
 import pytest
 
 from agent.delivery.contract import schema
@@ -127,6 +129,38 @@ def test_the_model_that_ships_detects_on_a_drawn_camera(tmp_path, run_agent, mos
     )
     ears.wait(lambda heard: sum(m.body.get("detections", 0) for m in heard if "/camera/" in m.topic) > 10, 40)
     assert agent.stop() == 0
+    check_against_schemas(ears.messages)
+
+
+def test_a_still_scene_is_left_out_and_counted(tmp_path, run_agent, mosquitto, listen):
+    broker = mosquitto()
+    ears = listen(broker.port)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "wall.png"), np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8))
+    run_agent(
+        config=f"""
+        state_directory = "{tmp_path}/s"
+        [broker]
+        url = "{broker.url}"
+        [windows]
+        length = "2s"
+        [drift]
+        feature_fps = 1
+        [[cameras]]
+        name = "wall"
+        kind = "images"
+        path = "{pictures}"
+        fps = 20
+        loop = true
+        motion_gate = "1s"
+        """
+    )
+    summaries = ears.wait(lambda heard: [m.body for m in heard if "/camera/" in m.topic][2:4], 30)
+    for body in summaries:
+        assert body["frames_still"] > 3 * body["frames_inferred"]
+        assert body["frames_inferred"] >= 1, "a still scene is looked at all the same"
+        assert body["feature_samples"] == body["frames_inferred"]
     check_against_schemas(ears.messages)
 
 

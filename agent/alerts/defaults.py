@@ -89,6 +89,12 @@ _HOST = (
         advice="Check fan, dust and sun; the processor will slow down to save itself.",
     ),
     RuleSettings(
+        name="slowed_by_heat",
+        when="host.model_busy_limit_ratio < 100% for 1m",
+        keep_firing=60.0,
+        advice="Cool the box; until then fewer frames are analysed (frames_dropped), on purpose.",
+    ),
+    RuleSettings(
         name="memory",
         when="host.memory_used_ratio > 92% for 5m",
         clear="88%",

@@ -114,6 +114,13 @@ class ModelSettings:
     threads: int = setting(
         0, minimum=0, maximum=256, doc="CPU threads of the model; 0: chosen for this machine."
     )
+    heat_limit: float = setting(
+        95.0,
+        minimum=0,
+        maximum=120,
+        doc="Above this temperature (°C), or when a GPU is throttled by its heat, the model runs less often "
+        "until the box has cooled; 0: never.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +131,13 @@ class CameraSettings:
     kind: str = setting("stream", doc="Kind of camera.")
     enabled: bool = setting(True, doc="false keeps the entry but leaves the camera alone.")
     max_fps: float = setting(0.0, minimum=0, maximum=1000, doc="Frames a second taken at most; 0: all.")
+    motion_gate: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        maximum=3600,
+        doc="While nothing moves, run the model only this often (at least feature_fps); 0: on every frame.",
+    )
     stall_timeout: float = setting(
         10.0, kind="duration", minimum=0.5, doc="No frame for this long: the camera is down."
     )

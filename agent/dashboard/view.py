@@ -112,6 +112,8 @@ def _load(device: Device) -> Text:
     ]
     if "temperature_celsius" in host:
         pieces.append(f"{host['temperature_celsius']:.0f} °C")
+    if host.get("model_busy_limit_ratio", 1) < 1:
+        pieces.append(f"slowed to {_percent(host['model_busy_limit_ratio'])} by heat")
     for index, gpu in sorted(device.gpus.items()):
         pieces.append(
             f"gpu{index} {_percent(gpu.get('gpu_utilization_ratio'))} "

@@ -8,10 +8,12 @@ import pytest
 
 from agent.board import FrameBoard
 from agent.config.schema import ModelSettings
+from agent.detection.governor import Governor
+from agent.detection.pace import LEAST
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.errors import InferenceError, InferenceFailure, ModelError
-from agent.types import Frame
+from agent.types import Frame, Observation
 
 RED = np.zeros((64, 64, 3), np.uint8)
 RED[..., 2] = 255
@@ -187,3 +189,67 @@ def test_a_model_that_is_missing_ends_the_run_with_a_model_error(tmp_path):
         rig.thread.join(10)
     assert isinstance(rig.error, ModelError)
     assert not rig.scheduler.warming
+
+
+def test_still_frames_are_left_out_and_counted_where_the_camera_asks_for_it(detector):
+    detector.open()
+    with Rig(detector, still_interval=lambda camera: 60.0 if camera == "gated" else 0.0) as rig:
+        for index in range(5):
+            for camera in ("gated", "plain"):
+                rig.board.put_when_free(frame(camera, index), rig.stop, lambda: None)
+        rig.until(lambda: sum(result.frame.camera == "plain" for result in rig.results) == 5)
+        rig.until(lambda: rig.scheduler.take_still("gated") == 4 or None)
+    assert [result.frame.index for result in rig.results if result.frame.camera == "gated"] == [0]
+    assert rig.scheduler.take_still("gated") == rig.scheduler.take_still("plain") == 0
+
+
+def test_a_camera_that_was_removed_and_came_back_begins_anew(detector):
+    detector.open()
+    with Rig(detector, still_interval=lambda _: 60.0) as rig:
+        rig.board.put(frame("a"))
+        rig.until(lambda: rig.results)
+        rig.scheduler.forget("a")
+        rig.board.put(frame("a", 1))
+        rig.until(lambda: len(rig.results) == 2)
+
+
+def test_while_the_box_is_hot_the_model_rests_between_runs_and_the_newest_frame_is_taken(detector):
+    governor = Governor(95.0)
+    detector.open()
+    governor.heed([Observation(metric="host.temperature_celsius", value=99.0, at=0.0)], 0.0)
+    assert governor.pace.limit == LEAST  # the model had not run at all
+    started = time.monotonic()
+    governor.ran(started, 0.03)
+    with Rig(detector, governor=governor) as rig:
+        for index in range(3):
+            rig.board.put(frame("a", index))
+        rig.until(lambda: rig.results)
+        assert time.monotonic() - started >= 0.3
+    assert [result.frame.index for result in rig.results] == [2]
+    assert rig.board.take_dropped("a") == 2
+
+
+def test_cameras_of_any_speed_get_the_same_share_of_a_busy_model(detector):
+    detector.open()
+    stop = threading.Event()
+
+    def feed(camera, period):
+        while not stop.wait(period):
+            rig.board.put(frame(camera))
+
+    def slow(frames):
+        time.sleep(0.02)
+
+    with Rig(Breaking(detector, slow), max_batch=1) as rig:
+        feeders = [
+            threading.Thread(target=feed, args=(f"{n}", period))
+            for n, period in enumerate((0.001, 0.01, 0.03))
+        ]
+        for feeder in feeders:
+            feeder.start()
+        rig.until(lambda: len(rig.results) >= 60)
+        stop.set()
+        for feeder in feeders:
+            feeder.join(5)
+    counts = [sum(result.frame.camera == str(n) for result in rig.results[:60]) for n in range(3)]
+    assert min(counts) >= 15
