@@ -11,11 +11,13 @@ class Part(ABC):
     """One thread's work.
 
     `run(stop)` works until `stop` is set, and beats whenever it made progress or is idle for a good reason. A
-    part that has been silent for longer than `patience_seconds` counts as stuck; `warming` exempts it (an
-    engine build takes minutes). An exception out of `run` is a failure: the supervisor starts `run` anew.
+    part that has been silent for longer than `patience_seconds` counts as stuck; while `warming` (an engine
+    build takes minutes) it may be silent for `warm_up_seconds`. An exception out of `run` is a failure: the
+    supervisor starts `run` anew.
     """
 
     patience_seconds: float = 30.0
+    warm_up_seconds: float = 3600.0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -32,7 +34,7 @@ class Part(ABC):
 
     def stuck(self) -> bool:
         """Whether the part has been silent for longer than its patience."""
-        return not self.warming and self.silent_seconds() > self.patience_seconds
+        return self.silent_seconds() > (self.warm_up_seconds if self.warming else self.patience_seconds)
 
     @abstractmethod
     def run(self, stop: threading.Event) -> None:

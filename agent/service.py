@@ -6,10 +6,12 @@ arrow is a plain value of `agent.types`; no part knows another.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -19,12 +21,12 @@ from agent import __version__
 from agent.alert_desk import AlertDesk
 from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
-from agent.alerts.rules import Rule, compile_rules
 from agent.alerts.slo import share_observations, targets
 from agent.analysis import Analyst, Hooks
 from agent.board import FrameBoard
-from agent.cameras import CAMERAS, Camera
+from agent.cameras import Camera
 from agent.cameras.reader import Reader
+from agent.config.changes import live
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.control import ControlServer, Handler
 from agent.delivery.commands import CommandDesk
@@ -32,12 +34,14 @@ from agent.delivery.publisher import Publisher
 from agent.detection.governor import Governor
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
+from agent.errors import VedetteError
 from agent.feature_watch import watch_maker
-from agent.features import FEATURES
 from agent.identity import identify
+from agent.log import set_level
 from agent.notifiers.runner import NotifierPart, make_notifiers
 from agent.observation_log import ObservationLog
 from agent.pictures import LastPictures
+from agent.plan import Notifiers, Plan, make_camera, make_plan, rules_of, say_refused
 from agent.reporting import Reporter
 from agent.state import directory
 from agent.summary import CameraSummary, FrameCounts
@@ -48,6 +52,7 @@ from agent.types import CameraState, CameraStatus, FrameResult, Observation
 log = structlog.get_logger("vedette.service")
 
 STOP_SECONDS = 10.0
+NOTIFIER_STOP_SECONDS = 15.0  # longer than a notifier waits for its receiver
 NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.ENDED})
 FLOWING = frozenset(CameraState) - NOT_FLOWING
 
@@ -73,6 +78,9 @@ class Service:
         self._still_intervals: dict[str, float] = {}
         self._pictures = LastPictures()
         self._closing = ExitStack()
+        self._reloading = threading.Lock()
+        self._config_error = ""
+        self._waiting: tuple[str, ...] = ()
         self.started_at = time.time()  # noqa: TID251  (the service is an edge)
 
     def open(self) -> None:
@@ -92,13 +100,14 @@ class Service:
         )
         self.desk.open()
         self._closing.callback(self.desk.close)
-        self.notifiers = NotifierPart(
-            make_notifiers(settings.notifiers),
-            self.state_directory,
+        self._notifier_part = partial(
+            NotifierPart,
+            state_directory=self.state_directory,
             device=identity.device,
             site=identity.site,
             picture=self._pictures.jpeg,
         )
+        self.notifiers = self._notifier_part(make_notifiers(settings.notifiers))
         self._burn_targets = targets(rules)
         self.sampler = Sampler(settings.telemetry, self.state_directory)
         self.commands = CommandDesk(settings.commands, self.handlers())
@@ -187,17 +196,19 @@ class Service:
         online = sum(state is CameraState.ONLINE for state in states)
         pace = self.governor.pace
         slowed = "" if pace.full else f", slowed to {pace.limit:.0%} ({pace.reason})"
+        refused = f"; config not reloaded: {self._config_error.splitlines()[0]}" if self._config_error else ""
         return (
             f"{online} of {len(self._cameras)} cameras online, {self.reporter.fps:.1f} frames/s{slowed}, "
-            f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}"
+            f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}{refused}"
         )
 
     # -- cameras ----------------------------------------------------------------------------------------
 
     def _add_camera(self, settings: CameraSettings) -> None:
-        if not settings.enabled:
-            return
-        camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
+        if settings.enabled:
+            self._watch_camera(settings, make_camera(settings))
+
+    def _watch_camera(self, settings: CameraSettings, camera: Camera) -> None:
         reader = Reader(camera, settings, self.board, self.analyst.status_changed)
         self._cameras[settings.name] = _Watched(camera, reader)
         self._still_intervals[settings.name] = still_interval(settings, self.settings.drift)
@@ -276,6 +287,8 @@ class Service:
             "model_classes": len(info.classes),
             "cameras": ",".join(self._cameras),
             "window_seconds": self.settings.windows.length,
+            "config_error": self._config_error.partition("\n")[0],
+            "restart_needed_for": ",".join(self._waiting),
             **self.sampler.facts(),
         }
 
@@ -291,6 +304,9 @@ class Service:
                 "state": str(self.publisher.connection.state),
                 "reason": self.publisher.connection.reason,
             },
+            "parts": self.supervisor.report(),
+            "config_error": self._config_error,
+            "restart_needed_for": list(self._waiting),
         }
 
     # -- reload ----------------------------------------------------------------------------------------------
@@ -302,56 +318,69 @@ class Service:
         """Take the config file in use anew; raises VedetteError, and changes nothing, where it is bad."""
         if self._load is None:
             return "this agent runs without a config file; nothing to reload"
-        new = self._load()
-        rules = rules_of(new)
-        old, self.settings = self.settings, new
-        said = self._change_cameras(old, new)
-        if old.rules != new.rules:
-            self.desk.set_rules(rules)
-            self._burn_targets = targets(rules)
-            said.append("rules")
-        needs_restart = [
-            name
-            for name in (
-                "device",
-                "broker",
-                "outbox",
-                "model",
-                "windows",
-                "telemetry",
-                "drift",
-                "commands",
-                "log",
-            )
-            if getattr(old, name) != getattr(new, name)
-        ]
-        text = f"changed: {', '.join(said)}" if said else "nothing changed"
-        if needs_restart:
-            text += f"; restart the agent for [{'], ['.join(needs_restart)}]"
-        log.info("config reloaded", result=text)
-        return text
+        with self._reloading:
+            try:
+                new, waiting = live(self.settings, self._load())
+                plan = make_plan(self.settings, new)
+            except VedetteError as error:
+                self._config_error = str(error)
+                say_refused(error)
+                self.analyst.submit(self._say_device)
+                raise
+            said = self._apply(new, plan)
+            self._config_error, self._waiting = "", tuple(waiting)
+            text = f"changed: {', '.join(said)}" if said else "nothing changed"
+            text += f"; restart the agent for {', '.join(waiting)}" if waiting else ""
+            log.info("config reloaded", result=text)
+            self.analyst.submit(self._say_device)
+            return text
 
-    def _change_cameras(self, old: Settings, new: Settings) -> list[str]:
+    def _apply(self, new: Settings, plan: Plan) -> list[str]:
+        """Put `new` in force, touching only what differs; what was changed."""
+        old, self.settings = self.settings, new
+        said = self._change_cameras(old, new, plan)
+        if old.rules != new.rules:
+            self.desk.set_rules(plan.rules)
+            self._burn_targets = targets(plan.rules)
+            said.append("rules")
+        if old.notifiers != new.notifiers:
+            self._change_notifiers(plan.notifiers)
+            said.append("notifiers")
+        if old.telemetry != new.telemetry:
+            self.supervisor.remove(self.sampler.name)
+            self.sampler = Sampler(new.telemetry, self.state_directory)
+            self.supervisor.add(self.sampler)
+            said.append("telemetry")
+        if old.commands != new.commands:
+            self.commands.change(new.commands)
+            said.append("commands")
+        if old.log.level != new.log.level:
+            set_level(new.log.level)
+            said.append(f"log level {new.log.level}")
+        return said
+
+    def _change_cameras(self, old: Settings, new: Settings, plan: Plan) -> list[str]:
         before = {camera.name: camera for camera in old.cameras}
         after = {camera.name: camera for camera in new.cameras}
         said = []
-        for name, camera in before.items():
-            if after.get(name) != camera:
-                self._remove_camera(name)
+        for name, camera_before in before.items():
+            if after.get(name) != camera_before:
+                if name in self._cameras:
+                    self._remove_camera(name)
                 said.append(f"camera {name} {'changed' if name in after else 'removed'}")
-        for name, camera in after.items():
-            if before.get(name) != camera:
-                self._add_camera(camera)
-                said += [] if name in before else [f"camera {name} added"]
-        return said
+        for settings, camera in plan.cameras:
+            self._watch_camera(settings, camera)
+        return said + [f"camera {name} added" for name in after if name not in before]
+
+    def _change_notifiers(self, notifiers: Notifiers) -> None:
+        """The new part goes on with what the old one left on disk: it must have ended first."""
+        if not self.supervisor.remove(self.notifiers.name, NOTIFIER_STOP_SECONDS):
+            log.warning("a notifier is still sending; its last notice may be sent twice", part="notifiers")
+        self.notifiers = self._notifier_part(notifiers)
+        if notifiers:
+            self.supervisor.add(self.notifiers)
 
 
 def still_interval(camera: CameraSettings, drift: DriftSettings) -> float:
     """How often, in seconds, a still scene goes through the model: as features need it, at the least; 0: always."""
     return min(camera.motion_gate, 1 / drift.feature_fps) if drift.enabled else camera.motion_gate
-
-
-def rules_of(settings: Settings) -> tuple[Rule, ...]:
-    """The alert rules in force, built-in ones included; raises ConfigError."""
-    measured = [f"camera.feature_{name}_mean" for name in FEATURES]
-    return compile_rules(settings.rules, window_seconds=settings.windows.length, known_metrics=measured)

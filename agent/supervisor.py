@@ -105,6 +105,20 @@ class Supervisor:
                 found.append(run.part.name)
         return found
 
+    def report(self) -> list[dict[str, object]]:
+        """How each part is: its state, seconds since its last beat, failures lately."""
+        with self._lock:
+            runs = list(self._runs.values())
+        return [
+            {
+                "part": run.part.name,
+                "state": _state(run),
+                "silent_seconds": round(run.part.silent_seconds(), 1),
+                "failures": len(run.failures),
+            }
+            for run in runs
+        ]
+
     def _live(self, run: _Run) -> None:
         while not run.stop.is_set():
             run.part.beat()
@@ -144,3 +158,11 @@ class Supervisor:
         run.stop.wait(pause)
         run.part.warming = False
         return True
+
+
+def _state(run: _Run) -> str:
+    if run.done:
+        return "done"
+    if run.part.stuck():
+        return "stuck"
+    return "waiting or warming up" if run.part.warming else "running"

@@ -1,9 +1,19 @@
-"""The service manager's protocol: readiness, status line, watchdog (sd_notify over a datagram socket)."""
+"""The service manager's protocol: readiness, status line, watchdog, reloads (sd_notify over a datagram socket)."""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXTEND_SECONDS = 30.0
+"""How much more time a start is given with each sign that it goes on."""
+
+LONGEST_START_SECONDS = 3600.0
+"""After which a start that still goes on is no longer spoken for: an engine build takes minutes, not hours."""
 
 
 class Notifier:
@@ -29,3 +39,30 @@ class Notifier:
                 channel.sendto("\n".join(lines).encode(), address)
             except OSError:
                 return
+
+    def reloading(self) -> None:
+        """Say that a reload begins; `send("READY=1")` says that it is over."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    @contextmanager
+    def starting(self, text: str, every: float = 5.0) -> Iterator[None]:
+        """While the body runs, say `text` as the status and ask for more time, so that a long start is no timeout."""
+        done = threading.Event()
+
+        def speak() -> None:
+            began = time.monotonic()  # noqa: TID251  (the service manager is an edge)
+            while (passed := time.monotonic() - began) < LONGEST_START_SECONDS:  # noqa: TID251
+                so_far = f" ({passed:.0f} s)" if passed >= 1 else ""
+                self.send(f"STATUS={text}{so_far}", f"EXTEND_TIMEOUT_USEC={int(EXTEND_SECONDS * 1e6)}")
+                if done.wait(every):
+                    return
+
+        speaker = threading.Thread(target=speak, name="starting", daemon=True)
+        if self._address:
+            speaker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._address:
+                speaker.join()

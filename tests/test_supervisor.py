@@ -108,3 +108,22 @@ def test_two_parts_cannot_share_a_name():
     with pytest.raises(ValueError, match="'a' already"):
         supervisor.add(Worker("a"))
     supervisor.stop(5)
+
+
+def test_warming_up_does_not_excuse_silence_for_ever():
+    part = Worker()
+    part.warming, part.warm_up_seconds = True, 0.01
+    time.sleep(0.03)
+    assert part.stuck()
+
+
+def test_the_report_says_how_each_part_is():
+    supervisor = Supervisor()
+    part = Worker("fine")
+    supervisor.add(part)
+    supervisor.add(Worker("file", finish=True))
+    assert part.working.wait(5)
+    wait_until(lambda: supervisor.all_done(["file"]))
+    states = {row["part"]: row["state"] for row in supervisor.report()}
+    assert states == {"fine": "running", "file": "done"}
+    supervisor.stop(5)

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from agent import log
     from agent.config.load import load
     from agent.kinds import KINDS
-    from agent.service import rules_of
+    from agent.plan import rules_of
 
     log.set_up("error")
     settings = load(args.file, KINDS)

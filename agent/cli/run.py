@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import faulthandler
 import signal
+import sys
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,10 +16,24 @@ if TYPE_CHECKING:
 
 HELP = "run the agent, with a config file or on one source"
 EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
+EPILOG = """\
+signals:
+  TERM, INT   stop: what was seen is still published, for 10 seconds at most; a second one ends it at once
+  HUP         read the config file again; a bad one changes nothing (`vedette reload` says what came of it)
+  ABRT        say in the journal where every thread is, and die (systemd's watchdog sends it)
+
+exit codes:
+  0    stopped on request, or every source is at its end
+  1    it could not start (no such model, a broken one, a library missing), or a source was damaged
+  2    wrong usage of the command line
+  70   a part failed again and again; the service manager starts the agent afresh
+  78   the configuration is wrong: file, line and key are told; starting again would not mend it
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--config", metavar="FILE", help="the config file (see `vedette config example`)")
     parser.add_argument(
         "--source",
@@ -43,56 +59,95 @@ def run(args: argparse.Namespace) -> int:
     from agent import log
     from agent.cli.sources import settings_from
     from agent.errors import VedetteError
+    from agent.systemd import Notifier
 
     if not args.config and not args.source:
         raise VedetteError("give --config FILE or --source SOURCE (see `vedette run --help`)")
-    load: Callable[[], Settings] = lambda: settings_from(args)  # noqa: E731
+
+    def load() -> Settings:
+        settings = settings_from(args)
+        if args.log_level:
+            settings = dataclasses.replace(
+                settings, log=dataclasses.replace(settings.log, level=args.log_level)
+            )
+        return settings
+
     settings = load()
-    log.set_up(args.log_level or settings.log.level, settings.log.format)
+    log.set_up(settings.log.level, settings.log.format)
+    faulthandler.enable(sys.__stderr__ or sys.stderr)
+    asked = Asked()
 
     from agent.service import Service
 
     service = Service(settings, load=load if args.config else None)
-    service.open()
+    with Notifier().starting(f"loading the model {settings.model.path or '(the small one that ships)'}"):
+        service.open()
     service.start()
-    return attend(service, seconds=args.seconds)
+    return attend(service, asked, seconds=args.seconds)
 
 
-def attend(service: Service, *, seconds: float | None = None, each: Callable[[], None] = lambda: None) -> int:
+class Asked:
+    """What signals ask of the agent. A reload asked for while it starts is done when it has started."""
+
+    def __init__(self) -> None:
+        self.stop, self.reload = threading.Event(), threading.Event()
+        signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
+
+    def hear_stop(self) -> None:
+        """From now on SIGTERM and SIGINT ask for a stop; each ends the process at once the second time."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        self.stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+
+def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> int:
     """Stand by the started service until it is time to stop, then stop it; the exit code."""
     import structlog
 
-    from agent.errors import VedetteError
+    from agent.log import say_repeats
     from agent.systemd import Notifier
 
     log = structlog.get_logger("vedette")
-    stop, reload = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    signal.signal(signal.SIGHUP, lambda *_: reload.set())
+    asked.hear_stop()
     notifier = Notifier()
     log.info("vedette is running", cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.line()}")
     clock = Countdown(seconds)
-    while not (stop.is_set() or clock.over() or service.ended() or service.supervisor.exhausted):
-        stop.wait(0.5)
-        each()
-        if not service.supervisor.stuck():
+    while not (asked.stop.is_set() or clock.over() or service.ended() or service.supervisor.exhausted):
+        asked.stop.wait(0.5)
+        if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
+            notifier.send(f"STATUS=stuck: {', '.join(stuck)}; {service.line()}")
+        else:
             notifier.send("WATCHDOG=1", f"STATUS={service.line()}")
-        if reload.is_set():
-            reload.clear()
-            try:
-                service.reload()
-            except VedetteError as error:
-                log.error("config not reloaded, the old one stays in force", error=str(error))
-    notifier.send("STOPPING=1")
+        say_repeats()
+        if asked.reload.is_set():
+            asked.reload.clear()
+            notifier.reloading()
+            _reload(service)
+            notifier.send("READY=1", f"STATUS={service.line()}")
     exhausted = service.supervisor.exhausted
+    reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
+    notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing what was seen")
     damaged = service.damaged() if service.ended() else []
-    log.info("stopping", reason="a part gave up" if exhausted else "asked to" if stop.is_set() else "done")
+    log.info("stopping", reason=reason)
     service.stop()
     if damaged:
         log.error("a source could not be read to its end", cameras=",".join(damaged))
+    say_repeats(everything=True)
     return EXIT_EXHAUSTED if exhausted else int(bool(damaged))
+
+
+def _reload(service: Service) -> None:
+    """Reload; a bad file is no reason to stop, and the service has said what is wrong with it."""
+    from agent.errors import VedetteError
+
+    try:
+        service.reload()
+    except VedetteError:
+        return
 
 
 class Countdown:

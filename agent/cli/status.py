@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.local import add_state_arguments
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 HELP = "what the running agent is doing"
 
@@ -17,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print."""
+    """Ask and print; 1 where no agent answers."""
     from rich.console import Console
-    from rich.table import Table
 
     from agent.cli.local import state_directory
     from agent.control import call
@@ -28,12 +33,34 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(reply, indent=2))
         return 0
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     console.print(reply["line"])
-    table = Table(box=None)
-    for column in ("camera", "state", "since", "reason"):
-        table.add_column(column)
-    for camera in reply["cameras"]:
-        table.add_row(*(str(camera[key]) for key in ("camera", "state", "since", "reason")))
-    console.print(table)
+    info = reply["info"]
+    model = f"{info['model_name']} on {info['model_provider']}"
+    console.print(f"vedette {info['version']}, up {_ago(info['started_at'])}, model {model}")
+    if reply["config_error"]:
+        console.print(f"[red]config not reloaded:[/] {reply['config_error']}")
+    if reply["restart_needed_for"]:
+        console.print(f"[yellow]a restart is needed for:[/] {', '.join(reply['restart_needed_for'])}")
+    cameras = [{**camera, "since": _ago(camera["since"])} for camera in reply["cameras"]]
+    console.print(_table(("camera", "state", "since", "reason"), cameras))
+    console.print(_table(("part", "state", "silent_seconds", "failures"), reply["parts"]))
     return 0
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    return table
+
+
+def _ago(at: float) -> str:
+    """How long ago a Unix time was, for people."""
+    from agent.alerts.words import duration
+
+    return duration(max(0.0, time.time() - at))

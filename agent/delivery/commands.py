@@ -114,6 +114,12 @@ class CommandDesk(Part):
         """Whether to subscribe at all."""
         return self._settings.enabled
 
+    def change(self, settings: CommandSettings) -> None:
+        """Judge by other settings from now on; called from any thread."""
+        if settings.rate_per_minute != self._settings.rate_per_minute:
+            self._rate = Rate(settings.rate_per_minute)
+        self._settings = settings
+
     def receive(
         self, received: Received, *, wall: float, now: float, first_time: Callable[[str], bool]
     ) -> None:

@@ -1,0 +1,64 @@
+"""The plan of a reload: all of a new config that can fail, made and found good before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from agent.alerts.rules import Rule, compile_rules
+from agent.cameras import CAMERAS, Camera
+from agent.config.schema import CameraSettings, NotifierSettings, Settings
+from agent.errors import ConfigError, ConfigErrors, VedetteError
+from agent.features import FEATURES
+from agent.notifiers import Notifier
+from agent.notifiers.runner import make_notifiers
+
+log = structlog.get_logger("vedette.service")
+
+Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a reload puts in force; `cameras` are the enabled ones that are new or differ."""
+
+    rules: tuple[Rule, ...]
+    notifiers: Notifiers
+    cameras: Sequence[tuple[CameraSettings, Camera]]
+
+
+def make_plan(old: Settings, new: Settings) -> Plan:
+    """The plan to go from `old` to `new`; raises VedetteError where that cannot be."""
+    before = {camera.name: camera for camera in old.cameras}
+    return Plan(
+        rules=rules_of(new),
+        notifiers=make_notifiers(new.notifiers),
+        cameras=[
+            (settings, make_camera(settings))
+            for settings in new.cameras
+            if settings.enabled and before.get(settings.name) != settings
+        ],
+    )
+
+
+def make_camera(settings: CameraSettings) -> Camera:
+    """The camera of these settings, not opened; raises ConfigError, MissingExtra."""
+    made: Camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
+    return made
+
+
+def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    """The alert rules in force, built-in ones included; raises ConfigError."""
+    measured = [f"camera.feature_{name}_mean" for name in FEATURES]
+    return compile_rules(settings.rules, window_seconds=settings.windows.length, known_metrics=measured)
+
+
+def say_refused(error: VedetteError) -> None:
+    """Why a config was refused: a line for each mistake, with where it is as fields of the journal."""
+    for mistake in error.errors if isinstance(error, ConfigErrors) else [error]:
+        where = {}
+        if isinstance(mistake, ConfigError):
+            where = {"config_file": mistake.file, "config_line": mistake.line, "config_key": mistake.key}
+        log.error("config not reloaded, the old one stays in force", error=str(mistake), journal=where)
