@@ -122,6 +122,11 @@ class AlertDesk:
             tells = {rule.name: rule.tell for rule in self._engine.rules}
             return [alert for alert in self._engine.firing(now) if tells.get(alert.rule) == "all"]
 
+    def all_firing(self, now: float) -> list[Alert]:
+        """What fires and was told to anyone, the journal included."""
+        with self._lock:
+            return self._engine.firing(now)
+
     # -- keeping ----------------------------------------------------------------------------------------
 
     def _save_when_due(self, monotonic: float) -> None:

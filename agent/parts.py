@@ -5,6 +5,45 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a part is: `silent_seconds` since it last beat, `failures` since it was added."""
+
+    name: str
+    silent_seconds: float
+    failures: int = 0
+    warming: bool = False
+    stuck: bool = False
+    done: bool = False
+    given_up: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work: neither finished nor given up."""
+        return not (self.done or self.given_up)
+
+    @property
+    def state(self) -> str:
+        """The same as one word."""
+        words = {
+            "given up": self.given_up,
+            "done": self.done,
+            "stuck": self.stuck,
+            "waiting or warming up": self.warming,
+        }
+        return next((word for word, true in words.items() if true), "running")
+
+    def to_json(self) -> dict[str, object]:
+        """As plain JSON values."""
+        return {
+            "part": self.name,
+            "state": self.state,
+            "silent_seconds": round(self.silent_seconds, 1),
+            "failures": self.failures,
+        }
 
 
 class Part(ABC):

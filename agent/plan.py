@@ -11,6 +11,8 @@ from agent.alerts.rules import Rule, compile_rules
 from agent.cameras import CAMERAS, Camera
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
 from agent.errors import ConfigError, ConfigErrors, VedetteError
+from agent.exporter import Exporter, make_exporter
+from agent.exporter.about import About
 from agent.features import FEATURES
 from agent.notifiers import Notifier
 from agent.notifiers.runner import make_notifiers
@@ -22,14 +24,15 @@ Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a reload puts in force; `cameras` are the enabled ones that are new or differ."""
+    """What a reload puts in force; `cameras` are the enabled ones that are new or differ, `exporter` if it does."""
 
     rules: tuple[Rule, ...]
     notifiers: Notifiers
     cameras: Sequence[tuple[CameraSettings, Camera]]
+    exporter: Exporter | None = None
 
 
-def make_plan(old: Settings, new: Settings) -> Plan:
+def make_plan(old: Settings, new: Settings, about: About) -> Plan:
     """The plan to go from `old` to `new`; raises VedetteError where that cannot be."""
     before = {camera.name: camera for camera in old.cameras}
     return Plan(
@@ -40,6 +43,7 @@ def make_plan(old: Settings, new: Settings) -> Plan:
             for settings in new.cameras
             if settings.enabled and before.get(settings.name) != settings
         ],
+        exporter=None if old.prometheus == new.prometheus else make_exporter(new.prometheus.listen, about),
     )
 
 

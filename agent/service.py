@@ -35,11 +35,14 @@ from agent.detection.governor import Governor
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.errors import VedetteError
+from agent.exporter import Exporter, make_exporter
+from agent.exporter.about import About, missing
 from agent.feature_watch import watch_maker
 from agent.identity import identify
 from agent.log import set_level
 from agent.notifiers.runner import NotifierPart, make_notifiers
 from agent.observation_log import ObservationLog
+from agent.parts import Part
 from agent.pictures import LastPictures
 from agent.plan import Notifiers, Plan, make_camera, make_plan, rules_of, say_refused
 from agent.reporting import Reporter
@@ -115,6 +118,17 @@ class Service:
             settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
         )
         self.reporter = Reporter(self.publisher.publish, self.started_at)
+        self._about = About(
+            info=self._info,
+            alerts=lambda: self.desk.all_firing(time.time()),  # noqa: TID251
+            parts=self.supervisor.health,
+            missing=lambda: missing(
+                self.supervisor.health(), self.scheduler.name, self._cameras, self._statuses
+            ),
+            device=identity.device,
+            site=identity.site,
+        )
+        self.exporter = make_exporter(settings.prometheus.listen, self._about)
         self.analyst = Analyst(self._hooks(), settings.windows.length)
         self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
@@ -152,6 +166,7 @@ class Service:
         self.supervisor.add(self.scheduler)
         for camera in self.settings.cameras:
             self._add_camera(camera)
+        self._start_exporter(self.exporter)
         self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -202,6 +217,11 @@ class Service:
             f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}{refused}"
         )
 
+    def _start_exporter(self, exporter: Exporter) -> None:
+        self.exporter = exporter
+        if isinstance(exporter, Part):
+            self.supervisor.add(exporter)
+
     # -- cameras ----------------------------------------------------------------------------------------
 
     def _add_camera(self, settings: CameraSettings) -> None:
@@ -224,6 +244,7 @@ class Service:
         self._pictures.forget(name)
         self.reporter.forget(name)
         self.desk.forget({"camera": name})
+        self.exporter.forget(name)
 
     def camera(self, name: str) -> Any:
         """The camera object `name` (the demo switches disturbances on it)."""
@@ -252,6 +273,7 @@ class Service:
 
     def _deliver(self, result: FrameResult) -> None:
         self._pictures.keep(result)
+        self.exporter.frame(result)
         self.analyst.deliver(result)
 
     def _on_summary(self, summary: CameraSummary) -> list[Observation]:
@@ -261,7 +283,9 @@ class Service:
     def _tick(self, observations: list[Observation], now: float) -> None:
         measured = self.sampler.latest()
         measured += self.governor.heed(measured, now)
-        told = self.desk.step([*observations, *measured, *self.publisher.observations(now)], now)
+        observed = [*observations, *measured, *self.publisher.observations(now)]
+        self.exporter.observe(observed)
+        told = self.desk.step(observed, now)
         for alert in told.publish:
             self.reporter.alert(alert)
         self.notifiers.offer(told.notify)
@@ -321,7 +345,7 @@ class Service:
         with self._reloading:
             try:
                 new, waiting = live(self.settings, self._load())
-                plan = make_plan(self.settings, new)
+                plan = make_plan(self.settings, new, self._about)
             except VedetteError as error:
                 self._config_error = str(error)
                 say_refused(error)
@@ -351,6 +375,10 @@ class Service:
             self.sampler = Sampler(new.telemetry, self.state_directory)
             self.supervisor.add(self.sampler)
             said.append("telemetry")
+        if plan.exporter is not None:
+            self.supervisor.remove("exporter")
+            self._start_exporter(plan.exporter)
+            said.append("prometheus")
         if old.commands != new.commands:
             self.commands.change(new.commands)
             said.append("commands")

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from agent.errors import VedetteError
-from agent.parts import Part
+from agent.parts import Health, Part
 
 log = structlog.get_logger("vedette.supervisor")
 
@@ -36,6 +36,7 @@ class _Run:
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     failures: deque[float] = field(default_factory=deque)
+    failed_total: int = 0
     done: bool = False
     said_stuck: bool = False
 
@@ -91,6 +92,23 @@ class Supervisor:
         with self._lock:
             return all(self._runs[name].done for name in names if name in self._runs)
 
+    def health(self) -> list[Health]:
+        """How each part is; says nothing in the journal, may be called from any thread."""
+        with self._lock:
+            runs = list(self._runs.values())
+        return [
+            Health(
+                name=run.part.name,
+                silent_seconds=run.part.silent_seconds(),
+                failures=run.failed_total,
+                warming=run.part.warming,
+                stuck=not run.done and run.part.stuck(),
+                done=run.done,
+                given_up=self.exhausted == run.part.name,
+            )
+            for run in runs
+        ]
+
     def stuck(self) -> list[str]:
         """The parts that are silent for longer than their patience; said once each in the journal."""
         with self._lock:
@@ -106,18 +124,8 @@ class Supervisor:
         return found
 
     def report(self) -> list[dict[str, object]]:
-        """How each part is: its state, seconds since its last beat, failures lately."""
-        with self._lock:
-            runs = list(self._runs.values())
-        return [
-            {
-                "part": run.part.name,
-                "state": _state(run),
-                "silent_seconds": round(run.part.silent_seconds(), 1),
-                "failures": len(run.failures),
-            }
-            for run in runs
-        ]
+        """How each part is, as plain values."""
+        return [part.to_json() for part in self.health()]
 
     def _live(self, run: _Run) -> None:
         while not run.stop.is_set():
@@ -134,6 +142,7 @@ class Supervisor:
         """Wait before the next try; False when the part is given up or stopped."""
         now = time.monotonic()  # noqa: TID251
         run.failures.append(now)
+        run.failed_total += 1
         while run.failures and now - run.failures[0] > self._within:
             run.failures.popleft()
         count = len(run.failures)
@@ -158,11 +167,3 @@ class Supervisor:
         run.stop.wait(pause)
         run.part.warming = False
         return True
-
-
-def _state(run: _Run) -> str:
-    if run.done:
-        return "done"
-    if run.part.stuck():
-        return "stuck"
-    return "waiting or warming up" if run.part.warming else "running"

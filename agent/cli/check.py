@@ -64,6 +64,8 @@ def checks(settings: Settings, timeout: float) -> Iterator[Row]:
         if camera.enabled:
             yield attempt(f"camera {camera.name}", lambda camera=camera: _camera(camera, timeout))  # type: ignore[misc]
     yield attempt("broker", lambda: _broker(settings))
+    if settings.prometheus.listen:
+        yield attempt("metrics", lambda: _metrics(settings))
 
 
 def attempt(what: str, check: Callable[[], str]) -> Row:
@@ -143,3 +145,9 @@ def _broker(settings: Settings) -> str:
     if not any(result.ok for result in results):
         raise RetryableDelivery(found)
     return found
+
+
+def _metrics(settings: Settings) -> str:
+    import agent.exporter.server  # noqa: F401  (raises MissingExtra where its library is missing)
+
+    return f"to be served at http://{settings.prometheus.listen}/metrics"

@@ -14,6 +14,7 @@ LIVE: Mapping[str, tuple[str, ...]] = {
     "rules": (),
     "notifiers": (),
     "telemetry": (),
+    "prometheus": (),
     "log": ("level",),
     "commands": ("allow", "rate_per_minute", "max_age"),
 }

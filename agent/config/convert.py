@@ -8,6 +8,7 @@ import math
 import re
 import typing
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ def parse_size(value: object) -> int:
     if not match or match[2].lower() not in _SIZE_UNITS:
         raise ValueError(value)
     return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """(address, port) of `"127.0.0.1:9477"` or `"[::1]:9477"`; raises ValueError.
+
+    >>> parse_listen("[::1]:9477")
+    ('::1', 9477)
+    """
+    host, _, port = text.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError(text)
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    address = ip_address("127.0.0.1" if bare == "localhost" else bare)
+    if (address.version == 6) == (bare == host):  # IPv6 has brackets, IPv4 has none
+        raise ValueError(text)
+    return str(address), int(port)
 
 
 class Converter:
@@ -119,8 +136,19 @@ class Converter:
             self._report(path, f"is {value!r}", f"one of {', '.join(choices)}", nearest)
             return None
         kind = field.metadata.get("kind")
+        if kind == "listen" and value and not _is_listen(value):
+            self._report(path, f'is "{value}"', 'ADDRESS:PORT such as "127.0.0.1:9477" or "[::1]:9477"', None)
+            return None
         is_file = kind == "path" or (kind == "url" and "://" not in value)
         return str(self._base / Path(value).expanduser()) if value and is_file else value
+
+
+def _is_listen(value: str) -> bool:
+    try:
+        parse_listen(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _convert(hint: Any, kind: str, value: object) -> Any:

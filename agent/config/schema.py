@@ -163,6 +163,18 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusSettings:
+    """Metrics and health over HTTP, for Prometheus; needs the extra `prometheus`."""
+
+    listen: str = setting(
+        "",
+        kind="listen",
+        doc="Serve /metrics, /healthz and /readyz at this ADDRESS:PORT, such as 127.0.0.1:9477; empty: off. "
+        "There is no password: keep it on the loopback address or behind a firewall.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftSettings:
     """Judging whether the model still sees what it saw."""
 
@@ -281,6 +293,7 @@ class Settings:
     model: ModelSettings = ModelSettings()
     windows: WindowSettings = WindowSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
     drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()
     cameras: tuple[CameraSettings, ...] = ()

@@ -71,6 +71,12 @@ class Sampler(Part):
         with self._lock:
             entities = _merged([watch.last for watch in self._watches if watch.last is not None])
             at = max((watch.last.at for watch in self._watches if watch.last is not None), default=0.0)
+            costs = {
+                f"probe_{watch.worker.name}_seconds": watch.last.seconds
+                for watch in self._watches
+                if watch.last is not None
+            }
+        entities["host"] = {**entities.get("host", {}), **costs}
         return [one for entity, values in entities.items() for one in observations(entity, values, at)]
 
     def facts(self) -> Mapping[str, Scalar]:
@@ -181,6 +187,9 @@ def observations(entity: str, values: Mapping[str, float | str], at: float) -> l
             at=at,
             labels=labels,
             text=str(values.get(texts.get(name, ""), "")),
+            evidence={"gpu_state": values["gpu_state"]}
+            if name == "gpu_lost" and "gpu_state" in values
+            else {},
         )
         for name, value in values.items()
         if not isinstance(value, str)

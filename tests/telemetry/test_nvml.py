@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.exporter.catalogue import find
 from agent.telemetry.nvml_parse import failure_of, parse_cuda_version, parse_throttle_reasons
+from agent.telemetry.sampler import observations
 
 SOURCE = Path(__file__).parent / "fake_nvml" / "nvml.c"
 ROOT = Path(__file__).parents[2]
@@ -208,6 +210,13 @@ def test_an_older_driver(play):
     [read], _ = play("old,throttle")
     assert read["gpu/0"]["throttled"] == 1
     assert read["gpu/0"]["gpu_own_memory_bytes"] == 3 * 2**20
+
+
+@pytest.mark.parametrize("scene", ["", "mig", "throttle", "lost1"])
+def test_everything_that_a_gpu_tells_is_exported(play, scene):
+    [read], _ = play(scene)
+    seen = [one for entity, values in read.items() for one in observations(entity, values, 0.0)]
+    assert [one.metric for one in seen if find(one.metric) is None] == []
 
 
 def test_every_throttle_bit():

@@ -73,12 +73,13 @@ def test_windows_observations_and_facts():
     one, other = Script(host), Script(gpu)
     with running(Sampler(FAST, Path("/tmp"), {"one": one, "other": other})) as sampler:
         until(lambda: min(one.reads, other.reads) >= 3)
-        until(lambda: len(sampler.latest()) == 3)
+        until(lambda: len(sampler.latest()) == 5)
         latest = {seen.metric: seen for seen in sampler.latest()}
         summaries = {summary.entity: summary.values for summary in sampler.take_window()}
         assert sampler.facts() == {"script": "yes"}
         assert sampler.silent_seconds() < 1
-    assert set(latest) == {"host.x_ratio", "gpu.power_watts", "gpu.throttled"}
+    costs = {"host.probe_one_seconds", "host.probe_other_seconds"}
+    assert set(latest) == {"host.x_ratio", "gpu.power_watts", "gpu.throttled", *costs}
     assert latest["gpu.throttled"].labels == {"gpu": "0"}
     assert latest["gpu.throttled"].text == "power_cap"
     assert abs(latest["gpu.throttled"].at - time.time()) < 5
@@ -112,7 +113,7 @@ def test_a_hung_probe_holds_up_nobody_and_is_counted(monkeypatch):
         before = well.reads
         until(lambda: well.reads >= before + 4, 4)
         until(lambda: not [seen for seen in sampler.latest() if seen.metric.startswith("gpu.")])
-        assert [seen.metric for seen in sampler.latest()] == ["host.x_ratio"]
+        assert [seen.metric for seen in sampler.latest()] == ["host.x_ratio", "host.probe_well_seconds"]
         values = {one.entity: one.values for one in sampler.take_window()}["host"]
         assert 0 < values["probe_hung_success_ratio"] < 1
         assert values["probe_hung_failures_total"] >= 3

@@ -1,0 +1,73 @@
+"""The exposition: the ledger's numbers and what the agent tells of itself, as the client library's metric families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from agent.exporter.about import About, own_values
+from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, Exported, Kind
+from agent.exporter.ledger import Histogram, Labels, Ledger
+
+
+class AgentCollector(Collector):
+    """Gives every metric of the catalogue that has a number now."""
+
+    def __init__(self, ledger: Ledger, about: About) -> None:
+        self._ledger, self._about = ledger, about
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing up front: what there is depends on the box."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, in the catalogue's order."""
+        values = {**self._ledger.values(), **own_values(self._about)}
+        values["vedette_exporter_series_left_out"] = {(): float(self._ledger.left_out)}
+        latencies = self._ledger.latencies()
+        for entry in CATALOGUE:
+            if entry.kind is Kind.HISTOGRAM:
+                yield histogram_family(entry, latencies)
+            elif values.get(entry.name):
+                yield family(entry, values[entry.name])
+
+
+def registry_of(ledger: Ledger, about: About) -> CollectorRegistry:
+    """Everything that is exported: the catalogue, and the client library's `process_*` of the agent."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(AgentCollector(ledger, about))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def family(entry: Exported, numbers: Mapping[Labels, float]) -> Metric:
+    """One metric with all its series."""
+    if entry.kind is Kind.INFO:
+        told = InfoMetricFamily(entry.name, entry.help, labels=())
+        for labels in numbers:
+            told.add_metric((), dict(zip(entry.labels, labels, strict=True)))
+        return told
+    maker = CounterMetricFamily if entry.kind is Kind.COUNTER else GaugeMetricFamily
+    made = maker(entry.name, entry.help, labels=entry.labels)
+    for labels, value in numbers.items():
+        made.add_metric(labels, value)
+    return made
+
+
+def histogram_family(entry: Exported, histograms: Mapping[Labels, Histogram]) -> Metric:
+    """Latencies: cumulative buckets, as Prometheus has them."""
+    made = HistogramMetricFamily(entry.name, entry.help, labels=entry.labels)
+    bounds = [*(str(bound) for bound in LATENCY_BUCKETS), "+Inf"]
+    for labels, histogram in histograms.items():
+        buckets = list(zip(bounds, histogram.counts.cumsum().tolist(), strict=True))
+        made.add_metric(labels, buckets, sum_value=histogram.total)
+    return made

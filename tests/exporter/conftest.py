@@ -1,0 +1,152 @@
+"""A running agent (drawn cameras, a GPU by the fake NVML) and a real Prometheus that scrapes it, once for all tests."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = shutil.which("prometheus", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+PROMTOOL = shutil.which("promtool", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+
+CONFIG = """
+state_directory = "{folder}/state"
+[device]
+site = "north"
+[broker]
+url = "mqtt://127.0.0.1:1"
+[windows]
+length = "2s"
+[prometheus]
+listen = "127.0.0.1:{port}"
+[[cameras]]
+name = "front"
+kind = "synthetic"
+[[cameras]]
+name = "gone"
+kind = "stream"
+url = "rtsp://127.0.0.1:1/none"
+[[rules]]
+name = "alive"
+when = "camera.fps_in > 0"
+severity = "info"
+"""
+
+SCRAPE = """
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+scrape_configs:
+  - job_name: vedette
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def fetch(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+class Scraped:
+    """The agent's port, and questions to Prometheus."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.port, self.prometheus_port = free_port(), free_port()
+        self._processes = []
+
+    def start(self):
+        (self.folder / "v.toml").write_text(CONFIG.format(folder=self.folder, port=self.port))
+        (self.folder / "p.yml").write_text(SCRAPE.format(port=self.port))
+        self._run("agent", [sys.executable, "-m", "agent", "run", "--config", self.folder / "v.toml"])
+        self._run(
+            "prometheus",
+            [
+                PROMETHEUS, f"--config.file={self.folder}/p.yml", f"--storage.tsdb.path={self.folder}/tsdb",
+                f"--web.listen-address=127.0.0.1:{self.prometheus_port}", "--log.level=warn",
+            ],
+        )  # fmt: skip
+
+    def _run(self, name, command):
+        with (self.folder / f"{name}.log").open("w") as log:
+            environment = {**os.environ, "LD_LIBRARY_PATH": str(self.folder), "FAKE_NVML": "throttle"}
+            words = [str(word) for word in command]
+            self._processes.append(subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, env=environment))
+
+    def stop(self):
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            process.wait(20)
+
+    def logs(self):
+        return "\n".join(path.read_text()[-2000:] for path in self.folder.glob("*.log"))
+
+    free_port = staticmethod(free_port)
+
+    def metrics(self, path="/metrics", port=None):
+        """What the agent answers; waits a little for one that is about to listen."""
+        deadline = time.monotonic() + (5 if port else 0)
+        with socket.socket() as probe:
+            while probe.connect_ex(("127.0.0.1", port or self.port)) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        return fetch(f"http://127.0.0.1:{port or self.port}{path}")
+
+    def reload(self):
+        """What `vedette reload` says."""
+        words = [sys.executable, "-m", "agent", "reload", "--config", str(self.folder / "v.toml")]
+        told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        return told.stdout + told.stderr
+
+    def query(self, expression):
+        """The samples of an instant query; fails where Prometheus refuses the expression."""
+        words = urllib.parse.urlencode({"query": expression})
+        answer = json.loads(fetch(f"http://127.0.0.1:{self.prometheus_port}/api/v1/query?{words}"))
+        assert answer["status"] == "success", answer
+        return answer["data"]["result"]
+
+    def wait(self, expression, seconds=60):
+        """The samples of a query, once there are any."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                found = self.query(expression)
+            except OSError:  # Prometheus is still starting
+                found = []
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"{expression}\n{self.logs()}"
+            time.sleep(0.25)
+
+
+@pytest.fixture(scope="session")
+def scraped(tmp_path_factory):
+    if PROMETHEUS is None:
+        pytest.skip("needs prometheus (Debian package prometheus)")
+    folder = tmp_path_factory.mktemp("scraped")
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source = ROOT / "tests/telemetry/fake_nvml/nvml.c"
+    library = folder / "libnvidia-ml.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", library, source], check=True)
+    agent = Scraped(folder)
+    agent.start()
+    try:
+        agent.wait('rate(vedette_camera_frames_seen_total{camera="front"}[1m]) > 0')
+        agent.wait("vedette_alert_firing")
+        yield agent
+    finally:
+        agent.stop()

@@ -1,0 +1,170 @@
+"""What Prometheus and whoever watches the process are told over HTTP."""
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from agent.config.load import parse
+from agent.errors import ConfigError
+from agent.exporter import NoExporter, make_exporter
+from agent.exporter.about import About
+from agent.exporter.server import ExporterPart
+from agent.kinds import KINDS
+from agent.parts import Health
+from agent.types import Alert, AlertState, Observation, Severity
+
+FIRING = Alert(
+    id="x", rule="gpu_lost", state=AlertState.FIRING, severity=Severity.CRITICAL, labels={"gpu": "0"}, what="",
+    expected="", window="", advice="", first_seen=0, changed_at=0,
+)  # fmt: skip
+
+
+class Told:
+    """What the agent would say; changed by the tests."""
+
+    def __init__(self):
+        self.parts = [Health(name="delivery", silent_seconds=0.1)]
+        self.missing = []
+        self.about = About(
+            info=lambda: {
+                "version": "1.2",
+                "gpu_count": 1,
+                "gpu_0_name": 'A "quoted" GPU',
+                "model_name": "m",
+            },
+            alerts=lambda: [FIRING],
+            parts=lambda: self.parts,
+            missing=lambda: self.missing,
+            device="box",
+            site="north",
+        )
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def serve(told, port):
+    stop, threads = threading.Event(), []
+
+    def start(listen=None):
+        exporter = ExporterPart(listen or f"127.0.0.1:{port}", told.about)
+        threads.append(threading.Thread(target=exporter.run, args=(stop,)))
+        threads[-1].start()
+        return exporter
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def ask(port, path="/metrics", host="127.0.0.1", **headers):
+    """(status, content type, text), once it listens."""
+    deadline = time.monotonic() + 5
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        while probe.connect_ex((host.strip("[]"), port)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    try:
+        request = urllib.request.Request(f"http://{host}:{port}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def test_metrics_in_both_formats(serve, port):
+    exporter = serve()
+    exporter.observe([Observation(metric="camera.online", value=1.0, at=0.0, labels={"camera": "front"})])
+    status, kind, text = ask(port)
+    assert (status, kind.partition(";")[0]) == (200, "text/plain")
+    assert 'vedette_camera_state{camera="front",state="online"} 1.0' in text
+    assert 'vedette_alert_firing{camera="",gpu="0",rule="gpu_lost",severity="critical"} 1.0' in text
+    assert 'vedette_alerts_firing{severity="warning"} 0.0' in text
+    assert r'model="A \"quoted\" GPU"' in text
+    assert "process_resident_memory_bytes" in text
+    _, kind, text = ask(port, Accept="application/openmetrics-text;version=1.0.0")
+    assert kind.startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+def test_health_and_readiness(serve, told, port):
+    serve()
+    assert ask(port, "/healthz")[0] == 200
+    told.parts = [Health(name="delivery", silent_seconds=45.0, stuck=True)]
+    status, _, text = ask(port, "/healthz")
+    assert (status, json.loads(text)["parts"][0]["state"]) == (503, "stuck")
+    assert ask(port, "/readyz")[0] == 200
+    told.missing = ["the model is not loaded yet"]
+    status, _, text = ask(port, "/readyz")
+    assert (status, json.loads(text)["missing"]) == (503, told.missing)
+    assert "vedette_ready 0.0" in ask(port)[2]
+
+
+def test_other_paths_and_methods(serve, port):
+    serve()
+    assert "/metrics" in ask(port, "/")[2]
+    assert ask(port, "/metrics/?x=1")[0] == 200
+    assert ask(port, "/etc/passwd")[0] == 404
+    with socket.create_connection(("127.0.0.1", port)) as channel:
+        channel.sendall(b"POST /metrics HTTP/1.0\r\n\r\n")
+        assert b" 501 " in channel.recv(1000)
+    with socket.create_connection(("127.0.0.1", port)) as channel:
+        channel.sendall(b"\x00\xff\r\n\r\n")
+        assert b"400" in channel.recv(1000)
+    assert ask(port)[0] == 200
+
+
+def test_a_taken_port_is_waited_for(serve, port, monkeypatch):
+    monkeypatch.setattr("agent.exporter.server.RETRY_SECONDS", 0.05)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        exporter = serve()
+        time.sleep(0.2)
+        assert exporter.silent_seconds() < 1
+    assert ask(port)[0] == 200
+
+
+def test_ipv6(serve, port):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    serve(f"[::1]:{port}")
+    assert ask(port, host="[::1]")[0] == 200
+
+
+def test_off_unless_configured(told):
+    exporter = make_exporter("", told.about)
+    assert isinstance(exporter, NoExporter)
+    exporter.observe([])
+
+
+@pytest.mark.parametrize(
+    "listen", ["9477", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", "::1:9477", "box:9477"]
+)
+def test_an_address_that_cannot_be_is_told_with_its_line(listen):
+    with pytest.raises(ConfigError, match=r"2.*prometheus\.listen.*ADDRESS:PORT"):
+        parse(f'[prometheus]\nlisten = "{listen}"\n', KINDS)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:9477", "[::1]:9477", "0.0.0.0:1", "localhost:9477"])
+def test_an_address_that_can_be(listen):
+    assert parse(f'[prometheus]\nlisten = "{listen}"\n', KINDS).prometheus.listen == listen
