@@ -6,7 +6,8 @@ Laws
 2. A firing alert is told once, unless something holds it back: a mute, a snooze, a fault upstream that
    explains it, a worse or earlier alert of its group. It is told when nothing holds it back any more.
 3. What was told as firing is told as resolved, whatever holds back: a retained alert must not stay.
-4. After a restart nothing is told anew; what is not observed again within `stale_seconds` is resolved.
+4. After a restart nothing is told anew; what is not observed again within `stale_seconds` is resolved, and a
+   fault of a camera that is not found again within SETTLE_SECONDS.
 5. When the wall clock is set, everything remembered moves with it: holds neither jump nor freeze.
 6. Memory is bounded: MOST_TRACKS targets, beyond that `refused` counts what was left out.
 """

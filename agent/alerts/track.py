@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import zlib
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ class Track:
 
     `id` names the current occurrence; `announced` says whether it was told as firing (and so must be told as
     resolved), `told` is what was told last, `hushed` whether it must be told anew once nothing holds it back.
+    After a restart it is not found over before `settled_at`.
     """
 
     rule: str
@@ -32,6 +34,7 @@ class Track:
     hushed: bool = False
     told: Alert | None = None
     reason: str = ""
+    settled_at: float = -math.inf
 
     @property
     def key(self) -> TrackKey:
@@ -47,6 +50,7 @@ class Track:
     def shift(self, seconds: float) -> None:
         """The clock was set forward."""
         self.state = self.state.shifted(seconds)
+        self.settled_at += seconds
         if self.told is not None:
             self.told = dataclasses.replace(
                 self.told,

@@ -18,6 +18,7 @@ from agent.types import Labels, Observation
 
 MOST_TRACKS = 20_000
 MOST_MEMORIES = 1_000  # each takes 32 kB when full
+SETTLE_SECONDS = 60.0  # a camera needs this long after a start to be found down, frozen, black, ... again
 
 LimitOf = Callable[[Rule, Labels], float]
 OnEnd = Callable[[Track, Rule | None, Reading | None, float], None]  # track, rule, reading, at
@@ -159,6 +160,8 @@ class Watch:
         firing = track is not None and track.state.phase is Phase.FIRING
         limit = self._limit_of(rule, dict(target))
         true = reading is not None and _beyond(rule, reading.value, limit, firing)
+        if not true and track is not None and at < track.settled_at and not track.reason:
+            return  # after a restart: a camera's fault takes its time to be seen
         if track is None:
             track = self._new_track(rule, target) if true else None
             if track is None:
@@ -209,6 +212,8 @@ class Watch:
                 track.shift(away)
             if track.state.phase is Phase.PENDING and not 0 <= away <= self.stale_seconds:
                 del self.tracks[track.key]
+            elif track.state.phase is Phase.FIRING and _takes_time(self.rule(track.rule)):
+                track.settled_at = now + SETTLE_SECONDS
         self._grace_until = now + self.stale_seconds
 
     def memory_snapshot(self) -> list[dict[str, Any]]:
@@ -228,6 +233,11 @@ class Watch:
 
 def _concerns(rule: Rule, labels: Labels) -> bool:
     return rule.condition.selector.items() <= labels.items()
+
+
+def _takes_time(rule: Rule | None) -> bool:
+    """Whether what the rule is about is only seen some time after a start: a fault of a camera."""
+    return rule is not None and rule.metric.unit == "state" and rule.metric.name.startswith("camera.")
 
 
 def _beyond(rule: Rule, value: float, limit: float, firing: bool) -> bool:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.alerts.controls import Control, Kind
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
+from agent.alerts.watch import SETTLE_SECONDS
 from agent.config.schema import RuleSettings
 from agent.errors import VedetteError
 from agent.types import AlertState, Observation, Severity
@@ -384,6 +385,28 @@ def test_what_is_not_seen_again_after_a_restart_resolves(desk):
     twin = restarted(box, away=3600)
     (over,) = twin.go(310)
     assert over.state is AlertState.RESOLVED
+
+
+DOWN = RuleSettings(name="down", when="camera.down for 15s")
+
+
+def test_a_camera_that_is_still_down_after_a_restart_is_not_told_anew(desk):
+    """A camera begins as `starting`, and is found down only after a while."""
+    box = desk(DOWN)
+    box.go(20, 1, ("camera.down", 1))
+    twin = restarted(box, away=5)
+    assert twin.go(12, 1, ("camera.down", 0)) == []
+    assert twin.go(600, 1, ("camera.down", 1)) == []
+    (over,) = twin.go(2, 1, ("camera.down", 0))
+    assert (over.id, over.state) == (box.told[0].id, AlertState.RESOLVED)
+
+
+def test_a_camera_that_came_back_while_the_agent_was_off_resolves(desk):
+    box = desk(DOWN)
+    box.go(20, 1, ("camera.down", 1))
+    twin = restarted(box, away=5)
+    (over,) = twin.go(SETTLE_SECONDS, 1, ("camera.down", 0))
+    assert (over.state, over.changed_at) == (AlertState.RESOLVED, twin.now)
 
 
 def test_a_short_restart_does_not_restart_a_hold(desk):
