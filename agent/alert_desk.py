@@ -57,6 +57,7 @@ class AlertDesk:
         self._saved_at = self._memory_saved_at = -math.inf
         self._save_cost = 0.0
         self._unsaved: list[Alert] = []
+        self._crowded = False
 
     def open(self) -> None:
         """Open the store and go on where the last run ended."""
@@ -105,7 +106,13 @@ class AlertDesk:
             self._unsaved += alerts
             self._save_when_due(monotonic)
             tells = {rule.name: rule.tell for rule in self._engine.rules}
+            waiting = self._engine.waiting
         _write_journal(alerts)
+        if waiting and not self._crowded:
+            log.warning(
+                "more alerts fire than are told at a time; see `vedette alerts --all`", waiting=waiting
+            )
+        self._crowded = waiting > 0
         return Told(
             publish=tuple(alert for alert in alerts if tells.get(alert.rule, "all") == "all"),
             notify=tuple(alert for alert in alerts if tells.get(alert.rule, "all") != "journal"),
@@ -115,12 +122,6 @@ class AlertDesk:
         """How many alerts fire and were told."""
         with self._lock:
             return self._engine.firing_count()
-
-    def firing(self, now: float) -> list[Alert]:
-        """What fires and was told: to be published again on every connect to the broker."""
-        with self._lock:
-            tells = {rule.name: rule.tell for rule in self._engine.rules}
-            return [alert for alert in self._engine.firing(now) if tells.get(alert.rule) == "all"]
 
     def all_firing(self, now: float) -> list[Alert]:
         """What fires and was told to anyone, the journal included."""

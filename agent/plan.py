@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from agent.alerts.rules import Rule, compile_rules
+from agent.alerts.rules import Rule
 from agent.cameras import CAMERAS, Camera
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
 from agent.errors import ConfigError, ConfigErrors, VedetteError
 from agent.exporter import Exporter, make_exporter
 from agent.exporter.about import About
-from agent.features import FEATURES
 from agent.notifiers import Notifier
 from agent.notifiers.runner import make_notifiers
+from agent.preflight import rules_of
 
 log = structlog.get_logger("vedette.service")
 
@@ -51,12 +51,6 @@ def make_camera(settings: CameraSettings) -> Camera:
     """The camera of these settings, not opened; raises ConfigError, MissingExtra."""
     made: Camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
     return made
-
-
-def rules_of(settings: Settings) -> tuple[Rule, ...]:
-    """The alert rules in force, built-in ones included; raises ConfigError."""
-    measured = [f"camera.feature_{name}_mean" for name in FEATURES]
-    return compile_rules(settings.rules, window_seconds=settings.windows.length, known_metrics=measured)
 
 
 def say_refused(error: VedetteError) -> None:

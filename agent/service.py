@@ -44,7 +44,8 @@ from agent.notifiers.runner import NotifierPart, make_notifiers
 from agent.observation_log import ObservationLog
 from agent.parts import Part
 from agent.pictures import LastPictures
-from agent.plan import Notifiers, Plan, make_camera, make_plan, rules_of, say_refused
+from agent.plan import Notifiers, Plan, make_camera, make_plan, say_refused
+from agent.preflight import rules_of
 from agent.reporting import Reporter
 from agent.state import directory
 from agent.summary import CameraSummary, FrameCounts
@@ -159,8 +160,7 @@ class Service:
         self.supervisor.add(self.publisher)
         if self.commands.enabled:
             self.supervisor.add(self.commands)
-        if self.settings.notifiers:
-            self.supervisor.add(self.notifiers)
+        self.supervisor.add(self.notifiers)
         self.supervisor.add(self.sampler)
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
@@ -363,7 +363,7 @@ class Service:
         """Put `new` in force, touching only what differs; what was changed."""
         old, self.settings = self.settings, new
         said = self._change_cameras(old, new, plan)
-        if old.rules != new.rules:
+        if (old.rules, old.alerts) != (new.rules, new.alerts):
             self.desk.set_rules(plan.rules)
             self._burn_targets = targets(plan.rules)
             said.append("rules")

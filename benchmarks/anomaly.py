@@ -21,7 +21,7 @@ from pathlib import Path
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.config.schema import RuleSettings
+from agent.config.schema import AlertSettings, RuleSettings
 from agent.types import AlertEvent, AlertState, Observation
 
 METRIC = "host.benchmark"
@@ -68,7 +68,9 @@ def read(path: Path) -> Series:
 def alert_spans(series: Series, when: str, clear: str = "") -> list[Span]:
     """When the rule fired, and until when, through the engine."""
     rules = compile_rules(
-        [RuleSettings(name="rule", when=when, clear=clear)], defaults=False, known_metrics=[METRIC]
+        [RuleSettings(name="rule", when=when, clear=clear)],
+        AlertSettings(default_rules=False),
+        known_metrics=[METRIC],
     )
     engine, spans, began = AlertEngine(rules, window_seconds=300.0), [], None
     for at, value in series:

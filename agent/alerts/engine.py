@@ -4,12 +4,14 @@ Laws
 ----
 1. Every rule lives on every target that its metric was observed for, each with a state machine (`machine`).
 2. A firing alert is told once, unless something holds it back: a mute, a snooze, a fault upstream that
-   explains it, a worse or earlier alert of its group. It is told when nothing holds it back any more.
+   explains it, a worse or earlier alert of its group. It is told when nothing holds it back any more, and
+   again every `repeat` seconds of its rule while it goes on and nobody acknowledged it.
 3. What was told as firing is told as resolved, whatever holds back: a retained alert must not stay.
 4. After a restart nothing is told anew; what is not observed again within `stale_seconds` is resolved, and a
    fault of a camera that is not found again within SETTLE_SECONDS.
 5. When the wall clock is set, everything remembered moves with it: holds neither jump nor freeze.
-6. Memory is bounded: MOST_TRACKS targets, beyond that `refused` counts what was left out.
+6. Memory is bounded: MOST_TRACKS targets, beyond that `refused` counts what was left out. So is what is told:
+   of each severity MOST_TOLD alerts at a time; `waiting` counts those that wait for their turn.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ from agent.alerts.rules import Rule
 from agent.alerts.track import Track, track_from_json
 from agent.alerts.watch import Watch
 from agent.errors import VedetteError
-from agent.types import Alert, AlertEvent, Labels, Observation
+from agent.types import Alert, AlertEvent, Labels, Observation, Severity
 
 MOST_ALSO = 20
+MOST_TOLD = 500
+TOO_MANY = f"{MOST_TOLD} alerts of its severity are told already"
 CLOCK_STEP_SECONDS = 5.0  # a smaller difference between the clocks is drift, not a clock that was set
 
 
@@ -59,6 +63,7 @@ class AlertEngine:
             limit_of=self._limit,
             on_end=self._end,
         )
+        self.waiting = 0
         self._untold: list[Alert] = []
         self._clocks: tuple[float, float | None] | None = None
         self._utc_offset = 0.0
@@ -133,19 +138,38 @@ class AlertEngine:
     def _announce(self, now: float) -> None:
         self.controls = people.expire(self.controls, now)
         firing = self._watch.firing()
-        waiting = [(track, rule) for track, rule in firing if not track.announced or track.hushed]
-        if not waiting:
+        candidates = [
+            (track, rule)
+            for track, rule in firing
+            if not track.announced or track.hushed or self._overdue(track, rule, now)
+        ]
+        self.waiting = 0
+        if not candidates:
             return
         groups = _groups(firing)
-        for track, rule in sorted(waiting, key=lambda pair: (-RANK[pair[1].severity], pair[1].order)):
+        room = dict.fromkeys(Severity, MOST_TOLD)
+        for track, rule in firing:
+            room[rule.severity] -= track.announced
+        for track, rule in sorted(candidates, key=lambda pair: (-RANK[pair[1].severity], pair[1].order)):
             members = groups[group_of(rule, track.labels)]
             if self._held_back(track, rule, members, now):
                 continue
-            event = AlertEvent.REMINDER if track.hushed else AlertEvent.FIRED
+            if not track.announced and room[rule.severity] <= 0:
+                self.waiting += 1
+                continue
+            event = AlertEvent.REMINDER if track.announced else AlertEvent.FIRED
             alert = self._alert(track, rule, members, now, event)
             if alert is not None:
+                room[rule.severity] -= not track.announced
                 track.announced, track.hushed, track.told = True, False, alert
                 self._untold.append(alert)
+
+    def _overdue(self, track: Track, rule: Rule, now: float) -> bool:
+        """Whether a told alert goes on and nobody looks after it: it is told again."""
+        if not rule.repeat or track.told is None or now - track.told.changed_at < rule.repeat:
+            return False
+        looked_after = people.acknowledged_by(self.controls, track.id) is not None
+        return not looked_after and self._watch.read(track, now) is not None
 
     def _held_back(self, track: Track, rule: Rule, members: Sequence[tuple[Track, Rule]], now: float) -> str:
         """Why an alert is not told now; empty if nothing holds it back."""
@@ -169,7 +193,7 @@ class AlertEngine:
         now: float,
         event: AlertEvent,
     ) -> Alert | None:
-        """`track` as it stands, in words; None while it was never told and cannot be judged."""
+        """`track` as it stands, in words: as it was told where its condition does not hold, None if it never was."""
         reading = self._watch.read(track, now)
         controls = self._controls_of(track, now)
         if reading is None:
@@ -205,11 +229,13 @@ class AlertEngine:
             alert = self._alert(track, rule, members, now, event)
             if alert is not None:
                 why = "" if track.announced else self._held_back(track, rule, members, now)
+                if not why and not track.announced and track.state.phase is Phase.FIRING:
+                    why = TOO_MANY
                 found.append(Standing(alert=alert, told=track.announced, held_back=why))
         return sorted(found, key=lambda standing: standing.alert.first_seen)
 
     def firing(self, now: float) -> list[Alert]:
-        """The alerts that were told and still fire: what a broker that forgot must be told again."""
+        """The alerts that were told and still fire."""
         return [standing.alert for standing in self.standings(now) if standing.told]
 
     def firing_count(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agent.alerts.engine import AlertEngine
+from agent.alerts.judges import Target, target_of
 from agent.alerts.rules import Rule
 from agent.types import Alert, Observation
 
@@ -35,3 +36,22 @@ def replay(
         told += engine.step(ordered[index:batch_end], now)
         index = batch_end
     return [alert for alert in told if alert.changed_at >= since]
+
+
+def unseen(rules: Iterable[Rule], observations: Iterable[Observation]) -> list[Rule]:
+    """The rules that could not fire, whatever happened: nothing that they are about is among `observations`.
+
+    A state is only recorded where it is on; its rule is left out here.
+    """
+    seen: dict[str, set[Target]] = {}
+    for observation in observations:
+        seen.setdefault(observation.metric, set()).add(target_of(observation.labels))
+    return [
+        rule
+        for rule in rules
+        if rule.metric.unit != "state"
+        and not any(
+            rule.condition.selector.items() <= dict(target).items()
+            for target in seen.get(rule.condition.metric, ())
+        )
+    ]

@@ -14,14 +14,13 @@ from agent.alerts.defaults import default_settings
 from agent.alerts.expression import Condition, ExpressionError, Function, compare, parse, parse_number
 from agent.alerts.metrics import Metric
 from agent.config.render import duration_text
-from agent.config.schema import RuleSettings
+from agent.config.schema import AlertSettings, RuleSettings
 from agent.errors import ConfigError, ConfigErrors
 from agent.types import Severity
 
 Tell = Literal["all", "local", "journal"]
 _FOR = re.compile(r"\s+for\s+\S+\s*$")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-RUNBOOKS = "docs/runbooks"
 _STAGE_SECONDS = re.compile(r"camera\.(latency|decode|wait|preprocess|inference|postprocess)_seconds")
 
 
@@ -45,6 +44,7 @@ class Rule:
     tell: Tell
     advice: str
     runbook: str
+    repeat: float
     order: int
     default: bool
 
@@ -53,28 +53,42 @@ class Rule:
         return shown(self.condition, self.hold)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a rule may speak of beyond the catalogue, and what its alerts take from [alerts].
+
+    `cameras` may be empty: then nothing is known of them.
+    """
+
+    alerts: AlertSettings
+    metrics: frozenset[str]
+    cameras: tuple[str, ...]
+
+
 def compile_rules(
     settings: Sequence[RuleSettings] = (),
-    defaults: bool = True,
+    alerts: AlertSettings = AlertSettings(),  # noqa: B008  (frozen)
     *,
     window_seconds: float = 60.0,
     known_metrics: Iterable[str] = (),
+    cameras: Iterable[str] = (),
 ) -> tuple[Rule, ...]:
-    """The rules of `settings` and, where `defaults`, the built-in ones that they do not replace.
+    """The rules of `settings` and, where `alerts` has them, the built-in ones that they do not replace.
 
     A setting without `when` adjusts the default rule of its name. `known_metrics` are names beyond the
-    catalogue (what this box has published). Raises ConfigError, or ConfigErrors where there are several.
+    catalogue (what this box has published), `cameras` those that there are, if that is known. Raises
+    ConfigError, or ConfigErrors where there are several mistakes.
     """
-    built_in = {item.name: item for item in default_settings(window_seconds)} if defaults else {}
+    built_in = {item.name: item for item in default_settings(window_seconds)} if alerts.default_rules else {}
     own, errors, rules = {item.name: item for item in settings}, _twice(settings), []
     entries = [*({**built_in, **{name: own[name] for name in own if name in built_in}}).values()]
     entries += [item for item in settings if item.name not in built_in]
-    extra = frozenset(known_metrics)
+    known = _Known(alerts=alerts, metrics=frozenset(known_metrics), cameras=tuple(cameras))
     for order, entry in enumerate(entries):
         try:
             merged = _merged(entry, built_in)
             if merged.enabled:
-                rules.append(_compile(merged, order, entry is built_in.get(entry.name), extra))
+                rules.append(_compile(merged, order, entry is built_in.get(entry.name), known))
         except ConfigError as error:  # noqa: PERF203  (every mistake is told, not the first alone)
             errors.append(error)
     if errors:
@@ -112,25 +126,28 @@ def _merged(entry: RuleSettings, built_in: dict[str, RuleSettings]) -> RuleSetti
     return dataclasses.replace(base, **given)
 
 
-def _compile(entry: RuleSettings, order: int, default: bool, extra: frozenset[str]) -> Rule:
+def _compile(entry: RuleSettings, order: int, default: bool, known: _Known) -> Rule:
     if not NAME.fullmatch(entry.name):
         raise _error(entry.name, "name", f"is {entry.name!r}", "letters, digits, '-' and '_', 63 at most")
     condition = _condition(entry)
-    condition, metric = _measured(entry, condition, extra)
+    _check_selector(entry, condition, known.cameras)
+    condition, metric = _measured(entry, condition, known.metrics)
     _check_limit(entry, condition, metric)
-    page = entry.runbook or (f"{RUNBOOKS}/{entry.name}.md" if default or _is_default(entry.name) else "")
+    page = f"{known.alerts.runbooks.rstrip('/')}/{entry.name}.md"
+    severity = Severity(entry.severity or "warning")
     return Rule(
         name=entry.name,
         condition=condition,
         metric=metric,
-        severity=Severity(entry.severity or "warning"),
+        severity=severity,
         hold=_hold(entry, condition),
         keep_firing=entry.keep_firing,
         clear=_clear(entry, condition),
         group=entry.group or metric.cause,
         tell=entry.tell,  # type: ignore[arg-type]  # the loader checked it against its choices
         advice=entry.advice,
-        runbook=page,
+        runbook=entry.runbook or (page if default or _is_default(entry.name) else ""),
+        repeat=getattr(known.alerts, f"repeat_{severity.value}"),
         order=order,
         default=default,
     )
@@ -138,6 +155,14 @@ def _compile(entry: RuleSettings, order: int, default: bool, extra: frozenset[st
 
 def _is_default(name: str) -> bool:
     return any(item.name == name for item in default_settings())
+
+
+def _check_selector(entry: RuleSettings, condition: Condition, cameras: Sequence[str]) -> None:
+    camera = condition.selector.get("camera")
+    if camera is not None and cameras and camera not in cameras:
+        nearest = next(iter(difflib.get_close_matches(camera, cameras, n=1)), None)
+        expected = None if nearest else f"one of {', '.join(cameras)}"
+        raise _error(entry.name, "when", f"there is no camera {camera!r}", expected, nearest)
 
 
 def _condition(entry: RuleSettings) -> Condition:
@@ -214,10 +239,15 @@ def _error(
     return ConfigError(message, key=f"rules[{rule}].{key}", expected=expected, nearest=nearest)
 
 
+def series_text(condition: Condition) -> str:
+    """What a condition is about: `camera.fps_in{camera="front"}`."""
+    labels = ", ".join(f'{key}="{value}"' for key, value in sorted(condition.selector.items()))
+    return condition.metric + (f"{{{labels}}}" if labels else "")
+
+
 def shown(condition: Condition, hold: float | None = None) -> str:
     """A condition as text, in the language it was written in."""
-    labels = ", ".join(f'{key}="{value}"' for key, value in sorted(condition.selector.items()))
-    series = condition.metric + (f"{{{labels}}}" if labels else "")
+    series = series_text(condition)
     if condition.function is Function.RATE:
         series = f"rate({series}, {duration_text(condition.over)})"
     elif condition.function is Function.BURN:

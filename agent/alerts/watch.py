@@ -93,9 +93,14 @@ class Watch:
         return self._judges[name][0] if name in self._judges else None
 
     def read(self, track: Track, now: float) -> Reading | None:
-        """What the rule of `track` comes to at `now`."""
-        judged = self._judges.get(track.rule)
-        return judged[1].read(target_of(track.labels), now) if judged else None
+        """What the rule of `track` comes to at `now`; None where that is not known or not alarming (any more)."""
+        if track.rule not in self._judges:
+            return None
+        rule, judge = self._judges[track.rule]
+        reading = judge.read(target_of(track.labels), now)
+        limit = self._limit_of(rule, track.labels)
+        firing = track.state.phase is Phase.FIRING
+        return reading if reading is not None and _beyond(rule, reading.value, limit, firing) else None
 
     def firing(self) -> list[tuple[Track, Rule]]:
         """The tracks that fire, with their rules."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from agent.alerts.expression import ANOMALIES, Function
+from agent.alerts.expression import ANOMALIES, Function, compare
 from agent.alerts.judges import Reading
 from agent.alerts.metrics import Unit
 from agent.alerts.rules import Rule
@@ -47,13 +47,15 @@ def duration(seconds: float) -> str:
 def quantity(value: float, unit: Unit) -> str:
     """A value with its unit, three figures.
 
-    >>> quantity(0.6213, "seconds"), quantity(0.93, "ratio"), quantity(2.5e9, "bytes")
-    ('0.621 s', '93 %', '2.5 GB')
+    >>> quantity(0.6213, "seconds"), quantity(0.0213, "seconds"), quantity(0.93, "ratio"), quantity(2.5e9, "bytes")
+    ('0.621 s', '21.3 ms', '93 %', '2.5 GB')
     """
     if unit == "bytes":
         for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
             if abs(value) >= size:
                 return f"{_figures(value / size)} {name}"
+    if unit == "seconds" and 0 < abs(value) < 0.0995:
+        return f"{_figures(value * 1000)} ms"
     signs = {"seconds": " s", "bytes": " B", "celsius": " °C", "watts": " W", "hertz": " Hz", "fps": " fps"}
     if unit == "ratio":
         return f"{_figures(value * 100)} %"
@@ -145,7 +147,11 @@ def _value_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[
         bound = "its limit" if limit == 1 else f"{limit:g} times its limit"
         return f"{who}: {metric.words} {reading.value:.2g} times its limit", _bound(rule, bound)
     shown = quantity(reading.value, metric.unit)
-    return f"{who}: {metric.words} {shown}", _bound(rule, quantity(limit, metric.unit))
+    expected = _bound(rule, quantity(limit, metric.unit))
+    if rule.clear is not None and not compare(reading.value, rule.condition.comparison, limit):
+        clear = rule.clear + limit - rule.condition.limit
+        expected += f"; it is over at {quantity(clear, metric.unit)}"
+    return f"{who}: {metric.words} {shown}", expected
 
 
 def _bound(rule: Rule, limit: str) -> str:
@@ -239,6 +245,39 @@ def tell_resolved(
         value = quantity(reading.latest.value, rule.metric.unit)
         what = f"{who}: {rule.metric.words} back to {value}"
     return Words(what=what, expected=told.expected, window=lasted)
+
+
+_SAID_ELSEWHERE = frozenset({"metric", "condition", "limit", "judged", "window"})
+_MOST_EVIDENCE = 12
+
+
+def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
+    """The numbers behind an alert that its sentences do not say, one fact a line.
+
+    >>> evidence_lines({"limit": 5, "hour": 14, "features": [{"feature": "sharpness", "p50": 35.0, "p50_then": 210}]})
+    ['hour 14', 'features: feature sharpness, p50 35, p50 then 210']
+    """
+    lines: list[str] = []
+    for key, value in evidence.items():
+        if key in _SAID_ELSEWHERE or value is None:
+            continue
+        name = key.replace("_", " ")
+        if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
+            lines += [f"{name}: {_plain(item)}" for item in value]
+        else:
+            lines.append(f"{name} {_plain(value)}")
+    left = len(lines) - _MOST_EVIDENCE
+    return lines if left <= 0 else [*lines[:_MOST_EVIDENCE], f"and {left} more"]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(item) for item in value)
+    if isinstance(value, float):
+        return _figures(value)
+    return str(value)
 
 
 def journal_line(alert: Alert) -> str:

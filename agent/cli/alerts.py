@@ -135,7 +135,7 @@ def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
-    from agent.alerts.words import clock
+    from agent.alerts.words import clock, evidence_lines
 
     if not alerts:
         print("nothing fires")
@@ -144,6 +144,9 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
         print(f"{state}  {alert['what']}")
         print(f"    expected   {alert['expected']}")
         print(f"    when       {alert['window']}, since {clock(alert['first_seen'])}")
+        print(f"    rule       {alert['rule']}: {alert['evidence'].get('condition', '')}")
+        for fact in evidence_lines(alert["evidence"]):
+            print(f"    evidence   {fact}")
         for key, text in (
             ("to do", alert["advice"]),
             ("more", alert["runbook"]),

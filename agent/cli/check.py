@@ -35,15 +35,16 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from agent import log
-    from agent.config.load import load
+    from agent.config.load import load, placed
     from agent.kinds import KINDS
-    from agent.plan import rules_of
+    from agent.preflight import preflight
 
     log.set_up("error")
     settings = load(args.file, KINDS)
-    rules = rules_of(settings)
+    with placed(args.file):
+        rules = preflight(settings)
     rows: list[Row] = [
-        ("config", True, f"{args.file}: {len(settings.cameras)} cameras, {len(rules)} rules"),
+        ("config", True, f"{args.file}: {_counts(settings, len(rules))}"),
     ]
     if not args.offline:
         rows += checks(settings, args.timeout)
@@ -54,6 +55,10 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(what, "[green]ok[/]" if good else "[bold red]FAILED[/]", found)
     Console(width=None, highlight=False).print(table)
     return 0 if all(good for _, good, _ in rows) else 1
+
+
+def _counts(settings: Settings, rules: int) -> str:
+    return f"{len(settings.cameras)} cameras, {rules} rules, {len(settings.notifiers)} notifiers"
 
 
 def checks(settings: Settings, timeout: float) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from agent.config.schema import Settings
     from agent.types import Alert
 
-HELP = "list the alert rules and metrics, or try rules on a recorded day"
+PAGES = (Path(__file__).parents[1] / "runbooks", Path(__file__).parents[2] / "docs" / "runbooks")
+"""Where the pages are: in an installed package, in a clone."""
+
+HELP = "the alert rules and metrics, a rule's page, or rules tried on a recorded day"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--metrics", action="store_true", help="the metrics that rules may speak of, instead"
     )
+    show = actions.add_parser(
+        "show", help="one rule and its page: what it means, what to look at, what to do"
+    )
+    add_state_arguments(show)
+    show.add_argument("name", help="name of the rule")
     test = actions.add_parser("test", help="when would the rules of FILE have fired?")
     test.add_argument("file", help="config file with [[rules]]")
     test.add_argument(
@@ -38,35 +47,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or test."""
-    if args.action == "list":
-        return _list(args)
-    return _test(args)
+    """List, show or test."""
+    return {"list": _list, "show": _show, "test": _test}[args.action](args)
 
 
-def _settings(file: str | Path) -> Settings:
-    from agent.config.load import load
+def _configured(file: str | Path | None) -> tuple[Settings, tuple[Rule, ...]]:
+    """The settings in `file` (default: that of the service; without any, the defaults) and their rules."""
+    from agent.cli.local import SYSTEM_CONFIG
+    from agent.config.load import load, placed
+    from agent.config.schema import Settings
     from agent.kinds import KINDS
+    from agent.preflight import preflight
 
-    return load(file, KINDS)
+    chosen = file or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None)
+    settings = load(chosen, KINDS) if chosen else Settings()
+    with placed(chosen):
+        return settings, preflight(settings)
 
 
 def _list(args: argparse.Namespace) -> int:
     from agent.alerts.metrics import METRICS
-    from agent.alerts.rules import compile_rules
-    from agent.cli.local import SYSTEM_CONFIG
 
     if args.metrics:
         for metric in METRICS.values():
             print(f"{metric.name:<40} {metric.unit:<8} {metric.words}")
         print(f"{'camera.detections_CLASS':<40} {'count':<8} detections of a class in a window")
+        print(f"{'camera.feature_NAME_mean':<40} {'':<8} mean of a feature in a window (docs/features.md)")
         return 0
-    file = args.config or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None)
-    settings = _settings(file) if file else None
-    length = settings.windows.length if settings else 60.0
-    for rule in compile_rules(settings.rules if settings else (), window_seconds=length):
+    for rule in _configured(args.config)[1]:
         _print_rule(rule)
     return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    rule = _named(_configured(args.config)[1], args.name)
+    _print_rule(rule)
+    if rule.advice:
+        print(f"to do: {rule.advice}")
+    page = next((path for folder in PAGES if (path := folder / f"{rule.name}.md").is_file()), None)
+    if page is not None:
+        print(f"\n{page.read_text(encoding='utf-8').rstrip()}")
+    elif rule.runbook:
+        print(f"more: {rule.runbook}")
+    return 0
+
+
+def _named(rules: Sequence[Rule], name: str) -> Rule:
+    from agent.errors import VedetteError
+
+    found = next((rule for rule in rules if rule.name == name), None)
+    if found is None:
+        nearest = difflib.get_close_matches(name, [rule.name for rule in rules], n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else "see `vedette rules list`"
+        raise VedetteError(f"there is no rule {name!r}; {hint}")
+    return found
 
 
 def _print_rule(rule: Rule) -> None:
@@ -77,17 +111,8 @@ def _print_rule(rule: Rule) -> None:
 
 
 def _test(args: argparse.Namespace) -> int:
-    from agent.alerts.rules import compile_rules
-    from agent.errors import VedetteError
-
-    settings = _settings(args.file)
-    rules = compile_rules(settings.rules, window_seconds=settings.windows.length)
-    unknown = set(args.rule) - {rule.name for rule in rules}
-    if unknown:
-        raise VedetteError(
-            f"there is no rule {sorted(unknown)[0]!r} in {args.file}; see `vedette rules list`"
-        )
-    chosen = [rule for rule in rules if not args.rule or rule.name in args.rule]
+    settings, rules = _configured(args.file)
+    chosen = [_named(rules, name) for name in args.rule] or rules
     if not args.replay:
         for rule in chosen:
             _print_rule(rule)
@@ -97,7 +122,8 @@ def _test(args: argparse.Namespace) -> int:
 
 def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule]) -> int:
     from agent import observation_log
-    from agent.alerts.replay import replay
+    from agent.alerts.replay import replay, unseen
+    from agent.alerts.rules import series_text
     from agent.alerts.words import journal_line, stamp
     from agent.state import directory
 
@@ -106,14 +132,22 @@ def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule])
     told = replay(rules, observations, since=since, window_seconds=settings.windows.length)
     for alert in told:
         print(f"{stamp(alert.changed_at)}  {journal_line(alert)}")
+    for rule in unseen(rules, observations):
+        if args.rule or not rule.default:
+            print(f"{rule.name}: nothing was recorded of {series_text(rule.condition)}, so it could not fire")
     print(_verdict(told, rules, len(observations)))
     return 0
 
 
 def _verdict(told: Sequence[Alert], rules: Sequence[Rule], observations: int) -> str:
     fired = [alert.rule for alert in told if alert.event.value == "fired"]
-    counts = ", ".join(f"{name} {fired.count(name)} times" for name in dict.fromkeys(fired))
-    return f"{len(rules)} rules on {observations:,} observations: {counts or 'none would have fired'}"
+    counts = ", ".join(f"{name} {_times(fired.count(name))}" for name in dict.fromkeys(fired))
+    count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
+    return f"{count} on {observations:,} observations: {counts or 'none would have fired'}"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _days(day: str, state: Path) -> tuple[list[Path], float]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from agent.cameras import CAMERAS
 from agent.config.convert import parse_duration
-from agent.config.load import load
+from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
 from agent.errors import ConfigError
 from agent.kinds import KINDS
+from agent.preflight import preflight
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
@@ -35,6 +36,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         settings = dataclasses.replace(settings, cameras=(*settings.cameras, *_distinct(cameras)))
     if args.config and not settings.cameras:
         raise ConfigError("there is no camera", file=args.config, expected="at least one [[cameras]] table")
+    with placed(args.config):
+        preflight(settings)
     return settings
 
 

@@ -12,6 +12,7 @@ from agent.config.schema import Settings
 LIVE: Mapping[str, tuple[str, ...]] = {
     "cameras": (),
     "rules": (),
+    "alerts": (),
     "notifiers": (),
     "telemetry": (),
     "prometheus": (),

@@ -133,7 +133,7 @@ class Converter:
         choices = field.metadata.get("choices") or ()
         if choices and value not in choices:
             nearest = next(iter(difflib.get_close_matches(value, choices, n=1)), None)
-            self._report(path, f"is {value!r}", f"one of {', '.join(choices)}", nearest)
+            self._report(path, f"is {value!r}", f"one of {', '.join(filter(None, choices))}", nearest)
             return None
         kind = field.metadata.get("kind")
         if kind == "listen" and value and not _is_listen(value):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ KINDED: Mapping[str, Any] = {"cameras": CameraSettings, "notifiers": NotifierSet
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*[=.]")
+_NAMED = re.compile(r"(?P<table>\w+)\[(?P<name>[^\]]+)\]\.(?P<key>\w+)")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -55,6 +57,41 @@ def parse(text: str, kinds: Kinds, *, file: str = "config", base: Path | None = 
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from None
     return _Reading(text, file, base or Path.cwd(), kinds).settings(document)
+
+
+@contextmanager
+def placed(path: str | Path | None) -> Iterator[None]:
+    """Mistakes found later, under a key such as `rules[too-slow].when`, get the place where that stands in `path`.
+
+    Nothing is done where there is no file.
+    """
+    try:
+        yield
+    except ConfigErrors as several:
+        raise ConfigErrors([_placed(error, path) for error in several.errors]) from None
+    except ConfigError as error:
+        raise _placed(error, path) from None
+
+
+def _placed(error: ConfigError, path: str | Path | None) -> ConfigError:
+    named = _NAMED.fullmatch(error.key or "")
+    if path is None or error.line is not None or named is None:
+        return error
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        entries = tomllib.loads(text).get(named["table"], [])
+    except (OSError, ValueError):  # changed under our hands: say at least what is wrong
+        text, entries = "", []
+    places = [index for index, entry in enumerate(entries) if entry.get("name") == named["name"]]
+    step: KeyPath = (named["table"], places[-1], named["key"]) if places else ()
+    return ConfigError(
+        error.message,
+        file=str(path),
+        line=find_line(line_index(text), step),
+        key=error.key,
+        expected=error.expected,
+        nearest=error.nearest,
+    )
 
 
 def _syntax_error(message: str, text: str, file: str) -> ConfigError:

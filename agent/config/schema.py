@@ -195,6 +195,26 @@ class DriftSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """What all alerts have in common."""
+
+    default_rules: bool = setting(True, doc="false leaves only the rules below; see `vedette rules list`.")
+    repeat_critical: float = setting(
+        4 * 3600.0,
+        kind="duration",
+        minimum=0,
+        doc="A critical alert that goes on and that nobody acknowledged is told again this often; 0s: never.",
+    )
+    repeat_warning: float = setting(86400.0, kind="duration", minimum=0, doc="The same for a warning.")
+    repeat_info: float = setting(0.0, kind="duration", minimum=0, doc="The same for an info.")
+    runbooks: str = setting(
+        "docs/runbooks",
+        doc="Where the built-in rules' pages are: what the links in alerts begin with, such as the address of "
+        "a wiki. On the box itself `vedette rules show NAME` prints a page.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSettings:
     """One alert rule."""
 
@@ -295,6 +315,7 @@ class Settings:
     telemetry: TelemetrySettings = TelemetrySettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     drift: DriftSettings = DriftSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     cameras: tuple[CameraSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any
 from agent.alerts.grouping import RANK
 from agent.alerts.schedule import parse_schedule
 from agent.alerts.track import alert_from_json, alert_to_json
+from agent.alerts.words import evidence_lines
 from agent.config.schema import NotifierSettings
 from agent.errors import ConfigError
 from agent.notifiers import Notice
@@ -160,6 +161,8 @@ def _text(alerts: Iterable[Alert], more: int) -> str:
 def _block(alert: Alert) -> str:
     word = "resolved" if alert.state is AlertState.RESOLVED else alert.severity.value
     lines = [f"[{word}] {alert.what}", f"expected: {alert.expected}", f"when: {alert.window}"]
+    if alert.state is not AlertState.RESOLVED:
+        lines += [f"evidence: {fact}" for fact in evidence_lines(alert.evidence)]
     if alert.advice:
         lines.append(f"to do: {alert.advice}")
     if alert.runbook and alert.state is not AlertState.RESOLVED:

@@ -4,7 +4,7 @@ import pytest
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.config.schema import RuleSettings
+from agent.config.schema import AlertSettings, RuleSettings
 from agent.types import Observation
 
 
@@ -12,7 +12,7 @@ class Desk:
     """An engine with a clock of its own, for tests: `see` observes, `go` lets time pass second by second."""
 
     def __init__(self, *rules: RuleSettings, defaults: bool = False, window: float = 60.0) -> None:
-        self.rules = compile_rules(rules, defaults=defaults)
+        self.rules = compile_rules(rules, AlertSettings(default_rules=defaults))
         self.engine = AlertEngine(self.rules, window_seconds=window)
         self.now = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
         self.told = []

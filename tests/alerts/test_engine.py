@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.alerts.controls import Control, Kind
-from agent.alerts.engine import AlertEngine
+from agent.alerts.engine import MOST_TOLD, TOO_MANY, AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.alerts.watch import SETTLE_SECONDS
-from agent.config.schema import RuleSettings
+from agent.config.schema import AlertSettings, RuleSettings
 from agent.errors import VedetteError
 from agent.types import AlertState, Observation, Severity
 
@@ -431,7 +431,7 @@ def test_controls_limits_and_silence_survive_a_restart(desk):
 def test_a_rule_that_is_gone_resolves_its_alert(desk):
     box = desk(HOT)
     box.see("host.temperature_celsius", 90, {})
-    box.engine.set_rules(compile_rules([SLOW], defaults=False))
+    box.engine.set_rules(compile_rules([SLOW], AlertSettings(default_rules=False)))
     (over,) = box.go(1)
     assert "the rule is gone" in over.what
     twin = restarted(box)
@@ -441,7 +441,9 @@ def test_a_rule_that_is_gone_resolves_its_alert(desk):
 def test_a_reload_keeps_what_fires(desk):
     box = desk(HOT)
     box.see("host.temperature_celsius", 90, {})
-    box.engine.set_rules(compile_rules([dataclasses.replace(HOT, advice="other")], defaults=False))
+    box.engine.set_rules(
+        compile_rules([dataclasses.replace(HOT, advice="other")], AlertSettings(default_rules=False))
+    )
     assert box.go(10) == []
     (over,) = box.see("host.temperature_celsius", 10, {})
     assert over.state is AlertState.RESOLVED
@@ -496,12 +498,72 @@ def test_ten_thousand_alerts_at_once(desk):
         for number in range(10_000)
     ]
     began = time.perf_counter()
-    assert len(box.step(*burst)) == 10_000
-    assert len({alert.id for alert in box.told}) == 10_000
+    assert len(box.step(*burst)) == MOST_TOLD
+    assert box.engine.waiting == 10_000 - MOST_TOLD
+    assert len({alert.id for alert in box.told}) == MOST_TOLD
     assert time.perf_counter() - began < 20
     began = time.perf_counter()
     assert box.go(1) == []
     assert time.perf_counter() - began < 5
+
+
+def test_who_waits_has_its_turn_and_the_worst_wait_for_nobody(desk, monkeypatch):
+    monkeypatch.setattr("agent.alerts.engine.MOST_TOLD", 2)
+    fire = RuleSettings(name="fire", when="host.temperature_celsius > 200", severity="critical", group="fire")
+    box = desk(HOT, fire)
+    for sensor in "abcd":
+        box.see("host.temperature_celsius", 90, {"sensor": sensor})
+    assert [alert.labels["sensor"] for alert in box.told] == ["a", "b"]
+    held = {item.alert.labels["sensor"]: item.held_back for item in box.engine.standings(box.now)}
+    assert held == {"a": "", "b": "", "c": TOO_MANY, "d": TOO_MANY}
+    assert [alert.rule for alert in box.see("host.temperature_celsius", 250, {"sensor": "d"})] == ["fire"]
+    told = box.see("host.temperature_celsius", 20, {"sensor": "a"})
+    assert [(alert.labels["sensor"], alert.state.value) for alert in told] == [
+        ("a", "resolved"), ("c", "firing"),
+    ]  # fmt: skip
+
+
+# -- told again ------------------------------------------------------------------------------------------
+
+
+def test_what_goes_on_is_told_again_until_somebody_looks_after_it(desk):
+    box = desk(RuleSettings(name="fire", when="host.temperature_celsius > 200", severity="critical"))
+    hours = AlertSettings().repeat_critical / 3600
+    for minute in range(1, round(2 * hours * 60) + 2):
+        box.now = START + 60 * minute
+        box.see("host.temperature_celsius", 250, {})
+    assert box.events() == [("fire", "fired"), ("fire", "reminder"), ("fire", "reminder")]
+    assert box.told[1].changed_at - box.told[0].changed_at == 3600 * hours
+    assert box.told[2].first_seen == box.told[0].first_seen
+    control(box, Kind.ACKNOWLEDGE, alert=box.told[0].id)
+    for _ in range(round(3 * hours * 60)):
+        box.now += 60
+        box.see("host.temperature_celsius", 250, {})
+    assert box.events()[3:] == [("fire", "acknowledged")]
+
+
+def test_an_info_is_told_once(desk):
+    box = desk(RuleSettings(name="warm", when="host.temperature_celsius > 30", severity="info"))
+    for _ in range(48):
+        box.now += 3600
+        box.step(*(Observation(metric="host.temperature_celsius", value=40.0, at=box.now),))
+    assert box.events().count(("warm", "reminder")) == 0
+
+
+def test_what_is_kept_firing_is_shown_as_it_was_told(desk):
+    box = desk(RuleSettings(name="frozen", when="camera.frozen", keep_firing=60.0))
+    box.see("camera.frozen", 1, text="the same picture for 15 s")
+    box.go(10, 1, ("camera.frozen", 0))
+    (standing,) = box.engine.standings(box.now)
+    assert standing.alert.what == "camera front is frozen: the same picture for 15 s"
+
+
+def test_between_limit_and_clear_value_it_says_what_ends_it(desk):
+    box = desk(RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5", clear="0.4"))
+    box.see(LATENCY, 0.6)
+    box.see(LATENCY, 0.45)
+    (standing,) = box.engine.standings(box.now)
+    assert standing.alert.expected == "at most 0.5 s; it is over at 0.4 s"
 
 
 def test_memory_is_bounded(desk, monkeypatch):

@@ -92,12 +92,31 @@ def test_a_rule_is_tried_on_a_recorded_day(tmp_path, capsys):
     assert fired.startswith("2023-11-15 12:25:")
     assert "WARNING: camera front: latency p99 2 s (expected at most 0.5 s" in fired
     assert over.startswith("2023-11-15 12:30:")
-    assert verdict.endswith("slow 1 times")
+    assert verdict.endswith("1 rule on 62 observations: slow once")
     rules("test", file, "--replay", "2023-11-15", "--rule", "camera_down")
-    assert "camera_down 1 times" in capsys.readouterr().out
+    assert "camera_down once" in capsys.readouterr().out
     (path,) = days(tmp_path).values()
     rules("test", file, "--replay", path, "--rule", "camera_black")
     assert capsys.readouterr().out.endswith("none would have fired\n")
+
+
+def test_a_rule_on_what_was_not_recorded_says_so(tmp_path, capsys):
+    record(tmp_path, minutes=5)
+    file = config(
+        tmp_path,
+        """
+        [[rules]]
+        name = "slo"
+        when = "burn(camera.latency_seconds > 0.3, 99%) > 10"
+        [[rules]]
+        name = "dark"
+        when = "camera.black"
+        """,
+    )
+    rules("test", file, "--replay", "2023-11-15")
+    assert capsys.readouterr().out.splitlines()[0] == (
+        'slo: nothing was recorded of camera.latency_over_ratio{target="0.3"}, so it could not fire'
+    )
 
 
 def test_today_and_yesterday(tmp_path, capsys):
@@ -112,10 +131,21 @@ def test_today_and_yesterday(tmp_path, capsys):
 
 def test_mistakes_are_told_with_their_mend(tmp_path):
     file = config(tmp_path, '[[rules]]\nname = "slow"\nwhen = "camera.latency.p99 > 0.5"\n')
-    with pytest.raises(ConfigError, match=r"rules\[slow\].when: unknown metric .*latency_p99_seconds"):
+    with pytest.raises(
+        ConfigError, match=r"toml:4: rules\[slow\].when: unknown metric .*latency_p99_seconds"
+    ):
         rules("test", file)
-    with pytest.raises(VedetteError, match="there is no rule 'nothing'"):
+    with pytest.raises(VedetteError, match="there is no rule 'nothing'; see `vedette rules list`"):
         rules("test", config(tmp_path, ""), "--rule", "nothing")
+    with pytest.raises(VedetteError, match="there is no rule 'disc'; did you mean 'disk'"):
+        rules("show", "disc", "--config", config(tmp_path, ""))
+
+
+def test_a_rule_with_its_page(capsys):
+    rules("show", "drift")
+    shown = capsys.readouterr().out
+    assert shown.startswith("drift                warning   drift.ratio > 1")
+    assert "## What to look at" in shown
 
 
 def test_listing(capsys):

@@ -6,7 +6,7 @@ import pytest
 
 from agent.alerts.metrics import METRICS
 from agent.alerts.rules import compile_rules
-from agent.config.schema import RuleSettings
+from agent.config.schema import AlertSettings, RuleSettings
 from agent.errors import ConfigError, ConfigErrors
 from agent.types import CameraState, Severity
 
@@ -32,7 +32,9 @@ def test_every_camera_state_is_a_known_metric():
 
 
 def test_without_defaults_there_are_only_ones_own():
-    only = compile_rules([RuleSettings(name="mine", when="camera.fps_in < 1")], defaults=False)
+    only = compile_rules(
+        [RuleSettings(name="mine", when="camera.fps_in < 1")], AlertSettings(default_rules=False)
+    )
     assert [rule.name for rule in only] == ["mine"]
 
 

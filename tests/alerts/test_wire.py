@@ -8,7 +8,7 @@ import pytest
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.config.schema import BrokerSettings, OutboxSettings, RuleSettings
+from agent.config.schema import AlertSettings, BrokerSettings, OutboxSettings, RuleSettings
 from agent.delivery.contract import violations
 from agent.delivery.messages import alert_draft
 from agent.delivery.publisher import Publisher
@@ -63,7 +63,7 @@ def minute(number, bad):
 def scripted():
     """Four days to learn, 40 bad minutes, an hour of recovery; what the engine tells."""
     rules = [RuleSettings(name=name, when=when, group=name) for name, when in KINDS.items()]
-    engine, told = AlertEngine(compile_rules(rules, defaults=False)), []
+    engine, told = AlertEngine(compile_rules(rules, AlertSettings(default_rules=False))), []
     for number in range(4 * 1440 + 200):
         told += engine.step(minute(number, BAD <= number < BAD + 40), START + 60.0 * number)
     return told
