@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
     "model": ("agent.cli.model", "prepare and inspect models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
+    "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),
     "alerts": ("agent.cli.alerts", "what fires on this box; acknowledge, snooze, mute, history"),
     "rules": ("agent.cli.rules", "list the alert rules and metrics, or try rules on a recorded day"),
     "verify": (

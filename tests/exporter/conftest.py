@@ -6,12 +6,19 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
+
+from agent.exporter.about import About
+from agent.exporter.server import ExporterPart
+from agent.telemetry.sampler import observations
+from agent.telemetry.tegra import TegraProbe
+from agent.types import Observation
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = shutil.which("prometheus", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -44,8 +51,59 @@ SCRAPE = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 scrape_configs:
   - job_name: vedette
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    static_configs: [{{targets: ["127.0.0.1:{port}", "127.0.0.1:{jetson}"]}}]
 """
+
+
+class Jetson:
+    """The exporter, told what the probe reads of a recorded Orin, and a drift verdict that took days to come by."""
+
+    def __init__(self, port):
+        about = About(
+            info=lambda: {"version": "0", "machine_model": "a Jetson", **self._probe.facts()},
+            alerts=list,
+            parts=list,
+            missing=list,
+            device="orin",
+            site="south",
+        )
+        self._exporter = ExporterPart(f"127.0.0.1:{port}", about)
+        self._probe = TegraProbe(ROOT / "tests/telemetry/trees/orin")
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._measure), threading.Thread(target=self._serve)]
+
+    def start(self):
+        self._probe.open()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _serve(self):
+        self._exporter.run(self._stop)
+
+    def _measure(self):
+        while not self._stop.is_set():
+            told = [
+                one
+                for reading in self._probe.read()
+                for one in observations(reading.entity, reading.values, 0.0)
+            ]
+            labels = {"camera": "drawn"}
+            told += [
+                Observation(metric=metric, value=value, at=0.0, labels=labels)
+                for metric, value in (
+                    ("camera.frames_seen", 60.0),
+                    ("drift.ratio", 1.7),
+                    ("drift.outlier_ratio", 0.02),
+                    ("drift_sharpness_ratio", 1.7),
+                )
+            ]
+            self._exporter.observe(told)
+            self._stop.wait(1.0)
 
 
 def free_port():
@@ -64,12 +122,14 @@ class Scraped:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.port, self.prometheus_port = free_port(), free_port()
+        self.port, self.prometheus_port, jetson_port = free_port(), free_port(), free_port()
         self._processes = []
+        self._jetson = Jetson(jetson_port)
+        (self.folder / "p.yml").write_text(SCRAPE.format(port=self.port, jetson=jetson_port))
 
     def start(self):
         (self.folder / "v.toml").write_text(CONFIG.format(folder=self.folder, port=self.port))
-        (self.folder / "p.yml").write_text(SCRAPE.format(port=self.port))
+        self._jetson.start()
         self._run("agent", [sys.executable, "-m", "agent", "run", "--config", self.folder / "v.toml"])
         self._run(
             "prometheus",
@@ -86,6 +146,7 @@ class Scraped:
             self._processes.append(subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, env=environment))
 
     def stop(self):
+        self._jetson.stop()
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:

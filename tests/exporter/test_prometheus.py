@@ -10,7 +10,7 @@ pytestmark = pytest.mark.xdist_group("prometheus")
 
 
 def test_it_is_up_and_told_every_window(scraped):
-    assert [sample["value"][1] for sample in scraped.query("up")] == ["1"]
+    assert [sample["value"][1] for sample in scraped.query("up")] == ["1", "1"]
     [frames] = scraped.query('vedette_camera_frames_seen_total{camera="front"}')
     assert float(frames["value"][1]) > 0
     [age] = scraped.query('time() - vedette_camera_window_end_timestamp_seconds{camera="front"}')

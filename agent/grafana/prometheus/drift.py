@@ -1,0 +1,108 @@
+"""Drift of cameras and the features behind it."""
+
+from __future__ import annotations
+
+from agent.grafana.model import (
+    dashboard,
+    promql,
+    series,
+)
+from agent.grafana.prometheus.common import (
+    CAMERAS,
+    FEATURE,
+    INSTANCES,
+    JOB,
+    ONE,
+    OVER_ONE,
+    SOURCE,
+    WINDOWED,
+    alerts_as_marks,
+)
+
+DASHBOARD = dashboard(
+    uid="vedette-drift",
+    title="Vedette: drift",
+    help="Whether the cameras still see what the model was made for: drift over its limit, and the features behind it.",
+    source=SOURCE,
+    variables=[JOB, INSTANCES, CAMERAS, FEATURE],
+    annotations=[alerts_as_marks(f'{ONE}, rule=~"drift|outliers"')],
+    rows=[
+        (
+            "Verdict",
+            [
+                series(
+                    "Drift over its limit",
+                    promql(f"vedette_camera_drift_ratio{{{ONE}}}", "{{instance}} {{camera}}"),
+                    width=12,
+                    help="Above 1 the camera has drifted.",
+                    defaults=OVER_ONE,
+                ),
+                series(
+                    "Frames unlike the reference",
+                    promql(f"vedette_camera_outlier_ratio{{{ONE}}}", "{{instance}} {{camera}}"),
+                    width=12,
+                    unit="percentunit",
+                    defaults={"min": 0},
+                ),
+                series(
+                    "Features over their limit: the worst",
+                    promql(
+                        f"topk(12, vedette_camera_feature_drift_ratio{{{ONE}}})", "{{camera}} {{feature}}"
+                    ),
+                    width=24,
+                    defaults=OVER_ONE,
+                ),
+            ],
+        ),
+        (
+            "Features",
+            [
+                series(
+                    "Mean of each window: $feature",
+                    promql(
+                        f'vedette_camera_feature_mean{{{ONE}, feature=~"$feature"}}', "{{camera}} {{feature}}"
+                    ),
+                    width=24,
+                    height=10,
+                ),
+                series(
+                    "Frames measured",
+                    promql(f"rate(vedette_camera_feature_samples_total{{{ONE}}}[{WINDOWED}])", "{{camera}}"),
+                    width=12,
+                    defaults={"min": 0},
+                ),
+                series(
+                    "Frames kept out: the picture was faulty",
+                    promql(
+                        f"rate(vedette_camera_feature_samples_kept_out_total{{{ONE}}}[{WINDOWED}])",
+                        "{{camera}}",
+                    ),
+                    width=12,
+                    defaults={"min": 0},
+                ),
+            ],
+        ),
+        (
+            "The model",
+            [
+                series(
+                    "Confidence",
+                    promql(f"vedette_camera_confidence_ratio{{{ONE}}}", "{{camera}}"),
+                    width=12,
+                    unit="percentunit",
+                ),
+                series(
+                    "Share of each class",
+                    promql(
+                        f"sum by (class) (rate(vedette_camera_detections_total{{{ONE}}}[1h])) / "
+                        f"ignoring (class) group_left () sum(rate(vedette_camera_detections_total{{{ONE}}}[1h]))",
+                        "{{class}}",
+                    ),
+                    width=12,
+                    unit="percentunit",
+                    stacked=True,
+                ),
+            ],
+        ),
+    ],
+)

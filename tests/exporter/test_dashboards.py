@@ -1,0 +1,57 @@
+"""Every query of every dashboard, run by a real Prometheus on a real agent's numbers, gives something."""
+
+import re
+
+import pytest
+
+from agent.grafana import dashboards
+
+pytestmark = pytest.mark.xdist_group("prometheus")
+
+VARIABLES = {
+    "$job": "vedette",
+    "$instance": ".*",
+    "$camera": "front|drawn",
+    "$feature": ".*",
+    "$__rate_interval": "1m",
+}
+
+MAY_BE_EMPTY = {"Devices gone", "Cameras not online, by state"}
+"""What a fleet that is well has nothing of."""
+
+CASES = [
+    pytest.param(panel, target, id=f"{name}-{panel['title']}-{target['refId']}".replace(" ", "_"))
+    for name, board in dashboards().items()
+    if name.startswith("prometheus")
+    for panel in board["panels"]
+    for target in panel.get("targets", [])
+]
+
+
+def filled(expression):
+    for variable, value in VARIABLES.items():
+        expression = expression.replace(variable, value)
+    return expression
+
+
+@pytest.mark.parametrize(("panel", "target"), CASES)
+def test_a_query_gives_something(scraped, panel, target):
+    found = scraped.query(filled(target["expr"]))
+    assert found or panel["title"] in MAY_BE_EMPTY, target["expr"]
+    named = re.findall(r"{{(\w+)}}", target.get("legendFormat", ""))
+    for sample in found:
+        assert set(named) <= set(sample["metric"]), f"{target['legendFormat']}: {sample['metric']}"
+    if panel["type"] == "table":
+        renames = panel["transformations"][0]["options"]["renameByName"]
+        columns = set().union(*(sample["metric"] for sample in found))
+        assert set(renames) <= columns | {"gpu"}, "no alert of a GPU fires here; empty labels are not sent"
+
+
+def test_variables_have_values(scraped):
+    for board in dashboards().values():
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query":
+                selector, label = re.fullmatch(
+                    r"label_values\((.*), (\w+)\)", variable["definition"]
+                ).groups()
+                assert any(label in sample["metric"] for sample in scraped.query(filled(selector))), variable
