@@ -10,7 +10,9 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ log = structlog.get_logger("vedette.control")
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 SOCKET_NAME = "control.sock"
 LONGEST_REQUEST = 64 * 1024
+RETRY_SECONDS = 10.0
 
 
 def socket_path(state_directory: Path) -> Path:
@@ -90,27 +93,49 @@ class ControlServer(Part):
         self._handlers = handlers
 
     def run(self, stop: threading.Event) -> None:
-        """Answer until stopped, one connection at a time."""
+        """Answer until stopped, one connection at a time; where the disk has no place for a socket, wait for one."""
+        said = ""
+        while not stop.is_set():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                try:
+                    self._bind(listener)
+                except OSError as error:  # a read-only or full disk must not end the agent
+                    if str(error) != said:
+                        said = str(error)
+                        log.error("no control socket, trying on", path=str(self.path), reason=said)
+                    self._rest(stop)
+                    continue
+                try:
+                    self._answer(listener, stop)
+                finally:
+                    with suppress(OSError):
+                        self.path.unlink(missing_ok=True)
+
+    def _bind(self, listener: socket.socket) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         scratch.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(scratch))
-            scratch.chmod(0o660)
-            listener.listen(8)
-            scratch.replace(self.path)  # who sees the socket can connect to it
-            listener.settimeout(0.5)
+        listener.bind(str(scratch))
+        scratch.chmod(0o660)
+        listener.listen(8)
+        scratch.replace(self.path)  # who sees the socket can connect to it
+        listener.settimeout(0.5)
+
+    def _rest(self, stop: threading.Event) -> None:
+        until = time.monotonic() + RETRY_SECONDS  # noqa: TID251
+        while not stop.is_set() and time.monotonic() < until:  # noqa: TID251
+            self.beat()
+            stop.wait(0.5)
+
+    def _answer(self, listener: socket.socket, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.beat()
             try:
-                while not stop.is_set():
-                    self.beat()
-                    try:
-                        channel, _ = listener.accept()
-                    except TimeoutError:
-                        continue
-                    with channel:
-                        self._serve(channel)
-            finally:
-                self.path.unlink(missing_ok=True)
+                channel, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with channel:
+                self._serve(channel)
 
     def _serve(self, channel: socket.socket) -> None:
         channel.settimeout(5.0)

@@ -15,6 +15,7 @@ from pathlib import Path
 import hypothesis
 import paho.mqtt.client as paho
 import pytest
+import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -52,6 +53,7 @@ class Mosquitto:
             "\n".join(
                 [
                     f"listener {self.port} 127.0.0.1",
+                    "max_queued_messages 0",  # a slow listener of ours must not make it drop what it took
                     *listener,
                     *(lines or ["allow_anonymous true"]),
                     "user root",
@@ -146,6 +148,13 @@ class Listener:
     def close(self):
         self._client.disconnect()
         self._client.loop_stop()
+
+
+@pytest.fixture(autouse=True)
+def plain_journal():
+    """Commands set the journal up for the stream they find, which is gone when the test is over."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import socket
 import stat
 import threading
+import time
 
 import pytest
 
@@ -73,3 +74,25 @@ def test_where_no_agent_runs_it_says_so(tmp_path):
 def test_dispatch_never_raises_for_bad_requests():
     for request in (None, 3, [], {}, {"command": 3}, {"command": "x", "args": []}):
         assert dispatch({"x": add}, request)["ok"] is False
+
+
+def test_a_disk_without_a_place_for_the_socket_ends_nothing_and_is_tried_again(tmp_path, monkeypatch, capsys):
+    from agent import control
+
+    monkeypatch.setattr(control, "RETRY_SECONDS", 0.1)
+    (tmp_path / "state").write_text("a file where the directory should be")
+    server = ControlServer(tmp_path / "state", {"add": add})
+    stop = threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+    time.sleep(1.2)
+    assert thread.is_alive()
+    assert capsys.readouterr().out.count("no control socket, trying on") == 1
+    (tmp_path / "state").unlink()
+    deadline = time.monotonic() + 5
+    while not (tmp_path / "state" / SOCKET_NAME).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert call(tmp_path / "state", "add", {"a": 1, "b": 2})["sum"] == 3
+    stop.set()
+    thread.join(5)

@@ -93,7 +93,15 @@ class Received:
     correlation: bytes | None
 
 
-Event = Opened | Closed | Acked | Received
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """The broker's answer to `subscribe`; `allowed` False: its access rules forbid it."""
+
+    allowed: bool
+    reason: str
+
+
+Event = Opened | Closed | Acked | Received | Subscribed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,12 +248,19 @@ class Connection:
         else:
             self._client.subscribe(topic, qos=1)
 
-    def close(self) -> None:
-        """Say goodbye (the broker then drops the will) and hang up; may be called twice."""
+    def close(self, *, forget: bool = False) -> None:
+        """Say goodbye (the broker then drops the will) and hang up; may be called twice.
+
+        `forget` has an MQTT 5 broker drop our session as well, and with it what it would go on queueing for us.
+        """
         self.closed = True
+        properties = None
+        if forget and self.options.version is Version.V5:
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
         if self._ready and self._client.socket() is not None:
             try:
-                self._client.disconnect()
+                self._client.disconnect(properties=properties)
                 self._client.loop_write()
             except _BROKEN:
                 return
@@ -293,6 +308,11 @@ class Connection:
         """PUBACK."""
         self.events.append(Acked(mid=mid, code=reason.value, reason=str(reason)))
 
+    def on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        """SUBACK; one topic is asked for at a time."""
+        allowed = not any(reason.is_failure for reason in reasons)
+        self.events.append(Subscribed(allowed=allowed, reason=", ".join(map(str, reasons)).lower()))
+
     def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         """A message for us."""
         properties = getattr(message, "properties", None)
@@ -335,6 +355,7 @@ def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho
     client.on_socket_register_write = lambda *_: None
     client.on_connect, client.on_disconnect = owner.on_connect, owner.on_disconnect
     client.on_publish, client.on_message = owner.on_publish, owner.on_message
+    client.on_subscribe = owner.on_subscribe
     return client
 
 

@@ -29,7 +29,7 @@ from agent.delivery.clock import Clock
 from agent.delivery.commands import CommandDesk, Reply
 from agent.delivery.inbox import Inbox
 from agent.delivery.messages import Stamp, encode, status_draft
-from agent.delivery.mqtt import Acked, Closed, Event, Failure, Opened, Options, Received, Will
+from agent.delivery.mqtt import Acked, Closed, Event, Failure, Opened, Options, Received, Subscribed, Will
 from agent.delivery.outbox import BATCH_ROWS
 from agent.delivery.safekeeping import Safekeeping
 from agent.delivery.session import ConnectionState, Session, Timing
@@ -271,6 +271,12 @@ class Publisher(Part):
             self._on_opened(event, now)
         elif isinstance(event, Closed):
             self._window.end()
+        elif isinstance(event, Subscribed) and not event.allowed:
+            log.error(
+                "the broker does not let us listen for commands",
+                topic=f"{self._identity.prefix}/command/+",
+                reason=event.reason,
+            )
         elif isinstance(event, Received) and self._commands is not None:
             self._commands.receive(
                 event, wall=self._clock.wall(), now=now, first_time=self._safe.outbox.first_time

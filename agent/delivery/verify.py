@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.delivery.contract import violations
 from agent.delivery.messages import FAMILIES, unix_time
 
+LATE_SECONDS = 60.0
+SKEW_SECONDS = 1.0  # a device's clock may be this far ahead of ours before it is worth a word
 COUNTED = ("host", "gpu", "camera", "sketch", "alert")  # families whose every message matters
 EXAMPLES = 5
 
@@ -30,19 +33,22 @@ class Stream:
     merged: int = 0
     lost: int = 0
     replayed: int = 0
+    late: int = 0
     worst_delay_seconds: float = 0.0
+    least_delay_seconds: float = float("inf")
+    heard_at: float = 0.0
     first: int = 0
     last: int = 0
     seen: dict[int, int] = field(default_factory=dict)
     _before_first: int = 0
 
-    def hear(self, body: dict[str, Any], *, replay: bool, delay: float) -> None:
-        """Count one message."""
+    def hear(self, body: dict[str, Any], *, replay: bool, now: float) -> None:
+        """Count one message that arrived at `now`."""
         seq, merged, lost = int(body["seq"]), int(body.get("merged", 1)), int(body.get("lost", 0))
         mark = hash(json.dumps(body, sort_keys=True))
         if seq in self.seen:
             self.duplicates += 1
-            self.altered += self.seen[seq] != mark and merged == 1
+            self.altered += self.seen[seq] != mark
             return
         self.disorder += bool(self.seen) and seq < self.last
         if not self.seen or seq < self.first:
@@ -53,7 +59,11 @@ class Stream:
         self.merged += merged - 1
         self.lost += lost
         self.replayed += replay
+        delay = now - unix_time(body["time"])
+        self.late += delay > LATE_SECONDS
         self.worst_delay_seconds = max(self.worst_delay_seconds, delay)
+        self.least_delay_seconds = min(self.least_delay_seconds, delay)
+        self.heard_at = now
 
     @property
     def gaps(self) -> int:
@@ -103,8 +113,7 @@ class Verifier:
             report.retained += 1
         elif family in COUNTED:
             epoch = str(body["boot"]).rpartition("-")[2]
-            delay = max(now - unix_time(body["time"]), 0.0)
-            report.streams.setdefault((family, epoch), Stream()).hear(body, replay=replay, delay=delay)
+            report.streams.setdefault((family, epoch), Stream()).hear(body, replay=replay, now=now)
         else:
             report.others[family] += 1
 
@@ -146,17 +155,21 @@ def _device(report: DeviceReport) -> dict[str, Any]:
             "altered": stream.altered,
             "disorder": stream.disorder,
             "replayed": stream.replayed,
-            "worst_delay_seconds": round(stream.worst_delay_seconds, 3),
+            "late": stream.late,
+            "worst_delay_seconds": round(max(stream.worst_delay_seconds, 0.0), 3),
         }
         for (family, epoch), stream in sorted(report.streams.items())
     ]
-    amiss = sum(stream["gaps"] + stream["altered"] + stream["disorder"] for stream in streams)  # type: ignore[operator]
+    amiss = sum(stream.gaps + stream.altered + stream.disorder for stream in report.streams.values())
+    least = min((stream.least_delay_seconds for stream in report.streams.values()), default=0.0)
     return {
         "ok": not amiss and not report.invalid,
         "invalid": report.invalid,
         "examples": report.examples,
         "retained": report.retained,
         "others": dict(report.others),
+        "clock_ahead_seconds": round(-least, 3) if least < -SKEW_SECONDS else 0.0,
+        "heard_at": max((stream.heard_at for stream in report.streams.values()), default=None),
         "streams": streams,
     }
 
@@ -165,17 +178,30 @@ def describe(report: dict[str, Any]) -> str:
     """The report as lines for people."""
     if not report["devices"]:
         return "nothing was heard: is the prefix right, and does the agent run?"
-    lines = []
-    for name, device in report["devices"].items():
-        lines.append(f"{name}: {'ok' if device['ok'] else 'NOT OK'}, {device['invalid']} schema errors")
-        lines += [f"  {example}" for example in device["examples"]]
-        for stream in device["streams"]:
-            told = ", ".join(f"{stream[key]} {key}" for key in _TOLD if stream[key])
-            lines.append(
-                f"  {stream['family']:7} {stream['received']} messages, {stream['gaps']} gaps, "
-                f"worst delay {stream['worst_delay_seconds']:.1f} s{', ' + told if told else ''}"
-            )
-    return "\n".join(lines)
+    return "\n".join(line for name, device in report["devices"].items() for line in _lines(name, device))
 
 
-_TOLD = ("lost", "merged", "duplicates", "altered", "disorder", "replayed")
+def _lines(name: str, device: dict[str, Any]) -> Iterator[str]:
+    yield f"{name}: {'ok' if device['ok'] else 'NOT OK'}, {device['invalid']} schema errors"
+    yield from (f"  {example}" for example in device["examples"])
+    if device["clock_ahead_seconds"]:
+        yield f"  its clock is {device['clock_ahead_seconds']:.0f} s ahead of ours, so delays are longer than told"
+    if not device["streams"]:
+        yield "  only status and info were heard: is it offline, or is the time too short for a window to end?"
+    for stream in device["streams"]:
+        told = ", ".join(f"{stream[key]} {word}" for key, word in _TOLD.items() if stream[key])
+        yield (
+            f"  {stream['family']:7} {stream['received']} messages, {stream['gaps']} gaps, "
+            f"worst delay {stream['worst_delay_seconds']:.1f} s{', ' + told if told else ''}"
+        )
+
+
+_TOLD = {
+    "lost": "reported as lost",
+    "merged": "merged into others",
+    "duplicates": "came twice",
+    "altered": "CAME TWICE WITH OTHER CONTENT",
+    "disorder": "OUT OF ORDER",
+    "replayed": "replayed",
+    "late": f"more than {LATE_SECONDS:.0f} s late",
+}

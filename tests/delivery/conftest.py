@@ -1,7 +1,9 @@
 """An outbox, drafts as the agent makes them, a clock of our own, a publisher in its thread."""
 
+import json
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,3 +216,21 @@ def publish(tmp_path):
     yield make
     for running in made:
         running.stop()
+
+
+@pytest.fixture
+def no_subscriptions(mosquitto, tmp_path):
+    """A broker that lets everybody in and nobody subscribe."""
+    plugin = next(iter(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")), None)
+    if plugin is None:
+        pytest.skip("this mosquitto has no plugin that refuses subscriptions")
+    access = {
+        "publishClientSend": True,
+        "publishClientReceive": True,
+        "subscribe": False,
+        "unsubscribe": True,
+    }
+    (tmp_path / "security.json").write_text(json.dumps({"defaultACLAccess": access}))
+    return mosquitto(
+        "allow_anonymous true", f"plugin {plugin}", f"plugin_opt_config_file {tmp_path / 'security.json'}"
+    )

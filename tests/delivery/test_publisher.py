@@ -5,6 +5,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from agent.config.schema import BrokerSettings, CommandSettings
 from agent.delivery.commands import CommandDesk
@@ -643,6 +645,31 @@ def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
     said = {answer.draft.body["id"]: answer.draft.body["ok"] for answer in answers}
     assert said == {"c0": True, "c1": True, "c2": True, "c3": True, "c4": True, "c5": False, "c7": True}
     assert {answer.topic for answer in answers} == {"answers/here"}
+
+
+def test_a_broker_that_lets_no_commands_through_is_told(no_subscriptions, publish, desk, capsys):
+    running = publish(no_subscriptions.url, commands=desk)
+    running.until(lambda p: p.connection.state == "connected")
+    time.sleep(0.3)
+    assert "the broker does not let us listen for commands" in capsys.readouterr().out
+
+
+def test_an_answer_goes_to_the_response_topic_with_the_correlation_data(mosquitto, listen, publish, desk):
+    broker = mosquitto()
+    listener, running = listen(broker.port, "answers/#"), publish(broker.url, commands=desk)
+    running.until(lambda p: p.connection.state == "connected")
+    time.sleep(0.2)
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.ResponseTopic, properties.CorrelationData = "answers/me", b"42"
+    answered = []
+    listener._client.on_message = lambda _client, _data, message: answered.append(message)
+    listener._client.publish(*command(rule="slow"), qos=1, properties=properties)
+    deadline = time.monotonic() + 10
+    while not answered:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert (answered[0].topic, answered[0].properties.CorrelationData) == ("answers/me", b"42")
+    assert json.loads(answered[0].payload)["ok"] is True
 
 
 def test_commands_are_off_unless_switched_on(mosquitto, listen, publish):

@@ -1,11 +1,12 @@
 import json
+import subprocess
 import threading
 import time
 
 import pytest
 
 from agent.__main__ import main
-from agent.delivery.messages import FAMILIES, Stamp, encode
+from agent.delivery.messages import FAMILIES, Stamp, encode, status_draft
 from agent.delivery.verify import Verifier, describe
 
 from .conftest import NOW, Drafts
@@ -88,6 +89,88 @@ def test_foreign_topics_and_cleared_alerts_are_no_errors():
     verifier.hear("fleet/vedette/dock/box/alert/1", b"", retained=False, now=NOW)
     assert verifier.report() == {"ok": True, "foreign": 3, "devices": {}}
     assert "nothing was heard" in describe(verifier.report())
+
+
+def test_a_clock_that_is_ahead_is_told_and_no_delay_is_negative():
+    verifier, drafts = Verifier(), Drafts()
+    hear(verifier, drafts, [1, 2], late=-30.0)
+    hear(verifier, drafts, [3], late=90.0)
+    report = verifier.report()["devices"]["dock/box"]
+    assert (report["clock_ahead_seconds"], stream(verifier)["worst_delay_seconds"]) == (30.0, 90.0)
+    assert stream(verifier)["late"] == 1
+    text = describe(verifier.report())
+    assert "30 s ahead of ours" in text
+    assert "1 more than 60 s late" in text
+
+
+def test_a_device_of_which_only_states_are_heard_is_told():
+    verifier = Verifier()
+    stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b-e", seq=1, at=NOW)
+    message = encode(status_draft("offline", since=NOW, version="1"), stamp)
+    verifier.hear(message.topic, message.payload, retained=True, now=NOW)
+    assert "is it offline" in describe(verifier.report())
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_broken_line_is_mended_and_told(mosquitto, publish, drafts, capsys, tmp_path, kept):
+    """The broker is restarted meanwhile; where it keeps sessions, nothing is missing."""
+    keeping = ("persistence true", f"persistence_location {tmp_path}/") if kept else ()
+    broker = mosquitto("allow_anonymous true", *keeping)
+    running, codes = publish(broker.url), []
+    listening = threading.Thread(
+        target=lambda: codes.append(main(["verify", "--broker", broker.url, "--for", "5s"]))
+    )
+    listening.start()
+    deadline = time.monotonic() + 10
+    while "vedette-verify" not in broker.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    running.publisher.publish(drafts.host(start=time.time()))
+    assert running.publisher.drain(10)
+    broker.stop()
+    broker.start()
+    running.until(lambda p: p.connection.state == "connected")
+    for _ in range(3):
+        running.publisher.publish(drafts.host(start=time.time()))
+    assert running.publisher.drain(10)
+    listening.join()
+    out = capsys.readouterr().out
+    if kept:
+        assert codes == [0]
+        assert "  host    4 messages, 0 gaps" in out
+        assert "the line was down 1 times" in out
+        assert "the broker kept what came meanwhile" in out
+    else:
+        assert "the broker did not keep what came meanwhile" in out
+
+
+@pytest.mark.broker
+def test_the_config_of_an_agent_says_where_and_how_to_listen(mosquitto, publish, drafts, capsys, tmp_path):
+    passwords = tmp_path / "passwords"
+    subprocess.run(
+        ["mosquitto_passwd", "-c", "-b", passwords, "agent", "right"], check=True, capture_output=True
+    )
+    rules = tmp_path / "rules"
+    rules.write_text("user agent\ntopic readwrite fleet/vedette/#\n")
+    broker = mosquitto("allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}")
+    config = tmp_path / "v.toml"
+    config.write_text(
+        f'[broker]\nurl = "{broker.url}"\nusername = "agent"\npassword = "right"\ntopic_prefix = "fleet/vedette"\n'
+        '[[cameras]]\nname = "a"\nkind = "synthetic"\n'
+    )
+    assert main(["verify", "--config", str(config), "--for", "300ms"]) == 1
+    assert "nothing was heard" in capsys.readouterr().out
+    config.write_text(config.read_text().replace('"right"', '"wrong"'))
+    assert main(["verify", "--config", str(config), "--for", "300ms"]) == 1
+    assert "not authorized" in capsys.readouterr().err
+
+
+@pytest.mark.broker
+def test_a_broker_that_does_not_let_us_subscribe_is_told(no_subscriptions, capsys):
+    assert main(["verify", "--broker", no_subscriptions.url, "--for", "5s"]) == 1
+    assert "may not subscribe to vedette/#" in capsys.readouterr().err
 
 
 @pytest.mark.broker

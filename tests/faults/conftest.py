@@ -1,13 +1,10 @@
 """A network that can be broken, an agent that can be killed, and the account of what became of every message."""
 
-import contextlib
 import json
 import os
 import re
 import resource
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -23,7 +20,7 @@ from agent.delivery.session import Timing
 from agent.delivery.verify import Verifier
 from agent.identity import Identity
 
-from ..conftest import free_port  # noqa: TID252
+from ..servers.proxy import Proxy  # noqa: TID252
 
 DRIVER = Path(__file__).with_name("driver.py")
 IDENTITY = Identity(
@@ -47,72 +44,6 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(
                 f"{name:44}{accepted:>9}{delivered:>10}{lost:>6}{twice:>7}{delay:>10.1f} s"
             )
-
-
-class Proxy:
-    """A TCP proxy that drops, delays, halves and resets. `mode`: pass, blackhole, mute (nothing back), refuse."""
-
-    def __init__(self, target):
-        self.port, self._target = free_port(), target
-        self.mode, self.delay, self.halve = "pass", 0.0, False
-        self._pairs = []
-        self._server = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"mqtt://127.0.0.1:{self.port}"
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            if self.mode == "refuse":
-                _reset(near)
-                continue
-            try:
-                far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
-            except OSError:
-                _reset(near)
-                continue
-            self._pairs.append((near, far))
-            for source, sink, back in ((near, far, False), (far, near, True)):
-                threading.Thread(target=self._pump, args=(source, sink, back), daemon=True).start()
-
-    def _pump(self, source, sink, back):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if self.mode == "blackhole" or (self.mode == "mute" and back):
-                    continue
-                if self.delay:
-                    time.sleep(self.delay)
-                if self.halve and not back and len(data) > 1:
-                    self.halve = False
-                    sink.sendall(data[: len(data) // 2])
-                    break
-                sink.sendall(data)
-        _reset(source)
-        _reset(sink)
-
-    def reset(self):
-        pairs, self._pairs = self._pairs, []
-        for pair in pairs:
-            for end in pair:
-                _reset(end)
-
-    def close(self):
-        self._server.close()
-        self.reset()
-
-
-def _reset(end):
-    with contextlib.suppress(OSError):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        end.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(OSError):
-        end.close()
 
 
 class Load:
@@ -205,6 +136,17 @@ class Driver:
     def limit_files(self, size):
         """Have every write beyond `size` bytes of a file fail; -1 lifts it."""
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def drained(listener, accepted, timeout=20.0):
+    """Wait until all that was accepted was heard."""
+    missing, seen, end = set(accepted), 0, time.monotonic() + timeout
+    while missing:
+        heard = listener.messages[seen:]
+        seen += len(heard)
+        missing -= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}
+        assert time.monotonic() < end, f"{len(missing)} of {len(accepted)} missing: {sorted(missing)[:20]}"
+        time.sleep(0.02)
 
 
 class Account:

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from .conftest import drained
+
 pytestmark = pytest.mark.broker
 
 
@@ -14,13 +16,6 @@ def wait_for(condition, timeout=20.0):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def drained(listener, accepted, timeout=20.0):
-    wanted = set(accepted)
-    listener.wait(
-        lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout
-    )
 
 
 def test_agent_killed_at_random_moments(mosquitto, listen, drive, pipe, account, request):

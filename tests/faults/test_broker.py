@@ -7,6 +7,8 @@ import pytest
 
 from agent.delivery.mqtt import Failure
 
+from .conftest import drained
+
 pytestmark = pytest.mark.broker
 
 
@@ -21,10 +23,7 @@ def check(account, *, ordered=True):
 
 def finish(load, listener, account):
     load.drain()
-    wanted = set(load.accepted)
-    listener.wait(
-        lambda heard: wanted <= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}, timeout=5
-    )
+    drained(listener, load.accepted)
     return account(load.accepted, listener.messages)
 
 
