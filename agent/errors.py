@@ -79,6 +79,7 @@ class CameraFailure(str, Enum):
     CODEC = "codec"
     STALL = "stall"
     DEVICE_GONE = "device_gone"
+    CRASHED = "crashed"
     OTHER = "other"
 
 

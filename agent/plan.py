@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from agent.alerts.rules import Rule
-from agent.cameras import CAMERAS, Camera
+from agent.cameras import Camera
+from agent.cameras.quarantine import camera_for
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
 from agent.errors import ConfigError, ConfigErrors, VedetteError
 from agent.exporter import Exporter, make_exporter
@@ -16,6 +17,7 @@ from agent.exporter.about import About
 from agent.notifiers import Notifier
 from agent.notifiers.runner import make_notifiers
 from agent.preflight import rules_of
+from agent.state import directory
 
 log = structlog.get_logger("vedette.service")
 
@@ -39,18 +41,12 @@ def make_plan(old: Settings, new: Settings, about: About) -> Plan:
         rules=rules_of(new),
         notifiers=make_notifiers(new.notifiers),
         cameras=[
-            (settings, make_camera(settings))
+            (settings, camera_for(settings, directory(new.state_directory)))
             for settings in new.cameras
             if settings.enabled and before.get(settings.name) != settings
         ],
         exporter=None if old.prometheus == new.prometheus else make_exporter(new.prometheus.listen, about),
     )
-
-
-def make_camera(settings: CameraSettings) -> Camera:
-    """The camera of these settings, not opened; raises ConfigError, MissingExtra."""
-    made: Camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
-    return made
 
 
 def say_refused(error: VedetteError) -> None:

@@ -25,6 +25,7 @@ from agent.alerts.slo import share_observations, targets
 from agent.analysis import Analyst, Hooks
 from agent.board import FrameBoard
 from agent.cameras import Camera
+from agent.cameras.quarantine import camera_for
 from agent.cameras.reader import Reader
 from agent.config.changes import live
 from agent.config.schema import CameraSettings, DriftSettings, Settings
@@ -44,7 +45,7 @@ from agent.notifiers.runner import NotifierPart, make_notifiers
 from agent.observation_log import ObservationLog
 from agent.parts import Part
 from agent.pictures import LastPictures
-from agent.plan import Notifiers, Plan, make_camera, make_plan, say_refused
+from agent.plan import Notifiers, Plan, make_plan, say_refused
 from agent.preflight import rules_of
 from agent.reporting import Reporter
 from agent.state import directory
@@ -226,7 +227,7 @@ class Service:
 
     def _add_camera(self, settings: CameraSettings) -> None:
         if settings.enabled:
-            self._watch_camera(settings, make_camera(settings))
+            self._watch_camera(settings, camera_for(settings, self.state_directory))
 
     def _watch_camera(self, settings: CameraSettings, camera: Camera) -> None:
         reader = Reader(camera, settings, self.board, self.analyst.status_changed)

@@ -13,7 +13,8 @@ class Camera(Protocol):
 
     Its class has `Options`, a settings dataclass, and is made as `Kind(name, options)`, which only stores. A
     kind may also have `lossless` (True: no frame may be left out, as in a file read as fast as possible),
-    `finite` (True: it ends by itself), `period` (seconds between frames, where that is long) and
+    `finite` (True: it ends by itself), `apart` (True: a process of its
+    own decodes, so that a crash there harms nothing else), `period` (seconds between frames, where that is long) and
     `take_failed()` (how many pictures were damaged, and so left out, since the last call; for the reading
     thread).
     """
@@ -32,6 +33,7 @@ CAMERAS = Registry(
     "camera kind",
     {
         "stream": "agent.cameras.stream:StreamCamera",
+        "gstreamer": "agent.cameras.gstreamer:GStreamerCamera",
         "v4l2": "agent.cameras.v4l2:V4l2Camera",
         "images": "agent.cameras.images:ImagesCamera",
         "synthetic": "agent.cameras.synthetic:SyntheticCamera",

@@ -31,6 +31,7 @@ class Wait:
 # A wrong password locks many cameras after three to five tries: a minute at least, then up to ten. A refused
 # or silent camera is most often restarting, which takes it half a minute to two. A missing path or file and a
 # codec do not mend themselves quickly. A USB device is back within seconds of being plugged in.
+# What crashed a decoder may never come again, or at every start.
 WAITS: Mapping[CameraFailure, Wait] = {
     CameraFailure.AUTH: Wait(60.0, 600.0),
     CameraFailure.REFUSED: Wait(1.0, 30.0),
@@ -40,6 +41,7 @@ WAITS: Mapping[CameraFailure, Wait] = {
     CameraFailure.CODEC: Wait(2.0, 60.0),
     CameraFailure.STALL: Wait(1.0, 30.0),
     CameraFailure.DEVICE_GONE: Wait(1.0, 15.0),
+    CameraFailure.CRASHED: Wait(1.0, 60.0),
     CameraFailure.OTHER: Wait(2.0, 60.0),
 }
 

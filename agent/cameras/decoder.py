@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import av
 import av.error
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
+from agent.cameras.owned import ClosedError, Owned
 from agent.cameras.stamp import monotonic
 
 # A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
@@ -22,6 +22,8 @@ MENDING_SECONDS = 5.0
 # Packets that come for this long without one whole picture: the source cannot be decoded. (Seen for real: a
 # server that put every key picture into two packets, so that each half was marked as damaged.)
 BARREN_SECONDS = 8.0
+# 8,192 x 8,192: no camera has more, and a damaged size must not take the memory of the box.
+MAX_PIXELS = 2**26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,15 +42,10 @@ class Tally:
     total: int = 0
 
 
-class ClosedError(Exception):
-    """The decoder was closed while in use."""
-
-
-class Decoder:
+class Decoder(Owned):
     """One opened FFmpeg source. One thread opens and reads; any thread may close.
 
-    FFmpeg must not be freed under a thread that is inside it. So `close` from another thread only asks: the
-    waiting thread frees it, at the latest when FFmpeg's own `timeout` ends the wait.
+    A close from another thread takes effect at the latest when FFmpeg's own `timeout` ends the wait.
     """
 
     def __init__(
@@ -61,11 +58,12 @@ class Decoder:
         threads: int = 1,
         frame_threads: bool = False,
         damaged: Tally | None = None,
+        cuda: bool = False,
     ) -> None:
+        super().__init__()
         self._url, self._format, self._options = url, input_format, dict(options or {})
         self._timeout, self._threads, self._frame_threads = timeout, threads, frame_threads
-        self._using = threading.Lock()
-        self.closing = threading.Event()
+        self._cuda = cuda
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._ready: deque[Any] = deque()
@@ -75,20 +73,20 @@ class Decoder:
 
     def open(self) -> None:
         """Open the source; raises FFmpegError, or ClosedError."""
-        with self._in_use():
-            self._container = av.open(
-                self._url,
-                format=self._format,
-                options=self._options,
-                timeout=(self._timeout, self._timeout),
-                metadata_errors="replace",
-            )
+        with self.in_use():
+            self._container = self._opened()
             if not self._container.streams.video:
                 raise av.error.InvalidDataError(0, "no video in it")
             stream = self._container.streams.video[0]
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             self._packets = self._container.demux(stream)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU decodes."""
+        return self._cuda and bool(self._container.streams.video[0].codec_context.is_hwaccel)
 
     @property
     def duration(self) -> float | None:
@@ -103,7 +101,7 @@ class Decoder:
     def next(self) -> Picture | None:
         """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
         started = monotonic()
-        with self._in_use():
+        with self.in_use():
             while True:
                 while self._ready:
                     picture = self._take()
@@ -118,27 +116,16 @@ class Decoder:
                 if self.closing.is_set():
                     raise ClosedError
 
-    def close(self) -> None:
-        """Free the source now, or as soon as the thread that waits in it returns."""
-        self.closing.set()
-        if self._using.acquire(blocking=False):
-            try:
-                self._free()
-            finally:
-                self._using.release()
-
-    @contextmanager
-    def _in_use(self) -> Iterator[None]:
-        with self._using:
-            try:
-                if self.closing.is_set():
-                    raise ClosedError
-                yield
-                if self.closing.is_set():
-                    raise ClosedError
-            finally:
-                if self.closing.is_set():
-                    self._free()
+    def _opened(self) -> Any:
+        return av.open(
+            self._url,
+            format=self._format,
+            options=self._options,
+            timeout=(self._timeout, self._timeout),
+            metadata_errors="replace",
+            # Pictures come back into main memory by themselves; other codecs than the GPU's fall back.
+            hwaccel=HWAccel("cuda", allow_software_fallback=True) if self._cuda else None,
+        )
 
     def _free(self) -> None:
         container, self._container = self._container, None

@@ -7,10 +7,14 @@ of the frames, and when it is silent for too long it is abandoned: told to close
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.cameras import Camera
+from agent.cameras.crash import named
 from agent.cameras.stamp import monotonic
 from agent.errors import CameraError
 from agent.types import Frame
@@ -25,7 +29,9 @@ class Feed:
 
     def __init__(self, camera: Camera, name: str, sink: Callable[[Feed, Frame], None]) -> None:
         self._camera, self._sink = camera, sink
-        self._thread = threading.Thread(target=self._run, name=f"camera-{name}-feed", daemon=True)
+        self._name = name
+        run = functools.partial(named(Feed._run, name), self)
+        self._thread = threading.Thread(target=run, name=f"camera-{name}-feed", daemon=True)
         self.abandoned = threading.Event()
         self.done = threading.Event()
         self.error: Exception | None = None
@@ -57,6 +63,7 @@ class Feed:
         return self.done.wait(patience)
 
     def _run(self) -> None:
+        _show_name(self._name)
         try:
             self._read_on()
         except CameraError as error:
@@ -80,3 +87,10 @@ class Feed:
                 self.first_frame = self.touched
             self.frames += 1
             self._sink(self, frame)
+
+
+def _show_name(camera: str) -> None:
+    """Let `top -H` say which camera this thread decodes (the kernel keeps 15 characters)."""
+    with contextlib.suppress(OSError):
+        comm = Path(f"/proc/self/task/{threading.get_native_id()}/comm")
+        comm.write_text(f"cam-{camera}"[:15], encoding="ascii")

@@ -164,7 +164,8 @@ class Reader(Part):
 
     def _for_good(self, feed: Feed, failure: CameraError) -> bool:
         """A file that is played once and proves damaged would only show its first part again."""
-        return self._finite and failure.kind is CameraFailure.CODEC and feed.opened
+        hopeless = failure.kind in {CameraFailure.CODEC, CameraFailure.CRASHED}
+        return self._finite and hopeless and feed.opened
 
     # -- between connections -------------------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ import threading
 from dataclasses import dataclass
 
 import av.error
+import structlog
 
 from agent.cameras.address import Address, address, first_line
-from agent.cameras.decoder import ClosedError, Decoder, Picture, Tally
+from agent.cameras.decoder import Decoder, Picture, Tally
 from agent.cameras.failures import camera_error
+from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import monotonic, stamped
 from agent.config.fields import setting
 from agent.errors import CameraError, CameraFailure, ConfigError
@@ -20,6 +22,8 @@ SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp
 # A file whose pictures end this much before the time it declares was cut off; the last pictures of sound
 # files end within a picture or two of it.
 MISSING_SECONDS = 1.0
+
+log = structlog.get_logger("vedette.cameras")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -52,6 +56,11 @@ class StreamOptions:
     )
     threads: int = setting(
         0, minimum=0, maximum=64, doc="Decoder threads; 0: one, or up to four for a file with pace fast."
+    )
+    decoder: str = setting(
+        "cpu",
+        choices=("cpu", "cuda"),
+        doc="cuda: on an NVIDIA GPU, where it can; else on the CPU, which the journal then says once.",
     )
 
     def __post_init__(self) -> None:
@@ -86,6 +95,7 @@ class StreamCamera:
         self._lock = threading.Lock()
         self._index = 0
         self._clock = _MediaClock()
+        self._cuda = options.decoder == "cuda"
 
     @property
     def finite(self) -> bool:
@@ -123,6 +133,22 @@ class StreamCamera:
         return count
 
     def _acquire(self) -> Decoder:
+        if not self._cuda:
+            return self._opened(cuda=False)
+        try:
+            decoder = self._opened(cuda=True)
+        except CameraError as error:
+            if error.kind not in {CameraFailure.OTHER, CameraFailure.CODEC}:
+                raise
+            decoder = self._opened(cuda=False)
+        if not decoder.on_gpu:
+            self._cuda = False  # until the agent is restarted
+            log.warning(
+                "no GPU can decode this here, the CPU does", camera=self.name, url=self._address.shown
+            )
+        return decoder
+
+    def _opened(self, *, cuda: bool) -> Decoder:
         decoder = Decoder(
             self._login().url,
             timeout=self.options.timeout,
@@ -130,6 +156,7 @@ class StreamCamera:
             threads=self.options.threads or (min(4, os.cpu_count() or 1) if self.lossless else 1),
             damaged=self._damaged,
             frame_threads=self.lossless,  # they hold pictures back, which a live stream must not
+            cuda=cuda,
         )
         with self._lock:
             self._decoder = decoder

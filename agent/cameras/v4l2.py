@@ -12,8 +12,9 @@ from pathlib import Path
 import av.error
 
 from agent.cameras.address import Address
-from agent.cameras.decoder import ClosedError, Decoder
+from agent.cameras.decoder import Decoder
 from agent.cameras.failures import camera_error
+from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import stamped
 from agent.config.fields import setting
 from agent.errors import CameraError, CameraFailure, ConfigError

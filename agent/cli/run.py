@@ -77,8 +77,11 @@ def run(args: argparse.Namespace) -> int:
     faulthandler.enable(sys.__stderr__ or sys.stderr)
     asked = Asked()
 
+    from agent.cameras import quarantine
     from agent.service import Service
+    from agent.state import directory
 
+    quarantine.watch(directory(settings.state_directory), settings.cameras)
     service = Service(settings, load=load if args.config else None)
     with Notifier().starting(f"loading the model {settings.model.path or '(the small one that ships)'}"):
         service.open()

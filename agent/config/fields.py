@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, Literal
 
-Kind = Literal["plain", "duration", "size", "url", "path", "secret", "listen"]
+Kind = Literal["plain", "duration", "size", "url", "pipeline", "path", "secret", "listen"]
 REQUIRED: Any = dataclasses.MISSING
 
 
@@ -28,8 +28,8 @@ def setting(
     """Declare one setting; without `default` the file must give it.
 
     `kind` "duration" accepts `"5m"`, `"250ms"` or seconds and yields float seconds; "size" accepts `"64MB"`
-    or bytes and yields int; "url" and "secret" are masked where shown; "path" is taken relative to the file;
-    "listen" must be ADDRESS:PORT.
+    or bytes and yields int; "url", "pipeline" (GStreamer's) and "secret" are masked where shown; "path" is taken
+    relative to the file; "listen" must be ADDRESS:PORT.
     `choices` restricts a string. `example` is the TOML text shown for a setting without default. `key` is the
     name in the file where Python keeps that word for itself (`for`).
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,12 @@ from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, 
 from agent.registry import Registry
 
 MASK = "***"
+
+
+_PASSWORD_IN_URL = re.compile(r"(\w+://[^\s:@/\"']*):[^\s\"']*@")
+_PASSWORD_PROPERTY = re.compile(
+    r"([\w-]*(?:pw|pass|passwd|password|secret|token)\s*=\s*)(?:\"[^\"]*\"|'[^']*'|[^\s!]+)", re.IGNORECASE
+)
 
 
 def mask_url(url: str) -> str:
@@ -27,6 +34,11 @@ def mask_url(url: str) -> str:
         return url
     name, colon, _ = user.partition(":")
     return f"{scheme}://{name}{':' + MASK if colon else ''}@{host}{slash}{path}"
+
+
+def mask_pipeline(text: str) -> str:
+    """A GStreamer pipeline, or what GStreamer says of one, without the passwords in its URLs and properties."""
+    return _PASSWORD_PROPERTY.sub(rf"\1{MASK}", _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", text))
 
 
 def toml_value(value: object) -> str:
@@ -97,6 +109,8 @@ def _masked(field: dataclasses.Field[Any], value: Any) -> str:
     kind = field.metadata.get("kind")
     if kind == "secret" and value:
         return json.dumps(MASK)
+    if kind == "pipeline":
+        return toml_value(mask_pipeline(value))
     if kind == "url":
         masked = tuple(mask_url(item) for item in value) if isinstance(value, tuple) else mask_url(value)
         return toml_value(masked)

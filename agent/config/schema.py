@@ -141,6 +141,12 @@ class CameraSettings:
     stall_timeout: float = setting(
         10.0, kind="duration", minimum=0.5, doc="No frame for this long: the camera is down."
     )
+    isolate: str = setting(
+        "auto",
+        choices=("auto", "always", "never"),
+        doc="Decode in a process of its own, so that a crash of the decoder ends only that; "
+        "auto: once this camera's decoder has crashed the agent.",
+    )
     options: Any = None
 
 

@@ -191,9 +191,10 @@ def write_video(path, *, frames=40, fps=20, size=(160, 96), gop=10, codec="libx2
     with av.open(str(path), "w", format=format, options=options) as output:
         stream = output.add_stream(codec, rate=fps)
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.gop_size = gop
-        stream.codec_context.options = {"preset": "ultrafast", "bf": "0"}
+        if codec == "libx264":
+            stream.codec_context.options = {"preset": "ultrafast", "bf": "0"}
         for index in range(frames):
             picture = av.VideoFrame.from_ndarray(noise_picture(index, *size), format="bgr24")
             output.mux(stream.encode(picture))

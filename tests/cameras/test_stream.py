@@ -1,11 +1,13 @@
 """Streams and files against real servers: frames as they are, and each failure named by what to do."""
 
 import time
+from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from agent.cameras.address import address, masked
 from agent.cameras.stream import StreamCamera, StreamOptions
@@ -298,3 +300,28 @@ def test_ffmpeg_stays_silent(rtsp, capfd):
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
     assert av.logging.get_level() is None
+
+
+# -- decoding on a GPU -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mjpeg"])
+def test_where_no_gpu_decodes_the_cpu_does_and_the_journal_says_so_once(video, codec):
+    path = video("a.mkv", frames=12, codec=codec)
+    camera = StreamCamera("front", StreamOptions(url=str(path), pace="fast", decoder="cuda"))
+    with capture_logs() as logs:
+        for _ in range(3):
+            camera.open()
+            frames = list(iter(camera.read, None))
+            camera.close()
+    assert len(frames) == 12
+    assert [entry["event"] for entry in logs] in ([], ["no GPU can decode this here, the CPU does"])
+    if codec == "mjpeg" or not Path("/dev/nvidiactl").exists():
+        assert logs
+
+
+def test_asking_for_a_gpu_connects_once_and_keeps_the_kind_of_a_failure(listening):
+    server = listening(lambda c: c.sendall(b"HTTP/1.0 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"))
+    error, _ = failure(f"http://127.0.0.1:{server.port}/", decoder="cuda")
+    assert error.kind is CameraFailure.AUTH
+    assert server.accepted == 1

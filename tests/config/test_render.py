@@ -36,7 +36,7 @@ def test_every_camera_key_of_the_example_is_accepted():
         assert settings.cameras[0].options == CAMERAS.load(kind).Options(
             **{
                 field: getattr(settings.cameras[0].options, field)
-                for field in ("url", "device", "directory", "path")
+                for field in ("url", "device", "pipeline", "directory", "path")
                 if hasattr(settings.cameras[0].options, field)
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 import time
 
@@ -43,6 +44,10 @@ def images(folder, width=96, height=64):
 SOURCES = {
     "stream": lambda folder, size: {"url": str(video(folder, *size)), "pace": "fast"},
     "images": lambda folder, size: {"path": str(images(folder, *size)), "pace": "fast"},
+    "gstreamer": lambda folder, size: {
+        "pipeline": f"videotestsrc num-buffers={FRAMES} ! video/x-raw,width={size[0]},height={size[1]}",
+        "source": "file",
+    },
     "synthetic": lambda folder, size: {
         "width": size[0], "height": size[1], "pace": "fast", "fps": 2, "length": FRAMES / 2,
     },
@@ -51,9 +56,12 @@ SOURCES = {
 ABSENT = {
     "stream": {"url": "/nowhere/video.mp4"},
     "images": {"path": "/nowhere"},
+    "gstreamer": {"pipeline": "filesrc location=/nowhere ! decodebin"},
     "v4l2": {"device": "/dev/video97"},
 }
-WORKING = [kind for kind, source in SOURCES.items() if source is not None]
+NEEDS = {"gstreamer": "gst-launch-1.0"}
+HERE = {kind for kind in SOURCES if kind not in NEEDS or shutil.which(NEEDS[kind])}
+WORKING = [kind for kind, source in SOURCES.items() if source is not None and kind in HERE]
 
 
 def made(kind, options):

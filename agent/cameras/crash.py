@@ -1,0 +1,34 @@
+"""What the fault handler's last words say: which camera's thread the agent crashed in.
+
+Before Python 3.14 threads have no names there, only the functions they are in. So each camera's thread runs a
+function that bears the camera's name.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable
+from typing import Any
+
+_THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-f]+.*\n((?:  .*\n?)*)", re.MULTILINE)
+_CAMERA = re.compile(r" in camera:([A-Za-z0-9_-]+)$", re.MULTILINE)
+_DECODING = re.compile(r'\A  File ".*decoder\.py", line')
+
+
+def named(function: Callable[..., Any], camera: str) -> Callable[..., Any]:
+    """`function` under the name by which `suspects` finds the camera."""
+    code = function.__code__.replace(co_name=f"camera:{camera}")
+    return types.FunctionType(code, function.__globals__, closure=function.__closure__)
+
+
+def suspects(words: str) -> tuple[str, ...]:
+    """The cameras that may have caused the crash of which the fault handler wrote `words`.
+
+    The one whose thread crashed; or, where that thread is not Python's (a decoder's own), those that were inside
+    the decoder.
+    """
+    threads = _THREAD.findall(words)
+    current = [frames for head, frames in threads if head == "Current thread"]
+    suspected = current or [frames for _, frames in threads if _DECODING.match(frames)]
+    return tuple(name for frames in suspected for name in _CAMERA.findall(frames))
