@@ -1,0 +1,262 @@
+"""scripts/broker-setup with a real mosquitto: the right device publishes, no one else does, and the agent connects."""
+
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "broker-setup"
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+def run(*words, check=True):
+    told = subprocess.run([SCRIPT, *map(str, words)], capture_output=True, text=True, timeout=60)
+    assert not check or told.returncode == 0, told.stderr
+    return told
+
+
+class Client:
+    """A paho client with one of the certificates; what it heard, and how its publishes were answered."""
+
+    def __init__(self, port, folder, *, ca=None, name="client"):
+        self.heard, self.refused, self._changed = [], [], threading.Condition()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
+        self._client.tls_set(ca_certs=str(ca or folder / "ca.crt"))
+        if folder is not None:
+            context = ssl.create_default_context(cafile=str(ca or folder / "ca.crt"))
+            context.load_cert_chain(folder / "client.crt", folder / "client.key")
+            self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5)
+            self._client.tls_set_context(context)
+        self._client.on_message = self._on_message
+        self._client.on_publish = self._on_publish
+        self._answered = {}
+        self._client.connect("localhost", port, keepalive=30)
+        self._client.loop_start()
+
+    def _on_message(self, _client, _data, message):
+        with self._changed:
+            self.heard.append((message.topic, message.payload))
+            self._changed.notify_all()
+
+    def _on_publish(self, _client, _data, number, reason, _properties):
+        with self._changed:
+            self._answered[number] = reason.value
+            self._changed.notify_all()
+
+    def publish(self, topic, payload=b"{}"):
+        """The broker's reason code: 0 and 16 (no subscriber) are good, 0x87 is 'not authorized'."""
+        number = self._client.publish(topic, payload, qos=1).mid
+        with self._changed:
+            assert self._changed.wait_for(lambda: number in self._answered, 10)
+        return self._answered[number]
+
+    def subscribe(self, topic):
+        done = threading.Event()
+        self._client.on_subscribe = lambda *_: done.set()
+        self._client.subscribe(topic, qos=1)
+        assert done.wait(10)
+
+    def wait(self, topic, seconds=20):
+        with self._changed:
+            found = self._changed.wait_for(lambda: any(topic in heard[0] for heard in self.heard), seconds)
+        assert found, [heard[0] for heard in self.heard]
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, port):
+    folder = tmp_path_factory.mktemp("broker") / "made"
+    run("init", folder, "--host", "localhost", "--host", "127.0.0.1", "--port", port)
+    for words in (
+        ("device", folder, "north", "box-1"),
+        ("device", folder, "south", "box-2"),
+        ("reader", folder, "wall"),
+    ):
+        run(*words)
+    run("operator", folder, "anna")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def broker(made, port):
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
+    if program is None:
+        pytest.skip("needs mosquitto (Debian package mosquitto)")
+    config = (
+        made / "test.conf"
+    )  # as made, but the broker keeps the rights of the tests: their folder is private
+    config.write_text((made / "mosquitto.conf").read_text() + "user root\n")
+    with (made / "log").open("w") as log:
+        process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
+    deadline = time.monotonic() + 10
+    while "running" not in (made / "log").read_text():
+        assert process.poll() is None and time.monotonic() < deadline, (made / "log").read_text()
+        time.sleep(0.05)
+    yield process
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def connect(made, port, broker):
+    clients = []
+
+    def make(name, **more):
+        clients.append(Client(port, made / "clients" / name, name=name, **more))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+def test_a_device_publishes_its_own_topics_and_no_others(connect):
+    wall = connect("wall")
+    wall.subscribe("vedette/#")
+    box = connect("box-1")
+    assert box.publish("vedette/north/box-1/host") == 0
+    for topic in (
+        "vedette/south/box-2/host",
+        "vedette/north/box-10/host",
+        "vedette/south/box-1/host",
+        "other/x",
+    ):
+        assert box.publish(topic) == 0x87, topic
+    wall.wait("vedette/north/box-1/host")
+    assert {topic for topic, _ in wall.heard} == {"vedette/north/box-1/host"}
+
+
+def test_readers_publish_nothing_and_devices_hear_only_their_commands(connect):
+    assert connect("wall").publish("vedette/north/box-1/command/mute") == 0x87
+    first, second, anna = connect("box-1"), connect("box-2"), connect("anna")
+    for box in (first, second):
+        box.subscribe("vedette/#")
+    assert anna.publish("vedette/north/box-1/command/mute") == 0
+    assert anna.publish("vedette/north/box-1/host") == 0x87
+    first.wait("box-1/command/mute")
+    assert second.publish("vedette/south/box-2/host") in (0, 16)  # all that box-2 was sent has come by now
+    assert second.heard == []
+
+
+def test_without_a_certificate_of_this_ca_there_is_no_connection(made, port, broker, tmp_path):
+    with pytest.raises((ssl.SSLError, ConnectionError, OSError)):
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.tls_set(ca_certs=str(made / "ca.crt"))
+        client.connect("localhost", port)
+        for _ in range(50):
+            if client.loop(0.1) != paho.MQTT_ERR_SUCCESS:
+                raise ConnectionError
+    run("init", tmp_path / "other", "--host", "localhost")
+    run("device", tmp_path / "other", "north", "box-1")
+    stranger = tmp_path / "other" / "clients" / "box-1"
+    with pytest.raises((ssl.SSLError, ConnectionError, OSError)):
+        context = ssl.create_default_context(cafile=str(made / "ca.crt"))
+        context.load_cert_chain(stranger / "client.crt", stranger / "client.key")
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.tls_set_context(context)
+        client.connect("localhost", port)
+        for _ in range(50):
+            if client.loop(0.1) != paho.MQTT_ERR_SUCCESS:
+                raise ConnectionError
+
+
+def test_the_agent_connects_with_what_was_made_for_it(made, connect, tmp_path):
+    wall = connect("wall")
+    wall.subscribe("vedette/south/#")
+    home = made / "clients" / "box-2"
+    config = tmp_path / "v.toml"
+    text = (home / "broker.toml").read_text().replace("/etc/vedette/broker", str(home))
+    config.write_text(
+        f'state_directory = "{tmp_path}/state"\n{text}\n[windows]\nlength = "2s"\n'
+        '[[cameras]]\nname = "front"\nkind = "synthetic"\n'
+    )
+    words = [sys.executable, "-m", "agent", "run", "--config", str(config)]
+    with (tmp_path / "log").open("w") as log:
+        agent = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        wall.wait("vedette/south/box-2/status", 40)
+        wall.wait("vedette/south/box-2/camera/front")
+    finally:
+        agent.terminate()
+        agent.wait(20)
+    assert "certificate" not in (tmp_path / "log").read_text()
+
+
+def test_who_was_removed_may_do_nothing_after_a_reload(made, connect, broker):
+    run("device", made, "north", "box-3")
+    broker.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    box = connect("box-3")
+    assert box.publish("vedette/north/box-3/host") in (0, 16)
+    kept = made.parent / "kept"
+    shutil.copytree(made / "clients" / "box-3", kept)
+    assert "may do nothing" in run("remove", made, "box-3").stdout
+    broker.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while box.publish("vedette/north/box-3/host") != 0x87:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not (made / "clients" / "box-3").exists()
+
+
+def test_again_changes_nothing(made, port):
+    def state():
+        return {
+            path: path.read_bytes()
+            for path in sorted(made.rglob("*"))
+            if path.suffix in (".key", ".crt", ".list")
+        } | {"acl": (made / "acl").read_bytes()}
+
+    before = state()
+    run("init", made, "--host", "localhost", "--host", "127.0.0.1", "--port", port)
+    run("device", made, "north", "box-1")
+    assert state() == before
+    assert (made / "ca.key").stat().st_mode & 0o077 == 0
+    assert (made / "clients" / "box-1" / "client.key").stat().st_mode & 0o077 == 0
+    assert "box-1" in run("list", made).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("init", "DIR"), "--host"),
+        (("init", "DIR", "--host", "a b;rm"), "characters"),
+        (("init", "DIR", "--host", "x", "--port", "abc"), "whole numbers"),
+        (("device", "DIR", "north"), "not among these"),
+        (("device", "DIR", "north", "box/1"), "is no name"),
+        (("device", "DIR", "south", "box-1"), "unique"),
+        (("remove", "DIR", "nobody"), "there is no nobody"),
+        (("list", "/nonexistent"), "was not made by"),
+        (("frobnicate", "x"), "not among these"),
+    ],
+)
+def test_mistakes_are_told(made, tmp_path, words, said):
+    words = [
+        made if word == "DIR" and words[0] != "init" else tmp_path / "n" if word == "DIR" else word
+        for word in words
+    ]
+    told = run(*words, check=False)
+    assert told.returncode != 0
+    assert said in told.stderr
