@@ -209,10 +209,11 @@ class AlertDesk:
 
     def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         now = time.time()  # noqa: TID251
+        who, why = _text(args, "who", "unknown"), _text(args, "why", "")
         with self._lock:
-            gone = self._engine.undo(_text(args, "id"), now)
+            gone = self._engine.undo(_text(args, "id"), now, who=who, why=why)
             self._save()
-        log.info(f"{gone.kind.value} undone", control=gone.id, who=_text(args, "who", "unknown"))
+        log.info(f"{gone.kind.value} undone", control=gone.id, who=who, why=why, subject=_subject(gone))
         return {"control": gone.to_json()}
 
     def _controls(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from agent.parts import Part
-from agent.summary import CameraSummary, CameraWindow, FrameCounts
+from agent.summary import STAGES, CameraSummary, CameraWindow, FrameCounts
 from agent.types import CameraState, CameraStatus, FrameResult, Observation
 
 log = structlog.get_logger("vedette.analysis")
@@ -197,10 +197,22 @@ def state_observations(status: CameraStatus, at: float) -> list[Observation]:
 
 
 def summary_observations(summary: CameraSummary) -> list[Observation]:
-    """Every number of a summary as `camera.<field>`."""
+    """Every number of a summary as `camera.<field>`; a latency brings the times of its stages as evidence."""
     labels = {"camera": summary.camera}
     return [
-        Observation(metric=f"camera.{key}", value=float(value), at=summary.end, labels=labels)
+        Observation(
+            metric=f"camera.{key}",
+            value=float(value),
+            at=summary.end,
+            labels=labels,
+            evidence=_stages(key, summary.body) if key.startswith("latency_") else {},
+        )
         for key, value in summary.body.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     ]
+
+
+def _stages(key: str, body: Mapping[str, object]) -> dict[str, object]:
+    """Where the time of `latency_p99_seconds` went: the same quantile of each stage."""
+    of_stage = {f"{stage}_{key.removeprefix('latency_')}" for stage in STAGES}
+    return {name: body[name] for name in body if name in of_stage}

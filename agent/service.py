@@ -81,7 +81,7 @@ class Service:
         self._cameras: dict[str, _Watched] = {}
         self._statuses: dict[str, CameraStatus] = {}
         self._still_intervals: dict[str, float] = {}
-        self._pictures = LastPictures()
+        self._pictures = LastPictures(lambda: self.detector.info.classes)
         self._closing = ExitStack()
         self._reloading = threading.Lock()
         self._config_error = ""

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a real mosquitto for each test, and a listener at it."""
+"""What tests of several rooms share: real servers (mosquitto, HTTP, SMTP) for each test, and a listener."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import hypothesis
@@ -186,3 +187,67 @@ def listen():
     yield make
     for listener in made:
         listener.close()
+
+
+class Receiver:
+    """An HTTP server that keeps what it was sent; `answers` are the statuses it gives, the last for good."""
+
+    def __init__(self) -> None:
+        self.received, self.answers, self.delay = [], [200], 0.0
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.received.append((self.path, dict(self.headers), json.loads(body)))
+                time.sleep(receiver.delay)
+                status = receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
+                self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_args):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def bodies(self):
+        return [body for _, _, body in self.received]
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver():
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def mailbox():
+    """A real SMTP server; its `messages` are e-mails as parsed by the standard library."""
+    controller_module = pytest.importorskip("aiosmtpd.controller")
+    from aiosmtpd.handlers import Message
+
+    class Mailbox(Message):
+        def __init__(self):
+            super().__init__()
+            self.messages = []
+
+        def handle_message(self, message):
+            self.messages.append(message)
+
+    box = Mailbox()
+    box.port = free_port()
+    controller = controller_module.Controller(box, hostname="127.0.0.1", port=box.port)
+    controller.start()
+    yield box
+    controller.stop()

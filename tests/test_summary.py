@@ -1,8 +1,10 @@
 """Summaries: counts are exact, quantiles are those of the frames, classes are named."""
 
 import numpy as np
+import pytest
 
-from agent.summary import CameraWindow, FrameCounts, class_field
+from agent.analysis import summary_observations
+from agent.summary import STAGES, CameraSummary, CameraWindow, FrameCounts, class_field
 from agent.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
 
 STATUS = CameraStatus(camera="front", state=CameraState.ONLINE, since=1.0)
@@ -69,3 +71,17 @@ def test_a_class_without_a_name_is_counted_by_its_number():
 def test_class_names_become_field_names():
     assert class_field("Traffic Light") == "detections_traffic_light"
     assert class_field("n°1/ärger") == "detections_n_1_rger"
+
+
+def test_a_latency_brings_its_stages_as_evidence():
+    window = CameraWindow("front", ("cat",), 100.0)
+    window.add(result(0.2))
+    body = close(window).body
+    found = {item.metric: item.evidence for item in summary_observations(close_again(body))}
+    assert found["camera.latency_p99_seconds"]["inference_p99_seconds"] == pytest.approx(0.1)
+    assert set(found["camera.latency_p99_seconds"]) == {f"{stage}_p99_seconds" for stage in STAGES}
+    assert found["camera.inference_p99_seconds"] == {}
+
+
+def close_again(body):
+    return CameraSummary(camera="front", start=100.0, end=110.0, body=body, sketches={})

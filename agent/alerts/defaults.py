@@ -73,11 +73,48 @@ _SPEED = (
         advice="Look at the stages: a slow inference is the model or the heat, a long wait too many cameras.",
     ),
     RuleSettings(
+        name="latency_burn",
+        when="burn(camera.latency_seconds > 1, 99%, 1h) > 10",
+        severity="critical",
+        advice="One frame in ten is late, for long: lower `max_fps` or the model's input, or cool the box.",
+    ),
+    RuleSettings(
         name="latency_unusual",
         when="anomaly_high(camera.latency_p99_seconds) > 6 for 15m",
         clear="4",
         severity="info",
         advice="Compare with the same hour of other days; what else runs on the box, is it throttled?",
+    ),
+)
+
+_UNUSUAL = (
+    RuleSettings(
+        name="detections_unusual",
+        when="anomaly(camera.detections_per_frame) > 6 for 30m",
+        clear="4",
+        severity="info",
+        advice="Look at the picture: is the scene another one, or does the model see it worse?",
+    ),
+    RuleSettings(
+        name="fps_unusual",
+        when="anomaly_low(camera.fps_in) > 6 for 15m",
+        clear="4",
+        severity="info",
+        advice="Check the network and the camera's own frame rate.",
+    ),
+    RuleSettings(
+        name="temperature_unusual",
+        when="anomaly_high(host.temperature_celsius) > 6 for 30m",
+        clear="4",
+        severity="info",
+        advice="Check fan, dust and sun while there is time; what else runs on the box?",
+    ),
+    RuleSettings(
+        name="memory_unusual",
+        when="anomaly_high(host.memory_used_ratio) > 6 for 1h",
+        clear="4",
+        severity="info",
+        advice="Find the process that grows (`systemd-cgtop -m`) before memory is full.",
     ),
 )
 
@@ -186,4 +223,4 @@ def default_settings(window_seconds: float = 60.0) -> tuple[RuleSettings, ...]:
         severity="critical",
         advice="The analysis makes no summaries: see the journal; `systemctl restart vedette`.",
     )
-    return (*_CAMERA, *_SPEED, silent, *_HOST, *_DRIFT, *_DELIVERY)
+    return (*_CAMERA, *_SPEED, silent, *_UNUSUAL, *_HOST, *_DRIFT, *_DELIVERY)

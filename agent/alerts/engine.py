@@ -16,6 +16,7 @@ Laws
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from agent.alerts.grouping import RANK, GroupKey, group_of
 from agent.alerts.judges import Reading
 from agent.alerts.machine import Phase
 from agent.alerts.rules import Rule
-from agent.alerts.track import Track, track_from_json
+from agent.alerts.track import Track, alert_from_json, alert_to_json, track_from_json
 from agent.alerts.watch import Watch
 from agent.errors import VedetteError
 from agent.types import Alert, AlertEvent, Labels, Observation, Severity
@@ -269,12 +270,13 @@ class AlertEngine:
             self._update(track, event, control.at)
         return made
 
-    def undo(self, control_id: str, now: float) -> Control:
+    def undo(self, control_id: str, now: float, *, who: str, why: str = "") -> Control:
         """Take the control `control_id` back. Raises VedetteError."""
         self.controls, gone = people.undo(self.controls, control_id)
+        undone = {"id": gone.id, "kind": gone.kind.value, "who": who, "at": now, "why": why}
         for track in self._concerned(gone):
             track.hushed = False
-            self._update(track, AlertEvent.UNDONE, now)
+            self._update(track, AlertEvent.UNDONE, now, {"undone": undone})
         return gone
 
     def _concerned(self, control: Control) -> list[Track]:
@@ -293,12 +295,15 @@ class AlertEngine:
             )
         ]
 
-    def _update(self, track: Track, event: AlertEvent | None, now: float) -> None:
+    def _update(
+        self, track: Track, event: AlertEvent | None, now: float, more: Mapping[str, Any] | None = None
+    ) -> None:
         rule = self._watch.rule(track.rule)
         if event is None or rule is None:
             return
         alert = self._alert(track, rule, [], now, event)
         if alert is not None:
+            alert = dataclasses.replace(alert, controls={**alert.controls, **(more or {})})
             track.told = alert
             self._untold.append(alert)
 
@@ -310,6 +315,7 @@ class AlertEngine:
             "version": 1,
             "saved_at": now,
             "controls": self.controls.to_json(),
+            "untold": [alert_to_json(alert) for alert in self._untold],
             **self._watch.to_snapshot(),
         }
 
@@ -317,9 +323,11 @@ class AlertEngine:
         """Go on where `to_snapshot` left off. Raises KeyError, TypeError or ValueError if it is none."""
         tracks = [track_from_json(entry) for entry in snapshot["tracks"]]
         controls = people.from_json(snapshot["controls"])
+        untold = [alert_from_json(entry) for entry in snapshot.get("untold", ())]
         away = now - float(snapshot["saved_at"])
         self._watch.restore(tracks, snapshot["series"], away=away, now=now)
         self.controls = people.expire(controls, now)
+        self._untold = untold
 
     def memory_snapshot(self) -> list[dict[str, Any]]:
         """What anomaly rules remember, as plain JSON values: large, and saved seldom."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.alerts.expression import ANOMALIES, Function, compare
 from agent.alerts.judges import Reading
-from agent.alerts.metrics import Unit
+from agent.alerts.metrics import Unit, unlisted
 from agent.alerts.rules import Rule
 from agent.types import Alert, AlertEvent, Labels
 
@@ -254,25 +254,33 @@ _MOST_EVIDENCE = 12
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
     """The numbers behind an alert that its sentences do not say, one fact a line.
 
-    >>> evidence_lines({"limit": 5, "hour": 14, "features": [{"feature": "sharpness", "p50": 35.0, "p50_then": 210}]})
-    ['hour 14', 'features: feature sharpness, p50 35, p50 then 210']
+    >>> evidence_lines({"limit": 5, "wait_p99_seconds": 0.02, "hour": 14})
+    ['wait p99 20 ms', 'hour 14']
+    >>> evidence_lines({"features": [{"feature": "sharpness", "p50": 35.0, "p50_then": 210.0}]})
+    ['features: feature sharpness, p50 35, p50 then 210']
     """
     lines: list[str] = []
     for key, value in evidence.items():
         if key in _SAID_ELSEWHERE or value is None:
             continue
-        name = key.replace("_", " ")
         if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
-            lines += [f"{name}: {_plain(item)}" for item in value]
+            lines += [f"{key.replace('_', ' ')}: {_plain(item)}" for item in value]
         else:
-            lines.append(f"{name} {_plain(value)}")
+            lines.append(_fact(key, value))
     left = len(lines) - _MOST_EVIDENCE
     return lines if left <= 0 else [*lines[:_MOST_EVIDENCE], f"and {left} more"]
 
 
+def _fact(key: str, value: object) -> str:
+    if isinstance(value, float):
+        named = unlisted(f"evidence.{key}")
+        return f"{named.words} {quantity(value, named.unit)}"
+    return f"{key.replace('_', ' ')} {_plain(value)}"
+
+
 def _plain(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{str(key).replace('_', ' ')} {_plain(item)}" for key, item in value.items())
+        return ", ".join(_fact(str(key), item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(item) for item in value)
     if isinstance(value, float):
@@ -289,7 +297,7 @@ def journal_line(alert: Alert) -> str:
         AlertEvent.REMINDER: f"{alert.severity.value.upper()} still",
         AlertEvent.ACKNOWLEDGED: "acknowledged",
         AlertEvent.SNOOZED: "snoozed",
-        AlertEvent.UNDONE: "undone",
+        AlertEvent.UNDONE: f"{alert.controls.get('undone', {}).get('kind', 'control')} undone",
     }[alert.event]
     by = _by(alert.controls)
     advice = f". {alert.advice}" if alert.advice else ""

@@ -22,6 +22,7 @@ examples:
   vedette alerts limit latency_p99 0.8 --camera front
   vedette alerts controls                              what is in force; `undo ID` takes it back
   vedette alerts history --since 24h
+  vedette alerts test-notify                           send a trial notice through every notifier of the config
 """
 
 
@@ -54,10 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("undo", "unmute"):
         undo = actions.add_parser(name, help="take a control back")
         undo.add_argument("id", help="id of the control, as `vedette alerts controls` lists it")
+        undo.add_argument("--why", default="", help="said to others who look")
     actions.add_parser("controls", help="what people asked for and is in force")
     history = actions.add_parser("history", help="state changes of the past")
     history.add_argument("--since", default="24h", help="how long ago, or a time (default %(default)s)")
     history.add_argument("--limit", type=int, default=200, help="newest so many (default %(default)s)")
+    trial = actions.add_parser(
+        "test-notify", help="send a trial notice through the config's notifiers; needs no running agent"
+    )
+    trial.add_argument("notifier", nargs="*", help="names of notifiers (default: all that are enabled)")
 
 
 def _add_time(parser: argparse.ArgumentParser, name: str) -> None:
@@ -73,6 +79,10 @@ def run(args: argparse.Namespace) -> int:
 
     from agent.cli.local import state_directory
 
+    if args.action == "test-notify":
+        from agent.cli.trial import send_trials
+
+        return send_trials(args.config, args.notifier)
     command, words = _request(args)
     reply = _call(state_directory(args), command, words)
     if args.json:

@@ -13,7 +13,7 @@ from agent.alerts.anomaly import DAY, RECENT_DAYS, SPACING_SECONDS, HourlyMemory
 from agent.alerts.rules import compile_rules
 from agent.alerts.series import BurnSeries, RateSeries
 from agent.alerts.slo import Target, share_observations, targets
-from agent.config.schema import RuleSettings
+from agent.config.schema import AlertSettings, RuleSettings
 from agent.sketch import Sketch
 
 finite = st.floats(-1e6, 1e6)
@@ -100,7 +100,10 @@ def test_a_burn_is_bounded_in_memory_and_by_its_budget(steps):
 
 
 def test_the_rules_targets_are_answered_from_the_sketches():
-    rules = compile_rules([RuleSettings(name="slo", when="burn(camera.inference_seconds > 0.05, 99%) > 10")])
+    rules = compile_rules(
+        [RuleSettings(name="slo", when="burn(camera.inference_seconds > 0.05, 99%) > 10")],
+        AlertSettings(default_rules=False),
+    )
     (target,) = targets(rules)
     assert target == Target("inference", 0.05)
     sketch = Sketch()

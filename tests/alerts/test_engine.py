@@ -314,7 +314,7 @@ def test_undoing_a_snooze_brings_no_second_alarm(desk):
     box.see("host.temperature_celsius", 90, {})
     made = control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     box.go(1)
-    box.engine.undo(made.id, box.now)
+    box.engine.undo(made.id, box.now, who="ada")
     assert [alert.event.value for alert in box.go(200)] == ["undone"]
 
 
@@ -336,7 +336,7 @@ def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(desk):
     assert box.told[-1].controls["limit"]["who"] == "ada"
     assert box.go(20, 10, (LATENCY, 1.95)) == []
     assert box.go(20, 10, (LATENCY, 1.85))[0].state is AlertState.RESOLVED
-    box.engine.undo(made.id, box.now)
+    box.engine.undo(made.id, box.now, who="ada")
     assert len(box.go(320, 10, (LATENCY, 1.5))) == 1
 
 
@@ -409,6 +409,14 @@ def test_a_camera_that_came_back_while_the_agent_was_off_resolves(desk):
     assert (over.state, over.changed_at) == (AlertState.RESOLVED, twin.now)
 
 
+def test_what_was_asked_for_just_before_the_end_is_told_after_it(desk):
+    box = desk(HOT)
+    (fired,) = box.see("host.temperature_celsius", 90, {})
+    control(box, Kind.ACKNOWLEDGE, alert=fired.id)
+    twin = restarted(box)
+    assert [(alert.id, alert.event.value) for alert in twin.go(1)] == [(fired.id, "acknowledged")]
+
+
 def test_a_short_restart_does_not_restart_a_hold(desk):
     box = desk(SLOW)
     box.go(250, 10, (LATENCY, 1))
@@ -425,7 +433,7 @@ def test_controls_limits_and_silence_survive_a_restart(desk):
     twin = restarted(box, away=7200)
     assert twin.see("host.temperature_celsius", 90, {}) == []
     assert len(twin.go(181)) == 1  # the time off does not count, but the camera is expected
-    assert twin.engine.undo("c1", twin.now).value == 95.0
+    assert twin.engine.undo("c1", twin.now, who="ada").value == 95.0
 
 
 def test_a_rule_that_is_gone_resolves_its_alert(desk):

@@ -1,0 +1,53 @@
+"""`vedette alerts test-notify`: would people be told? Sends a trial notice through the notifiers of a config."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agent.errors import DeliveryError, VedetteError
+
+if TYPE_CHECKING:
+    from agent.config.schema import NotifierSettings
+
+
+def send_trials(config: str | None, names: Sequence[str]) -> int:
+    """Send, say of each notifier whether it was taken; 0 only if all were."""
+    from agent.cli.local import SYSTEM_CONFIG
+    from agent.config.load import load, placed
+    from agent.identity import identify
+    from agent.kinds import KINDS
+    from agent.notifiers.runner import make_notifiers
+    from agent.notifiers.trial import trial_notice
+    from agent.pictures import trial_card
+
+    file = config or SYSTEM_CONFIG
+    settings = load(file, KINDS)
+    with placed(file):
+        notifiers = make_notifiers(_chosen(settings.notifiers, names))
+    if not notifiers:
+        raise VedetteError(f"there is no notifier in {file}; add a [[notifiers]] table")
+    identity = identify(settings.device, settings.broker)
+    failed = False
+    for entry, notifier in notifiers:
+        picture = trial_card(identity.device) if entry.picture else None
+        notice = trial_notice(device=identity.device, site=identity.site, now=time.time(), picture=picture)
+        try:
+            notifier.send(notice)
+            print(f"{entry.name:<20} sent" + (", with a picture" if picture else ""))
+        except DeliveryError as error:
+            failed = True
+            print(f"{entry.name:<20} FAILED: {error}")
+    return int(failed)
+
+
+def _chosen(notifiers: Sequence[NotifierSettings], names: Sequence[str]) -> list[NotifierSettings]:
+    known = [entry.name for entry in notifiers]
+    for name in names:
+        if name not in known:
+            nearest = next(iter(difflib.get_close_matches(name, known, n=1)), None)
+            hint = f"did you mean {nearest!r}?" if nearest else f"there are {', '.join(known) or 'none'}"
+            raise VedetteError(f"there is no notifier {name!r}; {hint}")
+    return [entry for entry in notifiers if not names or entry.name in names]

@@ -1,0 +1,26 @@
+"""A trial: a notice that says that it is none, so that people see whether they would be told. Pure."""
+
+from __future__ import annotations
+
+from agent.notifiers import Notice
+from agent.notifiers.routes import make_notice
+from agent.types import Alert, AlertEvent, AlertState, Severity
+
+
+def trial_notice(*, device: str, site: str, now: float, picture: bytes | None = None) -> Notice:
+    """A notice with one alert of severity info; an Alertmanager lets it end by itself."""
+    alert = Alert(
+        id=f"trial-{int(now)}",
+        rule="trial",
+        state=AlertState.FIRING,
+        severity=Severity.INFO,
+        labels={},
+        what="this is a trial, nothing happened",
+        expected="that you read this",
+        window="now",
+        advice="Nothing to do.",
+        first_seen=now,
+        changed_at=now,
+        event=AlertEvent.FIRED,
+    )
+    return make_notice((alert,), device=device, site=site, now=now, picture=picture)

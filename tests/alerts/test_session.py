@@ -1,0 +1,198 @@
+"""An operator's session: the real agent, a real broker, a webhook's receiver; the commands as they are typed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import paho.mqtt.publish as mqtt
+import pytest
+
+from agent.__main__ import main
+
+pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("agent")]
+ROOT = Path(__file__).parents[2]
+
+CONFIG = """
+state_directory = "state"
+[device]
+name = "box-7"
+site = "shop"
+[broker]
+url = "{broker}"
+[commands]
+enabled = true
+allow = ["mute", "undo"]
+[windows]
+length = "1s"
+[alerts]
+default_rules = false
+[[cameras]]
+name = "front"
+kind = "synthetic"
+[[rules]]
+name = "dark"
+when = "camera.feature_brightness_mean < 250 for 2s"
+advice = "Switch on the light."
+[[notifiers]]
+name = "chat"
+url = "{webhook}/services/T0/B0/XX"
+group_interval = "0s"
+"""
+
+
+@pytest.fixture
+def folder():
+    """A short path: that of the control socket must fit into 108 bytes."""
+    made = Path(tempfile.mkdtemp(prefix="vd"))
+    yield made
+    shutil.rmtree(made)
+
+
+class Box:
+    """The agent in a process of its own, and the commands about it."""
+
+    def __init__(self, folder, config):
+        self.file = folder / "v.toml"
+        self.file.write_text(config)
+        self.state, self.journal = folder / "state", folder / "journal"
+        self.process = None
+
+    def start(self):
+        with self.journal.open("a") as journal:
+            words = [sys.executable, "-m", "agent", "run", "--config", str(self.file)]
+            self.process = subprocess.Popen(words, cwd=ROOT, stdout=journal, stderr=journal)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def say(self, *words):
+        """`vedette alerts ...`: exit code and what it printed."""
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            code = main(["alerts", "--config", str(self.file), "--who", "ada", *words])
+        return code, out.getvalue()
+
+    def until(self, found, *words, seconds=30.0):
+        """What `vedette alerts ...` prints once `found` stands in it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            _, text = self.say(*words)
+            if found in text:
+                return text
+            assert time.monotonic() < deadline, f"{text}\n{self.journal.read_text()}"
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def box(folder, mosquitto, receiver):
+    broker = mosquitto()
+    made = Box(folder, CONFIG.format(broker=broker.url, webhook=receiver.url))
+    made.broker = broker
+    made.start()
+    yield made
+    if made.process.poll() is None:
+        made.kill()
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def told(listener):
+    """The alert messages heard, as (rule, event); one that came twice counts once."""
+    bodies = {(body["boot"], body["seq"]): body for body in listener.bodies("/alert/")}
+    return [(body["rule"], body["event"]) for body in bodies.values()]
+
+
+def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver):
+    ears = listen(box.broker.port)
+    shown = box.until("WARNING  camera front", "--all")
+    assert "to do      Switch on the light." in shown
+    (ident,) = {body["id"] for body in ears.wait(lambda _: ears.bodies("/alert/"))}
+    assert stat.S_IMODE((box.state / "control.sock").stat().st_mode) == 0o660
+
+    assert box.say("ack", "dark", "--why", "on my way")[0] == 0
+    assert box.say("snooze", "dark", "--for", "2h")[0] == 0
+    assert box.say("limit", "dark", "255", "--camera", "front", "--why", "a trial")[0] == 0
+    mute = {
+        "id": "m-1",
+        "time": datetime.now(timezone.utc).isoformat(),
+        "camera": "yard",
+        "who": "bob",
+        "why": "works",
+    }
+    mqtt.single("vedette/shop/box-7/command/mute", json.dumps(mute), 1, port=box.broker.port)
+    ears.wait(lambda _: [body for body in ears.bodies("/reply/m-1") if body["ok"]])
+    refused = {**mute, "id": "m-2"}
+    mqtt.single("vedette/shop/box-7/command/acknowledge", json.dumps(refused), 1, port=box.broker.port)
+    (answer,) = ears.wait(lambda _: ears.bodies("/reply/m-2"))
+    assert "not allowed" in answer["error"]
+    before = box.say("controls")[1]
+    assert [line.split()[1] for line in before.splitlines()] == ["acknowledge", "snooze", "limit", "mute"]
+    assert "by ada" in before
+    assert "by bob" in before
+
+    box.kill()  # no farewell
+    box.start()
+    assert box.until("mute", "controls") == before
+    box.until(ident)
+    time.sleep(3)
+    assert told(ears) == [("dark", "fired"), ("dark", "acknowledged"), ("dark", "snoozed")], "not told anew"
+
+    assert "undone: c3" in box.say("undo", "c3")[1]
+    assert "undone: c2" in box.say("unmute", "c2")[1]
+    assert box.say("limit", "dark", "1")[0] == 0
+    ears.wait(lambda _: ("dark", "resolved") in told(ears))
+    box.until("nothing fires")
+    events = [
+        line.split("UTC  ")[1].split(":")[0] for line in box.say("history", "--since", "1h")[1].splitlines()
+    ]
+    assert events == [
+        "WARNING", "acknowledged by ada, on my way", "snoozed by ada", "snooze undone by ada", "resolved",
+    ]  # fmt: skip
+    assert until(lambda: len(receiver.received) >= 2)
+    assert [body["text"].split(":")[0] for body in receiver.bodies()] == ["*WARNING", "*resolved"]
+    lines = [line for line in box.journal.read_text().splitlines() if f"[{ident}]" in line]
+    assert len(lines) == len(events), "one line in the journal for each transition"
+
+
+def test_what_cannot_be_done_is_said(box):
+    box.until("WARNING  camera front")
+    assert box.say("ack", "nothing") == (
+        1,
+        "vedette: " + box.say("ack", "nothing")[1].removeprefix("vedette: "),
+    )
+    assert "there is no alert 'nothing'; known: dark-front-" in box.say("ack", "nothing")[1]
+    assert "there is no rule 'dork'" in box.say("limit", "dork", "5")[1]
+    assert "say until when to snooze" in box.say("snooze", "dark")[1]
+    assert box.say("controls") == (0, "nothing is in force\n")
+
+
+def test_a_bad_rule_on_reload_changes_nothing_and_is_told_with_its_place(box, capsys):
+    box.until("WARNING  camera front")
+    good = box.file.read_text()
+    box.file.write_text(good.replace("camera.feature_brightness_mean", "camera.feature_brigthness_mean"))
+    assert main(["reload", "--state", str(box.state)]) == 1
+    said = capsys.readouterr().err
+    assert f"{box.file}:20: rules[dark].when: unknown metric 'camera.feature_brigthness_mean'" in said
+    assert "did you mean 'camera.feature_brightness_mean'?" in said
+    assert main(["check", str(box.file), "--offline"]) == 78
+    assert said.partition(": ")[2] == capsys.readouterr().err.partition(": ")[2]
+    assert "WARNING  camera front" in box.say()[1]
+    box.file.write_text(good.replace("< 250 for 2s", "< 1"))
+    assert main(["reload", "--state", str(box.state)]) == 0
+    box.until("nothing fires")
