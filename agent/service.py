@@ -31,6 +31,7 @@ from agent.config.changes import live
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.control import ControlServer, Handler
 from agent.delivery.commands import CommandDesk
+from agent.delivery.home_assistant import Place, discovery
 from agent.delivery.publisher import Publisher
 from agent.detection.governor import Governor
 from agent.detection.scheduler import Scheduler
@@ -120,6 +121,13 @@ class Service:
             settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
         )
         self.reporter = Reporter(self.publisher.publish, self.started_at)
+        self._home = Place(
+            root=settings.broker.home_assistant_prefix,
+            prefix=identity.prefix,
+            device=identity.device,
+            site=identity.site,
+            window_seconds=settings.windows.length,
+        )
         self._about = About(
             info=self._info,
             alerts=lambda: self.desk.all_firing(time.time()),  # noqa: TID251
@@ -299,7 +307,10 @@ class Service:
     # -- what is said of the device ------------------------------------------------------------------------
 
     def _say_device(self) -> None:
-        self.reporter.device(self._info(), list(self._statuses.values()), time.time())  # noqa: TID251
+        info = self._info()
+        self.reporter.device(info, list(self._statuses.values()), time.time())  # noqa: TID251
+        if self.settings.broker.home_assistant:
+            self.publisher.announce(discovery(self._home, info, list(self._cameras)))
 
     def _info(self) -> Mapping[str, Any]:
         info = self.detector.info

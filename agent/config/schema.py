@@ -48,6 +48,11 @@ class BrokerSettings:
         3600.0, kind="duration", minimum=0, doc="How long the broker keeps our session."
     )
     in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
+    home_assistant: bool = setting(
+        False,
+        doc="Announce this device to Home Assistant (MQTT discovery): retained messages under home_assistant_prefix.",
+    )
+    home_assistant_prefix: str = setting("homeassistant", doc="Home Assistant's discovery prefix.")
     backlog_rate: float = setting(
         0.0, minimum=0, doc="Messages a second at most while a backlog is sent after an outage; 0: no limit."
     )

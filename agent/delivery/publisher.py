@@ -18,13 +18,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.delivery.announcements import Announcements
 from agent.delivery.clock import Clock
 from agent.delivery.commands import CommandDesk, Reply
 from agent.delivery.inbox import Inbox
@@ -45,6 +46,7 @@ log = structlog.get_logger("vedette.delivery")
 
 OUTBOX_FILE = "outbox.db"
 IDLE_SECONDS = 0.5
+ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
 RECENT_SECONDS = 600.0  # how long a loss counts as recent, so that an alert on it fires and resolves
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
 
@@ -98,6 +100,7 @@ class Publisher(Part):
             commands.reply = self._reply
         self._on_accepted = on_accepted or (lambda _: None)
         self._standing_drafts: dict[str, Draft] = {}
+        self._announcements = Announcements()
         self._commit_at: float | None = None
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
         self._lost_before = 0
@@ -109,6 +112,11 @@ class Publisher(Part):
     def publish(self, draft: Draft) -> None:
         """Hand a draft over; never blocks. It is accepted when committed, `commit_interval` later at most."""
         self._inbox.put(draft)
+
+    def announce(self, payloads: Mapping[str, bytes]) -> None:
+        """Keep these retained at the broker, by their whole topic; what was announced before and is not, is cleared."""
+        self._announcements.wanted = payloads
+        self._inbox.wake()
 
     @property
     def connection(self) -> ConnectionState:
@@ -241,6 +249,8 @@ class Publisher(Part):
             connection.publish(
                 reply.topic or message.topic, message.payload, qos=1, correlation=reply.correlation
             )
+        for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
+            self._window.publish_beside(connection, topic, payload, retain=True, now=_now())
         self._window.fill(connection, _now())
 
     def _send_beside(self, draft: Draft) -> None:
@@ -288,6 +298,7 @@ class Publisher(Part):
         if connection is None:
             return
         self._window.begin(opened, now)
+        self._announcements.forget()
         if self._commands is not None and self._commands.enabled:
             connection.subscribe(f"{self._identity.prefix}/command/+")
         online = status_draft("online", since=self._clock.wall(), version=__version__)

@@ -27,6 +27,8 @@ from agent.types import Scalar
 GPU_NODES = ("gv11b", "gp10b", "ga10b", "gb10b", "gpu")
 """Names (or parts) of the GPU's device-tree node: Xavier, TX2, Orin, Thor, and newer kernels."""
 
+GPU_NAME = "Tegra GPU"
+
 _RELEASE = "etc/nv_tegra_release"
 _EMC_RATES = ("sys/kernel/debug/bpmp/debug/clk/emc/rate", "sys/class/devfreq/bwmgr/cur_freq")
 _EMC_LOADS = (
@@ -97,7 +99,7 @@ class TegraProbe:
         return values
 
     def _gpu(self, board: _Board) -> Values:
-        values: Values = {"gpu_state": "ok", "gpu_lost": 0, "gpu_name": "Tegra GPU"}
+        values: Values = {"gpu_state": "ok", "gpu_lost": 0, "gpu_name": GPU_NAME}
         if board.gpu is not None:
             values |= read_gpu(board.gpu)
         zones = self._zones(board) if self._temperatures else {}
@@ -158,6 +160,8 @@ class TegraProbe:
             "jetpack_version": jetpack,
             "jetson_model": read_text(self._root / "proc/device-tree/model"),
             "power_mode_name": self._power_mode(),
+            "gpu_count": 1,
+            "gpu_0_name": GPU_NAME,
         }
         return {name: value for name, value in facts.items() if value}
 

@@ -43,6 +43,8 @@ def test_orin():
         "jetpack_version": "6.2",
         "jetson_model": "NVIDIA Jetson Orin NX Engineering Reference Developer Kit",
         "power_mode_name": "15W",
+        "gpu_count": 1,
+        "gpu_0_name": "Tegra GPU",
     }
     assert gpu["gpu_utilization_ratio"] == pytest.approx(0.374)
     assert (gpu["gpu_clock_sm_hertz"], gpu["gpu_clock_sm_limit_hertz"]) == (612_000_000, 918_000_000)
