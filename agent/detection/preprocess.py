@@ -83,7 +83,7 @@ class BatchBuffer:
     """
 
     def __init__(self, input_type: InputType, size: tuple[int, int], capacity: int) -> None:
-        self.input_type = input_type
+        self.input_type, self.size = input_type, size
         self._planar = input_type not in (InputType.UINT8_PIXELS, InputType.UINT8_BGR)
         shape = (capacity, 3, *size) if self._planar else (capacity, *size, 3)
         self.array: NDArray[Any] = np.empty(shape, dtype=_DTYPES.get(input_type, np.uint8))

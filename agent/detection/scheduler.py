@@ -3,6 +3,10 @@
 Frames that show nothing new are left out where the camera asks for it (`gate`), and while the box is too hot
 the model rests between runs (`governor`): the frames of that time are replaced by newer ones and counted.
 
+With two lanes (threads), one prepares the next batch and reads the last one while the model runs for the other.
+A lane chooses its frames as late as it can, just before the model is free: an early choice would be an old
+one, and a small batch. Results are handed on in the order in which their frames were chosen.
+
 One bad frame must not hurt another camera: a batch that fails is tried again frame by frame, and what fails
 alone is counted and left out. A lost GPU, or memory too small for even one frame, ends `run`, so that the
 supervisor starts it anew with a fresh session.
@@ -18,9 +22,11 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from agent.board import FrameBoard
-from agent.detection import ObjectDetector
+from agent.detection import DetectedBatch, ObjectDetector
+from agent.detection.batching import BatchSizer
 from agent.detection.gate import MotionGate
 from agent.detection.governor import Governor
+from agent.detection.lanes import Outlook, Turns, work_abreast
 from agent.errors import InferenceError, InferenceFailure
 from agent.parts import Part
 from agent.types import Frame, FrameResult, StageSeconds
@@ -33,10 +39,11 @@ _IDLE_SECONDS = 0.5  # how often an idle or resting scheduler looks whether it i
 class Scheduler(Part):
     """Serves every camera's newest frame, longest-waiting first.
 
-    At most `max_batch` frames share a run (fewer where the model takes fewer); once one frame is there, it
-    waits `batch_wait` seconds for those of the other cameras, `cameras()` in all. `deliver` gets each result
-    and must not block. A still scene of a camera goes through the model every `still_interval(camera)` seconds
-    only; 0: every frame does.
+    At most `max_batch` frames share a run (fewer where the model takes fewer, or where fewer are faster); once
+    one frame is there, it waits `batch_wait` seconds for those of the other cameras, `cameras()` in all.
+    `deliver` gets each result, by one thread at a time, and must not block. A still scene of a camera goes
+    through the model every `still_interval(camera)` seconds only; 0: every frame does. `lanes` and `first_batch`
+    None: as `provider` suggests, two lanes and full batches where the model runs beside the CPU, else one of each.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class Scheduler(Part):
         cameras: Callable[[], int] | None = None,
         still_interval: Callable[[str], float] = lambda _camera: 0.0,
         governor: Governor | None = None,
+        lanes: int | None = None,
+        first_batch: int | None = None,
     ) -> None:
         super().__init__("scheduler")
         self._detector, self._board, self._deliver = detector, board, deliver
@@ -57,22 +66,20 @@ class Scheduler(Part):
         self._cameras = cameras or (lambda: max_batch)
         self._gate, self._still_interval = MotionGate(), still_interval
         self._governor = governor or Governor(0.0)
-        self._limit = max_batch
+        self._lanes, self._first_batch = lanes, first_batch
+        self._sizer = BatchSizer(max_batch, first=max_batch)
         self._lock = threading.Lock()
         self._failed: Counter[str] = Counter()
         self._still: Counter[str] = Counter()
         self._failing: set[str] = set()
+        self._choosing = threading.Lock()
+        self._turns, self._outlook = Turns(), Outlook()
 
     def run(self, stop: threading.Event) -> None:
         """Open the detector and serve frames until `stop` is set. Raises InferenceError, ModelError."""
         try:
-            self._open()
-            while not stop.is_set():
-                self.beat()
-                if rest := self._governor.rest_seconds():
-                    stop.wait(min(rest, _IDLE_SECONDS))
-                elif frames := self._choose():
-                    self._serve(frames)
+            beside = self._open()
+            work_abreast(self._lanes or (2 if beside else 1), lambda: self._step(stop), stop)
         finally:
             self._detector.close()
 
@@ -93,27 +100,57 @@ class Scheduler(Part):
             self._failed.pop(camera, None)
             self._still.pop(camera, None)
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Open the detector; returns whether the model runs beside the CPU."""
         self.warming = True  # an engine build takes minutes
         try:
             self._detector.open()
         finally:
             self.beat()
             self.warming = False
-        self._limit = min(self._max_batch, self._detector.info.max_batch)
+        info = self._detector.info
+        most, beside = min(self._max_batch, info.max_batch), info.provider != "cpu"
+        self._sizer = BatchSizer(most, first=self._first_batch or (most if beside else 1))
+        return beside
 
-    def _choose(self) -> list[Frame]:
-        enough = max(1, min(self._cameras(), self._limit))
-        frames = self._board.take(self._limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
+    # -- one batch, in the thread of its lane -----------------------------------------------------------------
+
+    def _step(self, stop: threading.Event) -> None:
+        with self._choosing:
+            self.beat()
+            frames = self._choose(stop)
+            if not frames:
+                return
+            turn = self._turns.begin()
+            self._outlook.begun(len(frames), _now())
+        results: list[FrameResult] = []
+        try:
+            self._serve(frames, results)
+        finally:
+            with self._turns.tell(turn):
+                for result in results:
+                    self._tell(result)
+
+    def _choose(self, stop: threading.Event) -> list[Frame]:
+        if rest := self._governor.rest_seconds():
+            stop.wait(min(rest, _IDLE_SECONDS))
+            return []
+        limit = self._sizer.next()
+        enough = max(1, min(self._cameras(), limit))
+        if early := self._outlook.choose_in(enough, _now()):
+            stop.wait(min(early, _IDLE_SECONDS))
+        frames = self._board.take(limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
         with self._lock:
             news = [one for one in frames if self._gate.passes(one, self._still_interval(one.camera))]
             self._still.update(one.camera for one in frames if one not in news)
         return news
 
-    def _serve(self, frames: Sequence[Frame]) -> None:
+    def _serve(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
+        """Run the model on `frames`, singly where they fail together; adds what came of it to `results`."""
         try:
-            self._detect(frames)
+            results += self._detect(frames)
         except InferenceError as error:
+            self._outlook.ended(len(frames), _now())
             if error.kind is InferenceFailure.GPU_LOST or (
                 error.kind is InferenceFailure.OUT_OF_MEMORY and len(frames) == 1
             ):
@@ -123,38 +160,42 @@ class Scheduler(Part):
                 self._leave_out(frames[0], error)
                 return
             if error.kind is InferenceFailure.OUT_OF_MEMORY:  # the batch was too big
-                self._limit = max(1, len(frames) // 2)
-                log.warning("not enough memory for the batch, making it smaller", frames=self._limit)
-            self._serve_singly(frames)
+                most = max(1, len(frames) // 2)
+                self._sizer.at_most(most)
+                log.warning("not enough memory for the batch, making it smaller", frames=most)
+            self._serve_singly(frames, results)
 
-    def _serve_singly(self, frames: Sequence[Frame]) -> None:
+    def _serve_singly(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
         waiting = list(frames)
         try:
             while waiting:
-                self._serve([waiting.pop(0)])
+                self._outlook.begun(1, _now())
+                self._serve([waiting.pop(0)], results)
         except InferenceError:
             self._count_failed(waiting)
             raise
 
-    def _detect(self, frames: Sequence[Frame]) -> None:
-        taken = time.monotonic_ns()
+    def _detect(self, frames: Sequence[Frame]) -> list[FrameResult]:
         batch = self._detector.detect(frames)
-        self._governor.ran(taken / 1e9, batch.inference)
         self.beat()
         done = time.monotonic_ns()
-        for frame, detections in zip(frames, batch.detections, strict=True):
-            stages = StageSeconds(
-                decode=frame.decode_seconds,
-                wait=(taken - frame.monotonic_ns) / 1e9,
-                preprocess=batch.preprocess,
-                inference=batch.inference,
-                postprocess=batch.postprocess,
-                total=(done - frame.monotonic_ns) / 1e9,
+        ran = done / 1e9 - batch.postprocess
+        self._outlook.ended(len(frames), ran, prepare=batch.preprocess, run=batch.inference)
+        self._governor.ran(ran - batch.inference, batch.inference)
+        self._sizer.ran(len(frames), batch.inference)
+        return [
+            FrameResult(
+                frame=frame, detections=detections, stages=_stages(frame, batch, done), batch=len(frames)
             )
-            self._deliver(FrameResult(frame=frame, detections=detections, stages=stages, batch=len(frames)))
-            if frame.camera in self._failing:
-                self._failing.discard(frame.camera)
-                log.info("frames are detected on again", camera=frame.camera)
+            for frame, detections in zip(frames, batch.detections, strict=True)
+        ]
+
+    def _tell(self, result: FrameResult) -> None:
+        self._deliver(result)
+        camera = result.frame.camera
+        if camera in self._failing:
+            self._failing.discard(camera)
+            log.info("frames are detected on again", camera=camera)
 
     def _leave_out(self, frame: Frame, error: InferenceError) -> None:
         self._count_failed([frame])
@@ -165,3 +206,21 @@ class Scheduler(Part):
     def _count_failed(self, frames: Sequence[Frame]) -> None:
         with self._lock:
             self._failed.update(frame.camera for frame in frames)
+
+
+def _stages(frame: Frame, batch: DetectedBatch, done: int) -> StageSeconds:
+    """What the frame's time until `done` (monotonic nanoseconds) went into; what was no work was waiting."""
+    total = (done - frame.monotonic_ns) / 1e9
+    work = batch.preprocess + batch.inference + batch.postprocess
+    return StageSeconds(
+        decode=frame.decode_seconds,
+        wait=max(0.0, total - work),
+        preprocess=batch.preprocess,
+        inference=batch.inference,
+        postprocess=batch.postprocess,
+        total=total,
+    )
+
+
+def _now() -> float:
+    return time.monotonic()  # noqa: TID251  (the scheduler is an edge)

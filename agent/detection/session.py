@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
 from agent.detection import DetectedBatch, ModelInfo, providers
+from agent.detection.buffers import SpareBuffers
 from agent.detection.decode import Candidates, Layout, count_classes, decode, recognise
 from agent.detection.manifest import digest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.nms import suppress
-from agent.detection.preprocess import BatchBuffer, InputType, Letterbox, plan
+from agent.detection.preprocess import InputType, Letterbox, plan
 from agent.detection.providers import CPU, CUDA, TENSORRT
 from agent.detection.runner import InputShape, Providers, Runner, zeros
 from agent.errors import InferenceError, InferenceFailure, ModelError
@@ -31,7 +33,6 @@ log = structlog.get_logger("vedette.detection")
 DEMO_MODEL = Path(__file__).with_name("demo.onnx")
 EMBEDDING = "embedding"  # the output that `vedette model prepare` adds
 _DEFAULT_SIZE = 640  # what YOLO detectors are trained at
-_BUFFERS_KEPT = 8  # input sizes whose batch memory is kept: cameras of one site have few shapes
 _EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackage")
 
 
@@ -47,8 +48,9 @@ class _Opened:
 
 
 class Detector:
-    """Runs one model. One thread at a time; `open` may be called again after `close`.
+    """Runs one model; `open` may be called again after `close`, and neither while `detect` is at work.
 
+    Several threads may call `detect`: the model runs for one at a time, while the others prepare and read.
     `cache` is where TensorRT engines are kept.
     """
 
@@ -57,7 +59,8 @@ class Detector:
         self._cache = cache or Path.home() / ".cache" / "vedette" / "engines"
         self._opened: _Opened | None = None
         self._info: ModelInfo | None = None
-        self._buffers: OrderedDict[tuple[int, int], BatchBuffer] = OrderedDict()
+        self._spare = SpareBuffers()
+        self._running = threading.Lock()
 
     @property
     def info(self) -> ModelInfo:
@@ -91,7 +94,7 @@ class Detector:
     def close(self) -> None:
         """Let go of the model and its memory; may be called twice."""
         self._opened = None
-        self._buffers.clear()
+        self._spare.clear()
 
     def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
         """Detect on frames of any shapes; those that need the same input size share a run.
@@ -105,14 +108,18 @@ class Detector:
         seconds = [0.0, 0.0, 0.0]
         for indices, boxes in self._runs(frames):
             marks = [time.perf_counter()]
-            batch = self._prepare([frames[index] for index in indices], boxes)
-            marks.append(time.perf_counter())
-            outputs = opened.runner.run(batch)
-            marks.append(time.perf_counter())
+            with self._prepared([frames[index] for index in indices], boxes) as batch:
+                marks.append(time.perf_counter())
+                with self._running:
+                    marks.append(time.perf_counter())
+                    outputs = opened.runner.run(batch)
+                    marks.append(time.perf_counter())
             for row, (index, box) in enumerate(zip(indices, boxes, strict=True)):
                 found[index] = self._read(opened, outputs, row, box)
             marks.append(time.perf_counter())
-            seconds = [total + b - a for total, a, b in zip(seconds, marks, marks[1:], strict=False)]
+            began, prepared, free, ran, read = marks
+            spent = (prepared - began, ran - free, read - ran)  # waiting for another thread's run is no work
+            seconds = [total + more for total, more in zip(seconds, spent, strict=True)]
         return DetectedBatch(
             detections=tuple(one for one in found if one is not None),
             preprocess=seconds[0],
@@ -126,7 +133,8 @@ class Detector:
         if opened is None:
             raise ModelError("the model is closed")
         ((_, boxes),) = self._runs([frame])
-        outputs = opened.runner.run(self._prepare([frame], boxes))
+        with self._prepared([frame], boxes) as batch, self._running:
+            outputs = opened.runner.run(batch)
         return decode(outputs[opened.boxes_output][0], opened.layout, self.settings.confidence)
 
     def _runs(self, frames: Sequence[Frame]) -> list[tuple[list[int], list[Letterbox]]]:
@@ -156,27 +164,21 @@ class Detector:
         info = self.info
         return plan((height, width), info.input_size, stride=info.stride, minimal=info.dynamic_size)
 
-    def _prepare(self, frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> NDArray[Any]:
-        buffer = self._buffer(boxes[0].size, len(frames))
-        try:
-            for slot, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
-                buffer.write(slot, frame.image, box)
-        except cv2.error as error:
-            raise InferenceError(
-                f"a frame cannot be resized: {error}", kind=InferenceFailure.OTHER
-            ) from error
-        return buffer.array[: len(frames)] if self.info.dynamic_batch else buffer.array
-
-    def _buffer(self, size: tuple[int, int], count: int) -> BatchBuffer:
-        """Memory for at least `count` pictures; it grows with the batches that come, not with max_batch."""
-        buffer = self._buffers.pop(size, None)
-        if buffer is None or len(buffer.array) < count:
-            capacity = count if self.info.dynamic_batch else self.info.max_batch
-            buffer = BatchBuffer(InputType(self.info.input_type), size, capacity)
-        self._buffers[size] = buffer
-        if len(self._buffers) > _BUFFERS_KEPT:
-            self._buffers.popitem(last=False)
-        return buffer
+    @contextmanager
+    def _prepared(self, frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> Iterator[NDArray[Any]]:
+        """The model's input; its memory is lent until the model has run."""
+        info = self.info
+        # it grows with the batches that come, not with max_batch
+        capacity = len(frames) if info.dynamic_batch else info.max_batch
+        with self._spare.lend(InputType(info.input_type), boxes[0].size, capacity) as buffer:
+            try:
+                for slot, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
+                    buffer.write(slot, frame.image, box)
+            except cv2.error as error:
+                raise InferenceError(
+                    f"a frame cannot be resized: {error}", kind=InferenceFailure.OTHER
+                ) from error
+            yield buffer.array[:capacity]
 
     def _read(self, opened: _Opened, outputs: list[NDArray[Any]], row: int, box: Letterbox) -> Detections:
         settings = self.settings

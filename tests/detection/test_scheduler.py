@@ -31,7 +31,7 @@ class Rig:
 
     def __init__(self, detector, **options):
         self.board, self.results, self.error = FrameBoard(), [], None
-        options = {"max_batch": 8, "batch_wait": 0.0, **options}
+        options = {"max_batch": 8, "first_batch": 8, "batch_wait": 0.0, **options}
         self.scheduler = Scheduler(detector, self.board, self.results.append, **options)
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run)
@@ -253,3 +253,41 @@ def test_cameras_of_any_speed_get_the_same_share_of_a_busy_model(detector):
             feeder.join(5)
     counts = [sum(result.frame.camera == str(n) for result in rig.results[:60]) for n in range(3)]
     assert min(counts) >= 15
+
+
+def test_two_lanes_keep_each_cameras_order_and_see_what_one_lane_sees(detector):
+    detector.open()
+    with Rig(detector, lanes=2, max_batch=2) as rig:
+        for index in range(100):
+            for camera in "ab":
+                rig.board.put_when_free(frame(camera, index), rig.stop, lambda: None)
+        rig.until(lambda: len(rig.results) == 200)
+    for camera in "ab":
+        assert [r.frame.index for r in rig.results if r.frame.camera == camera] == list(range(100))
+    for result in rig.results:
+        assert np.array_equal(result.detections.boxes, rig.results[0].detections.boxes)
+        stages = result.stages
+        inside = stages.wait + stages.preprocess + stages.inference + stages.postprocess
+        assert inside == pytest.approx(stages.total, abs=1e-6)
+
+
+def test_a_gpu_lost_in_one_lane_ends_both(detector):
+    sent = iter(range(1000))
+    breaking = Breaking(detector, lambda _: next(sent) == 5 and InferenceFailure.GPU_LOST)
+    with Rig(breaking, lanes=2) as rig:
+        index = 0
+        while rig.thread.is_alive() and index < 1000:
+            rig.board.put(frame("a", index := index + 1))
+            time.sleep(0.002)
+        rig.thread.join(10)
+    assert rig.error.kind is InferenceFailure.GPU_LOST
+    assert len(rig.results) >= 5
+
+
+def test_on_a_cpu_frames_go_through_the_model_singly_until_more_prove_faster(detector):
+    detector.open()
+    with Rig(detector, first_batch=None, batch_wait=5.0, cameras=lambda: 3) as rig:
+        for camera in "abc":
+            rig.board.put(frame(camera))
+        rig.until(lambda: len(rig.results) == 3)
+    assert [result.batch for result in rig.results] == [1, 1, 1]
