@@ -55,12 +55,17 @@ class OpenDetector:
 
     @property
     def info(self) -> ModelInfo:
+        """The model's."""
         return self._detector.info
 
-    def open(self) -> None: ...
-    def close(self) -> None: ...
+    def open(self) -> None:
+        """It is open."""
+
+    def close(self) -> None:
+        """It stays open."""
 
     def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
+        """Detect."""
         return self._detector.detect(frames)
 
 
