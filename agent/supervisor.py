@@ -14,10 +14,13 @@ Laws
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -28,6 +31,7 @@ log = structlog.get_logger("vedette.supervisor")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+STACK_DEPTH = 6  # calls that are told of a part that is stuck
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +121,12 @@ class Supervisor:
         for run in runs:
             stuck = not run.done and run.part.stuck()
             if stuck and not run.said_stuck:
-                log.error("part is stuck", part=run.part.name, silent_seconds=run.part.silent_seconds())
+                log.error(
+                    "part is stuck",
+                    part=run.part.name,
+                    silent_seconds=run.part.silent_seconds(),
+                    where=_where(run.thread),
+                )
             run.said_stuck = stuck
             if stuck:
                 found.append(run.part.name)
@@ -167,3 +176,12 @@ class Supervisor:
         run.stop.wait(pause)
         run.part.warming = False
         return True
+
+
+def _where(thread: threading.Thread | None) -> str:
+    """Where a thread is just now, the innermost calls first."""
+    frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
+    if frame is None:
+        return "unknown"
+    calls = traceback.extract_stack(frame)[: -STACK_DEPTH - 1 : -1]
+    return " < ".join(f"{call.name} ({Path(call.filename).name}:{call.lineno})" for call in calls)

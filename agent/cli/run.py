@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import faulthandler
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,8 @@ EPILOG = """\
 signals:
   TERM, INT   stop: what was seen is still published, for 10 seconds at most; a second one ends it at once
   HUP         read the config file again; a bad one changes nothing (`vedette reload` says what came of it)
-  ABRT        say in the journal where every thread is, and die (systemd's watchdog sends it)
+  ABRT        write where every thread is to crash.txt in the state directory, and die (systemd's watchdog sends it);
+              the next start says so in the journal and keeps the file as crash-last.txt
 
 exit codes:
   0    stopped on request, or every source is at its end
@@ -74,7 +73,6 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load()
     log.set_up(settings.log.level, settings.log.format)
-    faulthandler.enable(sys.__stderr__ or sys.stderr)
     asked = Asked()
 
     from agent.cameras import quarantine
