@@ -35,6 +35,9 @@ class CameraWatch(Protocol):
     def close(self, summary: CameraSummary, now: float, /) -> tuple[dict[str, object], list[Observation]]:
         """At the end of a window: fields for its summary, and what the rules should know."""
 
+    def leave(self, now: float, /) -> None:
+        """The camera is gone or the agent stops: keep what must not be lost."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
@@ -100,7 +103,10 @@ class Analyst(Part):
         """Work until stopped, then close the open windows and publish them."""
         opened = ticked = time.monotonic()  # noqa: TID251  (the analyst is an edge: it hands time to pure code)
         while not stop.is_set():
-            self._work(min(0.2, TICK_SECONDS))
+            left = opened + self._length - time.monotonic()  # noqa: TID251
+            self._work(
+                min(0.2, TICK_SECONDS, max(left, 0.001))
+            )  # a window is closed when it is due, not after
             self.beat()
             now = time.monotonic()  # noqa: TID251
             if now - opened >= self._length:
@@ -115,6 +121,8 @@ class Analyst(Part):
         if seen or left >= min(1.0, self._length / 2):  # an empty sliver of a window would say nothing
             self._close_windows(left)
         self._tick()
+        for camera in self._cameras.values():
+            camera.watch.leave(time.time())  # noqa: TID251
 
     def _work(self, timeout: float) -> None:
         with self._wake:
@@ -148,6 +156,7 @@ class Analyst(Part):
         if name in self._cameras:
             now = time.time()  # noqa: TID251
             self._close(name, now, now - self._cameras[name].window.start)
+            self._cameras[name].watch.leave(now)
             del self._cameras[name]
 
     def _close_windows(self, seconds: float) -> None:

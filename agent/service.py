@@ -22,7 +22,7 @@ from agent.alert_desk import AlertDesk
 from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
 from agent.alerts.slo import share_observations, targets
-from agent.analysis import Analyst, Hooks
+from agent.analysis import Analyst, CameraWatch, Hooks
 from agent.board import FrameBoard
 from agent.cameras import Camera
 from agent.cameras.quarantine import camera_for
@@ -48,6 +48,7 @@ from agent.parts import Part
 from agent.pictures import LastPictures
 from agent.plan import Notifiers, Plan, make_plan, say_refused
 from agent.preflight import rules_of
+from agent.reference_desk import LOCAL_ONLY, ReferenceDesk
 from agent.reporting import Reporter
 from agent.state import directory
 from agent.summary import CameraSummary, FrameCounts
@@ -116,7 +117,14 @@ class Service:
         self.notifiers = self._notifier_part(make_notifiers(settings.notifiers))
         self._burn_targets = targets(rules)
         self.sampler = Sampler(settings.telemetry, self.state_directory)
-        self.commands = CommandDesk(settings.commands, self.handlers())
+        self.analyst = Analyst(self._hooks(), settings.windows.length)
+        self.references = ReferenceDesk(
+            self.state_directory, settings.drift, settings.windows.length, self.analyst.submit
+        )
+        handlers = self.handlers()
+        self.commands = CommandDesk(
+            settings.commands, {name: handlers[name] for name in handlers.keys() - LOCAL_ONLY}
+        )
         self.publisher = Publisher(
             settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
         )
@@ -139,7 +147,6 @@ class Service:
             site=identity.site,
         )
         self.exporter = make_exporter(settings.prometheus.listen, self._about)
-        self.analyst = Analyst(self._hooks(), settings.windows.length)
         self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
             self.detector,
@@ -156,7 +163,7 @@ class Service:
         return Hooks(
             counts=self._counts,
             class_names=lambda: self.detector.info.classes,
-            watch=watch_maker(self.settings.drift, lambda: self.detector.info, self.reporter),
+            watch=self._watch,
             on_summary=self._on_summary,
             on_status=self._on_status,
             on_tick=self._tick,
@@ -171,6 +178,7 @@ class Service:
             self.supervisor.add(self.commands)
         self.supervisor.add(self.notifiers)
         self.supervisor.add(self.sampler)
+        self.supervisor.add(self.references.librarian)
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
         for camera in self.settings.cameras:
@@ -190,7 +198,7 @@ class Service:
             for watched in self._cameras.values()
             if not self.supervisor.remove(watched.reader.name, min(2.0, left()))
         ]
-        for part in (self.scheduler, self.analyst, self.sampler, self.publisher):
+        for part in (self.scheduler, self.analyst, self.references.librarian, self.sampler, self.publisher):
             late += [] if self.supervisor.remove(part.name, left()) else [part.name]
         late += self.supervisor.stop(left())
         if late:
@@ -199,7 +207,12 @@ class Service:
 
     def handlers(self) -> dict[str, Handler]:
         """The commands that people may give, over the control socket and (those allowed) over MQTT."""
-        return {"status": self._status, "reload": self._reload, **self.desk.handlers()}
+        return {
+            "status": self._status,
+            "reload": self._reload,
+            **self.desk.handlers(),
+            **self.references.handlers(),
+        }
 
     def ended(self) -> bool:
         """Whether every camera's source is finished for good: at its end, or a file that is damaged."""
@@ -254,6 +267,7 @@ class Service:
         self.reporter.forget(name)
         self.desk.forget({"camera": name})
         self.exporter.forget(name)
+        self.references.forget(name)
 
     def camera(self, name: str) -> Any:
         """The camera object `name` (the demo switches disturbances on it)."""
@@ -273,6 +287,12 @@ class Service:
             failed=counts.failed + self.scheduler.take_failed(name),
             reconnects=counts.reconnects,
         )
+
+    def _watch(self, camera: str) -> CameraWatch:
+        make = watch_maker(
+            self.settings.drift, lambda name: self.references.keeper(name, self.detector.info), self.reporter
+        )
+        return make(camera)
 
     def _on_status(self, status: CameraStatus) -> None:
         if status.camera not in self._cameras:

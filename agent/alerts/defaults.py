@@ -173,7 +173,7 @@ _HOST = (
 _DRIFT = (
     RuleSettings(
         name="drift",
-        when="drift.ratio > 1",
+        when="drift.ratio >= 1",
         clear="0.9",
         keep_firing=600.0,
         advice="Look at the picture first (lens, light, view); if the scene changed for good, retrain.",

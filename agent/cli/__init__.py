@@ -16,6 +16,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),
     "alerts": ("agent.cli.alerts", "what fires on this box; acknowledge, snooze, mute, history"),
     "rules": ("agent.cli.rules", "list the alert rules and metrics, or try rules on a recorded day"),
+    "drift": (
+        "agent.cli.drift",
+        "where drift stands on this box, and the last verdicts in words and pictures",
+    ),
+    "reference": ("agent.cli.reference", "record, build, list, show, compare and roll back references"),
+    "sketch": ("agent.cli.sketch", "merge the sketches of many devices and windows: a fleet's drift"),
     "verify": (
         "agent.cli.verify",
         "listen at a broker and report gaps, duplicates, disorder and late messages",

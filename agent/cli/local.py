@@ -1,9 +1,14 @@
-"""What the commands that talk to the running agent share: finding its state directory."""
+"""What the commands that talk to the running agent share: finding its state directory, and asking it or its files."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.config.schema import Settings
 
 SYSTEM_CONFIG = Path("/etc/vedette/config.toml")
 
@@ -14,13 +19,49 @@ def add_state_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", help="the agent's state directory, instead of --config")
 
 
-def state_directory(args: argparse.Namespace) -> Path:
-    """The state directory of the agent that is meant."""
+def settings_of(args: argparse.Namespace) -> Settings | None:
+    """The settings of the agent that is meant; None where no config file is given or found."""
     from agent.config.load import load
     from agent.kinds import KINDS
+
+    file = args.config or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() and not args.state else None)
+    return load(file, KINDS) if file else None
+
+
+def state_directory(args: argparse.Namespace) -> Path:
+    """The state directory of the agent that is meant."""
     from agent.state import directory
 
     if args.state:
         return Path(args.state)
-    file = args.config or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None)
-    return directory(load(file, KINDS).state_directory if file else "")
+    settings = settings_of(args)
+    return directory(settings.state_directory if settings else "")
+
+
+def agent_runs(args: argparse.Namespace) -> bool:
+    """Whether an agent answers there; raises VedetteError where one may, but we are not let near it."""
+    from agent.control import call, socket_path
+    from agent.errors import VedetteError
+
+    state = state_directory(args)
+    if not socket_path(state).exists():
+        return False
+    try:
+        call(state, "status")
+    except VedetteError as error:
+        if "no agent answers" in str(error):
+            return False
+        raise
+    return True
+
+
+def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Have the running agent carry out a command about references; without one, do it on its files."""
+    from agent.control import call
+    from agent.references.requests import ShelfRequests
+    from agent.references.shelf import Shelf
+
+    state = state_directory(args)
+    if agent_runs(args):
+        return call(state, command, words)
+    return ShelfRequests(Shelf(state)).handlers()[command](words)

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from agent.delivery.verify import Verifier, describe
 
     log.set_up("warning")
-    seconds = _seconds(args.length)
+    seconds = seconds_of(args.length)
     broker = _broker(args)
     verifier = Verifier(broker.topic_prefix)
     listener = Listener(
@@ -144,7 +144,8 @@ def _heard(verifier: Verifier) -> str:
     return f"{sum(stream.received for stream in streams)} messages of {len(verifier.devices)} devices"
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
+    """The seconds that `--for` asks for; ConfigError where it is no length of time."""
     from agent.config.convert import parse_duration
     from agent.errors import ConfigError
 

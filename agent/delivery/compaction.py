@@ -7,7 +7,7 @@ The rule of a field is found by its name, first match wins:
     <stem>_kll                                 merge the sketches
     <stem>_p50_seconds, _p90_, _p99_ ...       quantile of the merged sketch of <stem>; null where there is none
     *_max, *_max_*, drift_* / *_min, *_min_*   largest / smallest (a drift verdict is not averaged away)
-    frames_*, detections, detections_<class>, reconnects    add
+    frames_*, detections, detections_<class>, class_<id>_count, feature_samples*, reconnects    add
     *_total and all that is no number          the last one
     confidence_mean, *_per_frame, batch_mean, *_ratio of a camera    mean, weighted by what it counts
     every other number                         mean, weighted by the seconds that each covers
@@ -37,7 +37,7 @@ _QUANTILE = re.compile(r"(?P<stem>\w+?)_p(?P<digits>\d{2,4})(_[a-z]+)?")
 _LARGEST = re.compile(r"\w+_max(_\w+)?|drift_\w+")
 _SMALLEST = re.compile(r"\w+_min(_\w+)?")
 _RATE = re.compile(r"\w+_per_frame|\w+_mean|\w+_ratio|fps_\w+|\w+_seconds")
-_COUNT = re.compile(r"frames_\w+|detections|detections_\w+|reconnects")
+_COUNT = re.compile(r"frames_\w+|detections|detections_\w+|class_\d+_count|feature_samples\w*|reconnects")
 
 
 def bucket_of(row: Row, span: int) -> tuple[str, str, int]:

@@ -20,7 +20,7 @@ SPECS: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature in
 
 FEATURES: tuple[str, ...] = tuple(feature.name for feature in SPECS)
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """To be raised whenever a formula changes, so that old references are not compared with new numbers."""
 
 FEATURE_VERSION: str = hashlib.sha256(f"{CODE_VERSION} {' '.join(FEATURES)}".encode()).hexdigest()[:12]

@@ -14,6 +14,10 @@ from agent.features.view import View
 DARK, BRIGHT = 4, 251
 """Grey levels up to and from which a pixel counts as clipped; averaging blurs the very ends."""
 
+CLIPPED_STEP = 0.005
+"""Shares of clipped pixels are told in steps of half a per cent: a single glint where there never was one is a change
+to a statistic, but to nobody else."""
+
 LOG_OFFSET = 1.0
 """Grey level added to channel means before their logarithm: in the dark the colour of noise says nothing."""
 
@@ -37,8 +41,8 @@ def measure(view: View) -> tuple[float, ...]:
         tint,
         noise(view.tiles),
         entropy(share),
-        float(share[: DARK + 1].sum()),
-        float(share[BRIGHT:].sum()),
+        clipped(float(share[: DARK + 1].sum())),
+        clipped(float(share[BRIGHT:].sum())),
     )
 
 
@@ -86,6 +90,15 @@ def colour_cast(small: NDArray[np.uint8]) -> tuple[float, float]:
     return red - blue, green - (red + blue) / 2
 
 
+def clipped(share: float) -> float:
+    """A share (0..1) of pixels in whole steps of CLIPPED_STEP, the rest left out.
+
+    >>> clipped(0.0049), clipped(0.0051), clipped(1.0)
+    (0.0, 0.005, 1.0)
+    """
+    return math.floor(share / CLIPPED_STEP + 1e-6) * CLIPPED_STEP
+
+
 def entropy(share: NDArray[np.float32]) -> float:
     """Shannon entropy in bits of the grey levels' shares (256,): 0 for a flat picture, at most 8."""
     present = share[share > 0]
@@ -113,8 +126,8 @@ FAMILY = Family(
         Feature("tint", "ln", "Colour cast from magenta (negative) to green (positive)."),
         Feature("noise", "levels", "Sensor noise (standard deviation). NaN where all is black or burnt out."),
         Feature("entropy", "bits", "Entropy of the grey levels, 0..8; falls in fog and in the dark."),
-        Feature("clipped_dark", "ratio", "Share of pixels that are black."),
-        Feature("clipped_bright", "ratio", "Share of pixels that are burnt out."),
+        Feature("clipped_dark", "ratio", "Share of pixels that are black, in steps of 0.005."),
+        Feature("clipped_bright", "ratio", "Share of pixels that are burnt out, in steps of 0.005."),
     ),
     measure,
 )

@@ -1,0 +1,121 @@
+"""`vedette drift`: where drift stands on this box, and the last verdicts in words and pictures."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.cli.local import add_state_arguments
+
+HELP = "where drift stands on this box, and the last verdicts in words and pictures"
+
+_EPILOG = """\
+examples:
+  vedette drift status                        each camera: state, ratio (1 is the limit), reference
+  vedette drift explain                       the last verdict of each camera, in words
+  vedette drift explain --camera front --last 10
+  vedette drift explain --camera front --png pictures/    what was seen against what is normal, per feature
+
+How to read them: docs/drift.md.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    status = actions.add_parser("status", help="each camera: state, ratio, reference, recording")
+    explain = actions.add_parser("explain", help="the last verdicts in words, or as pictures")
+    for action in (status, explain):
+        action.add_argument("--camera", default="", help="this camera alone")
+        action.add_argument("--json", action="store_true", help="as JSON")
+    explain.add_argument(
+        "--last", type=int, default=1, metavar="N", help="so many verdicts (default %(default)s)"
+    )
+    explain.add_argument("--png", type=Path, metavar="DIR", help="draw a picture of each feature")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the running agent and print."""
+    import json
+
+    from agent.cli.local import state_directory
+    from agent.control import call
+
+    state = state_directory(args)
+    words: dict[str, Any] = {"camera": args.camera}
+    if args.action == "status":
+        cameras = call(state, "drift", words)["cameras"]
+    else:
+        words |= {"count": args.last, "recent": args.png is not None}
+        cameras = call(state, "drift_explain", words)["cameras"]
+    if args.json:
+        print(json.dumps(cameras, indent=2))
+    elif args.action == "status":
+        _status(cameras)
+    else:
+        _explain(cameras)
+    for camera in cameras if args.action == "explain" and args.png else []:
+        _draw(state, camera, args.png if len(cameras) == 1 else args.png / camera["camera"])
+    return 0
+
+
+def _status(cameras: list[Mapping[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from agent.alerts.words import duration, stamp
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("camera", "state", "ratio", "most", "outliers", "reference", "recording"):
+        table.add_column(column)
+    for camera in cameras:
+        reference, recording = camera["reference"], camera["recording"]
+        table.add_row(
+            camera["camera"],
+            camera["drift_state"],
+            f"{camera['drift_ratio']:.2f}" if "drift_ratio" in camera else "-",
+            camera.get("drift_feature", "-"),
+            f"{100 * camera['drift_outlier_ratio']:.1f} %" if "drift_outlier_ratio" in camera else "-",
+            f"{reference['id']} of {stamp(reference['made_at'])}"
+            + (" (provisional)" if reference["provisional"] else "")
+            if reference
+            else "-",
+            f"{duration(recording['covered'])} of {duration(recording['length'])}" if recording else "-",
+        )
+    Console(width=None if Console().is_terminal else 160).print(table if cameras else "no camera is watched")
+    for camera in cameras:
+        if camera["problem"] or camera.get("drift_reason"):
+            print(f"camera {camera['camera']}: {camera['problem'] or camera['drift_reason']}")
+
+
+def _explain(cameras: list[Mapping[str, Any]]) -> None:
+    from agent.alerts.words import stamp
+
+    for camera in cameras:
+        print(f"camera {camera['camera']}")
+        for verdict in camera["history"]:
+            print(f"  {stamp(verdict['end'])}  " + verdict["words"].replace("\n", "\n    "))
+        if not camera["history"]:
+            print(f"  nothing was judged yet ({camera['problem'] or camera['drift_state']})")
+
+
+def _draw(state: Path, camera: Mapping[str, Any], folder: Path) -> None:
+    from agent.control import call
+    from agent.drift.sketch import WindowSketch
+    from agent.references.charts import draw_explained
+    from agent.references.stored import StoredReference
+
+    if camera["recent"] is None or camera["reference"] is None:
+        print(f"camera {camera['camera']}: nothing to draw, no window was judged yet")
+        return
+    text = call(state, "reference_export", {"camera": camera["camera"], "id": camera["reference"]["id"]})[
+        "text"
+    ]
+    reference = StoredReference.from_text(text).reference
+    for path in draw_explained(reference, WindowSketch.from_body(camera["recent"]), folder):
+        print(path)

@@ -1,0 +1,317 @@
+"""`vedette reference`: make, look at, compare, move and take back what is normal for a camera."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.cli.local import add_state_arguments
+
+HELP = "record, build, list, show, compare and roll back references: what is normal for a camera"
+
+_EPILOG = """\
+examples:
+  vedette reference record --camera front --for 24h    by the running agent, from the live camera
+  vedette reference build --camera front --data train/ --model yolo11n.onnx
+  vedette reference build --camera front --data data.yaml --model yolo11n.onnx --split train
+  vedette reference list                               versions, and recordings with their progress
+  vedette reference show --camera front --png pictures/
+  vedette reference diff front front:1f03              two references, by camera or camera:id
+  vedette reference rollback --camera front            the version before; nothing is deleted
+  vedette reference export --camera front --out front.json
+  vedette reference import front.json --camera back
+
+What a reference is and how much of one is enough: docs/drift.md.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    record = actions.add_parser("record", help="have the running agent record one")
+    record.add_argument("--camera", default="", help="which camera (may be left out where there is one)")
+    how = record.add_mutually_exclusive_group(required=True)
+    how.add_argument(
+        "--for", dest="duration", metavar="TIME", help="how long, such as 24h: a day or more is best"
+    )
+    how.add_argument("--finish", action="store_true", help="make it now of what is recorded so far")
+    how.add_argument("--cancel", action="store_true", help="forget what is recorded so far")
+    build = actions.add_parser(
+        "build", help="make one of images: the training set, or what the camera should see"
+    )
+    build.add_argument("--camera", required=True, help="the camera it is for")
+    build.add_argument(
+        "--data", required=True, type=Path, help="a folder of images, or an Ultralytics data.yaml"
+    )
+    build.add_argument("--split", default="train", help="which list of a data.yaml (default %(default)s)")
+    build.add_argument("--model", default="", metavar="ONNX", help="the model (default: the config's)")
+    build.add_argument(
+        "--most", type=int, default=5000, metavar="N", help="images used at most (default %(default)s)"
+    )
+    build.add_argument(
+        "--out", type=Path, help="write a file to import elsewhere, instead of putting it in force"
+    )
+    listing = actions.add_parser("list", help="versions of all cameras, and what is being recorded")
+    listing.add_argument("--camera", default="")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    show = actions.add_parser("show", help="one reference: its features by hour, and its limits")
+    _add_choice(show)
+    show.add_argument("--feature", default="", help="this feature hour by hour")
+    show.add_argument("--png", type=Path, metavar="DIR", help="also draw a picture of each feature")
+    diff = actions.add_parser("diff", help="compare two references, feature by feature")
+    for name in ("first", "second"):
+        diff.add_argument(name, help="camera, camera:id or an exported file")
+    export = actions.add_parser("export", help="write a reference to a file")
+    _add_choice(export)
+    export.add_argument("--out", type=Path, required=True)
+    load = actions.add_parser("import", help="put an exported reference in force")
+    load.add_argument("file", type=Path)
+    load.add_argument("--camera", default="", help="for which camera (default: the one it was made for)")
+    rollback = actions.add_parser(
+        "rollback", help="put the version before the current one, or --id, in force"
+    )
+    _add_choice(rollback)
+    remove = actions.add_parser("remove", help="delete a version")
+    remove.add_argument("--camera", required=True)
+    remove.add_argument("--id", required=True, help="its id, or the beginning of it")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--camera", required=True)
+    parser.add_argument(
+        "--id", default="", help="a version's id, or its beginning (default: the one in force)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the action."""
+    return {
+        "record": _record,
+        "build": _build,
+        "list": _list,
+        "show": _show,
+        "diff": _diff,
+        "export": _export,
+        "import": _import,
+        "rollback": _rollback,
+        "remove": _remove,
+    }[args.action](args)
+
+
+# -- by the running agent -----------------------------------------------------------------------------------
+
+
+def _record(args: argparse.Namespace) -> int:
+    from agent.cli.local import state_directory
+    from agent.control import call
+
+    command = "reference_finish" if args.finish else "reference_cancel" if args.cancel else "reference_record"
+    words = {"camera": args.camera} | ({"for": args.duration} if args.duration else {})
+    for camera in call(state_directory(args), command, words)["cameras"]:
+        print(f"camera {camera['camera']}: {_progress(camera)}")
+    if args.duration:
+        print("`vedette reference list` shows the progress; a restart of the agent loses none of it")
+    return 0
+
+
+def _progress(camera: dict[str, Any]) -> str:
+    recording = camera["recording"]
+    if recording is None:
+        return "nothing is being recorded"
+    from agent.alerts.words import duration
+
+    by = "by itself" if recording["made_by"] == "auto" else "as asked"
+    return (
+        f"recording {by}, {duration(recording['covered'])} of {duration(recording['length'])} "
+        f"({recording['windows']} windows)"
+    )
+
+
+# -- of images ----------------------------------------------------------------------------------------------
+
+
+def _build(args: argparse.Namespace) -> int:
+    from agent import log
+    from agent.cli.local import ask, settings_of
+    from agent.config.schema import ModelSettings, Settings
+    from agent.references.dataset import images_of
+    from agent.references.images import ImagePlan, build
+
+    log.set_up("warning")
+    settings = settings_of(args) or Settings()
+    model = ModelSettings(path=args.model) if args.model else settings.model
+    images = images_of(args.data, args.split, most=args.most)
+    plan = ImagePlan(
+        camera=args.camera,
+        images=images.paths,
+        model=model,
+        window_seconds=settings.windows.length,
+        window_frames=settings.windows.length * settings.drift.feature_fps,
+    )
+    built = build(plan, now=time.time(), progress=_bar)
+    said = f"{built.used} images"
+    if images.left_out:
+        said += f" (every {1 + images.left_out // max(1, len(images.paths))}. of {len(images.paths) + images.left_out})"
+    print(
+        f"made of {said} by {built.model}, {built.boxes} boxes; limits are assumed, verdicts will be provisional"
+    )
+    for path, reason in built.unreadable[:5]:
+        print(f"left out: {path}: {reason}")
+    if len(built.unreadable) > 5:
+        print(f"left out: {len(built.unreadable) - 5} more")
+    if args.out:
+        args.out.write_text(built.stored.to_text(), encoding="utf-8")
+        print(f"{args.out}: reference {built.stored.id}; `vedette reference import` puts it in force")
+        return 0
+    put = ask(args, "reference_import", {"camera": args.camera, "text": built.stored.to_text()})
+    print(f"camera {put['camera']}: reference {put['id']} is in force")
+    return 0
+
+
+def _bar(paths: Any, total: int) -> Any:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(paths, total=total, description="images", console=Console(stderr=True))
+
+
+# -- those there are ----------------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace) -> int:
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from agent.alerts.words import duration, stamp
+    from agent.cli.local import ask
+
+    words = {"camera": args.camera} if args.camera else {}
+    versions = ask(args, "references", words)["versions"]
+    live = _live(args, words)
+    if args.json:
+        print(json.dumps({"versions": versions, "cameras": live}, indent=2))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("camera", "", "id", "made", "from", "covers", "hours", ""):
+        table.add_column(column)
+    for version in versions:
+        table.add_row(
+            version["camera"],
+            "in force" if version["current"] else "",
+            version["id"],
+            stamp(version["made_at"]),
+            {"images": "images", "asked": "recording", "auto": "recording (auto)"}.get(
+                version.get("made_by", ""), "?"
+            ),
+            duration(version["covered"]) if version.get("covered") else "-",
+            f"{len(version['hours'])} of 24" if version.get("hours") else "any",
+            version.get("problem") or ("provisional" if version["provisional"] else ""),
+        )
+    console = Console(width=None if Console().is_terminal else 160)
+    console.print(table if versions else "there is no reference")
+    for camera in live:
+        if camera["recording"]:
+            print(f"camera {camera['camera']}: {_progress(camera)}")
+        if camera["problem"]:
+            print(f"camera {camera['camera']}: not judged: {camera['problem']}")
+    return 0
+
+
+def _live(args: argparse.Namespace, words: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the running agent says of its cameras; nothing where none runs, or drift is switched off there."""
+    from agent.cli.local import agent_runs, state_directory
+    from agent.control import call
+    from agent.errors import VedetteError
+
+    if not agent_runs(args):
+        return []
+    try:
+        return list(call(state_directory(args), "drift", words)["cameras"])
+    except VedetteError:
+        return []  # the camera asked for is only on disk, or drift is off: the versions say all there is
+
+
+def _stored(args: argparse.Namespace, camera: str, id: str) -> Any:
+    from agent.cli.local import ask
+    from agent.references.shelf import parse_file
+
+    reply = ask(args, "reference_export", {"camera": camera, "id": id})
+    return parse_file(Path(f"reference {reply['id']} of camera {camera}"), reply["text"])
+
+
+def _show(args: argparse.Namespace) -> int:
+    from agent.cli.reference_tables import show, show_feature
+
+    stored = _stored(args, args.camera, args.id)
+    if args.feature:
+        show_feature(stored, args.feature)
+    else:
+        show(stored)
+    if args.png:
+        from agent.references.charts import draw_reference
+
+        for path in draw_reference(stored.reference, args.png):
+            print(path)
+    return 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from agent.cli.reference_tables import diff
+
+    diff(args.first, _named(args, args.first), args.second, _named(args, args.second))
+    return 0
+
+
+def _named(args: argparse.Namespace, name: str) -> Any:
+    from agent.references.shelf import parse_file, read_text
+
+    path = Path(name)
+    if path.suffix == ".json" or path.is_file():
+        return parse_file(path, read_text(path))
+    camera, _, id = name.partition(":")
+    return _stored(args, camera, id)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from agent.cli.local import ask
+    from agent.state import write_atomic
+
+    reply = ask(args, "reference_export", {"camera": args.camera, "id": args.id})
+    write_atomic(args.out, reply["text"].encode(), mode=0o644)
+    print(f"{args.out}: reference {reply['id']} of camera {reply['camera']}")
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
+    from agent.cli.local import ask
+    from agent.references.shelf import parse_file, read_text
+
+    text = read_text(args.file)
+    stored = parse_file(args.file, text)
+    camera = args.camera or stored.reference.origin.camera
+    reply = ask(args, "reference_import", {"camera": camera, "text": text, "file": str(args.file)})
+    print(f"camera {reply['camera']}: reference {reply['id']} is in force")
+    return 0
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    from agent.cli.local import ask
+
+    reply = ask(args, "reference_rollback", {"camera": args.camera, "id": args.id})
+    print(f"camera {reply['camera']}: reference {reply['id']} is in force")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from agent.cli.local import ask
+
+    reply = ask(args, "reference_remove", {"camera": args.camera, "id": args.id})
+    print(f"camera {reply['camera']}: reference {reply['id']} is removed")
+    return 0

@@ -1,0 +1,170 @@
+"""`vedette sketch`: the sketches that many devices sent, merged into one distribution per feature."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.drift.reference import Reference
+    from agent.references.fleet import Group, Merger
+
+HELP = "merge the sketches of many devices and windows: a fleet's drift from what was sent alone"
+
+_EPILOG = """\
+examples:
+  vedette sketch merge --broker mqtt://broker --for 10m
+  mosquitto_sub -h broker -t 'vedette/+/+/sketch/#' -W 600 > sketches.jsonl
+  vedette sketch merge sketches.jsonl --reference front.json     (from `vedette reference export`)
+
+Messages of other models or versions of the features are kept apart: their numbers do not compare.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    merge = actions.add_parser(
+        "merge", help="merge sketch messages; print quantiles, and KS and PSI against a reference",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG,
+    )  # fmt: skip
+    merge.add_argument(
+        "files", nargs="*", type=Path, help="recorded payloads, one a line (- for standard input)"
+    )
+    merge.add_argument(
+        "--broker", metavar="URL", help="listen at a broker instead: mqtt://[USER:PASSWORD@]HOST[:PORT]"
+    )
+    merge.add_argument(
+        "--for", dest="length", default="2m", metavar="TIME", help="how long (default %(default)s)"
+    )
+    merge.add_argument(
+        "--prefix", default="vedette", help="first level(s) of the topics (default %(default)s)"
+    )
+    merge.add_argument("--ca-file", default="", help="CA certificates (PEM) for TLS")
+    merge.add_argument("--reference", type=Path, metavar="FILE", help="an exported reference to compare with")
+    merge.add_argument("--json", action="store_true", help="as JSON, merged sketches included")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Gather, merge, print; 1 where no sketch was found."""
+    from agent.errors import ConfigError
+    from agent.references.fleet import Merger
+    from agent.references.shelf import parse_file, read_text
+
+    if bool(args.files) == bool(args.broker):
+        raise ConfigError("give FILES or --broker", file="command line", expected="one of them")
+    reference = parse_file(args.reference, read_text(args.reference)).reference if args.reference else None
+    merger = Merger()
+    if args.broker:
+        _listen(args, merger)
+    else:
+        _read(args.files, merger)
+    if args.json:
+        print(json.dumps([_json(group, reference) for group in merger.groups.values()], indent=2))
+    else:
+        _print(merger, reference)
+    return 0 if merger.groups else 1
+
+
+def _read(files: list[Path], merger: Merger) -> None:
+    import sys
+
+    for file in files:
+        if str(file) == "-":
+            merger.hear_lines(sys.stdin.buffer)
+        else:
+            merger.hear_lines(_lines(file))
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    from agent.errors import VedetteError
+
+    try:
+        with file.open("rb") as stream:
+            yield from stream
+    except OSError as error:
+        raise VedetteError(f"{file}: {error.strerror}") from None
+
+
+def _listen(args: argparse.Namespace, merger: Merger) -> None:
+    from agent.cli.verify import seconds_of
+    from agent.config.schema import BrokerSettings
+    from agent.delivery.listener import Listener
+    from agent.delivery.urls import broker_addresses
+
+    listener = Listener(
+        broker_addresses(BrokerSettings(url=args.broker))[0], args.prefix.strip("/"), ca_file=args.ca_file
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        for heard in listener.hear(seconds_of(args.length)):
+            if heard is not None and "/sketch/" in heard[0].topic:
+                merger.hear(heard[0].payload)
+
+
+def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
+    from agent.references.fleet import RANKS, rows
+
+    assert group.window is not None  # groups are made of windows
+    return {
+        "model_sha256": group.model_sha256,
+        "sources": sorted(group.sources),
+        "windows": group.windows,
+        "features": [
+            {
+                "feature": row.feature,
+                "count": row.count,
+                **{
+                    f"p{100 * rank:g}": value
+                    for rank, value in zip(RANKS, row.quantiles.tolist(), strict=True)
+                },
+                **({"ks": row.ks, "psi": row.psi} if row.normal is not None else {}),
+            }
+            for row in rows(group, reference)
+        ],
+        "merged": group.window.to_body(200),
+    }
+
+
+def _print(merger: Merger, reference: Reference | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from agent.alerts.words import stamp
+    from agent.references.fleet import RANKS, rows
+
+    for group in merger.groups.values():
+        window = group.window
+        assert window is not None  # groups are made of windows
+        more = ", ..." if len(group.sources) > 4 else ""
+        print(
+            f"model {group.model_sha256[:12]}, features {group.feature_version}: {group.windows} windows of "
+            f"{len(group.sources)} cameras ({', '.join(sorted(group.sources)[:4])}{more}), "
+            f"{stamp(window.start)} to {stamp(window.end)}, {window.frames} frames"
+        )
+        table = Table(box=None, pad_edge=False)
+        table.add_column("feature")
+        for column in (
+            "values",
+            *(f"p{100 * rank:g}" for rank in RANKS),
+            *(("KS", "PSI", "normal p50") * bool(reference)),
+        ):
+            table.add_column(column, justify="right")
+        for row in rows(group, reference):
+            against = [] if reference is None else ["-", "-", "-"]
+            if row.normal is not None:
+                against = [f"{row.ks:.2f}", f"{row.psi:.2f}", f"{row.normal[2]:.4g}"]
+            table.add_row(row.feature, str(row.count), *(f"{value:.4g}" for value in row.quantiles), *against)
+        Console(width=None if Console().is_terminal else 140).print(table)
+    if not merger.groups:
+        print("no sketch message was found")
+    for count, what in (
+        (merger.damaged, "could not be read"),
+        (merger.others, "were of other families"),
+        (merger.twice, "came twice and were counted once"),
+    ):
+        if count:
+            print(f"{count} messages {what}")

@@ -1,0 +1,141 @@
+"""A reference that is being recorded: gathers a camera's windows, survives restarts, and says when it is enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift import reference, storage
+from agent.drift.recording import Recording
+from agent.drift.sketch import WindowSketch
+from agent.errors import ReferenceMismatch
+from agent.features.distance import EmbeddingModel
+from agent.features.extremes import Extremes
+from agent.references.stored import StoredReference
+
+FORMAT = "vedette-recording"
+LEAST_WINDOWS = 10
+"""Fewer windows than this are too short a recording to say what is normal."""
+
+_ENOUGH = 0.995  # of the length asked for: the last window must not be waited for twice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a recording is of: a camera's pictures through one model and one version of the features."""
+
+    camera: str
+    model_sha256: str
+    feature_version: str
+    features: tuple[str, ...]
+    window_seconds: float
+
+
+class Recorder:
+    """Gathers windows until they cover `length` seconds; `made_by` is "auto" or "asked". One thread's own."""
+
+    def __init__(self, subject: Subject, *, made_by: str, length: float, started_at: float) -> None:
+        self.subject, self.made_by = subject, made_by
+        self.length, self.started_at = length, started_at
+        self.recording = Recording(subject.features)
+        self.extremes = Extremes(len(subject.features))
+        self.embedding = EmbeddingModel()
+
+    def add(
+        self,
+        window: WindowSketch,
+        vectors: NDArray[np.float32],
+        embeddings: Sequence[NDArray[np.float32]],
+    ) -> None:
+        """Add a window, its frames (n, F) and their embeddings; one without frames is passed over."""
+        self.recording.add(window)
+        if len(vectors):
+            self.extremes.add(vectors)
+        for embedding in embeddings:
+            self.embedding.add(embedding)
+
+    @property
+    def covered(self) -> float:
+        """Seconds of windows with frames in them."""
+        return self.recording.covered
+
+    @property
+    def windows(self) -> int:
+        """Windows with frames in them."""
+        return len(self.recording.starts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it covers what was asked for."""
+        return self.covered >= _ENOUGH * self.length
+
+    def make(self, now: float, *, final: bool) -> StoredReference:
+        """The reference so far; ReferenceMismatch where that is too little."""
+        if self.windows < LEAST_WINDOWS:
+            raise ReferenceMismatch(
+                f"camera {self.subject.camera!r}: {self.windows} windows with frames in them were recorded, "
+                f"at least {LEAST_WINDOWS} are needed: record for longer"
+            )
+        subject = self.subject
+        made = reference.build(
+            self.recording,
+            camera=subject.camera,
+            model_sha256=subject.model_sha256,
+            feature_version=subject.feature_version,
+            now=now,
+        )
+        # A busy machine closes windows a little late; what the reference is for are windows as configured.
+        origin = dataclasses.replace(made.origin, window_seconds=subject.window_seconds)
+        low, high = self.extremes.limits()
+        return StoredReference(
+            reference=dataclasses.replace(made, origin=origin),
+            low=low,
+            high=high,
+            embedding=self.embedding,
+            made_by=self.made_by,
+            final=final,
+        )
+
+    def to_text(self) -> str:
+        """As JSON text (2.6 MB a day of 20 features); `from_text` goes on from it."""
+        body = {
+            "format": FORMAT,
+            "subject": dataclasses.asdict(self.subject),
+            "made_by": self.made_by,
+            "length": self.length,
+            "started_at": self.started_at,
+            "recording": storage.recording_state(self.recording),
+            "extremes": self.extremes.to_json(),
+            "embedding": self.embedding.to_json(),
+        }
+        return json.dumps(body, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Recorder:
+        """What `to_text` wrote; ReferenceMismatch for anything else."""
+        try:
+            body = json.loads(text)
+            if not isinstance(body, dict) or body.get("format") != FORMAT:
+                raise ReferenceMismatch("not a recording")
+            subject = Subject(**{**body["subject"], "features": tuple(body["subject"]["features"])})
+            recorder = cls(
+                subject,
+                made_by=str(body["made_by"]),
+                length=float(body["length"]),
+                started_at=float(body["started_at"]),
+            )
+            recorder.recording = storage.restore_recording(body["recording"])
+            recorder.extremes = Extremes.from_json(body["extremes"])
+            recorder.embedding = EmbeddingModel.from_json(body["embedding"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ReferenceMismatch(f"the recording is damaged ({type(error).__name__}: {error})") from error
+        if recorder.recording.features != subject.features or len(recorder.extremes.counts) != len(
+            subject.features
+        ):
+            raise ReferenceMismatch("the recording is damaged (its features do not fit)")
+        return recorder

@@ -1,0 +1,84 @@
+"""A reference as it is kept: what windows are judged by, and what single frames are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift import storage
+from agent.drift.reference import Reference
+from agent.errors import ReferenceMismatch
+from agent.features.distance import EmbeddingModel
+
+MADE_BY = ("auto", "asked", "images")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredReference:
+    """A reference with the limits of single frames.
+
+    `low`, `high` (F,) float32 are the 0.1 % and 99.9 % quantiles of each feature's frames, NaN where never seen;
+    `embedding` knows the embeddings. `made_by` is one of MADE_BY; `final` is False for what is renewed while its
+    recording goes on.
+    """
+
+    reference: Reference
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    embedding: EmbeddingModel
+    made_by: str
+    final: bool
+
+    @property
+    def id(self) -> str:
+        """The reference's."""
+        return self.reference.id
+
+    def to_text(self) -> str:
+        """As one JSON object: the reference's own, and `frames`."""
+        body = json.loads(storage.to_json(self.reference))
+        body["frames"] = {
+            "low": _plain(self.low),
+            "high": _plain(self.high),
+            "embedding": self.embedding.to_json(),
+            "made_by": self.made_by,
+            "final": self.final,
+        }
+        return json.dumps(body, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str | bytes) -> StoredReference:
+        """What `to_text` wrote; ReferenceMismatch for anything else, damaged, foreign or newer."""
+        reference = storage.from_json(text)
+        frames = json.loads(text).get("frames")
+        if not isinstance(frames, dict):
+            raise ReferenceMismatch("the reference is damaged (what it says about single frames is missing)")
+        width = len(reference.origin.features)
+        try:
+            made_by = str(frames["made_by"])
+            return cls(
+                reference=reference,
+                low=_array(frames, "low", width),
+                high=_array(frames, "high", width),
+                embedding=EmbeddingModel.from_json(frames["embedding"]),
+                made_by=made_by if made_by in MADE_BY else MADE_BY[1],
+                final=bool(frames["final"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReferenceMismatch(f"the reference is damaged ({type(error).__name__}: {error})") from error
+
+
+def _plain(values: NDArray[np.float32]) -> list[float | None]:
+    return [float(f"{value:.7g}") if np.isfinite(value) else None for value in values.tolist()]
+
+
+def _array(frames: Mapping[str, Any], name: str, width: int) -> NDArray[np.float32]:
+    values = np.array([np.nan if value is None else value for value in frames[name]], dtype=np.float32)
+    if values.shape != (width,):
+        raise ValueError(f"`{name}` has another length than the features")
+    return values
