@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.cli.local import add_state_arguments
+from agent.cli.local import accept_after_action, add_state_arguments
 
 HELP = "where drift stands on this box, and the last verdicts in words and pictures"
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--last", type=int, default=1, metavar="N", help="so many verdicts (default %(default)s)"
     )
     explain.add_argument("--png", type=Path, metavar="DIR", help="draw a picture of each feature")
+    accept_after_action(actions)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,10 +13,20 @@ if TYPE_CHECKING:
 SYSTEM_CONFIG = Path("/etc/vedette/config.toml")
 
 
-def add_state_arguments(parser: argparse.ArgumentParser) -> None:
+def add_state_arguments(parser: argparse.ArgumentParser, default: Any = None) -> None:
     """Declare `--config` and `--state`, which say which agent is meant."""
-    parser.add_argument("--config", help=f"the agent's config file (default {SYSTEM_CONFIG} if it is there)")
-    parser.add_argument("--state", help="the agent's state directory, instead of --config")
+    parser.add_argument(
+        "--config",
+        default=default,
+        help=f"the agent's config file (default {SYSTEM_CONFIG} if it is there)",
+    )
+    parser.add_argument("--state", default=default, help="the agent's state directory, instead of --config")
+
+
+def accept_after_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Let `--config` and `--state` stand after the action as well as before it."""
+    for action in actions.choices.values():
+        add_state_arguments(action, argparse.SUPPRESS)
 
 
 def settings_of(args: argparse.Namespace) -> Settings | None:

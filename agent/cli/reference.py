@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.cli.local import add_state_arguments
+from agent.cli.local import accept_after_action, add_state_arguments
 
 HELP = "record, build, list, show, compare and roll back references: what is normal for a camera"
 
@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="delete a version")
     remove.add_argument("--camera", required=True)
     remove.add_argument("--id", required=True, help="its id, or the beginning of it")
+    accept_after_action(actions)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,9 @@ from agent.features.view import View
 DARK, BRIGHT = 4, 251
 """Grey levels up to and from which a pixel counts as clipped; averaging blurs the very ends."""
 
-CLIPPED_STEP = 0.005
-"""Shares of clipped pixels are told in steps of half a per cent: a single glint where there never was one is a change
-to a statistic, but to nobody else."""
+CLIPPED_FREE = 0.005
+"""Share of clipped pixels that counts for nothing: a single glint where there never was one is a change to a statistic,
+but to nobody else. Told in steps instead, it would be a coarse number, which is harder to judge."""
 
 LOG_OFFSET = 1.0
 """Grey level added to channel means before their logarithm: in the dark the colour of noise says nothing."""
@@ -91,12 +91,12 @@ def colour_cast(small: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def clipped(share: float) -> float:
-    """A share (0..1) of pixels in whole steps of CLIPPED_STEP, the rest left out.
+    """What of a share (0..1) of pixels is beyond CLIPPED_FREE.
 
-    >>> clipped(0.0049), clipped(0.0051), clipped(1.0)
-    (0.0, 0.005, 1.0)
+    >>> clipped(0.004), clipped(0.255)
+    (0.0, 0.25)
     """
-    return math.floor(share / CLIPPED_STEP + 1e-6) * CLIPPED_STEP
+    return max(0.0, share - CLIPPED_FREE)
 
 
 def entropy(share: NDArray[np.float32]) -> float:
@@ -126,8 +126,8 @@ FAMILY = Family(
         Feature("tint", "ln", "Colour cast from magenta (negative) to green (positive)."),
         Feature("noise", "levels", "Sensor noise (standard deviation). NaN where all is black or burnt out."),
         Feature("entropy", "bits", "Entropy of the grey levels, 0..8; falls in fog and in the dark."),
-        Feature("clipped_dark", "ratio", "Share of pixels that are black, in steps of 0.005."),
-        Feature("clipped_bright", "ratio", "Share of pixels that are burnt out, in steps of 0.005."),
+        Feature("clipped_dark", "ratio", "Share of pixels that are black, beyond 0.005."),
+        Feature("clipped_bright", "ratio", "Share of pixels that are burnt out, beyond 0.005."),
     ),
     measure,
 )

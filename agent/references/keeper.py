@@ -17,11 +17,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from agent.alerts.words import quantity
 from agent.config.schema import DriftSettings
 from agent.drift.judge import Judge
 from agent.drift.sketch import WindowSketch, merge
 from agent.drift.verdict import DriftVerdict
 from agent.errors import ReferenceMismatch
+from agent.references.choice import choose
 from agent.references.frames import FrameJudge
 from agent.references.librarian import Librarian
 from agent.references.recorder import LEAST_WINDOWS, Recorder, Subject
@@ -163,7 +165,7 @@ class Keeper:
             value=share,
             at=now,
             labels={"camera": self.subject.camera},
-            text=f"{100 * share:.2g} % of frames are unlike all that the reference knows{by}"
+            text=f"{quantity(share, 'ratio')} of frames are unlike all that the reference knows{by}"
             if outliers
             else "",
             evidence={"frames": seen, "outliers": outliers, "by": reasons},
@@ -284,32 +286,17 @@ class Keeper:
         self._record_if_needed(now)
 
     def _load(self) -> None:
-        """Take the current reference, or else the newest version that fits; say once why there is none."""
-        problem, chosen = "", None
-        for version in self._candidates():
-            try:
-                stored = self._shelf.load(self.subject.camera, version)
-                stored.reference.check(
-                    model_sha256=self.subject.model_sha256,
-                    feature_version=self.subject.feature_version,
-                    features=self.subject.features,
-                    window_seconds=self.subject.window_seconds,
-                )
-            except ReferenceMismatch as error:
-                problem = problem or str(error)
-                continue
-            chosen = stored
-            break
+        """Take the reference in force, or else the newest that fits; say once why there is none."""
+        stored, problem = choose(self._shelf, self.subject)
         if problem and problem != self._problem:
-            log.warning("drift is not judged by this reference", camera=self.subject.camera, reason=problem)
-        if problem and chosen is not None:
-            log.info("an older reference fits", camera=self.subject.camera, reference=chosen.id)
-        self._problem = "" if chosen is not None else problem
-        self._take(chosen)
-
-    def _candidates(self) -> list[str]:
-        versions = self._shelf.versions(self.subject.camera)
-        return [v.id for v in versions if v.current] + [v.id for v in reversed(versions) if not v.current]
+            log.warning(
+                "this reference cannot be judged by",
+                camera=self.subject.camera,
+                reason=problem,
+                instead=stored.id if stored else "none: drift is not judged",
+            )
+        self._problem = problem if stored is None else ""
+        self._take(stored)
 
     def _take(self, stored: StoredReference | None) -> None:
         if stored is not None and self._stored is not None and stored.id == self._stored.id:
@@ -386,7 +373,7 @@ class Keeper:
             "camera": self.subject.camera,
             **self._state_fields(),
             "problem": self._problem,
-            "reference": None if stored is None else about(stored),
+            "reference": None if stored is None else stored.about(),
             "recording": None
             if recorder is None
             else {
@@ -410,24 +397,6 @@ class Keeper:
             "history": list(self._history),
             "recent": recent.to_body(_RECENT_ITEMS) if recent is not None else None,
         }
-
-
-def about(stored: StoredReference) -> dict[str, Any]:
-    """What there is to say of a reference in a line, as JSON values."""
-    reference = stored.reference
-    origin = reference.origin
-    return {
-        "id": stored.id,
-        "made_at": origin.made_at,
-        "made_how": origin.made_how,
-        "made_by": stored.made_by,
-        "covered": origin.covered,
-        "hours": sorted(reference.hours) if not reference.any_hour else [],
-        "provisional": reference.provisional,
-        "final": stored.final,
-        "model_sha256": origin.model_sha256,
-        "feature_version": origin.feature_version,
-    }
 
 
 def _compacted(window: WindowSketch) -> WindowSketch:

@@ -36,7 +36,7 @@ class Librarian(Part):
         while True:
             self.beat()
             try:
-                what, task = self._tasks.get(timeout=0.2)
+                what, task = self._tasks.get(timeout=0.0 if stop.is_set() else 0.2)
             except queue.Empty:
                 if stop.is_set():
                     return

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import ReferenceMismatch
-from agent.references.keeper import about
 from agent.references.shelf import Shelf, Version, parse_file
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -71,7 +70,7 @@ class ShelfRequests:
             "current": version.current,
         }
         try:
-            return {**entry, **about(self._shelf.load(version.camera, version.id))}
+            return {**entry, **self._shelf.load(version.camera, version.id).about()}
         except ReferenceMismatch as error:
             return {**entry, "problem": str(error)}
 

@@ -104,12 +104,13 @@ class Shelf:
             "%Y%m%dT%H%M%SZ"
         )
         name = f"{stamp}-{stored.id}.json"
+        before = self._current_name(folder)
         self._write(folder / name, stored.to_text().encode())
         self._write(folder / CURRENT, name.encode())
         for version in self.versions(camera):
             if replaces and version.id == replaces and version.name != name:
                 (folder / version.name).unlink(missing_ok=True)
-        self._prune(camera)
+        self._prune(camera, spared=before)  # whoever regrets the new one goes back to it
         return self.find(camera, stored.id)
 
     def roll_back(self, camera: str, id: str = "") -> Version:
@@ -163,10 +164,10 @@ class Shelf:
             names[-1] if names else ""
         )  # the pointer is lost or points nowhere: the newest is the best guess
 
-    def _prune(self, camera: str) -> None:
+    def _prune(self, camera: str, *, spared: str) -> None:
         versions = self.versions(camera)
         for version in versions[: max(0, len(versions) - KEEP_VERSIONS)]:
-            if not version.current:
+            if not version.current and version.name != spared:
                 (self.folder(camera) / version.name).unlink(missing_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:

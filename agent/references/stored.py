@@ -39,6 +39,22 @@ class StoredReference:
         """The reference's."""
         return self.reference.id
 
+    def about(self) -> dict[str, Any]:
+        """What there is to say of it in a line, as JSON values."""
+        reference, origin = self.reference, self.reference.origin
+        return {
+            "id": self.id,
+            "made_at": origin.made_at,
+            "made_how": origin.made_how,
+            "made_by": self.made_by,
+            "covered": origin.covered,
+            "hours": sorted(reference.hours) if not reference.any_hour else [],
+            "provisional": reference.provisional,
+            "final": self.final,
+            "model_sha256": origin.model_sha256,
+            "feature_version": origin.feature_version,
+        }
+
     def to_text(self) -> str:
         """As one JSON object: the reference's own, and `frames`."""
         body = json.loads(storage.to_json(self.reference))

@@ -1,0 +1,256 @@
+import dataclasses
+import json
+import re
+
+import pytest
+
+from agent.errors import ReferenceMismatch
+from agent.references.keeper import FIRST_WINDOWS
+from agent.references.shelf import JUDGE, RECORDING
+from tests.references.conftest import NOON, SUBJECT, Room, Source, recorded
+
+
+def opened(room, **settings):
+    made = room(**settings)
+    made.keeper.open(NOON)
+    made.settle()
+    return made
+
+
+def with_reference(room, stored, **settings):
+    made = room(**{"auto_reference": False, **settings})
+    made.shelf.put("front", stored)
+    made.keeper.open(NOON + 3600)
+    made.settle()
+    return made
+
+
+def test_without_a_reference_one_is_recorded_by_itself_and_used_before_it_is_done(room, source):
+    made = opened(room, reference_length=3600.0)
+    told = made.feed(source, FIRST_WINDOWS)
+    assert [fields["drift_state"] for fields, _ in told[:-1]] == ["learning"] * (FIRST_WINDOWS - 1)
+    assert told[-1][0]["drift_recorded_ratio"] == pytest.approx(FIRST_WINDOWS / 60, abs=0.02)
+    fields, observations = made.feed(source, 1)[0]
+    assert fields["drift_state"] == "normal"
+    assert fields["drift_provisional"] is True
+    assert any(each.metric == "drift.ratio" for each in observations)
+    made.feed(source, 39)
+    (version,) = made.shelf.versions("front")
+    final = made.shelf.load("front")
+    assert final.final, "the beginnings were replaced by the whole"
+    assert final.reference.origin.covered == pytest.approx(3600, rel=0.01)
+    assert version.current
+    assert made.shelf.read("front", RECORDING) is None
+    assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
+    assert made.keeper.status()["recording"] is None, "and it does not begin again"
+
+
+def test_switched_off_nothing_is_recorded(room, source):
+    made = opened(room, auto_reference=False)
+    assert made.feed(source, 3)[-1][0] == {"drift_state": "none"}
+
+
+def test_a_drift_raises_an_alarm_that_names_it_and_a_restart_keeps_it(room, stored):
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=8)
+    quiet = made.feed(source, 10)
+    assert all(fields["drift_state"] == "normal" for fields, _ in quiet)
+    fields, observations = made.feed(source, 4, contrast=-8)[-1]
+    assert fields["drift_state"] == "drift"
+    assert fields["drift_feature"] == "contrast"
+    ratio = next(each for each in observations if each.metric == "drift.ratio")
+    assert ratio.value >= 1
+    assert "contrast" in ratio.text
+    assert "contrast" in ratio.evidence["features"]
+    made.keeper.save(source.now)
+    made.settle()
+    made.new().open(source.now)
+    again, _ = made.feed(source, 1, contrast=-8)[0]
+    assert again["drift_state"] == "drift"
+    assert again["drift_since"] == fields["drift_since"], "no second alarm for the same drift"
+    assert len(made.keeper.explanation()["history"]) >= 14
+
+
+def test_a_recording_goes_on_after_a_restart(room, source):
+    made = opened(room, auto_reference=False)
+    made.keeper.record(3600.0, NOON)
+    made.feed(source, 20)
+    made.keeper.save(source.now)
+    made.settle()
+    made.new().open(source.now)
+    status = made.keeper.status()["recording"]
+    assert status["windows"] == 20
+    assert status["made_by"] == "asked"
+    made.feed(source, 40)
+    assert made.shelf.load("front").reference.origin.covered == pytest.approx(3600, rel=0.01)
+
+
+def test_a_renewal_waits_while_the_alarm_is_on(room, source):
+    made = opened(room, reference_length=86400.0)
+    made.feed(source, 61)
+    first = made.keeper.status()["reference"]["id"]
+    told = made.feed(source, 61, brightness=9)
+    assert told[-1][0]["drift_state"] == "drift"
+    assert made.keeper.status()["reference"]["id"] == first, "what alarms must not become what is normal"
+
+
+def test_asking_twice_or_for_too_little_is_refused_with_the_numbers(room, source):
+    made = opened(room, auto_reference=False)
+    with pytest.raises(ReferenceMismatch, match=r"300 s are too short .* at least 600 s"):
+        made.keeper.record(300.0, NOON)
+    made.keeper.record(3600.0, NOON)
+    with pytest.raises(ReferenceMismatch, match="is being recorded already"):
+        made.keeper.record(3600.0, NOON)
+    made.feed(source, 3)
+    with pytest.raises(ReferenceMismatch, match=r"3 windows are recorded; expected at least 10"):
+        made.keeper.finish(source.now)
+    made.feed(source, 7)
+    made.keeper.finish(source.now)
+    made.settle()
+    assert made.keeper.status()["reference"]["covered"] == 600.0
+    with pytest.raises(ReferenceMismatch, match="no reference of camera 'front' is being recorded"):
+        made.keeper.cancel()
+
+
+def test_cancelling_leaves_the_reference_there_was(room, stored, source):
+    made = with_reference(room, stored)
+    made.keeper.record(3600.0, NOON)
+    made.feed(source, 3)
+    made.keeper.cancel()
+    made.settle()
+    assert made.shelf.read("front", RECORDING) is None
+    assert made.keeper.status()["reference"]["id"] == stored.id
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_sha256": "b" * 64}, "another model"),
+        ({"feature_version": "0" * 12}, "another version of the features"),
+        ({"window_seconds": 30.0}, r"windows of 60 s, now they are 30 s"),
+    ],
+)
+def test_a_reference_of_another_model_or_version_is_said_and_never_judged_by(
+    room, stored, change, said, capsys
+):
+    made = with_reference(room, stored)
+    made.subject = dataclasses.replace(SUBJECT, **change)
+    made.new().open(NOON + 3600)
+    fields, observations = made.feed(Source(start=NOON + 3600), 2, brightness=9)[-1]
+    assert fields["drift_state"] == "unusable"
+    assert re.search(said, fields["drift_reason"])
+    assert observations == []
+    assert capsys.readouterr().out.count("this reference cannot be judged by") == 1, "once, not every window"
+
+
+def test_whoever_goes_back_to_the_old_model_finds_its_reference_again(room, stored):
+    made = with_reference(room, stored)
+    other = recorded(windows=12, model_sha256="b" * 64).make(NOON + 7200, final=True)
+    made.shelf.put("front", other)
+    made.keeper.reload(NOON + 7200)
+    assert made.keeper.status()["reference"]["id"] == stored.id
+
+
+def test_after_a_change_of_model_a_new_one_is_recorded_by_itself(room, stored, source):
+    made = with_reference(room, stored, auto_reference=True)
+    made.subject = dataclasses.replace(SUBJECT, model_sha256="b" * 64)
+    made.new().open(NOON + 3600)
+    fields, _ = made.feed(source, 1)[0]
+    assert fields["drift_state"] == "learning"
+    assert "another model" in fields["drift_reason"]
+    assert [version.id for version in made.shelf.versions("front")] == [stored.id], "the old one is kept"
+
+
+def test_a_damaged_reference_recording_or_judge_never_stops_the_camera(room, stored, source, tmp_path):
+    made = with_reference(room, stored)
+    made.feed(source, 2)
+    made.keeper.save(source.now)
+    made.settle()
+    folder = tmp_path / "references" / "front"
+    (folder / JUDGE).write_text('{"judge": {"reference": "else"}')
+    (folder / RECORDING).write_bytes(b"\xff\x00 torn")
+    made.new().open(source.now)
+    assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
+    version = made.shelf.versions("front")[0]
+    (folder / version.name).write_text("{")
+    made.new().open(source.now)
+    fields, observations = made.feed(source, 1)[0]
+    assert fields["drift_state"] == "unusable"
+    assert version.name in fields["drift_reason"]
+    assert observations == []
+
+
+def test_windows_without_frames_and_with_undefined_features_raise_nothing(room, stored):
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=2)
+    assert made.feed(source, 3)[-1][0]["drift_state"] == "normal"
+    for _ in range(5):
+        window, vectors = source.window(samples=0)
+        fields, observations = made.keeper.window(window, vectors, [], window.end)
+        assert fields["drift_state"] == "silent"
+        assert observations == []
+    told = made.feed(source, 20, box_x=float("nan"), contrast=float("inf"))
+    assert {fields["drift_state"] for fields, _ in told} == {"normal"}
+
+
+@pytest.mark.parametrize("step", [-7200.0, 86400.0, -40 * 365 * 86400.0])
+def test_a_clock_that_jumps_is_said_and_raises_nothing(room, stored, step):
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=2)
+    made.feed(source, 5)
+    window, vectors = source.window()
+    fields, observations = made.keeper.window(window, vectors, [], window.end + step, clock_step=step)
+    assert fields["drift_state"] == "silent"
+    assert "the clock was set by" in fields["drift_reason"]
+    assert not [each for each in observations if each.metric == "drift.ratio"]
+    source.now += step
+    told = made.feed(source, 5)
+    assert all(fields["drift_state"] in {"normal", "silent"} for fields, _ in told)
+
+
+def test_a_recording_survives_a_clock_that_jumps(room, source):
+    made = opened(room, auto_reference=False)
+    made.keeper.record(1200.0, NOON)
+    made.feed(source, 10)
+    source.now -= 30 * 86400
+    made.feed(source, 10)
+    assert made.shelf.load("front").reference.origin.covered == pytest.approx(1200, rel=0.01)
+    assert made.feed(source, 1)[0][0]["drift_state"] in {"normal", "silent"}
+
+
+def test_outliers_are_counted_and_told_to_the_rules(room, stored):
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=2)
+    fields, observations = made.feed(source, 1)[0]
+    assert fields["frames_outlying"] == 0
+    fields, observations = made.feed(source, 1, brightness=9, contrast=9, entropy=9)[0]
+    assert fields["drift_outlier_ratio"] == 1.0
+    assert fields["frames_outlying"] == source.samples
+    outliers = next(each for each in observations if each.metric == "drift.outlier_ratio")
+    assert "100 % of frames are unlike all that the reference knows (by" in outliers.text
+
+
+def test_a_disk_that_is_full_loses_nothing_that_is_recorded(room, source, monkeypatch):
+    made = opened(room, auto_reference=False)
+    made.keeper.record(600.0, NOON)
+    made.feed(source, 9)
+
+    def full(*_args, **_more):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(made.shelf, "put", full)
+        made.feed(source, 3)
+        assert made.shelf.versions("front") == []
+    made.feed(source, 1)
+    assert made.keeper.status()["reference"] is not None
+
+
+def test_what_it_tells_people_is_plain_json(room, stored):
+    made = with_reference(room, stored)
+    made.feed(Source(start=NOON + 3600), 3)
+    json.dumps([made.keeper.status(), made.keeper.explanation()])
+
+
+def test_a_keeper_can_be_made_of_nothing(tmp_path):
+    assert Room(tmp_path).keeper.explanation()["recent"] is None

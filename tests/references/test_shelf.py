@@ -1,0 +1,134 @@
+import dataclasses
+import os
+import stat
+
+import pytest
+
+from agent.errors import ReferenceMismatch
+from agent.references.shelf import CURRENT, JUDGE, KEEP_VERSIONS, Shelf
+from tests.references.conftest import NOON, recorded
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(tmp_path)
+
+
+def at(stored, seconds):
+    origin = dataclasses.replace(stored.reference.origin, made_at=NOON + seconds)
+    return dataclasses.replace(stored, reference=dataclasses.replace(stored.reference, origin=origin))
+
+
+def test_the_newest_is_in_force_and_the_older_ones_stay(shelf, stored):
+    first, second = shelf.put("front", at(stored, 0)), shelf.put("front", at(stored, 60))
+    assert [version.current for version in shelf.versions("front")] == [False, True]
+    assert shelf.load("front").id == second.id
+    assert shelf.load("front", first.id[:4]).id == first.id
+    assert shelf.cameras() == ["front"]
+
+
+def test_rolling_back_and_forth_deletes_nothing(shelf, stored):
+    versions = [shelf.put("front", at(stored, seconds)) for seconds in (0, 60, 120)]
+    assert shelf.roll_back("front").id == versions[1].id
+    assert shelf.roll_back("front").id == versions[0].id
+    with pytest.raises(ReferenceMismatch, match="is the oldest reference there is"):
+        shelf.roll_back("front")
+    assert shelf.roll_back("front", versions[2].id).current
+    assert len(shelf.versions("front")) == 3
+
+
+def test_removing_what_is_in_force_puts_the_newest_other_in_force(shelf, stored):
+    first, second = shelf.put("front", at(stored, 0)), shelf.put("front", at(stored, 60))
+    shelf.remove("front", second.id)
+    assert shelf.find("front").id == first.id
+    shelf.remove("front", first.id)
+    with pytest.raises(ReferenceMismatch, match=r"has no reference; `vedette reference record"):
+        shelf.find("front")
+
+
+def test_only_so_many_versions_are_kept_and_never_is_the_current_one_dropped(shelf, stored):
+    first = shelf.put("front", at(stored, 0))
+    for number in range(1, KEEP_VERSIONS + 4):
+        shelf.put("front", at(stored, 60 * number))
+        shelf.roll_back("front", first.id)
+    names = [version.id for version in shelf.versions("front")]
+    assert len(names) <= KEEP_VERSIONS + 1
+    assert shelf.find("front").id == first.id
+
+
+def test_the_beginning_of_a_recording_is_replaced_by_what_follows(shelf, stored):
+    first = shelf.put("front", at(stored, 0))
+    shelf.put("front", at(stored, 60), replaces=first.id)
+    assert len(shelf.versions("front")) == 1
+
+
+def test_a_lost_or_foolish_pointer_falls_back_to_the_newest(shelf, stored, tmp_path):
+    shelf.put("front", at(stored, 0))
+    newest = shelf.put("front", at(stored, 60))
+    for text in (b"", b"gone.json", b"\xff\xfe"):
+        (tmp_path / "references" / "front" / CURRENT).write_bytes(text)
+        assert shelf.find("front").id == newest.id
+
+
+def test_a_damaged_file_is_named_and_the_others_are_not_hurt(shelf, stored, tmp_path):
+    good = shelf.put("front", at(stored, 0))
+    bad = shelf.put("front", at(stored, 60))
+    path = tmp_path / "references" / "front" / bad.name
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ReferenceMismatch, match=f"{bad.name}: not a reference"):
+        shelf.load("front")
+    assert shelf.load("front", good.id).id == good.id
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ReferenceMismatch, match="it is no text"):
+        shelf.load("front")
+
+
+def test_a_file_that_is_far_too_large_is_not_even_read(shelf, stored, tmp_path):
+    version = shelf.put("front", stored)
+    with (tmp_path / "references" / "front" / version.name).open("r+b") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ReferenceMismatch, match="too large to be a reference"):
+        shelf.load("front")
+
+
+@pytest.mark.parametrize("name", ["", "../etc", "a/b", ".hidden", "x" * 64])
+def test_no_name_leads_out_of_the_folder(shelf, name):
+    with pytest.raises(ReferenceMismatch, match="is no camera's name"):
+        shelf.versions(name)
+
+
+def test_an_ambiguous_or_unknown_id_lists_what_there_is(shelf, stored):
+    first, second = shelf.put("front", at(stored, 0)), shelf.put("front", at(stored, 60))
+    with pytest.raises(ReferenceMismatch, match=f"no reference 'zz'; there are {first.id}, {second.id}"):
+        shelf.find("front", "zz")
+
+
+def test_files_are_for_the_service_alone(shelf, stored, tmp_path):
+    version = shelf.put("front", stored)
+    path = tmp_path / "references" / "front" / version.name
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.stat().st_size < 600_000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_writes_belongs_to_whom_the_state_belongs_to(tmp_path, stored):
+    os.chown(tmp_path, 12345, 12345)
+    (tmp_path / "references").mkdir()
+    os.chown(tmp_path / "references", 12345, 12345)
+    shelf = Shelf(tmp_path)
+    version = shelf.put("front", stored)
+    folder = tmp_path / "references" / "front"
+    assert {path.stat().st_uid for path in (folder, folder / version.name, folder / CURRENT)} == {12345}
+
+
+def test_what_lies_beside_can_be_absent(shelf):
+    assert shelf.read("front", JUDGE) is None
+    shelf.delete("front", JUDGE)
+    shelf.write("front", JUDGE, "{}")
+    assert shelf.read("front", JUDGE) == "{}"
+
+
+def test_a_recording_makes_the_same_reference_before_and_after_the_shelf(shelf):
+    made = recorded(windows=12).make(NOON, final=True)
+    shelf.put("front", made)
+    assert shelf.load("front").id == made.id
