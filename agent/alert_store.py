@@ -44,6 +44,8 @@ class AlertStore:
         """Open the file; one that is broken is renamed to `*.broken` and a new one begun."""
         try:
             self._database = self._connect()
+        except (OSError, sqlite3.OperationalError) as error:
+            self._say_failing(error)  # a full or read-only disk: the file itself is well
         except sqlite3.DatabaseError as error:
             broken = self.path.with_suffix(".broken")
             log.error("alert store is broken, beginning a new one", error=str(error), kept_as=str(broken))
@@ -52,8 +54,6 @@ class AlertStore:
                 self._database = self._connect()
             except (OSError, sqlite3.Error) as again:
                 self._say_failing(again)
-        except (OSError, sqlite3.Error) as error:
-            self._say_failing(error)
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)

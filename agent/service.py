@@ -50,7 +50,7 @@ from agent.plan import Notifiers, Plan, make_plan, say_refused
 from agent.preflight import rules_of
 from agent.reference_desk import LOCAL_ONLY, ReferenceDesk
 from agent.reporting import Reporter
-from agent.state import directory
+from agent.state import claim, directory
 from agent.summary import CameraSummary, FrameCounts
 from agent.supervisor import Supervisor
 from agent.telemetry.sampler import Sampler
@@ -97,6 +97,7 @@ class Service:
         cv2.setNumThreads(
             1
         )  # many small pictures: its thread pool costs more than it gives, and the model wants the cores
+        self._closing.callback(claim(self.state_directory))
         self.detector.open()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
@@ -356,10 +357,7 @@ class Service:
                 {"camera": name, "state": status.state.value, "since": status.since, "reason": status.reason}
                 for name, status in sorted(self._statuses.items())
             ],
-            "broker": {
-                "state": str(self.publisher.connection.state),
-                "reason": self.publisher.connection.reason,
-            },
+            **self.publisher.report(),
             "parts": self.supervisor.report(),
             "config_error": self._config_error,
             "restart_needed_for": list(self._waiting),

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from agent.errors import VedetteError
+
+LOCK_FILE = "agent.lock"
 
 
 def directory(configured: str = "") -> Path:
@@ -17,6 +24,34 @@ def directory(configured: str = "") -> Path:
         return Path("/var/lib/vedette")
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "vedette"
+
+
+def claim(directory: Path) -> Callable[[], None]:
+    """Keep any other agent from using `directory`; what is returned gives it free, and so does the process's end.
+
+    Raises VedetteError where another one uses it: two would send each other's messages. A disk that takes no lock
+    file (read-only, full) is used without.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return lambda: None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(handle, 32).decode(errors="replace").strip()
+        os.close(handle)
+        raise VedetteError(
+            f"{directory}: another agent (process {holder or '?'}) uses this state directory; "
+            "stop it, or give this one its own with state_directory"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+    return lambda: os.close(handle)
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:

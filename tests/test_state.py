@@ -5,6 +5,7 @@ import os
 import pytest
 
 from agent import state
+from agent.errors import VedetteError
 
 
 def test_a_configured_directory_wins(monkeypatch):
@@ -44,3 +45,18 @@ def test_a_failing_disk_leaves_the_old_file(tmp_path, monkeypatch):
         state.write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_state_directory_has_one_agent_at_a_time(tmp_path):
+    free = state.claim(tmp_path / "state")
+    with pytest.raises(
+        VedetteError, match=rf"another agent \(process {os.getpid()}\) uses this state directory"
+    ):
+        state.claim(tmp_path / "state")
+    free()
+    state.claim(tmp_path / "state")()
+
+
+def test_a_disk_that_takes_no_lock_file_is_used_without(tmp_path):
+    (tmp_path / "state").write_text("a file where the directory should be")
+    state.claim(tmp_path / "state")()

@@ -119,7 +119,9 @@ _LISTED = (
     _metric("host.outbox_lost", "messages lost lately", "count", "outbox_loss"),
     _metric("host.outbox_lost_total", "messages lost", "total", "outbox_loss"),
     _metric("host.outbox_merged_total", "messages merged", "total", "outbox"),
-    _metric("host.outbox_damaged_total", "messages damaged", "total", "outbox_loss"),
+    _metric("host.outbox_damaged_total", "damaged outbox files", "total", "outbox_loss"),
+    _metric("host.outbox_commits_total", "commits of the outbox", "total", "outbox"),
+    _metric("host.outbox_written_bytes_total", "bytes written by delivery", "total", "outbox"),
     _metric("host.delivered_total", "messages delivered", "total", "broker"),
     _metric("host.broker_connected", "is connected to the broker", "state", "broker", "connected"),
 )

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     info = reply["info"]
     model = f"{info['model_name']} on {info['model_provider']}"
     console.print(f"vedette {info['version']}, up {_ago(info['started_at'])}, model {model}")
+    console.print(broker_line(reply["broker"]))
+    console.print(outbox_line(reply["outbox"]))
     if reply["config_error"]:
         console.print(f"[red]config not reloaded:[/] {reply['config_error']}")
     if reply["restart_needed_for"]:
@@ -46,6 +48,25 @@ def run(args: argparse.Namespace) -> int:
     console.print(_table(("camera", "state", "since", "reason"), cameras))
     console.print(_table(("part", "state", "silent_seconds", "failures"), reply["parts"]))
     return 0
+
+
+def broker_line(broker: Mapping[str, Any]) -> str:
+    """How the connection stands; where there is none, why, since when, and what to do."""
+    from rich.markup import escape
+
+    since = _ago(broker["since"]) if broker["since"] else "the start"
+    if broker["state"] == "connected":
+        return f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}"
+    why = f": {broker['reason']} ({broker['failure']})" if broker["failure"] else ""
+    mend = f"; {broker['mend']}" if broker["mend"] else ""
+    return f"[red]broker {broker['broker']} {broker['state']} for {since}[/]{escape(why + mend)}"
+
+
+def outbox_line(outbox: Mapping[str, Any]) -> str:
+    """What waits, where, and what was lost."""
+    where = "on disk" if outbox["durable"] else "[red]IN MEMORY, the disk cannot be used[/]"
+    lost = f", [red]{outbox['lost']} lost[/]" if outbox["lost"] else ""
+    return f"outbox: {outbox['messages']} messages wait {where}, {outbox['used_ratio']:.0%} full{lost}"
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Table:

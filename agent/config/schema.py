@@ -47,6 +47,12 @@ class BrokerSettings:
     session_expiry: float = setting(
         3600.0, kind="duration", minimum=0, doc="How long the broker keeps our session."
     )
+    message_expiry: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        doc="How long the broker keeps summaries and sketches for subscribers that are away (MQTT 5); 0: for ever.",
+    )
     in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
     home_assistant: bool = setting(
         False,
@@ -54,7 +60,9 @@ class BrokerSettings:
     )
     home_assistant_prefix: str = setting("homeassistant", doc="Home Assistant's discovery prefix.")
     backlog_rate: float = setting(
-        0.0, minimum=0, doc="Messages a second at most while a backlog is sent after an outage; 0: no limit."
+        500.0,
+        minimum=0,
+        doc="Messages a second at most while a backlog is sent after an outage; 0: no limit.",
     )
 
 

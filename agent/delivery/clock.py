@@ -1,9 +1,12 @@
-"""The clocks of delivery: wall time for stamps, time since boot for ages, and whether the wall clock is set."""
+"""What delivery reads of the machine: wall time for stamps, time since boot for ages, whether the wall clock is set,
+and what the disk was asked to write.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import time
+from pathlib import Path
 
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _ROOM_FOR_TIMEX = 512  # more than any architecture's struct timex; all zero means "only read"
@@ -39,3 +42,12 @@ def _kernel_says_synced() -> bool:
     except (OSError, AttributeError):
         return True
     return int(adjtimex(ctypes.create_string_buffer(_ROOM_FOR_TIMEX))) != _TIME_ERROR
+
+
+def written_bytes() -> int:
+    """What the calling thread had written to storage so far; 0 where the kernel does not count it."""
+    try:
+        lines = Path("/proc/thread-self/io").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), 0)

@@ -21,7 +21,7 @@ import structlog
 from agent.config.schema import CommandSettings
 from agent.delivery.messages import reply_draft, unix_time
 from agent.delivery.mqtt import Received
-from agent.errors import VedetteError
+from agent.errors import DeliveryError, VedetteError
 from agent.parts import Part
 from agent.types import Draft
 
@@ -134,7 +134,7 @@ class CommandDesk(Part):
         try:
             command = parse(received)
             self._judge(command, wall=wall, now=now)
-            if not first_time(command.id):
+            if not _is_new(command, first_time):
                 log.info("command delivered twice, ignored", command=command.name, id=command.id)
                 return
             self._queue.put_nowait(command)
@@ -188,6 +188,14 @@ class CommandDesk(Part):
             body |= {"ok": False, "error": str(error) or type(error).__name__}
         log.info("command carried out", command=command.name, id=command.id, ok=body["ok"])
         self.reply(_reply(command.id, body, command.response_topic, command.correlation))
+
+
+def _is_new(command: Command, first_time: Callable[[str], bool]) -> bool:
+    """Whether it was never seen; refused where that cannot be written down: it might be carried out twice."""
+    try:
+        return first_time(command.id)
+    except DeliveryError as error:
+        raise CommandRefused(f"its id cannot be remembered: {error}", command_id=command.id) from None
 
 
 def _reply(command_id: str, body: Mapping[str, Any], topic: str | None, correlation: bytes | None) -> Reply:

@@ -27,8 +27,9 @@ from pathlib import Path
 import structlog
 
 from agent.delivery.clock import Clock
-from agent.delivery.messages import Stamp, clears_retained, encode
-from agent.delivery.rows import Row, pack, pack_sketches, unpack, window_of
+from agent.delivery.messages import Stamp, encode
+from agent.delivery.notes import Notes
+from agent.delivery.rows import Row, pack, pack_sketches, window_of
 from agent.delivery.shedding import START_RATIO, STOP_RATIO, Plan, Shedder
 from agent.delivery.store import COLUMNS, LANES, Store, StoreFull, StoreUnwritable, table
 from agent.errors import PermanentDelivery
@@ -40,8 +41,6 @@ log = structlog.get_logger("vedette.delivery")
 MEMORY_BYTES = 16 * 1024 * 1024  # bound of the queue where there is no disk
 BATCH_ROWS = 512
 SHED_SECONDS = 0.1
-STANDING_AT_MOST = 1000
-COMMAND_MEMORY_SECONDS = 7 * 86400.0
 
 
 @dataclass(slots=True)
@@ -53,15 +52,6 @@ class _Family:
     def lose(self, count: int) -> None:
         self.lost += count
         self.lost_total += count
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A retained message that still holds (a firing alert): published again on each connect."""
-
-    topic: str
-    seq: int
-    payload: bytes
 
 
 @dataclass(slots=True)
@@ -89,6 +79,7 @@ class Outbox:
         self.path = path
         self.store = Store(path, size if path else min(size, MEMORY_BYTES))
         self._identity, self._clock, self._in_flight = identity, clock or Clock(), in_flight
+        self.notes = Notes(self.store)
         self._shedder = Shedder(self.store)
         self._families: dict[str, _Family] = {}
         self._depths: dict[Priority, int] = {}
@@ -102,6 +93,11 @@ class Outbox:
     def durable(self) -> bool:
         """Whether what is accepted survives this process."""
         return self.path is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked at all."""
+        return self.store.is_open
 
     @property
     def boot(self) -> str:
@@ -225,7 +221,7 @@ class Outbox:
                 _insert(sql, lane, rows)
                 self._write_depth(sql, lane, self._depths[lane] + len(rows))
             self._write_families(sql, batch.families)
-            _remember_standing(sql, batch.rows.get(Priority.ALERT, ()))
+            self.notes.note_alerts(sql, batch.rows.get(Priority.ALERT, ()))
         self._families = batch.families
         for lane, rows in batch.rows.items():
             self._depths[lane] += len(rows)
@@ -320,15 +316,6 @@ class Outbox:
             families.setdefault(name, _Family()).lose(count)
         return families
 
-    def standing(self) -> list[Standing]:
-        """Firing alerts whose last message is not in the queue any more, oldest first."""
-        queued = self.store.query(f"SELECT min(seq) FROM {table(Priority.ALERT)}")[0][0]
-        found = self.store.query(
-            "SELECT topic, seq, payload FROM standing WHERE seq < ? ORDER BY seq",
-            (queued if queued is not None else 1 << 62,),
-        )
-        return [Standing(topic=topic, seq=seq, payload=unpack(payload)) for topic, seq, payload in found]
-
     # -- bounds ---------------------------------------------------------------------------------------------
 
     def shed(self, *, forced: bool = False) -> bool:
@@ -381,30 +368,7 @@ class Outbox:
         """Messages lost so far, by family, over the life of the file."""
         return {name: family.lost_total for name, family in self._families.items() if family.lost_total}
 
-    # -- commands -------------------------------------------------------------------------------------------
-
-    def first_time(self, command_id: str) -> bool:
-        """Remember a command on disk; False where it is known already (it was delivered twice)."""
-        now = self._clock.wall()
-        with self.store.transaction() as sql:
-            sql.execute("DELETE FROM command WHERE at < ?", (now - COMMAND_MEMORY_SECONDS,))
-            return sql.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, now)).rowcount == 1
-
 
 def _insert(sql: sqlite3.Connection, lane: Priority, rows: Sequence[Row]) -> None:
     marks = ",".join("?" * (COLUMNS.count(",") + 1))
     sql.executemany(f"INSERT INTO {table(lane)} VALUES ({marks})", [row.values() for row in rows])
-
-
-def _remember_standing(sql: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Keep what stays true until it is taken back: the last message of each alert that is not resolved."""
-    for row in rows:
-        if clears_retained(row.family, retain=row.retain):
-            sql.execute("DELETE FROM standing WHERE topic = ?", (row.topic,))
-        elif row.retain:
-            sql.execute("INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (row.topic, row.seq, row.payload))
-    if rows:
-        sql.execute(
-            "DELETE FROM standing WHERE seq <= (SELECT seq FROM standing ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-            (STANDING_AT_MOST,),
-        )

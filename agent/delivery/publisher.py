@@ -19,14 +19,16 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.delivery.announcements import Announcements
-from agent.delivery.clock import Clock
+from agent.delivery.clock import Clock, written_bytes
 from agent.delivery.commands import CommandDesk, Reply
 from agent.delivery.inbox import Inbox
 from agent.delivery.messages import Stamp, encode, status_draft
@@ -47,6 +49,7 @@ log = structlog.get_logger("vedette.delivery")
 OUTBOX_FILE = "outbox.db"
 IDLE_SECONDS = 0.5
 ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
+WEAR_SECONDS = 5.0  # how often the kernel is asked what was written
 RECENT_SECONDS = 600.0  # how long a loss counts as recent, so that an alert on it fires and resolves
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
 
@@ -92,6 +95,7 @@ class Publisher(Part):
             prefix=identity.prefix,
             in_flight=broker.in_flight,
             backlog_rate=broker.backlog_rate,
+            message_expiry=broker.message_expiry,
             settle_seconds=outbox.commit_interval,
         )
         self._commands = commands
@@ -105,6 +109,7 @@ class Publisher(Part):
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
         self._lost_before = 0
         self._statistics: dict[str, float] = {}
+        self._written, self._written_at = 0, -WEAR_SECONDS
         self._quiet, self._quiet_after = False, 0
 
     # -- for every thread -----------------------------------------------------------------------------------
@@ -128,11 +133,26 @@ class Publisher(Part):
         return dict(self._statistics)
 
     def observations(self, now: float) -> list[Observation]:
-        """The statistics as rules see them."""
+        """The statistics as rules see them; without a connection it is said why."""
+        said = {"broker_connected": self.connection.reason}
         return [
-            Observation(metric=f"host.{name}", value=value, at=now)
+            Observation(metric=f"host.{name}", value=value, at=now, text=said.get(name, ""))
             for name, value in self._statistics.items()
         ]
+
+    def report(self) -> dict[str, Any]:
+        """How delivery stands, for `vedette status`: plain values."""
+        connection, numbers = self.connection, self._statistics
+        return {
+            "broker": {**asdict(connection), "mend": connection.mend},
+            "outbox": {
+                "messages": int(numbers.get("outbox_messages", 0)),
+                "durable": bool(numbers.get("outbox_durable", 0)),
+                "used_ratio": numbers.get("outbox_used_ratio", 0.0),
+                "lost": int(numbers.get("outbox_lost_total", 0)),
+                "delivered": int(numbers.get("delivered_total", 0)),
+            },
+        }
 
     def drain(self, timeout: float) -> bool:
         """Wait until nothing waits to be sent or acknowledged; whether that came true in `timeout` seconds."""
@@ -288,8 +308,9 @@ class Publisher(Part):
                 reason=event.reason,
             )
         elif isinstance(event, Received) and self._commands is not None:
+            wall, notes = self._clock.wall(), self._safe.outbox.notes
             self._commands.receive(
-                event, wall=self._clock.wall(), now=now, first_time=self._safe.outbox.first_time
+                event, wall=wall, now=now, first_time=lambda command_id: notes.first_time(command_id, wall)
             )
 
     def _on_opened(self, opened: Opened, now: float) -> None:
@@ -304,7 +325,7 @@ class Publisher(Part):
         online = status_draft("online", since=self._clock.wall(), version=__version__)
         for draft in {"status": online, **self._standing_drafts}.values():
             self._send_beside(draft)
-        for alert in self._safe.outbox.standing():
+        for alert in self._safe.outbox.notes.standing():
             self._window.publish_beside(
                 connection, f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True, now=now
             )
@@ -323,6 +344,8 @@ class Publisher(Part):
             self._losses.append((now, lost - self._lost_before))
             log.error("messages were lost", count=lost - self._lost_before, families=outbox.lost_total())
         self._lost_before = lost
+        if now - self._written_at >= WEAR_SECONDS:
+            self._written, self._written_at = written_bytes(), now
         self._quiet = not outbox.depth and not len(self._inbox) and not self._window.on_the_way
         if self._quiet:
             self._quiet_after = handed_over
@@ -336,6 +359,8 @@ class Publisher(Part):
             "outbox_lost": float(sum(count for at, count in self._losses if now - at < RECENT_SECONDS)),
             "broker_connected": float(self._session.connected),
             "delivered_total": float(self._window.delivered_total),
+            "outbox_commits_total": float(self._safe.commits_total),
+            "outbox_written_bytes_total": float(self._written),
         }
 
     def _finish(self) -> None:

@@ -11,11 +11,13 @@ Laws:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from agent.delivery.clock import Clock
+from agent.delivery.notes import Copy
 from agent.delivery.outbox import BATCH_ROWS, Outbox
 from agent.delivery.salvage import salvage, set_aside
 from agent.delivery.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
@@ -45,8 +47,15 @@ class Safekeeping:
         self._failing_since: float | None = None
         self._retry_at = 0.0
         self._copied: list[tuple[Priority, int]] = []
+        self._notes_handed_on = False
+        self._commits_before = 0
         self.outbox = self._on_disk()
         self.damaged_total = 0
+
+    @property
+    def commits_total(self) -> int:
+        """Commits to disk by this process: each asks it to sync once."""
+        return self._commits_before + (self.outbox.store.commits_total if self.outbox.durable else 0)
 
     def _on_disk(self) -> Outbox:
         return self._outbox(self._path)
@@ -95,6 +104,7 @@ class Safekeeping:
         try:
             disk.open()
             disk.ack(self._copied)
+            disk.notes.take_over(self._notes_for(disk))
             self._move(self.outbox, disk)
         except DeliveryError:
             disk.close()
@@ -109,6 +119,7 @@ class Safekeeping:
         self.damaged_total += 1
         try:
             aside = set_aside(self._path, int(self._clock.wall()))
+            self._commits_before += self.outbox.store.commits_total
             self.outbox = self._on_disk()
             self.outbox.open()
             result = salvage(aside, self.outbox)
@@ -130,12 +141,22 @@ class Safekeeping:
             reason=str(error),
         )
         disk = self.outbox
+        self._commits_before += disk.store.commits_total if disk.durable else 0
         self.outbox = self._outbox(None)
         self.outbox.open()
-        self._copied = _copy(disk, self.outbox)
+        self._notes_handed_on = disk.is_open and _hand_on_notes(disk, self.outbox)
+        self._copied = _copy(disk, self.outbox) if disk.is_open else []
         disk.close()
         self._failing_since = None
         self._retry_at = now + self._retry_seconds
+
+    def _notes_for(self, disk: Outbox) -> Copy:
+        """What memory knows; with what the disk knows besides, where that could not be read when it was given up."""
+        ours = self.outbox.notes.copy()
+        if self._notes_handed_on:
+            return ours
+        both = {note[0]: note for note in (*disk.notes.copy().standing, *ours.standing)}
+        return replace(ours, standing=list(both.values()))
 
     @staticmethod
     def _move(memory: Outbox, disk: Outbox) -> None:
@@ -145,6 +166,14 @@ class Safekeeping:
             while rows := memory.lease(lane, BATCH_ROWS):
                 disk.adopt(rows)
                 memory.ack([(row.priority, row.id) for row in rows])
+
+
+def _hand_on_notes(old: Outbox, new: Outbox) -> bool:
+    try:
+        new.notes.take_over(old.notes.copy())
+    except DeliveryError:
+        return False
+    return True
 
 
 def _copy(disk: Outbox, memory: Outbox) -> list[tuple[Priority, int]]:

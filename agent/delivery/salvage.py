@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from agent.delivery.notes import Copy
 from agent.delivery.outbox import BATCH_ROWS, Outbox
 from agent.delivery.rows import Row, unpack
 from agent.delivery.store import COLUMNS, LANES, PAGE_BYTES, Store, StoreFull, table
@@ -55,6 +57,7 @@ def salvage(aside: Path, fresh: Outbox) -> Salvage:
     if not _opens(aside):
         _replace_first_page(aside)
     with closing(sqlite3.connect(aside, isolation_level=None)) as sql:
+        fresh.notes.take_over(_notes(sql))
         for lane in LANES:
             expected = _depth(sql, lane)
             found = _carry_over(sql, lane, fresh)
@@ -91,6 +94,30 @@ def _replace_first_page(path: Path) -> None:
     page[_FREE_PAGES : _FREE_PAGES + 8] = bytes(8)  # which pages are free is not known, and only read here
     with path.open("r+b") as file:
         file.write(page)
+
+
+def _notes(sql: sqlite3.Connection) -> Copy:
+    """As far as they can be read."""
+    found: dict[str, list[Any]] = {"topic, seq, payload FROM standing": [], "id, at FROM command": []}
+    for what in found:
+        with suppress(sqlite3.Error):
+            found[what] += sql.execute(f"SELECT {what}").fetchall()
+    standing, commands = found.values()
+    return Copy(
+        standing=[note for note in standing if _sound(note, (str, int, bytes)) and _unpacks(note[2])],
+        commands=[note for note in commands if _sound(note, (str, float))],
+    )
+
+
+def _sound(note: tuple[Any, ...], types: tuple[type, ...]) -> bool:
+    return all(isinstance(value, kind) for value, kind in zip(note, types, strict=True))
+
+
+def _unpacks(payload: bytes) -> bool:
+    try:
+        return bool(unpack(payload))
+    except ValueError:
+        return False
 
 
 def _depth(sql: sqlite3.Connection, lane: Priority) -> int | None:

@@ -45,6 +45,11 @@ class ConnectionState:
     reason: str = ""
     attempts: int = 0
 
+    @property
+    def mend(self) -> str:
+        """What an operator can do about it; "" where it is only to wait."""
+        return _MEND.get(Failure(self.failure), "") if self.failure else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:

@@ -75,6 +75,12 @@ class Store:
         self.max_pages = max((size - self.log_bytes) // PAGE_BYTES, 64)
         self._allowed_pages = self.max_pages
         self._connection: sqlite3.Connection | None = None
+        self.commits_total = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
 
     @property
     def sql(self) -> sqlite3.Connection:
@@ -178,6 +184,7 @@ class Store:
             try:
                 yield sql
                 sql.execute("COMMIT")
+                self.commits_total += 1
             except BaseException:
                 if sql.in_transaction:  # some errors have rolled back by themselves
                     with suppress(sqlite3.Error):

@@ -55,10 +55,12 @@ class Window:
         prefix: str,
         in_flight: int,
         backlog_rate: float = 0.0,
+        message_expiry: float = 0.0,
         settle_seconds: float = 1.0,
     ) -> None:
         self._outbox, self._clock, self._prefix = outbox, clock, prefix
         self._in_flight, self._rate, self._settle_seconds = in_flight, backlog_rate, settle_seconds
+        self._message_expiry = message_expiry
         self._limit = in_flight
         self._opened: Opened | None = None
         self._next: dict[Priority, deque[Row]] = {lane: deque() for lane in LANES}
@@ -161,7 +163,7 @@ class Window:
             return True
         if not self.on_the_way:
             self._progress_at = now
-        expiry = None if row.expiry is None else int(row.expiry - age) + 1
+        expiry = self._expiry(row, age)
         retain = row.retain and self._may_retain()
         sent = _Sent(row)
         self._sent[connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._qos())] = sent
@@ -170,6 +172,13 @@ class Window:
             self._sent[connection.publish(topic, b"", retain=True, qos=self._qos())] = sent
         self.replayed_total += late
         return True
+
+    def _expiry(self, row: Row, age: float) -> int | None:
+        """How long a broker may keep it for subscribers that are away; states have no such end."""
+        if row.expiry is not None:
+            return int(row.expiry - age) + 1
+        ends = self._message_expiry > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
+        return int(self._message_expiry) or 1 if ends else None
 
     def _qos(self) -> int:
         return min(1, self._opened.maximum_qos) if self._opened else 1

@@ -316,9 +316,13 @@ DELIVERY = (
     _delivery(
         "outbox_lost_messages_total", "Messages dropped since the outbox was full.", "outbox_lost_total"
     ),
+    _delivery("outbox_commits_total", "Commits to the outbox: each is one sync.", "outbox_commits_total"),
+    _delivery(
+        "outbox_written_bytes_total", "Bytes that delivery had written to disk.", "outbox_written_bytes_total"
+    ),
     _delivery("outbox_merged_messages_total", "Windows merged into longer ones.", "outbox_merged_total"),
     _delivery(
-        "outbox_damaged_messages_total", "Messages that could not be read back.", "outbox_damaged_total"
+        "outbox_damaged_files_total", "Outbox files that were damaged and set aside.", "outbox_damaged_total"
     ),
 )
 

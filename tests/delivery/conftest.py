@@ -1,6 +1,7 @@
 """An outbox, drafts as the agent makes them, a clock of our own, a publisher in its thread."""
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -13,10 +14,11 @@ from agent.delivery.clock import Clock
 from agent.delivery.messages import alert_draft, camera_draft, host_draft, sketch_draft
 from agent.delivery.outbox import Outbox
 from agent.delivery.publisher import Publisher
+from agent.delivery.rows import unpack
 from agent.delivery.session import Timing
 from agent.identity import Identity
 from agent.sketch import Sketch
-from agent.types import Alert, AlertEvent, AlertState, Severity
+from agent.types import Alert, AlertEvent, AlertState, Draft, Severity
 
 NOW = 1_790_000_000.0
 IDENTITY = Identity(
@@ -151,6 +153,20 @@ def put_all(outbox, drafts):
         stamps += done
         drafts = drafts[len(done) :]
     return stamps
+
+
+def bodies(outbox, lane):
+    outbox.release()
+    found = []
+    while rows := outbox.lease(lane, 500):
+        found += [json.loads(unpack(row.payload)) for row in rows]
+    outbox.release()
+    return found
+
+
+def bulk(count, family="host", size=600):
+    text = os.urandom(size // 2).hex()
+    return [Draft(topic=family, body={"text": text, "n": i}) for i in range(count)]
 
 
 class Running:

@@ -1,37 +1,22 @@
 import json
-import os
 import shutil
-import subprocess
 import time
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from agent.delivery.messages import unix_time
 from agent.delivery.outbox import Outbox
 from agent.delivery.rows import unpack
-from agent.delivery.safekeeping import Safekeeping
-from agent.delivery.store import LANES, StoreFull
+from agent.delivery.store import LANES
 from agent.delivery.window import is_late
 from agent.types import AlertState, Draft, Priority
 
-from .conftest import IDENTITY, NOW, Drafts, FakeClock, put_all
-
-
-def bodies(outbox, lane):
-    outbox.release()
-    found = []
-    while rows := outbox.lease(lane, 500):
-        found += [json.loads(unpack(row.payload)) for row in rows]
-    outbox.release()
-    return found
-
-
-def bulk(count, family="host", size=600):
-    text = os.urandom(size // 2).hex()
-    return [Draft(topic=family, body={"text": text, "n": i}) for i in range(count)]
+from .conftest import IDENTITY, NOW, Drafts, FakeClock, bodies, bulk, put_all
 
 
 def test_what_was_put_comes_out_in_order_and_survives_reopening(make_outbox, drafts):
@@ -113,11 +98,11 @@ def test_firing_alerts_stand_until_resolved_over_restarts(make_outbox, drafts):
         outbox,
         [drafts.alert("a"), drafts.alert("b"), drafts.alert("b", AlertState.RESOLVED), drafts.alert("c")],
     )
-    assert outbox.standing() == []  # they are still queued: the queue will say it
+    assert outbox.notes.standing() == []  # they are still queued: the queue will say it
     outbox.ack([(row.priority, row.id) for row in outbox.lease(Priority.ALERT, 3)])
-    assert [alert.topic for alert in outbox.standing()] == ["alert/a"]
+    assert [alert.topic for alert in outbox.notes.standing()] == ["alert/a"]
     outbox.close()
-    assert [alert.topic for alert in make_outbox().standing()] == ["alert/a"]
+    assert [alert.topic for alert in make_outbox().notes.standing()] == ["alert/a"]
 
 
 def test_a_clock_that_jumps_changes_neither_order_nor_age(make_outbox, drafts, clock):
@@ -159,6 +144,31 @@ def test_the_file_stays_under_its_size_and_summaries_are_merged_exactly(make_out
     assert [body["seq"] for body in told] == sorted(body["seq"] for body in told)
     assert max(body.get("merged", 1) for body in told) == 60
     assert outbox.depth == len(told)
+
+
+def test_a_week_without_a_broker_leaves_an_even_and_exact_picture(make_outbox, clock):
+    """Compressed time, a queue of two megabytes: every minute is told of once, in windows that no gap parts."""
+    minutes, drafts = 7 * 24 * 60, Drafts()
+    sketches = {"latency": drafts.sketch(64)}
+    outbox = make_outbox(size=2 << 20, careless=True, clock=clock)
+    for minute in range(minutes):
+        clock.pass_seconds(60)
+        start = NOW + 60 * minute
+        put_all(outbox, [drafts.camera(start=start, features=2, frames=64, sketches=sketches)])
+        if minute % 10 == 0:
+            outbox.shed()
+    told = bodies(outbox, Priority.SUMMARY)
+    assert outbox.lost_total() == {}
+    assert sum(body["frames_seen"] for body in told) == 64 * minutes
+    covered = 0.0
+    for body, following in pairwise(told):
+        assert body["end"] == following["start"]
+        covered += unix_time(body["end"]) - unix_time(body["start"])
+    assert covered + 60 * told[-1].get("merged", 1) == 60 * minutes
+    spans = [body.get("merged", 1) for body in told]
+    assert spans[1:] == sorted(spans[1:], reverse=True)  # (the first hour had begun) hours, tens, minutes
+    assert {1, 10, 60} <= set(spans)
+    assert spans.count(60) > 80
 
 
 def test_sketches_go_first_then_summaries_and_alerts_stay(make_outbox):
@@ -323,127 +333,3 @@ def test_opening_a_long_queue_is_quick(make_outbox, tmp_path):
     rows = again.lease(Priority.SUMMARY, 64)
     assert time.perf_counter() - started < 0.5
     assert (row, again.depth, len(rows)) == (None, 200_000, 64)
-
-
-# -- damage, full and read-only disks -------------------------------------------------------------------
-
-
-def keep(tmp_path, size=8 << 20, clock=None):
-    safe = Safekeeping(
-        tmp_path / "outbox.db", size=size, identity=IDENTITY, clock=clock or FakeClock(), patience=0.0
-    )
-    safe.open(0.0)
-    return safe
-
-
-@pytest.mark.parametrize("where", ["middle", "header", "empty", "text"])
-def test_a_damaged_file_is_set_aside_and_what_is_readable_saved(tmp_path, drafts, where):
-    safe = keep(tmp_path)
-    put_all(safe.outbox, [drafts.alert(f"a{i}") for i in range(5)] + bulk(2000))
-    boot = safe.outbox.boot
-    safe.close()
-    path = tmp_path / "outbox.db"
-    content = bytearray(path.read_bytes())
-    if where == "middle":
-        content[len(content) // 2 : len(content) // 2 + 4096 * 4] = os.urandom(4096 * 4)
-    elif where == "header":
-        content[:100] = os.urandom(100)
-    else:
-        content = bytearray(b"" if where == "empty" else b"this is no database, somebody edited it\n" * 200)
-    path.write_bytes(content)
-
-    safe = keep(tmp_path)
-    found = 0
-    for lane in LANES:
-        while True:
-            try:
-                rows = safe.outbox.lease(lane, 100)
-            except Exception as error:
-                assert safe.failed(error, 1.0)
-                rows = safe.outbox.lease(lane, 100)
-            found += len(rows)
-            if not rows:
-                break
-    assert safe.outbox.durable
-    assert safe.outbox.put_many([drafts.host()])[0].boot != boot
-    if where == "header":
-        safe.outbox.release()
-        assert sum(len(bodies(safe.outbox, lane)) for lane in LANES) == 2006
-    if where == "middle":
-        safe.outbox.release()
-        whole = sum(len(bodies(safe.outbox, lane)) for lane in LANES)
-        assert 1900 < whole < 2006
-        lost = safe.outbox.lost_total()
-        assert sum(lost.values()) == 2006 - whole
-    if where != "empty":
-        assert list(tmp_path.glob("outbox.db.damaged-*"))
-        assert safe.damaged_total == 1
-    safe.close()
-
-
-def test_no_permission_means_memory_and_later_disk_again(tmp_path, drafts):
-    blocked = tmp_path / "state"
-    blocked.write_text("a file where the directory should be")
-    safe = Safekeeping(
-        blocked / "outbox.db", size=8 << 20, identity=IDENTITY, clock=FakeClock(), patience=0.0
-    )
-    safe.open(0.0)
-    assert not safe.outbox.durable
-    memory_boot = put_all(safe.outbox, [drafts.host(), drafts.alert()])[0].boot
-    assert not safe.revisit(1.0)
-    assert not safe.revisit(31.0)
-    blocked.unlink()
-    assert safe.revisit(100.0)
-    assert safe.outbox.durable
-    assert safe.outbox.boot != memory_boot
-    assert [body["boot"] for body in bodies(safe.outbox, Priority.SUMMARY)] == [memory_boot]
-    assert safe.outbox.depth == 2
-    safe.close()
-
-
-def mount(path, size):
-    path.mkdir()
-    try:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True
-        )
-    except OSError:
-        pytest.skip("mount is not there")
-    if done.returncode:
-        pytest.skip("may not mount a small disk")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    path = tmp_path / "disk"
-    mount(path, "4m")
-    yield path
-    subprocess.run(["umount", "-l", path], check=True)
-
-
-def test_a_full_disk_still_lets_messages_through_and_recovers(small_disk, drafts):
-    outbox = Outbox(small_disk / "outbox.db", size=64 << 20, identity=IDENTITY)
-    outbox.open()
-    accepted = 0
-    put_all(outbox, [drafts.alert(f"a{i}") for i in range(20)])
-    hog = small_disk / "hog"
-    with pytest.raises(OSError, match="No space"), hog.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 4096)
-    for _ in range(30):
-        try:
-            accepted += len(put_all(outbox, bulk(20, size=1000)))
-        except StoreFull:
-            break
-        rows = outbox.lease(Priority.SUMMARY, 1000)
-        outbox.ack([(row.priority, row.id) for row in rows])
-    assert accepted == 600  # what is delivered makes room for what comes: the disk is not needed
-    for _ in range(60):
-        put_all(outbox, bulk(50, size=2000))
-    assert outbox.depth_of(Priority.ALERT) == 20
-    assert outbox.lost_total().keys() == {"host"}
-    hog.unlink()
-    before = outbox.lost_total()["host"]
-    put_all(outbox, bulk(200, size=1000))
-    assert outbox.lost_total()["host"] == before
-    outbox.close()
