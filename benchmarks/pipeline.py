@@ -1,11 +1,18 @@
-"""Whole-agent throughput beside the bare model, Ultralytics and OpenCV: one run, interleaved rounds, ratios.
+"""The whole agent beside the bare model, Ultralytics and OpenCV: one run, interleaved rounds, ratios with their spread.
 
-    python benchmarks/pipeline.py --model yolo11n.onnx --video car-detection.mp4 \
-        --ultralytics-python /path/to/venv/bin/python --rounds 3 --seconds 15
+    python benchmarks/pipeline.py MODEL.onnx VIDEO [--ultralytics-python VENV/bin/python] [--cameras 1 2 4 8 16]
+                                  [--rounds 5] [--seconds 10] [--only NAME ...] [--live CAMERAS:FPS ...]
 
-Each contender runs in a process of its own, for `--seconds` a round after its warm-up, on the same model file,
-video and cores; rounds are interleaved so that a busy spell of the machine hits all. Memory is the process's
-peak resident set. The agent publishes to a real broker all the while, and is measured by what it published.
+Each contender runs in a process of its own, started anew each round, on the same model file, video, cores and number of
+threads. A ratio is taken within a round, so that a busy spell of the machine hits both sides; the table gives the
+median of the ratios, and the lowest and highest. "bare" is `session.run` on one random picture, over and over:
+"spinning" with ONNX Runtime's own options, "waiting" with threads that sleep while they wait, as the agent's do; ratios are
+to the latter. The agent reads the video as fast as the model goes, publishes to a real broker in 5 s windows,
+and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
+
+`--live 2:10` runs the agent on 2 cameras of at most 10 frames/s in real time instead, and prints latencies.
+
+A virtual environment for Ultralytics: python -m venv V && V/bin/pip install ultralytics onnxruntime supervision
 """
 
 from __future__ import annotations
@@ -17,61 +24,19 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import psutil
+from contenders.agent_run import Run, Told, peak_mb, run_agent
 
-ROOT = Path(__file__).resolve().parents[1]
-
-# Each prints one JSON line {"frames": n, "seconds": s, "cpu": s} and stays alive until its input is closed.
-BARE = """
-import json, sys, time, resource, numpy as np, onnxruntime as ort
-model, shape, seconds = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
-session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-feed = {session.get_inputs()[0].name: np.random.default_rng(0).random(shape, dtype=np.float32)}
-for _ in range(5): session.run(None, feed)
-cpu = time.process_time(); start = time.perf_counter(); frames = 0
-while time.perf_counter() - start < seconds: session.run(None, feed); frames += shape[0]
-print(json.dumps({"frames": frames, "seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}), flush=True)
-sys.stdin.read()
-"""
-
-ULTRALYTICS = """
-import json, sys, time, itertools, os
-os.environ["YOLO_VERBOSE"] = "false"; os.environ["YOLO_AUTOINSTALL"] = "false"
-from ultralytics import YOLO
-model, video, seconds = YOLO(sys.argv[1], task="detect"), sys.argv[2], float(sys.argv[3])
-def results():
-    while True: yield from model.predict(video, stream=True, verbose=False)
-stream = results()
-for _ in itertools.islice(stream, 5): pass
-cpu = time.process_time(); start = time.perf_counter(); frames = 0
-while time.perf_counter() - start < seconds: next(stream); frames += 1
-print(json.dumps({"frames": frames, "seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}), flush=True)
-sys.stdin.read()
-"""
-
-OPENCV = """
-import json, sys, time, cv2
-model, video, seconds, size = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
-net = cv2.dnn.readNetFromONNX(model); capture = cv2.VideoCapture(video)
-def step():
-    good, frame = capture.read()
-    if not good: capture.set(cv2.CAP_PROP_POS_FRAMES, 0); good, frame = capture.read()
-    net.setInput(cv2.dnn.blobFromImage(frame, 1 / 255, (size[1], size[0]), swapRB=True)); net.forward()
-for _ in range(5): step()
-cpu = time.process_time(); start = time.perf_counter(); frames = 0
-while time.perf_counter() - start < seconds: step(); frames += 1
-print(json.dumps({"frames": frames, "seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}), flush=True)
-sys.stdin.read()
-"""
+SCRIPTS = Path(__file__).parent / "contenders"
+BARE = "bare, waiting"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """One round of one contender."""
 
@@ -81,35 +46,35 @@ class Outcome:
     start_seconds: float
 
 
+Contenders = dict[str, Callable[[], Outcome]]
+
+
 def main() -> int:
     args = arguments()
+    if args.live:
+        return live(args)
     contenders = {
-        "bare session.run": lambda: script(
-            sys.executable, BARE, args.model, json.dumps(args.shape), args.seconds
-        ),
-        "vedette": lambda: agent(args, 1, monitoring=True),
-        "vedette, no drift": lambda: agent(args, 1, monitoring=False),
-        "OpenCV DNN": lambda: script(
-            sys.executable, OPENCV, args.model, args.video, args.seconds, json.dumps(args.shape[2:])
-        ),
-    }
-    if args.ultralytics_python:
-        contenders["Ultralytics predict"] = lambda: script(
-            args.ultralytics_python, ULTRALYTICS, args.model, args.video, args.seconds
-        )
-    for count in args.cameras:
-        contenders[f"vedette, {count} cameras"] = lambda count=count: agent(args, count, monitoring=True)
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in contenders}
-    for round_number in range(args.rounds):
-        for name, contend in contenders.items():
+        name: contend for name, contend in all_contenders(args).items()
+        if not args.only or name == BARE or any(word in name for word in args.only)
+    }  # fmt: skip
+    rounds: list[dict[str, Outcome]] = []
+    for number in range(args.rounds):
+        rounds.append({})
+        order = list(contenders.items())
+        shift = number % len(order)
+        for name, contend in order[shift:] + order[:shift]:
             try:
                 outcome = contend()
             except RuntimeError as error:
-                print(f"round {round_number + 1}  {name:<22} left out: {error}", flush=True)
+                print(f"round {number + 1}  {name:<34} left out: {error}", flush=True)
                 continue
-            outcomes[name].append(outcome)
-            print(f"round {round_number + 1}  {name:<22} {outcome.fps:7.2f} frames/s", flush=True)
-    report(outcomes)
+            rounds[-1][name] = outcome
+            print(
+                f"round {number + 1}  {name:<34} {outcome.fps:7.2f} frames/s  "
+                f"{outcome.cpu_per_thousand:6.2f} CPU s / 1,000",
+                flush=True,
+            )
+    report(list(contenders), rounds)
     return 0
 
 
@@ -117,120 +82,137 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--video", required=True)
+    parser.add_argument("model", type=lambda text: str(Path(text).resolve()))
+    parser.add_argument("video", type=lambda text: str(Path(text).resolve()))
     parser.add_argument("--shape", type=json.loads, default=[1, 3, 384, 640], help="input of the bare loop")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--ultralytics-python", help="an interpreter that has ultralytics and onnxruntime")
     parser.add_argument("--cameras", type=int, nargs="*", default=[], help="also with so many cameras")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--only", nargs="*", default=[], help="only contenders whose name holds one of these")
+    parser.add_argument("--live", nargs="*", default=[], metavar="CAMERAS:FPS")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0)
     return parser.parse_args()
 
 
-def script(python: str, text: str, *words: object) -> Outcome:
-    started = time.perf_counter()
+def all_contenders(args: argparse.Namespace) -> Contenders:
+    model, video, seconds = args.model, args.video, args.seconds
+
+    def bare(kind: str, batch: int = 1) -> Outcome:
+        shape = json.dumps([batch, *args.shape[1:]])
+        return script(sys.executable, "bare", model, shape, seconds, kind, args.threads)
+
+    def agent(cameras: int, *, monitoring: bool = True) -> Outcome:
+        began = time.time()
+        return outcome_of(
+            run_agent(Run(model=model, video=video, seconds=seconds, cameras=cameras, monitoring=monitoring)),
+            began,
+        )
+
+    contenders: Contenders = {
+        BARE: lambda: bare("waiting"),
+        "bare, spinning": lambda: bare("default"),
+        "bare, waiting, batch of 8": lambda: bare("waiting", 8),
+        "vedette": lambda: agent(1),
+        "vedette, no monitoring": lambda: agent(1, monitoring=False),
+    }
+    for count in args.cameras:
+        contenders[f"vedette, {count} cameras"] = lambda count=count: agent(count)  # type: ignore[misc]
+    size = json.dumps(args.shape[2:])
+    contenders["OpenCV DNN"] = lambda: script(sys.executable, "opencv_dnn", model, video, seconds, size)
+    if python := args.ultralytics_python:
+        for kind, name in (("plain", "Ultralytics predict"), ("supervised", "Ultralytics, supervision")):
+            contenders[name] = lambda kind=kind: script(  # type: ignore[misc]
+                python, "ultralytics_predict", model, video, seconds, kind
+            )
+    return contenders
+
+
+def script(python: str, name: str, *words: object) -> Outcome:
+    began = time.time()
     process = subprocess.Popen(
-        [python, "-c", text, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.DEVNULL,
+        [python, str(SCRIPTS / f"{name}.py"), *map(str, words)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout and process.stdin
-    lines = iter(process.stdout.readline, "")
-    line = next((line for line in lines if line.startswith('{"frames"')), "")
+    assert process.stdout and process.stdin and process.stderr
+    line = next((line for line in process.stdout if line.startswith('{"ready"')), "")
     if not line:
+        words_left = process.stderr.read().strip().splitlines()
         process.wait()
-        raise RuntimeError(f"ended with {process.returncode}")
-    elapsed = time.perf_counter() - started
+        raise RuntimeError(words_left[-1] if words_left else f"ended with {process.returncode}")
     peak = peak_mb(process.pid)
-    process.stdin.close()
-    process.wait()
+    process.communicate()
     told = json.loads(line)
     return Outcome(
-        told["frames"] / told["seconds"], told["cpu"] / told["frames"] * 1000, peak, elapsed - told["seconds"]
+        told["frames"] / told["seconds"], told["cpu"] / told["frames"] * 1000, peak, told["ready"] - began
     )
 
 
-def agent(args: argparse.Namespace, cameras: int, *, monitoring: bool) -> Outcome:
-    from agent.dashboard.subscriber import Subscriber
-    from agent.demo.broker import DemoBroker
-
-    window = 5.0
-    with DemoBroker() as broker, tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "v.toml"
-        config.write_text(agent_config(args, broker.url, folder, cameras, window, monitoring))
-        started = time.perf_counter()
-        with Subscriber(broker.url) as subscriber:
-            process = psutil.Popen(
-                [sys.executable, "-m", "agent", "run", "--config", str(config), "--log-level", "error"],
-                cwd=ROOT,
-            )
-            try:
-                return listen(subscriber, process, args.seconds, started, cameras)
-            finally:
-                process.terminate()
-                process.wait(20)
+def outcome_of(told: Told, began: float) -> Outcome:
+    return Outcome(
+        told.frames / told.seconds, told.cpu / told.frames * 1000, told.peak_mb, told.ready - began
+    )
 
 
-def agent_config(
-    args: argparse.Namespace, url: str, folder: str, cameras: int, window: float, monitoring: bool
-) -> str:
-    lines = [
-        f'state_directory = "{folder}"', f'[broker]\nurl = "{url}"', f'[model]\npath = "{args.model}"',
-        f"[windows]\nlength = {window}", f"[drift]\nenabled = {str(monitoring).lower()}",
-    ]  # fmt: skip
-    lines += [
-        f'[[cameras]]\nname = "c{index}"\nurl = "{args.video}"\nloop = true\npace = "fast"'
-        for index in range(cameras)
-    ]
-    return "\n".join(lines)
-
-
-def listen(subscriber, process, seconds: float, started: float, cameras: int) -> Outcome:  # type: ignore[no-untyped-def]
-    frames, span, first, cpu, ready = 0, 0.0, None, 0.0, 0.0
-    while span < seconds * cameras:
-        topic, payload = subscriber.messages.get(timeout=60)
-        body = json.loads(payload) if "/camera/" in topic else {}
-        if not body.get("frames_inferred"):
-            continue
-        if first is None or body["start"] == first:  # the first window holds the start
-            first, ready = body["start"], ready or time.perf_counter() - started
-            cpu = sum(process.cpu_times()[:2])
-            continue
-        frames += body["frames_inferred"]
-        span += unix(body["end"]) - unix(body["start"])
-    used = sum(process.cpu_times()[:2]) - cpu
-    return Outcome(frames / (span / cameras), used / frames * 1000, peak_mb(process.pid), ready)
-
-
-def unix(value: float | str) -> float:
-    from agent.delivery.messages import unix_time
-
-    return unix_time(value) if isinstance(value, str) else value
-
-
-def peak_mb(pid: int) -> float:
-    """Peak resident set of a process and of the children it has just now, in MB."""
-    pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    text = "".join(Path(f"/proc/{each}/status").read_text() for each in pids)
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")) / 1024
-
-
-def report(outcomes: dict[str, list[Outcome]]) -> None:
-    bare = statistics.median(o.fps for o in outcomes["bare session.run"])
+def report(names: list[str], rounds: list[dict[str, Outcome]]) -> None:
     print(
-        f"\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
+        f"\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()}\n"
     )
-    print("| contender | frames/s: median (range) | of bare | CPU s / 1,000 frames | peak memory MB |")
-    print("|---|---|---|---|---|")
-    for name, rounds in outcomes.items():
-        if not rounds:
+    print(
+        "| contender | frames/s | speed, of bare | CPU s / 1,000 frames | CPU, of bare | peak memory MB | start s |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for name in names:
+        mine = [done[name] for done in rounds if name in done]
+        pairs = [(done[name], done[BARE]) for done in rounds if name in done and BARE in done]
+        if not pairs:
             continue
-        rates = [o.fps for o in rounds]
         print(
-            f"| {name} | {statistics.median(rates):.2f} ({min(rates):.2f}-{max(rates):.2f}) "
-            f"| {statistics.median(rates) / bare:.2f} "
-            f"| {statistics.median(o.cpu_per_thousand for o in rounds):.1f} "
-            f"| {statistics.median(o.peak_mb for o in rounds):.0f} |"
+            f"| {name} | {statistics.median(o.fps for o in mine):.1f} "
+            f"| {spread([o.fps / bare.fps for o, bare in pairs])} "
+            f"| {statistics.median(o.cpu_per_thousand for o in mine):.1f} "
+            f"| {spread([o.cpu_per_thousand / bare.cpu_per_thousand for o, bare in pairs])} "
+            f"| {statistics.median(o.peak_mb for o in mine):.0f} "
+            f"| {statistics.median(o.start_seconds for o in mine):.1f} |"
         )
+    for one, other in (("vedette", "vedette, no monitoring"), ("vedette", "Ultralytics predict")):
+        pairs = [(done[one], done[other]) for done in rounds if one in done and other in done]
+        if pairs:
+            print(
+                f"\n{one} to {other}: {spread([a.fps / b.fps for a, b in pairs])} frames/s, "
+                f"{spread([a.cpu_per_thousand / b.cpu_per_thousand for a, b in pairs], 3)} CPU, "
+                f"{spread([a.peak_mb / b.peak_mb for a, b in pairs])} memory"
+            )
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    low, middle, high = (
+        f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values))
+    )
+    return f"{middle} ({low}-{high})"
+
+
+def live(args: argparse.Namespace) -> int:
+    print(
+        "| cameras | frames/s each | analysed | dropped | latency p50 ms | p99 ms | p99 in frame periods | max ms |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for words in args.live:
+        cameras, fps = int(words.partition(":")[0]), float(words.partition(":")[2])
+        told = run_agent(
+            Run(model=args.model, video=args.video, seconds=args.seconds, cameras=cameras, max_fps=fps)
+        )
+        dropped = sum(body["frames_dropped"] for body in told.bodies)
+        half, tail, worst = (
+            statistics.median(body[f"latency_{rank}_seconds"] for body in told.bodies)
+            for rank in ("p50", "p99", "max")
+        )
+        print(
+            f"| {cameras} | {fps:g} | {told.frames / told.seconds / cameras:.2f} | {dropped} | {half * 1e3:.0f} "
+            f"| {tail * 1e3:.0f} | {tail * fps:.2f} | {worst * 1e3:.0f} |",
+            flush=True,
+        )
+    return 0
 
 
 if __name__ == "__main__":

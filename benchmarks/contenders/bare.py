@@ -1,0 +1,18 @@
+"""ONNX Runtime's `session.run` on one random batch, nothing else: MODEL SHAPE SECONDS default|waiting THREADS."""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from measure import measure
+
+model, shape, seconds, kind, threads = sys.argv[1:]
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(threads)
+if kind == "waiting":  # its threads sleep while they wait, as the agent's do; by default they spin
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+size = json.loads(shape)
+feed = {session.get_inputs()[0].name: np.random.default_rng(0).random(size, dtype=np.float32)}
+measure(lambda: session.run(None, feed), float(seconds), size[0])
