@@ -17,7 +17,8 @@ class ModelInfo:
     models without metadata have none: use `class_name`).
     `input_size` is (height, width): exact for a static model, the largest sides for a dynamic one.
     `max_batch` is the most frames one run takes (1 for most static models). `embedding_size` is 0 without
-    one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt"), `runtime` names its library.
+    one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt"), on `threads` of the CPU (0 beside
+    it), `runtime` names its library.
     """
 
     path: str
@@ -33,6 +34,7 @@ class ModelInfo:
     layout: str
     embedding_size: int
     provider: str
+    threads: int
     runtime: str
     source: str
 

@@ -14,6 +14,9 @@ TRY_EVERY = 25  # each so many runs, one of another size
 SAMPLES = 9  # runs of a size that are remembered, and that its median is taken over: machines are noisy
 LEAST_SAMPLES = 5
 GAIN = 0.9  # another size must cost less than this share of the chosen one's time
+FEW_THREADS = (
+    3  # so few are busy with a single frame; a trial would only take memory (42 MB for YOLO11n in twos)
+)
 
 
 class BatchSizer:
@@ -62,6 +65,13 @@ class BatchSizer:
     def _cost(self, size: int) -> float:
         known = self._costs.get(size, ())
         return median(known) if len(known) >= LEAST_SAMPLES else float("inf")
+
+
+def sizes(most: int, threads: int) -> tuple[int, int]:
+    """The largest size to try, and the one to begin with, on so many threads of the CPU (0: on a device beside it)."""
+    if threads == 0:
+        return most, most
+    return (1 if threads <= FEW_THREADS else most), 1
 
 
 def _sizes(most: int) -> list[int]:

@@ -78,7 +78,9 @@ def backbone_output(model: Any) -> str:
 def take_uint8(model: Any) -> None:
     """Let the model take (batch, height, width, 3) uint8 BGR, as cameras deliver, and normalise inside.
 
-    A quarter of the bytes cross to a GPU. Bytes are turned around before they become floats: that moves less.
+    A quarter of the bytes cross to a GPU. Where a convolution reads the input, turning BGR to RGB and dividing by 255
+    go into its weights and cost nothing from then on (not the division in half precision: the weights would
+    lose digits); else they become nodes.
     """
     graph = model.graph
     (old,) = graph.input
@@ -87,27 +89,45 @@ def take_uint8(model: Any) -> None:
         raise ModelError("takes uint8 already")
     batch, _, height, width = (dim.dim_param or dim.dim_value for dim in old.type.tensor_type.shape.dim)
     name = "pictures"
-    scale = np.array(255, dtype=helper.tensor_dtype_to_np_dtype(kind))
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.array([2, 1, 0], dtype=np.int64), "input/rgb"),
-            numpy_helper.from_array(scale, "input/scale"),
-        ]
-    )
-    before = [
-        helper.make_node("Transpose", [name], ["input/planes"], name="input/transpose", perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "Gather", ["input/planes", "input/rgb"], ["input/turned"], name="input/turn", axis=1
-        ),
-        helper.make_node("Cast", ["input/turned"], ["input/float"], name="input/cast", to=kind),
-        helper.make_node("Div", ["input/float", "input/scale"], [old.name], name="input/normalise"),
-    ]
+    weights = _weights_on(graph, old.name)
+    steps: list[tuple[str, list[str], dict[str, Any]]] = [("Transpose", [], {"perm": [0, 3, 1, 2]})]
+    if weights is None:
+        graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], dtype=np.int64), "input/rgb"))
+        steps.append(("Gather", ["input/rgb"], {"axis": 1}))
+    steps.append(("Cast", [], {"to": kind}))
+    if weights is None or kind != TensorProto.FLOAT:
+        scale = np.array(255, dtype=helper.tensor_dtype_to_np_dtype(kind))
+        graph.initializer.append(numpy_helper.from_array(scale, "input/scale"))
+        steps.append(("Div", ["input/scale"], {}))
+    if weights is not None:
+        turned = numpy_helper.to_array(weights)[:, ::-1]
+        scaled = turned / np.float32(255) if kind == TensorProto.FLOAT else turned
+        weights.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(scaled), weights.name))
+    before, last = [], name
+    for number, (operator, more, attributes) in enumerate(steps, start=1):
+        made = old.name if number == len(steps) else f"input/{operator.lower()}ed"
+        before.append(
+            helper.make_node(operator, [last, *more], [made], name=f"input/{operator.lower()}", **attributes)
+        )
+        last = made
     nodes = [*before, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(name, TensorProto.UINT8, [batch, height, width, 3]))
     set_metadata(model, INPUT_KEY, InputType.UINT8_BGR.value)
+
+
+def _weights_on(graph: Any, picture: str) -> Any | None:
+    """The weights through which alone the input is read: one convolution's, that nobody else uses; else None."""
+    readers = [node for node in graph.node if picture in node.input]
+    if len(readers) != 1 or readers[0].op_type != "Conv":
+        return None
+    name = readers[0].input[1]
+    users = sum(list(node.input).count(name) for node in graph.node)
+    found = [one for one in graph.initializer if one.name == name]
+    grouped = any(one.name == "group" and one.i != 1 for one in readers[0].attribute)
+    return found[0] if found and users == 1 and not grouped else None
 
 
 def fix_size(model: Any, size: tuple[int, int]) -> None:

@@ -55,6 +55,7 @@ class Runner:
         self.input = parse_input(path, self._session.get_inputs())
         used = next(name for name in (*self._session.get_providers(), CPU) if name in SHORT)
         self.provider = SHORT[used]
+        self.threads = threads if self.provider == "cpu" else 0
         self._binding: _Binding | None = None
 
     def bind(self, device: str, device_id: int) -> None:

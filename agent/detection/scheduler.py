@@ -23,7 +23,7 @@ import structlog
 
 from agent.board import FrameBoard
 from agent.detection import DetectedBatch, ObjectDetector
-from agent.detection.batching import BatchSizer
+from agent.detection.batching import BatchSizer, sizes
 from agent.detection.gate import MotionGate
 from agent.detection.governor import Governor
 from agent.detection.lanes import Outlook, Turns, work_abreast
@@ -42,8 +42,8 @@ class Scheduler(Part):
     At most `max_batch` frames share a run (fewer where the model takes fewer, or where fewer are faster); once
     one frame is there, it waits `batch_wait` seconds for those of the other cameras, `cameras()` in all.
     `deliver` gets each result, by one thread at a time, and must not block. A still scene of a camera goes
-    through the model every `still_interval(camera)` seconds only; 0: every frame does. `lanes` and `first_batch`
-    None: as `provider` suggests, two lanes and full batches where the model runs beside the CPU, else one of each.
+    through the model every `still_interval(camera)` seconds only; 0: every frame does. `lanes` and `first_batch` None:
+    two lanes and full batches where the model runs beside the CPU, else one of each.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Scheduler(Part):
         self._gate, self._still_interval = MotionGate(), still_interval
         self._governor = governor or Governor(0.0)
         self._lanes, self._first_batch = lanes, first_batch
-        self._sizer = BatchSizer(max_batch, first=max_batch)
+        self._sizer = BatchSizer(max_batch, max_batch)
         self._lock = threading.Lock()
         self._failed: Counter[str] = Counter()
         self._still: Counter[str] = Counter()
@@ -109,9 +109,11 @@ class Scheduler(Part):
             self.beat()
             self.warming = False
         info = self._detector.info
-        most, beside = min(self._max_batch, info.max_batch), info.provider != "cpu"
-        self._sizer = BatchSizer(most, first=self._first_batch or (most if beside else 1))
-        return beside
+        most = min(self._max_batch, info.max_batch)
+        self._sizer = BatchSizer(
+            *((most, self._first_batch) if self._first_batch else sizes(most, info.threads))
+        )
+        return info.threads == 0
 
     # -- one batch, in the thread of its lane -----------------------------------------------------------------
 

@@ -292,7 +292,8 @@ class Detector:
         """Run the model once on an empty picture, and learn from its outputs what it is."""
         shape, metadata = runner.input, parse(runner.metadata)
         size = self._input_size(shape, metadata)
-        batch = zeros(shape, shape.batch or 1, size)
+        tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
+        batch = zeros(shape, shape.batch or 1, tried)
         try:
             outputs = runner.run(batch)
             runner.run(batch)  # the second run is the first at full speed: memory is planned by then
@@ -308,7 +309,7 @@ class Detector:
                 classes=len(metadata.names),
                 task=metadata.task,
                 end_to_end=metadata.end_to_end,
-                rows_anchors=3 * sum((size[0] // step) * (size[1] // step) for step in (8, 16, 32)),
+                rows_anchors=3 * sum((tried[0] // step) * (tried[1] // step) for step in (8, 16, 32)),
             )
         except ModelError as error:
             raise ModelError(f"model {runner.path} {error}") from None
@@ -326,6 +327,7 @@ class Detector:
             layout=layout.value,
             embedding_size=0 if embedding is None else int(np.prod(outputs[embedding].shape[1:])),
             provider=runner.provider,
+            threads=runner.threads,
             runtime=f"onnxruntime {providers.load_runtime().__version__}",
             source=metadata.description,
         )
@@ -353,6 +355,12 @@ def _input_type(shape: InputShape, metadata: Metadata) -> InputType:
     if not shape.pixels:
         return InputType.UINT8_PLANES
     return InputType.UINT8_BGR if metadata.input_type == InputType.UINT8_BGR.value else InputType.UINT8_PIXELS
+
+
+def _smaller(shape: InputShape, size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Half of `size` where the model leaves it free: what the largest picture takes, ONNX Runtime keeps for good."""
+    height, width = (max(stride, side // 2 // stride * stride) for side in size)
+    return shape.height or height, shape.width or width
 
 
 def _profile(shape: InputShape, size: tuple[int, int], stride: int, batch: int) -> dict[str, str]:

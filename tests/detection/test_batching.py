@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.detection.batching import TRY_EVERY, BatchSizer
+from agent.detection.batching import TRY_EVERY, BatchSizer, sizes
 
 
 def serve(sizer, cost, runs, waiting=64, noise=0.0, seed=0):
@@ -66,3 +66,10 @@ def test_memory_too_small_for_a_size_rules_out_all_larger_ones():
     assert max(serve(sizer, on_a_gpu, 500)) == 3
     sizer.at_most(1)
     assert set(serve(sizer, on_a_gpu, 100)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("most", "threads", "expected"), [(8, 0, (8, 8)), (8, 2, (1, 1)), (8, 16, (8, 1)), (1, 0, (1, 1))]
+)
+def test_where_it_begins_depends_on_what_runs_the_model(most, threads, expected):
+    assert sizes(most, threads) == expected

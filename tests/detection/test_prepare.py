@@ -54,6 +54,30 @@ def test_prepared_models_see_the_same(tiny, tmp_path, make_frame, layout, words)
     assert detector.info.input_type == ("uint8-bgr" if "uint8" in words else half)
 
 
+@pytest.mark.parametrize(
+    ("words", "nodes"), [((), ["Transpose", "Cast"]), (("--half",), ["Transpose", "Cast", "Div"])]
+)
+def test_uint8_costs_no_more_nodes_than_it_must(tiny, tmp_path, words, nodes):
+    vedette_model("prepare", tiny(), "--out", tmp_path / "out", "--input", "uint8", *words)
+    graph = onnx.load(str(tmp_path / "out" / "tiny.onnx")).graph
+    assert [node.op_type for node in graph.node][: len(nodes) + 1] == [*nodes, "Conv"]
+
+
+def test_uint8_where_no_convolution_reads_the_input(tiny, tmp_path, make_frame):
+    source = tiny()
+    model = onnx.load(str(source))
+    model.graph.node.insert(0, onnx.helper.make_node("Identity", ["images"], ["same"]))
+    model.graph.node[1].input[0] = "same"
+    onnx.save(model, str(source))
+    vedette_model("prepare", source, "--out", tmp_path / "out", "--input", "uint8")
+    graph = onnx.load(str(tmp_path / "out" / "tiny.onnx")).graph
+    assert [node.op_type for node in graph.node][:4] == ["Transpose", "Gather", "Cast", "Div"]
+    _, before = detect(source, make_frame(quarters()))
+    _, after = detect(tmp_path / "out" / "tiny.onnx", make_frame(quarters()))
+    assert np.allclose(after.scores, before.scores, atol=1e-5)
+    assert np.allclose(after.boxes, before.boxes, atol=1e-3)
+
+
 def test_the_embedding_is_the_mean_of_the_last_feature_map(tiny, tmp_path, make_frame):
     vedette_model("prepare", tiny(), "--out", tmp_path / "out")
     detector, found = detect(tmp_path / "out" / "tiny.onnx", make_frame(quarters()))

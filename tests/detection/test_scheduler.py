@@ -284,7 +284,8 @@ def test_a_gpu_lost_in_one_lane_ends_both(detector):
     assert len(rig.results) >= 5
 
 
-def test_on_a_cpu_frames_go_through_the_model_singly_until_more_prove_faster(detector):
+def test_on_few_cores_frames_go_through_the_model_singly(tiny):
+    detector = Detector(ModelSettings(path=str(tiny()), threads=2))
     detector.open()
     with Rig(detector, first_batch=None, batch_wait=5.0, cameras=lambda: 3) as rig:
         for camera in "abc":
