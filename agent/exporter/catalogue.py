@@ -170,15 +170,26 @@ CAMERAS = (
 DRIFT = (
     _camera("drift_ratio", "Drift score over its limit: above 1 the camera has drifted.", r"drift\.ratio"),
     _camera(
+        "drift_joint_ratio",
+        "The same of all features together: many small shifts at once.",
+        r"drift\.joint_ratio",
+    ),
+    _camera("drift_classes_ratio", "The same of the mix of classes.", r"drift\.classes_ratio"),
+    _camera(
+        "feature_drift_ratio",
+        "The same of one feature.",
+        r"drift\.(?P<feature>(?!(?:joint|classes|outlier)_ratio)\w+)_ratio",
+        "feature",
+    ),
+    _camera(
         "outlier_ratio",
         "Share of the window's frames that are unlike the reference.",
         r"drift\.outlier_ratio",
     ),
     _camera(
-        "feature_drift_ratio",
-        "Drift score of one feature over its limit.",
-        r"(?:camera\.drift|drift)_(?P<feature>\w+)_ratio",
-        "feature",
+        "reference_recorded_ratio",
+        "How much of the reference is recorded, while one is being recorded.",
+        r"camera\.drift_recorded_ratio",
     ),
 )
 
@@ -293,12 +304,14 @@ GPU = (
         "Memory in use of a MIG instance.",
         r"mig_(?P<instance>\d+)_memory_used_bytes",
         "instance",
+        "name",
     ),
     _gpu(
         "mig_memory_bytes",
         "Memory of a MIG instance.",
         r"mig_(?P<instance>\d+)_memory_total_bytes",
         "instance",
+        "name",
     ),
     _gpu(
         "mig_memory_used_ratio", "Share of it in use.", r"mig_(?P<instance>\d+)_memory_used_ratio", "instance"
@@ -375,7 +388,9 @@ AGENT = (
 CATALOGUE: tuple[Exported, ...] = (*AGENT, *CAMERAS, *DRIFT, *HOST, *GPU, *DELIVERY)
 
 LEFT_OUT = re.compile(
-    r"host\.process_(memory_bytes|files|uptime_seconds)"  # the client library's own process_* say it
+    r"camera\.(start|end|\w+_since)"  # moments
+    r"|camera\.(drift_(?!recorded)\w+|frames_outlying)"  # verdicts are observed as drift.*
+    r"|host\.process_(memory_bytes|files|uptime_seconds)"  # the client library's own process_* say it
     r"|host\.outbox_lost"  # lately; the counter says it
 )
 """Observations that are not exported on purpose."""

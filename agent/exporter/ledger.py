@@ -115,7 +115,7 @@ class Ledger:
     def _note(
         self, fresh: Series, entry: Exported, named: Mapping[str, str], observation: Observation
     ) -> None:
-        labels = {**observation.labels, **named}
+        labels = {"name": observation.text, **observation.labels, **named}
         values = tuple(labels.get(name, "") for name in entry.labels)
         if entry.keep is Keep.ADD:
             before = self._added.get(entry.name, {}).get(values, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -179,14 +180,13 @@ def observations(entity: str, values: Mapping[str, float | str], at: float) -> l
     """
     kind, _, index = entity.partition("/")
     labels = {kind: index} if index else {}
-    texts = {"throttled": "throttle_reasons", "gpu_lost": "gpu_state_reason"}
     return [
         Observation(
             metric=f"{kind}.{name.removeprefix(f'{kind}_')}",
             value=float(value),
             at=at,
             labels=labels,
-            text=str(values.get(texts.get(name, ""), "")),
+            text=str(values.get(_explained_by(name), "")),
             evidence={"gpu_state": values["gpu_state"]}
             if name == "gpu_lost" and "gpu_state" in values
             else {},
@@ -194,6 +194,13 @@ def observations(entity: str, values: Mapping[str, float | str], at: float) -> l
         for name, value in values.items()
         if not isinstance(value, str)
     ]
+
+
+def _explained_by(name: str) -> str:
+    """The text that says more about the number `name`; "" for none."""
+    if name.startswith("gpu_mig_"):
+        return re.sub(r"^(gpu_mig_\d+)_.*", r"\1_name", name)
+    return {"throttled": "throttle_reasons", "gpu_lost": "gpu_state_reason"}.get(name, "")
 
 
 def _merged(outcomes: list[Outcome]) -> dict[str, Values]:

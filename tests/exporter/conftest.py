@@ -18,7 +18,6 @@ from agent.exporter.about import About
 from agent.exporter.server import ExporterPart
 from agent.telemetry.sampler import observations
 from agent.telemetry.tegra import TegraProbe
-from agent.types import Observation
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = shutil.which("prometheus", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -31,7 +30,10 @@ site = "north"
 [broker]
 url = "mqtt://127.0.0.1:1"
 [windows]
-length = "2s"
+length = "1s"
+[drift]
+feature_fps = 10
+reference_length = "60s"
 [prometheus]
 listen = "127.0.0.1:{port}"
 [[cameras]]
@@ -56,7 +58,7 @@ scrape_configs:
 
 
 class Jetson:
-    """The exporter, told what the probe reads of a recorded Orin, and a drift verdict that took days to come by."""
+    """The exporter, told what the probe reads of a recorded Orin."""
 
     def __init__(self, port):
         about = About(
@@ -91,16 +93,6 @@ class Jetson:
                 one
                 for reading in self._probe.read()
                 for one in observations(reading.entity, reading.values, 0.0)
-            ]
-            labels = {"camera": "drawn"}
-            told += [
-                Observation(metric=metric, value=value, at=0.0, labels=labels)
-                for metric, value in (
-                    ("camera.frames_seen", 60.0),
-                    ("drift.ratio", 1.7),
-                    ("drift.outlier_ratio", 0.02),
-                    ("drift_sharpness_ratio", 1.7),
-                )
             ]
             self._exporter.observe(told)
             self._stop.wait(1.0)
@@ -208,6 +200,7 @@ def scraped(tmp_path_factory):
     try:
         agent.wait('rate(vedette_camera_frames_seen_total{camera="front"}[1m]) > 0')
         agent.wait("vedette_alert_firing")
+        agent.wait("vedette_camera_drift_ratio")  # against the reference that it recorded meanwhile
         yield agent
     finally:
         agent.stop()

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.xdist_group("prometheus")
 VARIABLES = {
     "$job": "vedette",
     "$instance": ".*",
-    "$camera": "front|drawn",
+    "$camera": "front",
     "$feature": ".*",
     "$__rate_interval": "1m",
 }

@@ -86,6 +86,13 @@ def test_reasons_and_states_of_a_gpu_are_series():
     assert len(states) == 4
 
 
+def test_a_mig_instance_is_named():
+    ledger = Ledger()
+    text = "NVIDIA H100 MIG 1g.10gb"
+    ledger.observe([seen("gpu.mig_2_memory_used_bytes", 5, camera="", labels={"gpu": "0"}, text=text)])
+    assert ledger.values()["vedette_gpu_mig_memory_used_bytes"] == {("0", "2", text): 5}
+
+
 def test_frames_are_counted_without_a_tick():
     ledger = Ledger()
     for seconds in (0.0005, 0.004, 0.004, 99.0):

@@ -33,14 +33,19 @@ DASHBOARD = dashboard(
                 series(
                     "Drift over its limit",
                     promql(f"vedette_camera_drift_ratio{{{ONE}}}", "{{instance}} {{camera}}"),
-                    width=12,
                     help="Above 1 the camera has drifted.",
+                    defaults=OVER_ONE,
+                ),
+                series(
+                    "All features together, and the mix of classes",
+                    promql(f"vedette_camera_drift_joint_ratio{{{ONE}}}", "{{camera}} together"),
+                    promql(f"vedette_camera_drift_classes_ratio{{{ONE}}}", "{{camera}} classes"),
+                    help="Over their limits: many small shifts at once, and other things than usual.",
                     defaults=OVER_ONE,
                 ),
                 series(
                     "Frames unlike the reference",
                     promql(f"vedette_camera_outlier_ratio{{{ONE}}}", "{{instance}} {{camera}}"),
-                    width=12,
                     unit="percentunit",
                     defaults={"min": 0},
                 ),
@@ -49,8 +54,15 @@ DASHBOARD = dashboard(
                     promql(
                         f"topk(12, vedette_camera_feature_drift_ratio{{{ONE}}})", "{{camera}} {{feature}}"
                     ),
-                    width=24,
+                    width=16,
                     defaults=OVER_ONE,
+                ),
+                series(
+                    "Reference being recorded",
+                    promql(f"vedette_camera_reference_recorded_ratio{{{ONE}}}", "{{instance}} {{camera}}"),
+                    unit="percentunit",
+                    help="Until it is whole, verdicts are provisional; nothing is shown once it is.",
+                    defaults={"min": 0, "max": 1},
                 ),
             ],
         ),
