@@ -168,6 +168,12 @@ _HOST = (
         severity="critical",
         advice="See `dmesg` for Xid errors; after a driver upgrade a reboot is needed.",
     ),
+    RuleSettings(
+        name="gpu_memory_errors",
+        when="rate(gpu.ecc_uncorrected_total, 1h) > 0",
+        severity="critical",
+        advice="Restart the agent; if they come back, replace the GPU (see `nvidia-smi -q -d ECC`).",
+    ),
 )
 
 _DRIFT = (

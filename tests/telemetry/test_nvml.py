@@ -218,7 +218,9 @@ def test_everything_that_a_gpu_tells_is_exported(play, scene):
     seen = [one for entity, values in read.items() for one in observations(entity, values, 0.0)]
     assert [one.metric for one in seen if find(one.metric) is None] == []
     named = {one.text for one in seen if one.metric.startswith("gpu.mig_") and one.metric != "gpu.mig_mode"}
-    assert named == ({"NVIDIA Fake 4000 MIG 1g.10gb", "NVIDIA Fake 4000 MIG 3g.10gb"} if scene == "mig" else set())
+    assert named == (
+        {"NVIDIA Fake 4000 MIG 1g.10gb", "NVIDIA Fake 4000 MIG 3g.10gb"} if scene == "mig" else set()
+    )
 
 
 def test_every_throttle_bit():
