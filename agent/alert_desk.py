@@ -19,7 +19,7 @@ import structlog
 from agent.alert_store import AlertStore
 from agent.alerts.controls import Control, Kind
 from agent.alerts.engine import AlertEngine, Standing
-from agent.alerts.rules import Rule
+from agent.alerts.rules import Rule, series_text
 from agent.alerts.track import alert_to_json
 from agent.alerts.words import journal_line
 from agent.config.convert import parse_duration
@@ -32,6 +32,7 @@ log = structlog.get_logger("vedette.alerts")
 SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds and the like
 SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
+UNSEEN_SECONDS = 900.0  # then a rule that nothing was observed for is spoken of
 MOST_LINES = 50  # in the journal for one step
 MOST_LISTED = 500
 
@@ -58,11 +59,13 @@ class AlertDesk:
         self._save_cost = 0.0
         self._unsaved: list[Alert] = []
         self._crowded = False
+        self._patient_until = math.inf
 
     def open(self) -> None:
         """Open the store and go on where the last run ended."""
         now, monotonic = time.time(), time.monotonic()  # noqa: TID251  (the desk is an edge)
         self._store.open()
+        self._patient_until = monotonic + UNSEEN_SECONDS
         self._saved_at = self._memory_saved_at = monotonic
         for name, restore in (
             ("state", lambda kept: self._engine.restore(kept, now)),
@@ -87,6 +90,7 @@ class AlertDesk:
         """Judge by other rules from now on."""
         with self._lock:
             self._engine.set_rules(rules)
+            self._patient_until = time.monotonic() + UNSEEN_SECONDS  # noqa: TID251
 
     def forget(self, labels: Labels) -> None:
         """A camera (or the like) was removed from the config."""
@@ -107,6 +111,9 @@ class AlertDesk:
             self._save_when_due(monotonic)
             tells = {rule.name: rule.tell for rule in self._engine.rules}
             waiting = self._engine.waiting
+            if monotonic >= self._patient_until:
+                self._patient_until = math.inf
+                _say_unseen(self._engine.unseen())
         _write_journal(alerts)
         if waiting and not self._crowded:
             log.warning(
@@ -229,10 +236,19 @@ class AlertDesk:
         return {"alerts": [alert_to_json(alert) for alert in alerts]}
 
 
+def _say_unseen(rules: Sequence[tuple[Rule, str]]) -> None:
+    for rule, nearest in rules:
+        hint = f"; did you mean {nearest!r}?" if nearest and nearest != rule.condition.metric else ""
+        log.warning(
+            f"a rule cannot fire: nothing is observed of {series_text(rule.condition)}{hint}", rule=rule.name
+        )
+
+
 def _write_journal(alerts: Sequence[Alert]) -> None:
     for alert in alerts[:MOST_LINES]:
         text = journal_line(alert)
         fields = {**alert.labels, "rule": alert.rule, "alert": alert.id, "severity": alert.severity.value}
+        fields |= {"runbook": alert.runbook} if alert.runbook else {}
         if alert.event not in {AlertEvent.FIRED, AlertEvent.REMINDER} or alert.severity is Severity.INFO:
             log.info(text, journal=fields)
         elif alert.severity is Severity.CRITICAL:

@@ -17,6 +17,7 @@ Laws
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,15 @@ class AlertEngine:
     def rules(self) -> tuple[Rule, ...]:
         """The rules judged by."""
         return self._watch.rules
+
+    def unseen(self) -> list[tuple[Rule, str]]:
+        """People's own rules that nothing was observed for yet, each with an observed name that was perhaps meant."""
+        known = sorted(self._watch.metrics)
+        return [
+            (rule, next(iter(difflib.get_close_matches(rule.condition.metric, known, n=1, cutoff=0.8)), ""))
+            for rule in self._watch.unseen()
+            if not rule.default
+        ]
 
     @property
     def refused(self) -> int:
@@ -152,11 +162,11 @@ class AlertEngine:
         for track, rule in firing:
             room[rule.severity] -= track.announced
         for track, rule in sorted(candidates, key=lambda pair: (-RANK[pair[1].severity], pair[1].order)):
-            members = groups[group_of(rule, track.labels)]
-            if self._held_back(track, rule, members, now):
-                continue
             if not track.announced and room[rule.severity] <= 0:
                 self.waiting += 1
+                continue
+            members = groups[group_of(rule, track.labels)]
+            if self._held_back(track, rule, members, now):
                 continue
             event = AlertEvent.REMINDER if track.announced else AlertEvent.FIRED
             alert = self._alert(track, rule, members, now, event)

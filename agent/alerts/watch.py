@@ -28,7 +28,8 @@ class Watch:
     """Holds rules, tracks and what is remembered of series; memory is bounded, `refused` counts the rest.
 
     `limit_of` says the limit of a rule on a target, `on_end` hears of each track that was firing and ended.
-    `stale_seconds` is how long a value counts as fresh, `linger_seconds` how long a fault explains others.
+    `stale_seconds` is how long a value counts as fresh, `linger_seconds` how long a fault explains others;
+    `metrics` are the names that were observed.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Watch:
         self.faults = Faults(linger_seconds)
         self.tracks: dict[TrackKey, Track] = {}
         self.refused = 0
+        self.metrics: set[str] = set()
         self._limit_of, self._on_end = limit_of, on_end
         self._memories: dict[tuple[str, Target], HourlyMemory] = {}
         self._judges: dict[str, tuple[Rule, Judge]] = {}
@@ -102,6 +104,10 @@ class Watch:
         firing = track.state.phase is Phase.FIRING
         return reading if reading is not None and _beyond(rule, reading.value, limit, firing) else None
 
+    def unseen(self) -> list[Rule]:
+        """The rules that nothing was observed for yet: they cannot fire."""
+        return [rule for rule, judge in self._judges.values() if not judge.latest]
+
     def firing(self) -> list[tuple[Track, Rule]]:
         """The tracks that fire, with their rules."""
         return [
@@ -114,6 +120,8 @@ class Watch:
 
     def observe(self, observation: Observation, at: float) -> None:
         """Take note of an observation made at `at`, and judge by it."""
+        if len(self.metrics) < MOST_TRACKS:
+            self.metrics.add(observation.metric)
         self.faults.see(observation.metric, observation.labels, observation.value, at)
         judged = self._by_metric.get(observation.metric)
         if not judged or not math.isfinite(observation.value):

@@ -121,9 +121,12 @@ def _facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, s
         over = duration(rule.condition.over)
         moved, allowed = reading.value * rule.condition.over, limit * rule.condition.over
         verb = "rose" if moved >= 0 else "fell"
+        bound = f"a change of {_bound(rule, quantity(allowed, metric.unit))}"
+        if allowed == 0:
+            bound = "no rise" if rule.condition.comparison == ">" else "no fall"
         return (
             f"{who}: {metric.words} {verb} by {quantity(abs(moved), metric.unit)} in {over}",
-            f"a change of {_bound(rule, quantity(allowed, metric.unit))} in {over}",
+            f"{bound} in {over}",
         )
     if function is Function.BURN and reading.burn is not None:
         return _burn_facts(rule, who, reading)
@@ -240,14 +243,27 @@ def tell_resolved(
     elif rule.condition.function is Function.ABSENT:
         what = f"{who}: {rule.metric.words} is reported again"
     elif rule.condition.function is Function.RATE:
-        what = f"{who}: {rule.metric.words} changes no more than expected again"
+        what = f"{who}: {rule.metric.words} as steady as expected again"
     else:
         value = quantity(reading.latest.value, rule.metric.unit)
-        what = f"{who}: {rule.metric.words} back to {value}"
+        of_limit = " times its limit" if rule.metric.unit == "times" else ""
+        what = f"{who}: {rule.metric.words} back to {value}{of_limit}"
     return Words(what=what, expected=told.expected, window=lasted)
 
 
-_SAID_ELSEWHERE = frozenset({"metric", "condition", "limit", "judged", "window"})
+_SAID_ELSEWHERE = frozenset(
+    {
+        "metric",
+        "condition",
+        "limit",
+        "judged",
+        "window",
+        "bad_ratio",
+        "burn_times",
+        "usual_median",
+        "usual_hour",
+    }
+)
 _MOST_EVIDENCE = 12
 
 

@@ -61,6 +61,20 @@ def test_each_transition_is_one_journal_line(state):
     assert "\n" not in fired + over
 
 
+def test_a_rule_that_nothing_is_observed_for_is_spoken_of_once(state, monkeypatch):
+    monkeypatch.setattr("agent.alert_desk.UNSEEN_SECONDS", 0.0)
+    typo = RuleSettings(name="typo", when='camera.detections_peron{camera="front"} > 5')
+    desk = desk_in(state, HOT, typo)
+    with capture_logs() as logs:
+        observe(desk, 1.0, "camera.detections_person")
+        observe(desk, 1.0)
+    assert [(entry["rule"], entry["event"]) for entry in logs] == [
+        ("hot", "a rule cannot fire: nothing is observed of host.temperature_celsius"),
+        ("typo", "a rule cannot fire: nothing is observed of camera.detections_peron{camera=\"front\"}; did you mean "
+         "'camera.detections_person'?"),
+    ]  # fmt: skip
+
+
 def test_who_is_told_is_the_rules_choice(state):
     desk = desk_in(state, HOT, QUIET, LOCAL)
     now = time.time()

@@ -29,6 +29,16 @@ KINDS = {
     "drift": "drift.ratio > 1",
     "burn": "burn(camera.latency_seconds > 0.5, 99%) > 10",
     "outliers": "drift.outlier_ratio > 5% for 5m",
+    "disk": "host.disk_used_ratio > 90% for 5m",
+    "outbox": "host.outbox_used_ratio > 80% for 1m",
+}
+DRIFT_WORDS = "sharpness: it fell, p50 35 (normally 210); score 8.1, limit 5.4, over the last 16 min"
+DRIFT_EVIDENCE = {
+    "features": [
+        {"feature": "sharpness", "aspect": "location", "p50_now": 35.0, "p50_then": 210.0, "ks": 0.41}
+    ],
+    "hour": 14,
+    "window": "over the last 16 min",
 }
 
 
@@ -39,7 +49,7 @@ def minute(number, bad):
     numbers = {
         "camera.latency_p99_seconds": 0.9 if bad else 0.1,
         "camera.detections": 5000.0 if bad else (200.0 if busy else 20.0) + number % 7,
-        "drift.ratio": 2.0 if bad else 0.3,
+        "drift.ratio": 1.5 if bad else 0.3,
         "drift.outlier_ratio": 0.4 if bad else 0.01,
     }
     # On a camera of its own: what a fault explains is not told.
@@ -48,7 +58,13 @@ def minute(number, bad):
         Observation(metric=name, value=value, at=at, labels={"camera": camera})
         for name, (camera, value) in faulty.items()
     ]
-    found = [Observation(metric=name, value=value, at=at, labels=CAMERA) for name, value in numbers.items()]
+    drift = {"text": DRIFT_WORDS if bad else "", "evidence": DRIFT_EVIDENCE if bad else {}}
+    found = [
+        Observation(
+            metric=name, value=value, at=at, labels=CAMERA, **(drift if name == "drift.ratio" else {})
+        )
+        for name, value in numbers.items()
+    ]
     share = Observation(
         metric="camera.latency_over_ratio",
         value=0.5 if bad else 0.0,
@@ -56,8 +72,13 @@ def minute(number, bad):
         labels={**CAMERA, "target": "0.5"},
         evidence={"frames": 600},
     )
-    lost = Observation(metric="host.outbox_lost_total", value=float(min(max(0, number - BAD), 40)), at=at)
-    return [*found, *other, share, lost]
+    host = {
+        "host.outbox_lost_total": float(min(max(0, number - BAD), 40)),
+        "host.disk_used_ratio": 0.95 if bad else 0.4,
+        "host.outbox_used_ratio": 0.9 if bad else 0.01,
+    }
+    box = [Observation(metric=name, value=value, at=at) for name, value in host.items()]
+    return [*found, *other, share, *box]
 
 
 def scripted():
