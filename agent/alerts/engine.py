@@ -134,7 +134,9 @@ class AlertEngine:
 
     def _end(self, track: Track, rule: Rule | None, reading: Reading | None, at: float) -> None:
         if track.announced:
-            self._untold.append(telling.resolved(track, rule, reading, self._controls_of(track, at), at))
+            limit = self._limit(rule, track.labels) if rule is not None else 0.0
+            controls = self._controls_of(track, at)
+            self._untold.append(telling.resolved(track, rule, reading, limit, controls=controls, at=at))
         self.controls = people.settle(self.controls, track.id)
         track.announced, track.told = False, None
 

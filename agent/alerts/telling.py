@@ -50,15 +50,22 @@ def standing(
 
 
 def resolved(
-    track: Track, rule: Rule | None, reading: Reading | None, controls: Mapping[str, Any], at: float
+    track: Track,
+    rule: Rule | None,
+    reading: Reading | None,
+    limit: float,
+    *,
+    controls: Mapping[str, Any],
+    at: float,
 ) -> Alert:
     """The end of an alert that was told."""
     assert track.told is not None
-    said = words.tell_resolved(rule, track.told, reading, track.reason, ended=at)
+    said = words.tell_resolved(rule, track.told, reading, track.reason, limit=limit, ended=at)
     return dataclasses.replace(
         track.told,
         state=AlertState.RESOLVED,
         what=said.what,
+        expected=said.expected,
         window=said.window,
         advice="",
         changed_at=at,

@@ -223,9 +223,12 @@ def _window(rule: Rule, reading: Reading, since: float, now: float) -> str:
 
 
 def tell_resolved(
-    rule: Rule | None, told: Alert, reading: Reading | None, reason: str, *, ended: float
+    rule: Rule | None, told: Alert, reading: Reading | None, reason: str, *, limit: float, ended: float
 ) -> Words:
-    """The words for `told` being over; `reason` where it is over for another cause than its value."""
+    """The words for `told` being over; `reason` where it is over for another cause than its value.
+
+    `limit` is the one in force now, which people may have changed since.
+    """
     lasted = f"over {span(told.first_seen, ended)}, lasted {duration(ended - told.first_seen)}"
     if reason or rule is None or reading is None:
         return Words(
@@ -248,7 +251,7 @@ def tell_resolved(
         value = quantity(reading.latest.value, rule.metric.unit)
         of_limit = " times its limit" if rule.metric.unit == "times" else ""
         what = f"{who}: {rule.metric.words} back to {value}{of_limit}"
-    return Words(what=what, expected=told.expected, window=lasted)
+    return Words(what=what, expected=_facts(rule, who, reading, limit)[1], window=lasted)
 
 
 _SAID_ELSEWHERE = frozenset(
@@ -268,23 +271,25 @@ _MOST_EVIDENCE = 12
 
 
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
-    """The numbers behind an alert that its sentences do not say, one fact a line.
+    """The numbers behind an alert that its sentences do not say: single ones in one line, a line for each of a list.
 
     >>> evidence_lines({"limit": 5, "wait_p99_seconds": 0.02, "hour": 14})
-    ['wait p99 20 ms', 'hour 14']
-    >>> evidence_lines({"features": [{"feature": "sharpness", "p50": 35.0, "p50_then": 210.0}]})
-    ['features: feature sharpness, p50 35, p50 then 210']
+    ['wait p99 20 ms, hour 14']
+    >>> evidence_lines({"features": [{"feature": "sharpness", "p50_now": 35.0, "p50_then": 210.0}]})
+    ['feature sharpness, p50 now 35, p50 then 210']
     """
+    single: list[str] = []
     lines: list[str] = []
     for key, value in evidence.items():
         if key in _SAID_ELSEWHERE or value is None:
             continue
         if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
-            lines += [f"{key.replace('_', ' ')}: {_plain(item)}" for item in value]
+            lines += [_plain(item) for item in value]
         else:
-            lines.append(_fact(key, value))
+            single.append(_fact(key, value))
     left = len(lines) - _MOST_EVIDENCE
-    return lines if left <= 0 else [*lines[:_MOST_EVIDENCE], f"and {left} more"]
+    lines = lines if left <= 0 else [*lines[:_MOST_EVIDENCE], f"and {left} more"]
+    return [", ".join(single), *lines] if single else lines
 
 
 def _fact(key: str, value: object) -> str:

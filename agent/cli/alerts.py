@@ -145,7 +145,7 @@ def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
-    from agent.alerts.words import clock, evidence_lines
+    from agent.alerts.words import evidence_lines
 
     if not alerts:
         print("nothing fires")
@@ -153,7 +153,7 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
         state = alert["severity"].upper() if alert["state"] == "firing" else alert["state"]
         print(f"{state}  {alert['what']}")
         print(f"    expected   {alert['expected']}")
-        print(f"    when       {alert['window']}, since {clock(alert['first_seen'])}")
+        print(f"    when       {alert['window']}")
         print(f"    rule       {alert['rule']}: {alert['evidence'].get('condition', '')}")
         for fact in evidence_lines(alert["evidence"]):
             print(f"    evidence   {fact}")

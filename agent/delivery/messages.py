@@ -26,7 +26,7 @@ PAYLOAD_LIMIT = 64 * 1024
 SIGNIFICANT_DIGITS = 7  # what float32 holds; the rest would only be bytes
 
 # Fields that hold a moment: given as Unix seconds, sent as RFC 3339.
-_MOMENTS = frozenset({"start", "end", "since", "first_seen"})
+_MOMENTS = frozenset({"start", "end", "since", "first_seen", "at", "until"})
 _MOMENT_ENDS = ("_at", "_since")
 _TOPIC = re.compile(r"[^/+#\s\x00]+(/[^/+#\s\x00]+)*")
 
@@ -121,7 +121,7 @@ def _plain(name: str, value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return rfc3339(value) if type(value) is int and _is_moment(name) else value
     if isinstance(value, Mapping):
-        return {str(key): _plain("", entry) for key, entry in value.items()}
+        return {str(key): _plain(str(key), entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain("", entry) for entry in value]
     if hasattr(value, "item"):  # a numpy scalar

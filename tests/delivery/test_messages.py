@@ -169,3 +169,13 @@ def test_alerts_are_retained_until_resolved(drafts):
     assert not clears_retained("alert", retain=firing.retain)
     assert not clears_retained("camera", retain=False)
     assert firing.priority is Priority.ALERT
+
+
+def test_moments_inside_of_controls_are_told_as_such():
+    """As a short float, 1790000048.5 would be 48 s off."""
+    control = {"id": "c1", "who": "ada", "at": 1_790_000_048.5, "until": 1_790_007_200, "value": 0.123456789}
+    body = decoded(reply_draft("m1", {"command": "snooze", "id": "m1", "ok": True, "control": control}))
+    assert body["control"] == {
+        "id": "c1", "who": "ada", "at": rfc3339(1_790_000_048.5), "until": rfc3339(1_790_007_200),
+        "value": 0.1234568,
+    }  # fmt: skip
