@@ -182,7 +182,8 @@ _DRIFT = (
         when="drift.ratio >= 1",
         clear="0.9",
         keep_firing=600.0,
-        advice="Look at the picture first (lens, light, view); if the scene changed for good, retrain.",
+        advice="Look at the picture first: lens, light, view. If the scene changed for good, retrain: after an "
+        "abrupt change in full, after a gradual one incrementally.",
     ),
     RuleSettings(
         name="outliers",

@@ -173,6 +173,8 @@ def unlisted(name: str, cause: str | None = None) -> Metric:
     entity, _, field = name.partition(".")
     suffix, unit = next(((end, unit) for end, unit in _SUFFIXES.items() if name.endswith(end)), ("", ""))
     words = field.removesuffix(suffix).replace("_", " ")
+    if entity == "drift" and suffix == "_ratio":
+        words, unit = f"drift of {words}", "times"
     if field.startswith("detections_"):
         words, unit = f"detections of {words.removeprefix('detections ')}", "count"
     return _metric(name, words, unit, cause or _ENTITIES.get(entity, entity))

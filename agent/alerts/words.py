@@ -271,20 +271,21 @@ _MOST_EVIDENCE = 12
 
 
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
-    """The numbers behind an alert that its sentences do not say: single ones in one line, a line for each of a list.
+    """The numbers behind an alert that its sentences do not say: single ones in one line, then a line for each of
+    several things (the features that drifted).
 
     >>> evidence_lines({"limit": 5, "wait_p99_seconds": 0.02, "hour": 14})
     ['wait p99 20 ms, hour 14']
-    >>> evidence_lines({"features": [{"feature": "sharpness", "p50_now": 35.0, "p50_then": 210.0}]})
-    ['feature sharpness, p50 now 35, p50 then 210']
+    >>> evidence_lines({"features": {"sharpness": {"ratio": 1.5, "now_p10_p50_p90": [31, 35, 41]}}})
+    ['sharpness: ratio 1.5, now p10 p50 p90 31/35/41']
     """
     single: list[str] = []
     lines: list[str] = []
     for key, value in evidence.items():
         if key in _SAID_ELSEWHERE or value is None:
             continue
-        if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
-            lines += [_plain(item) for item in value]
+        if isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values()):
+            lines += [f"{name.replace('_', ' ')}: {_plain(item)}" for name, item in value.items()]
         else:
             single.append(_fact(key, value))
     left = len(lines) - _MOST_EVIDENCE
@@ -303,7 +304,8 @@ def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(_fact(str(key), item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item) for item in value)
+        between = ", " if any(isinstance(item, str) for item in value) else "/"
+        return between.join(_plain(item) for item in value)
     if isinstance(value, float):
         return _figures(value)
     return str(value)

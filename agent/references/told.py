@@ -63,6 +63,17 @@ def observations_of(verdict: DriftVerdict, reference_id: str, at: float) -> list
     def plain(name: str, value: float) -> Observation:
         return Observation(metric=f"drift.{name}", value=value, at=at, labels=labels)
 
+    def feature(each: FeatureVerdict) -> Observation:
+        text = f"drift of {each.feature.replace('_', ' ')}, {each.ratio:.2g} times its limit: {_detail(each)}"
+        return Observation(
+            metric=f"drift.{each.feature}_ratio",
+            value=each.ratio,
+            at=at,
+            labels=labels,
+            text=f"{text}; normal is {_hour(verdict.hour)}",
+            evidence=_numbers(each),
+        )
+
     found = [
         Observation(
             metric="drift.ratio",
@@ -76,7 +87,7 @@ def observations_of(verdict: DriftVerdict, reference_id: str, at: float) -> list
     ]
     if verdict.classes is not None:
         found.append(plain("classes_ratio", verdict.classes.ratio))
-    return found + [plain(f"{each.feature}_ratio", each.ratio) for each in verdict.features]
+    return found + [feature(each) for each in verdict.features]
 
 
 def named(verdict: DriftVerdict) -> tuple[FeatureVerdict, ...]:

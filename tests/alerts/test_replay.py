@@ -144,7 +144,7 @@ def test_mistakes_are_told_with_their_mend(tmp_path):
 def test_a_rule_with_its_page(capsys):
     rules("show", "drift")
     shown = capsys.readouterr().out
-    assert shown.startswith("drift                warning   drift.ratio > 1")
+    assert shown.startswith("drift                warning   drift.ratio >= 1")
     assert "## What to look at" in shown
 
 

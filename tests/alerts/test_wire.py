@@ -32,13 +32,16 @@ KINDS = {
     "disk": "host.disk_used_ratio > 90% for 5m",
     "outbox": "host.outbox_used_ratio > 80% for 1m",
 }
-DRIFT_WORDS = "sharpness: it fell, p50 35 (normally 210); score 8.1, limit 5.4, over the last 16 min"
+DRIFT_WORDS = (
+    "drift of sharpness, 1.5 times the limit: sharpness 31/35/41 instead of 180/210/240 (p10/p50/p90) over 16 min; "
+    "normal is 01-02 h UTC"
+)
 DRIFT_EVIDENCE = {
-    "features": [
-        {"feature": "sharpness", "aspect": "location", "p50_now": 35.0, "p50_then": 210.0, "ks": 0.41}
-    ],
-    "hour": 14,
-    "window": "over the last 16 min",
+    "window": "over 01:24:00-01:40:00 UTC, compared with 01-02 h UTC",
+    "hour_compared": "01-02 UTC",
+    "features": {
+        "sharpness": {"ratio": 1.5, "now_p10_p50_p90": [31, 35, 41], "normal_p10_p50_p90": [180, 210, 240]}
+    },
 }
 
 
