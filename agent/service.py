@@ -130,13 +130,7 @@ class Service:
             settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
         )
         self.reporter = Reporter(self.publisher.publish, self.started_at)
-        self._home = Place(
-            root=settings.broker.home_assistant_prefix,
-            prefix=identity.prefix,
-            device=identity.device,
-            site=identity.site,
-            window_seconds=settings.windows.length,
-        )
+        self._home = Place.of(settings, identity)
         self._about = About(
             info=self._info,
             alerts=lambda: self.desk.all_firing(time.time()),  # noqa: TID251

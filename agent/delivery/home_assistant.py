@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent import __version__
+from agent.config.schema import Settings
+from agent.identity import Identity
 from agent.types import CameraState
 
 Json = dict[str, Any]
@@ -40,6 +42,17 @@ class Place:
     device: str
     site: str
     window_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings, identity: Identity) -> Place:
+        """The place of a device as configured."""
+        return cls(
+            root=settings.broker.home_assistant_prefix,
+            prefix=identity.prefix,
+            device=identity.device,
+            site=identity.site,
+            window_seconds=settings.windows.length,
+        )
 
     @property
     def node(self) -> str:

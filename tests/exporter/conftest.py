@@ -157,6 +157,10 @@ class Scraped:
                 time.sleep(0.05)
         return fetch(f"http://127.0.0.1:{port or self.port}{path}")
 
+    def openmetrics(self):
+        headers = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        return fetch(urllib.request.Request(f"http://127.0.0.1:{self.port}/metrics", headers=headers))
+
     def reload(self):
         """What `vedette reload` says."""
         words = [sys.executable, "-m", "agent", "reload", "--config", str(self.folder / "v.toml")]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 pytestmark = pytest.mark.xdist_group("prometheus")
 
@@ -27,6 +28,11 @@ def test_promtool_finds_no_fault(scraped):
         [promtool, "check", "metrics"], input=scraped.metrics(), capture_output=True, text=True, timeout=30
     )
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
+
+
+def test_openmetrics_reads_back(scraped):
+    families = {family.name for family in text_string_to_metric_families(scraped.openmetrics())}
+    assert {"vedette_camera_latency_seconds", "vedette_build", "vedette_camera_frames_seen"} <= families
 
 
 def test_latency_can_be_aggregated(scraped):

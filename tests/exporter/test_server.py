@@ -131,6 +131,17 @@ def test_other_paths_and_methods(serve, port):
     assert ask(port)[0] == 200
 
 
+def test_clients_that_say_nothing_hold_up_nobody(serve, port):
+    serve()
+    assert ask(port)[0] == 200
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+    try:
+        assert ask(port)[0] == 200
+    finally:
+        for channel in idle:
+            channel.close()
+
+
 def test_a_taken_port_is_waited_for(serve, port, monkeypatch):
     monkeypatch.setattr("agent.exporter.server.RETRY_SECONDS", 0.05)
     with socket.socket() as other:
