@@ -57,6 +57,16 @@ _CAMERA = (
         when="camera.slow for 1m",
         advice="Check the network and the camera's own frame rate.",
     ),
+    RuleSettings(
+        name="camera_resized",
+        when="camera.resized for 1m",
+        advice="Set the old resolution in the camera again, or make a new reference for the new one.",
+    ),
+    RuleSettings(
+        name="camera_timestamps",
+        when="camera.bad_timestamps for 1m",
+        advice="Check the camera's clock and its NTP server, update its firmware, restart it.",
+    ),
 )
 
 _SPEED = (

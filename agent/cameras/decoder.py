@@ -35,6 +35,13 @@ class Picture:
     decode_seconds: float
 
 
+class UnfitError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV is untyped here
+    """The source is sound, but nothing for this decoder; its text goes on after the source's name."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(0, what)
+
+
 @dataclass(slots=True)
 class Tally:
     """A count that outlives the decoders that add to it; one thread adds."""
@@ -76,8 +83,10 @@ class Decoder(Owned):
         with self.in_use():
             self._container = self._opened()
             if not self._container.streams.video:
-                raise av.error.InvalidDataError(0, "no video in it")
+                raise UnfitError("has no video in it, only sound or text")
             stream = self._container.streams.video[0]
+            if stream.width * stream.height > MAX_PIXELS:
+                raise UnfitError(f"has pictures of {stream.width}x{stream.height}, more than can be handled")
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -100,7 +109,7 @@ class Decoder(Owned):
 
     def next(self) -> Picture | None:
         """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
-        started = monotonic()
+        since: float | None = None
         with self.in_use():
             while True:
                 while self._ready:
@@ -111,7 +120,9 @@ class Decoder(Owned):
                 if packet is None:
                     return None
                 self._decode(packet)
-                if monotonic() - started > BARREN_SECONDS:
+                # From the first packet on: a source that says nothing is another failure.
+                since = since or monotonic()
+                if monotonic() - since > BARREN_SECONDS:
                     raise av.error.InvalidDataError(0, "no whole picture in it")
                 if self.closing.is_set():
                     raise ClosedError
@@ -138,7 +149,7 @@ class Decoder(Owned):
         started = monotonic()
         try:
             self._ready.extend(packet.decode())
-        except av.error.InvalidDataError:
+        except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
             self._spoil()
         self._spent += monotonic() - started
 
@@ -161,5 +172,7 @@ class Decoder(Owned):
         started = monotonic()
         # One thread: for a picture of this size PyAV's default costs half as much again in handing over.
         image = picture.to_ndarray(format="bgr24", threads=1)
+        if picture.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
+            image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
         spent, self._spent = self._spent + monotonic() - started, 0.0
         return Picture(image, picture.time, spent)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 import av
 import av.error
 
 from agent.cameras.address import Address
+from agent.cameras.decoder import UnfitError
 from agent.errors import CameraError, CameraFailure
 
 _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...] = (
@@ -77,6 +79,10 @@ def camera_error(error: Exception, camera: str, address: Address) -> CameraError
 
 
 def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
+    if isinstance(error, UnfitError):
+        return CameraFailure.CODEC, "{shown} " + str(error.strerror)
+    if isinstance(error, PermissionError) and address.is_file and os.access(address.url, os.R_OK):
+        return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
     for types, kind, text in _BY_TYPE:
         if isinstance(error, types):
             return kind, text

@@ -8,7 +8,8 @@ Laws
    ones, and a cover with a texture, against what this camera normally shows, which is learnt over its first
    `LEARNING_GLANCES` and then slowly, only while nothing is wrong.
 3. Of several faults the first in `FAULTS` is the camera's state.
-4. What a person may have meant (another aim, focus, size or rate) becomes the new normal after an hour.
+4. What a person may have meant, or cannot mend (another aim, focus, size or rate, broken time stamps), becomes
+   the new normal after an hour.
 5. A quiet scene teaches patience: a stretch of equal pictures that ended by itself makes the next one wait
    three times as long before it counts as frozen.
 
@@ -42,6 +43,9 @@ COVERED_COARSE, COVERED_DETAIL = 6.0, 3.0
 # Against its own normal, median over blocks with structure: a white car that fills the road brings
 # brightness spread down to 0.4 for 3 s; a cover to 0.05..0.22.
 COVERED_RATIO, UNCOVERED_RATIO = 0.3, 0.45
+COVERED_PEAK = (
+    0.6  # the liveliest block now, against the liveliest normally: real above 0.67, covered 0.06..0.2
+)
 STRUCTURED_SPREAD, STRUCTURED_BLOCKS = 1.5, 8
 # Detail over brightness spread, against its normal: real 0.66..1.6; defocus by a radius of 1/150 of the
 # width 0.25, by 1/300 0.53 (not a fault: detectors hardly notice).
@@ -63,12 +67,14 @@ ACCEPT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault's state, how long its sign must stand and be away (seconds), and whether it spoils pictures."""
+    """A fault's state, how long its sign must stand and be away (seconds), and whether it may become normal.
+
+    While any fault stands, pictures stay out of drift windows.
+    """
 
     state: CameraState
     enter: float
     leave: float
-    spoils: bool = True
     accepted: bool = False
 
 
@@ -80,8 +86,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(CameraState.RESIZED, 1.0, 1.0, accepted=True),
     Fault(CameraState.MOVED, 8.0, 5.0, accepted=True),
     Fault(CameraState.BLURRED, 8.0, 5.0, accepted=True),
-    Fault(CameraState.SLOW, 10.0, 10.0, spoils=False, accepted=True),
-    Fault(CameraState.BAD_TIMESTAMPS, 0.0, 30.0, spoils=False),
+    # Sound pictures, but what is measured between them (motion, flicker) is not what it was at the usual rate.
+    Fault(CameraState.SLOW, 10.0, 10.0, accepted=True),
+    Fault(CameraState.BAD_TIMESTAMPS, 0.0, 30.0, accepted=True),
 )
 
 
@@ -194,8 +201,7 @@ def _verdict(
     if not on:
         return replace(WELL, accepted=accepted) if accepted else WELL
     first = on[0]
-    usable = not any(fault.spoils for fault in on)
-    return Verdict(first.state, signs[first.state][1], usable, accepted)
+    return Verdict(first.state, signs[first.state][1], False, accepted)
 
 
 def _signs(normal: Normal | None, picture: Glance, figures: Figures, pace: Pace) -> dict[CameraState, Sign]:
@@ -246,7 +252,9 @@ def _covered(normal: Normal | None, figures: Figures, black: bool) -> Sign:
     coarse = float(np.median(figures.coarse[structured] / normal.coarse[structured]))
     fine = float(np.median(figures.fine[structured] / np.maximum(normal.fine[structured], 0.1)))
     words = f"{max(coarse, fine):.0%} of the usual structure is left"
-    if max(coarse, fine) < COVERED_RATIO:
+    # Something that moves over a plain ground is structure now here, now there; a cover leaves none anywhere.
+    peak = float(figures.coarse.max()) / float(normal.coarse.max())
+    if max(coarse, fine) < COVERED_RATIO and peak < COVERED_PEAK:
         return True, words
     return (False if max(coarse, fine) > UNCOVERED_RATIO else None), words
 
@@ -272,11 +280,14 @@ def _moved(normal: Normal | None, figures: Figures, spoilt: bool) -> Sign:
 def _blurred(normal: Normal | None, figures: Figures, spoilt: bool) -> Sign:
     if normal is None:
         return False, ""
-    fine = np.median(figures.fine / np.maximum(normal.fine, 0.1))
-    coarse = np.median(figures.coarse / np.maximum(normal.coarse, 0.1))
+    structured = normal.coarse >= STRUCTURED_SPREAD
+    if int(structured.sum()) < STRUCTURED_BLOCKS:  # a plain wall, a dark night: nothing in it can be sharp
+        return False, ""
+    fine = np.median(figures.fine[structured] / np.maximum(normal.fine[structured], 0.1))
+    coarse = np.median(figures.coarse[structured] / normal.coarse[structured])
     ratio = float(fine / max(float(coarse), 0.1))
     words = f"sharpness is {ratio:.0%} of normal"
-    if spoilt:
+    if spoilt or coarse < COVERED_RATIO:  # what usually moves there is elsewhere
         return None, words
     if ratio < BLURRED_RATIO:
         return True, words

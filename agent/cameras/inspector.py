@@ -40,4 +40,6 @@ class Inspector:
             )
             if CameraState.SLOW in self.verdict.accepted:
                 self._timing.forget_rate()
+            if CameraState.BAD_TIMESTAMPS in self.verdict.accepted:
+                self._timing.forget_stamps()
         return self.verdict

@@ -57,6 +57,7 @@ class Timing:
         self._count = 0
         self._fps: float | None = None
         self._last: tuple[float, float] | None = None
+        self._judged = True
 
     def reopened(self) -> None:
         """A new connection: forget what is half counted, keep what was learnt."""
@@ -67,9 +68,14 @@ class Timing:
         """Take the rate from now on for the normal one."""
         self._learnt.clear()
 
+    def forget_stamps(self) -> None:
+        """Judge time stamps no more: this camera's are not to be believed, and everybody was told."""
+        self._judged = False
+        self._breaks.clear()
+
     def tick(self, now: float, media: float | None) -> None:
         """A frame came at `now` (monotonic) with the time stamp `media`."""
-        if media is not None:
+        if media is not None and self._judged:
             if self._last is not None and _broken(now - self._last[0], media - self._last[1]):
                 self._breaks.append(now)
             self._last = (now, media)

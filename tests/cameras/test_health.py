@@ -1,5 +1,7 @@
 """Health by content: no false state on real or drawn scenes, and every fault planted in them is seen."""
 
+import dataclasses
+import itertools
 import subprocess
 
 import av
@@ -17,7 +19,9 @@ from agent.cameras.health import (
     observe,
     reopened,
 )
+from agent.cameras.inspector import Inspector
 from agent.cameras.picture import glance, likeness, measure, share_changed
+from agent.cameras.stamp import stamped
 from agent.cameras.timing import Pace
 from agent.types import CameraState
 
@@ -211,6 +215,17 @@ def test_a_sensor_with_nothing_but_noise_is_covered_not_moved():
 # -- the laws --------------------------------------------------------------------------------------------------
 
 
+def test_one_thing_that_moves_over_a_plain_ground_is_no_fault():
+    """A conveyor belt: structure is now here, now there, and mostly nowhere."""
+
+    def belt():
+        for now, image in grainy(np.full((180, 320, 3), 40, np.uint8), 150, 1.0):
+            place = (int(now * 37) % 320, 90 + int(80 * np.sin(now)))
+            yield now, cv2.circle(image.copy(), place, 18, (240, 240, 240), -1)
+
+    assert names(told(belt())[0]) == ["online"]
+
+
 def test_short_signs_are_not_told():
     def blinking():
         for now, image in grainy(textured(), 40, 2.0):
@@ -233,18 +248,29 @@ def test_a_sign_that_comes_and_goes_is_not_told_and_one_that_stays_does_not_flic
     assert names(told(mostly())[0]) == ["online", "black", "online"]
 
 
-def test_slowness_does_not_spoil_pictures():
+def test_slowness_is_told_and_keeps_pictures_out_of_drift():
     state, verdict = HealthState(), Verdict(CameraState.ONLINE, "", True)
     for now, image in grainy(textured(), 15, 2.0):
         state, verdict = observe(state, glance(image), now, SLOW)
-    assert (verdict.state, verdict.usable) == (CameraState.SLOW, True)
+    assert (verdict.state, verdict.usable) == (CameraState.SLOW, False)
     assert verdict.reason == "3.0 frames a second, normally 12.0"
 
 
 def test_broken_time_stamps_are_told():
     changes, _ = told(grainy(textured(), 5, 2.0), pace=Pace(12.0, 12.0, 3))
     assert names(changes) == ["bad_timestamps"]
-    assert changes[0][2].usable
+    assert not changes[0][2].usable
+
+
+def test_time_stamps_that_stay_broken_are_judged_no_more_after_an_hour():
+    inspector = Inspector(by_media=False)
+    states = []
+    for now, image in itertools.chain(
+        grainy(textured(), 40, 2.0), grainy(textured(), 40, 2.0, 40 + ACCEPT_SECONDS)
+    ):
+        frame = stamped("front", 0, image, media_seconds=7.0)
+        states.append(inspector.inspect(dataclasses.replace(frame, monotonic_ns=int(now * 1e9))).state.value)
+    assert [state for state, _ in itertools.groupby(states)] == ["online", "bad_timestamps", "online"]
 
 
 def test_an_aim_that_stays_for_an_hour_is_the_new_normal():

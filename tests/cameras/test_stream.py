@@ -1,5 +1,6 @@
 """Streams and files against real servers: frames as they are, and each failure named by what to do."""
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -135,6 +136,107 @@ def test_pictures_may_change_their_size(tmp_path, video):
     shapes = [frame.image.shape for frame in iter(opened(joined, pace="fast").read, None)]
     assert set(shapes) == {(96, 160, 3), (64, 96, 3)}
     assert len(shapes) == 20
+
+
+def by_ffmpeg(path, words):
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *words.split(), str(path)], check=True)
+    return path
+
+
+TEST = "-f lavfi -i {source}=size={size}:rate=10:duration=0.5"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "shape"),
+    [
+        (
+            "hevc.mp4",
+            TEST.format(source="testsrc2", size="160x96") + " -c:v libx265 -x265-params log-level=none",
+            (96, 160, 3),
+        ),
+        (
+            "odd.mp4",
+            TEST.format(source="testsrc", size="161x91") + " -c:v libx264 -pix_fmt yuv444p",
+            (91, 161, 3),
+        ),
+        ("odd.avi", TEST.format(source="testsrc", size="33x17") + " -c:v mjpeg", (17, 33, 3)),
+        (
+            "deep.mkv",
+            TEST.format(source="testsrc2", size="160x96") + " -c:v libx264 -pix_fmt yuv422p10le",
+            (96, 160, 3),
+        ),
+        (
+            "grey.mkv",
+            TEST.format(source="testsrc2", size="160x96") + " -c:v libx264 -pix_fmt gray",
+            (96, 160, 3),
+        ),
+        (
+            "sound.mkv",
+            "-f lavfi -i sine=duration=0.5 "
+            + TEST.format(source="testsrc2", size="160x96")
+            + " -c:a aac -c:v libx264",
+            (96, 160, 3),
+        ),
+        ("still.png", TEST.format(source="testsrc2", size="160x96") + " -frames:v 1", (96, 160, 3)),
+    ],
+)
+def test_odd_files_give_whole_frames(tmp_path, name, words, shape):
+    camera = opened(by_ffmpeg(tmp_path / name, words), pace="fast")
+    frames = list(iter(camera.read, None))
+    assert len(frames) == (1 if name == "still.png" else 5)
+    assert {frame.image.shape for frame in frames} == {shape}
+    assert frames[0].image.std() > 20
+    camera.close()
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_rotated_file_is_shown_upright_as_players_do(video, tmp_path, degrees):
+    words = f"-i {video(frames=3)} -c copy -metadata:s:v rotate={degrees}"
+    path = by_ffmpeg(tmp_path / "rotated.mp4", words)
+    camera = opened(path, pace="fast")
+    assert np.array_equal(camera.read().image, cv2.VideoCapture(str(path)).read()[1])
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("sound.mp4", "-f lavfi -i sine=duration=0.5 -c:a aac", "has no video in it"),
+        (
+            "huge.avi",
+            "-f lavfi -i color=c=red:size=16000x16000:rate=1:duration=1 -c:v mjpeg",
+            "pictures of 16000x16000",
+        ),
+    ],
+)
+def test_what_cannot_be_decoded_says_why(tmp_path, name, words, said):
+    error, _ = failure(by_ffmpeg(tmp_path / name, words))
+    assert (error.kind, said in str(error)) == (CameraFailure.CODEC, True)
+
+
+def test_a_list_of_other_files_is_not_followed(tmp_path):
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile /etc/passwd\n")
+    error, _ = failure(tmp_path / "a.mp4")
+    assert (error.kind, "must not" in str(error)) == (CameraFailure.CODEC, True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_damage_is_frames_or_a_clear_error(video, tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    data = bytearray(video("a.mkv", frames=30, codec="mjpeg" if seed % 2 else "libx264").read_bytes())
+    for at in rng.integers(0, len(data) - 64, 40):
+        data[at : at + rng.integers(1, 64)] = rng.bytes(rng.integers(1, 64))
+    (tmp_path / "b.mkv").write_bytes(data)
+    camera = StreamCamera("front", StreamOptions(url=str(tmp_path / "b.mkv"), pace="fast"))
+    try:
+        camera.open()
+        frames = list(iter(camera.read, None))
+        assert {frame.image.ndim for frame in frames} <= {3}
+    except CameraError as error:
+        assert error.kind in {CameraFailure.CODEC, CameraFailure.OTHER}
+        assert "\n" not in str(error)
+    finally:
+        camera.close()
 
 
 # -- RTSP ------------------------------------------------------------------------------------------------------

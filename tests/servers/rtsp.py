@@ -3,11 +3,14 @@
     /usr/bin/python3 rtsp.py PORT PATTERN [USER PASSWORD]
 
 PATTERN is `live` (a moving test picture at 20 fps), `still` (one picture, repeated), `wide` (`live` in
-another size) or the path of an MP4 file. The stream is at rtsp://127.0.0.1:PORT/live. Prints `ready`.
+another size), `lossy` (`live`, of which every twentieth packet is lost), `feed` (pictures from standard input: width
+and height as two little-endian 32-bit numbers, then BGR) or the path of an MP4 file. The stream is at rtsp://127.0.0.1:PORT/live. Prints `ready`.
 """
 
 import os
+import struct
 import sys
+import threading
 
 import gi
 
@@ -24,6 +27,11 @@ ENCODE = (
 
 def pipeline(pattern: str) -> str:
     drawn = {"live": ("ball", 320, 240), "still": ("circular", 320, 240), "wide": ("ball", 480, 272)}
+    if pattern == "feed":
+        return f"( appsrc name=feed is-live=true do-timestamp=true format=time ! videoconvert ! {ENCODE} )"
+    if pattern == "lossy":
+        payload = ENCODE.replace("name=pay0 ", "")
+        return f"( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1 ! {payload} ! identity drop-probability=0.05 name=pay0 )"
     if pattern in drawn:
         picture, width, height = drawn[pattern]
         size = f"video/x-raw,width={width},height={height},framerate=20/1"
@@ -39,6 +47,8 @@ def main(port: str, pattern: str, user: str = "", password: str = "") -> None:
     factory.set_shared(True)
     if user:
         protect(server, factory, user, password)
+    if pattern == "feed":
+        threading.Thread(target=feed, args=(factory,), daemon=True).start()
     server.get_mount_points().add_factory("/live", factory)
     if not server.attach(None):
         sys.exit(f"port {port} is taken")
@@ -46,6 +56,30 @@ def main(port: str, pattern: str, user: str = "", password: str = "") -> None:
     loop, parent = GLib.MainLoop(), os.getppid()
     GLib.timeout_add(500, lambda: os.getppid() == parent or loop.quit())  # no orphans of a killed test
     loop.run()
+
+
+def feed(factory) -> None:
+    """Push the pictures of standard input into whatever pipeline plays; they are lost while none does."""
+    playing = []
+
+    def configure(_factory, media):
+        playing[:] = [media.get_element().get_child_by_name("feed")]
+
+    factory.connect("media-configure", configure)
+    stdin, told = sys.stdin.buffer, None
+    while True:
+        head = stdin.read(8)
+        if len(head) < 8:
+            return
+        size = struct.unpack("<II", head)
+        picture = stdin.read(size[0] * size[1] * 3)
+        if not playing:
+            continue
+        if told != (playing[0], size):
+            told = (playing[0], size)
+            caps = f"video/x-raw,format=BGR,width={size[0]},height={size[1]},framerate=0/1"
+            playing[0].set_property("caps", Gst.Caps.from_string(caps))
+        playing[0].emit("push-buffer", Gst.Buffer.new_wrapped(picture))
 
 
 def protect(server, factory, user: str, password: str) -> None:
