@@ -200,7 +200,7 @@ def test_everything_accepted_is_still_there_after_a_stop_without_a_broker(publis
 
 def test_ages_and_reasons_of_the_connection_are_published_numbers(publish):
     running = publish(f"mqtt://127.0.0.1:{free_port()}")
-    running.until(lambda p: p.connection.failure == "unreachable")
+    running.until(lambda p: p.connection.failure == "unreachable" and p.statistics())
     observed = {o.metric: o.value for o in running.publisher.observations(5.0)}
     assert observed["host.broker_connected"] == 0.0
     assert observed["host.outbox_durable"] == 1.0
