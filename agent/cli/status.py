@@ -54,12 +54,14 @@ def broker_line(broker: Mapping[str, Any]) -> str:
     """How the connection stands; where there is none, why, since when, and what to do."""
     from rich.markup import escape
 
-    since = _ago(broker["since"]) if broker["since"] else "the start"
+    since = _ago(broker["since"])
     if broker["state"] == "connected":
         return f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}"
     why = f": {broker['reason']} ({broker['failure']})" if broker["failure"] else ""
     mend = f"; {broker['mend']}" if broker["mend"] else ""
-    return f"[red]broker {broker['broker']} {broker['state']} for {since}[/]{escape(why + mend)}"
+    return (
+        f"[red]broker {broker['broker']} {broker['state']}, no connection for {since}[/]{escape(why + mend)}"
+    )
 
 
 def outbox_line(outbox: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ class ConnectionState:
     """A snapshot for people and summaries. `state`: connected, connecting, waiting or stopped.
 
     `failure` is the kind of the last failure ("" while connected), `reason` says it in words, `broker` is the
-    address without password, `since` Unix time.
+    address without password, `since` (Unix time) when we were connected, or ceased to be.
     """
 
     state: str
@@ -273,7 +273,7 @@ class Session:
 
     def _show(self, state: str, wall: float, *, reason: str = "", failure: str = "") -> None:
         version = self.connection.options.version.value if self.connection is not None else ""
-        same = self.state.state == state
+        same = (self.state.state == "connected") == (state == "connected") and self.state.since > 0
         self.state = ConnectionState(
             state=state,
             since=self.state.since if same else wall,

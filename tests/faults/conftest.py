@@ -1,5 +1,6 @@
 """A network that can be broken, an agent that can be killed, and the account of what became of every message."""
 
+import contextlib
 import json
 import os
 import re
@@ -27,23 +28,50 @@ IDENTITY = Identity(
     device="box", site="dock", boot="b00t0001", client_id="vedette-fault", topic_prefix="vedette"
 )
 QUICK = Timing(connect=1.0, acknowledge=1.0, preferred=5.0, stop=3.0, disk=0.3, disk_retry=0.5, scale=0.03)
-_TABLE = []
+TABLE = []
 
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=6, help="how often the agent is killed under load")
+    parser.addoption("--deliveries", type=Path, help="write what became of all messages there, as Markdown")
 
 
-def pytest_terminal_summary(terminalreporter):
-    if _TABLE:
-        terminalreporter.section("deliveries")
-        terminalreporter.write_line(
-            f"{'fault':44}{'accepted':>9}{'delivered':>10}{'lost':>6}{'twice':>7}{'worst delay':>12}"
-        )
-        for name, accepted, delivered, lost, twice, delay in _TABLE:
-            terminalreporter.write_line(
-                f"{name:44}{accepted:>9}{delivered:>10}{lost:>6}{twice:>7}{delay:>10.1f} s"
-            )
+def pytest_terminal_summary(terminalreporter, config):
+    if not TABLE:
+        return
+    lines = [
+        "| fault | accepted | delivered | lost | twice, same id | worst delay, s | most memory, MB |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            "| " + " | ".join(f"{v:.1f}" if isinstance(v, float) else f"{v}" for v in row) + " |"
+            for row in TABLE
+        ),
+    ]
+    terminalreporter.section("deliveries")
+    terminalreporter.write_line("\n".join(lines))
+    if config.getoption("--deliveries"):
+        config.getoption("--deliveries").write_text("\n".join(lines) + "\n")
+
+
+class Meter(threading.Thread):
+    """Watches the memory of a process."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self._file, self.sizes, self._done = Path(f"/proc/{pid}/statm"), [], threading.Event()
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError, IndexError):
+            while not self._done.wait(0.05):
+                self.sizes.append(int(self._file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6)
+
+    def stop(self):
+        self._done.set()
+
+    @property
+    def most(self):
+        return max(self.sizes, default=0.0)
 
 
 class Load:
@@ -60,6 +88,7 @@ class Load:
             clock=clock,
             on_accepted=lambda stamps: self.accepted.extend((s.boot, s.seq) for s in stamps if s),
         )
+        self.meter = Meter(os.getpid())
         self._rate, self._quiet, self._stop = rate, threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=run) for run in (self._feed, lambda: self.publisher.run(self._stop))
@@ -91,6 +120,7 @@ class Load:
         self._stop.set()
         self.publisher._inbox.wake()
         self._threads[1].join(15)
+        self.meter.stop()
         assert not self._threads[1].is_alive()
 
 
@@ -128,6 +158,7 @@ class Driver:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self.meter = Meter(self.process.pid)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -152,7 +183,7 @@ def drained(listener, accepted, timeout=20.0):
 class Account:
     """What was accepted against what was heard."""
 
-    def __init__(self, name, accepted, heard, *, family="host"):
+    def __init__(self, name, accepted, heard, meters, *, family="host", dated=True):
         self.accepted = accepted
         verifier, delivered = Verifier(), {}
         self.delay = self.twice = 0
@@ -175,7 +206,12 @@ class Account:
                 assert stream["altered"] == 0
                 self.delay = max(self.delay, stream["worst_delay_seconds"])
         self.lost = [key for key in accepted if key not in delivered]
-        _TABLE.append((name, len(set(accepted)), len(delivered), len(self.lost), self.twice, self.delay))
+        if not dated:
+            self.delay = "-"  # stamps of a clock that jumps say nothing
+        memory = max((meter.most for meter in meters), default=0.0)
+        TABLE.append(
+            (name, len(set(accepted)), len(delivered), len(self.lost), self.twice, self.delay, float(memory))
+        )
 
     def streams(self, family="host"):
         return [s for d in self.report["devices"].values() for s in d["streams"] if s["family"] == family]
@@ -195,11 +231,17 @@ def proxy():
 
 
 @pytest.fixture
-def load(tmp_path):
+def meters():
+    return []
+
+
+@pytest.fixture
+def load(tmp_path, meters):
     made = []
 
     def make(url, directory=None, **more):
         made.append(Load(url, directory or tmp_path / "state", **more))
+        meters.append(made[-1].meter)
         return made[-1]
 
     yield make
@@ -215,11 +257,12 @@ def pipe(tmp_path):
 
 
 @pytest.fixture
-def drive(tmp_path):
+def drive(tmp_path, meters):
     made = []
 
     def make(url, accepted, directory=None, **more):
         made.append(Driver(url, directory or tmp_path / "state", accepted, **more))
+        meters.append(made[-1].meter)
         return made[-1]
 
     yield make
@@ -244,10 +287,11 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture
-def account(request):
+def account(request, meters):
     """Makes the account of the test, and shows it in the summary."""
 
     def make(accepted, heard, **more):
-        return Account(request.node.name.removeprefix("test_").replace("_", " "), accepted, heard, **more)
+        name = request.node.name.removeprefix("test_").replace("_", " ")
+        return Account(name, accepted, heard, meters, **more)
 
     return make

@@ -21,14 +21,19 @@ def check(account, *, ordered=True):
             assert stream["disorder"] == 0
 
 
-def finish(load, listener, account):
+def keeping(at):
+    """A broker that keeps what it took and did not hand on when it is stopped: that loss would not be ours."""
+    return "allow_anonymous true", "persistence true", f"persistence_location {at}/"
+
+
+def finish(load, listener, account, **more):
     load.drain()
     drained(listener, load.accepted)
-    return account(load.accepted, listener.messages)
+    return account(load.accepted, listener.messages, **more)
 
 
-def test_broker_stopped_and_back(mosquitto, listen, proxy, load, account):
-    broker = mosquitto()
+def test_broker_stopped_and_back(mosquitto, listen, proxy, load, account, tmp_path):
+    broker = mosquitto(*keeping(tmp_path))
     listener, between = listen(broker.port), proxy(broker.port)
     running = load(between.url)
     running.until(lambda p: p.statistics().get("delivered_total", 0) > 50)
@@ -139,7 +144,7 @@ def test_wall_clock_jumps(mosquitto, listen, proxy, load, account):
         running.until(lambda p, before=before: p.statistics().get("delivered_total", 0) > before + 50)
         clock.offset = offset
         between.reset()
-    outcome = finish(running, listener, account)
+    outcome = finish(running, listener, account, dated=False)
     check(outcome)
     assert {s["replayed"] for s in outcome.streams()} == {0}
 

@@ -19,7 +19,7 @@ from agent.delivery.rows import unpack
 from agent.delivery.store import LANES
 
 from ..conftest import free_port  # noqa: TID252
-from .conftest import IDENTITY, drained
+from .conftest import IDENTITY, TABLE, drained
 
 SECTOR = 512
 STRACE = shutil.which("strace")
@@ -158,6 +158,9 @@ def replay(operations, tmp_path, cuts=40):
 
 def test_a_power_cut_loses_nothing_that_was_accepted(drive, tmp_path):
     missing, total = replay(record(drive, tmp_path, count=1500), tmp_path)
+    TABLE.append(
+        (f"power cut, {len(missing)} moments", total, total - sum(missing), sum(missing), 0, 0.0, 0.0)
+    )
     assert total > 5000
     assert sum(missing) == 0
 
