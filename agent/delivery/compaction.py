@@ -6,6 +6,7 @@ The rule of a field is found by its name, first match wins:
     lost, merged                               add (`merged`: how many messages this one stands for)
     <stem>_kll                                 merge the sketches
     <stem>_p50_seconds, _p90_, _p99_ ...       quantile of the merged sketch of <stem>; null where there is none
+    feature_*_mean                             mean, weighted by `feature_samples`
     *_max, *_max_*, drift_* / *_min, *_min_*   largest / smallest (a drift verdict is not averaged away)
     frames_*, detections, detections_<class>, class_<id>_count, feature_samples*, reconnects    add
     *_total and all that is no number          the last one
@@ -35,6 +36,7 @@ Body = dict[str, Any]
 
 _QUANTILE = re.compile(r"(?P<stem>\w+?)_p(?P<digits>\d{2,4})(_[a-z]+)?")
 _LARGEST = re.compile(r"\w+_max(_\w+)?|drift_\w+")
+_FEATURE = re.compile(r"feature_\w+_mean")
 _SMALLEST = re.compile(r"\w+_min(_\w+)?")
 _RATE = re.compile(r"\w+_per_frame|\w+_mean|\w+_ratio|fps_\w+|\w+_seconds")
 _COUNT = re.compile(r"frames_\w+|detections|detections_\w+|class_\d+_count|feature_samples\w*|reconnects")
@@ -122,13 +124,18 @@ def _is_number(value: Any) -> bool:
 
 def _merge_numbers(name: str, numbers: Sequence[tuple[Any, Body, float]]) -> float:
     values: list[float] = [value for value, _, _ in numbers]
+    if _FEATURE.fullmatch(name):  # also of one that is itself a least or largest value
+        return _mean(values, [float(body.get("feature_samples") or 0) for _, body, _ in numbers])
     if _LARGEST.fullmatch(name):
         return max(values)
     if _SMALLEST.fullmatch(name):
         return min(values)
     if name == "lost" or (_COUNT.fullmatch(name) and not _RATE.fullmatch(name)):
         return sum(values)
-    weights = [_weight(name, body, length) for _, body, length in numbers]
+    return _mean(values, [_weight(name, body, length) for _, body, length in numbers])
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
     total = sum(weights)
     if total <= 0:
         weights, total = [1.0] * len(values), float(len(values))

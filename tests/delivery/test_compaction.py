@@ -82,6 +82,16 @@ def test_means_are_weighted_by_what_they_count():
     assert merged["fps_in"] == pytest.approx(20.0)
 
 
+def test_a_feature_s_mean_is_weighted_by_its_samples_even_if_its_name_says_least_or_largest():
+    bodies = [
+        {"feature_samples": 10, "feature_confidence_min_mean": 0.4, "frames_inferred": 600},
+        {"feature_samples": 30, "feature_confidence_min_mean": 0.8, "frames_inferred": 600},
+    ]
+    merged = merge_bodies(bodies, [60.0, 60.0], {})
+    assert merged["feature_confidence_min_mean"] == pytest.approx(0.7)
+    assert merged["feature_samples"] == 40
+
+
 @pytest.mark.parametrize(
     ("name", "values", "expected"),
     [
