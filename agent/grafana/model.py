@@ -97,6 +97,18 @@ def texts(words: Mapping[str, tuple[str, str]]) -> Json:
     return {"mappings": [{"type": "value", "options": options}]}
 
 
+def fixed(name: str, colour: str) -> Json:
+    """The override that gives the series `name` its own colour, and so its value's word."""
+    mapping = {"type": "value", "options": {"1": {"text": "yes", "color": colour, "index": 0}}}
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [
+            {"id": "color", "value": {"mode": "fixed", "fixedColor": colour}},
+            {"id": "mappings", "value": [mapping]},
+        ],
+    }
+
+
 def series(title: str, *targets: Json, stacked: bool = False, **more: Any) -> Panel:
     """Lines over time."""
     custom: Json = {

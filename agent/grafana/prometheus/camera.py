@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from agent.grafana.model import (
+    BLUE,
     GREEN,
     RED,
+    YELLOW,
     dashboard,
+    fixed,
     heatmap,
     promql,
     series,
     stat,
+    texts,
     thresholds,
     timeline,
 )
@@ -17,7 +21,6 @@ from agent.grafana.prometheus.common import (
     CAMERA,
     INSTANCE,
     JOB,
-    ON_OFF,
     ONE,
     OVER_ONE,
     SOURCE,
@@ -64,10 +67,11 @@ DASHBOARD = dashboard(
             [
                 timeline(
                     "State",
-                    promql(f'vedette_camera_state{{{ONE}, state!="online"}}', "{{state}}"),
+                    promql(f"vedette_camera_state{{{ONE}}} == 1", "{{state}}"),
                     width=12,
-                    defaults=ON_OFF,
-                    help="What the camera was, besides online.",
+                    defaults={"color": {"mode": "fixed", "fixedColor": RED}, **texts({"1": ("yes", RED)})},
+                    overrides=[fixed("online", GREEN), fixed("starting", YELLOW), fixed("ended", BLUE)],
+                    help="A row for each state that the camera was in.",
                 ),
                 series(
                     "Where the frames go",
@@ -147,20 +151,21 @@ DASHBOARD = dashboard(
                     defaults={"min": 0, "max": 1},
                 ),
                 series(
-                    "Brightness, contrast, sharpness",
+                    "Light",
                     promql(
-                        f'vedette_camera_feature_mean{{{ONE}, feature=~"brightness|contrast|sharpness"}}',
-                        "{{feature}}",
+                        f'vedette_camera_feature_mean{{{ONE}, feature=~"brightness|contrast"}}', "{{feature}}"
                     ),
+                    help="Mean brightness and contrast of the picture, 0 to 255.",
+                ),
+                series(
+                    "Sharpness",
+                    promql(f'vedette_camera_feature_mean{{{ONE}, feature="sharpness"}}', "{{feature}}"),
+                    help="Falls with dirt, condensation and lost focus.",
+                    defaults={"min": 0},
                 ),
                 series(
                     "Reconnects in an hour",
                     promql(f"increase(vedette_camera_reconnects_total{{{ONE}}}[1h])", "times"),
-                    defaults={"min": 0},
-                ),
-                series(
-                    "Cameras a model run",
-                    promql(f"vedette_camera_batch_frames{{{ONE}}}", "mean batch"),
                     defaults={"min": 0},
                 ),
             ],

@@ -134,7 +134,7 @@ DASHBOARD = dashboard(
                     help="An idle GPU clocks down, which makes single frames slow.",
                 ),
                 series(
-                    "Throttled since",
+                    "Why it is throttled",
                     promql(f"vedette_gpu_throttle_reason{{{BOX}}}", "GPU {{gpu}} {{reason}}"),
                     defaults={"min": 0, "max": 1},
                 ),
