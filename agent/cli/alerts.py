@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.cli.local import add_state_arguments
+from agent.cli.local import accept_after_action, add_state_arguments
 
 HELP = "what fires on this box; acknowledge, snooze, mute, change limits, history"
 
@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "test-notify", help="send a trial notice through the config's notifiers; needs no running agent"
     )
     trial.add_argument("notifier", nargs="*", help="names of notifiers (default: all that are enabled)")
+    accept_after_action(actions)
+    for action in actions.choices.values():
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+        action.add_argument("--who", default=argparse.SUPPRESS, help="who asks (default: who runs this)")
 
 
 def _add_time(parser: argparse.ArgumentParser, name: str) -> None:
