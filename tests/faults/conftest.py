@@ -21,7 +21,7 @@ from agent.delivery.session import Timing
 from agent.delivery.verify import Verifier
 from agent.identity import Identity
 
-from ..servers.proxy import Proxy  # noqa: TID252
+from .proxy import Proxy
 
 DRIVER = Path(__file__).with_name("driver.py")
 IDENTITY = Identity(
