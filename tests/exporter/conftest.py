@@ -33,7 +33,7 @@ url = "mqtt://127.0.0.1:1"
 length = "1s"
 [drift]
 feature_fps = 10
-reference_length = "30m"
+reference_length = "4m"
 [prometheus]
 listen = "127.0.0.1:{port}"
 [[cameras]]
