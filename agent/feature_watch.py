@@ -43,7 +43,7 @@ class FeatureWatch:
         self._closed_at = time.monotonic()  # noqa: TID251  (the watch is an edge: it tells a clock that was set)
 
     def see(self, result: FrameResult) -> None:
-        """Measure the frame if one is due; frames of a faulty picture are kept out."""
+        """Measure the frame if one is due; frames of a faulty picture, and repeated ones, are kept out."""
         frame, detections = result.frame, result.detections
         if frame.monotonic_ns < self._next_ns:
             return
@@ -53,7 +53,13 @@ class FeatureWatch:
             self._kept_out += 1
             self._previous = None
             return
-        vector, self._previous = extract(frame.image, detections, self._previous)
+        before = self._previous
+        vector, self._previous = extract(frame.image, detections, before)
+        if before is not None and np.array_equal(before.grey, self._previous.grey):
+            self._kept_out += (
+                1  # the same picture again says nothing new; a frozen camera is known as such later
+            )
+            return
         self._window.add(vector, detections.class_ids, at=frame.monotonic_ns / 1e9)
         self._vectors.append(vector)
         if detections.embedding is not None:

@@ -11,8 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Runs the real agent on four drawn cameras with the small model that ships, against a broker of its own "
-        "(mosquitto where it is installed), and shows what the broker hears. After 20 s fog rolls over one "
-        "camera, then another freezes; watch the alerts fire and resolve. Nothing is left behind."
+        "(mosquitto where it is installed), and shows what the broker hears. For a minute it learns what is normal; "
+        "then fog rolls over one camera, the next gets noisy, the light of the third turns red: watch drift being "
+        "judged against that minute and named. The fourth freezes. Alerts fire and resolve; nothing is left behind."
     )
     parser.add_argument(
         "--seconds", type=float, metavar="N", help="end by itself after N seconds, with a summary"

@@ -209,7 +209,10 @@ class DriftSettings:
         True, doc="Without a reference, record a provisional one from the live camera."
     )
     reference_length: float = setting(
-        86400.0, kind="duration", minimum=60, doc="How much an automatically recorded reference covers."
+        86400.0,
+        kind="duration",
+        minimum=10,
+        doc="How much an automatically recorded reference covers; a day or more knows every hour.",
     )
 
 

@@ -16,13 +16,22 @@ class Event:
     text: str
 
 
+LEARNING_SECONDS = 64.0
+"""How long the demo looks on before anything happens: that is its reference."""
+
 INCIDENT = (
-    Event(at=20, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"),
-    Event(at=35, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
-    Event(at=50, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
-    Event(at=65, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"),
+    Event(at=66, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"),
+    Event(at=74, camera="avenue", disturbance="noise", strength=1.0, text="the avenue's camera gets noisy"),
+    Event(at=82, camera="aisle", disturbance="colour_cast", strength=0.8, text="the aisle's light turns red"),
+    Event(at=92, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
+    Event(at=118, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"),
+    Event(at=120, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
+    Event(at=122, camera="avenue", disturbance="noise", strength=0.0, text="the avenue is as it was"),
+    Event(
+        at=124, camera="aisle", disturbance="colour_cast", strength=0.0, text="the aisle's light is mended"
+    ),
 )
-LENGTH_SECONDS = 120.0
+LENGTH_SECONDS = 240.0
 
 
 def due(before: float, now: float) -> list[Event]:
@@ -38,4 +47,6 @@ def current(now: float) -> str:
     past = [event for event in INCIDENT if event.at <= now % LENGTH_SECONDS]
     if past:
         return past[-1].text
-    return "all is quiet" if now < LENGTH_SECONDS else INCIDENT[-1].text
+    if now >= LENGTH_SECONDS:
+        return INCIDENT[-1].text
+    return "learning what is normal" if now < LEARNING_SECONDS else "all is quiet"

@@ -37,7 +37,11 @@ site = "home"
 [broker]
 url = "{url}"
 [windows]
-length = "3s"
+length = "2s"
+[drift]
+feature_fps = 5
+reference_length = "60s"
+false_alarms_per_month = 0.001  # so short a reference knows little: be slow to cry wolf
 [[cameras]]
 name = "crossing"
 kind = "synthetic"
@@ -62,9 +66,9 @@ seed = 4
 name = "camera_frozen"
 when = "camera.frozen for 2s"
 [[rules]]
-name = "low_contrast"
-when = "camera.feature_contrast_mean < 28 for 3s"
-advice = "Look at the picture: fog, dirt or condensation on the lens?"
+name = "drift"
+when = "drift.ratio >= 1 for 2s"
+keep_firing = "0s"
 """
 
 

@@ -9,8 +9,7 @@ nothing is judged rather than judged wrongly.
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,13 @@ from numpy.typing import NDArray
 from agent.alerts.words import quantity
 from agent.config.schema import DriftSettings
 from agent.drift.judge import Judge
-from agent.drift.sketch import WindowSketch, merge
+from agent.drift.sketch import WindowSketch
 from agent.drift.verdict import DriftVerdict
 from agent.errors import ReferenceMismatch
 from agent.references.choice import choose
 from agent.references.frames import FrameJudge
 from agent.references.librarian import Librarian
+from agent.references.recent import Recent
 from agent.references.recorder import LEAST_WINDOWS, Recorder, Subject
 from agent.references.shelf import JUDGE, RECORDING, Shelf
 from agent.references.stored import StoredReference
@@ -40,13 +40,10 @@ FIRST_WINDOWS = 20
 FIRST_SHARE = 1 / 24
 """Of the length of an automatic recording: after so much (an hour of a day) it is used, and renewed as often."""
 
+LONGEST_WAIT = 1.25
+"""Times its length that an automatic recording waits for an alarm to end; what still lasts then is taken for normal."""
+
 SAVE_SECONDS = 900.0
-HISTORY = 30
-RECENT = 16
-"""Windows kept for pictures of what was seen lately."""
-
-_RECENT_ITEMS = 64
-
 Submit = Callable[[Callable[[], None]], None]
 Told = tuple[dict[str, object], list[Observation]]
 
@@ -68,8 +65,7 @@ class Keeper:
         self._next_renewal = 0.0
         self._saved_at: float | None = None
         self._verdict: DriftVerdict | None = None
-        self._history: deque[Mapping[str, Any]] = deque(maxlen=HISTORY)
-        self._recent: deque[WindowSketch] = deque(maxlen=RECENT)
+        self._recent = Recent()
 
     def open(self, now: float) -> None:
         """Go on where the last run ended."""
@@ -116,22 +112,13 @@ class Keeper:
     def _judged(self, window: WindowSketch, now: float) -> Told:
         if self._judge is None or self._stored is None:
             return self._state_fields(), []
-        if window.frames:
-            self._recent.append(_compacted(window))
+        self._recent.see(window)
         alarm = self._judge.alarm
         verdict = self._verdict = self._judge.judge(window, now)
-        if verdict.judged:
-            self._history.append(
-                {
-                    "end": verdict.end,
-                    "ratio": round(verdict.ratio, 3),
-                    "alarm": verdict.alarm,
-                    "words": verdict.words(),
-                }
-            )
+        self._recent.judged(verdict)
         if verdict.alarm != alarm:
             self.save(now)
-        return self._state_fields(), observations_of(verdict, self._stored.id, window.end)
+        return self._state_fields(), observations_of(verdict, self._stored, window.end)
 
     def _state_fields(self) -> dict[str, object]:
         """Where drift stands, for the summary."""
@@ -236,10 +223,15 @@ class Keeper:
         if recorder is None or self._building:
             return
         recorder.add(window, vectors, embeddings)
+        if (
+            self._alarmed()
+            and recorder.made_by == "auto"
+            and recorder.covered < LONGEST_WAIT * recorder.length
+        ):
+            return  # what is alarming at the moment must not quietly become what is normal
         if recorder.complete:
             self._build(recorder, now, final=True)
-        elif recorder.made_by == "auto" and recorder.covered >= self._next_renewal and not self._alarmed():
-            # What is alarming at the moment must not quietly become what is normal.
+        elif recorder.made_by == "auto" and recorder.covered >= self._next_renewal:
             self._next_renewal = recorder.covered + self._renewal_every(recorder)
             self._build(recorder, now, final=False)
 
@@ -314,7 +306,7 @@ class Keeper:
         camera, shelf = self.subject.camera, self._shelf
         judged = None
         if self._judge is not None:
-            judged = json.dumps({"judge": self._judge.state(), "history": list(self._history)})
+            judged = json.dumps({"judge": self._judge.state(), "history": self._recent.history()})
         recorded = self._recorder.to_text() if self._recorder is not None and not self._building else None
 
         def write() -> None:
@@ -333,7 +325,7 @@ class Keeper:
             kept = json.loads(text) if text else {}
             if kept:
                 self._judge.restore(kept["judge"])
-                self._history.extend(kept["history"])
+                self._recent.restore(kept["history"])
         except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:
             log.warning("what was judged before is left aside", camera=self.subject.camera, reason=str(error))
 
@@ -387,17 +379,8 @@ class Keeper:
 
     def explanation(self) -> dict[str, Any]:
         """The last verdicts in words, and what was seen lately as a window of sketches (None: nothing)."""
-        windows = list(self._recent)
-        recent = windows[0] if windows else None
-        for window in windows[1:]:
-            assert recent is not None
-            recent = merge(recent, window)
         return {
             "camera": self.subject.camera,
-            "history": list(self._history),
-            "recent": recent.to_body(_RECENT_ITEMS) if recent is not None else None,
+            "history": self._recent.history(),
+            "recent": self._recent.window_body(),
         }
-
-
-def _compacted(window: WindowSketch) -> WindowSketch:
-    return WindowSketch.from_body(window.to_body(_RECENT_ITEMS))

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from agent.alerts.words import duration
 from agent.drift.verdict import DriftVerdict, FeatureVerdict
+from agent.references.stored import StoredReference
 from agent.types import Observation
 
 NAMED = 3
@@ -49,7 +51,7 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
     return fields | {f"drift_{each.feature}_ratio": _short(each.ratio) for each in strongest}
 
 
-def observations_of(verdict: DriftVerdict, reference_id: str, at: float) -> list[Observation]:
+def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -> list[Observation]:
     """What the rules should know; nothing where nothing could be judged.
 
     While the alarm is on, `drift.ratio` does not fall below 1: the scores forget a change that lasts, the alarm
@@ -80,8 +82,8 @@ def observations_of(verdict: DriftVerdict, reference_id: str, at: float) -> list
             value=ratio,
             at=at,
             labels=labels,
-            text=sentence(verdict),
-            evidence=evidence_of(verdict, reference_id),
+            text=sentence(verdict, stored),
+            evidence=evidence_of(verdict, stored.id),
         ),
         plain("joint_ratio", max(verdict.joint_ratio, 0.0)),
     ]
@@ -98,7 +100,7 @@ def named(verdict: DriftVerdict) -> tuple[FeatureVerdict, ...]:
     return over or near or strongest[:NAMED]
 
 
-def sentence(verdict: DriftVerdict) -> str:
+def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     """The verdict as one sentence: which features, how they were and are, compared with which hour."""
     about = named(verdict)
     names = [each.feature.replace("_", " ") for each in about]
@@ -111,8 +113,17 @@ def sentence(verdict: DriftVerdict) -> str:
     )
     details = "; ".join(_detail(each) for each in about[:NAMED])
     kind = "drift of" if verdict.alarm else "change of"
-    note = f"; provisional: {verdict.reason}" if verdict.provisional else ""
-    return f"{kind} {_listed(names)}, {times}: {details}; normal is {_hour(verdict.hour)}{note}"
+    return f"{kind} {_listed(names)}, {times}: {details}; compared with {_normal(verdict, stored)}"
+
+
+def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
+    """What the verdict compares with, and with what reserve it is to be taken."""
+    if stored.reference.any_hour:
+        return "a reference made of images (provisional)"
+    if verdict.provisional:
+        covered = duration(stored.reference.origin.covered)
+        return f"{_hour(verdict.hour)} of a reference of {covered} (provisional)"
+    return _hour(verdict.hour)
 
 
 def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:

@@ -28,7 +28,8 @@ VIDEOS = {
     "table": ("bottle-detection.mp4", 40.0),
 }
 SAMPLED_FPS = 2.0
-CLEAN_TAKES = 8
+CLEAN_TAKES = 16
+UNSEEN_TAKES = 4  # of these, kept out of references: what mild variation alone does
 SEVERITIES = (1, 2, 3, 4, 5)
 MOST_CLASSES = 80
 

@@ -29,6 +29,7 @@ def test_whatever_begins_also_ends_and_names_real_things(tmp_path):
 
 
 def test_the_title_says_what_goes_on():
-    assert current(0) == "all is quiet"
+    assert current(0) == "learning what is normal"
+    assert current(INCIDENT[0].at - 1) == "all is quiet"
     assert current(INCIDENT[0].at + 1) == INCIDENT[0].text
     assert current(LENGTH_SECONDS + 1) == INCIDENT[-1].text

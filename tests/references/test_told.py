@@ -21,13 +21,12 @@ def test_the_summary_names_the_worst_few_and_stays_small(stored):
 def test_a_drift_is_told_with_the_features_how_they_were_and_are_and_the_hour(stored):
     verdict = verdicts(stored, sharpness=-8, noise=8)[-1]
     assert verdict.alarm
-    said = sentence(verdict)
+    said = sentence(verdict, stored)
     assert said.startswith("drift of ")
     assert "sharpness" in said
     assert "noise" in said
     assert "instead of" in said
-    assert "normal is 12-13 h UTC" in said
-    assert "provisional" in said
+    assert "compared with 12-13 h UTC of a reference of 1 h (provisional)" in said
     fields = fields_of(verdict, "abc")
     assert fields["drift_state"] == "drift"
     assert fields["drift_feature"] in {"sharpness", "noise"}
@@ -50,9 +49,9 @@ def test_the_rules_are_told_every_ratio_and_an_alarm_is_never_below_one(stored):
         verdict = judge.judge(window, window.end)
         assert source.now < NOON + 7200
     if verdict.alarm:
-        ratio = observations_of(verdict, "abc", window.end)[0]
+        ratio = observations_of(verdict, stored, window.end)[0]
         assert ratio.value == 1.0
-    seen = {each.metric for each in observations_of(verdict, "abc", window.end)}
+    seen = {each.metric for each in observations_of(verdict, stored, window.end)}
     assert {"drift.ratio", "drift.joint_ratio", "drift.classes_ratio", "drift.brightness_ratio"} <= seen
 
 
@@ -60,7 +59,7 @@ def test_what_cannot_be_judged_says_why_and_tells_the_rules_nothing(stored):
     judge, source = Judge(stored.reference), Source(start=NOON + 3600)
     window, _ = source.window(samples=0)
     verdict = judge.judge(window, window.end)
-    assert observations_of(verdict, "abc", window.end) == []
+    assert observations_of(verdict, stored, window.end) == []
     fields = fields_of(verdict, "abc")
     assert fields["drift_state"] == "silent"
     assert "0 usable frames" in fields["drift_reason"]

@@ -1,0 +1,106 @@
+"""The reference desk: what people may ask, carried out in the analyst's thread."""
+
+import queue
+import threading
+
+import pytest
+
+from agent.config.schema import DriftSettings
+from agent.control import dispatch
+from agent.detection import ModelInfo
+from agent.reference_desk import ReferenceDesk
+from tests.references.conftest import SUBJECT, recorded
+
+MODEL = ModelInfo(
+    path="m.onnx", sha256=SUBJECT.model_sha256, name="m", classes=("car",), input_size=(320, 320), stride=32,
+    input_type="float32", dynamic_batch=True, dynamic_size=True, max_batch=8, layout="channels",
+    embedding_size=0, provider="cpu", runtime="", source="",
+)  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A desk with two cameras and a thread in the analyst's place."""
+    tasks = queue.SimpleQueue()
+    made = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, tasks.put)
+    ready = threading.Event()
+
+    def analyst():
+        for camera in ("front", "back"):
+            made.keeper(camera, MODEL)
+        ready.set()
+        while (task := tasks.get()) is not None:
+            task()
+
+    thread = threading.Thread(target=analyst)
+    thread.start()
+    assert ready.wait(20)
+    yield made
+    tasks.put(None)
+    thread.join()
+
+
+def ask(desk, command, **args):
+    return dispatch(desk.handlers(), {"command": command, "args": args})
+
+
+def test_a_recording_is_begun_shown_and_cancelled(desk):
+    begun = ask(desk, "reference_record", camera="front", **{"for": "24h"})
+    assert begun["cameras"][0]["recording"]["length"] == 86400
+    states = {camera["camera"]: camera["recording"] for camera in ask(desk, "drift")["cameras"]}
+    assert states["front"]["made_by"] == "asked"
+    assert states["back"] is None
+    assert ask(desk, "reference_cancel", camera="front")["cameras"][0]["recording"] is None
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "said"),
+    [
+        ("reference_record", {"camera": "front"}, "for: is None; expected a duration"),
+        ("reference_record", {"camera": "front", "for": "soon"}, "for: is 'soon'; expected a duration"),
+        ("reference_record", {"for": "1h"}, "camera: say which one to record; there are back, front"),
+        (
+            "reference_record",
+            {"camera": "frnt", "for": "1h"},
+            "no camera 'frnt' is watched; there are back, front",
+        ),
+        ("reference_record", {"camera": "front", "for": "1m"}, "too short"),
+        ("reference_finish", {"camera": "front"}, "is being recorded"),
+        ("reference_rollback", {"camera": "front"}, "has no reference"),
+    ],
+)
+def test_what_cannot_be_done_says_what_was_expected(desk, command, args, said):
+    reply = ask(desk, command, **args)
+    assert reply["ok"] is False
+    assert said in reply["error"]
+
+
+def test_what_is_put_on_the_shelf_is_in_force_at_once(desk):
+    made = recorded(windows=12)
+    text = made.make(1.0, final=True).to_text()
+    put = ask(desk, "reference_import", camera="front", text=text)
+    assert put["ok"], put
+    (front,) = ask(desk, "drift", camera="front")["cameras"]
+    assert front["reference"]["id"] == put["id"]
+    assert ask(desk, "reference_remove", camera="front", id=put["id"])["ok"]
+    assert ask(desk, "drift", camera="front")["cameras"][0]["reference"] is None
+
+
+def test_a_camera_that_goes_and_comes_back_finds_what_it_had(desk):
+    ask(desk, "reference_record", camera="front", **{"for": "24h"})
+    desk.forget("front")
+    assert [camera["camera"] for camera in ask(desk, "drift")["cameras"]] == ["back"]
+    assert desk.keeper("front", MODEL).status()["recording"] is not None
+
+
+def test_explanations_are_short_unless_asked_for_more(desk):
+    (front,) = ask(desk, "drift_explain", camera="front")["cameras"]
+    assert front["history"] == []
+    assert "recent" not in front
+    assert ask(desk, "drift_explain", camera="front", recent=True)["cameras"][0]["recent"] is None
+
+
+def test_where_drift_is_off_only_the_files_can_be_handled(tmp_path):
+    off = ReferenceDesk(tmp_path, DriftSettings(enabled=False), 60.0, lambda task: task())
+    assert "drift" not in off.handlers()
+    assert ask(off, "references")["versions"] == []
