@@ -1,6 +1,6 @@
 """What networks and servers do to an RTSP camera: when it is noticed, as what, and when frames flow again.
 
-python -m benchmarks.cameras network [--reconnects 1000]
+python -m benchmarks.cameras network ../shared/videos/car-detection.mp4 [--reconnects 1000]
 """
 
 import argparse
@@ -8,6 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import av
 
 from agent.cameras import reader as reader_module
 from benchmarks.cameras.bench import Proxy, RtspServer, Watched, held, rtsp, stream
@@ -120,6 +123,28 @@ def quality(
             proxy.close()
 
 
+def duration(video: Path) -> float:
+    with av.open(str(video)) as container:
+        return float(container.duration) / av.time_base
+
+
+def qualities(video: Path | None) -> None:
+    """Bad networks."""
+    print("\n| network, for 20 s | frames | damaged, left out | reconnects | states |\n|---|---|---|---|---|")
+    quality("sound, TCP", transport="tcp")
+    quality("sound, UDP", transport="udp")
+    quality("every 20th RTP packet lost, TCP", pattern="lossy")
+    quality("every 20th RTP packet lost, UDP", pattern="lossy", transport="udp")
+    quality("a byte in 2,000 damaged", mode="damage", every=2_000)
+    quality("a byte in 20,000 damaged", mode="damage", every=20_000)
+    if video is not None:
+        quality("real video, sound", pattern=str(video.resolve()))
+        rate = video.stat().st_size / duration(video)
+        for share in (0.8, 0.3):
+            what = f"real video, {share:.0%} of the {rate / 1000:.0f} kB/s it needs"
+            quality(what, pattern=str(video.resolve()), mode="slow", rate=share * rate)
+
+
 def reconnects(count: int) -> None:
     """Cut the connection again and again; what the process holds must stay flat."""
     reader_module.after_failure = lambda state, *_: (state, 0.0)  # type: ignore[assignment]
@@ -148,6 +173,7 @@ def reconnects(count: int) -> None:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("video", type=Path, nargs="?", help="an MP4 file (H.264) to send over a slow network")
     parser.add_argument("--reconnects", type=int, default=1000)
     args = parser.parse_args(argv)
     print("| what | down told after s | failure | online again after s |\n|---|---|---|---|")
@@ -155,16 +181,7 @@ def main(argv: list[str]) -> int:
     absent()
     silent()
     login()
-    print(
-        "\n| network, for 20 s at 20 fps | frames | damaged, left out | reconnects | states |\n|---|---|---|---|---|"
-    )
-    quality("sound, TCP", transport="tcp")
-    quality("sound, UDP", transport="udp")
-    quality("every 20th RTP packet lost, TCP", pattern="lossy")
-    quality("every 20th RTP packet lost, UDP", pattern="lossy", transport="udp")
-    quality("a byte in 2,000 damaged", mode="damage", every=2_000)
-    quality("a byte in 20,000 damaged", mode="damage", every=20_000)
-    quality("10 kB/s, a tenth of what it needs", mode="slow", rate=10_000, seconds=40)
+    qualities(args.video)
     print("\n| reconnects | handles | threads | MB |\n|---|---|---|---|")
     reconnects(args.reconnects)
     return 0

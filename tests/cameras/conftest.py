@@ -277,6 +277,11 @@ class Running:
         return [(s.state.value, s.failure, s.reason) for s in self.statuses]
 
 
+@pytest.fixture(name="free_port")
+def _free_port():
+    return free_port
+
+
 @pytest.fixture
 def running():
     return Running
