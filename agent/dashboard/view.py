@@ -77,12 +77,14 @@ def _camera_row(name: str, camera: Camera) -> Sequence[RenderableType]:
 
 
 def drift_text(body: Body) -> Text:
-    """The drift ratio (1 is the limit), coloured; `learning` while there is no reference."""
-    ratio = body.get("drift_ratio")
+    """The drift ratio (1 is the limit), coloured, with the feature once it is over; else why there is none."""
+    ratio, state = body.get("drift_ratio"), str(body.get("drift_state", "-"))
     if not isinstance(ratio, (int, float)):
-        return Text("learning" if body.get("drift_state") == "learning" else "-", style="dim")
-    style = "bold red" if ratio >= 1 else "yellow" if ratio >= 0.7 else "green"
-    return Text(f"{ratio:.2f}", style=style)
+        return Text("-" if state == "none" else state, style="dim")
+    alarmed = ratio >= 1 or state == "drift"
+    style = "bold red" if alarmed else "yellow" if ratio >= 0.7 else "green"
+    feature = f" {body['drift_feature']}" if alarmed and "drift_feature" in body else ""
+    return Text(f"{ratio:.2f}{feature}", style=style)
 
 
 def seen_classes(body: Body, most: int = 3) -> list[str]:

@@ -3,9 +3,10 @@
     python -m benchmarks.drift.video                 # makes the feature vectors first (once, tens of minutes)
     python -m benchmarks.drift.video --out docs/benchmarks-drift-video.md
 
-A stream is made of a video's loop, started at a random frame, in takes whose light wanders mildly; a reference is
-recorded from it (a day, and an hour), half a day follows without any change, and then each corruption at each
-severity from a fresh copy of the judge. Minutes are simulated; every window is judged as the agent does.
+A stream is made of a video's loop, started at random frames, in takes whose light and noise wander mildly; a
+reference is recorded from it (a day, and an hour), two days follow without any change, and then each corruption at
+each severity from a fresh copy of the judge. Corrupted clips wander in a way that the reference has not seen, and so do
+the controls, which are not corrupted. Minutes are simulated; every window is judged as the agent does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ from agent.drift.verdict import DriftVerdict
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.told import named
 from benchmarks.drift.corruptions import CORRUPTIONS
-from benchmarks.drift.video_features import CLEAN_TAKES, SAMPLED_FPS, SEVERITIES, VIDEOS, make, path_of
+from benchmarks.drift.video_features import (
+    CLEAN_TAKES,
+    SAMPLED_FPS,
+    SEVERITIES,
+    UNSEEN_TAKES,
+    VIDEOS,
+    make,
+    path_of,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "drift-video"
 WINDOW = 60.0
@@ -36,6 +45,7 @@ START = 1_790_000_000.0 // 86400 * 86400
 PATIENCE_MINUTES = 60
 QUIET_HOURS = 48
 BUDGET = 1.0
+CONTROL = "no corruption, unseen take"
 LENGTHS = {"a day": 24 * 60, "an hour": 60}
 
 
@@ -124,13 +134,16 @@ def measure() -> tuple[dict[tuple[str, str], list[str]], dict[tuple[str, str, st
     found: dict[tuple[str, str, str, int], Found] = {}
     work = [(video, length) for video in VIDEOS for length in LENGTHS]
     for video, length in track(work, description="judging"):
-        takes = [load(video, "clean", take) for take in range(CLEAN_TAKES)]
+        takes = [load(video, "clean", take) for take in range(CLEAN_TAKES - UNSEEN_TAKES)]
         stream = Stream(takes, np.random.default_rng(7))
         judge = Judge(reference_of(stream, LENGTHS[length]), BUDGET)
         # an hour's reference knows one hour: what is judged by it lies in that hour and the next
         false[video, length] = quiet(judge, stream, QUIET_HOURS if length == "a day" else 0.75)
         if judge.alarm:  # start the corruptions from a quiet judge
             judge = Judge(judge.reference, BUDGET)
+        for number in range(UNSEEN_TAKES):
+            clip = load(video, "clean", CLEAN_TAKES - 1 - number)
+            found[video, length, CONTROL, number] = corrupted(judge, stream, clip)
         for name in CORRUPTIONS:
             for severity in SEVERITIES:
                 clip = load(video, name, severity)

@@ -94,3 +94,6 @@ def test_small_pieces():
     ]
     assert drift_text({}).plain == "-"
     assert drift_text({"drift_ratio": 1.2}).style == "bold red"
+    drifted = drift_text({"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"})
+    assert (drifted.plain, drifted.style) == ("0.60 noise", "bold red"), "the alarm outlasts the score"
+    assert drift_text({"drift_state": "unusable"}).plain == "unusable"
