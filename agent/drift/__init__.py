@@ -1,5 +1,8 @@
 """Drift: whether what is seen now is what was seen when all was well. Pure.
 
-Groundwork: windows, contexts, evidence and calibration from held-out blocks stand here; the reference's file, the
-verdict and the judge of a camera do not yet, and no part of the agent uses this room so far.
+    window sketches (sketch) ─▶ recording ─▶ reference: contexts by hour, calibration from held-out blocks, limits
+    window sketch ─▶ judge: evidence against the context ─▶ fading memories ─▶ scores ─▶ DriftVerdict, alarm
+
+`docs/drift-method.md` says how and why; `storage` makes text of references and recordings; `statistics` holds the
+distances, one file each.
 """

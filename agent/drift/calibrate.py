@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from agent.drift import joint
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
-from agent.drift.level import TERMS, learn, recent_location, without_level
-from agent.drift.memory import AGES, KEEP, SCALES, fade
+from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade
 from agent.drift.noise import CAUTIOUS, DECAYS, SLOW, fit, matched_filters
-from agent.drift.tail import NORMAL, Tail, fit_tail
+from agent.drift.tables import FAR
+from agent.drift.tail import Tail, fit_tails
 
 BUDGET_SHARES = {"features": 0.5, "joint": 0.35, "distances": 0.1, "classes": 0.05}
 """How the budget of false alarms is divided: each kind of score catches what the others miss."""
@@ -33,11 +33,15 @@ _SINGLE_DAY = 2.2
 """By how much slow noise is larger against a single day than its own held-out hours show: those are compared with
 the mean of two hours before and after, which halves the reference's own weather, and share part of it."""
 _SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
+MOST = np.array([4.0, 3.0, 3.0])
+"""What one window may count for, in sigma of each aspect: a minute with a lorry before the lens is no drift, and
+means of bounded evidence are soon normal, whatever its tails."""
+_LEAST_SPREAD = 0.02
 _HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
 _CHUNK = 512
 
 # Assumed where nothing can be learnt; sizes as simulated streams of autocorrelation times up to a minute show.
-_ASSUMED_VARIANCE = 0.3
+_ASSUMED_VARIANCE = np.array([[0.3], [0.1], [0.1]])
 _ASSUMED_KS = np.array([0.40, 0.28, 0.20, 0.16])
 _PSI_PER_KS = 3.2
 _ASSUMED_JOINT = 0.35
@@ -45,14 +49,16 @@ _ASSUMED_JOINT = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
-    """Held-out windows in order: `aspects` (W, 3, F), `ranks` (W, F, BINS-1), `trust` (W, F), class shares (W, C+1).
+    """Held-out windows in order: `aspects`, `trust` (W, 3, F), `ranks` (W, F, BINS-1), class shares (W, C+1).
 
+    `filled` (W, F), 0..1, is how many of the usual values each window had.
     `gaps` (W,) is how many windows each lies after the one before (1: the next). `blocks` counts the hours.
     """
 
     aspects: NDArray[np.float64]
     ranks: NDArray[np.float64]
     trust: NDArray[np.float64]
+    filled: NDArray[np.float64]
     seen: NDArray[np.float64]
     expected: NDArray[np.float64]
     gaps: NDArray[np.float64]
@@ -63,15 +69,15 @@ class HeldOut:
 class Calibration:
     """What is learnt from held-out blocks.
 
-    `offset` (3, F) evidence's mean; `level` (2, F, 4) what the level does to spread and noise; `noise` (3, F, 8)
-    its wandering; `size` (3, F, J) what scores still exceed 1 by; `joint_mean`, `joint_variance` (J,);
+    `offset` (3, F) evidence's mean; `most` (3, F) what one window may count for; `noise` (3, F, 8) its wandering;
+    `size` (3, F, J) what scores still exceed 1 by; `joint_mean`, `joint_variance` (J,);
     `distances` (2, 4, F) usual KS and root PSI; `classes` (2, 4) usual Jensen-Shannon and root PSI; `tails` of
     each aspect's features and of the other scores; `longest` the largest age judged, in windows; `windows` and
     `blocks` how much it rests on.
     """
 
     offset: NDArray[np.float64]
-    level: NDArray[np.float64]
+    most: NDArray[np.float64]
     noise: NDArray[np.float64]
     size: NDArray[np.float64]
     joint_mean: NDArray[np.float64]
@@ -83,12 +89,9 @@ class Calibration:
     windows: int
     blocks: int
 
-    def centred(self, aspects: NDArray[np.float64], recent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Evidence (..., 3, F) about zero where all is normal.
-
-        `recent` (..., F) is the fading mean of centred locations, this window's included.
-        """
-        return without_level(aspects - self.offset, recent, self.level)
+    def centred(self, aspects: NDArray[np.float64], trust: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evidence (..., 3, F) about zero where all is normal, no window counting for more than `most`."""
+        return trust * np.clip(aspects - self.offset, -self.most, self.most)
 
     def filters(self) -> NDArray[np.float64]:
         """Filters (3, F, J, K) that make scores out of a fading memory (3, F, K)."""
@@ -130,68 +133,48 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
 
 def calibrate(held: HeldOut) -> Calibration:
     """Learn from held-out windows of at least LEAST_BLOCKS hours; for shorter references see `assumed`."""
-    offset = held.aspects.mean(axis=0)
-    level = learn(held.aspects - offset, held.gaps)
-    series, offset = _levelled(held, offset, level)
+    weight = np.maximum(held.trust.sum(axis=0), 1e-9)
+    offset = (held.trust * held.aspects).sum(axis=0) / weight
+    spread = np.sqrt((held.trust * (held.aspects - offset) ** 2).sum(axis=0) / weight)
+    most = MOST[:, None] * np.maximum(spread, _LEAST_SPREAD)
+    series = held.trust * np.clip(held.aspects - offset, -most, most)
     windows, _, features = series.shape
     noise = _steadied(fit(series.reshape(windows, -1)).reshape(len(ASPECTS), features, DECAYS.size), windows)
+    single = held.blocks < _TWO_DAYS
+    if single:
+        noise = np.where(SLOW, _SINGLE_DAY, 1.0) * noise
     longest = max(1, windows // _HISTORY)
     filters = matched_filters(noise, longest)
     size = _sizes(series, held.gaps, filters)
     tops = _tops(series, held.gaps, filters / size[..., None])
-    tails, stretch = _alike(tops)
-    size = size * stretch[..., None]
+    tails = {aspect: fit_tails(tops[:, number]) for number, aspect in enumerate(ASPECTS)}
     mean, variance, together = _joint(series, held.gaps, filters / size[..., None])
     distances, classes, distance_tops = _distances(held)
-    tails |= {name: tuple(map(fit_tail, top.T)) for name, top in distance_tops.items()}
-    single = held.blocks < _TWO_DAYS
+    tails |= {name: fit_tails(top) for name, top in distance_tops.items()}
     return Calibration(
         offset=offset,
-        level=level,
-        noise=np.where(SLOW, _SINGLE_DAY, 1.0) * noise if single else noise,
+        most=most,
+        noise=noise,
         size=size,
         joint_mean=mean,
         joint_variance=variance,
         distances=distances * (_SINGLE_DAY_DISTANCES if single else 1.0),
         classes=classes,
-        tails=tails | {"joint": (fit_tail(together),)},
+        tails=tails | {"joint": fit_tails(together[:, None])},
         longest=longest,
         windows=windows,
         blocks=held.blocks,
     )
 
 
-def _levelled(
-    held: HeldOut, offset: NDArray[np.float64], level: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Evidence without what the level explains, centred; and the offset that centres it."""
-    centred = held.aspects - offset
-    series = without_level(centred, recent_location(centred[:, 0], held.gaps), level)
-    rest = series.mean(axis=0)
-    return series - rest, offset + rest
-
-
-def _alike(tops: NDArray[np.float64]) -> tuple[dict[str, tuple[Tail, ...]], NDArray[np.float64]]:
-    """Tails of the largest scores (W, 3, F), and what scores are to be divided by (3, F) so that all tails are alike.
-
-    A feature with bursts would otherwise drive the joint score's limit up for all.
-    """
-    rare = 1e-7  # of a window: the rate at which one of sixty scores may cry wolf, at one false alarm a month
-    tails, stretch = {}, np.ones(tops.shape[1:])
-    for number, aspect in enumerate(ASPECTS):
-        fitted = [fit_tail(column) for column in tops[:, number].T]
-        stretch[number] = [max(1.0, tail.limit(rare) / NORMAL.limit(rare)) for tail in fitted]
-        tails[aspect] = tuple(tail.scaled(1.0 / by) for tail, by in zip(fitted, stretch[number], strict=True))
-    return tails, stretch
-
-
 def _steadied(noise: NDArray[np.float64], windows: int) -> NDArray[np.float64]:
-    """Each feature's noise (3, F, 8), its slow parts drawn towards the mean of all features, and not below a floor.
+    """Each feature's noise (3, F, 8), its slow parts' share drawn towards that of all features, and not below a floor.
 
     A part of time constant t is known from windows / 2t independent looks, few for weather on one day.
     """
     looks = windows / (2.0 * np.maximum(DECAYS, 1.0))
-    common = noise.mean(axis=1, keepdims=True)
+    total = noise.sum(axis=-1, keepdims=True)
+    common = total * (noise / total).mean(axis=1, keepdims=True)
     drawn = (looks * noise + _PRIOR * common) / (looks + _PRIOR)
     return np.asarray(np.where(SLOW, drawn, noise) + (DECAYS == 300.0) * _NOISE_FLOOR**2, dtype=np.float64)
 
@@ -232,7 +215,9 @@ def _tops(
     series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The largest score over all ages, (W, 3, F)."""
-    pieces = [np.abs(score(memory, filters)).max(axis=-1) for _, memory in memories(series, gaps)]
+    pieces = [
+        np.abs(score(memory, filters) * AGE_WEIGHTS).max(axis=-1) for _, memory in memories(series, gaps)
+    ]
     return np.concatenate(pieces)
 
 
@@ -248,19 +233,19 @@ def _joint(
     mean = np.maximum((looks * mean + _PRIOR * mean[0]) / (looks + _PRIOR), mean[0])
     variance = np.maximum((looks * variance + _PRIOR * variance[0]) / (looks + _PRIOR), variance[0])
     mean, variance = np.where(used, mean, 1.0), np.where(used, variance, 1.0)
-    return mean, variance, joint.made_normal(sums, mean, variance)[:, used].max(axis=-1)
+    return mean, variance, (AGE_WEIGHTS * joint.made_normal(sums, mean, variance))[:, used].max(axis=-1)
 
 
 def _distances(
     held: HeldOut,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Usual sizes (2, 4, F) and (2, 4), and the largest ratios over scales: ks, psi (W, F), classes (W, 1)."""
-    windows, features = held.trust.shape
+    windows, features = held.filled.shape
     fading = Fading.empty(features, held.seen.shape[1] - 1)
     found = np.empty((windows, 2, SCALES.size, features))
     mixed = np.empty((windows, 2, SCALES.size))
     for place in range(windows):
-        fading.add(held.ranks[place], held.trust[place], held.seen[place], held.expected[place])
+        fading.add(held.ranks[place], held.filled[place], held.seen[place], held.expected[place])
         found[place], mixed[place] = fading.of_features(), fading.of_classes()
     usual = np.maximum(np.sqrt((found**2).mean(axis=0)), 0.01)
     usual_mix = np.maximum(np.sqrt((mixed**2).mean(axis=0)), 0.01)
@@ -279,15 +264,16 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
     from CAUTIOUS, at twice that variance, with tails half as wide again as a normal score's.
     """
     windows, _, features = aspects.shape
-    variance = np.full((len(ASPECTS), features), _ASSUMED_VARIANCE)
+    variance = np.repeat(_ASSUMED_VARIANCE, features, axis=1)
     if windows:
-        variance = np.maximum((aspects**2).mean(axis=0), _ASSUMED_VARIANCE)
+        variance = np.maximum(aspects.var(axis=0), variance)
     noise = 2.0 * variance[..., None] * CAUTIOUS
-    wide = Tail(start=NORMAL.start, rate=NORMAL.rate, width=1.5)
+    wide = Tail(stretch=1.4)
     usual = np.tile(_ASSUMED_KS[:, None], (1, features))
     return Calibration(
-        offset=np.zeros((len(ASPECTS), features)),
-        level=np.zeros((len(ASPECTS) - 1, features, TERMS)),
+        offset=aspects.mean(axis=0) if windows else np.zeros(variance.shape),
+        # Images say nothing of how much a camera varies within a minute, and less of how it moves.
+        most=np.repeat([[FAR], [FAR if windows else 0.0], [FAR if windows else 0.0]], features, axis=1),
         noise=noise,
         size=np.ones((*noise.shape[:2], AGES.size)),
         joint_mean=np.full(AGES.size, _ASSUMED_JOINT * features),

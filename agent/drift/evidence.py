@@ -1,7 +1,7 @@
 """Evidence: what one window says against what is normal at its moment, as a few numbers per feature.
 
     location   mean of the window's normal scores                          0 when normal, 1: one sigma up
-    spread     root of mean |score|, less the normal one, in units of 0.34    0 when normal, 1: spread x1.9
+    spread     log of the scores' mean distance from that mean                0.69 up: spread doubled
     noise      log of the mean step from frame to frame, less the normal one  0 when normal, 0.69: doubled
 
 Normal scores make every feature alike, heavy-tailed or bounded: under the reference they are normal by
@@ -28,11 +28,10 @@ KNOTS = 16
 BINS = 20
 EDGES = np.arange(1, BINS) / BINS
 
-_SPREAD_UNIT = np.sqrt(1 - 2 / np.pi) / 2 / np.sqrt(np.sqrt(2 / np.pi))  # of the root of a normal |score|
-_LEAST_SIZE = 0.3  # added to mean |score|, so that a feature that is constant at some hours does not dominate
-_MOST_SCORE = 3.0  # a single wild value must not pass for spread
+_USUAL_SIZE = np.sqrt(2 / np.pi)  # the mean of a normal |score|
 _MOST_NOISE = 3.0  # steps twenty times as large are as clear as can be
-_NOISE_FLOOR = 0.2  # of the usual step: a window without any motion is unusual, not infinitely so
+_DOUBT = 2.0  # of the level's correction: the slope far out rests on few values of one hour
+_FLOOR = 0.2  # of what is usual: a window without any motion is unusual, not infinitely so
 _RATE_TOLERANCE = 0.2  # steps depend on the time between frames; beyond this the sampling rate has changed
 _SHRINK = 0.1  # of the usual count: a window with a handful of values says little, not much
 
@@ -63,9 +62,13 @@ class Looks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evidence:
-    """`aspects` (W, 3, F) float64 in the order of ASPECTS; `ranks` (W, F, BINS-1) the share of values below EDGES."""
+    """`aspects` (W, 3, F) float64 in the order of ASPECTS; `ranks` (W, F, BINS-1) the share of values below EDGES.
+
+    `trust` (W, 3, F), 0..1, is how much each aspect is to count: 0 where the window says nothing about it.
+    """
 
     aspects: NDArray[np.float64]
+    trust: NDArray[np.float64]
     ranks: NDArray[np.float64]
 
 
@@ -96,26 +99,36 @@ def log_steps(steps: NDArray[np.float32], usual: Usual) -> NDArray[np.float64]:
     """Logarithm of steps (W, F), NaN where there are none or the feature usually does not move at all."""
     with np.errstate(invalid="ignore", divide="ignore"):
         moving = usual.steps > 0
-        return np.where(moving, np.log(steps / np.where(moving, usual.steps, 1.0) + _NOISE_FLOOR), np.nan)
+        return np.where(moving, np.log(steps / np.where(moving, usual.steps, 1.0) + _FLOOR), np.nan)
 
 
 def weigh(looks: Looks, expected: Expected, usual: Usual) -> Evidence:
     """The evidence of windows that all lie in `expected`'s time slot."""
     ranked = rank(expected.table, looks.knots)
-    trust = looks.counts / (looks.counts + _SHRINK * usual.counts + 1e-9)
     location = ranked.score.mean(axis=-1)
-    sizes = np.minimum(np.abs(ranked.score), _MOST_SCORE).mean(axis=-1)
-    root, usual_root = np.sqrt(sizes + _LEAST_SIZE), np.sqrt(expected.table.mean_size + _LEAST_SIZE)
-    spread = np.where(looks.counts > 0, (root - usual_root) / _SPREAD_UNIT, 0.0)
-    noise = _noise(looks, expected, usual)
-    aspects = np.stack([trust * location, trust * spread, trust * noise], axis=1)
-    return Evidence(aspects=aspects, ranks=_rank_shares(ranked))
+    sizes = np.abs(ranked.score - location[..., None]).mean(axis=-1)
+    spread = np.log(sizes / _USUAL_SIZE + _FLOOR)
+    noise, known = _noise(looks, expected, usual, ranked.slope.mean(axis=-1))
+    trust = looks.counts / (looks.counts + _SHRINK * usual.counts + 1e-9)
+    return Evidence(
+        aspects=np.stack([location, spread, noise], axis=1),
+        trust=np.stack([trust, trust, trust * known], axis=1),
+        ranks=_rank_shares(ranked),
+    )
 
 
-def _noise(looks: Looks, expected: Expected, usual: Usual) -> NDArray[np.float64]:
-    noise = np.nan_to_num(log_steps(looks.steps, usual) - expected.log_steps)
-    off_rate = np.abs(looks.frames / max(usual.frames, 1e-9) - 1) > _RATE_TOLERANCE
-    return np.where(off_rate[:, None], 0.0, np.clip(noise, -_MOST_NOISE, _MOST_NOISE))
+def _noise(
+    looks: Looks, expected: Expected, usual: Usual, slope: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Steps in units of score, and where they are known, both (W, F).
+
+    A heavy-tailed feature jumps further where it is high, without being noisier: that is what the slope takes off.
+    """
+    level = np.log(slope)
+    noise = (log_steps(looks.steps, usual) - expected.log_steps - level) / (1.0 + _DOUBT * np.abs(level))
+    on_rate = np.abs(looks.frames / max(usual.frames, 1e-9) - 1) <= _RATE_TOLERANCE
+    known = np.isfinite(noise) & on_rate[:, None]
+    return np.where(known, np.clip(noise, -_MOST_NOISE, _MOST_NOISE), 0.0), known
 
 
 def _rank_shares(ranked: Ranked) -> NDArray[np.float64]:

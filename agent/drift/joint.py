@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHANGED = 0.1
-_MOST = 18.0  # z²/2 of six sigma: further out a feature is over its own limit anyway
+_MOST = 6.0  # z²/2 of 3.5 sigma: from there on a feature is for its own limit to judge
 
 
 def contributions(scores: NDArray[np.float64]) -> NDArray[np.float64]:

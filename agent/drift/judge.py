@@ -17,8 +17,7 @@ from agent.drift.calibrate import limits, score
 from agent.drift.contexts import Expected
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
-from agent.drift.level import PLACE
-from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
+from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.sketch import WindowSketch
@@ -110,22 +109,16 @@ class Judge:
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
         evidence = weigh(looks, expected, reference.usual)
-        centred = self._centred(evidence.aspects[0], gap)
+        centred = reference.calibration.centred(evidence.aspects[0], evidence.trust[0])
         self._memory = fade(self._memory, centred, gap)
-        trust = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
+        filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         if gap > 1:
             self._fading.rest(gap - 1)
-        self._fading.add(evidence.ranks[0], trust, seen, normal)
+        self._fading.add(evidence.ranks[0], filled, seen, normal)
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
         self._last_end = window.end
-
-    def _centred(self, aspects: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
-        calibration, keep = self.reference.calibration, KEEP[PLACE]
-        location = aspects[0] - calibration.offset[0]
-        recent = self._memory[0, :, PLACE] * keep**gap + (1.0 - keep) * location
-        return calibration.centred(aspects, recent)
 
     def _gap(self, window: WindowSketch) -> float:
         """How many windows after the last one this one ends; 1 where the clock went back."""
@@ -146,9 +139,10 @@ class Judge:
 
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
         calibration, allowed = self.reference.calibration, self._limits
-        scores = score(self._memory, self._filters)
-        sums = joint.made_normal(joint.combine(scores), calibration.joint_mean, calibration.joint_variance)
-        sums = np.where(self._ages, sums, -np.inf)
+        plain = score(self._memory, self._filters)
+        scores = AGE_WEIGHTS * plain
+        sums = joint.made_normal(joint.combine(plain), calibration.joint_mean, calibration.joint_variance)
+        sums = np.where(self._ages, AGE_WEIGHTS * sums, -np.inf)
         together = int(sums.argmax())
         distances = self._fading.of_features()
         features = self._features(scores, distances, expected)
@@ -290,7 +284,7 @@ class Judge:
             changed[a, f] = True
             self._alarm.raise_by_change(now, self._memory, changed, int(AGES[age]))
         else:
-            adding = joint.contributions(scores[..., together])
+            adding = joint.contributions(scores[..., together] / AGE_WEIGHTS[together])
             changed = adding >= 0.1 * adding.max()
             self._alarm.raise_by_change(now, self._memory, changed, int(AGES[together]))
 
@@ -361,7 +355,10 @@ class Judge:
     def _restore(self, state: Mapping[str, Any]) -> None:
         entry, features = state["alarm"], len(self._names)
         level = None if entry["level"] is None else array(entry["level"], (len(ASPECTS), features))
-        alarm = Alarm(entry["since"], int(entry["place"]), level, float(entry["ratio"]), int(entry["calm"]))
+        since = None if entry["since"] is None else float(entry["since"])
+        alarm = Alarm(since, int(entry["place"]), level, float(entry["ratio"]), int(entry["calm"]))
+        if not 0 <= alarm.place < KEEP.size:
+            raise ValueError("a place that there is not")
         memory = array(state["memory"], self._memory.shape)
         fading = Fading(
             array(state["ranks"], self._fading.ranks.shape),
@@ -370,6 +367,7 @@ class Judge:
         )
         knots = state["knots"]
         shape = (SCALES.size, features, _QUANTILES.size)
-        self._knots = None if knots is None else array(knots, shape, finite=False)
-        self._last_end = None if state["last_end"] is None else float(state["last_end"])
+        percentiles = None if knots is None else array(knots, shape, finite=False)
+        last_end = None if state["last_end"] is None else float(state["last_end"])
+        self._knots, self._last_end = percentiles, last_end
         self._memory, self._fading, self._alarm = memory, fading, alarm

@@ -18,6 +18,12 @@ KEEP = np.where(TIMES > 0, np.exp(-1.0 / np.maximum(TIMES, 1e-9)), 0.0)
 AGES = np.unique(np.rint(2.0 ** np.arange(0, 10.01, 0.5)).astype(int))
 """How many windows ago a change may have begun, (J,): the time scales of the verdict, a factor 1.4 apart."""
 
+_TRIALS = 16.5
+AGE_WEIGHTS = np.sqrt(_TRIALS / (_TRIALS - np.log(AGES)))
+"""What scores are multiplied by at each age before the largest counts, (J,): a month holds a thousand times fewer
+independent looks at an age of 1024 windows than at 1, so that what is as rare there is lower. The levels that a
+normal score reaches equally often are sqrt(2 (ln N - ln age)); ln N is about 16.5 for a month of sixty scores."""
+
 SCALES = np.array([1, 4, 16, 64])
 """Time scales of distances between distributions, in windows."""
 

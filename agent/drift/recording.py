@@ -165,8 +165,9 @@ def hold_out(gathered: Gathered, spread: NDArray[np.float64], *, everything: boo
     classes = len(gathered.class_ids)
     held = HeldOut(
         aspects=np.zeros((windows, len(ASPECTS), features)),
+        trust=np.zeros((windows, len(ASPECTS), features)),
         ranks=np.zeros((windows, features, BINS - 1)),
-        trust=np.clip(gathered.looks.counts / np.maximum(gathered.usual.counts, 1.0), 0.0, 1.0),
+        filled=np.clip(gathered.looks.counts / np.maximum(gathered.usual.counts, 1.0), 0.0, 1.0),
         seen=np.zeros((windows, classes + 1)),
         expected=np.zeros((windows, classes + 1)),
         gaps=_gaps(gathered),
@@ -200,7 +201,8 @@ def _slots(gathered: Gathered, number: int) -> list[slice]:
 def _hold_out_slot(gathered: Gathered, contexts: Contexts, part: slice, held: HeldOut) -> None:
     expected = contexts.at(float(gathered.starts[part.start]))
     evidence = weigh(gathered.looks[part], expected, gathered.usual)
-    held.aspects[part], held.ranks[part] = evidence.aspects, evidence.ranks
+    held.aspects[part], held.trust[part] = evidence.aspects, evidence.trust
+    held.ranks[part] = evidence.ranks
     for place in range(part.start, part.stop):
         held.seen[place], held.expected[place] = class_shares(
             gathered.class_counts[place], expected.shares, gathered.usual_boxes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from agent.drift.calibrate import Calibration
 from agent.drift.evidence import ASPECTS, KNOTS, Looks, Usual
-from agent.drift.level import TERMS
 from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
 from agent.drift.recording import Block, Recording
@@ -24,6 +24,7 @@ from agent.errors import ReferenceMismatch
 from agent.sketch import Sketch
 
 FORMAT = "vedette-reference"
+_CHECKSUM = "checksum"
 VERSION = 1
 _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError, RecursionError)
 
@@ -46,15 +47,13 @@ def to_json(reference: Reference) -> str:
         "hours": {str(hour): _hour_body(normal) for hour, normal in sorted(reference.hours.items())},
         "calibration": {
             **{name: numbers(getattr(calibration, name)) for name in _SHAPES},
-            "tails": {
-                name: [[t.start, t.rate, t.width] for t in tails] for name, tails in calibration.tails.items()
-            },
+            "tails": {name: [tail.stretch for tail in tails] for name, tails in calibration.tails.items()},
             "longest": calibration.longest,
             "windows": calibration.windows,
             "blocks": calibration.blocks,
         },
     }
-    return json.dumps(body, separators=(",", ":"))
+    return _dumped({**body, _CHECKSUM: _checksum(body)})
 
 
 def from_json(text: str | bytes) -> Reference:
@@ -69,10 +68,20 @@ def from_json(text: str | bytes) -> Reference:
         raise ReferenceMismatch(
             f"the reference has format version {body.get('version')}, this agent reads {VERSION}: record a new one"
         )
+    if body.pop(_CHECKSUM, None) != _checksum(body):
+        raise ReferenceMismatch("the reference is damaged: its content does not fit its checksum")
     try:
-        return _reference(body)
+        return _sound(_reference(body))
     except _READ_ERRORS as error:
         raise ReferenceMismatch(f"the reference is damaged ({type(error).__name__}: {error})") from error
+
+
+def _dumped(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"))
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_dumped(body).encode()).hexdigest()
 
 
 def numbers(array: NDArray[Any]) -> str:
@@ -100,7 +109,7 @@ def _hour_body(normal: HourNormal) -> dict[str, Any]:
 
 _SHAPES: dict[str, tuple[int | str, ...]] = {
     "offset": (len(ASPECTS), "F"),
-    "level": (len(ASPECTS) - 1, "F", TERMS),
+    "most": (len(ASPECTS), "F"),
     "noise": (len(ASPECTS), "F", DECAYS.size),
     "size": (len(ASPECTS), "F", AGES.size),
     "joint_mean": (AGES.size,),
@@ -108,6 +117,9 @@ _SHAPES: dict[str, tuple[int | str, ...]] = {
     "distances": (2, SCALES.size, "F"),
     "classes": (2, SCALES.size),
 }
+
+
+_POSITIVE = ("noise", "size", "joint_mean", "joint_variance", "distances", "classes")
 
 
 def _reference(body: Mapping[str, Any]) -> Reference:
@@ -132,6 +144,23 @@ def _reference(body: Mapping[str, Any]) -> Reference:
     )
 
 
+def _sound(reference: Reference) -> Reference:
+    """The same reference; ValueError where it holds what none can."""
+    origin, calibration = reference.origin, reference.calibration
+    stretches = [tail.stretch for tails in calibration.tails.values() for tail in tails]
+    for positive in (
+        [origin.window_seconds, reference.usual.frames, *stretches],
+        *(getattr(calibration, name) for name in _POSITIVE),
+    ):
+        if not (np.isfinite(positive).all() and np.min(positive) > 0):
+            raise ValueError("a size that is not positive")
+    if not np.isfinite(
+        [reference.usual_boxes, origin.made_at, origin.start, origin.end, origin.covered]
+    ).all():
+        raise ValueError("a value that is no number")
+    return reference
+
+
 def _hour(entry: Mapping[str, Any], features: int, classes: int) -> HourNormal:
     sketches = tuple(Sketch.from_bytes(base64.b64decode(blob, validate=True)) for blob in entry["sketches"])
     if len(sketches) != features:
@@ -149,8 +178,8 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
         for name, shape in _SHAPES.items()
     }
     tails = {
-        name: tuple(Tail(start=float(a), rate=float(b), width=float(c)) for a, b, c in rows)
-        for name, rows in body["tails"].items()
+        name: tuple(Tail(stretch=float(stretch)) for stretch in stretches)
+        for name, stretches in body["tails"].items()
     }
     for name in (*ASPECTS, "ks", "psi", "joint", "classes"):
         if len(tails[name]) != (1 if name in {"joint", "classes"} else features):

@@ -3,7 +3,7 @@
 A table holds up to `POINTS` values of a feature in ascending order, unused places being +inf. At each, `lower` and
 `upper` are the shares of the reference below and up to that value: they differ where a value is repeated (a count,
 a clipped share), so that discrete features are ranked as soundly as continuous ones. Between values, ranks and
-scores are interpolated; beyond them the score goes on with the feature's spread, up to `FAR`.
+scores are interpolated; beyond them the score goes on as it did in the tail, up to `FAR`.
 """
 
 from __future__ import annotations
@@ -30,23 +30,29 @@ WIDENING = 0.1
 """An hour's distribution is widened by this part of the feature's overall spread: at night a brightness may stay
 within a thousandth for hours, and the next night at another thousandth. That is no drift worth an alarm."""
 
+_LARGEST = np.float32(3e38)  # places that are not used hold infinity
+_TAIL = 4  # points of the table, or 8 % of the values, that tell how a tail goes on
+_CHORD = (
+    6  # points of the table to each side, one sigma: a sketch of some hundred values knows no finer slopes
+)
 _ATOM = 2.5  # a share this many times that of a kept value is a repeated value, less is the sketch's grain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
-    """One context: `values`, `lower`, `upper`, `scores` (F, POINTS) float64; `spread` (F,); `used` (F,) int.
+    """One context: `values`, `lower`, `upper`, `scores` (F, POINTS) float64; `used` (F,) int.
 
-    `mean_size` (F,) is the mean of |score| over the context: 0.79 for a continuous feature, 0 for a constant.
+    Beyond its ends a score goes on by 1 per `tail` (F, 2), below and above. `slopes` (F, POINTS) is how fast a
+    value changes with its score there, about 1 on average, and 1 where values repeat.
     """
 
     values: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
     scores: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    tail: NDArray[np.float64]
+    slopes: NDArray[np.float64]
     used: NDArray[np.int64]
-    mean_size: NDArray[np.float64]
 
     def values_at(self, ranks: NDArray[np.float64]) -> NDArray[np.float64]:
         """The values below which `ranks` (F, S) of the reference lie, (F, S); NaN where it saw none."""
@@ -66,13 +72,24 @@ class Row:
     spread: float
     smooth: bool
 
-    def mean_size(self) -> float:
-        """The mean of |score|: at repeated values and, evenly, between values."""
-        if not self.values.size:
-            return 0.0
-        size = np.abs(self.scores)
-        between = (self.lower[1:] - self.upper[:-1]) @ (size[1:] + size[:-1]) / 2
-        return float((self.upper - self.lower) @ size + between)
+    def tail(self) -> tuple[float, float]:
+        """How far a value moves per unit of score beyond either end: as fast as it last did, or by the spread."""
+        if not self.smooth:
+            return self.spread, self.spread
+        low = (self.values[_TAIL] - self.values[0]) / (self.scores[_TAIL] - self.scores[0])
+        high = (self.values[-1] - self.values[-1 - _TAIL]) / (self.scores[-1] - self.scores[-1 - _TAIL])
+        return max(float(low), self.spread), max(float(high), self.spread)
+
+    @property
+    def slopes(self) -> NDArray[np.float64]:
+        """The change of a value per change of its score at each point, along a chord, over its mean."""
+        if not self.smooth:
+            return np.ones(self.values.size)
+        at = np.arange(self.values.size)
+        left, right = np.maximum(at - _CHORD, 0), np.minimum(at + _CHORD, at.size - 1)
+        chords = (self.values[right] - self.values[left]) / (self.scores[right] - self.scores[left])
+        chords = np.maximum(chords, 1e-3 * self.spread)
+        return np.asarray(chords / (chords[1:] @ np.diff(_RANKS)), dtype=np.float64)
 
 
 def make_rows(samples: Sequence[Samples], overall: NDArray[np.float64]) -> list[Row]:
@@ -104,9 +121,9 @@ def make_table(rows: Sequence[Row]) -> Table:
         lower=padded("lower", 1.0),
         upper=padded("upper", 1.0),
         scores=padded("scores", 0.0),
-        spread=np.array([row.spread for row in rows]),
+        tail=np.array([row.tail() for row in rows]),
+        slopes=padded("slopes", 1.0),
         used=np.array([row.values.size for row in rows]),
-        mean_size=np.array([row.mean_size() for row in rows]),
     )
 
 
@@ -171,16 +188,21 @@ def _widened(points: NDArray[np.float64], scores: NDArray[np.float64], width: fl
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ranked:
-    """Values seen through a table: `low`, `high` their ranks (they differ on a repeated value), `score`."""
+    """Values seen through a table: `low`, `high` their ranks (they differ on a repeated value), `score`.
+
+    `slope` is how fast a value changes with its score there, about 1 on average.
+    """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     score: NDArray[np.float64]
+    slope: NDArray[np.float64]
 
 
 def rank(table: Table, knots: NDArray[np.float32]) -> Ranked:
     """Rank and normal score of `knots` (..., F, M), NaN counting as the middle; results of the same shape."""
     number = np.arange(table.used.size)[:, None]
+    knots = np.clip(knots, -_LARGEST, _LARGEST)
     found = (knots[..., None] >= table.values[:, None, :]).sum(axis=-1) - 1
     left = np.maximum(found, 0)
     right = np.minimum(found + 1, np.maximum(table.used - 1, 0)[:, None])
@@ -189,8 +211,10 @@ def rank(table: Table, knots: NDArray[np.float32]) -> Ranked:
     )
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         away = knots - start
-        share = np.where(right > left, away / (table.values[number, right] - start), 0.0)
-        beyond = away / table.spread[:, None]
+        width = table.values[number, right] - start
+        share = np.where(right > left, away / width, 0.0)
+        tail = np.where(found < 0, table.tail[:, :1], table.tail[:, 1:])
+        beyond = away / tail
     outside = (found < 0) | (right == left)
     share = np.clip(np.nan_to_num(share), 0.0, 1.0)
     between = np.where(outside, away > 0, upper + share * (table.lower[number, right] - upper))
@@ -200,4 +224,5 @@ def rank(table: Table, knots: NDArray[np.float32]) -> Ranked:
         low=np.where(unknown, 0.0, np.where(at, lower, between)),
         high=np.where(unknown, 1.0, np.where(at, upper, between)),
         score=np.where(unknown, 0.0, np.clip(score, -FAR, FAR)),
+        slope=np.where(unknown, 1.0, table.slopes[number, left]),
     )

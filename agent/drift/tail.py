@@ -1,62 +1,76 @@
 """The tail of a score under normal conditions, and the limit that a budget of false alarms sets.
 
-A score's episodes are its runs above a level, one per hour at most. Above a level `start` that it reached
-`rate` times a window, episodes are taken to reach level u with rate `rate * exp(-(u² - start²) / (2 width²))`:
-the shape of a normal score's tail (`width` 1), wider where the data say so.
+A score's episodes are its runs above a level, one per hour at most. How often the largest of a normal feature's
+weighted scores over all ages has an episode above level u was simulated; above 3.3 it is, within a tenth,
+
+    rate(u) = 4.2e-4 exp(-(u² - 4²) / (2 * 1.14²))     a window
+
+whatever the feature's autocorrelation (`python -m benchmarks.drift.tails`). Another score is taken to have the same
+tail, `stretch` times as far out; its stretch is that of the level which a handful of its episodes reached.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 APART = 60  # windows between two exceedances that make them two episodes
-_STARTS = np.arange(4.0, 2.45, -0.1)
-_WANTED = 20  # episodes that the tail is fitted to, where there are as many
-_PRIOR_RATE = 2.0  # weight of NORMAL's rate, as a number of episodes
-_PRIOR_EPISODES = 10.0  # weight of "the tail is normal" in the fit, as a number of episodes
-_WIDEST = 2.5
-_NARROWEST = 1.1  # sizes known within some per cent make even a normal score's tail this wide
+_LEVEL, _RATE, _WIDTH = 4.0, 4.2e-4, 1.14
+_STEP = 0.05
+_LEAST_EPISODES = 4
+_ALONE = (
+    0.95  # a single feature's stretch is known within 5 %: it counts where it is more than that beyond all
+)
+_WIDEST = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """Tail of one score: it starts at `start`, reached `rate` times a window; `width` 1 is a normal tail."""
+    """The tail of one score: a normal score's, `stretch` times as far out."""
 
-    start: float
-    rate: float
-    width: float
+    stretch: float
 
     def limit(self, false_alarms_per_window: float) -> float:
         """The level that episodes reach `false_alarms_per_window` times a window on average."""
-        excess = np.log(self.rate / false_alarms_per_window) if self.rate > 0 else 0.0
-        return float(np.sqrt(max(self.start**2 + 2.0 * self.width**2 * excess, 1.0)))
-
-    def scaled(self, factor: float) -> Tail:
-        """The tail of a score that is `factor` times as large."""
-        return Tail(start=self.start * factor, rate=self.rate, width=self.width * factor)
+        return self.stretch * normal_level(false_alarms_per_window)
 
 
-NORMAL = Tail(start=3.0, rate=0.012, width=1.0)
-"""The tail of the largest of a normal feature's scores over all ages (simulated): where nothing can be learnt."""
+def normal_level(rate: float) -> float:
+    """The level that a normal feature's largest score reaches in `rate` episodes a window, at least 1.
 
-
-def fit_tail(scores: NDArray[np.float64]) -> Tail:
-    """The tail of a series of scores (W,).
-
-    It starts where enough episodes stand above it, and is drawn towards NORMAL where there are few.
+    >>> round(normal_level(4.2e-4), 3)
+    4.0
     """
-    for start in _STARTS:
-        peaks = episode_peaks(scores, start)
-        if peaks.size >= _WANTED:
-            break
-    excess = float(((peaks**2 - start**2) / 2.0).sum())
-    width = np.sqrt((excess + _PRIOR_EPISODES) / (peaks.size + _PRIOR_EPISODES))
-    expected = NORMAL.rate * np.exp((NORMAL.start**2 - start**2) / 2.0)
-    rate = (peaks.size + _PRIOR_RATE) / (scores.size + _PRIOR_RATE / expected)
-    return Tail(start=float(start), rate=float(rate), width=float(np.clip(width, _NARROWEST, _WIDEST)))
+    squared = _LEVEL**2 + 2.0 * _WIDTH**2 * math.log(_RATE / max(rate, 1e-300))
+    return math.sqrt(max(squared, 1.0))
+
+
+def fit_tails(scores: NDArray[np.float64]) -> tuple[Tail, ...]:
+    """The tails of F alike series of scores (W, F): as far out as most are, or further where one alone is.
+
+    What a handful of episodes says is uncertain: a standard error, of one or of the mean of many, is added.
+    """
+    wanted = max(_LEAST_EPISODES, round(math.sqrt(len(scores)) / 10))
+    alone = [_stretch(column, wanted) for column in scores.T]
+    doubt = _uncertainty(wanted, len(scores)) / math.sqrt(len(alone))
+    usual = float(np.median(alone)) * (1.0 + doubt)
+    return tuple(Tail(stretch=min(max(1.0, usual, _ALONE * each), _WIDEST)) for each in alone)
+
+
+def _stretch(series: NDArray[np.float64], wanted: int) -> float:
+    """How far out the level lies above which there were `wanted` episodes, where a normal score's is 1."""
+    level = float(series.max())
+    while level > 1.0 and episode_peaks(series, level).size < wanted:
+        level -= _STEP
+    return level / normal_level(wanted / series.size)
+
+
+def _uncertainty(episodes: int, windows: int) -> float:
+    """The relative standard error of a stretch that rests on a number of episodes."""
+    return _WIDTH**2 / (math.sqrt(episodes) * normal_level(episodes / windows) ** 2)
 
 
 def episode_peaks(series: NDArray[np.float64], level: float) -> NDArray[np.float64]:

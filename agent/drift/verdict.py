@@ -43,16 +43,26 @@ class FeatureVerdict:
         """Whether the feature is over its limit."""
         return self.ratio >= 1.0
 
-    def words(self) -> str:
-        """`sharpness: it fell, p50 35 (normally 210); score 8.1, limit 5.4, over the last 16 min; KS 0.41 ...`."""
+    def words(self, hour: int | None = None) -> str:
+        """The verdict in words, `hour` (UTC) being the hour of day that it was compared with, if there is one.
+
+        `sharpness: it fell from 210 (p50) to 35, score 8.1, limit 5.4, over the last 16 min; KS 0.41, limit 0.12,
+        PSI 0.90, limit 0.31, over the last 16 min; compared with 14-15 h UTC`
+        """
+        compared = "" if hour is None else f"; compared with {hour_words(hour)}"
+        return (
+            f"{self.feature}: {self._what()}, score {abs(self.score):.1f}, limit {self.limit:.1f}, "
+            f"over the last {_span(self.minutes)}; KS {self.ks:.2f}, limit {self.ks_limit:.2f}, "
+            f"PSI {self.psi:.2f}, limit {self.psi_limit:.2f}, over the last {_span(self.distance_minutes)}{compared}"
+        )
+
+    def _what(self) -> str:
+        """What happened, with the percentiles that show it."""
         rose, fell = ASPECT_WORDS[self.aspect]
         what = rose if self.score > 0 else fell
-        return (
-            f"{self.feature}: {what}, p10/p50/p90 {_three(self.now)} (normally {_three(self.then)}); "
-            f"score {abs(self.score):.1f}, limit {self.limit:.1f}, over the last {_span(self.minutes)}; "
-            f"KS {self.ks:.2f} (limit {self.ks_limit:.2f}), PSI {self.psi:.2f} (limit {self.psi_limit:.2f}) "
-            f"over {_span(self.distance_minutes)}"
-        )
+        if self.aspect == "location":
+            return f"{what} from {self.then[1]:.3g} (p50) to {self.now[1]:.3g}"
+        return f"{what}, p10/p50/p90 {_three(self.now)}, normally {_three(self.then)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +133,9 @@ class DriftVerdict:
         if not self.judged:
             return f"not judged: {self.reason}"
         lines = [self._headline()]
-        lines += [f"  {verdict.words()}" for verdict in self.strongest(count) if verdict.ratio >= 0.5]
+        lines += [
+            f"  {verdict.words(self.hour)}" for verdict in self.strongest(count) if verdict.ratio >= 0.5
+        ]
         if self.classes is not None and self.classes.ratio >= 0.5:
             lines.append(f"  {self.classes.words()}")
         return "\n".join(lines)
@@ -132,10 +144,15 @@ class DriftVerdict:
         state = "drift" if self.alarm else "no drift"
         note = f" (provisional: {self.reason})" if self.provisional else ""
         return (
-            f"{state}: {self.ratio:.2f} times the limit, compared with {self.hour:02d}-{(self.hour + 1) % 24:02d} h "
-            f"UTC; all features together {self.joint:.1f} (limit {self.joint_limit:.1f}) over the last "
+            f"{state}: {self.ratio:.2f} times the limit, compared with {hour_words(self.hour)}; all features "
+            f"together {self.joint:.1f} (limit {self.joint_limit:.1f}) over the last "
             f"{_span(self.joint_minutes)}{note}"
         )
+
+
+def hour_words(hour: int) -> str:
+    """`14-15 h UTC`."""
+    return f"{hour:02d}-{(hour + 1) % 24:02d} h UTC"
 
 
 def _three(values: tuple[float, float, float]) -> str:

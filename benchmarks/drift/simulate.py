@@ -1,34 +1,35 @@
-"""False alarms and delays of the product's own judge on simulated streams (issue: drift on the device, measure A).
+"""False alarms and delays of the product's own judge on simulated streams.
 
-    python -m benchmarks.drift.simulate --out results.jsonl            # everything: hours on one core
-    python -m benchmarks.drift.simulate --quick                        # minutes
-    python -m benchmarks.drift.simulate --table results.jsonl          # the tables of docs/benchmarks-drift.md
+    python -m benchmarks.drift.simulate --out results.jsonl      # everything, on two cores
+    python -m benchmarks.drift.tables results.jsonl              # the tables of docs/benchmarks-drift.md
 
-Each trial records references of several lengths from the same stream, judges a month without any change by each,
-and then many changes, each from a fresh copy of the judge and the stream, warmed up. Every trial is a line of JSON.
+Each trial records references of several lengths from one stream, judges a month without any change by each, and then
+many changes, each from a stream of its own that was warmed up without change. Every trial and reference is a line
+of JSON. Judging is `replay.py`: the product's functions on many windows at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.judge import Judge
+from agent.drift.alarm import CALM
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
-from agent.drift.sketch import Window, WindowSketch
-from benchmarks.drift.streams import Change, Stream, StreamSpec
+from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
+from benchmarks.drift.streams import DAY, Change, Stream, StreamSpec
 
-WINDOW = 60.0
 TAUS = {"5": (5.0,), "20": (20.0,), "60": (60.0,), "mix": (5.0, 20.0, 60.0)}
-WORLDS = {
+WORLDS: dict[str, dict[str, float]] = {
     "steady": {},
     "daily": {"daily": 2.0},
     "weather": {"daily": 2.0, "weather": 0.3},
@@ -39,179 +40,217 @@ CHANGES = {
     **{f"variance x{factor:g}": {"variance": factor} for factor in (1.5, 2.0)},
 }
 COUNTS = (1, 4, 20)
-WARM_UP = 12 * 3600.0
+WARM_UP = 720  # windows
+STAGES = (5, 15, 40, 60, 120, 240, 480, 480)
+"""Windows judged after a change, in stages: what was seen drops out. A day in all; later counts as missed."""
 
 
-def windows(stream: Stream, seconds: float, change: Change | None = None) -> Iterator[WindowSketch]:
-    """The next windows of a stream, made an hour at a time."""
-    per_window = round(WINDOW * stream.spec.rate)
-    offsets = np.arange(per_window) / stream.spec.rate
-    collector = Window("simulated", stream.spec.names, "1", interval=1.0 / stream.spec.rate)
-    end = stream.now + seconds
-    while stream.now < end - 1e-6:
-        start = stream.now
-        values = stream.run(min(3600.0, end - start), change)
-        for number, rows in enumerate(values.reshape(-1, per_window, stream.spec.features)):
-            begin = start + number * WINDOW
-            collector.extend(rows, at=begin + offsets)
-            yield collector.close(begin, begin + WINDOW)
+@dataclass(frozen=True)
+class Plan:
+    """What is simulated of one stream."""
+
+    world: str
+    taus: str
+    seed: int
+    references: tuple[int, ...]
+    days: int
+    repeats: int
+
+    @property
+    def spec(self) -> StreamSpec:
+        """The stream."""
+        return StreamSpec(taus=TAUS[self.taus], **WORLDS[self.world])
 
 
 def references(stream: Stream, days: tuple[int, ...]) -> dict[int, Reference]:
-    """References of several lengths that all end now, from the last days of the same stream."""
-    longest = max(days)
+    """References of several lengths (days) that all end now, from the last days of the same stream."""
     recordings = {length: Recording(stream.spec.names) for length in days}
-    for day in range(longest):
-        for window in windows(stream, 86400.0):
-            for length, recording in recordings.items():
-                if day >= longest - length:
-                    recording.add(window)
+    for day in range(max(days)):
+        start, values = stream.now, stream.day()
+        for length, recording in recordings.items():
+            if day >= max(days) - length:
+                record(recording, values, start, frames(stream.spec))
     return {
         length: build(recording, camera="simulated", model_sha256="0", feature_version="1", now=stream.now)
         for length, recording in recordings.items()
     }
 
 
-def false_alarms(judges: dict[int, Judge], stream: Stream, days: int) -> dict[int, list[str]]:
-    """What each judge raised alarms for while nothing changed."""
-    found: dict[int, list[str]] = {length: [] for length in judges}
-    since: dict[int, float | None] = dict.fromkeys(judges)
-    for window in windows(stream, days * 86400.0):
-        for length, judge in judges.items():
-            verdict = judge.judge(window, window.end)
-            if verdict.alarm_since not in (None, since[length]):
-                top = verdict.strongest(1)[0]
-                what = f"{top.feature} {top.aspect}" if top.over else "joint"
-                found[length].append(f"{what} {verdict.ratio:.2f}")
-                since[length] = verdict.alarm_since
+def frames(spec: StreamSpec) -> int:
+    """Frames in a window."""
+    return round(WINDOW * spec.rate)
+
+
+def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[int, list[str]]:
+    """What each reference raised alarms for while nothing changed."""
+    found: dict[int, list[str]] = {length: [] for length in replays}
+    pasts = {length: replay.nothing() for length, replay in replays.items()}
+    for _ in range(days):
+        start, values = stream.now, stream.day()
+        looks = looks_of(values, frames(stream.spec))
+        starts = start + WINDOW * np.arange(len(looks.frames))
+        for length, replay in replays.items():
+            aspects, ranks = replay.evidence(looks, starts)
+            pasts[length], alarms = quiet_day(replay, aspects[:, None], ranks[:, None], pasts[length])
+            found[length] += alarms
     return found
 
 
-def delay(judge: Judge, stream: Stream, change: Change, patience: float) -> float | None:
-    """Minutes from the change to the alarm; None where there was none in `patience` seconds."""
-    began = stream.now
-    for window in windows(stream, patience, change):
-        if judge.judge(window, window.end).alarm:
-            return (window.end - began) / 60.0
-    return None
+def quiet_day(replay: Replay, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Past, list[str]]:
+    """Judge a day of one stream; the alarms raised. After each the judge begins anew, as the product's does.
+
+    The product's alarm stays on until the change is gone for CALM windows; here it is taken to be gone then, which
+    counts at least as many alarms.
+    """
+    alarms = []
+    while len(aspects):
+        ratios, after = replay.judge(aspects, ranks, past)
+        over = np.flatnonzero(ratios.top[:, 0] >= 1.0)
+        if not over.size:
+            return after, alarms
+        at = int(over[0])
+        alarms.append(blame(ratios, at, replay))
+        aspects, ranks, past = aspects[at + CALM :], ranks[at + CALM :], replay.nothing()
+    return past, alarms
 
 
-def quiet(judge: Judge, stream: Stream) -> tuple[Judge, Stream]:
-    """Judge and stream after a warm-up that ended without an alarm."""
-    while True:
-        for window in windows(stream, WARM_UP):
-            judge.judge(window, window.end)
-        if not judge.alarm:
-            return judge, stream
-        judge = Judge(judge.reference)
+def blame(ratios: Any, at: int, replay: Replay) -> str:
+    """What raised an alarm, in words."""
+    names = replay.reference.origin.features
+    parts = {
+        "joint": ratios.joint[at, 0],
+        "feature " + names[int(ratios.features[at, 0].argmax())]: ratios.features[at, 0].max(),
+        "shape " + names[int(ratios.shape[at, 0].argmax())]: ratios.shape[at, 0].max(),
+    }
+    best = max(parts, key=parts.__getitem__)
+    return f"{best} {parts[best]:.2f}"
 
 
-def reseeded(stream: Stream, seed: int) -> Stream:
-    """A copy of the stream that goes on differently."""
-    twin = copy.deepcopy(stream)
-    twin.reseed(seed)
-    return twin
-
-
-def delays(
-    reference: Reference, stream: Stream, repeats: int, patience: float
-) -> dict[str, list[float | None]]:
-    """Delays by change and number of features, as `1 sigma / 4`."""
-    found: dict[str, list[float | None]] = {}
-    for repeat in range(repeats):
-        judge, warmed = quiet(Judge(reference), reseeded(stream, 1000 + repeat))
-        for number, (name, what) in enumerate(CHANGES.items()):
-            for count in COUNTS:
-                change = Change(features=count, first=repeat, **what)
-                twin = copy.deepcopy(judge)
-                took = delay(twin, reseeded(warmed, 100 * repeat + number), change, patience)
-                found.setdefault(f"{name} / {count}", []).append(took)
+def delays(plan: Plan, replays: dict[int, Replay], start: float) -> dict[int, dict[str, list[float | None]]]:
+    """Minutes from a change to the alarm by reference, change and number of features; None where it was missed."""
+    cases = [(name, count) for name in CHANGES for count in COUNTS]
+    found: dict[int, dict[str, list[float | None]]] = {
+        length: {f"{name} / {count}": [] for name, count in cases} for length in replays
+    }
+    for repeat in range(plan.repeats):
+        # Changes come at different hours: what is normal moves faster at some than at others.
+        began = start + DAY * repeat + 3600.0 * ((7 * repeat) % 24)
+        warm = _stream(plan, repeat, began - WINDOW * WARM_UP)
+        looks = looks_of(warm.run(WINDOW * WARM_UP), frames(plan.spec))
+        starts = began + WINDOW * np.arange(-WARM_UP, 0)
+        for length, replay in replays.items():
+            past = quiet_past(replay, looks, starts)
+            for (name, count), took in zip(
+                cases, _race(plan, replay, past, warm, cases, repeat), strict=True
+            ):
+                found[length][f"{name} / {count}"].append(took)
     return found
 
 
-def trial(
-    world: str, taus: str, seed: int, *, lengths: tuple[int, ...], days: int, repeats: int, patience: float
-) -> Iterator[dict[str, object]]:
+def quiet_past(replay: Replay, looks: Any, starts: NDArray[np.float64]) -> Past:
+    """The past after a warm-up."""
+    aspects, ranks = replay.evidence(looks, starts)
+    return quiet_day(replay, aspects[:, None], ranks[:, None], replay.nothing())[0]
+
+
+def _stream(plan: Plan, repeat: int, start: float) -> Stream:
+    """The same camera at another time: its cycles are the seed's, its noise is new."""
+    stream = Stream(plan.spec, plan.seed, start)
+    stream.reseed(10_000 * plan.seed + repeat)
+    stream.forget()
+    return stream
+
+
+def _race(
+    plan: Plan, replay: Replay, past: Past, warm: Stream, cases: list[tuple[str, int]], repeat: int
+) -> list[float | None]:
+    """Minutes until each case is seen: all go on from the same past, each with noise of its own."""
+    streams = [warm.twin(100_000 * plan.seed + 100 * repeat + number) for number in range(len(cases))]
+    changes = [Change(features=count, first=repeat, **CHANGES[name]) for name, count in cases]
+    took: list[float | None] = [None] * len(cases)
+    left, pasts, gone = np.arange(len(cases)), past.of(np.zeros(len(cases), dtype=int)), 0
+    for stage in STAGES:
+        starts = warm.now + WINDOW * (gone + np.arange(stage))
+        pairs = [
+            replay.evidence(looks_of(streams[i].run(WINDOW * stage, changes[i]), frames(plan.spec)), starts)
+            for i in left
+        ]
+        ratios, pasts = replay.judge(
+            np.stack([pair[0] for pair in pairs], axis=1),
+            np.stack([pair[1] for pair in pairs], axis=1),
+            pasts,
+        )
+        over = ratios.top >= 1.0
+        seen = over.any(axis=0)
+        for place in np.flatnonzero(seen):
+            took[left[place]] = float(gone + over[:, place].argmax() + 1) * WINDOW / 60.0
+        left, pasts, gone = left[~seen], pasts.of(np.flatnonzero(~seen)), gone + stage
+        if not left.size:
+            break
+    return took
+
+
+def trial(plan: Plan) -> list[dict[str, Any]]:
     """One stream: its references, a quiet month by each, and delays by each; one result per reference."""
-    spec = StreamSpec(taus=TAUS[taus], **WORLDS[world])
-    stream = Stream(spec, seed)
-    made = references(stream, lengths)
-    before = copy.deepcopy(stream)
-    judges = {length: Judge(reference) for length, reference in made.items()}
-    alarms = false_alarms(judges, stream, days) if days else {length: [] for length in lengths}
-    for length, reference in made.items():
-        yield {
-            "world": world,
-            "taus": taus,
-            "seed": seed,
+    began = time.monotonic()
+    stream = Stream(plan.spec, plan.seed)
+    replays = {length: Replay(made) for length, made in references(stream, plan.references).items()}
+    after = stream.now
+    alarms = false_alarms(replays, stream, plan.days)
+    late = delays(plan, replays, after)
+    return [
+        {
+            "world": plan.world,
+            "taus": plan.taus,
+            "seed": plan.seed,
             "reference_days": length,
-            "quiet_days": days,
+            "quiet_days": plan.days,
             "false_alarms": alarms[length],
-            "delays": delays(reference, before, repeats, patience) if repeats else {},
-            "features": list(TAUS[taus]),
+            "delays": late[length],
+            "seconds": round(time.monotonic() - began, 1),
         }
+        for length in plan.references
+    ]
+
+
+def plans(options: argparse.Namespace) -> Iterator[Plan]:
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for taus in options.taus.split(","):
+            for world in options.worlds.split(","):
+                lengths = tuple(map(int, options.references.split(",")))
+                yield Plan(world, taus, seed, lengths, options.days, options.repeats)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--worlds", default="steady,daily,weather")
+    parser.add_argument("--worlds", default="steady,daily,weather,shared weather")
     parser.add_argument("--taus", default="5,20,60,mix")
     parser.add_argument("--references", default="1,3,7", help="days")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=30, help="quiet days judged")
     parser.add_argument("--repeats", type=int, default=10, help="trials of each change")
-    parser.add_argument(
-        "--patience", type=float, default=24 * 3600.0, help="seconds after which a change counts as missed"
-    )
-    parser.add_argument("--out", type=Path, help="file that lines are appended to")
-    parser.add_argument("--quick", action="store_true", help="one seed, mixed times, short")
-    parser.add_argument("--table", type=Path, help="print the tables of a file of results")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True, help="file that lines of JSON are appended to")
     options = parser.parse_args()
-    if options.table:
-        from benchmarks.drift.tables import print_tables
-
-        print_tables(options.table)
-        return
-    if options.quick:
-        options.taus, options.references, options.seeds, options.days, options.repeats = "mix", "1", 1, 7, 3
-    lengths = tuple(map(int, options.references.split(",")))
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
-        for taus in options.taus.split(","):
-            for world in options.worlds.split(","):
-                began = time.monotonic()
-                for result in trial(
-                    world,
-                    taus,
-                    seed,
-                    lengths=lengths,
-                    days=options.days,
-                    repeats=options.repeats,
-                    patience=options.patience,
-                ):
-                    report(result, options.out)
-                print(f"  {time.monotonic() - began:.0f} s", flush=True)
-
-
-def report(result: dict[str, object], out: Path | None) -> None:
-    if out:
-        with out.open("a") as file:
-            file.write(json.dumps(result) + "\n")
-    shown: dict[str, list[float | None]] = result["delays"]  # type: ignore[assignment]
-    medians = {name: median(times) for name, times in shown.items()}
-    print(
-        *(result[key] for key in ("world", "taus", "seed", "reference_days", "false_alarms")),
-        medians,
-        flush=True,
-    )
+    with ProcessPoolExecutor(options.processes) as pool, options.out.open("a") as file:
+        for results in pool.map(trial, plans(options)):
+            for result in results:
+                file.write(json.dumps(result) + "\n")
+                shown = {
+                    **result,
+                    "delays": {name: median(times) for name, times in result["delays"].items()},
+                }
+                print(*shown.values(), flush=True)
+            file.flush()
 
 
 def median(times: list[float | None]) -> float:
     """Median delay in minutes; infinite where most changes were missed."""
-    filled: NDArray[np.float64] = np.array([np.inf if each is None else each for each in times])
-    return float(np.sort(filled)[len(filled) // 2])
+    filled = [np.inf if each is None else each for each in times]
+    return float(np.sort(filled)[len(filled) // 2]) if filled else np.nan
 
 
 if __name__ == "__main__":

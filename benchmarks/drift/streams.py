@@ -14,6 +14,7 @@ are in sigma of the AR(1) process, so that they mean the same to each kind.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -89,6 +90,17 @@ class Stream:
         """Go on from here with other random numbers."""
         self._random = np.random.default_rng(seed)
 
+    def forget(self) -> None:
+        """Draw the state anew: another day of the same camera."""
+        self._last = self._random.standard_normal(self._last.size)
+        self._weather = self._random.standard_normal(self._weather.size)
+
+    def twin(self, seed: int) -> Stream:
+        """A copy that goes on from here with other random numbers."""
+        other = copy.copy(self)
+        other.reseed(seed)
+        return other
+
     def day(self, change: Change | None = None) -> NDArray[np.float32]:
         """The next day."""
         return self.run(DAY, change)
@@ -102,19 +114,21 @@ class Stream:
             sign = np.where(np.arange(columns.size) % 2, -1.0, 1.0) if change.alternate else 1.0
             latent[:, columns] = latent[:, columns] * math.sqrt(change.variance) + sign * change.shift
         if self.spec.daily:
-            latent += self.spec.daily * self._cycle(count)
+            latent += (self.spec.daily * self._cycle(count)).astype(np.float32)
         if self.spec.weather:
-            latent += self.spec.weather * self._weathered(count)
+            latent += (self.spec.weather * self._weathered(count)).astype(np.float32)
         self.now += count / self.spec.rate
         return shaped(latent)
 
-    def _autoregressive(self, count: int) -> NDArray[np.float64]:
-        out = self._random.standard_normal((count, self.spec.features))
-        out *= np.sqrt(1 - self._keep**2)
-        for column, keep in enumerate(self._keep):
-            state = [keep * self._last[column]]
-            out[:, column], _ = lfilter([1.0], [1.0, -keep], out[:, column], zi=state)
-        self._last = out[-1].copy()
+    def _autoregressive(self, count: int) -> NDArray[np.float32]:
+        out = np.empty((count, self.spec.features), dtype=np.float32)
+        for column, keep in enumerate(self._keep.astype(np.float32)):
+            news = self._random.standard_normal(count, dtype=np.float32)
+            state = np.array([keep * self._last[column]], dtype=np.float32)
+            out[:, column], _ = lfilter(
+                np.sqrt(1 - keep[None] ** 2), np.array([1, -keep], np.float32), news, zi=state
+            )
+        self._last = out[-1].astype(np.float64)
         return out
 
     def _cycle(self, count: int) -> NDArray[np.float64]:
@@ -137,7 +151,7 @@ class Stream:
         return own * drawn[:, :-1] + common * self._sign * drawn[:, -1:]
 
 
-def shaped(latent: NDArray[np.float64]) -> NDArray[np.float32]:
+def shaped(latent: NDArray[np.float32]) -> NDArray[np.float32]:
     """Latent values (n, F) as the features' kinds show them, float32."""
     out = np.empty(latent.shape, dtype=np.float32)
     for column in range(latent.shape[1]):

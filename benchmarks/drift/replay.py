@@ -1,0 +1,167 @@
+"""The product's judge over many windows at once, for simulations: the same functions on arrays, not one by one.
+
+`tests/drift/test_replay.py` holds it against `Judge`, window by window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from agent.drift import joint
+from agent.drift.calibrate import limits
+from agent.drift.contexts import SLOT_SECONDS
+from agent.drift.evidence import ASPECTS, EDGES, KNOTS, Looks, weigh
+from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP
+from agent.drift.recording import BLOCK_SECONDS, Block, Recording
+from agent.drift.reference import Reference
+from agent.sketch import Sketch
+
+WINDOW = 60.0
+PIECE = 512  # windows scored at once: 20 MB
+
+
+def looks_of(values: NDArray[np.float32], per_window: int) -> Looks:
+    """What `look` finds in windows of `per_window` frames, of values (n, F) without NaN; up to 200 frames.
+
+    A KLL sketch of no more than 200 values holds them all, so its quantiles are those of the sorted values.
+    """
+    rows = values.reshape(-1, per_window, values.shape[1])
+    ranks = np.ceil((np.arange(KNOTS) + 0.5) / KNOTS * per_window).astype(int) - 1
+    steps = np.abs(np.diff(rows, axis=1)).mean(axis=1, dtype=np.float64)
+    knots = np.sort(rows, axis=1)[:, ranks]
+    return Looks(
+        knots=np.ascontiguousarray(np.swapaxes(knots, 1, 2)),
+        counts=np.full((len(rows), values.shape[1]), per_window, dtype=np.float32),
+        steps=steps.astype(np.float32),
+        frames=np.full(len(rows), per_window),
+    )
+
+
+def record(recording: Recording, values: NDArray[np.float32], start: float, per_window: int) -> None:
+    """Add the windows of whole hours of values (n, F), the first beginning at `start`."""
+    looks = looks_of(values, per_window)
+    per_hour = round(BLOCK_SECONDS / WINDOW)
+    for hour in range(len(looks.frames) // per_hour):
+        rows = values[hour * per_hour * per_window : (hour + 1) * per_hour * per_window]
+        block = Block([Sketch() for _ in recording.features], seconds=BLOCK_SECONDS)
+        for sketch, column in zip(block.sketches, rows.T, strict=True):
+            sketch.update(column)
+        recording.blocks[round(start / BLOCK_SECONDS) + hour] = block
+    recording.looks += [looks[i : i + 1] for i in range(len(looks.frames))]
+    recording.starts += (start + WINDOW * np.arange(len(looks.frames))).tolist()
+    recording.seconds += [WINDOW] * len(looks.frames)
+    recording.classes += [{}] * len(looks.frames)
+
+
+@dataclass(slots=True, eq=False)
+class Past:
+    """What N trials have seen: fading evidence (N, 3, F, K) and fading ranks (N, 4, F, 19)."""
+
+    memory: NDArray[np.float64]
+    ranks: NDArray[np.float64]
+
+    def of(self, chosen: NDArray[np.int64]) -> Past:
+        """The past of some of the trials."""
+        return Past(self.memory[chosen], self.ranks[chosen])
+
+
+@dataclass(slots=True, eq=False)
+class Ratios:
+    """Scores over their limits after each window: `features` (W, N, F), `joint` (W, N), `shape` (W, N, F)."""
+
+    features: NDArray[np.float64]
+    joint: NDArray[np.float64]
+    shape: NDArray[np.float64]
+
+    @property
+    def top(self) -> NDArray[np.float64]:
+        """The largest of all, (W, N): at 1 the alarm goes on."""
+        return np.maximum(self.joint, np.maximum(self.features, self.shape).max(axis=-1))
+
+
+class Replay:
+    """Judges windows by one reference and budget."""
+
+    def __init__(self, reference: Reference, budget: float = 1.0) -> None:
+        self.reference, self.calibration = reference, reference.calibration
+        self.limits = limits(reference.calibration, budget, reference.origin.window_seconds)
+        self._contexts = replace(reference.contexts(), remember=144)
+        self._filters = self.calibration.filters()
+        self._used = np.maximum(self.calibration.longest, 1) >= AGES
+
+    def nothing(self, trials: int = 1) -> Past:
+        """Nothing seen yet."""
+        features = len(self.reference.origin.features)
+        return Past(
+            np.zeros((trials, len(ASPECTS), features, KEEP.size)),
+            np.tile(EDGES, (trials, SCALE_KEEP.size, features, 1)),
+        )
+
+    def evidence(self, looks: Looks, starts: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+        """Centred aspects (W, 3, F) and ranks (W, F, 19) of windows starting at `starts`."""
+        features = looks.knots.shape[1]
+        centred = np.empty((len(starts), len(ASPECTS), features))
+        ranks = np.empty((len(starts), features, EDGES.size))
+        slots = ((starts % 86400.0) // SLOT_SECONDS).astype(int)
+        for slot in np.unique(slots):
+            at = np.flatnonzero(slots == slot)
+            some = Looks(
+                knots=looks.knots[at], counts=looks.counts[at], steps=looks.steps[at], frames=looks.frames[at]
+            )
+            found = weigh(some, self._contexts.at((slot + 0.5) * SLOT_SECONDS), self.reference.usual)
+            centred[at], ranks[at] = self.calibration.centred(found.aspects, found.trust), found.ranks
+        return centred, ranks
+
+    def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
+        """Ratios after each of W windows of N trials: aspects (W, N, 3, F), ranks (W, N, F, 19)."""
+        found = []
+        for start in range(0, len(aspects), PIECE):
+            piece = slice(start, start + PIECE)
+            ratios, past = self._piece(aspects[piece], ranks[piece], past)
+            found.append(ratios)
+        whole = Ratios(
+            *(
+                np.concatenate([getattr(each, name) for each in found])
+                for name in ("features", "joint", "shape")
+            )
+        )
+        return whole, past
+
+    def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
+        memory = np.stack(
+            [_faded(aspects, past.memory[..., k], keep) for k, keep in enumerate(KEEP)], axis=-1
+        )  # (W, N, 3, F, K)
+        shape = 0.0
+        last = []
+        for place, keep in enumerate(SCALE_KEEP):
+            faded = _faded(ranks, past.ranks[:, place], keep)
+            sizes = np.abs(faded - EDGES).max(axis=-1) / self.calibration.distances[0, place]
+            shape = np.maximum(shape, sizes)
+            last.append(faded[-1])
+        scores = _scores(memory, self._filters)
+        sums = joint.made_normal(
+            joint.combine(scores), self.calibration.joint_mean, self.calibration.joint_variance
+        )
+        ratios = Ratios(
+            (np.abs(AGE_WEIGHTS * scores).max(axis=-1) / self.limits.aspects).max(axis=-2),
+            (AGE_WEIGHTS * sums)[..., self._used].max(axis=-1) / self.limits.joint,
+            shape / self.limits.ks,
+        )
+        return ratios, Past(memory[-1], np.stack(last, axis=1))
+
+
+def _faded(series: NDArray, before: NDArray, keep: float) -> NDArray:
+    """The fading mean (W, ...) of series (W, ...) that was `before` (...) at first."""
+    return lfilter([1.0 - keep], [1.0, -keep], series, axis=0, zi=(keep * before)[None])[0]
+
+
+def _scores(memory: NDArray, filters: NDArray) -> NDArray:
+    """Scores (W, N, 3, F, J) of memories (W, N, 3, F, K), as one matrix product per aspect and feature."""
+    windows, trials, aspects, features, keeps = memory.shape
+    flat = memory.reshape(windows * trials, aspects * features, keeps).transpose(1, 0, 2)
+    scores = flat @ filters.reshape(aspects * features, -1, keeps).transpose(0, 2, 1)
+    return scores.transpose(1, 0, 2).reshape(windows, trials, aspects, features, -1)

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from agent.drift.recording import KEPT_ITEMS, Recording, _others, contexts_of, gather, hold_out, kept, tally
+from agent.drift.sketch import Window
+from agent.sketch import Sketch
+
+
+def test_a_window_without_frames_is_passed_over(camera):
+    source = camera(3)
+    recording = Recording(("brightness", "sharpness", "boxes", "confidence", "constant"))
+    empty = Window("front", recording.features, "1").close(0.0, 60.0)
+    recording.add(empty)
+    for window in source.windows(5):
+        recording.add(window)
+    recording.add(empty)
+    assert len(recording.starts) == 5
+    assert recording.covered == 300.0
+
+
+def test_hours_are_blocks(day_recording):
+    assert len(day_recording.blocks) == 26
+    assert all(block.seconds == 3600.0 for block in day_recording.blocks.values())
+
+
+def test_the_extremes_are_kept_though_few_values_are():
+    sketch = Sketch()
+    sketch.update(np.arange(5000, dtype=np.float32))
+    values, weights = kept(sketch)
+    assert values.size <= KEPT_ITEMS + 2
+    assert (values[0], values[-1]) == (0.0, 4999.0)
+    assert weights.sum() == 5000
+    assert kept(Sketch())[0].size == 0
+
+
+def test_unknown_classes_are_counted_together():
+    assert tally({0: 3, 9: 2, 7: 1}, (0, 2)).tolist() == [3.0, 0.0, 3.0]
+
+
+def test_a_block_is_compared_with_others_that_are_not_its_neighbours(day_recording):
+    gathered = gather(day_recording)
+    first = min(gathered.samples)
+    assert _others(gathered, first) == [first + 2, first + 22, first + 23, first + 24] or all(
+        abs(each - first) > 1 for each in _others(gathered, first)
+    )
+
+
+def test_held_out_windows_look_normal(day_recording):
+    gathered = gather(day_recording)
+    held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread)
+    assert held.aspects.shape == (26 * 60, 3, 5)
+    assert np.abs(held.aspects[:, 0].mean(axis=0)).max() < 0.1
+    assert held.seen.sum(axis=1) == pytest.approx(np.ones(len(held.seen)))
+    assert (held.gaps == 1.0).all()
+
+
+def test_a_gap_in_the_recording_is_known(camera):
+    source = camera(4)
+    recording = Recording(("brightness", "sharpness", "boxes", "confidence", "constant"))
+    for window in source.windows(3):
+        recording.add(window)
+    source.now += 600.0
+    for window in source.windows(2):
+        recording.add(window)
+    gathered = gather(recording)
+    held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread, everything=True)
+    assert held.gaps.tolist() == [1.0, 1.0, 1.0, 11.0, 1.0]

@@ -1,0 +1,31 @@
+"""The benchmark's replay says exactly what the judge says, so that its figures are the product's."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("benchmarks.drift.replay", reason="run from the repository's root")
+
+from agent.drift.judge import Judge
+from agent.drift.sketch import Window
+from benchmarks.drift.replay import WINDOW, Replay, looks_of
+from benchmarks.drift.simulate import references
+from benchmarks.drift.streams import Change, Stream, StreamSpec
+
+
+def test_replay_is_the_judge():
+    spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0)
+    stream = Stream(spec, 1)
+    replay = Replay(references(stream, (1,))[1])
+    start, frames = stream.now, round(WINDOW * spec.rate)
+    values = np.concatenate([stream.run(3600.0), stream.run(3600.0, Change(features=2, shift=0.4))])
+    starts = start + WINDOW * np.arange(120)
+    aspects, ranks = replay.evidence(looks_of(values, frames), starts)
+    ratios, _ = replay.judge(aspects[:, None], ranks[:, None], replay.nothing())
+    judge, collector = Judge(replay.reference), Window("simulated", spec.names, "1", interval=2.0)
+    for number, begin in enumerate(starts):
+        collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
+        verdict = judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW)
+        assert verdict.ratio == pytest.approx(ratios.top[number, 0])
+        if verdict.alarm:
+            break
+    assert number > 30
