@@ -35,7 +35,7 @@ COLOURS = (
     "#cca300",
 )
 NAMED = {"green": "#73bf69", "yellow": "#fade2a", "red": "#f2495c", "blue": "#5794f2", "text": "#ccccdc"}
-POINTS = 200
+POINTS = 120
 
 Series = tuple[str, list[tuple[float, float]]]
 
@@ -53,14 +53,15 @@ class Prometheus:
         with urllib.request.urlopen(f"{self._url}/api/v1/{path}?{query}", timeout=30) as answer:
             return json.loads(answer.read())["data"]["result"]
 
-    def _filled(self, expression: str) -> str:
+    def filled(self, expression: str) -> str:
+        """With every variable's value in its place."""
         for name, value in self._variables.items():
             expression = expression.replace(f"${name}", value)
         return expression
 
     def series(self, target: dict[str, Any]) -> list[Series]:
         """(legend, points) of a target."""
-        expression = self._filled(target["expr"])
+        expression = self.filled(target["expr"])
         found = self._ask("query_range", query=expression, start=self.start, end=self.end, step=self.step)
         return [
             (
@@ -72,9 +73,7 @@ class Prometheus:
 
     def rows(self, target: dict[str, Any]) -> list[dict[str, str]]:
         """The labels of an instant query's samples."""
-        return [
-            one["metric"] for one in self._ask("query", query=self._filled(target["expr"]), time=self.end)
-        ]
+        return [one["metric"] for one in self._ask("query", query=self.filled(target["expr"]), time=self.end)]
 
 
 def legend(target: dict[str, Any], labels: dict[str, str]) -> str:
@@ -188,7 +187,7 @@ class Preview:
                 self._draw.text(x + 4, y + 20, f"▾ {panel['title']}", size=13, weight="bold")
                 continue
             self._draw.box(x, y, w, h, "#181b1f", stroke="#2a2d33")
-            self._draw.text(x + 8, y + 17, panel["title"], size=11, weight="bold")
+            self._draw.text(x + 8, y + 17, self._source.filled(panel["title"]), size=11, weight="bold")
             draw = {
                 "stat": self._stat,
                 "timeseries": self._graph,
@@ -381,13 +380,14 @@ def main() -> None:
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--ago", type=float, default=0.0, help="minutes before now at which the picture ends")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a variable; default: all"
     )
     words = parser.parse_args()
     variables = {"job": ".*", "instance": ".*", "camera": ".*", "feature": ".*", "__rate_interval": "1m"}
     variables |= dict(entry.split("=", 1) for entry in words.set)
-    source = Prometheus(words.prometheus, variables, time.time(), words.minutes)
+    source = Prometheus(words.prometheus, variables, time.time() - 60 * words.ago, words.minutes)
     words.out.write_text(Preview(known[words.name], source).render(), encoding="utf-8")
 
 
