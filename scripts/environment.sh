@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: makes the virtual environment .venv with the extras asked for, once.
 # environment EXTRAS: afterwards $python is its interpreter.
 
@@ -15,7 +16,7 @@ environment() {
     echo "the venv module is missing: apt-get install python3-venv" >&2
     return 1
   }
-  "$python" -m pip install --quiet --disable-pip-version-check --editable "$root[$extras]" || return 1
+  "$python" -m pip install --quiet --disable-pip-version-check --editable "${root}[$extras]" || return 1
   touch "$stamp"
 }
 

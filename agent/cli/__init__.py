@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "agent.cli.verify",
         "listen at a broker and report gaps, duplicates, disorder and late messages",
     ),
+    "selftest": (
+        "agent.cli.selftest",
+        "run the whole agent for a few seconds on a drawn camera, beside the one in service",
+    ),
     "status": ("agent.cli.status", "what the running agent is doing"),
     "reload": ("agent.cli.reload", "have the running agent read its config again"),
 }

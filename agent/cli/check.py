@@ -35,12 +35,14 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from agent import log
+    from agent.cli.sources import require_camera
     from agent.config.load import load, placed
     from agent.kinds import KINDS
     from agent.preflight import preflight
 
     log.set_up("error")
     settings = load(args.file, KINDS)
+    require_camera(settings, args.file)
     with placed(args.file):
         rules = preflight(settings)
     rows: list[Row] = [

@@ -34,11 +34,17 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.source:
         cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
         settings = dataclasses.replace(settings, cameras=(*settings.cameras, *_distinct(cameras)))
-    if args.config and not settings.cameras:
-        raise ConfigError("there is no camera", file=args.config, expected="at least one [[cameras]] table")
+    if args.config:
+        require_camera(settings, args.config)
     with placed(args.config):
         preflight(settings)
     return settings
+
+
+def require_camera(settings: Settings, file: str) -> None:
+    """Raise ConfigError where the config in `file` has no camera."""
+    if not settings.cameras:
+        raise ConfigError("there is no camera", file=file, expected="at least one [[cameras]] table")
 
 
 def _length(args: argparse.Namespace) -> float:

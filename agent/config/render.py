@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.config.fields import key_of
 from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
+from agent.errors import MissingExtra
 from agent.registry import Registry
 
 MASK = "***"
@@ -178,5 +179,10 @@ def _example_table(name: str, cls: type, doc: str) -> list[str]:
 def _example_kinds(table: str, cls: type, kinds: Registry, doc: str) -> list[str]:
     lines = _example_table(table, cls, doc)
     for kind in kinds:
-        lines += ["", f'## With kind = "{kind}" these too:', *_example_fields(kinds.load(kind).Options)]
+        try:
+            options = kinds.load(kind).Options
+        except MissingExtra as error:  # the rest of the example is worth having all the same
+            lines += ["", f"## {error}"]
+            continue
+        lines += ["", f'## With kind = "{kind}" these too:', *_example_fields(options)]
     return lines

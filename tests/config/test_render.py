@@ -1,6 +1,7 @@
 """The shipped example and `config show`: complete, true, and without secrets."""
 
 import re
+import sys
 from pathlib import Path
 
 from agent.cameras import CAMERAS
@@ -65,3 +66,11 @@ def test_what_is_shown_reads_back_and_hides_secrets():
 def test_masking_leaves_harmless_addresses_alone():
     for url in ("rtsp://h/a@b", "/dev/video0", "mqtt://user@host", "file.mp4"):
         assert mask_url(url) == url
+
+
+def test_the_example_can_be_had_without_the_optional_libraries(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    monkeypatch.delitem(sys.modules, "agent.notifiers.apprise", raising=False)
+    text = example(KINDS)
+    assert "## notifier 'apprise' needs the library 'apprise': pip install 'vedette[notify]'" in text
+    assert parse(text, KINDS) == Settings()

@@ -1,0 +1,116 @@
+"""`vedette selftest`: does this installation work with this config? The whole agent for a few seconds, to itself.
+
+It uses the config's model and ways of measuring, a drawn camera, a scratch state directory and no broker, so it may
+run beside the agent that is in service: an upgrade asks it before it switches over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.local import SYSTEM_CONFIG
+
+if TYPE_CHECKING:
+    from agent.config.schema import Settings
+    from agent.service import Service
+
+HELP = "run the whole agent for a few seconds on a drawn camera, beside the one in service"
+WINDOW_SECONDS = 1.0
+CLOSED_PORT = 9  # "discard": nobody listens there, and the broker of the running agent is left alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"the agent's config (default {SYSTEM_CONFIG} if it is there)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=30.0,
+        metavar="N",
+        help="how long it may take until all is well; it ends as soon as it is (default %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, judge, print a line for each finding; 0 if all is well, 1 if not, 78 for a bad config."""
+    from agent import __version__, log
+    from agent.config.load import load, placed
+    from agent.config.schema import Settings
+    from agent.kinds import KINDS
+    from agent.preflight import preflight
+    from agent.service import Service
+    from agent.state import directory
+
+    log.set_up("error", "plain")
+    file = args.config or (str(SYSTEM_CONFIG) if SYSTEM_CONFIG.exists() else None)
+    settings = load(file, KINDS) if file else Settings()
+    with placed(file):
+        preflight(settings)
+    with tempfile.TemporaryDirectory(prefix="vedette-selftest-") as scratch:
+        engines = directory(settings.state_directory) / "engines"
+        if engines.is_dir():  # what was built for this GPU need not be built again
+            (Path(scratch) / "engines").symlink_to(engines)
+        began = time.monotonic()
+        service = Service(to_itself(settings, scratch))
+        service.open()
+        info = service.detector.info
+        print(f"model     {info.name} on {info.provider}, ready in {time.monotonic() - began:.1f} s")
+        service.start()
+        try:
+            found = judge(service, args.seconds)
+        finally:
+            service.stop()
+    for what, wrong, text in found:
+        print(f"{what:<9} {'FAILED: ' if wrong else ''}{text}")
+    well = not any(wrong for _, wrong, _ in found)
+    print(f"vedette {__version__} {'works' if well else 'DOES NOT WORK'} with {file or 'the defaults'}")
+    return int(not well)
+
+
+def to_itself(settings: Settings, scratch: str) -> Settings:
+    """`settings` without anything of the outside: no cameras, broker, notifiers, listeners or state of theirs."""
+    from agent.cameras import CAMERAS
+    from agent.config.schema import CameraSettings, Settings
+
+    defaults = Settings()
+    drawn = CameraSettings(
+        name="selftest", kind="synthetic", options=CAMERAS.load("synthetic").Options(pace="live")
+    )
+    return dataclasses.replace(
+        defaults,
+        state_directory=scratch,
+        model=settings.model,
+        telemetry=settings.telemetry,
+        windows=dataclasses.replace(settings.windows, length=WINDOW_SECONDS),
+        broker=dataclasses.replace(defaults.broker, url=f"mqtt://127.0.0.1:{CLOSED_PORT}"),
+        cameras=(drawn,),
+    )
+
+
+def judge(service: Service, longest: float) -> list[tuple[str, bool, str]]:
+    """What is found once two windows have passed, or later, as soon as nothing is wrong; within `longest` seconds."""
+    began = time.monotonic()
+    while True:
+        time.sleep(0.5)
+        passed, found = time.monotonic() - began, list(findings(service))
+        well = not any(wrong for _, wrong, _ in found)
+        if passed >= longest or (well and passed >= 2 * WINDOW_SECONDS):
+            return found
+
+
+def findings(service: Service) -> Iterator[tuple[str, bool, str]]:
+    """What was seen of each stage: its name, whether it is wrong, a text."""
+    fps = service.reporter.fps
+    yield "frames", fps <= 0, f"{fps:.1f} frames/s went through the model"
+    waiting = service.publisher.statistics().get("outbox_messages", 0)
+    yield "outbox", waiting <= 0, f"{waiting:.0f} messages wait for a broker"
+    failing = [part for part in service.supervisor.health() if part.failures or part.stuck]
+    yield "parts", bool(failing), ", ".join(f"{part.name} {part.state}" for part in failing) or "all at work"

@@ -1,0 +1,53 @@
+"""`vedette selftest`: what an upgrade trusts before it switches over."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def selftest(folder, config):
+    file = folder / "v.toml"
+    file.write_text(config)
+    return subprocess.run(
+        [sys.executable, "-m", "agent", "selftest", "--config", file],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+CONFIG = """
+state_directory = "{state}"
+[broker]
+url = "mqtt://broker.invalid:1883"
+[[cameras]]
+name = "front"
+url = "rtsp://camera.invalid/"
+[[notifiers]]
+name = "hook"
+url = "http://hook.invalid/"
+"""
+
+
+def test_an_installation_that_works_says_so_and_leaves_no_trace(tmp_path):
+    done = selftest(tmp_path, CONFIG.format(state=tmp_path / "state"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "works with" in done.stdout
+    assert "frames/s went through the model" in done.stdout
+    assert not (tmp_path / "state").exists(), "the real state is not touched"
+
+
+def test_a_model_that_is_broken_fails_it(tmp_path):
+    shutil.copy(ROOT / "agent/detection/demo.onnx", tmp_path / "cut.onnx")
+    with (tmp_path / "cut.onnx").open("r+b") as file:
+        file.truncate(1000)
+    done = selftest(tmp_path, CONFIG.format(state=tmp_path) + '[model]\npath = "cut.onnx"\n')
+    assert done.returncode == 1
+    assert "cut.onnx" in done.stderr
+
+
+def test_a_bad_config_is_told_apart(tmp_path):
+    done = selftest(tmp_path, CONFIG.format(state=tmp_path) + "[modell]\n")
+    assert done.returncode == 78
+    assert "did you mean 'model'?" in done.stderr
