@@ -61,6 +61,16 @@ class ReferenceDesk:
             self._keepers[camera] = keeper
         return self._keepers[camera]
 
+    def set_budget(self, settings: DriftSettings) -> None:
+        """Have all cameras judged by the budget of false alarms in `settings`; from any thread."""
+
+        def change() -> None:
+            self._settings = settings
+            for keeper in self._keepers.values():
+                keeper.set_budget(settings)
+
+        self._submit(change)
+
     def forget(self, camera: str) -> None:
         """A camera was removed from the config; its references stay on disk."""
         self._gone.add(camera)

@@ -406,6 +406,9 @@ class Service:
         if old.commands != new.commands:
             self.commands.change(new.commands)
             said.append("commands")
+        if old.drift != new.drift:
+            self.references.set_budget(new.drift)
+            said.append("drift budget")
         if old.log.level != new.log.level:
             set_level(new.log.level)
             said.append(f"log level {new.log.level}")

@@ -17,6 +17,7 @@ LIVE: Mapping[str, tuple[str, ...]] = {
     "telemetry": (),
     "prometheus": (),
     "log": ("level",),
+    "drift": ("false_alarms_per_month",),
     "commands": ("allow", "rate_per_minute", "max_age"),
 }
 """Tables taken in use by a reload: whole, or only the keys named. All others wait for a restart."""

@@ -317,6 +317,12 @@ class Keeper:
 
         self._librarian.ask(f"keep the drift state of camera {camera}", write)
 
+    def set_budget(self, settings: DriftSettings) -> None:
+        """Judge by the budget of false alarms in `settings` from now on; what was seen stays."""
+        self._settings = settings
+        if self._judge is not None:
+            self._judge.set_budget(settings.false_alarms_per_month)
+
     def _restore_judge(self) -> None:
         if self._judge is None:
             return

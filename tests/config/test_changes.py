@@ -25,6 +25,8 @@ CASES = [
     ('[[notifiers]]\nname = "n"\nurl = "http://h/"', []),
     ('[commands]\nallow = ["status"]', []),
     ("[commands]\nenabled = true", ["commands.enabled"]),
+    ("[drift]\nfalse_alarms_per_month = 0.1", []),
+    ("[drift]\nfeature_fps = 5", ["drift.feature_fps"]),
     ("[model]\nconfidence = 0.5", ["model.confidence"]),
 ]
 

@@ -71,6 +71,19 @@ def test_a_drift_raises_an_alarm_that_names_it_and_a_restart_keeps_it(room, stor
     assert len(made.keeper.explanation()["history"]) >= 14
 
 
+def test_another_budget_moves_the_limits_and_forgets_nothing(room, stored):
+    def ratio(fields_and_observations):
+        return next(each for each in fields_and_observations[1] if each.metric == "drift.ratio").value
+
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=8)
+    before = ratio(made.feed(source, 4, contrast=-8)[-1])
+    made.keeper.set_budget(dataclasses.replace(made.keeper._settings, false_alarms_per_month=0.001))
+    after = ratio(made.feed(source, 1, contrast=-8)[-1])
+    assert after < before, "fewer false alarms, wider limits"
+    assert len(made.keeper.explanation()["history"]) == 5
+
+
 def test_a_recording_goes_on_after_a_restart(room, source):
     made = opened(room, auto_reference=False)
     made.keeper.record(3600.0, NOON)
