@@ -77,7 +77,7 @@ def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         return "stream", {"url": source}
     path = Path(source).expanduser()
     if path.is_dir():
-        return "images", {"directory": str(path), "loop": args.loop, **pace}
+        return "images", {"path": str(path), "loop": args.loop, **pace}
     return "stream", {"url": str(path), "loop": args.loop, **pace}
 
 

@@ -1,0 +1,73 @@
+"""`--source` says by itself which kind of camera it is."""
+
+import argparse
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.cameras import CAMERAS
+from agent.cli.sources import camera_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def asked(**given):
+    return argparse.Namespace(**{"fast": False, "loop": False, **given})
+
+
+@pytest.mark.parametrize("given", [{}, {"fast": True}, {"loop": True}])
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("synthetic", "synthetic"),
+        ("/dev/video0", "v4l2"),
+        ("rtsp://camera/stream", "stream"),
+        ("video.mp4", "stream"),
+        ("FOLDER", "images"),
+    ],
+)
+def test_each_source_makes_a_camera_of_its_kind(tmp_path, source, kind, given):
+    settings = camera_of(str(tmp_path) if source == "FOLDER" else source, asked(**given), 0)
+    assert settings.kind == kind
+    CAMERAS.load(kind)(settings.name, settings.options)
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def test_a_folder_is_played_and_a_picture_of_impossible_size_left_out(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
+    (pictures / "1.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(90_001))) + chunk(b"IEND", b"")
+    )
+    cv2.imwrite(str(pictures / "2.png"), np.full((90, 160, 3), 90, np.uint8))
+    words = [
+        "run",
+        "--source",
+        pictures,
+        "--fast",
+        "--state",
+        tmp_path / "state",
+        "--broker",
+        "mqtt://127.0.0.1:9",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert said.count("image cannot be read, skipped") == 1
+    assert "camera source is at its end" in said
