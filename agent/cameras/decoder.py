@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ MENDING_SECONDS = 5.0
 # Packets that come for this long without one whole picture: the source cannot be decoded. (Seen for real: a
 # server that put every key picture into two packets, so that each half was marked as damaged.)
 BARREN_SECONDS = 8.0
+LATE_RATIO = 0.95  # of the timeout
 # 8,192 x 8,192: no camera has more, and a damaged size must not take the memory of the box.
 MAX_PIXELS = 2**26
 
@@ -66,11 +68,12 @@ class Decoder(Owned):
         frame_threads: bool = False,
         damaged: Tally | None = None,
         cuda: bool = False,
+        live: bool = True,
     ) -> None:
         super().__init__()
         self._url, self._format, self._options = url, input_format, dict(options or {})
         self._timeout, self._threads, self._frame_threads = timeout, threads, frame_threads
-        self._cuda = cuda
+        self._cuda, self._live = cuda, live
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._ready: deque[Any] = deque()
@@ -116,7 +119,11 @@ class Decoder(Owned):
                     picture = self._take()
                     if picture is not None:
                         return picture
+                asked = monotonic()
                 packet = next(self._packets, None)
+                if self._live and monotonic() - asked > LATE_RATIO * self._timeout:
+                    # FFmpeg ends its wait by handing over what it held back: a picture as old as the wait is long.
+                    raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
                 if packet is None:
                     return None
                 self._decode(packet)

@@ -157,6 +157,7 @@ class StreamCamera:
             damaged=self._damaged,
             frame_threads=self.lossless,  # they hold pictures back, which a live stream must not
             cuda=cuda,
+            live=not self._address.is_file,
         )
         with self._lock:
             self._decoder = decoder

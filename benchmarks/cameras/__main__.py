@@ -5,7 +5,7 @@ import sys
 
 from agent import log
 
-NAMES = ("health", "states", "network", "isolation", "agent", "fuzz")
+NAMES = ("health", "still", "states", "network", "isolation", "agent", "fuzz")
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

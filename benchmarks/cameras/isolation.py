@@ -24,7 +24,7 @@ from agent.cameras.stream import StreamCamera, StreamOptions
 from benchmarks.cameras.agent import Running, gaps, table
 from benchmarks.cameras.bench import ROOT
 
-SECONDS = 8.0
+SECONDS = 6.0
 
 
 def makers(video: Path) -> dict[str, Callable[[], Any]]:

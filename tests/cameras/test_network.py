@@ -92,8 +92,11 @@ def test_a_stream_that_falls_silent_is_a_timeout_not_a_broken_codec(proxied, run
         run.wait(CameraState.ONLINE)
         time.sleep(0.5)
         proxy.mode = "hold"
+        held, count = time.monotonic(), len(run.frames)
         down = run.wait(CameraState.DOWN, timeout=20)
     assert run.statuses[down].failure == "timeout"
+    late = [frame for frame in run.frames[count:] if frame.monotonic_ns / 1e9 > held + 1.5]
+    assert not late, "no picture that FFmpeg held back is taken for a fresh one"
 
 
 def test_a_size_that_changes_in_the_running_stream_is_taken_as_it_is(_rtsp_here, free_port, running):
