@@ -53,7 +53,13 @@ def to_json(reference: Reference) -> str:
             "blocks": calibration.blocks,
         },
     }
-    return _dumped({**body, _CHECKSUM: _checksum(body)})
+    return sealed(body)
+
+
+def sealed(body: Mapping[str, Any]) -> str:
+    """`body` as JSON with a checksum over all of it, which `from_json` asks for; one that it had is replaced."""
+    plain = {key: value for key, value in body.items() if key != _CHECKSUM}
+    return _dumped({**plain, _CHECKSUM: _checksum(plain)})
 
 
 def from_json(text: str | bytes) -> Reference:

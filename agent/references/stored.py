@@ -65,7 +65,7 @@ class StoredReference:
             "made_by": self.made_by,
             "final": self.final,
         }
-        return json.dumps(body, separators=(",", ":"))
+        return storage.sealed(body)
 
     @classmethod
     def from_text(cls, text: str | bytes) -> StoredReference:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from agent.drift.storage import sealed
 from agent.errors import ReferenceMismatch
 from agent.references.stored import StoredReference
 
@@ -47,13 +48,17 @@ def test_a_truncated_or_tampered_file_is_refused(stored):
     for change in ({"frames": None}, {"frames": {}}, {"hours": {}}, {"origin": {}}, {"calibration": {}}):
         with pytest.raises(ReferenceMismatch):
             StoredReference.from_text(json.dumps(json.loads(text) | change))
+        with pytest.raises(ReferenceMismatch):
+            StoredReference.from_text(sealed(json.loads(text) | change))
     body = json.loads(text)
     body["frames"]["low"] = body["frames"]["low"][:-1]
-    with pytest.raises(ReferenceMismatch, match="another length"):
+    with pytest.raises(ReferenceMismatch, match="checksum"):
         StoredReference.from_text(json.dumps(body))
+    with pytest.raises(ReferenceMismatch, match="another length"):
+        StoredReference.from_text(sealed(body))
 
 
 def test_features_that_were_never_seen_have_no_limits(stored):
     body = json.loads(stored.to_text())
     body["frames"]["low"][3] = None
-    assert np.isnan(StoredReference.from_text(json.dumps(body)).low[3])
+    assert np.isnan(StoredReference.from_text(sealed(body)).low[3])
