@@ -28,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.delivery.urls import BrokerAddress
 
+READS_AT_ONCE = 1000  # then something else may have its turn
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
 
 
@@ -182,31 +183,31 @@ class Connection:
         poll = select.poll()
         poll.register(wake_fd, select.POLLIN)
         if sock is not None:
+            self._read_all()
             self._write_some()
             sock = None if self.closed else self._client.socket()
         if sock is not None:
             writing = select.POLLOUT if self._client.want_write() else 0
             poll.register(sock.fileno(), select.POLLIN | writing)
-            if _pending(sock):
-                timeout = 0.0
-        ready = dict(poll.poll(max(timeout, 0.0) * 1000))
+            timeout = 0.0 if _readable(sock) else timeout
+        poll.poll(max(timeout, 0.0) * 1000)
         if sock is not None and not self.closed:
-            self._work(readable=bool(ready.keys() - {wake_fd}) or timeout == 0.0)
+            self._read_all()
+            self._write_some()
+            self._attempt(self._client.loop_misc)
         if self.opened is None and not self.closed and now - self.started > self.options.timeout:
             self._end(Failure.SILENT, "no answer to the login")
 
     def _write_some(self) -> None:
-        if self._client.want_write():
+        if not self.closed and self._client.want_write():
             self._attempt(self._client.loop_write)
 
-    def _work(self, *, readable: bool) -> None:
-        if readable:
+    def _read_all(self) -> None:
+        """To be done before writing: a write to a connection that broke ends it, with all that had arrived."""
+        for _ in range(READS_AT_ONCE):
+            if self.closed or not _readable(self._client.socket()):
+                return
             self._attempt(self._client.loop_read)
-            while not self.closed and _pending(self._client.socket()):
-                self._attempt(self._client.loop_read)
-        if not self.closed:
-            self._write_some()
-            self._attempt(self._client.loop_misc)
 
     def _attempt(self, step: Callable[[], MQTTErrorCode]) -> None:
         """paho lets what a broker sends wrongly surface as many kinds of exceptions: the connection is over."""
@@ -327,9 +328,15 @@ class Connection:
         )
 
 
-def _pending(sock: Any) -> bool:
-    """Whether TLS or WebSocket has read bytes ahead that `poll` does not see any more."""
-    return sock is not None and hasattr(sock, "pending") and sock.pending() > 0
+def _readable(sock: Any) -> bool:
+    """Whether there is something to read, or to be told of; TLS and WebSocket read ahead of what `poll` sees."""
+    if sock is None:
+        return False
+    if hasattr(sock, "pending") and sock.pending() > 0:
+        return True
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho.Client:
