@@ -15,6 +15,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -243,11 +244,9 @@ class Connection:
 
     def subscribe(self, topic: str) -> None:
         """Ask for `topic`; on MQTT 5 without what is retained."""
-        if self.options.version is Version.V5:
-            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            self._client.subscribe(topic, options=options)
-        else:
-            self._client.subscribe(topic, qos=1)
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        asked = {"options": options} if self.options.version is Version.V5 else {"qos": 1}
+        self._client.subscribe(topic, **asked)
 
     def close(self, *, forget: bool = False) -> None:
         """Say goodbye (the broker then drops the will) and hang up; may be called twice.
@@ -260,21 +259,17 @@ class Connection:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
         if self._ready and self._client.socket() is not None:
-            try:
+            with suppress(*_BROKEN):
                 self._client.disconnect(properties=properties)
                 self._client.loop_write()
-            except _BROKEN:
-                return
 
     def abort(self) -> None:
         """Hang up without a word: the broker will publish the will."""
         self.closed = True
         sock = self._client.socket() if self._ready else None
         if sock is not None:
-            try:
+            with suppress(OSError):
                 sock.close()
-            except OSError:
-                return
 
     def _end(self, failure: Failure, reason: str) -> None:
         if not self.closed:
@@ -332,23 +327,20 @@ def _readable(sock: Any) -> bool:
     """Whether there is something to read, or to be told of; TLS and WebSocket read ahead of what `poll` sees."""
     if sock is None:
         return False
-    if hasattr(sock, "pending") and sock.pending() > 0:
-        return True
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    return bool((hasattr(sock, "pending") and sock.pending() > 0) or poll.poll(0))
 
 
 def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho.Client:
+    newest = options.version is Version.V5
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
-        protocol=MQTTProtocolVersion.MQTTv5
-        if options.version is Version.V5
-        else MQTTProtocolVersion.MQTTv311,
+        protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
         transport="websockets" if address.web_path is not None else "tcp",
         reconnect_on_failure=False,
-        **({} if options.version is Version.V5 else {"clean_session": options.session_expiry <= 0}),
+        **({} if newest else {"clean_session": options.session_expiry <= 0}),
     )
     client.connect_timeout = options.timeout
     client.max_inflight_messages_set(0)  # the window is ours
@@ -392,10 +384,8 @@ def _why_not(error: BaseException, address: BrokerAddress) -> tuple[Failure, str
     """What kept us from connecting, in one line that tells the mend."""
     where = f"{address.host}:{address.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            Failure.CERTIFICATE,
-            f"{where}: certificate refused: {error.verify_message}; see broker.ca_file",
-        )
+        reason = f"{where}: certificate refused: {error.verify_message}; see broker.ca_file"
+        return Failure.CERTIFICATE, reason
     if isinstance(error, ssl.SSLError):
         return Failure.TLS, f"{where}: TLS failed: {error.reason or error}"
     if isinstance(error, socket.gaierror):
