@@ -128,8 +128,8 @@ class NotifierPart(Part):
         for outlet in self._outlets:
             self._refresh(outlet, now, monotonic)
             self._send(outlet, now, monotonic)
+            self._save()  # at once: a slow notifier after it, and a kill meanwhile, must not send it twice
             self.beat()
-        self._save()
 
     def _gather(self, now: float) -> None:
         while self._inbox:

@@ -14,6 +14,8 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+import cv2
+import numpy as np
 import paho.mqtt.publish as mqtt
 import pytest
 
@@ -47,6 +49,12 @@ advice = "Switch on the light."
 name = "chat"
 url = "{webhook}/services/T0/B0/XX"
 group_interval = "0s"
+[[notifiers]]
+name = "mail"
+kind = "apprise"
+urls = ["mailto://127.0.0.1:{mail}?from=edge@example.org&to=night@example.org&mode=insecure"]
+group_interval = "0s"
+picture = true
 """
 
 
@@ -95,9 +103,10 @@ class Box:
 
 
 @pytest.fixture
-def box(folder, mosquitto, receiver):
+def box(folder, mosquitto, receiver, mailbox):
+    pytest.importorskip("apprise")
     broker = mosquitto()
-    made = Box(folder, CONFIG.format(broker=broker.url, webhook=receiver.url))
+    made = Box(folder, CONFIG.format(broker=broker.url, webhook=receiver.url, mail=mailbox.port))
     made.broker = broker
     made.start()
     yield made
@@ -118,7 +127,7 @@ def told(listener):
     return [(body["rule"], body["event"]) for body in bodies.values()]
 
 
-def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver):
+def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver, mailbox):
     ears = listen(box.broker.port)
     shown = box.until("WARNING  camera front", "--all")
     assert "to do      Switch on the light." in shown
@@ -146,6 +155,8 @@ def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver):
     assert "by ada" in before
     assert "by bob" in before
 
+    assert until(lambda: mailbox.messages and receiver.received, 30)
+    time.sleep(1)  # and that they were sent is on disk
     box.kill()  # no farewell
     box.start()
     assert box.until("mute", "controls") == before
@@ -166,6 +177,11 @@ def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver):
     ]  # fmt: skip
     assert until(lambda: len(receiver.received) >= 2)
     assert [body["text"].split(":")[0] for body in receiver.bodies()] == ["*WARNING", "*resolved"]
+    mail = mailbox.messages[0]
+    assert mail["Subject"].startswith("WARNING: box-7: camera front: ")
+    (picture,) = (part for part in mail.walk() if part.get_content_type() == "image/jpeg")
+    image = cv2.imdecode(np.frombuffer(picture.get_payload(decode=True), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (360, 640, 3)
     lines = [line for line in box.journal.read_text().splitlines() if f"[{ident}]" in line]
     assert len(lines) == len(events), "one line in the journal for each transition"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -172,3 +173,22 @@ def test_what_fires_is_sent_again_to_a_receiver_that_forgets(tmp_path, receiver,
     for second in range(200, 400, 10):
         one.work(NOW + second, 1000.0 + second)
     assert len(receiver.received) == 5
+
+
+def test_what_was_sent_is_known_on_disk_before_the_next_one_has_its_turn(tmp_path, receiver, make_alert):
+    """A process killed while a slow notifier sends must not tell the quick one again."""
+    one = part(tmp_path, receiver.url, DEAD)
+    seen = []
+    slow = one._outlets[1].notifier
+
+    class Slow:
+        refresh_seconds = 0.0
+
+        def send(self, notice):
+            seen.append(json.loads((tmp_path / "notices.json").read_text())["n0"]["queue"])
+            slow.send(notice)
+
+    one._outlets[1].notifier = Slow()
+    one.offer([make_alert()])
+    one.work(NOW, 0)
+    assert (len(receiver.received), seen) == (1, [[]])
