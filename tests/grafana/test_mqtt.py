@@ -1,0 +1,85 @@
+"""The MQTT dashboards on what a real agent publishes: each topic is heard, each field asked for is in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import topic_matches_sub
+
+from agent.grafana import dashboards
+
+ROOT = Path(__file__).parents[2]
+VARIABLES = {"${prefix}": "vedette", "${site}": "north", "${device}": "box-7", "${camera}": "front"}
+
+NOT_HERE = {"temperature_celsius", "temperature_max_celsius"}
+"""What a machine without sensors does not tell."""
+
+CONFIG = """
+state_directory = "{folder}/state"
+[device]
+name = "box-7"
+site = "north"
+[broker]
+url = "{broker}"
+[windows]
+length = "1s"
+[[cameras]]
+name = "front"
+kind = "synthetic"
+[[rules]]
+name = "alive"
+when = "camera.fps_in > 0"
+"""
+
+
+def asked():
+    """(panel, topic, fields) of every query."""
+    for name, board in dashboards().items():
+        for panel in board["panels"]:
+            for target in panel.get("targets", []) if name.startswith("mqtt-") else []:
+                fields = set()
+                for step in panel["transformations"]:
+                    if step["id"] == "filterFieldsByName":
+                        fields |= set(step["options"]["include"]["names"][1:])
+                    if step["id"] == "groupBy":
+                        fields |= set(step["options"]["fields"])
+                topic = target["topic"]
+                for variable, value in VARIABLES.items():
+                    topic = topic.replace(variable, value)
+                yield f"{name}: {panel['title']}", topic, fields
+
+
+def test_every_field_asked_for_is_heard(tmp_path, mosquitto, listen):
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source = ROOT / "tests/telemetry/fake_nvml/nvml.c"
+    words = [compiler, "-shared", "-fPIC", "-w", "-o", tmp_path / "libnvidia-ml.so.1", source]
+    subprocess.run(words, check=True)
+    broker = mosquitto()
+    ears = listen(broker.port, "vedette/#")
+    (tmp_path / "v.toml").write_text(CONFIG.format(folder=tmp_path, broker=broker.url))
+    with (tmp_path / "log").open("w") as log:
+        agent = subprocess.Popen(
+            [sys.executable, "-m", "agent", "run", "--config", tmp_path / "v.toml"],
+            cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
+        )  # fmt: skip
+    try:
+        ears.wait(
+            lambda heard: (
+                {"status", "info", "host", "gpu", "alert"} <= {m.topic.split("/")[3] for m in heard}
+                and any("latency_p99_seconds" in m.body for m in heard if "/camera/" in m.topic)
+            ),
+            40,
+        )
+    finally:
+        agent.terminate()
+        agent.wait(20)
+    for panel, topic, fields in asked():
+        bodies = [m.body for m in ears.messages if m.payload and topic_matches_sub(topic, m.topic)]
+        assert bodies, (panel, topic)
+        missing = fields - set().union(*bodies) - NOT_HERE
+        assert not missing, (panel, topic)
