@@ -23,6 +23,19 @@ def test_a_day_makes_a_reference_that_is_not_provisional(day_reference):
     assert day_reference.class_ids == (0, 2)
 
 
+def test_days_with_gaps_make_one_too(camera):
+    source = camera(6)
+    recording = Recording(("brightness", "sharpness", "boxes", "confidence", "constant"))
+    for _ in range(40):
+        for window in source.windows(8):
+            recording.add(window)
+        source.now += 52 * 60.0
+    reference = build(recording, **WHERE)
+    assert reference.provisional  # five hours in all
+    assert reference.calibration.blocks == 40
+    assert reference.calibration.longest == 80
+
+
 def test_two_hours_make_a_provisional_one(short_reference):
     assert short_reference.provisional
     assert short_reference.calibration.blocks == 0

@@ -110,6 +110,7 @@ def forged(text, change):
         lambda body: body["calibration"].update(distances=numbers(-np.ones((2, 4, 5)))),
         lambda body: body["usual"].update(frames=float("nan")),
         lambda body: body.update(class_ids="many"),
+        lambda body: body["origin"].update(made_at=float("inf")),
         lambda body: body.update(usual_boxes=None),
     ],
 )

@@ -33,7 +33,9 @@ def test_a_wider_tail_gets_a_wider_limit():
 
 
 def test_a_score_that_never_moves_is_judged_like_a_normal_one():
-    assert [tail.stretch for tail in fit_tails(np.zeros((300, 2)))] == [1.0, 1.0]
+    still, other = fit_tails(np.zeros((300, 2)))
+    assert still == other
+    assert 1.0 < still.stretch < 1.1  # the margin
 
 
 def test_one_series_alone_is_trusted_less():
