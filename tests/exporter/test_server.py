@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -10,7 +11,7 @@ import urllib.request
 import pytest
 
 from agent.config.load import parse
-from agent.errors import ConfigError
+from agent.errors import ConfigError, MissingExtra
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
 from agent.exporter.server import ExporterPart
@@ -179,3 +180,12 @@ def test_an_address_that_cannot_be_is_told_with_its_line(listen):
 @pytest.mark.parametrize("listen", ["127.0.0.1:9477", "[::1]:9477", "0.0.0.0:1", "localhost:9477"])
 def test_an_address_that_can_be(listen):
     assert parse(f'[prometheus]\nlisten = "{listen}"\n', KINDS).prometheus.listen == listen
+
+
+def test_without_the_library_the_extra_is_named(told, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("agent.exporter.server", "agent.exporter.exposition"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(MissingExtra, match=r"\[prometheus\] listen.*pip install 'vedette\[prometheus\]'"):
+        make_exporter("127.0.0.1:9477", told.about)
