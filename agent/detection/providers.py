@@ -55,7 +55,10 @@ def parse_tegra_release(text: str) -> int:
 
 
 def load_runtime(root: Path = Path("/")) -> Any:
-    """The module onnxruntime. Raises MissingExtra naming the command that installs it here."""
+    """The module onnxruntime, silenced. Raises MissingExtra naming the command that installs it here."""
+    # Its builds on PyPI keep a device id and usage events under ~/.cache, for upload; this is read
+    # at import (found with 1.32: `disable_telemetry_events()` comes too late for both files)
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

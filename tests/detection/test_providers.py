@@ -1,5 +1,9 @@
 """What runs the model, and what to install: judged on recorded file trees, not on this machine."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from agent.detection import failures
@@ -136,3 +140,15 @@ def test_metadata_is_read_and_what_is_odd_counts_as_absent():
     assert parse(odd) == Metadata()
     assert parse({"names": "['a', 'b']", "imgsz": "320"}).names == ("a", "b")
     assert parse({"imgsz": "320"}).image_size == (320, 320)
+
+
+def test_the_runtime_keeps_and_sends_no_usage_data(tmp_path):
+    code = (
+        "from agent.detection.providers import load_runtime\n"
+        "import agent.detection, pathlib\n"
+        "model = pathlib.Path(agent.detection.__file__).with_name('demo.onnx')\n"
+        "load_runtime().InferenceSession(str(model), providers=['CPUExecutionProvider'])\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_"))}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**environment, "HOME": str(tmp_path)})
+    assert list(tmp_path.rglob("*")) == []
