@@ -172,7 +172,7 @@ def main(argv: list[str]) -> int:
             got = tried(path)
             ends[str(got["end"]).partition(":")[0].partition(" with")[0]] += 1
             bad += str(got["end"]).startswith(("CRASH", "HANG"))
-            if str(got["end"]).startswith(("CRASH", "HANG")):
+            if str(got["end"]).startswith(("CRASH", "HANG", "other")):
                 print(path.name, got["end"])
             frames, lost = frames + int(str(got["frames"])), lost + int(str(got["failed"]))
             peak, longest = max(peak, float(str(got["mb"]))), max(longest, float(str(got["seconds"])))
