@@ -106,10 +106,16 @@ def _twice(settings: Sequence[RuleSettings]) -> list[ConfigError]:
 
 
 def _merged(entry: RuleSettings, built_in: dict[str, RuleSettings]) -> RuleSettings:
-    """`entry` with what it leaves open taken from the default rule of its name."""
-    if entry.when:
-        return entry
+    """`entry` with what it leaves open taken from the default rule of its name; with a condition of its own,
+    only severity and advice.
+    """
     base = built_in.get(entry.name)
+    if entry.when and base is None:
+        return entry
+    if entry.when and base is not None:
+        return dataclasses.replace(
+            entry, severity=entry.severity or base.severity, advice=entry.advice or base.advice
+        )
     if base is None:
         nearest = next(iter(difflib.get_close_matches(entry.name, built_in, n=1)), None)
         raise _error(

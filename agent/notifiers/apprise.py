@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import apprise
 
@@ -42,6 +45,10 @@ class AppriseNotifier:
             self._services.append(service)
         if not self._services:
             raise ConfigError("is empty", key="urls", expected="at least one address")
+        self._secrets = [
+            _pieces(url, str(getattr(service, "host", "")))
+            for url, service in zip(options.urls, self._services, strict=True)
+        ]
         self._done: tuple[str, set[int]] = ("", set())
 
     def send(self, notice: Notice) -> None:
@@ -54,18 +61,26 @@ class AppriseNotifier:
             Severity.CRITICAL: apprise.NotifyType.FAILURE,
         }
         kind = apprise.NotifyType.SUCCESS if notice.resolved else kinds[notice.severity]
+        refused = []
         with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
             picture = _write(notice.picture, Path(folder))
             for number, service in enumerate(self._services):
-                if number not in self._done[1] and self._tell(service, notice, kind, picture):
-                    self._done[1].add(number)
-        refused = [
-            service.service_name
-            for number, service in enumerate(self._services)
-            if number not in self._done[1]
-        ]
+                if number in self._done[1]:
+                    continue
+                with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:
+                    if self._tell(service, notice, kind, picture):
+                        self._done[1].add(number)
+                    else:
+                        refused.append(f"{service.service_name}{self._reason(number, said.getvalue())}")
         if refused:
-            raise RetryableDelivery(f"not taken by {', '.join(str(name) for name in refused)}")
+            raise RetryableDelivery(f"not taken by {', '.join(refused)}")
+
+    def _reason(self, number: int, said: str) -> str:
+        """What the library said last, unless a piece of the address stands in it, which may be secret."""
+        lines = said.strip().splitlines()
+        if not lines or any(piece in lines[-1] for piece in self._secrets[number]):
+            return ""
+        return f" ({lines[-1][:120].rstrip('.')})"
 
     def _tell(
         self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, picture: str | None
@@ -82,6 +97,12 @@ class AppriseNotifier:
                 body_format=apprise.NotifyFormat.TEXT,
             )
         )
+
+
+def _pieces(url: str, host: str) -> list[str]:
+    """What of an address may be secret: all but its scheme and host, cut at its signs."""
+    pieces = re.split(r"[^\w.-]+", unquote(url.partition("://")[2]))
+    return [piece for piece in pieces if len(piece) > 3 and piece.lower() != host.lower()]
 
 
 def _write(picture: bytes | None, folder: Path) -> str | None:

@@ -72,7 +72,7 @@ def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -
             value=each.ratio,
             at=at,
             labels=labels,
-            text=f"{text}; normal is {_hour(verdict.hour)}",
+            text=f"{text}; compared with {_hour(verdict.hour)}",
             evidence=_numbers(each),
         )
 

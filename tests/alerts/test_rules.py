@@ -42,6 +42,15 @@ def test_a_rule_of_a_default_name_replaces_it():
     assert compiled(name="memory", when="host.memory_used_ratio > 50%").condition.limit == 0.5
 
 
+def test_a_condition_of_ones_own_keeps_severity_and_advice():
+    """Who only wants to wait longer for a camera that is down does not want to make it a warning."""
+    rule = compiled(name="camera_down", when="camera.down for 5m")
+    assert (rule.hold, rule.severity) == (300, Severity.CRITICAL)
+    assert rule.advice.startswith("Check power")
+    assert compiled(name="camera_down", when="camera.down for 5m", severity="info").severity is Severity.INFO
+    assert compiled(name="disk", when="host.disk_used_ratio > 80%").clear is None
+
+
 def test_a_rule_without_condition_adjusts_the_default():
     rule = compiled(name="memory", severity="critical")
     assert (rule.severity, rule.condition.limit, rule.clear) == (Severity.CRITICAL, 0.92, 0.88)

@@ -34,7 +34,7 @@ KINDS = {
 }
 DRIFT_WORDS = (
     "drift of sharpness, 1.5 times the limit: sharpness 31/35/41 instead of 180/210/240 (p10/p50/p90) over 16 min; "
-    "normal is 01-02 h UTC"
+    "compared with 01-02 h UTC"
 )
 DRIFT_EVIDENCE = {
     "window": "over 01:24:00-01:40:00 UTC, compared with 01-02 h UTC",

@@ -38,6 +38,21 @@ def test_a_service_that_took_it_is_not_told_again_when_another_refused(mailbox, 
     assert (len(mailbox.messages), len(receiver.received)) == (2, 3)
 
 
+def test_a_refusal_says_why_and_shows_no_secret(make_notice):
+    with pytest.raises(RetryableDelivery) as caught:
+        AppriseNotifier(
+            AppriseOptions(
+                urls=("mailto://user:geheim@127.0.0.1:9?from=b@example.org&to=a@example.org&mode=insecure",)
+            )
+        ).send(make_notice())
+    assert "not taken by E-Mail (" in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+    notifier = AppriseNotifier(AppriseOptions(urls=("json://127.0.0.1:9/token12345",)))
+    assert notifier._reason(0, "first\ncannot reach 127.0.0.1.\n") == " (cannot reach 127.0.0.1)"
+    assert notifier._reason(0, "POST to /token12345 failed\n") == ""
+
+
 @pytest.mark.parametrize("urls", [(), ("nonsense://",), ("mailto://",)])
 def test_what_is_no_address_is_refused_without_showing_it(urls):
     with pytest.raises(ConfigError) as caught:
