@@ -280,9 +280,11 @@ upgrade() {
     fail "the new version fails its self-test; $old stays"
   fi
   step "switching from $old to $new"
+  # who stopped the service had a reason; one that failed is started, since the new version may be the mend
+  [ "$(systemctl is-active "$UNIT" || true)" != inactive ] || start=no
   ln -sfn "versions/$old" "$HOME_DIR/previous"
   switch_to "$new"
-  [ "$start" = yes ] || { say "upgraded, not restarted"; return; }
+  [ "$start" = yes ] || { say "upgraded; the service was not running or --no-start was given: it is left so"; return; }
   if ! comes_up; then
     say_journal
     step "$new does not run: going back to $old"

@@ -165,6 +165,10 @@ def test_from_nothing_to_gone(bare, bundles):
     assert code == 0
     assert "vedette 9.2.0" in box.out("vedette --version")
     assert "camera_down" in box.out("vedette alerts controls"), "state outlives the upgrade"
+    for version in ("9.1.0", "9.2.0"):
+        assert install(box, "/opt/vedette/install.sh rollback")[0] == 0
+        assert f"vedette {version}" in box.out("vedette --version")
+        assert box.show("ActiveState") == "active"
     good = box.show("MainPID")
 
     code, said = install(box, f"{bundles['9.3.0']}/install.sh upgrade")
