@@ -1,6 +1,6 @@
 """Delivery in figures: messages a second into the outbox and out of it, wear of flash, a day of outage, opening.
 
-    python benchmarks/outbox.py [--rounds 3] [--messages 10000] [--markdown docs/benchmarks-delivery.md]
+    python benchmarks/outbox.py [--rounds 3] [--messages 10000] [--markdown FILE]
 
 Compared in the same run, rounds interleaved: the outbox, persist-queue and litequeue (`pip install persist-queue
 litequeue`) and paho's own queue in memory. Needs mosquitto; strace for the count of fsyncs.
@@ -495,8 +495,7 @@ def main() -> None:
     text = table(args.rounds, args.messages, args.hours)
     print(text)
     if args.markdown:
-        command = "python " + " ".join(["benchmarks/outbox.py", *sys.argv[1:]])
-        args.markdown.write_text(f"# Delivery in figures\n\nMade by `{command}`.\n\n{text}")
+        args.markdown.write_text(text)
 
 
 if __name__ == "__main__":

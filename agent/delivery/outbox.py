@@ -29,7 +29,7 @@ import structlog
 from agent.delivery.clock import Clock
 from agent.delivery.messages import Stamp, encode
 from agent.delivery.notes import Notes
-from agent.delivery.rows import Row, pack, pack_sketches, window_of
+from agent.delivery.rows import Row, pack, pack_sketches, told_lost, window_of
 from agent.delivery.shedding import START_RATIO, STOP_RATIO, Plan, Shedder
 from agent.delivery.store import COLUMNS, LANES, Store, StoreFull, StoreUnwritable, table
 from agent.errors import PermanentDelivery
@@ -49,9 +49,10 @@ class _Family:
     lost: int = 0
     lost_total: int = 0
 
-    def lose(self, count: int) -> None:
+    def lose(self, count: int, told: int = 0) -> None:
+        """`count` numbers are lost; of these, `told` were counted before, in the report that is lost with them."""
         self.lost += count
-        self.lost_total += count
+        self.lost_total += count - told
 
 
 @dataclass(slots=True)
@@ -282,23 +283,27 @@ class Outbox:
 
     def ack(self, delivered: Iterable[tuple[Priority, int]]) -> None:
         """Remove rows that the broker has taken responsibility for, by (priority, id)."""
-        self._delete(delivered, {})
+        self._delete(delivered, {}, {})
 
     def give_up(self, rows: Iterable[Row]) -> None:
         """Remove rows that will never be delivered, and count them as lost."""
         rows = list(rows)
         lost: Counter[str] = Counter()
+        told: Counter[str] = Counter()
         for row in rows:
             lost[row.family] += row.weight
-        self._delete([(row.priority, row.id) for row in rows], lost)
+            told[row.family] += told_lost(row.payload) if row.weight > 1 else 0
+        self._delete([(row.priority, row.id) for row in rows], lost, told)
 
-    def _delete(self, keys: Iterable[tuple[Priority, int]], lost: Mapping[str, int]) -> None:
+    def _delete(
+        self, keys: Iterable[tuple[Priority, int]], lost: Mapping[str, int], told: Mapping[str, int]
+    ) -> None:
         by_lane: dict[Priority, list[int]] = {}
         for lane, row_id in keys:
             by_lane.setdefault(lane, []).append(row_id)
         if not by_lane:
             return
-        families = self._with_losses(lost)
+        families = self._with_losses(lost, told)
         depths = dict(self._depths)
         with self.store.transaction() as sql:
             for lane, ids in by_lane.items():
@@ -310,10 +315,10 @@ class Outbox:
             self._write_families(sql, families)
         self._families, self._depths = families, depths
 
-    def _with_losses(self, lost: Mapping[str, int]) -> dict[str, _Family]:
+    def _with_losses(self, lost: Mapping[str, int], told: Mapping[str, int]) -> dict[str, _Family]:
         families = {name: replace(family) for name, family in self._families.items()}
         for name, count in lost.items():
-            families.setdefault(name, _Family()).lose(count)
+            families.setdefault(name, _Family()).lose(count, told.get(name, 0))
         return families
 
     # -- bounds ---------------------------------------------------------------------------------------------
@@ -338,7 +343,7 @@ class Outbox:
         return done > 0
 
     def _carry_out(self, plan: Plan) -> None:
-        families = self._with_losses(plan.lost)
+        families = self._with_losses(plan.lost, plan.told)
         depth = self._depths[plan.lane] - len(plan.gone)
         with self.store.transaction() as sql:
             sql.executemany(f"DELETE FROM {table(plan.lane)} WHERE id = ?", [(i,) for i in plan.gone])

@@ -113,6 +113,14 @@ def unpack(payload: bytes) -> bytes:
         raise ValueError(f"damaged payload: {error}") from None
 
 
+def told_lost(payload: bytes) -> int:
+    """How many messages a stored payload reports as lost before it; 0 where it is damaged."""
+    try:
+        return int(json.loads(unpack(payload)).get("lost", 0))
+    except (ValueError, TypeError, AttributeError):
+        return 0
+
+
 def pack_sketches(sketches: Mapping[str, bytes]) -> bytes:
     """Sketches by name, as one blob."""
     if not sketches:

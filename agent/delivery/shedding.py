@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.delivery.compaction import merge_rows
-from agent.delivery.rows import Row
+from agent.delivery.rows import Row, told_lost
 from agent.delivery.store import COLUMNS, Store, table
 from agent.types import Priority
 
@@ -26,13 +26,15 @@ MERGE_ROWS = 100  # of these the payloads; a transaction that outgrows the log g
 class Plan:
     """What to take from the lane: delete `gone`, put each of `merged` in place of the row with its id.
 
-    `lost` counts, by family, the sequence numbers that nothing will speak for any more.
+    `lost` counts, by family, the sequence numbers that nothing will speak for any more; of these, `told` had been
+    reported as lost by a message that is itself among `gone`.
     """
 
     lane: Priority
     gone: Sequence[int]
     merged: Sequence[Row] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[str, int] = field(default_factory=dict)
 
 
 # Priority and the span to merge its windows to; 0: drop.
@@ -66,13 +68,17 @@ class Shedder:
 
     def _drop(self, lane: Priority, floor: int) -> Plan | None:
         rows = self._store.query(
-            f"SELECT id, topic, weight FROM {table(lane)} WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT id, topic, weight, CASE WHEN weight > 1 THEN payload ELSE x'' END FROM {table(lane)}"
+            " WHERE id > ? ORDER BY id LIMIT ?",
             (floor, DROP_ROWS),
         )
         lost: Counter[str] = Counter()
-        for _, topic, weight in rows:
-            lost[topic.partition("/")[0]] += weight
-        return Plan(lane=lane, gone=[row_id for row_id, _, _ in rows], lost=lost) if rows else None
+        told: Counter[str] = Counter()
+        for _, topic, weight, payload in rows:
+            family = topic.partition("/")[0]
+            lost[family] += weight
+            told[family] += told_lost(payload) if weight > 1 else 0
+        return Plan(lane=lane, gone=[row[0] for row in rows], lost=lost, told=told) if rows else None
 
     def _merge(self, lane: Priority, span: int, floor: int) -> Plan | None:
         while True:
