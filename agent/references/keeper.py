@@ -66,6 +66,7 @@ class Keeper:
         self._saved_at: float | None = None
         self._verdict: DriftVerdict | None = None
         self._recent = Recent()
+        self._outlying: dict[str, object] = {}
 
     def open(self, now: float) -> None:
         """Go on where the last run ended."""
@@ -146,6 +147,11 @@ class Keeper:
         if not seen:
             return {}, []
         share = outliers / seen
+        fields: dict[str, object] = {
+            "frames_outlying": outliers,
+            "drift_outlier_ratio": float(f"{share:.3g}"),
+        }
+        self._outlying = fields
         by = f" (by {', '.join(name.replace('_', ' ') for name in reasons)})" if reasons else ""
         observation = Observation(
             metric="drift.outlier_ratio",
@@ -157,7 +163,7 @@ class Keeper:
             else "",
             evidence={"frames": seen, "outliers": outliers, "by": reasons},
         )
-        return {"frames_outlying": outliers, "drift_outlier_ratio": float(f"{share:.3g}")}, [observation]
+        return fields, [observation]
 
     # -- recording --------------------------------------------------------------------------------------
 
@@ -370,6 +376,7 @@ class Keeper:
         return {
             "camera": self.subject.camera,
             **self._state_fields(),
+            **(self._outlying if stored is not None else {}),
             "problem": self._problem,
             "reference": None if stored is None else stored.about(),
             "recording": None

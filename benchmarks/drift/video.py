@@ -45,6 +45,14 @@ START = 1_790_000_000.0 // 86400 * 86400
 PATIENCE_MINUTES = 60
 QUIET_HOURS = 48
 BUDGET = 1.0
+SMOOTH = [
+    number
+    for number, name in enumerate(FEATURES)
+    if not name.startswith(("box", "confidence", "near", "suppressed"))
+]
+NOT_NEGATIVE = [
+    number for number in SMOOTH if not FEATURES[number].startswith(("warmth", "tint", "embedding"))
+]
 CONTROL = "no corruption, unseen take"
 LENGTHS = {"a day": 24 * 60, "an hour": 60}
 
@@ -57,7 +65,7 @@ class Stream:
     random: np.random.Generator
     now: float = START
     at: int = 0
-    take: int = 0
+    mixed: tuple[int, int, float] = (0, 0, 0.0)
 
     def windows(self, count: int) -> Iterator[WindowSketch]:
         """The next `count` windows."""
@@ -66,8 +74,9 @@ class Stream:
         collector = Window("video", FEATURES, FEATURE_VERSION, interval=1 / SAMPLED_FPS)
         for _ in range(count):
             if self.random.random() < 0.3:  # the light stays as it is for some minutes
-                self.take = int(self.random.integers(len(self.takes)))
-            vectors, classes = self.takes[self.take % len(self.takes)]
+                first, second = self.random.integers(len(self.takes), size=2).tolist()
+                self.mixed = first, second, float(self.random.uniform(-0.5, 1.5))
+            vectors, classes = self._between(*self.mixed)
             if self.random.random() < 0.2:  # looped from a random start
                 self.at = int(self.random.integers(len(vectors)))
             places = (self.at + np.arange(per_window)) % len(vectors)
@@ -76,6 +85,14 @@ class Stream:
             collector.extend(vectors[places], np.repeat(np.arange(seen.size), seen), at=self.now + offsets)
             yield collector.close(self.now, self.now + WINDOW)
             self.now += WINDOW
+
+    def _between(self, first: int, second: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """A take between (or a little beyond) two: what is smooth is interpolated, boxes are those of the first."""
+        one, other = self.takes[first % len(self.takes)], self.takes[second % len(self.takes)]
+        vectors = one[0].copy()
+        vectors[:, SMOOTH] += share * (other[0][:, SMOOTH] - one[0][:, SMOOTH])
+        vectors[:, NOT_NEGATIVE] = np.maximum(vectors[:, NOT_NEGATIVE], 0.0)
+        return vectors, one[1]
 
 
 def load(video: str, kind: str, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,9 +189,13 @@ def tables(false: dict[tuple[str, str], list[str]], found: dict[tuple[str, str, 
             "| corruption | " + " | ".join(VIDEOS) + " | named most |",
             "|---|" + "---|" * (len(VIDEOS) + 1),
         ]
-        for name in CORRUPTIONS:
+        for name in (CONTROL, *CORRUPTIONS):
             cells = [
-                " / ".join(cell(found[video, length, name, severity]) for severity in SEVERITIES)
+                " / ".join(
+                    cell(each)
+                    for (of, by, what, _), each in found.items()
+                    if (of, by, what) == (video, length, name)
+                )
                 for video in VIDEOS
             ]
             counts = Counter(
@@ -186,8 +207,12 @@ def tables(false: dict[tuple[str, str], list[str]], found: dict[tuple[str, str, 
             most = ", ".join(f"`{feature}`" for feature, _ in counts.most_common(4))
             lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} | {most} |")
         caught = {
-            s: [f.minutes for (_, of, _, n), f in found.items() if of == length and n == s]
-            for s in SEVERITIES
+            severity: [
+                each.minutes
+                for (_, of, what, number), each in found.items()
+                if of == length and what != CONTROL and number == severity
+            ]
+            for severity in SEVERITIES
         }
         lines += ["", "| severity | caught | median minutes |", "|---|---|---|"]
         for severity, minutes in caught.items():
