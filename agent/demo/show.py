@@ -41,7 +41,6 @@ length = "2s"
 [drift]
 feature_fps = 5
 reference_length = "60s"
-false_alarms_per_month = 0.001  # so short a reference knows little: be slow to cry wolf
 [[cameras]]
 name = "crossing"
 kind = "synthetic"

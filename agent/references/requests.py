@@ -70,7 +70,7 @@ class ShelfRequests:
             "current": version.current,
         }
         try:
-            return {**entry, **self._shelf.load(version.camera, version.id).about()}
+            return {**self._shelf.load(version.camera, version.id).about(), **entry}
         except ReferenceMismatch as error:
             return {**entry, "problem": str(error)}
 
