@@ -324,7 +324,7 @@ class Judge:
     # -- across restarts --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What has been seen, as JSON-able values (about 60 kB for 20 features)."""
+        """What has been seen, as JSON-able values (about 25 kB for 20 features)."""
         alarm = self._alarm
         return {
             "reference": self.reference.id,

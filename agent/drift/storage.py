@@ -30,7 +30,7 @@ _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, 
 
 
 def to_json(reference: Reference) -> str:
-    """The reference as one JSON object (for 20 features and 24 hours about 250 kB)."""
+    """The reference as one JSON object (for 20 features and 24 hours about 220 kB)."""
     calibration = reference.calibration
     body = {
         "format": FORMAT,

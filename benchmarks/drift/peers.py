@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from benchmarks.drift.replay import Replay, looks_of
-from benchmarks.drift.simulate import frames, quiet_day, quiet_past, references
+from benchmarks.drift.simulate import frames, quiet, quiet_past, references
 from benchmarks.drift.streams import DAY, Change, Stream, StreamSpec
 
 CHANGES = {
@@ -179,13 +179,12 @@ def print_peers(
 def print_ours(
     replay: Replay, spec: StreamSpec, stream: Stream, days: int, trials: list[dict[str, NDArray]]
 ) -> None:
-    start, alarms, past = stream.now, 0, replay.nothing()
-    calm = stream.twin(1)
+    start, calm = stream.now, stream.twin(1)
+    pairs = []
     for _ in range(days):
         starts = calm.now + 60.0 * np.arange(1440)
-        aspects, ranks = replay.evidence(looks_of(calm.day(), frames(spec)), starts)
-        past, raised = quiet_day(replay, aspects[:, None], ranks[:, None], past)
-        alarms += len(raised)
+        pairs.append(replay.evidence(looks_of(calm.day(), frames(spec)), starts))
+    alarms = len(quiet(replay, *map(np.concatenate, zip(*pairs, strict=True)))[1])
     warm = stream.twin(2)
     warm.now = start - 6 * 3600.0
     looks = looks_of(warm.run(6 * 3600.0), frames(spec))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from agent.drift import joint
-from agent.drift.calibrate import limits
+from agent.drift.calibrate import limits, score
 from agent.drift.contexts import SLOT_SECONDS
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, Looks, weigh
-from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP
+from agent.drift.judge import Judge
+from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, fade
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
 from agent.sketch import Sketch
@@ -130,6 +131,33 @@ class Replay:
             )
         )
         return whole, past
+
+    def lasting(self, aspects: NDArray, ranks: NDArray, past: Past) -> int:
+        """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends."""
+        judge, memory, faded = Judge(self.reference), past.memory[0], past.ranks[0]
+        plain = score(memory, self._filters)
+        sums = joint.made_normal(
+            joint.combine(plain), self.calibration.joint_mean, self.calibration.joint_variance
+        )
+        together = int(np.where(self._used, AGE_WEIGHTS * sums, -np.inf).argmax())
+        judge._memory = memory
+        shape = self._shape(faded)
+        other = max(
+            float(AGE_WEIGHTS[together] * sums[together]) / self.limits.joint,
+            float((np.abs(AGE_WEIGHTS * plain).max(axis=-1) / self.limits.aspects).max()),
+        )
+        judge._raise_alarm(0.0, max(shape, other), AGE_WEIGHTS * plain, together, shape)
+        for number in range(len(aspects)):
+            memory = fade(memory, aspects[number, 0])
+            faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
+            if judge._alarm.watch(memory, self._shape(faded)):
+                return number + 1
+        return len(aspects)
+
+    def _shape(self, ranks: NDArray) -> float:
+        """The largest ratio of a KS distance to its limit, of fading ranks (4, F, 19)."""
+        sizes = np.abs(ranks - EDGES).max(axis=-1) / self.calibration.distances[0]
+        return float((sizes.max(axis=0) / self.limits.ks).max())
 
     def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.alarm import CALM
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
@@ -41,6 +40,7 @@ CHANGES = {
 }
 COUNTS = (1, 4, 20)
 WARM_UP = 720  # windows
+DAY_WINDOWS = 1440
 STAGES = (5, 15, 40, 60, 120, 240, 480, 480)
 """Windows judged after a change, in stages: what was seen drops out. A day in all; later counts as missed."""
 
@@ -83,34 +83,35 @@ def frames(spec: StreamSpec) -> int:
 
 def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[int, list[str]]:
     """What each reference raised alarms for while nothing changed."""
-    found: dict[int, list[str]] = {length: [] for length in replays}
-    pasts = {length: replay.nothing() for length, replay in replays.items()}
+    found: dict[int, list[tuple[NDArray, NDArray]]] = {length: [] for length in replays}
     for _ in range(days):
         start, values = stream.now, stream.day()
         looks = looks_of(values, frames(stream.spec))
         starts = start + WINDOW * np.arange(len(looks.frames))
         for length, replay in replays.items():
-            aspects, ranks = replay.evidence(looks, starts)
-            pasts[length], alarms = quiet_day(replay, aspects[:, None], ranks[:, None], pasts[length])
-            found[length] += alarms
-    return found
+            found[length].append(replay.evidence(looks, starts))
+    return {
+        length: quiet(replays[length], *map(np.concatenate, zip(*pairs, strict=True)))[1] if pairs else []
+        for length, pairs in found.items()
+    }
 
 
-def quiet_day(replay: Replay, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Past, list[str]]:
-    """Judge a day of one stream; the alarms raised. After each the judge begins anew, as the product's does.
-
-    The product's alarm stays on until the change is gone for CALM windows; here it is taken to be gone then, which
-    counts at least as many alarms.
-    """
-    alarms = []
-    while len(aspects):
-        ratios, after = replay.judge(aspects, ranks, past)
+def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[str]]:
+    """Judge windows of one stream, aspects (W, 3, F) and ranks (W, F, 19); what was seen, and the alarms raised."""
+    aspects, ranks = aspects[:, None], ranks[:, None]
+    at, past, alarms = 0, replay.nothing(), []
+    while at < len(aspects):
+        ratios, after = replay.judge(aspects[at : at + DAY_WINDOWS], ranks[at : at + DAY_WINDOWS], past)
         over = np.flatnonzero(ratios.top[:, 0] >= 1.0)
         if not over.size:
-            return after, alarms
-        at = int(over[0])
-        alarms.append(blame(ratios, at, replay))
-        aspects, ranks, past = aspects[at + CALM :], ranks[at + CALM :], replay.nothing()
+            at, past = at + DAY_WINDOWS, after
+            continue
+        first = int(over[0]) + 1
+        alarms.append(blame(ratios, first - 1, replay))
+        past = replay.judge(aspects[at : at + first], ranks[at : at + first], past)[1]
+        at += first
+        at += replay.lasting(aspects[at:], ranks[at:], past)
+        past = replay.nothing()
     return past, alarms
 
 
@@ -150,7 +151,7 @@ def delays(plan: Plan, replays: dict[int, Replay], start: float) -> dict[int, di
 def quiet_past(replay: Replay, looks: Any, starts: NDArray[np.float64]) -> Past:
     """The past after a warm-up."""
     aspects, ranks = replay.evidence(looks, starts)
-    return quiet_day(replay, aspects[:, None], ranks[:, None], replay.nothing())[0]
+    return quiet(replay, aspects, ranks)[0]
 
 
 def _stream(plan: Plan, repeat: int, start: float) -> Stream:
