@@ -81,14 +81,19 @@ def run(args: argparse.Namespace) -> int:
     """Ask the running agent and print."""
     import json
 
-    from agent.cli.local import state_directory
+    from agent.cli.local import agent_runs, state_directory
+    from agent.control import call
 
     if args.action == "test-notify":
         from agent.cli.trial import send_trials
 
         return send_trials(args.config, args.notifier)
     command, words = _request(args)
-    reply = _call(state_directory(args), command, words)
+    state = state_directory(args)
+    if command == "history" and not agent_runs(args):
+        reply = _stored_history(state, words)
+    else:
+        reply = call(state, command, words)
     if args.json:
         print(json.dumps({key: value for key, value in reply.items() if key != "ok"}, indent=2))
     elif command == "alerts":
@@ -121,14 +126,6 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     elif command == "history":
         words = {"since": args.since, "limit": args.limit}
     return command, words
-
-
-def _call(state: Path, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
-    from agent.control import call, socket_path
-
-    if command == "history" and not socket_path(state).exists():
-        return _stored_history(state, words)
-    return call(state, command, words)
 
 
 def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -244,7 +245,7 @@ def test_ten_thousand_alerts_leave_a_readable_journal(state):
 def agent(state, monkeypatch):
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     desk = desk_in(state)
-    server, stop = ControlServer(state, desk.handlers()), threading.Event()
+    server, stop = ControlServer(state, {"status": dict, **desk.handlers()}), threading.Event()
     thread = threading.Thread(target=server.run, args=(stop,))
     thread.start()
     deadline = time.monotonic() + 5
@@ -293,6 +294,10 @@ def test_history_without_an_agent_comes_from_the_store(state, capsys):
     desk = desk_in(state)
     observe(desk, 90.0)
     desk.close()
+    vedette(state, "history")
+    assert "temperature 90 °C" in capsys.readouterr().out
+    with socket.socket(socket.AF_UNIX) as left_behind:  # by an agent that was killed
+        left_behind.bind(str(state / "control.sock"))
     vedette(state, "history")
     assert "temperature 90 °C" in capsys.readouterr().out
     with pytest.raises(VedetteError, match="no agent answers"):

@@ -21,7 +21,7 @@ import pytest
 
 from agent.__main__ import main
 
-pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("agent")]
+pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("agent"), pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
 
 CONFIG = """
@@ -91,7 +91,7 @@ class Box:
             code = main(["alerts", "--config", str(self.file), "--who", "ada", *words])
         return code, out.getvalue()
 
-    def until(self, found, *words, seconds=30.0):
+    def until(self, found, *words, seconds=90.0):
         """What `vedette alerts ...` prints once `found` stands in it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -114,7 +114,7 @@ def box(folder, mosquitto, receiver, mailbox):
         made.kill()
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -155,7 +155,7 @@ def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver, ma
     assert "by ada" in before
     assert "by bob" in before
 
-    assert until(lambda: mailbox.messages and receiver.received, 30)
+    assert until(lambda: mailbox.messages and receiver.received)
     time.sleep(1)  # and that they were sent is on disk
     box.kill()  # no farewell
     box.start()
@@ -167,7 +167,7 @@ def test_what_an_operator_asked_for_outlives_the_agent(box, listen, receiver, ma
     assert "undone: c3" in box.say("undo", "c3")[1]
     assert "undone: c2" in box.say("unmute", "c2")[1]
     assert box.say("limit", "dark", "1")[0] == 0
-    ears.wait(lambda _: ("dark", "resolved") in told(ears))
+    ears.wait(lambda _: ("dark", "resolved") in told(ears), 60)
     box.until("nothing fires")
     events = [
         line.split("UTC  ")[1].split(":")[0] for line in box.say("history", "--since", "1h")[1].splitlines()
