@@ -13,6 +13,8 @@ from typing import Any
 
 _THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-f]+.*\n((?:  .*\n?)*)", re.MULTILINE)
 _CAMERA = re.compile(r" in camera:([A-Za-z0-9_-]+)$", re.MULTILINE)
+_FRAME = re.compile(r'  File "(?:.*/)?([^"/]+)", line (\d+) in (\S+)')
+_SHOWN = 4  # frames: enough to see the call, short enough for a line of the journal
 _DECODING = re.compile(r'\A  File ".*decoder\.py", line')
 
 
@@ -32,3 +34,10 @@ def suspects(words: str) -> tuple[str, ...]:
     current = [frames for head, frames in threads if head == "Current thread"]
     suspected = current or [frames for _, frames in threads if _DECODING.match(frames)]
     return tuple(name for frames in suspected for name in _CAMERA.findall(frames))
+
+
+def place(words: str) -> str:
+    """Where the thread that crashed was, innermost call first; "" where that is not known."""
+    current = [frames for head, frames in _THREAD.findall(words) if head == "Current thread"]
+    frames = _FRAME.findall(current[0])[:_SHOWN] if current else []
+    return " < ".join(f"{file}:{line} {function}" for file, line, function in frames)

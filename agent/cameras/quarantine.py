@@ -27,7 +27,7 @@ from typing import Any
 import structlog
 
 from agent.cameras import CAMERAS, Camera
-from agent.cameras.crash import suspects
+from agent.cameras.crash import place, suspects
 from agent.cameras.isolated import IsolatedCamera
 from agent.cameras.stamp import wall
 from agent.config.schema import CameraSettings
@@ -117,6 +117,7 @@ def _take_note(directory: Path, words: str, marked: Mapping[str, str], at: float
     log.error(
         "the agent crashed when it last ran",
         cause=words.splitlines()[0],
+        where=place(words) or "unknown",
         cameras=",".join(names) or "none",
         crashed_seconds_ago=round(wall() - at),
         file=str(directory / LAST_CRASH_FILE),

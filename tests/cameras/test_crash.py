@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cameras.crash import suspects
+from agent.cameras.crash import place, suspects
 
 ROOT = Path(__file__).resolve().parents[2]
 CRASHING = """
@@ -45,6 +45,10 @@ def test_the_camera_whose_thread_crashed_is_named(crash, expected):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode < 0
     assert suspects(done.stderr) == expected
+    assert ("string_at" in place(done.stderr), "camera:front-2" in place(done.stderr)) == (
+        True,
+        bool(expected),
+    )
 
 
 def test_where_no_python_thread_crashed_those_in_the_decoder_are_suspected():
@@ -54,3 +58,4 @@ def test_where_no_python_thread_crashed_those_in_the_decoder_are_suspected():
 @pytest.mark.parametrize("words", ["", "nonsense", "Current thread 0x", FOREIGN[:60]])
 def test_anything_else_suspects_nobody(words):
     assert suspects(words) == ()
+    assert place(words) == ""
