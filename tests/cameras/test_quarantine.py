@@ -95,7 +95,7 @@ class Agent:
     def journal(self):
         return self.journal_file.read_text()
 
-    def wait(self, text, count=1, timeout=40):
+    def wait(self, text, count=1, timeout=90):
         until = time.monotonic() + timeout
         while self.journal().count(text) < count:
             assert self.process.poll() is None or time.monotonic() < until, self.journal()
@@ -112,6 +112,7 @@ class Agent:
         assert self.process.wait(20) == -signal.SIGSEGV
 
 
+@pytest.mark.timeout(300)  # the agent is started twice, which takes long on a busy machine
 def test_a_decoder_crash_ends_the_agent_once_and_then_only_its_own_process(tmp_path, video):
     for name in ("front", "back"):
         video(f"{name}.mp4", frames=60)
@@ -134,8 +135,9 @@ def test_a_decoder_crash_ends_the_agent_once_and_then_only_its_own_process(tmp_p
         worker.send_signal(signal.SIGSEGV)
         agent.wait("failure=crashed")
         agent.wait("camera is back")
-        told = [line for line in agent.journal().splitlines() if "camera=" in line]
-        assert not [line for line in told if "camera=back" in line and "online" not in line]
+        other = [line for line in agent.journal().splitlines() if "camera=back" in line]
+        assert sum("camera is online" in line for line in other) == 1
+        assert not [line for line in other if " warning " in line or "camera is back" in line]
         agent.process.send_signal(signal.SIGTERM)
         assert agent.process.wait(20) == 0
     finally:
