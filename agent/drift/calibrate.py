@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift import joint
+from agent.drift.contexts import HOURS
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade
@@ -28,10 +29,12 @@ LEAST_BLOCKS = 6
 
 _NOISE_FLOOR = 0.02  # sigma of slow wandering below which no feature is trusted to stay
 _PRIOR = 10.0  # independent looks that "the noise model is right" is worth against the scores' own size
+_PRIOR_WINDOWS = 120.0  # ... and windows that "this hour scatters like the others" is worth
 _TWO_DAYS = 36  # blocks
-_SINGLE_DAY = 2.2
-"""By how much slow noise is larger against a single day than its own held-out hours show: those are compared with
-the mean of two hours before and after, which halves the reference's own weather, and share part of it."""
+_SINGLE_DAY = 1.2
+"""By how much more slow noise there is than the held-out hours of a single day show: those are compared with the mean
+of two hours before and after, which halves the reference's own weather, and share part of it. With more days it is
+so much divided by their number: few days have seen little weather."""
 _SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
 MOST = np.array([4.0, 3.0, 3.0])
 """What one window may count for, in sigma of each aspect: a minute with a lorry before the lens is no drift, and
@@ -52,7 +55,8 @@ class HeldOut:
     """Held-out windows in order: `aspects`, `trust` (W, 3, F), `ranks` (W, F, BINS-1), class shares (W, C+1).
 
     `filled` (W, F), 0..1, is how many of the usual values each window had.
-    `gaps` (W,) is how many windows each lies after the one before (1: the next). `blocks` counts the hours.
+    `hours` (W,) is each window's hour of day, 0..23; `gaps` (W,) how many windows it lies after the one before (1:
+    the next). `blocks` counts the hours.
     """
 
     aspects: NDArray[np.float64]
@@ -61,6 +65,7 @@ class HeldOut:
     filled: NDArray[np.float64]
     seen: NDArray[np.float64]
     expected: NDArray[np.float64]
+    hours: NDArray[np.int64]
     gaps: NDArray[np.float64]
     blocks: int
 
@@ -69,7 +74,8 @@ class HeldOut:
 class Calibration:
     """What is learnt from held-out blocks.
 
-    `offset` (3, F) evidence's mean; `most` (3, F) what one window may count for; `noise` (3, F, 8) its wandering;
+    `offset` (3, F) evidence's mean; `most` (3, F) what one window may count for; `loud` (24, 3, F) by how much more
+    it scatters at an hour of the day than on the whole, 1 or more; `noise` (3, F, 8) its wandering;
     `size` (3, F, J) what scores still exceed 1 by; `joint_mean`, `joint_variance` (J,);
     `distances` (2, 4, F) usual KS and root PSI; `classes` (2, 4) usual Jensen-Shannon and root PSI; `tails` of
     each aspect's features and of the other scores; `longest` the largest age judged, in windows; `windows` and
@@ -78,6 +84,7 @@ class Calibration:
 
     offset: NDArray[np.float64]
     most: NDArray[np.float64]
+    loud: NDArray[np.float64]
     noise: NDArray[np.float64]
     size: NDArray[np.float64]
     joint_mean: NDArray[np.float64]
@@ -89,9 +96,14 @@ class Calibration:
     windows: int
     blocks: int
 
-    def centred(self, aspects: NDArray[np.float64], trust: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Evidence (..., 3, F) about zero where all is normal, no window counting for more than `most`."""
-        return trust * np.clip(aspects - self.offset, -self.most, self.most)
+    def centred(
+        self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64] | int
+    ) -> NDArray[np.float64]:
+        """Evidence (..., 3, F) of windows at `hours` (...) of the day, about zero where all is normal.
+
+        No window counts for more than `most`, and one of a loud hour for less.
+        """
+        return trust * np.clip(aspects - self.offset, -self.most, self.most) / self.loud[hours]
 
     def filters(self) -> NDArray[np.float64]:
         """Filters (3, F, J, K) that make scores out of a fading memory (3, F, K)."""
@@ -138,11 +150,11 @@ def calibrate(held: HeldOut) -> Calibration:
     spread = np.sqrt((held.trust * (held.aspects - offset) ** 2).sum(axis=0) / weight)
     most = MOST[:, None] * np.maximum(spread, _LEAST_SPREAD)
     series = held.trust * np.clip(held.aspects - offset, -most, most)
+    loud = _loudness(series, held.trust, held.hours)
+    series = series / loud[held.hours]
     windows, _, features = series.shape
     noise = _steadied(fit(series.reshape(windows, -1)).reshape(len(ASPECTS), features, DECAYS.size), windows)
-    single = held.blocks < _TWO_DAYS
-    if single:
-        noise = np.where(SLOW, _SINGLE_DAY, 1.0) * noise
+    noise = np.where(SLOW, 1.0 + _SINGLE_DAY * min(1.0, HOURS / held.blocks), 1.0) * noise
     longest = max(1, windows // _HISTORY)
     filters = matched_filters(noise, longest)
     size = _sizes(series, held.gaps, filters)
@@ -154,17 +166,37 @@ def calibrate(held: HeldOut) -> Calibration:
     return Calibration(
         offset=offset,
         most=most,
+        loud=loud,
         noise=noise,
         size=size,
         joint_mean=mean,
         joint_variance=variance,
-        distances=distances * (_SINGLE_DAY_DISTANCES if single else 1.0),
+        distances=distances * (_SINGLE_DAY_DISTANCES if held.blocks < _TWO_DAYS else 1.0),
         classes=classes,
         tails=tails | {"joint": fit_tails(together[:, None])},
         longest=longest,
         windows=windows,
         blocks=held.blocks,
     )
+
+
+def _loudness(
+    series: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """By how much more evidence (W, 3, F) scatters at an hour of the day than on the whole, (24, 3, F), 1 or more.
+
+    A count that is nearly always 0 at night says little then, and much at noon: one limit for both would be too
+    low for noon. Hours count half for their neighbours, and are drawn towards the whole.
+    """
+    squares, weights = np.zeros((2, HOURS, *series.shape[1:]))
+    np.add.at(squares, hours, series**2)
+    np.add.at(weights, hours, trust**2)
+    whole = squares.sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
+    around = [
+        each + (np.roll(each, 1, axis=0) + np.roll(each, -1, axis=0)) / 2 for each in (squares, weights)
+    ]
+    drawn = (around[0] + _PRIOR_WINDOWS * whole) / (around[1] + _PRIOR_WINDOWS)
+    return np.asarray(np.sqrt(np.maximum(drawn / np.maximum(whole, 1e-12), 1.0)), dtype=np.float64)
 
 
 def _steadied(noise: NDArray[np.float64], windows: int) -> NDArray[np.float64]:
@@ -274,6 +306,7 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
         offset=aspects.mean(axis=0) if windows else np.zeros(variance.shape),
         # Images say nothing of how much a camera varies within a minute, and less of how it moves.
         most=np.repeat([[FAR], [FAR if windows else 0.0], [FAR if windows else 0.0]], features, axis=1),
+        loud=np.ones((HOURS, *variance.shape)),
         noise=noise,
         size=np.ones((*noise.shape[:2], AGES.size)),
         joint_mean=np.full(AGES.size, _ASSUMED_JOINT * features),

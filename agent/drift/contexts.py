@@ -148,3 +148,8 @@ def _mixed(first: NDArray[np.float64], second: NDArray[np.float64], share: float
 def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     total = counts.sum()
     return counts / total if total > 0 else np.full(counts.shape, np.nan)
+
+
+def hour_of(moment: float) -> int:
+    """The hour of the day (UTC) of a Unix time, 0..23."""
+    return int(moment // 3600.0) % HOURS

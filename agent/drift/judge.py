@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agent.drift import joint
 from agent.drift.alarm import Alarm
 from agent.drift.calibrate import limits, score
-from agent.drift.contexts import Expected
+from agent.drift.contexts import Expected, hour_of
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, SCALES, fade
@@ -109,7 +109,7 @@ class Judge:
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
         evidence = weigh(looks, expected, reference.usual)
-        centred = reference.calibration.centred(evidence.aspects[0], evidence.trust[0])
+        centred = reference.calibration.centred(evidence.aspects[0], evidence.trust[0], hour_of(window.start))
         self._memory = fade(self._memory, centred, gap)
         filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)

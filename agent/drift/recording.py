@@ -170,6 +170,7 @@ def hold_out(gathered: Gathered, spread: NDArray[np.float64], *, everything: boo
         filled=np.clip(gathered.looks.counts / np.maximum(gathered.usual.counts, 1.0), 0.0, 1.0),
         seen=np.zeros((windows, classes + 1)),
         expected=np.zeros((windows, classes + 1)),
+        hours=gathered.numbers % HOURS,
         gaps=_gaps(gathered),
         blocks=len(gathered.samples),
     )

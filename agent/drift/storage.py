@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.calibrate import Calibration
+from agent.drift.contexts import HOURS
 from agent.drift.evidence import ASPECTS, KNOTS, Looks, Usual
 from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
@@ -116,6 +117,7 @@ def _hour_body(normal: HourNormal) -> dict[str, Any]:
 _SHAPES: dict[str, tuple[int | str, ...]] = {
     "offset": (len(ASPECTS), "F"),
     "most": (len(ASPECTS), "F"),
+    "loud": (HOURS, len(ASPECTS), "F"),
     "noise": (len(ASPECTS), "F", DECAYS.size),
     "size": (len(ASPECTS), "F", AGES.size),
     "joint_mean": (AGES.size,),
@@ -125,7 +127,7 @@ _SHAPES: dict[str, tuple[int | str, ...]] = {
 }
 
 
-_POSITIVE = ("noise", "size", "joint_mean", "joint_variance", "distances", "classes")
+_POSITIVE = ("loud", "noise", "size", "joint_mean", "joint_variance", "distances", "classes")
 
 
 def _reference(body: Mapping[str, Any]) -> Reference:

@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 
 from agent.drift import joint
 from agent.drift.calibrate import limits, score
-from agent.drift.contexts import SLOT_SECONDS
+from agent.drift.contexts import SLOT_SECONDS, hour_of
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, Looks, weigh
 from agent.drift.judge import Judge
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, fade
@@ -114,7 +114,8 @@ class Replay:
                 knots=looks.knots[at], counts=looks.counts[at], steps=looks.steps[at], frames=looks.frames[at]
             )
             found = weigh(some, self._contexts.at((slot + 0.5) * SLOT_SECONDS), self.reference.usual)
-            centred[at], ranks[at] = self.calibration.centred(found.aspects, found.trust), found.ranks
+            hour = hour_of(slot * SLOT_SECONDS)
+            centred[at], ranks[at] = self.calibration.centred(found.aspects, found.trust, hour), found.ranks
         return centred, ranks
 
     def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
