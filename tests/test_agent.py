@@ -137,7 +137,13 @@ def test_a_still_scene_is_left_out_and_counted(tmp_path, run_agent, mosquitto, l
     ears = listen(broker.port)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    cv2.imwrite(str(pictures / "wall.png"), np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8))
+    chance = np.random.default_rng(0)
+    wall = cv2.resize(chance.integers(60, 190, (9, 16, 3)).astype(np.uint8), (320, 180))
+    for number in range(
+        12
+    ):  # with the grain of a sensor: the very same picture again and again would be a frozen camera
+        grain = chance.normal(0, 3, wall.shape)
+        cv2.imwrite(str(pictures / f"{number}.png"), np.clip(wall + grain, 0, 255).astype(np.uint8))
     run_agent(
         config=f"""
         state_directory = "{tmp_path}/s"
