@@ -1,10 +1,11 @@
 """What the detector adds to a bare `session.run`: both on the same frames, call by call in turn.
 
-    python benchmarks/detection.py MODEL.onnx VIDEO [--runs 200] [--batch 1]
+    python benchmarks/detection.py MODEL.onnx VIDEO [--runs 200] [--batch 1] [--other OTHER.onnx]
 
 "bare" is `InferenceSession.run` with ONNX Runtime's own defaults on as many threads and an input prepared
 beforehand; "bare, our options" the same with the session options of the agent. Ratios above 1: the agent is
-the faster one. Call by call in turn, because a shared machine changes its speed from second to second.
+the faster one. Call by call in turn, because a shared machine changes its speed from second to second; CPU time is
+steadier still. `--other` also detects with another build of the model (uint8 input, half precision).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--other", type=Path)
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
 
@@ -54,18 +56,27 @@ def main() -> None:
         found = detector.detect(chosen)
         stages.append((found.preprocess, found.inference, found.postprocess))
 
-    seconds = interleave(
-        {
-            "bare": lambda _: default.run(None, {name: batch}),
-            "bare, our options": lambda _: ours.run(batch),
-            "detect": detect,
-        },
-        arguments.runs,
-    )
+    work: dict[str, Callable[[int], object]] = {
+        "bare": lambda _: default.run(None, {name: batch}),
+        "bare, our options": lambda _: ours.run(batch),
+        "detect": detect,
+    }
+    if arguments.other:
+        other = Detector(ModelSettings(path=str(arguments.other), provider="cpu"))
+        other.open()
+        work["detect, other"] = lambda turn: other.detect([frames[turn % len(frames)]] * arguments.batch)
+    seconds, cpu = interleave(work, arguments.runs)
     for what, times in seconds.items():
-        print(f"{what:18} {spread(times * 1e3 / arguments.batch)} ms a frame")
-    print(f"detect against bare              {spread(seconds['bare'] / seconds['detect'])}")
-    print(f"detect against bare, our options {spread(seconds['bare, our options'] / seconds['detect'])}")
+        print(
+            f"{what:18} {spread(times * 1e3 / arguments.batch)} ms a frame, "
+            f"CPU {spread(cpu[what] * 1e3 / arguments.batch)} ms"
+        )
+    for what in seconds:
+        if what != "bare, our options":
+            print(
+                f"{what} to bare, our options: speed {spread(seconds['bare, our options'] / seconds[what])}, "
+                f"CPU {np.median(cpu[what]) / np.median(cpu['bare, our options']):.3f}"
+            )
     before, run, after = np.median(np.array(stages), axis=0) / arguments.batch
     print(
         f"preprocess {before * 1e6:.0f} µs ({before / run:.2%} of inference), inference {run * 1e3:.2f} ms, "
@@ -73,17 +84,21 @@ def main() -> None:
     )
 
 
-def interleave(work: dict[str, Callable[[int], object]], runs: int) -> dict[str, np.ndarray]:
-    times: dict[str, list[float]] = {what: [] for what in work}
+def interleave(
+    work: dict[str, Callable[[int], object]], runs: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Wall and CPU seconds of each call."""
+    times: dict[str, list[tuple[float, float]]] = {what: [] for what in work}
     for turn in range(-5, runs):  # five to warm up
         order = list(work.items())
         first = turn % len(order)  # everyone goes first in turn: the caches are left by whoever ran before
         for what, call in order[first:] + order[:first]:
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             call(turn)
             if turn >= 0:
-                times[what].append(time.perf_counter() - started)
-    return {what: np.array(values) for what, values in times.items()}
+                times[what].append((time.perf_counter() - started, time.process_time() - cpu))
+    wall, cpus = ({what: np.array(values)[:, column] for what, values in times.items()} for column in (0, 1))
+    return wall, cpus
 
 
 def prepared(detector: Detector, frames: list[Frame]) -> np.ndarray:

@@ -21,6 +21,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -58,24 +59,31 @@ def main() -> int:
         if not args.only or name == BARE or any(word in name for word in args.only)
     }  # fmt: skip
     rounds: list[dict[str, Outcome]] = []
-    for number in range(args.rounds):
-        rounds.append({})
-        order = list(contenders.items())
-        shift = number % len(order)
-        for name, contend in order[shift:] + order[:shift]:
-            try:
-                outcome = contend()
-            except RuntimeError as error:
-                print(f"round {number + 1}  {name:<34} left out: {error}", flush=True)
-                continue
-            rounds[-1][name] = outcome
-            print(
-                f"round {number + 1}  {name:<34} {outcome.fps:7.2f} frames/s  "
-                f"{outcome.cpu_per_thousand:6.2f} CPU s / 1,000",
-                flush=True,
-            )
-    report(list(contenders), rounds)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ended early, it reports what it has
+    try:
+        for number in range(args.rounds):
+            rounds.append({})
+            order = list(contenders.items())
+            shift = number % len(order)
+            for name, contend in order[shift:] + order[:shift]:
+                run_one(name, contend, rounds)
+    finally:
+        report(list(contenders), rounds)
     return 0
+
+
+def run_one(name: str, contend: Callable[[], Outcome], rounds: list[dict[str, Outcome]]) -> None:
+    try:
+        outcome = contend()
+    except RuntimeError as error:
+        print(f"round {len(rounds)}  {name:<34} left out: {error}", flush=True)
+        return
+    rounds[-1][name] = outcome
+    print(
+        f"round {len(rounds)}  {name:<34} {outcome.fps:7.2f} frames/s  "
+        f"{outcome.cpu_per_thousand:6.2f} CPU s / 1,000",
+        flush=True,
+    )
 
 
 def arguments() -> argparse.Namespace:
