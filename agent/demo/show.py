@@ -41,6 +41,7 @@ length = "2s"
 [drift]
 feature_fps = 5
 reference_length = "60s"
+false_alarms_per_month = 30  # windows are a thirtieth of the usual minute: the usual rate, a window
 [[cameras]]
 name = "crossing"
 kind = "synthetic"
