@@ -115,7 +115,10 @@ class ModelSettings:
         0, minimum=0, maximum=4096, doc="Input side in pixels of a dynamic model; 0: its own, else 640."
     )
     max_batch: int = setting(
-        8, minimum=1, maximum=64, doc="Frames (of different cameras) a model run at most; fewer where that is faster."
+        8,
+        minimum=1,
+        maximum=64,
+        doc="Frames (of different cameras) a model run at most; fewer where that is faster.",
     )
     batch_wait: float = setting(
         0.004,
