@@ -208,9 +208,9 @@ class Account:
         self.lost = [key for key in accepted if key not in delivered]
         if not dated:
             self.delay = "-"  # stamps of a clock that jumps say nothing
-        memory = max((meter.most for meter in meters), default=0.0)
+        memory = max((meter.most for meter in meters), default="-")
         TABLE.append(
-            (name, len(set(accepted)), len(delivered), len(self.lost), self.twice, self.delay, float(memory))
+            (name, len(set(accepted)), len(delivered), len(self.lost), self.twice, self.delay, memory)
         )
 
     def streams(self, family="host"):
@@ -262,7 +262,8 @@ def drive(tmp_path, meters):
 
     def make(url, accepted, directory=None, **more):
         made.append(Driver(url, directory or tmp_path / "state", accepted, **more))
-        meters.append(made[-1].meter)
+        if "wrap" not in more:  # the wrapper's memory is not the agent's
+            meters.append(made[-1].meter)
         return made[-1]
 
     yield make
