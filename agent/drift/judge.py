@@ -299,7 +299,8 @@ class Judge:
             return ""
         if reference.any_hour:
             return "the reference was made from images"
-        return f"the reference covers {reference.origin.covered / 3600.0:.1f} h"
+        hours = reference.origin.covered / 3600.0
+        return f"the reference covers {f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.0f} min'}"
 
     def _silent(self, window: WindowSketch, expected: Expected, reason: str) -> DriftVerdict:
         return DriftVerdict(

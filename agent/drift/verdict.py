@@ -52,8 +52,8 @@ class FeatureVerdict:
         compared = "" if hour is None else f"; compared with {hour_words(hour)}"
         return (
             f"{self.feature}: {self._what()}, score {abs(self.score):.1f}, limit {self.limit:.1f}, "
-            f"over the last {_span(self.minutes)}; KS {self.ks:.2f}, limit {self.ks_limit:.2f}, "
-            f"PSI {self.psi:.2f}, limit {self.psi_limit:.2f}, over the last {_span(self.distance_minutes)}{compared}"
+            f"over the last {_span(self.minutes)}; KS {self.ks:.2f}, {_limit(self.ks_limit)}, PSI {self.psi:.2f}, "
+            f"limit {self.psi_limit:.2f}, over the last {_span(self.distance_minutes)}{compared}"
         )
 
     def _what(self) -> str:
@@ -79,7 +79,7 @@ class ClassVerdict:
     def words(self) -> str:
         """The class mix in words."""
         return (
-            f"class mix: Jensen-Shannon {self.distance:.2f} (limit {self.limit:.2f}), "
+            f"class mix: Jensen-Shannon {self.distance:.2f} ({_limit(self.limit)}), "
             f"PSI {self.psi:.2f} (limit {self.psi_limit:.2f}) over {_span(self.minutes)}"
         )
 
@@ -157,6 +157,11 @@ def hour_words(hour: int) -> str:
 
 def _three(values: tuple[float, float, float]) -> str:
     return "/".join(f"{value:.3g}" for value in values)
+
+
+def _limit(distance: float) -> str:
+    """The limit of a distance that goes from 0 to 1."""
+    return f"limit {distance:.2f}" if distance < 1.0 else "too little reference for a limit"
 
 
 def _span(minutes: float) -> str:

@@ -80,6 +80,10 @@ def test_the_whole_verdict_names_what_stands_out_and_leaves_out_the_rest():
     assert "class mix: Jensen-Shannon 0.30 (limit 0.20), PSI 0.40 (limit 0.20) over 30 s" in text
 
 
+def test_a_limit_that_no_distance_reaches_is_not_called_one():
+    assert "KS 0.41, too little reference for a limit, PSI" in feature(ks_limit=1.7).words()
+
+
 def test_no_drift_is_said_too_and_what_is_provisional():
     text = verdict(alarm=False, provisional=True, reason="the reference covers 2.0 h", classes=None).words()
     assert text.startswith("no drift")
