@@ -29,7 +29,7 @@ def camera(pipeline, **options):
 
 
 def failure(pipeline, **options):
-    made = camera(pipeline, timeout=5, **options)
+    made = camera(pipeline, timeout=20, **options)
     try:
         with pytest.raises(CameraError) as caught:
             made.open()

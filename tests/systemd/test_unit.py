@@ -142,7 +142,9 @@ def test_it_logs_in_with_a_credential_and_stops_in_time_with_what_it_saw_deliver
     agent.wait(lambda: "broker connected" in agent.show("StatusText"), "the login")
     began = time.monotonic()
     agent.stop()
-    assert time.monotonic() - began < 12, "10 s and what systemd takes"
+    assert time.monotonic() - began < 25, (
+        "systemd kills after 30 s; the agent takes 10 at most, a busy box some more"
+    )
     assert (agent.show("Result"), agent.show("ExecMainStatus")) == ("success", "0")
     assert any(text.startswith("delivery stopped left=0") for text in agent.messages())
     agent.run("systemctl stop broker")
