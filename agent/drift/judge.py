@@ -341,6 +341,7 @@ class Judge:
                 "level": None if alarm.level is None else numbers(alarm.level),
                 "ratio": alarm.ratio,
                 "calm": alarm.calm,
+                "age": alarm.age,
             },
         }
 
@@ -357,9 +358,10 @@ class Judge:
         entry, features = state["alarm"], len(self._names)
         level = None if entry["level"] is None else array(entry["level"], (len(ASPECTS), features))
         since = None if entry["since"] is None else float(entry["since"])
-        alarm = Alarm(since, int(entry["place"]), level, float(entry["ratio"]), int(entry["calm"]))
-        if not 0 <= alarm.place < KEEP.size:
-            raise ValueError("a place that there is not")
+        counts = int(entry["calm"]), int(entry["age"])
+        alarm = Alarm(since, int(entry["place"]), level, float(entry["ratio"]), *counts)
+        if not 0 <= alarm.place < KEEP.size or alarm.age < 0:
+            raise ValueError("a place or an age that there is not")
         memory = array(state["memory"], self._memory.shape)
         fading = Fading(
             array(state["ranks"], self._fading.ranks.shape),

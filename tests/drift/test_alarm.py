@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from agent.drift.alarm import CALM, Alarm
 from agent.drift.memory import KEEP, fade
@@ -29,6 +30,15 @@ def test_it_stays_on_while_the_change_lasts_and_goes_off_when_it_is_gone():
     assert ended[-1]
     assert CALM <= len(ended) < 100
     assert alarm.since is None
+
+
+@pytest.mark.parametrize(("age", "true"), [(1, 1), (1, 3), (1, 30), (2, 6), (3, 8), (6, 16), (11, 40)])
+def test_a_change_that_lasts_is_one_alarm_also_where_it_is_older_than_it_looked(age, true):
+    alarm, memory = Alarm(), memory_of([0.0] * 50 + [2.0] * true)
+    alarm.raise_by_change(1000.0, memory, CHANGED, age)
+    for _ in range(500):
+        memory = fade(memory, np.where(CHANGED, 2.0, 0.0))
+        assert not alarm.watch(memory, 0.0)
 
 
 def test_a_short_calm_does_not_end_it():
