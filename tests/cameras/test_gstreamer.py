@@ -89,7 +89,6 @@ def test_the_end_of_a_live_pipeline_is_a_failure():
         ("filesrc location=/etc/passwd ! decodebin", CameraFailure.CODEC, "no readable video"),
         ("v4l2src device=/dev/video97", CameraFailure.DEVICE_GONE, "/dev/video97"),
         ("rtspsrc location=rtsp://u:geheim@127.0.0.1:9/x ! decodebin", CameraFailure.REFUSED, "refuses"),
-        ("fakesrc num-buffers=3", CameraFailure.CODEC, ""),
     ],
 )
 def test_failures_have_their_kinds_and_words(pipeline, kind, said):
