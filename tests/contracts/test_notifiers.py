@@ -1,7 +1,8 @@
 """What every kind of notifier must do, whatever it speaks."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 
