@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import structlog
 
-from agent import __version__
+from agent import __version__, heap
 from agent.alert_desk import AlertDesk
 from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
@@ -97,8 +97,10 @@ class Service:
         cv2.setNumThreads(
             1
         )  # many small pictures: its thread pool costs more than it gives, and the model wants the cores
+        heap.share_arenas()
         self._closing.callback(claim(self.state_directory))
         self.detector.open()
+        heap.trim()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
         self.desk = AlertDesk(

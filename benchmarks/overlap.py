@@ -10,6 +10,7 @@ Ratios: two lanes to one, over slices that followed one another.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import threading
 import time
@@ -33,22 +34,24 @@ SLICE_SECONDS = 2.5
 
 
 class OpenDetector:
-    """A detector that stays open from slice to slice; with `device_ms` its model only sleeps."""
+    """A detector that stays open from slice to slice; with `device_ms` its model only sleeps, once at a time."""
 
-    def __init__(self, path: Path, device_ms: float) -> None:
-        self._detector = Detector(ModelSettings(path=str(path), provider="cpu"))
+    def __init__(self, path: Path, device_ms: float, lanes: int) -> None:
+        self._detector = Detector(ModelSettings(path=str(path), provider="cpu", lanes=lanes))
         self._detector.open()
-        if device_ms:
+        self._beside = device_ms > 0
+        if self._beside:
             self._imitate(device_ms / 1e3)
 
     def _imitate(self, seconds: float) -> None:
         runner = self._detector._opened.runner  # type: ignore[union-attr]
-        run, made = runner.run, {}
+        run, made, alone = runner.run, {}, threading.Lock()
 
         def sleep(batch: NDArray[Any]) -> list[NDArray[Any]]:
             if batch.shape not in made:
                 made[batch.shape] = run(batch)
-            time.sleep(seconds * (1 + (len(batch) - 1) / 2))
+            with alone:
+                time.sleep(seconds * (1 + (len(batch) - 1) / 2))
             return made[batch.shape]
 
         runner.run = sleep  # type: ignore[method-assign]
@@ -56,7 +59,8 @@ class OpenDetector:
     @property
     def info(self) -> ModelInfo:
         """The model's."""
-        return self._detector.info
+        info = self._detector.info
+        return dataclasses.replace(info, threads=0) if self._beside else info
 
     def open(self) -> None:
         """It is open."""
@@ -79,11 +83,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    detector, pictures = OpenDetector(args.model, args.device_ms), read(args.video)
+    pictures = read(args.video)
+    detectors = {lanes: OpenDetector(args.model, args.device_ms, lanes) for lanes in (1, 2)}
     rows: dict[int, list[tuple[float, float, float]]] = {1: [], 2: []}
     for turn in range(args.rounds):
         for lanes in (1, 2) if turn % 2 else (2, 1):
-            rows[lanes].append(run_slice(detector, pictures, args, lanes))
+            rows[lanes].append(run_slice(detectors[lanes], pictures, args))
     one, two = (np.array(rows[lanes]) for lanes in (1, 2))
     for name, values in (("one lane", one), ("two lanes", two)):
         rate, cpu, latency = np.median(values, axis=0)
@@ -95,13 +100,13 @@ def main() -> None:
 
 
 def run_slice(
-    detector: OpenDetector, pictures: list[NDArray[np.uint8]], args: argparse.Namespace, lanes: int
+    detector: OpenDetector, pictures: list[NDArray[np.uint8]], args: argparse.Namespace
 ) -> tuple[float, float, float]:
     """Frames/s, CPU milliseconds a frame, and median milliseconds from the board to the result."""
     board, results, stop = FrameBoard(), list[FrameResult](), threading.Event()
     scheduler = Scheduler(
         detector, board, results.append, max_batch=8, batch_wait=0.004, cameras=lambda: args.cameras,
-        lanes=lanes, first_batch=args.first_batch,
+        first_batch=args.first_batch,
     )  # fmt: skip
 
     def feed(name: str) -> None:

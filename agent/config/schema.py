@@ -128,7 +128,14 @@ class ModelSettings:
         doc="How long to wait for more cameras' frames once one is there.",
     )
     threads: int = setting(
-        0, minimum=0, maximum=256, doc="CPU threads of the model; 0: chosen for this machine."
+        0, minimum=0, maximum=256, doc="CPU threads of the model in all; 0: one for each core."
+    )
+    lanes: int = setting(
+        0,
+        minimum=0,
+        maximum=64,
+        doc="Frames in work at a time. On the CPU they share the threads: 1 takes the least time for one frame, "
+        "more go through in a second with two, the default (0).",
     )
     heat_limit: float = setting(
         95.0,

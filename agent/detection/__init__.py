@@ -18,7 +18,7 @@ class ModelInfo:
     `input_size` is (height, width): exact for a static model, the largest sides for a dynamic one.
     `max_batch` is the most frames one run takes (1 for most static models). `embedding_size` is 0 without
     one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt"), on `threads` of the CPU (0 beside
-    it), `runtime` names its library.
+    it) and up to `lanes` frames or batches at a time; `runtime` names its library.
     """
 
     path: str
@@ -35,6 +35,7 @@ class ModelInfo:
     embedding_size: int
     provider: str
     threads: int
+    lanes: int
     runtime: str
     source: str
 

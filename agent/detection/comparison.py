@@ -76,7 +76,7 @@ def compare(
 
 
 def _candidates(path: Path, pictures: Sequence[NDArray[np.uint8]]) -> list[Candidates]:
-    detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=_LEAST_SCORE))
+    detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=_LEAST_SCORE, lanes=1))
     detector.open()
     try:
         frames = (

@@ -38,11 +38,11 @@ class Governor:
         """How fast the model may run now, and why."""
         return self._pace
 
-    def ran(self, started: float, seconds: float) -> None:
-        """The model ran for `seconds` from `started` (monotonic seconds) on."""
+    def ran(self, started: float, seconds: float, abreast: int = 1) -> None:
+        """The model ran for `seconds` from `started` (monotonic seconds) on, in one of `abreast` lanes."""
         with self._lock:
-            self._since_step.seconds += seconds
-            self._since_window.seconds += seconds
+            self._since_step.seconds += seconds / abreast
+            self._since_window.seconds += seconds / abreast
             self._rest_until = started + seconds / self._pace.limit
 
     def rest_seconds(self) -> float:

@@ -1,38 +1,57 @@
-"""Lanes: threads that serve one model in turn. What keeps them in order, and tells them when to begin."""
+"""Lanes: threads that serve one model. What keeps their results in order, and tells them when to begin."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
+_AHEAD = 8  # batches that may be done before an earlier one is; each holds its pictures
 _MARGIN_SECONDS = 0.0005  # a lane that wakes late leaves the model idle; that costs more than an older frame
 
 
 class Turns:
-    """Numbers what is begun, and lets it be told in that order."""
+    """Numbers what is begun, and tells it in that order; a lane whose turn has not come does not wait for it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._begun = self._told = 0
+        self._ready: dict[int, Callable[[], None]] = {}
+        self._telling = False
 
     def begin(self) -> int:
-        """The next number; each must be told, else nobody after it is."""
+        """The next number; each must be told, else nothing after it is. Waits while too much waits for one."""
         with self._changed:
+            self._changed.wait_for(lambda: self._begun - self._told < _AHEAD)
             self._begun += 1
             return self._begun
 
-    @contextmanager
-    def tell(self, number: int) -> Iterator[None]:
-        """Wait until all before `number` have told."""
+    def tell(self, number: int, say: Callable[[], None]) -> None:
+        """Have `say` called once all before `number` were: at once, or later by the lane that they wait for.
+
+        Raises what it, or one that had waited, raised; those after that are told nonetheless.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._told == number - 1)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._told = number
+            self._ready[number] = say
+            if self._telling:
+                return
+            self._telling = True
+        failure: Exception | None = None
+        while following := self._following():
+            try:
+                following()
+            except Exception as error:  # noqa: BLE001  (raised below, once the others were told)
+                failure = failure or error
+        if failure:
+            raise failure
+
+    def _following(self) -> Callable[[], None] | None:
+        with self._changed:
+            say = self._ready.pop(self._told + 1, None)
+            self._telling = say is not None
+            if say is not None:
+                self._told += 1
                 self._changed.notify_all()
+            return say
 
 
 class Outlook:

@@ -141,6 +141,16 @@ def available_threads(quota: str | None = None) -> int:
     return cpus
 
 
+def share(threads: int, lanes: int = 0) -> tuple[int, int]:
+    """Runs of the model at a time on `threads` CPUs, and the threads that one of them takes when it is alone.
+
+    `lanes` 0: two where there are two CPUs. A run works on the thread that calls it, and shares with the others a
+    pool of what is left: so there are `threads` in all.
+    """
+    lanes = lanes or min(2, threads)
+    return lanes, max(1, threads - lanes + 1)
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace").replace("\0", "").strip()

@@ -39,9 +39,10 @@ class Runner:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Threads that spin while they wait take the cores from the decoders. YOLO11n on two cores, idle: the
-        # same speed; with four cameras decoding 78 ms a frame against 95; on a busy box 65 against 136.
+        # Threads that spin while they wait take the cores from the decoders: on a busy box twice the CPU time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if list(providers) == [CPU]:  # a memory plan for each run costs 20 MB (YOLO11n) and no less time
+            options.enable_mem_pattern = False
         options.log_severity_level = 4  # its errors come as exceptions; its own lines bypass our log
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=list(providers))

@@ -3,9 +3,10 @@
 Frames that show nothing new are left out where the camera asks for it (`gate`), and while the box is too hot
 the model rests between runs (`governor`): the frames of that time are replaced by newer ones and counted.
 
-With two lanes (threads), one prepares the next batch and reads the last one while the model runs for the other.
-A lane chooses its frames as late as it can, just before the model is free: an early choice would be an old
-one, and a small batch. Results are handed on in the order in which their frames were chosen.
+Lanes (threads) work abreast. On the CPU each runs the model on few threads. Beside a GPU one runs it, while
+another prepares the next batch and reads the last one; that chooses its frames as late as it can, just before the
+model is free: an early choice would be an old one, and a small batch. Results are handed on in the order in
+which their frames were chosen.
 
 One bad frame must not hurt another camera: a batch that fails is tried again frame by frame, and what fails
 alone is counted and left out. A lost GPU, or memory too small for even one frame, ends `run`, so that the
@@ -42,8 +43,8 @@ class Scheduler(Part):
     At most `max_batch` frames share a run (fewer where the model takes fewer, or where fewer are faster); once
     one frame is there, it waits `batch_wait` seconds for those of the other cameras, `cameras()` in all.
     `deliver` gets each result, by one thread at a time, and must not block. A still scene of a camera goes
-    through the model every `still_interval(camera)` seconds only; 0: every frame does. `lanes` and `first_batch` None:
-    two lanes and full batches where the model runs beside the CPU, else one of each.
+    through the model every `still_interval(camera)` seconds only; 0: every frame does. `first_batch` None: batches
+    begin full where the model runs beside the CPU, else single.
     """
 
     def __init__(
@@ -57,7 +58,6 @@ class Scheduler(Part):
         cameras: Callable[[], int] | None = None,
         still_interval: Callable[[str], float] = lambda _camera: 0.0,
         governor: Governor | None = None,
-        lanes: int | None = None,
         first_batch: int | None = None,
     ) -> None:
         super().__init__("scheduler")
@@ -66,7 +66,8 @@ class Scheduler(Part):
         self._cameras = cameras or (lambda: max_batch)
         self._gate, self._still_interval = MotionGate(), still_interval
         self._governor = governor or Governor(0.0)
-        self._lanes, self._first_batch = lanes, first_batch
+        self._first_batch = first_batch
+        self._lanes, self._abreast = 1, 1  # in all, and those that may run the model at a time
         self._sizer = BatchSizer(max_batch, max_batch)
         self._lock = threading.Lock()
         self._failed: Counter[str] = Counter()
@@ -78,8 +79,8 @@ class Scheduler(Part):
     def run(self, stop: threading.Event) -> None:
         """Open the detector and serve frames until `stop` is set. Raises InferenceError, ModelError."""
         try:
-            beside = self._open()
-            work_abreast(self._lanes or (2 if beside else 1), lambda: self._step(stop), stop)
+            self._open()
+            work_abreast(self._lanes, lambda: self._step(stop), stop)
         finally:
             self._detector.close()
 
@@ -100,8 +101,7 @@ class Scheduler(Part):
             self._failed.pop(camera, None)
             self._still.pop(camera, None)
 
-    def _open(self) -> bool:
-        """Open the detector; returns whether the model runs beside the CPU."""
+    def _open(self) -> None:
         self.warming = True  # an engine build takes minutes
         try:
             self._detector.open()
@@ -113,7 +113,8 @@ class Scheduler(Part):
         self._sizer = BatchSizer(
             *((most, self._first_batch) if self._first_batch else sizes(most, info.threads))
         )
-        return info.threads == 0
+        self._lanes = info.lanes
+        self._abreast = info.lanes if info.threads else 1
 
     # -- one batch, in the thread of its lane -----------------------------------------------------------------
 
@@ -129,9 +130,7 @@ class Scheduler(Part):
         try:
             self._serve(frames, results)
         finally:
-            with self._turns.tell(turn):
-                for result in results:
-                    self._tell(result)
+            self._turns.tell(turn, lambda: self._tell(results))
 
     def _choose(self, stop: threading.Event) -> list[Frame]:
         if rest := self._governor.rest_seconds():
@@ -139,7 +138,7 @@ class Scheduler(Part):
             return []
         limit = self._sizer.next()
         enough = max(1, min(self._cameras(), limit))
-        if early := self._outlook.choose_in(enough, _now()):
+        if self._abreast == 1 and (early := self._outlook.choose_in(enough, _now())):
             stop.wait(min(early, _IDLE_SECONDS))
         frames = self._board.take(limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
         with self._lock:
@@ -183,8 +182,9 @@ class Scheduler(Part):
         done = time.monotonic_ns()
         ran = done / 1e9 - batch.postprocess
         self._outlook.ended(len(frames), ran, prepare=batch.preprocess, run=batch.inference)
-        self._governor.ran(ran - batch.inference, batch.inference)
-        self._sizer.ran(len(frames), batch.inference)
+        self._governor.ran(ran - batch.inference, batch.inference, self._abreast)
+        with self._lock:
+            self._sizer.ran(len(frames), batch.inference)
         return [
             FrameResult(
                 frame=frame, detections=detections, stages=_stages(frame, batch, done), batch=len(frames)
@@ -192,12 +192,13 @@ class Scheduler(Part):
             for frame, detections in zip(frames, batch.detections, strict=True)
         ]
 
-    def _tell(self, result: FrameResult) -> None:
-        self._deliver(result)
-        camera = result.frame.camera
-        if camera in self._failing:
-            self._failing.discard(camera)
-            log.info("frames are detected on again", camera=camera)
+    def _tell(self, results: Sequence[FrameResult]) -> None:
+        for result in results:
+            self._deliver(result)
+            camera = result.frame.camera
+            if camera in self._failing:
+                self._failing.discard(camera)
+                log.info("frames are detected on again", camera=camera)
 
     def _leave_out(self, frame: Frame, error: InferenceError) -> None:
         self._count_failed([frame])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -52,7 +52,7 @@ class Built:
 
 def build(plan: ImagePlan, *, now: float, progress: Progress = lambda paths, _total: paths) -> Built:
     """Run the model over the images; ReferenceMismatch where fewer than LEAST_IMAGES can be read."""
-    detector = Detector(plan.model)
+    detector = Detector(replace(plan.model, lanes=1))  # one picture at a time may have all threads
     detector.open()
     vectors: list[NDArray[np.float32]] = []
     classes: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""ONNX Runtime's `session.run` on one random batch, nothing else: MODEL SHAPE SECONDS default|waiting THREADS."""
+"""ONNX Runtime's `session.run` on one random batch, nothing else: MODEL SHAPE SECONDS default|waiting|abreast THREADS."""
 
 import json
 import sys
@@ -9,10 +9,13 @@ from measure import measure
 
 model, shape, seconds, kind, threads = sys.argv[1:]
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = int(threads)
-if kind == "waiting":  # its threads sleep while they wait, as the agent's do; by default they spin
+abreast = (
+    int(threads) if kind == "abreast" else 1
+)  # so many runs at a time, each on one thread, as the agent's
+options.intra_op_num_threads = int(threads) // abreast
+if kind == "waiting":  # its threads sleep while they wait; by default they spin
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 size = json.loads(shape)
 feed = {session.get_inputs()[0].name: np.random.default_rng(0).random(size, dtype=np.float32)}
-measure(lambda: session.run(None, feed), float(seconds), size[0])
+measure(lambda: session.run(None, feed), float(seconds), size[0], abreast)

@@ -60,7 +60,7 @@ class Rig:
 
 @pytest.fixture
 def detector(tiny):
-    return Detector(ModelSettings(path=str(tiny())))
+    return Detector(ModelSettings(path=str(tiny()), lanes=1))
 
 
 def test_every_result_carries_its_frame_boxes_and_stage_times(detector):
@@ -255,9 +255,10 @@ def test_cameras_of_any_speed_get_the_same_share_of_a_busy_model(detector):
     assert min(counts) >= 15
 
 
-def test_two_lanes_keep_each_cameras_order_and_see_what_one_lane_sees(detector):
-    detector.open()
-    with Rig(detector, lanes=2, max_batch=2) as rig:
+@pytest.mark.parametrize(("threads", "lanes"), [(2, 2), (4, 2), (4, 4), (1, 3)])
+def test_lanes_keep_each_cameras_order_and_see_what_one_lane_sees(tiny, threads, lanes):
+    detector = Detector(ModelSettings(path=str(tiny()), threads=threads, lanes=lanes))
+    with Rig(detector, max_batch=2) as rig:
         for index in range(100):
             for camera in "ab":
                 rig.board.put_when_free(frame(camera, index), rig.stop, lambda: None)
@@ -271,10 +272,11 @@ def test_two_lanes_keep_each_cameras_order_and_see_what_one_lane_sees(detector):
         assert inside == pytest.approx(stages.total, abs=1e-6)
 
 
-def test_a_gpu_lost_in_one_lane_ends_both(detector):
+def test_a_gpu_lost_in_one_lane_ends_both(tiny):
+    detector = Detector(ModelSettings(path=str(tiny()), lanes=2))
     sent = iter(range(1000))
     breaking = Breaking(detector, lambda _: next(sent) == 5 and InferenceFailure.GPU_LOST)
-    with Rig(breaking, lanes=2) as rig:
+    with Rig(breaking) as rig:
         index = 0
         while rig.thread.is_alive() and index < 1000:
             rig.board.put(frame("a", index := index + 1))
