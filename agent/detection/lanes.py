@@ -39,7 +39,7 @@ class Turns:
         while following := self._following():
             try:
                 following()
-            except Exception as error:  # noqa: BLE001  (raised below, once the others were told)
+            except Exception as error:  # noqa: BLE001, PERF203  (raised below, once the others were told)
                 failure = failure or error
         if failure:
             raise failure
