@@ -55,7 +55,10 @@ class StreamOptions:
         doc="Files: at their own rate, or as fast as the model can without losing a frame.",
     )
     threads: int = setting(
-        0, minimum=0, maximum=64, doc="Decoder threads; 0: one, or up to four for a file with pace fast."
+        0,
+        minimum=0,
+        maximum=64,
+        doc="Decoder threads; 0: one, for a file with pace fast half as many as cores and at most four.",
     )
     decoder: str = setting(
         "cpu",
@@ -153,7 +156,7 @@ class StreamCamera:
             self._login().url,
             timeout=self.options.timeout,
             options=ffmpeg_options(self.options, self._address),
-            threads=self.options.threads or (min(4, os.cpu_count() or 1) if self.lossless else 1),
+            threads=self.options.threads or (_fast_threads(os.cpu_count() or 1) if self.lossless else 1),
             damaged=self._damaged,
             frame_threads=self.lossless,  # they hold pictures back, which a live stream must not
             cuda=cuda,
@@ -279,6 +282,11 @@ class _MediaClock:
         if self._anchor is None or now - (self._anchor + media) > 1.0:
             self._anchor = now - media
         return self._anchor + media - now
+
+
+def _fast_threads(cores: int) -> int:
+    """Decoder threads of a file read as fast as the model goes, which wants the cores itself."""
+    return max(1, min(4, cores // 2))
 
 
 def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:

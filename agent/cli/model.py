@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float",
         help="uint8: the model takes pictures as cameras deliver them and normalises inside",
     )
+    prepare.add_argument(
+        "--for",
+        dest="device",
+        choices=("cpu", "gpu"),
+        help="what will run it; for a CPU slow places of the graph are rewritten (default: as this machine has)",
+    )
     size = prepare.add_mutually_exclusive_group()
     size.add_argument(
         "--dynamic", dest="dynamic", action="store_true", default=None, help="any batch and size"
@@ -64,12 +70,15 @@ def _prepare(args: argparse.Namespace) -> int:
         half=args.half,
         uint8=args.input == "uint8",
         dynamic=args.dynamic,
+        device=args.device or _own_device(),
         python=args.python,
     )
     pictures = read_pictures(args.images) if args.images else []
     target, record = prepare(plan, pictures, now=time.time())
     checks = record.checks
     print(f"{target}: {len(record.classes)} classes, embedding of {record.embedding_size}")
+    if record.quickened:
+        print(f"rewritten to run faster on a CPU: {record.quickened} places")
     print(
         f"checked on {checks['pictures']} pictures: {checks['boxes']} candidates found again "
         f"({checks['sure']} over 0.25), IoU at least {checks['least_iou']}, "
@@ -79,6 +88,12 @@ def _prepare(args: argparse.Namespace) -> int:
         print("no picture had a sure box: give real ones with --images for a stronger check")
     print(manifest.path_of(target))
     return 0
+
+
+def _own_device() -> str:
+    from agent.detection.providers import Machine, identify
+
+    return "cpu" if identify() is Machine.PLAIN else "gpu"
 
 
 def _size(sides: list[int] | None) -> tuple[int, int] | None:

@@ -20,7 +20,8 @@ SCHEMA = 1
 class Manifest:
     """What `vedette model prepare` writes down. Sizes in pixels (height, width); hashes are sha256, in hex.
 
-    `embedding_tensor` is the feature map that the embedding averages. `checks` says how the prepared model
+    `embedding_tensor` is the feature map that the embedding averages, `quickened` the number of places in the graph
+    that were rewritten to run faster on a CPU. `checks` says how the prepared model
     compared with its source.
     """
 
@@ -38,6 +39,7 @@ class Manifest:
     opset: int
     ultralytics: str
     created: str
+    quickened: int = 0
     checks: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 

@@ -56,7 +56,7 @@ class Plan:
     """What to make of a model.
 
     `image_size` is (height, width), None: the model's own. `dynamic` None: as the source is (a checkpoint
-    becomes dynamic). `python` is the interpreter that has ultralytics.
+    becomes dynamic). `device` is what will run it, "cpu" or "gpu". `python` is the interpreter that has ultralytics.
     """
 
     source: Path
@@ -65,6 +65,7 @@ class Plan:
     half: bool = False
     uint8: bool = False
     dynamic: bool | None = None
+    device: str = "cpu"
     python: str = sys.executable
 
 
@@ -76,7 +77,7 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
     """
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtra("preparing a model needs the library 'onnx': pip install 'vedette[export]'")
-    from agent.detection import embed
+    from agent.detection import embed, quicken
 
     if not plan.source.is_file():
         raise ModelError(f"model {plan.source} does not exist")
@@ -87,6 +88,7 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
         shaped = Path(folder) / "shaped.onnx"
         _save(model, shaped)
         Detector(ModelSettings(path=str(shaped), provider="cpu")).open()  # says what it is, if no detector
+        quickened = quicken.quicken(model) if plan.device == "cpu" else 0
         tensor = embed.add_embedding(model)
         if plan.half:
             model = embed.to_half(model)
@@ -110,6 +112,7 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
         layout=info.layout,
         embedding_size=info.embedding_size,
         embedding_tensor=tensor,
+        quickened=quickened,
         opset=embed.opset_of(model),
         ultralytics=version or parse({e.key: e.value for e in model.metadata_props}).version,
         created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
