@@ -28,7 +28,7 @@ MODEL, PREPARED = "the model (session.run)", "preprocess, postprocess, schedulin
 
 
 class Meter:
-    """Counts frames, and the CPU time of the scheduler's thread inside `session.run`."""
+    """Counts frames, and the CPU time of the lanes' threads inside `session.run`."""
 
     def __init__(self, service: Service) -> None:
         self.frames, self.inside = 0, 0.0
@@ -79,7 +79,7 @@ def main() -> None:
         spent = Counter({name: seconds - before[name] for name, seconds in after.items()})
         service.stop()
     spent[MODEL] = spent.pop("onnxruntime", 0.0) + inside
-    spent[PREPARED] = spent.pop("scheduler", 0.0) - inside
+    spent[PREPARED] -= inside
     print(f"{args.cameras} cameras, {frames} frames in {args.seconds:g} s\n")
     print("| what | CPU ms a frame | of the model's |\n|---|---|---|")
     for name, seconds in spent.most_common():
@@ -106,6 +106,8 @@ def cpu_by_thread() -> Counter[str]:
 def group(name: str) -> str:
     if name == "FFmpeg" or name.startswith("camera-"):
         return "cameras (decoding, health)"
+    if name == "scheduler" or name.startswith("lane-"):
+        return PREPARED
     if name.startswith("probe-") or name == "telemetry":
         return "telemetry"
     return {"analysis": "analysis (windows, features, drift, rules)"}.get(name, name)

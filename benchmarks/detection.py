@@ -38,7 +38,8 @@ def main() -> None:
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
 
-    detector = Detector(ModelSettings(path=str(arguments.model), provider="cpu"))
+    # one lane: these calls come one by one
+    detector = Detector(ModelSettings(path=str(arguments.model), provider="cpu", lanes=1))
     detector.open()
     frames = read(arguments.video, 64)
     batch = prepared(detector, frames[: arguments.batch])
@@ -62,7 +63,7 @@ def main() -> None:
         "detect": detect,
     }
     if arguments.other:
-        other = Detector(ModelSettings(path=str(arguments.other), provider="cpu"))
+        other = Detector(ModelSettings(path=str(arguments.other), provider="cpu", lanes=1))
         other.open()
         work["detect, other"] = lambda turn: other.detect([frames[turn % len(frames)]] * arguments.batch)
     seconds, cpu = interleave(work, arguments.runs)

@@ -1,18 +1,20 @@
 """The whole agent beside the bare model, Ultralytics and OpenCV: one run, interleaved rounds, ratios with their spread.
 
-    python benchmarks/pipeline.py MODEL.onnx VIDEO [--ultralytics-python VENV/bin/python] [--cameras 1 2 4 8 16]
-                                  [--rounds 5] [--seconds 10] [--only NAME ...] [--live CAMERAS:FPS ...]
+    python benchmarks/pipeline.py MODEL.onnx VIDEO [--ultralytics-python VENV/bin/python] [--roboflow-python R/bin/python]
+                                  [--cameras 2 4 8 16] [--prepared PREPARED.onnx] [--rounds 5] [--seconds 10]
+                                  [--only NAME ...] [--live CAMERAS:FPS ...]
 
 Each contender runs in a process of its own, started anew each round, on the same model file, video, cores and number of
 threads. A ratio is taken within a round, so that a busy spell of the machine hits both sides; the table gives the
 median of the ratios, and the lowest and highest. "bare" is `session.run` on one random picture, over and over:
 with ONNX Runtime's own options (threads that spin while they wait); ratios are to that. "waiting": its threads
-sleep while they wait. "abreast": a run on each core, on one thread, which is how the agent goes about it. The agent reads the video as fast as the model goes, publishes to a real broker in 5 s windows,
-and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
+sleep while they wait. "abreast": a run on each core, on one thread, which is how the agent goes about it. The agent
+reads the video as fast as the model goes, publishes to a real broker in 5 s windows, and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
 
 `--live 2:10` runs the agent on 2 cameras of at most 10 frames/s in real time instead, and prints latencies.
 
-A virtual environment for Ultralytics: python -m venv V && V/bin/pip install ultralytics onnxruntime supervision
+Virtual environments for the others: python -m venv V && V/bin/pip install ultralytics onnxruntime supervision;
+python -m venv R && R/bin/pip install inference
 """
 
 from __future__ import annotations
@@ -92,9 +94,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("model", type=lambda text: str(Path(text).resolve()))
     parser.add_argument("video", type=lambda text: str(Path(text).resolve()))
+    parser.add_argument("--prepared", type=lambda text: str(Path(text).resolve()), help="the model, prepared")
     parser.add_argument("--shape", type=json.loads, default=[1, 3, 384, 640], help="input of the bare loop")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--ultralytics-python", help="an interpreter that has ultralytics and onnxruntime")
+    parser.add_argument("--roboflow-python", help="an interpreter that has Roboflow's inference")
     parser.add_argument("--cameras", type=int, nargs="*", default=[], help="also with so many cameras")
     parser.add_argument("--only", nargs="*", default=[], help="only contenders whose name holds one of these")
     parser.add_argument("--live", nargs="*", default=[], metavar="CAMERAS:FPS")
@@ -110,12 +114,10 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         shape = json.dumps([batch, *args.shape[1:]])
         return script(sys.executable, "bare", model, shape, seconds, kind, args.threads)
 
-    def agent(cameras: int, *, monitoring: bool = True) -> Outcome:
+    def agent(cameras: int, *, monitoring: bool = True, model: str = model) -> Outcome:
         began = time.time()
-        return outcome_of(
-            run_agent(Run(model=model, video=video, seconds=seconds, cameras=cameras, monitoring=monitoring)),
-            began,
-        )
+        run = Run(model=model, video=video, seconds=seconds, cameras=cameras, monitoring=monitoring)
+        return outcome_of(run_agent(run), began)
 
     contenders: Contenders = {
         BARE: lambda: bare("default"),
@@ -125,6 +127,8 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         "vedette": lambda: agent(1),
         "vedette, no monitoring": lambda: agent(1, monitoring=False),
     }
+    if args.prepared:
+        contenders["vedette, prepared model"] = lambda: agent(1, model=args.prepared)
     for count in args.cameras:
         contenders[f"vedette, {count} cameras"] = lambda count=count: agent(count)  # type: ignore[misc]
     size = json.dumps(args.shape[2:])
@@ -134,6 +138,10 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
             contenders[name] = lambda kind=kind: script(  # type: ignore[misc]
                 python, "ultralytics_predict", model, video, seconds, kind
             )
+    if python := args.roboflow_python:
+        contenders["Roboflow inference"] = lambda: script(
+            python, "roboflow_pipeline", model, video, seconds, size
+        )
     return contenders
 
 
@@ -188,6 +196,8 @@ def report(names: list[str], rounds: list[dict[str, Outcome]]) -> None:
         ("vedette", "bare, abreast"),
         ("vedette", "vedette, no monitoring"),
         ("vedette", "Ultralytics predict"),
+        ("vedette, prepared model", "bare, abreast"),
+        ("vedette, prepared model", "Ultralytics predict"),
     ):
         pairs = [(done[one], done[other]) for done in rounds if one in done and other in done]
         if pairs:

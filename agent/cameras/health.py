@@ -209,10 +209,7 @@ def _signs(normal: Normal | None, picture: Glance, figures: Figures, pace: Pace)
     black = figures.dark >= BLACK_SHARE
     signs: dict[CameraState, Sign] = {
         CameraState.BLACK: (black, f"{figures.dark:.0%} of the picture is dark"),
-        CameraState.SLOW: (
-            pace.slow,
-            f"{pace.fps or 0:.1f} frames a second, normally {pace.expected_fps or 0:.1f}",
-        ),
+        CameraState.SLOW: (pace.slow, pace.words),
         CameraState.BAD_TIMESTAMPS: (pace.broken, f"{pace.breaks} broken time stamps in half a minute"),
         CameraState.OVEREXPOSED: _overexposed(normal, figures),
         CameraState.COVERED: _covered(normal, figures, black),

@@ -57,6 +57,42 @@ def test_nothing_is_expected_of_a_camera_that_just_came():
     assert timing.pace(13).slow is False
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.7])
+def test_video_that_falls_behind_is_slow_from_the_start_and_is_not_learnt_as_normal(share):
+    timing = Timing()
+    now = feed(timing, 120, 12 * share, media=lambda now: now * share)
+    assert timing.pace(now).slow is True
+    assert timing.pace(now).expected_fps is None
+    assert f"{5 * share:.1f} s of video came in 5 s" in timing.pace(now).words
+    now = feed(timing, 30, 12, start=now + 0.1, media=lambda later: now * share + (later - now))
+    assert timing.pace(now).slow is False
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        lambda now: now * 0.97,
+        lambda now: None,
+        lambda now: now - 4.0 * (20 < now < 23),  # a hiccup that is made up for
+        lambda now: now * 1.3,
+        lambda now: now % 7.0,  # a loop that begins anew
+    ],
+)
+def test_video_that_keeps_up_is_not_slow(media):
+    timing, signs = Timing(), []
+    for step in range(1200):
+        timing.tick(step / 10, media(step / 10))
+        signs.append(timing.pace(step / 10).slow)
+    assert True not in signs
+
+
+def test_a_lag_that_was_accepted_is_not_told_again():
+    timing = Timing()
+    now = feed(timing, 60, 6, media=lambda now: now / 2)
+    timing.forget_rate()
+    assert timing.pace(feed(timing, 60, 6, start=now, media=lambda now: now / 2)).slow is False
+
+
 @pytest.mark.parametrize(
     ("media", "broken"),
     [
