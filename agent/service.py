@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,11 +23,8 @@ from agent.alerts.engine import AlertEngine
 from agent.alerts.slo import share_observations, targets
 from agent.analysis import Analyst, CameraWatch, Hooks
 from agent.board import FrameBoard
-from agent.cameras import Camera
-from agent.cameras.quarantine import camera_for
-from agent.cameras.reader import Reader
 from agent.config.changes import live
-from agent.config.schema import CameraSettings, DriftSettings, Settings
+from agent.config.schema import Settings
 from agent.control import ControlServer, Handler
 from agent.delivery.commands import CommandDesk
 from agent.delivery.home_assistant import Place, discovery
@@ -40,6 +36,7 @@ from agent.errors import VedetteError
 from agent.exporter import Exporter, make_exporter
 from agent.exporter.about import About, missing
 from agent.feature_watch import watch_maker
+from agent.fleet import Fleet
 from agent.identity import identify
 from agent.log import set_level
 from agent.notifiers.runner import NotifierPart, make_notifiers
@@ -54,20 +51,12 @@ from agent.state import claim, directory
 from agent.summary import CameraSummary, FrameCounts
 from agent.supervisor import Supervisor
 from agent.telemetry.sampler import Sampler
-from agent.types import CameraState, CameraStatus, FrameResult, Observation
+from agent.types import CameraStatus, FrameResult, Observation
 
 log = structlog.get_logger("vedette.service")
 
 STOP_SECONDS = 10.0
 NOTIFIER_STOP_SECONDS = 15.0  # longer than a notifier waits for its receiver
-NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.ENDED})
-FLOWING = frozenset(CameraState) - NOT_FLOWING
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    camera: Camera
-    reader: Reader
 
 
 class Service:
@@ -80,9 +69,6 @@ class Service:
         self.supervisor = Supervisor()
         self.board = FrameBoard()
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
-        self._cameras: dict[str, _Watched] = {}
-        self._statuses: dict[str, CameraStatus] = {}
-        self._still_intervals: dict[str, float] = {}
         self._pictures = LastPictures(lambda: self.detector.info.classes)
         self._closing = ExitStack()
         self._reloading = threading.Lock()
@@ -121,6 +107,13 @@ class Service:
         self._burn_targets = targets(rules)
         self.sampler = Sampler(settings.telemetry, self.state_directory)
         self.analyst = Analyst(self._hooks(), settings.windows.length)
+        self.fleet = Fleet(
+            self.supervisor,
+            self.board,
+            self.state_directory,
+            told=self.analyst.status_changed,
+            gone=self._forget,
+        )
         self.references = ReferenceDesk(
             self.state_directory, settings.drift, settings.windows.length, self.analyst.submit
         )
@@ -138,7 +131,7 @@ class Service:
             alerts=lambda: self.desk.all_firing(time.time()),  # noqa: TID251
             parts=self.supervisor.health,
             missing=lambda: missing(
-                self.supervisor.health(), self.scheduler.name, self._cameras, self._statuses
+                self.supervisor.health(), self.scheduler.name, self.fleet.names, self.fleet.statuses
             ),
             device=identity.device,
             site=identity.site,
@@ -151,8 +144,8 @@ class Service:
             self._deliver,
             max_batch=settings.model.max_batch,
             batch_wait=settings.model.batch_wait,
-            cameras=lambda: sum(status.state in FLOWING for status in list(self._statuses.values())),
-            still_interval=lambda name: self._still_intervals.get(name, 0.0),
+            cameras=self.fleet.flowing,
+            still_interval=self.fleet.still_interval,
             governor=self.governor,
         )
 
@@ -178,8 +171,7 @@ class Service:
         self.supervisor.add(self.references.librarian)
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
-        for camera in self.settings.cameras:
-            self._add_camera(camera)
+        self.fleet.start(self.settings)
         self._start_exporter(self.exporter)
         self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
 
@@ -190,11 +182,7 @@ class Service:
         def left() -> float:
             return max(0.1, deadline - time.monotonic())  # noqa: TID251
 
-        late = [
-            watched.reader.name
-            for watched in self._cameras.values()
-            if not self.supervisor.remove(watched.reader.name, min(2.0, left()))
-        ]
+        late = self.fleet.stop(left)
         for part in (self.scheduler, self.analyst, self.references.librarian, self.sampler, self.publisher):
             late += [] if self.supervisor.remove(part.name, left()) else [part.name]
         late += self.supervisor.stop(left())
@@ -211,28 +199,14 @@ class Service:
             **self.references.handlers(),
         }
 
-    def ended(self) -> bool:
-        """Whether every camera's source is finished for good: at its end, or a file that is damaged."""
-        names = [watched.reader.name for watched in list(self._cameras.values())]
-        return bool(names) and self.supervisor.all_done(names)
-
-    def damaged(self) -> list[str]:
-        """Cameras whose source was finished before its regular end."""
-        return [
-            name
-            for name, watched in self._cameras.items()
-            if (status := watched.reader.status) is not None and status.state is not CameraState.ENDED
-        ]
-
     def line(self) -> str:
         """What is going on, in one line (systemd's STATUS=)."""
-        states = [status.state for status in self._statuses.values()]
-        online = sum(state is CameraState.ONLINE for state in states)
         pace = self.governor.pace
         slowed = "" if pace.full else f", slowed to {pace.limit:.0%} ({pace.reason})"
         refused = f"; config not reloaded: {self._config_error.splitlines()[0]}" if self._config_error else ""
         return (
-            f"{online} of {len(self._cameras)} cameras online, {self.reporter.fps:.1f} frames/s{slowed}, "
+            f"{self.fleet.online()} of {len(self.fleet.names)} cameras online, "
+            f"{self.reporter.fps:.1f} frames/s{slowed}, "
             f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}{refused}"
         )
 
@@ -241,41 +215,22 @@ class Service:
         if isinstance(exporter, Part):
             self.supervisor.add(exporter)
 
-    # -- cameras ----------------------------------------------------------------------------------------
-
-    def _add_camera(self, settings: CameraSettings) -> None:
-        if settings.enabled:
-            self._watch_camera(settings, camera_for(settings, self.state_directory))
-
-    def _watch_camera(self, settings: CameraSettings, camera: Camera) -> None:
-        reader = Reader(camera, settings, self.board, self.analyst.status_changed)
-        self._cameras[settings.name] = _Watched(camera, reader)
-        self._still_intervals[settings.name] = still_interval(settings, self.settings.drift)
-        self.supervisor.add(reader)
-
-    def _remove_camera(self, name: str) -> None:
-        self.supervisor.remove(self._cameras[name].reader.name)
+    def _forget(self, name: str) -> None:
+        """A camera was removed: nobody keeps anything of it."""
         self.analyst.forget(name)
-        self.board.forget(name)
         self.scheduler.forget(name)
-        self._cameras.pop(name, None)
-        self._statuses.pop(name, None)
         self._pictures.forget(name)
         self.reporter.forget(name)
         self.desk.forget({"camera": name})
         self.exporter.forget(name)
         self.references.forget(name)
 
-    def camera(self, name: str) -> Any:
-        """The camera object `name` (the demo switches disturbances on it)."""
-        return self._cameras[name].camera
-
     # -- called in the scheduler's and the analyst's threads -----------------------------------------------
 
     def _counts(self, name: str) -> FrameCounts:
-        if name not in self._cameras:
+        counts = self.fleet.take_counts(name)
+        if counts is None:
             return FrameCounts()
-        counts = self._cameras[name].reader.take_counts()
         return FrameCounts(
             seen=counts.seen,
             dropped=self.board.take_dropped(name),
@@ -292,10 +247,8 @@ class Service:
         return make(camera)
 
     def _on_status(self, status: CameraStatus) -> None:
-        if status.camera not in self._cameras:
-            return
-        self._statuses[status.camera] = status
-        self._say_device()
+        if self.fleet.note(status):
+            self._say_device()
 
     def _deliver(self, result: FrameResult) -> None:
         self._pictures.keep(result)
@@ -325,9 +278,9 @@ class Service:
 
     def _say_device(self) -> None:
         info = self._info()
-        self.reporter.device(info, list(self._statuses.values()), time.time())  # noqa: TID251
+        self.reporter.device(info, self.fleet.statuses, time.time())  # noqa: TID251
         if self.settings.broker.home_assistant:
-            self.publisher.announce(discovery(self._home, info, list(self._cameras)))
+            self.publisher.announce(discovery(self._home, info, self.fleet.names))
 
     def _info(self) -> Mapping[str, Any]:
         info = self.detector.info
@@ -338,7 +291,7 @@ class Service:
             "model_sha256": info.sha256,
             "model_provider": info.provider,
             "model_classes": len(info.classes),
-            "cameras": ",".join(self._cameras),
+            "cameras": ",".join(self.fleet.names),
             "window_seconds": self.settings.windows.length,
             "config_error": self._config_error.partition("\n")[0],
             "restart_needed_for": ",".join(self._waiting),
@@ -350,8 +303,13 @@ class Service:
             "line": self.line(),
             "info": dict(self._info()),
             "cameras": [
-                {"camera": name, "state": status.state.value, "since": status.since, "reason": status.reason}
-                for name, status in sorted(self._statuses.items())
+                {
+                    "camera": status.camera,
+                    "state": status.state.value,
+                    "since": status.since,
+                    "reason": status.reason,
+                }
+                for status in self.fleet.statuses
             ],
             **self.publisher.report(),
             "parts": self.supervisor.report(),
@@ -388,7 +346,7 @@ class Service:
     def _apply(self, new: Settings, plan: Plan) -> list[str]:
         """Put `new` in force, touching only what differs; what was changed."""
         old, self.settings = self.settings, new
-        said = self._change_cameras(old, new, plan)
+        said = self.fleet.change(old, new, plan.cameras)
         if (old.rules, old.alerts) != (new.rules, new.alerts):
             self.desk.set_rules(plan.rules)
             self._burn_targets = targets(plan.rules)
@@ -416,19 +374,6 @@ class Service:
             said.append(f"log level {new.log.level}")
         return said
 
-    def _change_cameras(self, old: Settings, new: Settings, plan: Plan) -> list[str]:
-        before = {camera.name: camera for camera in old.cameras}
-        after = {camera.name: camera for camera in new.cameras}
-        said = []
-        for name, camera_before in before.items():
-            if after.get(name) != camera_before:
-                if name in self._cameras:
-                    self._remove_camera(name)
-                said.append(f"camera {name} {'changed' if name in after else 'removed'}")
-        for settings, camera in plan.cameras:
-            self._watch_camera(settings, camera)
-        return said + [f"camera {name} added" for name in after if name not in before]
-
     def _change_notifiers(self, notifiers: Notifiers) -> None:
         """The new part goes on with what the old one left on disk: it must have ended first."""
         if not self.supervisor.remove(self.notifiers.name, NOTIFIER_STOP_SECONDS):
@@ -436,8 +381,3 @@ class Service:
         self.notifiers = self._notifier_part(notifiers)
         if notifiers:
             self.supervisor.add(self.notifiers)
-
-
-def still_interval(camera: CameraSettings, drift: DriftSettings) -> float:
-    """How often, in seconds, a still scene goes through the model: as features need it, at the least; 0: always."""
-    return min(camera.motion_gate, 1 / drift.feature_fps) if drift.enabled else camera.motion_gate

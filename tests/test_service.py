@@ -11,13 +11,12 @@ from agent.cameras.synthetic import SyntheticOptions
 from agent.config.schema import (
     BrokerSettings,
     CameraSettings,
-    DriftSettings,
     Settings,
     TelemetrySettings,
     WindowSettings,
 )
 from agent.delivery.contract import schema
-from agent.service import Service, still_interval
+from agent.service import Service
 from agent.telemetry.sampler import Sampler
 from agent.telemetry.tegra import TegraProbe
 
@@ -68,10 +67,3 @@ def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path
         jsonschema.validate(host, schema("host"))
     finally:
         service.stop()
-
-
-def test_a_still_scene_is_looked_at_as_often_as_features_are_measured():
-    gated, plain = CameraSettings(name="a", motion_gate=5.0), CameraSettings(name="b")
-    assert still_interval(gated, DriftSettings(feature_fps=2.0)) == 0.5
-    assert still_interval(gated, DriftSettings(enabled=False)) == 5.0
-    assert still_interval(plain, DriftSettings()) == 0.0

@@ -36,6 +36,16 @@ def suspects(words: str) -> tuple[str, ...]:
     return tuple(name for frames in suspected for name in _CAMERA.findall(frames))
 
 
+def from_outside(words: str) -> bool:
+    """Whether somebody asked for it: SIGABRT, as systemd's watchdog sends it, comes to the main thread.
+
+    A decoder's own abort comes to the thread that decodes; every thread but the main one began in `_bootstrap`.
+    """
+    current = [frames for head, frames in _THREAD.findall(words) if head == "Current thread"]
+    first, *_ = words.splitlines() or [""]
+    return first.endswith("Aborted") and bool(current) and " in _bootstrap\n" not in current[0] + "\n"
+
+
 def place(words: str) -> str:
     """Where the thread that crashed was, innermost call first; "" where that is not known."""
     current = [frames for head, frames in _THREAD.findall(words) if head == "Current thread"]

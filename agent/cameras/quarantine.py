@@ -8,7 +8,8 @@ Laws
 ----
 1. A camera in whose thread the agent crashed is read apart from then on: the next crash ends its own process
    only, and is a failure of that camera like any other.
-2. Three crashes within ten minutes, wherever: every camera is read apart, before systemd gives the agent up.
+2. Three crashes within ten minutes, wherever: every camera is read apart, before systemd gives the agent up. An end
+   that was asked for (SIGABRT, as the watchdog sends it) is none.
 3. It ends when the camera's settings change, or the decoding library's version does.
 4. `isolate = "never"` and `"always"` go before all that.
 """
@@ -27,7 +28,7 @@ from typing import Any
 import structlog
 
 from agent.cameras import CAMERAS, Camera
-from agent.cameras.crash import place, suspects
+from agent.cameras.crash import from_outside, place, suspects
 from agent.cameras.isolated import IsolatedCamera
 from agent.cameras.stamp import wall
 from agent.config.schema import CameraSettings
@@ -122,6 +123,8 @@ def _take_note(directory: Path, words: str, marked: Mapping[str, str], at: float
         crashed_seconds_ago=round(wall() - at),
         file=str(directory / LAST_CRASH_FILE),
     )
+    if from_outside(words):
+        return
     quarantine = load(directory).after_crash(names, marked, at)
     told: dict[str, Any] = asdict(quarantine)
     write_atomic(directory / QUARANTINE_FILE, json.dumps(told).encode())

@@ -132,7 +132,7 @@ def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> i
     log.info("vedette is running", cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.line()}")
     clock = Countdown(seconds)
-    while not (asked.stop.is_set() or clock.over() or service.ended() or service.supervisor.exhausted):
+    while not (asked.stop.is_set() or clock.over() or service.fleet.ended() or service.supervisor.exhausted):
         asked.stop.wait(0.5)
         if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
             notifier.send(f"STATUS=stuck: {', '.join(stuck)}; {service.line()}")
@@ -147,7 +147,7 @@ def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> i
     exhausted = service.supervisor.exhausted
     reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
     notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing what was seen")
-    damaged = service.damaged() if service.ended() else []
+    damaged = service.fleet.damaged() if service.fleet.ended() else []
     log.info("stopping", reason=reason)
     service.stop()
     if damaged:

@@ -118,7 +118,7 @@ class Demo:
             now = time.monotonic() - started
             for event in incident.due(before, now):
                 log.info(f"incident: {event.text}", camera=event.camera)
-                self.service.camera(event.camera).set_disturbance(event.disturbance, event.strength)
+                self.service.fleet.camera(event.camera).set_disturbance(event.disturbance, event.strength)
             self._subscriber.feed(self._fleet, time.time())
             if not self._console.is_terminal and len(self._fleet.events) > heard:
                 for alert in list(self._fleet.events)[heard:]:

@@ -68,14 +68,12 @@ def info_values(about: About) -> Series:
 
 
 def missing(
-    parts: Iterable[Health], model_part: str, cameras: Iterable[str], statuses: Mapping[str, CameraStatus]
+    parts: Iterable[Health], model_part: str, cameras: Iterable[str], statuses: Iterable[CameraStatus]
 ) -> list[str]:
     """What is not up yet, in words: the model, cameras that were not tried yet; [] when the agent is ready."""
     loading = any(part.name == model_part and (part.warming or not part.running) for part in parts)
-    known = dict(statuses)
-    waiting = sorted(
-        name for name in list(cameras) if name not in known or known[name].state is CameraState.STARTING
-    )
+    tried = {status.camera for status in statuses if status.state is not CameraState.STARTING}
+    waiting = sorted(set(cameras) - tried)
     return [
         *(["the model is not loaded"] if loading else []),
         *(f"camera {name} has not answered yet" for name in waiting),

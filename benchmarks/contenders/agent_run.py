@@ -92,7 +92,10 @@ def gather(messages: queue.SimpleQueue[tuple[str, bytes]], agent: psutil.Popen, 
     windows: dict[str, list[dict[str, Any]]] = {}
     cpu: dict[str, float] = {}
     while True:
-        topic, payload = messages.get(timeout=120)
+        try:
+            topic, payload = messages.get(timeout=60)
+        except queue.Empty:
+            raise RuntimeError(f"the agent says nothing (exit code {agent.poll()})") from None
         if "/camera/" not in topic:
             continue
         body = json.loads(payload)

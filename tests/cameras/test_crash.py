@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cameras.crash import place, suspects
+from agent.cameras.crash import from_outside, place, suspects
 
 ROOT = Path(__file__).resolve().parents[2]
 CRASHING = """
@@ -55,7 +55,35 @@ def test_where_no_python_thread_crashed_those_in_the_decoder_are_suspected():
     assert suspects(FOREIGN) == ("front",)
 
 
+ENDING = """
+    import faulthandler, os, signal, threading, time
+    from agent.cameras.crash import named
+
+    faulthandler.enable()
+    read = lambda: time.sleep(0.2) or {ends}
+    threading.Thread(target=named(read, "front"), daemon=True).start()
+    time.sleep(9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "outside", "suspected"),
+    [
+        ("os.kill(os.getpid(), signal.SIGABRT)", True, ()),  # as systemd's watchdog does
+        ("signal.pthread_kill(threading.get_ident(), signal.SIGABRT)", False, ("front",)),  # as abort() does
+        ("signal.pthread_kill(threading.main_thread().ident, signal.SIGSEGV)", False, ()),
+    ],
+)
+def test_an_end_that_was_asked_for_is_told_from_a_crash(ends, outside, suspected):
+    script = textwrap.dedent(ENDING).format(ends=ends)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode < 0
+    assert from_outside(done.stderr) is outside
+    assert suspects(done.stderr) == suspected
+
+
 @pytest.mark.parametrize("words", ["", "nonsense", "Current thread 0x", FOREIGN[:60]])
 def test_anything_else_suspects_nobody(words):
     assert suspects(words) == ()
     assert place(words) == ""
+    assert not from_outside(words)

@@ -26,12 +26,12 @@ class Fleet:
         self.write(cameras)
         self.service = Service(load(self.file, KINDS), load=lambda: load(self.file, KINDS))
         self.service.open()
-        put, changed = self.service.board.put, self.service.analyst.status_changed
+        put, changed = self.service.board.put, self.service.fleet._told
         self.service.board.put = lambda frame: (
             self._note(self.frames[frame.camera], frame.index),
             put(frame),
         )
-        self.service.analyst.status_changed = lambda status: (
+        self.service.fleet._told = lambda status: (
             self._note(self.told[status.camera], status),
             changed(status),
         )
