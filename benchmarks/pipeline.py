@@ -133,14 +133,14 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         contenders[f"vedette, {count} cameras"] = lambda count=count: agent(count)  # type: ignore[misc]
     size = json.dumps(args.shape[2:])
     contenders["OpenCV DNN"] = lambda: script(sys.executable, "opencv_dnn", model, video, seconds, size)
-    if python := args.ultralytics_python:
+    if args.ultralytics_python:
         for kind, name in (("plain", "Ultralytics predict"), ("supervised", "Ultralytics, supervision")):
             contenders[name] = lambda kind=kind: script(  # type: ignore[misc]
-                python, "ultralytics_predict", model, video, seconds, kind
+                args.ultralytics_python, "ultralytics_predict", model, video, seconds, kind
             )
-    if python := args.roboflow_python:
+    if args.roboflow_python:
         contenders["Roboflow inference"] = lambda: script(
-            python, "roboflow_pipeline", model, video, seconds, size
+            args.roboflow_python, "roboflow_pipeline", model, video, seconds, size
         )
     return contenders
 
