@@ -86,7 +86,6 @@ class Service:
         heap.share_arenas()
         self._closing.callback(claim(self.state_directory))
         self.detector.open()
-        heap.trim()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
         self.desk = AlertDesk(

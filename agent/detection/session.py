@@ -299,10 +299,8 @@ class Detector:
         shape, metadata = runner.input, parse(runner.metadata)
         size = self._input_size(shape, metadata)
         tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
-        batch = zeros(shape, shape.batch or 1, tried)
         try:
-            outputs = runner.run(batch)
-            runner.run(batch)  # the second run is the first at full speed: memory is planned by then
+            outputs = runner.warm_up(zeros(shape, shape.batch or 1, tried))
         except InferenceError as error:
             raise ModelError(f"model {runner.path} cannot run: {error}") from error
         embedding = runner.outputs.index(EMBEDDING) if EMBEDDING in runner.outputs else None
@@ -367,7 +365,7 @@ def _input_type(shape: InputShape, metadata: Metadata) -> InputType:
 
 
 def _smaller(shape: InputShape, size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Half of `size` where the model leaves it free: what the largest picture takes, ONNX Runtime keeps for good."""
+    """Half of `size` where the model leaves it free: ONNX Runtime keeps some of what a trial takes for good."""
     height, width = (max(stride, side // 2 // stride * stride) for side in size)
     return shape.height or height, shape.width or width
 
