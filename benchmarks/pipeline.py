@@ -8,7 +8,8 @@ Each contender runs in a process of its own, started anew each round, on the sam
 threads. A ratio is taken within a round, so that a busy spell of the machine hits both sides; the table gives the
 median of the ratios, and the lowest and highest. "bare" is `session.run` on one random picture, over and over:
 with ONNX Runtime's own options (threads that spin while they wait); ratios are to that. "waiting": its threads
-sleep while they wait. "abreast": a run on each core, on one thread, which is how the agent goes about it. The agent
+sleep while they wait. "abreast": a run on each core, on one thread, which is how the agent goes about it; "unplanned": without a plan of
+each run's memory. The agent
 reads the video as fast as the model goes, publishes to a real broker in 5 s windows, and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
 
 `--live 2:10` runs the agent on 2 cameras of at most 10 frames/s in real time instead, and prints latencies.
@@ -123,6 +124,7 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         BARE: lambda: bare("default"),
         "bare, waiting": lambda: bare("waiting"),
         "bare, abreast": lambda: bare("abreast"),
+        "bare, abreast, unplanned": lambda: bare("unplanned"),
         "bare, batch of 8": lambda: bare("default", 8),
         "vedette": lambda: agent(1),
         "vedette, no monitoring": lambda: agent(1, monitoring=False),
