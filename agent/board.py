@@ -16,7 +16,9 @@ class FrameBoard:
     """
 
     def __init__(self) -> None:
-        self._ready = threading.Condition()
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
+        self._free: dict[str, threading.Condition] = {}  # one for each camera that waits: only the right one wakes
         self._slots: dict[str, Frame] = {}
         self._dropped: dict[str, int] = {}
 
@@ -33,12 +35,13 @@ class FrameBoard:
 
         Calls `waiting` a few times a second meanwhile; gives up when `stop` is set.
         """
-        with self._ready:
+        with self._lock:
+            free = self._free.setdefault(frame.camera, threading.Condition(self._lock))
             while frame.camera in self._slots:
                 if stop.is_set():
                     return
                 waiting()
-                self._ready.wait(0.2)
+                free.wait(0.2)
             self._slots[frame.camera] = frame
             self._ready.notify_all()
 
@@ -57,17 +60,20 @@ class FrameBoard:
                 self._ready.wait_for(lambda: len(self._slots) >= enough, linger)
             names = list(self._slots)[:limit]
             frames = [self._slots.pop(name) for name in names]
-            self._ready.notify_all()
+            for name in names:
+                if name in self._free:
+                    self._free[name].notify_all()
             return frames
 
     def take_dropped(self, camera: str) -> int:
         """How many frames of `camera` were replaced before they were taken, since the last call."""
-        with self._ready:
+        with self._lock:
             return self._dropped.pop(camera, 0)
 
     def forget(self, camera: str) -> None:
         """Drop what is held of a camera that was removed."""
-        with self._ready:
+        with self._lock:
             self._slots.pop(camera, None)
             self._dropped.pop(camera, None)
-            self._ready.notify_all()
+            if free := self._free.pop(camera, None):
+                free.notify_all()
