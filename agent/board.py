@@ -18,7 +18,9 @@ class FrameBoard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
-        self._free: dict[str, threading.Condition] = {}  # one for each camera that waits: only the right one wakes
+        self._free: dict[
+            str, threading.Condition
+        ] = {}  # one for each camera that waits: only the right one wakes
         self._slots: dict[str, Frame] = {}
         self._dropped: dict[str, int] = {}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 
+from agent import heap
 from agent.cameras import reader as reader_module
 from benchmarks.cameras.bench import Proxy, RtspServer, Watched, held, rtsp, stream
 
@@ -147,6 +148,7 @@ def qualities(video: Path | None) -> None:
 
 def reconnects(count: int) -> None:
     """Cut the connection again and again; what the process holds must stay flat."""
+    heap.share_arenas()  # as the agent does
     reader_module.after_failure = lambda state, *_: (state, 0.0)  # type: ignore[assignment]
     reader_module.WATCH_SECONDS = 0.02
     with rtsp() as server:
