@@ -142,8 +142,8 @@ def qualities(video: Path | None) -> None:
         quality("real video, sound", pattern=str(video.resolve()))
         rate = video.stat().st_size / duration(video)
         for share in (0.8, 0.3):
-            what = f"real video, {share:.0%} of the {rate / 1000:.0f} kB/s it needs"
-            quality(what, pattern=str(video.resolve()), mode="slow", rate=share * rate)
+            what = f"real video, {share:.0%} of the {rate / 1000:.0f} kB/s it needs, for 45 s"
+            quality(what, seconds=45.0, pattern=str(video.resolve()), mode="slow", rate=share * rate)
 
 
 def reconnects(count: int) -> None:
