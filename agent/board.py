@@ -18,9 +18,8 @@ class FrameBoard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
-        self._free: dict[
-            str, threading.Condition
-        ] = {}  # one for each camera that waits: only the right one wakes
+        # One for each camera that waits for its slot: only the one that is served wakes.
+        self._free: dict[str, threading.Condition] = {}
         self._slots: dict[str, Frame] = {}
         self._dropped: dict[str, int] = {}
 

@@ -114,11 +114,11 @@ class Fleet:
 
     def flowing(self) -> int:
         """How many cameras give frames."""
-        return sum(status.state not in _NOT_FLOWING for status in self.statuses)
+        return sum(status.state not in _NOT_FLOWING for status in list(self._statuses.values()))
 
     def online(self) -> int:
         """How many cameras give good frames."""
-        return sum(status.state is CameraState.ONLINE for status in self.statuses)
+        return sum(status.state is CameraState.ONLINE for status in list(self._statuses.values()))
 
     def take_counts(self, name: str) -> ReaderCounts | None:
         """What was counted of a camera since the last call; None for one that is gone."""

@@ -6,11 +6,11 @@
 
 Each contender runs in a process of its own, started anew each round, on the same model file, video, cores and number of
 threads. A ratio is taken within a round, so that a busy spell of the machine hits both sides; the table gives the
-median of the ratios, and the lowest and highest. "bare" is `session.run` on one random picture, over and over:
-with ONNX Runtime's own options (threads that spin while they wait); ratios are to that. "waiting": its threads
-sleep while they wait. "abreast": a run on each core, on one thread, which is how the agent goes about it; "unplanned": without a plan of
-each run's memory. The agent
-reads the video as fast as the model goes, publishes to a real broker in 5 s windows, and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
+median of the ratios, and the lowest and highest. "bare" is `session.run` on one random picture, over and over, with
+ONNX Runtime's own options (threads that spin while they wait); ratios are to that. "waiting": its threads sleep while
+they wait. "abreast": a run on each core, on one thread, which is how the agent goes about it; "unplanned": without a
+plan of each run's memory. The agent reads the video as fast as the model goes, publishes to a real broker in 5 s windows,
+and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
 
 `--live 2:10` runs the agent on 2 cameras of at most 10 frames/s in real time instead, and prints latencies.
 

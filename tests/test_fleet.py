@@ -7,10 +7,10 @@ import pytest
 import structlog
 
 from agent.board import FrameBoard
-from agent.cameras.quarantine import camera_for
 from agent.cameras.synthetic import SyntheticOptions
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.fleet import Fleet, still_interval
+from agent.plan import make_plan
 from agent.supervisor import Supervisor
 from agent.types import CameraState
 
@@ -46,27 +46,27 @@ def until(done):
         time.sleep(0.02)
 
 
-def change(fleet, old, new, tmp_path):
-    before = {camera.name: camera for camera in old.cameras}
-    differ = [camera for camera in new.cameras if camera.enabled and before.get(camera.name) != camera]
-    return fleet.change(old, new, [(camera, camera_for(camera, tmp_path)) for camera in differ])
+def change(fleet, old, new):
+    plan = make_plan(old, new, about=None)  # (what the exporter, unchanged here, would tell)
+    return fleet.change(old, new, plan.cameras)
 
 
 def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig, tmp_path):
     fleet, board, gone = rig
-    old = Settings(cameras=(drawn("a"), drawn("b"), drawn("off", enabled=False)))
+    cameras = (drawn("a"), drawn("b"), drawn("off", enabled=False))
+    old = Settings(state_directory=str(tmp_path), cameras=cameras)
     fleet.start(old)
     assert fleet.names == ["a", "b"]
     until(lambda: fleet.online() == 2)
     assert [status.camera for status in fleet.statuses] == ["a", "b"]
     untouched = fleet.camera("a")
     new = replace(old, cameras=(drawn("a"), drawn("b", max_fps=5.0), drawn("c")))
-    said = change(fleet, old, new, tmp_path)
+    said = change(fleet, old, new)
     assert said == ["camera b changed", "camera off removed", "camera c added"]
     assert (fleet.names, gone) == (["a", "b", "c"], ["b"])
     assert fleet.camera("a") is untouched
     until(lambda: fleet.online() == fleet.flowing() == 3)
-    assert change(fleet, new, old, tmp_path) == ["camera b changed", "camera c removed", "camera off added"]
+    assert change(fleet, new, old) == ["camera b changed", "camera c removed", "camera off added"]
     assert gone == ["b", "b", "c"]
     assert fleet.take_counts("c") is None
     assert fleet.take_counts("a").seen > 0

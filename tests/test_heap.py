@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 MEASURED = """
-    import ctypes, threading
+    import ctypes
     from agent import heap
 
     def resident():

@@ -15,6 +15,7 @@ _THREAD = re.compile(r"^(Current thread|Thread) 0x[0-9a-f]+.*\n((?:  .*\n?)*)", 
 _CAMERA = re.compile(r" in camera:([A-Za-z0-9_-]+)$", re.MULTILINE)
 _FRAME = re.compile(r'  File "(?:.*/)?([^"/]+)", line (\d+) in (\S+)')
 _SHOWN = 4  # frames: enough to see the call, short enough for a line of the journal
+_STARTED = re.compile(r" in _bootstrap$", re.MULTILINE)
 _DECODING = re.compile(r'\A  File ".*decoder\.py", line')
 
 
@@ -30,9 +31,8 @@ def suspects(words: str) -> tuple[str, ...]:
     The one whose thread crashed; or, where that thread is not Python's (a decoder's own), those that were inside
     the decoder.
     """
-    threads = _THREAD.findall(words)
-    current = [frames for head, frames in threads if head == "Current thread"]
-    suspected = current or [frames for _, frames in threads if _DECODING.match(frames)]
+    current = _current(words)
+    suspected = [current] if current else [f for _, f in _THREAD.findall(words) if _DECODING.match(f)]
     return tuple(name for frames in suspected for name in _CAMERA.findall(frames))
 
 
@@ -41,13 +41,16 @@ def from_outside(words: str) -> bool:
 
     A decoder's own abort comes to the thread that decodes; every thread but the main one began in `_bootstrap`.
     """
-    current = [frames for head, frames in _THREAD.findall(words) if head == "Current thread"]
-    first, *_ = words.splitlines() or [""]
-    return first.endswith("Aborted") and bool(current) and " in _bootstrap\n" not in current[0] + "\n"
+    current = _current(words)
+    return words.partition("\n")[0].endswith("Aborted") and bool(current) and not _STARTED.search(current)
 
 
 def place(words: str) -> str:
     """Where the thread that crashed was, innermost call first; "" where that is not known."""
-    current = [frames for head, frames in _THREAD.findall(words) if head == "Current thread"]
-    frames = _FRAME.findall(current[0])[:_SHOWN] if current else []
+    frames = _FRAME.findall(_current(words))[:_SHOWN]
     return " < ".join(f"{file}:{line} {function}" for file, line, function in frames)
+
+
+def _current(words: str) -> str:
+    """The frames of the thread that crashed; "" where it is not Python's."""
+    return next((frames for head, frames in _THREAD.findall(words) if head == "Current thread"), "")

@@ -21,8 +21,7 @@ class Manifest:
     """What `vedette model prepare` writes down. Sizes in pixels (height, width); hashes are sha256, in hex.
 
     `embedding_tensor` is the feature map that the embedding averages, `quickened` the number of places in the graph
-    that were rewritten to run faster on a CPU. `checks` says how the prepared model
-    compared with its source.
+    that were rewritten to run faster on a CPU. `checks` says how the prepared model compared with its source.
     """
 
     model: str

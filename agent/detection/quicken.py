@@ -20,13 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from agent.detection.embed import opset_of
+
 LEAST_OPSET = 13  # since which Softmax has one axis, and Split takes its sizes as an input
 _AXES_INPUT = 18  # since which ReduceMax takes its axes as an input
 
 
 def quicken(model: Any) -> int:
     """Rewrite what can be in place; returns how many places there were."""
-    opset = max(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    opset = opset_of(model)
     if opset < LEAST_OPSET:
         return 0
     graph = _Graph(model.graph, opset)
@@ -73,9 +75,11 @@ class _Graph:
     # -- the box head ------------------------------------------------------------------------------------------
 
     def _is_mean(self, node: Any) -> bool:
-        """Whether it only weighs the channels of each place: weights (1, bins, 1, 1), no bias."""
+        """Whether it only weighs the channels of each place: weights (1, bins, 1, 1), no bias, no padding."""
         shape = list(self._array(node, 1).shape)
-        return node.op_type == "Conv" and len(node.input) == 2 and shape[:1] + shape[2:] == [1, 1, 1]
+        padded = any(any(one.ints) for one in node.attribute if one.name == "pads")
+        plain = node.op_type == "Conv" and len(node.input) == 2 and not padded
+        return plain and shape[:1] + shape[2:] == [1, 1, 1]
 
     def _mean(self, logits: str, convolution: Any, name: str) -> list[Any]:
         distances = self._array(convolution, 1)
@@ -84,12 +88,14 @@ class _Graph:
         largest, lowered, shares, sums, weighted, plain = (
             f"{name}/{each}" for each in ("largest", "lowered", "shares", "sums", "weighted", "plain")
         )
+        summing = helper.make_node("Conv", [shares, both], [sums], sums)
+        summing.attribute.extend(convolution.attribute)
         return [
             # the largest is taken off first, lest its exponential overflow; the quotient stays the same
             self._largest(logits, largest),
             helper.make_node("Sub", [logits, largest], [lowered], lowered),
             helper.make_node("Exp", [lowered], [shares], shares),
-            helper.make_node("Conv", [shares, both], [sums], sums, kernel_shape=[1, 1]),
+            summing,
             helper.make_node("Split", [sums, one_each], [weighted, plain], f"{name}/split", axis=1),
             helper.make_node("Div", [weighted, plain], [convolution.output[0]], f"{name}/mean"),
         ]
@@ -121,13 +127,11 @@ class _Graph:
 
     def _sizes(self, split: Any, convolution: Any) -> list[int]:
         """Channels of each part; [] where they are not known here."""
-        channels = self._array(convolution, 1).shape[0] if convolution.input[1] in self._weights else 0
-        known = all(name in self._weights for name in (*convolution.input[1:], *split.input[1:]))
-        if not known:
+        if not all(name in self._weights for name in (*convolution.input[1:], *split.input[1:])):
             return []
         if len(split.input) > 1:
             return [int(size) for size in self._array(split, 1)]
-        parts = len(split.output)
+        channels, parts = self._array(convolution, 1).shape[0], len(split.output)
         return [channels // parts] * parts if channels % parts == 0 else []
 
     def _parts(self, convolution: Any, split: Any, sizes: list[int]) -> list[Any]:

@@ -11,7 +11,16 @@ import psutil
 import pytest
 
 from agent.cameras.isolated import IsolatedCamera
-from agent.cameras.quarantine import EVERY, QUARANTINE_FILE, Quarantine, camera_for, load, marks
+from agent.cameras.quarantine import (
+    CRASH_FILE,
+    EVERY,
+    LAST_CRASH_FILE,
+    QUARANTINE_FILE,
+    Quarantine,
+    camera_for,
+    load,
+    marks,
+)
 from agent.cameras.stream import StreamCamera, StreamOptions
 from agent.config.schema import CameraSettings
 
@@ -78,6 +87,29 @@ def test_the_setting_goes_before_the_quarantine(tmp_path):
     (tmp_path / QUARANTINE_FILE).write_text(json.dumps(held))
     for isolate, kind in (("auto", IsolatedCamera), ("always", IsolatedCamera), ("never", StreamCamera)):
         assert type(camera_for(settings(isolate=isolate), tmp_path)) is kind
+
+
+# -- what the last run left ------------------------------------------------------------------------------------
+
+LAST_WORDS = """\
+Fatal Python error: {cause}
+
+Current thread 0x00007f30a26946c0 (most recent call first):
+  File "/x/agent/cli/run.py", line 135 in attend
+  File "/x/bin/vedette", line 8 in <module>
+"""
+
+
+@pytest.mark.parametrize(("cause", "counted"), [("Aborted", 0), ("Segmentation fault", 1)])
+def test_the_watchdogs_end_is_told_and_counts_as_no_crash(tmp_path, cause, counted):
+    (tmp_path / CRASH_FILE).write_text(LAST_WORDS.format(cause=cause))
+    script = f"from pathlib import Path; from agent.cameras.quarantine import watch; watch(Path({str(tmp_path)!r}), [])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "the agent crashed when it last ran" in done.stdout + done.stderr
+    assert (tmp_path / LAST_CRASH_FILE).exists()
+    assert len(load(tmp_path).crashes) == counted
 
 
 # -- the running agent -----------------------------------------------------------------------------------------

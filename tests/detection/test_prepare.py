@@ -204,7 +204,8 @@ def test_drawn_pictures_are_the_same_each_time():
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    "words", [(), ("--input", "uint8"), ("--half",), ("--static", "--imgsz", "384", "640")]
+    "words",
+    [(), ("--input", "uint8"), ("--half",), ("--static", "--imgsz", "384", "640"), ("--for", "gpu")],
 )
 def test_the_real_model(shared, tmp_path, make_frame, words):
     source = shared / "models" / "yolo11n.onnx"
@@ -215,10 +216,12 @@ def test_the_real_model(shared, tmp_path, make_frame, words):
     folder.mkdir()
     for index, image in enumerate(images):
         cv2.imwrite(str(folder / f"{index}.png"), image)
-    vedette_model("prepare", source, "--out", tmp_path / "out", "--images", folder, *words)
+    vedette_model("prepare", source, "--for", "cpu", "--out", tmp_path / "out", "--images", folder, *words)
     detector, found = detect(tmp_path / "out" / "yolo11n.onnx", make_frame(images[0]))
     assert detector.info.embedding_size == 256  # C2PSA, layer 10
-    assert manifest.read(tmp_path / "out" / "yolo11n.json").embedding_tensor.startswith("/model.10/")
+    record = manifest.read(tmp_path / "out" / "yolo11n.json")
+    assert record.embedding_tensor.startswith("/model.10/")
+    assert record.quickened == (0 if "gpu" in words else 10)  # its head, and nine splits
     assert np.isfinite(found.embedding).all()
     assert found.embedding.std() > 0
     _, before = detect(source, make_frame(images[0]))

@@ -37,11 +37,11 @@ def kinds(model):
     return [node.op_type for node in model.graph.node]
 
 
-def head(opset=17, outputs=("out",), more=()):
+def head(opset=17, outputs=("out",), more=(), **convolution):
     """A distribution over 16 distances for four sides at each of some places, and its mean."""
     nodes = [
         helper.make_node("Softmax", ["in"], ["shares"], axis=1),
-        helper.make_node("Conv", ["shares", "distances"], ["out"], kernel_shape=[1, 1]),
+        helper.make_node("Conv", ["shares", "distances"], ["out"], kernel_shape=[1, 1], **convolution),
         *more,
     ]
     distances = np.arange(16, dtype=np.float32).reshape(1, 16, 1, 1)
@@ -81,6 +81,16 @@ def test_the_mean_of_a_distribution_stays_the_same(opset, scale):
     np.testing.assert_allclose(after, before, atol=1e-4)
 
 
+def test_a_mean_of_every_second_place_stays_one():
+    model = head(strides=[1, 2])
+    logits = CHANCE.normal(size=(1, 16, 4, 50)).astype(np.float32)
+    (before,) = outputs(model, logits)
+    assert quicken(model) == 1
+    (after,) = outputs(model, logits)
+    assert after.shape == (1, 1, 4, 25)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
 @pytest.mark.parametrize("sizes", [(16, 16), (8, 24), (4, 4, 4)])
 def test_a_convolution_is_split_in_place_of_its_output(sizes):
     model = block(sizes)
@@ -118,6 +128,7 @@ def test_many_blocks_without_names_do_not_get_into_each_others_way():
     "model",
     [
         head(opset=12),  # its Softmax is over all axes from the first on
+        head(pads=[0, 1, 0, 1]),  # there is no distribution beyond the edge, and its mean is nought
         head(outputs=("out", "shares")),
         head(more=[helper.make_node("Identity", ["shares"], ["also"])], outputs=("out", "also")),
         block(group=2),
@@ -126,7 +137,7 @@ def test_many_blocks_without_names_do_not_get_into_each_others_way():
         block(outputs=("part0", "part1", "silu")),
         block(outputs=("part0", "part1", "x")),
     ],
-    ids=["old", "shares out", "shares read", "grouped", "silu read", "x read", "silu out", "x out"],
+    ids=["old", "padded", "shares out", "shares read", "grouped", "silu read", "x read", "silu out", "x out"],
 )
 def test_what_others_need_as_it_is_stays_as_it_is(model):
     before = model.SerializeToString()
