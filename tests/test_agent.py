@@ -104,6 +104,8 @@ def test_three_videos_and_a_real_model_reach_a_real_broker(tmp_path, run_agent, 
     ears.wait(
         lambda heard: wanted <= families(heard) and len([m for m in heard if "/camera/" in m.topic]) >= 9, 40
     )
+    ears.wait(lambda _: any(body.get("detections_car") for body in ears.bodies("/camera/car-detection")), 40)
+    ears.wait(lambda _: any(body.get("detections_bottle") for body in ears.bodies("/camera/bottle")), 40)
     assert agent.stop() == 0
     ears.wait(lambda heard: any(m.topic.endswith("/status") and m.body["state"] == "offline" for m in heard))
     check_against_schemas(ears.messages)
