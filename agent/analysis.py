@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -25,6 +25,11 @@ log = structlog.get_logger("vedette.analysis")
 TICK_SECONDS = 1.0
 INBOX_SIZE = 512
 
+OPENING_SECONDS = 10.0
+"""The first window of a run: after so much people see figures. It is published and counted, but not judged."""
+
+LEAST_WINDOW = 2 * OPENING_SECONDS  # windows shorter than this come soon enough
+
 
 class CameraWatch(Protocol):
     """What looks at a camera's frames and windows beyond counting them (drift)."""
@@ -34,6 +39,9 @@ class CameraWatch(Protocol):
 
     def close(self, summary: CameraSummary, now: float, /) -> tuple[dict[str, object], list[Observation]]:
         """At the end of a window: fields for its summary, and what the rules should know."""
+
+    def pass_over(self, summary: CameraSummary, /) -> dict[str, object]:
+        """At the end of a window that is not judged: fields for its summary."""
 
     def leave(self, now: float, /) -> None:
         """The camera is gone or the agent stops: keep what must not be lost."""
@@ -69,6 +77,7 @@ class Analyst(Part):
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._pending: list[Observation] = []
+        self._opening = length >= LEAST_WINDOW
         self.lost = 0
 
     # -- called by other threads ------------------------------------------------------------------------
@@ -103,15 +112,16 @@ class Analyst(Part):
         """Work until stopped, then close the open windows and publish them."""
         opened = ticked = time.monotonic()  # noqa: TID251  (the analyst is an edge: it hands time to pure code)
         while not stop.is_set():
-            left = opened + self._length - time.monotonic()  # noqa: TID251
+            length = OPENING_SECONDS if self._opening else self._length
+            left = opened + length - time.monotonic()  # noqa: TID251
             self._work(
                 min(0.2, TICK_SECONDS, max(left, 0.001))
             )  # a window is closed when it is due, not after
             self.beat()
             now = time.monotonic()  # noqa: TID251
-            if now - opened >= self._length:
-                self._close_windows(now - opened)
-                opened = now
+            if now - opened >= length:
+                self._close_windows(now - opened, judged=not self._opening)
+                opened, self._opening = now, False
             if now - ticked >= TICK_SECONDS:
                 self._tick()
                 ticked = now
@@ -159,16 +169,19 @@ class Analyst(Part):
             self._cameras[name].watch.leave(now)
             del self._cameras[name]
 
-    def _close_windows(self, seconds: float) -> None:
+    def _close_windows(self, seconds: float, *, judged: bool = True) -> None:
         now = time.time()  # noqa: TID251
         for name in list(self._cameras):
-            self._close(name, now, seconds)
+            self._close(name, now, seconds, judged=judged)
         self._hooks.on_window(now - seconds, now)
 
-    def _close(self, name: str, now: float, seconds: float) -> None:
+    def _close(self, name: str, now: float, seconds: float, *, judged: bool = True) -> None:
         camera = self._cameras[name]
         summary = camera.window.close(now, seconds, self._hooks.counts(name), camera.status)
-        fields, observations = camera.watch.close(summary, now)
+        if judged:
+            fields, observations = camera.watch.close(summary, now)
+        else:
+            fields, observations = camera.watch.pass_over(summary), []
         whole = CameraSummary(
             camera=name,
             start=summary.start,
@@ -176,7 +189,8 @@ class Analyst(Part):
             body={**summary.body, **fields},
             sketches=summary.sketches,
         )
-        self._pending += [*summary_observations(whole), *observations, *self._hooks.on_summary(whole)]
+        told = [*summary_observations(whole), *observations, *self._hooks.on_summary(whole)]
+        self._pending += told if judged else [replace(one, judged=False) for one in told]
         camera.window = CameraWindow(name, self._hooks.class_names(), now)
 
     def _tick(self) -> None:

@@ -68,19 +68,32 @@ class FeatureWatch:
 
     def close(self, summary: CameraSummary, now: float) -> tuple[dict[str, object], list[Observation]]:
         """Publish the window's sketches, have it judged; the features' means and the verdict go into the summary."""
-        window = self._window.close(summary.start, summary.end)
-        table = np.array(self._vectors, dtype=np.float32).reshape(-1, len(FEATURES))
-        embeddings, kept_out = self._embeddings, self._kept_out
-        self._vectors, self._embeddings, self._kept_out = [], [], 0
-        fields: dict[str, object] = {"feature_samples": len(table), "feature_samples_kept_out": kept_out}
-        if len(table):
-            fields |= _means(table)
-            if self._settings.publish_sketches:
-                self._publish(window)
+        embeddings = self._embeddings
+        window, table, fields = self._end(summary)
+        if len(table) and self._settings.publish_sketches:
+            self._publish(window)
         verdict, observations = self._keeper.window(
             window, table, embeddings, now, clock_step=self._clock_step(summary)
         )
         return {**fields, **verdict}, observations
+
+    def pass_over(self, summary: CameraSummary) -> dict[str, object]:
+        """The features' means of a window that belongs neither to a reference nor before the judge."""
+        _, _, fields = self._end(summary)
+        self._clock_step(summary)
+        return fields
+
+    def _end(self, summary: CameraSummary) -> tuple[WindowSketch, NDArray[np.float32], dict[str, object]]:
+        """The open window as sketches, as its vectors (n, F) and as fields of the summary; a new one is open."""
+        window = self._window.close(summary.start, summary.end)
+        table = np.array(self._vectors, dtype=np.float32).reshape(-1, len(FEATURES))
+        fields: dict[str, object] = {
+            "feature_samples": len(table),
+            "feature_samples_kept_out": self._kept_out,
+            **(_means(table) if len(table) else {}),
+        }
+        self._vectors, self._embeddings, self._kept_out = [], [], 0
+        return window, table, fields
 
     def leave(self, now: float) -> None:
         """The camera is gone, or the agent stops."""
@@ -116,6 +129,10 @@ class NoWatch:
     def close(self, _summary: CameraSummary, _now: float) -> tuple[dict[str, object], list[Observation]]:
         """Nothing to tell."""
         return {}, []
+
+    def pass_over(self, _summary: CameraSummary) -> dict[str, object]:
+        """Nothing to tell."""
+        return {}
 
     def leave(self, _now: float) -> None:
         """Nothing to keep."""

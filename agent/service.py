@@ -263,7 +263,7 @@ class Service:
         measured += self.governor.heed(measured, now)
         observed = [*observations, *measured, *self.publisher.observations(now)]
         self.exporter.observe(observed)
-        told = self.desk.step(observed, now)
+        told = self.desk.step([one for one in observed if one.judged], now)
         for alert in told.publish:
             self.reporter.alert(alert)
         self.notifiers.offer(told.notify)

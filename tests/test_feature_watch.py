@@ -202,3 +202,18 @@ def test_where_drift_is_off_nothing_is_measured():
     watch.see(None)
     watch.leave(0.0)
     assert watch.close(None, 0.0) == ({}, [])
+
+
+def test_a_window_that_is_passed_over_is_told_but_neither_recorded_judged_nor_sent(scene):
+    made = scene(reference_length=600.0)
+    made.frames(2.0)
+    summary = CameraSummary(camera="front", start=made.now - 2.0, end=made.now, body={}, sketches={})
+    fields = made.watch.pass_over(summary)
+    assert fields["feature_samples"] == 5, "the first one begins out of step"
+    assert fields["feature_brightness_mean"] == pytest.approx(100, abs=2)
+    assert made.sent == []
+    assert made.room.keeper.status()["recording"]["windows"] == 0
+    fields, _ = made.window()
+    assert fields["feature_samples"] == 10, "the next window holds its own frames only"
+    assert fields["drift_state"] == "learning", "and its clock was not set"
+    assert made.room.keeper.status()["recording"]["windows"] == 1

@@ -1,0 +1,139 @@
+"""The analyst: when windows close, and that the short first one is published and counted but judged by nothing."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from agent import analysis
+from agent.analysis import Analyst, Hooks
+from agent.summary import FrameCounts
+from agent.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
+
+
+class Watch:
+    """Notes which of its windows were judged."""
+
+    def __init__(self):
+        self.closed, self.passed_over = [], []
+
+    def see(self, result):
+        pass
+
+    def close(self, summary, now):
+        self.closed.append(summary)
+        return {"judged": 1}, []
+
+    def pass_over(self, summary):
+        self.passed_over.append(summary)
+        return {"passed_over": 1}
+
+    def leave(self, now):
+        pass
+
+
+class Room:
+    """An analyst at work in a thread of its own."""
+
+    def __init__(self, length):
+        self.watch, self.summaries, self.told = Watch(), [], []
+        self.changed = threading.Condition()
+        hooks = Hooks(
+            counts=lambda _name: FrameCounts(seen=1),
+            class_names=lambda: ("car",),
+            watch=lambda _name: self.watch,
+            on_summary=self.summary,
+            on_status=lambda _status: None,
+            on_tick=lambda observations, _now: self.told.extend(observations),
+            on_window=lambda _start, _end: None,
+        )
+        self.analyst, self.stop = Analyst(hooks, length), threading.Event()
+        self.analyst.status_changed(
+            CameraStatus(camera="front", state=CameraState.ONLINE, since=time.time(), reason="")
+        )
+        self.thread = threading.Thread(target=self.analyst.run, args=(self.stop,))
+        self.thread.start()
+
+    def summary(self, summary):
+        with self.changed:
+            self.summaries.append(summary)
+            self.changed.notify_all()
+        return []
+
+    def wait(self, count):
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.summaries) >= count, 10)
+
+    def end(self):
+        self.stop.set()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def room(monkeypatch):
+    monkeypatch.setattr(analysis, "OPENING_SECONDS", 0.3)
+    monkeypatch.setattr(analysis, "LEAST_WINDOW", 0.6)
+    made = []
+
+    def make(length):
+        made.append(Room(length))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def result():
+    image = np.zeros((8, 8, 3), np.uint8)
+    frame = Frame(
+        camera="front", index=0, image=image, captured_at=time.time(), monotonic_ns=time.monotonic_ns()
+    )
+    nothing = Detections(
+        boxes=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        class_ids=np.zeros(0, np.int64),
+        threshold=0.25,
+        candidates=0,
+    )
+    times = StageSeconds(decode=0, wait=0, preprocess=0, inference=0, postprocess=0, total=0.01)
+    return FrameResult(frame=frame, detections=nothing, stages=times, batch=1)
+
+
+def test_the_first_summary_of_a_run_comes_early_and_the_next_a_whole_window_later(room):
+    made = room(1.5)
+    made.wait(2)
+    first, second = made.summaries[:2]
+    assert first.end - first.start < 1.0
+    assert second.start == first.end
+    assert second.end - second.start == pytest.approx(1.5, abs=0.4)
+    assert first.body["passed_over"] == 1, "its features are told"
+    assert made.watch.passed_over[0].start == first.start
+    assert [one.start for one in made.watch.closed][:1] == [second.start]
+
+
+def test_no_rule_judges_the_short_first_window(room):
+    made = room(1.5)
+    made.analyst.deliver(result())
+    made.wait(2)
+    made.end()
+    seen = [one for one in made.told if one.metric == "camera.frames_inferred"]
+    assert [(one.value, one.judged) for one in seen[:2]] == [(1.0, False), (0.0, True)]
+    assert all(one.judged for one in made.told if one.metric == "camera.online"), (
+        "states count from the start"
+    )
+
+
+def test_windows_that_are_short_anyway_are_all_alike(room):
+    made = room(0.5)
+    made.wait(2)
+    assert made.watch.passed_over == []
+    assert made.summaries[0].end - made.summaries[0].start == pytest.approx(0.5, abs=0.3)
+
+
+def test_a_run_that_ends_before_its_first_summary_is_judged_by_all_it_saw(room):
+    made = room(1.5)
+    made.analyst.deliver(result())
+    made.end()
+    assert [one.body["frames_inferred"] for one in made.watch.closed] == [1]
