@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from agent import __version__
 from agent.cli import COMMANDS
 from agent.errors import ConfigError, VedetteError
+from agent.terminal import safe_streams
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -32,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); the exit code."""
     # OpenCV reads this when it is loaded: a picture file of impossible size must not take the memory of the box.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
-    words = list(sys.argv[1:] if argv is None else argv)
+    with safe_streams():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: list[str]) -> int:
     parser = _parser(words)
     args = parser.parse_args(words)
     if not args.command:

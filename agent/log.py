@@ -18,9 +18,13 @@ from typing import Any, TextIO
 import structlog
 
 from agent.journal import SOCKET, Journal, entry, leads_to_journal
+from agent.printable import printable, printable_lines
 from agent.repeats import Repeats
+from agent.terminal import raw_stream
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+LONGEST_TEXT = 8000
+"""Characters of one text or value in a line."""
 _SUBJECTS = ("camera", "part", "rule", "notifier", "probe", "broker", "gpu", "family")
 """Two lines of one text about the same of these are the same line, whatever else they say."""
 
@@ -46,7 +50,7 @@ def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None
     in front, as systemd reads them.
     """
     global _output  # noqa: PLW0603  (a process has one log)
-    target = stream or sys.stderr
+    target = raw_stream(stream or sys.stderr)  # every line is escaped here, colours are not
     chosen = _choose(target) if form == "auto" else form
     if chosen == "journal" and stream is None and Path(SOCKET).exists():
         chosen = "journald"
@@ -83,6 +87,7 @@ def _configure(output: _Output) -> None:
             structlog.processors.add_log_level,
             _hold_back,
             structlog.processors.format_exc_info,
+            _make_printable,
             *_renderers(output.form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, output.level.upper())),
@@ -126,10 +131,23 @@ def _hold_back(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
 # -- how a line looks -------------------------------------------------------------------------------------
 
 
+def _make_printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what would move a cursor or begin a line of its own, whoever sent it; numbers stay numbers."""
+    for key, value in event.items():
+        if key == "event":
+            event[key] = printable(value, LONGEST_TEXT)
+        elif key == "journal":
+            event[key] = _make_printable(_logger, _method, dict(value))
+        elif not (value is None or isinstance(value, (bool, int, float))):
+            event[key] = printable_lines(value, LONGEST_TEXT)
+    return event
+
+
 def _without_journal_fields(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     event.pop("journal", None)
+    event["event"] = _without_level(str(event["event"]), event["level"])
     return event
 
 
@@ -141,11 +159,16 @@ def _pairs(event: MutableMapping[str, Any]) -> str:
 
 
 def _value(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = _number(value) if isinstance(value, float) else str(value)
     if text and not any(character in text for character in ' "=\n'):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def _number(value: float) -> str:
+    """Four figures, and no power of ten up to a billion: `86400`, `0.1235`, `1e-06`."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _journal_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
@@ -156,7 +179,16 @@ def _journal_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 
 def _plain_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     stamp, level, text = event.pop("timestamp"), event.pop("level", "info"), event.pop("event")
-    return f"{stamp} {level:<7} {text}{_pairs(event)}"
+    return f"{stamp} {level:<7} {_without_level(text, level)}{_pairs(event)}"
+
+
+def _without_level(text: str, level: str) -> str:
+    """`text` without the level that it begins with, where the line says the level already."""
+    first, colon, rest = text.partition(":")
+    word, _, more = first.partition(" ")
+    if not colon or word != level.upper():
+        return text
+    return f"{more}:{rest}" if more else rest.lstrip()
 
 
 # -- journald ---------------------------------------------------------------------------------------------

@@ -37,6 +37,23 @@ def printable_lines(value: object, longest: int = 10_000) -> str:
     return _UNSAFE.sub(lambda found: found[0] if found[0] in "\n\t" else _escape(found), text)
 
 
+def printable_output(text: str) -> str:
+    """The same for all that a program prints: nothing is cut, and the escapes (`\\u001b`) are JSON's and TOML's too.
+
+    >>> printable_output('{"name": "\\x7f"}')
+    '{"name": "\\\\u007f"}'
+    """
+    return _UNSAFE.sub(lambda found: found[0] if found[0] in "\n\t" else _escape_unicode(found[0]), text)
+
+
+def _escape_unicode(character: str) -> str:
+    code = ord(character)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000  # JSON has no more than four digits: two halves of a surrogate pair
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code < 0x100:

@@ -91,3 +91,50 @@ def test_what_is_meant_for_the_journal_alone_is_not_in_the_text(lines):
     stream = lines()
     structlog.get_logger().warning("too-slow fires at front", journal={"rule": "too-slow"})
     assert stream.getvalue() == "<4>too-slow fires at front\n"
+
+
+HOSTILE = ["\x1b]52;c;cm0=\x07", "\x9b2J", "a\rb", "\u202eoops", "x\n<0>kernel: all is lost", "\ud800"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("form", ["journal", "plain", "color"])
+def test_no_text_from_outside_can_move_a_cursor_or_begin_a_line(lines, form, text):
+    stream = lines(form)
+    structlog.get_logger().warning(f"camera {text} is down", reason=OSError(text), names=[text], camera=text)
+    written = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
+    assert written.count("\n") == 1, "one event, one line"
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800]", written)
+
+
+def test_what_journald_gets_is_printable_too(monkeypatch):
+    """A raw control character would make journalctl show `[blob data]` instead of the line."""
+    sent = []
+    monkeypatch.setattr(log.Journal, "send", lambda _self, datagram: sent.append(datagram) or True)
+    log.set_up("info", "journald", io.StringIO())
+    structlog.get_logger().warning("front\x1b]0;x\x07 is down", camera="a\x9bb", journal={"rule": "\x1b[2J"})
+    (datagram,) = sent
+    assert b"\x1b" not in datagram
+    assert b"\x07" not in datagram
+    assert b"\xc2\x9b" not in datagram
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(86400.0, "86400"), (0.123456, "0.1235"), (604800.0, "604800"), (1e-6, "1e-06"), (float("nan"), "nan"), (3e12, "3e+12")],
+)  # fmt: skip
+def test_numbers_are_written_as_people_read_them(lines, number, said):
+    stream = lines()
+    structlog.get_logger().info("x", seconds=number)
+    assert stream.getvalue() == f"<6>x seconds={said}\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [("plain", "critical dock froze"), ("journal", "<2>CRITICAL: dock froze"), ("color", "dock froze")],
+)
+def test_a_severity_is_said_once(lines, form, said):
+    stream = lines(form)
+    structlog.get_logger().critical("CRITICAL: dock froze")
+    written = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
+    assert said in written
+    assert written.lower().count("critical") <= 1

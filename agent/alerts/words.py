@@ -25,6 +25,15 @@ class Words:
     window: str
 
 
+def count(number: int, one: str, several: str = "") -> str:
+    """A number and what it counts; `several` where the plural is not made by an s.
+
+    >>> count(1, "alert"), count(2, "alert"), count(1200, "summary", "summaries")
+    ('1 alert', '2 alerts', '1,200 summaries')
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 

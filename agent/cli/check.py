@@ -31,14 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, print a table; 0 only if all is well."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from agent import log
     from agent.cli.sources import require_camera
     from agent.config.load import load, placed
     from agent.kinds import KINDS
     from agent.preflight import preflight
+    from agent.terminal import console
 
     log.set_up("error")
     settings = load(args.file, KINDS)
@@ -54,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     for column in ("what", "", "found"):
         table.add_column(column, overflow="fold")
     for what, good, found in rows:
-        table.add_row(what, "[green]ok[/]" if good else "[bold red]FAILED[/]", found)
-    Console(width=None, highlight=False).print(table)
+        table.add_row(what, Text("ok", "green") if good else Text("FAILED", "bold red"), found)
+    console().print(table)
     return 0 if all(good for _, good, _ in rows) else 1
 
 

@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(cameras: list[Mapping[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from agent.alerts.words import duration, stamp
+    from agent.terminal import console
 
     table = Table(box=None, pad_edge=False)
     for column in ("camera", "state", "ratio", "most", "outliers", "reference", "recording"):
@@ -88,7 +88,7 @@ def _status(cameras: list[Mapping[str, Any]]) -> None:
             else "-",
             f"{duration(recording['covered'])} of {duration(recording['length'])}" if recording else "-",
         )
-    Console(width=None if Console().is_terminal else 160).print(table if cameras else "no camera is watched")
+    console().print(table if cameras else "no camera is watched")
     for camera in cameras:
         if camera["problem"] or camera.get("drift_reason"):
             print(f"camera {camera['camera']}: {camera['problem'] or camera['drift_reason']}")

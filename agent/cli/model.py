@@ -128,13 +128,14 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _table(info: dict[str, object], record: dict[str, object] | None) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from agent.terminal import console
 
     table = Table(show_header=False, box=None)
     for key, value in {**info, **{f"manifest {key}": value for key, value in (record or {}).items()}}.items():
         table.add_row(key.replace("_", " "), _text(value))
-    Console().print(table)
+    console().print(table)
 
 
 def _text(value: object) -> str:

@@ -175,10 +175,11 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _bar(paths: Any, total: int) -> Any:
-    from rich.console import Console
     from rich.progress import track
 
-    return track(paths, total=total, description="images", console=Console(stderr=True))
+    from agent.terminal import console
+
+    return track(paths, total=total, description="images", console=console(stderr=True))
 
 
 # -- those there are ----------------------------------------------------------------------------------------
@@ -187,11 +188,11 @@ def _bar(paths: Any, total: int) -> Any:
 def _list(args: argparse.Namespace) -> int:
     import json
 
-    from rich.console import Console
     from rich.table import Table
 
     from agent.alerts.words import duration, stamp
     from agent.cli.local import ask
+    from agent.terminal import console
 
     words = {"camera": args.camera} if args.camera else {}
     versions = ask(args, "references", words)["versions"]
@@ -215,8 +216,7 @@ def _list(args: argparse.Namespace) -> int:
             f"{len(version['hours'])} of 24" if version.get("hours") else "any",
             version.get("problem") or ("provisional" if version["provisional"] else ""),
         )
-    console = Console(width=None if Console().is_terminal else 160)
-    console.print(table if versions else "there is no reference")
+    console().print(table if versions else "there is no reference")
     for camera in live:
         if camera["recording"]:
             print(f"camera {camera['camera']}: {_progress(camera)}")

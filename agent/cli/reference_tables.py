@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from agent.alerts.words import duration, stamp
@@ -13,6 +12,7 @@ from agent.drift.reference import Reference
 from agent.errors import ReferenceMismatch
 from agent.references.compare import compare
 from agent.references.stored import StoredReference
+from agent.terminal import console
 
 BUDGET = 1.0
 """False alarms a month that the limits shown are for: the default."""
@@ -43,7 +43,7 @@ def show(stored: StoredReference) -> None:
             " / ".join(f"{value:.2f}" if k < 1 else "-" for value, k in zip(psi, ks, strict=True)),
             _range(np.array([stored.low[number], stored.high[number]])),
         )
-    _console().print(table)
+    console().print(table)
     if (usual[0, 0] * allowed.ks >= 1).any():
         print(
             "-: no distance can be so large; by so short a reference only levels, spreads and steps are judged"
@@ -64,7 +64,7 @@ def show_feature(stored: StoredReference, feature: str) -> None:
         where = "any" if reference.any_hour else f"{hour:02d}-{(hour + 1) % 24:02d}"
         quantiles = sketch.quantiles([0.01, 0.1, 0.5, 0.9, 0.99])
         table.add_row(where, *(f"{value:.4g}" for value in quantiles), str(sketch.count))
-    _console().print(table)
+    console().print(table)
 
 
 def diff(first_name: str, first: StoredReference, second_name: str, second: StoredReference) -> None:
@@ -84,7 +84,7 @@ def diff(first_name: str, first: StoredReference, second_name: str, second: Stor
         table.add_column(column, justify="left" if column == "feature" else "right")
     for row in compare(first.reference, second.reference):
         table.add_row(row.feature, f"{row.ks:.2f}", f"{row.psi:.2f}", _three(row.first), _three(row.second))
-    _console().print(table)
+    console().print(table)
 
 
 def _origin_lines(reference: Reference) -> list[str]:
@@ -117,7 +117,3 @@ def _three(values: np.ndarray) -> str:
 def _range(values: np.ndarray) -> str:
     known = values[np.isfinite(values)]
     return f"{known.min():.3g} to {known.max():.3g}" if known.size else "-"
-
-
-def _console() -> Console:
-    return Console(width=None if Console().is_terminal else 160)

@@ -130,11 +130,11 @@ def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
 
 
 def _print(merger: Merger, reference: Reference | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from agent.alerts.words import stamp
     from agent.references.fleet import RANKS, rows
+    from agent.terminal import console
 
     for group in merger.groups.values():
         window = group.window
@@ -158,7 +158,7 @@ def _print(merger: Merger, reference: Reference | None) -> None:
             if row.normal is not None:
                 against = [f"{row.ks:.2f}", f"{row.psi:.2f}", f"{row.normal[2]:.4g}"]
             table.add_row(row.feature, str(row.count), *(f"{value:.4g}" for value in row.quantiles), *against)
-        Console(width=None if Console().is_terminal else 140).print(table)
+        console().print(table)
     if not merger.groups:
         print("no sketch message was found")
     for count, what in (

@@ -12,6 +12,7 @@ from agent.cli.local import add_state_arguments
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 HELP = "what the running agent is doing"
 
@@ -24,51 +25,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask and print; 1 where no agent answers."""
-    from rich.console import Console
-
     from agent.cli.local import state_directory
     from agent.control import call
+    from agent.terminal import console
 
     reply = call(state_directory(args), "status")
     if args.json:
         print(json.dumps(reply, indent=2))
         return 0
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(reply["line"])
+    screen = console(soft_wrap=True)
+    screen.print(reply["line"])
     info = reply["info"]
     model = f"{info['model_name']} on {info['model_provider']}"
-    console.print(f"vedette {info['version']}, up {_ago(info['started_at'])}, model {model}")
-    console.print(broker_line(reply["broker"]))
-    console.print(outbox_line(reply["outbox"]))
+    screen.print(f"vedette {info['version']}, up {_ago(info['started_at'])}, model {model}")
+    screen.print(broker_line(reply["broker"]))
+    screen.print(outbox_line(reply["outbox"]))
     if reply["config_error"]:
-        console.print(f"[red]config not reloaded:[/] {reply['config_error']}")
+        screen.print(_marked("red", "config not reloaded:", f" {reply['config_error']}"))
     if reply["restart_needed_for"]:
-        console.print(f"[yellow]a restart is needed for:[/] {', '.join(reply['restart_needed_for'])}")
+        screen.print(
+            _marked("yellow", "a restart is needed for:", f" {', '.join(reply['restart_needed_for'])}")
+        )
     cameras = [{**camera, "since": _ago(camera["since"])} for camera in reply["cameras"]]
-    console.print(_table(("camera", "state", "since", "reason"), cameras))
-    console.print(_table(("part", "state", "silent_seconds", "failures"), reply["parts"]))
+    screen.print(_table(("camera", "state", "since", "reason"), cameras))
+    screen.print(_table(("part", "state", "silent_seconds", "failures"), reply["parts"]))
     return 0
 
 
-def broker_line(broker: Mapping[str, Any]) -> str:
+def broker_line(broker: Mapping[str, Any]) -> Text:
     """How the connection stands; where there is none, why, since when, and what to do."""
-    from rich.markup import escape
-
     since = _ago(broker["since"])
     if broker["state"] == "connected":
-        return f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}"
+        return _marked("", f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}")
     why = f": {broker['reason']} ({broker['failure']})" if broker["failure"] else ""
     mend = f"; {broker['mend']}" if broker["mend"] else ""
-    return (
-        f"[red]broker {broker['broker']} {broker['state']}, no connection for {since}[/]{escape(why + mend)}"
+    return _marked(
+        "red", f"broker {broker['broker']} {broker['state']}, no connection for {since}", f"{why}{mend}"
     )
 
 
-def outbox_line(outbox: Mapping[str, Any]) -> str:
+def outbox_line(outbox: Mapping[str, Any]) -> Text:
     """What waits, where, and what was lost."""
-    where = "on disk" if outbox["durable"] else "[red]IN MEMORY, the disk cannot be used[/]"
-    lost = f", [red]{outbox['lost']} lost[/]" if outbox["lost"] else ""
-    return f"outbox: {outbox['messages']} messages wait {where}, {outbox['used_ratio']:.0%} full{lost}"
+    from agent.alerts.words import count
+
+    line = _marked("", f"outbox: {count(outbox['messages'], 'message waits', 'messages wait')} ")
+    if outbox["durable"]:
+        line.append("on disk")
+    else:
+        line.append("IN MEMORY, the disk cannot be used", "red")
+    line.append(f", {outbox['used_ratio']:.0%} full")
+    return line.append(f", {outbox['lost']} lost", "red") if outbox["lost"] else line
+
+
+def _marked(style: str, marked: str, rest: str = "") -> Text:
+    from rich.text import Text
+
+    from agent.printable import printable
+
+    return Text.assemble((printable(marked), style), printable(rest))
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> Table:

@@ -115,10 +115,11 @@ def _broker(args: argparse.Namespace) -> BrokerSettings:
 @contextmanager
 def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
     """A bar on a terminal, nothing elsewhere; what is yielded moves it on, twice a second at most."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from agent.terminal import console
+
+    screen = console(stderr=True)
     columns = (
         TextColumn("listening"),
         BarColumn(),
@@ -126,7 +127,7 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
         TextColumn("{task.fields[heard]}"),
     )
     began = shown = time.monotonic()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task("", total=seconds, heard="")
 
         def show(verifier: Verifier) -> None:

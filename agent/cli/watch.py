@@ -22,20 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show until interrupted."""
-    from rich.console import Console
     from rich.live import Live
 
     from agent.dashboard.fleet import Fleet
     from agent.dashboard.subscriber import Subscriber
     from agent.dashboard.view import draw
+    from agent.terminal import console
 
     end = time.monotonic() + args.seconds if args.seconds else float("inf")
-    console = Console()
+    screen = console()
     with Subscriber(args.broker, args.prefix, ca_file=args.ca_file) as subscriber:
         if args.raw:
             return _raw(subscriber.messages, end)
         fleet = Fleet(args.prefix)
-        with Live(console=console, refresh_per_second=4, screen=console.is_terminal) as live:
+        with Live(console=screen, refresh_per_second=4, screen=screen.is_terminal) as live:
             while time.monotonic() < end:
                 subscriber.feed(fleet, time.time())
                 live.update(draw(fleet, time.time(), title=f"vedette watch {args.prefix}/#"))

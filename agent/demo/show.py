@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from agent import terminal
 from agent.config.load import parse
 from agent.config.schema import Settings
 from agent.dashboard.fleet import Fleet
@@ -156,7 +157,7 @@ def main(seconds: float | None, picture: str | None = None) -> int:
     """Run the demo; `picture` names an SVG file for the last screen."""
     from agent import log as logging
 
-    console = Console()
+    console = terminal.console()
     # the journal's lines would tear the live screen: they go beside it, or to stderr where there is none
     journal = Path(os.devnull).open("w") if console.is_terminal else None  # noqa: SIM115
     logging.set_up("info", "plain", journal)
@@ -178,7 +179,7 @@ def main(seconds: float | None, picture: str | None = None) -> int:
 
 def save_picture(screen: RenderableType, path: str) -> None:
     """The screen as an SVG file, for a README."""
-    recorder = Console(record=True, width=118, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
+    recorder = terminal.console(record=True, width=118, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
     recorder.print(screen)
     # the template's web fonts would be fetched from elsewhere by whoever looks at the picture
     template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)

@@ -90,7 +90,7 @@ def test_why_there_is_no_connection_reaches_status_rules_and_alerts(locked, publ
     running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
     running.until(lambda p: p.statistics().get("broker_connected") == 0)
     report = running.publisher.report()
-    shown = broker_line(report["broker"]) + outbox_line(report["outbox"])
+    shown = broker_line(report["broker"]).plain + outbox_line(report["outbox"]).plain
     for words in (
         "agent:\\*\\*\\*@",
         "waiting",
