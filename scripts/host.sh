@@ -28,8 +28,8 @@ check_host() {
   [ -d /run/systemd/system ] || finding NO "systemd does not run here (a container? see docs/install.md)"
   if python=$(find_python); then
     finding ok "$("$python" --version 2>&1) at $python"
-    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
-      finding NO "its venv module is missing: apt-get install $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    "$python" -I -c 'import venv, ensurepip' 2>/dev/null ||
+      finding NO "its venv module is missing: apt-get install $("$python" -I -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
   else
     finding NO "no Python 3.10 or newer outside of home directories: apt-get install python3 python3-venv (JetPack 5 has 3.8: install python3.10
         and python3.10-venv beside it), or name one with PYTHON=..."
@@ -48,7 +48,7 @@ check_host() {
 find_python() {
   local candidate
   for candidate in ${PYTHON:-} /usr/bin/python3{,.14,.13,.12,.11,.10} python3{,.14,.13,.12,.11,.10}; do
-    if "$candidate" -c 'import sys; home = sys.base_prefix.startswith(("/root", "/home", "/tmp"))
+    if "$candidate" -I -c 'import sys; home = sys.base_prefix.startswith(("/root", "/home", "/tmp"))
 sys.exit(home or sys.version_info < (3, 10))' 2>/dev/null; then
       command -v "$candidate"
       return

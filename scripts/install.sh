@@ -94,7 +94,7 @@ source_name() {
 }
 
 install_packages() { # install_packages DIR
-  local pip=("$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input)
+  local pip=("$1/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input)
   if [ -n "$bundle" ]; then
     (cd "$bundle" && sha256sum --quiet --check SHA256SUMS) || fail "the bundle $bundle is damaged"
     "${pip[@]}" --no-index --find-links "$bundle/wheels" --require-hashes --requirement "$bundle/requirements.txt"
@@ -134,7 +134,7 @@ build_version() { # build_version NAME: makes versions/NAME whole, or leaves not
   rm -rf "$target"
   mkdir -p "$target"
   trap 'rm -rf "$target"' EXIT
-  "$python" -m venv "$target" || fail "$python could not make a virtual environment"
+  "$python" -I -m venv "$target" || fail "$python could not make a virtual environment"
   install_packages "$target" || fail "the packages could not be installed; nothing was changed"
   place_files "$target"
   chmod -R go=u-w "$target"

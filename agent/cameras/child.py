@@ -8,7 +8,9 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,21 @@ from agent.cameras.stamp import monotonic
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
 LOOK_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
 SAID_BYTES = 8192
+# -I: neither the working directory, nor PYTHONPATH, nor a user's own packages; what we import from is handed over.
+_AS_WE_IMPORT = """\
+import os, runpy, sys
+sys.path[:] = sys.argv.pop(1).split(os.pathsep)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+def own_python(module: str, *words: str) -> list[str]:
+    """The command that runs `module` in a Python like this one, which imports from where this one does.
+
+    `python -m MODULE` would put the working directory first, and run what lies there under our own names.
+    """
+    paths = os.pathsep.join(path for path in sys.path if Path(path).is_absolute())
+    return [sys.executable, "-I", "-c", _AS_WE_IMPORT, paths, module, *words]
 
 
 class Child(Owned):

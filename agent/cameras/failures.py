@@ -83,6 +83,11 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         return CameraFailure.CODEC, "{shown} " + str(error.strerror)
     if isinstance(error, PermissionError) and address.is_file and os.access(address.url, os.R_OK):
         return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
+    if isinstance(error, av.error.ArgumentError) and address.scheme.startswith("http"):
+        return CameraFailure.CODEC, (
+            "{shown} answers with a playlist or with no video; a playlist is followed only where the url names one "
+            "(.m3u8)"
+        )
     for types, kind, text in _BY_TYPE:
         if isinstance(error, types):
             return kind, text
@@ -95,6 +100,11 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         return CameraFailure.END_OF_STREAM, "{shown} ended the stream"
     said = getattr(error, "strerror", None) or type(error).__name__
     return CameraFailure.OTHER, "{shown}: " + str(said).lower().replace("{", "(").replace("}", ")")
+
+
+def is_cut_off(error: Exception) -> bool:
+    """Whether `error` is what FFmpeg makes of a connection that was cut off, or of a redirect it must not follow."""
+    return getattr(error, "errno", None) == errno.EIO
 
 
 def _resolves(host: str) -> bool:

@@ -7,7 +7,6 @@ has the figures. So it is for the camera that needs it: see `agent.cameras.quara
 from __future__ import annotations
 
 import math
-import sys
 import threading
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.cameras import CAMERAS
-from agent.cameras.child import Child, ended_by
+from agent.cameras.child import Child, ended_by, own_python
 from agent.cameras.owned import ClosedError
 from agent.cameras.worker import END, ERROR, FRAME, HEAD, Head, request, told_error
 from agent.errors import CameraError, CameraFailure
@@ -46,7 +45,7 @@ class IsolatedCamera:
     def open(self) -> None:
         """Start the process and wait until its camera is open; raises CameraError."""
         child = Child(
-            lambda fd: [sys.executable, "-m", "agent.cameras.worker", str(fd)],
+            lambda fd: own_python("agent.cameras.worker", str(fd)),
             request=self._request,
             listen=False,  # its log lines and its last words go where ours go
             ask=None,

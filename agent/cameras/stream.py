@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 import av.error
 import structlog
 
+from agent.cameras import nested
 from agent.cameras.address import Address, address, first_line
 from agent.cameras.decoder import Decoder, Picture, Tally
-from agent.cameras.failures import camera_error
+from agent.cameras.failures import camera_error, is_cut_off
 from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import monotonic, stamped
 from agent.config.fields import setting
 from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.printable import printable
+from agent.secret import mask
 from agent.types import Frame
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
@@ -152,8 +156,27 @@ class StreamCamera:
         return decoder
 
     def _opened(self, *, cuda: bool) -> Decoder:
+        place, url = self._login(), ""
+        for _ in range(nested.MOST_REDIRECTS + 1):
+            url = place.url
+            try:
+                return self._open_at(url, cuda=cuda)
+            except (av.error.FFmpegError, TimeoutError, ClosedError) as error:
+                self.close()
+                target = (
+                    self._redirected(url) if place.scheme.startswith("http") and is_cut_off(error) else ""
+                )
+                if not target:
+                    raise self._failure(error) from None
+            place = replace(place, url=nested.with_login(url, target), scheme=urlsplit(target).scheme)
+        raise CameraError(
+            f"{self._address.shown} redirects again and again; check its url", kind=CameraFailure.NOT_FOUND
+        )
+
+    def _open_at(self, url: str, *, cuda: bool) -> Decoder:
+        """An opened decoder; raises FFmpegError, TimeoutError, ClosedError."""
         decoder = Decoder(
-            self._login().url,
+            f"file:{url}" if self._address.is_file else url,
             timeout=self.options.timeout,
             options=ffmpeg_options(self.options, self._address),
             threads=self.options.threads or (_fast_threads(os.cpu_count() or 1) if self.lossless else 1),
@@ -167,10 +190,20 @@ class StreamCamera:
         started = monotonic()
         try:
             decoder.open()
-        except (av.error.FFmpegError, ClosedError) as error:
-            self.close()
-            raise self._failure(self._in_time(error, monotonic() - started)) from None
+        except av.error.FFmpegError as error:
+            raise self._in_time(error, monotonic() - started) from None
         return decoder
+
+    def _redirected(self, url: str) -> str:
+        """Where the camera redirects to, "" if it does not; raises CameraError where it must not be followed."""
+        target = nested.redirect(url, self.options.timeout)
+        if target and not nested.stays(url, target):
+            raise CameraError(
+                f"{self._address.shown} redirects to {printable(mask(target), 100)}; "
+                "if that is meant, put that address into its url",
+                kind=CameraFailure.NOT_FOUND,
+            )
+        return target
 
     def _in_time(self, error: Exception, seconds: float) -> Exception:
         """`error`, but for FFmpeg's calling an RTSP server that never answers `invalid data`."""
@@ -291,10 +324,11 @@ def _fast_threads(cores: int) -> int:
 
 def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
     """What FFmpeg is told for a source at `place`."""
+    allowed = nested.limits(place.url, place.scheme)
     if place.is_file:
-        return {"protocol_whitelist": "file"}
+        return allowed
     # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
     # is no gain: it throws away the pictures seen meanwhile, the key picture first of all, and then nothing can
     # be decoded up to the next one; old pictures are passed over quickly by themselves.
-    common = {"fpsprobesize": "0"}
+    common = {**allowed, "fpsprobesize": "0"}
     return {**common, "rtsp_transport": options.transport} if place.scheme.startswith("rtsp") else common

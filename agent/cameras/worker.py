@@ -1,4 +1,4 @@
-"""Reads one camera in a process of its own, and writes what it reads to a pipe: `python -m agent.cameras.worker FD`.
+"""Reads one camera in a process of its own, and writes what it reads to the pipe of the file descriptor it is given.
 
 Standard input brings one line of JSON (kind, name, options); its end is the request to end. What is written to
 FD is a row of messages: a head (`HEAD`), and then a picture's bytes or the text of an error.

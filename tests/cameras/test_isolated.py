@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -14,6 +17,8 @@ from agent.cameras.isolated import IsolatedCamera
 from agent.cameras.stream import StreamCamera, StreamOptions
 from agent.errors import CameraError, CameraFailure
 from agent.types import CameraState
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def apart(url, **options):
@@ -125,3 +130,28 @@ def test_the_password_is_in_no_command_line(listening):
     assert "geheim" not in " ".join(words)
     opening.join(10)
     camera.close()
+
+
+def test_nothing_in_the_working_directory_is_imported(video, tmp_path):
+    """Neither a package of the agent's name, nor one that it imports, whatever the environment says."""
+    planted = tmp_path / "planted"
+    marker = tmp_path / "ran"
+    for name in ("agent", "numpy", "av", "cv2", "json", "runpy", "sitecustomize"):
+        folder = planted / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text(f"open({str(marker)!r}, 'a').write({name!r})\n")
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from agent.cameras.isolated import IsolatedCamera
+from agent.cameras.stream import StreamCamera, StreamOptions
+os.chdir({str(planted)!r})
+sys.path.insert(0, "")  # as in a shell of Python's
+camera = IsolatedCamera("stream", "front", StreamOptions(url={str(video())!r}))
+camera.open()
+print(camera.read().image.shape)
+camera.close()
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.returncode) == ("(96, 160, 3)", 0), done.stderr
+    assert not marker.exists(), marker.read_text()
