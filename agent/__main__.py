@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from agent import __version__
 from agent.cli import COMMANDS
 from agent.errors import ConfigError, VedetteError
+from agent.printable import printable
 from agent.terminal import safe_streams
 
 EXIT_FAILED = 1
@@ -44,7 +45,9 @@ def _run(words: list[str]) -> int:
         parser.print_help()
         return EXIT_USAGE
     try:
-        return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+        code = int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+        sys.stdout.flush()  # a full disk or a closed pipe shows here, not at the interpreter's end
+        return code
     except ConfigError as error:
         print(f"vedette: {error}", file=sys.stderr)  # noqa: T201  (before there is a log)
         return EXIT_CONFIG
@@ -54,8 +57,18 @@ def _run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `vedette ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"vedette: {printable(where + (error.strerror or str(error)))}", file=sys.stderr)  # noqa: T201
+        return EXIT_FAILED
+
+
+def _drop_output() -> None:
+    """What is still buffered goes nowhere: the interpreter would try once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

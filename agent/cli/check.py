@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from agent.config.schema import CameraSettings, Settings
 
 HELP = "check a config: file, model, cameras, broker"
+PROBE_BYTES = 1024 * 1024  # a full disk takes an empty file, and often a small one
 Row = tuple[str, bool, str]
 
 
@@ -87,13 +91,23 @@ def attempt(what: str, check: Callable[[], str]) -> Row:
 
 
 def _state(settings: Settings) -> str:
-    from agent.state import directory, write_atomic
+    from agent.state import directory
 
     path = directory(settings.state_directory)
-    probe = path / ".check"
-    write_atomic(probe, b"")
-    probe.unlink()
-    return f"{path} can be written"
+    path.mkdir(parents=True, exist_ok=True)
+    _write_for_real(path)
+    free, wanted = shutil.disk_usage(path).free, settings.outbox.size
+    short = f", less than the outbox may take ({wanted / 1e6:,.0f} MB)" if free < wanted else ""
+    return f"{path} can be written; {free / 1e6:,.0f} MB free{short}"
+
+
+def _write_for_real(folder: Path) -> None:
+    """Write PROBE_BYTES to a file without a name's being taken or a link's being followed; raises OSError."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+        left = PROBE_BYTES
+        while left:
+            left -= probe.write(b"\xa5" * left)
+        os.fsync(probe.fileno())
 
 
 def _model(settings: Settings) -> str:

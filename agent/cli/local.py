@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from agent.config.schema import Settings
 
 SYSTEM_CONFIG = Path("/etc/vedette/config.toml")
+_STATE_DIRECTORY = re.compile(r"""^[ \t]*["']?state_directory["']?[ \t]*=[ \t]*(["'])(.*?)\1""", re.MULTILINE)
 
 
 def add_state_arguments(parser: argparse.ArgumentParser, default: Any = None) -> None:
@@ -34,7 +36,7 @@ def settings_of(args: argparse.Namespace) -> Settings | None:
     from agent.config.load import load
     from agent.kinds import KINDS
 
-    file = args.config or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() and not args.state else None)
+    file = config_file(args)
     return load(file, KINDS) if file else None
 
 
@@ -44,8 +46,32 @@ def state_directory(args: argparse.Namespace) -> Path:
 
     if args.state:
         return Path(args.state)
-    settings = settings_of(args)
-    return directory(settings.state_directory if settings else "")
+    file = config_file(args)
+    return directory(_configured_directory(file) if file else "")
+
+
+def config_file(args: argparse.Namespace) -> Path | None:
+    """The config file that is given, or else the service's; None where there is none."""
+    if args.config:
+        return Path(args.config)
+    return SYSTEM_CONFIG if SYSTEM_CONFIG.exists() and not args.state else None
+
+
+def _configured_directory(file: Path) -> str:
+    """`state_directory` of `file`, read past all mistakes in it: the running agent has its own, older config.
+
+    Raises ConfigError where the file cannot be read at all.
+    """
+    from agent.errors import ConfigError
+
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(file)) from None
+    found = _STATE_DIRECTORY.search(("\n" + text).partition("\n[")[0])
+    if found is None or "\0" in found[2]:
+        return ""
+    return str(file.resolve().parent / Path(found[2]).expanduser())
 
 
 def agent_runs(args: argparse.Namespace) -> bool:

@@ -1,0 +1,98 @@
+"""What a broken config, a full disk or a closed pipe leaves of the commands: their work, or one line; no traceback."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.__main__ import main
+from agent.cli.check import _state
+from agent.cli.local import state_directory
+from agent.config.schema import Settings
+from agent.control import ControlServer
+
+
+@pytest.mark.parametrize(
+    "broken", ["[model\n", "nonsense = 1\n", '[[cameras]]\nurl = "x"\nurl = "y"\n', "= 3\n"], ids=repr
+)
+@pytest.mark.parametrize("written", ['state_directory = "state"', "state_directory = 'state'  # here"])
+def test_with_a_broken_config_the_agent_is_found_all_the_same(tmp_path, broken, written):
+    config = tmp_path / "config.toml"
+    config.write_text(f"{written}\n{broken}")
+    assert state_directory(argparse.Namespace(config=str(config), state=None)) == tmp_path / "state"
+
+
+def test_a_state_directory_of_another_table_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", "/own")
+    config = tmp_path / "config.toml"
+    config.write_text('[device]\nstate_directory = "wrong"\n[bad')
+    assert state_directory(argparse.Namespace(config=str(config), state=None)) == Path("/own")
+
+
+@pytest.mark.parametrize("words", [["status", "--json"], ["alerts"], ["reload"]], ids=" ".join)
+def test_commands_that_need_only_the_socket_need_no_good_config(tmp_path, monkeypatch, capsys, words):
+    import threading
+
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    config = tmp_path / "config.toml"
+    config.write_text(f'state_directory = "{tmp_path}"\n[model\n')
+    answer = {"alerts": [], "count": 0, "text": "reloaded"}
+    server = ControlServer(tmp_path, {name: lambda _: answer for name in ("status", "alerts", "reload")})
+    stop = threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+    try:
+        while not server.path.exists():
+            assert thread.is_alive()
+            stop.wait(0.02)
+        assert main([*words, "--config", str(config)]) == 0, capsys.readouterr().err
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "words", [["config", "example"], ["rules", "list"], ["--help"], ["schema"]], ids=" ".join
+)
+def test_output_onto_a_full_disk_is_one_line_and_fails(words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    if words != ["--help"]:
+        assert (done.returncode, done.stderr) == (1, "vedette: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure():
+    command = f"{sys.executable} -m agent config example | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_grafana_to_where_nothing_can_be_written_is_one_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "grafana", "export", "/proc/x"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("vedette: /proc/x: ") and done.stderr.count("\n") == 1
+
+
+def test_check_writes_real_bytes_and_leaves_nothing(tmp_path):
+    assert "MB free" in _state(Settings(state_directory=str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_on_a_full_disk_fails(tmp_path):
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # an empty or a small file can be written
+from agent.cli.check import attempt, _state
+from agent.config.schema import Settings
+print(attempt("state", lambda: _state(Settings(state_directory={str(tmp_path)!r}))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("('state', False, "), done.stdout
