@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,20 @@ class CameraSummary:
 def class_field(name: str) -> str:
     """The field that counts detections of the class `name`: `detections_traffic_light`."""
     return f"detections_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}"
+
+
+@lru_cache(maxsize=8)
+def class_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The field of each class: one that several would share, or that no letter is left in, ends in its number."""
+    fields = [class_field(name) for name in names]
+    shared, made = Counter(fields), set[str]()
+    for number, field in enumerate(fields):
+        if shared[field] > 1 or field == class_field(""):
+            fields[number] = f"{field.rstrip('_')}_{number}"
+        while fields[number] in made or (fields[number] != field and fields[number] in shared):
+            fields[number] += f"_{number}"
+        made.add(fields[number])
+    return tuple(fields)
 
 
 class CameraWindow:
@@ -104,9 +119,9 @@ class CameraWindow:
             body["detections_per_frame"] = round(detections / self.inferred, 4)
         if detections:
             body["confidence_mean"] = round(self._confidence / detections, 4)
+        fields = class_fields(tuple(self._names))
         for class_id, count in sorted(self._classes.items()):
-            name = self._names[class_id] if class_id < len(self._names) else str(class_id)
-            body[class_field(name)] = count
+            body[fields[class_id] if 0 <= class_id < len(fields) else class_field(str(class_id))] = count
         return CameraSummary(camera=self.camera, start=self.start, end=end, body=body, sketches=sketches)
 
     def _sketches(self) -> dict[str, Sketch]:

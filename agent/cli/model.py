@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--static", dest="dynamic", action="store_false", help="one picture of one size")
     prepare.add_argument("--images", type=Path, help="folder of pictures to check on (default: drawn ones)")
     prepare.add_argument("--python", default=sys.executable, help="a Python that has ultralytics, for .pt")
+    prepare.add_argument(
+        "--force", action="store_true", help="replace NAME.onnx and NAME.json if they are there"
+    )
     inspect = what.add_parser("inspect", help="say what a model is and what its manifest says")
     inspect.add_argument("source", type=Path, help="an ONNX file")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -72,6 +76,7 @@ def _prepare(args: argparse.Namespace) -> int:
         dynamic=args.dynamic,
         device=args.device or _own_device(),
         python=args.python,
+        force=args.force,
     )
     pictures = read_pictures(args.images) if args.images else []
     target, record = prepare(plan, pictures, now=time.time())
@@ -97,12 +102,17 @@ def _own_device() -> str:
 
 
 def _size(sides: list[int] | None) -> tuple[int, int] | None:
+    from agent.detection.metadata import LARGEST_SIDE
     from agent.errors import ModelError
 
     if sides is None:
         return None
-    if len(sides) > 2 or min(sides) < 32 or any(side % 32 for side in sides):
-        raise ModelError("--imgsz: expected one or two multiples of 32")
+    if (
+        len(sides) > 2
+        or not 32 <= min(sides) <= max(sides) <= LARGEST_SIDE
+        or any(side % 32 for side in sides)
+    ):
+        raise ModelError(f"--imgsz: expected one or two multiples of 32, at most {LARGEST_SIDE}")
     return sides[0], sides[-1]
 
 
@@ -116,7 +126,7 @@ def _inspect(args: argparse.Namespace) -> int:
     detector.close()
     info = dataclasses.asdict(detector.info)
     beside = manifest.path_of(args.source)
-    record = dataclasses.asdict(manifest.read(beside)) if beside.exists() else None
+    record = dataclasses.asdict(manifest.read(beside)) if os.path.lexists(beside) else None
     agrees = record is None or record["sha256"] == info["sha256"]
     if args.json:
         print(json.dumps({"model": info, "manifest": record, "manifest_matches": agrees}, indent=2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -108,12 +107,19 @@ def _partner(before: Candidates, box: int, after: Candidates) -> tuple[float, fl
 
 def read_pictures(folder: Path, most: int = 32) -> list[NDArray[np.uint8]]:
     """Up to `most` pictures of a folder. Raises ModelError if there is none."""
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICTURES)[:most]
-    pictures: list[Any] = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in paths]
-    found = [picture for picture in pictures if picture is not None]
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICTURES and path.is_file())
+    found = [picture for path in paths[:most] if (picture := _picture(path)) is not None]
     if not found:
         raise ModelError(f"{folder} has no pictures ({', '.join(_PICTURES)}) to check the model on")
     return found
+
+
+def _picture(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        picture: NDArray[np.uint8] | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # a size beyond all measure
+        return None
+    return picture
 
 
 def drawn_pictures() -> list[NDArray[np.uint8]]:

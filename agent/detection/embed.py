@@ -6,6 +6,7 @@ model it is given and returns None or what it found.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
+from agent.detection import onnx_file
 from agent.detection.metadata import INPUT_KEY
 from agent.detection.preprocess import InputType
 from agent.errors import ModelError
+from agent.printable import printable
 
 EMBEDDING = "embedding"
 _UPSAMPLING = ("Resize", "Upsample")
@@ -184,11 +187,14 @@ def _shapes(model: Any) -> dict[str, list[int]]:
 
 def load(path: str) -> Any:
     """The ONNX model at `path`, checked. Raises ModelError."""
+    onnx_file.check(Path(path))
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"model {path} is no sound ONNX file: {str(error).splitlines()[0][:200]}") from error
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"model {path} is no sound ONNX file: {printable(str(error).strip(), 200)}"
+        ) from error
     except DecodeError as error:
         raise ModelError(f"model {path} is no ONNX file, truncated or corrupt: copy it again") from error
     if len(model.graph.input) != 1:

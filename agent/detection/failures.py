@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import InferenceError, InferenceFailure, ModelError
+from agent.printable import printable
 
 _NAMES = (
     "DeviceReset", "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf",
@@ -69,4 +70,4 @@ def _first_line(error: Any) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     text = re.sub(r"/\S+\.(?:cc|h):\d+ .*?\) ?(?:const )?(?=[A-Z])", "", text)
-    return text[:300]
+    return printable(text, 300)

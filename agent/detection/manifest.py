@@ -11,9 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import ModelError
+from agent.printable import printable
 from agent.state import write_atomic
+from agent.untrusted import (
+    BadInput,
+    parse_object,
+    take_flag,
+    take_integer,
+    take_list,
+    take_object,
+    take_text,
+)
 
 SCHEMA = 1
+_LARGEST = 4 * 1024 * 1024
+_TEXTS = (
+    "model", "sha256", "source", "source_sha256", "input_type", "layout", "embedding_tensor", "ultralytics", "created",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +83,42 @@ def write(path: Path, manifest: Manifest) -> None:
 def read(path: Path) -> Manifest:
     """Read a manifest; keys of a later version are ignored. Raises ModelError if it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = {one.name for one in dataclasses.fields(Manifest)}
-        values = {key: value for key, value in content.items() if key in known}
-        values["classes"], values["input_size"] = tuple(values["classes"]), tuple(values["input_size"])
-        return Manifest(**values)
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            raise ModelError(
+                f"manifest {path} cannot be read: it is no plain file of at most {_LARGEST} bytes"
+            )
+        body = parse_object(path.read_bytes(), largest=_LARGEST)
     except OSError as error:
         raise ModelError(f"manifest {path} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"manifest {path} is none: {error}") from error
+    except BadInput as error:
+        raise ModelError(f"manifest {path} is none: {error}") from None
+    try:
+        return _manifest(body)
+    except BadInput as error:
+        raise ModelError(f"manifest {path} is none: {error}; prepare the model again") from None
+
+
+def _manifest(body: Mapping[str, Any]) -> Manifest:
+    size = take_list(body, "input_size", longest=2)
+    sides = tuple(take_integer({"input_size": side}, "input_size", minimum=1) for side in size)
+    if len(sides) != 2:
+        raise BadInput("`input_size` has another length than two")
+    return Manifest(
+        **{key: _shown(body, key) for key in _TEXTS},
+        classes=tuple(_shown({"classes": name}, "classes") for name in take_list(body, "classes")),
+        input_size=(sides[0], sides[1]),
+        dynamic=take_flag(body, "dynamic"),
+        embedding_size=take_integer(body, "embedding_size", minimum=0),
+        opset=take_integer(body, "opset", minimum=0),
+        quickened=take_integer(body, "quickened", 0, minimum=0),
+        checks={printable(key, 64): _plain(value) for key, value in take_object(body, "checks", {}).items()},
+        schema=take_integer(body, "schema", SCHEMA, minimum=0),
+    )
+
+
+def _shown(body: Mapping[str, Any], key: str) -> str:
+    return printable(take_text(body, key))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float)) else printable(value)

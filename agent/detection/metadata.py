@@ -1,18 +1,33 @@
-"""Read what an Ultralytics export says of itself: names, task, stride, input size."""
+"""Read what an Ultralytics export says of itself: names, task, stride, input size. It is data from outside."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.detection.literals import parse_literal
+from agent.errors import ModelError
+from agent.printable import printable
+from agent.untrusted import BadInput, kind_of
+
 INPUT_KEY = "vedette_input"  # written by `vedette model prepare --input uint8`
+
+LARGEST_SIDE = 4096
+"""Pixels of a side of the input: the largest `input_size` that a config may set."""
+
+LARGEST_STRIDE = 1024
+MOST_CLASSES = 10_000
+LONGEST_NAME = 200
+_LONGEST_WORD = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
-    """The metadata of a model; empty or 0 where it has none. `image_size` is (height, width)."""
+    """The metadata of a model; empty or 0 where it has none. `image_size` is (height, width).
+
+    All of it is printable and within limits.
+    """
 
     names: tuple[str, ...] = ()
     task: str = ""
@@ -24,39 +39,95 @@ class Metadata:
     input_type: str = ""
 
 
-def parse(raw: Mapping[str, str]) -> Metadata:
-    """Metadata of an ONNX file's key-value pairs; what cannot be read counts as absent."""
-    arguments = _literal(raw.get("args"))
-    stride = _literal(raw.get("stride"))
+def parse(raw: Mapping[str, str], model: object) -> Metadata:
+    """Metadata of an ONNX file's key-value pairs; raises ModelError that names `model`, the key and what to do."""
+
+    def entry(key: str, read: Callable[[Any], Any], absent: Any) -> Any:
+        text = raw.get(key, "").strip()
+        if not text:
+            return absent
+        try:
+            return read(parse_literal(text))
+        except BadInput as error:
+            raise ModelError(
+                f"model {model}: its metadata `{key}` cannot be used: {error}; export the model again, or "
+                "remove that entry"
+            ) from None
+
     return Metadata(
-        names=_names(_literal(raw.get("names"))),
-        task=raw.get("task", ""),
-        end_to_end=_literal(raw.get("end2end")) is True
-        or (isinstance(arguments, dict) and bool(arguments.get("nms"))),
-        stride=stride if isinstance(stride, int) and stride > 0 else 32,
-        image_size=_size(_literal(raw.get("imgsz"))),
-        description=raw.get("description", "").strip(),
-        version=raw.get("version", ""),
-        input_type=raw.get(INPUT_KEY, ""),
+        names=entry("names", _names, ()),
+        task=_word(raw, "task"),
+        end_to_end=entry("end2end", _flag, absent=False) or entry("args", _with_nms, absent=False),
+        stride=entry("stride", lambda value: _whole(value, LARGEST_STRIDE), 32),
+        image_size=entry("imgsz", _size, None),
+        description=printable(raw.get("description", "").strip()),
+        version=_word(raw, "version"),
+        input_type=_word(raw, INPUT_KEY),
     )
 
 
-def _literal(text: str | None) -> Any:
-    try:
-        return ast.literal_eval(text) if text else None
-    except (ValueError, SyntaxError):
-        return None
+def _word(raw: Mapping[str, str], key: str) -> str:
+    return printable(raw.get(key, "").strip(), _LONGEST_WORD)
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if isinstance(value, dict) and set(value) == set(range(len(value))):
-        return tuple(str(value[index]) for index in range(len(value)))
-    return tuple(str(name) for name in value) if isinstance(value, (list, tuple)) else ()
+    """Class names in order: of a list, or of a dict by class number."""
+    if isinstance(value, dict):
+        value = _in_order(value)
+    if not isinstance(value, list):
+        raise BadInput(f"it is {kind_of(value)}; expected class names by number, such as {{0: 'person'}}")
+    if len(value) > MOST_CLASSES:
+        raise BadInput(f"{len(value)} classes, at most {MOST_CLASSES} are accepted")
+    return tuple(_name(number, name) for number, name in enumerate(value))
 
 
-def _size(value: Any) -> tuple[int, int] | None:
-    if isinstance(value, int):
-        return value, value
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(side, int) for side in value):
-        return value[0], value[1]
-    return None
+def _in_order(named: dict[Any, Any]) -> list[Any]:
+    numbers = {_class_number(key): name for key, name in named.items()}
+    if set(numbers) != set(range(len(named))):
+        raise BadInput(f"its {len(named)} classes are not numbered from 0 to {len(named) - 1}")
+    return [numbers[number] for number in range(len(numbers))]
+
+
+def _class_number(key: Any) -> Any:
+    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 8 else key
+
+
+def _name(number: int, name: Any) -> str:
+    if name is None or isinstance(name, (list, dict)):
+        raise BadInput(f"the name of class {number} is {kind_of(name)}; expected a string")
+    text = str(name)
+    if len(text) > LONGEST_NAME:
+        raise BadInput(
+            f"the name of class {number} has {len(text)} characters; at most {LONGEST_NAME} are accepted"
+        )
+    return printable(text)
+
+
+def _size(value: Any) -> tuple[int, int]:
+    """One side, or height and width."""
+    if not isinstance(value, list):
+        side = _whole(value, LARGEST_SIDE)
+        return side, side
+    if len(value) != 2:
+        raise BadInput(f"it has {len(value)} numbers; expected [height, width]")
+    return _whole(value[0], LARGEST_SIDE), _whole(value[1], LARGEST_SIDE)
+
+
+def _whole(value: Any, largest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        what = printable(value, 24) if isinstance(value, float) else kind_of(value)
+        raise BadInput(f"it is {what}; expected a whole number")
+    if not 1 <= value <= largest:
+        raise BadInput(f"it is {printable(value, 24)}; expected a whole number from 1 to {largest}")
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadInput(f"it is {kind_of(value)}; expected True or False")
+    return value
+
+
+def _with_nms(arguments: Any) -> bool:
+    """Whether the export's arguments say that suppression is part of the graph."""
+    return isinstance(arguments, dict) and bool(arguments.get("nms"))

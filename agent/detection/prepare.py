@@ -23,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
-from agent.detection import ModelInfo, manifest
+from agent.detection import ModelInfo, manifest, onnx_file
 from agent.detection.comparison import EXACT, HALF, compare, drawn_pictures
 from agent.detection.manifest import Manifest
-from agent.detection.metadata import parse
+from agent.detection.metadata import Metadata, parse
 from agent.detection.session import Detector
 from agent.errors import MissingExtra, ModelError
+from agent.printable import printable
 from agent.state import write_atomic
+from agent.untrusted import BadInput, parse_object, take_text
 
 OPSET = 17  # read by every ONNX Runtime since 1.12, TensorRT since 8.6
 _EXPORT_SECONDS = 1800  # exporting a large checkpoint on a small board takes minutes, not half an hour
@@ -57,6 +59,7 @@ class Plan:
 
     `image_size` is (height, width), None: the model's own. `dynamic` None: as the source is (a checkpoint
     becomes dynamic). `device` is what will run it, "cpu" or "gpu". `python` is the interpreter that has ultralytics.
+    `force` allows to replace what was prepared before; the source is never replaced.
     """
 
     source: Path
@@ -67,6 +70,7 @@ class Plan:
     dynamic: bool | None = None
     device: str = "cpu"
     python: str = sys.executable
+    force: bool = False
 
 
 def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) -> tuple[Path, Manifest]:
@@ -79,8 +83,11 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
         raise MissingExtra("preparing a model needs the library 'onnx': pip install 'vedette[export]'")
     from agent.detection import embed, quicken
 
-    if not plan.source.is_file():
-        raise ModelError(f"model {plan.source} does not exist")
+    if plan.source.suffix.lower() not in (".onnx", ".pt"):
+        onnx_file.plain_file(plan.source)
+        raise ModelError(f"model {plan.source}: expected a .pt checkpoint or an .onnx file")
+    onnx_file.plain_file(plan.source)
+    target = _free_target(plan)
     with tempfile.TemporaryDirectory(prefix="vedette-prepare-") as folder:
         start, version = _as_onnx(plan, Path(folder))
         model = embed.load(str(start))
@@ -98,7 +105,6 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
         _save(model, finished)
         checks = compare(shaped, finished, pictures or drawn_pictures(), HALF if plan.half else EXACT)
         info = _info(finished)
-        target = target_of(plan)
         content = finished.read_bytes()
     record = Manifest(
         model=target.name,
@@ -114,13 +120,31 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
         embedding_tensor=tensor,
         quickened=quickened,
         opset=embed.opset_of(model),
-        ultralytics=version or parse({e.key: e.value for e in model.metadata_props}).version,
+        ultralytics=version or _metadata(model, plan.source).version,
         created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
         checks=dataclasses.asdict(checks),
     )
-    write_atomic(target, content, mode=0o644)
-    manifest.write(manifest.path_of(target), record)
+    try:
+        write_atomic(target, content, mode=0o644)
+        manifest.write(manifest.path_of(target), record)
+    except OSError as error:
+        raise ModelError(
+            f"{target} cannot be written: {error.strerror or error}; name a folder with --out"
+        ) from error
     return target, record
+
+
+def _free_target(plan: Plan) -> Path:
+    """Where the model goes, before any work is done for it; ModelError where something is there already."""
+    target = target_of(plan)
+    if plan.out.exists() and not plan.out.is_dir():
+        raise ModelError(f"{plan.out} is no folder: give one with --out")
+    taken = [path for path in (target, manifest.path_of(target)) if os.path.lexists(path)]
+    if taken and not plan.force:
+        raise ModelError(
+            f"{taken[0]} is there already: name another folder with --out, or replace it with --force"
+        )
+    return target
 
 
 def target_of(plan: Plan) -> Path:
@@ -134,8 +158,6 @@ def _as_onnx(plan: Plan, folder: Path) -> tuple[Path, str]:
     """The source as an ONNX file, and the version of ultralytics that exported it here ("" if it was one)."""
     if plan.source.suffix.lower() == ".onnx":
         return plan.source, ""
-    if plan.source.suffix.lower() != ".pt":
-        raise ModelError(f"model {plan.source}: expected a .pt checkpoint or an .onnx file")
     copy = folder / plan.source.name  # ultralytics writes beside its source
     shutil.copyfile(plan.source, copy)
     size = list(plan.image_size) if plan.image_size else None
@@ -151,6 +173,7 @@ def _export(python: str, checkpoint: Path, size: list[int], *, dynamic: bool) ->
             [python, "-c", _EXPORT, arguments],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_EXPORT_SECONDS,
             env=environment,
             cwd=checkpoint.parent,
@@ -162,15 +185,19 @@ def _export(python: str, checkpoint: Path, size: list[int], *, dynamic: bool) ->
         raise ModelError(f"the export of {checkpoint.name} took over {_EXPORT_SECONDS} s") from error
     if done.returncode == _NO_ULTRALYTICS:
         raise MissingExtra(
-            f"exporting a checkpoint needs ultralytics ({done.stderr.strip()} in {python}): "
+            f"exporting a checkpoint needs ultralytics ({printable(done.stderr.strip(), 200)} in {python}): "
             "pip install 'vedette[export]', or name a Python that has it with --python"
         )
     marks = [line for line in done.stdout.splitlines() if line.startswith("EXPORTED ")]
     if done.returncode or not marks:
-        reason = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1][:300]
+        reason = printable((done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1], 300)
         raise ModelError(f"ultralytics could not export {checkpoint.name}: {reason}")
-    exported: dict[str, Any] = json.loads(marks[-1].removeprefix("EXPORTED "))
-    return Path(checkpoint.parent, exported["path"]), str(exported["ultralytics"])
+    try:
+        exported = parse_object(marks[-1].removeprefix("EXPORTED "))
+        path, version = take_text(exported, "path"), take_text(exported, "ultralytics", longest=64)
+    except BadInput as error:
+        raise ModelError(f"ultralytics could not export {checkpoint.name}: {error}") from None
+    return Path(checkpoint.parent, path), printable(version)
 
 
 def _match_size(model: Any, plan: Plan, path: Path) -> None:
@@ -185,10 +212,14 @@ def _match_size(model: Any, plan: Plan, path: Path) -> None:
         if plan.image_size not in (None, fixed):
             raise ModelError(f"model {path} has a fixed size {fixed}: export it again with --imgsz")
         return
-    size = plan.image_size or parse({e.key: e.value for e in model.metadata_props}).image_size or (640, 640)
+    size = plan.image_size or _metadata(model, path).image_size or (640, 640)
     if plan.dynamic is False:
         embed.fix_size(model, size)
     embed.set_metadata(model, "imgsz", str(list(size)))
+
+
+def _metadata(model: Any, path: Path) -> Metadata:
+    return parse({entry.key: entry.value for entry in model.metadata_props}, path)
 
 
 def _info(path: Path) -> ModelInfo:

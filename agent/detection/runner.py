@@ -15,6 +15,7 @@ from agent import heap
 from agent.detection import failures
 from agent.detection.providers import CPU, SHORT
 from agent.errors import ModelError
+from agent.printable import printable
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
@@ -46,14 +47,15 @@ class Runner:
         options.log_severity_level = 4  # its errors come as exceptions; its own lines bypass our log
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=list(providers))
+            outputs, inputs = self._session.get_outputs(), self._session.get_inputs()
+            self.outputs: list[str] = [output.name for output in outputs]
+            self.output_types: list[str] = [output.type for output in outputs]
+            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         except self._errors as error:
             raise failures.refuse(path, error) from error
         self._runtime = runtime
         self.path = path
-        self.outputs: list[str] = [output.name for output in self._session.get_outputs()]
-        self.output_types: list[str] = [output.type for output in self._session.get_outputs()]
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.input = parse_input(path, self._session.get_inputs())
+        self.input = parse_input(path, inputs)
         used = next(name for name in (*self._session.get_providers(), CPU) if name in SHORT)
         self.provider = SHORT[used]
         self.threads = threads if self.provider == "cpu" else 0
@@ -133,20 +135,21 @@ class _Binding:
 def parse_input(path: Path, inputs: Sequence[Any]) -> InputShape:
     """The picture input of a model. Raises ModelError where there is no such one input."""
     if len(inputs) != 1:
-        names = ", ".join(repr(one.name) for one in inputs)
+        names = printable(", ".join(repr(one.name) for one in inputs))
         raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); a detector takes one picture")
-    name, shape, kind = inputs[0].name, list(inputs[0].shape), inputs[0].type
+    name, shape, kind = inputs[0].name, list(inputs[0].shape), printable(inputs[0].type, 80)
+    shown = printable(shape, 120)
     if kind not in _TYPES:
         raise ModelError(f"model {path} takes {kind}; expected float32, float16 or uint8 pictures")
     if len(shape) != 4:
-        raise ModelError(f"model {path} takes an input of shape {shape}; expected (batch, 3, height, width)")
+        raise ModelError(f"model {path} takes an input of shape {shown}; expected (batch, 3, height, width)")
     batch, *rest = (size if isinstance(size, int) and size > 0 else None for size in shape)
     pixels = rest[2] == 3 and rest[0] != 3
     channels = rest.pop(2 if pixels else 0)
     if channels not in (3, None):
         raise ModelError(f"model {path} takes pictures of {channels} channels; expected 3 (colour)")
     if pixels and _TYPES[kind] != "uint8":
-        raise ModelError(f"model {path} takes {kind} of shape {shape}; expected (batch, 3, height, width)")
+        raise ModelError(f"model {path} takes {kind} of shape {shown}; expected (batch, 3, height, width)")
     return InputShape(
         name=name, dtype=_TYPES[kind], batch=batch, height=rest[0], width=rest[1], pixels=pixels
     )

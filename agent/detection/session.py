@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
-from agent.detection import DetectedBatch, ModelInfo, providers
+from agent.detection import DetectedBatch, ModelInfo, onnx_file, providers
 from agent.detection.buffers import SpareBuffers
 from agent.detection.decode import Candidates, Layout, count_classes, decode, recognise
 from agent.detection.manifest import digest
@@ -273,7 +273,7 @@ class Detector:
                 engines.mkdir(parents=True, exist_ok=True)
                 # half precision is what Jetson and every recent GPU are fast at; fp32 must be asked for
                 half = self.settings.precision != "fp32"
-                metadata = parse(probe.metadata)
+                metadata = parse(probe.metadata, probe.path)
                 bounds = _profile(
                     shape, self._input_size(shape, metadata), metadata.stride, self._batch(shape)
                 )
@@ -296,13 +296,14 @@ class Detector:
 
     def _understand(self, runner: Runner, sha256: str) -> _Opened:
         """Run the model once on an empty picture, and learn from its outputs what it is."""
-        shape, metadata = runner.input, parse(runner.metadata)
+        shape, metadata = runner.input, parse(runner.metadata, runner.path)
         size = self._input_size(shape, metadata)
         tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
         try:
             outputs = runner.warm_up(zeros(shape, shape.batch or 1, tried))
         except InferenceError as error:
             raise ModelError(f"model {runner.path} cannot run: {error}") from error
+        _small_enough(runner.path, outputs)
         embedding = runner.outputs.index(EMBEDDING) if EMBEDDING in runner.outputs else None
         others = [index for index in range(len(outputs)) if index != embedding]
         others.sort(key=lambda index: outputs[index].ndim != 3)  # YOLOv5 exports may carry raw heads as well
@@ -351,9 +352,17 @@ def _checked(setting: str) -> Path:
     path = Path(setting) if setting else DEMO_MODEL
     if path.suffix.lower() in _EXPORT_FIRST:
         raise ModelError(f"model {path} is no ONNX file: make one with `vedette model prepare`")
-    if not path.is_file():
-        raise ModelError(f"model {path} does not exist; set model.path to an ONNX file")
+    onnx_file.check(path)
     return path
+
+
+def _small_enough(path: Path, outputs: Sequence[NDArray[Any]]) -> None:
+    """What a graph leaves open until it runs is held to the limit of what it declares."""
+    taken, most = max((output.nbytes for output in outputs), default=0), onnx_file.largest_tensor()
+    if taken > most:
+        raise ModelError(
+            f"model {path} gives an output of {taken >> 20} MiB; at most {most >> 20} MiB are accepted on this box"
+        )
 
 
 def _input_type(shape: InputShape, metadata: Metadata) -> InputType:

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import sys
 
 import cv2
@@ -114,6 +115,73 @@ def test_the_source_is_never_overwritten_and_metadata_is_kept(tiny, tmp_path):
     assert {entry.key: entry.value for entry in prepared.metadata_props}["author"] == "somebody"
 
 
+def test_nothing_that_is_there_is_overwritten_unless_asked_for(tiny, tmp_path, capsys):
+    source = tiny()
+    vedette_model("prepare", source)
+    made = tmp_path / "tiny-prepared.onnx"
+    made.write_bytes(b"mine")
+    with pytest.raises(ModelError, match=r"tiny-prepared\.onnx is there already: .* --out, or .* --force"):
+        vedette_model("prepare", source)
+    assert made.read_bytes() == b"mine"
+    made.unlink()
+    with pytest.raises(ModelError, match=r"tiny-prepared\.json is there already"):
+        vedette_model("prepare", source)
+    assert not made.exists()
+    before = source.read_bytes()
+    vedette_model("prepare", source, "--force")
+    assert made.exists()
+    assert source.read_bytes() == before
+
+
+def test_a_link_in_the_way_is_not_followed(tiny, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "precious").write_text("keep")
+    (out / "tiny.onnx").symlink_to(tmp_path / "precious")
+    with pytest.raises(ModelError, match="is there already"):
+        vedette_model("prepare", tiny(), "--out", out)
+    vedette_model("prepare", tiny(), "--out", out, "--force")
+    assert (tmp_path / "precious").read_text() == "keep"
+    assert not (out / "tiny.onnx").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("out", "words"), [("/proc/nowhere", "cannot be written"), ("/dev/null", "is no folder")]
+)
+def test_a_folder_that_cannot_be_written_is_said(tiny, out, words):
+    with pytest.raises(ModelError, match=words):
+        vedette_model("prepare", tiny(), "--out", out)
+
+
+def test_what_is_no_plain_file_is_refused_at_once(tiny, tmp_path, capsys):
+    for name in ("pipe.onnx", "pipe.pt", "pipe.json"):
+        os.mkfifo(tmp_path / name)
+    for name in ("pipe.onnx", "pipe.pt"):
+        with pytest.raises(ModelError, match="no plain file"):
+            vedette_model("prepare", tmp_path / name)
+    with pytest.raises(ModelError, match="no plain file"):
+        vedette_model("inspect", tmp_path / "pipe.onnx")
+    with pytest.raises(ModelError, match="no plain file"):
+        manifest.read(tmp_path / "pipe.json")
+    os.mkfifo(tmp_path / "picture.jpg")
+    with pytest.raises(ModelError, match="has no pictures"):
+        vedette_model("prepare", tiny(), "--images", tmp_path)
+
+
+def test_inspecting_a_hostile_model_prints_no_markup_and_no_escapes(tiny, capsys):
+    path = tiny(
+        metadata={
+            "names": "{0: '[/x]', 1: '[red]b', 2: '\\x1b]52;c;cm0=\\x07'}",
+            "description": "\x1b]0;owned\x07[link=x]",
+        }
+    )
+    assert vedette_model("inspect", path) == 0
+    told = capsys.readouterr().out
+    assert "[/x], [red]b" in told
+    assert "\x1b" not in told
+    assert "[link=x]" in told
+
+
 def test_preparing_twice_says_so(tiny, tmp_path):
     vedette_model("prepare", tiny())
     with pytest.raises(ModelError, match="prepared before"):
@@ -154,6 +222,7 @@ def test_inspect_prints_the_model_and_notices_a_foreign_manifest(tiny, tmp_path,
         (("--imgsz", "128"), "fixed size"),
         (("--dynamic",), "fixed size"),
         (("--images", "."), "has no pictures"),
+        (("--imgsz", "60000"), "at most 4096"),
     ],
 )
 def test_what_cannot_be_done_is_said(tiny, tmp_path, monkeypatch, words, message):
@@ -189,7 +258,7 @@ def test_a_checkpoint_without_ultralytics_names_the_extra(tmp_path):
 
 def test_manifests_that_are_none_are_refused(tmp_path):
     path = tmp_path / "m.json"
-    for text in ("", "[]", "{}", '{"classes": 3}'):
+    for text in ("", "[]", "{}", '{"classes": 3}', "[" * 99_999, '{"input_size": [1e999, 1]}', "\xff"):
         path.write_text(text)
         with pytest.raises(ModelError, match="is none"):
             manifest.read(path)

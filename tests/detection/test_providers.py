@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from agent.detection import failures
-from agent.detection.metadata import Metadata, parse
 from agent.detection.providers import (
     CPU,
     CUDA,
@@ -112,34 +111,6 @@ def test_failures_are_classed_by_what_the_runtime_says(text, kind):
 
 def test_memory_errors_of_python_are_out_of_memory():
     assert failures.classify(MemoryError()) is InferenceFailure.OUT_OF_MEMORY
-
-
-def test_metadata_is_read_and_what_is_odd_counts_as_absent():
-    found = parse(
-        {
-            "names": "{0: 'person', 1: 'it\\'s'}",
-            "imgsz": "[384, 640]",
-            "stride": "64",
-            "task": "detect",
-            "args": "{'nms': True}",
-            "description": "Ultralytics YOLO11n model ",
-        }
-    )
-    assert found.names == ("person", "it's")
-    assert found.image_size == (384, 640)
-    assert found.stride == 64
-    assert found.end_to_end
-    assert found.description == "Ultralytics YOLO11n model"
-    odd = {
-        "names": "{1: 'a'}",
-        "imgsz": "big",
-        "stride": "-1",
-        "args": "__import__('os')",
-        "end2end": "[True",
-    }
-    assert parse(odd) == Metadata()
-    assert parse({"names": "['a', 'b']", "imgsz": "320"}).names == ("a", "b")
-    assert parse({"imgsz": "320"}).image_size == (320, 320)
 
 
 def test_the_runtime_keeps_and_sends_no_usage_data(tmp_path):
