@@ -53,11 +53,12 @@ class Client:
             self._answered[number] = reason.value
             self._changed.notify_all()
 
-    def publish(self, topic, payload=b"{}"):
+    def publish(self, topic, payload=b"{}", seconds=10):
         """The broker's reason code: 0 and 16 (no subscriber) are good, 0x87 is 'not authorized'."""
         number = self._client.publish(topic, payload, qos=1).mid
         with self._changed:
-            assert self._changed.wait_for(lambda: number in self._answered, 10)
+            if not self._changed.wait_for(lambda: number in self._answered, seconds):
+                raise TimeoutError
         return self._answered[number]
 
     def subscribe(self, topic):
@@ -219,6 +220,39 @@ def test_who_was_removed_may_do_nothing_after_a_reload(made, connect, broker):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert not (made / "clients" / "box-3").exists()
+
+
+def let_in(port, folder, name, topic):
+    """Whether the broker takes a client with the certificate in `folder`, and its publish."""
+    try:
+        client = Client(port, folder, name=name)
+    except OSError:
+        return False
+    try:
+        return client.publish(topic, seconds=3) in (0, 16)
+    except TimeoutError:
+        return False
+    finally:
+        client.close()
+
+
+def test_a_removed_devices_old_certificate_stays_refused_when_its_name_is_issued_anew(made, port, broker):
+    """Stolen with the device, it must not come back to life with the device's replacement."""
+    topic = "vedette/north/box-4/host"
+    run("device", made, "north", "box-4")
+    broker.send_signal(signal.SIGHUP)
+    stolen = made.parent / "stolen"
+    shutil.copytree(made / "clients" / "box-4", stolen)
+    deadline = time.monotonic() + 20
+    while not let_in(port, stolen, "box-4", topic):
+        assert time.monotonic() < deadline
+    run("remove", made, "box-4")
+    run("device", made, "north", "box-4")
+    broker.send_signal(signal.SIGHUP)
+    while let_in(port, stolen, "box-4", topic):
+        assert time.monotonic() < deadline, "the old certificate publishes again"
+    assert let_in(port, made / "clients" / "box-4", "box-4", topic)
+    assert let_in(port, made / "clients" / "box-1", "box-1", "vedette/north/box-1/host")
 
 
 def test_again_changes_nothing(made, port):
