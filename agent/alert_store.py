@@ -15,12 +15,17 @@ from typing import Any, TypeVar
 import structlog
 
 from agent.alerts.track import alert_from_json, alert_to_json
+from agent.printable import printable
 from agent.types import Alert
+from agent.untrusted import LARGEST_BYTES, parse_kept
 
 log = structlog.get_logger("vedette.alerts")
 
 FILE_NAME = "alerts.sqlite3"
 MOST_HISTORY = 20_000
+LARGEST_SNAPSHOT = 256 * 1024 * 1024
+"""Bytes of a snapshot that is still read: thousands of series, each with weeks of hours to compare with."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS history (
     n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL);
@@ -107,7 +112,7 @@ class AlertStore:
             None,
         )
         try:
-            return json.loads(row[0]) if row else None
+            return parse_kept(row[0], largest=LARGEST_SNAPSHOT) if row else None
         except ValueError as error:
             log.error("alert snapshot is broken, starting without it", name=name, error=str(error))
             return None
@@ -118,7 +123,7 @@ class AlertStore:
         rows: Iterable[tuple[str]] = self._try(
             lambda database: database.execute(query, (since, limit)).fetchall(), []
         )
-        return [alert_from_json(json.loads(row[0])) for row in rows][::-1]
+        return [alert for row in rows if (alert := _alert(row[0])) is not None][::-1]
 
     def _try(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
         if self._database is None:
@@ -139,3 +144,12 @@ class AlertStore:
             log.error(
                 "alert store cannot be used, alerts go on without it", path=str(self.path), error=str(error)
             )
+
+
+def _alert(body: str) -> Alert | None:
+    """The alert in a row of the history; None where a damaged disk made something else of it."""
+    try:
+        return alert_from_json(parse_kept(body, largest=LARGEST_BYTES))
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("a row of the alert history is damaged, leaving it out", error=printable(error))
+        return None

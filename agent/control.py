@@ -20,12 +20,14 @@ import structlog
 
 from agent.errors import VedetteError
 from agent.parts import Part
+from agent.untrusted import BadInput, parse_json, parse_object
 
 log = structlog.get_logger("vedette.control")
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 SOCKET_NAME = "control.sock"
 LONGEST_REQUEST = 64 * 1024
+LARGEST_REPLY = 16 * LONGEST_REQUEST
 RETRY_SECONDS = 10.0
 
 
@@ -60,7 +62,10 @@ def call(
             ) from None
         except OSError as error:
             raise VedetteError(f"the agent at {path} did not answer: {error}") from None
-    reply: dict[str, Any] = json.loads(answer or b"{}")
+    try:
+        reply = parse_object(answer or b"{}", largest=LARGEST_REPLY)
+    except BadInput as error:
+        raise VedetteError(f"the agent at {path} gave no answer that can be read: {error}") from None
     if not reply.get("ok"):
         raise VedetteError(str(reply.get("error") or "the agent gave no answer"))
     return reply
@@ -142,8 +147,8 @@ class ControlServer(Part):
         try:
             line = _read_line(channel)
             try:
-                request = json.loads(line)
-            except ValueError:
+                request = parse_json(line)
+            except BadInput:
                 request = None
             channel.sendall(json.dumps(dispatch(self._handlers, request), default=str).encode() + b"\n")
         except OSError as error:  # the caller went away: nothing is left to tell it
@@ -157,6 +162,6 @@ def _read_line(channel: socket.socket) -> bytes:
         if not piece:
             break
         data += piece
-        if len(data) > 16 * LONGEST_REQUEST:
+        if len(data) > LARGEST_REPLY:
             raise OSError("the line is too long")
     return data

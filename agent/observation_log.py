@@ -17,6 +17,7 @@ import structlog
 
 from agent.alerts.metrics import METRICS
 from agent.types import Observation
+from agent.untrusted import parse_kept
 
 log = structlog.get_logger("vedette.alerts")
 
@@ -26,6 +27,7 @@ MOST_BYTES = 64 * 1024 * 1024
 SPACING_SECONDS = 60.0
 FLUSH_SECONDS = 60.0
 MOST_SERIES = 20_000
+LARGEST_LINE = 256 * 1024
 _NAME = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl")
 
 _Target = tuple[tuple[str, str], ...]
@@ -115,9 +117,10 @@ def read(path: Path) -> Iterator[Observation]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
-                entry = json.loads(line)
+                entry = parse_kept(line, largest=LARGEST_LINE)
                 at, labels, values = float(entry["at"]), dict(entry["labels"]), dict(entry["values"])
+                observed = [(metric, float(value)) for metric, value in values.items()]
             except (ValueError, KeyError, TypeError):
                 continue
-            for metric, value in values.items():
-                yield Observation(metric=metric, value=float(value), at=at, labels=labels)
+            for metric, value in observed:
+                yield Observation(metric=metric, value=value, at=at, labels=labels)

@@ -1,4 +1,4 @@
-"""Data from outside (payloads, commands, files, answers of servers): parsed here and nowhere else, within limits.
+"""Parses data from outside (payloads, commands, files, answers of servers) within limits; nothing else may.
 
 Every parser takes bytes or text of unknown origin and returns plain values, or raises `BadInput`, whose text is one
 printable line. Nothing else comes out: no RecursionError for what is nested deeply, no Infinity, no integer of a
@@ -15,7 +15,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.errors import VedetteError
@@ -26,13 +26,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+TOMLDecodeError = tomllib.TOMLDecodeError
+
 LARGEST_BYTES = 1024 * 1024
 DEEPEST = 32
 LARGEST_INTEGER = 2**63 - 1
 LONGEST_TEXT = 4096
 
-# A string goes to its end or, where it has none, to the end of the data: one look at each byte, whatever is sent.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+# To its end or, where it has none, to the end of the data: one look at each byte, whatever is sent.
+_STRING = re.compile(rb'"[^"]*(?:"|\Z)')
+_CURLY = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SURROGATE = re.compile(r"\\u[dD][89abABcdefCDEF]")
 _MISSING: Any = object()
 
@@ -52,13 +56,25 @@ def parse_json(data: bytes | str, *, largest: int = LARGEST_BYTES, deepest: int 
 
     Strict: no NaN or Infinity, no number beyond a float's or a signed 64-bit integer's range.
     """
+    return _parse(data, largest, deepest, parse_constant=_refuse_constant, parse_float=_float)
+
+
+def parse_kept(data: bytes | str, *, largest: int = LARGEST_BYTES, deepest: int = DEEPEST) -> Any:
+    """The value in a file that the agent wrote itself, in which Python's NaN and Infinity may stand; raises BadInput.
+
+    Such a file may still be damaged, or put there by another.
+    """
+    return _parse(data, largest, deepest)
+
+
+def _parse(data: bytes | str, largest: int, deepest: int, **numbers: Callable[[str], float]) -> Any:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
     if len(raw) > largest:
         raise BadInput(f"{len(raw)} bytes, at most {largest} are accepted")
     _check_depth(raw, deepest)
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_float, parse_int=_integer)
+        value = json.loads(text, parse_int=_integer, **numbers)  # type: ignore[arg-type]
     except BadInput:
         raise
     except UnicodeDecodeError:
@@ -89,10 +105,36 @@ def parse_toml(text: str, *, largest: int = LARGEST_BYTES, deepest: int = DEEPES
         raise BadInput(f"{len(text)} characters, at most {largest} are accepted")
     try:
         tables = tomllib.loads(text)
+    except TOMLDecodeError:
+        raise
     except RecursionError:
         raise BadInput(f"nested more than {deepest} levels deep") from None
+    except ValueError as error:  # Python's own limits, such as 4,300 digits
+        raise BadInput(f"not TOML: {printable(error, 80)}") from None
     _check_levels(tables, deepest)
     return tables
+
+
+def parse_yaml(text: str, *, largest: int = LARGEST_BYTES, deepest: int = DEEPEST) -> Any:
+    """The plain value in `text`; raises BadInput, and ModuleNotFoundError where the library is not installed."""
+    import yaml
+
+    if len(text) > largest:
+        raise BadInput(f"{len(text)} characters, at most {largest} are accepted")
+    try:
+        value = yaml.safe_load(text)
+    except (
+        yaml.YAMLError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:  # its constructors let what a wrong date, number or key makes of Python surface
+        raise BadInput(f"not YAML: {printable(' '.join(str(error).split()), 200)}") from None
+    _check_levels(value, deepest)
+    return value
 
 
 # -- entries of an object ------------------------------------------------------------------------------------------
@@ -192,12 +234,20 @@ def kind_of(value: object) -> str:
 
 
 def _check_depth(raw: bytes, deepest: int) -> None:
-    """Before parsing: Python's parser takes the stack's depth for a limit, and that is the caller's to spend."""
-    depth = 0
-    for piece in _STRUCTURE.finditer(raw):
-        depth += (piece[0] in b"[{") - (piece[0] in b"]}")
-        if depth > deepest:
-            raise BadInput(f"nested more than {deepest} levels deep")
+    """Before parsing: Python's parser takes the stack's depth for a limit, and that is the caller's to spend.
+
+    What is left without strings are brackets; each pass takes the innermost pairs away. A bracket that has no other
+    is the parser's to find: it stops there.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= deepest:
+        return
+    brackets = _STRING.sub(b"", raw.replace(rb"\\", b"").replace(rb"\"", b"")).translate(_CURLY, _NO_BRACKETS)
+    for _ in range(deepest):
+        if b"[]" not in brackets:
+            break
+        brackets = brackets.replace(b"[]", b"")
+    if b"[]" in brackets or brackets.count(b"[") > deepest:
+        raise BadInput(f"nested more than {deepest} levels deep")
 
 
 def _check_levels(value: Any, deepest: int) -> None:
@@ -205,10 +255,10 @@ def _check_levels(value: Any, deepest: int) -> None:
     while level:
         if depth > deepest:
             raise BadInput(f"nested more than {deepest} levels deep")
-        inner = [
-            one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))
-        ]
-        level, depth = [entry for entries in inner for entry in entries], depth + 1
+        # Each once: YAML's aliases make few bytes into billions of paths to the same objects.
+        inner = {id(one): one for one in level if isinstance(one, (dict, list))}.values()
+        entries = (one.values() if isinstance(one, dict) else one for one in inner)
+        level, depth = [entry for some in entries for entry in some], depth + 1
 
 
 def _check_text(value: Any) -> None:

@@ -33,6 +33,7 @@ from agent.cameras.isolated import IsolatedCamera
 from agent.cameras.stamp import wall
 from agent.config.schema import CameraSettings
 from agent.state import write_atomic
+from agent.untrusted import parse_object
 
 CRASH_FILE, LAST_CRASH_FILE, QUARANTINE_FILE = "crash.txt", "crash-last.txt", "quarantine.json"
 MANY, MANY_SECONDS = 3, 600.0
@@ -96,7 +97,7 @@ def camera_for(settings: CameraSettings, directory: Path) -> Camera:
 def load(directory: Path) -> Quarantine:
     """The quarantine kept in `directory`; an unreadable file is an empty one."""
     try:
-        told = json.loads((directory / QUARANTINE_FILE).read_bytes())
+        told = parse_object((directory / QUARANTINE_FILE).read_bytes())
         return Quarantine(
             tuple(map(float, told["crashes"])), {str(k): str(v) for k, v in told["cameras"].items()}
         )

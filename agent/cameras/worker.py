@@ -20,6 +20,7 @@ from typing import Any
 from agent.cameras import CAMERAS, Camera
 from agent.errors import CameraError, CameraFailure
 from agent.types import Frame
+from agent.untrusted import parse_json, parse_object
 
 OPENED, FRAME, END, ERROR = b"O", b"F", b"N", b"E"
 # What it is; height, width, bytes that follow; damaged pictures; Unix and monotonic time; decode and media seconds.
@@ -58,7 +59,7 @@ def request(kind: str, name: str, options: Any) -> bytes:
 
 def asked(line: bytes) -> Camera:
     """The camera that the line of `request` asks for."""
-    told = json.loads(line)
+    told = parse_object(line)
     kind = CAMERAS.load(told["kind"])
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in told["options"].items()}
     camera: Camera = kind(told["name"], kind.Options(**options))
@@ -98,8 +99,11 @@ def serve(camera: Camera, fd: int) -> None:
 
 def told_error(text: bytes) -> CameraError:
     """The error in the text of an ERROR message."""
-    kind, said = json.loads(text)
-    return CameraError(said, kind=CameraFailure(kind))
+    try:
+        kind, said = parse_json(text)
+        return CameraError(str(said), kind=CameraFailure(kind))
+    except (ValueError, TypeError) as error:  # a process whose memory is damaged
+        return CameraError(f"an error that cannot be read: {error}", kind=CameraFailure.CRASHED)
 
 
 def _write(fd: int, *parts: memoryview | bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,7 @@ from agent.config.fields import key_of
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
 from agent.errors import ConfigError, ConfigErrors, MissingExtra
 from agent.registry import Registry
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from agent.untrusted import BadInput, TOMLDecodeError, parse_toml
 
 Kinds = Mapping[str, Registry]
 KINDED: Mapping[str, Any] = {"cameras": CameraSettings, "notifiers": NotifierSettings}
@@ -53,9 +48,11 @@ def load(path: str | Path, kinds: Kinds) -> Settings:
 def parse(text: str, kinds: Kinds, *, file: str = "config", base: Path | None = None) -> Settings:
     """The settings in `text`; relative paths in it start from `base` (default: the working directory)."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except TOMLDecodeError as error:
         raise _syntax_error(str(error), text, file) from None
+    except BadInput as error:
+        raise ConfigError(str(error), file=file, expected="a config such as config.example.toml") from None
     return _Reading(text, file, base or Path.cwd(), kinds).settings(document)
 
 
@@ -79,7 +76,7 @@ def _placed(error: ConfigError, path: str | Path | None) -> ConfigError:
         return error
     try:
         text = Path(path).read_text(encoding="utf-8")
-        entries = tomllib.loads(text).get(named["table"], [])
+        entries = parse_toml(text).get(named["table"], [])
     except (OSError, ValueError):  # changed under our hands: say at least what is wrong
         text, entries = "", []
     places = [index for index, entry in enumerate(entries) if entry.get("name") == named["name"]]

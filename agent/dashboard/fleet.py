@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
+
+from agent.untrusted import BadInput, parse_json
 
 Body = dict[str, Any]
 HISTORY = 40
@@ -55,8 +56,8 @@ class Fleet:
         if rest and rest[0] == "alert" and not payload:  # a retained alert is cleared when it is resolved
             return
         try:
-            body = json.loads(payload)
-        except ValueError:
+            body = parse_json(payload)
+        except BadInput:
             self.unreadable += 1
             return
         if not isinstance(body, dict):

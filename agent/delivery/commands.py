@@ -7,7 +7,6 @@ command that takes long holds nothing up. The answer goes to the MQTT 5 response
 
 from __future__ import annotations
 
-import json
 import queue
 import re
 import threading
@@ -24,6 +23,7 @@ from agent.delivery.mqtt import Received
 from agent.errors import DeliveryError, VedetteError
 from agent.parts import Part
 from agent.types import Draft
+from agent.untrusted import BadInput, parse_json
 
 log = structlog.get_logger("vedette.commands")
 
@@ -68,9 +68,9 @@ def parse(received: Received) -> Command:
     if len(received.payload) > LARGEST_COMMAND:
         raise CommandRefused(f"over {LARGEST_COMMAND} bytes")
     try:
-        body = json.loads(received.payload)
-    except ValueError:
-        raise CommandRefused("not JSON") from None
+        body = parse_json(received.payload, largest=LARGEST_COMMAND)
+    except BadInput as error:
+        raise CommandRefused(str(error)) from None
     if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not _ID.fullmatch(body["id"]):
         raise CommandRefused(
             "a command is an object with an `id` of up to 64 letters, digits, '.', '_' and '-'"

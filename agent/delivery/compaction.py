@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from agent.delivery.rows import Row, pack, pack_sketches, unpack, unpack_sketche
 from agent.errors import PermanentDelivery
 from agent.sketch import Sketch
 from agent.types import Priority
+from agent.untrusted import parse_object
 
 Body = dict[str, Any]
 
@@ -53,7 +53,7 @@ def merge_rows(rows: Sequence[Row], span: int) -> Row | None:
     None where they cannot be one: damaged, or too large together.
     """
     try:
-        bodies: list[Body] = [json.loads(unpack(row.payload)) for row in rows]
+        bodies: list[Body] = [parse_object(unpack(row.payload)) for row in rows]
         hidden = merge_sketches([unpack_sketches(row.sketches) for row in rows])
         body = merge_bodies(bodies, [row.window for row in rows], hidden)
         payload = to_json(body, rows[-1].topic)

@@ -6,7 +6,6 @@ The checker knows `type`, `const`, `enum`, `pattern`, `minLength`, `minimum`, `r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -14,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from agent.delivery.messages import FAMILIES
+from agent.untrusted import parse_object
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -36,8 +36,7 @@ def schema_text(family: str) -> str:
 @cache
 def schema(family: str) -> Mapping[str, Any]:
     """The schema of a topic family; KeyError for an unknown one."""
-    parsed: Mapping[str, Any] = json.loads(schema_text(family))
-    return parsed
+    return parse_object(schema_text(family))
 
 
 def violations(family: str, body: object) -> list[str]:

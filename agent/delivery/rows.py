@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.delivery.messages import unix_time
 from agent.types import Draft, Priority
+from agent.untrusted import parse_object
 
 PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
 
@@ -116,8 +117,8 @@ def unpack(payload: bytes) -> bytes:
 def told_lost(payload: bytes) -> int:
     """How many messages a stored payload reports as lost before it; 0 where it is damaged."""
     try:
-        return int(json.loads(unpack(payload)).get("lost", 0))
-    except (ValueError, TypeError, AttributeError):
+        return int(parse_object(unpack(payload)).get("lost", 0))
+    except (ValueError, TypeError):
         return 0
 
 
@@ -135,9 +136,9 @@ def unpack_sketches(blob: bytes) -> dict[str, bytes]:
     if not blob:
         return {}
     try:
-        texts = json.loads(zlib.decompress(blob))
+        texts = parse_object(zlib.decompress(blob))
         return {name: base64.b64decode(text, validate=True) for name, text in texts.items()}
-    except (zlib.error, binascii.Error) as error:
+    except (zlib.error, binascii.Error, ValueError, TypeError) as error:
         raise ValueError(f"damaged sketches: {error}") from None
 
 

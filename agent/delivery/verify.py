@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.delivery.contract import violations
 from agent.delivery.messages import FAMILIES, unix_time
+from agent.untrusted import parse_json
 
 LATE_SECONDS = 60.0
 SKEW_SECONDS = 1.0  # a device's clock may be this far ahead of ours before it is worth a word
@@ -121,7 +122,7 @@ class Verifier:
     def _read(report: DeviceReport, family: str, topic: str, payload: bytes) -> dict[str, Any] | None:
         """The body, if it is one; a schema error is counted, and the message too where it can be."""
         try:
-            body = json.loads(payload)
+            body = parse_json(payload)
             wrong = violations(family, body) if family in FAMILIES else [f"unknown family {family}"]
         except ValueError:
             body, wrong = None, ["not JSON"]

@@ -23,10 +23,14 @@ from agent.drift.reference import HourNormal, Origin, Reference
 from agent.drift.tail import Tail
 from agent.errors import ReferenceMismatch
 from agent.sketch import Sketch
+from agent.untrusted import BadInput, parse_json
 
 FORMAT = "vedette-reference"
 _CHECKSUM = "checksum"
 VERSION = 1
+LARGEST_BYTES = 16 * 1024 * 1024
+"""Of a reference that is still read: one has a quarter of a megabyte."""
+
 _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError, RecursionError)
 
 
@@ -66,8 +70,8 @@ def sealed(body: Mapping[str, Any]) -> str:
 def from_json(text: str | bytes) -> Reference:
     """The reference that `to_json` wrote; ReferenceMismatch for anything else, damaged, foreign or newer."""
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        body = parse_json(text, largest=LARGEST_BYTES)
+    except BadInput as error:
         raise ReferenceMismatch(f"not a reference: it is no JSON, or was cut off ({error})") from error
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ReferenceMismatch("not a reference: the file is something else")

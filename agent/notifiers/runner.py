@@ -32,10 +32,12 @@ from agent.notifiers.routes import Route, check, make_notice
 from agent.parts import Part
 from agent.state import write_atomic
 from agent.types import Alert, AlertState
+from agent.untrusted import parse_kept
 
 log = structlog.get_logger("vedette.notifiers")
 
 FILE_NAME = "notices.json"
+LARGEST_KEPT = 64 * 1024 * 1024
 MOST_OFFERED = 20_000
 MOST_QUEUED = 50
 MOST_FIRING = 500
@@ -216,7 +218,7 @@ class NotifierPart(Part):
 
     def _restore(self) -> None:
         try:
-            kept = json.loads(self._path.read_bytes())
+            kept = parse_kept(self._path.read_bytes(), largest=LARGEST_KEPT)
             for outlet in self._outlets:
                 if outlet.name in kept:
                     self._restore_outlet(outlet, kept[outlet.name])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import ConfigError, MissingExtra
+from agent.untrusted import parse_yaml
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 SPLITS = ("train", "val", "test")
@@ -59,20 +60,20 @@ def _in_yaml(file: Path, split: str) -> list[Path]:
         )
     roots = _roots(file, body.get("path"))
     entries = body[split] if isinstance(body[split], list) else [body[split]]
-    return [image for entry in entries for image in _of_entry(file, split, str(entry), roots)]
+    if not all(isinstance(entry, str) for entry in entries):
+        raise ConfigError("names no images", file=str(file), key=split, expected="a folder or a list of them")
+    return [image for entry in entries for image in _of_entry(file, split, entry, roots)]
 
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        import yaml
+        body = parse_yaml(file.read_text(encoding="utf-8"))
     except ModuleNotFoundError:
         raise MissingExtra(
             "reading a data.yaml needs the library 'yaml': pip install 'vedette[data]', or give the folder of images"
         ) from None
-    try:
-        body = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {' '.join(str(error).split())}", file=str(file)) from None
+    except ValueError as error:
+        raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
     if not isinstance(body, dict):
         raise ConfigError(
             "is no data.yaml", file=str(file), expected="keys such as path, train, val and names"

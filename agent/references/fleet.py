@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ from agent.drift.reference import Reference
 from agent.drift.sketch import WindowSketch, merge
 from agent.references.compare import distances
 from agent.sketch import Sketch
+from agent.untrusted import BadInput, parse_json
 
 RANKS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
@@ -39,8 +39,8 @@ class Merger:
     def hear(self, payload: bytes | str) -> None:
         """Take one payload in."""
         try:
-            body = json.loads(payload)
-        except (ValueError, UnicodeDecodeError):
+            body = parse_json(payload)
+        except BadInput:
             self.damaged += 1
             return
         if not isinstance(body, dict) or not str(body.get("schema", "")).startswith("sketch/"):

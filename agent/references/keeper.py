@@ -31,6 +31,7 @@ from agent.references.shelf import JUDGE, RECORDING, Shelf
 from agent.references.stored import StoredReference
 from agent.references.told import fields_of, observations_of
 from agent.types import Observation
+from agent.untrusted import parse_kept
 
 log = structlog.get_logger("vedette.drift")
 
@@ -333,8 +334,7 @@ class Keeper:
         if self._judge is None:
             return
         try:
-            text = self._shelf.read(self.subject.camera, JUDGE)
-            kept = json.loads(text) if text else {}
+            kept = parse_kept(self._shelf.read(self.subject.camera, JUDGE) or "{}")
             if kept:
                 self._judge.restore(kept["judge"])
                 self._recent.restore(kept["history"])

@@ -17,8 +17,12 @@ from agent.errors import ReferenceMismatch
 from agent.features.distance import EmbeddingModel
 from agent.features.extremes import Extremes
 from agent.references.stored import StoredReference
+from agent.untrusted import parse_kept
 
 FORMAT = "vedette-recording"
+LARGEST_BYTES = 256 * 1024 * 1024
+"""Of a recording that is still read: a day of 20 features has 2.6 MB."""
+
 LEAST_WINDOWS = 10
 """Fewer windows than this are too short a recording to say what is normal."""
 
@@ -119,7 +123,7 @@ class Recorder:
     def from_text(cls, text: str) -> Recorder:
         """What `to_text` wrote; ReferenceMismatch for anything else."""
         try:
-            body = json.loads(text)
+            body = parse_kept(text, largest=LARGEST_BYTES)
             if not isinstance(body, dict) or body.get("format") != FORMAT:
                 raise ReferenceMismatch("not a recording")
             subject = Subject(**{**body["subject"], "features": tuple(body["subject"]["features"])})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from agent.drift import storage
 from agent.drift.reference import Reference
 from agent.errors import ReferenceMismatch
 from agent.features.distance import EmbeddingModel
+from agent.untrusted import parse_object
 
 MADE_BY = ("auto", "asked", "images")
 
@@ -57,7 +57,7 @@ class StoredReference:
 
     def to_text(self) -> str:
         """As one JSON object: the reference's own, and `frames`."""
-        body = json.loads(storage.to_json(self.reference))
+        body = parse_object(storage.to_json(self.reference), largest=storage.LARGEST_BYTES)
         body["frames"] = {
             "low": _plain(self.low),
             "high": _plain(self.high),
@@ -71,7 +71,7 @@ class StoredReference:
     def from_text(cls, text: str | bytes) -> StoredReference:
         """What `to_text` wrote; ReferenceMismatch for anything else, damaged, foreign or newer."""
         reference = storage.from_json(text)
-        frames = json.loads(text).get("frames")
+        frames = parse_object(text, largest=storage.LARGEST_BYTES).get("frames")
         if not isinstance(frames, dict):
             raise ReferenceMismatch("the reference is damaged (what it says about single frames is missing)")
         width = len(reference.origin.features)
