@@ -302,7 +302,7 @@ def test_an_entry_is_what_was_asked_for_or_refused(take, value):
     except BadInput as error:
         assert "`key`" in str(error) and is_one_printable_line(error)
         return
-    assert type(taken) is kinds[take] and taken == value
+    assert type(taken) is kinds[take] and taken == kinds[take](value)
 
 
 @pytest.mark.parametrize("take", TAKERS)
