@@ -72,7 +72,9 @@ def from_json(text: str | bytes) -> Reference:
     try:
         body = parse_json(text, largest=LARGEST_BYTES)
     except BadInput as error:
-        raise ReferenceMismatch(f"not a reference: it is no JSON, or was cut off or damaged ({error})") from error
+        raise ReferenceMismatch(
+            f"not a reference: it is no JSON, or was cut off or damaged ({error})"
+        ) from error
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ReferenceMismatch("not a reference: the file is something else")
     if body.get("version") != VERSION:
