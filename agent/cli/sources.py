@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from agent.config.schema import CameraSettings, Settings
 from agent.errors import ConfigError
 from agent.kinds import KINDS
 from agent.preflight import preflight
+from agent.printable import printable
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
@@ -75,7 +77,13 @@ def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         return "v4l2", {"device": source}
     if "://" in source:
         return "stream", {"url": source}
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path.expanduser raises for a user that is not there)
+    if not path.exists():
+        raise ConfigError(
+            f"--source {printable(source)}: there is no such file or folder",
+            file="command line",
+            expected="a video, a folder of images, an address such as rtsp://HOST/PATH, /dev/video0 or synthetic",
+        )
     if path.is_dir():
         return "images", {"path": str(path), "loop": args.loop, **pace}
     return "stream", {"url": str(path), "loop": args.loop, **pace}

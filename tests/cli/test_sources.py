@@ -13,6 +13,7 @@ import pytest
 
 from agent.cameras import CAMERAS
 from agent.cli.sources import camera_of
+from agent.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,9 @@ def asked(**given):
     ],
 )
 def test_each_source_makes_a_camera_of_its_kind(tmp_path, source, kind, given):
+    if source == "video.mp4":
+        source = str(tmp_path / source)
+        Path(source).touch()
     settings = camera_of(str(tmp_path) if source == "FOLDER" else source, asked(**given), 0)
     assert settings.kind == kind
     CAMERAS.load(kind)(settings.name, settings.options)
@@ -71,3 +75,9 @@ def test_a_folder_is_played_and_a_picture_of_impossible_size_left_out(tmp_path):
     assert done.returncode == 0, said
     assert said.count("image cannot be read, skipped") == 1
     assert "camera source is at its end" in said
+
+
+@pytest.mark.parametrize("source", ["nosuch.mp4", "nosuch/", "~nosuchuser/x.mp4"])
+def test_a_source_that_is_not_there_fails_at_once(source):
+    with pytest.raises(ConfigError, match="no such file"):
+        camera_of(source, asked(), 0)
