@@ -160,6 +160,7 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
             print(f"    evidence   {fact}")
         for key, text in (
             ("to do", alert["advice"]),
+            ("page", f"vedette rules show {alert['rule']}"),
             ("more", alert["runbook"]),
             ("not told", alert["held_back"]),
         ):

@@ -96,3 +96,20 @@ print(attempt("state", lambda: _state(Settings(state_directory={str(tmp_path)!r}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("('state', False, "), done.stdout
+
+
+def test_an_alert_names_the_command_that_shows_its_page(capsys):
+    """People on the box have no browser for the runbook's link."""
+    from agent.cli.alerts import _print_alerts
+
+    words = dict.fromkeys(("what", "expected", "window", "advice", "runbook", "held_back", "id"), "x")
+    alert = {
+        **words,
+        "severity": "warning",
+        "state": "firing",
+        "rule": "disk",
+        "evidence": {},
+        "controls": {},
+    }
+    _print_alerts([alert], 1)
+    assert "vedette rules show disk" in capsys.readouterr().out
