@@ -22,6 +22,7 @@ _EPILOG = """\
 start here:
   vedette demo                                     see it work, with nothing set up
   vedette run --source VIDEO --model MODEL.onnx    watch one video or camera
+  vedette snapshot --source VIDEO --model MODEL.onnx   what does the model see in it? A picture with boxes
   vedette config example > vedette.toml            a commented config to edit
   vedette check vedette.toml                       is everything in it reachable?
   vedette run --config vedette.toml                the agent, as the service runs it

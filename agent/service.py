@@ -55,21 +55,33 @@ from agent.types import CameraStatus, FrameResult, Observation
 
 log = structlog.get_logger("vedette.service")
 
+AT_THE_BOX = LOCAL_ONLY | {"snapshot"}
+"""Commands that never come from the network: pictures of the scene stay at the box."""
+
 STOP_SECONDS = 10.0
 NOTIFIER_STOP_SECONDS = 15.0  # longer than a notifier waits for its receiver
 
 
 class Service:
-    """The agent in one process: `open`, `start`, then `stop`; `reload` in between changes only what differs."""
+    """The agent in one process: `open`, `start`, then `stop`; `reload` in between changes only what differs.
 
-    def __init__(self, settings: Settings, *, load: Callable[[], Settings] | None = None) -> None:
+    `on_frame` gets each frame that went through the model, in the model's threads, and must not block.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        load: Callable[[], Settings] | None = None,
+        on_frame: Callable[[FrameResult], None] | None = None,
+    ) -> None:
         self.settings = settings
-        self._load = load
+        self._load, self._on_frame = load, on_frame
         self.state_directory = directory(settings.state_directory)
         self.supervisor = Supervisor()
         self.board = FrameBoard()
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
-        self._pictures = LastPictures(lambda: self.detector.info.classes)
+        self.pictures = LastPictures(lambda: self.detector.info.classes)
         self._closing = ExitStack()
         self._reloading = threading.Lock()
         self._config_error = ""
@@ -100,7 +112,7 @@ class Service:
             state_directory=self.state_directory,
             device=identity.device,
             site=identity.site,
-            picture=self._pictures.jpeg,
+            picture=self.pictures.jpeg,
         )
         self.notifiers = self._notifier_part(make_notifiers(settings.notifiers))
         self._burn_targets = targets(rules)
@@ -118,7 +130,7 @@ class Service:
         )
         handlers = self.handlers()
         self.commands = CommandDesk(
-            settings.commands, {name: handlers[name] for name in handlers.keys() - LOCAL_ONLY}
+            settings.commands, {name: handlers[name] for name in handlers.keys() - AT_THE_BOX}
         )
         self.publisher = Publisher(
             settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
@@ -194,6 +206,7 @@ class Service:
         return {
             "status": self._status,
             "reload": self._reload,
+            "snapshot": self.pictures.answer,
             **self.desk.handlers(),
             **self.references.handlers(),
         }
@@ -218,7 +231,7 @@ class Service:
         """A camera was removed: nobody keeps anything of it."""
         self.analyst.forget(name)
         self.scheduler.forget(name)
-        self._pictures.forget(name)
+        self.pictures.forget(name)
         self.reporter.forget(name)
         self.desk.forget({"camera": name})
         self.exporter.forget(name)
@@ -250,8 +263,10 @@ class Service:
             self._say_device()
 
     def _deliver(self, result: FrameResult) -> None:
-        self._pictures.keep(result)
+        self.pictures.keep(result)
         self.exporter.frame(result)
+        if self._on_frame is not None:
+            self._on_frame(result)
         self.analyst.deliver(result)
 
     def _on_summary(self, summary: CameraSummary) -> list[Observation]:

@@ -1,11 +1,17 @@
 """The last picture of a camera, for notices."""
 
+import json
+
 import cv2
 import numpy as np
+import pytest
 
-from agent.pictures import WIDEST, LastPictures, trial_card
+from agent.control import LONGEST_REQUEST
+from agent.errors import VedetteError
+from agent.pictures import MOST_BOXES, WIDEST, Box, LastPictures, read_answer, trial_card
 from agent.types import Detections, Frame, FrameResult, StageSeconds
 
+LONGEST_ANSWER = 16 * LONGEST_REQUEST  # as the control socket takes it
 ZERO = StageSeconds(decode=0, wait=0, preprocess=0, inference=0, postprocess=0, total=0)
 
 
@@ -60,3 +66,46 @@ def test_a_camera_that_saw_nothing_or_is_gone_has_no_picture():
     pictures.keep(result(160))
     pictures.forget("a")
     assert pictures.jpeg("a") is None
+
+
+def test_a_tall_picture_and_one_of_noise_stay_small_enough_to_hand_over():
+    pictures = LastPictures()
+    seen = result(160)
+    noise = np.random.default_rng(1).integers(0, 255, (4000, 3000, 3), dtype=np.uint8)
+    object.__setattr__(seen.frame, "image", noise)
+    pictures.keep(seen)
+    answer = pictures.answer({"camera": "a"})
+    assert len(json.dumps(answer)) < LONGEST_ANSWER
+    picture = read_answer(answer)
+    assert cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (960, 720, 3)
+    assert (picture.width, picture.height, picture.detections) == (3000, 4000, 1)
+
+
+def test_the_boxes_handed_over_are_those_of_the_model_and_of_a_bounded_number():
+    pictures, seen = LastPictures(lambda: ("car",)), result(160)
+    many = Detections(
+        boxes=np.tile(np.array([[10.4, 10.6, 60, 60]], np.float32), (1000, 1)),
+        scores=np.full(1000, 0.875, np.float32),
+        class_ids=np.arange(1000),
+        threshold=0.25,
+        candidates=1000,
+    )
+    object.__setattr__(seen, "detections", many)
+    pictures.keep(seen)
+    picture = pictures.picture("a")
+    assert picture.detections == 1000
+    assert len(picture.boxes) == MOST_BOXES
+    assert picture.boxes[0] == Box(name="car", score=0.875, left=10, top=11, right=60, bottom=60)
+    assert picture.boxes[7].name == "class7"
+    assert read_answer(json.loads(json.dumps(pictures.answer({"camera": "a"})))) == picture
+
+
+def test_without_a_camera_it_is_said_of_which_there_are_pictures():
+    pictures = LastPictures()
+    assert pictures.answer({}) == {"cameras": []}
+    with pytest.raises(VedetteError, match="no camera gave one yet"):
+        pictures.answer({"camera": "front"})
+    pictures.keep(result(160))
+    assert pictures.answer({}) == {"cameras": ["a"]}
+    with pytest.raises(VedetteError, match="there are pictures of a"):
+        pictures.answer({"camera": 7})

@@ -11,6 +11,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("agent.cli.check", "check a config: file, model, cameras, broker"),
     "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
+    "snapshot": (
+        "agent.cli.snapshot",
+        "the last picture of a camera, or of a source, with its boxes, as a file",
+    ),
     "model": ("agent.cli.model", "prepare and inspect models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),

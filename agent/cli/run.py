@@ -5,18 +5,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import os
+import shlex
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
+    from agent.cli.live import LiveLines
     from agent.config.schema import Settings
     from agent.service import Service
 
 HELP = "run the agent, with a config file or on one source"
 EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
 EPILOG = """\
+On a terminal the last lines are live: frames a second, latency, boxes, alerts; the log scrolls above them.
+
 signals:
   TERM, INT   stop: what was seen is still published, for 10 seconds at most; a second one ends it at once
   HUP         read the config file again; a bad one changes nothing (`vedette reload` says what came of it)
@@ -52,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loop", action="store_true", help="read files again and again")
     parser.add_argument("--fast", action="store_true", help="read files as fast as the model goes")
     parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+    parser.add_argument(
+        "--save",
+        metavar="DIR",
+        help="write pictures with boxes there: one a second of each camera, the newest 500 are kept",
+    )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
 
 
@@ -87,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         return settings
 
     settings = load()
-    log.set_up(settings.log.level, settings.log.format)
+    live = live_lines(settings)
+    log.set_up(settings.log.level, settings.log.format, cast(TextIO, live.screen) if live else None)
     asked = Asked()
 
     from agent.cameras import quarantine
@@ -95,11 +108,60 @@ def run(args: argparse.Namespace) -> int:
     from agent.state import directory
 
     quarantine.watch(directory(settings.state_directory), settings.cameras)
-    service = Service(settings, load=load if args.config else None)
-    with Notifier().starting(f"loading the model {settings.model.path or '(the small one that ships)'}"):
-        service.open()
-    service.start()
-    return attend(service, asked, seconds=args.seconds)
+    service = Service(
+        settings, load=load if args.config else None, on_frame=live.tally.note if live else None
+    )
+    with live or nullcontext():
+        if live:
+            print(hints(args, settings), file=live.screen)
+        with Notifier().starting(f"loading the model {settings.model.path or '(the small one that ships)'}"):
+            service.open()
+        service.start()
+        if live:
+            live.follow(service)
+        with saving(args.save, service):
+            return attend(service, asked, seconds=args.seconds)
+
+
+def live_lines(settings: Settings) -> LiveLines | None:
+    """Live lines on the terminal; None where stderr is none, or the log is for a journal."""
+    if (
+        not sys.stderr.isatty()
+        or os.environ.get("TERM", "dumb") == "dumb"
+        or settings.log.format == "journal"
+    ):
+        return None
+    from agent.cli.live import LiveLines, Screen
+    from agent.terminal import raw_stream
+
+    return LiveLines(Screen(raw_stream(sys.stderr)))
+
+
+def saving(directory: str | None, service: Service) -> AbstractContextManager[object]:
+    """Save pictures to `directory` for as long as the block lasts, if any is given."""
+    if not directory:
+        return nullcontext()
+    from agent.cli.saving import Saver
+
+    return Saver(Path(directory).expanduser(), service.pictures)
+
+
+def hints(args: argparse.Namespace, settings: Settings) -> str:
+    """How to watch from another terminal what is started now."""
+    which = (
+        f" --config {shlex.quote(args.config)}"
+        if args.config
+        else f" --state {shlex.quote(args.state)}"
+        if args.state
+        else ""
+    )
+    from agent.secret import Masked
+
+    return (
+        f"in another terminal: vedette snapshot{which}   a picture with boxes\n"
+        f"                     vedette alerts{which}   what fires and why\n"
+        f"                     vedette watch --broker {Masked(settings.broker.url)}   all devices of the broker, live"
+    )
 
 
 class Asked:

@@ -1,0 +1,231 @@
+"""The live lines of `vedette run` on a terminal: what goes on now, below the log, which scrolls above them.
+
+Only commands draw: the service hands over frame results as they come (`Tally.note`) and says plain values. No rich,
+which would cost the daemon memory, and nothing of this is imported where stderr is no terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import unicodedata
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from agent.printable import printable
+
+if TYPE_CHECKING:
+    from agent.service import Service
+    from agent.types import FrameResult
+
+SPAN_SECONDS = 5.0
+"""Rates and latencies are those of the last so many seconds."""
+
+MOST_FRAMES = 4000  # of one camera in that span
+MOST_CAMERAS = 8
+"""Cameras that have a line of their own."""
+
+REDRAW_SECONDS = 0.5
+NARROWEST = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lately:
+    """One camera in the last seconds: frames a second, latency in seconds (None: no frame), boxes of the last frame."""
+
+    fps: float = 0.0
+    p50: float | None = None
+    p99: float | None = None
+    boxes: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What is drawn: each camera's name, state and last seconds; the rules that fire; how the broker is."""
+
+    cameras: Sequence[tuple[str, str, Lately]]
+    firing: Sequence[str]
+    broker: str
+    class_name: Callable[[int], str]
+
+
+class Tally:
+    """The frames of the last seconds. `note` is called in the model's threads and costs one append."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[float, float, list[int]]]] = {}
+        self._began: float | None = None
+
+    def note(self, result: FrameResult) -> None:
+        """A frame went through the model."""
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        seen = self._seen.setdefault(result.frame.camera, deque(maxlen=MOST_FRAMES))
+        seen.append((now, result.stages.total, result.detections.class_ids.tolist()))
+
+    def lately(self, camera: str, now: float) -> Lately:
+        """How `camera` did in the last seconds."""
+        span = max(1.0, min(SPAN_SECONDS, now - (self._began or now)))
+        recent = [one for one in list(self._seen.get(camera, ())) if now - one[0] <= span]
+        if not recent:
+            return Lately(boxes={})
+        p50, p99 = np.quantile([latency for _, latency, _ in recent], [0.5, 0.99])
+        return Lately(fps=len(recent) / span, p50=float(p50), p99=float(p99), boxes=Counter(recent[-1][2]))
+
+
+def glance(service: Service, tally: Tally) -> Glance:
+    """What goes on in `service` now, as plain values."""
+    now = time.monotonic()
+    states = {status.camera: status.state.value for status in service.fleet.statuses}
+    return Glance(
+        cameras=[
+            (name, states.get(name, "starting"), tally.lately(name, now)) for name in service.fleet.names
+        ],
+        firing=[
+            " ".join(filter(None, (alert.rule, alert.labels.get("camera"))))
+            for alert in service.desk.all_firing(time.time())
+        ],
+        broker=service.publisher.connection.state,
+        class_name=service.detector.info.class_name,
+    )
+
+
+def lines(seen: Glance, width: int) -> list[str]:
+    """The live lines, none wider than `width` columns."""
+    shown = seen.cameras[:MOST_CAMERAS]
+    longest = max((columns(printable(name, 24)) for name, _, _ in shown), default=0)
+    drawn = [_camera_line(name, state, lately, seen.class_name, longest) for name, state, lately in shown]
+    if more := len(seen.cameras) - len(shown):
+        drawn.append(f"... and {more} more cameras")
+    total = sum(lately.fps for _, _, lately in seen.cameras)
+    firing = f"{len(seen.firing)} firing: {', '.join(seen.firing)}" if seen.firing else "no alert fires"
+    broker = "broker connected" if seen.broker == "connected" else "no broker: messages wait on disk"
+    drawn.append(f"{total:.1f} frames/s | {firing} | {broker} | Ctrl-C stops")
+    return [cut(printable(line), width) for line in drawn]
+
+
+def _camera_line(
+    name: str, state: str, lately: Lately, class_name: Callable[[int], str], longest: int
+) -> str:
+    label = printable(name, 24)
+    head = f"{label}{' ' * (longest - columns(label))}  {state:<8}"
+    if lately.p50 is None or lately.p99 is None:
+        return head
+    counted = sorted(lately.boxes.items(), key=lambda one: -one[1])
+    boxes = ", ".join(f"{count} {class_name(class_id)}" for class_id, count in counted) or "no boxes"
+    latency = f"{lately.p50 * 1e3:.0f}/{lately.p99 * 1e3:.0f} ms (p50/p99)"
+    return f"{head} {lately.fps:6.1f} frames/s  {latency:<20} {boxes}"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` columns, with an ellipsis where something is left out."""
+    if columns(text) <= width:
+        return text
+    kept, used = [], 1
+    for character in text:
+        used += _columns(character)
+        if used > width:
+            break
+        kept.append(character)
+    return "".join(kept) + "…"
+
+
+class Screen:
+    """A terminal whose last lines are live: what is written (the log) scrolls above them.
+
+    Offers what a text stream does, `write` and `flush` by itself, the rest as the `terminal` beneath has it.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+        self._lock = threading.Lock()
+        self._live: list[str] = []
+        self._half = ""
+
+    def write(self, text: str) -> int:
+        """Write whole lines above the live ones; a line that is not ended yet waits for its end."""
+        with self._lock:
+            whole, newline, self._half = (self._half + text).rpartition("\n")
+            if newline:
+                self._terminal.write(f"{self._erased()}{whole}\n{self._drawn()}")
+                self._terminal.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Everything is written at once."""
+
+    def show(self, live: Sequence[str]) -> None:
+        """Draw `live` in place of the live lines there were."""
+        with self._lock:
+            erased, self._live = self._erased(), list(live)
+            self._terminal.write(f"{erased}{self._drawn()}")
+            self._terminal.flush()
+
+    def width(self) -> int:
+        """Columns that a line may take without being broken."""
+        try:
+            return max(NARROWEST, os.get_terminal_size(self._terminal.fileno()).columns - 1)
+        except OSError:
+            return 79
+
+    def _erased(self) -> str:
+        return f"\r\x1b[{len(self._live)}A\x1b[J" if self._live else ""
+
+    def _drawn(self) -> str:
+        return "".join(f"{line}\n" for line in self._live)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._terminal, name)
+
+
+class LiveLines:
+    """Drawn twice a second by a thread of its own for as long as the block lasts; `follow` names the service."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen, self.tally = screen, Tally()
+        self._service: Service | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="live lines", daemon=True)
+
+    def __enter__(self) -> LiveLines:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Take the live lines off: the log goes on alone."""
+        self._over.set()
+        self._thread.join(2.0)
+        with suppress(OSError):
+            self.screen.show(())
+
+    def follow(self, service: Service) -> None:
+        """Draw what goes on in `service`, which has been started."""
+        self._service = service
+
+    def _run(self) -> None:
+        with suppress(OSError, ValueError):  # the terminal is gone: the agent goes on without
+            while not self._over.is_set():
+                self.screen.show(self._lines(self.screen.width()))
+                self._over.wait(REDRAW_SECONDS)
+
+    def _lines(self, width: int) -> list[str]:
+        if self._service is None:
+            return ["loading the model ..."]
+        return lines(glance(self._service, self.tally), width)

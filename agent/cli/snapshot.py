@@ -1,0 +1,196 @@
+"""`vedette snapshot`: the last picture of a camera of the running agent, or one of a source, with its boxes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.local import add_state_arguments
+from agent.errors import VedetteError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from agent.cameras import Camera
+    from agent.pictures import Picture
+    from agent.types import Frame
+
+HELP = "the last picture of a camera, or of a source, with its boxes, as a file"
+SUFFIXES = (".jpg", ".jpeg")
+SETTLE_SECONDS = 1.0
+"""A live camera is read so long before the picture is taken: the first ones are often dark."""
+
+TEXT_LINES = 12  # of the terminal that a drawn picture leaves to the text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_state_arguments(parser)
+    parser.add_argument(
+        "camera", nargs="?", help="a camera of the running agent (default: all that gave a picture)"
+    )
+    parser.add_argument(
+        "--source",
+        metavar="SOURCE",
+        help="without an agent: a video file, a folder of images, rtsp://..., http://..., /dev/video0 or `synthetic`",
+    )
+    parser.add_argument(
+        "--model", metavar="ONNX", help="the model for --source (default: the small demo model)"
+    )
+    parser.add_argument(
+        "--at", type=float, default=0.0, metavar="SECONDS", help="how far into the file of --source"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="the .jpg to write, or a folder (default: CAMERA-TIME.jpg here)"
+    )
+    parser.add_argument(
+        "--file-only", action="store_true", help="write the file; draw nothing in the terminal"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write each picture, say where it is and what is in it; 1 where there is none."""
+    from agent.terminal import console
+
+    pictures = [_of_source(args)] if args.source else _of_agent(args)
+    for picture in pictures:
+        path = _target(args, picture, several=len(pictures) > 1)
+        try:
+            path.write_bytes(picture.jpeg)
+        except OSError as error:
+            raise VedetteError(f"{path}: {error.strerror}; choose another with --out") from None
+        if not args.file_only:
+            _draw(picture)
+        screen = console()
+        screen.print(f"{path}: {_about(picture)}")
+        if picture.boxes:
+            screen.print(_table(picture))
+    return 0
+
+
+def _target(args: argparse.Namespace, picture: Picture, *, several: bool) -> Path:
+    from agent.cli.saving import file_name
+
+    name = file_name(picture.camera, picture.captured_at)
+    if not args.out:
+        return Path(name)
+    out = Path(args.out).expanduser()
+    if out.is_dir() or several:
+        out.mkdir(parents=True, exist_ok=True)
+        return out / name
+    if out.suffix.lower() not in SUFFIXES:
+        raise VedetteError(f"--out {args.out}: a file that ends in .jpg, or a folder that is there")
+    if args.source and out.exists() and Path(args.source).exists() and out.samefile(args.source):
+        raise VedetteError(f"--out {args.out} is the source itself; choose another file")
+    return out
+
+
+def _about(picture: Picture) -> str:
+    from datetime import datetime
+
+    taken = datetime.fromtimestamp(picture.captured_at).astimezone()
+    boxes = "1 box" if picture.detections == 1 else f"{picture.detections or 'no'} boxes"
+    return f"{picture.camera}, {taken:%Y-%m-%d %H:%M:%S}, {picture.width}x{picture.height}, {boxes}"
+
+
+def _table(picture: Picture) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    for column in ("score", "left", "top", "right", "bottom"):
+        table.add_column(column, justify="right")
+    for box in picture.boxes:
+        corners = (box.left, box.top, box.right, box.bottom)
+        table.add_row(box.name, f"{box.score:.2f}", *map(str, corners))
+    return table
+
+
+def _draw(picture: Picture) -> None:
+    """Show the picture, coarsely, where stdout is a terminal that knows colours."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb" or "NO_COLOR" in os.environ:
+        return
+    import cv2
+    import numpy as np
+
+    from agent.cli.blocks import blocks
+    from agent.terminal import raw_stream
+
+    image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return
+    size = shutil.get_terminal_size()
+    true_colour = os.environ.get("COLORTERM", "") in {"truecolor", "24bit"}
+    text = blocks(
+        image.astype(np.uint8), size.columns, max(4, size.lines - TEXT_LINES), true_colour=true_colour
+    )
+    print(text, file=raw_stream(sys.stdout))
+
+
+# -- of the running agent -----------------------------------------------------------------------------------------
+
+
+def _of_agent(args: argparse.Namespace) -> list[Picture]:
+    from agent.cli.local import state_directory
+    from agent.control import call
+    from agent.pictures import read_answer
+
+    state = state_directory(args)
+    names: Iterable[str] = [args.camera] if args.camera else call(state, "snapshot")["cameras"]
+    if not names:
+        raise VedetteError("no camera gave a picture yet; see `vedette status`")
+    return [read_answer(call(state, "snapshot", {"camera": name})) for name in names]
+
+
+# -- of a source --------------------------------------------------------------------------------------------------
+
+
+def _of_source(args: argparse.Namespace) -> Picture:
+    from agent import log
+    from agent.cameras import CAMERAS
+    from agent.cli.sources import camera_of
+    from agent.config.schema import ModelSettings
+    from agent.detection.session import Detector
+    from agent.pictures import picture_of
+    from agent.types import FrameResult, StageSeconds
+
+    log.set_up("error")
+    settings = camera_of(args.source, argparse.Namespace(loop=False, fast=True), 0)
+    frame = _frame(CAMERAS.load(settings.kind)(settings.name, settings.options), args.at)
+    detector = Detector(ModelSettings(path=args.model or ""))
+    detector.open()
+    try:
+        found = detector.detect([frame]).detections[0]
+        untimed = StageSeconds(
+            decode=0.0, wait=0.0, preprocess=0.0, inference=0.0, postprocess=0.0, total=0.0
+        )
+        result = FrameResult(frame=frame, detections=found, stages=untimed, batch=1)
+        return picture_of(result, detector.info.classes)
+    finally:
+        detector.close()
+
+
+def _frame(camera: Camera, at: float) -> Frame:
+    """The frame at `at` seconds of a file; of a live camera one after it has settled. Raises CameraError."""
+    finite = getattr(camera, "finite", False)
+    camera.open()
+    try:
+        frame, until = camera.read(), time.monotonic() + (0.0 if finite else SETTLE_SECONDS)
+        while frame is not None and (_before(frame, at) if finite else time.monotonic() < until):
+            frame = camera.read()
+    finally:
+        camera.close()
+    if frame is None:
+        where = f" at {at:g} s" if at else ""
+        raise VedetteError(f"the source ended before there was a frame{where}; try a smaller --at")
+    return frame
+
+
+def _before(frame: Frame, at: float) -> bool:
+    return frame.media_seconds is not None and frame.media_seconds < at
