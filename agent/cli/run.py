@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
+from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
+
 if TYPE_CHECKING:
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 HELP = "run the agent, with a config file or on one source"
 EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
-EPILOG = """\
+EPILOG = (
+    """\
 On a terminal the last lines are live: frames a second, latency, boxes, alerts; the log scrolls above them.
 
 signals:
@@ -36,7 +39,10 @@ exit codes:
   2    wrong usage of the command line
   70   a part failed again and again; the service manager starts the agent afresh
   78   the configuration is wrong: file, line and key are told; starting again would not mend it
+
 """
+    + LOGIN_EPILOG
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a video file, a folder of images, rtsp://..., http://..., /dev/video0 or `synthetic`; repeatable",
     )
     parser.add_argument("--model", metavar="ONNX", help="the model (default: the small demo model)")
-    parser.add_argument(
-        "--broker", metavar="URL", help="mqtt://[USER:PASSWORD@]HOST[:PORT] (default: the config's)"
-    )
+    parser.add_argument("--broker", metavar="URL", help="mqtt[s]://HOST[:PORT] (default: the config's)")
+    add_login_arguments(parser)
     parser.add_argument("--window", metavar="TIME", help="length of a window, such as 5s or 1m")
     parser.add_argument("--state", metavar="DIR", help="where state is kept")
     parser.add_argument("--loop", action="store_true", help="read files again and again")

@@ -9,20 +9,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
+
 if TYPE_CHECKING:
     from agent.drift.reference import Reference
     from agent.references.fleet import Group, Merger
 
 HELP = "merge the sketches of many devices and windows: a fleet's drift from what was sent alone"
 
-_EPILOG = """\
+_EPILOG = (
+    """\
 examples:
   vedette sketch merge --broker mqtt://broker --for 10m
   mosquitto_sub -h broker -t 'vedette/+/+/sketch/#' -W 600 > sketches.jsonl
   vedette sketch merge sketches.jsonl --reference front.json     (from `vedette reference export`)
 
 Messages of other models or versions of the features are kept apart: their numbers do not compare.
+
 """
+    + LOGIN_EPILOG
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,16 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge.add_argument(
         "files", nargs="*", type=Path, help="recorded payloads, one a line (- for standard input)"
     )
-    merge.add_argument(
-        "--broker", metavar="URL", help="listen at a broker instead: mqtt://[USER:PASSWORD@]HOST[:PORT]"
-    )
+    add_broker_arguments(merge)
     merge.add_argument(
         "--for", dest="length", default="2m", metavar="TIME", help="how long (default %(default)s)"
     )
-    merge.add_argument(
-        "--prefix", default="vedette", help="first level(s) of the topics (default %(default)s)"
-    )
-    merge.add_argument("--ca-file", default="", help="CA certificates (PEM) for TLS")
     merge.add_argument("--reference", type=Path, metavar="FILE", help="an exported reference to compare with")
     merge.add_argument("--json", action="store_true", help="as JSON, merged sketches included")
 
@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
     from agent.references.fleet import Merger
     from agent.references.shelf import parse_file, read_text
 
-    if bool(args.files) == bool(args.broker):
-        raise ConfigError("give FILES or --broker", file="command line", expected="one of them")
+    if bool(args.files) == bool(args.broker or args.config):
+        raise ConfigError("give FILES or --broker or --config", file="command line", expected="one of them")
     reference = parse_file(args.reference, read_text(args.reference)).reference if args.reference else None
     merger = Merger()
-    if args.broker:
+    if not args.files:
         _listen(args, merger)
     else:
         _read(args.files, merger)
@@ -92,13 +92,9 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 def _listen(args: argparse.Namespace, merger: Merger) -> None:
     from agent.cli.verify import seconds_of
-    from agent.config.schema import BrokerSettings
     from agent.delivery.listener import Listener
-    from agent.delivery.urls import broker_addresses
 
-    listener = Listener(
-        broker_addresses(BrokerSettings(url=args.broker))[0], args.prefix.strip("/"), ca_file=args.ca_file
-    )
+    listener = Listener.of(broker_settings(args))
     with contextlib.suppress(KeyboardInterrupt):
         for heard in listener.hear(seconds_of(args.length)):
             if heard is not None and "/sketch/" in heard[0].topic:
@@ -132,7 +128,7 @@ def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
 def _print(merger: Merger, reference: Reference | None) -> None:
     from rich.table import Table
 
-    from agent.alerts.words import stamp
+    from agent.alerts.words import count, stamp
     from agent.references.fleet import RANKS, rows
     from agent.terminal import console
 
@@ -141,9 +137,9 @@ def _print(merger: Merger, reference: Reference | None) -> None:
         assert window is not None  # groups are made of windows
         more = ", ..." if len(group.sources) > 4 else ""
         print(
-            f"model {group.model_sha256[:12]}, features {group.feature_version}: {group.windows} windows of "
-            f"{len(group.sources)} cameras ({', '.join(sorted(group.sources)[:4])}{more}), "
-            f"{stamp(window.start)} to {stamp(window.end)}, {window.frames} frames"
+            f"model {group.model_sha256[:12]}, features {group.feature_version}: {count(group.windows, 'window')} of "
+            f"{count(len(group.sources), 'camera')} ({', '.join(sorted(group.sources)[:4])}{more}), "
+            f"{stamp(window.start)} to {stamp(window.end)}, {count(window.frames, 'frame')}"
         )
         table = Table(box=None, pad_edge=False)
         table.add_column("feature")
@@ -161,10 +157,11 @@ def _print(merger: Merger, reference: Reference | None) -> None:
         console().print(table)
     if not merger.groups:
         print("no sketch message was found")
-    for count, what in (
-        (merger.damaged, "could not be read"),
-        (merger.others, "were of other families"),
-        (merger.twice, "came twice and were counted once"),
+    for number, one, several in (
+        (merger.damaged, "could not be read", "could not be read"),
+        (merger.others, "was of another family", "were of other families"),
+        (merger.twice, "came twice and was counted once", "came twice and were counted once"),
+        (merger.left_out, "was of one model too many", "were of further models and left out"),
     ):
-        if count:
-            print(f"{count} messages {what}")
+        if number:
+            print(f"{count(number, 'message')} {one if number == 1 else several}")

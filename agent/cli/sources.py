@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cameras import CAMERAS
+from agent.cli.broker_options import full_url, with_login
 from agent.config.convert import parse_duration
 from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
@@ -25,8 +26,9 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.state:
         settings = dataclasses.replace(settings, state_directory=args.state)
     if args.broker:
-        url = args.broker if "://" in args.broker else f"mqtt://{args.broker}"
-        settings = dataclasses.replace(settings, broker=dataclasses.replace(settings.broker, url=url))
+        broker = dataclasses.replace(settings.broker, url=full_url(args.broker))
+        settings = dataclasses.replace(settings, broker=broker)
+    settings = dataclasses.replace(settings, broker=with_login(settings.broker, args))
     if args.model:
         settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, path=args.model))
     if args.window:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
+
 if TYPE_CHECKING:
-    from agent.config.schema import BrokerSettings
     from agent.delivery.listener import Listener
     from agent.delivery.verify import Verifier
 
 HELP = "listen at a broker and report gaps, duplicates, disorder, schema errors and late messages"
-_EPILOG = """what is counted, for each device and kind of message:
+_EPILOG = (
+    """what is counted, for each device and kind of message:
   gaps            numbers that no message, merged message or report of a loss accounts for: messages went missing
   reported as lost / merged into others    dropped or joined by the device itself when its queue was full
   came twice      allowed (delivery is at least once), with the same content; with other content it is a fault
@@ -25,24 +27,19 @@ A broken line is mended; an MQTT 5 broker keeps what comes meanwhile. Exit code:
 or nothing was heard, or the broker cannot be reached. Ctrl-C ends the listening early and still reports.
 
   vedette verify --config /etc/vedette/config.toml --for 10m
-  vedette verify --broker mqtts://reader:secret@broker:8883 --ca-file ca.pem --for 1h --json
+  vedette verify --broker mqtts://broker --username reader --password-file reader.pw --ca-file ca.pem --json
+
 """
+    + LOGIN_EPILOG
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "--broker", metavar="URL", help="mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT], ws[s]://HOST/PATH"
-    )
-    where.add_argument(
-        "--config", metavar="FILE", help="take broker, login, TLS and prefix from an agent's config"
-    )
+    add_broker_arguments(parser, required=True)
     parser.add_argument("--for", dest="length", default="1h", metavar="TIME", help="how long (default 1h)")
-    parser.add_argument("--prefix", help="first level(s) of the topics (default: the config's, else vedette)")
-    parser.add_argument("--ca-file", help="CA certificates (PEM) for TLS")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -53,20 +50,13 @@ def run(args: argparse.Namespace) -> int:
 
     from agent import log
     from agent.delivery.listener import Listener
-    from agent.delivery.urls import broker_addresses
     from agent.delivery.verify import Verifier, describe
 
     log.set_up("warning")
     seconds = seconds_of(args.length)
-    broker = _broker(args)
+    broker = broker_settings(args)
     verifier = Verifier(broker.topic_prefix)
-    listener = Listener(
-        broker_addresses(broker)[0],
-        broker.topic_prefix.strip("/"),
-        ca_file=broker.ca_file,
-        cert_file=broker.cert_file,
-        key_file=broker.key_file,
-    )
+    listener = Listener.of(broker)
     with suppress(KeyboardInterrupt):
         _listen(listener, verifier, seconds)
     report = verifier.report() | {
@@ -92,24 +82,16 @@ def _interrupted(report: dict[str, Any]) -> list[str]:
     cuts = report["interruptions"]
     if not cuts:
         return []
-    line = f"the line was down {len(cuts)} times, {max(cut['seconds'] for cut in cuts):.0f} s at most"
+    from agent.alerts.words import count
+
+    line = (
+        f"the line was down {count(len(cuts), 'time')}, {max(cut['seconds'] for cut in cuts):.0f} s at most"
+    )
     if all(cut["kept"] for cut in cuts):
         return [f"{line}; the broker kept what came meanwhile"]
     return [
         f"{line}; the broker did not keep what came meanwhile, so some gaps may be of this listener's making"
     ]
-
-
-def _broker(args: argparse.Namespace) -> BrokerSettings:
-    from dataclasses import replace
-
-    from agent.config.load import load
-    from agent.config.schema import BrokerSettings
-    from agent.kinds import KINDS
-
-    broker = load(args.config, KINDS).broker if args.config else BrokerSettings(url=args.broker)
-    given = {"topic_prefix": args.prefix, "ca_file": args.ca_file}
-    return replace(broker, **{name: value for name, value in given.items() if value})
 
 
 @contextmanager
@@ -142,7 +124,10 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
 
 def _heard(verifier: Verifier) -> str:
     streams = [stream for device in verifier.devices.values() for stream in device.streams.values()]
-    return f"{sum(stream.received for stream in streams)} messages of {len(verifier.devices)} devices"
+    from agent.alerts.words import count
+
+    received = sum(stream.received for stream in streams)
+    return f"{count(received, 'message')} of {count(len(verifier.devices), 'device')}"
 
 
 def seconds_of(text: str) -> float:

@@ -3,51 +3,90 @@
 from __future__ import annotations
 
 import argparse
-import queue
 import time
+from typing import TYPE_CHECKING
+
+from agent.cli.broker_options import DEFAULT_BROKER, LOGIN_EPILOG, add_broker_arguments, broker_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agent.dashboard.fleet import Fleet
+    from agent.dashboard.subscriber import Subscriber
 
 HELP = "watch all devices of a broker, live"
+_EPILOG = f"""\
+examples:
+  vedette watch                                   the broker of this machine ({DEFAULT_BROKER})
+  vedette watch --config /etc/vedette/config.toml
+  vedette watch --broker mqtts://broker --username reader --password-file reader.pw
+  vedette watch --raw --seconds 60 > messages.txt
+
+On a terminal it is a live view; into a pipe it writes a line for each change of an alert, and the view at the end.
+
+{LOGIN_EPILOG}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "--broker", default="mqtt://127.0.0.1:1883", help="broker address (default %(default)s)"
-    )
-    parser.add_argument("--prefix", default="vedette", help="topic prefix (default %(default)s)")
-    parser.add_argument("--ca-file", default="", help="CA certificates for mqtts://")
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
+    add_broker_arguments(parser)
     parser.add_argument("--seconds", type=float, default=0, metavar="N", help="end after N seconds")
     parser.add_argument("--raw", action="store_true", help="print each message as a line instead")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show until interrupted."""
-    from rich.live import Live
-
     from agent.dashboard.fleet import Fleet
     from agent.dashboard.subscriber import Subscriber
-    from agent.dashboard.view import draw
     from agent.terminal import console
 
+    broker = broker_settings(args)
     end = time.monotonic() + args.seconds if args.seconds else float("inf")
     screen = console()
-    with Subscriber(args.broker, args.prefix, ca_file=args.ca_file) as subscriber:
+    with Subscriber(broker) as subscriber:
         if args.raw:
-            return _raw(subscriber.messages, end)
-        fleet = Fleet(args.prefix)
-        with Live(console=screen, refresh_per_second=4, screen=screen.is_terminal) as live:
-            while time.monotonic() < end:
-                subscriber.feed(fleet, time.time())
-                live.update(draw(fleet, time.time(), title=f"vedette watch {args.prefix}/#"))
-                time.sleep(0.25)
+            _raw(subscriber, end)
+            return 0
+        fleet, title = Fleet(broker.topic_prefix), f"vedette watch {broker.topic_prefix}/#"
+        if screen.is_terminal:
+            _live(screen, subscriber, fleet, title, end)
+        else:
+            _lines(screen, subscriber, fleet, title, end)
     return 0
 
 
-def _raw(messages: queue.SimpleQueue[tuple[str, bytes]], end: float) -> int:
+def _live(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end: float) -> None:
+    from rich.live import Live
+
+    from agent.dashboard.view import Room, draw
+
+    with Live(console=screen, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
+        while time.monotonic() < end:
+            subscriber.feed(fleet, time.time())
+            dropped = f"  {subscriber.dropped} messages dropped: too many, too large" * bool(
+                subscriber.dropped
+            )
+            room = Room(width=screen.size.width, height=screen.size.height)
+            live.update(draw(fleet, time.time(), room, title=title + dropped))
+            time.sleep(0.25)
+
+
+def _lines(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end: float) -> None:
+    from agent.dashboard.view import Room, draw, event_line
+
+    try:
+        while time.monotonic() < end:
+            if message := subscriber.take(min(1.0, end - time.monotonic())):
+                last = fleet.events[-1] if fleet.events else None
+                fleet.hear(*message, time.time())
+                if fleet.events and fleet.events[-1] is not last:
+                    screen.print(event_line(fleet.events[-1], device=True))
+    finally:
+        screen.print(draw(fleet, time.time(), Room(width=120), title=title))
+
+
+def _raw(subscriber: Subscriber, end: float) -> None:
     while (left := end - time.monotonic()) > 0:
-        try:
-            topic, payload = messages.get(timeout=min(left, 1.0))
-        except queue.Empty:
-            continue
-        print(topic, payload.decode("utf-8", "replace"), flush=True)
-    return 0
+        if message := subscriber.take(min(left, 1.0)):
+            print(message[0], message[1].decode("utf-8", "replace").replace("\n", "\\n"), flush=True)

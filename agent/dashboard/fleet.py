@@ -1,40 +1,77 @@
-"""What a subscriber knows of a fleet: the newest payload of each topic of each device. Pure."""
+"""What a subscriber knows of a fleet: the newest reading of each topic of each device, within limits. Pure.
+
+Laws:
+
+1. No message raises: what is no reading is counted for its device, with the reason of the last one.
+2. Memory is bounded, whatever arrives: so many devices, and so many cameras, GPUs and alerts of each. What does not
+   fit is counted, and the view says so. A device that was silent for long makes way for a new one.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
-from agent.untrusted import BadInput, parse_json
+from agent.dashboard.readings import (
+    NAME,
+    AlertReading,
+    Body,
+    CameraReading,
+    GpuReading,
+    HostReading,
+    name_of,
+    read_alert,
+    read_camera,
+    read_gpu,
+    read_host,
+)
+from agent.printable import printable
+from agent.untrusted import BadInput, parse_object
 
-Body = dict[str, Any]
+V = TypeVar("V")
 HISTORY = 40
+MOST_DEVICES = 500
+MOST_CAMERAS = 128
+MOST_GPUS = 16
+MOST_ALERTS = 200
+SILENT_SECONDS = 600.0
 
 
 @dataclass(slots=True)
 class Camera:
-    """The newest summary of a camera and a short history of what is drawn as a line."""
+    """The newest reading of a camera and a short history of what is drawn as a line."""
 
-    body: Body = field(default_factory=dict)
+    reading: CameraReading
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     drift: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A change of an alert, and whose it is."""
+
+    device: str
+    alert: AlertReading
+
+
 @dataclass(slots=True)
 class Device:
-    """One device, by what it published."""
+    """One device, by what it published; `bad` counts its unreadable messages, `left_out` those beyond a limit."""
 
     site: str
     name: str
-    status: Body = field(default_factory=dict)
-    info: Body = field(default_factory=dict)
-    host: Body = field(default_factory=dict)
-    gpus: dict[str, Body] = field(default_factory=dict)
+    state: str = "unknown"
+    model: str = ""
+    host: HostReading | None = None
+    gpus: dict[str, GpuReading] = field(default_factory=dict)
     cameras: dict[str, Camera] = field(default_factory=dict)
-    alerts: dict[str, Body] = field(default_factory=dict)
+    alerts: dict[str, AlertReading] = field(default_factory=dict)
     messages: int = 0
     heard_at: float = 0.0
+    bad: int = 0
+    bad_reason: str = ""
+    left_out: int = 0
 
 
 class Fleet:
@@ -43,8 +80,8 @@ class Fleet:
     def __init__(self, prefix: str = "vedette") -> None:
         self._prefix = prefix.strip("/").split("/")
         self.devices: dict[tuple[str, str], Device] = {}
-        self.events: deque[Body] = deque(maxlen=200)
-        self.unreadable = 0
+        self.events: deque[Event] = deque(maxlen=200)
+        self.left_out = 0
 
     def hear(self, topic: str, payload: bytes, now: float) -> None:
         """Take in one message; what is not ours is passed over, what cannot be read is counted."""
@@ -53,45 +90,70 @@ class Fleet:
         if levels[:depth] != self._prefix or len(levels) < depth + 3:
             return
         site, name, *rest = levels[depth:]
-        if rest and rest[0] == "alert" and not payload:  # a retained alert is cleared when it is resolved
+        if not payload:  # a retained message is cleared
             return
-        try:
-            body = parse_json(payload)
-        except BadInput:
-            self.unreadable += 1
+        device = self._device(printable(site, NAME), printable(name, NAME), now)
+        if device is None:
+            self.left_out += 1
             return
-        if not isinstance(body, dict):
-            self.unreadable += 1
-            return
-        device = self.devices.setdefault((site, name), Device(site, name))
         device.messages += 1
         device.heard_at = now
-        self._file(device, rest, body)
+        try:
+            self._file(device, rest[0], printable("/".join(rest[1:]), NAME), parse_object(payload))
+        except BadInput as error:
+            device.bad += 1
+            device.bad_reason = printable(f"{'/'.join(rest)[:NAME]}: {error}", 120)
 
-    def _file(self, device: Device, rest: list[str], body: Body) -> None:
-        family, entity = rest[0], "/".join(rest[1:])
+    def _device(self, site: str, name: str, now: float) -> Device | None:
+        known = self.devices.get((site, name))
+        if known is not None:
+            return known
+        if len(self.devices) >= MOST_DEVICES:
+            key, oldest = min(self.devices.items(), key=lambda item: item[1].heard_at)
+            if now - oldest.heard_at < SILENT_SECONDS:
+                return None
+            del self.devices[key]
+        return self.devices.setdefault((site, name), Device(site, name))
+
+    def _file(self, device: Device, family: str, entity: str, body: Body) -> None:
         if family == "status":
-            device.status = body
+            device.state = name_of(body, "state", "unknown")
         elif family == "info":
-            device.info = body
+            name, provider = name_of(body, "model_name"), name_of(body, "model_provider")
+            device.model = f"{name} on {provider}" if name else ""
         elif family == "host":
-            device.host = body
+            device.host = read_host(body)
         elif family == "gpu":
-            device.gpus[entity] = body
+            self._keep(device, device.gpus, entity, read_gpu(body), MOST_GPUS)
         elif family == "camera":
-            camera = device.cameras.setdefault(entity, Camera())
-            camera.body = body
-            camera.rates.append(float(body.get("fps_inferred") or 0.0))
-            camera.drift.append(float(body.get("drift_ratio") or 0.0))
+            self._camera(device, entity, read_camera(body))
         elif family == "alert":
-            self._alert(device, body)
+            self._alert(device, read_alert(body))
 
-    def _alert(self, device: Device, body: Body) -> None:
-        key = str(body.get("id"))
-        if device.alerts.get(key, {}).get("state") == body.get("state"):
+    def _camera(self, device: Device, name: str, reading: CameraReading) -> None:
+        camera = device.cameras.get(name)
+        if camera is None:
+            camera = Camera(reading)
+            if not self._keep(device, device.cameras, name, camera, MOST_CAMERAS):
+                return
+        camera.reading = reading
+        camera.rates.append(reading.fps or 0.0)
+        camera.drift.append(reading.drift_ratio or 0.0)
+
+    def _alert(self, device: Device, alert: AlertReading) -> None:
+        known = device.alerts.get(alert.id)
+        if known is not None and known.state == alert.state:
             return  # republished after a reconnect
-        self.events.append({**body, "device_name": device.name})
-        if body.get("state") == "resolved":
-            device.alerts.pop(key, None)
-        else:
-            device.alerts[key] = body
+        if alert.state == "resolved":
+            device.alerts.pop(alert.id, None)
+        elif not self._keep(device, device.alerts, alert.id, alert, MOST_ALERTS):
+            return
+        self.events.append(Event(device=device.name, alert=alert))
+
+    @staticmethod
+    def _keep(device: Device, kept: dict[str, V], key: str, value: V, most: int) -> bool:
+        if key not in kept and len(kept) >= most:
+            device.left_out += 1
+            return False
+        kept[key] = value
+        return True

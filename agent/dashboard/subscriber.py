@@ -1,60 +1,49 @@
-"""Hearing a broker: a paho client that hands every message of a prefix to a queue."""
+"""Hearing a broker: a paho client that hands every message of a prefix to a bounded queue."""
 
 from __future__ import annotations
 
 import queue
 import ssl
+import threading
 import uuid
+from collections import deque
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.config.render import mask_url
+from agent.config.schema import BrokerSettings
 from agent.dashboard.fleet import Fleet
+from agent.delivery.urls import BrokerAddress, broker_addresses
 from agent.errors import ConfigError, VedetteError
 
-PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+MOST_WAITING_BYTES = 32 * 1024 * 1024
+LONGEST_PAYLOAD = 256 * 1024
+"""Bytes of a message that are looked at: an agent sends 64 kB at most."""
 
 
 class Subscriber:
-    """Subscribes to `<prefix>/#` at `url`; `messages` fills with (topic, payload)."""
+    """Subscribes to `<prefix>/#`; what comes in waits in a queue of 32 MB, `dropped` counts what found no room."""
 
-    def __init__(self, url: str, prefix: str = "vedette", *, ca_file: str = "") -> None:
-        self._url = url
-        parts = urlsplit(url if "://" in url else f"mqtt://{url}")
-        if parts.scheme not in PORTS or not parts.hostname:
-            raise ConfigError(
-                f"{mask_url(url)} is no broker address", expected="mqtt://HOST[:PORT]", key="broker"
-            )
-        self._host, self._port = parts.hostname, parts.port or PORTS[parts.scheme]
-        self._topic = f"{prefix}/#"
-        self.messages: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._address = broker_addresses(settings)[0]
+        self._topic = f"{settings.topic_prefix.strip('/')}/#"
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._arrived = threading.Condition()
+        self._bytes = 0
+        self.dropped = 0
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        web = parts.scheme.startswith("ws")
-        # 3.1.1 is what every broker speaks, the embedded demo broker included
-        self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"vedette-watch-{uuid.uuid4().hex[:8]}",
-            transport="websockets" if web else "tcp",
-        )
-        if web and parts.path:
-            self._client.ws_set_options(path=parts.path)
-        if parts.scheme in ("mqtts", "wss"):
-            self._client.tls_set_context(ssl.create_default_context(cafile=ca_file or None))
-        if parts.username:
-            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or "") or None)
+        self._client = _client(self._address, settings)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
 
     def open(self, timeout: float = 10.0) -> None:
         """Connect and subscribe; raises VedetteError with the reason where that fails."""
-        where = f"broker {mask_url(self._url)}"
+        where = f"broker {self._address.shown}"
         try:
-            self._client.connect(self._host, self._port, keepalive=30)
-        except (OSError, ssl.SSLError) as error:
+            self._client.connect(self._address.host, self._address.port, keepalive=30)
+        except (OSError, ValueError) as error:
             raise VedetteError(f"{where}: {error}; is it running, and the address right?") from None
         self._client.loop_start()
         try:
@@ -71,14 +60,22 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def take(self, timeout: float = 0.0) -> tuple[str, bytes] | None:
+        """The next message as (topic, payload), waited for up to `timeout` seconds; None where there is none."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: bool(self._waiting), timeout):
+                return None
+            topic, payload = self._waiting.popleft()
+            self._bytes -= len(topic) + len(payload)
+            return topic, payload
+
     def feed(self, fleet: Fleet, now: float) -> None:
-        """Hand everything that has come in to `fleet`."""
-        while True:
-            try:
-                topic, payload = self.messages.get_nowait()
-            except queue.Empty:
-                return
-            fleet.hear(topic, payload, now)
+        """Hand everything that has come in so far to `fleet`."""
+        for _ in range(
+            len(self._waiting)
+        ):  # no more: whoever floods us must not keep the screen from being drawn
+            if (message := self.take()) is not None:
+                fleet.hear(*message, now)
 
     def __enter__(self) -> Subscriber:
         self.open()
@@ -97,4 +94,44 @@ class Subscriber:
         self._answers.put(str(reason) if reason.is_failure else None)
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self.messages.put((message.topic, bytes(message.payload)))
+        try:
+            topic, payload = message.topic, bytes(message.payload)
+        except UnicodeDecodeError:
+            topic, payload = "", b""
+        size = len(topic) + len(payload)
+        with self._arrived:
+            if not topic or len(payload) > LONGEST_PAYLOAD or self._bytes + size > MOST_WAITING_BYTES:
+                self.dropped += 1
+                return
+            self._waiting.append((topic, payload))
+            self._bytes += size
+            self._arrived.notify()
+
+
+def _client(address: BrokerAddress, settings: BrokerSettings) -> mqtt.Client:
+    # 3.1.1 is what every broker speaks, the embedded demo broker included
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"vedette-watch-{uuid.uuid4().hex[:8]}",
+        transport="websockets" if address.web_path else "tcp",
+    )
+    if address.web_path:
+        client.ws_set_options(path=address.web_path)
+    if address.tls:
+        client.tls_set_context(_context(settings))
+    if address.username:
+        client.username_pw_set(address.username, address.password or None)
+    return client
+
+
+def _context(settings: BrokerSettings) -> ssl.SSLContext:
+    key, path = "broker.ca_file", settings.ca_file
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.cert_file:
+            key, path = "broker.cert_file", settings.cert_file
+            context.load_cert_chain(settings.cert_file, settings.key_file or None)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no certificate"
+        raise ConfigError(f"{path}: {reason}", key=key, expected="certificates in PEM") from None
+    return context

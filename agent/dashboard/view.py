@@ -1,100 +1,221 @@
-"""Drawing a fleet in the terminal with rich: cameras, host and GPUs, alerts. Values in, a renderable out."""
+"""Drawing a fleet in the terminal: what fires on top, then devices and cameras, in the columns and lines there are.
+
+Values in, a renderable out. All text of a reading is printable already; it goes into `Text`, never into markup.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agent.dashboard.fleet import Body, Camera, Device, Fleet
+from agent.alerts.words import count
+from agent.dashboard.fleet import Camera, Device, Event, Fleet
+from agent.dashboard.readings import CameraReading
 
 STATE_STYLES = {"online": "green", "starting": "cyan", "ended": "dim", "degraded": "yellow", "offline": "red"}
 SEVERITY_STYLES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
+_SEVERITIES = ("critical", "warning", "info")
 _BARS = "▁▂▃▄▅▆▇█"
+WIDE = 100
+"""Columns from which on the rates are drawn as a line and dropped frames are shown."""
 
 
-def draw(fleet: Fleet, now: float, *, title: str = "", events: int = 8) -> RenderableType:
-    """The whole screen."""
-    parts: list[RenderableType] = [
-        draw_device(device, now) for _, device in sorted(fleet.devices.items(), key=lambda item: item[0])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The columns and lines that there are; without a terminal there are lines enough."""
+
+    width: int = 80
+    height: int = 10_000
+
+
+def draw(fleet: Fleet, now: float, room: Room, *, title: str = "") -> RenderableType:
+    """The whole screen, no line wider and no more lines than there is room for."""
+    lines: list[RenderableType] = [_line(Text(title, "bold"), room)] if title else []
+    alerts = draw_alerts(fleet, room)
+    lines += alerts
+    if not fleet.devices:
+        return Group(*lines, Text("nothing heard yet ...", style="dim"))
+    return Group(*lines, *_devices(fleet, now, room, room.height - len(lines) - 1))
+
+
+# -- alerts --------------------------------------------------------------------------------------------------------
+
+
+def draw_alerts(fleet: Fleet, room: Room) -> list[Text]:
+    """What fires, the worst first, a third of the lines at most; what is resolved as one line."""
+    firing = [
+        Event(device=device.name, alert=alert)
+        for device in fleet.devices.values()
+        for alert in device.alerts.values()
+        if alert.state == "firing"
     ]
-    if not parts:
-        parts.append(Text("nothing heard yet ...", style="dim"))
-    parts.append(draw_events(list(fleet.events)[-events:]))
-    return Group(Text(title, style="bold"), *parts) if title else Group(*parts)
+    firing.sort(key=lambda event: (_rank(event.alert.severity), -(event.alert.at or 0.0)))
+    most = max(2, room.height // 3 - 2)
+    shown = firing if len(firing) <= most else firing[: most - 1]
+    several = len(fleet.devices) > 1
+    lines = [_line(event_line(event, device=several), room) for event in shown]
+    if len(firing) > len(shown):
+        lines.append(Text(f"and {count(len(firing) - len(shown), 'more alert')}", "dim"))
+    if not firing:
+        lines.append(Text("nothing fires", "green"))
+    resolved = [event for event in fleet.events if event.alert.state == "resolved"]
+    if resolved:
+        last = resolved[-1].alert
+        text = f"{len(resolved)} resolved, the last at {clock(last.at)}: {last.what}"
+        lines.append(_line(Text(text, "dim"), room))
+    return lines
 
 
-def draw_device(device: Device, now: float) -> RenderableType:
-    """One device: its cameras as a table, its load below."""
-    status = str(device.status.get("state", "unknown"))
+def _rank(severity: str) -> int:
+    return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
+
+
+def event_line(event: Event, *, device: bool = False) -> Text:
+    """One state change of an alert as one line; with the device's name where there are several."""
+    alert = event.alert
+    resolved = alert.state == "resolved"
+    style = "green" if resolved else SEVERITY_STYLES.get(alert.severity, "white")
+    word = "resolved" if resolved else (alert.severity or alert.state).upper()
+    expected = f"; expected {alert.expected}" if alert.expected and not resolved else ""
+    return Text.assemble(
+        (f"{clock(alert.at)} ", "dim"), (f"{word:<9}", style), (f"{event.device}: " if device else "", "dim"),
+        (alert.what, ""), (expected, "dim"),
+    )  # fmt: skip
+
+
+# -- devices -------------------------------------------------------------------------------------------------------
+
+
+def _devices(fleet: Fleet, now: float, room: Room, left: int) -> list[RenderableType]:
+    devices = [device for _, device in sorted(fleet.devices.items())]
+    if sum(_height(device) for device in devices) > left:  # then those in trouble come first
+        devices.sort(key=lambda device: not _troubled(device))
+    parts: list[RenderableType] = []
+    for number, device in enumerate(devices):
+        spare = left - bool(number + 1 < len(devices) or fleet.left_out)
+        if spare < min(_height(device), 5):
+            parts.append(_line(_folded(devices[number:]), room))
+            break
+        drawn = draw_device(device, now, room, spare)
+        parts += drawn
+        left -= min(_height(device), spare)
+    if fleet.left_out:
+        text = f"{count(fleet.left_out, 'message')} of further devices left out: {len(fleet.devices)} are shown at most"
+        parts.append(_line(Text(text, "yellow"), room))
+    return parts
+
+
+def _folded(devices: Sequence[Device]) -> Text:
+    states = Counter(device.state for device in devices)
+    words = ", ".join(f"{number} {state}" for state, number in states.most_common(4))
+    return Text(f"and {count(len(devices), 'more device')}: {words}", "dim")
+
+
+def _troubled(device: Device) -> bool:
+    return bool(device.alerts) or device.state not in {"online", "starting"}
+
+
+def _height(device: Device) -> int:
+    return 1 + bool(device.cameras) + len(device.cameras) + bool(device.host) + bool(_notes(device))
+
+
+def draw_device(device: Device, now: float, room: Room, lines: int) -> list[RenderableType]:
+    """One device in so many lines: its heading, its cameras as a table, its load, and what was not understood."""
     heading = Text.assemble(
-        (f" {device.site}/{device.name} ", "bold"),
-        (status, STATE_STYLES.get(status, "white")),
-        (f"  {model_name(device.info)}  heard {max(0.0, now - device.heard_at):.0f} s ago ", "dim"),
-    )
-    body = Group(_cameras(device), _load(device))
-    return Panel(body, title=heading, title_align="left", border_style="blue")
+        (f"{device.site}/{device.name} ", "bold"), (device.state, STATE_STYLES.get(device.state, "white")),
+        (f"  {device.model}  heard {max(0.0, now - device.heard_at):.0f} s ago", "dim"),
+    )  # fmt: skip
+    notes = _notes(device)
+    parts: list[RenderableType] = [_line(heading, room)]
+    most = lines - 2 - bool(device.host) - bool(notes)
+    if device.cameras:
+        parts.append(_cameras(device, room, most))
+    if device.host:
+        parts.append(_line(_load(device), room))
+    if notes:
+        parts.append(_line(Text(notes, "yellow"), room))
+    return parts
 
 
-def model_name(info: Body) -> str:
-    """How the model is called in the heading."""
-    name, provider = info.get("model_name"), info.get("model_provider")
-    return f"{name} on {provider}" if name else ""
+def _notes(device: Device) -> str:
+    notes = []
+    if device.bad:
+        notes.append(f"{count(device.bad, 'message')} not understood, the last: {device.bad_reason}")
+    if device.left_out:
+        notes.append(
+            f"{count(device.left_out, 'message')} left out: more cameras, GPUs or alerts than are kept"
+        )
+    return "; ".join(notes)
 
 
-def _cameras(device: Device) -> Table:
-    table = Table(box=None, pad_edge=False, expand=True)
-    for column, justify in (
-        ("camera", "left"), ("state", "left"), ("fps", "right"), ("", "left"), ("drop", "right"),
-        ("p50 ms", "right"), ("p99 ms", "right"), ("boxes", "right"), ("drift", "right"), ("sees", "left"),
-    ):  # fmt: skip
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for name, camera in sorted(device.cameras.items()):
-        table.add_row(*_camera_row(name, camera))
+def _cameras(device: Device, room: Room, most: int) -> Table:
+    cameras = sorted(device.cameras.items())
+    if len(cameras) > most:
+        cameras.sort(key=lambda item: item[1].reading.state in {"online", "ended"})
+        hidden = len(cameras) - most + 1
+        cameras = cameras[: most - 1]
+    else:
+        hidden = 0
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), width=room.width)
+    for header, width, right in _columns([(name, camera.reading) for name, camera in cameras], room.width):
+        table.add_column(header, width=width, justify="right" if right else "left", no_wrap=True)
+    for name, camera in cameras:
+        table.add_row(*_camera_row(name, camera, wide=room.width >= WIDE))
+    if hidden:
+        table.add_row(Text(f"and {hidden} more", "dim"))
     return table
 
 
-def _camera_row(name: str, camera: Camera) -> Sequence[RenderableType]:
-    body = camera.body
-    state = str(body.get("state", "?"))
+def _columns(cameras: Sequence[tuple[str, CameraReading]], width: int) -> list[tuple[str, int, bool]]:
+    """Header, width and alignment of each column: figures have what they need, names and classes share the rest."""
+    wide = width >= WIDE
+    name = min(max([len(name) for name, _ in cameras] + [8]), 32 if wide else 16)
+    state = min(max([len(reading.state) for _, reading in cameras] + [6]), 14)
+    drift = min(max([len(drift_text(reading).plain) for _, reading in cameras] + [5]), 24 if wide else 18)
+    columns = [("camera", name, False), ("state", state, False), ("fps", 5, True)]
+    columns += [("", 12, False), ("drop", 6, True)] if wide else []
+    columns += [("p50", 5, True), ("p99 ms", 6, True), ("boxes", 5, True), ("drift", drift, False)]
+    rest = width - sum(wanted for _, wanted, _ in columns) - len(columns)
+    return [*columns, ("sees", rest, False)] if rest >= 6 else columns
+
+
+def _camera_row(name: str, camera: Camera, *, wide: bool) -> Sequence[RenderableType]:
+    reading = camera.reading
+    more = (Text(spark(list(camera.rates)[-12:]), style="green"), number(reading.dropped)) if wide else ()
     return (
-        name,
-        Text(state, style=STATE_STYLES.get(state, "bold red")),
-        _number(body.get("fps_inferred"), "{:.1f}"),
-        Text(spark(list(camera.rates)[-12:]), style="green"),
-        _number(body.get("frames_dropped"), "{:.0f}"),
-        _number(body.get("latency_p50_seconds"), "{:.0f}", 1000),
-        _number(body.get("latency_p99_seconds"), "{:.0f}", 1000),
-        _number(body.get("detections_per_frame"), "{:.1f}"),
-        drift_text(body),
-        Text(", ".join(seen_classes(body)), style="dim"),
+        Text(name),
+        Text(reading.state, style=STATE_STYLES.get(reading.state, "bold red")),
+        number(reading.fps, 1),
+        *more,
+        number(reading.latency_p50, factor=1000),
+        number(reading.latency_p99, factor=1000),
+        number(reading.boxes, 1),
+        drift_text(reading),
+        Text(seen_text(reading), style="dim"),
     )
 
 
-def drift_text(body: Body) -> Text:
+def drift_text(reading: CameraReading) -> Text:
     """The drift ratio (1 is the limit), coloured, with the feature once it is over; else why there is none."""
-    ratio, state = body.get("drift_ratio"), str(body.get("drift_state", "-"))
-    if not isinstance(ratio, (int, float)):
+    ratio, state = reading.drift_ratio, reading.drift_state
+    if ratio is None:
         return Text("-" if state == "none" else state, style="dim")
     alarmed = ratio >= 1 or state == "drift"
     style = "bold red" if alarmed else "yellow" if ratio >= 0.7 else "green"
-    feature = f" {body['drift_feature']}" if alarmed and "drift_feature" in body else ""
+    feature = f" {reading.drift_feature}" if alarmed and reading.drift_feature else ""
     return Text(f"{ratio:.2f}{feature}", style=style)
 
 
-def seen_classes(body: Body, most: int = 3) -> list[str]:
-    """The classes seen most, as `car 12`."""
-    counts = [
-        (value, key.removeprefix("detections_").replace("_", " "))
-        for key, value in body.items()
-        if key.startswith("detections_") and key != "detections_per_frame" and isinstance(value, int)
-    ]
-    return [f"{name} {count}" for count, name in sorted(counts, reverse=True)[:most]]
+def seen_text(reading: CameraReading, most: int = 3) -> str:
+    """The classes seen most, as `car 12, person 3`."""
+    return ", ".join(f"{name} {number}" for name, number in reading.seen[:most])
 
 
 def spark(values: Sequence[float]) -> str:
@@ -107,60 +228,49 @@ def spark(values: Sequence[float]) -> str:
 
 def _load(device: Device) -> Text:
     host = device.host
-    pieces = [
-        f"cpu {_percent(host.get('cpu_ratio'))}",
-        f"memory {_percent(host.get('memory_used_ratio'))}",
-        f"agent {_megabytes(host.get('process_memory_bytes'))}",
-    ]
-    if "temperature_celsius" in host:
-        pieces.append(f"{host['temperature_celsius']:.0f} °C")
-    if host.get("model_busy_limit_ratio", 1) < 1:
-        pieces.append(f"slowed to {_percent(host['model_busy_limit_ratio'])} by heat")
+    assert host is not None  # drawn only where there is one
+    pieces = [f"cpu {_percent(host.cpu)}", f"memory {_percent(host.memory)}"]
+    if host.agent_bytes is not None:
+        pieces.append(f"agent {number(host.agent_bytes, factor=1e-6)} MB")
+    if host.temperature is not None:
+        pieces.append(f"{host.temperature:.0f} °C")
+    if host.busy_limit is not None and host.busy_limit < 1:
+        pieces.append(f"slowed to {_percent(host.busy_limit)} by heat")
     for index, gpu in sorted(device.gpus.items()):
-        pieces.append(
-            f"gpu{index} {_percent(gpu.get('gpu_utilization_ratio'))} "
-            f"{_number(gpu.get('gpu_temperature_celsius'), '{:.0f} °C')}"
-        )
-    pieces.append(f"{device.messages} messages")
-    return Text("  ".join(pieces) if host else "", style="dim")
+        degrees = "" if gpu.temperature is None else f" {gpu.temperature:.0f} °C"
+        pieces.append(f"gpu{index} {_percent(gpu.utilization)}{degrees}")
+    pieces.append(count(device.messages, "message"))
+    return Text("  ".join(pieces), style="dim")
 
 
-def draw_events(events: Sequence[Body]) -> RenderableType:
-    """The newest alerts, oldest first."""
-    lines = [event_line(event) for event in events] or [Text("no alerts", style="dim")]
-    return Panel(Group(*lines), title=" alerts ", title_align="left", border_style="magenta")
+# -- pieces --------------------------------------------------------------------------------------------------------
 
 
-def event_line(event: Body) -> Text:
-    """One state change of an alert as one line."""
-    state = str(event.get("state"))
-    style = "green" if state == "resolved" else SEVERITY_STYLES.get(str(event.get("severity")), "white")
-    at = clock(event.get("changed_at"))
-    return Text.assemble(
-        (f"{at} ", "dim"), (f"{state:<9}", style), (str(event.get("what", "")), ""),
-        (f"; expected {event.get('expected')}" if event.get("expected") and state != "resolved" else "", "dim"),
-    )  # fmt: skip
-
-
-def clock(at: Any) -> str:
-    """Unix time or RFC 3339 as local HH:MM:SS."""
-    if isinstance(at, str):
-        try:
-            return datetime.fromisoformat(at.replace("Z", "+00:00")).astimezone().strftime("%H:%M:%S")
-        except ValueError:
-            return at
-    if not isinstance(at, (int, float)):
+def clock(at: float | None) -> str:
+    """Unix time as local HH:MM:SS."""
+    if at is None:
         return "--:--:--"
-    return datetime.fromtimestamp(at, tz=timezone.utc).astimezone().strftime("%H:%M:%S")
+    try:
+        return datetime.fromtimestamp(at, tz=timezone.utc).astimezone().strftime("%H:%M:%S")
+    except (OverflowError, ValueError, OSError):  # the last hours of the year 9999, in another time zone
+        return "--:--:--"
 
 
-def _number(value: Any, form: str, factor: float = 1.0) -> str:
-    return form.format(value * factor) if isinstance(value, (int, float)) else "-"
+def number(value: float | None, places: int = 0, factor: float = 1.0) -> str:
+    """A number that fits its column: large ones in thousands or millions."""
+    if value is None:
+        return "-"
+    value *= factor
+    if abs(value) < 99_999:
+        return f"{value:.{places}f}" if abs(value) < 999 else f"{value:.0f}"
+    power = min(int(math.log10(abs(value)) // 3), 5)
+    return f"{value / 1000**power:.0f}{' kMGTP'[power]}"
 
 
-def _percent(value: Any) -> str:
-    return _number(value, "{:.0f} %", 100)
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{number(value, factor=100)} %"
 
 
-def _megabytes(value: Any) -> str:
-    return _number(value, "{:.0f} MB", 1e-6)
+def _line(text: Text, room: Room) -> Text:
+    text.truncate(room.width, overflow="ellipsis")
+    return text

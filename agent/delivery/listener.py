@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from agent.config.schema import BrokerSettings
 from agent.delivery.mqtt import (
     Closed,
     Connection,
@@ -22,7 +23,7 @@ from agent.delivery.mqtt import (
     Subscribed,
     Version,
 )
-from agent.delivery.urls import BrokerAddress
+from agent.delivery.urls import BrokerAddress, broker_addresses
 from agent.errors import PermanentDelivery, RetryableDelivery
 
 log = structlog.get_logger("vedette.verify")
@@ -63,6 +64,17 @@ class Listener:
             key_file=key_file,
         )
         self._cut: tuple[float, str] | None = None
+
+    @classmethod
+    def of(cls, broker: BrokerSettings) -> Listener:
+        """A listener at the first broker of the settings; raises ConfigError."""
+        return cls(
+            broker_addresses(broker)[0],
+            broker.topic_prefix.strip("/"),
+            ca_file=broker.ca_file,
+            cert_file=broker.cert_file,
+            key_file=broker.key_file,
+        )
 
     def hear(self, seconds: float) -> Iterator[tuple[Received, float] | None]:
         """Each message and its time of arrival (Unix) for `seconds`, and None now and then where there is none.

@@ -38,11 +38,12 @@ def parse_broker_url(url: str, key: str = "broker.url") -> BrokerAddress:
     Raises ConfigError (without the password) where it is none.
     """
     expected = "mqtt://HOST:PORT, mqtts://, ws:// or wss://HOST:PORT/PATH"
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        raise ConfigError(f"{mask_url(url)}: not a port number", key=key, expected=expected) from None
+    except ValueError as error:
+        reason = "not a port number" if "ort" in str(error) else "no address"
+        raise ConfigError(f"{mask_url(url)}: {reason}", key=key, expected=expected) from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise ConfigError(f"{mask_url(url)} is no broker address", key=key, expected=expected)
     web = parts.scheme in {"ws", "wss"}

@@ -18,11 +18,12 @@ from rich.live import Live
 from rich.table import Table
 
 from agent import terminal
+from agent.alerts.words import count
 from agent.config.load import parse
-from agent.config.schema import Settings
+from agent.config.schema import BrokerSettings, Settings
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
-from agent.dashboard.view import draw, event_line
+from agent.dashboard.view import Room, draw, event_line, number
 from agent.demo import incident
 from agent.demo.broker import DemoBroker
 from agent.kinds import KINDS
@@ -89,7 +90,7 @@ class Demo:
     def __enter__(self) -> Demo:
         folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-demo-"))
         self.broker = self._closing.enter_context(DemoBroker())
-        self._subscriber = self._closing.enter_context(Subscriber(self.broker.url))
+        self._subscriber = self._closing.enter_context(Subscriber(BrokerSettings(url=self.broker.url)))
         self.service = Service(settings(self.broker.url, Path(folder)))
         self.service.open()
         self.service.start()
@@ -104,13 +105,15 @@ class Demo:
         if not self._console.is_terminal:
             self._run(seconds, over, lambda _: None)
             return
-        with Live(console=self._console, refresh_per_second=4, screen=True) as live:
+        with Live(console=self._console, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
             self._run(seconds, over, lambda now: live.update(self.screen(now)))
 
     def screen(self, now: float) -> RenderableType:
         """What is shown `now` seconds into the demo."""
-        title = f"vedette demo  {now:.0f} s  {incident.current(now)}  (broker: {self.broker.kind} at {self.broker.url})"
-        return draw(self._fleet, time.time(), title=title)
+        title = f"vedette demo  {now:.0f} s  {incident.current(now)}"
+        size = self._console.size
+        room = Room(width=size.width, height=size.height)
+        return draw(self._fleet, time.time(), room, title=title)
 
     def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
         started = time.monotonic()
@@ -133,22 +136,19 @@ class Demo:
         """What happened, for the end."""
         self._subscriber.feed(self._fleet, time.time())
         table = Table(title="what the broker heard", title_justify="left", box=None, pad_edge=False)
-        for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "drift"):
+        for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "most drift"):
             table.add_column(column, justify="left" if column in ("camera", "state") else "right")
         for device in self._fleet.devices.values():
             for name, camera in sorted(device.cameras.items()):
-                body = camera.body
+                reading = camera.reading
                 table.add_row(
-                    name, str(body.get("state")), f"{body.get('fps_inferred', 0):.1f}",
-                    f"{1000 * (body.get('latency_p99_seconds') or 0):.0f}",
-                    f"{body.get('detections_per_frame') or 0:.1f}",
-                    f"{max(camera.drift, default=0):.2f}",
+                    name, reading.state, number(reading.fps, 1), number(reading.latency_p99, factor=1000),
+                    number(reading.boxes, 1), f"{max(camera.drift, default=0):.2f}",
                 )  # fmt: skip
-        states = Counter(str(event.get("state")) for event in self._fleet.events)
+        states = Counter(event.alert.state for event in self._fleet.events)
         messages = sum(device.messages for device in self._fleet.devices.values())
-        table.caption = (
-            f"{messages} messages; alerts: {states['firing']} fired, {states['resolved']} resolved"
-        )
+        alerts = f"{count(states['firing'], 'alert')} fired, {states['resolved']} resolved"
+        table.caption = f"{count(messages, 'message')}; {alerts}"
         table.caption_justify = "left"
         return table
 

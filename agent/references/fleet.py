@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.reference import Reference
 from agent.drift.sketch import WindowSketch, merge
+from agent.printable import printable
 from agent.references.compare import distances
 from agent.sketch import Sketch
-from agent.untrusted import BadInput, parse_json
+from agent.untrusted import BadInput, parse_object, take_integer, take_number, take_text
 
+MOST_GROUPS = 64
+MOST_SOURCES = 5000
+MOST_SEEN = 200_000  # messages that are remembered, to know again what comes twice
+MOST_FEATURES = 512
+LONGEST_SKETCH = 64 * 1024  # characters: some 12,000 values
+NAME = 80  # characters of a name that are kept
+LATEST = 253402300799.0  # the end of the year 9999
 RANKS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
@@ -29,38 +38,56 @@ class Group:
 
 
 class Merger:
-    """Takes messages in one by one; what is no sketch message is counted, a message that comes twice is taken once."""
+    """Takes messages in one by one; what is no sketch message is counted, a message that comes twice is taken once.
+
+    No message raises, and memory is bounded: so many groups, sources and messages; what is beyond is `left_out`.
+    """
 
     def __init__(self) -> None:
         self.groups: dict[tuple[str, str], Group] = {}
-        self.others = self.damaged = self.twice = 0
-        self._seen: set[tuple[str, str, int]] = set()
+        self.others = self.damaged = self.twice = self.left_out = 0
+        self._seen: dict[tuple[str, str, int], None] = {}
 
     def hear(self, payload: bytes | str) -> None:
         """Take one payload in."""
         try:
-            body = parse_json(payload)
-        except BadInput:
-            self.damaged += 1
-            return
-        if not isinstance(body, dict) or not str(body.get("schema", "")).startswith("sketch/"):
-            self.others += 1
-            return
-        try:
-            window = WindowSketch.from_body(body)
-            key = str(body["device"]), str(body["boot"]), int(body["seq"])
-            model = str(body["model_sha256"])
-        except (ValueError, KeyError, TypeError):
+            body = parse_object(payload)
+            if not take_text(body, "schema", "").startswith("sketch/"):
+                self.others += 1
+                return
+            key, model = _identity(body)
+            window = _window(body)
+        except ValueError:  # BadInput is one
             self.damaged += 1
             return
         if key in self._seen:  # delivered at least once means sometimes twice
             self.twice += 1
             return
-        self._seen.add(key)
-        group = self.groups.setdefault((model, window.feature_version), Group(model, window.feature_version))
-        group.windows += int(body.get("merged", 1))
-        group.sources.add(f"{key[0]}/{window.camera}")
-        group.window = window if group.window is None else _merged(group.window, window)
+        self._seen[key] = None
+        if len(self._seen) > MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._add(window, model, f"{key[0]}/{window.camera}", take_merged(body))
+
+    def _add(self, window: WindowSketch, model: str, source: str, merged: int) -> None:
+        group = self.groups.get((model, window.feature_version))
+        if group is None:
+            if len(self.groups) >= MOST_GROUPS:
+                self.left_out += 1
+                return
+            group = Group(model, window.feature_version)
+        try:
+            together = window if group.window is None else _merged(group.window, window)
+        except (ValueError, OverflowError):
+            self.damaged += 1
+            return
+        if len(together.features) > MOST_FEATURES:
+            self.damaged += 1
+            return
+        group.window = together
+        self.groups[model, window.feature_version] = group
+        group.windows += merged
+        if len(group.sources) < MOST_SOURCES:
+            group.sources.add(source)
 
     def hear_lines(self, lines: Iterable[bytes | str]) -> None:
         """Take a recording in: a payload a line, as `mosquitto_sub` prints them, with or without the topic before."""
@@ -69,6 +96,45 @@ class Merger:
             begin = text.find("{")
             if begin >= 0:
                 self.hear(text[begin:])
+
+
+def _identity(body: Mapping[str, Any]) -> tuple[tuple[str, str, int], str]:
+    """(device, boot, seq) and the model's sha256, printable; raises BadInput."""
+    take_merged(body)
+    device, boot, model = (
+        printable(take_text(body, name), NAME) for name in ("device", "boot", "model_sha256")
+    )
+    return (device, boot, take_integer(body, "seq", minimum=0)), model
+
+
+def take_merged(body: Mapping[str, Any]) -> int:
+    """How many windows are in the message; raises BadInput."""
+    found: int = take_integer(body, "merged", 1, minimum=1, maximum=10**6)
+    return found
+
+
+def _window(body: Mapping[str, Any]) -> WindowSketch:
+    """The window in `body`, its names printable and its numbers such that many can be added; raises ValueError."""
+    take_integer(body, "frames_sampled", minimum=0, maximum=10**9)
+    for name in body:
+        if name.endswith("_count"):
+            take_integer(body, name, minimum=0, maximum=10**12)
+        elif name.endswith("_step_mean"):
+            take_number(body, name, None, minimum=0, maximum=1e30)
+        elif name.endswith("_kll"):
+            take_text(body, name, longest=LONGEST_SKETCH)
+    if sum(name.endswith("_kll") for name in body) > MOST_FEATURES or len(body) > 10 * MOST_FEATURES:
+        raise BadInput(f"more than {MOST_FEATURES} features")
+    for name in ("start", "end"):
+        if not isinstance(body.get(name), str):
+            take_number(body, name, minimum=0, maximum=LATEST)
+    window = WindowSketch.from_body(body)
+    return replace(
+        window,
+        camera=printable(take_text(body, "camera"), NAME),
+        feature_version=printable(take_text(body, "feature_version"), NAME),
+        features=tuple(printable(name, NAME) for name in window.features),
+    )
 
 
 def _merged(first: WindowSketch, second: WindowSketch) -> WindowSketch:

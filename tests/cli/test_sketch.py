@@ -78,7 +78,7 @@ def test_against_an_exported_reference_it_prints_ks_and_psi(tmp_path, capsys):
     first = next(line for line in out.splitlines() if line.startswith(("tint", "brightness")))
     assert first.startswith("tint"), "what differs most stands first"
     assert "2 messages came twice and were counted once" in out
-    assert "1 messages could not be read" in out
+    assert "1 message could not be read" in out
 
 
 def test_the_wrong_reference_and_missing_files_are_told(tmp_path, capsys):

@@ -1,54 +1,15 @@
-"""What a subscriber shows: the newest of everything, alerts until they are resolved, rubbish passed over."""
+"""What a subscriber knows: the newest of everything within limits, rubbish counted for whoever sent it."""
 
 import json
+import tracemalloc
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.console import Console
 
+from agent.dashboard import fleet as module
 from agent.dashboard.fleet import Fleet
-from agent.dashboard.view import draw, drift_text, seen_classes, spark
-
-
-def hear(fleet, topic, now=0.0, **body):
-    fleet.hear(f"vedette/north/box/{topic}", json.dumps(body).encode(), now)
-
-
-def shown(fleet, now=1.0):
-    console = Console(width=120, record=True, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115
-    console.print(draw(fleet, now, title="title"))
-    return console.export_text()
-
-
-def test_a_device_is_drawn_with_its_cameras_load_and_alerts():
-    fleet = Fleet()
-    hear(fleet, "status", state="online")
-    hear(fleet, "info", model_name="yolo11n", model_provider="cpu")
-    hear(fleet, "host", cpu_ratio=0.5, memory_used_ratio=0.25, process_memory_bytes=3e8)
-    hear(fleet, "camera/front", state="frozen", fps_inferred=12.5, latency_p99_seconds=0.05, detections_car=7)
-    hear(
-        fleet,
-        "alert/a",
-        id="a",
-        state="firing",
-        severity="critical",
-        what="camera front is frozen",
-        expected="motion",
-    )
-    text = shown(fleet)
-    for words in (
-        "north/box",
-        "online",
-        "yolo11n on cpu",
-        "cpu 50 %",
-        "front",
-        "frozen",
-        "12.5",
-        "car 7",
-        "is frozen",
-    ):
-        assert words in text, words
+from agent.delivery.verify import Verifier, describe
+from agent.references.fleet import Merger, rows
+from tests.dashboard.conftest import fuzzed, hear, shown
 
 
 def test_an_alert_goes_when_it_is_resolved_and_is_told_once():
@@ -58,7 +19,7 @@ def test_an_alert_goes_when_it_is_resolved_and_is_told_once():
     fleet.hear("vedette/north/box/alert/a", b"", 0.0)  # the retained message is cleared
     (device,) = fleet.devices.values()
     assert device.alerts == {}
-    assert [event["state"] for event in fleet.events] == ["firing", "resolved"]
+    assert [event.alert.state for event in fleet.events] == ["firing", "resolved"]
 
 
 @pytest.mark.parametrize("topic", ["other/north/box/status", "vedette/north/box", "vedette"])
@@ -68,32 +29,112 @@ def test_what_is_not_ours_is_passed_over(topic):
     assert fleet.devices == {}
 
 
-@given(st.binary(max_size=60))
-def test_no_payload_stops_the_view(payload):
-    fleet = Fleet()
-    fleet.hear("vedette/n/b/camera/front", payload, 0.0)
-    assert len(fleet.devices) + fleet.unreadable == 1
-
-
 def test_another_prefix_is_heard_when_asked_for():
     fleet = Fleet("acme/edge")
     fleet.hear("acme/edge/n/b/status", b'{"state": "online"}', 0.0)
     assert ("n", "b") in fleet.devices
 
 
-def test_an_empty_fleet_says_so():
-    assert "nothing heard yet" in shown(Fleet())
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        ("camera/front", b'{"fps_inferred": "many"}', "`fps_inferred` is a string; expected a number"),
+        ("camera/front", b'{"fps_inferred": NaN}', "NaN is no JSON number"),
+        ("camera/front", b"[" * 5000, "nested more than"),
+        ("camera/front", b'{"detections_car": 1e400}', "out of range"),
+        ("host", b'{"cpu_ratio": {}}', "an object; expected a number"),
+        ("alert/a", b'{"id": 1, "state": "firing"}', "`id` is a number"),
+        ("alert/a", b'{"id": "a", "state": "firing", "changed_at": "soon"}', "expected a time"),
+        ("status", b'{"state": []}', "`state` is a list"),
+    ],
+)
+def test_a_payload_that_is_no_reading_is_counted_for_its_device_and_shown(topic, payload, reason):
+    fleet = Fleet()
+    hear(fleet, "status", state="online")
+    fleet.hear(f"vedette/north/box/{topic}", payload, 0.0)
+    (device,) = fleet.devices.values()
+    assert device.bad == 1
+    assert reason in device.bad_reason
+    assert "1 message not understood, the last:" in shown(fleet, width=200)
 
 
-def test_small_pieces():
-    assert spark([]) == spark([0, 0]) == ""
-    assert spark([1, 2, 4])[-1] == "█"
-    assert seen_classes({"detections_car": 3, "detections_person": 9, "detections_per_frame": 2.0}) == [
-        "person 9",
-        "car 3",
-    ]
-    assert drift_text({}).plain == "-"
-    assert drift_text({"drift_ratio": 1.2}).style == "bold red"
-    drifted = drift_text({"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"})
-    assert (drifted.plain, drifted.style) == ("0.60 noise", "bold red"), "the alarm outlasts the score"
-    assert drift_text({"drift_state": "unusable"}).plain == "unusable"
+def test_one_devices_rubbish_does_not_hide_the_others():
+    fleet = Fleet()
+    hear(fleet, "camera/front", device="good", state="online", fps_inferred=12.5)
+    for _, payload in fuzzed(1, 300):
+        fleet.hear("vedette/north/bad/camera/front", payload, 0.0)
+    text = shown(fleet)
+    assert "north/good" in text
+    assert "12.5" in text
+    assert "not understood" in text
+
+
+def test_a_million_topics_fill_no_memory(monkeypatch):
+    monkeypatch.setattr(module, "MOST_DEVICES", 20)
+    fleet = Fleet()
+    payload = json.dumps({"state": "online", "id": "x", "detections_car": 3}).encode()
+    tracemalloc.start()
+    sizes = []
+    for turn in range(4):
+        for number in range(800):
+            at = f"{turn}-{number}"
+            fleet.hear(f"vedette/north/{at}/status", payload, 0.0)
+            for family in ("camera", "gpu", "alert"):
+                fleet.hear(
+                    f"vedette/north/0-0/{family}/{at}", payload.replace(b'"x"', b'"%s"' % at.encode()), 0.0
+                )
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[-1] < sizes[0] + 200_000
+    assert len(fleet.devices) == 20
+    device = fleet.devices["north", "0-0"]
+    assert (len(device.cameras), len(device.gpus), len(device.alerts)) == (128, 16, 200)
+    text = shown(fleet, width=160)
+    assert "messages of further devices left out: 20 are shown at most" in text
+    assert "more cameras, GPUs or alerts than are kept" in text
+
+
+def test_a_device_that_was_silent_for_long_makes_way_for_a_new_one(monkeypatch):
+    monkeypatch.setattr(module, "MOST_DEVICES", 2)
+    fleet = Fleet()
+    hear(fleet, "status", device="old", state="online", now=0.0)
+    hear(fleet, "status", device="kept", state="online", now=500.0)
+    hear(fleet, "status", device="new", state="online", now=500.0)
+    assert fleet.left_out == 1
+    hear(fleet, "status", device="new", state="online", now=700.0)
+    assert {name for _, name in fleet.devices} == {"kept", "new"}
+
+
+# -- fuzzing -------------------------------------------------------------------------------------------------------
+
+
+def fuzz(seed, count, every):
+    """Feed all that reads payloads; look at what they say every so often: no exception, no control character."""
+    fleet, verifier, merger = Fleet(), Verifier(), Merger()
+    sizes = []
+    tracemalloc.start()
+    for number, (topic, payload) in enumerate(fuzzed(seed, count), 1):
+        fleet.hear(topic, payload, 0.0)
+        verifier.hear(topic, payload, retained=False, now=1_790_000_000.0)
+        merger.hear(payload)
+        if number % every == 0:
+            said = shown(fleet, width=80) + shown(fleet, width=120, height=200) + describe(verifier.report())
+            json.dumps(verifier.report(), allow_nan=False)
+            for group in merger.groups.values():
+                said += "".join(row.feature for row in rows(group))
+            assert not [sign for sign in said if not (sign.isprintable() or sign in "\n│╭╮╰╯─")]
+            del said
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    return sizes
+
+
+def test_no_payload_stops_watch_verify_or_merge():
+    assert fuzz(seed=12, count=600, every=300)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_hundred_thousand_payloads_stop_nothing_and_fill_no_memory():
+    sizes = fuzz(seed=34, count=100_000, every=10_000)
+    assert sizes[-1] < 2 * sizes[3] + 1_000_000

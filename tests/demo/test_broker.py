@@ -5,6 +5,7 @@ import time
 import pytest
 from paho.mqtt import publish
 
+from agent.config.schema import BrokerSettings
 from agent.dashboard.subscriber import Subscriber
 from agent.demo import broker as module
 from agent.demo.broker import DemoBroker
@@ -19,16 +20,16 @@ def test_messages_get_through(kind, monkeypatch):
     with DemoBroker() as broker:
         if broker.kind != kind:
             pytest.skip(f"needs {kind}")
-        with Subscriber(broker.url) as subscriber:
+        with Subscriber(BrokerSettings(url=broker.url)) as subscriber:
             time.sleep(0.5)
             publish.single(
                 "vedette/a/b/status", b'{"state": "online"}', qos=1, hostname="127.0.0.1", port=broker.port
             )
-            assert subscriber.messages.get(timeout=10) == ("vedette/a/b/status", b'{"state": "online"}')
+            assert subscriber.take(timeout=10) == ("vedette/a/b/status", b'{"state": "online"}')
 
 
 def test_a_subscriber_says_what_is_wrong():
     with pytest.raises(VedetteError, match="is it running"):
-        Subscriber(f"mqtt://user:secret@127.0.0.1:{module.free_port()}").open()
+        Subscriber(BrokerSettings(url=f"mqtt://user:secret@127.0.0.1:{module.free_port()}")).open()
     with pytest.raises(ConfigError, match="is no broker address"):
-        Subscriber("ftp://x")
+        Subscriber(BrokerSettings(url="ftp://x"))

@@ -1,0 +1,110 @@
+"""The options that say which broker and how to log in, the same at every command that connects to one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.config.schema import BrokerSettings
+
+DEFAULT_BROKER = "mqtt://127.0.0.1:1883"
+LOGIN_EPILOG = """\
+logging in: keep passwords off the command line, where every user of the machine can read them.
+  --username NAME --password-file FILE    the password is the file's first line (chmod 600 FILE)
+  VEDETTE_BROKER_PASSWORD=...             in the environment, where there is no file
+  --cert-file, --key-file                 a client certificate, with mqtts:// or wss://
+  --config /etc/vedette/config.toml       everything as an agent's config has it
+"""
+
+_OPTIONS = {
+    "username": ("NAME", "user name at the broker"),
+    "password_file": ("FILE", "file whose first line is the password"),
+    "ca_file": ("FILE", "CA certificates (PEM) for TLS (default: the system's)"),
+    "cert_file": ("FILE", "client certificate (PEM)"),
+    "key_file": ("FILE", "key of the client certificate (PEM)"),
+}
+_FLAGS = {"broker.url": "--broker", **{f"broker.{name}": f"--{name.replace('_', '-')}" for name in _OPTIONS}}
+
+
+def add_login_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how to log in: `--username`, `--password-file`, `--ca-file`, `--cert-file`, `--key-file`."""
+    for name, (metavar, text) in _OPTIONS.items():
+        parser.add_argument(_FLAGS[f"broker.{name}"], metavar=metavar, default="", help=text)
+
+
+def add_broker_arguments(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Declare which broker (`--broker` or `--config`), the topics' prefix, and how to log in."""
+    where = parser.add_mutually_exclusive_group(required=required)
+    where.add_argument("--broker", metavar="URL", help="mqtt[s]://HOST[:PORT], ws[s]://HOST/PATH")
+    where.add_argument(
+        "--config", metavar="FILE", help="take broker, login, TLS and prefix from an agent's config"
+    )
+    parser.add_argument("--prefix", help="first level(s) of the topics (default: the config's, else vedette)")
+    add_login_arguments(parser)
+
+
+def with_login(broker: BrokerSettings, args: argparse.Namespace) -> BrokerSettings:
+    """`broker` with what the command line says of the login; raises ConfigError, which names file and option."""
+    from dataclasses import replace
+
+    given = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name)}
+    for name, path in given.items():
+        if name.endswith("_file"):
+            _check_readable(path, _FLAGS[f"broker.{name}"])
+    if "password_file" in given:  # the file that was named counts, not a password in the config
+        broker = replace(broker, password=type(broker.password)())
+    return replace(broker, **given)
+
+
+def broker_settings(args: argparse.Namespace) -> BrokerSettings:
+    """The broker that the arguments ask for, the local one where they name none; raises ConfigError."""
+    from dataclasses import replace
+
+    from agent.config.load import load
+    from agent.config.schema import BrokerSettings
+    from agent.delivery.urls import broker_addresses
+    from agent.errors import ConfigError
+    from agent.kinds import KINDS
+
+    broker = (
+        load(args.config, KINDS).broker
+        if args.config
+        else BrokerSettings(url=full_url(args.broker or DEFAULT_BROKER))
+    )
+    broker = with_login(broker, args)
+    if args.prefix:
+        broker = replace(broker, topic_prefix=args.prefix)
+    broker = replace(broker, topic_prefix=broker.topic_prefix.strip("/"))
+    try:
+        broker_addresses(broker)
+    except ConfigError as error:
+        if args.config:
+            raise
+        raise ConfigError(
+            error.message,
+            file="command line",
+            key=_FLAGS.get(error.key or "", error.key),
+            expected=error.expected,
+        ) from None
+    return broker
+
+
+def full_url(text: str) -> str:
+    """A broker's address as a URL: `HOST[:PORT]` alone means `mqtt://`."""
+    return text if "://" in text else f"mqtt://{text}"
+
+
+def _check_readable(path: str, flag: str) -> None:
+    from pathlib import Path
+
+    from agent.errors import ConfigError
+
+    try:
+        with Path(path).open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            f"{path}: {reason}", file="command line", key=flag, expected="a readable file"
+        ) from None

@@ -1,0 +1,129 @@
+"""What a person reads on a screen of 80×24 and of 120×40: what fires on top, nothing cut, nothing out of the screen."""
+
+import pytest
+from rich.cells import cell_len
+
+from agent.dashboard.fleet import Fleet
+from agent.dashboard.readings import read_camera
+from agent.dashboard.view import clock, drift_text, number, seen_text, spark
+from tests.dashboard.conftest import fuzzed, hear, shown
+
+SIZES = [(80, 24), (120, 40)]
+
+
+def a_fleet(cameras=4, alerts=2, devices=1):
+    fleet = Fleet()
+    for one in range(devices):
+        name = f"box{one}" if one else "box"
+        hear(fleet, "status", device=name, state="online")
+        hear(fleet, "info", device=name, model_name="yolo11n", model_provider="cpu")
+        hear(fleet, "host", device=name, cpu_ratio=0.5, memory_used_ratio=0.25, process_memory_bytes=3e8)
+        for index in range(cameras):
+            frozen = index == cameras - 1
+            hear(
+                fleet, f"camera/camera-{index:02d}", device=name, state="frozen" if frozen else "online", fps_inferred=12.5,
+                latency_p50_seconds=0.021, latency_p99_seconds=0.05, detections_per_frame=3.2, detections_car=7,
+                drift_ratio=1.4 if frozen else 0.3, drift_feature="sharpness", frames_dropped=1234567,
+            )  # fmt: skip
+    for index in range(alerts):
+        severity = "critical" if index == alerts - 1 else "warning"
+        hear(
+            fleet, f"alert/{index}", id=str(index), state="firing", severity=severity, changed_at="2026-01-31T12:04:05.000Z",
+            what=f"camera camera-{index:02d} is frozen", expected="motion",
+        )  # fmt: skip
+    return fleet
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize(("cameras", "alerts", "devices"), [(1, 0, 1), (4, 2, 1), (60, 40, 1), (5, 3, 30)])
+def test_it_stays_within_the_screen(width, height, cameras, alerts, devices):
+    lines = shown(a_fleet(cameras, alerts, devices), width=width, height=height).splitlines()
+    assert len(lines) <= height
+    assert max(cell_len(line) for line in lines) <= width
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_person_reads_every_figure_whole(width, height):
+    text = shown(a_fleet(), width=width, height=height)
+    for words in (
+        "north/box online", "yolo11n on cpu", "cpu 50 %", "p50", "p99 ms", "camera-03", "frozen", "12.5", "21", "50", "3.2",
+        "1.40 sharpness", "WARNING", "CRITICAL", "camera camera-01 is frozen; expected motion",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "…" not in text
+
+
+def test_what_fires_stands_on_top_the_worst_first():
+    lines = shown(a_fleet(alerts=3), width=80, height=24).splitlines()
+    assert "CRITICAL" in lines[1]
+    assert "WARNING" in lines[2]
+    assert "north/box" in lines[4]
+
+
+def test_resolved_alerts_fold_into_one_line():
+    fleet = a_fleet(alerts=3)
+    for index in range(2):
+        hear(
+            fleet,
+            f"alert/{index}",
+            id=str(index),
+            state="resolved",
+            what=f"camera {index} is again as it was",
+        )
+    text = shown(fleet, width=80, height=24)
+    assert "2 resolved, the last at --:--:--: camera 1 is again as it was" in text
+    assert text.count("resolved") == 1
+    assert text.count("CRITICAL") == 1
+
+
+def test_a_wide_terminal_uses_its_width():
+    text = shown(a_fleet(), width=120, height=40)
+    assert "drop" in text
+    assert "1M" in text
+    assert "█" in text
+    assert "drop" not in shown(a_fleet(), width=80, height=24)
+
+
+def test_more_cameras_than_lines_show_those_in_trouble_and_count_the_rest():
+    text = shown(a_fleet(cameras=60), width=80, height=24)
+    assert "camera-59" in text, "the frozen one"
+    hidden = int(next(line for line in text.splitlines() if line.startswith("and ")).split()[1])
+    assert hidden + text.count("camera-") - 2 == 60
+
+
+def test_more_devices_than_lines_are_counted_by_state():
+    fleet = a_fleet(devices=30, alerts=0)
+    hear(fleet, "status", device="box7", state="offline")
+    lines = shown(fleet, width=80, height=24).splitlines()
+    assert "north/box7 offline" in lines[2]
+    assert "more devices: " in lines[-1]
+
+
+def test_an_empty_fleet_says_so():
+    assert "nothing heard yet" in shown(Fleet())
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_no_screen_of_a_hostile_fleet_holds_a_control_character(width, height):
+    fleet = Fleet()
+    for topic, payload in fuzzed(7, 800):
+        fleet.hear(topic, payload, 0.0)
+    hear(fleet, "camera/\x1b]52;c;x\x07", state="\x1b[2J", drift_ratio=2, drift_feature="[link=http://evil]x")
+    text = shown(fleet, width=width, height=height)
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+    assert "\x1b]" not in shown(fleet, width=width, height=height, raw=True), "no title, clipboard or link"
+    assert len(text.splitlines()) <= height
+
+
+def test_small_pieces():
+    assert spark([]) == spark([0, 0]) == ""
+    assert spark([1, 2, 4])[-1] == "█"
+    seen = read_camera({"detections_car": 3, "detections_traffic_light": 9, "detections_per_frame": 2.0})
+    assert seen_text(seen) == "traffic light 9, car 3"
+    assert drift_text(read_camera({})).plain == "-"
+    assert drift_text(read_camera({"drift_ratio": 1.2})).style == "bold red"
+    drifted = drift_text(read_camera({"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"}))
+    assert (drifted.plain, drifted.style) == ("0.60 noise", "bold red"), "the alarm outlasts the score"
+    assert drift_text(read_camera({"drift_state": "unusable"})).plain == "unusable"
+    assert [number(value) for value in (None, 0, 12345, 1234567, 1e15)] == ["-", "0", "12345", "1M", "1P"]
+    assert clock(None) == "--:--:--"
