@@ -12,6 +12,8 @@ one ends is not written, it follows from k, m and the number of levels (`_capaci
 
 from __future__ import annotations
 
+import base64
+import binascii
 import struct
 from typing import Any
 
@@ -19,12 +21,22 @@ import datasketches
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.untrusted import kind_of
+
 DEFAULT_K = 200
 _FAMILY = 15
 _EMPTY, _LEVEL_ZERO_SORTED, _SINGLE = 1, 2, 4
 _SMALLEST_LEVEL = 8  # m: no level is allowed fewer items (the library's constant)
 _HEAD, _FULL_HEAD = 8, 20
 _MOST_LEVELS = 60  # weights are powers of two in 64 bits
+
+MOST_K = 4096
+"""The finest sketch that is read: it takes 50 kB, whatever its sender says that it holds (65,535 would take 1 MB)."""
+
+MOST_VALUES = 2**48
+"""Values a sketch may stand for: sums of such counts stay within 64 bits."""
+
+LARGEST_BYTES = 64 * 1024
 
 
 class Sketch:
@@ -125,8 +137,12 @@ class Sketch:
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Sketch:
-        """The sketch that `to_bytes` (here or in another DataSketches library) wrote; else ValueError."""
-        _parse(blob)
+        """The sketch that `to_bytes` (here or in another DataSketches library) wrote; else ValueError.
+
+        Whatever the bytes are: what they claim is checked against what they hold before anything is made of them.
+        """
+        items, weights, *ends = _parse(blob)
+        _check_order(items, weights, (ends[0], ends[1]), blob[3])
         sketch = cls.__new__(cls)
         sketch.missing = 0
         try:
@@ -134,6 +150,18 @@ class Sketch:
         except (RuntimeError, ValueError, IndexError) as error:
             raise ValueError(f"not a KLL sketch: {error}") from error
         return sketch
+
+    @classmethod
+    def from_text(cls, text: object) -> Sketch:
+        """The sketch whose bytes are base64 in `text`, as messages and references hold them; else ValueError."""
+        if not isinstance(text, str):
+            raise ValueError(f"not a KLL sketch: a string is expected, this is {kind_of(text)}")
+        _check(len(text) <= 4 * LARGEST_BYTES // 3 + 4, f"more than {LARGEST_BYTES} bytes")
+        try:
+            blob = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("not a KLL sketch: no base64") from None
+        return cls.from_bytes(blob)
 
 
 def _level_capacity(k: int, levels: int, level: int) -> int:
@@ -158,9 +186,10 @@ def _check(condition: bool, what: str) -> None:
 
 def _parse(blob: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64], float, float]:
     """Items, weights, minimum and maximum of a serialised sketch, checked; ValueError where it is none."""
-    _check(len(blob) >= _HEAD, "too short")
+    _check(_HEAD <= len(blob) <= LARGEST_BYTES, "too short or too long")
     _, version, family, flags, k, m, _ = struct.unpack_from("<BBBBHBB", blob)
     _check(family == _FAMILY and version in {1, 2} and m == _SMALLEST_LEVEL and k >= m, "foreign bytes")
+    _check(k <= MOST_K, f"finer than {MOST_K}")
     nothing = np.empty(0, np.float32), np.empty(0, np.int64)
     if flags & _EMPTY:
         _check(len(blob) == _HEAD, "an empty sketch with content")
@@ -175,17 +204,31 @@ def _parse(blob: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64], float, 
 
 def _parse_full(blob: bytes, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64], float, float]:
     _check(len(blob) >= _FULL_HEAD, "too short")
-    count, _, levels, _ = struct.unpack_from("<QHBB", blob, _HEAD)
+    count, coarsest, levels, _ = struct.unpack_from("<QHBB", blob, _HEAD)
+    _check(1 <= count <= MOST_VALUES, "a count that nobody has seen")
+    _check(_SMALLEST_LEVEL <= coarsest <= k, "a smallest k that does not fit")
     _check(1 <= levels <= _MOST_LEVELS and len(blob) >= _FULL_HEAD + 4 * levels + 8, "too short")
     ends = np.append(np.frombuffer(blob, "<u4", levels, _FULL_HEAD).astype(np.int64), _capacity(k, levels))
     sizes = np.diff(ends)
     _check(bool((sizes >= 0).all()), "levels out of order")
     _check(len(blob) == _FULL_HEAD + 4 * levels + 8 + 4 * int(sizes.sum()), "wrong length")
-    weights = np.repeat(np.int64(1) << np.arange(levels, dtype=np.int64), sizes)
-    _check(int(weights.sum()) == count, "a count that does not fit")
+    total = sum(size << level for level, size in enumerate(sizes.tolist()))
+    _check(total == count, "a count that does not fit")
     numbers = np.frombuffer(blob, "<f4", offset=_FULL_HEAD + 4 * levels)
     _check(bool(np.isfinite(numbers).all()), "a value that is no number")
+    weights = np.repeat(np.int64(1) << np.arange(levels, dtype=np.int64), sizes)
     return numbers[2:], weights, float(numbers[0]), float(numbers[1])
+
+
+def _check_order(
+    items: NDArray[np.float32], weights: NDArray[np.int64], ends: tuple[float, float], flags: int
+) -> None:
+    """The library takes levels for sorted without a look: ranks of one that is not would mean nothing."""
+    _check(bool(((items >= ends[0]) & (items <= ends[1])).all()), "values beyond its own ends")
+    falls = (np.diff(items) < 0) & (np.diff(weights) == 0)
+    if not flags & _LEVEL_ZERO_SORTED:
+        falls &= weights[1:] > 1
+    _check(not falls.any(), "values out of order")
 
 
 def _compacted(sketch: Sketch, items: int) -> Sketch:

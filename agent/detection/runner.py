@@ -47,15 +47,15 @@ class Runner:
         options.log_severity_level = 4  # its errors come as exceptions; its own lines bypass our log
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=list(providers))
-            outputs, inputs = self._session.get_outputs(), self._session.get_inputs()
+            outputs = self._session.get_outputs()
             self.outputs: list[str] = [output.name for output in outputs]
             self.output_types: list[str] = [output.type for output in outputs]
             self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+            self.input = parse_input(path, self._session.get_inputs())
         except self._errors as error:
             raise failures.refuse(path, error) from error
         self._runtime = runtime
         self.path = path
-        self.input = parse_input(path, inputs)
         used = next(name for name in (*self._session.get_providers(), CPU) if name in SHORT)
         self.provider = SHORT[used]
         self.threads = threads if self.provider == "cpu" else 0

@@ -20,11 +20,12 @@ from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
-from agent.drift.sketch import WindowSketch
+from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.storage import array, numbers
 from agent.drift.tables import Table, interpolate_rows
 from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
 from agent.errors import ReferenceMismatch
+from agent.untrusted import take_integer, take_number, take_object
 
 FARTHEST = 1.5
 """Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""
@@ -347,30 +348,32 @@ class Judge:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`; ReferenceMismatch where it is damaged or belongs to another reference."""
-        if state.get("reference") != self.reference.id:
+        if not isinstance(state, Mapping) or state.get("reference") != self.reference.id:
             raise ReferenceMismatch("what was seen before belongs to another reference")
         try:
             self._restore(state)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReferenceMismatch(f"what was seen before cannot be read ({error!r})") from error
+        except ValueError as error:
+            raise ReferenceMismatch(f"what was seen before cannot be read: {error}") from None
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        entry, features = state["alarm"], len(self._names)
-        level = None if entry["level"] is None else array(entry["level"], (len(ASPECTS), features))
-        since = None if entry["since"] is None else float(entry["since"])
-        counts = int(entry["calm"]), int(entry["age"])
-        alarm = Alarm(since, int(entry["place"]), level, float(entry["ratio"]), *counts)
-        if not 0 <= alarm.place < KEEP.size or alarm.age < 0:
-            raise ValueError("a place or an age that there is not")
-        memory = array(state["memory"], self._memory.shape)
-        fading = Fading(
-            array(state["ranks"], self._fading.ranks.shape),
-            array(state["seen"], self._fading.seen.shape),
-            array(state["expected"], self._fading.expected.shape),
+        entry, features = take_object(state, "alarm"), len(self._names)
+        level = None if entry.get("level") is None else array(entry, "level", (len(ASPECTS), features))
+        alarm = Alarm(
+            take_number(entry, "since", None, minimum=0.0, maximum=LATEST),
+            take_integer(entry, "place", minimum=0, maximum=KEEP.size - 1),
+            level,
+            take_number(entry, "ratio"),
+            take_integer(entry, "calm", minimum=0),
+            take_integer(entry, "age", minimum=0),
         )
-        knots = state["knots"]
+        memory = array(state, "memory", self._memory.shape)
+        fading = Fading(
+            array(state, "ranks", self._fading.ranks.shape),
+            array(state, "seen", self._fading.seen.shape),
+            array(state, "expected", self._fading.expected.shape),
+        )
         shape = (SCALES.size, features, _QUANTILES.size)
-        percentiles = None if knots is None else array(knots, shape, finite=False)
-        last_end = None if state["last_end"] is None else float(state["last_end"])
+        percentiles = None if state.get("knots") is None else array(state, "knots", shape, unknown=True)
+        last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
         self._knots, self._last_end = percentiles, last_end
         self._memory, self._fading, self._alarm = memory, fading, alarm

@@ -7,7 +7,6 @@ A window keeps one KLL sketch per feature, the mean size of a feature's steps fr
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,12 +17,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.printable import printable
 from agent.sketch import Sketch
+from agent.untrusted import BadInput, take_integer, take_number, take_text
 
 WIRE_ITEMS = 32  # values kept per feature on the wire: 20 features stay below 6 kB, ranks within 3 %
 _FIRST_ROWS = 256
 _KLL, _STEP = "_kll", "_step_mean"
-_CLASS = re.compile(r"class_(\d+)_count")
+_CLASS = re.compile(r"class_([0-9]{1,9})_count")
+_MOST = 2**31 - 1  # frames and boxes of a window
+_LONGEST = 128
+
+FEATURE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+"""A feature's name is part of a field's, a topic's and a picture's file name."""
+
+MOST_FEATURES = 256
+LATEST = 253_402_214_400.0
+"""The last day of the year 9999: beyond, no date can be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,33 +93,34 @@ class WindowSketch:
         `pairs` is not sent: it is taken to be one less than the frames.
         """
         try:
-            window = cls._read(body)
-        except (KeyError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
-            raise ValueError(f"not a window of sketches: {error!r}") from error
-        if not window.features:
-            raise ValueError("not a window of sketches: there is no sketch in it")
-        return window
+            return cls._read(body)
+        except ValueError as error:
+            raise BadInput(f"not a window of sketches: {error}") from None
 
     @classmethod
     def _read(cls, body: Mapping[str, Any]) -> WindowSketch:
         features = tuple(name[: -len(_KLL)] for name in body if name.endswith(_KLL))
-        steps = np.array([body.get(f"{name}{_STEP}", np.nan) for name in features], dtype=np.float32)
-        frames = int(body["frames_sampled"])
+        if not features:
+            raise BadInput("there is no sketch in it")
+        if len(features) > MOST_FEATURES:
+            raise BadInput(f"{len(features)} features; at most {MOST_FEATURES} are accepted")
+        strange = next((name for name in features if not FEATURE_NAME.fullmatch(name)), None)
+        if strange is not None:
+            raise BadInput(f"'{printable(strange, 40)}' is no feature's name")
+        frames = take_integer(body, "frames_sampled", minimum=0, maximum=_MOST)
+        steps = np.array([_step(body, name) for name in features], dtype=np.float32)
+        start, end = _moment(body, "start"), _moment(body, "end")
         return cls(
-            camera=str(body["camera"]),
-            start=_moment(body["start"]),
-            end=_moment(body["end"]),
+            camera=printable(take_text(body, "camera", longest=_LONGEST)),
+            start=start,
+            end=end,
             features=features,
-            feature_version=str(body["feature_version"]),
+            feature_version=printable(take_text(body, "feature_version", longest=_LONGEST)),
             frames=frames,
-            sketches=tuple(
-                Sketch.from_bytes(base64.b64decode(body[f"{name}{_KLL}"], validate=True)) for name in features
-            ),
+            sketches=tuple(_sent(body, f"{name}{_KLL}") for name in features),
             steps=_fixed(steps),
             pairs=_fixed(np.where(np.isfinite(steps), max(frames - 1, 0), 0).astype(np.int32)),
-            classes={
-                int(found[1]): int(count) for name, count in body.items() if (found := _CLASS.fullmatch(name))
-            },
+            classes=_classes(body),
         )
 
 
@@ -190,7 +201,7 @@ def merge(first: WindowSketch, second: WindowSketch) -> WindowSketch:
     """
     if (first.features, first.feature_version) != (second.features, second.feature_version):
         raise ValueError("windows of different features cannot be merged")
-    pairs = first.pairs + second.pairs
+    pairs = np.minimum(first.pairs.astype(np.int64) + second.pairs, _MOST).astype(np.int32)
     total = _weighted(first.steps, first.pairs) + _weighted(second.steps, second.pairs)
     return WindowSketch(
         camera=first.camera if first.camera == second.camera else "several",
@@ -227,8 +238,35 @@ def _fixed(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _moment(value: float | str) -> float:
+def _sent(body: Mapping[str, Any], key: str) -> Sketch:
+    try:
+        return Sketch.from_text(body[key])
+    except ValueError as error:
+        raise BadInput(f"`{key}` is {error}") from None
+
+
+def _step(body: Mapping[str, Any], name: str) -> float:
+    largest = float(np.finfo(np.float32).max)
+    return float(take_number(body, f"{name}{_STEP}", np.nan, minimum=0.0, maximum=largest))
+
+
+def _classes(body: Mapping[str, Any]) -> dict[int, int]:
+    return {
+        int(found[1]): take_integer(body, key, minimum=0, maximum=_MOST)
+        for key in body
+        if (found := _CLASS.fullmatch(key))
+    }
+
+
+def _moment(body: Mapping[str, Any], key: str) -> float:
     """Unix time of a number or of RFC 3339 text, as stamped messages have it."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
-    return float(value)
+    value = body.get(key)
+    if not isinstance(value, str):
+        return float(take_number(body, key, minimum=0.0, maximum=LATEST))
+    try:
+        at = datetime.fromisoformat(take_text(body, key, longest=40).replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        raise BadInput(
+            f"`{key}` is '{printable(value, 40)}'; expected a time such as 2026-01-01T00:00:00Z"
+        ) from None
+    return float(take_number({key: at}, key, minimum=0.0, maximum=LATEST))

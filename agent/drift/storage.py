@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,10 +22,21 @@ from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
 from agent.drift.recording import Block, Recording
 from agent.drift.reference import HourNormal, Origin, Reference
+from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
 from agent.drift.tail import Tail
 from agent.errors import ReferenceMismatch
+from agent.printable import printable
 from agent.sketch import Sketch
-from agent.untrusted import BadInput, parse_json
+from agent.untrusted import (
+    BadInput,
+    parse_json,
+    take_flag,
+    take_integer,
+    take_list,
+    take_number,
+    take_object,
+    take_text,
+)
 
 FORMAT = "vedette-reference"
 _CHECKSUM = "checksum"
@@ -31,13 +44,28 @@ VERSION = 1
 LARGEST_BYTES = 16 * 1024 * 1024
 """Of a reference that is still read: one has a quarter of a megabyte."""
 
-_READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, IndexError, RecursionError)
+# What a number in a reference can be at most. A feature is a float32; what is made of it stays far within a float64.
+_HUGE, _TINY = 1e30, 1e-30
+_LARGEST_LOG = 200.0
+_LONGEST_WINDOW = 604_800.0
+_MOST_CLASSES = 1_000_000
+_MOST_COUNT = 2**53
+_MOST_WINDOWS = 10**9
+_MOST_BLOCKS = int(LATEST // 3600)
+_MOST_RECORDED = 1_000_000
+_LONGEST_WORD = 128
+_DEEPEST = 8
 
 
 def to_json(reference: Reference) -> str:
     """The reference as one JSON object (for 20 features and 24 hours about 220 kB)."""
+    return sealed(body_of(reference))
+
+
+def body_of(reference: Reference) -> dict[str, Any]:
+    """What `to_json` writes, as JSON values and without a checksum."""
     calibration = reference.calibration
-    body = {
+    return {
         "format": FORMAT,
         "version": VERSION,
         "origin": asdict(reference.origin),
@@ -58,7 +86,6 @@ def to_json(reference: Reference) -> str:
             "blocks": calibration.blocks,
         },
     }
-    return sealed(body)
 
 
 def sealed(body: Mapping[str, Any]) -> str:
@@ -69,24 +96,33 @@ def sealed(body: Mapping[str, Any]) -> str:
 
 def from_json(text: str | bytes) -> Reference:
     """The reference that `to_json` wrote; ReferenceMismatch for anything else, damaged, foreign or newer."""
+    return from_body(opened(text))
+
+
+def opened(text: str | bytes) -> dict[str, Any]:
+    """The object in a reference's text, its checksum found right; ReferenceMismatch for anything else."""
     try:
-        body = parse_json(text, largest=LARGEST_BYTES)
+        body = parse_json(text, largest=LARGEST_BYTES, deepest=_DEEPEST)
     except BadInput as error:
-        raise ReferenceMismatch(
-            f"not a reference: it is no JSON, or was cut off or damaged ({error})"
-        ) from error
+        raise ReferenceMismatch(f"not a reference: it is no JSON, or was cut off or damaged ({error})") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ReferenceMismatch("not a reference: the file is something else")
     if body.get("version") != VERSION:
         raise ReferenceMismatch(
-            f"the reference has format version {body.get('version')}, this agent reads {VERSION}: record a new one"
+            f"the reference has format version {printable(body.get('version'), 24)}, this agent reads {VERSION}: "
+            "record a new one"
         )
     if body.pop(_CHECKSUM, None) != _checksum(body):
         raise ReferenceMismatch("the reference is damaged: its content does not fit its checksum")
+    return body
+
+
+def from_body(body: Mapping[str, Any]) -> Reference:
+    """The reference in what `opened` gave: a checksum signs nothing, so every value is held to what one can be."""
     try:
-        return _sound(_reference(body))
-    except _READ_ERRORS as error:
-        raise ReferenceMismatch(f"the reference is damaged ({type(error).__name__}: {error})") from error
+        return _reference(body)
+    except ValueError as error:
+        raise ReferenceMismatch(f"the reference is damaged: {error}; record a new one") from None
 
 
 def _dumped(body: Mapping[str, Any]) -> str:
@@ -102,13 +138,26 @@ def numbers(array: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype="<f8").tobytes()).decode()
 
 
-def array(text: str, shape: Sequence[int], *, finite: bool = True) -> NDArray[np.float64]:
-    """The array that `numbers` wrote; ValueError where it has another size, or values that are no numbers."""
-    values = (
-        np.frombuffer(base64.b64decode(text, validate=True), dtype="<f8").reshape(shape).astype(np.float64)
-    )
-    if finite and not np.isfinite(values).all():
-        raise ValueError("a value that is no number")
+def array(
+    body: Mapping[str, Any], name: str, shape: Sequence[int], *, low: float = -_HUGE, high: float = _HUGE,
+    kind: str = "<f8", unknown: bool = False,
+) -> NDArray[np.float64]:  # fmt: skip
+    """The array at `name` as `numbers` wrote it, of `shape`, its values from `low` to `high`; else BadInput.
+
+    `unknown` allows NaN.
+    """
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    text = take_text(body, name, longest=4 * (size // 3 + 1))
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadInput(f"`{name}` is no base64") from None
+    if len(raw) != size:
+        raise BadInput(f"`{name}` has {len(raw)} bytes; expected {size}")
+    values = np.frombuffer(raw, dtype=kind).reshape(shape).astype(np.float64)
+    known = values[~np.isnan(values)] if unknown else values
+    if not ((known >= low) & (known <= high)).all():
+        raise BadInput(f"`{name}` holds values that are not from {low:g} to {high:g}")
     return values
 
 
@@ -131,79 +180,119 @@ _SHAPES: dict[str, tuple[int | str, ...]] = {
     "distances": (2, SCALES.size, "F"),
     "classes": (2, SCALES.size),
 }
-
-
 _POSITIVE = ("loud", "noise", "size", "joint_mean", "joint_variance", "distances", "classes")
 
 
 def _reference(body: Mapping[str, Any]) -> Reference:
-    origin = Origin(**{**body["origin"], "features": tuple(body["origin"]["features"])})
-    features, class_ids = len(origin.features), tuple(map(int, body["class_ids"]))
-    hours = {int(hour): _hour(entry, features, len(class_ids)) for hour, entry in body["hours"].items()}
-    if not hours or not all(0 <= hour < 24 for hour in hours):
-        raise ValueError("hours of the day are missing")
-    usual = body["usual"]
+    origin = _origin(take_object(body, "origin"))
+    features, class_ids = len(origin.features), _class_ids(body)
+    usual = take_object(body, "usual")
     return Reference(
         origin=origin,
-        hours=hours,
+        hours=_hours(body, features, len(class_ids)),
         class_ids=class_ids,
         usual=Usual(
-            counts=array(usual["counts"], (features,)),
-            frames=float(usual["frames"]),
-            steps=array(usual["steps"], (features,)),
+            counts=array(usual, "counts", (features,), low=0.0),
+            frames=take_number(usual, "frames", minimum=_TINY, maximum=_HUGE),
+            steps=array(usual, "steps", (features,)),
         ),
-        usual_boxes=float(body["usual_boxes"]),
-        calibration=_calibration(body["calibration"], features),
-        any_hour=bool(body["any_hour"]),
+        usual_boxes=take_number(body, "usual_boxes", minimum=0.0, maximum=_HUGE),
+        calibration=_calibration(take_object(body, "calibration"), features),
+        any_hour=take_flag(body, "any_hour"),
     )
 
 
-def _sound(reference: Reference) -> Reference:
-    """The same reference; ValueError where it holds what none can."""
-    origin, calibration = reference.origin, reference.calibration
-    stretches = [tail.stretch for tails in calibration.tails.values() for tail in tails]
-    for positive in (
-        [origin.window_seconds, reference.usual.frames, *stretches],
-        *(getattr(calibration, name) for name in _POSITIVE),
-    ):
-        if not (np.isfinite(positive).all() and np.min(positive) > 0):
-            raise ValueError("a size that is not positive")
-    if not np.isfinite(
-        [reference.usual_boxes, origin.made_at, origin.start, origin.end, origin.covered]
-    ).all():
-        raise ValueError("a value that is no number")
-    return reference
+def _origin(body: Mapping[str, Any]) -> Origin:
+    return Origin(
+        camera=_word(body, "camera"),
+        model_sha256=_word(body, "model_sha256"),
+        feature_version=_word(body, "feature_version"),
+        made_how=_word(body, "made_how"),
+        made_at=take_number(body, "made_at", minimum=0.0, maximum=LATEST),
+        start=take_number(body, "start", minimum=0.0, maximum=LATEST),
+        end=take_number(body, "end", minimum=0.0, maximum=LATEST),
+        features=_features(body),
+        covered=take_number(body, "covered", minimum=0.0, maximum=LATEST),
+        window_seconds=take_number(body, "window_seconds", minimum=_TINY, maximum=_LONGEST_WINDOW),
+    )
+
+
+def _word(body: Mapping[str, Any], name: str) -> str:
+    return printable(take_text(body, name, longest=_LONGEST_WORD))
+
+
+def _features(body: Mapping[str, Any]) -> tuple[str, ...]:
+    names = tuple(take_list(body, "features", longest=MOST_FEATURES))
+    strange = [name for name in names if not (isinstance(name, str) and FEATURE_NAME.fullmatch(name))]
+    if strange:
+        raise BadInput(f"`features` holds '{printable(strange[0], 40)}', which is no feature's name")
+    if not names or len(set(names)) != len(names):
+        raise BadInput("`features` is empty, or names one twice")
+    return names
+
+
+def _class_ids(body: Mapping[str, Any]) -> tuple[int, ...]:
+    numbers = take_list(body, "class_ids", longest=_MOST_CLASSES)
+    ids = tuple(
+        take_integer({"class_ids": each}, "class_ids", minimum=0, maximum=_MOST_CLASSES) for each in numbers
+    )
+    if len(set(ids)) != len(ids):
+        raise BadInput("`class_ids` names a class twice")
+    return ids
+
+
+def _hours(body: Mapping[str, Any], features: int, classes: int) -> dict[int, HourNormal]:
+    entries = take_object(body, "hours")
+    known = {str(hour): hour for hour in range(HOURS)}
+    if not entries or not set(entries) <= set(known):
+        raise BadInput("`hours` holds no hours of the day, 0 to 23")
+    return {known[hour]: _hour(take_object(entries, hour), features, classes) for hour in entries}
 
 
 def _hour(entry: Mapping[str, Any], features: int, classes: int) -> HourNormal:
-    sketches = tuple(Sketch.from_bytes(base64.b64decode(blob, validate=True)) for blob in entry["sketches"])
-    if len(sketches) != features:
-        raise ValueError("sketches are missing")
     return HourNormal(
-        sketches=sketches,
-        log_steps=array(entry["log_steps"], (features,), finite=False),
-        classes=array(entry["classes"], (classes,)),
+        sketches=_sketches(entry, features),
+        log_steps=array(entry, "log_steps", (features,), low=-_LARGEST_LOG, high=_LARGEST_LOG, unknown=True),
+        classes=array(entry, "classes", (classes,), low=0.0),
     )
+
+
+def _sketches(entry: Mapping[str, Any], features: int) -> tuple[Sketch, ...]:
+    texts = take_list(entry, "sketches", longest=MOST_FEATURES)
+    if len(texts) != features:
+        raise BadInput(f"`sketches` has {len(texts)} entries; expected {features}")
+    return tuple(Sketch.from_text(text) for text in texts)
 
 
 def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
     arrays = {
-        name: array(body[name], [features if side == "F" else int(side) for side in shape])
+        name: array(
+            body,
+            name,
+            [features if side == "F" else int(side) for side in shape],
+            low=_TINY if name in _POSITIVE else 0.0 if name == "most" else -_HUGE,
+        )
         for name, shape in _SHAPES.items()
     }
-    tails = {
-        name: tuple(Tail(stretch=float(stretch)) for stretch in stretches)
-        for name, stretches in body["tails"].items()
-    }
-    for name in (*ASPECTS, "ks", "psi", "joint", "classes"):
-        if len(tails[name]) != (1 if name in {"joint", "classes"} else features):
-            raise ValueError(f"tails of {name} are missing")
+    tails = take_object(body, "tails")
+    counts = dict.fromkeys((*ASPECTS, "ks", "psi"), features) | {"joint": 1, "classes": 1}
     return Calibration(
         **arrays,
-        tails=tails,
-        longest=int(body["longest"]),
-        windows=int(body["windows"]),
-        blocks=int(body["blocks"]),
+        tails={
+            name: _tails(tails, name, counts[name]) for name in sorted(counts, key=[*tails, *counts].index)
+        },
+        longest=take_integer(body, "longest", minimum=0, maximum=_MOST_WINDOWS),
+        windows=take_integer(body, "windows", minimum=0, maximum=_MOST_WINDOWS),
+        blocks=take_integer(body, "blocks", minimum=0, maximum=_MOST_WINDOWS),
+    )
+
+
+def _tails(body: Mapping[str, Any], name: str, count: int) -> tuple[Tail, ...]:
+    stretches = take_list(body, name, longest=MOST_FEATURES)
+    if len(stretches) != count:
+        raise BadInput(f"`{name}` has {len(stretches)} tails; expected {count}")
+    return tuple(
+        Tail(stretch=take_number({name: each}, name, minimum=_TINY, maximum=_HUGE)) for each in stretches
     )
 
 
@@ -234,19 +323,26 @@ def restore_recording(state: Mapping[str, Any]) -> Recording:
     """The recording that `recording_state` described; ReferenceMismatch where it is damaged."""
     try:
         return _recording(state)
-    except _READ_ERRORS as error:
-        raise ReferenceMismatch(f"the recording is damaged ({type(error).__name__}: {error})") from error
+    except ValueError as error:
+        raise ReferenceMismatch(f"the recording is damaged: {error}") from None
 
 
 def _recording(state: Mapping[str, Any]) -> Recording:
-    recording = Recording(state["features"])
-    frames, features = state["frames"], len(recording.features)
-    count = len(frames)
-    knots = _from_singles(state["knots"], (count, features, KNOTS))
-    counts, steps = (_from_singles(state[name], (count, features)) for name in ("counts", "steps"))
-    recording.starts = array(state["starts"], (count,)).tolist()
-    recording.seconds = array(state["seconds"], (count,)).tolist()
-    recording.classes = [_counts(seen) for seen in state["classes"]]
+    recording = Recording(_features(state))
+    frames = [
+        take_integer({"frames": each}, "frames", minimum=0, maximum=_MOST_COUNT)
+        for each in take_list(state, "frames", longest=_MOST_RECORDED)
+    ]
+    features, count = len(recording.features), len(frames)
+    knots = _from_singles(state, "knots", (count, features, KNOTS))
+    counts, steps = (_from_singles(state, name, (count, features)) for name in ("counts", "steps"))
+    recording.starts = array(state, "starts", (count,), low=0.0, high=LATEST).tolist()
+    recording.seconds = array(state, "seconds", (count,), low=0.0, high=_LONGEST_WINDOW).tolist()
+    recording.classes = [
+        _counts({"classes": seen}, "classes") for seen in take_list(state, "classes", longest=_MOST_RECORDED)
+    ]
+    if len(recording.classes) != count:
+        raise BadInput(f"`classes` has {len(recording.classes)} entries; expected {count}")
     recording.looks = [
         Looks(
             knots=knots[i : i + 1],
@@ -256,20 +352,30 @@ def _recording(state: Mapping[str, Any]) -> Recording:
         )
         for i in range(count)
     ]
-    for number, entry in state["blocks"].items():
-        sketches = [Sketch.from_bytes(base64.b64decode(blob, validate=True)) for blob in entry["sketches"]]
-        if len(sketches) != features:
-            raise ValueError("sketches are missing")
-        recording.blocks[int(number)] = Block(
-            sketches, Counter(_counts(entry["classes"])), float(entry["seconds"])
+    blocks = take_object(state, "blocks")
+    if len(blocks) > count:
+        raise BadInput(f"`blocks` has {len(blocks)} entries for {count} windows")
+    for key in blocks:
+        entry = take_object(blocks, key)
+        recording.blocks[_number(key, _MOST_BLOCKS)] = Block(
+            list(_sketches(entry, features)),
+            Counter(_counts(entry, "classes")),
+            take_number(entry, "seconds", minimum=0.0, maximum=_HUGE),
         )
-    if len(recording.classes) != count:
-        raise ValueError("lists differ in length")
     return recording
 
 
-def _counts(body: Mapping[str, Any]) -> dict[int, int]:
-    return {int(number): int(count) for number, count in body.items()}
+def _counts(body: Mapping[str, Any], name: str) -> dict[int, int]:
+    seen = take_object(body, name)
+    return {
+        _number(key, _MOST_CLASSES): take_integer(seen, key, minimum=0, maximum=_MOST_COUNT) for key in seen
+    }
+
+
+def _number(key: str, most: int) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) <= most):
+        raise BadInput(f"'{printable(key, 24)}' is no number from 0 to {most}")
+    return int(key)
 
 
 def _singles(arrays: Sequence[NDArray[np.float32]]) -> str:
@@ -277,5 +383,6 @@ def _singles(arrays: Sequence[NDArray[np.float32]]) -> str:
     return base64.b64encode(joined.astype("<f4").tobytes()).decode()
 
 
-def _from_singles(text: str, shape: Sequence[int]) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").reshape(shape).astype(np.float32)
+def _from_singles(body: Mapping[str, Any], name: str, shape: Sequence[int]) -> NDArray[np.float32]:
+    largest = float(np.finfo(np.float32).max)
+    return array(body, name, shape, low=-largest, high=largest, kind="<f4", unknown=True).astype(np.float32)

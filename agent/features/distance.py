@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from agent.errors import ReferenceMismatch
 from agent.features.embedding import project
+from agent.untrusted import BadInput, take_integer, take_text
 
 DIMENSIONS = 32
 LEAST = 4 * DIMENSIONS
@@ -27,6 +28,10 @@ BINS, SMALLEST, LARGEST = 256, 0.05, 50.0
 
 REFIT_GROWTH = 1.05
 """The factorised covariance is renewed when this much more has been added."""
+
+_MOST = 2**53  # embeddings: a float64 counts no further
+_HUGE = 1e20  # of a stored number: projected embeddings are of length one, and there are less than _MOST
+_ROUNDING = 1e-9
 
 
 class EmbeddingModel:
@@ -122,21 +127,31 @@ class EmbeddingModel:
     def from_json(cls, data: Mapping[str, Any]) -> EmbeddingModel:
         """The model that `to_json` wrote. Raises ReferenceMismatch for anything else."""
         try:
-            if data["dimensions"] != DIMENSIONS:
+            if take_integer(data, "dimensions", minimum=0) != DIMENSIONS:
                 raise ReferenceMismatch(
                     f"the embedding model has {data['dimensions']} dimensions, this version {DIMENSIONS}"
                 )
             model = cls()
-            model.count = int(data["count"])
-            model._mean = _unpack(data["mean"], DIMENSIONS)
+            model.count = take_integer(data, "count", minimum=0, maximum=_MOST)
+            model._mean = _unpack(data, "mean", DIMENSIONS)
             upper = np.zeros((DIMENSIONS, DIMENSIONS))
-            upper[np.triu_indices(DIMENSIONS)] = _unpack(data["scatter"], DIMENSIONS * (DIMENSIONS + 1) // 2)
-            distances = _unpack(data["distances"], 2 * BINS, "<u4")
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise ReferenceMismatch(f"not an embedding model: {error}") from error
-        model._scatter = upper + np.triu(upper, 1).T
-        model._before, model._now = distances[:BINS], distances[BINS:]
+            upper[np.triu_indices(DIMENSIONS)] = _unpack(data, "scatter", DIMENSIONS * (DIMENSIONS + 1) // 2)
+            distances = _unpack(data, "distances", 2 * BINS, "<u4")
+            model._scatter = upper + np.triu(upper, 1).T
+            model._before, model._now = distances[:BINS], distances[BINS:]
+            model._check()
+        except BadInput as error:
+            raise ReferenceMismatch(f"not an embedding model: {error}") from None
         return model
+
+    def _check(self) -> None:
+        """BadInput where the scatter is that of no embeddings: it has no direction of negative size."""
+        trace = float(np.trace(self._scatter))
+        if not self.count and (trace or self._mean.any()):
+            raise BadInput("`scatter` is that of embeddings, and there are none")
+        smallest = float(np.linalg.eigvalsh(self._scatter)[0])
+        if smallest < -_ROUNDING * max(trace, 1.0):
+            raise BadInput("`scatter` is that of no embeddings")
 
     def _distance(self, point: NDArray[np.float64]) -> float | None:
         if self.count < LEAST:
@@ -157,8 +172,16 @@ def _pack(values: NDArray[np.float64], kind: str = "<f8") -> str:
     return base64.b64encode(values.astype(kind).tobytes()).decode()
 
 
-def _unpack(text: str, size: int, kind: str = "<f8") -> NDArray[np.float64]:
-    values = np.frombuffer(base64.b64decode(text, validate=True), dtype=kind).astype(np.float64)
-    if values.shape != (size,) or not np.isfinite(values).all():
-        raise ValueError(f"expected {size} finite numbers")
+def _unpack(data: Mapping[str, Any], name: str, size: int, kind: str = "<f8") -> NDArray[np.float64]:
+    length = size * np.dtype(kind).itemsize
+    text = take_text(data, name, longest=4 * (length // 3 + 1))
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadInput(f"`{name}` is no base64") from None
+    if len(raw) != length:
+        raise BadInput(f"`{name}`: expected {size} finite numbers")
+    values = np.frombuffer(raw, dtype=kind).astype(np.float64)
+    if not (np.abs(values) <= _HUGE).all():
+        raise BadInput(f"`{name}`: expected {size} finite numbers of at most {_HUGE:g}")
     return values

@@ -11,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.errors import ReferenceMismatch
+from agent.untrusted import BadInput, take_integer, take_list, take_text
 
 KEPT = 1024
 """Values kept at each end: 0.1 % of six days at 2 frames a second; beyond, the limits are a little wider."""
+
+
+_MOST, _MOST_FEATURES = 2**53, 256
+_LONGEST = 4 * (2 * KEPT * 4 // 3 + 1)  # characters of base64 for each feature
 
 
 class Extremes:
@@ -45,12 +50,28 @@ class Extremes:
     def from_json(cls, data: Mapping[str, Any]) -> Extremes:
         """What `to_json` wrote; ReferenceMismatch for anything else."""
         try:
-            extremes = cls(len(data["counts"]))
-            extremes.counts = np.array(data["counts"], dtype=np.int64)
-            ends = np.frombuffer(base64.b64decode(data["ends"], validate=True), "<f4").astype(np.float32)
-            ends = ends.reshape(len(extremes.counts), 2, -1)
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise ReferenceMismatch(f"not the extremes of features: {error}") from error
+            counts = [
+                take_integer({"counts": each}, "counts", minimum=0, maximum=_MOST)
+                for each in take_list(data, "counts", longest=_MOST_FEATURES)
+            ]
+            raw = base64.b64decode(
+                take_text(data, "ends", longest=_LONGEST * max(len(counts), 1)), validate=True
+            )
+            if not counts or len(raw) % (8 * len(counts)):
+                raise BadInput("`ends` and `counts` do not fit")
+        except BadInput as error:
+            raise ReferenceMismatch(f"not the extremes of features: {error}") from None
+        except (binascii.Error, ValueError):
+            raise ReferenceMismatch("not the extremes of features: `ends` is no base64") from None
+        if not min(max(counts), KEPT) <= len(raw) // (8 * len(counts)) <= KEPT:
+            raise ReferenceMismatch(
+                "not the extremes of features: `ends` has another length than `counts` says"
+            )
+        extremes = cls(len(counts))
+        extremes.counts = np.array(counts, dtype=np.int64)
+        ends = np.frombuffer(raw, "<f4").astype(np.float32).reshape(len(counts), 2, -1)
+        if np.isnan(ends).any():
+            raise ReferenceMismatch("not the extremes of features: `ends` holds what is no number")
         extremes._low, extremes._high = ends[:, 0], ends[:, 1]
         return extremes
 

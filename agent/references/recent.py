@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from agent.drift.sketch import WindowSketch, merge
+from agent.drift.sketch import LATEST, WindowSketch, merge
 from agent.drift.verdict import DriftVerdict
+from agent.untrusted import take_flag, take_list, take_number, take_object, take_text
 
 VERDICTS = 30
 WINDOWS = 16
@@ -42,9 +43,9 @@ class Recent:
         """The verdicts as JSON values, oldest first."""
         return list(self._verdicts)
 
-    def restore(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from what `history` gave."""
-        self._verdicts.extend(history)
+    def restore(self, history: object) -> None:
+        """Go on from what `history` gave; BadInput, and nothing is changed, where it is something else."""
+        self._verdicts.extend([_verdict(entry) for entry in take_list({"history": history}, "history")])
 
     def window_body(self) -> dict[str, Any] | None:
         """All windows kept as one, as `WindowSketch.to_body` tells it; None where there is none."""
@@ -55,3 +56,13 @@ class Recent:
         for window in windows[1:]:
             total = merge(total, window)
         return total.to_body(_ITEMS)
+
+
+def _verdict(entry: Any) -> Mapping[str, Any]:
+    told = take_object({"history": entry}, "history")
+    return {
+        "end": take_number(told, "end", minimum=0.0, maximum=LATEST),
+        "ratio": take_number(told, "ratio"),
+        "alarm": take_flag(told, "alarm"),
+        "words": take_text(told, "words"),
+    }

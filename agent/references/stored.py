@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from agent.drift import storage
 from agent.drift.reference import Reference
+from agent.drift.sketch import MOST_FEATURES
 from agent.errors import ReferenceMismatch
 from agent.features.distance import EmbeddingModel
-from agent.untrusted import parse_object
+from agent.untrusted import BadInput, take_flag, take_list, take_number, take_object, take_text
 
 MADE_BY = ("auto", "asked", "images")
 
@@ -57,7 +58,7 @@ class StoredReference:
 
     def to_text(self) -> str:
         """As one JSON object: the reference's own, and `frames`."""
-        body = parse_object(storage.to_json(self.reference), largest=storage.LARGEST_BYTES)
+        body = storage.body_of(self.reference)
         body["frames"] = {
             "low": _plain(self.low),
             "high": _plain(self.high),
@@ -70,23 +71,24 @@ class StoredReference:
     @classmethod
     def from_text(cls, text: str | bytes) -> StoredReference:
         """What `to_text` wrote; ReferenceMismatch for anything else, damaged, foreign or newer."""
-        reference = storage.from_json(text)
-        frames = parse_object(text, largest=storage.LARGEST_BYTES).get("frames")
+        body = storage.opened(text)
+        reference = storage.from_body(body)
+        frames = body.get("frames")
         if not isinstance(frames, dict):
             raise ReferenceMismatch("the reference is damaged (what it says about single frames is missing)")
         width = len(reference.origin.features)
         try:
-            made_by = str(frames["made_by"])
+            made_by = take_text(frames, "made_by", longest=16)
             return cls(
                 reference=reference,
                 low=_array(frames, "low", width),
                 high=_array(frames, "high", width),
-                embedding=EmbeddingModel.from_json(frames["embedding"]),
+                embedding=EmbeddingModel.from_json(take_object(frames, "embedding")),
                 made_by=made_by if made_by in MADE_BY else MADE_BY[1],
-                final=bool(frames["final"]),
+                final=take_flag(frames, "final"),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ReferenceMismatch(f"the reference is damaged ({type(error).__name__}: {error})") from error
+        except BadInput as error:
+            raise ReferenceMismatch(f"the reference is damaged: {error}; record a new one") from None
 
 
 def _plain(values: NDArray[np.float32]) -> list[float | None]:
@@ -94,7 +96,10 @@ def _plain(values: NDArray[np.float32]) -> list[float | None]:
 
 
 def _array(frames: Mapping[str, Any], name: str, width: int) -> NDArray[np.float32]:
-    values = np.array([np.nan if value is None else value for value in frames[name]], dtype=np.float32)
-    if values.shape != (width,):
-        raise ValueError(f"`{name}` has another length than the features")
-    return values
+    """Numbers within a float32's range, null where one is not known."""
+    entries = take_list(frames, name, longest=MOST_FEATURES)
+    if len(entries) != width:
+        raise BadInput(f"`{name}` has another length than the features")
+    largest = float(np.finfo(np.float32).max)
+    values = [take_number({name: each}, name, np.nan, minimum=-largest, maximum=largest) for each in entries]
+    return np.array(values, dtype=np.float32)

@@ -10,6 +10,7 @@ from agent.drift.recording import Recording, gather
 from agent.drift.reference import build
 from agent.drift.storage import array, from_json, numbers, recording_state, restore_recording, to_json
 from agent.errors import ReferenceMismatch
+from agent.untrusted import BadInput
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,30 @@ def forged(text, change):
         lambda body: body.update(class_ids="many"),
         lambda body: body["origin"].update(made_at=float("inf")),
         lambda body: body.update(usual_boxes=None),
+        lambda body: body.update(usual_boxes=-1.0),
+        lambda body: body.update(any_hour="yes"),
+        lambda body: body.update(class_ids=[1, 1]),
+        lambda body: body.update(class_ids=[-1]),
+        lambda body: body.update(class_ids=[[]]),
+        lambda body: body.update(hours=[]),
+        lambda body: body["hours"].update({"03": body["hours"].pop("3")}),
+        lambda body: body["hours"]["3"].update(sketches="AAAA"),
+        lambda body: body["hours"]["3"]["sketches"].append(7),
+        lambda body: body["hours"]["3"].update(classes=numbers(np.full(2, -1.0))),
+        lambda body: body["origin"].update(made_at=1e300),
+        lambda body: body["origin"].update(made_at=-1.0),
+        lambda body: body["origin"].update(start=2**62),
+        lambda body: body["origin"].update(camera="x" * 100_000),
+        lambda body: body["origin"].update(features=["../../etc/x"] * 5),
+        lambda body: body["origin"].update(features=["a"] * 5),
+        lambda body: body["origin"].update(features=[{}] * 5),
+        lambda body: body["origin"].update(features=["a"] * 100_000),
+        lambda body: body["calibration"].update(longest=2**40),
+        lambda body: body["calibration"].update(blocks=-1),
+        lambda body: body["calibration"].update(windows="many"),
+        lambda body: body["calibration"].update(offset=numbers(np.full((3, 5), 1e300))),
+        lambda body: body["calibration"].update(offset="A" * 5_000_000),
+        lambda body: body["usual"].update(counts=numbers(np.full(5, -1.0))),
     ],
 )
 def test_what_no_reference_can_hold_is_refused_though_the_checksum_fits(text, change):
@@ -121,10 +146,23 @@ def test_what_no_reference_can_hold_is_refused_though_the_checksum_fits(text, ch
 
 def test_arrays_keep_their_bits():
     values = np.random.default_rng(1).standard_normal((3, 4))
-    assert (array(numbers(values), (3, 4)) == values).all()
-    with pytest.raises(ValueError, match="no number"):
-        array(numbers(np.array([np.inf])), (1,))
-    assert np.isinf(array(numbers(np.array([np.inf])), (1,), finite=False))[0]
+    assert (array({"a": numbers(values)}, "a", (3, 4)) == values).all()
+    assert np.isnan(array({"a": numbers(np.array([np.nan]))}, "a", (1,), unknown=True)[0])
+    for wrong in (np.inf, -np.inf, np.nan, 1e31):
+        with pytest.raises(BadInput, match="`a` holds values that are not from"):
+            array({"a": numbers(np.array([wrong]))}, "a", (1,))
+
+
+def test_an_array_is_of_its_length_before_it_is_decoded():
+    for text, words in (
+        ("A" * 10_000_000, "at most 8"),
+        ("AAAA", "has 3 bytes; expected 4"),
+        ("?", "no base64"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            array({"a": text}, "a", (1,), kind="<f4")
+    with pytest.raises(BadInput, match="`a` is a list; expected a string"):
+        array({"a": []}, "a", (1,))
 
 
 def test_a_recording_goes_on_after_a_restart(camera):
