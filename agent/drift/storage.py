@@ -104,7 +104,9 @@ def opened(text: str | bytes) -> dict[str, Any]:
     try:
         body = parse_json(text, largest=LARGEST_BYTES, deepest=_DEEPEST)
     except BadInput as error:
-        raise ReferenceMismatch(f"not a reference: it is no JSON, or was cut off or damaged ({error})") from None
+        raise ReferenceMismatch(
+            f"not a reference: it is no JSON, or was cut off or damaged ({error})"
+        ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ReferenceMismatch("not a reference: the file is something else")
     if body.get("version") != VERSION:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift import reference, storage
 from agent.drift.recording import Recording
-from agent.drift.sketch import WindowSketch
+from agent.drift.sketch import LATEST, MOST_FEATURES, WindowSketch
 from agent.errors import ReferenceMismatch
 from agent.features.distance import EmbeddingModel
 from agent.features.extremes import Extremes
 from agent.references.stored import StoredReference
-from agent.untrusted import parse_kept
+from agent.untrusted import BadInput, parse_kept, take_list, take_number, take_object, take_text
 
 FORMAT = "vedette-recording"
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -126,20 +127,30 @@ class Recorder:
             body = parse_kept(text, largest=LARGEST_BYTES)
             if not isinstance(body, dict) or body.get("format") != FORMAT:
                 raise ReferenceMismatch("not a recording")
-            subject = Subject(**{**body["subject"], "features": tuple(body["subject"]["features"])})
+            subject = _subject(take_object(body, "subject"))
             recorder = cls(
                 subject,
-                made_by=str(body["made_by"]),
-                length=float(body["length"]),
-                started_at=float(body["started_at"]),
+                made_by=take_text(body, "made_by", longest=16),
+                length=take_number(body, "length", minimum=0.0, maximum=LATEST),
+                started_at=take_number(body, "started_at", minimum=0.0, maximum=LATEST),
             )
-            recorder.recording = storage.restore_recording(body["recording"])
-            recorder.extremes = Extremes.from_json(body["extremes"])
-            recorder.embedding = EmbeddingModel.from_json(body["embedding"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ReferenceMismatch(f"the recording is damaged ({type(error).__name__}: {error})") from error
+            recorder.recording = storage.restore_recording(take_object(body, "recording"))
+            recorder.extremes = Extremes.from_json(take_object(body, "extremes"))
+            recorder.embedding = EmbeddingModel.from_json(take_object(body, "embedding"))
+        except BadInput as error:
+            raise ReferenceMismatch(f"the recording is damaged: {error}") from None
         if recorder.recording.features != subject.features or len(recorder.extremes.counts) != len(
             subject.features
         ):
             raise ReferenceMismatch("the recording is damaged (its features do not fit)")
         return recorder
+
+
+def _subject(body: Mapping[str, Any]) -> Subject:
+    return Subject(
+        camera=take_text(body, "camera"),
+        model_sha256=take_text(body, "model_sha256"),
+        feature_version=take_text(body, "feature_version"),
+        features=tuple(str(name) for name in take_list(body, "features", longest=MOST_FEATURES)),
+        window_seconds=take_number(body, "window_seconds", minimum=0.0, maximum=LATEST),
+    )

@@ -194,6 +194,7 @@ def test_damaged_files_pass_or_are_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_hundred_thousand_damaged_files_pass_or_are_refused(tmp_path):
     fuzz(tmp_path, 1_000, seed=2)
     tracemalloc.start()
@@ -204,6 +205,7 @@ def test_a_hundred_thousand_damaged_files_pass_or_are_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_damaged_files_that_pass_are_refused_in_words_by_the_runtime(tmp_path, tiny):
     draw, path = random.Random(4), tmp_path / "fuzzed.onnx"
     whole = tiny().read_bytes()
