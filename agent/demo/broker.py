@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from types import TracebackType
 from agent.errors import MissingExtra, VedetteError
 
 START_SECONDS = 10.0
+_CHATTY = ("amqtt", "transitions", "websockets")
 
 
 def free_port() -> int:
@@ -76,6 +78,10 @@ class DemoBroker:
                 "the demo needs a broker: pip install 'vedette[demo]' (amqtt), or apt-get install mosquitto"
             ) from None
         self.kind = "amqtt"
+        for (
+            name
+        ) in _CHATTY:  # it warns of every connection that is closed without a word, our own probe's too
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._loop = asyncio.new_event_loop()
         settings = {
             "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}},

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import structlog
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -23,13 +22,11 @@ from agent.config.load import parse
 from agent.config.schema import BrokerSettings, Settings
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
-from agent.dashboard.view import Room, draw, event_line, number
+from agent.dashboard.view import Room, clock, draw, event_line, number
 from agent.demo import incident
 from agent.demo.broker import DemoBroker
 from agent.kinds import KINDS
 from agent.service import Service
-
-log = structlog.get_logger("vedette.demo")
 
 CONFIG = """
 state_directory = "{state}"
@@ -71,6 +68,17 @@ when = "camera.frozen for 2s"
 name = "drift"
 when = "drift.ratio >= 1 for 2s"
 keep_firing = "0s"
+"""
+
+
+OPENING = "Four drawn cameras, a broker, the real agent. It learns for a minute; then things go wrong."
+NEXT = """
+Where to go next, with a camera or a video of yours:
+  vedette run --source VIDEO                  watch one source; rtsp://... and /dev/video0 work too
+  vedette config example > vedette.toml       a commented config: cameras, broker, alert rules
+  vedette check vedette.toml                  is everything in it there?
+  vedette run --config vedette.toml           the agent, as the service runs it
+  vedette watch --config vedette.toml         all devices of its broker, live
 """
 
 
@@ -121,7 +129,8 @@ class Demo:
         while (seconds is None or before < seconds) and not over():
             now = time.monotonic() - started
             for event in incident.due(before, now):
-                log.info(f"incident: {event.text}", camera=event.camera)
+                if not self._console.is_terminal:
+                    self._console.print(f"{clock(time.time())} {event.text}")
                 self.service.fleet.camera(event.camera).set_disturbance(event.disturbance, event.strength)
             self._subscriber.feed(self._fleet, time.time())
             if not self._console.is_terminal and len(self._fleet.events) > heard:
@@ -158,10 +167,11 @@ def main(seconds: float | None, picture: str | None = None) -> int:
     from agent import log as logging
 
     console = terminal.console()
-    # the journal's lines would tear the live screen: they go beside it, or to stderr where there is none
-    journal = Path(os.devnull).open("w") if console.is_terminal else None  # noqa: SIM115
-    logging.set_up("info", "plain", journal)
-    try:
+    # the journal's lines would tear the live screen, and say again what the broker is heard to say
+    with Path(os.devnull).open("w") as journal:
+        logging.set_up("info", "plain", journal)
+        if not console.is_terminal:
+            console.print(OPENING)
         with Demo(console) as demo:
             try:
                 demo.run(seconds)
@@ -171,9 +181,7 @@ def main(seconds: float | None, picture: str | None = None) -> int:
                 if picture:
                     save_picture(demo.screen(seconds or 0.0), picture)
                 console.print(demo.summary())
-    finally:
-        if journal:
-            journal.close()
+    console.print(NEXT)
     return 0
 
 
