@@ -95,7 +95,7 @@ class AlertDesk:
     def forget(self, labels: Labels) -> None:
         """A camera (or the like) was removed from the config."""
         with self._lock:
-            self._engine.forget(labels)
+            self._engine.forget(labels, time.time())  # noqa: TID251
 
     def step(self, observations: Iterable[Observation], now: float) -> Told:
         """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""

@@ -38,11 +38,11 @@ class FrameBoard:
         """
         with self._lock:
             free = self._free.setdefault(frame.camera, threading.Condition(self._lock))
-            while frame.camera in self._slots:
-                if stop.is_set():
-                    return
+            while frame.camera in self._slots and not stop.is_set():
                 waiting()
                 free.wait(0.2)
+            if stop.is_set():
+                return
             self._slots[frame.camera] = frame
             self._ready.notify_all()
 
@@ -72,9 +72,8 @@ class FrameBoard:
             return self._dropped.pop(camera, 0)
 
     def forget(self, camera: str) -> None:
-        """Drop what is held of a camera that was removed."""
+        """Drop the frame that is held of a camera that was removed; what it lost is still to be taken."""
         with self._lock:
             self._slots.pop(camera, None)
-            self._dropped.pop(camera, None)
             if free := self._free.pop(camera, None):
                 free.notify_all()

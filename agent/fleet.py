@@ -1,34 +1,65 @@
-"""The fleet: the cameras that are watched, how each stands, and what of them is added, changed and removed."""
+"""The fleet: the cameras that are watched, how each stands, and what of them is added, changed and removed.
+
+Laws
+----
+1. What is watched is one value, replaced as a whole by whoever changes it: a start, a reload, one at a time. All
+   others read it once and see it before or after a change, never amid one.
+2. A camera that is changed is another one from then on. Frames and states of the earlier one carry its time, and
+   count for nothing.
+3. Only a source that came to its end by itself is finished; a camera that is stopped or replaced is not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+from agent.analysis import Cast, Incarnation
 from agent.board import FrameBoard
 from agent.cameras import Camera
 from agent.cameras.quarantine import camera_for
 from agent.cameras.reader import Reader, ReaderCounts
 from agent.config.schema import CameraSettings, DriftSettings, Settings
+from agent.summary import FrameCounts
 from agent.supervisor import Supervisor
-from agent.types import CameraState, CameraStatus
+from agent.types import CameraState, CameraStatus, Frame
+
+log = structlog.get_logger("vedette.cameras")
+
+LEAVE_SECONDS = 4.0
+"""How long all cameras that are stopped together may take; a reader needs two where its camera hangs."""
 
 _NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.ENDED})
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Watched(Incarnation):
+    """An incarnation with what reads it."""
+
     camera: Camera
     reader: Reader
     still_interval: float
 
 
-class Fleet:
-    """Each camera is read by a part of its own; `told` gets each change of a camera's state, in the reader's thread.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """What a change did, in words, and why a camera could not be started, by name."""
 
-    `gone` is called with the name of each camera that was removed, once it is read no more.
+    said: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Fleet:
+    """Each camera is read by a part of its own.
+
+    `told` gets each change of a camera's state, with its incarnation's `since_ns`, in the reader's thread; `cast` gets
+    what is watched whenever that changed, before the new cameras are read.
     """
 
     def __init__(
@@ -37,64 +68,85 @@ class Fleet:
         board: FrameBoard,
         state_directory: Path,
         *,
-        told: Callable[[CameraStatus], None],
-        gone: Callable[[str], None],
+        told: Callable[[CameraStatus, int], None],
+        cast: Callable[[Cast], None],
     ) -> None:
         self._supervisor, self._board, self._state_directory = supervisor, board, state_directory
-        self._told, self._gone = told, gone
-        self._watched: dict[str, _Watched] = {}
-        self._statuses: dict[str, CameraStatus] = {}
+        self._told, self._cast = told, cast
+        self._watched: Mapping[str, Watched] = {}
 
     # -- what changes it ----------------------------------------------------------------------------------------
 
     def start(self, settings: Settings) -> None:
         """Watch every camera that is enabled."""
-        for camera in settings.cameras:
-            if camera.enabled:
-                self._watch(camera, camera_for(camera, self._state_directory), settings.drift)
+        new = [(one, camera_for(one, self._state_directory)) for one in settings.cameras if one.enabled]
+        self._put({one.name: self._made(one, camera, settings.drift) for one, camera in new})
+        for one in self._watched.values():
+            self._supervisor.add(one.reader)
 
     def change(
         self, old: Settings, new: Settings, cameras: Sequence[tuple[CameraSettings, Camera]]
-    ) -> list[str]:
-        """Touch only what differs; `cameras` are the enabled ones that are new or differ. Says what was changed."""
+    ) -> Changed:
+        """Touch only what differs; `cameras` are the enabled ones that are new or differ."""
         before = {camera.name: camera for camera in old.cameras}
         after = {camera.name: camera for camera in new.cameras}
-        said = []
-        for name, camera_before in before.items():
-            if after.get(name) != camera_before:
-                if name in self._watched:
-                    self._remove(name)
-                said.append(f"camera {name} {'changed' if name in after else 'removed'}")
-        for settings, camera in cameras:
-            self._watch(settings, camera, new.drift)
-        return said + [f"camera {name} added" for name in after if name not in before]
+        touched = [name for name in before if after.get(name) != before[name]]
+        self._stop([name for name in touched if name in self._watched])
+        fresh = {one.name: self._made(one, camera, new.drift) for one, camera in cameras}
+        merged = {name: one for name, one in self._watched.items() if name not in touched} | fresh
+        self._put({name: merged[name] for name in after if name in merged})
+        return Changed(
+            said=[
+                *(f"camera {name} {'changed' if name in after else 'removed'}" for name in touched),
+                *(f"camera {name} added" for name in after if name not in before),
+            ],
+            failed=self._begin(fresh),
+        )
 
     def stop(self, left: Callable[[], float]) -> list[str]:
         """Read no more, in `left()` seconds; the parts that did not end in time."""
-        return [
-            watched.reader.name
-            for watched in self._watched.values()
-            if not self._supervisor.remove(watched.reader.name, min(2.0, left()))
-        ]
+        names = [one.reader.name for one in self._watched.values()]
+        return self._supervisor.remove_all(names, min(LEAVE_SECONDS, left()))
 
-    def note(self, status: CameraStatus) -> bool:
-        """Keep how a camera stands; False for one that is gone."""
-        if status.camera not in self._watched:
-            return False
-        self._statuses[status.camera] = status
-        return True
+    def _made(self, settings: CameraSettings, camera: Camera, drift: DriftSettings) -> Watched:
+        since_ns = time.monotonic_ns()
+        reader = Reader(camera, settings, self._board, partial(self._tell, since_ns))
+        return Watched(
+            name=settings.name,
+            since_ns=since_ns,
+            status=lambda: reader.status,
+            take_counts=lambda: _frame_counts(reader.take_counts()),
+            camera=camera,
+            reader=reader,
+            still_interval=still_interval(settings, drift),
+        )
 
-    def _watch(self, settings: CameraSettings, camera: Camera, drift: DriftSettings) -> None:
-        reader = Reader(camera, settings, self._board, self._told)
-        self._watched[settings.name] = _Watched(camera, reader, still_interval(settings, drift))
-        self._supervisor.add(reader)
+    def _tell(self, since_ns: int, status: CameraStatus) -> None:
+        self._told(status, since_ns)
 
-    def _remove(self, name: str) -> None:
-        self._supervisor.remove(self._watched[name].reader.name)
-        self._board.forget(name)
-        self._watched.pop(name, None)
-        self._statuses.pop(name, None)
-        self._gone(name)
+    def _put(self, watched: Mapping[str, Watched]) -> None:
+        self._watched = watched
+        self._cast(watched)
+
+    def _stop(self, names: Collection[str]) -> None:
+        """Have cameras read no more, all at once; those that hang are left alone."""
+        readers = [self._watched[name].reader.name for name in names]
+        if late := self._supervisor.remove_all(readers, LEAVE_SECONDS):
+            log.warning("cameras did not end in time, left alone", parts=",".join(late))
+        for name in names:
+            self._board.forget(name)
+
+    def _begin(self, fresh: Mapping[str, Watched]) -> dict[str, str]:
+        """Have new cameras read; those for which that cannot be are not watched."""
+        failed: dict[str, str] = {}
+        for name, one in fresh.items():
+            try:
+                self._supervisor.add(one.reader)
+            except Exception as error:  # noqa: BLE001, PERF203  (a camera that cannot start stops no other)
+                failed[name] = str(error) or type(error).__name__
+        if failed:
+            self._put({name: one for name, one in self._watched.items() if name not in failed})
+        return failed
 
     # -- how it stands ------------------------------------------------------------------------------------------
 
@@ -105,8 +157,9 @@ class Fleet:
 
     @property
     def statuses(self) -> list[CameraStatus]:
-        """How each stands of which something is known, by name."""
-        return [status for _, status in sorted(self._statuses.items())]
+        """Last known status of each camera, sorted by name."""
+        known = [one.reader.status for _, one in sorted(self._watched.items())]
+        return [status for status in known if status is not None]
 
     def camera(self, name: str) -> Any:
         """The camera object `name` (the demo switches disturbances on it)."""
@@ -114,32 +167,41 @@ class Fleet:
 
     def flowing(self) -> int:
         """How many cameras give frames."""
-        return sum(status.state not in _NOT_FLOWING for status in list(self._statuses.values()))
+        statuses = [one.reader.status for one in self._watched.values()]
+        return sum(status is not None and status.state not in _NOT_FLOWING for status in statuses)
 
     def online(self) -> int:
         """How many cameras give good frames."""
-        return sum(status.state is CameraState.ONLINE for status in list(self._statuses.values()))
+        return sum(status.state is CameraState.ONLINE for status in self.statuses)
 
-    def take_counts(self, name: str) -> ReaderCounts | None:
-        """What was counted of a camera since the last call; None for one that is gone."""
-        return self._watched[name].reader.take_counts() if name in self._watched else None
+    def watches(self, frame: Frame) -> bool:
+        """Whether a frame is of a camera as it is watched now, not of one that was removed or changed since."""
+        watched = self._watched.get(frame.camera)
+        return watched is not None and frame.monotonic_ns >= watched.since_ns
 
     def still_interval(self, name: str) -> float:
         """How often, in seconds, a still scene of a camera goes through the model; 0: every frame does."""
-        return self._watched[name].still_interval if name in self._watched else 0.0
+        watched = self._watched.get(name)
+        return 0.0 if watched is None else watched.still_interval
 
     def ended(self) -> bool:
         """Whether every camera's source is finished for good: at its end, or a file that is damaged."""
-        names = [watched.reader.name for watched in list(self._watched.values())]
-        return bool(names) and self._supervisor.all_done(names)
+        watched = self._watched.values()
+        return bool(watched) and all(one.reader.finished for one in watched)
 
     def damaged(self) -> list[str]:
         """Cameras whose source was finished before its regular end."""
         return [
             name
-            for name, watched in self._watched.items()
-            if (status := watched.reader.status) is not None and status.state is not CameraState.ENDED
+            for name, one in self._watched.items()
+            if (status := one.reader.status) is not None and status.state is not CameraState.ENDED
         ]
+
+
+def _frame_counts(counts: ReaderCounts) -> FrameCounts:
+    return FrameCounts(
+        seen=counts.seen, failed=counts.failed, reconnects=counts.reconnects, skipped=counts.skipped
+    )
 
 
 def still_interval(camera: CameraSettings, drift: DriftSettings) -> float:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import structlog
+
+from agent.errors import VedetteError
+
+log = structlog.get_logger("vedette.parts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a part is: `silent_seconds` since it last beat, `failures` since it was added."""
+    """How a part is: `silent_seconds` since it last beat, `failures` and items `discarded` since it was added."""
 
     name: str
     silent_seconds: float
     failures: int = 0
+    discarded: int = 0
     warming: bool = False
     stuck: bool = False
     done: bool = False
@@ -43,6 +51,7 @@ class Health:
             "state": self.state,
             "silent_seconds": round(self.silent_seconds, 1),
             "failures": self.failures,
+            "discarded": self.discarded,
         }
 
 
@@ -53,6 +62,9 @@ class Part(ABC):
     part that has been silent for longer than `patience_seconds` counts as stuck; while `warming` (an engine
     build takes minutes) it may be silent for `warm_up_seconds`. An exception out of `run` is a failure: the
     supervisor starts `run` anew.
+
+    An item of its work (a result, a task, a reading) that cannot be processed is none: `attempt` logs it, counts it
+    in `discarded`, and the part goes on with the next.
     """
 
     patience_seconds: float = 30.0
@@ -61,6 +73,7 @@ class Part(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self.warming = False
+        self.discarded = 0
         self._beat = time.monotonic()  # noqa: TID251  (parts are edges)
 
     def beat(self) -> None:
@@ -74,6 +87,25 @@ class Part(ABC):
     def stuck(self) -> bool:
         """Whether the part has been silent for longer than its patience."""
         return self.silent_seconds() > (self.warm_up_seconds if self.warming else self.patience_seconds)
+
+    def attempt(self, what: str, step: Callable[[], object]) -> bool:
+        """Process one item by `step`; `what` says in the journal what could not be done. Whether it was done."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  (the workers' rule: no item ends the work on the others)
+            self.discard(what, error)
+            return False
+        return True
+
+    def discard(self, what: str, error: Exception) -> None:
+        """Count an item that could not be processed for `error`; equal lines are held back by the log."""
+        self.discarded += 1
+        log.error(
+            f"cannot {what}, left out",
+            part=self.name,
+            error=f"{type(error).__name__}: {error}",
+            exc_info=None if isinstance(error, VedetteError) else error,
+        )
 
     @abstractmethod
     def run(self, stop: threading.Event) -> None:

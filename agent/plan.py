@@ -10,28 +10,30 @@ import structlog
 from agent.alerts.rules import Rule
 from agent.cameras import Camera
 from agent.cameras.quarantine import camera_for
-from agent.config.schema import CameraSettings, NotifierSettings, Settings
+from agent.config.schema import CameraSettings, Settings
 from agent.errors import ConfigError, ConfigErrors, VedetteError
 from agent.exporter import Exporter, make_exporter
 from agent.exporter.about import About
-from agent.notifiers import Notifier
-from agent.notifiers.runner import make_notifiers
+from agent.notifiers.runner import Notifiers, make_notifiers
 from agent.preflight import rules_of
 from agent.state import directory
+from agent.telemetry.sampler import Sampler
 
 log = structlog.get_logger("vedette.service")
-
-Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a reload puts in force; `cameras` are the enabled ones that are new or differ, `exporter` if it does."""
+    """What a reload puts in force; `cameras` are the enabled ones that are new or differ.
+
+    `exporter` and `sampler` are there where they differ.
+    """
 
     rules: tuple[Rule, ...]
     notifiers: Notifiers
     cameras: Sequence[tuple[CameraSettings, Camera]]
     exporter: Exporter | None = None
+    sampler: Sampler | None = None
 
 
 def make_plan(old: Settings, new: Settings, about: About) -> Plan:
@@ -46,6 +48,9 @@ def make_plan(old: Settings, new: Settings, about: About) -> Plan:
             if settings.enabled and before.get(settings.name) != settings
         ],
         exporter=None if old.prometheus == new.prometheus else make_exporter(new.prometheus.listen, about),
+        sampler=None
+        if old.telemetry == new.telemetry
+        else Sampler(new.telemetry, directory(new.state_directory)),
     )
 
 

@@ -72,7 +72,7 @@ class ReferenceDesk:
         self._submit(change)
 
     def forget(self, camera: str) -> None:
-        """A camera was removed from the config; its references stay on disk."""
+        """A camera was removed from the config; its references stay on disk. In the analyst's thread."""
         self._gone.add(camera)
 
     def handlers(self) -> dict[str, Handler]:
@@ -127,9 +127,9 @@ class ReferenceDesk:
     def _reloading(self, name: str, handler: Handler) -> Handler:
         def carry_out(args: Mapping[str, Any]) -> Mapping[str, Any]:
             reply = handler(args)
-            if name in CHANGING and reply["camera"] in self._keepers:
+            if name in CHANGING:
                 now = time.time()  # noqa: TID251
-                self._of_each({"camera": reply["camera"]}, lambda keeper: keeper.reload(now))
+                self._in_analyst(lambda: self._reload(reply["camera"], now))
             return reply
 
         return carry_out
@@ -141,6 +141,15 @@ class ReferenceDesk:
 
         `one` names what needs a camera said, where there are several.
         """
+        return self._in_analyst(lambda: [work(keeper) for keeper in self._chosen(args, one)])
+
+    # -- in the analyst's thread ------------------------------------------------------------------------
+
+    def _reload(self, camera: str, now: float) -> None:
+        if camera in self._keepers:
+            self._keepers[camera].reload(now)
+
+    def _chosen(self, args: Mapping[str, Any], one: str) -> list[Keeper]:
         names = sorted(set(self._keepers) - self._gone)
         camera = args.get("camera") or ""
         if camera and camera not in names:
@@ -149,8 +158,9 @@ class ReferenceDesk:
             )
         if one and not camera and len(names) != 1:
             raise ReferenceMismatch(f"camera: say which one to {one}; there are {', '.join(names) or 'none'}")
-        chosen = [camera] if camera else names
-        return self._in_analyst(lambda: [work(self._keepers[name]) for name in chosen])
+        return [self._keepers[name] for name in ([camera] if camera else names)]
+
+    # -- from other threads to it -----------------------------------------------------------------------
 
     def _in_analyst(self, work: Callable[[], Answer]) -> Answer:
         answers: queue.SimpleQueue[tuple[Answer | None, VedetteError | None]] = queue.SimpleQueue()
@@ -160,6 +170,9 @@ class ReferenceDesk:
                 answers.put((work(), None))
             except VedetteError as error:
                 answers.put((None, error))
+            except Exception as error:
+                answers.put((None, VedetteError(f"unexpected {type(error).__name__}, see the journal")))
+                raise
 
         self._submit(task)
         try:

@@ -6,7 +6,7 @@ arrow is a plain value of `agent.types`; no part knows another.
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ from agent.alert_desk import AlertDesk
 from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
 from agent.alerts.slo import share_observations, targets
-from agent.analysis import Analyst, CameraWatch, Hooks
+from agent.analysis import Analyst, CameraWatch, Hooks, Incarnation
 from agent.board import FrameBoard
 from agent.config.changes import live
 from agent.config.schema import Settings
@@ -32,7 +32,6 @@ from agent.delivery.publisher import Publisher
 from agent.detection.governor import Governor
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
-from agent.errors import VedetteError
 from agent.exporter import Exporter, make_exporter
 from agent.exporter.about import About, missing
 from agent.feature_watch import watch_maker
@@ -43,15 +42,16 @@ from agent.notifiers.runner import NotifierPart, make_notifiers
 from agent.observation_log import ObservationLog
 from agent.parts import Part
 from agent.pictures import LastPictures
-from agent.plan import Notifiers, Plan, make_plan, say_refused
+from agent.plan import Plan, make_plan
 from agent.preflight import rules_of
 from agent.reference_desk import LOCAL_ONLY, ReferenceDesk
+from agent.reload import Course, PartlyInForce, Reloader
 from agent.reporting import Reporter
 from agent.state import claim, directory
 from agent.summary import CameraSummary, FrameCounts
 from agent.supervisor import Supervisor
 from agent.telemetry.sampler import Sampler
-from agent.types import CameraStatus, FrameResult, Observation
+from agent.types import FrameResult, Observation
 
 log = structlog.get_logger("vedette.service")
 
@@ -59,7 +59,7 @@ AT_THE_BOX = LOCAL_ONLY | {"snapshot"}
 """Commands that never come from the network: pictures of the scene stay at the box."""
 
 STOP_SECONDS = 10.0
-NOTIFIER_STOP_SECONDS = 15.0  # longer than a notifier waits for its receiver
+RELOAD_SECONDS = 2.0  # how long a stop waits for a reload that goes on
 
 
 class Service:
@@ -83,9 +83,7 @@ class Service:
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
         self.pictures = LastPictures(lambda: self.detector.info.classes)
         self._closing = ExitStack()
-        self._reloading = threading.Lock()
-        self._config_error = ""
-        self._waiting: tuple[str, ...] = ()
+        self.reloader = Reloader(self._reload, lambda: self.analyst.submit(self._say_device))
         self.started_at = time.time()  # noqa: TID251  (the service is an edge)
 
     def open(self) -> None:
@@ -123,7 +121,7 @@ class Service:
             self.board,
             self.state_directory,
             told=self.analyst.status_changed,
-            gone=self._forget,
+            cast=self.analyst.cameras,
         )
         self.references = ReferenceDesk(
             self.state_directory, settings.drift, settings.windows.length, self.analyst.submit
@@ -157,6 +155,7 @@ class Service:
             batch_wait=settings.model.batch_wait,
             cameras=self.fleet.flowing,
             still_interval=self.fleet.still_interval,
+            watches=self.fleet.watches,
             governor=self.governor,
         )
 
@@ -165,8 +164,10 @@ class Service:
             counts=self._counts,
             class_names=lambda: self.detector.info.classes,
             watch=self._watch,
+            on_result=self._on_result,
+            on_gone=self._on_gone,
             on_summary=self._on_summary,
-            on_status=self._on_status,
+            on_status=lambda _status: self._say_device(),
             on_tick=self._tick,
             on_window=self._on_window,
         )
@@ -183,7 +184,9 @@ class Service:
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
         self.fleet.start(self.settings)
-        self._start_exporter(self.exporter)
+        self._add_exporter()
+        if self._load is not None:
+            self.supervisor.add(self.reloader)
         self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -193,7 +196,9 @@ class Service:
         def left() -> float:
             return max(0.1, deadline - time.monotonic())  # noqa: TID251
 
-        late = self.fleet.stop(left)
+        self.supervisor.close()  # what a reload that goes on would begin now, would outlive the agent
+        late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
+        late += self.fleet.stop(left)
         for part in (self.scheduler, self.analyst, self.references.librarian, self.sampler, self.publisher):
             late += [] if self.supervisor.remove(part.name, left()) else [part.name]
         late += self.supervisor.stop(left())
@@ -205,7 +210,7 @@ class Service:
         """The commands that people may give, over the control socket and (those allowed) over MQTT."""
         return {
             "status": self._status,
-            "reload": self._reload,
+            "reload": lambda _args: {"text": self.reload()},
             "snapshot": self.pictures.answer,
             **self.desk.handlers(),
             **self.references.handlers(),
@@ -215,41 +220,34 @@ class Service:
         """What is going on, in one line (systemd's STATUS=)."""
         pace = self.governor.pace
         slowed = "" if pace.full else f", slowed to {pace.limit:.0%} ({pace.reason})"
-        refused = f"; config not reloaded: {self._config_error.splitlines()[0]}" if self._config_error else ""
+        error = self.reloader.outcome.error.partition("\n")[0]
+        refused = f"; config not reloaded: {error}" if error else ""
         return (
             f"{self.fleet.online()} of {len(self.fleet.names)} cameras online, "
             f"{self.reporter.fps:.1f} frames/s{slowed}, "
             f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}{refused}"
         )
 
-    def _start_exporter(self, exporter: Exporter) -> None:
-        self.exporter = exporter
-        if isinstance(exporter, Part):
-            self.supervisor.add(exporter)
+    def _add_exporter(self) -> None:
+        if isinstance(self.exporter, Part):
+            self.supervisor.add(self.exporter)
 
-    def _forget(self, name: str) -> None:
-        """A camera was removed: nobody keeps anything of it."""
-        self.analyst.forget(name)
-        self.scheduler.forget(name)
-        self.pictures.forget(name)
-        self.reporter.forget(name)
-        self.desk.forget({"camera": name})
-        self.exporter.forget(name)
-        self.references.forget(name)
+    # -- called in the scheduler's threads -------------------------------------------------------------------
 
-    # -- called in the scheduler's and the analyst's threads -----------------------------------------------
+    def _deliver(self, result: FrameResult) -> None:
+        if self._on_frame is not None:
+            self._on_frame(result)
+        self.analyst.deliver(result)
 
-    def _counts(self, name: str) -> FrameCounts:
-        counts = self.fleet.take_counts(name)
-        if counts is None:
-            return FrameCounts()
-        return FrameCounts(
-            seen=counts.seen,
-            dropped=self.board.take_dropped(name),
-            skipped=counts.skipped,
-            still=self.scheduler.take_still(name),
-            failed=counts.failed + self.scheduler.take_failed(name),
-            reconnects=counts.reconnects,
+    # -- called in the analyst's thread ----------------------------------------------------------------------
+
+    def _counts(self, camera: Incarnation) -> FrameCounts:
+        counts = camera.take_counts()
+        return dataclasses.replace(
+            counts,
+            dropped=self.board.take_dropped(camera.name),
+            still=self.scheduler.take_still(camera.name),
+            failed=counts.failed + self.scheduler.take_failed(camera.name),
         )
 
     def _watch(self, camera: str) -> CameraWatch:
@@ -258,16 +256,18 @@ class Service:
         )
         return make(camera)
 
-    def _on_status(self, status: CameraStatus) -> None:
-        if self.fleet.note(status):
-            self._say_device()
-
-    def _deliver(self, result: FrameResult) -> None:
+    def _on_result(self, result: FrameResult) -> None:
         self.pictures.keep(result)
         self.exporter.frame(result)
-        if self._on_frame is not None:
-            self._on_frame(result)
-        self.analyst.deliver(result)
+
+    def _on_gone(self, name: str) -> None:
+        """A camera was removed, or is another one from now on: nobody keeps anything of it."""
+        self.scheduler.forget(name)
+        self.pictures.forget(name)
+        self.reporter.forget(name)
+        self.desk.forget({"camera": name})
+        self.exporter.forget(name)
+        self.references.forget(name)
 
     def _on_summary(self, summary: CameraSummary) -> list[Observation]:
         self.reporter.summary(summary)
@@ -307,8 +307,8 @@ class Service:
             "model_classes": len(info.classes),
             "cameras": ",".join(self.fleet.names),
             "window_seconds": self.settings.windows.length,
-            "config_error": self._config_error.partition("\n")[0],
-            "restart_needed_for": ",".join(self._waiting),
+            "config_error": self.reloader.outcome.error.partition("\n")[0],
+            "restart_needed_for": ",".join(self.reloader.outcome.waiting),
             **self.sampler.facts(),
         }
 
@@ -327,71 +327,74 @@ class Service:
             ],
             **self.publisher.report(),
             "parts": self.supervisor.report(),
-            "config_error": self._config_error,
-            "restart_needed_for": list(self._waiting),
+            "config_error": self.reloader.outcome.error,
+            "restart_needed_for": list(self.reloader.outcome.waiting),
         }
 
-    # -- reload ----------------------------------------------------------------------------------------------
-
-    def _reload(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"text": self.reload()}
+    # -- reload: in the reloader's thread ----------------------------------------------------------------------
 
     def reload(self) -> str:
         """Take the config file in use anew; raises VedetteError, and changes nothing, where it is bad."""
         if self._load is None:
             return "this agent runs without a config file; nothing to reload"
-        with self._reloading:
-            try:
-                new, waiting = live(self.settings, self._load())
-                plan = make_plan(self.settings, new, self._about)
-            except VedetteError as error:
-                self._config_error = str(error)
-                say_refused(error)
-                self.analyst.submit(self._say_device)
-                raise
-            said = self._apply(new, plan)
-            self._config_error, self._waiting = "", tuple(waiting)
-            text = f"changed: {', '.join(said)}" if said else "nothing changed"
-            text += f"; restart the agent for {', '.join(waiting)}" if waiting else ""
-            log.info("config reloaded", result=text)
-            self.analyst.submit(self._say_device)
-            return text
+        return self.reloader.ask().wait()
 
-    def _apply(self, new: Settings, plan: Plan) -> list[str]:
-        """Put `new` in force, touching only what differs; what was changed."""
-        old, self.settings = self.settings, new
-        said = self.fleet.change(old, new, plan.cameras)
+    def _reload(self) -> tuple[str, tuple[str, ...]]:
+        assert self._load is not None
+        new, waiting = live(self.settings, self._load())
+        course = self._apply(new, make_plan(self.settings, new, self._about))
+        self.settings = course.in_force
+        if course.failed:
+            raise PartlyInForce(course)
+        text = f"changed: {', '.join(course.said)}" if course.said else "nothing changed"
+        return text + (f"; restart the agent for {', '.join(waiting)}" if waiting else ""), tuple(waiting)
+
+    def _apply(self, new: Settings, plan: Plan) -> Course:
+        """Put `new` in force, touching only what differs."""
+        old = self.settings
+        course = Course(old, new)
+        if old.cameras != new.cameras:
+            course.cameras(lambda: self.fleet.change(old, new, plan.cameras))
         if (old.rules, old.alerts) != (new.rules, new.alerts):
+            course.step("rules", ("rules", "alerts"), lambda: self._use_rules(plan))
+        if old.notifiers != new.notifiers:
+            course.step("notifiers", ("notifiers",), lambda: self.notifiers.change(plan.notifiers))
+        if (sampler := plan.sampler) is not None:
+            course.step("telemetry", ("telemetry",), lambda: self._use_sampler(sampler))
+        if (exporter := plan.exporter) is not None:
+            course.step("prometheus", ("prometheus",), lambda: self._use_exporter(exporter))
+        if old.commands != new.commands:
+            course.step("commands", ("commands",), lambda: self.commands.change(new.commands))
+        if old.drift != new.drift:
+            course.step("drift budget", ("drift",), lambda: self.references.set_budget(new.drift))
+        if old.log.level != new.log.level:
+            course.step(f"log level {new.log.level}", ("log",), lambda: set_level(new.log.level))
+        return course
+
+    # Whatever the analyst uses is exchanged in its thread, between two of its items.
+
+    def _use_rules(self, plan: Plan) -> None:
+        def exchange() -> None:
             self.desk.set_rules(plan.rules)
             self._burn_targets = targets(plan.rules)
-            said.append("rules")
-        if old.notifiers != new.notifiers:
-            self._change_notifiers(plan.notifiers)
-            said.append("notifiers")
-        if old.telemetry != new.telemetry:
-            self.supervisor.remove(self.sampler.name)
-            self.sampler = Sampler(new.telemetry, self.state_directory)
-            self.supervisor.add(self.sampler)
-            said.append("telemetry")
-        if plan.exporter is not None:
-            self.supervisor.remove("exporter")
-            self._start_exporter(plan.exporter)
-            said.append("prometheus")
-        if old.commands != new.commands:
-            self.commands.change(new.commands)
-            said.append("commands")
-        if old.drift != new.drift:
-            self.references.set_budget(new.drift)
-            said.append("drift budget")
-        if old.log.level != new.log.level:
-            set_level(new.log.level)
-            said.append(f"log level {new.log.level}")
-        return said
 
-    def _change_notifiers(self, notifiers: Notifiers) -> None:
-        """The new part goes on with what the old one left on disk: it must have ended first."""
-        if not self.supervisor.remove(self.notifiers.name, NOTIFIER_STOP_SECONDS):
-            log.warning("a notifier is still sending; its last notice may be sent twice", part="notifiers")
-        self.notifiers = self._notifier_part(notifiers)
-        if notifiers:
-            self.supervisor.add(self.notifiers)
+        self.analyst.submit(exchange)
+
+    def _use_sampler(self, sampler: Sampler) -> None:
+        self.supervisor.remove(self.sampler.name)
+        self.supervisor.add(sampler)
+
+        def exchange() -> None:
+            self.sampler = sampler
+
+        self.analyst.submit(exchange)
+
+    def _use_exporter(self, exporter: Exporter) -> None:
+        self.supervisor.remove("exporter")
+        if isinstance(exporter, Part):
+            self.supervisor.add(exporter)
+
+        def exchange() -> None:
+            self.exporter = exporter
+
+        self.analyst.submit(exchange)

@@ -9,6 +9,7 @@ Laws
 4. A part that is silent for longer than its patience is stuck. A thread cannot be killed: the watchdog is no
    longer fed, and systemd restarts the process; without systemd, a stuck part is said in the journal.
 5. Stopping is asked of all parts at once, and waits for them until one deadline.
+6. Once it is closed nothing is added: what is begun while the agent stops would outlive it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,49 +54,47 @@ class Supervisor:
         self._limit, self._within = limit, within_seconds
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
+        self._closed = False
         self.exhausted: str | None = None
 
     def add(self, part: Part) -> None:
-        """Start a part in a thread of its own."""
+        """Start a part in a thread of its own. Raises VedetteError once closed, RuntimeError without a thread."""
         run = _Run(part)
         run.thread = threading.Thread(target=self._live, args=(run,), name=part.name, daemon=True)
         with self._lock:
+            if self._closed:
+                raise VedetteError(f"the agent is stopping, {part.name} is not started")
             if part.name in self._runs:
                 raise ValueError(f"there is a part {part.name!r} already")
+            run.thread.start()  # (a system out of threads raises here: then there is no such part)
             self._runs[part.name] = run
-        run.thread.start()
 
     def remove(self, name: str, timeout: float = 5.0) -> bool:
         """Stop one part; says whether its thread ended in time (if not, it is abandoned)."""
+        return not self.remove_all([name], timeout)
+
+    def remove_all(self, names: Iterable[str], timeout: float) -> list[str]:
+        """Stop these parts, within `timeout` seconds together; those that did not end by then (they are abandoned)."""
         with self._lock:
-            run = self._runs.pop(name, None)
-        if run is None or run.thread is None:
-            return True
-        run.stop.set()
-        run.thread.join(timeout)
-        return not run.thread.is_alive()
+            runs = [self._runs.pop(name) for name in names if name in self._runs]
+        return _end(runs, timeout)
+
+    def close(self) -> None:
+        """Start no part any more."""
+        with self._lock:
+            self._closed = True
 
     def stop(self, timeout: float) -> list[str]:
-        """Stop all parts within `timeout` seconds; the names of those that did not end."""
+        """Stop all parts within `timeout` seconds, for good; the names of those that did not end."""
+        self.close()
         with self._lock:
             runs = list(self._runs.values())
-        for run in runs:
-            run.stop.set()
-        deadline = time.monotonic() + timeout  # noqa: TID251  (the supervisor is an edge)
-        for run in runs:
-            if run.thread is not None:
-                run.thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
-        return [run.part.name for run in runs if run.thread is not None and run.thread.is_alive()]
+        return _end(runs, timeout)
 
     def names(self) -> list[str]:
         """The parts that are looked after."""
         with self._lock:
             return list(self._runs)
-
-    def all_done(self, names: list[str]) -> bool:
-        """Whether each of `names` has finished its work (or is gone)."""
-        with self._lock:
-            return all(self._runs[name].done for name in names if name in self._runs)
 
     def health(self) -> list[Health]:
         """How each part is; says nothing in the journal, may be called from any thread."""
@@ -105,6 +105,7 @@ class Supervisor:
                 name=run.part.name,
                 silent_seconds=run.part.silent_seconds(),
                 failures=run.failed_total,
+                discarded=run.part.discarded,
                 warming=run.part.warming,
                 stuck=not run.done and run.part.stuck(),
                 done=run.done,
@@ -149,7 +150,10 @@ class Supervisor:
 
     def _after_failure(self, run: _Run, error: Exception) -> bool:
         """Wait before the next try; False when the part is given up or stopped."""
-        now = time.monotonic()  # noqa: TID251
+        if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
+            log.warning("part failed while it was stopped", part=run.part.name, error=str(error))
+            return False
+        now = time.monotonic()  # noqa: TID251  (the supervisor is an edge)
         run.failures.append(now)
         run.failed_total += 1
         while run.failures and now - run.failures[0] > self._within:
@@ -176,6 +180,17 @@ class Supervisor:
         run.stop.wait(pause)
         run.part.warming = False
         return True
+
+
+def _end(runs: list[_Run], timeout: float) -> list[str]:
+    """Ask all to end, then wait for them; the names of those that did not in `timeout` seconds."""
+    for run in runs:
+        run.stop.set()
+    deadline = time.monotonic() + timeout  # noqa: TID251
+    threads = [(run.part.name, run.thread) for run in runs if run.thread is not None]
+    for _, thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
+    return [name for name, thread in threads if thread.is_alive()]
 
 
 def _where(thread: threading.Thread | None) -> str:

@@ -45,6 +45,24 @@ class Notifier:
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     @contextmanager
+    def stopping(self, seconds: float, every: float = 1.0) -> Iterator[None]:
+        """Feed the watchdog while the body runs, for `seconds` at most: stopping takes its time, and may not hang."""
+        done = threading.Event()
+
+        def feed() -> None:
+            until = time.monotonic() + seconds  # noqa: TID251
+            while time.monotonic() < until:  # noqa: TID251
+                self.send("WATCHDOG=1")
+                if done.wait(every):
+                    return
+
+        threading.Thread(target=feed, name="stopping", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    @contextmanager
     def starting(self, text: str, every: float = 5.0) -> Iterator[None]:
         """While the body runs, say `text` as the status and ask for more time, so that a long start is no timeout."""
         done = threading.Event()

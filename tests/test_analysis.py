@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent import analysis
-from agent.analysis import Analyst, Hooks
+from agent.analysis import Analyst, Hooks, Incarnation
 from agent.summary import FrameCounts
 from agent.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
 
@@ -33,25 +33,37 @@ class Watch:
         pass
 
 
+def camera(name, *, state=None, seen=1, since_ns=None):
+    status = state and CameraStatus(camera=name, state=state, since=time.time())
+    return Incarnation(
+        name=name,
+        since_ns=time.monotonic_ns() if since_ns is None else since_ns,
+        status=lambda: status,
+        take_counts=lambda: FrameCounts(seen=seen),
+    )
+
+
 class Room:
     """An analyst at work in a thread of its own."""
 
     def __init__(self, length):
         self.watch, self.summaries, self.told = Watch(), [], []
+        self.seen, self.gone = [], []
         self.changed = threading.Condition()
         hooks = Hooks(
-            counts=lambda _name: FrameCounts(seen=1),
             class_names=lambda: ("car",),
             watch=lambda _name: self.watch,
+            counts=lambda camera: camera.take_counts(),
+            on_result=self.seen.append,
+            on_gone=self.gone.append,
             on_summary=self.summary,
             on_status=lambda _status: None,
             on_tick=lambda observations, _now: self.told.extend(observations),
             on_window=lambda _start, _end: None,
         )
         self.analyst, self.stop = Analyst(hooks, length), threading.Event()
-        self.analyst.status_changed(
-            CameraStatus(camera="front", state=CameraState.ONLINE, since=time.time(), reason="")
-        )
+        self.front = camera("front", state=CameraState.ONLINE)
+        self.analyst.cameras({"front": self.front})
         self.thread = threading.Thread(target=self.analyst.run, args=(self.stop,))
         self.thread.start()
 

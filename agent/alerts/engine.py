@@ -94,9 +94,9 @@ class AlertEngine:
         """How often something was left out because memory is bounded."""
         return self._watch.refused
 
-    def forget(self, labels: Labels) -> None:
-        """Targets with these labels (a camera that was removed) are gone; their alerts resolve."""
-        self._watch.forget(labels)
+    def forget(self, labels: Labels, now: float) -> None:
+        """Targets with these labels (a camera that was removed) are gone; `step` tells that their alerts resolve."""
+        self._watch.forget(labels, now)
 
     def step(
         self,

@@ -56,6 +56,7 @@ class Watch:
             else (rule, make_judge(rule, self.stale_seconds, self._memory))
             for rule in rules
         }
+        self._drop_pending([name for name, (rule, _) in before.items() if self._differs(name, rule)])
         self._by_metric = {}
         for rule, judge in self._judges.values():
             self._by_metric.setdefault(rule.condition.metric, []).append((rule, judge))
@@ -73,13 +74,24 @@ class Watch:
         """The rules judged by."""
         return tuple(rule for rule, _ in self._judges.values())
 
-    def forget(self, labels: Labels) -> None:
-        """Targets with these labels (a camera that was removed) are gone; their alerts resolve."""
-        for rule, judge in self._judges.values():
+    def _differs(self, name: str, rule: Rule) -> bool:
+        new = self.rule(name)
+        return new is not None and new.condition != rule.condition
+
+    def _drop_pending(self, names: Iterable[str]) -> None:
+        """How long another condition held says nothing of the one that a rule has now."""
+        for key, track in list(self.tracks.items()):
+            if track.rule in names and track.state.phase is Phase.PENDING:
+                del self.tracks[key]
+
+    def forget(self, labels: Labels, now: float) -> None:
+        """Targets with these labels (a camera that was removed) are gone, with all that was known of them."""
+        for _, judge in self._judges.values():
             for target in [known for known in judge.latest if labels.items() <= dict(known).items()]:
                 judge.forget(target)
-                if track := self.tracks.get((rule.name, target)):
-                    track.reason = "no longer watched"
+        for key, track in list(self.tracks.items()):
+            if labels.items() <= track.labels.items():
+                self._drop(self.tracks.pop(key), "no longer watched", now)
         self._memories = {
             key: memory
             for key, memory in self._memories.items()
@@ -152,7 +164,7 @@ class Watch:
             if name in self._judges:
                 self._judge(*self._judges[name], target, now)
             else:
-                self._drop(self.tracks.pop((name, target)), now)
+                self._drop(self.tracks.pop((name, target)), "the rule is gone", now)
         for rule, judge in self._judges.values():
             if rule.condition.function is Function.ABSENT:
                 for target in judge.latest:
@@ -160,31 +172,31 @@ class Watch:
         for key in [key for key, track in self.tracks.items() if track.state.idle]:
             del self.tracks[key]
 
-    def _drop(self, track: Track, now: float) -> None:
+    def _drop(self, track: Track, reason: str, now: float) -> None:
         if track.state.phase is Phase.FIRING:
-            track.reason = "the rule is gone"
-            self._on_end(track, None, None, now)
+            track.reason = reason
+            self._on_end(track, self.rule(track.rule), None, now)
 
     def _judge(self, rule: Rule, judge: Judge, target: Target, at: float) -> None:
         track = self.tracks.get((rule.name, target))
         reading = judge.read(target, at)
-        if reading is None and track is not None and at < self._grace_until and not track.reason:
+        if reading is None and track is not None and at < self._grace_until:
             return  # after a restart: not observed again yet
         firing = track is not None and track.state.phase is Phase.FIRING
         limit = self._limit_of(rule, dict(target))
         true = reading is not None and _beyond(rule, reading.value, limit, firing)
-        if not true and track is not None and at < track.settled_at and not track.reason:
+        if not true and track is not None and at < track.settled_at:
             return  # after a restart: a camera's fault takes its time to be seen
         if track is None:
             track = self._new_track(rule, target) if true else None
             if track is None:
                 return
         was = track.state.phase
-        track.state, change = advance(track.state, true, at, _timing(rule, track))
+        track.state, change = advance(track.state, true, at, _timing(rule))
         if was is Phase.INACTIVE and track.state.phase is not Phase.INACTIVE:
             track.begin()
         if change is Change.RESOLVED:
-            if reading is None and not track.reason:
+            if reading is None:
                 track.reason = f"no data for {words.duration(self.stale_seconds)}"
             self._on_end(track, rule, reading, at)
             track.reason = ""
@@ -262,8 +274,6 @@ def _beyond(rule: Rule, value: float, limit: float, firing: bool) -> bool:
     return compare(value, rule.condition.comparison, limit)
 
 
-def _timing(rule: Rule, track: Track) -> Timing:
-    if track.reason:  # the target is gone: nothing keeps it firing
-        return Timing()
+def _timing(rule: Rule) -> Timing:
     absent = rule.condition.function is Function.ABSENT  # its hold is its limit
     return Timing(hold=0.0 if absent else rule.hold, keep_firing=rule.keep_firing)

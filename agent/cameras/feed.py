@@ -13,11 +13,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from agent.cameras import Camera
 from agent.cameras.crash import named
 from agent.cameras.stamp import monotonic
 from agent.errors import CameraError
 from agent.types import Frame
+
+log = structlog.get_logger("vedette.cameras")
 
 
 class Feed:
@@ -59,7 +63,7 @@ class Feed:
     def abandon(self, patience: float) -> bool:
         """Ask the thread to end, and wait `patience` seconds for it; returns whether it did."""
         self.abandoned.set()
-        self._camera.close()
+        self._close()
         return self.done.wait(patience)
 
     def _run(self) -> None:
@@ -71,8 +75,17 @@ class Feed:
         except Exception as error:  # noqa: BLE001  (carried to the reader, which raises it to the supervisor)
             self.error = error
         finally:
-            self._camera.close()
+            self._close()
             self.done.set()
+
+    def _close(self) -> None:
+        """Close the camera; one that cannot even be closed has no frames to lose by it."""
+        try:
+            self._camera.close()
+        except Exception as error:  # noqa: BLE001  (whatever a driver raises here, the thread ends and says so)
+            log.warning(
+                "camera cannot be closed", camera=self._name, error=f"{type(error).__name__}: {error}"
+            )
 
     def _read_on(self) -> None:
         self._camera.open()

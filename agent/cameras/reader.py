@@ -66,7 +66,11 @@ class ReaderCounts:
 
 
 class Reader(Part):
-    """The part that reads one camera."""
+    """The part that reads one camera.
+
+    `status` is the last one told, None before the first; `finished` is set once the source is at its end for good,
+    never because the reader was stopped. Both may be read by any thread.
+    """
 
     def __init__(
         self,
@@ -84,17 +88,13 @@ class Reader(Part):
         self._inspector = Inspector(by_media=self._lossless)
         self._lock = threading.Lock()  # guards the counts, the status and which feed is listened to
         self._counts = ReaderCounts()
-        self._status: CameraStatus | None = None
+        self.status: CameraStatus | None = None
+        self.finished = False
         self._feed: Feed | None = None
         self._left: Feed | None = None
         self._backoff = BackoffState()
         self._thinner = Thinner(settings.max_fps)
         self._trouble: _Trouble | None = None
-
-    @property
-    def status(self) -> CameraStatus | None:
-        """The last status told; None before the first."""
-        return self._status
 
     def take_counts(self) -> ReaderCounts:
         """What was counted since the last call; any thread may ask."""
@@ -115,10 +115,12 @@ class Reader(Part):
             if failure is None:
                 self._say(CameraState.ENDED, "the source is at its end")
                 log.info("camera source is at its end", camera=self._settings.name)
+                self.finished = True
                 return
             if self._for_good(feed, failure):
                 self._say(CameraState.DOWN, str(failure), failure.kind)
                 log.error("camera source cannot be read on", camera=self._settings.name, reason=str(failure))
+                self.finished = True
                 return
             self._wait(self._failed(failure, feed), stop)
         self._leave()
@@ -261,16 +263,16 @@ class Reader(Part):
     ) -> None:
         """Tell a state if it is another than the last; one of a `feed` only while that is listened to."""
         kind = failure.value if failure else ""
-        last = self._status
+        last = self.status
         if last is not None and last.state is state and last.failure == kind:
             return
         with self._lock:
             if feed is not None and feed is not self._feed:
                 return
-            self._status = CameraStatus(
+            self.status = CameraStatus(
                 camera=self._settings.name, state=state, since=wall(), reason=reason, failure=kind
             )
-            self._on_status(self._status)
+            self._on_status(self.status)
         self._log_health(last.state if last else None, state, reason)
 
     def _log_health(self, last: CameraState | None, state: CameraState, reason: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HELP = "run the agent, with a config file or on one source"
 EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
+FED_SECONDS = 30.0  # a stop that takes longer hangs, and systemd ends it
 EPILOG = (
     """\
 On a terminal the last lines are live: frames a second, latency, boxes, alerts; the log scrolls above them.
@@ -199,6 +200,7 @@ def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> i
     log.info("vedette is running", cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.line()}")
     clock = Countdown(seconds)
+    reloading = False
     while not (asked.stop.is_set() or clock.over() or service.fleet.ended() or service.supervisor.exhausted):
         asked.stop.wait(0.5)
         if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
@@ -209,28 +211,22 @@ def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> i
         if asked.reload.is_set():
             asked.reload.clear()
             notifier.reloading()
-            _reload(service)
+            service.reloader.ask()  # (in its own thread: this one feeds the watchdog)
+            reloading = True
+        elif reloading and not service.reloader.busy:
             notifier.send("READY=1", f"STATUS={service.line()}")
+            reloading = False
     exhausted = service.supervisor.exhausted
     reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
     notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing what was seen")
     damaged = service.fleet.damaged() if service.fleet.ended() else []
     log.info("stopping", reason=reason)
-    service.stop()
+    with notifier.stopping(FED_SECONDS):
+        service.stop()
     if damaged:
         log.error("a source could not be read to its end", cameras=",".join(damaged))
     say_repeats(everything=True)
     return EXIT_EXHAUSTED if exhausted else int(bool(damaged))
-
-
-def _reload(service: Service) -> None:
-    """Reload; a bad file is no reason to stop, and the service has said what is wrong with it."""
-    from agent.errors import VedetteError
-
-    try:
-        service.reload()
-    except VedetteError:
-        return
 
 
 class Countdown:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         )
     cameras = [{**camera, "since": _ago(camera["since"])} for camera in reply["cameras"]]
     screen.print(_table(("camera", "state", "since", "reason"), cameras))
-    screen.print(_table(("part", "state", "silent_seconds", "failures"), reply["parts"]))
+    screen.print(_table(("part", "state", "silent_seconds", "failures", "discarded"), reply["parts"]))
     return 0
 
 

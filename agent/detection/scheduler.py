@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
@@ -44,7 +45,7 @@ class Scheduler(Part):
     one frame is there, it waits `batch_wait` seconds for those of the other cameras, `cameras()` in all.
     `deliver` gets each result, by one thread at a time, and must not block. A still scene of a camera goes
     through the model every `still_interval(camera)` seconds only; 0: every frame does. `first_batch` None: batches
-    begin full where the model runs beside the CPU, else single.
+    begin full where the model runs beside the CPU, else single. Of a frame that `watches` no longer nothing is kept.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Scheduler(Part):
         still_interval: Callable[[str], float] = lambda _camera: 0.0,
         governor: Governor | None = None,
         first_batch: int | None = None,
+        watches: Callable[[Frame], bool] = lambda _frame: True,
     ) -> None:
         super().__init__("scheduler")
         self._detector, self._board, self._deliver = detector, board, deliver
@@ -66,7 +68,7 @@ class Scheduler(Part):
         self._cameras = cameras or (lambda: max_batch)
         self._gate, self._still_interval = MotionGate(), still_interval
         self._governor = governor or Governor(0.0)
-        self._first_batch = first_batch
+        self._first_batch, self._watches = first_batch, watches
         self._lanes, self._abreast = 1, 1  # in all, and those that may run the model at a time
         self._sizer = BatchSizer(max_batch, max_batch)
         self._lock = threading.Lock()
@@ -100,6 +102,7 @@ class Scheduler(Part):
             self._gate.forget(camera)
             self._failed.pop(camera, None)
             self._still.pop(camera, None)
+            self._failing.discard(camera)
 
     def _open(self) -> None:
         self.warming = True  # an engine build takes minutes
@@ -113,6 +116,7 @@ class Scheduler(Part):
         self._sizer = BatchSizer(
             *((most, self._first_batch) if self._first_batch else sizes(most, info.threads))
         )
+        self._turns, self._outlook = Turns(), Outlook()  # what a run that failed had begun is over
         self._lanes = info.lanes
         self._abreast = info.lanes if info.threads else 1
 
@@ -142,6 +146,7 @@ class Scheduler(Part):
             stop.wait(min(early, _IDLE_SECONDS))
         frames = self._board.take(limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
         with self._lock:
+            frames = [one for one in frames if self._watches(one)]
             news = [one for one in frames if self._gate.passes(one, self._still_interval(one.camera))]
             self._still.update(one.camera for one in frames if one not in news)
         return news
@@ -194,7 +199,7 @@ class Scheduler(Part):
 
     def _tell(self, results: Sequence[FrameResult]) -> None:
         for result in results:
-            self._deliver(result)
+            self.attempt("deliver a result", partial(self._deliver, result))
             camera = result.frame.camera
             if camera in self._failing:
                 self._failing.discard(camera)
@@ -202,13 +207,15 @@ class Scheduler(Part):
 
     def _leave_out(self, frame: Frame, error: InferenceError) -> None:
         self._count_failed([frame])
-        if frame.camera not in self._failing:
-            self._failing.add(frame.camera)
+        with self._lock:
+            news = self._watches(frame) and frame.camera not in self._failing
+            self._failing.update([frame.camera] if news else [])
+        if news:
             log.warning("frames cannot be detected on", camera=frame.camera, reason=str(error))
 
     def _count_failed(self, frames: Sequence[Frame]) -> None:
         with self._lock:
-            self._failed.update(frame.camera for frame in frames)
+            self._failed.update(frame.camera for frame in frames if self._watches(frame))
 
 
 def _stages(frame: Frame, batch: DetectedBatch, done: int) -> StageSeconds:

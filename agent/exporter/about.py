@@ -41,6 +41,7 @@ def own_values(about: About) -> Series:
         "vedette_alert_firing": {_alert_labels(alert): 1.0 for alert in alerts},
         "vedette_part_silent_seconds": {(part.name,): part.silent_seconds for part in parts if part.running},
         "vedette_part_failures_total": {(part.name,): float(part.failures) for part in parts},
+        "vedette_part_discarded_items_total": {(part.name,): float(part.discarded) for part in parts},
     }
 
 

@@ -380,6 +380,12 @@ AGENT = (
         labels=("part",),
     ),
     Exported(
+        name="vedette_part_discarded_items_total",
+        help="Items (results, tasks, readings) that a part could not process and left out; 0 on a healthy box.",
+        kind=Kind.COUNTER,
+        labels=("part",),
+    ),
+    Exported(
         name="vedette_exporter_series_left_out",
         help="Series left out since a metric had too many; 0 on a healthy box.",
     ),

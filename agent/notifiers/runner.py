@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 600.0
 
 Picture = Callable[[str], "bytes | None"]
+Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -65,9 +67,9 @@ class _Outlet:
         return self.route.settings.name
 
 
-def make_notifiers(settings: Sequence[NotifierSettings]) -> list[tuple[NotifierSettings, Notifier]]:
+def make_notifiers(settings: Sequence[NotifierSettings]) -> Notifiers:
     """The notifiers that are enabled; raises ConfigError (naming notifier and key) or MissingExtra."""
-    made = []
+    made: list[tuple[NotifierSettings, Notifier]] = []
     for entry in settings:
         check(entry)
         if entry.enabled:
@@ -85,7 +87,7 @@ class NotifierPart(Part):
 
     def __init__(
         self,
-        notifiers: Sequence[tuple[NotifierSettings, Notifier]],
+        notifiers: Notifiers,
         state_directory: Path,
         *,
         device: str,
@@ -93,9 +95,8 @@ class NotifierPart(Part):
         picture: Picture | None = None,
     ) -> None:
         super().__init__("notifiers")
-        self._outlets = [
-            _Outlet(notifier=notifier, route=Route(settings=settings)) for settings, notifier in notifiers
-        ]
+        self._outlets = _outlets(notifiers)
+        self._wanted: Notifiers | None = None
         self._path = state_directory / FILE_NAME
         self._device, self._site, self._picture = device, site, picture
         self._inbox: deque[Alert] = deque(maxlen=MOST_OFFERED)
@@ -106,6 +107,10 @@ class NotifierPart(Part):
     def offer(self, alerts: Sequence[Alert]) -> None:
         """Have `alerts` told to whom they concern; called from any thread, returns at once."""
         self._inbox.extend(alerts)
+
+    def change(self, notifiers: Notifiers) -> None:
+        """Use these from the next round on; what waits for one that keeps its name is kept. From any thread."""
+        self._wanted = notifiers
 
     def run(self, stop: threading.Event) -> None:
         """Work until stopped; what is not sent by then is kept on disk."""
@@ -121,6 +126,7 @@ class NotifierPart(Part):
 
     def work(self, now: float, monotonic: float) -> None:
         """One round: gather what was offered, make notices of what is due, send them."""
+        self._take_wanted()
         self._gather(now)
         offset = float(time.localtime(now).tm_gmtoff)
         for outlet in self._outlets:
@@ -133,11 +139,22 @@ class NotifierPart(Part):
             self._save()  # at once: a slow notifier after it, and a kill meanwhile, must not send it twice
             self.beat()
 
+    def _take_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is None:
+            return
+        before = {outlet.name: outlet for outlet in self._outlets}
+        self._outlets = _outlets(wanted)
+        for outlet in self._outlets:
+            if old := before.get(outlet.name):
+                outlet.queue, outlet.firing = old.queue, old.firing
+                outlet.route.restore(old.route.to_json())
+
     def _gather(self, now: float) -> None:
         while self._inbox:
             alert = self._inbox.popleft()
             for outlet in self._outlets:
-                outlet.route.gather(alert, now)
+                self.attempt("gather an alert for a notifier", partial(outlet.route.gather, alert, now))
 
     def _enqueue(self, outlet: _Outlet, now: float) -> None:
         alerts, more = outlet.route.take()
@@ -182,6 +199,10 @@ class NotifierPart(Part):
             return
         except PermanentDelivery as error:
             self._lose(outlet, outlet.queue.popleft(), str(error))
+            return
+        except Exception as error:  # noqa: BLE001  (the workers' rule: one notice ends no other)
+            self.discard("send a notice", error)
+            self._lose(outlet, outlet.queue.popleft(), f"unexpected {type(error).__name__}")
             return
         outlet.queue.popleft()
         outlet.refreshed_at = monotonic
@@ -241,6 +262,10 @@ class NotifierPart(Part):
             )
             for notice in entry["queue"]
         )
+
+
+def _outlets(notifiers: Notifiers) -> list[_Outlet]:
+    return [_Outlet(notifier=notifier, route=Route(settings=settings)) for settings, notifier in notifiers]
 
 
 def _to_json(outlet: _Outlet) -> dict[str, Any]:

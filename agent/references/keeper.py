@@ -188,7 +188,7 @@ class Keeper:
         """Make a reference of what is recorded so far; ReferenceMismatch where that is too little."""
         if self._recorder is None:
             raise ReferenceMismatch(f"no reference of camera {self.subject.camera!r} is being recorded")
-        if self._recorder.windows < LEAST_WINDOWS:
+        if not self._recorder.enough:
             raise ReferenceMismatch(
                 f"{self._recorder.windows} windows are recorded; expected at least {LEAST_WINDOWS}"
             )
@@ -236,6 +236,8 @@ class Keeper:
             and recorder.covered < LONGEST_WAIT * recorder.length
         ):
             return  # what is alarming at the moment must not quietly become what is normal
+        if not recorder.enough:
+            return
         if recorder.complete:
             self._build(recorder, now, final=True)
         elif recorder.made_by == "auto" and recorder.covered >= self._next_renewal:
@@ -260,7 +262,7 @@ class Keeper:
                 )
                 if final:
                     shelf.delete(camera, RECORDING)
-            except (ReferenceMismatch, OSError):
+            except Exception:
                 self._submit(self._not_built)
                 raise
             self._submit(lambda: self._built(version.id, final=final))
@@ -358,8 +360,9 @@ class Keeper:
             )
             return
         self._recorder = recorder
-        self._next_renewal = recorder.covered + (
-            0.0 if self._stored is None else self._renewal_every(recorder)
+        first = self._renewal_every(recorder)  # no earlier than had there been no restart
+        self._next_renewal = (
+            max(recorder.covered, first) if self._stored is None else recorder.covered + first
         )
         log.info(
             "going on recording a reference",

@@ -53,3 +53,5 @@ class Librarian(Part):
             if not self._failing:  # a full disk is said once, not every quarter of an hour for each camera
                 log.error(f"cannot {what}", error=str(error))
             self._failing = True
+        except Exception as error:  # noqa: BLE001  (the workers' rule: no task ends those after it)
+            self.discard(what, error)

@@ -75,13 +75,18 @@ class Recorder:
         return len(self.recording.starts)
 
     @property
+    def enough(self) -> bool:
+        """Whether a reference can be made of it: windows may be long (a machine that slept), their number counts."""
+        return self.windows >= LEAST_WINDOWS
+
+    @property
     def complete(self) -> bool:
         """Whether it covers what was asked for."""
         return self.covered >= _ENOUGH * self.length
 
     def make(self, now: float, *, final: bool) -> StoredReference:
         """The reference so far; ReferenceMismatch where that is too little."""
-        if self.windows < LEAST_WINDOWS:
+        if not self.enough:
             raise ReferenceMismatch(
                 f"camera {self.subject.camera!r}: {self.windows} windows with frames in them were recorded, "
                 f"at least {LEAST_WINDOWS} are needed: record for longer"

@@ -100,7 +100,7 @@ class Sampler(Part):
         fresh = []
         costs: Values = {}
         for watch in self._watches:
-            outcome = watch.worker.take()
+            outcome = self._taken(watch.worker)
             costs |= watch.judge(outcome, now)
             if outcome is not None:
                 fresh.append(outcome)
@@ -111,6 +111,13 @@ class Sampler(Part):
                 self._windows.setdefault(entity, EntityWindow()).add(values)
             if costs:
                 self._windows.setdefault("host", EntityWindow()).add(costs)
+
+    def _taken(self, worker: ProbeWorker) -> Outcome | None:
+        try:
+            return worker.take()
+        except Exception as error:  # noqa: BLE001  (the workers' rule: one probe stops no other)
+            self.discard(f"read the probe {worker.name}", error)
+            return None
 
     def _wake(self) -> None:
         with self._round:

@@ -175,7 +175,7 @@ def test_absence(desk):
 def test_a_camera_that_was_removed_is_forgotten(desk):
     box = desk(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"), SLOW)
     box.go(400, 60, ("camera.fps_in", 5), (LATENCY, 1))
-    box.engine.forget({"camera": "front"})
+    box.engine.forget({"camera": "front"}, box.now)
     (over,) = box.go(1)
     assert over.state is AlertState.RESOLVED
     assert "no longer watched" in over.what

@@ -1,0 +1,207 @@
+"""A reload, whatever comes of it, never ends the running agent: real agents, in a process of their own."""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from agent.control import call
+from agent.errors import VedetteError
+from tests.test_agent import Agent
+
+HEAD = """
+state_directory = "{state}"
+[broker]
+url = "{url}"
+[windows]
+length = "1s"
+[telemetry]
+gpu = false
+"""
+CAMERA = """
+[[cameras]]
+name = "{name}"
+kind = "synthetic"
+fps = {fps}
+"""
+
+
+class Box:
+    """An agent on a config that is written anew again and again."""
+
+    def __init__(self, folder, url="mqtt://127.0.0.1:9"):
+        self.folder, self.state, self.file = folder, folder / "s", folder / "v.toml"
+        self.head = HEAD.format(state=self.state, url=url)
+        self.agent = Agent(folder, config=self.head + self.cameras("one"))
+        self.until(self.answers, 60)
+
+    def cameras(self, *names, fps=10):
+        return "".join(CAMERA.format(name=name, fps=fps) for name in names)
+
+    def write(self, text):
+        scratch = self.file.with_suffix(".new")
+        scratch.write_text(self.head + text)
+        scratch.replace(self.file)
+
+    def hup(self):
+        os.kill(self.agent.process.pid, signal.SIGHUP)
+
+    def answers(self):
+        with contextlib.suppress(VedetteError):
+            return self.status()
+
+    def status(self):
+        return call(self.state, "status")
+
+    def reload(self):
+        return call(self.state, "reload")["text"]
+
+    def alive(self):
+        return self.agent.process.poll() is None
+
+    def until(self, done, seconds=30):
+        end = time.monotonic() + seconds
+        while not done():
+            assert self.alive(), self.agent.journal()[-3000:]
+            assert time.monotonic() < end, self.agent.journal()[-3000:]
+            time.sleep(0.05)
+
+    def settled(self):
+        """Wait until the cameras of the last good config are online."""
+        self.until(
+            lambda: all(one["state"] == "online" for one in self.status()["cameras"] or [{"state": ""}])
+        )
+
+    def held(self):
+        """Threads and open files of the process."""
+        proc = f"/proc/{self.agent.process.pid}"
+        return len(os.listdir(f"{proc}/task")), len(os.listdir(f"{proc}/fd"))
+
+
+@pytest.fixture
+def box(tmp_path):
+    made = Box(tmp_path)
+    yield made
+    if made.alive():
+        made.agent.process.kill()
+        made.agent.process.wait(10)
+
+
+def test_a_reload_that_changes_every_camera_never_ends_the_agent(box):
+    for turn in range(12):
+        box.write(box.cameras("one", fps=5 + turn % 2))
+        assert "camera one changed" in box.reload()
+        assert box.alive(), box.agent.journal()
+    box.settled()
+    assert box.agent.stop() == 0
+    assert "reason=done" not in box.agent.journal()
+
+
+BAD = {
+    "no such user": '[[cameras]]\nname = "a"\npath = "~nosuchuser/x"\n',
+    "a camera's address": '[[cameras]]\nname = "a"\nurl = "rtsp://[bad/x"\n',
+    "a broker's address": '[[cameras]]\nname = "a"\nkind = "synthetic"\n[outbox]\n[broker]\nurl = "mqtt://[bad"\n',
+    "nested deeply": "x = " + "[" * 20_000 + "]" * 20_000 + "\n",
+    "nested in a rule": '[[rules]]\nname = "r"\nwhen = "' + "(" * 20_000 + '"\n',
+    "a NUL in the file": '[[cameras]]\nname = "a\0b"\n',
+    "no TOML": "]]]",
+    "another type": "cameras = 3\n",
+    "two of a name": '[[cameras]]\nname = "a"\nkind = "synthetic"\n' * 2,
+}
+
+
+NUL = '[[cameras]]\nname = "a"\nurl = "rtsp://u@h/x"\npassword_file = "/tmp/a\\u0000b"\n'
+
+
+def test_no_content_of_the_file_ends_the_agent_and_status_says_why_it_was_refused(box):
+    assert not box.status()["config_error"]
+    for what, text in BAD.items():
+        head = "" if text.startswith("x =") else box.head
+        box.file.write_text(head + text)
+        box.hup()
+        box.until(lambda: box.status()["config_error"])
+        with pytest.raises(VedetteError):
+            box.reload()
+        status = box.status()
+        assert [one["camera"] for one in status["cameras"]] == ["one"], what
+        assert status["config_error"], what
+        box.write(box.cameras("one"))
+        box.reload()
+        assert not box.status()["config_error"], "a good reload is the end of it"
+    box.write(NUL)
+    with contextlib.suppress(VedetteError):  # refused, or a camera that is down
+        box.reload()
+    assert box.answers()
+    box.file.unlink()
+    box.hup()
+    box.until(lambda: box.status()["config_error"])
+    box.file.mkdir()
+    with pytest.raises(VedetteError):
+        box.reload()
+    assert box.agent.stop() == 0
+
+
+def test_a_storm_of_reloads_ends_with_the_last_good_config_and_leaves_nothing_behind(box):
+    box.settled()
+    box.write(box.cameras("one", fps=7))
+    box.reload()
+    box.settled()
+    threads, files = box.held()
+    for turn in range(100):
+        good = turn % 3
+        box.write(box.cameras("one", *(["two"] if turn % 2 else []), fps=5 + turn) if good else "]]]")
+        box.hup()
+        time.sleep(0.01)
+    box.write(box.cameras("three", fps=9))
+    box.hup()
+    box.until(lambda: [one["camera"] for one in box.status()["cameras"]] == ["three"])
+    box.settled()
+    assert not box.status()["config_error"]
+    box.until(lambda: box.held()[0] <= threads and box.held()[1] <= files)
+    assert box.agent.stop() == 0
+    assert "Traceback" not in box.agent.journal()
+
+
+@pytest.mark.parametrize("ahead", [0.0, 0.3, 0.6])
+def test_a_stop_while_it_reloads_is_a_clean_stop(box, ahead):
+    for turn in range(3):
+        box.write(box.cameras("one", "two", fps=5 + turn))
+        box.hup()
+        time.sleep(ahead / 3)
+    assert box.agent.stop() == 0
+    assert "asked to" in box.agent.journal()
+    assert "Traceback" not in box.agent.journal()
+
+
+def summaries_of(messages, camera):
+    return [message.body for message in messages if message.topic.endswith(f"camera/{camera}")]
+
+
+def test_a_camera_that_was_removed_is_published_no_more(tmp_path, mosquitto, listen):
+    broker = mosquitto()
+    ears = listen(broker.port)
+    box = Box(tmp_path, broker.url)
+    try:
+        for _ in range(5):
+            box.write(box.cameras("one") + box.cameras("gone", fps=200))
+            box.reload()
+            box.until(
+                lambda: (
+                    "gone" in {one["camera"] for one in box.status()["cameras"] if one["state"] == "online"}
+                )
+            )
+            box.write(box.cameras("one"))
+            box.reload()
+            later = len(ears.messages)
+            ears.wait(lambda heard, later=later: summaries_of(heard[later:], "one")[3:])
+            ghosts = summaries_of(ears.messages[later:], "gone")[1:]  # the first may be its last window
+            assert ghosts == []
+        assert box.agent.stop() == 0
+        for body in summaries_of(ears.messages, "gone"):
+            assert body["frames_inferred"] <= body["frames_seen"], "the last window has its own counts"
+    finally:
+        if box.alive():
+            box.agent.process.kill()
+            box.agent.process.wait(10)
