@@ -159,16 +159,11 @@ class Analyst(Part):
                 ticked = now
         self._work(0.0)
         left = _now() - opened
-        if left >= self._sliver or any(camera.window.inferred for camera in self._cameras.values()):
+        if left >= _sliver(self._length) or any(camera.window.inferred for camera in self._cameras.values()):
             self._close_windows(left, least=0.0)
         self._tick()
         for name, camera in self._cameras.items():
             self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, time.time()))  # noqa: TID251
-
-    @property
-    def _sliver(self) -> float:
-        """Seconds under which an empty window would say nothing."""
-        return min(1.0, self._length / 2)
 
     def _work(self, timeout: float) -> None:
         with self._wake:
@@ -235,7 +230,7 @@ class Analyst(Part):
         """Close all; those of cameras that were there for less than `least` seconds are not judged."""
         monotonic, now = _now(), time.time()  # noqa: TID251
         for name, camera in self._cameras.items():
-            if camera.window.inferred or monotonic - camera.opened >= self._sliver:
+            if camera.window.inferred or monotonic - camera.opened >= _sliver(seconds):
                 self._close(name, least=least)
         self._hooks.on_window(now - seconds, now)
 
@@ -307,6 +302,11 @@ def _stages(key: str, body: Mapping[str, object]) -> dict[str, object]:
     """Where the time of `latency_p99_seconds` went: the same quantile of each stage."""
     of_stage = {f"{stage}_{key.removeprefix('latency_')}" for stage in STAGES}
     return {name: body[name] for name in body if name in of_stage}
+
+
+def _sliver(length: float) -> float:
+    """Seconds under which an empty window, of those that last `length`, would say nothing."""
+    return min(1.0, length / 2)
 
 
 def _now() -> float:

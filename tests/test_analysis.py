@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,3 +150,107 @@ def test_a_run_that_ends_before_its_first_summary_is_judged_by_all_it_saw(room):
     made.analyst.deliver(result())
     made.end()
     assert [one.body["frames_inferred"] for one in made.watch.closed] == [1]
+
+
+def frame_of(camera, monotonic_ns=None):
+    made = result()
+    stamp = time.monotonic_ns() if monotonic_ns is None else monotonic_ns
+    return replace(made, frame=replace(made.frame, camera=camera, monotonic_ns=stamp))
+
+
+def test_a_frame_or_state_that_comes_late_brings_no_camera_back(room):
+    made = room(0.5)
+    ghost = camera("ghost", seen=7)
+    made.analyst.cameras({"front": made.front, "ghost": ghost})
+    made.analyst.deliver(frame_of("ghost"))
+    made.analyst.cameras({"front": made.front})
+    for _ in range(50):
+        made.analyst.deliver(frame_of("ghost"))
+        made.analyst.status_changed(
+            CameraStatus(camera="ghost", state=CameraState.DOWN, since=1.0), ghost.since_ns
+        )
+    made.wait(4)
+    made.end()
+    assert made.gone == ["ghost"]
+    last = [one for one in made.summaries if one.camera == "ghost"]
+    assert [(one.body["frames_inferred"], one.body["frames_seen"]) for one in last] == [(1, 7)]
+    assert [one.frame.camera for one in made.seen] == ["ghost"]
+    assert not any(
+        one.labels["camera"] == "ghost" for one in made.told if one.metric == "camera.down" and one.value
+    )
+
+
+def test_a_changed_camera_begins_with_its_own_frames_states_and_counts(room):
+    made = room(1.5)
+    old, new = made.front, camera("front", state=CameraState.STARTING, seen=2)
+    made.analyst.cameras({"front": new})
+    made.analyst.deliver(frame_of("front", monotonic_ns=new.since_ns - 1))
+    made.analyst.status_changed(
+        CameraStatus(camera="front", state=CameraState.BLACK, since=1.0), old.since_ns
+    )
+    made.analyst.deliver(frame_of("front"))
+    made.end()
+    assert made.gone == ["front"]
+    first, second = made.summaries
+    assert (first.body["frames_seen"], first.body["state"]) == (1, "online")
+    assert (second.body["frames_seen"], second.body["frames_inferred"], second.body["state"]) == (
+        2,
+        1,
+        "starting",
+    )
+
+
+def test_the_short_window_of_a_camera_that_was_just_added_is_judged_by_no_rule(room):
+    made = room(1.5)
+    made.wait(1)
+    time.sleep(1.2)  # late in the second window
+    made.analyst.cameras({"front": made.front, "new": camera("new", seen=0)})
+    made.wait(5)
+    made.end()
+    seen = [
+        one.judged for one in made.told if one.metric == "camera.fps_in" and one.labels["camera"] == "new"
+    ]
+    assert seen[-1], "a whole window counts"
+    first = next(one for one in made.summaries if one.camera == "new")
+    assert seen[0] == (first.end - first.start >= 0.75)
+
+
+def test_one_item_that_cannot_be_processed_takes_no_other_with_it(room, capsys):
+    made = room(1.5)
+    done = []
+
+    def broken():
+        raise ZeroDivisionError("a defect")
+
+    with made.analyst._wake:  # all of them are one batch
+        for number in range(10):
+            made.analyst._inbox.append(broken if number % 2 else lambda number=number: done.append(number))
+    made.analyst.submit(lambda: done.append("last"))
+    made.wait(1)
+    made.end()
+    assert done == [0, 2, 4, 6, 8, "last"]
+    assert made.analyst.discarded == 5
+    assert "cannot process what was delivered, left out" in capsys.readouterr().out
+
+
+def test_a_camera_whose_watch_fails_stops_no_other_and_is_tried_again(room):
+    made = room(0.5)
+    tries = []
+    watch = made.watch
+
+    def watched(name):
+        if name == "bad":
+            tries.append(name)
+            if len(tries) < 3:
+                raise OSError("no such disk")
+        return watch
+
+    made.analyst._hooks = replace(made.analyst._hooks, watch=watched)
+    made.analyst.cameras({"bad": camera("bad"), "front": made.front, "good": camera("good")})
+    deadline = time.monotonic() + 10
+    while not any(one.camera == "bad" for one in list(made.summaries)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(tries) == 3
+    assert any(one.camera == "good" for one in made.summaries)
+    assert made.analyst.discarded == 2

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from agent import supervisor as module
+from agent.errors import VedetteError
 from agent.parts import Part
 from agent.supervisor import Supervisor
 
@@ -61,7 +62,7 @@ def test_a_part_that_has_finished_is_done_and_not_stuck():
     part = Worker("file", finish=True)
     part.patience_seconds = 0.0
     supervisor.add(part)
-    wait_until(lambda: supervisor.all_done(["file"]))
+    wait_until(lambda: [part.done for part in supervisor.health() if part.name == "file"] == [True])
     time.sleep(0.01)
     assert part.runs == 1
     assert supervisor.stuck() == []
@@ -70,8 +71,8 @@ def test_a_part_that_has_finished_is_done_and_not_stuck():
 class Wedged(Part):
     patience_seconds = 0.05
 
-    def __init__(self):
-        super().__init__("wedged")
+    def __init__(self, name="wedged"):
+        super().__init__(name)
         self.release = threading.Event()
 
     def run(self, stop):
@@ -123,7 +124,72 @@ def test_the_report_says_how_each_part_is():
     supervisor.add(part)
     supervisor.add(Worker("file", finish=True))
     assert part.working.wait(5)
-    wait_until(lambda: supervisor.all_done(["file"]))
+    wait_until(lambda: [part.done for part in supervisor.health() if part.name == "file"] == [True])
     states = {row["part"]: row["state"] for row in supervisor.report()}
     assert states == {"fine": "running", "file": "done"}
+    supervisor.stop(5)
+
+
+def test_parts_that_hang_are_waited_for_together_not_one_after_the_other():
+    supervisor = Supervisor()
+    hanging = [Wedged(f"wedged-{number}") for number in range(30)]
+    for part in [*hanging, Worker("fine")]:
+        supervisor.add(part)
+    began = time.monotonic()
+    late = supervisor.remove_all([*(part.name for part in hanging), "fine", "no such part"], 0.3)
+    assert time.monotonic() - began < 2.0
+    assert late == [part.name for part in hanging]
+    assert supervisor.names() == []
+    for part in hanging:
+        part.release.set()
+
+
+def test_what_fails_after_it_was_stopped_does_not_end_the_agent():
+    supervisor = Supervisor(limit=0)
+
+    class Late(Worker):
+        def run(self, stop):
+            self.working.set()
+            stop.wait(5)
+            raise RuntimeError("broken on its way out")
+
+    part = Late("late")
+    supervisor.add(part)
+    assert part.working.wait(5)
+    assert supervisor.remove("late")
+    assert supervisor.exhausted is None
+
+
+def test_once_closed_nothing_is_started():
+    supervisor = Supervisor()
+    supervisor.add(Worker("first"))
+    supervisor.close()
+    with pytest.raises(VedetteError, match="stopping"):
+        supervisor.add(Worker("second"))
+    assert supervisor.names() == ["first"]
+    assert supervisor.stop(5) == []
+
+
+def test_a_part_for_which_there_is_no_thread_is_not_there(monkeypatch):
+    supervisor = Supervisor()
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            supervisor.add(Worker("late"))
+    assert supervisor.names() == []
+    supervisor.add(Worker("late"))
+    assert supervisor.stop(5) == []
+
+
+def test_items_that_cannot_be_processed_are_counted_in_the_report():
+    supervisor, part = Supervisor(), Worker("counting")
+    supervisor.add(part)
+    assert not part.attempt("divide", lambda: 1 / 0)
+    assert part.attempt("divide", lambda: 1 / 1)
+    (row,) = supervisor.report()
+    assert (row["discarded"], row["failures"], row["state"]) == (1, 0, "running")
     supervisor.stop(5)

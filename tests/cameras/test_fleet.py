@@ -31,9 +31,9 @@ class Fleet:
             self._note(self.frames[frame.camera], frame.index),
             put(frame),
         )
-        self.service.fleet._told = lambda status: (
+        self.service.fleet._told = lambda status, since_ns: (
             self._note(self.told[status.camera], status),
-            changed(status),
+            changed(status, since_ns),
         )
         self.service.start()
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from agent.config.schema import TelemetrySettings
 from agent.errors import ProbeUnavailable
 from agent.telemetry import Reading, worker
@@ -163,17 +161,17 @@ def test_a_probe_whose_device_goes_is_closed_and_looked_for_again(monkeypatch):
     assert probe.closed == 2
 
 
-def test_a_defect_ends_the_run_and_the_next_run_goes_on():
+def test_a_defect_of_one_probe_is_counted_and_the_others_go_on():
     def trip(number: int) -> list[Reading]:
         if number == 1:
             raise ZeroDivisionError("a defect")
         return host(number)
 
-    sampler = Sampler(FAST, Path("/tmp"), {"probe": Script(trip)})
-    with pytest.raises(ZeroDivisionError):
-        sampler.run(threading.Event())
-    with running(sampler):
-        until(sampler.latest)
+    defect, well = Script(trip), Script(gpu)
+    with running(Sampler(FAST, Path("/tmp"), {"defect": defect, "well": well})) as sampler:
+        until(lambda: defect.reads >= 2 and well.reads >= 2)
+        until(lambda: {one.metric for one in sampler.latest()} >= {"host.x_ratio", "gpu.power_watts"})
+        assert sampler.discarded == 1
 
 
 def test_settings_choose_the_probes():
