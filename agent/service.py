@@ -90,9 +90,8 @@ class Service:
         """Load the model and what is kept on disk; raises VedetteError where the agent cannot start."""
         settings = self.settings
         rules = rules_of(settings)
-        cv2.setNumThreads(
-            1
-        )  # many small pictures: its thread pool costs more than it gives, and the model wants the cores
+        # Many small pictures: its thread pool costs more than it gives, and the model wants the cores.
+        cv2.setNumThreads(1)
         heap.share_arenas()
         self._closing.callback(claim(self.state_directory))
         self.detector.open()
@@ -184,7 +183,8 @@ class Service:
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
         self.fleet.start(self.settings)
-        self._add_exporter()
+        if isinstance(self.exporter, Part):
+            self.supervisor.add(self.exporter)
         if self._load is not None:
             self.supervisor.add(self.reloader)
         self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
@@ -227,10 +227,6 @@ class Service:
             f"{self.reporter.fps:.1f} frames/s{slowed}, "
             f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}{refused}"
         )
-
-    def _add_exporter(self) -> None:
-        if isinstance(self.exporter, Part):
-            self.supervisor.add(self.exporter)
 
     # -- called in the scheduler's threads -------------------------------------------------------------------
 
