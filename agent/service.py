@@ -185,8 +185,7 @@ class Service:
         self.fleet.start(self.settings)
         if isinstance(self.exporter, Part):
             self.supervisor.add(self.exporter)
-        if self._load is not None:
-            self.supervisor.add(self.reloader)
+        self.supervisor.add(self.reloader)
         self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
@@ -331,12 +330,11 @@ class Service:
 
     def reload(self) -> str:
         """Take the config file in use anew; raises VedetteError, and changes nothing, where it is bad."""
-        if self._load is None:
-            return "this agent runs without a config file; nothing to reload"
         return self.reloader.ask().wait()
 
     def _reload(self) -> tuple[str, tuple[str, ...]]:
-        assert self._load is not None
+        if self._load is None:
+            return "this agent runs without a config file; nothing to reload", ()
         new, waiting = live(self.settings, self._load())
         course = self._apply(new, make_plan(self.settings, new, self._about))
         self.settings = course.in_force
