@@ -2,6 +2,9 @@
 
 A field given as `journal={...}` reaches the journal as a field and stays out of the text, for lines that say
 in words already what the field says.
+
+Every text and value passes `mask` and `printable` here: the last line of defence against a secret that a library
+quotes, and against signs that would move the cursor of who reads the log.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import structlog
 from agent.journal import SOCKET, Journal, entry, leads_to_journal
 from agent.printable import printable, printable_lines
 from agent.repeats import Repeats
+from agent.secret import MASK, mask
 from agent.terminal import raw_stream
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -27,6 +31,10 @@ LONGEST_TEXT = 8000
 """Characters of one text or value in a line."""
 _SUBJECTS = ("camera", "part", "rule", "notifier", "probe", "broker", "gpu", "family")
 """Two lines of one text about the same of these are the same line, whatever else they say."""
+
+_SECRET_FIELDS = frozenset(
+    {"password", "passwd", "token", "secret", "authorization", "api_key", "credentials"}
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +95,7 @@ def _configure(output: _Output) -> None:
             structlog.processors.add_log_level,
             _hold_back,
             structlog.processors.format_exc_info,
-            _make_printable,
+            _make_safe,
             *_renderers(output.form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, output.level.upper())),
@@ -128,19 +136,21 @@ def _hold_back(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
     raise structlog.DropEvent
 
 
-# -- how a line looks -------------------------------------------------------------------------------------
-
-
-def _make_printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Escape what would move a cursor or begin a line of its own, whoever sent it; numbers stay numbers."""
+def _make_safe(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask what may be secret, and escape what would move a cursor or begin a line, whoever sent it."""
     for key, value in event.items():
         if key == "event":
-            event[key] = printable(value, LONGEST_TEXT)
+            event[key] = printable(mask(str(value)), LONGEST_TEXT)
         elif key == "journal":
-            event[key] = _make_printable(_logger, _method, dict(value))
+            event[key] = _make_safe(_logger, _method, dict(value))
+        elif key in _SECRET_FIELDS:
+            event[key] = MASK
         elif not (value is None or isinstance(value, (bool, int, float))):
-            event[key] = printable_lines(value, LONGEST_TEXT)
+            event[key] = printable_lines(mask(str(value)), LONGEST_TEXT)
     return event
+
+
+# -- how a line looks -------------------------------------------------------------------------------------
 
 
 def _without_journal_fields(

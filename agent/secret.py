@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import Any, NoReturn
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit  # noqa: TID251  (this is the place that may)
 
 from agent.errors import ConfigError
+from agent.printable import printable
 
 MASK = "***"
 
@@ -233,6 +234,38 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return bare.lower() == "localhost"
     return True
+
+
+# -- what a server says -------------------------------------------------------------------------------------------
+
+LONGEST_EXCERPT = 120
+_WITH_HOST = _SHOWN_SCHEMES | {"mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms"}
+_PIECE = 5  # characters: a server that quotes the beginning of a token gives that much of it away
+
+
+def excerpt(said: str, *secrets: Secret) -> str:
+    """The beginning of a server's answer as one printable line; empty where a piece of one of `secrets` stands in it.
+
+    What we sent may be echoed: a token in the address, a password, whole or in part.
+    """
+    text = unquote(said).casefold()
+    if any(piece in text for secret in secrets for piece in _pieces(secret.reveal())):
+        return ""
+    return printable(mask(" ".join(said.split())), LONGEST_EXCERPT)
+
+
+def _pieces(secret: str) -> set[str]:
+    """Every run of `_PIECE` characters (fewer, where it is shorter) of each part of `secret`; not a URL's host."""
+    url = _SCHEME.match(secret)
+    text = secret[url.end() :] if url else secret
+    place = _authority(text).rpartition("@")[2] if url and url[1].lower() in _WITH_HOST else ""
+    parts = re.split(r"[^\w.-]+", unquote(text.replace(place, " ", 1) if place else text).casefold())
+    return {
+        part[at : at + _PIECE]
+        for part in parts
+        if len(part) > 2
+        for at in range(max(1, len(part) - _PIECE + 1))
+    }
 
 
 # -- URLs of settings ---------------------------------------------------------------------------------------------

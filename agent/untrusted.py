@@ -37,6 +37,12 @@ LONGEST_TEXT = 4096
 _STRING = re.compile(rb'"[^"]*(?:"|\Z)')
 _CURLY = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# Of TOML: strings and comments (as far as they go) to be passed over, and what nests.
+_TOML_STRUCTURE = re.compile(
+    r""""{3}(?:[^"\\]|\\.|"(?!""))*(?:"{3,5}|\\?\Z)|'{3}(?:[^']|'(?!''))*(?:'{3,5}|\Z)"""
+    r"""|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\#[^\n]*|[\[{}\].,=\n]""",
+    re.DOTALL,
+)
 _SURROGATE = re.compile(r"\\u[dD][89abABcdefCDEF]")
 _MISSING: Any = object()
 
@@ -103,6 +109,7 @@ def parse_toml(text: str, *, largest: int = LARGEST_BYTES, deepest: int = DEEPES
     """
     if len(text) > largest:
         raise BadInput(f"{len(text)} characters, at most {largest} are accepted")
+    _check_toml_depth(text, deepest)
     try:
         tables = tomllib.loads(text)
     except TOMLDecodeError:
@@ -248,6 +255,21 @@ def _check_depth(raw: bytes, deepest: int) -> None:
         brackets = brackets.replace(b"[]", b"")
     if b"[]" in brackets or brackets.count(b"[") > deepest:
         raise BadInput(f"nested more than {deepest} levels deep")
+
+
+def _check_toml_depth(text: str, deepest: int) -> None:
+    """Before parsing, which takes the square of a dotted key's length, and the stack's depth for nested arrays."""
+    depth = dots = 0
+    for piece in _TOML_STRUCTURE.finditer(text):
+        sign = piece[0]
+        if sign in {"\n", "=", ","}:
+            dots = 0
+        elif sign == ".":
+            dots += 1
+        elif len(sign) == 1:
+            depth += (sign in "[{") - (sign in "]}")
+        if depth > deepest or dots > deepest:
+            raise BadInput(f"nested more than {deepest} levels deep")
 
 
 def _check_levels(value: Any, deepest: int) -> None:

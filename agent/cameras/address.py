@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
-# Cameras take passwords in the query as well (`?user=admin&pwd=...`).
-_SECRET_QUERY = re.compile(r"([^&=]*(?:pass|pwd|token|secret|key|auth)[^&=]*)=[^&]*", re.IGNORECASE)
+from agent.secret import Masked, Secret, split_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """A stream's address: `url` for FFmpeg (may hold a password), `shown` for people."""
+    """A stream's address; `url` is FFmpeg's (may hold a password)."""
 
-    url: str = field(repr=False)
-    shown: str
+    url: Masked
     scheme: str
     host: str
+
+    @property
+    def shown(self) -> str:
+        """The address for people."""
+        return str(self.url)
 
     @property
     def is_file(self) -> bool:
@@ -26,45 +28,28 @@ class Address:
         return not self.scheme
 
 
-def address(url: str, username: str = "", password: str = "") -> Address:
-    """The address at `url`; `username` and `password` go before those in the URL itself."""
-    if "://" not in url or url.startswith("file://"):
-        path = url.removeprefix("file://")
-        return Address(url=path, shown=path, scheme="", host="")
-    parts = urlsplit(url)
+def address(url: str | Masked, username: str = "", password: str | Secret = "") -> Address:
+    """The address at `url`; `username` and `password` go before those in the URL itself. Raises ConfigError."""
+    text = Masked(url).reveal()
+    if "://" not in text or text.startswith("file://"):
+        return Address(url=Masked(text.removeprefix("file://")), scheme="", host="")
+    parts = split_url(text, key="url", expected="rtsp://HOST[:PORT]/PATH or the path of a video file")
     user = username or unquote(parts.username or "")
-    secret = password or unquote(parts.password or "")
+    secret = Secret(password).reveal() or unquote(parts.password or "")
+    place = parts.netloc.rpartition("@")[2]
     return Address(
-        url=urlunsplit(parts._replace(netloc=_netloc(parts, user, secret))),
-        shown=masked(url),
+        url=Masked(urlunsplit(parts._replace(netloc=_login(user, secret) + place))),
         scheme=parts.scheme.lower(),
         host=parts.hostname or "",
     )
 
 
-def masked(url: str) -> str:
-    """`url` without what is secret in it."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    user = quote(unquote(parts.username or ""), safe="")
-    netloc = _place(parts)
-    if parts.username or parts.password:
-        netloc = f"{user}:***@{netloc}" if parts.password else f"{user}@{netloc}"
-    return urlunsplit(parts._replace(netloc=netloc, query=_SECRET_QUERY.sub(r"\1=***", parts.query)))
-
-
-def first_line(path: str) -> str:
+def first_line(path: str) -> Secret:
     """The first line of a password file, without its end; raises OSError."""
-    return next(iter(Path(path).read_text(encoding="utf-8").splitlines()), "")
+    return Secret(next(iter(Path(path).read_text(encoding="utf-8").splitlines()), ""))
 
 
-def _netloc(parts: SplitResult, user: str, secret: str) -> str:
+def _login(user: str, secret: str) -> str:
     if not user and not secret:
-        return _place(parts)
-    credentials = quote(user, safe="") + (f":{quote(secret, safe='')}" if secret else "")
-    return f"{credentials}@{_place(parts)}"
-
-
-def _place(parts: SplitResult) -> str:
-    return parts.netloc.rpartition("@")[2]
+        return ""
+    return f"{quote(user, safe='')}{':' if secret else ''}{quote(secret, safe='')}@"

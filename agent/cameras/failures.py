@@ -81,7 +81,7 @@ def camera_error(error: Exception, camera: str, address: Address) -> CameraError
 def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
     if isinstance(error, UnfitError):
         return CameraFailure.CODEC, "{shown} " + str(error.strerror)
-    if isinstance(error, PermissionError) and address.is_file and os.access(address.url, os.R_OK):
+    if isinstance(error, PermissionError) and address.is_file and os.access(address.url.reveal(), os.R_OK):
         return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
     if isinstance(error, av.error.ArgumentError) and address.scheme.startswith("http"):
         return CameraFailure.CODEC, (

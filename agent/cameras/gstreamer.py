@@ -19,9 +19,9 @@ from agent.cameras import gdp
 from agent.cameras.child import Child, ended_by
 from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import stamped
-from agent.config.fields import setting
-from agent.config.render import mask_pipeline
+from agent.config.fields import seal, setting
 from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.secret import Masked, mask
 from agent.types import Frame
 
 PROGRAM = "gst-launch-1.0"
@@ -70,11 +70,11 @@ _MEANINGS: tuple[tuple[str, CameraFailure, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GStreamerOptions:
     """The pipeline, and what its end means."""
 
-    pipeline: str = setting(
+    pipeline: Masked = setting(
         kind="pipeline",
         doc="What you would give to gst-launch-1.0, up to raw video and without a sink: the agent adds "
         "conversion and sink. Passwords in it can be seen in the box's process list.",
@@ -95,23 +95,21 @@ class GStreamerOptions:
 
     def __post_init__(self) -> None:
         """The pipeline must be there, with its quotes closed and without a sink."""
+        seal(self)
+        pipeline = without_appsink(self.pipeline.reveal())
         try:
-            words = shlex.split(without_appsink(self.pipeline))
+            words = shlex.split(pipeline)
         except ValueError as error:
             raise ConfigError(
                 f"cannot be read: {error}", key="pipeline", expected="quotes in pairs"
             ) from None
         if not words:
             raise ConfigError("is empty", key="pipeline", expected="a source and its elements, joined by !")
-        sink = _SINK.search(without_appsink(self.pipeline))
+        sink = _SINK.search(pipeline)
         if sink:
             raise ConfigError(
                 f"ends in {sink[1]}", key="pipeline", expected="raw video at its end; the agent adds a sink"
             )
-
-    def __repr__(self) -> str:
-        """What it is, without what is secret."""
-        return f"GStreamerOptions(pipeline={mask_pipeline(self.pipeline)!r}, source={self.source!r})"
 
 
 class GStreamerCamera:
@@ -132,7 +130,7 @@ class GStreamerCamera:
     def open(self) -> None:
         """Start the pipeline and wait for its first picture; raises CameraError."""
         # An interrupt lets it put its devices back: a killed one can leave a Jetson's camera service stuck.
-        child = Child(lambda fd: command(self.options.pipeline, fd), ask=signal.SIGINT)
+        child = Child(lambda fd: command(self.options.pipeline.reveal(), fd), ask=signal.SIGINT)
         with self._lock:
             self._child, self._layout, self._index = child, None, 0
         try:
@@ -245,7 +243,7 @@ def command(pipeline: str, fd: int) -> list[str]:
 
 def meaning(said: str) -> tuple[CameraFailure, str]:
     """What the words of a pipeline that failed mean, and one line about it without secrets."""
-    words = mask_pipeline(" ".join(told(said)))
+    words = mask(" ".join(told(said)))
     for pattern, kind, text in _MEANINGS:
         if re.search(pattern, said):
             return kind, text.replace("{said}", words)

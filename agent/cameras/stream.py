@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 import av.error
 import structlog
@@ -16,10 +15,10 @@ from agent.cameras.decoder import Decoder, Picture, Tally
 from agent.cameras.failures import camera_error, is_cut_off
 from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import monotonic, stamped
-from agent.config.fields import setting
+from agent.config.fields import seal, setting
 from agent.errors import CameraError, CameraFailure, ConfigError
 from agent.printable import printable
-from agent.secret import mask
+from agent.secret import Masked, Secret, mask
 from agent.types import Frame
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
@@ -30,17 +29,17 @@ MISSING_SECONDS = 1.0
 log = structlog.get_logger("vedette.cameras")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOptions:
     """Where a stream or file is, and how it is read."""
 
-    url: str = setting(
+    url: Masked = setting(
         kind="url",
         doc="rtsp://, http://, https://, rtmp://, srt:// or udp:// address, or the path of a video file.",
         example='"rtsp://192.168.1.20/stream1"',
     )
     username: str = setting("", doc="User name at the camera (goes before one in the url).")
-    password: str = setting("", kind="secret", doc="Password at the camera; better: password_file.")
+    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
     password_file: str = setting(
         "", kind="path", doc="File whose first line is the password; read at each connect."
     )
@@ -72,19 +71,14 @@ class StreamOptions:
 
     def __post_init__(self) -> None:
         """Check what spans several keys, and what is part of a key."""
+        seal(self)
         if not self.url:
             raise ConfigError("is empty", key="url", expected="an address or the path of a video file")
-        scheme = self.url.partition("://")[0].lower() if "://" in self.url else ""
-        if scheme not in ("", "file", *SCHEMES):
-            raise ConfigError(
-                f"has the unknown scheme {scheme}://", key="url", expected="rtsp://, http:// or a path"
-            )
+        place = address(self.url)
+        if place.scheme not in ("", *SCHEMES):
+            raise ConfigError("has an unknown scheme", key="url", expected="rtsp://, http:// or a path")
         if self.password and self.password_file:
             raise ConfigError("is given beside password", key="password_file", expected="only one of them")
-
-    def __repr__(self) -> str:
-        """What it is, without what is secret."""
-        return f"StreamOptions(url={address(self.url).shown!r}, transport={self.transport!r})"
 
 
 class StreamCamera:
@@ -158,7 +152,7 @@ class StreamCamera:
     def _opened(self, *, cuda: bool) -> Decoder:
         place, url = self._login(), ""
         for _ in range(nested.MOST_REDIRECTS + 1):
-            url = place.url
+            url = place.url.reveal()
             try:
                 return self._open_at(url, cuda=cuda)
             except (av.error.FFmpegError, TimeoutError, ClosedError) as error:
@@ -168,7 +162,9 @@ class StreamCamera:
                 )
                 if not target:
                     raise self._failure(error) from None
-            place = replace(place, url=nested.with_login(url, target), scheme=urlsplit(target).scheme)
+            place = replace(
+                place, url=Masked(nested.with_login(url, target)), scheme=target.partition("://")[0].lower()
+            )
         raise CameraError(
             f"{self._address.shown} redirects again and again; check its url", kind=CameraFailure.NOT_FOUND
         )
@@ -324,7 +320,7 @@ def _fast_threads(cores: int) -> int:
 
 def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
     """What FFmpeg is told for a source at `place`."""
-    allowed = nested.limits(place.url, place.scheme)
+    allowed = nested.limits(place.url.reveal(), place.scheme)
     if place.is_file:
         return allowed
     # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`

@@ -18,6 +18,7 @@ from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import stamped
 from agent.config.fields import setting
 from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.secret import Masked
 from agent.types import Frame
 
 BY_ID = Path("/dev/v4l/by-id")
@@ -124,7 +125,7 @@ class V4l2Camera:
             )
         if not Path(self._path).exists():
             return gone(self._path)
-        place = Address(url=self._path, shown=self._path, scheme="", host="")
+        place = Address(url=Masked(self._path), scheme="", host="")
         if getattr(error, "errno", None) == 22:  # EINVAL: the device refused what it was asked for
             return CameraError(
                 f"{self._path} cannot give {asked(self.options)}; "

@@ -19,6 +19,7 @@ from typing import Any
 
 from agent.cameras import CAMERAS, Camera
 from agent.errors import CameraError, CameraFailure
+from agent.secret import Secret
 from agent.types import Frame
 from agent.untrusted import parse_json, parse_object
 
@@ -54,7 +55,14 @@ class Head:
 def request(kind: str, name: str, options: Any) -> bytes:
     """The line that tells a worker what to read."""
     told = {"kind": kind, "name": name, "options": dataclasses.asdict(options)}
-    return json.dumps(told).encode() + b"\n"
+    return json.dumps(told, default=_revealed).encode() + b"\n"
+
+
+def _revealed(value: Any) -> str:
+    """What stands behind a secret: the worker gets it over a pipe, and needs it to log in."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(type(value).__name__)
 
 
 def asked(line: bytes) -> Camera:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings
+    from agent.secret import Masked
 
 DEFAULT_BROKER = "mqtt://127.0.0.1:1883"
 LOGIN_EPILOG = """\
@@ -67,16 +68,16 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
     from agent.errors import ConfigError
     from agent.kinds import KINDS
 
-    broker = (
-        load(args.config, KINDS).broker
-        if args.config
-        else BrokerSettings(url=full_url(args.broker or DEFAULT_BROKER))
-    )
-    broker = with_login(broker, args)
-    if args.prefix:
-        broker = replace(broker, topic_prefix=args.prefix)
-    broker = replace(broker, topic_prefix=broker.topic_prefix.strip("/"))
     try:
+        broker = (
+            load(args.config, KINDS).broker
+            if args.config
+            else BrokerSettings(url=full_url(args.broker or DEFAULT_BROKER))
+        )
+        broker = with_login(broker, args)
+        if args.prefix:
+            broker = replace(broker, topic_prefix=args.prefix)
+        broker = replace(broker, topic_prefix=broker.topic_prefix.strip("/"))
         broker_addresses(broker)
     except ConfigError as error:
         if args.config:
@@ -84,15 +85,17 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
         raise ConfigError(
             error.message,
             file="command line",
-            key=_FLAGS.get(error.key or "", error.key),
+            key=_FLAGS.get(f"broker.{(error.key or '').removeprefix('broker.')}", error.key),
             expected=error.expected,
         ) from None
     return broker
 
 
-def full_url(text: str) -> str:
+def full_url(text: str) -> Masked:
     """A broker's address as a URL: `HOST[:PORT]` alone means `mqtt://`."""
-    return text if "://" in text else f"mqtt://{text}"
+    from agent.secret import Masked
+
+    return Masked(text if "://" in text else f"mqtt://{text}")
 
 
 def _check_readable(path: str, flag: str) -> None:

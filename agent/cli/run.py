@@ -161,12 +161,10 @@ def hints(args: argparse.Namespace, settings: Settings) -> str:
         if args.state
         else ""
     )
-    from agent.secret import Masked
-
     return (
         f"in another terminal: vedette snapshot{which}   a picture with boxes\n"
         f"                     vedette alerts{which}   what fires and why\n"
-        f"                     vedette watch --broker {Masked(settings.broker.url)}   all devices of the broker, live"
+        f"                     vedette watch --broker {settings.broker.url}   all devices of the broker, live"
     )
 
 

@@ -79,6 +79,7 @@ def to_itself(settings: Settings, scratch: str) -> Settings:
     """`settings` without anything of the outside: no cameras, broker, notifiers, listeners or state of theirs."""
     from agent.cameras import CAMERAS
     from agent.config.schema import CameraSettings, Settings
+    from agent.secret import Masked
 
     defaults = Settings()
     drawn = CameraSettings(
@@ -90,7 +91,7 @@ def to_itself(settings: Settings, scratch: str) -> Settings:
         model=settings.model,
         telemetry=settings.telemetry,
         windows=dataclasses.replace(settings.windows, length=WINDOW_SECONDS),
-        broker=dataclasses.replace(defaults.broker, url=f"mqtt://127.0.0.1:{CLOSED_PORT}"),
+        broker=dataclasses.replace(defaults.broker, url=Masked(f"mqtt://127.0.0.1:{CLOSED_PORT}")),
         cameras=(drawn,),
     )
 

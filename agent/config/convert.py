@@ -6,18 +6,32 @@ import dataclasses
 import difflib
 import math
 import re
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from agent.config.fields import key_of
+from agent.config.fields import TYPES, key_of
 from agent.errors import ConfigError
+from agent.printable import printable
+from agent.secret import Secret, mask
 
 KeyPath = tuple[str | int, ...]
 Report = Callable[[KeyPath, str, str | None, str | None], None]
 
+MOST_MISTAKES = 50
+"""So many are told of one file; a file that is no config at all must not keep the agent busy."""
+
+LONGEST_DURATION = 10 * 365 * 86400.0  # above, clocks, timers and MQTT's 32-bit fields begin to overflow
+LARGEST_SIZE = 2**44
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_NUMBER = 1e9
+LONGEST_PATH, LONGEST_NAME = 4095, 255  # bytes: what Linux takes
+
+_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_UNUSABLE_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # where several lines may be
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d|w)\s*")
@@ -25,22 +39,30 @@ _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?i?b?)\s*", re.IGNORECASE)
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of `"5m"`, `"1h30m"`, `"250ms"` or a plain number; raises ValueError."""
+    """Seconds of `"5m"`, `"1h30m"`, `"250ms"` or a plain number; raises ValueError, for ten years and more too."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, str) or not re.fullmatch(f"(?:{_DURATION.pattern})+", value):
-        raise ValueError(value)
-    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION.findall(value))
+        seconds = float(value) if abs(value) <= LONGEST_DURATION else math.nan
+    elif isinstance(value, str) and len(value) <= 100 and re.fullmatch(f"(?:{_DURATION.pattern})+", value):
+        seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION.findall(value))
+    else:
+        raise ValueError("no duration")
+    if not abs(seconds) <= LONGEST_DURATION:
+        raise ValueError("out of range")
+    return seconds
 
 
 def parse_size(value: object) -> int:
-    """Bytes of `"64MB"`, `"1GiB"` or a plain number; raises ValueError."""
+    """Bytes of `"64MB"`, `"1GiB"` or a plain number; raises ValueError, for more than 16 TiB too."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) and len(value) <= 100 else None
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if not match or match[2].lower() not in _SIZE_UNITS:
-        raise ValueError(value)
-    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+        size: float = value
+    elif match and match[2].lower() in _SIZE_UNITS:
+        size = float(match[1]) * _SIZE_UNITS[match[2].lower()]
+    else:
+        raise ValueError("no size")
+    if not abs(size) <= LARGEST_SIZE:
+        raise ValueError("out of range")
+    return int(size)
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -51,11 +73,11 @@ def parse_listen(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError(text)
+        raise ValueError("no address and port")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     address = ip_address("127.0.0.1" if bare == "localhost" else bare)
     if (address.version == 6) == (bare == host):  # IPv6 has brackets, IPv4 has none
-        raise ValueError(text)
+        raise ValueError("brackets")
     return str(address), int(port)
 
 
@@ -63,13 +85,24 @@ class Converter:
     """Turns plain values into settings; `report` hears of each mistake, `base` is where paths start from."""
 
     def __init__(self, report: Report, base: Path) -> None:
-        self._report = report
+        self._told = 0
+        self._hear = report
         self._base = base
+
+    @property
+    def full(self) -> bool:
+        """Whether so many mistakes were found that looking for more is of no use."""
+        return self._told >= MOST_MISTAKES
+
+    def _report(self, path: KeyPath, message: str, expected: str | None, nearest: str | None) -> None:
+        self._told += 1
+        if self._told <= MOST_MISTAKES:
+            self._hear(path, message, expected, nearest)
 
     def settings(self, cls: Any, table: object, path: KeyPath, ignore: frozenset[str] = frozenset()) -> Any:
         """An instance of the settings class `cls`, or None where a mistake was reported."""
         if not isinstance(table, Mapping):
-            self._report(path, f"is {_describe(table)}", f"a table [{_dotted(path)}]", None)
+            self._report(path, f"is {describe(table)}", f"a table [{_dotted(path)}]", None)
             return None
         hints = typing.get_type_hints(cls)
         fields = {key_of(field): field for field in dataclasses.fields(cls) if field.name != "options"}
@@ -85,12 +118,22 @@ class Converter:
                 hint = field.metadata.get("example") or "a value"
                 self._report((*path, key), "is missing", f"{key} = {hint}", None)
                 complete = False
-        return cls(**values) if complete else None
+        return self._made(cls, values, path) if complete else None
+
+    def _made(self, cls: Any, values: Mapping[str, Any], path: KeyPath) -> Any:
+        try:
+            return cls(**values)
+        except ConfigError as error:  # a class may check what spans several of its keys
+            steps = (error.key,) if error.key else ()
+            self._report((*path, *steps), error.message, error.expected, error.nearest)
+            return None
 
     def _unknown(
         self, table: Mapping[str, Any], fields: Mapping[str, Any], path: KeyPath, ignore: frozenset[str]
     ) -> None:
         for key in table:
+            if self.full:
+                return
             if key not in fields and key not in ignore:
                 known = [*fields, *ignore]
                 nearest = next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.5)), None)
@@ -107,7 +150,7 @@ class Converter:
 
     def _array(self, item: Any, field: dataclasses.Field[Any], value: object, path: KeyPath) -> Any:
         if not isinstance(value, list):
-            self._report(path, f"is {_describe(value)}", "a list [...]", None)
+            self._report(path, f"is {describe(value, field)}", "a list [...]", None)
             return None
         items = [self.value(item, field, entry, (*path, index)) for index, entry in enumerate(value)]
         return None if any(entry is None for entry in items) else tuple(items)
@@ -117,30 +160,49 @@ class Converter:
         try:
             converted = _convert(hint, kind, value)
         except ValueError:
-            self._report(path, f"is {_describe(value)}", _expected(hint, field), None)
+            self._report(path, f"is {describe(value, field)}", _expected(hint, field), None)
             return None
         if isinstance(converted, str):
-            return self._string(field, converted, path)
+            text = self._string(field, converted, path)
+            return TYPES[kind](text) if kind in TYPES and text is not None else text
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
         if isinstance(converted, bool) or not isinstance(converted, (int, float)):
             return converted
         if (low is not None and converted < low) or (high is not None and converted > high):
-            self._report(path, f"is {value}", _expected(hint, field), None)
+            self._report(path, f"is {describe(value, field)}", _expected(hint, field), None)
             return None
         return converted
 
     def _string(self, field: dataclasses.Field[Any], value: str, path: KeyPath) -> str | None:
+        kind = field.metadata.get("kind")
+        if (_UNUSABLE_IN_TEXT if kind in {"plain", "pipeline"} else _UNUSABLE).search(value):
+            self._report(path, "holds a control character", "text without one", None)
+            return None
         choices = field.metadata.get("choices") or ()
         if choices and value not in choices:
             nearest = next(iter(difflib.get_close_matches(value, choices, n=1)), None)
-            self._report(path, f"is {value!r}", f"one of {', '.join(filter(None, choices))}", nearest)
+            self._report(path, f"is {describe(value)}", f"one of {', '.join(filter(None, choices))}", nearest)
             return None
-        kind = field.metadata.get("kind")
         if kind == "listen" and value and not _is_listen(value):
-            self._report(path, f'is "{value}"', 'ADDRESS:PORT such as "127.0.0.1:9477" or "[::1]:9477"', None)
+            self._report(
+                path, f"is {describe(value)}", 'ADDRESS:PORT such as "127.0.0.1:9477" or "[::1]:9477"', None
+            )
             return None
         is_file = kind == "path" or (kind == "url" and "://" not in value)
-        return str(self._base / Path(value).expanduser()) if value and is_file else value
+        return self._path(value, path) if value and is_file else value
+
+    def _path(self, value: str, path: KeyPath) -> str | None:
+        """`value` as a path that starts from the file's directory."""
+        if len(value.encode()) > LONGEST_PATH or any(
+            len(part.encode()) > LONGEST_NAME for part in value.split("/")
+        ):
+            self._report(path, "is too long for a path", "a path", None)
+            return None
+        try:
+            return str(self._base / Path(value).expanduser())
+        except RuntimeError:  # no such user, or none with a home
+            self._report(path, "begins with ~ and the name of no user of this box", "a path", None)
+            return None
 
 
 def _is_listen(value: str) -> bool:
@@ -157,14 +219,16 @@ def _convert(hint: Any, kind: str, value: object) -> Any:
     if kind == "size":
         return parse_size(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError(value)
+        if not abs(value) <= LARGEST_NUMBER:
+            raise ValueError("out of range")
         return float(value)
     if hint is bool and isinstance(value, bool):
         return value
-    if hint in (int, str) and type(value) is hint:
+    if hint is int and type(value) is int and abs(value) <= LARGEST_INTEGER:
         return value
-    raise ValueError(value)
+    if (hint is str or issubclass(hint, Secret)) and isinstance(value, str):
+        return value
+    raise ValueError("another type")
 
 
 def _expected(hint: Any, field: dataclasses.Field[Any]) -> str:
@@ -182,16 +246,23 @@ def _expected(hint: Any, field: dataclasses.Field[Any]) -> str:
     return f"{text}, {high:g}{unit} or less" if high is not None else text
 
 
-def _describe(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, str):
-        return f'"{value}"'
+def describe(value: object, field: dataclasses.Field[Any] | None = None) -> str:
+    """What `value` is, for a message: its type alone where `field` may hold a secret; printable, and masked."""
     if isinstance(value, (dict, list)):
         return "a table" if isinstance(value, dict) else "a list"
-    return type(value).__name__
+    if field is not None and field.metadata.get("kind") in TYPES:
+        return f"{'a number' if type(value) in (int, float) else _named(value)} (not shown: it may be secret)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value) if abs(value) < sys.maxsize else "a number out of range"
+    if isinstance(value, (float, str)):
+        return f'"{printable(mask(value), 60)}"' if isinstance(value, str) else str(value)
+    return _named(value)
+
+
+def _named(value: object) -> str:
+    return {bool: "true or false", str: "a string"}.get(type(value)) or f"a {type(value).__name__}"
 
 
 def _dotted(path: KeyPath) -> str:
@@ -202,7 +273,8 @@ def error_at(
     file: str, line: int | None, path: KeyPath
 ) -> Callable[[str, str | None, str | None], ConfigError]:
     """A maker of ConfigErrors that stand at one place."""
-    key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    steps = (f"[{step}]" if isinstance(step, int) else f".{printable(mask(step), 60)}" for step in path)
+    key = "".join(steps).lstrip(".")
     return lambda message, expected, nearest: ConfigError(
         message, file=file, line=line, key=key, expected=expected, nearest=nearest
     )

@@ -9,20 +9,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.config.convert import Converter, KeyPath, error_at
+from agent.config.convert import MOST_MISTAKES, Converter, KeyPath, describe, error_at
 from agent.config.fields import key_of
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
 from agent.errors import ConfigError, ConfigErrors, MissingExtra
+from agent.printable import printable
 from agent.registry import Registry
-from agent.untrusted import BadInput, TOMLDecodeError, parse_toml
+from agent.untrusted import LARGEST_BYTES, BadInput, TOMLDecodeError, parse_toml
 
 Kinds = Mapping[str, Registry]
 KINDED: Mapping[str, Any] = {"cameras": CameraSettings, "notifiers": NotifierSettings}
 """The tables whose entries have a `kind`, with what all their kinds share."""
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*[=.]")
+_LONGEST_LINE = 500  # as far as a line is searched for a header or key
+_HEADER = re.compile(r"(\[\[?)([^\[\]]+)\]\]?[ \t]*(?:#.*)?$")
+_KEY = re.compile(r"[\"']?([A-Za-z0-9_-]+)[\"']?[ \t]*[=.]")
+_QUOTED = re.compile(r"'[^']{4,}'|\"[^\"]{4,}\"")
 _NAMED = re.compile(r"(?P<table>\w+)\[(?P<name>[^\]]+)\]\.(?P<key>\w+)")
+_KNOWN = {
+    key_of(field)
+    for table in (
+        Settings,
+        *(type(field.default) for field in dataclasses.fields(Settings)),
+        *KINDED.values(),
+    )
+    if dataclasses.is_dataclass(table)
+    for field in dataclasses.fields(table)
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -33,15 +46,16 @@ def load(path: str | Path, kinds: Kinds) -> Settings:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = _text(file)
     except FileNotFoundError:
         raise ConfigError(
             "there is no such file", file=str(path), expected="a TOML file; start from config.example.toml"
         ) from None
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text", file=str(path), expected="a TOML file") from None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}", file=str(path)) from None
     return parse(text, kinds, file=str(path), base=file.resolve().parent)
 
 
@@ -54,6 +68,15 @@ def parse(text: str, kinds: Kinds, *, file: str = "config", base: Path | None = 
     except BadInput as error:
         raise ConfigError(str(error), file=file, expected="a config such as config.example.toml") from None
     return _Reading(text, file, base or Path.cwd(), kinds).settings(document)
+
+
+def _text(file: Path) -> str:
+    """The text in `file`, without the mark that some editors put in front."""
+    with file.open("rb") as stream:
+        data = stream.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"it has more than {LARGEST_BYTES // 1024} KiB")
+    return data.decode("utf-8-sig")
 
 
 @contextmanager
@@ -75,7 +98,7 @@ def _placed(error: ConfigError, path: str | Path | None) -> ConfigError:
     if path is None or error.line is not None or named is None:
         return error
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = _text(Path(path))
         entries = parse_toml(text).get(named["table"], [])
     except (OSError, ValueError):  # changed under our hands: say at least what is wrong
         text, entries = "", []
@@ -93,11 +116,13 @@ def _placed(error: ConfigError, path: str | Path | None) -> ConfigError:
 
 def _syntax_error(message: str, text: str, file: str) -> ConfigError:
     at = re.search(r"\(at line (\d+), column \d+\)", message)
-    line = int(at[1]) if at else len(text.splitlines())
+    lines = text.split("\n")
+    line = int(at[1]) if at else len(lines) - (lines[-1] == "")
     said = message[: at.start()].strip() if at else message.replace("(at end of document)", "").strip()
-    source = text.splitlines()[line - 1].strip() if 0 < line <= len(text.splitlines()) else ""
-    key = source.partition("=")[0].strip() if "=" in source else None
-    return ConfigError(f"not TOML: {said[:1].lower()}{said[1:]}", file=file, line=line, key=key)
+    said = _QUOTED.sub("...", printable(said, 100))
+    key = lines[line - 1].partition("=")[0].strip() if 0 < line <= len(lines) else ""
+    shown = key if key in _KNOWN else None  # of a broken file, anything else may be a piece of a secret
+    return ConfigError(f"not TOML: {said[:1].lower()}{said[1:]}", file=file, line=line, key=shown)
 
 
 class _Reading:
@@ -128,12 +153,18 @@ class _Reading:
             self._report((table,), "is no list", f"[[{table}]] with double brackets", None)
             return ()
         converted: list[Any] = []
+        names: set[str] = set()
         for index, entry in enumerate(entries):
+            if len(self._errors) >= MOST_MISTAKES:
+                break
             made = self._one(self._kinds[table], cls, entry, (table, index))
             if made is None:
                 continue
-            if made.name in {other.name for other in converted}:
-                self._report((table, index, "name"), f"is {made.name!r} a second time", "another name", None)
+            if made.name in names:
+                self._report(
+                    (table, index, "name"), f"is {describe(made.name)} a second time", "another name", None
+                )
+            names.add(made.name)
             converted.append(made)
         return tuple(converted)
 
@@ -146,10 +177,10 @@ class _Reading:
         try:
             options = kinds.load(kind).Options if isinstance(kind, str) else None
         except ConfigError as error:
-            self._report((*path, "kind"), f"is {kind!r}", error.expected, error.nearest)
+            self._report((*path, "kind"), f"is {describe(kind)}", error.expected, error.nearest)
             return None
         except (ImportError, MissingExtra) as error:
-            self._report((*path, "kind"), f"{kind!r} cannot be used here: {error}", None, None)
+            self._report((*path, "kind"), f"{describe(kind)} cannot be used here: {error}", None, None)
             return None
         own = frozenset(key_of(field) for field in dataclasses.fields(options)) if options else frozenset()
         made = self._convert.settings(cls, entry, path, ignore=own)
@@ -157,14 +188,10 @@ class _Reading:
             return None
         if not NAME.fullmatch(made.name):
             self._report(
-                (*path, "name"), f"is {made.name!r}", "letters, digits, '-' and '_', 63 at most", None
+                (*path, "name"), f"is {describe(made.name)}", "letters, digits, '-' and '_', 63 at most", None
             )
         own_entry = {key: value for key, value in entry.items() if key not in fields}
-        try:
-            chosen = self._convert.settings(options, own_entry, path, ignore=frozenset(fields))
-        except ConfigError as error:  # an Options class may check what spans several of its keys
-            self._report((*path, error.key or "kind"), error.message, error.expected, error.nearest)
-            return None
+        chosen = self._convert.settings(options, own_entry, path, ignore=frozenset(fields))
         return dataclasses.replace(made, options=chosen) if chosen is not None else None
 
 
@@ -173,14 +200,16 @@ def line_index(text: str) -> dict[KeyPath, int]:
     index: dict[KeyPath, int] = {}
     counts: dict[str, int] = {}
     table: KeyPath = ()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, whole in enumerate(text.split("\n"), 1):
+        line = whole[:_LONGEST_LINE].strip()
         if header := _HEADER.match(line):
             steps = tuple(part.strip().strip("\"'") for part in header[2].split("."))
             table = steps
             if header[1] == "[[":
-                counts[header[2]] = counts.get(header[2], -1) + 1
+                name = ".".join(steps)
+                counts[name] = counts.get(name, -1) + 1
                 index.setdefault(steps, number)
-                table = (*steps, counts[header[2]])
+                table = (*steps, counts[name])
             index.setdefault(table, number)
         elif key := _KEY.match(line):
             index.setdefault((*table, key[1]), number)

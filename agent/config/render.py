@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent.config.fields import key_of
+from agent.config.fields import TYPES, key_of
 from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
 from agent.errors import MissingExtra
 from agent.registry import Registry
-
-MASK = "***"
-
-
-_PASSWORD_IN_URL = re.compile(r"(\w+://[^\s:@/\"']*):[^\s\"']*@")
-_PASSWORD_PROPERTY = re.compile(
-    r"([\w-]*(?:pw|pass|passwd|password|secret|token)\s*=\s*)(?:\"[^\"]*\"|'[^']*'|[^\s!]+)", re.IGNORECASE
-)
-
-
-def mask_url(url: str) -> str:
-    """`url` with its password, if any, replaced by `***`."""
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return url
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    if not at:
-        return url
-    name, colon, _ = user.partition(":")
-    return f"{scheme}://{name}{':' + MASK if colon else ''}@{host}{slash}{path}"
-
-
-def mask_pipeline(text: str) -> str:
-    """A GStreamer pipeline, or what GStreamer says of one, without the passwords in its URLs and properties."""
-    return _PASSWORD_PROPERTY.sub(rf"\1{MASK}", _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", text))
+from agent.secret import Secret
 
 
 def toml_value(value: object) -> str:
@@ -108,14 +82,13 @@ def _is_table_array(item: object) -> bool:
 
 def _masked(field: dataclasses.Field[Any], value: Any) -> str:
     kind = field.metadata.get("kind")
-    if kind == "secret" and value:
-        return json.dumps(MASK)
-    if kind == "pipeline":
-        return toml_value(mask_pipeline(value))
-    if kind == "url":
-        masked = tuple(mask_url(item) for item in value) if isinstance(value, tuple) else mask_url(value)
-        return toml_value(masked)
-    return field_text(field, value)
+    if kind not in TYPES:
+        return field_text(field, value)
+    return toml_value(tuple(map(_shown, value)) if isinstance(value, tuple) else _shown(value))
+
+
+def _shown(value: Secret) -> str:
+    return str(value) if value else ""
 
 
 _OPENING = """\
@@ -167,8 +140,12 @@ def _example_field(field: dataclasses.Field[Any]) -> list[str]:
         doc += f" One of: {', '.join(choices)}."
     lines = textwrap.wrap(doc, 105, initial_indent="## ", subsequent_indent="## ")
     missing = field.default is dataclasses.MISSING
-    text = field.metadata.get("example") or '""' if missing else field_text(field, field.default)
+    text = field.metadata.get("example") or '""' if missing else field_text(field, _revealed(field.default))
     return [*lines, f"# {key_of(field)} = {text}"]
+
+
+def _revealed(default: Any) -> Any:
+    return default.reveal() if isinstance(default, Secret) else default
 
 
 def _example_table(name: str, cls: type, doc: str) -> list[str]:

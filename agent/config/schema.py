@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agent.config.fields import setting
+from agent.config.fields import seal, setting
+from agent.errors import ConfigError
+from agent.secret import Masked, Secret, split_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,19 +20,25 @@ class DeviceSettings:
     site: str = setting("default", doc="Site (a group of devices); the second level of every topic.")
 
 
+BROKER_SCHEMES = ("mqtt", "mqtts", "ws", "wss")
+_BROKER = "mqtt://HOST:PORT, mqtts://, ws:// or wss://HOST:PORT/PATH"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
     """The MQTT broker that summaries and alerts go to."""
 
-    url: str = setting(
+    url: Masked = setting(
         "mqtt://127.0.0.1:1883",
         kind="url",
         doc="mqtt://HOST:PORT, mqtts://HOST:PORT (TLS), ws:// or wss://HOST:PORT/PATH; user:password@ is accepted.",
     )
-    fallback_urls: tuple[str, ...] = setting((), kind="url", doc="Further brokers, in order of preference.")
+    fallback_urls: tuple[Masked, ...] = setting(
+        (), kind="url", doc="Further brokers, in order of preference."
+    )
     topic_prefix: str = setting("vedette", doc="First level(s) of every topic.")
     username: str = setting("", doc="User name at the broker.")
-    password: str = setting(
+    password: Secret = setting(
         "",
         kind="secret",
         doc="Password; better: password_file, $VEDETTE_BROKER_PASSWORD or the systemd credential broker_password.",
@@ -64,6 +72,14 @@ class BrokerSettings:
         minimum=0,
         doc="Messages a second at most while a backlog is sent after an outage; 0: no limit.",
     )
+
+    def __post_init__(self) -> None:
+        """Every address must be a broker's."""
+        seal(self)
+        for key, url in (("url", self.url), *(("fallback_urls", url) for url in self.fallback_urls)):
+            parts = split_url(url.reveal(), key=key, expected=_BROKER)
+            if parts.scheme not in BROKER_SCHEMES or not parts.hostname:
+                raise ConfigError(f"{url} is no broker address", key=key, expected=_BROKER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,7 @@ def _client(address: BrokerAddress, settings: BrokerSettings) -> mqtt.Client:
     if address.tls:
         client.tls_set_context(_context(settings))
     if address.username:
-        client.username_pw_set(address.username, address.password or None)
+        client.username_pw_set(address.username, address.password.reveal() or None)
     return client
 
 

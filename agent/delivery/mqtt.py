@@ -347,7 +347,7 @@ def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho
     if address.web_path is not None:
         client.ws_set_options(path=address.web_path)
     if address.username or address.password:
-        client.username_pw_set(address.username, address.password or None)
+        client.username_pw_set(address.username, address.password.reveal() or None)
     if options.will is not None:
         client.will_set(options.will.topic, options.will.payload, qos=1, retain=True)
     # Having this callback keeps publish() from writing to the socket at once: one write serves many.

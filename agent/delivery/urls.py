@@ -3,58 +3,51 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from agent.config.render import mask_url
 from agent.config.schema import BrokerSettings
 from agent.errors import ConfigError
+from agent.secret import Masked, Secret, split_url
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 PASSWORD_VARIABLE = "VEDETTE_BROKER_PASSWORD"
 CREDENTIAL = "broker_password"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where a broker is and how to log in; shown without its password."""
+    """Where a broker is and how to log in; `shown` is its URL without the login."""
 
     host: str
     port: int
     tls: bool
     web_path: str | None = None
-    username: str = ""
-    password: str = ""
+    username: str = field(default="", repr=False)
+    password: Secret = Secret()
     shown: str = ""
 
-    def __repr__(self) -> str:
-        return f"BrokerAddress({self.shown})"
 
-
-def parse_broker_url(url: str, key: str = "broker.url") -> BrokerAddress:
+def parse_broker_url(url: str | Masked, key: str = "broker.url") -> BrokerAddress:
     """The address in `mqtt://`, `mqtts://`, `ws://` or `wss://[USER[:PASSWORD]@]HOST[:PORT][/PATH]`.
 
     Raises ConfigError (without the password) where it is none.
     """
     expected = "mqtt://HOST:PORT, mqtts://, ws:// or wss://HOST:PORT/PATH"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        reason = "not a port number" if "ort" in str(error) else "no address"
-        raise ConfigError(f"{mask_url(url)}: {reason}", key=key, expected=expected) from None
+    address = Masked(url)
+    parts = split_url(address.reveal(), key=key, expected=expected)
     if parts.scheme not in PORTS or not parts.hostname:
-        raise ConfigError(f"{mask_url(url)} is no broker address", key=key, expected=expected)
+        raise ConfigError(f"{address} is no broker address", key=key, expected=expected)
     web = parts.scheme in {"ws", "wss"}
     return BrokerAddress(
         host=parts.hostname,
-        port=port or PORTS[parts.scheme],
+        port=parts.port or PORTS[parts.scheme],
         tls=parts.scheme in {"mqtts", "wss"},
         web_path=(parts.path or "/mqtt") if web else None,
         username=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        shown=mask_url(url),
+        password=Secret(unquote(parts.password or "")),
+        shown=str(address),
     )
 
 
@@ -66,7 +59,7 @@ def broker_addresses(settings: BrokerSettings) -> list[BrokerAddress]:
     """
     urls = [("broker.url", settings.url)] + [("broker.fallback_urls", url) for url in settings.fallback_urls]
     addresses = [parse_broker_url(url, key) for key, url in urls]
-    shared = "" if all(address.password for address in addresses) else _shared_password(settings)
+    shared = Secret() if all(address.password for address in addresses) else _shared_password(settings)
     return [
         replace(
             address,
@@ -77,22 +70,22 @@ def broker_addresses(settings: BrokerSettings) -> list[BrokerAddress]:
     ]
 
 
-def _shared_password(settings: BrokerSettings) -> str:
+def _shared_password(settings: BrokerSettings) -> Secret:
     if settings.password:
         return settings.password
     if settings.password_file:
         return _first_line(Path(settings.password_file))
     if os.environ.get(PASSWORD_VARIABLE):
-        return os.environ[PASSWORD_VARIABLE]
+        return Secret(os.environ[PASSWORD_VARIABLE])
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _first_line(Path(credentials) / CREDENTIAL)
-    return ""
+    return Secret()
 
 
-def _first_line(path: Path) -> str:
+def _first_line(path: Path) -> Secret:
     try:
-        return path.read_text().partition("\n")[0].rstrip("\r")
+        return Secret(path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise ConfigError(

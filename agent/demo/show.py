@@ -26,6 +26,7 @@ from agent.dashboard.view import Room, clock, draw, event_line, number
 from agent.demo import incident
 from agent.demo.broker import DemoBroker
 from agent.kinds import KINDS
+from agent.secret import Masked
 from agent.service import Service
 
 CONFIG = """
@@ -98,7 +99,9 @@ class Demo:
     def __enter__(self) -> Demo:
         folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-demo-"))
         self.broker = self._closing.enter_context(DemoBroker())
-        self._subscriber = self._closing.enter_context(Subscriber(BrokerSettings(url=self.broker.url)))
+        self._subscriber = self._closing.enter_context(
+            Subscriber(BrokerSettings(url=Masked(self.broker.url)))
+        )
         self.service = Service(settings(self.broker.url, Path(folder)))
         self.service.open()
         self.service.start()

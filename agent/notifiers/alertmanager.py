@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from agent.config.fields import setting
+from agent.config.fields import seal, setting
 from agent.errors import ConfigError
 from agent.notifiers import Notice
 from agent.notifiers.http import check_url, post_json
+from agent.secret import Masked, Secret
 from agent.types import Alert, AlertState
 
 
@@ -23,17 +24,21 @@ from agent.types import Alert, AlertState
 class AlertmanagerOptions:
     """Settings of the kind `alertmanager`."""
 
-    url: str = setting(
+    url: Masked = setting(
         kind="url", doc="Address of the Alertmanager.", example='"http://alertmanager.example:9093"'
     )
     username: str = setting("", doc="User name, where it asks for one (basic authentication).")
-    password: str = setting("", kind="secret", doc="Its password.")
+    password: Secret = setting("", kind="secret", doc="Its password.")
     hold: float = setting(
         900.0, kind="duration", minimum=60, doc="An alert that is not sent again for this long ends there."
     )
     timeout: float = setting(
         10.0, kind="duration", minimum=1, maximum=20, doc="How long to wait for an answer."
     )
+
+    def __post_init__(self) -> None:
+        """Hold secrets as such."""
+        seal(self)
 
 
 class AlertmanagerNotifier:
@@ -42,8 +47,8 @@ class AlertmanagerNotifier:
     Options = AlertmanagerOptions
 
     def __init__(self, options: AlertmanagerOptions) -> None:
-        check_url(options.url)
-        if "@" in options.url:
+        check_url(options.url, keys=True)
+        if "@" in options.url.reveal():
             raise ConfigError(
                 "holds a user name", key="url", expected="https://HOST:PORT, with `username` and `password`"
             )
@@ -53,14 +58,18 @@ class AlertmanagerNotifier:
     def send(self, notice: Notice) -> None:
         """POST its alerts; raises RetryableDelivery or PermanentDelivery."""
         options = self._options
-        headers = {}
-        if options.username:
-            credentials = f"{options.username}:{options.password}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
-        url = f"{options.url.rstrip('/')}/api/v2/alerts"
+        url = Masked(f"{options.url.reveal().rstrip('/')}/api/v2/alerts")
         now = time.time()  # noqa: TID251  (not `made_at`: a retried notice is late)
         body = [entry(alert, notice, now + options.hold) for alert in notice.alerts]
-        post_json(url, body, headers=headers, timeout=options.timeout)
+        post_json(url, body, authorization=_login(options), timeout=options.timeout)
+
+
+def _login(options: AlertmanagerOptions) -> Secret:
+    """Basic authentication's header, where there is a user name."""
+    if not options.username:
+        return Secret()
+    credentials = f"{options.username}:{options.password.reveal()}".encode()
+    return Secret(f"Basic {base64.b64encode(credentials).decode()}")
 
 
 def entry(alert: Alert, notice: Notice, ends_at: float) -> dict[str, Any]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import apprise
 
-from agent.config.fields import setting
+from agent.config.fields import seal, setting
 from agent.errors import ConfigError, RetryableDelivery
 from agent.notifiers import Notice
+from agent.secret import Secret, excerpt
 from agent.types import Severity
 
 
@@ -21,11 +20,15 @@ from agent.types import Severity
 class AppriseOptions:
     """Settings of the kind `apprise`."""
 
-    urls: tuple[str, ...] = setting(
+    urls: tuple[Secret, ...] = setting(
         kind="secret",
         doc="Addresses in Apprise's notation.",
         example='["mailtos://user:password@example.org?to=night@example.org", "ntfy://ntfy.sh/topic"]',
     )
+
+    def __post_init__(self) -> None:
+        """Hold secrets as such."""
+        seal(self)
 
 
 class AppriseNotifier:
@@ -37,7 +40,7 @@ class AppriseNotifier:
     def __init__(self, options: AppriseOptions) -> None:
         self._services = []
         for number, url in enumerate(options.urls, 1):
-            service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+            service = apprise.Apprise.instantiate(url.reveal(), suppress_exceptions=True)
             if service is None:
                 raise ConfigError(
                     f"number {number} is no Apprise address", key="urls", expected="scheme://..., see Apprise"
@@ -45,10 +48,7 @@ class AppriseNotifier:
             self._services.append(service)
         if not self._services:
             raise ConfigError("is empty", key="urls", expected="at least one address")
-        self._secrets = [
-            _pieces(url, str(getattr(service, "host", "")))
-            for url, service in zip(options.urls, self._services, strict=True)
-        ]
+        self._urls = options.urls
         self._done: tuple[str, set[int]] = ("", set())
 
     def send(self, notice: Notice) -> None:
@@ -78,9 +78,8 @@ class AppriseNotifier:
     def _reason(self, number: int, said: str) -> str:
         """What the library said last, unless a piece of the address stands in it, which may be secret."""
         lines = said.strip().splitlines()
-        if not lines or any(piece in lines[-1] for piece in self._secrets[number]):
-            return ""
-        return f" ({lines[-1][:120].rstrip('.')})"
+        shown = excerpt(lines[-1], self._urls[number]) if lines else ""
+        return f" ({shown.rstrip('.')})" if shown else ""
 
     def _tell(
         self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, picture: str | None
@@ -97,12 +96,6 @@ class AppriseNotifier:
                 body_format=apprise.NotifyFormat.TEXT,
             )
         )
-
-
-def _pieces(url: str, host: str) -> list[str]:
-    """What of an address may be secret: all but its scheme and host, cut at its signs."""
-    pieces = re.split(r"[^\w.-]+", unquote(url.partition("://")[2]))
-    return [piece for piece in pieces if len(piece) > 3 and piece.lower() != host.lower()]
 
 
 def _write(picture: bytes | None, folder: Path) -> str | None:

@@ -7,12 +7,11 @@ import json
 import socket
 import ssl
 import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Mapping
 from typing import Any
 
 from agent.errors import ConfigError, PermanentDelivery, RetryableDelivery
+from agent.secret import Secret, excerpt, split_url
 
 _LATER = {408, 423, 425, 429}
 
@@ -27,41 +26,47 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
-def check_url(url: str) -> str:
-    """The host of `url`; ConfigError where it is no HTTP address. The URL itself may be secret."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urllib.parse.urlsplit("")
-    if parts.scheme not in {"http", "https"} or not host:
+def check_url(url: Secret, *, keys: bool = False) -> str:
+    """The host of `url`; ConfigError where it is no HTTP address. `keys`: there are `username` and `password`."""
+    parts = split_url(url.reveal(), key="url", expected="https://HOST/PATH", keys=keys)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigError("is no HTTP address", key="url", expected="https://HOST/PATH")
-    return host
+    return parts.hostname
 
 
-def post_json(url: str, body: Any, *, headers: Mapping[str, str], timeout: float) -> None:
+def post_json(url: Secret, body: Any, *, authorization: Secret, timeout: float) -> None:
     """POST `body` to `url`; raises RetryableDelivery or PermanentDelivery, naming the host alone."""
     host = check_url(url)
-    request = urllib.request.Request(
-        url,
-        data=json.dumps(body, default=str).encode(),
-        headers={"Content-Type": "application/json", "User-Agent": "vedette", **headers},
-        method="POST",
-    )
+    login = {"Authorization": authorization.reveal()} if authorization else {}
     try:
+        request = urllib.request.Request(
+            url.reveal(),
+            data=json.dumps(body, default=str).encode(),
+            headers={"Content-Type": "application/json", "User-Agent": "vedette", **login},
+            method="POST",
+        )
         with _OPENER.open(request, timeout=timeout) as answer:
             answer.read(65536)
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(200).decode("utf-8", "replace").strip().replace("\n", " ")
-        text = f"{host} answered {error.code} {error.reason}" + (f": {said}" if said else "")
+            text = f"{host} answered {error.code}{_said(error, url, authorization)}"
         if error.code in _LATER or error.code >= 500:
             raise RetryableDelivery(text) from None
         raise PermanentDelivery(text) from None
-    except (http.client.InvalidURL, UnicodeError):
+    except (http.client.InvalidURL, ValueError):  # a line break in the header, a host that is no name
         raise PermanentDelivery(f"{host}: the address cannot be used") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise RetryableDelivery(f"{host}: {_reason(error)}") from None
+
+
+def _said(error: urllib.error.HTTPError, *secrets: Secret) -> str:
+    """What the server says of it, as far as that can be shown."""
+    try:
+        body = error.read(500).decode("utf-8", "replace")
+    except (http.client.HTTPException, OSError):
+        body = ""
+    pieces = [excerpt(text, *secrets) for text in (str(error.reason), body)]
+    return f"{' ' if pieces[0] else ''}{pieces[0]}{': ' if pieces[1] else ''}{pieces[1]}"
 
 
 def _reason(error: Exception) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.alerts.track import alert_to_json
-from agent.config.fields import setting
+from agent.config.fields import seal, setting
 from agent.notifiers import Notice
 from agent.notifiers.http import check_url, post_json
+from agent.secret import Secret
 
 LONGEST_TEXT = 3500  # Slack cuts a message at 4,000 characters
 
@@ -18,16 +19,20 @@ LONGEST_TEXT = 3500  # Slack cuts a message at 4,000 characters
 class WebhookOptions:
     """Settings of the kind `webhook`."""
 
-    url: str = setting(
+    url: Secret = setting(
         kind="secret", doc="Where to POST to.", example='"https://hooks.slack.com/services/T0/B0/XX"'
     )
     format: str = setting(
         "slack", choices=("slack", "json"), doc='slack: {"text": ...}; json: the alerts whole, for programs.'
     )
-    authorization: str = setting("", kind="secret", doc='Authorization header, such as "Bearer ...".')
+    authorization: Secret = setting("", kind="secret", doc='Authorization header, such as "Bearer ...".')
     timeout: float = setting(
         10.0, kind="duration", minimum=1, maximum=20, doc="How long to wait for an answer."
     )
+
+    def __post_init__(self) -> None:
+        """Hold secrets as such."""
+        seal(self)
 
 
 class WebhookNotifier:
@@ -42,9 +47,9 @@ class WebhookNotifier:
 
     def send(self, notice: Notice) -> None:
         """POST it; raises RetryableDelivery or PermanentDelivery."""
-        headers = {"Authorization": self._options.authorization} if self._options.authorization else {}
-        body = slack_body(notice) if self._options.format == "slack" else whole_body(notice)
-        post_json(self._options.url, body, headers=headers, timeout=self._options.timeout)
+        options = self._options
+        body = slack_body(notice) if options.format == "slack" else whole_body(notice)
+        post_json(options.url, body, authorization=options.authorization, timeout=options.timeout)
 
 
 def slack_body(notice: Notice) -> dict[str, Any]:

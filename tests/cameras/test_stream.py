@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from agent.cameras.address import address, masked
+from agent.cameras.address import address
 from agent.cameras.stream import StreamCamera, StreamOptions
 from agent.config.load import parse
 from agent.errors import CameraError, CameraFailure, ConfigError
@@ -355,22 +355,21 @@ def test_http_refusals_have_their_kinds(listening, status, kind):
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("rtsp://u:p@h:1/a", "rtsp://u:***@h:1/a"),
-        ("rtsp://u:p@ss@h/a", "rtsp://u:***@h/a"),
-        ("rtsp://u@h/a", "rtsp://u@h/a"),
-        ("http://h/c.cgi?user=a&pwd=b&x=1", "http://h/c.cgi?user=a&pwd=***&x=1"),
+        ("rtsp://u:p@h:1/a", "rtsp://***@h:1/a"),
+        ("rtsp://u:p@ss@h/a", "rtsp://***@h/a"),
+        ("rtsp://u@h/a", "rtsp://***@h/a"),
+        ("http://h/c.cgi?user=a&pwd=b&x=1", "http://h/c.cgi?user=***&pwd=***&x=***"),
         ("/videos/a.mp4", "/videos/a.mp4"),
     ],
 )
 def test_urls_are_shown_without_secrets(url, shown):
-    assert masked(url) == shown
     assert address(url).shown == shown
     assert "p@ss" not in repr(address(url))
 
 
 def test_own_credentials_go_before_those_of_the_url():
-    assert address("rtsp://a:b@h/x", "c", "d e").url == "rtsp://c:d%20e@h/x"
-    assert address("rtsp://a:b@h/x", "", "d").url == "rtsp://a:d@h/x"
+    assert address("rtsp://a:b@h/x", "c", "d e").url.reveal() == "rtsp://c:d%20e@h/x"
+    assert address("rtsp://a:b@h/x", "", "d").url.reveal() == "rtsp://a:d@h/x"
 
 
 def test_options_never_show_a_password():
@@ -381,7 +380,7 @@ def test_options_never_show_a_password():
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('url = "gopher://h/x"', "unknown scheme gopher"),
+        ('url = "gopher://h/x"', "cameras[0].url: has an unknown scheme"),
         ('url = ""', "url: is empty"),
         ('url = "rtsp://h"\npassword = "a"\npassword_file = "b"', "password_file: is given beside password"),
         ('url = "rtsp://h"\ntransport = "tpc"', "did you mean 'tcp'"),
