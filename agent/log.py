@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from agent.counts import count
 from agent.journal import SOCKET, Journal, entry, leads_to_journal
 from agent.printable import printable, printable_lines
 from agent.repeats import Repeats
@@ -81,7 +82,7 @@ def say_repeats(*, everything: bool = False) -> None:
         due = _output.repeats.due(time.monotonic(), everything=everything)  # noqa: TID251  (the log is an edge)
     for repeated in due:
         line = dict(repeated.last)
-        text = f"{line.pop('event')} (the same {repeated.times} times in {repeated.seconds:.0f} s)"
+        text = f"{line.pop('event')} (the same {count(repeated.times, 'time')} in {repeated.seconds:.0f} s)"
         getattr(structlog.get_logger(), line.pop("level"))(text, repeated=repeated.times, **line)
 
 

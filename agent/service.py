@@ -26,6 +26,7 @@ from agent.board import FrameBoard
 from agent.config.changes import live
 from agent.config.schema import Settings
 from agent.control import ControlServer, Handler
+from agent.counts import count
 from agent.delivery.commands import CommandDesk
 from agent.delivery.home_assistant import Place, discovery
 from agent.delivery.publisher import Publisher
@@ -222,9 +223,9 @@ class Service:
         error = self.reloader.outcome.error.partition("\n")[0]
         refused = f"; config not reloaded: {error}" if error else ""
         return (
-            f"{self.fleet.online()} of {len(self.fleet.names)} cameras online, "
+            f"{self.fleet.online()} of {count(len(self.fleet.names), 'camera')} online, "
             f"{self.reporter.fps:.1f} frames/s{slowed}, "
-            f"{self.desk.firing_count()} alerts firing, broker {self.publisher.connection.state}{refused}"
+            f"{count(self.desk.firing_count(), 'alert')} firing, broker {self.publisher.connection.state}{refused}"
         )
 
     # -- called in the scheduler's threads -------------------------------------------------------------------

@@ -12,6 +12,7 @@ from agent.alerts.judges import Reading
 from agent.alerts.machine import Phase
 from agent.alerts.rules import Rule
 from agent.alerts.track import Track
+from agent.counts import count
 from agent.types import Alert, AlertEvent, AlertState
 
 
@@ -102,5 +103,5 @@ def _evidence(
     if burn := reading.burn:
         facts |= {"bad_ratio": round(burn.bad, 6), "burn_times": round(burn.times, 3)}
     if track.state.flapping():
-        facts["flapping"] = f"fired {len(track.state.fires)} times within the last hour"
+        facts["flapping"] = f"fired {count(len(track.state.fires), 'time')} within the last hour"
     return facts | ({"also": list(also)} if also else {})

@@ -11,6 +11,7 @@ from agent.alerts.expression import ANOMALIES, Function, compare
 from agent.alerts.judges import Reading
 from agent.alerts.metrics import Unit, unlisted
 from agent.alerts.rules import Rule
+from agent.counts import multiple
 from agent.types import Alert, AlertEvent, Labels
 
 _HOLD_WORTH_SAYING = 1.0  # seconds
@@ -23,15 +24,6 @@ class Words:
     what: str
     expected: str
     window: str
-
-
-def count(number: int, one: str, several: str = "") -> str:
-    """A number and what it counts; `several` where the plural is not made by an s.
-
-    >>> count(1, "alert"), count(2, "alert"), count(1200, "summary", "summaries")
-    ('1 alert', '2 alerts', '1,200 summaries')
-    """
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def duration(seconds: float) -> str:
@@ -157,7 +149,7 @@ def _value_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[
         return f"{who}: {said}", f"{metric.words} {_bound(rule, bound)}"
     if metric.unit == "times":
         bound = "its limit" if limit == 1 else f"{limit:g} times its limit"
-        return f"{who}: {metric.words} {reading.value:.2g} times its limit", _bound(rule, bound)
+        return f"{who}: {metric.words} {multiple(reading.value, 'its limit')}", _bound(rule, bound)
     shown = quantity(reading.value, metric.unit)
     expected = _bound(rule, quantity(limit, metric.unit))
     if rule.clear is not None and not compare(reading.value, rule.condition.comparison, limit):

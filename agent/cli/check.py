@@ -66,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _counts(settings: Settings, rules: int) -> str:
-    return f"{len(settings.cameras)} cameras, {rules} rules, {len(settings.notifiers)} notifiers"
+    from agent.counts import count
+
+    parts = (len(settings.cameras), "camera"), (rules, "rule"), (len(settings.notifiers), "notifier")
+    return ", ".join(count(number, what) for number, what in parts)
 
 
 def checks(settings: Settings, timeout: float) -> Iterator[Row]:

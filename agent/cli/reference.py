@@ -125,11 +125,12 @@ def _progress(camera: dict[str, Any]) -> str:
     if recording is None:
         return "nothing is being recorded"
     from agent.alerts.words import duration
+    from agent.counts import count
 
     by = "by itself" if recording["made_by"] == "auto" else "as asked"
     return (
         f"recording {by}, {duration(recording['covered'])} of {duration(recording['length'])} "
-        f"({recording['windows']} windows)"
+        f"({count(recording['windows'], 'window')})"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import SYSTEM_CONFIG
+from agent.counts import count
 
 if TYPE_CHECKING:
     from agent.config.schema import Settings
@@ -112,6 +113,6 @@ def findings(service: Service) -> Iterator[tuple[str, bool, str]]:
     fps = service.reporter.fps
     yield "frames", fps <= 0, f"{fps:.1f} frames/s went through the model"
     waiting = service.publisher.statistics().get("outbox_messages", 0)
-    yield "outbox", waiting <= 0, f"{waiting:.0f} messages wait for a broker"
+    yield "outbox", waiting <= 0, f"{count(round(waiting), 'message waits', 'messages wait')} for a broker"
     failing = [part for part in service.supervisor.health() if part.failures or part.stuck]
     yield "parts", bool(failing), ", ".join(f"{part.name} {part.state}" for part in failing) or "all at work"

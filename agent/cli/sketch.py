@@ -128,7 +128,8 @@ def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
 def _print(merger: Merger, reference: Reference | None) -> None:
     from rich.table import Table
 
-    from agent.alerts.words import count, stamp
+    from agent.alerts.words import stamp
+    from agent.counts import count
     from agent.references.fleet import RANKS, rows
     from agent.terminal import console
 

@@ -66,7 +66,7 @@ def broker_line(broker: Mapping[str, Any]) -> Text:
 
 def outbox_line(outbox: Mapping[str, Any]) -> Text:
     """What waits, where, and what was lost."""
-    from agent.alerts.words import count
+    from agent.counts import count
 
     line = _marked("", f"outbox: {count(outbox['messages'], 'message waits', 'messages wait')} ")
     if outbox["durable"]:

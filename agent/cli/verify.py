@@ -82,7 +82,7 @@ def _interrupted(report: dict[str, Any]) -> list[str]:
     cuts = report["interruptions"]
     if not cuts:
         return []
-    from agent.alerts.words import count
+    from agent.counts import count
 
     line = (
         f"the line was down {count(len(cuts), 'time')}, {max(cut['seconds'] for cut in cuts):.0f} s at most"
@@ -124,7 +124,7 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
 
 def _heard(verifier: Verifier) -> str:
     streams = [stream for device in verifier.devices.values() for stream in device.streams.values()]
-    from agent.alerts.words import count
+    from agent.counts import count
 
     received = sum(stream.received for stream in streams)
     return f"{count(received, 'message')} of {count(len(verifier.devices), 'device')}"

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import DEFAULT_BROKER, LOGIN_EPILOG, add_broker_arguments, broker_settings
+from agent.counts import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +65,7 @@ def _live(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end
     with Live(console=screen, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
         while time.monotonic() < end:
             subscriber.feed(fleet, time.time())
-            dropped = f"  {subscriber.dropped} messages dropped: too many, too large" * bool(
+            dropped = f"  {count(subscriber.dropped, 'message')} dropped: too many, too large" * bool(
                 subscriber.dropped
             )
             room = Room(width=screen.size.width, height=screen.size.height)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.alerts.words import count
+from agent.counts import count
 from agent.dashboard.fleet import Camera, Device, Event, Fleet
 from agent.dashboard.readings import CameraReading
 
@@ -164,10 +165,12 @@ def _cameras(device: Device, room: Room, most: int) -> Table:
     else:
         hidden = 0
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), width=room.width)
-    for header, width, right in _columns([(name, camera.reading) for name, camera in cameras], room.width):
+    columns = _columns([(name, camera.reading) for name, camera in cameras], room.width)
+    for header, width, right in columns:
         table.add_column(header, width=width, justify="right" if right else "left", no_wrap=True)
+    sees = columns[-1][1] if columns[-1][0] == "sees" else 0
     for name, camera in cameras:
-        table.add_row(*_camera_row(name, camera, wide=room.width >= WIDE))
+        table.add_row(*_camera_row(name, camera, sees, wide=room.width >= WIDE))
     if hidden:
         table.add_row(Text(f"and {hidden} more", "dim"))
     return table
@@ -186,7 +189,7 @@ def _columns(cameras: Sequence[tuple[str, CameraReading]], width: int) -> list[t
     return [*columns, ("sees", rest, False)] if rest >= 6 else columns
 
 
-def _camera_row(name: str, camera: Camera, *, wide: bool) -> Sequence[RenderableType]:
+def _camera_row(name: str, camera: Camera, sees: int, *, wide: bool) -> Sequence[RenderableType]:
     reading = camera.reading
     more = (Text(spark(list(camera.rates)[-12:]), style="green"), number(reading.dropped)) if wide else ()
     return (
@@ -198,7 +201,7 @@ def _camera_row(name: str, camera: Camera, *, wide: bool) -> Sequence[Renderable
         number(reading.latency_p99, factor=1000),
         number(reading.boxes, 1),
         drift_text(reading),
-        Text(seen_text(reading), style="dim"),
+        Text(seen_text(reading, sees), style="dim"),
     )
 
 
@@ -213,9 +216,15 @@ def drift_text(reading: CameraReading) -> Text:
     return Text(f"{ratio:.2f}{feature}", style=style)
 
 
-def seen_text(reading: CameraReading, most: int = 3) -> str:
-    """The classes seen most, as `car 12, person 3`."""
-    return ", ".join(f"{name} {number}" for name, number in reading.seen[:most])
+def seen_text(reading: CameraReading, width: int = 60) -> str:
+    """The classes seen most, as `car 12, person 3`; only whole ones, as many as fit."""
+    text = ""
+    for name, often in reading.seen:
+        longer = f"{text}, {name} {often}" if text else f"{name} {often}"
+        if cell_len(longer) > width:
+            break
+        text = longer
+    return text
 
 
 def spark(values: Sequence[float]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.alerts.words import count
+from agent.counts import count
 from agent.delivery.contract import violations
 from agent.delivery.messages import FAMILIES, unix_time
 from agent.printable import printable

@@ -17,9 +17,9 @@ from rich.live import Live
 from rich.table import Table
 
 from agent import terminal
-from agent.alerts.words import count
 from agent.config.load import parse
 from agent.config.schema import BrokerSettings, Settings
+from agent.counts import count
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
 from agent.dashboard.view import Room, clock, draw, event_line, number

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from agent.alerts.words import quantity
 from agent.config.schema import DriftSettings
+from agent.counts import count
 from agent.drift.judge import Judge
 from agent.drift.sketch import WindowSketch
 from agent.drift.verdict import DriftVerdict
@@ -190,7 +191,8 @@ class Keeper:
             raise ReferenceMismatch(f"no reference of camera {self.subject.camera!r} is being recorded")
         if not self._recorder.enough:
             raise ReferenceMismatch(
-                f"{self._recorder.windows} windows are recorded; expected at least {LEAST_WINDOWS}"
+                f"{count(self._recorder.windows, 'window is', 'windows are')} recorded; "
+                f"expected at least {LEAST_WINDOWS}"
             )
         self._build(self._recorder, now, final=True)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from agent.alerts.words import duration
+from agent.counts import multiple
 from agent.drift.verdict import DriftVerdict, FeatureVerdict
 from agent.references.stored import StoredReference
 from agent.types import Observation
@@ -66,7 +67,9 @@ def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -
         return Observation(metric=f"drift.{name}", value=value, at=at, labels=labels)
 
     def feature(each: FeatureVerdict) -> Observation:
-        text = f"drift of {each.feature.replace('_', ' ')}, {each.ratio:.2g} times its limit: {_detail(each)}"
+        text = (
+            f"drift of {each.feature.replace('_', ' ')}, {multiple(each.ratio, 'its limit')}: {_detail(each)}"
+        )
         return Observation(
             metric=f"drift.{each.feature}_ratio",
             value=each.ratio,
@@ -107,7 +110,7 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     if verdict.classes is not None and verdict.classes.ratio >= 1.0:
         names = ["class mix", *names] if verdict.classes.ratio >= about[0].ratio else [*names, "class mix"]
     times = (
-        f"{verdict.ratio:.2g} times the limit"
+        f"{multiple(verdict.ratio, 'the limit')}"
         if verdict.ratio >= 1
         else f"now {verdict.ratio:.2g} of the limit"
     )
