@@ -17,6 +17,9 @@ from prometheus_client.registry import Collector
 from agent.exporter.about import About, own_values
 from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, Exported, Kind
 from agent.exporter.ledger import Histogram, Labels, Ledger
+from agent.printable import printable
+
+LONGEST_LABEL = 200
 
 
 class AgentCollector(Collector):
@@ -54,12 +57,12 @@ def family(entry: Exported, numbers: Mapping[Labels, float]) -> Metric:
     if entry.kind is Kind.INFO:
         told = InfoMetricFamily(entry.name, entry.help, labels=())
         for labels in numbers:
-            told.add_metric((), dict(zip(entry.labels, labels, strict=True)))
+            told.add_metric((), dict(zip(entry.labels, _safe(labels), strict=True)))
         return told
     maker = CounterMetricFamily if entry.kind is Kind.COUNTER else GaugeMetricFamily
     made = maker(entry.name, entry.help, labels=entry.labels)
     for labels, value in numbers.items():
-        made.add_metric(labels, value)
+        made.add_metric(_safe(labels), value)
     return made
 
 
@@ -69,5 +72,10 @@ def histogram_family(entry: Exported, histograms: Mapping[Labels, Histogram]) ->
     bounds = [*(str(bound) for bound in LATENCY_BUCKETS), "+Inf"]
     for labels, histogram in histograms.items():
         buckets = list(zip(bounds, histogram.counts.cumsum().tolist(), strict=True))
-        made.add_metric(labels, buckets, sum_value=histogram.total)
+        made.add_metric(_safe(labels), buckets, sum_value=histogram.total)
     return made
+
+
+def _safe(labels: Labels) -> list[str]:
+    """Values of labels that any page may show; half of a surrogate pair would end the whole exposition."""
+    return [printable(value, LONGEST_LABEL) for value in labels]
