@@ -106,6 +106,10 @@ class CommandSettings:
     allow: tuple[str, ...] = setting((), doc='Names of the commands accepted, or "*".')
     rate_per_minute: int = setting(30, minimum=1, doc="Commands carried out a minute at most.")
     max_age: float = setting(60.0, kind="duration", minimum=1, doc="Older commands are refused.")
+    reply_prefixes: tuple[str, ...] = setting(
+        (),
+        doc="Topics below which senders may have answers besides the device's own reply/, such as answers.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

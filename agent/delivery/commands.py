@@ -2,7 +2,8 @@
 
 `<prefix>/command/<name>` carries a JSON object with `id` (of the sender's choice), `time` (RFC 3339) and what
 the command takes. Judging (`judge`) is done in the delivery thread, carrying out in this part's own, so a
-command that takes long holds nothing up. The answer goes to the MQTT 5 response topic, else to `reply/<id>`.
+command that takes long holds nothing up. The answer goes to the MQTT 5 response topic (below `reply/` or
+`reply_prefixes`), else to `reply/<id>`. All that is sent counts in the rate limit, refused or not.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import structlog
 from agent.config.schema import CommandSettings
 from agent.delivery.messages import reply_draft, unix_time
 from agent.delivery.mqtt import Received
+from agent.delivery.replies import CommandRefused, Reply, check_return
 from agent.errors import DeliveryError, VedetteError
 from agent.parts import Part
-from agent.types import Draft
-from agent.untrusted import BadInput, parse_json
+from agent.printable import printable
+from agent.untrusted import BadInput, parse_json, take_text
 
 log = structlog.get_logger("vedette.commands")
 
@@ -43,23 +45,6 @@ class Command:
     args: Mapping[str, Any]
     response_topic: str | None
     correlation: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An answer; `topic` None means the draft's own."""
-
-    draft: Draft
-    topic: str | None
-    correlation: bytes | None
-
-
-class CommandRefused(VedetteError):
-    """The command will not be carried out; the text is the answer. `id` is "" where it gave none."""
-
-    def __init__(self, reason: str, *, command_id: str = "") -> None:
-        super().__init__(reason)
-        self.id = command_id
 
 
 def parse(received: Received) -> Command:
@@ -105,6 +90,7 @@ class CommandDesk(Part):
         super().__init__("commands")
         self._settings, self._handlers = settings, dict(handlers)
         self._rate = Rate(settings.rate_per_minute)
+        self._excess = Rate(settings.rate_per_minute)
         self._queue: queue.Queue[Command] = queue.Queue(QUEUE_SIZE)
         self.patience_seconds = 600.0  # a command may record for minutes
         self.reply: Callable[[Reply], None] = lambda _: None
@@ -117,7 +103,7 @@ class CommandDesk(Part):
     def change(self, settings: CommandSettings) -> None:
         """Judge by other settings from now on; called from any thread."""
         if settings.rate_per_minute != self._settings.rate_per_minute:
-            self._rate = Rate(settings.rate_per_minute)
+            self._rate, self._excess = Rate(settings.rate_per_minute), Rate(settings.rate_per_minute)
         self._settings = settings
 
     def receive(
@@ -128,12 +114,17 @@ class CommandDesk(Part):
         `first_time` remembers an id on disk and says whether it is new: it is asked last and before the command
         runs, so a command is carried out once or, after a crash at the wrong moment, not at all.
         """
+        within = self._rate.allows(now)
+        if not within and not self._excess.allows(now):
+            log.warning("too many commands, ignored")
+            return
         if received.retained:
-            log.warning("retained command ignored", topic=received.topic)
+            log.warning("retained command ignored", topic=printable(received.topic, 200))
             return
         try:
             command = parse(received)
-            self._judge(command, wall=wall, now=now)
+            check_return(received, self._settings.reply_prefixes, command.id)
+            self._judge(command, wall=wall, within=within)
             if not _is_new(command, first_time):
                 log.info("command delivered twice, ignored", command=command.name, id=command.id)
                 return
@@ -143,31 +134,40 @@ class CommandDesk(Part):
         except queue.Full:
             self._refuse(received, CommandRefused("too many commands are waiting"))
 
-    def _judge(self, command: Command, *, wall: float, now: float) -> None:
+    def _judge(self, command: Command, *, wall: float, within: bool) -> None:
         allowed = self._settings.allow
         if not self._settings.enabled or ("*" not in allowed and command.name not in allowed):
-            raise CommandRefused(f"command {command.name!r} is not allowed", command_id=command.id)
+            raise CommandRefused(
+                f"command {printable(command.name, 64)!r} is not allowed", command_id=command.id
+            )
         if command.name not in self._handlers:
-            raise CommandRefused(f"unknown command {command.name!r}", command_id=command.id)
+            raise CommandRefused(f"unknown command {printable(command.name, 64)!r}", command_id=command.id)
         try:
-            age = wall - unix_time(str(command.args.get("time", "")))
-        except ValueError:
+            age = wall - unix_time(take_text(command.args, "time", "", longest=64))
+        except (ValueError, OverflowError):
             raise CommandRefused("`time` must be RFC 3339", command_id=command.id) from None
         if not -_AHEAD_SECONDS <= age <= self._settings.max_age:
             raise CommandRefused(
                 f"{age:.0f} s old, at most {self._settings.max_age:.0f} s is accepted", command_id=command.id
             )
-        if not self._rate.allows(now):
+        if not within:
             raise CommandRefused(
                 f"more than {self._settings.rate_per_minute} commands in a minute", command_id=command.id
             )
 
     def _refuse(self, received: Received, error: CommandRefused) -> None:
-        log.warning("command refused", topic=received.topic, id=error.id, reason=str(error))
-        if error.id:
-            name = received.topic.rpartition("/")[2]
-            body = {"command": name, "id": error.id, "ok": False, "error": str(error)}
-            self.reply(_reply(error.id, body, received.response_topic, received.correlation))
+        reason = printable(error)
+        log.warning("command refused", topic=printable(received.topic, 200), id=error.id, reason=reason)
+        if not error.id:
+            return
+        name = printable(received.topic.rpartition("/")[2], 64)
+        body = {"command": name, "id": error.id, "ok": False, "error": reason}
+        topic, correlation = received.response_topic, received.correlation
+        try:
+            check_return(received, self._settings.reply_prefixes, error.id)
+        except CommandRefused:  # then in its own place, `reply/<id>`
+            topic = correlation = None
+        self.reply(_reply(error.id, body, topic, correlation))
 
     def run(self, stop: threading.Event) -> None:
         """Carry out what was accepted, until stopped."""

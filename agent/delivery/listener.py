@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import structlog
 
 from agent.config.schema import BrokerSettings
+from agent.delivery.failures import Failure
 from agent.delivery.mqtt import (
     Closed,
     Connection,
     Event,
-    Failure,
     Opened,
     Options,
     Received,

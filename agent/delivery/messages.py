@@ -74,7 +74,7 @@ def encode(draft: Draft, stamp: Stamp) -> Message:
     Raises PermanentDelivery for a payload over 64 kB, for what JSON cannot carry and for a topic that MQTT
     forbids.
     """
-    if not _TOPIC.fullmatch(draft.topic):
+    if not is_topic(draft.topic):
         raise PermanentDelivery(f"topic {draft.topic!r}: empty levels, spaces, '+' and '#' are not allowed")
     body: dict[str, Any] = {
         "schema": f"{draft.family}/{SCHEMA_VERSION}",
@@ -99,6 +99,13 @@ def encode(draft: Draft, stamp: Stamp) -> Message:
     )
 
 
+def is_topic(text: str) -> bool:
+    """Whether `text` is one that can be published to: no wildcards, empty levels, spaces or control characters."""
+    return (
+        bool(_TOPIC.fullmatch(text)) and text.isprintable() and len(text.encode("utf-8", "replace")) < 65536
+    )
+
+
 def to_json(body: Mapping[str, Any], topic: str) -> bytes:
     """`body` as compact JSON; PermanentDelivery where it cannot be, or is over the limit."""
     try:
@@ -117,9 +124,9 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
-        return rfc3339(value) if _is_moment(name) else short(value)
+        return _moment(value) if _is_moment(name) else short(value)
     if value is None or isinstance(value, (str, bool, int)):
-        return rfc3339(value) if type(value) is int and _is_moment(name) else value
+        return _moment(value) if type(value) is int and _is_moment(name) else value
     if isinstance(value, Mapping):
         return {str(key): _plain(str(key), entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -127,6 +134,14 @@ def _plain(name: str, value: Any) -> Any:
     if hasattr(value, "item"):  # a numpy scalar
         return _plain(name, value.item())
     return value
+
+
+def _moment(at: float) -> str | None:
+    """None for what no calendar has."""
+    try:
+        return rfc3339(at)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _is_moment(name: str) -> bool:

@@ -9,7 +9,6 @@ writing, and callbacks do no more than append to `events`.
 from __future__ import annotations
 
 import select
-import socket
 import ssl
 import struct
 import threading
@@ -27,26 +26,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agent.delivery.failures import BY_CODE, Failure, why_not
 from agent.delivery.urls import BrokerAddress
+from agent.errors import PermanentDelivery
+from agent.printable import printable
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
-
-
-class Failure(str, Enum):
-    """Why there is no connection (any more); each kind has its own patience."""
-
-    UNREACHABLE = "unreachable"
-    CERTIFICATE = "certificate"
-    TLS = "tls"
-    LOGIN = "login"
-    CLIENT_ID = "client_id"
-    TAKEN_OVER = "taken_over"
-    VERSION = "version"
-    BUSY = "busy"
-    REFUSED = "refused"
-    SILENT = "silent"
-    LOST = "lost"
 
 
 class Version(str, Enum):
@@ -129,23 +115,6 @@ class Options:
     will: Will | None = None
 
 
-# Reason codes of CONNACK and DISCONNECT, MQTT 5; 3.1.1's five are translated to these by paho.
-_FAILURES = {
-    0x84: Failure.VERSION,
-    0x85: Failure.CLIENT_ID,
-    0x86: Failure.LOGIN,
-    0x87: Failure.LOGIN,
-    0x88: Failure.BUSY,
-    0x89: Failure.BUSY,
-    0x8A: Failure.LOGIN,
-    0x8B: Failure.BUSY,
-    0x8C: Failure.LOGIN,
-    0x8E: Failure.TAKEN_OVER,
-    0x97: Failure.BUSY,
-    0x9F: Failure.BUSY,
-}
-
-
 class Connection:
     """One try. `start` once; then `drive` until `events` yields `Closed`."""
 
@@ -174,7 +143,7 @@ class Connection:
                 **_session(self.options),
             )
         except _BROKEN as error:
-            self._end(*_why_not(error, self.address))
+            self._end(*why_not(error, self.address))
         self._ready = True
         self._wake()
 
@@ -232,7 +201,7 @@ class Connection:
         expiry: int | None = None,
         correlation: bytes | None = None,
     ) -> int:
-        """Send; the id by which `Acked` will name it."""
+        """Send; the id by which `Acked` will name it. Raises PermanentDelivery for what MQTT cannot carry."""
         properties = None
         if self.options.version is Version.V5 and (expiry is not None or correlation):
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -240,7 +209,10 @@ class Connection:
                 properties.MessageExpiryInterval = max(expiry, 1)
             if correlation:
                 properties.CorrelationData = correlation
-        return self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
+        try:
+            return self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
+        except _BROKEN as error:
+            raise PermanentDelivery(f"{type(error).__name__}: {printable(error, 200)}") from None
 
     def subscribe(self, topic: str) -> None:
         """Ask for `topic`; on MQTT 5 without what is retained."""
@@ -281,7 +253,7 @@ class Connection:
     def on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """CONNACK."""
         if reason.is_failure:
-            failure = _FAILURES.get(reason.value, Failure.REFUSED)
+            failure = BY_CODE.get(reason.value, Failure.REFUSED)
             self._end(failure, _said(properties, str(reason).lower()))
             return
         self.opened = Opened(
@@ -296,7 +268,7 @@ class Connection:
     def on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """DISCONNECT, or the connection broke."""
         if flags.is_disconnect_packet_from_server:
-            self._end(_FAILURES.get(reason.value, Failure.LOST), _said(properties, str(reason).lower()))
+            self._end(BY_CODE.get(reason.value, Failure.LOST), _said(properties, str(reason).lower()))
         else:
             self._end(Failure.LOST, "the connection broke")
 
@@ -310,17 +282,20 @@ class Connection:
         self.events.append(Subscribed(allowed=allowed, reason=", ".join(map(str, reasons)).lower()))
 
     def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        """A message for us."""
-        properties = getattr(message, "properties", None)
-        self.events.append(
-            Received(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                retained=bool(message.retain),
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation=getattr(properties, "CorrelationData", None),
-            )
-        )
+        """A message for us; one whose topic is no text is nobody's."""
+        with suppress(UnicodeDecodeError):
+            self.events.append(_received(message))
+
+
+def _received(message: paho.MQTTMessage) -> Received:
+    properties = getattr(message, "properties", None)
+    return Received(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        retained=bool(message.retain),
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+    )
 
 
 def _readable(sock: Any) -> bool:
@@ -378,22 +353,3 @@ def _session(options: Options) -> dict[str, Any]:
 
 def _said(properties: Any, otherwise: str) -> str:
     return getattr(properties, "ReasonString", None) or otherwise
-
-
-def _why_not(error: BaseException, address: BrokerAddress) -> tuple[Failure, str]:
-    """What kept us from connecting, in one line that tells the mend."""
-    where = f"{address.host}:{address.port}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = f"{where}: certificate refused: {error.verify_message}; see broker.ca_file"
-        return Failure.CERTIFICATE, reason
-    if isinstance(error, ssl.SSLError):
-        return Failure.TLS, f"{where}: TLS failed: {error.reason or error}"
-    if isinstance(error, socket.gaierror):
-        return Failure.UNREACHABLE, f"{address.host}: unknown host ({error.strerror})"
-    if isinstance(error, (TimeoutError, socket.timeout)):
-        return Failure.UNREACHABLE, f"{where}: no answer in time"
-    if isinstance(error, FileNotFoundError):
-        return Failure.TLS, f"{where}: a TLS file is missing; see broker.ca_file, cert_file, key_file"
-    if isinstance(error, OSError) and error.strerror:
-        return Failure.UNREACHABLE, f"{where}: {error.strerror.lower()}"
-    return Failure.UNREACHABLE, f"{where}: {error}"

@@ -29,11 +29,13 @@ from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.delivery.announcements import Announcements
 from agent.delivery.clock import Clock, written_bytes
-from agent.delivery.commands import CommandDesk, Reply
+from agent.delivery.commands import CommandDesk
+from agent.delivery.failures import Failure
 from agent.delivery.inbox import Inbox
 from agent.delivery.messages import Stamp, encode, status_draft
-from agent.delivery.mqtt import Acked, Closed, Event, Failure, Opened, Options, Received, Subscribed, Will
+from agent.delivery.mqtt import Acked, Closed, Event, Opened, Options, Received, Subscribed, Will
 from agent.delivery.outbox import BATCH_ROWS
+from agent.delivery.replies import Reply, reply_message
 from agent.delivery.safekeeping import Safekeeping
 from agent.delivery.session import ConnectionState, Session, Timing
 from agent.delivery.store import StoreCorrupt, StoreFull, StoreUnwritable
@@ -263,28 +265,25 @@ class Publisher(Part):
         connection = self._session.connection
         if connection is None:
             return
-        while self._replies:
+        while self._replies and self._window.room:
             reply = self._replies.popleft()
-            message = encode(reply.draft, self._safe.outbox.stamp(reply.draft.family))
-            connection.publish(
-                reply.topic or message.topic, message.payload, qos=1, correlation=reply.correlation
+            message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
+            self._window.publish_beside(
+                reply.topic or message.topic, message.payload, retain=False, correlation=reply.correlation
             )
-        for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
-            self._window.publish_beside(connection, topic, payload, retain=True, now=_now())
+            self._window.fill_beside(connection, _now())
+        if self._window.room:
+            for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
+                self._window.publish_beside(topic, payload, retain=True)
         self._window.fill(connection, _now())
 
     def _send_beside(self, draft: Draft) -> None:
-        connection = self._session.connection
-        if connection is None:
-            return
         try:
             message = encode(draft, self._safe.outbox.stamp(draft.family))
         except PermanentDelivery as error:
             log.error("message refused", topic=draft.topic, reason=str(error))
             return
-        self._window.publish_beside(
-            connection, message.topic, message.payload, retain=draft.retain, now=_now()
-        )
+        self._window.publish_beside(message.topic, message.payload, retain=draft.retain)
 
     def _will(self) -> Will:
         draft = self._offline("connection lost")
@@ -326,9 +325,7 @@ class Publisher(Part):
         for draft in {"status": online, **self._standing_drafts}.values():
             self._send_beside(draft)
         for alert in self._safe.outbox.notes.standing():
-            self._window.publish_beside(
-                connection, f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True, now=now
-            )
+            self._window.publish_beside(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
 
     # -- watching over it -----------------------------------------------------------------------------------
 
@@ -346,7 +343,7 @@ class Publisher(Part):
         self._lost_before = lost
         if now - self._written_at >= WEAR_SECONDS:
             self._written, self._written_at = written_bytes(), now
-        self._quiet = not outbox.depth and not len(self._inbox) and not self._window.on_the_way
+        self._quiet = not outbox.depth and not len(self._inbox) and self._window.idle
         if self._quiet:
             self._quiet_after = handed_over
         self._statistics = {
@@ -373,7 +370,9 @@ class Publisher(Part):
         if self._session.connected:
             self._send_beside(self._offline("stopped"))
             until = min(_now() + 1.0, deadline + 0.5)
-            while _now() < until and self._session.connected and self._window.on_the_way:
+            while _now() < until and self._session.connected and not self._window.idle:
+                if (connection := self._session.connection) is not None:
+                    self._window.fill_beside(connection, _now())
                 self._session.drive(0.1, self._inbox.wake_fd, _now())
                 for event in self._session.events(_now(), self._clock.wall()):
                     self._guard(lambda event=event: self._on_event(event, _now()))  # type: ignore[misc]

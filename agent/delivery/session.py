@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from agent.delivery.mqtt import Closed, Connection, Event, Failure, Opened, Options, Version, Will
+from agent.delivery.failures import Failure
+from agent.delivery.mqtt import Closed, Connection, Event, Opened, Options, Version, Will
 from agent.delivery.urls import BrokerAddress
 
 log = structlog.get_logger("vedette.delivery")

@@ -2,7 +2,8 @@
 
 Laws:
 
-1. At most `limit` publishes are unacknowledged (the smaller of our own limit and the broker's).
+1. At most `limit` publishes are unacknowledged (the smaller of our own limit and the broker's), all kinds together:
+   what does not come from the outbox (status, standing alerts, replies) waits for room too, and goes first.
 2. The most important priority goes first, so a fresh alert overtakes a backlog; within one, first come first
    go.
 3. A row is removed when the broker acknowledged all of it with a code below 0x80; what it refuses for good is
@@ -18,12 +19,15 @@ from dataclasses import dataclass
 
 import structlog
 
+from agent.delivery.beside import Beside, BesideQueue
 from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
 from agent.delivery.mqtt import Acked, Connection, Opened
 from agent.delivery.outbox import Outbox
 from agent.delivery.rows import Row, unpack
 from agent.delivery.store import LANES
+from agent.errors import PermanentDelivery
+from agent.printable import printable
 from agent.types import Priority
 
 log = structlog.get_logger("vedette.delivery")
@@ -67,6 +71,7 @@ class Window:
         self._held_until: dict[Priority, float] = {}
         self._sent: dict[int, _Sent] = {}
         self._extra: set[int] = set()
+        self._beside = BesideQueue()
         self._acked: list[tuple[Priority, int]] = []
         self._acked_at = 0.0
         self._progress_at = 0.0
@@ -89,6 +94,7 @@ class Window:
         """The connection is gone: what was not acknowledged will be sent again."""
         self._sent.clear()
         self._extra.clear()
+        self._beside.clear()
         self._held_until.clear()
         for lane in self._next.values():
             lane.clear()
@@ -98,6 +104,9 @@ class Window:
     def move_to(self, outbox: Outbox) -> None:
         """Use another outbox from now on; to be called while nothing is on its way."""
         self._acked.clear()
+        for sent in {id(sent): sent for sent in self._sent.values()}.values():
+            self._beside.drop(sent)
+        self._extra |= self._sent.keys()  # they are on their way all the same
         self._sent.clear()
         for lane in self._next.values():
             lane.clear()
@@ -108,21 +117,29 @@ class Window:
         """Publishes that wait for an acknowledgement."""
         return len(self._sent) + len(self._extra)
 
+    @property
+    def room(self) -> bool:
+        """Whether another publish may go out, and none waits for that already."""
+        return self.on_the_way < self._limit and not self._beside
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for an acknowledgement or for room."""
+        return not self.on_the_way and not self._beside
+
     def stalled_seconds(self, now: float) -> float:
         """How long the broker has owed us an acknowledgement."""
         return now - self._progress_at if self.on_the_way else 0.0
 
     def publish_beside(
-        self, connection: Connection, topic: str, payload: bytes, *, retain: bool, now: float
+        self, topic: str, payload: bytes, *, retain: bool, correlation: bytes | None = None
     ) -> None:
-        """Send what is not in the outbox (status, info, standing alerts, replies)."""
-        if not self.on_the_way:
-            self._progress_at = now
-        retain = retain and self._may_retain()
-        self._extra.add(connection.publish(topic, payload, retain=retain, qos=self._qos()))
+        """Have `fill` send what is not in the outbox (status, info, standing alerts, replies)."""
+        self._beside.put(Beside(topic=topic, payload=payload, retain=retain, correlation=correlation))
 
     def fill(self, connection: Connection, now: float) -> None:
-        """Send rows while the window has room."""
+        """Send what waits beside, then rows, while the window has room."""
+        self.fill_beside(connection, now)
         for lane in LANES:
             if self._held_until.get(lane, 0.0) > now:
                 continue
@@ -135,6 +152,24 @@ class Window:
                     break
             if self.on_the_way >= self._limit:
                 return
+
+    def fill_beside(self, connection: Connection, now: float) -> None:
+        """Send what waits beside while the window has room."""
+        while self._beside and self.on_the_way < self._limit:
+            item = self._beside.take()
+            self._progress_at = self._progress_at if self.on_the_way else now
+            retain = item.retain and self._may_retain()
+            try:
+                mid = connection.publish(
+                    item.topic, item.payload, retain=retain, qos=self._qos(), correlation=item.correlation
+                )
+            except PermanentDelivery as error:
+                log.error("message refused", topic=printable(item.topic, 200), reason=str(error))
+                continue
+            if item.belongs_to is None:
+                self._extra.add(mid)
+            else:
+                self._sent[mid] = item.belongs_to
 
     def _take(self, lane: Priority) -> Row | None:
         rows = self._next[lane]
@@ -166,10 +201,16 @@ class Window:
         expiry = self._expiry(row, age)
         retain = row.retain and self._may_retain()
         sent = _Sent(row)
-        self._sent[connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._qos())] = sent
+        try:
+            mid = connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._qos())
+        except PermanentDelivery as error:
+            self._give_up(row, str(error))
+            return True
+        self._sent[mid] = sent
         if clears_retained(row.family, retain=row.retain) and self._may_retain():
             sent.awaited = 2
-            self._sent[connection.publish(topic, b"", retain=True, qos=self._qos())] = sent
+            self._beside.put_first(Beside(topic=topic, payload=b"", retain=True, belongs_to=sent))
+            self.fill_beside(connection, now)
         self.replayed_total += late
         return True
 
@@ -206,6 +247,7 @@ class Window:
                 self._complain("status", event)
             return
         if event.code >= REFUSED:
+            self._beside.drop(sent)
             self._refused(sent.row, event, now)
             return
         sent.awaited -= 1

@@ -29,7 +29,13 @@ def desk():
         raise ValueError("no such rule")
 
     made = CommandDesk(
-        CommandSettings(enabled=True, allow=("snooze", "broken"), rate_per_minute=5, max_age=30.0),
+        CommandSettings(
+            enabled=True,
+            allow=("snooze", "broken"),
+            rate_per_minute=5,
+            max_age=30.0,
+            reply_prefixes=("answers",),
+        ),
         {"snooze": snooze, "broken": broken, "reload": snooze},
     )
     stop = threading.Event()
@@ -98,11 +104,11 @@ def test_commands_that_no_one_could_answer_are_only_logged(desk):
     answers = []
     desk.reply = answers.append
     nonsense = [b"", b"{", b"[]", b'{"id": 5}', b'{"id": "../x"}', b"x" * 20_000]
-    for payload in nonsense:
+    for number, payload in enumerate(nonsense):
         message = Received(
             topic="a/command/snooze", payload=payload, retained=False, response_topic=None, correlation=None
         )
-        desk.receive(message, wall=time.time(), now=0.0, first_time=lambda _: True)
+        desk.receive(message, wall=time.time(), now=60.0 * number, first_time=lambda _: True)
     retained = Received(
         topic="a/command/snooze",
         payload=command()[1].encode(),
@@ -143,7 +149,7 @@ def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
             topic="a/command/snooze",
             payload=command(command_id=f"c{i}")[1].encode(),
             retained=False,
-            response_topic="answers/here",
+            response_topic="a/reply/here",
             correlation=b"x",
         )
         desk.receive(message, wall=time.time(), now=now, first_time=lambda _: True)
@@ -157,7 +163,7 @@ def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
         time.sleep(0.01)
     said = {answer.draft.body["id"]: answer.draft.body["ok"] for answer in answers}
     assert said == {"c0": True, "c1": True, "c2": True, "c3": True, "c4": True, "c5": False, "c7": True}
-    assert {answer.topic for answer in answers} == {"answers/here"}
+    assert {answer.topic for answer in answers} == {"a/reply/here"}
 
 
 def test_a_broker_that_lets_no_commands_through_is_told(no_subscriptions, publish, desk, capsys):
@@ -194,3 +200,100 @@ def test_commands_are_off_unless_switched_on(mosquitto, listen, publish):
     listener._client.publish(*command(), qos=1)
     time.sleep(0.4)
     assert listener.messages == []
+
+
+def received(
+    payload, topic="vedette/dock/box/command/snooze", response_topic=None, correlation=None, retained=False
+):
+    return Received(
+        topic=topic,
+        payload=payload,
+        retained=retained,
+        response_topic=response_topic,
+        correlation=correlation,
+    )
+
+
+@pytest.fixture
+def refused(desk):
+    """Has the desk judge one message; what it answered, with nothing carried out."""
+    answers = []
+    desk.reply = answers.append
+
+    def judge(message, now=0.0):
+        desk.receive(message, wall=time.time(), now=now, first_time=lambda _: True)
+        assert desk._queue.empty() and desk.carried_out == []
+        return answers
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[" * 1500, b'{"a":' * 1500, b'{"id": "c1", "time": 1' + b"0" * 400 + b"}", b'{"id": "c1", "n": Infinity}', b"\xff",
+     b'"\\ud800"', json.dumps({"id": "x" * 16_000}).encode(), b'{"id": "c1", "time": ["2026"]}'],
+)  # fmt: skip
+def test_a_hostile_payload_is_refused(refused, payload):
+    refused(received(payload))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["#", "vedette/dock/box/reply/#", "vedette/dock/box/reply/+", "vedette/dock/box/status", "vedette/dock/other/alert/x",
+     "vedette/dock/box/reply/", "vedette/dock/box/reply/a\x00b", "vedette/dock/box/reply/" + "x" * 70_000, "$SYS/x",
+     "vedette/dock/box/reply/status/\u202e", "answersx/me", "vedette/dock/box/reply/\udcff", "/", "answers"],
+)  # fmt: skip
+def test_an_answer_goes_nowhere_but_where_answers_are(refused, topic):
+    answers = refused(received(command()[1].encode(), response_topic=topic, correlation=b"x"))
+    assert [(answer.topic, answer.correlation) for answer in answers] == [(None, None)]
+    assert "response topic" in answers[0].draft.body["error"] and answers[0].draft.body["error"].isprintable()
+
+
+def test_an_answer_may_go_below_the_own_reply_prefix_and_a_configured_one(desk):
+    answers = []
+    desk.reply = answers.append
+    for number, topic in enumerate(("vedette/dock/box/reply/desk/7", "answers/me")):
+        payload = command(command_id=f"c{number}")[1].encode()
+        desk.receive(
+            received(payload, response_topic=topic), wall=time.time(), now=0.0, first_time=lambda _: True
+        )
+    deadline = time.monotonic() + 5
+    while len(answers) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [answer.topic for answer in answers] == ["vedette/dock/box/reply/desk/7", "answers/me"]
+
+
+def test_correlation_data_is_bounded(refused):
+    answers = refused(received(command()[1].encode(), response_topic="answers/me", correlation=b"x" * 60_000))
+    assert "correlation" in answers[0].draft.body["error"] and answers[0].correlation is None
+
+
+def test_refused_commands_count_in_the_rate_limit(refused, desk):
+    for number in range(100):
+        answers = refused(received(json.dumps({"id": f"c{number}", "time": "never"}).encode()))
+    assert len(answers) == 10  # five judged, five told that they are too many
+    desk.receive(received(command()[1].encode()), wall=time.time(), now=1.0, first_time=lambda _: True)
+    assert desk.carried_out == [] and len(answers) == 10
+
+
+@pytest.mark.parametrize("body", [{"rows": ["x" * 1000] * 110}, {"rows": {1, 2}}, {"text": "\ud800"}])
+def test_an_answer_that_cannot_be_sent_becomes_a_short_one(mosquitto, listen, publish, body):
+    import threading
+
+    broker = mosquitto()
+    desk = CommandDesk(
+        CommandSettings(enabled=True, allow=("*",), rate_per_minute=100), {"history": lambda _: body}
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=desk.run, args=(stop,), daemon=True)
+    thread.start()
+    listener, running = listen(broker.port, "vedette/+/+/reply/#"), publish(broker.url, commands=desk)
+    running.until(lambda p: p.connection.state == "connected")
+    time.sleep(0.2)
+    for number in range(12):
+        listener._client.publish(*command("history", f"c{number}"), qos=1)
+    replies = listener.wait(lambda heard: len(heard) == 12 and list(heard))
+    assert all(reply.body["ok"] is False and "cannot be sent" in reply.body["error"] for reply in replies)
+    assert running.publisher.connection.state == "connected"
+    stop.set()
+    thread.join(5)

@@ -13,7 +13,7 @@ from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.cli.status import broker_line, outbox_line
 from agent.config.schema import BrokerSettings
-from agent.delivery.mqtt import Failure
+from agent.delivery.failures import Failure
 from agent.delivery.ping import ping
 from agent.errors import ConfigError
 from agent.identity import Identity

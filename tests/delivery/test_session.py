@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.schema import BrokerSettings
-from agent.delivery.mqtt import Failure
+from agent.delivery.failures import Failure
 from agent.delivery.session import BACKOFF, backoff_seconds
 from agent.delivery.urls import broker_addresses, parse_broker_url
 from agent.errors import ConfigError

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent.delivery.mqtt import Failure
+from agent.delivery.failures import Failure
 
 from .conftest import drained
 

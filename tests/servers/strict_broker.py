@@ -1,0 +1,87 @@
+"""A small MQTT 5 broker that announces a Receive Maximum and hangs up on who exceeds it."""
+
+import socket
+import struct
+import threading
+import time
+
+
+class StrictBroker:
+    """Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
+
+    def __init__(self, receive_maximum=10, pause=0.02):
+        self.receive_maximum, self.pause = receive_maximum, pause
+        self.most, self.exceeded, self.published = 0, 0, []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                channel, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
+
+    def _serve(self, channel):
+        data, owed, due = b"", [], 0.0
+        with channel:
+            while True:
+                channel.settimeout(0.005)
+                try:
+                    piece = channel.recv(65536)
+                    if not piece:
+                        return
+                    data += piece
+                except TimeoutError:
+                    pass
+                except OSError:
+                    return
+                while (packet := self._packet(data)) is not None:
+                    kind, body, data = packet
+                    if kind >> 4 == 1:
+                        properties = b"\x21" + struct.pack(">H", self.receive_maximum)
+                        channel.sendall(
+                            bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties
+                        )
+                    elif kind >> 4 == 3:
+                        owed.append(self._publish(kind, body))
+                        due = due or time.monotonic() + self.pause
+                        self.most = max(self.most, len(owed))
+                        if len(owed) > self.receive_maximum:
+                            self.exceeded += 1
+                            channel.sendall(b"\xe0\x01\x93")
+                            return
+                    elif kind >> 4 == 8:
+                        channel.sendall(b"\x90\x04" + body[:2] + b"\x00\x01")
+                    elif kind >> 4 == 12:
+                        channel.sendall(b"\xd0\x00")
+                    elif kind >> 4 == 14:
+                        return
+                if owed and time.monotonic() >= due:
+                    channel.sendall(b"".join(b"\x40\x02" + mid for mid in owed))
+                    owed, due = [], 0.0
+
+    def _publish(self, kind, body):
+        length = struct.unpack(">H", body[:2])[0]
+        topic, rest = body[2 : 2 + length].decode(), body[2 + length :]
+        mid, rest = rest[:2], rest[2:]
+        self.published.append((topic, rest[1 + rest[0] :], bool(kind & 1)))
+        return mid
+
+    @staticmethod
+    def _packet(data):
+        """(first byte, body, what follows) of a whole packet, else None."""
+        size, shift = 0, 0
+        for at in range(1, min(len(data), 5)):
+            size |= (data[at] & 0x7F) << shift
+            shift += 7
+            if not data[at] & 0x80:
+                end = at + 1 + size
+                return (data[0], data[at + 1 : end], data[end:]) if len(data) >= end else None
+        return None
