@@ -36,7 +36,7 @@ def test_a_thousand_standing_alerts_are_published_within_the_brokers_receive_max
     topics = [topic for topic, _, retained in strict.published if retained]
     assert len({topic for topic in topics if "/alert/" in topic}) == 1000
     assert len({topic for topic in topics if topic.startswith("homeassistant/")}) == 100
-    assert (strict.most, strict.exceeded) == (10, 0)
+    assert 1 < strict.most <= 10 and strict.exceeded == 0
     last = {topic: payload for topic, payload, retained in strict.published if retained}
     assert [topic for topic, payload in last.items() if not payload] == [
         f"vedette/dock/box/alert/a{n}" for n in range(50)
