@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 
 import pytest
 
 from agent.control import call
 from agent.errors import VedetteError
+from agent.reload import Outcome, Reloader
 from tests.test_agent import Agent
 
 HEAD = """
@@ -211,3 +213,55 @@ def test_a_camera_that_was_removed_is_published_no_more(tmp_path, mosquitto, lis
         if box.alive():
             box.agent.process.kill()
             box.agent.process.wait(10)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("x"), RecursionError(), MemoryError(), ValueError("embedded null byte"), SystemExit(3)],
+)
+def test_whatever_a_reload_raises_is_kept_and_the_next_one_is_done(error):
+    outcomes, told, stop = [error, None], [], threading.Event()
+
+    def reload():
+        outcome = outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        return "nothing changed", ("broker.url",)
+
+    reloader = Reloader(reload, lambda: told.append(reloader.outcome))
+    thread = threading.Thread(target=reloader.run, args=(stop,))
+    thread.start()
+    with pytest.raises(VedetteError, match=type(error).__name__):
+        reloader.ask().wait(10)
+    assert type(error).__name__ in reloader.outcome.error
+    assert reloader.ask().wait(10) == "nothing changed"
+    assert reloader.outcome == Outcome(waiting=("broker.url",))
+    stop.set()
+    thread.join(10)
+    assert len(told) == 2
+
+
+def test_reloads_asked_for_while_one_goes_on_are_one_more():
+    begun, go_on, count, stop = threading.Event(), threading.Event(), [], threading.Event()
+
+    def reload():
+        count.append(1)
+        begun.set()
+        go_on.wait(10)
+        return "", ()
+
+    reloader = Reloader(reload, lambda: None)
+    thread = threading.Thread(target=reloader.run, args=(stop,))
+    thread.start()
+    first = reloader.ask()
+    assert begun.wait(10)
+    later = [reloader.ask() for _ in range(100)]
+    with pytest.raises(VedetteError, match="takes longer"):
+        later[0].wait(0.01)
+    go_on.set()
+    for asked in (first, *later):
+        asked.wait(10)
+    assert len(count) == 2
+    assert not reloader.stuck()
+    stop.set()
+    thread.join(10)

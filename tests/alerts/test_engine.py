@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import time
 
 import pytest
@@ -17,7 +18,7 @@ from agent.alerts.rules import compile_rules
 from agent.alerts.watch import SETTLE_SECONDS
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.errors import VedetteError
-from agent.types import AlertState, Observation, Severity
+from agent.types import AlertEvent, AlertState, Observation, Severity
 
 SLOW = RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5 for 5m", clear="0.4")
 HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80")
@@ -656,3 +657,35 @@ def test_never_two_equals_of_a_group_and_every_end_is_told(desk, steps):
     box.now += 3600
     ended += [alert.id for alert in box.step() if alert.state is AlertState.RESOLVED]
     assert sorted(ended) == sorted(live)
+
+
+def test_what_a_removed_camera_still_waits_for_does_not_fire(desk):
+    box = desk(RuleSettings(name="no_frames", when="camera.fps_in <= 0 for 3m"))
+    box.see("camera.fps_in", 0)
+    box.engine.forget({"camera": "front"}, box.now)
+    assert box.see("camera.fps_in", 0) == [], "a hold begins anew"
+    assert box.go(120, 60, ("camera.fps_in", 0)) == []
+    assert len(box.go(120, 60, ("camera.fps_in", 0))) == 1
+
+
+def test_no_storm_of_reloads_makes_an_alert_fire_before_its_time(desk):
+    rule = RuleSettings(name="no_frames", when="camera.fps_in <= 0 for 3m")
+    other = RuleSettings(name="no_frames", when="camera.fps_in <= 1 for 3m")
+    for seed in range(200):
+        box, chance, zero_since = desk(rule), random.Random(seed), None
+        for _ in range(60):
+            box.now += chance.choice((1, 5, 30, 60))
+            act = chance.random()
+            if act < 0.2:
+                box.engine.forget({"camera": "front"}, box.now)
+                zero_since = None
+            elif act < 0.3:
+                box.engine.set_rules(
+                    compile_rules((chance.choice((rule, other)),), AlertSettings(default_rules=False))
+                )
+            value = chance.choice((0, 0, 0, 0, 10))
+            zero_since = None if value else (box.now if zero_since is None else zero_since)
+            for alert in box.see("camera.fps_in", value):
+                if alert.event is AlertEvent.FIRED:
+                    assert zero_since is not None, seed
+                    assert box.now - zero_since >= 180, (seed, alert.window)

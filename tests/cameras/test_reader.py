@@ -309,3 +309,23 @@ def test_thinning_survives_leaps_of_the_clock():
     assert [thinner.take(t) for t in (0, 0.5, 1.0, 50.0, 50.5, 51.0, 3.0, 3.5, 4.0)] == [
         True, False, True, True, False, True, True, False, True,
     ]  # fmt: skip
+
+
+def test_a_camera_that_cannot_be_closed_still_ends_its_thread():
+    from agent.cameras.feed import Feed
+
+    class Stubborn:
+        def open(self):
+            pass
+
+        def read(self):
+            return None
+
+        def close(self):
+            raise RuntimeError("the driver is gone")
+
+    feed = Feed(Stubborn(), "stubborn", lambda *_: None)
+    feed.start()
+    assert feed.done.wait(5)
+    assert feed.error is None
+    assert feed.abandon(0.1), "nor does it matter to who gives it up"

@@ -294,3 +294,42 @@ def test_on_few_cores_frames_go_through_the_model_singly(tiny):
             rig.board.put(frame(camera))
         rig.until(lambda: len(rig.results) == 3)
     assert [result.batch for result in rig.results] == [1, 1, 1]
+
+
+def test_a_result_that_cannot_be_delivered_is_counted_and_the_next_ones_are(detector):
+    detector.open()
+    with Rig(detector) as rig:
+        deliver = rig.scheduler._deliver
+
+        def fail_on_first(result):
+            if result.frame.index == 0:
+                raise ZeroDivisionError("a defect")
+            deliver(result)
+
+        rig.scheduler._deliver = fail_on_first
+        for index in range(3):
+            rig.board.put_when_free(frame("a", index), rig.stop, lambda: None)
+        rig.until(lambda: len(rig.results) == 2)
+        assert rig.scheduler.discarded == 1
+
+
+def test_a_run_started_anew_owes_nothing_to_the_one_that_failed(detector):
+    detector.open()
+    rig = Rig(detector)
+    rig.scheduler._outlook.begun(8, time.monotonic())
+    rig.scheduler._outlook._free_at = time.monotonic() + 3600  # as a batch that never ended leaves it
+    rig.scheduler._turns.begin()
+    with rig:
+        rig.board.put(frame("a"))
+        rig.until(lambda: rig.results)
+        assert rig.scheduler._outlook.choose_in(1, time.monotonic()) < 60
+
+
+def test_of_a_camera_that_is_watched_no_more_no_frame_is_run_and_nothing_kept(detector):
+    detector.open()
+    with Rig(detector, watches=lambda one: one.camera != "gone", still_interval=lambda _: 60.0) as rig:
+        rig.board.put(frame("gone"))
+        rig.board.put(frame("here"))
+        rig.until(lambda: rig.results)
+        assert [one.frame.camera for one in rig.results] == ["here"]
+        assert set(rig.scheduler._gate._seen) == {"here"}

@@ -192,3 +192,18 @@ def test_what_was_sent_is_known_on_disk_before_the_next_one_has_its_turn(tmp_pat
     one.offer([make_alert()])
     one.work(NOW, 0)
     assert (len(receiver.received), seen) == (1, [[]])
+
+
+def test_a_change_of_notifiers_loses_nothing_that_waits_or_is_offered_meanwhile(
+    tmp_path, receiver, make_alert
+):
+    one = part(tmp_path, DEAD)
+    one.offer([make_alert()])
+    one.work(NOW, 0)
+    one.offer([make_alert("slow")])
+    one.change([(outlet.route.settings, outlet.notifier) for outlet in part(tmp_path, receiver.url)._outlets])
+    one.offer([make_alert("late")])
+    for second in range(1, 5):
+        one.work(NOW + 100 * second, 100 * second)
+    rules = [alert["rule"] for body in receiver.bodies() for alert in body["alerts"]]
+    assert sorted(rules) == ["camera_down", "late", "slow"]

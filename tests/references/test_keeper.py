@@ -267,3 +267,15 @@ def test_what_it_tells_people_is_plain_json(room, stored):
 
 def test_a_keeper_can_be_made_of_nothing(tmp_path):
     assert Room(tmp_path).keeper.explanation()["recent"] is None
+
+
+def test_a_recording_resumed_early_waits_for_as_many_windows_as_one_that_was_not(room, source, capsys):
+    made = opened(room, reference_length=3600.0)
+    made.feed(source, 2)
+    made.keeper.save(source.now)
+    made.settle()
+    made.new().open(source.now)
+    told = made.feed(source, FIRST_WINDOWS - 2)
+    assert {fields["drift_state"] for fields, _ in told[:-1]} == {"learning"}
+    assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
+    assert "cannot build" not in capsys.readouterr().out

@@ -29,3 +29,12 @@ def test_what_was_asked_before_the_stop_is_still_done_and_a_failure_stops_nothin
     assert "cannot build the reference of camera x" in said
     assert "too short" in said
     assert said.count("No space left") == 1
+
+
+def test_a_task_that_fails_unforeseen_is_counted_and_those_after_it_are_done():
+    librarian, done, stop = Librarian(), [], threading.Event()
+    librarian.ask("divide", lambda: 1 / 0)
+    librarian.ask("go on", lambda: done.append(1))
+    stop.set()
+    librarian.run(stop)
+    assert (done, librarian.discarded) == ([1], 1)

@@ -92,3 +92,11 @@ def test_a_reference_is_for_windows_as_configured():
     for _ in range(10):
         recorder.add(*source.window(), [])
     assert recorder.make(NOON, final=True).reference.origin.window_seconds == 50.0
+
+
+def test_long_windows_are_complete_only_once_there_are_enough_of_them():
+    recorder = recorded(windows=9)
+    recorder.length = 60.0
+    assert recorder.complete
+    assert not recorder.enough
+    assert recorded(windows=10).enough
