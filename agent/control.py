@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from agent.errors import VedetteError
+from agent.errors import NoAgent, VedetteError
 from agent.parts import Part
 from agent.untrusted import BadInput, parse_json, parse_object
 
@@ -38,7 +38,8 @@ def socket_path(state_directory: Path) -> Path:
         return Path(runtime) / SOCKET_NAME
     service = Path("/run/vedette") / SOCKET_NAME
     own = state_directory / SOCKET_NAME
-    return service if not own.exists() and service.exists() else own
+    # os.path: a folder that we may not look into is no error here, but at the connecting
+    return service if not os.path.exists(own) and os.path.exists(service) else own  # noqa: PTH110
 
 
 def call(
@@ -56,8 +57,8 @@ def call(
             raise VedetteError(
                 f"{path}: permission denied; use sudo or join the group of that file"
             ) from None
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise VedetteError(
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            raise NoAgent(
                 f"no agent answers at {path}; is it running? (systemctl status vedette; give its --config here)"
             ) from None
         except OSError as error:

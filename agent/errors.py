@@ -5,6 +5,7 @@
     VedetteError
     ├── ConfigError          mend the file: carries file, line, key, what was expected, the nearest known key
     ├── MissingExtra         install an extra: carries the command to run
+    ├── NoAgent              start the agent, or do without it
     ├── CameraError          retry by its kind (`refused`, `auth`, `timeout`, ...)
     ├── ModelError           give another model
     ├── InferenceError       open the model anew (`gpu_lost`, `out_of_memory`), else leave that frame out
@@ -66,6 +67,10 @@ class ConfigErrors(ConfigError):
 
 class MissingExtra(VedetteError):
     """A library that an optional part needs is not installed; the text says which extra brings it."""
+
+
+class NoAgent(VedetteError):
+    """No agent runs for a state directory: nobody listens at its socket."""
 
 
 class CameraFailure(str, Enum):

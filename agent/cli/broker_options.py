@@ -62,19 +62,15 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
     """The broker that the arguments ask for, the local one where they name none; raises ConfigError."""
     from dataclasses import replace
 
-    from agent.config.load import load
     from agent.config.schema import BrokerSettings
     from agent.delivery.urls import broker_addresses
     from agent.errors import ConfigError
-    from agent.kinds import KINDS
 
     try:
-        broker = (
-            load(args.config, KINDS).broker
-            if args.config
-            else BrokerSettings(url=full_url(args.broker or DEFAULT_BROKER))
-        )
-        broker = with_login(broker, args)
+        if args.config:
+            broker = _of_config(args)
+        else:
+            broker = with_login(BrokerSettings(url=full_url(args.broker or DEFAULT_BROKER)), args)
         if args.prefix:
             broker = replace(broker, topic_prefix=args.prefix)
         broker = replace(broker, topic_prefix=broker.topic_prefix.strip("/"))
@@ -89,6 +85,29 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
             expected=error.expected,
         ) from None
     return broker
+
+
+def _of_config(args: argparse.Namespace) -> BrokerSettings:
+    """The config's broker with the login that its agent has; raises VedetteError where that would disturb the agent."""
+    from pathlib import Path
+
+    from agent.cli.broker_check import status_beside
+    from agent.cli.credentials import with_service_password
+    from agent.config.load import load
+    from agent.errors import VedetteError
+    from agent.kinds import KINDS
+
+    file = Path(args.config)
+    settings = load(file, KINDS)
+    broker = with_login(settings.broker, args)
+    as_agent = broker.cert_file and broker.cert_file == settings.broker.cert_file
+    if as_agent and status_beside(settings.state_directory, broker, file) is not None:
+        raise VedetteError(
+            f"the running agent uses {broker.cert_file}, and a broker that knows clients by their certificate would "
+            "take this connection for its and end that; give a certificate of this reader's own with --cert-file "
+            "and --key-file (scripts/broker-setup reader makes one)"
+        )
+    return with_service_password(broker, file)
 
 
 def full_url(text: str) -> Masked:

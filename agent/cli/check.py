@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli.broker_check import check_broker
 from agent.cli.local import SYSTEM_CONFIG
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         ("config", True, f"{args.file}: {_counts(settings, len(rules))}"),
     ]
     if not args.offline:
-        lend_credentials(Path(args.file).resolve().parent / "credentials")
-        rows += checks(settings, args.timeout)
+        rows += checks(settings, Path(args.file), args.timeout)
     table = Table(box=None, pad_edge=False)
     for column in ("what", "", "found"):
         table.add_column(column, overflow="fold")
@@ -72,14 +72,14 @@ def _counts(settings: Settings, rules: int) -> str:
     return ", ".join(count(number, what) for number, what in parts)
 
 
-def checks(settings: Settings, timeout: float) -> Iterator[Row]:
-    """What is found of each thing that the config names."""
+def checks(settings: Settings, file: Path, timeout: float) -> Iterator[Row]:
+    """What is found of each thing that the config in `file` names."""
     yield attempt("state", lambda: _state(settings))
     yield attempt("model", lambda: _model(settings))
     for camera in settings.cameras:
         if camera.enabled:
             yield attempt(f"camera {camera.name}", lambda camera=camera: _camera(camera, timeout))  # type: ignore[misc]
-    yield attempt("broker", lambda: _broker(settings))
+    yield attempt("broker", lambda: check_broker(settings, file))
     if settings.prometheus.listen:
         yield attempt("metrics", lambda: _metrics(settings))
 
@@ -155,58 +155,6 @@ def _camera(settings: CameraSettings, timeout: float) -> str:
     if isinstance(found[0], CameraError):
         raise found[0]
     return f"{settings.kind}, {found[0]}, first frame after {time.monotonic() - started:.1f} s"
-
-
-def lend_credentials(folder: Path) -> None:
-    """Let what is found in `folder` count as the service's credentials, where systemd gave us none (root reads it)."""
-    if os.access(folder, os.R_OK | os.X_OK):
-        os.environ.setdefault("CREDENTIALS_DIRECTORY", str(folder))
-
-
-def told_by_agent(settings: Settings) -> str | None:
-    """How the running agent is connected to one of the config's brokers; None where none runs, or to another.
-
-    A second connection could throw it off: brokers that name clients by certificate or user take one for the other.
-    Raises RetryableDelivery where it has no connection.
-    """
-    from agent.control import call
-    from agent.delivery.urls import broker_addresses
-    from agent.errors import RetryableDelivery, VedetteError
-    from agent.printable import printable
-    from agent.state import directory
-
-    shown = {address.shown for address in broker_addresses(settings.broker)}
-    try:
-        broker = call(directory(settings.state_directory), "status", timeout=5.0)["broker"]
-    except (VedetteError, KeyError):
-        return None
-    if broker.get("broker") not in shown:
-        return None
-    if broker.get("state") == "connected":
-        return (
-            f"{broker['broker']}: the running agent is connected with MQTT {printable(broker.get('version'))}"
-        )
-    raise RetryableDelivery(
-        f"{broker['broker']}: the running agent is not connected: {printable(broker.get('reason', ''))}"
-    )
-
-
-def _broker(settings: Settings) -> str:
-    from agent.delivery.ping import ping
-    from agent.errors import RetryableDelivery
-
-    if told := told_by_agent(settings):
-        return told
-    results = ping(settings.broker)
-    found = "; ".join(
-        f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms"
-        if result.ok
-        else result.reason
-        for result in results
-    )
-    if not any(result.ok for result in results):
-        raise RetryableDelivery(found)
-    return found
 
 
 def _metrics(settings: Settings) -> str:

@@ -76,19 +76,21 @@ def _configured_directory(file: Path) -> str:
 
 def agent_runs(args: argparse.Namespace) -> bool:
     """Whether an agent answers there; raises VedetteError where one may, but we are not let near it."""
-    from agent.control import call, socket_path
-    from agent.errors import VedetteError
+    return agent_status(state_directory(args)) is not None
 
-    state = state_directory(args)
-    if not socket_path(state).exists():
-        return False
+
+def agent_status(state: Path) -> Mapping[str, Any] | None:
+    """What the agent that uses `state` says of itself, None where none runs.
+
+    Raises VedetteError where one may run, but cannot be asked.
+    """
+    from agent.control import call
+    from agent.errors import NoAgent
+
     try:
-        call(state, "status")
-    except VedetteError as error:
-        if "no agent answers" in str(error):
-            return False
-        raise
-    return True
+        return call(state, "status", timeout=10.0)
+    except NoAgent:
+        return None
 
 
 def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:

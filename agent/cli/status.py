@@ -67,6 +67,7 @@ def broker_line(broker: Mapping[str, Any]) -> Text:
 def outbox_line(outbox: Mapping[str, Any]) -> Text:
     """What waits, where, and what was lost."""
     from agent.counts import count
+    from agent.printable import printable
 
     line = _marked("", f"outbox: {count(outbox['messages'], 'message waits', 'messages wait')} ")
     if outbox["durable"]:
@@ -74,7 +75,11 @@ def outbox_line(outbox: Mapping[str, Any]) -> Text:
     else:
         line.append("IN MEMORY, the disk cannot be used", "red")
     line.append(f", {outbox['used_ratio']:.0%} full")
-    return line.append(f", {outbox['lost']} lost", "red") if outbox["lost"] else line
+    if outbox["lost"]:
+        line.append(f", {outbox['lost']} lost", "red")
+    if outbox.get("refused"):  # an older agent does not say
+        line.append(printable(f"; the broker refuses {outbox['refused']}"), "red")
+    return line
 
 
 def _marked(style: str, marked: str, rest: str = "") -> Text:

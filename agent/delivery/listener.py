@@ -90,7 +90,7 @@ class Listener:
                 if connection.closed:
                     connection = self._reopen(connection, pipe, left)
                 connection.drive(min(left, 0.5), pipe[0], _now())
-                _awake(pipe[0])
+                awake(pipe[0])
                 while connection.events:
                     if received := self._take(connection.events.popleft()):
                         yield received, time.time()  # noqa: TID251
@@ -166,7 +166,7 @@ def open_connection(
 def _wait(connection: Connection, wake_fd: int) -> tuple[Failure | None, str]:
     while True:
         connection.drive(0.2, wake_fd, _now())
-        _awake(wake_fd)
+        awake(wake_fd)
         while connection.events:
             event = connection.events.popleft()
             if isinstance(event, Opened):
@@ -180,7 +180,8 @@ def _wake(descriptor: int) -> None:
         os.write(descriptor, b"\0")
 
 
-def _awake(descriptor: int) -> None:
+def awake(descriptor: int) -> None:
+    """Take what woke us out of the pipe."""
     with suppress(BlockingIOError):
         os.read(descriptor, 4096)
 

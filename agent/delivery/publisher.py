@@ -153,6 +153,7 @@ class Publisher(Part):
                 "used_ratio": numbers.get("outbox_used_ratio", 0.0),
                 "lost": int(numbers.get("outbox_lost_total", 0)),
                 "delivered": int(numbers.get("delivered_total", 0)),
+                "refused": self._window.refused,
             },
         }
 

@@ -78,12 +78,14 @@ class Window:
         self._tokens = 1.0
         self._tokens_at = 0.0
         self._complaint = ""
+        self._refusals: dict[Priority, str] = {}
         self.delivered_total = 0
         self.replayed_total = 0
 
     def begin(self, opened: Opened, now: float) -> None:
         """A connection was opened."""
         self.end()
+        self._refusals.clear()
         self._opened = opened
         self._limit = max(min(self._in_flight, opened.receive_maximum), 1)
         self._progress_at = now
@@ -126,6 +128,11 @@ class Window:
     def idle(self) -> bool:
         """Whether nothing waits for an acknowledgement or for room."""
         return not self.on_the_way and not self._beside
+
+    @property
+    def refused(self) -> str:
+        """What the broker does not let us publish at present, and why; "" where it takes everything."""
+        return "; ".join(dict.fromkeys(self._refusals.values()))
 
     def stalled_seconds(self, now: float) -> float:
         """How long the broker has owed us an acknowledgement."""
@@ -251,6 +258,7 @@ class Window:
             self._refused(sent.row, event, now)
             return
         sent.awaited -= 1
+        self._refusals.pop(sent.row.priority, None)
         if not sent.awaited:
             self._acked.append((sent.row.priority, sent.row.id))
             self._acked_at = self._acked_at or now
@@ -263,6 +271,7 @@ class Window:
             self._give_up(row, f"the broker refuses it: {event.reason}")
             return
         self._complain(row.topic, event)
+        self._refusals[row.priority] = f"{row.topic}: {event.reason.lower()}"
         self._held_until[row.priority] = now + HOLD_SECONDS
         self._next[row.priority].appendleft(row)
 

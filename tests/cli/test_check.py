@@ -1,23 +1,34 @@
 """`vedette check` finds what the service finds, and does it no harm."""
 
 import os
+import re
+import stat
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
 import pytest
 
-from agent.cli import check
-from agent.config.schema import BrokerSettings, Settings
+from agent.__main__ import main
+from agent.cli import credentials
+from agent.cli.broker_check import check_broker
+from agent.config.schema import BrokerSettings, DeviceSettings, Settings
 from agent.control import ControlServer
 from agent.delivery import ping
 from agent.delivery.urls import broker_addresses
-from agent.errors import RetryableDelivery
+from agent.errors import PermanentDelivery, RetryableDelivery, VedetteError
+from agent.secret import Masked
+from tests.delivery.conftest import Drafts, publish  # noqa: F401  (a fixture)
+
+URL = "mqtts://broker:8883"
+CONNECTED = {"broker": URL, "state": "connected", "version": "5"}
 
 
 @contextmanager
-def agent(folder, broker):
+def agent(folder, broker, **outbox):
     """A running agent, as far as its socket goes."""
-    server = ControlServer(folder, {"status": lambda _: {"broker": broker}})
+    server = ControlServer(folder, {"status": lambda _: {"broker": broker, "outbox": outbox}})
     stop = threading.Event()
     thread = threading.Thread(target=server.run, args=(stop,))
     thread.start()
@@ -31,40 +42,216 @@ def agent(folder, broker):
         thread.join()
 
 
+def settings_of(folder, url=URL, **broker):
+    return Settings(
+        state_directory=str(folder),
+        device=DeviceSettings(name="box", site="dock"),
+        broker=BrokerSettings(url=Masked(url), **broker),
+    )
+
+
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
-    """A config of a broker; connecting to it is a failure of the test."""
+def alone(monkeypatch):
+    """No connection to a broker is made."""
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     monkeypatch.setattr(ping, "_ping", lambda *_: pytest.fail("it connected, and threw the agent off"))
-    return Settings(state_directory=str(tmp_path), broker=BrokerSettings(url="mqtts://broker:8883"))
 
 
-def shown(settings):
-    return broker_addresses(settings.broker)[0].shown
+@pytest.mark.usefixtures("alone")
+def test_the_running_agent_is_asked_and_no_second_connection_made(tmp_path):
+    with agent(tmp_path, CONNECTED):
+        found = check_broker(settings_of(tmp_path), tmp_path / "v.toml")
+    assert "the running agent is connected with MQTT 5" in found
 
 
-def test_the_running_agent_is_asked_and_no_second_connection_made(settings, tmp_path):
-    with agent(tmp_path, {"broker": shown(settings), "state": "connected", "version": "5.0"}):
-        assert "the running agent is connected" in check._broker(settings)
+@pytest.mark.usefixtures("alone")
+def test_a_running_agent_that_is_refused_says_so_and_what_to_do(tmp_path):
+    with (
+        agent(tmp_path, CONNECTED, refused="camera/front: not authorized"),
+        pytest.raises(PermanentDelivery) as caught,
+    ):
+        check_broker(settings_of(tmp_path), tmp_path / "v.toml")
+    assert "refuses camera/front: not authorized" in str(caught.value)
+    assert "write vedette/dock/box/#" in str(caught.value)
 
 
-def test_an_agent_without_a_connection_says_why(settings, tmp_path):
-    state = {"broker": shown(settings), "state": "waiting", "reason": "not authorized", "version": ""}
+@pytest.mark.usefixtures("alone")
+def test_an_agent_without_a_connection_says_why(tmp_path):
+    state = {"broker": URL, "state": "waiting", "reason": "not authorized", "version": ""}
     with agent(tmp_path, state), pytest.raises(RetryableDelivery, match="not authorized"):
-        check._broker(settings)
+        check_broker(settings_of(tmp_path), tmp_path / "v.toml")
 
 
-def test_an_agent_of_another_broker_is_no_answer(settings, tmp_path):
-    with agent(tmp_path, {"broker": "mqtt://old:1883", "state": "connected", "version": "5.0"}):
-        assert check.told_by_agent(settings) is None
+def test_an_agent_of_another_broker_is_no_answer(tmp_path, monkeypatch):
+    tried = []
+
+    def pinged(address, *_):
+        tried.append(address.host)
+        return ping.PingResult(broker=address.shown, ok=True)
+
+    monkeypatch.setattr(ping, "_ping", pinged)
+    with agent(tmp_path, {**CONNECTED, "broker": "mqtt://old:1883"}):
+        check_broker(settings_of(tmp_path), tmp_path / "v.toml")
+    assert tried == ["broker"]
 
 
-def test_the_documented_credential_counts_beside_the_config(tmp_path, monkeypatch):
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
-    (tmp_path / "broker_password").write_text("right\n")
-    check.lend_credentials(tmp_path / "nowhere")
-    assert "CREDENTIALS_DIRECTORY" not in os.environ
-    check.lend_credentials(tmp_path)
-    password = broker_addresses(BrokerSettings(url="mqtt://u@h"))[0].password
-    assert str(getattr(password, "reveal", lambda: password)()) == "right"
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    "words",
+    [("check",), ("verify", "--for", "1s", "--config"), ("watch", "--seconds", "1", "--config")],
+    ids=lambda words: words[0],
+)
+def test_an_agent_that_cannot_be_asked_keeps_its_certificate_to_itself(tmp_path, monkeypatch, capsys, words):
+    """A broker that knows clients by certificate would take the second connection for the first."""
+
+    def closed(*_, **__):
+        raise VedetteError("/run/vedette/control.sock: permission denied; use sudo or join its group")
+
+    monkeypatch.setattr("agent.control.call", closed)
+    for name in ("ca.crt", "client.crt", "client.key"):
+        (tmp_path / name).write_text("")
+    config = tmp_path / "v.toml"
+    config.write_text(
+        f'state_directory = "."\n[broker]\nurl = "{URL}"\nca_file = "ca.crt"\ncert_file = "client.crt"\n'
+        'key_file = "client.key"\n[[cameras]]\nname = "a"\nkind = "synthetic"\nfps = 30\n'
+    )
+    assert main([*words, str(config)]) == 1
+    said = re.sub(r"\s+", " ", "".join(capsys.readouterr()))
+    assert "not tried: " in said
+    assert "permission denied" in said
+
+
+def test_a_listener_with_the_agents_certificate_does_not_connect_while_it_runs(tmp_path, capsys):
+    (tmp_path / "client.crt").write_text("")
+    config = tmp_path / "v.toml"
+    config.write_text(f'state_directory = "."\n[broker]\nurl = "{URL}"\ncert_file = "client.crt"\n')
+    with agent(tmp_path, CONNECTED):
+        assert main(["verify", "--for", "1s", "--config", str(config)]) == 1
+    assert "--cert-file" in capsys.readouterr().err
+
+
+# -- may we publish? ----------------------------------------------------------------------------------------
+
+
+def with_rules(mosquitto, folder, *rules):
+    acl = folder / "acl"
+    acl.write_text("".join(f"{rule}\n" for rule in ("topic read #", *rules)))
+    acl.chmod(0o700)
+    return mosquitto("allow_anonymous true", f"acl_file {acl}")
+
+
+@pytest.mark.broker
+def test_a_broker_that_refuses_this_devices_topics_is_told(mosquitto, tmp_path):
+    broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
+    with pytest.raises(PermanentDelivery) as caught:
+        check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
+    assert "refuses vedette/dock/box/check: not authorized" in str(caught.value)
+    assert "write vedette/dock/box/#" in str(caught.value)
+
+
+@pytest.mark.broker
+def test_a_broker_that_takes_them_is_told_and_keeps_nothing(mosquitto, tmp_path, capsys):
+    broker = with_rules(mosquitto, tmp_path, "topic write vedette/dock/box/#")
+    found = check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
+    assert "may publish below vedette/dock/box" in found
+    assert main(["verify", "--for", "1s", "--broker", broker.url]) == 1
+    assert "nothing was heard" in capsys.readouterr().out, "nothing is left at the broker"
+
+
+@pytest.mark.broker
+def test_mqtt_311_cannot_tell(mosquitto, tmp_path):
+    broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
+    found = check_broker(settings_of(tmp_path, broker.url, protocol="3.1.1"), tmp_path / "v.toml")
+    assert "this broker does not say" in found
+
+
+@pytest.mark.broker
+def test_the_running_agent_knows_what_is_refused(mosquitto, tmp_path, publish):  # noqa: F811
+    broker = with_rules(mosquitto, tmp_path, "topic write vedette/dock/box/status")
+    running = publish(broker.url)
+    running.publisher.publish(Drafts().host())
+    running.until(lambda publisher: "host: not authorized" in publisher.report()["outbox"]["refused"])
+
+
+# -- the service's password ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_password(monkeypatch):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.delenv("VEDETTE_BROKER_PASSWORD", raising=False)
+
+
+def password_of(config, **more):
+    broker = BrokerSettings(url=Masked("mqtt://u@h"), **more)
+    return broker_addresses(credentials.with_service_password(broker, config))[0].password.reveal()
+
+
+@pytest.mark.usefixtures("no_password")
+def test_the_documented_credential_counts_beside_the_config(tmp_path):
+    config = tmp_path / "config.toml"
+    assert password_of(config) == ""
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "broker_password").write_text("right\n")
+    assert password_of(config) == "right"
+    (tmp_path / "own").write_text("other\n")
+    assert password_of(config, password_file=str(tmp_path / "own")) == "other", "the config goes before"
+
+
+@pytest.mark.usefixtures("no_password")
+def test_systemd_says_where_the_service_has_its_password_from(tmp_path, monkeypatch):
+    config, secret, systemctl = (
+        tmp_path / "config.toml",
+        tmp_path / "elsewhere",
+        tmp_path / "bin" / "systemctl",
+    )
+    secret.write_text("from systemd\n")
+    systemctl.parent.mkdir()
+    systemctl.write_text(
+        '#!/bin/sh\n[ "$*" = "show vedette.service -p LoadCredential" ] || exit 1\n'
+        f"echo LoadCredential=other:/nowhere\necho LoadCredential=broker_password:{secret}\n"
+    )
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(credentials, "SYSTEM_CONFIG", config)
+    assert password_of(config) == "from systemd"
+    assert password_of(tmp_path / "mine.toml") == "", "not for another config"
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from agent.cli import credentials
+from agent.config.schema import BrokerSettings
+from agent.delivery import urls
+from agent.errors import VedetteError
+from agent.secret import Masked
+os.setgid(65534), os.setuid(65534)
+try:
+    credentials.with_service_password(BrokerSettings(url=Masked("mqtt://u@h")), Path(sys.argv[1]))
+except VedetteError as error:
+    print(error)
+"""
+
+
+@pytest.mark.usefixtures("no_password")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.parametrize(
+    ("mode", "said"), [(0o755, "which you may not read"), (0o700, "which you may not open")]
+)
+def test_who_may_not_read_the_services_password_is_told(tmp_path, mode, said):
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "broker_password").touch(0o600)
+    folder.chmod(mode)
+    for parent in (tmp_path, *tmp_path.parents[:-2]):
+        parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o011)
+    told = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, str(tmp_path / "config.toml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said in told.stdout, told.stderr
+    assert str(folder) in told.stdout

@@ -1,0 +1,97 @@
+"""The broker's line of `vedette check`: are we let in, may we publish? A running agent is asked, never displaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.credentials import folder_is_closed, with_service_password
+from agent.cli.local import SYSTEM_CONFIG, agent_status
+from agent.errors import PermanentDelivery, RetryableDelivery, VedetteError
+
+if TYPE_CHECKING:
+    from agent.config.schema import BrokerSettings, Settings
+    from agent.delivery.ping import PingResult
+
+RUNTIME = Path("/run/vedette")
+
+
+def check_broker(settings: Settings, config: Path) -> str:
+    """What is found of the broker; raises VedetteError where the agent would not get its messages to it."""
+    from agent.delivery.ping import ping
+    from agent.delivery.urls import parse_broker_url
+    from agent.identity import identify
+
+    broker, prefix = settings.broker, identify(settings.device, settings.broker).prefix
+    shown = {parse_broker_url(url).shown for url in (broker.url, *broker.fallback_urls)}
+    status = status_beside(settings.state_directory, broker, config)
+    if status is not None and status.get("broker", {}).get("broker") in shown:
+        return _told(status, prefix)
+    results = ping(with_service_password(broker, config), f"{prefix}/check")
+    found = "; ".join(_line(result, prefix) for result in results)
+    if not any(result.ok for result in results):
+        raise RetryableDelivery(found)
+    if all(_refused(result) for result in results if result.ok):
+        raise PermanentDelivery(found)
+    return found
+
+
+def status_beside(state: str, broker: BrokerSettings, config: Path) -> Mapping[str, Any] | None:
+    """The status of the agent of `config`, None where none runs.
+
+    Raises VedetteError where one may run that cannot be asked, and a connection with its certificate could end its.
+    """
+    from agent.state import directory
+
+    try:
+        status = agent_status(directory(state))
+        if status is None and config.resolve() == SYSTEM_CONFIG.resolve() and folder_is_closed(RUNTIME):
+            raise VedetteError(f"{RUNTIME} cannot be opened; use sudo or join its group")
+    except VedetteError as error:
+        if broker.cert_file:
+            raise VedetteError(
+                f"not tried: {error}. An agent may be running, and a broker that knows clients by their "
+                "certificate would take this connection for its and end that"
+            ) from None
+        return None
+    return status
+
+
+def _told(status: Mapping[str, Any], prefix: str) -> str:
+    """How the running agent is connected; raises RetryableDelivery where it is not, PermanentDelivery if refused."""
+    from agent.printable import printable
+
+    broker, outbox = status["broker"], status.get("outbox", {})
+    where = f"{broker['broker']}: the running agent is"
+    if broker.get("state") != "connected":
+        raise RetryableDelivery(f"{where} not connected: {printable(broker.get('reason', ''))}")
+    if outbox.get("refused"):
+        raise PermanentDelivery(f"{where} connected, but {_mend(printable(outbox['refused']), prefix)}")
+    return (
+        f"{where} connected with MQTT {printable(broker.get('version'))}, and nothing it publishes is refused"
+    )
+
+
+def _line(result: PingResult, prefix: str) -> str:
+    from agent.delivery.ping import Right
+    from agent.printable import printable
+
+    if not result.ok:
+        return result.reason
+    let_in = f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms"
+    if result.right is Right.REFUSED:
+        return f"{let_in}, but {_mend(f'{prefix}/check: {printable(result.reason)}', prefix)}"
+    if result.right is Right.GRANTED:
+        return f"{let_in}, may publish below {prefix}"
+    return f"{let_in}; whether it may publish below {prefix}, this broker does not say"
+
+
+def _refused(result: PingResult) -> bool:
+    from agent.delivery.ping import Right
+
+    return result.right is Right.REFUSED
+
+
+def _mend(refusal: str, prefix: str) -> str:
+    return f"the broker refuses {refusal}; its access rules (ACL) must let this user write {prefix}/#"

@@ -1,0 +1,68 @@
+"""The service's own password, for a command that a person runs: where systemd takes it from, and may we read it?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.local import SYSTEM_CONFIG
+from agent.errors import VedetteError
+
+if TYPE_CHECKING:
+    from agent.config.schema import BrokerSettings
+    from agent.delivery.urls import BrokerAddress
+
+UNIT = "vedette.service"
+FOLDER = "credentials"
+"""Beside the config, where install.sh looks for what it hands to the service."""
+
+
+def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSettings:
+    """`broker` with the password that the service of `config` is given, where it has none that is found here.
+
+    Raises VedetteError where that password is needed and only others may read it.
+    """
+    from agent.delivery.urls import CREDENTIAL, broker_addresses
+
+    if os.environ.get("CREDENTIALS_DIRECTORY") or not _lacks_password(broker_addresses(broker)):
+        return broker
+    file = _loaded(config).get(CREDENTIAL) or config.resolve().parent / FOLDER / CREDENTIAL
+    if os.access(file, os.R_OK):
+        return replace(broker, password_file=str(file))
+    if os.path.exists(file):  # noqa: PTH110  (Path.exists raises where the folder is closed to us)
+        raise VedetteError(f"the service's password is in {file}, which you may not read; use sudo")
+    closed = next((folder for folder in file.parents if folder_is_closed(folder)), None)
+    if closed is not None:
+        raise VedetteError(f"the service's password may be in {closed}, which you may not open; use sudo")
+    return broker
+
+
+def folder_is_closed(folder: Path) -> bool:
+    """Whether `folder` is there and we may not look into it."""
+    return os.path.isdir(folder) and not os.access(folder, os.X_OK)  # noqa: PTH112  (as above)
+
+
+def _lacks_password(addresses: list[BrokerAddress]) -> bool:
+    return any(address.username and not address.password for address in addresses)
+
+
+def _loaded(config: Path) -> dict[str, Path]:
+    """What systemd gives to the service by LoadCredential=, by name; nothing for a config that is not the service's."""
+    if config.resolve() != SYSTEM_CONFIG.resolve() or not shutil.which("systemctl"):
+        return {}
+    try:
+        shown = subprocess.run(
+            ["systemctl", "show", UNIT, "-p", "LoadCredential"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    entries = (line.removeprefix("LoadCredential=").partition(":") for line in shown.splitlines())
+    return {name: Path(path) for name, _, path in entries if path.startswith("/")}
