@@ -12,8 +12,10 @@ from agent.alerts.judges import Reading
 from agent.alerts.metrics import Unit, unlisted
 from agent.alerts.rules import Rule
 from agent.counts import multiple
+from agent.printable import printable
 from agent.types import Alert, AlertEvent, Labels
 
+LONGEST_SENTENCE = 1000
 _HOLD_WORTH_SAYING = 1.0  # seconds
 
 
@@ -24,6 +26,11 @@ class Words:
     what: str
     expected: str
     window: str
+
+    def __post_init__(self) -> None:
+        """Hold printable text alone: names of classes and what cameras and servers answer come from outside."""
+        for name in ("what", "expected", "window"):
+            object.__setattr__(self, name, printable(getattr(self, name), LONGEST_SENTENCE))
 
 
 def duration(seconds: float) -> str:
@@ -291,7 +298,7 @@ def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
             single.append(_fact(key, value))
     left = len(lines) - _MOST_EVIDENCE
     lines = lines if left <= 0 else [*lines[:_MOST_EVIDENCE], f"and {left} more"]
-    return [", ".join(single), *lines] if single else lines
+    return [printable(line, LONGEST_SENTENCE) for line in ([", ".join(single), *lines] if single else lines)]
 
 
 def _fact(key: str, value: object) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
 
 if TYPE_CHECKING:
     from agent.drift.reference import Reference
-    from agent.references.fleet import Group, Merger
+    from agent.references.fleet import FleetRow, Group, Merger
 
+LONGEST_LINE = 2 * 1024 * 1024
 HELP = "merge the sketches of many devices and windows: a fleet's drift from what was sent alone"
 
 _EPILOG = (
@@ -51,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather, merge, print; 1 where no sketch was found."""
-    from agent.errors import ConfigError
+    from agent.errors import ConfigError, ReferenceMismatch
     from agent.references.fleet import Merger
     from agent.references.shelf import parse_file, read_text
 
@@ -63,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
         _listen(args, merger)
     else:
         _read(args.files, merger)
+    mismatches = [why for group in merger.groups.values() if (why := _compared(group, reference)[1])]
+    if mismatches and len(mismatches) == len(merger.groups):
+        raise ReferenceMismatch(mismatches[0])
     if args.json:
         print(json.dumps([_json(group, reference) for group in merger.groups.values()], indent=2))
     else:
@@ -75,9 +80,14 @@ def _read(files: list[Path], merger: Merger) -> None:
 
     for file in files:
         if str(file) == "-":
-            merger.hear_lines(sys.stdin.buffer)
+            merger.hear_lines(_bounded(sys.stdin.buffer))
         else:
             merger.hear_lines(_lines(file))
+
+
+def _bounded(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream; what is too long for a message comes in pieces, which are none."""
+    return iter(lambda: stream.readline(LONGEST_LINE), b"")
 
 
 def _lines(file: Path) -> Iterator[bytes]:
@@ -85,7 +95,7 @@ def _lines(file: Path) -> Iterator[bytes]:
 
     try:
         with file.open("rb") as stream:
-            yield from stream
+            yield from _bounded(stream)
     except OSError as error:
         raise VedetteError(f"{file}: {error.strerror}") from None
 
@@ -101,10 +111,26 @@ def _listen(args: argparse.Namespace, merger: Merger) -> None:
                 merger.hear(heard[0].payload)
 
 
+def _compared(group: Group, reference: Reference | None) -> tuple[list[FleetRow], str]:
+    """The rows of a group, against `reference` where it is one of that model; else why not."""
+    from agent.errors import ReferenceMismatch
+    from agent.references.fleet import rows
+
+    try:
+        return rows(group, reference), ""
+    except ReferenceMismatch as error:  # one device with another model must not hide all the others
+        return rows(group), str(error)
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
-    from agent.references.fleet import RANKS, rows
+    from agent.references.fleet import RANKS
 
     assert group.window is not None  # groups are made of windows
+    found, why = _compared(group, reference)
     return {
         "model_sha256": group.model_sha256,
         "sources": sorted(group.sources),
@@ -114,13 +140,14 @@ def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
                 "feature": row.feature,
                 "count": row.count,
                 **{
-                    f"p{100 * rank:g}": value
+                    f"p{100 * rank:g}": _known(value)
                     for rank, value in zip(RANKS, row.quantiles.tolist(), strict=True)
                 },
-                **({"ks": row.ks, "psi": row.psi} if row.normal is not None else {}),
+                **({"ks": _known(row.ks), "psi": _known(row.psi)} if row.normal is not None else {}),
             }
-            for row in rows(group, reference)
+            for row in found
         ],
+        **({"not_compared": why} if why else {}),
         "merged": group.window.to_body(200),
     }
 
@@ -130,7 +157,7 @@ def _print(merger: Merger, reference: Reference | None) -> None:
 
     from agent.alerts.words import stamp
     from agent.counts import count
-    from agent.references.fleet import RANKS, rows
+    from agent.references.fleet import RANKS
     from agent.terminal import console
 
     for group in merger.groups.values():
@@ -142,16 +169,19 @@ def _print(merger: Merger, reference: Reference | None) -> None:
             f"{count(len(group.sources), 'camera')} ({', '.join(sorted(group.sources)[:4])}{more}), "
             f"{stamp(window.start)} to {stamp(window.end)}, {count(window.frames, 'frame')}"
         )
+        found, why = _compared(group, reference)
+        if why:
+            print(f"not compared: {why}")
         table = Table(box=None, pad_edge=False)
         table.add_column("feature")
         for column in (
             "values",
             *(f"p{100 * rank:g}" for rank in RANKS),
-            *(("KS", "PSI", "normal p50") * bool(reference)),
+            *(("KS", "PSI", "normal p50") * bool(reference and not why)),
         ):
             table.add_column(column, justify="right")
-        for row in rows(group, reference):
-            against = [] if reference is None else ["-", "-", "-"]
+        for row in found:
+            against = [] if reference is None or why else ["-", "-", "-"]
             if row.normal is not None:
                 against = [f"{row.ks:.2f}", f"{row.psi:.2f}", f"{row.normal[2]:.4g}"]
             table.add_row(row.feature, str(row.count), *(f"{value:.4g}" for value in row.quantiles), *against)

@@ -14,6 +14,7 @@ from typing import Any
 from agent import __version__
 from agent.config.schema import Settings
 from agent.identity import Identity
+from agent.printable import printable
 from agent.types import CameraState
 
 Json = dict[str, Any]
@@ -88,7 +89,7 @@ def _payload(place: Place, info: Mapping[str, Any], entity: Json) -> bytes:
             "identifiers": [place.node],
             "name": place.device,
             "manufacturer": "Vedette",
-            "model": str(info.get("machine_model") or info.get("model_name") or "edge box"),
+            "model": printable(info.get("machine_model") or info.get("model_name") or "edge box", 80),
             "sw_version": __version__,
             "suggested_area": place.site,
         },

@@ -72,14 +72,14 @@ keep_firing = "0s"
 """
 
 
-OPENING = "Four drawn cameras, a broker, the real agent. It learns for a minute; then things go wrong."
+OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then trouble."
 NEXT = """
 Where to go next, with a camera or a video of yours:
-  vedette run --source VIDEO                  watch one source; rtsp://... and /dev/video0 work too
-  vedette config example > vedette.toml       a commented config: cameras, broker, alert rules
-  vedette check vedette.toml                  is everything in it there?
-  vedette run --config vedette.toml           the agent, as the service runs it
-  vedette watch --config vedette.toml         all devices of its broker, live
+  vedette run --source VIDEO              a file, rtsp://... or /dev/video0
+  vedette config example > vedette.toml   a config to edit: cameras, broker, rules
+  vedette check vedette.toml              is everything in it there?
+  vedette run --config vedette.toml       the agent, as the service runs it
+  vedette watch --config vedette.toml     all devices of its broker, live
 """
 
 

@@ -120,3 +120,49 @@ def test_what_it_prints_as_json_can_be_merged_further(tmp_path, capsys, count):
     )
     assert again.damaged == 0
     assert next(iter(again.groups.values())).window.frames == count * source.samples
+
+
+def test_one_device_with_another_model_does_not_hide_the_others(tmp_path, capsys):
+    source = Source()
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(message(source.window()[0], 1) + b"\n" + message(source.window()[0], 2, model="b" * 64))
+    exported = tmp_path / "front.json"
+    exported.write_text(recorded(windows=12).make(NOON, final=True).to_text())
+    code, out = merged(capsys, file, "--reference", exported)
+    assert code == 0
+    assert "KS" in out
+    assert out.count("not compared: ") == 1
+    assert main(["sketch", "merge", str(file), "--reference", str(exported), "--json"]) == 0
+    groups = json.loads(
+        capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
+    assert [("not_compared" in group) for group in groups] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frames_sampled": 10**18}, {"frames_sampled": "many"}, {"start": "[/x]"}, {"end": 1e300}, {"merged": -1},
+        {"seq": "1"}, {"device": ["x"]}, {"model_sha256": None}, {"class_0_count": 1e18}, {"brightness_kll": 5},
+        {"brightness_kll": "AAAA"}, {"brightness_step_mean": "x"}, {"feature_version": {}}, {"\x1b]0;t\x07[/x]_kll": "AgMPAA=="},
+    ],
+)  # fmt: skip
+def test_a_message_that_is_none_is_counted_and_the_others_are_merged(tmp_path, capsys, change):
+    good, bad = message(Source().window()[0], 1), json.loads(message(Source().window()[0], 2))
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(good + b"\n" + json.dumps({**bad, **change}).encode())
+    code, out = merged(capsys, file)
+    assert code == 0
+    assert "1 message could not be read" in out
+    assert "1 window of 1 camera" in out
+
+
+def test_names_in_it_are_shown_and_never_obeyed(tmp_path, capsys):
+    body = json.loads(message(Source().window()[0], 1))
+    body |= {"camera": "[/x]\x1b]52;c;x\x07", "feature_version": "\x9b2J", "model_sha256": "[red]"}
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps(body))
+    code, out = merged(capsys, file)
+    assert code == 0
+    assert "[/x]" in out
+    assert all(sign.isprintable() or sign == "\n" for sign in out)

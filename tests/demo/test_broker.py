@@ -33,3 +33,16 @@ def test_a_subscriber_says_what_is_wrong():
         Subscriber(BrokerSettings(url=f"mqtt://user:secret@127.0.0.1:{module.free_port()}")).open()
     with pytest.raises(ConfigError, match="is no broker address"):
         Subscriber(BrokerSettings(url="ftp://x"))
+
+
+def test_the_python_broker_says_nothing_of_connections_that_close_without_a_word(monkeypatch, caplog, capfd):
+    pytest.importorskip("amqtt")
+    monkeypatch.setattr(module.shutil, "which", lambda *_, **__: None)
+    with DemoBroker() as broker:
+        for _ in range(3):
+            with module.socket.create_connection(("127.0.0.1", broker.port)):
+                pass
+        with Subscriber(BrokerSettings(url=broker.url)):
+            pass
+    assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []
+    assert capfd.readouterr().err == ""

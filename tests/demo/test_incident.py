@@ -1,11 +1,17 @@
 """The demo's incident happens once a round, in order, whatever the pace of looking."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cameras.drawing.disturbances import DISTURBANCES
 from agent.demo.incident import INCIDENT, LENGTH_SECONDS, current, due
-from agent.demo.show import settings
+from agent.demo.show import NEXT, OPENING, settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @given(st.lists(st.floats(0.01, 40), min_size=1, max_size=60))
@@ -33,3 +39,25 @@ def test_the_title_says_what_goes_on():
     assert current(INCIDENT[0].at - 1) == "all is quiet"
     assert current(INCIDENT[0].at + 1) == INCIDENT[0].text
     assert current(LENGTH_SECONDS + 1) == INCIDENT[-1].text
+
+
+def test_what_is_said_at_begin_and_end_fits_eighty_columns():
+    assert max(len(line) for line in (OPENING + NEXT).splitlines()) <= 80
+    assert max(len(event.text) for event in INCIDENT) <= 60
+
+
+def test_without_a_terminal_it_says_what_happens_in_plain_words_and_where_to_go_next(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "demo", "--seconds", "3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "no journal, no broker's library"
+    lines = done.stdout.splitlines()
+    assert lines[0] == OPENING
+    assert "what the broker heard" in done.stdout
+    assert done.stdout.endswith(f"{NEXT}\n")
+    assert not any("level" in line or "=" in line for line in lines)
