@@ -76,7 +76,7 @@ OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then
 NEXT = """
 Where to go next, with a camera or a video of yours:
   vedette run --source VIDEO              a file, rtsp://... or /dev/video0
-  vedette config example > vedette.toml   a config to edit: cameras, broker, rules
+  vedette config example > vedette.toml   a commented config to edit
   vedette check vedette.toml              is everything in it there?
   vedette run --config vedette.toml       the agent, as the service runs it
   vedette watch --config vedette.toml     all devices of its broker, live
