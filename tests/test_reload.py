@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -112,6 +113,27 @@ BAD = {
     "another type": "cameras = 3\n",
     "two of a name": '[[cameras]]\nname = "a"\nkind = "synthetic"\n' * 2,
 }
+
+
+def test_a_reload_that_hangs_neither_starves_the_watchdog_nor_holds_up_a_stop(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        box = Box(tmp_path)
+        try:
+            box.file.unlink()
+            os.mkfifo(box.file)  # as a file on a network share that is gone: reading it never ends
+            box.hup()
+            while b"RELOADING=1" not in systemd.recv(4096):
+                pass
+            for _ in range(4):
+                while b"WATCHDOG=1" not in systemd.recv(4096):
+                    pass
+            assert [one["camera"] for one in box.status()["cameras"]] == ["one"]
+            assert box.agent.stop() == 0
+        finally:
+            box.agent.process.kill()
 
 
 NUL = '[[cameras]]\nname = "a"\nurl = "rtsp://u@h/x"\npassword_file = "/tmp/a\\u0000b"\n'
