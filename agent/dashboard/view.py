@@ -23,6 +23,7 @@ from agent.dashboard.readings import CameraReading
 STATE_STYLES = {"online": "green", "starting": "cyan", "ended": "dim", "degraded": "yellow", "offline": "red"}
 SEVERITY_STYLES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 _SEVERITIES = ("critical", "warning", "info")
+_SENTENCE = 18  # columns before an alert's sentence: time and severity
 _BARS = "▁▂▃▄▅▆▇█"
 WIDE = 100
 """Columns from which on the rates are drawn as a line and dropped frames are shown."""
@@ -61,7 +62,8 @@ def draw_alerts(fleet: Fleet, room: Room) -> list[Text]:
     most = max(2, room.height // 3 - 2)
     shown = firing if len(firing) <= most else firing[: most - 1]
     several = len(fleet.devices) > 1
-    lines = [_line(event_line(event, device=several), room) for event in shown]
+    each = min(4, max(1, room.height // 3 // max(len(shown), 1)))
+    lines = [line for event in shown for line in _folded_line(event_line(event, device=several), room, each)]
     if len(firing) > len(shown):
         lines.append(Text(f"and {count(len(firing) - len(shown), 'more alert')}", "dim"))
     if not firing:
@@ -72,6 +74,19 @@ def draw_alerts(fleet: Fleet, room: Room) -> list[Text]:
         text = f"{len(resolved)} resolved, the last at {clock(last.at)}: {last.what}"
         lines.append(_line(Text(text, "dim"), room))
     return lines
+
+
+def _folded_line(line: Text, room: Room, most: int) -> list[Text]:
+    """`line` broken at its words into `most` lines at most, the later ones below where the sentence begins."""
+    pieces: list[Text] = []
+    rest = line
+    while len(pieces) + 1 < most and cell_len(rest.plain) > room.width:
+        at = rest.plain.rfind(" ", _SENTENCE + 1, room.width + 1)
+        if at < 0:
+            break
+        pieces.append(_line(rest[:at], room))
+        rest = Text(" " * _SENTENCE).append_text(rest[at + 1 :])
+    return [*pieces, _line(rest, room)]
 
 
 def _rank(severity: str) -> int:

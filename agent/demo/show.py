@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tempfile
@@ -72,6 +73,7 @@ keep_firing = "0s"
 """
 
 
+PICTURE = Room(width=100, height=30)
 OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then trouble."
 NEXT = """
 Where to go next, with a camera or a video of yours:
@@ -117,13 +119,14 @@ class Demo:
             self._run(seconds, over, lambda _: None)
             return
         with Live(console=self._console, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
-            self._run(seconds, over, lambda now: live.update(self.screen(now)))
+            self._run(seconds, over, lambda now: live.update(self.screen(now, self._room())))
 
-    def screen(self, now: float) -> RenderableType:
+    def _room(self) -> Room:
+        return Room(width=self._console.size.width, height=self._console.size.height)
+
+    def screen(self, now: float, room: Room) -> RenderableType:
         """What is shown `now` seconds into the demo."""
         title = f"vedette demo  {now:.0f} s  {incident.current(now)}"
-        size = self._console.size
-        room = Room(width=size.width, height=size.height)
         return draw(self._fleet, time.time(), room, title=title)
 
     def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
@@ -182,7 +185,7 @@ def main(seconds: float | None, picture: str | None = None) -> int:
                 pass
             finally:
                 if picture:
-                    save_picture(demo.screen(seconds or 0.0), picture)
+                    save_picture(demo.screen(seconds or 0.0, PICTURE), picture)
                 console.print(demo.summary())
     console.print(NEXT)
     return 0
@@ -190,7 +193,8 @@ def main(seconds: float | None, picture: str | None = None) -> int:
 
 def save_picture(screen: RenderableType, path: str) -> None:
     """The screen as an SVG file, for a README."""
-    recorder = terminal.console(record=True, width=118, file=Path(os.devnull).open("w"), force_terminal=True)  # noqa: SIM115
+    # (what it records it also writes, and nobody is to read that)
+    recorder = terminal.console(record=True, width=PICTURE.width, file=io.StringIO(), force_terminal=True)
     recorder.print(screen)
     # the template's web fonts would be fetched from elsewhere by whoever looks at the picture
     template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)

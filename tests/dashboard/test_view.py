@@ -60,6 +60,30 @@ def test_what_fires_stands_on_top_the_worst_first():
     assert "north/box" in lines[4]
 
 
+def test_a_long_sentence_is_folded_where_there_is_room_and_shortened_where_there_is_not():
+    long = "drift of noise, sharpness, embedding 1 and edges, 1.9 times the limit, compared with the hours of the last week"
+    fleet = a_fleet(alerts=0)
+    hear(
+        fleet,
+        "alert/a",
+        id="a",
+        state="firing",
+        severity="warning",
+        what=long,
+        expected="drift ratio below its limit",
+    )
+    lines = shown(fleet, width=80, height=24).splitlines()
+    said = " ".join(" ".join(lines[1:4]).split())
+    assert said == f"--:--:-- WARNING {long}; expected drift ratio below its limit"
+    assert lines[2][:18].isspace()
+    assert lines[2][18] != " "
+    for index in range(12):
+        hear(fleet, f"alert/{index}", id=str(index), state="firing", severity="warning", what=long)
+    lines = shown(fleet, width=80, height=24).splitlines()
+    assert len(lines) <= 24
+    assert lines[1].endswith("…")
+
+
 def test_resolved_alerts_fold_into_one_line():
     fleet = a_fleet(alerts=3)
     for index in range(2):

@@ -1,0 +1,40 @@
+"""Hearing a broker within limits: what floods us is dropped and counted, and what cannot be used is said."""
+
+import time
+
+import pytest
+from paho.mqtt import publish
+
+from agent.config.schema import BrokerSettings
+from agent.dashboard import subscriber as module
+from agent.dashboard.fleet import Fleet
+from agent.dashboard.subscriber import Subscriber
+from agent.errors import ConfigError
+
+
+@pytest.mark.broker
+def test_a_flood_is_kept_within_bounds_and_counted(mosquitto, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING_BYTES", 100_000)
+    broker = mosquitto()
+    with Subscriber(BrokerSettings(url=broker.url)) as subscriber:
+        time.sleep(0.5)  # until the broker knows of the subscription
+        large = ("vedette/n/b/host", b"x" * (module.LONGEST_PAYLOAD + 1), 1, False)
+        publish.multiple([large, *[("vedette/n/b/host", b"y" * 10_000, 1, False)] * 30], port=broker.port)
+        end = time.monotonic() + 20
+        while subscriber.dropped < 22:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert subscriber.dropped == 22, "the large one, and what did not fit"
+        fleet = Fleet()
+        subscriber.feed(fleet, 0.0)
+        assert fleet.devices["n", "b"].bad == 9
+        publish.single("vedette/n/b/status", b'{"state": "online"}', qos=1, port=broker.port)
+        assert subscriber.take(10) == ("vedette/n/b/status", b'{"state": "online"}'), "room again"
+
+
+@pytest.mark.parametrize("key", ["ca_file", "cert_file"])
+def test_what_is_no_certificate_is_said_with_its_file(tmp_path, key):
+    file = tmp_path / "x.pem"
+    file.write_text("no certificate")
+    with pytest.raises(ConfigError, match=rf"broker\.{key}: .*x\.pem"):
+        Subscriber(BrokerSettings(url="mqtts://127.0.0.1", **{key: str(file)}))
