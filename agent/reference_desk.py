@@ -16,6 +16,7 @@ from agent.config.schema import DriftSettings
 from agent.detection import ModelInfo
 from agent.errors import ReferenceMismatch, VedetteError
 from agent.features import FEATURE_VERSION, FEATURES
+from agent.nearest import unknown
 from agent.references.keeper import Keeper, Submit
 from agent.references.librarian import Librarian
 from agent.references.recorder import Subject
@@ -153,9 +154,7 @@ class ReferenceDesk:
         names = sorted(set(self._keepers) - self._gone)
         camera = args.get("camera") or ""
         if camera and camera not in names:
-            raise ReferenceMismatch(
-                f"no camera {camera!r} is watched; there are {', '.join(names) or 'none'}"
-            )
+            raise ReferenceMismatch(unknown("watched camera", str(camera), names))
         if one and not camera and len(names) != 1:
             raise ReferenceMismatch(f"camera: say which one to {one}; there are {', '.join(names) or 'none'}")
         return [self._keepers[name] for name in ([camera] if camera else names)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.errors import ConfigError, MissingExtra
+from agent.installation import how_to_add
 
 
 class Registry(Mapping[str, str]):
@@ -51,6 +52,5 @@ class Registry(Mapping[str, str]):
             if name not in self._extras or (error.name or "").startswith("agent"):
                 raise
             raise MissingExtra(
-                f"{self.what} {name!r} needs the library {error.name!r}: "
-                f"pip install 'vedette[{self._extras[name]}]'"
+                f"{self.what} {name!r} needs the library {error.name!r}: {how_to_add(self._extras[name])}"
             ) from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.errors import VedetteError
@@ -34,7 +37,8 @@ def claim(directory: Path) -> Callable[[], None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(directory / LOCK_FILE, flags, 0o600)
     except OSError:
         return lambda: None
     try:
@@ -55,19 +59,86 @@ def claim(directory: Path) -> Callable[[], None]:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace the file at `path` by `data`: after a crash it holds the old bytes or the new, never a mixture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Replace the file at `path` by `data`: after a crash it holds the old bytes or the new, never a mixture.
+
+    A link at `path` is replaced, not followed; a folder or device is left as it is. Raises OSError that names `path`.
+    """
     try:
-        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(handle, "wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_special(path)
+        _replace(path, data, mode)
+        _sync_directory(path.parent)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _refuse_special(path: Path) -> None:
+    """Root could replace /dev/null by a file."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
+        raise OSError(errno.EEXIST, "is there and no plain file")
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
+    # The name cannot be foreseen and must be new: who may write to the folder could else have put a link there.
+    scratch = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(scratch, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+
+
+@contextmanager
+def as_owner(directory: Path) -> Iterator[None]:
+    """Do what follows with the rights of the directory's owner, where root does not own it; else change nothing.
+
+    A command run as root works on files that the service may change: whatever links lie there lead no further than
+    the service itself could go, and what is written belongs to it.
+    """
+    owner = _foreign_owner(directory) if os.geteuid() == 0 else None
+    if owner is None:
+        yield
+        return
+    before = os.getegid(), os.getgroups()
+    try:
+        _become(*owner)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(before[0])
+        os.setgroups(before[1])
+
+
+def _foreign_owner(directory: Path) -> tuple[int, int] | None:
+    try:
+        link, found = directory.lstat(), directory.stat()
+    except OSError:
+        return None  # it is made, and is root's then
+    if link.st_uid not in (0, found.st_uid):
+        raise VedetteError(f"{directory} is a link of somebody else's: give the state directory itself")
+    return (found.st_uid, found.st_gid) if found.st_uid else None
+
+
+def _become(user: int, group: int) -> None:
+    try:
+        os.setgroups([group])
+        os.setegid(group)
+        os.seteuid(user)
+    except OSError as error:
+        raise VedetteError(
+            f"root may not act as the state directory's owner here ({error.strerror}): "
+            f"run the command as user {user}"
+        ) from None
 
 
 def _sync_directory(path: Path) -> None:

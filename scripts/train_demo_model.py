@@ -1,6 +1,6 @@
 """Trains the small model that ships (agent/models/demo.onnx) on pictures of the drawn scenes, and measures it.
 
-    python scripts/train_demo_model.py --work build/demo-model      # an interpreter with `pip install 'vedette[export]'`
+    python scripts/train_demo_model.py --work build/demo-model      # an interpreter with `pip install '.[export]'`
     vedette model prepare build/demo-model/demo.onnx --out agent/models
 
 The pictures are drawn from seeds, so the same command makes the same data: training scenes have seeds below

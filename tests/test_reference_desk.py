@@ -62,7 +62,7 @@ def test_a_recording_is_begun_shown_and_cancelled(desk):
         (
             "reference_record",
             {"camera": "frnt", "for": "1h"},
-            "no camera 'frnt' is watched; there are back, front",
+            "no watched camera 'frnt'; did you mean 'front'?",
         ),
         ("reference_record", {"camera": "front", "for": "1m"}, "too short"),
         ("reference_finish", {"camera": "front"}, "is being recorded"),

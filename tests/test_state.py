@@ -1,6 +1,9 @@
 """State on disk: found where it should be, and never torn."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +48,79 @@ def test_a_failing_disk_leaves_the_old_file(tmp_path, monkeypatch):
         state.write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("keep")
+    (tmp_path / "a.json").symlink_to(tmp_path / "precious")
+    state.write_atomic(tmp_path / "a.json", b"new")
+    assert (tmp_path / "precious").read_text() == "keep"
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+def test_a_link_that_waits_where_it_is_written_first_is_not_followed(tmp_path, monkeypatch):
+    (tmp_path / "precious").write_text("keep")
+    monkeypatch.setattr(state.secrets, "token_hex", lambda _count: "known")
+    (tmp_path / ".a.json.known.tmp").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError, match=r"a\.json"):
+        state.write_atomic(tmp_path / "a.json", b"new")
+    assert (tmp_path / "precious").read_text() == "keep"
+
+
+def test_folders_pipes_and_devices_are_left_as_they_are(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "pipe", tmp_path / "folder", Path("/dev/null")):
+        before = path.stat().st_mode
+        with pytest.raises(FileExistsError, match=path.name):
+            state.write_atomic(path, b"new")
+        assert path.stat().st_mode == before
+
+
+@pytest.fixture
+def foreign():
+    """A directory of somebody else's, whom root may become."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as somebody else")
+    folder = Path(tempfile.mkdtemp(prefix="vedette-test-"))
+    os.chown(folder, 12345, 12345)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_root_works_on_another_ones_directory_with_that_ones_rights(foreign, tmp_path):
+    with state.as_owner(foreign):
+        (foreign / "mine").write_text("x")
+        assert os.geteuid() == os.getegid() == 12345
+        with pytest.raises(PermissionError):
+            Path("/etc/vedette-test").write_text("x")
+        (foreign / "link").symlink_to("/etc/shadow")
+        with pytest.raises(PermissionError):
+            (foreign / "link").read_text()
+    assert os.geteuid() == 0
+    assert (foreign / "mine").stat().st_uid == 12345
+
+
+def test_root_is_root_again_after_an_error(foreign):
+    groups = os.getgroups()
+    with pytest.raises(ValueError, match="oops"), state.as_owner(foreign):
+        raise ValueError("oops")
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, groups)
+
+
+def test_a_directory_that_is_another_ones_link_is_refused(foreign, tmp_path):
+    link = foreign / "state"
+    link.symlink_to("/etc")
+    os.lchown(link, 12345, 12345)
+    with pytest.raises(VedetteError, match="is a link of somebody else's"), state.as_owner(link):
+        pass
+
+
+def test_ones_own_directory_changes_nothing(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        before = os.geteuid()
+        with state.as_owner(folder):
+            assert os.geteuid() == before
 
 
 def test_a_state_directory_has_one_agent_at_a_time(tmp_path):

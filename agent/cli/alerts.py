@@ -134,15 +134,17 @@ def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
     from agent.alert_store import FILE_NAME, AlertStore
     from agent.alerts.engine import AlertEngine
     from agent.errors import VedetteError
+    from agent.state import as_owner
 
     if not (state / FILE_NAME).exists():
         raise VedetteError(f"no agent runs, and there is no history in {state}")
     store = AlertStore(state)
-    store.open()
-    try:
-        return AlertDesk(AlertEngine(()), store).handlers()["history"](words)
-    finally:
-        store.close()
+    with as_owner(state):
+        try:
+            store.open()
+            return AlertDesk(AlertEngine(()), store).handlers()["history"](words)
+        finally:
+            store.close()
 
 
 def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:

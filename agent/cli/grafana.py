@@ -28,13 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write them, and say so."""
+    from agent.cli.output import write_output
     from agent.grafana import dashboards
 
     folder = Path(args.folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, board in dashboards().items():
         if args.source in ("all", name.partition("-")[0]):
             path = folder / f"{name}.json"
-            path.write_text(json.dumps(board, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(board, indent=1, ensure_ascii=False) + "\n"
+            write_output(path, text.encode(), begins=b"{\n", force=True)
             print(f"{path}  {board['title']}")
     return 0

@@ -94,12 +94,14 @@ def agent_status(state: Path) -> Mapping[str, Any] | None:
 
 
 def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Have the running agent carry out a command about references; without one, do it on its files."""
+    """Have the running agent carry out a command about references; without one, do it on its files, as their owner."""
     from agent.control import call
     from agent.references.requests import ShelfRequests
     from agent.references.shelf import Shelf
+    from agent.state import as_owner
 
     state = state_directory(args)
     if agent_runs(args):
         return call(state, command, words)
-    return ShelfRequests(Shelf(state)).handlers()[command](words)
+    with as_owner(state):
+        return ShelfRequests(Shelf(state)).handlers()[command](words)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
+
+_BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by another of its kind
 
 HELP = "record, build, list, show, compare and roll back references: what is normal for a camera"
 
@@ -56,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--out", type=Path, help="write a file to import elsewhere, instead of putting it in force"
     )
+    build.add_argument("--force", action="store_true", help="replace what is at --out, whatever it is")
     listing = actions.add_parser("list", help="versions of all cameras, and what is being recorded")
     listing.add_argument("--camera", default="")
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -69,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write a reference to a file")
     _add_choice(export)
     export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--force", action="store_true", help="replace what is at --out, whatever it is")
     load = actions.add_parser("import", help="put an exported reference in force")
     load.add_argument("file", type=Path)
     load.add_argument("--camera", default="", help="for which camera (default: the one it was made for)")
@@ -140,11 +145,16 @@ def _progress(camera: dict[str, Any]) -> str:
 def _build(args: argparse.Namespace) -> int:
     from agent import log
     from agent.cli.local import ask, settings_of
+    from agent.cli.output import refuse_taken, write_output
     from agent.config.schema import ModelSettings, Settings
     from agent.references.dataset import images_of
     from agent.references.images import ImagePlan, build
 
     log.set_up("warning")
+    if args.out:
+        refuse_taken(args.out, begins=_BEGINS, force=args.force)
+    else:
+        _require_camera(args, args.camera)
     settings = settings_of(args) or Settings()
     model = ModelSettings(path=args.model) if args.model else settings.model
     images = images_of(args.data, args.split, most=args.most)
@@ -167,12 +177,30 @@ def _build(args: argparse.Namespace) -> int:
     if len(built.unreadable) > 5:
         print(f"left out: {len(built.unreadable) - 5} more")
     if args.out:
-        args.out.write_text(built.stored.to_text(), encoding="utf-8")
+        write_output(args.out, built.stored.to_text().encode(), begins=_BEGINS, force=args.force)
         print(f"{args.out}: reference {built.stored.id}; `vedette reference import` puts it in force")
         return 0
     put = ask(args, "reference_import", {"camera": args.camera, "text": built.stored.to_text()})
     print(f"camera {put['camera']}: reference {put['id']} is in force")
     return 0
+
+
+def _require_camera(args: argparse.Namespace, camera: str) -> None:
+    """ReferenceMismatch for a camera that neither config nor running agent has; without them none is refused."""
+    from agent.cli.local import agent_runs, settings_of, state_directory
+    from agent.control import call
+    from agent.errors import ConfigError, ReferenceMismatch
+    from agent.nearest import unknown
+
+    known: list[str] = []
+    with suppress(ConfigError):  # a file that is broken at the moment: then the agent alone is asked
+        known += [one.name for one in getattr(settings_of(args), "cameras", ())]
+    if agent_runs(args):
+        known += [str(one["camera"]) for one in call(state_directory(args), "status")["cameras"]]
+    if known and camera not in known:
+        raise ReferenceMismatch(
+            f"{unknown('camera', camera, dict.fromkeys(known))}; --camera says for which it is meant"
+        )
 
 
 def _bar(paths: Any, total: int) -> Any:
@@ -275,7 +303,7 @@ def _named(args: argparse.Namespace, name: str) -> Any:
     from agent.references.shelf import parse_file, read_text
 
     path = Path(name)
-    if path.suffix == ".json" or path.is_file():
+    if path.suffix == ".json" or "/" in name or path.is_file():
         return parse_file(path, read_text(path))
     camera, _, id = name.partition(":")
     return _stored(args, camera, id)
@@ -283,10 +311,11 @@ def _named(args: argparse.Namespace, name: str) -> Any:
 
 def _export(args: argparse.Namespace) -> int:
     from agent.cli.local import ask
-    from agent.state import write_atomic
+    from agent.cli.output import refuse_taken, write_output
 
+    refuse_taken(args.out, begins=_BEGINS, force=args.force)
     reply = ask(args, "reference_export", {"camera": args.camera, "id": args.id})
-    write_atomic(args.out, reply["text"].encode(), mode=0o644)
+    write_output(args.out, reply["text"].encode(), begins=_BEGINS, force=args.force)
     print(f"{args.out}: reference {reply['id']} of camera {reply['camera']}")
     return 0
 
@@ -298,6 +327,7 @@ def _import(args: argparse.Namespace) -> int:
     text = read_text(args.file)
     stored = parse_file(args.file, text)
     camera = args.camera or stored.reference.origin.camera
+    _require_camera(args, camera)
     reply = ask(args, "reference_import", {"camera": camera, "text": text, "file": str(args.file)})
     print(f"camera {reply['camera']}: reference {reply['id']} is in force")
     return 0

@@ -10,6 +10,7 @@ from agent.drift.calibrate import limits
 from agent.drift.memory import SCALES
 from agent.drift.reference import Reference
 from agent.errors import ReferenceMismatch
+from agent.nearest import unknown
 from agent.references.compare import compare
 from agent.references.stored import StoredReference
 from agent.terminal import console
@@ -55,7 +56,7 @@ def show_feature(stored: StoredReference, feature: str) -> None:
     reference = stored.reference
     names = reference.origin.features
     if feature not in names:
-        raise ReferenceMismatch(f"there is no feature {feature!r}; expected one of {', '.join(names)}")
+        raise ReferenceMismatch(unknown("feature", feature, names))
     table = Table(box=None, pad_edge=False)
     for column in ("hour (UTC)", "p1", "p10", "p50", "p90", "p99", "values"):
         table.add_column(column, justify="right")

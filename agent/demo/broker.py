@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from agent.errors import MissingExtra, VedetteError
+from agent.installation import how_to_add
 
 START_SECONDS = 10.0
 _CHATTY = ("amqtt", "transitions", "websockets")
@@ -75,7 +76,7 @@ class DemoBroker:
             from amqtt.broker import Broker
         except ModuleNotFoundError:
             raise MissingExtra(
-                "the demo needs a broker: pip install 'vedette[demo]' (amqtt), or apt-get install mosquitto"
+                f"the demo needs a broker: apt-get install mosquitto, or {how_to_add('demo')}"
             ) from None
         self.kind = "amqtt"
         for (

@@ -29,6 +29,7 @@ from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.session import Detector
 from agent.errors import MissingExtra, ModelError
+from agent.installation import how_to_add
 from agent.printable import printable
 from agent.state import write_atomic
 from agent.untrusted import BadInput, parse_object, take_text
@@ -80,7 +81,7 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
     MissingExtra.
     """
     if importlib.util.find_spec("onnx") is None:
-        raise MissingExtra("preparing a model needs the library 'onnx': pip install 'vedette[export]'")
+        raise MissingExtra(f"preparing a model needs the library 'onnx': {how_to_add('export')}")
     from agent.detection import embed, quicken
 
     if plan.source.suffix.lower() not in (".onnx", ".pt"):
@@ -186,7 +187,7 @@ def _export(python: str, checkpoint: Path, size: list[int], *, dynamic: bool) ->
     if done.returncode == _NO_ULTRALYTICS:
         raise MissingExtra(
             f"exporting a checkpoint needs ultralytics ({printable(done.stderr.strip(), 200)} in {python}): "
-            "pip install 'vedette[export]', or name a Python that has it with --python"
+            f"{how_to_add('export')}, or name a Python that has it with --python"
         )
     marks = [line for line in done.stdout.splitlines() if line.startswith("EXPORTED ")]
     if done.returncode or not marks:

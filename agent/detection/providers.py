@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from agent.errors import MissingExtra
+from agent.installation import how_to_add
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 SHORT = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
@@ -41,11 +43,11 @@ def install_advice(root: Path = Path("/")) -> str:
     """The command that installs a fitting ONNX Runtime on this machine."""
     machine = identify(root)
     if machine is Machine.NVIDIA:
-        return "pip install 'vedette[gpu]'"
+        return how_to_add("gpu")
     if machine is Machine.JETSON:
         build = _JETSON_BUILDS.get(parse_tegra_release(_read(root / "etc/nv_tegra_release")), "jp6/cu126")
-        return f"pip install onnxruntime-gpu --index-url {_JETSON_INDEX}/{build}"
-    return "pip install 'vedette[cpu]'"
+        return f"{sys.executable} -m pip install onnxruntime-gpu --index-url {_JETSON_INDEX}/{build}"
+    return how_to_add("cpu")
 
 
 def parse_tegra_release(text: str) -> int:
@@ -66,7 +68,8 @@ def load_runtime(root: Path = Path("/")) -> Any:
     if not hasattr(onnxruntime, "InferenceSession"):
         # what is left when one of onnxruntime and onnxruntime-gpu was removed after both were installed
         raise MissingExtra(
-            f"ONNX Runtime is broken: pip uninstall -y onnxruntime onnxruntime-gpu; {install_advice(root)}"
+            f"ONNX Runtime is broken: {sys.executable} -m pip uninstall -y onnxruntime onnxruntime-gpu; "
+            f"{install_advice(root)}"
         )
     return onnxruntime
 

@@ -22,6 +22,7 @@ from agent.config.convert import parse_listen
 from agent.errors import MissingExtra
 from agent.exporter.about import About
 from agent.exporter.ledger import Ledger
+from agent.installation import how_to_add
 from agent.parts import Health, Part
 from agent.types import FrameResult, Observation
 
@@ -31,7 +32,7 @@ try:
     from agent.exporter.exposition import registry_of
 except ModuleNotFoundError as error:
     raise MissingExtra(
-        f"[prometheus] listen needs the library {error.name!r}: pip install 'vedette[prometheus]'"
+        f"[prometheus] listen needs the library {error.name!r}: {how_to_add('prometheus')}"
     ) from error
 
 log = structlog.get_logger("vedette.exporter")

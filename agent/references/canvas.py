@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.state import write_atomic
+
 WIDTH, HEIGHT = 960, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 20, 56, 46
 _INK, _GRID, _PAPER = (60, 60, 60), (228, 228, 228), (255, 255, 255)
@@ -79,8 +81,7 @@ class Canvas:
 
     def save(self, path: Path) -> Path:
         """Write a PNG; the folder is made."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(".png", self.image)[1].tobytes())
+        write_atomic(path, cv2.imencode(".png", self.image)[1].tobytes(), mode=0o644)
         return path
 
     def _place(self, x: float, y: float) -> tuple[int, int]:

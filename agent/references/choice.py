@@ -13,7 +13,10 @@ def choose(shelf: Shelf, subject: Subject) -> tuple[StoredReference | None, str]
 
     Whoever goes back to an older model finds its reference again.
     """
-    versions = shelf.versions(subject.camera)
+    try:
+        versions = shelf.versions(subject.camera)
+    except ReferenceMismatch as error:
+        return None, str(error)
     current = [version for version in versions if version.current]
     others = [version for version in reversed(versions) if not version.current]
     problem = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import ConfigError, MissingExtra
+from agent.installation import how_to_add
 from agent.untrusted import parse_yaml
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -70,7 +71,7 @@ def _parse(file: Path) -> dict[str, Any]:
         body = parse_yaml(file.read_text(encoding="utf-8"))
     except ModuleNotFoundError:
         raise MissingExtra(
-            "reading a data.yaml needs the library 'yaml': pip install 'vedette[data]', or give the folder of images"
+            f"reading a data.yaml needs the library 'yaml': {how_to_add('data')}, or give the folder of images"
         ) from None
     except ValueError as error:
         raise ConfigError(f"cannot be read: {error}", file=str(file)) from None

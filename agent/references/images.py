@@ -23,6 +23,7 @@ from agent.references.stored import StoredReference
 from agent.types import Detections, Frame
 
 LEAST_IMAGES = 20
+LARGEST_IMAGE = 256 * 1024 * 1024
 
 Progress = Callable[[Iterable[Path], int], Iterable[Path]]
 
@@ -104,10 +105,14 @@ def build(plan: ImagePlan, *, now: float, progress: Progress = lambda paths, _to
 
 def _read(path: Path) -> NDArray[np.uint8] | None:
     try:
+        if (
+            not path.is_file() or path.stat().st_size > LARGEST_IMAGE
+        ):  # a pipe is waited for, a device has no end
+            return None
         data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
+        image: NDArray[np.uint8] | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, ValueError, cv2.error):  # cv2: a size beyond all measure
         return None
-    image: NDArray[np.uint8] | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     return image
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from difflib import get_close_matches
 from pathlib import Path
 
 from agent.errors import ReferenceMismatch
+from agent.nearest import unknown
+from agent.printable import printable
 from agent.references.stored import StoredReference
 from agent.state import write_atomic
 
@@ -17,6 +20,9 @@ FOLDER = "references"
 KEEP_VERSIONS = 12
 LARGEST = 16 * 1024 * 1024
 """Bytes of a file that is still read: a reference has a quarter of a megabyte."""
+
+LARGEST_RECORDING = 256 * 1024 * 1024
+"""Of a recording: a week of 20 features has 18 MB."""
 
 CURRENT, RECORDING, JUDGE = "current", "recording.json", "judge.json"
 _VERSION = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
@@ -42,42 +48,49 @@ class Shelf:
         self.path = state_directory / FOLDER
 
     def folder(self, camera: str) -> Path:
-        """Where a camera's files are; ReferenceMismatch for a name that no camera can have."""
+        """Where a camera's files are; ReferenceMismatch for a name that no camera can have, and for a link."""
         if not _CAMERA.fullmatch(camera):
-            raise ReferenceMismatch(f"{camera!r} is no camera's name; expected letters, digits, '-' and '_'")
-        return self.path / camera
+            name = printable(camera, 80)
+            raise ReferenceMismatch(f"'{name}' is no camera's name; expected letters, digits, '-' and '_'")
+        folder = self.path / camera
+        for place in (self.path, folder):
+            if place.is_symlink():
+                raise ReferenceMismatch(f"{place} is a link, and references are kept in folders: remove it")
+        return folder
 
     def cameras(self) -> list[str]:
         """The cameras that have files here."""
         if not self.path.is_dir():
             return []
-        return sorted(path.name for path in self.path.iterdir() if path.is_dir())
+        return sorted(
+            path.name
+            for path in self.path.iterdir()
+            if _CAMERA.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+        )
 
     def versions(self, camera: str) -> list[Version]:
         """All versions, the oldest first."""
         folder = self.folder(camera)
         current = self._current_name(folder)
-        found = []
-        for path in _version_files(folder):
-            match = _VERSION.fullmatch(path.name)
-            assert match  # or it would not be among them
-            made_at = datetime.strptime(match[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
-            found.append(
-                Version(
-                    camera=camera,
-                    name=path.name,
-                    id=match[2],
-                    made_at=made_at,
-                    size=path.stat().st_size,
-                    current=path.name == current,
-                )
+        return [
+            Version(
+                camera=camera,
+                name=path.name,
+                id=path.stem.partition("-")[2],
+                made_at=made_at,
+                size=path.lstat().st_size,
+                current=path.name == current,
             )
-        return found
+            for path, made_at in _version_files(folder)
+        ]
 
     def find(self, camera: str, id: str = "") -> Version:
         """The version whose id begins so; without an id, the one in force. ReferenceMismatch where there is none."""
         versions = self.versions(camera)
         if not versions:
+            others = [name for name in self.cameras() if self.versions(name)]
+            if get_close_matches(camera, others, n=1):
+                raise ReferenceMismatch(unknown("reference of camera", camera, others))
             raise ReferenceMismatch(
                 f"camera {camera!r} has no reference; `vedette reference record --camera {camera} --for 24h` makes one"
             )
@@ -86,7 +99,7 @@ class Shelf:
             return matches[0]
         ids = ", ".join(version.id for version in versions)
         what = "several references" if matches else "no reference"
-        raise ReferenceMismatch(f"camera {camera!r} has {what} {id!r}; there are {ids}")
+        raise ReferenceMismatch(f"camera {camera!r} has {what} '{printable(id, 40)}'; there are {ids}")
 
     def text(self, version: Version) -> str:
         """What is in a version's file; ReferenceMismatch where it cannot be read."""
@@ -148,16 +161,18 @@ class Shelf:
     def read(self, camera: str, name: str) -> str | None:
         """Read RECORDING or JUDGE; None where it is not there."""
         path = self.folder(camera) / name
-        return read_text(path) if path.exists() else None
+        if path.is_symlink():
+            raise ReferenceMismatch(f"{path} is a link, and no file of ours: remove it")
+        return read_text(path, LARGEST_RECORDING) if path.exists() else None
 
     def delete(self, camera: str, name: str) -> None:
         """Delete RECORDING or JUDGE."""
         (self.folder(camera) / name).unlink(missing_ok=True)
 
     def _current_name(self, folder: Path) -> str:
-        names = [path.name for path in _version_files(folder)]
-        with suppress(OSError, UnicodeDecodeError):
-            named = (folder / CURRENT).read_text().strip()
+        names = [path.name for path, _ in _version_files(folder)]
+        with suppress(ReferenceMismatch):
+            named = "" if (folder / CURRENT).is_symlink() else read_text(folder / CURRENT).strip()
             if named in names:
                 return named
         return (
@@ -172,15 +187,20 @@ class Shelf:
 
     def _write(self, path: Path, data: bytes) -> None:
         write_atomic(path, data)
-        _give_to_owner(path, self.path.parent)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest: int = LARGEST) -> str:
     """A text file of bounded size; ReferenceMismatch, naming it, where it cannot be read."""
     try:
-        if path.stat().st_size > LARGEST:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise ReferenceMismatch(f"{path}: a folder; expected the file of a reference")
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, a device read without end
+            raise ReferenceMismatch(f"{path}: no plain file; expected that of a reference")
+        if found.st_size > largest:
             raise ReferenceMismatch(f"{path}: too large to be a reference")
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            return file.read(largest).decode("utf-8")
     except OSError as error:
         raise ReferenceMismatch(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -195,17 +215,25 @@ def parse_file(path: Path, text: str) -> StoredReference:
         raise ReferenceMismatch(f"{path}: {error}") from error
 
 
-def _version_files(folder: Path) -> list[Path]:
+def _version_files(folder: Path) -> list[tuple[Path, float]]:
+    """Plain files whose names are those of versions, with the time they name, the oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _VERSION.fullmatch(path.name))
+    named = [(path, _made_at(path.name)) for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+    return sorted(
+        (path, made_at)
+        for path, made_at in named
+        if made_at is not None and not path.is_symlink() and path.is_file()
+    )
 
 
-def _give_to_owner(path: Path, state_directory: Path) -> None:
-    """What root writes into a service's state directory must stay readable to the service."""
-    if os.geteuid() != 0:
-        return
-    owner = state_directory.stat()
-    for each in (path, path.parent, path.parent.parent):
-        if each != state_directory and each.stat().st_uid != owner.st_uid:
-            os.chown(each, owner.st_uid, owner.st_gid)
+def _made_at(name: str) -> float | None:
+    """The Unix time that a version's name begins with; None where that is no date."""
+    year, month, day = int(name[:4]), int(name[4:6]), int(name[6:8])
+    try:
+        made = datetime(
+            year, month, day, int(name[9:11]), int(name[11:13]), int(name[13:15]), tzinfo=timezone.utc
+        )
+    except ValueError:
+        return None
+    return made.timestamp()

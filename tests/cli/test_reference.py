@@ -1,6 +1,10 @@
 """`vedette reference` without a running agent: on the files of a state directory."""
 
 import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import cv2
 import pytest
@@ -60,7 +64,7 @@ def test_one_is_shown_as_tables_and_pictures(capsys, state, tmp_path):
         capsys, "reference", "show", "--camera", "front", "--state", state, "--feature", "noize"
     )
     assert code == 1
-    assert "there is no feature 'noize'; expected one of brightness," in err
+    assert "there is no feature 'noize'; did you mean 'noise'?" in err
 
 
 def test_two_are_compared(capsys, state, made, tmp_path):
@@ -151,3 +155,133 @@ def test_an_empty_folder_says_what_was_expected(capsys, tmp_path):
     assert code == 78
     assert "there is no image in" in err
     assert ".jpg" in err
+
+
+def test_an_export_replaces_a_reference_and_nothing_else(capsys, state, tmp_path):
+    def export(out, *more):
+        return vedette(
+            capsys, "reference", "export", "--camera", "front", "--out", out, "--state", state, *more
+        )
+
+    out = tmp_path / "front.json"
+    assert export(out)[0] == export(out)[0] == 0
+    out.write_text("my notes")
+    code, _, err = export(out)
+    assert code == 1
+    assert f"{out} is there already and something else: give another path, or replace it with --force" in err
+    assert out.read_text() == "my notes"
+    assert export(out, "--force")[0] == 0
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    for path, words in (
+        (tmp_path, "is a folder"),
+        ("/dev/null", "is no plain file"),
+        (tmp_path / "link", "is a link"),
+        ("/proc/x", "cannot be written"),
+        (out / "x", "cannot be written"),
+    ):
+        code, _, err = export(path)
+        assert code == 1
+        assert words in err
+        assert len(err.splitlines()) == 1
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_place_that_is_taken_is_said_before_images_are_looked_at(capsys, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "taken").write_text("mine")
+    words = (
+        "reference",
+        "build",
+        "--camera",
+        "front",
+        "--data",
+        tmp_path / "images",
+        "--out",
+        tmp_path / "taken",
+    )
+    code, _, err = vedette(capsys, *words)
+    assert code == 1
+    assert "is there already" in err
+
+
+CONFIG = """
+state_directory = "{state}"
+[[cameras]]
+name = "hall"
+kind = "synthetic"
+"""
+
+
+@pytest.mark.parametrize("action", ["import", "build"])
+def test_a_camera_that_the_config_does_not_have_is_refused_with_the_nearest(capsys, state, tmp_path, action):
+    config, file = tmp_path / "v.toml", tmp_path / "x.json"
+    config.write_text(CONFIG.format(state=state))
+    vedette(capsys, "reference", "export", "--camera", "front", "--out", file, "--state", state)
+    what = (file,) if action == "import" else ("--data", tmp_path)
+    words = ("reference", action, *what, "--camera")
+    code, _, err = vedette(capsys, *words, "hal", "--config", config)
+    assert code == 1
+    assert "there is no camera 'hal'; did you mean 'hall'?" in err
+    assert Shelf(state).cameras() == ["front"]
+    if action == "import":
+        assert vedette(capsys, *words, "hall", "--config", config)[0] == 0
+        assert Shelf(state).cameras() == ["front", "hall"]
+
+
+def test_misspelt_names_are_told_the_nearest(capsys, state):
+    for words in (("show",), ("rollback",), ("remove", "--id", "1")):
+        code, _, err = vedette(capsys, "reference", *words, "--camera", "frnt", "--state", state)
+        assert code == 1
+        assert "did you mean 'front'?" in err
+
+
+def test_root_imports_through_no_link(capsys, state, tmp_path):
+    file, outside = tmp_path / "x.json", tmp_path / "outside"
+    vedette(capsys, "reference", "export", "--camera", "front", "--out", file, "--state", state)
+    outside.mkdir()
+    before = outside.stat()
+    (state / "references" / "back").symlink_to(outside)
+    code, _, err = vedette(capsys, "reference", "import", file, "--camera", "back", "--state", state)
+    assert code == 1
+    assert "back is a link, and references are kept in folders: remove it" in err
+    assert list(outside.iterdir()) == []
+    assert (outside.stat().st_uid, outside.stat().st_mode) == (before.st_uid, before.st_mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_what_root_imports_belongs_to_whom_the_state_belongs_to_and_goes_no_further(capsys, state, tmp_path):
+    file = tmp_path / "x.json"
+    vedette(capsys, "reference", "export", "--camera", "front", "--out", file, "--state", state)
+    theirs = Path(tempfile.mkdtemp(prefix="vedette-test-"))
+    try:
+        os.chown(theirs, 12345, 12345)
+        words = ("reference", "import", file, "--state", theirs, "--camera")
+        assert vedette(capsys, *words, "front")[0] == 0
+        made = list(theirs.rglob("*"))
+        assert len(made) == 4
+        assert {path.lstat().st_uid for path in made} == {12345}
+        # a folder that only root may write to, reached by the state directory's owner through a link
+        for path in sorted(made, reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        (tmp_path / "root").mkdir(mode=0o700)
+        (theirs / "references").symlink_to(tmp_path / "root")
+        code, _, err = vedette(capsys, *words, "front")
+        assert code == 1
+        assert len(err.splitlines()) == 1
+        assert list((tmp_path / "root").iterdir()) == []
+    finally:
+        shutil.rmtree(theirs)
+
+
+def test_images_that_are_none_are_left_out(capsys, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "list.txt").write_text("pipe.jpg\n/dev/zero.png\n" + "\0.png\n")
+    (folder / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\xff\xff\xff\0\xff\xff\xff\x08\2\0\0\0" + b"\0" * 64
+    )
+    for data in (folder, folder / "list.txt"):
+        code, _, err = vedette(capsys, "reference", "build", "--camera", "front", "--data", data)
+        assert code == 1
+        assert "images are too few for a reference" in err

@@ -36,8 +36,8 @@ def tree(root, files):
 @pytest.mark.parametrize(
     ("files", "machine", "words"),
     [
-        ({}, Machine.PLAIN, "vedette[cpu]"),
-        ({"proc/driver/nvidia/version": "NVRM"}, Machine.NVIDIA, "vedette[gpu]"),
+        ({}, Machine.PLAIN, "[cpu]"),
+        ({"proc/driver/nvidia/version": "NVRM"}, Machine.NVIDIA, "[gpu]"),
         ({"etc/nv_tegra_release": ORIN}, Machine.JETSON, "jp6/cu126"),
         ({"etc/nv_tegra_release": XAVIER, "proc/driver/nvidia/version": "x"}, Machine.JETSON, "jp5/cu114"),
     ],

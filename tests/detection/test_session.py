@@ -229,7 +229,7 @@ def test_a_model_with_another_input(tmp_path, inputs, words):
 def test_without_a_runtime_the_extra_to_install_is_named(tiny, monkeypatch):
     path = tiny()
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(MissingExtra, match=r"pip install .*(vedette\[(cpu|gpu)\]|onnxruntime-gpu)"):
+    with pytest.raises(MissingExtra, match=r"pip install .*(\[(cpu|gpu)\]|onnxruntime)"):
         opened(path)
 
 

@@ -1,11 +1,12 @@
 import dataclasses
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from agent.errors import ReferenceMismatch
-from agent.references.shelf import CURRENT, JUDGE, KEEP_VERSIONS, Shelf
+from agent.references.shelf import CURRENT, JUDGE, KEEP_VERSIONS, Shelf, read_text
 from tests.references.conftest import NOON, recorded
 
 
@@ -110,15 +111,61 @@ def test_files_are_for_the_service_alone(shelf, stored, tmp_path):
     assert path.stat().st_size < 600_000
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_writes_belongs_to_whom_the_state_belongs_to(tmp_path, stored):
-    os.chown(tmp_path, 12345, 12345)
+def test_a_link_in_the_place_of_a_folder_is_refused_by_name_and_not_followed(shelf, stored, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
     (tmp_path / "references").mkdir()
-    os.chown(tmp_path / "references", 12345, 12345)
-    shelf = Shelf(tmp_path)
-    version = shelf.put("front", stored)
+    (tmp_path / "references" / "front").symlink_to(outside)
+    for work in (
+        lambda: shelf.put("front", stored),
+        lambda: shelf.versions("front"),
+        lambda: shelf.read("front", JUDGE),
+    ):
+        with pytest.raises(ReferenceMismatch, match=r"references/front is a link.*remove it"):
+            work()
+    assert list(outside.iterdir()) == []
+    assert shelf.cameras() == []
+    (tmp_path / "references" / "front").unlink()
+    (tmp_path / "references").rmdir()
+    (tmp_path / "references").symlink_to(outside)
+    with pytest.raises(ReferenceMismatch, match="references is a link"):
+        shelf.put("front", stored)
+    assert list(outside.iterdir()) == []
+
+
+def test_links_in_the_place_of_files_are_no_versions_and_are_replaced_not_followed(shelf, stored, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("keep")
     folder = tmp_path / "references" / "front"
-    assert {path.stat().st_uid for path in (folder, folder / version.name, folder / CURRENT)} == {12345}
+    folder.mkdir(parents=True)
+    (folder / "20260101T000000Z-aaaaaaaaaaaa.json").symlink_to(secret)
+    (folder / "99999999T999999Z-bbbbbbbbbbbb.json").write_text("{}")
+    for name in (CURRENT, JUDGE):
+        (folder / name).symlink_to(secret)
+    assert shelf.versions("front") == []
+    with pytest.raises(ReferenceMismatch, match="is a link"):
+        shelf.read("front", JUDGE)
+    version = shelf.put("front", stored)
+    shelf.write("front", JUDGE, "{}")
+    assert shelf.find("front").id == version.id
+    assert secret.read_text() == "keep"
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in (
+        (tmp_path / "pipe", "no plain file"),
+        (Path("/dev/zero"), "no plain file"),
+        (tmp_path, "a folder"),
+    ):
+        with pytest.raises(ReferenceMismatch, match=words):
+            read_text(path)
+
+
+def test_a_camera_that_was_misspelt_is_told_the_nearest(shelf, stored):
+    shelf.put("hall", stored)
+    with pytest.raises(ReferenceMismatch, match="no reference of camera 'hal'; did you mean 'hall'"):
+        shelf.find("hal")
 
 
 def test_what_lies_beside_can_be_absent(shelf):
