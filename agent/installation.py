@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from agent.untrusted import BadInput, parse_object, take_flag, take_object, take_text
 
@@ -60,11 +60,12 @@ def source_of(origin: str) -> tuple[Path | None, bool]:
     """The source tree that pip's direct_url.json names, and whether it is in use as it lies there."""
     try:
         body = parse_object(origin)
-        url = urlsplit(take_text(body, "url", ""))
+        url = take_text(body, "url", "")
         editable = take_flag(take_object(body, "dir_info", {}), "editable", False)
-    except (BadInput, ValueError):
+    except BadInput:
         return None, False
-    folder = Path(unquote(url.path)) if url.scheme == "file" and "dir_info" in body else None
+    local = url.startswith("file:///") and "dir_info" in body
+    folder = Path(unquote(url.removeprefix("file://"))) if local else None
     return (folder, editable) if folder and (folder / "pyproject.toml").is_file() else (None, False)
 
 
