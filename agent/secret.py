@@ -286,7 +286,9 @@ def split_url(url: str, *, key: str, expected: str, keys: bool = True) -> SplitR
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigError("has no valid host and port", key=key, expected=f"{expected}; {hint}") from None
+        if "@" in url:
+            raise ConfigError("can be read in two ways", key=key, expected=hint) from None
+        raise ConfigError("has no valid host and port", key=key, expected=expected) from None
     tail = url.partition("://")[2][len(parts.netloc) :]
     place = parts.netloc.rpartition("@")[2]
     if not _is_place(place) or (host and not _is_ip(place) and _ends_login(parts.netloc, tail)):

@@ -6,6 +6,8 @@ import argparse
 import dataclasses
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from agent.errors import ConfigError
 from agent.kinds import KINDS
 from agent.preflight import preflight
 from agent.printable import printable
+from agent.secret import MASK, Masked, mask
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
@@ -26,7 +29,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.state:
         settings = dataclasses.replace(settings, state_directory=args.state)
     if args.broker:
-        broker = dataclasses.replace(settings.broker, url=full_url(args.broker))
+        with _named("--broker"):
+            broker = dataclasses.replace(settings.broker, url=full_url(args.broker))
         settings = dataclasses.replace(settings, broker=broker)
     settings = dataclasses.replace(settings, broker=with_login(settings.broker, args))
     if args.model:
@@ -36,13 +40,25 @@ def settings_from(args: argparse.Namespace) -> Settings:
             settings, windows=dataclasses.replace(settings.windows, length=_length(args))
         )
     if args.source:
-        cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
+        with _named("--source"):
+            cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
         settings = dataclasses.replace(settings, cameras=(*settings.cameras, *_distinct(cameras)))
     if args.config:
         require_camera(settings, args.config)
     with placed(args.config):
         preflight(settings)
     return settings
+
+
+@contextmanager
+def _named(option: str) -> Iterator[None]:
+    """Mistakes in settings made of `option` name it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(
+            error.message, file="command line", key=option, expected=error.expected, nearest=error.nearest
+        ) from None
 
 
 def require_camera(settings: Settings, file: str) -> None:
@@ -66,9 +82,16 @@ def _length(args: argparse.Namespace) -> float:
 def camera_of(source: str, args: argparse.Namespace, index: int) -> CameraSettings:
     """A camera for `source`, its kind told by what it looks like, its name by where it points."""
     kind, options = _kind(source, args)
-    stem = Path(re.sub(r"^\w+://", "", source).partition("?")[0]).stem
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:40] or f"camera{index + 1}"
+    name = _name(source) or f"camera{index + 1}"
     return CameraSettings(name=name, kind=kind, options=CAMERAS.load(kind).Options(**options))
+
+
+def _name(source: str) -> str:
+    """A name made of the last piece of `source` that holds no secret: it goes into topics and payloads."""
+    shown = re.split(r"[?#]", str(Masked(source)).rpartition("://")[2])[0]
+    pieces = [piece for piece in shown.rpartition("@")[2].split("/") if piece and MASK not in piece]
+    stem = Path(pieces[-1]).stem if pieces else ""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:40]
 
 
 def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -82,8 +105,7 @@ def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path.expanduser raises for a user that is not there)
     if not path.exists():
         raise ConfigError(
-            f"--source {printable(source)}: there is no such file or folder",
-            file="command line",
+            f"{printable(mask(source))}: there is no such file or folder",
             expected="a video, a folder of images, an address such as rtsp://HOST/PATH, /dev/video0 or synthetic",
         )
     if path.is_dir():

@@ -79,7 +79,7 @@ class BrokerSettings:
         for key, url in (("url", self.url), *(("fallback_urls", url) for url in self.fallback_urls)):
             parts = split_url(url.reveal(), key=key, expected=_BROKER)
             if parts.scheme not in BROKER_SCHEMES or not parts.hostname:
-                raise ConfigError(f"{url} is no broker address", key=key, expected=_BROKER)
+                raise ConfigError("is no broker address", key=key, expected=_BROKER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,3 +81,33 @@ def test_a_folder_is_played_and_a_picture_of_impossible_size_left_out(tmp_path):
 def test_a_source_that_is_not_there_fails_at_once(source):
     with pytest.raises(ConfigError, match="no such file"):
         camera_of(source, asked(), 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("rtsp://S3cret:S3cretpw@10.0.0.9", "10-0-0"),
+        ("rtsp://S3cret:S3cretpw@cam.local/live/main.sdp", "main"),
+        ("rtsp://cam.local/live?user=S3cret&password=S3cretpw", "live"),
+        ("rtsp://cam/user=S3cret&password=S3cretpw&channel=1", "cam"),
+        ("rtsp://cam/user=S3cret_password=S3cretpw_channel=1_stream=0.sdp", "cam"),
+        ("rtsp://10.0.0.9/S3cret:S3cretpw@ch1", "ch1"),
+        ("http://cam/token/S3cret", "token"),
+        ("rtsp://S3cret@cam", "cam"),
+    ],
+)
+def test_a_cameras_name_holds_no_login(source, name):
+    assert camera_of(source, asked(), 0).name == name
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--source", "rtsp://S3cret:p/w@h/x"], ["--source", "synthetic", "--broker", "mqtt://S3cret:p/w@h"]],
+)
+def test_a_password_that_makes_the_user_a_host_is_refused_unseen(given):
+    words = [sys.executable, "-m", "agent", "run", *given]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 78
+    assert ended.stderr.startswith(f"vedette: command line: {given[-2]}: can be read in two ways; expected ")
+    assert "%2F" in ended.stderr
+    assert "S3cret" not in ended.stdout + ended.stderr

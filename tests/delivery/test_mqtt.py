@@ -51,7 +51,8 @@ def test_a_refused_login_is_told_apart_and_never_called_connected(locked, publis
     assert shown.count("the broker refused us") == 1
     assert "check user name and password" in shown
     assert "wrong-secret" not in shown
-    assert "agent:***@" in shown
+    assert "mqtt://***@127.0.0.1" in shown
+    assert "agent" not in shown.replace("vedette agent", "")
 
 
 @pytest.mark.parametrize("source", ["url", "setting", "file", "environment", "credential"])
@@ -80,7 +81,7 @@ def test_ping_says_in_one_line_what_is_wrong(locked):
     assert "connection refused" in gone.reason
     unknown = ping(BrokerSettings(url="mqtt://no-such-host.invalid"))[0]
     assert "unknown host" in unknown.reason
-    with pytest.raises(ConfigError, match=r"broker\.url"):
+    with pytest.raises(ConfigError, match="url: is no broker address"):
         ping(BrokerSettings(url="http://x"))
     assert "\n" not in refused.reason + gone.reason + unknown.reason
 
@@ -92,13 +93,13 @@ def test_why_there_is_no_connection_reaches_status_rules_and_alerts(locked, publ
     report = running.publisher.report()
     shown = broker_line(report["broker"]).plain + outbox_line(report["outbox"]).plain
     for words in (
-        "agent:\\*\\*\\*@",
+        "mqtt://***@127.0.0.1",
         "waiting",
         "not authorized (login)",
         "check user name and password",
         "0 messages wait on disk",
     ):
-        assert words.replace("\\", "") in shown
+        assert words in shown
     assert "wrong-secret" not in json.dumps(report)
     seen = {o.metric: o for o in running.publisher.observations(NOW)}
     assert "not authorized" in seen["host.broker_connected"].text
