@@ -1,11 +1,14 @@
 """The control socket: who asks properly is answered, who does not is told why, and nothing stops the server."""
 
+import contextlib
 import json
+import random
 import socket
 import stat
 import threading
 import time
 
+import psutil
 import pytest
 
 from agent.control import SOCKET_NAME, ControlServer, call, dispatch
@@ -96,3 +99,163 @@ def test_a_disk_without_a_place_for_the_socket_ends_nothing_and_is_tried_again(t
     assert call(tmp_path / "state", "add", {"a": 1, "b": 2})["sum"] == 3
     stop.set()
     thread.join(5)
+
+
+def connect(state):
+    channel = socket.socket(socket.AF_UNIX)
+    channel.settimeout(10)
+    channel.connect(str(state / SOCKET_NAME))
+    return channel
+
+
+def ask(state, line):
+    with connect(state) as channel:
+        channel.sendall(line)
+        with contextlib.suppress(OSError):
+            channel.shutdown(socket.SHUT_WR)
+        try:
+            return json.loads(channel.makefile().readline())
+        except OSError:
+            return None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[" * 1500 + b"\n", b'{"command":' * 1500 + b"\n", b'{"command": "add", "args": {"a": 1e999}}\n', b"\x00" * 100,
+     b'{"command": "add", "args": {"a": ' + b"9" * 400 + b"}}\n", b'{"command": "\\u001b]0;x"}\n', b'"' * 5000],
+)  # fmt: skip
+def test_hostile_requests_are_answered_with_an_error(state, line):
+    reply = ask(state, line)
+    assert reply["ok"] is False and reply["error"].isprintable()
+    assert call(state, "add", {"a": 2, "b": 2})["sum"] == 4
+
+
+def test_a_request_without_end_is_hung_up_on(state):
+    with connect(state) as channel, pytest.raises(OSError):
+        for _ in range(200):
+            channel.sendall(b"x" * 65536)
+    assert call(state, "add", {"a": 2, "b": 2})["sum"] == 4
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Runs a server with handlers of one's own; its directory and itself."""
+    stop, threads = threading.Event(), []
+
+    def start(handlers):
+        server = ControlServer(tmp_path, handlers)
+        threads.append(threading.Thread(target=server.run, args=(stop,)))
+        threads[0].start()
+        while not (tmp_path / SOCKET_NAME).exists():
+            time.sleep(0.01)
+        return tmp_path, server
+
+    yield start
+    stop.set()
+    threads[0].join(5)
+    assert not threads[0].is_alive()
+
+
+def test_clients_that_dawdle_hold_nobody_up_and_are_hung_up_on(serve, monkeypatch):
+    from agent import control
+
+    monkeypatch.setattr(control, "REQUEST_SECONDS", 1.0)
+    state, server = serve({"add": add})
+    slow = [connect(state) for _ in range(40)]  # more than are served at a time
+    began = time.monotonic()
+    for _ in range(5):
+        for channel in slow:
+            with contextlib.suppress(OSError):
+                channel.sendall(b"{")
+        assert call(state, "add", {"a": 1, "b": 2})["sum"] == 3
+        assert server.silent_seconds() < 1.0
+    assert time.monotonic() - began < 1.0
+    time.sleep(1.0)  # each sent a byte within the time; the whole request is what has one
+    for channel in slow:
+        with contextlib.suppress(ConnectionError):
+            assert channel.recv(1) == b""
+        channel.close()
+
+
+def test_a_slow_command_holds_up_no_other(serve):
+    going, go_on = threading.Event(), threading.Event()
+
+    def slow(_args):
+        going.set()
+        go_on.wait(10)
+        return {"done": True}
+
+    state, server = serve({"slow": slow, "add": add})
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(call(state, "slow")))
+    caller.start()
+    assert going.wait(5)
+    for _ in range(20):
+        assert call(state, "add", {"a": 1, "b": 2})["sum"] == 3
+    assert not server.stuck()
+    go_on.set()
+    caller.join(5)
+    assert answers[0]["done"] is True
+
+
+def test_a_client_that_never_reads_is_given_up(serve, monkeypatch):
+    from agent import control
+
+    monkeypatch.setattr(control, "REPLY_SECONDS", 0.3)
+    state, server = serve({"much": lambda _: {"text": "x" * 2_000_000}, "add": add})
+    deaf = [connect(state) for _ in range(3)]
+    for channel in deaf:
+        channel.sendall(b'{"command": "much"}\n')
+    assert call(state, "add", {"a": 1, "b": 2})["sum"] == 3
+    deadline = time.monotonic() + 5
+    while server._clients._asked or server._clients._asking:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for channel in deaf:
+        channel.close()
+
+
+def test_an_answer_that_is_too_large_or_no_json_becomes_an_error(serve):
+    deep = []
+    for _ in range(2000):
+        deep = [deep]
+    state, _ = serve(
+        {
+            "much": lambda _: {"text": "x" * 5_000_000},
+            "deep": lambda _: {"deep": deep},
+            "bug": lambda _: 1 / 0,
+        }
+    )
+    with pytest.raises(VedetteError, match="ask for less"):
+        call(state, "much")
+    with pytest.raises(VedetteError, match="no JSON"):
+        call(state, "deep")
+    with pytest.raises(VedetteError, match="bug: ZeroDivisionError"):
+        call(state, "bug")
+
+
+def fuzz(state, count, seed):
+    random_ = random.Random(seed)
+    pieces = [b"{", b"}", b"[", b"]", b'"command"', b":", b'"add"', b'"refuse"', b'"args"', b",", b"1", b"1e400", b"NaN", b"null",
+              b'"\\ud800"', b"\xff", b"\x00", b"\n", b" ", b'{"command": "add", "args": {"a": 1, "b": ', b"}}", b"[" * 40]  # fmt: skip
+    for _ in range(count):
+        reply = ask(state, b"".join(random_.choices(pieces, k=random_.randint(0, 12))))
+        assert reply is None or (
+            isinstance(reply["ok"], bool) and (reply["ok"] or reply["error"].isprintable())
+        )
+
+
+def test_random_requests_through_the_socket(state):
+    fuzz(state, 500, 1)
+    assert call(state, "add", {"a": 2, "b": 2})["sum"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_hundred_thousand_random_requests_leave_nothing_behind(state):
+    fuzz(state, 5000, 2)
+    memory, threads = psutil.Process().memory_info().rss, threading.active_count()
+    fuzz(state, 100_000, 3)
+    assert psutil.Process().memory_info().rss - memory < 20 * 1024 * 1024
+    assert threading.active_count() <= threads + 2
+    assert call(state, "add", {"a": 2, "b": 2})["sum"] == 4

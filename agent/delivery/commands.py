@@ -184,8 +184,11 @@ class CommandDesk(Part):
         arguments = {key: value for key, value in command.args.items() if key != "time"}
         try:
             body |= {"ok": True, **self._handlers[command.name](arguments)}
-        except (VedetteError, ValueError, TypeError, KeyError) as error:
-            body |= {"ok": False, "error": str(error) or type(error).__name__}
+        except VedetteError as error:
+            body |= {"ok": False, "error": str(error)}
+        except Exception as error:  # noqa: BLE001  (the workers' rule: no item ends the work on the others)
+            self.discard(f"carry out the command {command.name}", error)
+            body |= {"ok": False, "error": f"{type(error).__name__}: {printable(error, 200)}"}
         log.info("command carried out", command=command.name, id=command.id, ok=body["ok"])
         self.reply(_reply(command.id, body, command.response_topic, command.correlation))
 

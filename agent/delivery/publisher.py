@@ -20,6 +20,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -308,10 +309,11 @@ class Publisher(Part):
                 reason=event.reason,
             )
         elif isinstance(event, Received) and self._commands is not None:
-            wall, notes = self._clock.wall(), self._safe.outbox.notes
-            self._commands.receive(
-                event, wall=wall, now=now, first_time=lambda command_id: notes.first_time(command_id, wall)
-            )
+            self.attempt("take a command", partial(self._take_command, self._commands, event, now))
+
+    def _take_command(self, commands: CommandDesk, event: Received, now: float) -> None:
+        wall, remember = self._clock.wall(), self._safe.outbox.notes.first_time
+        commands.receive(event, wall=wall, now=now, first_time=lambda command_id: remember(command_id, wall))
 
     def _on_opened(self, opened: Opened, now: float) -> None:
         """A broker may have forgotten everything: say again what holds."""

@@ -1,8 +1,10 @@
 """Commands over MQTT: carried out once, answered where asked, and refused with the reason."""
 
 import json
+import random
 import time
 
+import psutil
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -297,3 +299,61 @@ def test_an_answer_that_cannot_be_sent_becomes_a_short_one(mosquitto, listen, pu
     assert running.publisher.connection.state == "connected"
     stop.set()
     thread.join(5)
+
+
+def test_a_command_that_fails_in_any_way_is_answered_and_the_next_carried_out(desk):
+    answers = []
+    desk.reply = answers.append
+    desk._handlers["broken"] = lambda _: 10**400 / 3
+    for number, name in enumerate(("broken", "broken", "snooze")):
+        message = received(command(name, f"c{number}")[1].encode(), topic=f"vedette/dock/box/command/{name}")
+        desk.receive(message, wall=time.time(), now=0.0, first_time=lambda _: True)
+    deadline = time.monotonic() + 5
+    while len(answers) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [answer.draft.body["ok"] for answer in answers] == [False, False, True]
+    assert "OverflowError" in answers[0].draft.body["error"] and desk.discarded == 2
+
+
+PAYLOADS = [b"{", b"}", b"[", b"]", b'"id"', b":", b'"c1"', b'"time"', b'"2026-01-01T00:00:00Z"', b'"9999-99-99"', b",", b"1e999",
+            b"NaN", b"\xff", b"\x00", b'"\\ud800"', b"9" * 300, b"[" * 60, b'{"id": "c1", "time": ', b"null", b"true"]  # fmt: skip
+TOPICS = [None, "", "#", "+", "vedette/dock/box/reply/x", "vedette/dock/box/reply/#", "\x00", "a" * 70_000, "\udc80", "/", "answers/x",
+          "answers//x", "answers/\u202e", "$SYS/x"]  # fmt: skip
+
+
+def fuzz_commands(desk, count, seed):
+    """Judged and answered as the delivery thread does, without a broker: whatever is answered can be sent."""
+    from agent.delivery.messages import Stamp
+    from agent.delivery.replies import reply_message
+
+    random_ = random.Random(seed)
+    stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b", seq=1, at=time.time())
+
+    def check(reply):
+        message = reply_message(reply, stamp)
+        topic = reply.topic or message.topic
+        assert topic.startswith(("vedette/dock/box/reply/", "answers/")) and not set("#+\x00") & set(topic)
+        assert len(message.payload) <= 64 * 1024 and len(reply.correlation or b"") <= 1024
+
+    desk.reply = check
+    for number in range(count):
+        message = received(
+            b"".join(random_.choices(PAYLOADS, k=random_.randint(0, 10))),
+            topic=f"vedette/dock/box/command/{random_.choice(['snooze', 'rm', '', chr(27), 'x' * 9000])}",
+            response_topic=random_.choice(TOPICS),
+            correlation=random_.choice([None, b"", b"x", b"\xff" * 1024, b"x" * 60_000]),
+            retained=random_.random() < 0.1,
+        )
+        desk.receive(message, wall=time.time(), now=60.0 * number, first_time=lambda _: True)
+
+
+def test_random_commands(desk):
+    fuzz_commands(desk, 2000, 1)
+
+
+@pytest.mark.slow
+def test_hundred_thousand_random_commands_leave_nothing_behind(desk):
+    fuzz_commands(desk, 5000, 2)
+    memory = psutil.Process().memory_info().rss
+    fuzz_commands(desk, 100_000, 3)
+    assert psutil.Process().memory_info().rss - memory < 20 * 1024 * 1024
