@@ -71,7 +71,11 @@ class StoredReference:
     @classmethod
     def from_text(cls, text: str | bytes) -> StoredReference:
         """What `to_text` wrote; ReferenceMismatch for anything else, damaged, foreign or newer."""
-        body = storage.opened(text)
+        return cls.from_body(storage.opened(text))
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> StoredReference:
+        """The reference in a text that was opened: a checksum signs nothing, so every value is looked at."""
         reference = storage.from_body(body)
         frames = body.get("frames")
         if not isinstance(frames, dict):
