@@ -16,6 +16,7 @@ import structlog
 
 from agent.alerts.track import alert_from_json, alert_to_json
 from agent.printable import printable
+from agent.state import refuse_link
 from agent.types import Alert
 from agent.untrusted import LARGEST_BYTES, parse_kept
 
@@ -62,6 +63,7 @@ class AlertStore:
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_link(self.path)
         database = sqlite3.connect(self.path, check_same_thread=False, timeout=5.0, isolation_level=None)
         try:
             self.path.chmod(0o600)

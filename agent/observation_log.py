@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from agent.alerts.metrics import METRICS
+from agent.state import unlinked
 from agent.types import Observation
 from agent.untrusted import parse_kept
 
@@ -79,7 +80,7 @@ class ObservationLog:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             for day, texts in days.items():
-                with (self._folder / f"{day}.jsonl").open("a", encoding="utf-8") as file:
+                with open(self._folder / f"{day}.jsonl", "a", encoding="utf-8", opener=unlinked) as file:
                     file.write("".join(f"{text}\n" for text in texts))
             self._prune()
             self._failing = False

@@ -98,6 +98,24 @@ def _replace(path: Path, data: bytes, mode: int) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def unlinked(path: str, flags: int) -> int:
+    """An opener for `open` that follows no link, whoever may have put one there."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def private(path: str, flags: int) -> int:
+    """The same for a file of its owner alone."""
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(handle, 0o600)
+    return handle
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OSError where a link is at `path`: for who opens files by name alone, as SQLite does."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "is a link, and no file of ours: remove it", str(path))
+
+
 @contextmanager
 def as_owner(directory: Path) -> Iterator[None]:
     """Do what follows with the rights of the directory's owner, where root does not own it; else change nothing.

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -136,3 +138,49 @@ def test_a_state_directory_has_one_agent_at_a_time(tmp_path):
 def test_a_disk_that_takes_no_lock_file_is_used_without(tmp_path):
     (tmp_path / "state").write_text("a file where the directory should be")
     state.claim(tmp_path / "state")()
+
+
+def test_no_file_of_the_agents_is_written_through_a_link(tmp_path):
+    """Whoever may write to the state directory could else have root empty or fill a file that is not theirs."""
+    from agent.alert_store import AlertStore
+    from agent.delivery.store import Store, StoreUnwritable
+    from agent.observation_log import ObservationLog, day_of
+    from agent.types import Observation
+
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    precious.chmod(0o644)
+    log = ObservationLog(tmp_path)
+    folder = tmp_path / "observations"
+    folder.mkdir()
+    (folder / f"{day_of(1_800_000_000.0)}.jsonl").symlink_to(precious)
+    log.note([Observation(metric="host.cpu_used_ratio", value=0.5, at=1_800_000_000.0)], 1_800_000_000.0)
+    log.flush(1_800_000_000.0)
+    (tmp_path / "alerts.sqlite3").symlink_to(precious)
+    store = AlertStore(tmp_path)
+    store.open()
+    store.close()
+    (tmp_path / "outbox.db").symlink_to(precious)
+    outbox = Store(tmp_path / "outbox.db", 1_000_000)
+    with pytest.raises(StoreUnwritable, match="is a link"):
+        outbox.open()
+    assert precious.read_text() == "keep"
+    assert precious.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_file_for_a_crash_is_no_link_and_for_its_owner_alone(tmp_path):
+    script = (
+        "import sys, pathlib\n"
+        "from agent.cameras import quarantine\n"
+        "quarantine.watch(pathlib.Path(sys.argv[1]), [])\n"
+    )
+    (tmp_path / "precious").write_text("keep")
+    (tmp_path / "crash.txt").symlink_to(tmp_path / "precious")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "is a link, and no file of ours: remove it" in done.stdout + done.stderr
+    assert (tmp_path / "precious").read_text() == "keep"
+    (tmp_path / "crash.txt").unlink()
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)
+    assert (tmp_path / "crash.txt").stat().st_mode & 0o777 == 0o600

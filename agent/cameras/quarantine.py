@@ -32,7 +32,7 @@ from agent.cameras.crash import from_outside, place, suspects
 from agent.cameras.isolated import IsolatedCamera
 from agent.cameras.stamp import wall
 from agent.config.schema import CameraSettings
-from agent.state import write_atomic
+from agent.state import private, refuse_link, write_atomic
 from agent.untrusted import parse_object
 
 CRASH_FILE, LAST_CRASH_FILE, QUARANTINE_FILE = "crash.txt", "crash-last.txt", "quarantine.json"
@@ -65,12 +65,13 @@ def watch(directory: Path, cameras: Iterable[CameraSettings]) -> None:
     file = directory / CRASH_FILE
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        words = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        refuse_link(file)
+        words = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
         if words.strip():
             _take_note(directory, words, marks(cameras), file.stat().st_mtime)
             file.replace(directory / LAST_CRASH_FILE)
         # Left open on purpose: the handler keeps the descriptor.
-        faulthandler.enable(file.open("w", encoding="utf-8"))
+        faulthandler.enable(open(file, "w", encoding="utf-8", opener=private))  # noqa: SIM115  (see above)
     except OSError as error:
         log.warning("a crash of a decoder could not be told to the next start", reason=str(error))
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import RetryableDelivery
+from agent.state import refuse_link
 from agent.types import Priority
 
 VERSION = 1
@@ -95,6 +96,7 @@ class Store:
             if self.path is not None:
                 try:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+                    refuse_link(self.path)
                 except OSError as error:
                     raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
                 self._fit_log_to_disk()
