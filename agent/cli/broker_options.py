@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings
-    from agent.secret import Masked
 
 DEFAULT_BROKER = "mqtt://127.0.0.1:1883"
 LOGIN_EPILOG = """\
@@ -64,27 +65,14 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
 
     from agent.config.schema import BrokerSettings
     from agent.delivery.urls import broker_addresses
-    from agent.errors import ConfigError
 
-    try:
-        if args.config:
-            broker = _of_config(args)
-        else:
-            broker = with_login(BrokerSettings(url=full_url(args.broker or DEFAULT_BROKER)), args)
-        if args.prefix:
-            broker = replace(broker, topic_prefix=args.prefix)
-        broker = replace(broker, topic_prefix=broker.topic_prefix.strip("/"))
+    if args.config:
+        broker = _of_config(args)
+    else:
+        broker = with_login(with_url(BrokerSettings(), args.broker or DEFAULT_BROKER), args)
+    with nullcontext() if args.config else naming_options():
         broker_addresses(broker)
-    except ConfigError as error:
-        if args.config:
-            raise
-        raise ConfigError(
-            error.message,
-            file="command line",
-            key=_FLAGS.get(f"broker.{(error.key or '').removeprefix('broker.')}", error.key),
-            expected=error.expected,
-        ) from None
-    return broker
+    return replace(broker, topic_prefix=(args.prefix or broker.topic_prefix).strip("/"))
 
 
 def _of_config(args: argparse.Namespace) -> BrokerSettings:
@@ -110,11 +98,29 @@ def _of_config(args: argparse.Namespace) -> BrokerSettings:
     return with_service_password(broker, file)
 
 
-def full_url(text: str) -> Masked:
-    """A broker's address as a URL: `HOST[:PORT]` alone means `mqtt://`."""
+def with_url(broker: BrokerSettings, text: str) -> BrokerSettings:
+    """`broker` at the address that the command line gives: `HOST[:PORT]` alone means `mqtt://`; raises ConfigError."""
+    from dataclasses import replace
+
+    from agent.delivery.urls import parse_broker_url
     from agent.secret import Masked
 
-    return Masked(text if "://" in text else f"mqtt://{text}")
+    with naming_options():
+        at = replace(broker, url=Masked(text if "://" in text else f"mqtt://{text}"))
+        parse_broker_url(at.url)
+        return at
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Have a ConfigError name the option of the command line where it names a key of [broker]."""
+    from agent.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        option = _FLAGS.get(f"broker.{(error.key or '').removeprefix('broker.')}", error.key)
+        raise ConfigError(error.message, file="command line", key=option, expected=error.expected) from None
 
 
 def _check_readable(path: str, flag: str) -> None:

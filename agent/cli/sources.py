@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cameras import CAMERAS
-from agent.cli.broker_options import full_url, with_login
+from agent.cli.broker_options import with_login, with_url
 from agent.config.convert import parse_duration
 from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
@@ -29,8 +29,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.state:
         settings = dataclasses.replace(settings, state_directory=args.state)
     if args.broker:
-        with _named("--broker"):
-            broker = dataclasses.replace(settings.broker, url=full_url(args.broker))
+        broker = with_url(settings.broker, args.broker)
         settings = dataclasses.replace(settings, broker=broker)
     settings = dataclasses.replace(settings, broker=with_login(settings.broker, args))
     if args.model:

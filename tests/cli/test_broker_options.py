@@ -71,6 +71,36 @@ def test_what_is_no_address_is_said_with_its_option(capsys, command, url):
     assert "mqtt://HOST:PORT" in said
 
 
+def test_run_says_it_the_same_way(capsys, tmp_path):
+    for words, option in (
+        (["--broker", "foo:bar:baz"], "--broker: "),
+        (["--broker", "mqtt://x", "--password-file", "/nowhere/file"], "--password-file: /nowhere/file: "),
+        (["--broker", "mqtt://x", "--key-file", "/nowhere/file"], "--key-file: /nowhere/file: "),
+    ):
+        assert main(["run", "--source", "synthetic", "--state", str(tmp_path), *words]) == 78
+        assert capsys.readouterr().err.startswith(f"vedette: command line: {option}")
+
+
+@pytest.mark.broker
+def test_run_logs_in_with_the_file_that_is_named(locked, tmp_path, listen):
+    (tmp_path / "pw").write_text("right\n")
+    heard = listen(locked.port, "vedette/#", username="agent", password="right")
+    words = [
+        "run",
+        "--source",
+        "synthetic",
+        "--state",
+        str(tmp_path),
+        "--broker",
+        locked.url,
+        "--window",
+        "1s",
+    ]
+    login = ["--username", "agent", "--password-file", str(tmp_path / "pw")]
+    assert main([*words, *login, "--seconds", "4"]) == 0
+    heard.wait(lambda messages: [message for message in messages if "/camera/" in message.topic])
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--password-file", "--ca-file", "--cert-file", "--key-file"])
 def test_a_file_that_is_not_there_is_said_with_its_option(capsys, command, flag):
