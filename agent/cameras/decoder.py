@@ -24,6 +24,8 @@ MENDING_SECONDS = 5.0
 # server that put every key picture into two packets, so that each half was marked as damaged.)
 BARREN_SECONDS = 8.0
 LATE_RATIO = 0.95  # of the timeout
+# A title that is not UTF-8 must not end it: PyAV 19 keeps its bytes, PyAV before that raised unless told otherwise.
+_ODD_TITLES = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 # 8,192 x 8,192: no camera has more, and a damaged size must not take the memory of the box.
 MAX_PIXELS = 2**26
 
@@ -140,7 +142,7 @@ class Decoder(Owned):
             format=self._format,
             options=self._options,
             timeout=(self._timeout, self._timeout),
-            metadata_errors="replace",
+            **_ODD_TITLES,
             # Pictures come back into main memory by themselves; other codecs than the GPU's fall back.
             hwaccel=HWAccel("cuda", allow_software_fallback=True) if self._cuda else None,
         )

@@ -189,6 +189,16 @@ def test_odd_files_give_whole_frames(tmp_path, name, words, shape):
     camera.close()
 
 
+def test_a_title_that_is_not_utf_8_ends_nothing(video, tmp_path):
+    path = tmp_path / "titled.mkv"
+    words = ["ffmpeg", "-loglevel", "error", "-i", video(frames=3), "-c", "copy"]
+    title = "title=Bücher".encode("latin-1")
+    subprocess.run([*words, "-metadata", title, "-metadata:s:v", title, path], check=True)
+    camera = opened(path, pace="fast")
+    assert len(list(iter(camera.read, None))) == 3
+    camera.close()
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_rotated_file_is_shown_upright_as_players_do(video, tmp_path, degrees):
     words = f"-i {video(frames=3)} -c copy -metadata:s:v rotate={degrees}"
