@@ -24,6 +24,7 @@ from agent.alerts.track import alert_to_json
 from agent.alerts.words import journal_line
 from agent.config.convert import parse_duration
 from agent.errors import VedetteError
+from agent.nearest import unknown
 from agent.observation_log import ObservationLog
 from agent.types import Alert, AlertEvent, Labels, Observation, Severity
 
@@ -48,11 +49,20 @@ class Told:
 
 
 class AlertDesk:
-    """Owns the engine and its store; keeps what is observed in `observations`, for replays."""
+    """Owns the engine and its store; keeps what is observed in `observations`, for replays.
+
+    `cameras` gives the names of those there are, where that is known.
+    """
 
     def __init__(
-        self, engine: AlertEngine, store: AlertStore, observations: ObservationLog | None = None
+        self,
+        engine: AlertEngine,
+        store: AlertStore,
+        observations: ObservationLog | None = None,
+        *,
+        cameras: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self._cameras = cameras
         self._engine, self._store, self._observations = engine, store, observations
         self._lock = threading.Lock()
         self._saved_at = self._memory_saved_at = -math.inf
@@ -193,7 +203,7 @@ class AlertDesk:
                 Kind.MUTE,
                 args,
                 rule=_text(args, "rule", ""),
-                labels=_camera(args),
+                labels=self._camera(args),
                 schedule=_text(args, "schedule", ""),
             )
 
@@ -203,7 +213,13 @@ class AlertDesk:
             raise VedetteError(f"value: is {value!r}; expected a number")
         with self._lock:
             rule = _text(args, "rule")
-            return self._apply(Kind.LIMIT, args, rule=rule, labels=_camera(args), value=float(value))
+            return self._apply(Kind.LIMIT, args, rule=rule, labels=self._camera(args), value=float(value))
+
+    def _camera(self, args: Mapping[str, Any]) -> dict[str, str]:
+        camera, known = _text(args, "camera", ""), self._cameras()
+        if camera and known and camera not in known:
+            raise VedetteError(unknown("camera", camera, known))
+        return {"camera": camera} if camera else {}
 
     def _apply(self, kind: Kind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
         now = time.time()  # noqa: TID251
@@ -276,11 +292,6 @@ def _text(args: Mapping[str, Any], key: str, default: str | None = None) -> str:
     if len(value) > 500:
         raise VedetteError(f"{key}: is too long; expected 500 characters at most")
     return value
-
-
-def _camera(args: Mapping[str, Any]) -> dict[str, str]:
-    camera = _text(args, "camera", "")
-    return {"camera": camera} if camera else {}
 
 
 def _until(args: Mapping[str, Any], now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The nearest of known names: what somebody perhaps meant who typed another."""
+"""The nearest of known names: what somebody perhaps meant who typed another, and the sentence that says so."""
 
 from __future__ import annotations
 
@@ -7,11 +7,28 @@ from collections.abc import Iterable
 
 from agent.printable import printable
 
+_COMPARED = 100  # characters of a name
+_SHOWN = 80
 _LISTED = 12
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that there is not: the nearest that there is, or else all.
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The one of `known` that `name` is most like, None where none is; case and `.`, `-`, `_` count for nothing.
+
+    >>> nearest("Hal", ["hall", "yard"])
+    'hall'
+    """
+    folded: dict[str, str] = {}
+    for item in known:
+        folded.setdefault(_fold(item), item)
+    wanted = _fold(name)
+    swapped = [item for item in folded if sorted(item) == sorted(wanted)]  # the commonest slip of all
+    found = swapped or difflib.get_close_matches(wanted, folded, n=1, cutoff=cutoff)
+    return folded[found[0]] if found else None
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, see: str = "") -> str:
+    """The sentence for a name that there is not: the nearest that there is, else what to `see`, or else all.
 
     >>> unknown("camera", "hal", ["front", "hall"])
     "there is no camera 'hal'; did you mean 'hall'?"
@@ -19,13 +36,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     "there is no camera 'x'; there are front, hall"
     """
     names = list(known)
-    close = difflib.get_close_matches(name[:100], names, n=1)
-    if close:
-        hint = f"did you mean '{printable(close[0], 80)}'?"
+    near = nearest(name, names)
+    if near is not None:
+        hint = f"did you mean '{printable(near, _SHOWN)}'?"
+    elif see:
+        hint = f"see {see}"
     elif names:
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        listed = ", ".join(printable(one, 80) for one in names[:_LISTED])
+        listed = ", ".join(printable(one, _SHOWN) for one in names[:_LISTED])
         hint = f"there {'are' if len(names) > 1 else 'is'} {listed}{more}"
     else:
         hint = "there is none"
-    return f"there is no {what} '{printable(name, 80)}'; {hint}"
+    return f"there is no {what} '{printable(name, _SHOWN)}'; {hint}"
+
+
+def _fold(name: str) -> str:
+    return name[:_COMPARED].casefold().translate({ord(sign): "_" for sign in ".-"})

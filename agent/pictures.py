@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.errors import VedetteError
+from agent.nearest import nearest
 from agent.types import Detections, FrameResult
 
 WIDEST = 960
@@ -101,9 +101,9 @@ class LastPictures:
 
     def _nothing_of(self, camera: str) -> str:
         known = self.cameras()
-        nearest = next(iter(difflib.get_close_matches(camera, known, n=1)), None)
         there = f"there are pictures of {', '.join(known)}" if known else "no camera gave one yet"
-        return f"there is no picture of {camera!r}; {f'did you mean {nearest!r}?' if nearest else there}"
+        near = nearest(camera, known)
+        return f"there is no picture of {camera!r}; {f'did you mean {near!r}?' if near else there}"
 
 
 def read_answer(answer: Mapping[str, Any]) -> Picture:

@@ -4,13 +4,13 @@ the cameras and rules that either speak of exist.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 
 from agent.alerts.rules import Rule, compile_rules
 from agent.config.schema import Settings
 from agent.errors import ConfigError, ConfigErrors
 from agent.features import FEATURES
+from agent.nearest import nearest
 from agent.notifiers.runner import make_notifiers
 
 
@@ -60,10 +60,10 @@ def _strangers(settings: Settings, rules: set[str] | None) -> Iterator[ConfigErr
 def _unknown(notifier: str, key: str, names: Iterable[str], known: set[str]) -> Iterator[ConfigError]:
     for name in names:
         if name not in known:
-            nearest = next(iter(difflib.get_close_matches(name, known, n=1)), None)
+            near = nearest(name, known)
             yield ConfigError(
                 f"there is no {key[:-1]} {name!r}",
                 key=f"notifiers[{notifier}].{key}",
-                expected=None if nearest else f"one of {', '.join(sorted(known))}",
-                nearest=nearest,
+                expected=None if near else f"one of {', '.join(sorted(known))}",
+                nearest=near,
             )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.errors import ConfigError, MissingExtra
 from agent.installation import how_to_add
+from agent.nearest import nearest
 
 
 class Registry(Mapping[str, str]):
@@ -30,10 +30,6 @@ class Registry(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def nearest(self, name: str) -> str | None:
-        """The known kind that `name` was perhaps meant to be."""
-        return next(iter(difflib.get_close_matches(name, self._entries, n=1)), None)
-
     def load(self, name: str) -> Any:
         """The class of kind `name`.
 
@@ -43,7 +39,7 @@ class Registry(Mapping[str, str]):
             raise ConfigError(
                 f"unknown {self.what} {name!r}",
                 expected=f"one of {', '.join(self._entries)}",
-                nearest=self.nearest(name),
+                nearest=nearest(name, self._entries),
             )
         module, _, attribute = self._entries[name].partition(":")
         try:

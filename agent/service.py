@@ -102,6 +102,7 @@ class Service:
             AlertEngine(rules, window_seconds=settings.windows.length),
             AlertStore(self.state_directory),
             ObservationLog(self.state_directory),
+            cameras=lambda: [camera.name for camera in self.settings.cameras],
         )
         self.desk.open()
         self._closing.callback(self.desk.close)

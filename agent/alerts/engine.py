@@ -17,7 +17,6 @@ Laws
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +32,7 @@ from agent.alerts.rules import Rule
 from agent.alerts.track import Track, alert_from_json, alert_to_json, track_from_json
 from agent.alerts.watch import Watch
 from agent.errors import VedetteError
+from agent.nearest import nearest, unknown
 from agent.types import Alert, AlertEvent, Labels, Observation, Severity
 
 MOST_ALSO = 20
@@ -84,7 +84,7 @@ class AlertEngine:
         """People's own rules that nothing was observed for yet, each with an observed name that was perhaps meant."""
         known = sorted(self._watch.metrics)
         return [
-            (rule, next(iter(difflib.get_close_matches(rule.condition.metric, known, n=1, cutoff=0.8)), ""))
+            (rule, nearest(rule.condition.metric, known, cutoff=0.8) or "")
             for rule in self._watch.unseen()
             if not rule.default
         ]
@@ -263,14 +263,19 @@ class AlertEngine:
         ]
         if len(found) == 1:
             return found[0]
-        known = ", ".join(sorted(track.id for track in (found or live))[:10]) or "none is firing"
-        which = "several alerts begin with" if found else "there is no alert"
-        raise VedetteError(f"{which} {alert_id!r}; known: {known}")
+        if found:
+            several = ", ".join(sorted(track.id for track in found)[:10])
+            raise VedetteError(f"several alerts begin with {alert_id!r}: {several}")
+        known = sorted({track.id.rpartition("-")[0] for track in live})  # as short as it may be given
+        raise VedetteError(
+            unknown("alert", alert_id, known, see="" if known else "`vedette alerts`: none fires")
+        )
 
     def apply(self, control: Control) -> Control:
         """Put `control` in force; what it changes is told at the next step. Raises VedetteError."""
         if control.rule and self._watch.rule(control.rule) is None:
-            raise VedetteError(f"there is no rule {control.rule!r}; see `vedette rules list`")
+            names = [rule.name for rule in self.rules]
+            raise VedetteError(unknown("rule", control.rule, names, see="`vedette rules list`"))
         if control.kind is Kind.LIMIT and not control.rule:
             raise VedetteError("say which rule gets another limit")
         if control.kind is Kind.ACKNOWLEDGE:

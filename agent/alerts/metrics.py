@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -178,11 +177,3 @@ def unlisted(name: str, cause: str | None = None) -> Metric:
     if field.startswith("detections_"):
         words, unit = f"detections of {words.removeprefix('detections ')}", "count"
     return _metric(name, words, unit, cause or _ENTITIES.get(entity, entity))
-
-
-def nearest(name: str, extra: Iterable[str] = ()) -> str | None:
-    """The known metric that `name` was perhaps meant to be."""
-    known = [*METRICS, *extra]
-    plain = name.replace(".", "_")
-    found = difflib.get_close_matches(plain, [item.replace(".", "_") for item in known], n=1, cutoff=0.5)
-    return next((item for item in known if found and item.replace(".", "_") == found[0]), None)

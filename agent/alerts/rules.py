@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from agent.alerts.metrics import Metric
 from agent.config.render import duration_text
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.errors import ConfigError, ConfigErrors
+from agent.nearest import nearest
 from agent.types import Severity
 
 Tell = Literal["all", "local", "journal"]
@@ -117,13 +117,12 @@ def _merged(entry: RuleSettings, built_in: dict[str, RuleSettings]) -> RuleSetti
             entry, severity=entry.severity or base.severity, advice=entry.advice or base.advice
         )
     if base is None:
-        nearest = next(iter(difflib.get_close_matches(entry.name, built_in, n=1)), None)
         raise _error(
             entry.name,
             "when",
             "is missing, and no default rule has this name",
             'a condition such as "camera.latency_p99_seconds > 0.5 for 5m"',
-            nearest,
+            nearest(entry.name, built_in),
         )
     untouched = {field.name: field.default for field in dataclasses.fields(RuleSettings)}
     given = {key: value for key in untouched if (value := getattr(entry, key)) != untouched[key]}
@@ -166,9 +165,9 @@ def _is_default(name: str) -> bool:
 def _check_selector(entry: RuleSettings, condition: Condition, cameras: Sequence[str]) -> None:
     camera = condition.selector.get("camera")
     if camera is not None and cameras and camera not in cameras:
-        nearest = next(iter(difflib.get_close_matches(camera, cameras, n=1)), None)
-        expected = None if nearest else f"one of {', '.join(cameras)}"
-        raise _error(entry.name, "when", f"there is no camera {camera!r}", expected, nearest)
+        near = nearest(camera, cameras)
+        expected = None if near else f"one of {', '.join(cameras)}"
+        raise _error(entry.name, "when", f"there is no camera {camera!r}", expected, near)
 
 
 def _condition(entry: RuleSettings) -> Condition:
@@ -199,7 +198,7 @@ def _measured(entry: RuleSettings, condition: Condition, extra: frozenset[str]) 
             "when",
             f"unknown metric {condition.metric!r}",
             "one of those of `vedette rules list --metrics`",
-            metrics.nearest(condition.metric, extra),
+            nearest(condition.metric, (*metrics.METRICS, *extra), cutoff=0.5),
         )
     if condition.function is Function.BURN and condition.target is None and metric.unit != "ratio":
         mend = f"burn({condition.metric} > NUMBER, 99%), which says what a bad window is"
@@ -240,9 +239,9 @@ def _clear(entry: RuleSettings, condition: Condition) -> float | None:
 
 
 def _error(
-    rule: str, key: str, message: str, expected: str | None = None, nearest: str | None = None
+    rule: str, key: str, message: str, expected: str | None = None, near: str | None = None
 ) -> ConfigError:
-    return ConfigError(message, key=f"rules[{rule}].{key}", expected=expected, nearest=nearest)
+    return ConfigError(message, key=f"rules[{rule}].{key}", expected=expected, nearest=near)
 
 
 def series_text(condition: Condition) -> str:

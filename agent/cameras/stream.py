@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import av.error
 import structlog
 
-from agent.cameras import nested
+from agent.cameras import CAMERAS, nested
 from agent.cameras.address import Address, address, first_line
 from agent.cameras.decoder import Decoder, Picture, Tally
 from agent.cameras.failures import camera_error, is_cut_off
@@ -17,6 +17,7 @@ from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import monotonic, stamped
 from agent.config.fields import seal, setting
 from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.nearest import nearest
 from agent.printable import printable
 from agent.secret import Masked, Secret, mask
 from agent.types import Frame
@@ -76,9 +77,25 @@ class StreamOptions:
             raise ConfigError("is empty", key="url", expected="an address or the path of a video file")
         place = address(self.url)
         if place.scheme not in ("", *SCHEMES):
-            raise ConfigError("has an unknown scheme", key="url", expected="rtsp://, http:// or a path")
+            near = nearest(place.scheme, SCHEMES)
+            raise ConfigError(
+                "has an unknown scheme",
+                key="url",
+                expected="rtsp://, http:// or a path",
+                nearest=f"{near}://" if near else None,
+            )
+        if place.is_file and (kind := _kind_meant(place.url.reveal())):
+            raise ConfigError("names another kind of camera", key="url", expected=f'kind = "{kind}"')
         if self.password and self.password_file:
             raise ConfigError("is given beside password", key="password_file", expected="only one of them")
+
+
+def _kind_meant(path: str) -> str | None:
+    """The kind of camera that `path`, where there is no such file, names."""
+    if path.startswith("/dev/video"):
+        return "v4l2"
+    name = os.path.basename(path)  # noqa: PTH119  (the loader made a path of the name)
+    return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110
 
 
 class StreamCamera:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 import time
@@ -16,6 +15,7 @@ from agent.cameras.drawing.scene import Scene
 from agent.cameras.drawing.sprites import Image
 from agent.config.fields import setting
 from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.nearest import nearest
 from agent.types import Frame
 
 _ENTRY = re.compile(r"\s*([a-z_]+)\s*@\s*([0-9.]+)\s*(?:-\s*([0-9.]+)\s*)?(?::\s*([0-9.]+)\s*)?")
@@ -49,12 +49,11 @@ def parse_episode(text: str) -> Episode:
 
 def _check_disturbance(name: str) -> None:
     if name not in DISTURBANCES:
-        nearest = next(iter(difflib.get_close_matches(name, DISTURBANCES, n=1)), None)
         raise ConfigError(
             f"unknown disturbance {name!r}",
             key="drift",
             expected=f"one of {', '.join(DISTURBANCES)}",
-            nearest=nearest,
+            nearest=nearest(name, DISTURBANCES),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -94,12 +93,11 @@ def _show(args: argparse.Namespace) -> int:
 
 def _named(rules: Sequence[Rule], name: str) -> Rule:
     from agent.errors import VedetteError
+    from agent.nearest import unknown
 
     found = next((rule for rule in rules if rule.name == name), None)
     if found is None:
-        nearest = difflib.get_close_matches(name, [rule.name for rule in rules], n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else "see `vedette rules list`"
-        raise VedetteError(f"there is no rule {name!r}; {hint}")
+        raise VedetteError(unknown("rule", name, [rule.name for rule in rules], see="`vedette rules list`"))
     return found
 
 

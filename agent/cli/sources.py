@@ -16,8 +16,9 @@ from agent.cli.broker_options import with_login, with_url
 from agent.config.convert import parse_duration
 from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
-from agent.errors import ConfigError
+from agent.errors import CameraError, ConfigError
 from agent.kinds import KINDS
+from agent.nearest import nearest
 from agent.preflight import preflight
 from agent.printable import printable
 from agent.secret import MASK, Masked, mask
@@ -106,10 +107,21 @@ def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         raise ConfigError(
             f"{printable(mask(source))}: there is no such file or folder",
             expected="a video, a folder of images, an address such as rtsp://HOST/PATH, /dev/video0 or synthetic",
+            nearest=nearest(source, ("synthetic",)),
         )
     if path.is_dir():
+        _require_image(path)
         return "images", {"path": str(path), "loop": args.loop, **pace}
     return "stream", {"url": str(path), "loop": args.loop, **pace}
+
+
+def _require_image(folder: Path) -> None:
+    from agent.cameras.images import list_images
+
+    try:
+        list_images(folder, "*")
+    except CameraError as error:
+        raise ConfigError(f"--source: {error}", file="command line") from None
 
 
 def _distinct(cameras: list[CameraSettings]) -> list[CameraSettings]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent.errors import DeliveryError, VedetteError
+from agent.nearest import unknown
 
 if TYPE_CHECKING:
     from agent.config.schema import NotifierSettings
@@ -47,7 +47,5 @@ def _chosen(notifiers: Sequence[NotifierSettings], names: Sequence[str]) -> list
     known = [entry.name for entry in notifiers]
     for name in names:
         if name not in known:
-            nearest = next(iter(difflib.get_close_matches(name, known, n=1)), None)
-            hint = f"did you mean {nearest!r}?" if nearest else f"there are {', '.join(known) or 'none'}"
-            raise VedetteError(f"there is no notifier {name!r}; {hint}")
+            raise VedetteError(unknown("notifier", name, known))
     return [entry for entry in notifiers if not names or entry.name in names]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from agent.config.fields import TYPES, key_of
 from agent.errors import ConfigError
+from agent.nearest import nearest
 from agent.printable import printable
 from agent.secret import Secret, mask
 
@@ -136,9 +136,9 @@ class Converter:
                 return
             if key not in fields and key not in ignore:
                 known = [*fields, *ignore]
-                nearest = next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.5)), None)
-                expected = None if nearest else f"one of {', '.join(known)}"
-                self._report((*path, key), "unknown key", expected, nearest)
+                near = nearest(key, known, cutoff=0.5)
+                expected = None if near else f"one of {', '.join(known)}"
+                self._report((*path, key), "unknown key", expected, near)
 
     def value(self, hint: Any, field: dataclasses.Field[Any], value: object, path: KeyPath) -> Any:
         """`value` as the declared type, within its declared limits; None where a mistake was reported."""
@@ -180,8 +180,8 @@ class Converter:
             return None
         choices = field.metadata.get("choices") or ()
         if choices and value not in choices:
-            nearest = next(iter(difflib.get_close_matches(value, choices, n=1)), None)
-            self._report(path, f"is {describe(value)}", f"one of {', '.join(filter(None, choices))}", nearest)
+            expected = f"one of {', '.join(filter(None, choices))}"
+            self._report(path, f"is {describe(value)}", expected, nearest(value, choices))
             return None
         if kind == "listen" and value and not _is_listen(value):
             self._report(

@@ -7,11 +7,10 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from difflib import get_close_matches
 from pathlib import Path
 
 from agent.errors import ReferenceMismatch
-from agent.nearest import unknown
+from agent.nearest import nearest, unknown
 from agent.printable import printable
 from agent.references.stored import StoredReference
 from agent.state import write_atomic
@@ -89,7 +88,7 @@ class Shelf:
         versions = self.versions(camera)
         if not versions:
             others = [name for name in self.cameras() if self.versions(name)]
-            if get_close_matches(camera, others, n=1):
+            if nearest(camera, others):
                 raise ReferenceMismatch(unknown("reference of camera", camera, others))
             raise ReferenceMismatch(
                 f"camera {camera!r} has no reference; `vedette reference record --camera {camera} --for 24h` makes one"

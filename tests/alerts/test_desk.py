@@ -31,7 +31,9 @@ LOCAL = RuleSettings(name="local", when="host.broker_connected < 1", tell="local
 
 def desk_in(folder, *rules):
     desk = AlertDesk(
-        AlertEngine(compile_rules(rules or (HOT,), AlertSettings(default_rules=False))), AlertStore(folder)
+        AlertEngine(compile_rules(rules or (HOT,), AlertSettings(default_rules=False))),
+        AlertStore(folder),
+        cameras=lambda: ["hall", "yard"],
     )
     desk.open()
     return desk
@@ -156,7 +158,13 @@ def test_history_is_kept_and_bounded(state):
         ("snooze", {"id": "hot", "for": "1h", "until": "18:00"}, "not both"),
         ("limit", {"rule": "hot", "value": "high"}, "expected a number"),
         ("limit", {"rule": "cold", "value": 5}, "no rule 'cold'"),
+        ("limit", {"rule": "hto", "value": 5}, "no rule 'hto'; did you mean 'hot'?"),
+        ("limit", {"rule": "hot", "value": 5, "camera": "hal"}, "no camera 'hal'; did you mean 'hall'?"),
         ("mute", {}, "say what to mute"),
+        ("mute", {"rule": "nosuch"}, "no rule 'nosuch'; see `vedette rules list`"),
+        ("mute", {"camera": "nosuch"}, "no camera 'nosuch'; there are hall, yard"),
+        ("acknowledge", {"id": "hot-bx"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
+        ("snooze", {"id": "hot-bx", "for": "1h"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
         ("mute", {"rule": "hot", "why": "x" * 501}, "too long"),
         ("undo", {"id": "c9"}, "there is no control 'c9'"),
         ("history", {"since": "yore"}, "is no time"),

@@ -41,6 +41,10 @@ default_rules = false
 [[cameras]]
 name = "front"
 kind = "synthetic"
+[[cameras]]
+name = "yard"
+kind = "synthetic"
+enabled = false
 [[rules]]
 name = "dark"
 when = "camera.feature_brightness_mean < 250 for 2s"
@@ -192,7 +196,7 @@ def test_what_cannot_be_done_is_said(box):
         1,
         "vedette: " + box.say("ack", "nothing")[1].removeprefix("vedette: "),
     )
-    assert "there is no alert 'nothing'; known: dark-front-" in box.say("ack", "nothing")[1]
+    assert "there is no alert 'nothing'; there are dark-front" in box.say("ack", "nothing")[1]
     assert "there is no rule 'dork'" in box.say("limit", "dork", "5")[1]
     assert "say until when to snooze" in box.say("snooze", "dark")[1]
     assert box.say("controls") == (0, "nothing is in force\n")
@@ -204,7 +208,7 @@ def test_a_bad_rule_on_reload_changes_nothing_and_is_told_with_its_place(box, ca
     box.file.write_text(good.replace("camera.feature_brightness_mean", "camera.feature_brigthness_mean"))
     assert main(["reload", "--state", str(box.state)]) == 1
     said = capsys.readouterr().err
-    assert f"{box.file}:20: rules[dark].when: unknown metric 'camera.feature_brigthness_mean'" in said
+    assert f"{box.file}:24: rules[dark].when: unknown metric 'camera.feature_brigthness_mean'" in said
     assert "did you mean 'camera.feature_brightness_mean'?" in said
     assert main(["check", str(box.file), "--offline"]) == 78
     assert said.partition(": ")[2] == capsys.readouterr().err.partition(": ")[2]

@@ -391,6 +391,10 @@ def test_options_never_show_a_password():
     ("lines", "said"),
     [
         ('url = "gopher://h/x"', "cameras[0].url: has an unknown scheme"),
+        ('url = "rtps://h/x"', "did you mean 'rtsp://'?"),
+        ('url = "synthetic"', 'url: names another kind of camera; expected kind = "synthetic"'),
+        ('url = "images"', 'url: names another kind of camera; expected kind = "images"'),
+        ('url = "/dev/video0"', 'url: names another kind of camera; expected kind = "v4l2"'),
         ('url = ""', "url: is empty"),
         ('url = "rtsp://h"\npassword = "a"\npassword_file = "b"', "password_file: is given beside password"),
         ('url = "rtsp://h"\ntransport = "tpc"', "did you mean 'tcp'"),

@@ -37,7 +37,10 @@ def test_each_source_makes_a_camera_of_its_kind(tmp_path, source, kind, given):
     if source == "video.mp4":
         source = str(tmp_path / source)
         Path(source).touch()
-    settings = camera_of(str(tmp_path) if source == "FOLDER" else source, asked(**given), 0)
+    if source == "FOLDER":
+        source = str(tmp_path)
+        (tmp_path / "a.png").touch()
+    settings = camera_of(source, asked(**given), 0)
     assert settings.kind == kind
     CAMERAS.load(kind)(settings.name, settings.options)
 
@@ -111,3 +114,17 @@ def test_a_password_that_makes_the_user_a_host_is_refused_unseen(given):
     assert ended.stderr.startswith(f"vedette: command line: {given[-2]}: can be read in two ways; expected ")
     assert "%2F" in ended.stderr
     assert "S3cret" not in ended.stdout + ended.stderr
+
+
+def test_a_folder_without_images_is_said_before_anything_starts(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ConfigError, match=r"command line: --source: no image matches"):
+        camera_of(str(tmp_path), asked(), 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"), [("synthetik", "did you mean 'synthetic'"), ("rtps://h/x", "did you mean 'rtsp://'")]
+)
+def test_a_mistyped_source_is_answered_with_what_was_meant(source, meant):
+    with pytest.raises(ConfigError, match=meant):
+        camera_of(source, asked(), 0)
