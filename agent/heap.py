@@ -1,8 +1,12 @@
-"""Keep the C heap small: what was freed goes back to the system, and threads share few pools."""
+"""Keep the C heap small: what was freed goes back to the system, threads share few pools, and it has an end."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 _M_ARENA_MAX = -8  # malloc.h
 _ARENAS = 2  # by default eight for each core: every camera's thread that comes and goes leaves a pool behind
@@ -12,6 +16,33 @@ def share_arenas() -> None:
     """Have threads share two pools; call it before they start. Does nothing without glibc."""
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """While it lasts no allocation succeeds that takes this process beyond four fifths of what is free.
+
+    For commands that open a model of unknown origin: what it makes inside of itself without declaring it becomes an
+    error in words; else the kernel would end the command, or another process of the box.
+    """
+    most, before = _free() * 4 // 5, resource.getrlimit(resource.RLIMIT_DATA)
+    if not most or before[0] != resource.RLIM_INFINITY:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _free() -> int:
+    """Bytes of memory that nobody uses, and 0 where that is not known."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), 0)
 
 
 def trim() -> None:

@@ -32,3 +32,24 @@ def test_what_was_freed_goes_back_to_the_system():
     script = textwrap.dedent(MEASURED)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert float(done.stdout) > 20.0
+
+
+BOUNDED = """
+    from agent import heap
+
+    heap._free = lambda: 500_000_000
+    with heap.bounded():
+        try:
+            bytearray(1_000_000_000)
+        except MemoryError:
+            print("refused")
+    print(len(bytearray(1_000_000_000)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' RLIMIT_DATA")
+def test_memory_has_an_end_while_a_foreign_model_is_opened():
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(BOUNDED)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["refused", "1000000000"]

@@ -115,11 +115,13 @@ def _write_for_real(folder: Path) -> None:
 
 
 def _model(settings: Settings) -> str:
+    from agent import heap
     from agent.detection.session import Detector
 
     detector = Detector(settings.model)
     started = time.monotonic()
-    detector.open()
+    with heap.bounded():
+        detector.open()
     info = detector.info
     detector.close()
     return (

@@ -56,10 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare or inspect."""
-    from agent import log
+    from agent import heap, log
 
     log.set_up("warning")  # what was found is printed; that models were loaded on the way is no news
-    return _prepare(args) if args.what == "prepare" else _inspect(args)
+    with heap.bounded():
+        return _prepare(args) if args.what == "prepare" else _inspect(args)
 
 
 def _prepare(args: argparse.Namespace) -> int:

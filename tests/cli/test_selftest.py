@@ -1,9 +1,12 @@
 """`vedette selftest`: what an upgrade trusts before it switches over."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +54,20 @@ def test_a_bad_config_is_told_apart(tmp_path):
     done = selftest(tmp_path, CONFIG.format(state=tmp_path) + "[modell]\n")
     assert done.returncode == 78
     assert "did you mean 'model'?" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["selftest", "check"])
+def test_a_model_that_is_none_is_said_in_words(tmp_path, capsys, command):
+    from agent.__main__ import main
+
+    os.mkfifo(tmp_path / "model.onnx")
+    config = tmp_path / "v.toml"
+    config.write_text(
+        f'state_directory = "{tmp_path}"\n[model]\npath = "{tmp_path}/model.onnx"\n'
+        '[[cameras]]\nname = "a"\nkind = "synthetic"\n[broker]\nurl = "mqtt://127.0.0.1:9"\n'
+    )
+    words = ["selftest", "--config", str(config)] if command == "selftest" else ["check", str(config)]
+    assert main(words) == 1
+    told = capsys.readouterr()
+    said = " ".join((told.out + told.err).split())
+    assert "is no plain file; give the path of a model's file" in said

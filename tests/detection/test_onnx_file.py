@@ -3,6 +3,8 @@
 import os
 import random
 import resource
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -77,6 +79,33 @@ def test_an_output_that_grows_only_when_it_runs_is_refused_too(tmp_path, monkeyp
     ]
     path = save(tmp_path / "grows.onnx", output=("a", "b", "c"), nodes=nodes, weights=weights)
     assert "gives an output of 1 MiB; at most 1 MiB" in refusal(path)
+
+
+def test_what_a_graph_makes_inside_of_itself_ends_in_words_and_not_in_a_killed_process(tmp_path):
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["large"]),
+        helper.make_node("ReduceMax", ["large"], ["most"], keepdims=0),
+        helper.make_node("Reshape", ["most", "one"], ["output0"]),
+    ]
+    weights = [
+        numpy_helper.from_array(np.array([1, 1, 1], np.int64), "one"),
+        numpy_helper.from_array(np.array([1, 4, 250_000_000], np.int64), "size"),
+    ]
+    path = save(tmp_path / "bomb.onnx", output=("a", "b", "c"), nodes=nodes, weights=weights)
+    script = (
+        "import sys\n"
+        "from agent import heap\n"
+        "heap._free = lambda: 2 << 30\n"
+        "from agent.__main__ import main\n"
+        "sys.exit(main(['model', 'inspect', sys.argv[1]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith(f"vedette: model {path} cannot")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
