@@ -278,6 +278,11 @@ _SAID_ELSEWHERE = frozenset(
 _MOST_EVIDENCE = 12
 
 
+def page_command(rule: str) -> str:
+    """The command that prints the page of `rule` on the box: it works where a link does not."""
+    return f"vedette rules show {rule}"
+
+
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
     """The numbers behind an alert that its sentences do not say: single ones in one line, then a line for each of
     several things (the features that drifted).

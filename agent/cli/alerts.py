@@ -148,7 +148,7 @@ def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
-    from agent.alerts.words import evidence_lines
+    from agent.alerts.words import evidence_lines, page_command
 
     if not alerts:
         print("nothing fires")
@@ -162,7 +162,7 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
             print(f"    evidence   {fact}")
         for key, text in (
             ("to do", alert["advice"]),
-            ("page", f"vedette rules show {alert['rule']}"),
+            ("page", page_command(alert["rule"])),
             ("more", alert["runbook"]),
             ("not told", alert["held_back"]),
         ):

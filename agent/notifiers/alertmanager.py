@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from agent.alerts.words import page_command
 from agent.config.fields import seal, setting
 from agent.errors import ConfigError
 from agent.notifiers import Notice
@@ -88,6 +89,7 @@ def entry(alert: Alert, notice: Notice, ends_at: float) -> dict[str, Any]:
         "window": alert.window,
         "advice": alert.advice,
         "runbook": alert.runbook,
+        "page": page_command(alert.rule) if alert.runbook else "",
         "alert_id": alert.id,
     }
     return {

@@ -9,7 +9,7 @@ from typing import Any
 from agent.alerts.grouping import RANK
 from agent.alerts.schedule import parse_schedule
 from agent.alerts.track import alert_from_json, alert_to_json
-from agent.alerts.words import evidence_lines
+from agent.alerts.words import evidence_lines, page_command
 from agent.config.schema import NotifierSettings
 from agent.errors import ConfigError
 from agent.notifiers import Notice
@@ -166,5 +166,5 @@ def _block(alert: Alert) -> str:
     if alert.advice:
         lines.append(f"to do: {alert.advice}")
     if alert.runbook and alert.state is not AlertState.RESOLVED:
-        lines.append(f"more: {alert.runbook}")
+        lines.append(f"more: {alert.runbook}, on the box: {page_command(alert.rule)}")
     return "\n".join([*lines, f"id: {alert.id}"])

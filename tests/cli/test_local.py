@@ -77,7 +77,7 @@ def test_grafana_to_where_nothing_can_be_written_is_one_line():
         [sys.executable, "-m", "agent", "grafana", "export", "/proc/x"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("vedette: /proc/x: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("vedette: /proc/x/") and done.stderr.count("\n") == 1
 
 
 def test_check_writes_real_bytes_and_leaves_nothing(tmp_path):

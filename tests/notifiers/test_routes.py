@@ -108,3 +108,9 @@ def test_senseless_quiet_hours_are_refused():
     with pytest.raises(ConfigError) as caught:
         check(NotifierSettings(name="n", quiet_hours="at night"))
     assert caught.value.key == "notifiers[n].quiet_hours"
+
+
+def test_a_notice_names_the_command_that_shows_the_page(make_notice, make_alert):
+    page = "docs/runbooks/camera_down.md"
+    assert f"more: {page}, on the box: vedette rules show " in make_notice(make_alert(runbook=page)).text
+    assert "rules show" not in make_notice(make_alert(runbook="")).text
