@@ -232,6 +232,8 @@ def change(draw, body, known):
             old = place[path[-1]]
         except (KeyError, IndexError, TypeError):
             continue  # inside of what was replaced before
+        if not isinstance(place, (dict, list)):
+            continue
         whole = isinstance(old, str) and len(old) > 60 and draw.random() < 0.7
         place[path[-1]] = mutated_array(draw, old) if whole else draw.choice(VALUES)
         undo.append((place, path[-1], old))
