@@ -12,6 +12,8 @@ from agent.cli.local import accept_after_action, add_state_arguments
 
 _BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by another of its kind
 
+_OF_ONE_CAMERA = ("record", "list", "show", "export", "rollback", "remove")
+
 HELP = "record, build, list, show, compare and roll back references: what is normal for a camera"
 
 _EPILOG = """\
@@ -96,6 +98,8 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the action."""
+    if args.action in _OF_ONE_CAMERA and args.camera:
+        _require_camera(args, args.camera, of_old=True)
     return {
         "record": _record,
         "build": _build,
@@ -185,9 +189,12 @@ def _build(args: argparse.Namespace) -> int:
     return 0
 
 
-def _require_camera(args: argparse.Namespace, camera: str) -> None:
-    """ReferenceMismatch for a camera that neither config nor running agent has; without them none is refused."""
-    from agent.cli.local import agent_runs, settings_of, state_directory
+def _require_camera(args: argparse.Namespace, camera: str, *, of_old: bool = False) -> None:
+    """ReferenceMismatch for a camera that neither config nor running agent has; without them none is refused.
+
+    `of_old`: one that was removed from the config will do, as long as there are references of it.
+    """
+    from agent.cli.local import agent_runs, ask, settings_of, state_directory
     from agent.control import call
     from agent.errors import ConfigError, ReferenceMismatch
     from agent.nearest import unknown
@@ -197,6 +204,8 @@ def _require_camera(args: argparse.Namespace, camera: str) -> None:
         known += [one.name for one in getattr(settings_of(args), "cameras", ())]
     if agent_runs(args):
         known += [str(one["camera"]) for one in call(state_directory(args), "status")["cameras"]]
+    if of_old and known and camera not in known:
+        known += [version["camera"] for version in ask(args, "references", {})["versions"]]
     if known and camera not in known:
         raise ReferenceMismatch(
             f"{unknown('camera', camera, dict.fromkeys(known))}; --camera says for which it is meant"

@@ -228,6 +228,29 @@ def test_a_camera_that_the_config_does_not_have_is_refused_with_the_nearest(caps
         assert Shelf(state).cameras() == ["front", "hall"]
 
 
+def test_every_action_knows_the_cameras_of_the_config_and_those_that_were_removed_from_it(
+    capsys, state, tmp_path
+):
+    config = tmp_path / "v.toml"
+    config.write_text(CONFIG.format(state=state))
+    for words in (
+        ("record", "--for", "1h"),
+        ("list",),
+        ("show",),
+        ("export", "--out", "x"),
+        ("rollback",),
+        ("remove", "--id", "1"),
+    ):
+        code, _, err = vedette(capsys, "reference", *words, "--camera", "hal", "--config", config)
+        assert code == 1
+        assert "there is no camera 'hal'; did you mean 'hall'?" in err
+    assert vedette(capsys, "reference", "show", "--camera", "front", "--config", config)[0] == 0
+    code, _, err = vedette(capsys, "reference", "show", "--camera", "hall", "--config", config)
+    assert (
+        "camera 'hall' has no reference; `vedette reference record --camera hall --for 24h` makes one" in err
+    )
+
+
 def test_misspelt_names_are_told_the_nearest(capsys, state):
     for words in (("show",), ("rollback",), ("remove", "--id", "1")):
         code, _, err = vedette(capsys, "reference", *words, "--camera", "frnt", "--state", state)
