@@ -20,9 +20,15 @@ from __future__ import annotations
 
 from enum import Enum
 
+from agent.masking import mask
+
 
 class VedetteError(Exception):
-    """Base of every error that the agent raises on purpose; its text is one line for people."""
+    """Base of every error that the agent raises on purpose; its text is one line for people, without secrets."""
+
+    def __str__(self) -> str:
+        """The text, masked: it may quote what a library or a server said."""
+        return mask(super().__str__())
 
 
 class ConfigError(VedetteError):
@@ -51,7 +57,7 @@ class ConfigError(VedetteError):
         subject = f"{self.key}: " if self.key else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         nearest = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{where}{subject}{self.message}{expected}{nearest}"
+        return f"{where}{subject}{mask(self.message)}{expected}{nearest}"
 
 
 class ConfigErrors(ConfigError):
@@ -62,7 +68,9 @@ class ConfigErrors(ConfigError):
         super().__init__(errors[0].message, file=errors[0].file, line=errors[0].line, key=errors[0].key)
 
     def __str__(self) -> str:
-        return "\n".join(str(error) for error in self.errors) if hasattr(self, "errors") else self.message
+        return (
+            "\n".join(str(error) for error in self.errors) if hasattr(self, "errors") else mask(self.message)
+        )
 
 
 class MissingExtra(VedetteError):

@@ -22,9 +22,9 @@ import structlog
 
 from agent.counts import count
 from agent.journal import SOCKET, Journal, entry, leads_to_journal
+from agent.masking import MASK, mask
 from agent.printable import printable, printable_lines
 from agent.repeats import Repeats
-from agent.secret import MASK, mask
 from agent.terminal import raw_stream
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}

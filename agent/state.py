@@ -14,6 +14,17 @@ from pathlib import Path
 from agent.errors import VedetteError
 
 LOCK_FILE = "agent.lock"
+_OURS = (
+    "outbox.db",
+    "alerts.sqlite3",
+    "crash",
+    "quarantine",
+    "notices",
+    "observations",
+    "references",
+    "engines",
+)
+"""How the names of what the agent keeps begin; a configured state directory may hold other files too."""
 
 
 def directory(configured: str = "") -> Path:
@@ -29,6 +40,40 @@ def directory(configured: str = "") -> Path:
     return Path(home) / "vedette"
 
 
+def keep_private(directory: Path) -> None:
+    """From now on what this process makes is its user's alone to read; so is what is in `directory` from before.
+
+    Alerts, references and a crash's words are nobody else's business, and the unit's UMask holds only under systemd.
+    """
+    os.umask(0o077)
+    with suppress(OSError):
+        if (directory / LOCK_FILE).exists() and not any(map(_is_strange, directory.iterdir())):
+            _close_to_others(directory)
+        for path in directory.iterdir():
+            if path.name.startswith(_OURS):
+                _close_to_others(path)
+                for inner in path.rglob("*") if path.is_dir() and not path.is_symlink() else ():
+                    _close_to_others(inner)
+
+
+def _is_strange(path: Path) -> bool:
+    return not path.name.startswith((*_OURS, LOCK_FILE, "control", "."))
+
+
+def _close_to_others(path: Path) -> None:
+    """Take the rights of group and others away, where it is a plain file or folder of ours; never of a link's end."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        found = os.fstat(handle)
+        if found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            os.fchmod(handle, stat.S_IMODE(found.st_mode) & 0o700)
+    finally:
+        os.close(handle)
+
+
 def claim(directory: Path) -> Callable[[], None]:
     """Keep any other agent from using `directory`; what is returned gives it free, and so does the process's end.
 
@@ -36,7 +81,7 @@ def claim(directory: Path) -> Callable[[], None]:
     file (read-only, full) is used without.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(directory / LOCK_FILE, flags, 0o600)
     except OSError:
@@ -64,7 +109,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     A link at `path` is replaced, not followed; a folder or device is left as it is. Raises OSError that names `path`.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_special(path)
         _replace(path, data, mode)
         _sync_directory(path.parent)

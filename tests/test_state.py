@@ -184,3 +184,54 @@ def test_the_file_for_a_crash_is_no_link_and_for_its_owner_alone(tmp_path):
     (tmp_path / "crash.txt").unlink()
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)
     assert (tmp_path / "crash.txt").stat().st_mode & 0o777 == 0o600
+
+
+def modes(directory):
+    return {
+        path.relative_to(directory).as_posix(): oct(path.lstat().st_mode & 0o777)
+        for path in [directory, *directory.rglob("*")]
+    }
+
+
+@pytest.fixture
+def open_mask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def test_nobody_else_reads_what_the_agent_keeps(tmp_path, open_mask):
+    kept = tmp_path / "state"
+    words = [sys.executable, "-m", "agent", "run", "--source", "synthetic", "--broker", "mqtt://127.0.0.1:1"]
+    subprocess.run([*words, "--state", kept, "--seconds", "2"], check=True, capture_output=True, timeout=60)
+    found = modes(kept)
+    assert {"outbox.db", "crash.txt", "alerts.sqlite3", "observations", "notices.json"} <= set(found)
+    assert {mode for mode in found.values() if int(mode, 8) & 0o077} == set()
+
+
+def test_what_an_older_version_left_open_is_closed(tmp_path, open_mask):
+    kept = tmp_path / "state"
+    (kept / "observations").mkdir(parents=True)
+    for name in ("agent.lock", "outbox.db", "outbox.db-wal", "crash.txt", "observations/2026-01-01.jsonl"):
+        (kept / name).touch()
+    (tmp_path / "outside").touch()
+    (kept / "outbox.db-shm").symlink_to(tmp_path / "outside")
+    state.keep_private(kept)
+    found = modes(kept)
+    assert found.pop("outbox.db-shm") == "0o777"  # a link's own
+    assert set(found.values()) == {"0o700", "0o600", "0o644"}
+    assert [name for name, mode in found.items() if mode == "0o644"] == ["agent.lock"]  # a number
+    assert (tmp_path / "outside").stat().st_mode & 0o777 == 0o644
+
+
+def test_other_peoples_files_beside_are_left_alone(tmp_path, open_mask):
+    for name in ("agent.lock", "outbox.db", "thesis.odt"):
+        (tmp_path / name).touch()
+    tmp_path.chmod(0o755)
+    state.keep_private(tmp_path)
+    assert modes(tmp_path) == {
+        ".": "0o755",
+        "agent.lock": "0o644",
+        "outbox.db": "0o600",
+        "thesis.odt": "0o644",
+    }

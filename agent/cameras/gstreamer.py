@@ -21,7 +21,8 @@ from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import stamped
 from agent.config.fields import seal, setting
 from agent.errors import CameraError, CameraFailure, ConfigError
-from agent.secret import Masked, mask
+from agent.masking import mask
+from agent.secret import Masked
 from agent.types import Frame
 
 PROGRAM = "gst-launch-1.0"

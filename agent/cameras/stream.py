@@ -17,9 +17,10 @@ from agent.cameras.owned import ClosedError
 from agent.cameras.stamp import monotonic, stamped
 from agent.config.fields import seal, setting
 from agent.errors import CameraError, CameraFailure, ConfigError
+from agent.masking import mask
 from agent.nearest import nearest
 from agent.printable import printable
-from agent.secret import Masked, Secret, mask
+from agent.secret import Masked, Secret
 from agent.types import Frame
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")

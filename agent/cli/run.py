@@ -111,9 +111,11 @@ def run(args: argparse.Namespace) -> int:
 
     from agent.cameras import quarantine
     from agent.service import Service
-    from agent.state import directory
+    from agent.state import directory, keep_private
 
-    quarantine.watch(directory(settings.state_directory), settings.cameras)
+    state = directory(settings.state_directory)
+    keep_private(state)
+    quarantine.watch(state, settings.cameras)
     service = Service(
         settings, load=load if args.config else None, on_frame=live.tally.note if live else None
     )

@@ -18,10 +18,11 @@ from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
 from agent.errors import CameraError, ConfigError
 from agent.kinds import KINDS
+from agent.masking import MASK, mask
 from agent.nearest import nearest
 from agent.preflight import preflight
 from agent.printable import printable
-from agent.secret import MASK, Masked, mask
+from agent.secret import Masked
 
 
 def settings_from(args: argparse.Namespace) -> Settings:

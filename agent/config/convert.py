@@ -14,9 +14,10 @@ from typing import Any
 
 from agent.config.fields import TYPES, key_of
 from agent.errors import ConfigError
+from agent.masking import mask
 from agent.nearest import nearest
 from agent.printable import printable
-from agent.secret import Secret, mask
+from agent.secret import Secret
 
 KeyPath = tuple[str | int, ...]
 Report = Callable[[KeyPath, str, str | None, str | None], None]

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.errors import ConfigError
-from agent.secret import MASK, Masked, Secret, mask, split_url
+from agent.masking import MASK, mask
+from agent.secret import Masked, Secret, split_url
 
 HEADS = [
     "rtsp://{}",

@@ -14,7 +14,7 @@ from agent.cameras.gstreamer import GStreamerCamera, GStreamerOptions, command, 
 from agent.config.load import parse
 from agent.errors import CameraError, CameraFailure, ConfigError
 from agent.kinds import KINDS
-from agent.secret import mask
+from agent.masking import mask
 from agent.types import CameraState
 
 pytestmark = pytest.mark.skipif(

@@ -154,6 +154,7 @@ def test_values_at_keys(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_value_at_every_key(tmp_path):
     for head in heads():
         for value in VALUES:
