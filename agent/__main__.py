@@ -7,11 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 
 from agent import __version__
 from agent.cli import COMMANDS
 from agent.errors import ConfigError, VedetteError
-from agent.printable import printable
+from agent.printable import printable, printable_lines
 from agent.terminal import safe_streams
 
 EXIT_FAILED = 1
@@ -35,8 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); the exit code."""
     # OpenCV reads this when it is loaded: a picture file of impossible size must not take the memory of the box.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
+    sys.excepthook = _crashed
     with safe_streams():
         return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The traceback of what nobody expected, as Python prints it, but for what is secret or not printable."""
+    import traceback
+
+    from agent.masking import mask
+
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(printable_lines(mask(text), 100_000), file=sys.stderr, end="")  # noqa: T201
 
 
 def _run(words: list[str]) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from agent.errors import NoAgent, VedetteError
+from agent.masking import mask
 from agent.parts import Part
 from agent.printable import printable
 from agent.untrusted import BadInput, parse_json, parse_object
@@ -97,7 +98,10 @@ def dispatch(handlers: Mapping[str, Handler], request: object) -> dict[str, Any]
         return {"ok": False, "error": str(error)}
     except Exception as error:
         log.error("a request failed", command=command, error=repr(error), exc_info=error)
-        return {"ok": False, "error": f"{command}: {type(error).__name__}: {printable(error, 200)}"}
+        return {
+            "ok": False,
+            "error": f"{command}: {type(error).__name__}: {printable(mask(str(error)), 200)}",
+        }
 
 
 class ControlServer(Part):

@@ -23,6 +23,7 @@ from agent.delivery.messages import reply_draft, unix_time
 from agent.delivery.mqtt import Received
 from agent.delivery.replies import CommandRefused, Reply, check_return
 from agent.errors import DeliveryError, VedetteError
+from agent.masking import mask
 from agent.parts import Part
 from agent.printable import printable
 from agent.untrusted import BadInput, parse_json, take_text
@@ -188,7 +189,7 @@ class CommandDesk(Part):
             body |= {"ok": False, "error": str(error)}
         except Exception as error:  # noqa: BLE001  (the workers' rule: no item ends the work on the others)
             self.discard(f"carry out the command {command.name}", error)
-            body |= {"ok": False, "error": f"{type(error).__name__}: {printable(error, 200)}"}
+            body |= {"ok": False, "error": f"{type(error).__name__}: {printable(mask(str(error)), 200)}"}
         log.info("command carried out", command=command.name, id=command.id, ok=body["ok"])
         self.reply(_reply(command.id, body, command.response_topic, command.correlation))
 
