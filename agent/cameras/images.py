@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import structlog
 from numpy.typing import NDArray
@@ -14,13 +13,11 @@ from numpy.typing import NDArray
 from agent.cameras.stamp import monotonic, stamped
 from agent.config.fields import setting
 from agent.errors import CameraError, CameraFailure
+from agent.imagefile import read_image
 from agent.types import Frame
+from agent.untrusted import BadInput
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-# Decoders fill a cut-off file with grey and say nothing; a whole one has its end mark near its end (some
-# cameras append a few bytes of their own).
-END_MARKS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
-TAIL_BYTES = 4096
 
 log = structlog.get_logger("vedette.cameras")
 
@@ -54,6 +51,7 @@ class ImagesCamera:
         self._paths: list[Path] = []
         self._next = self._index = self._failed = self._good = 0
         self._due: float | None = None
+        self._reason = ""
 
     def open(self) -> None:
         """List the images; raises CameraError where there are none."""
@@ -90,19 +88,23 @@ class ImagesCamera:
             if self._next >= len(paths) and not self._rewind():
                 return None
             path, self._next = paths[self._next], self._next + 1
-            image = decode(path)
-            if image is not None:
+            try:
+                image = read_image(path)
+            except BadInput as error:
+                self._failed += 1
+                self._reason = self._reason or f"{path.name} {error}"
+                log.warning(
+                    "image cannot be read, skipped", camera=self.name, file=str(path), reason=str(error)
+                )
+            else:
                 self._good += 1
                 return image
-            self._failed += 1
-            log.warning("image cannot be read, skipped", camera=self.name, file=str(path))
 
     def _rewind(self) -> bool:
         """Go back to the first image, if that is wished; raises CameraError where none was readable."""
         if self._good == 0:
             raise CameraError(
-                f"none of the {len(self._paths)} images in {self.options.path} can be read; "
-                "they are damaged or no images",
+                f"none of the {len(self._paths)} images in {self.options.path} can be read; the first: {self._reason}",
                 kind=CameraFailure.CODEC,
             )
         if self.options.loop:
@@ -137,23 +139,3 @@ def list_images(folder: Path, glob: str) -> list[Path]:
             kind=CameraFailure.NOT_FOUND,
         )
     return sorted(found)
-
-
-def decode(path: Path) -> NDArray[np.uint8] | None:
-    """The image in the file at `path` as (H, W, 3) uint8 BGR, or None where it is unreadable or cut off."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    if not data or not is_whole(data):
-        return None
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-    return None if image is None else np.asarray(image, dtype=np.uint8)
-
-
-def is_whole(data: bytes) -> bool:
-    """Whether a JPEG or PNG reaches its end mark; other formats are left to their decoder."""
-    return all(not data.startswith(head) or end in data[-TAIL_BYTES:] for head, end in END_MARKS)

@@ -15,7 +15,9 @@ from agent.detection.decode import Candidates
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
 from agent.errors import ModelError
+from agent.imagefile import read_image
 from agent.types import Frame
+from agent.untrusted import BadInput
 
 _COMPARED = 50  # best candidates of each picture that must be found again
 _LEAST_SCORE = 0.001  # below this even a sound model's candidates are noise
@@ -116,10 +118,9 @@ def read_pictures(folder: Path, most: int = 32) -> list[NDArray[np.uint8]]:
 
 def _picture(path: Path) -> NDArray[np.uint8] | None:
     try:
-        picture: NDArray[np.uint8] | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # a size beyond all measure
+        return read_image(path)
+    except BadInput:
         return None
-    return picture
 
 
 def drawn_pictures() -> list[NDArray[np.uint8]]:

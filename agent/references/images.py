@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,11 +18,12 @@ from agent.features import FEATURE_VERSION, FEATURES
 from agent.features.distance import EmbeddingModel
 from agent.features.extract import extract
 from agent.features.extremes import Extremes
+from agent.imagefile import read_image
 from agent.references.stored import StoredReference
 from agent.types import Detections, Frame
+from agent.untrusted import BadInput
 
 LEAST_IMAGES = 20
-LARGEST_IMAGE = 256 * 1024 * 1024
 
 Progress = Callable[[Iterable[Path], int], Iterable[Path]]
 
@@ -60,9 +60,10 @@ def build(plan: ImagePlan, *, now: float, progress: Progress = lambda paths, _to
     embedding = EmbeddingModel()
     unreadable: list[tuple[Path, str]] = []
     for path in progress(plan.images, len(plan.images)):
-        image = _read(path)
-        if image is None:
-            unreadable.append((path, "damaged or no image" if path.exists() else "not there"))
+        try:
+            image = read_image(path)
+        except BadInput as error:
+            unreadable.append((path, str(error)))
             continue
         detections = _detect(detector, plan.camera, image, len(vectors))
         vectors.append(extract(image, detections)[0])
@@ -101,19 +102,6 @@ def build(plan: ImagePlan, *, now: float, progress: Progress = lambda paths, _to
         boxes=sum(classes.values()),
         unreadable=tuple(unreadable),
     )
-
-
-def _read(path: Path) -> NDArray[np.uint8] | None:
-    try:
-        if (
-            not path.is_file() or path.stat().st_size > LARGEST_IMAGE
-        ):  # a pipe is waited for, a device has no end
-            return None
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        image: NDArray[np.uint8] | None = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, ValueError, cv2.error):  # cv2: a size beyond all measure
-        return None
-    return image
 
 
 def _detect(detector: Detector, camera: str, image: NDArray[np.uint8], index: int) -> Detections:

@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.images import ImagesCamera, ImagesOptions, decode
+from agent.cameras.images import ImagesCamera, ImagesOptions
 from agent.errors import CameraError, CameraFailure
+from agent.imagefile import read_image
+from agent.untrusted import BadInput
 
 
 def write(folder, name, value, size=(48, 32)):
@@ -64,7 +66,8 @@ def test_damaged_images_are_left_out_and_counted(tmp_path):
         cv2.imwrite(str(tmp_path / name), whole)
         data = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(data[: len(data) // 2])
-        assert decode(tmp_path / name) is None
+        with pytest.raises(BadInput, match="cut off"):
+            read_image(tmp_path / name)
     (tmp_path / "e.jpg").write_bytes(b"")
     (tmp_path / "f.jpg").write_bytes(b"this is no picture")
     made = camera(tmp_path)
@@ -76,7 +79,9 @@ def test_damaged_images_are_left_out_and_counted(tmp_path):
 def test_a_folder_of_nothing_but_damage_is_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"nonsense")
     made = camera(tmp_path, loop=True)
-    with pytest.raises(CameraError, match="none of the 1 images") as caught:
+    with pytest.raises(
+        CameraError, match=r"none of the 1 images in .*; the first: a.jpg is damaged or no image"
+    ) as caught:
         made.read()
     assert caught.value.kind is CameraFailure.CODEC
 
@@ -117,3 +122,15 @@ def test_close_ends_a_long_wait(tmp_path):
     with pytest.raises(CameraError, match="was closed"):
         made.read()
     assert time.monotonic() - started < 1.0
+
+
+def test_an_image_too_large_is_left_out_with_its_reason(tmp_path):
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(2**30)
+    with pytest.raises(CameraError, match=r"the first: huge.png has 1,074 MB; at most 134 MB are read"):
+        camera(tmp_path).read()
+    write(tmp_path, "small.png", 70)
+    made = camera(tmp_path)
+    assert values(made) == [70]
+    assert made.take_failed() == 1

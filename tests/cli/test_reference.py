@@ -142,7 +142,7 @@ def test_a_reference_of_images_is_built_and_put_in_force(capsys, tmp_path):
     )
     assert code == 0, err
     assert f"made of {LEAST_IMAGES + 2} images by" in out
-    assert "torn.png: damaged or no image" in out
+    assert "torn.png: is cut off" in out
     assert "is in force" in out
     stored = Shelf(state).load("dock")
     assert stored.made_by == "images"

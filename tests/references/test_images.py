@@ -62,9 +62,9 @@ def test_damaged_files_are_named_and_left_out(pictures, tmp_path):
     paths = [*sorted(pictures.iterdir()), text, tmp_path / "empty.jpg", tmp_path / "gone.jpg"]
     built = build(plan(paths), now=NOON)
     assert {path.name: reason for path, reason in built.unreadable} == {
-        "text.png": "damaged or no image",
-        "empty.jpg": "damaged or no image",
-        "gone.jpg": "not there",
+        "text.png": "is damaged or no image",
+        "empty.jpg": "is empty",
+        "gone.jpg": "is not there",
     }
 
 
