@@ -1,7 +1,7 @@
 """Trains the small model that ships (agent/models/demo.onnx) on pictures of the drawn scenes, and measures it.
 
     python scripts/train_demo_model.py --work build/demo-model      # an interpreter with `pip install '.[export]'`
-    vedette model prepare build/demo-model/demo.onnx --out agent/models
+    vedette model prepare build/demo-model/demo.onnx --out agent/detection --force
 
 The pictures are drawn from seeds, so the same command makes the same data: training scenes have seeds below
 10,000, the held-out ones above. Training itself is seeded too, but differs in the last digits between machines.
