@@ -1,0 +1,130 @@
+"""Every `vedette ...` that the docs, the README, the help texts and the messages name is one that there is."""
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from agent.__main__ import _parser
+from agent.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+SOURCES = sorted((ROOT / "agent").rglob("*.py"))
+SHELL = {"", "sh", "bash", "console", "text"}
+LEAST_COMMANDS = 100  # or this test no longer finds them
+
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`(vedette [^`\n]+)`")
+_LINE = re.compile(r"^\s*(?:\$ )?(?:.*?&& )?(?:sudo )?(?:[A-Z_]+=\S+ )*(?:/\S+/)?(vedette [a-z-].*)$")
+_SHELL_ENDS = re.compile(r"\||[0-9]?>|&|;")
+_INCOMPLETE = re.compile(
+    r"(is|are) required|: expected one argument$"
+)  # a command or flag that is only named
+
+
+class WrongUsage(Exception):
+    """What argparse has against a command line."""
+
+
+def of_page(text):
+    """(command line, whether it must be whole) of a Markdown page."""
+    for language, block in _FENCE.findall(text):
+        if language in SHELL:
+            yield from ((line, True) for line in of_lines(block))
+    yield from ((found, False) for found in _SPAN.findall(_FENCE.sub("", text)))
+
+
+def of_lines(block):
+    for line in block.replace("\\\n", " ").splitlines():
+        if found := _LINE.match(line):
+            yield found[1]
+
+
+def words_of(line):
+    words = []
+    for word in shlex.split(re.sub(r"\{[^}]*\}", "X", line), comments=True)[1:]:
+        if _SHELL_ENDS.match(word):
+            break
+        if word not in {"...", "…"}:
+            words.append(word.strip("[](),"))
+    return [word for word in words if word]
+
+
+def parse(words):
+    """Parse as the command would; WrongUsage for what it would refuse."""
+    return _parser(words).parse_args(words)
+
+
+@pytest.fixture(autouse=True)
+def no_exit(monkeypatch):
+    def refuse(_parser, message):
+        raise WrongUsage(message)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "error", refuse)
+
+
+def fault_of(line, whole):
+    """What is wrong with a command line; "" where nothing is, or where only something is missing that need not be."""
+    try:
+        parse(words_of(line))
+    except WrongUsage as error:
+        return "" if not whole and _INCOMPLETE.search(str(error)) else f"{line}: {error}"
+    except ValueError as error:  # a quotation mark is left open
+        return f"{line}: {error}"
+    except SystemExit:  # --help and --version
+        pass
+    return ""
+
+
+def check(lines):
+    return [fault for line, whole in lines if "COMMAND" not in line and (fault := fault_of(line, whole))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_no_command_that_there_is_not(page):
+    assert check(of_page(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_a_help_text_are_right(name):
+    parser = argparse.ArgumentParser()
+    importlib.import_module(COMMANDS[name][0]).add_arguments(parser)
+    lines = [re.split(r" {3,}", line)[0] for line in of_lines(parser.epilog or "")]
+    assert check((line, True) for line in lines) == []
+
+
+def test_messages_and_comments_name_no_command_that_there_is_not():
+    texts = [path.read_text(encoding="utf-8") for path in SOURCES]
+    assert check((found, False) for text in texts for found in _SPAN.findall(text)) == []
+
+
+def test_the_service_starts_a_command_that_there_is():
+    unit = (ROOT / "systemd" / "vedette.service").read_text()
+    lines = re.findall(r"bin/(vedette [^\n']+)", unit)
+    assert len(lines) == 2
+    assert check((line, True) for line in lines) == []
+
+
+def test_the_commands_are_found():
+    found = [line for page in PAGES for line in of_page(page.read_text(encoding="utf-8"))]
+    assert len(found) > LEAST_COMMANDS
+    assert {words_of(line)[0] for line, _ in found} >= COMMANDS.keys() - {"demo"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("vedette rules try x.toml", "invalid choice: 'try'"),
+        ("vedette statsu", "invalid choice: 'statsu'"),
+        ("vedette status --jsn", "unrecognized arguments: --jsn"),
+        ("vedette alerts limit latency_p99 high", "invalid float value: 'high'"),
+        ("vedette snapshot 'left open", "No closing quotation"),
+    ],
+)
+def test_a_wrong_one_is_noticed(line, said):
+    (wrong,) = check([(line, True)])
+    assert said in wrong
