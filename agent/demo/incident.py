@@ -16,9 +16,6 @@ class Event:
     text: str
 
 
-LEARNING_SECONDS = 64.0
-"""How long the demo looks on before anything happens: that is its reference."""
-
 INCIDENT = (
     Event(at=66, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"),
     Event(at=74, camera="avenue", disturbance="noise", strength=1.0, text="the avenue's camera gets noisy"),
@@ -49,4 +46,4 @@ def current(now: float) -> str:
         return past[-1].text
     if now >= LENGTH_SECONDS:
         return INCIDENT[-1].text
-    return "learning what is normal" if now < LEARNING_SECONDS else "all is quiet"
+    return f"learning what is normal; trouble in {INCIDENT[0].at - now:.0f} s (Ctrl-C ends)"

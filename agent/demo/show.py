@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
+import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -83,6 +86,17 @@ Where to go next, with a camera or a video of yours:
   vedette run --config vedette.toml       the agent, as the service runs it
   vedette watch --config vedette.toml     all devices of its broker, live
 """
+
+
+def next_steps() -> str:
+    """Where to go next; how to call `vedette` comes first where the shell would not find it."""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("vedette") or not activate.is_file():
+        return NEXT
+    below = activate.is_relative_to(Path.cwd())
+    shown = shlex.quote(str(activate.relative_to(Path.cwd()) if below else activate))
+    first, rest = NEXT.split(":\n", 1)
+    return f"{first}:\n  {f'. {shown}':<40}so that your shell finds vedette\n{rest}"
 
 
 def settings(url: str, state: Path) -> Settings:
@@ -187,7 +201,7 @@ def main(seconds: float | None, picture: str | None = None) -> int:
                 if picture:
                     save_picture(demo.screen(seconds or 0.0, PICTURE), picture)
                 console.print(demo.summary())
-    console.print(NEXT)
+    console.print(next_steps())
     return 0
 
 

@@ -1,5 +1,6 @@
 """The demo's incident happens once a round, in order, whatever the pace of looking."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.cameras.drawing.disturbances import DISTURBANCES
 from agent.demo.incident import INCIDENT, LENGTH_SECONDS, current, due
-from agent.demo.show import NEXT, OPENING, settings
+from agent.demo.show import NEXT, OPENING, next_steps, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,8 +36,9 @@ def test_whatever_begins_also_ends_and_names_real_things(tmp_path):
 
 
 def test_the_title_says_what_goes_on():
-    assert current(0) == "learning what is normal"
-    assert current(INCIDENT[0].at - 1) == "all is quiet"
+    assert current(0) == "learning what is normal; trouble in 66 s (Ctrl-C ends)"
+    assert current(INCIDENT[0].at - 1) == "learning what is normal; trouble in 1 s (Ctrl-C ends)"
+    assert len(f"vedette demo  {INCIDENT[0].at:.0f} s  {current(0)}") <= 80
     assert current(INCIDENT[0].at + 1) == INCIDENT[0].text
     assert current(LENGTH_SECONDS + 1) == INCIDENT[-1].text
 
@@ -44,6 +46,19 @@ def test_the_title_says_what_goes_on():
 def test_what_is_said_at_begin_and_end_fits_eighty_columns():
     assert max(len(line) for line in (OPENING + NEXT).splitlines()) <= 80
     assert max(len(event.text) for event in INCIDENT) <= 60
+
+
+def test_a_shell_that_does_not_find_vedette_is_told_how_it_would(monkeypatch, tmp_path):
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    said = next_steps()
+    assert "\n  . .venv/bin/activate " in said
+    assert max(len(line) for line in said.splitlines()) <= 80
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert next_steps() == NEXT
 
 
 def test_without_a_terminal_it_says_what_happens_in_plain_words_and_where_to_go_next(tmp_path):
@@ -59,5 +74,5 @@ def test_without_a_terminal_it_says_what_happens_in_plain_words_and_where_to_go_
     lines = done.stdout.splitlines()
     assert lines[0] == OPENING
     assert "what the broker heard" in done.stdout
-    assert done.stdout.endswith(f"{NEXT}\n")
+    assert done.stdout.rstrip("\n").endswith(NEXT.rstrip("\n").split(":\n")[1])
     assert not any("level" in line or "=" in line for line in lines)
