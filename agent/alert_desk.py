@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -22,11 +21,12 @@ from agent.alerts.engine import AlertEngine, Standing
 from agent.alerts.rules import Rule, series_text
 from agent.alerts.track import alert_to_json
 from agent.alerts.words import journal_line
-from agent.config.convert import parse_duration
+from agent.arguments import Page, check_names, take_duration, take_moment, take_word
 from agent.errors import VedetteError
 from agent.nearest import unknown
 from agent.observation_log import ObservationLog
 from agent.types import Alert, AlertEvent, Labels, Observation, Severity
+from agent.untrusted import take_flag, take_number
 
 log = structlog.get_logger("vedette.alerts")
 
@@ -35,7 +35,7 @@ SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
 UNSEEN_SECONDS = 900.0  # then a rule that nothing was observed for is spoken of
 MOST_LINES = 50  # in the journal for one step
-MOST_LISTED = 500
+_WHO_AND_UNTIL = ("who", "why", "for", "until")
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -181,49 +181,56 @@ class AlertDesk:
         }
 
     def _list(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "all", "limit", "offset")
+        page, everything = Page.of(args), take_flag(args, "all", False)
         now = time.time()  # noqa: TID251
         with self._lock:
             standings = self._engine.standings(now)
-        shown = [standing for standing in standings if standing.told or args.get("all")]
-        return {"alerts": [_standing(item) for item in shown[:MOST_LISTED]], "count": len(shown)}
+        wanted = [standing for standing in standings if standing.told or everything]
+        shown = page.cut(
+            [_standing(item) for item in wanted[page.offset :][: page.limit]], skipped=page.offset
+        )
+        return {"alerts": shown, **page.about(shown, len(wanted))}
 
     def _acknowledge(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "id", *_WHO_AND_UNTIL)
         with self._lock:
-            track = self._engine.find(_text(args, "id"))
+            track = self._engine.find(take_word(args, "id"))
             return self._apply(Kind.ACKNOWLEDGE, args, alert=track.id)
 
     def _snooze(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "id", *_WHO_AND_UNTIL)
         with self._lock:
-            track = self._engine.find(_text(args, "id"))
+            track = self._engine.find(take_word(args, "id"))
             return self._apply(Kind.SNOOZE, args, rule=track.rule, labels=track.labels)
 
     def _mute(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "rule", "camera", "schedule", *_WHO_AND_UNTIL)
         with self._lock:
             return self._apply(
                 Kind.MUTE,
                 args,
-                rule=_text(args, "rule", ""),
+                rule=take_word(args, "rule", ""),
                 labels=self._camera(args),
-                schedule=_text(args, "schedule", ""),
+                schedule=take_word(args, "schedule", ""),
             )
 
     def _limit(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        value = args.get("value")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise VedetteError(f"value: is {value!r}; expected a number")
+        check_names(args, "rule", "camera", "value", *_WHO_AND_UNTIL)
+        value = take_number(args, "value")
         with self._lock:
-            rule = _text(args, "rule")
-            return self._apply(Kind.LIMIT, args, rule=rule, labels=self._camera(args), value=float(value))
+            rule = take_word(args, "rule")
+            return self._apply(Kind.LIMIT, args, rule=rule, labels=self._camera(args), value=value)
 
     def _camera(self, args: Mapping[str, Any]) -> dict[str, str]:
-        camera, known = _text(args, "camera", ""), self._cameras()
+        camera, known = take_word(args, "camera", ""), self._cameras()
         if camera and known and camera not in known:
             raise VedetteError(unknown("camera", camera, known))
         return {"camera": camera} if camera else {}
 
     def _apply(self, kind: Kind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
         now = time.time()  # noqa: TID251
-        who, why = _text(args, "who", "unknown"), _text(args, "why", "")
+        who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         until = _until(args, now)
         made = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
         self._save()
@@ -231,25 +238,34 @@ class AlertDesk:
         return {"control": made.to_json()}
 
     def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "id", "who", "why")
         now = time.time()  # noqa: TID251
-        who, why = _text(args, "who", "unknown"), _text(args, "why", "")
+        who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         with self._lock:
-            gone = self._engine.undo(_text(args, "id"), now, who=who, why=why)
+            gone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
             self._save()
         log.info(f"{gone.kind.value} undone", control=gone.id, who=who, why=why, subject=_subject(gone))
         return {"control": gone.to_json()}
 
-    def _controls(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _controls(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "limit", "offset", "who")
+        page = Page.of(args)
         with self._lock:
-            return {"controls": [entry.to_json() for entry in self._engine.controls.entries]}
+            entries = [entry.to_json() for entry in self._engine.controls.entries]
+        shown = page.cut(entries)
+        return {"controls": shown, **page.about(shown, len(entries))}
 
     def _history(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        now = time.time()  # noqa: TID251
-        since = _moment(args.get("since", "24h"), now, backwards=True)
-        limit = min(int(args.get("limit", 200)), MOST_LISTED)
+        """Pages begin with the newest; within one, the oldest stands first."""
+        check_names(args, "since", "limit", "offset")
+        page = Page.of(args, limit=200)
+        since = take_moment(args, "since", "24h", time.time(), backwards=True)  # noqa: TID251
         with self._lock:
-            alerts = [*self._store.history(since, limit), *self._unsaved][-limit:]
-        return {"alerts": [alert_to_json(alert) for alert in alerts]}
+            unsaved = [alert for alert in self._unsaved if alert.changed_at >= since]
+            saved = self._store.history(since, page.offset + page.limit)
+            count = self._store.count(since) + len(unsaved)
+        shown = page.cut([alert_to_json(alert) for alert in [*saved, *unsaved][::-1]])
+        return {"alerts": shown[::-1], **page.about(shown, count)}
 
 
 def _say_unseen(rules: Sequence[tuple[Rule, str]]) -> None:
@@ -285,45 +301,9 @@ def _subject(control: Control) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _text(args: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    value = args.get(key, default)
-    if not isinstance(value, str) or (default is None and not value):
-        raise VedetteError(f"{key}: is {'missing' if value is None else repr(value)}; expected a text")
-    if len(value) > 500:
-        raise VedetteError(f"{key}: is too long; expected 500 characters at most")
-    return value
-
-
 def _until(args: Mapping[str, Any], now: float) -> float | None:
     if args.get("for") is not None and args.get("until") is not None:
         raise VedetteError("give `for` or `until`, not both")
     if args.get("for") is not None:
-        try:
-            return now + parse_duration(args["for"])
-        except ValueError:
-            raise VedetteError(f'for: is {args["for"]!r}; expected a duration such as "2h"') from None
-    return _moment(args["until"], now) if args.get("until") is not None else None
-
-
-def _moment(value: object, now: float, *, backwards: bool = False) -> float:
-    """Unix time of a number, an ISO 8601 time, the next local `HH:MM` or, backwards, a duration ago."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    text = str(value)
-    try:
-        if backwards and "-" not in text and ":" not in text:
-            return now - parse_duration(text)
-        if len(text) <= 5 and ":" in text:
-            return _next_time(text, now)
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return moment.timestamp()  # without an offset: local time
-    except (ValueError, OverflowError):
-        other = '"24h"' if backwards else '"18:00"'
-        raise VedetteError(f"{text!r} is no time; expected {other} or 2026-01-31T18:00") from None
-
-
-def _next_time(text: str, now: float) -> float:
-    today = datetime.fromtimestamp(now)  # noqa: DTZ006  (the operator's wall clock is meant)
-    hour, minute = (int(part) for part in text.split(":"))
-    moment = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return (moment if moment > today else moment + timedelta(days=1)).timestamp()
+        return now + take_duration(args, "for", "2h")
+    return take_moment(args, "until", None, now) if args.get("until") is not None else None

@@ -127,6 +127,11 @@ class AlertStore:
         )
         return [alert for row in rows if (alert := _alert(row[0])) is not None][::-1]
 
+    def count(self, since: float = 0.0) -> int:
+        """How many state changes there are from `since` (Unix time) on."""
+        query = "SELECT count(*) FROM history WHERE at >= ?"
+        return self._try(lambda database: int(database.execute(query, (since,)).fetchone()[0]), 0)
+
     def _try(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
         if self._database is None:
             return otherwise

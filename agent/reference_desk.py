@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.config.convert import parse_duration
+from agent.arguments import check_names, take_duration, take_word
 from agent.config.schema import DriftSettings
 from agent.detection import ModelInfo
 from agent.errors import ReferenceMismatch, VedetteError
@@ -22,10 +22,13 @@ from agent.references.librarian import Librarian
 from agent.references.recorder import Subject
 from agent.references.requests import CHANGING, ShelfRequests
 from agent.references.shelf import Shelf
+from agent.untrusted import take_flag, take_integer
 
 ANSWER_SECONDS = 20.0
 TOLD = 5
 """Verdicts in an explanation, if not asked for another number."""
+
+MOST_TOLD = 10_000
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Answer = TypeVar("Answer")
@@ -96,32 +99,38 @@ class ReferenceDesk:
     # -- handlers: in other threads ---------------------------------------------------------------------
 
     def _drift(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "camera")
         return {"cameras": self._of_each(args, Keeper.status)}
 
     def _explain(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        count = max(1, int(args.get("count", TOLD)))
+        check_names(args, "camera", "count", "recent")
+        count = take_integer(args, "count", TOLD, minimum=1, maximum=MOST_TOLD)
+        recent = take_flag(args, "recent", False)
 
         def explain(keeper: Keeper) -> dict[str, Any]:
             told = keeper.explanation()
             told["history"] = told["history"][-count:]
-            if not args.get("recent"):
+            if not recent:
                 del told["recent"]
             return {**keeper.status(), **told}
 
         return {"cameras": self._of_each(args, explain)}
 
     def _record(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        length = _length(args.get("for"))
+        check_names(args, "camera", "for")
+        length = take_duration(args, "for", "24h")
         now = time.time()  # noqa: TID251
         self._of_each(args, lambda keeper: keeper.record(length, now), one="record")
-        return self._drift(args)
+        return {"cameras": self._of_each(args, Keeper.status)}
 
     def _finish(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "camera")
         now = time.time()  # noqa: TID251
         self._of_each(args, lambda keeper: keeper.finish(now), one="finish")
         return self._drift(args)
 
     def _cancel(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "camera")
         self._of_each(args, Keeper.cancel, one="cancel")
         return self._drift(args)
 
@@ -152,9 +161,9 @@ class ReferenceDesk:
 
     def _chosen(self, args: Mapping[str, Any], one: str) -> list[Keeper]:
         names = sorted(set(self._keepers) - self._gone)
-        camera = args.get("camera") or ""
+        camera = take_word(args, "camera", "") if args.get("camera") is not None else ""
         if camera and camera not in names:
-            raise ReferenceMismatch(unknown("watched camera", str(camera), names))
+            raise ReferenceMismatch(unknown("watched camera", camera, names))
         if one and not camera and len(names) != 1:
             raise ReferenceMismatch(f"camera: say which one to {one}; there are {', '.join(names) or 'none'}")
         return [self._keepers[name] for name in ([camera] if camera else names)]
@@ -183,10 +192,3 @@ class ReferenceDesk:
         if error is not None:
             raise error
         return answer  # type: ignore[return-value]  # there was no error, so this is the answer
-
-
-def _length(value: object) -> float:
-    try:
-        return parse_duration(value)
-    except (ValueError, TypeError):
-        raise ReferenceMismatch(f'for: is {value!r}; expected a duration such as "24h"') from None

@@ -22,6 +22,7 @@ from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
 from agent.alerts.slo import share_observations, targets
 from agent.analysis import Analyst, CameraWatch, Hooks, Incarnation
+from agent.arguments import check_names
 from agent.board import FrameBoard
 from agent.config.changes import live
 from agent.config.schema import Settings
@@ -309,7 +310,8 @@ class Service:
             **self.sampler.facts(),
         }
 
-    def _status(self, _args: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _status(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args)
         return {
             "line": self.line(),
             "info": dict(self._info()),

@@ -56,8 +56,8 @@ def test_a_recording_is_begun_shown_and_cancelled(desk):
 @pytest.mark.parametrize(
     ("command", "args", "said"),
     [
-        ("reference_record", {"camera": "front"}, "for: is None; expected a duration"),
-        ("reference_record", {"camera": "front", "for": "soon"}, "for: is 'soon'; expected a duration"),
+        ("reference_record", {"camera": "front"}, "`for` is missing; expected a duration"),
+        ("reference_record", {"camera": "front", "for": "soon"}, "`for` is 'soon'; expected a duration"),
         ("reference_record", {"for": "1h"}, "camera: say which one to record; there are back, front"),
         (
             "reference_record",
@@ -67,6 +67,23 @@ def test_a_recording_is_begun_shown_and_cancelled(desk):
         ("reference_record", {"camera": "front", "for": "1m"}, "too short"),
         ("reference_finish", {"camera": "front"}, "is being recorded"),
         ("reference_rollback", {"camera": "front"}, "has no reference"),
+        ("reference_record", {"camera": "front", "for": float("inf")}, "expected a duration"),
+        ("reference_record", {"camera": "front", "for": 10**400}, "expected a duration"),
+        ("reference_record", {"camera": "front", "for": -5}, "expected a duration"),
+        ("reference_record", {"camra": "front", "for": "1h"}, "did you mean 'camera'"),
+        ("drift_explain", {"count": float("inf")}, "`count` is inf"),
+        ("drift_explain", {"count": float("nan")}, "`count` is nan"),
+        ("drift_explain", {"count": -1}, "`count` is -1; expected from 1"),
+        ("drift_explain", {"count": 10**400}, "`count` is 1000"),
+        ("drift_explain", {"count": "many"}, "expected a number"),
+        ("drift_explain", {"recent": "yes"}, "expected true or false"),
+        ("drift", {"camera": ["front"]}, "expected a string"),
+        ("references", {"camera": 5}, "expected a string"),
+        ("references", {"limit": -1}, "`limit` is -1"),
+        ("reference_export", {"camera": "front", "id": 5}, "expected a string"),
+        ("reference_import", {"camera": "front", "text": 5}, "expected a string"),
+        ("reference_import", {"camera": "front", "text": "[" * 100_000}, "nested"),
+        ("reference_remove", {"camera": "front"}, "`id` is missing"),
     ],
 )
 def test_what_cannot_be_done_says_what_was_expected(desk, command, args, said):

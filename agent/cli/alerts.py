@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ examples:
   vedette alerts history --since 24h
   vedette alerts test-notify                           send a trial notice through every notifier of the config
 """
+
+
+MOST_LISTED = 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask the running agent and print."""
     import json
 
-    from agent.cli.local import agent_runs, state_directory
+    from agent.cli.local import agent_runs, state_directory, whole
     from agent.control import call
 
     if args.action == "test-notify":
@@ -91,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
     command, words = _request(args)
     state = state_directory(args)
     if command == "history" and not agent_runs(args):
-        reply = _stored_history(state, words)
+        reply = whole(partial(_stored_history, state), words, "alerts", args.limit)
+    elif command in {"alerts", "history"}:
+        reply = whole(partial(call, state, command), words, "alerts", getattr(args, "limit", MOST_LISTED))
     else:
         reply = call(state, command, words)
     if args.json:
@@ -124,7 +130,7 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     if command == "alerts":
         words = {"all": args.all}
     elif command == "history":
-        words = {"since": args.since, "limit": args.limit}
+        words = {"since": args.since}
     return command, words
 
 

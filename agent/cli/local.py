@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,19 @@ def agent_status(state: Path) -> Mapping[str, Any] | None:
         return None
 
 
+def whole(
+    ask: Callable[[Mapping[str, Any]], Mapping[str, Any]], words: Mapping[str, Any], key: str, most: int
+) -> Mapping[str, Any]:
+    """The answer with all its pages as one, at most `most` rows at `key`; oldest first where the pages are so."""
+    reply = ask({**words, "limit": min(most, 500)})
+    rows, following = list(reply[key]), reply.get("next")
+    while following is not None and len(rows) < most:
+        page = ask({**words, "limit": min(most - len(rows), 500), "offset": following})
+        rows = [*page[key], *rows] if "since" in words else [*rows, *page[key]]
+        following = page.get("next")
+    return {**{name: value for name, value in reply.items() if name != "next"}, key: rows}
+
+
 def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
     """Have the running agent carry out a command about references; without one, do it on its files, as their owner."""
     from agent.control import call
@@ -102,6 +116,8 @@ def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Map
 
     state = state_directory(args)
     if agent_runs(args):
-        return call(state, command, words)
+        answer: Callable[[Mapping[str, Any]], Mapping[str, Any]] = partial(call, state, command)
+        return whole(answer, words, "versions", 10_000) if command == "references" else answer(words)
     with as_owner(state):
-        return ShelfRequests(Shelf(state)).handlers()[command](words)
+        answer = ShelfRequests(Shelf(state)).handlers()[command]
+        return whole(answer, words, "versions", 10_000) if command == "references" else answer(words)

@@ -26,7 +26,7 @@ from agent.errors import DeliveryError, VedetteError
 from agent.masking import mask
 from agent.parts import Part
 from agent.printable import printable
-from agent.untrusted import BadInput, parse_json, take_text
+from agent.untrusted import BadInput, parse_json, take_object, take_text
 
 log = structlog.get_logger("vedette.commands")
 
@@ -43,6 +43,7 @@ class Command:
 
     name: str
     id: str
+    time: object
     args: Mapping[str, Any]
     response_topic: str | None
     correlation: bytes | None
@@ -64,10 +65,20 @@ def parse(received: Received) -> Command:
     return Command(
         name=name,
         id=body["id"],
-        args={key: value for key, value in body.items() if key != "id"},
+        time=body.get("time"),
+        args=_arguments(body),
         response_topic=received.response_topic,
         correlation=received.correlation,
     )
+
+
+def _arguments(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the command takes: the fields of the body and, for names such as `id` that are the command's own, `args`."""
+    try:
+        inner: Mapping[str, Any] = take_object(body, "args", {})
+    except BadInput as error:
+        raise CommandRefused(str(error), command_id=body["id"]) from None
+    return {key: value for key, value in body.items() if key not in {"id", "args", "time"}} | dict(inner)
 
 
 class Rate:
@@ -144,7 +155,7 @@ class CommandDesk(Part):
         if command.name not in self._handlers:
             raise CommandRefused(f"unknown command {printable(command.name, 64)!r}", command_id=command.id)
         try:
-            age = wall - unix_time(take_text(command.args, "time", "", longest=64))
+            age = wall - unix_time(take_text({"time": command.time}, "time", longest=64))
         except (ValueError, OverflowError):
             raise CommandRefused("`time` must be RFC 3339", command_id=command.id) from None
         if not -_AHEAD_SECONDS <= age <= self._settings.max_age:
@@ -182,9 +193,8 @@ class CommandDesk(Part):
 
     def _carry_out(self, command: Command) -> None:
         body: dict[str, Any] = {"command": command.name, "id": command.id}
-        arguments = {key: value for key, value in command.args.items() if key != "time"}
         try:
-            body |= {"ok": True, **self._handlers[command.name](arguments)}
+            body |= {"ok": True, **self._handlers[command.name](command.args)}
         except VedetteError as error:
             body |= {"ok": False, "error": str(error)}
         except Exception as error:  # noqa: BLE001  (the workers' rule: no item ends the work on the others)

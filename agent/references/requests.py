@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agent.arguments import Page, check_names, take_word
+from agent.drift import storage
 from agent.errors import ReferenceMismatch
 from agent.references.shelf import Shelf, Version, parse_file
+from agent.untrusted import take_text
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -33,32 +36,38 @@ class ShelfRequests:
 
     def references(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """All versions of `camera`, or of all cameras, with what they are; a damaged one says so."""
-        cameras = [args["camera"]] if args.get("camera") else self._shelf.cameras()
-        return {
-            "versions": [self._entry(version) for name in cameras for version in self._shelf.versions(name)]
-        }
+        check_names(args, "camera", "limit", "offset")
+        page, camera = Page.of(args), take_word(args, "camera", "") if args.get("camera") is not None else ""
+        cameras = [camera] if camera else self._shelf.cameras()
+        versions = [version for name in cameras for version in self._shelf.versions(name)]
+        wanted = [self._entry(version) for version in versions[page.offset :][: page.limit]]
+        shown = page.cut(wanted, skipped=page.offset)
+        return {"versions": shown, **page.about(shown, len(versions))}
 
     def export(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """The text of `camera`'s version `id` (empty: the one in force)."""
-        version = self._shelf.find(_camera(args), str(args.get("id", "")))
+        check_names(args, "camera", "id")
+        version = self._shelf.find(take_word(args, "camera"), take_word(args, "id", ""))
         return {"camera": version.camera, "id": version.id, "text": self._shelf.text(version)}
 
     def take_in(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put the reference in `text` in force for `camera`."""
-        stored = parse_file(Path(str(args.get("file") or "the file")), str(args.get("text", "")))
-        version = self._shelf.put(_camera(args), stored)
+        check_names(args, "camera", "file", "text")
+        text = take_text(args, "text", longest=storage.LARGEST_BYTES)
+        stored = parse_file(Path(take_word(args, "file", "") or "the file"), text)
+        version = self._shelf.put(take_word(args, "camera"), stored)
         return {"camera": version.camera, "id": version.id}
 
     def roll_back(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put `camera`'s version `id`, or the one before the current, in force."""
-        version = self._shelf.roll_back(_camera(args), str(args.get("id", "")))
+        check_names(args, "camera", "id")
+        version = self._shelf.roll_back(take_word(args, "camera"), take_word(args, "id", ""))
         return {"camera": version.camera, "id": version.id}
 
     def remove(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Delete `camera`'s version `id`."""
-        if not args.get("id"):
-            raise ReferenceMismatch("id: is missing; expected that of the reference to remove")
-        version = self._shelf.remove(_camera(args), str(args["id"]))
+        check_names(args, "camera", "id")
+        version = self._shelf.remove(take_word(args, "camera"), take_word(args, "id"))
         return {"camera": version.camera, "id": version.id}
 
     def _entry(self, version: Version) -> dict[str, Any]:
@@ -73,10 +82,3 @@ class ShelfRequests:
             return {**self._shelf.load(version.camera, version.id).about(), **entry}
         except ReferenceMismatch as error:
             return {**entry, "problem": str(error)}
-
-
-def _camera(args: Mapping[str, Any]) -> str:
-    camera = args.get("camera")
-    if not isinstance(camera, str) or not camera:
-        raise ReferenceMismatch("camera: is missing; expected the name of a camera")
-    return camera

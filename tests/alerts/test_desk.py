@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import random
 import shutil
 import socket
 import tempfile
@@ -148,9 +150,9 @@ def test_history_is_kept_and_bounded(state):
 @pytest.mark.parametrize(
     ("command", "args", "said"),
     [
-        ("acknowledge", {}, "id: is missing"),
+        ("acknowledge", {}, "`id` is missing"),
         ("acknowledge", {"id": "cold"}, "there is no alert 'cold'"),
-        ("acknowledge", {"id": 5}, "expected a text"),
+        ("acknowledge", {"id": 5}, "`id` is a number; expected a string"),
         ("snooze", {"id": "hot"}, "until when"),
         ("snooze", {"id": "hot", "for": "soon"}, 'expected a duration such as "2h"'),
         ("snooze", {"id": "hot", "until": "25:00"}, "is no time"),
@@ -165,9 +167,32 @@ def test_history_is_kept_and_bounded(state):
         ("mute", {"camera": "nosuch"}, "no camera 'nosuch'; there are hall, yard"),
         ("acknowledge", {"id": "hot-bx"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
         ("snooze", {"id": "hot-bx", "for": "1h"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
-        ("mute", {"rule": "hot", "why": "x" * 501}, "too long"),
+        ("mute", {"rule": "hot", "why": "x" * 501}, "at most 500"),
         ("undo", {"id": "c9"}, "there is no control 'c9'"),
         ("history", {"since": "yore"}, "is no time"),
+        ("history", {"since": 1e300}, "`since` is 1e\\+300"),
+        ("history", {"since": float("inf")}, "`since` is inf"),
+        ("history", {"since": 10**400}, "`since` is 1000"),
+        ("history", {"since": "9" * 90 + "w"}, "at most 64"),
+        ("history", {"since": -5}, "`since` is -5"),
+        ("history", {"since": True}, "expected a"),
+        ("history", {"since": [1]}, "expected a string"),
+        ("history", {"limit": -1}, "`limit` is -1; expected from 1 to 500"),
+        ("history", {"limit": 0}, "`limit` is 0"),
+        ("history", {"limit": 1.5}, "whole number"),
+        ("history", {"limit": float("nan")}, "`limit` is nan"),
+        ("history", {"offset": 1e300}, "`offset` is 1e\\+300"),
+        ("history", {"sinse": "1h"}, "did you mean 'since'"),
+        ("alerts", {"all": "yes"}, "expected true or false"),
+        ("snooze", {"id": "hot", "for": "9999999w"}, "expected a duration"),
+        ("snooze", {"id": "hot", "for": 10**400}, "expected a duration"),
+        ("snooze", {"id": "hot", "for": -5}, "expected a duration"),
+        ("snooze", {"id": "hot", "until": 1e300}, "`until` is 1e\\+300"),
+        ("snooze", {"id": "hot", "until": "99999999999999-01-01"}, "is no time"),
+        ("limit", {"rule": "hot", "value": float("inf")}, "`value` is inf"),
+        ("limit", {"rule": "hot", "value": 10**400}, "`value` is 1000"),
+        ("mute", {"camra": "yard"}, "did you mean 'camera'"),
+        ("mute", {"schedule": "99:99-1:00"}, "is no schedule"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(state, command, args, said):
@@ -310,3 +335,55 @@ def test_history_without_an_agent_comes_from_the_store(state, capsys):
     assert "temperature 90 °C" in capsys.readouterr().out
     with pytest.raises(VedetteError, match="no agent answers"):
         vedette(state)
+
+
+def test_the_history_comes_in_pages_that_fit_a_message(state):
+    desk = desk_in(state)
+    (fired,) = observe(desk, 90.0).publish
+    desk.close()
+    store = AlertStore(state)
+    store.open()
+    store.record([dataclasses.replace(fired, id=f"a{number}") for number in range(299)])
+    store.close()
+    again = desk_in(state)
+    seen, pages, offset = [], 0, 0
+    while offset is not None:
+        page = again.handlers()["history"]({"since": "1h", "offset": offset, "limit": 500})
+        assert page["count"] == 300 and len(json.dumps(page)) < 64 * 1024
+        seen, pages, offset = [*page["alerts"], *seen], pages + 1, page.get("next")
+    assert pages > 1
+    assert [alert["id"] for alert in seen] == [fired.id, *(f"a{number}" for number in range(299))]
+    assert [alert["id"] for alert in again.handlers()["history"]({"limit": 2})["alerts"]] == ["a297", "a298"]
+
+
+def test_random_arguments_are_refused_or_taken_and_nothing_else(state):
+    random_ = random.Random(1)
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    values = [None, True, 0, -1, 1.5, 1e300, 10**400, float("nan"), float("-inf"), "", "hot", "1h", "18:00", "9" * 400, "a" * 9000,
+              "\x1b]0;x", "\ud800", [], [1], {}, {"a": 1}, "2026-01-31T18:00", "0000-00-00", "mon-fri", "-", ":", "::", "24:00", "1:1"]  # fmt: skip
+    names = [
+        "id",
+        "rule",
+        "camera",
+        "schedule",
+        "value",
+        "for",
+        "until",
+        "who",
+        "why",
+        "since",
+        "limit",
+        "offset",
+        "all",
+        "x" * 300,
+    ]
+    for _ in range(3000):
+        handler = random_.choice(list(desk.handlers().values()))
+        args = {name: random_.choice(values) for name in random_.sample(names, random_.randint(0, 4))}
+        try:
+            reply = handler(args)
+        except VedetteError as error:
+            assert str(error).isprintable() and len(str(error)) < 2000, args
+            continue
+        json.dumps(reply)

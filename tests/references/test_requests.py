@@ -1,6 +1,6 @@
 import pytest
 
-from agent.errors import ReferenceMismatch
+from agent.errors import VedetteError
 from agent.references.requests import ShelfRequests
 from agent.references.shelf import Shelf
 
@@ -32,7 +32,7 @@ def test_a_damaged_one_is_listed_with_its_problem(ask, stored, tmp_path):
 @pytest.mark.parametrize(
     ("name", "args", "said"),
     [
-        ("reference_export", {}, "camera: is missing"),
+        ("reference_export", {}, "`camera` is missing"),
         ("reference_export", {"camera": "nobody"}, "has no reference"),
         (
             "reference_import",
@@ -41,9 +41,9 @@ def test_a_damaged_one_is_listed_with_its_problem(ask, stored, tmp_path):
         ),
         ("reference_import", {"camera": "../x", "text": "{}"}, "not a reference"),
         ("reference_rollback", {"camera": "front"}, "has no reference"),
-        ("reference_remove", {"camera": "front"}, "id: is missing"),
+        ("reference_remove", {"camera": "front"}, "`id` is missing"),
     ],
 )
 def test_what_cannot_be_done_says_why(ask, name, args, said):
-    with pytest.raises(ReferenceMismatch, match=said):
+    with pytest.raises(VedetteError, match=said):
         ask(name, **args)
