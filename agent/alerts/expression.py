@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from enum import Enum
 from typing import NoReturn
 
 from agent.config.convert import parse_duration
+from agent.printable import printable
 
 
 class Function(str, Enum):
@@ -86,10 +88,10 @@ def compare(value: float, comparison: str, limit: float) -> bool:
 
 
 def parse_number(text: str) -> float:
-    """A number, `%` meaning a hundredth; raises ValueError."""
+    """A finite number, `%` meaning a hundredth; raises ValueError."""
     number, percent, _ = text.strip().partition("%")
-    if not _NUMBER.fullmatch(text.strip()):
-        raise ValueError(text)
+    if len(text) > LONGEST_TEXT or not _NUMBER.fullmatch(text.strip()) or not math.isfinite(float(number)):
+        raise ValueError(printable(text, 40))
     return float(number) / 100 if percent else float(number)
 
 
@@ -212,13 +214,22 @@ class _Parser:
 
     def _duration(self) -> float:
         token = self._take("duration", "a duration such as 30s or 5m")
-        seconds = parse_duration(token.text)
+        try:
+            seconds = parse_duration(token.text)
+        except ValueError:  # of ten years and more
+            raise ExpressionError(
+                "the duration is too long", token.at, "a duration such as 30s or 5m"
+            ) from None
         if seconds <= 0:
             raise ExpressionError("the duration is nothing", token.at, "a duration such as 30s or 5m")
         return seconds
 
     def _number(self) -> float:
-        return parse_number(self._take("number", "a number").text)
+        token = self._take("number", "a number")
+        try:
+            return parse_number(token.text)
+        except ValueError:
+            raise ExpressionError("the number is too large", token.at, "a number") from None
 
     def _take(self, kind: str, expected: str) -> _Token:
         if self._done() or self._tokens[self._next].kind != kind:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.alerts.expression import Condition, ExpressionError, Function, parse, parse_number
-from agent.alerts.rules import shown
+from agent.alerts.rules import compile_rules, shown
+from agent.config.schema import AlertSettings, RuleSettings
+from agent.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,53 @@ def test_numbers(text, value):
 def test_no_numbers(text):
     with pytest.raises(ValueError):
         parse_number(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 400, "rate(" * 80, "a" * 501, "host.cpu_ratio > 1e999", "host.cpu_ratio > -1e400%", "host.cpu_ratio > 1 for 9999999w",
+     "absent(host.cpu_ratio) for " + "9" * 400 + "s", "rate(host.cpu_ratio, 99999999w) > 1", "host.cpu_ratio > " + "9" * 450,
+     "burn(host.cpu_ratio > 1e999, 99%) > 1", "burn(host.cpu_ratio, 1e999%) > 1", 'a{b="' * 90, "a{" * 240, "\x00", "\ud800", "\u202e > 1"],
+)  # fmt: skip
+def test_what_is_too_much_is_refused_with_its_place(text):
+    with pytest.raises(ExpressionError) as caught:
+        parse(text)
+    assert 0 <= caught.value.position <= max(len(text), 500)
+
+
+PIECES = ["host.cpu_ratio", "camera.fps_in", "rate(", "burn(", "absent(", "anomaly(", "nosuch(", ")", "(", "{", "}", 'camera="front"', "camera=",
+          '"', "'", ",", ">", ">=", "<", "=", "for", "5m", "0s", "9999999w", "1e999", "99%", "-1", ".5", "9" * 50, " ", "\t", "\x00", "é", "\ud800"]  # fmt: skip
+
+
+def fuzz(count, seed):
+    """Any text is a condition, or an error of the error tree; a rule of any settings compiles, or is a ConfigError."""
+    random_ = random.Random(seed)
+    read = 0
+    for _ in range(count):
+        text = random_.choice(["", " "]).join(random_.choices(PIECES, k=random_.randint(0, 9)))
+        try:
+            condition = parse(text)
+        except ExpressionError as error:
+            assert 0 <= error.position <= len(text)
+        else:
+            read += 1
+            assert math.isfinite(condition.limit) and 0 <= condition.over < 1e9
+        settings = RuleSettings(name=random_.choice(["a", "", "x" * 90, "é"]), when=text, clear=random_.choice(["", "1", "1e999", "9" * 400, "x%"]))  # fmt: skip
+        try:
+            for rule in compile_rules([settings], AlertSettings(default_rules=False)):
+                parse(rule.shown_condition())
+        except ConfigError:
+            pass
+    return read
+
+
+def test_random_conditions():
+    assert fuzz(3000, 1) > 10
+
+
+@pytest.mark.slow
+def test_hundred_thousand_random_conditions_leave_nothing_behind():
+    fuzz(2000, 2)
+    memory = psutil.Process().memory_info().rss
+    fuzz(100_000, 3)
+    assert psutil.Process().memory_info().rss - memory < 20 * 1024 * 1024

@@ -357,3 +357,19 @@ def test_hundred_thousand_random_commands_leave_nothing_behind(desk):
     memory = psutil.Process().memory_info().rss
     fuzz_commands(desk, 100_000, 3)
     assert psutil.Process().memory_info().rss - memory < 20 * 1024 * 1024
+
+
+def test_arguments_with_the_commands_own_names_stand_in_args(desk):
+    desk.receive(
+        received(command(rule="slow", args={"id": "a7", "why": "on it"})[1].encode()),
+        wall=time.time(), now=0.0, first_time=lambda _: True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 5
+    while not desk.carried_out and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert desk.carried_out == [{"rule": "slow", "id": "a7", "why": "on it"}]
+
+
+def test_args_that_are_no_object_are_refused(refused):
+    answers = refused(received(command(args=[1])[1].encode()))
+    assert "`args` is a list" in answers[0].draft.body["error"]
