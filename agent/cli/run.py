@@ -155,7 +155,9 @@ def saving(directory: str | None, service: Service) -> AbstractContextManager[ob
 
 
 def hints(args: argparse.Namespace, settings: Settings) -> str:
-    """How to watch from another terminal what is started now."""
+    """How to watch from another terminal what is started now, and what would puzzle there."""
+    from agent.cli.sources import DRAWN_ONLY, sees_nothing
+
     which = (
         f" --config {shlex.quote(args.config)}"
         if args.config
@@ -163,11 +165,15 @@ def hints(args: argparse.Namespace, settings: Settings) -> str:
         if args.state
         else ""
     )
-    return (
-        f"in another terminal: vedette snapshot{which}   a picture with boxes\n"
-        f"                     vedette alerts{which}   what fires and why\n"
-        f"                     vedette watch --broker {settings.broker.url}   all devices of the broker, live"
-    )
+    lines = [
+        "in another terminal:",
+        f"  vedette snapshot{which}   a picture with boxes",
+        f"  vedette alerts{which}   what fires and why",
+        f"  vedette watch --broker {settings.broker.url}   all devices, live",
+    ]
+    if sees_nothing(settings.model.path, (camera.kind for camera in settings.cameras)):
+        lines.append(DRAWN_ONLY)
+    return "\n".join(lines)
 
 
 class Asked:

@@ -71,7 +71,17 @@ def run(args: argparse.Namespace) -> int:
         screen.print(f"{path}: {_about(picture)}")
         if picture.boxes:
             screen.print(_table(picture))
+        elif args.source:
+            _explain_none(args)
     return 0
+
+
+def _explain_none(args: argparse.Namespace) -> None:
+    from agent.cli.sources import DRAWN_ONLY, camera_of, sees_nothing
+
+    kind = camera_of(args.source, argparse.Namespace(loop=False, fast=True), 0).kind
+    if sees_nothing(args.model, [kind]):
+        print(DRAWN_ONLY, file=sys.stderr)
 
 
 def _target(args: argparse.Namespace, picture: Picture, *, several: bool) -> Path:

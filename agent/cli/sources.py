@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,13 @@ from agent.nearest import nearest
 from agent.preflight import preflight
 from agent.printable import printable
 from agent.secret import Masked
+
+DRAWN_ONLY = "the small model that ships sees drawn scenes only; name a real one: --model ONNX"
+
+
+def sees_nothing(model: str | None, kinds: Iterable[str]) -> bool:
+    """Whether the small model that ships looks at real pictures, of which it knows nothing."""
+    return not model and any(kind != "synthetic" for kind in kinds)
 
 
 def settings_from(args: argparse.Namespace) -> Settings:

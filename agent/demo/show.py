@@ -80,7 +80,7 @@ PICTURE = Room(width=100, height=30)
 OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then trouble."
 NEXT = """
 Where to go next, with a camera or a video of yours:
-  vedette run --source VIDEO              a file, rtsp://... or /dev/video0
+  vedette run --source VIDEO --model ONNX a file or camera, and a YOLO model
   vedette config example > vedette.toml   a commented config to edit
   vedette check vedette.toml              is everything in it there?
   vedette run --config vedette.toml       the agent, as the service runs it

@@ -55,6 +55,7 @@ def test_the_running_agent_hands_over_what_it_saw_last(tmp_path, run_agent):  # 
 def test_a_source_needs_no_agent(tmp_path):
     done = vedette("snapshot", "--source", "synthetic", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     [file] = tmp_path.iterdir()
     assert file.name in done.stdout
     assert re.search(r"^(bicycle|person|truck|car) +0\.\d\d( +\d+){4}$", done.stdout, re.MULTILINE)
@@ -68,6 +69,9 @@ def test_a_file_is_read_at_the_second_asked_for_and_never_overwritten(tmp_path):
     done = vedette("snapshot", "--source", folder, "--at", "2", "--out", tmp_path / "x.jpg")
     assert done.returncode == 0, done.stderr
     assert "no boxes" in done.stdout
+    assert "sees drawn scenes only" in done.stderr, (
+        "which would puzzle whoever begins with a picture of their own"
+    )
     assert cv2.imread(str(tmp_path / "x.jpg")).mean() == pytest.approx(120, abs=25)
 
     one = shutil.copy(folder / "3.jpg", tmp_path / "one.jpg")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from agent.cameras import CAMERAS
-from agent.cli.sources import camera_of
+from agent.cli import run
+from agent.cli.sources import DRAWN_ONLY, camera_of, settings_from
 from agent.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,3 +129,23 @@ def test_a_folder_without_images_is_said_before_anything_starts(tmp_path):
 def test_a_mistyped_source_is_answered_with_what_was_meant(source, meant):
     with pytest.raises(ConfigError, match=meant):
         camera_of(source, asked(), 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "puzzling"),
+    [
+        (["--source", "synthetic"], False),
+        (["--source", "rtsp://h/s"], True),
+        (["--source", "rtsp://h/s", "--model", "m.onnx"], False),
+    ],
+)
+def test_what_a_run_says_at_first_fits_eighty_columns_and_warns_of_a_model_that_sees_nothing_real(
+    words, puzzling
+):
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    args = parser.parse_args([*words, "--state", "/var/lib/x"])
+    lines = run.hints(args, settings_from(args)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert (DRAWN_ONLY in lines) is puzzling
+    assert "  vedette alerts --state /var/lib/x   what fires and why" in lines
