@@ -11,7 +11,7 @@ from agent.alerts.expression import ANOMALIES, Function, compare
 from agent.alerts.judges import Reading
 from agent.alerts.metrics import Unit, unlisted
 from agent.alerts.rules import Rule
-from agent.counts import multiple
+from agent.counts import figures, multiple
 from agent.printable import printable
 from agent.types import Alert, AlertEvent, Labels
 
@@ -61,19 +61,13 @@ def quantity(value: float, unit: Unit) -> str:
     if unit == "bytes":
         for size, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
             if abs(value) >= size:
-                return f"{_figures(value / size)} {name}"
+                return f"{figures(value / size)} {name}"
     if unit == "seconds" and 0 < abs(value) < 0.0995:
-        return f"{_figures(value * 1000)} ms"
+        return f"{figures(value * 1000)} ms"
     signs = {"seconds": " s", "bytes": " B", "celsius": " °C", "watts": " W", "hertz": " Hz", "fps": " fps"}
     if unit == "ratio":
-        return f"{_figures(value * 100)} %"
-    return f"{_figures(value)}{signs.get(unit, '')}"
-
-
-def _figures(value: float) -> str:
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+        return f"{figures(value * 100)} %"
+    return f"{figures(value)}{signs.get(unit, '')}"
 
 
 def subject(labels: Labels) -> str:
@@ -185,7 +179,7 @@ def _burn_facts(rule: Rule, who: str, reading: Reading) -> tuple[str, str]:
     else:
         bad, right = rule.metric.words, f"at most {quantity(1 - asked.objective, 'ratio')}"
     share = quantity(burn.bad, "ratio")
-    return f"{who}: {share} {bad}, {burn.times:.2g} times what the target allows", right
+    return f"{who}: {share} {bad}, {figures(burn.times, 2)} times what the target allows", right
 
 
 def _anomaly_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
@@ -320,7 +314,7 @@ def _plain(value: object) -> str:
         between = ", " if any(isinstance(item, str) for item in value) else "/"
         return between.join(_plain(item) for item in value)
     if isinstance(value, float):
-        return _figures(value)
+        return figures(value)
     return str(value)
 
 

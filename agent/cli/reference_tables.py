@@ -6,6 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from agent.alerts.words import duration, stamp
+from agent.counts import figures
 from agent.drift.calibrate import limits
 from agent.drift.memory import SCALES
 from agent.drift.reference import Reference
@@ -64,7 +65,7 @@ def show_feature(stored: StoredReference, feature: str) -> None:
         sketch = normal.sketches[names.index(feature)]
         where = "any" if reference.any_hour else f"{hour:02d}-{(hour + 1) % 24:02d}"
         quantiles = sketch.quantiles([0.01, 0.1, 0.5, 0.9, 0.99])
-        table.add_row(where, *(f"{value:.4g}" for value in quantiles), str(sketch.count))
+        table.add_row(where, *map(figures, quantiles), str(sketch.count))
     console().print(table)
 
 
@@ -112,9 +113,9 @@ def _medians(reference: Reference, number: int) -> np.ndarray:
 
 
 def _three(values: np.ndarray) -> str:
-    return " / ".join(f"{value:.3g}" if np.isfinite(value) else "-" for value in values)
+    return " / ".join(figures(value) if np.isfinite(value) else "-" for value in values)
 
 
 def _range(values: np.ndarray) -> str:
     known = values[np.isfinite(values)]
-    return f"{known.min():.3g} to {known.max():.3g}" if known.size else "-"
+    return f"{figures(known.min())} to {figures(known.max())}" if known.size else "-"

@@ -156,7 +156,7 @@ def _print(merger: Merger, reference: Reference | None) -> None:
     from rich.table import Table
 
     from agent.alerts.words import stamp
-    from agent.counts import count
+    from agent.counts import count, figures
     from agent.references.fleet import RANKS
     from agent.terminal import console
 
@@ -183,8 +183,8 @@ def _print(merger: Merger, reference: Reference | None) -> None:
         for row in found:
             against = [] if reference is None or why else ["-", "-", "-"]
             if row.normal is not None:
-                against = [f"{row.ks:.2f}", f"{row.psi:.2f}", f"{row.normal[2]:.4g}"]
-            table.add_row(row.feature, str(row.count), *(f"{value:.4g}" for value in row.quantiles), *against)
+                against = [f"{row.ks:.2f}", f"{row.psi:.2f}", figures(row.normal[2])]
+            table.add_row(row.feature, str(row.count), *map(figures, row.quantiles), *against)
         console().print(table)
     if not merger.groups:
         print("no sketch message was found")

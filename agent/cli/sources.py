@@ -48,8 +48,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
             settings, windows=dataclasses.replace(settings.windows, length=_length(args))
         )
     if args.source:
-        with _named("--source"):
-            cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
+        cameras = [camera_of(source, args, index) for index, source in enumerate(args.source)]
         settings = dataclasses.replace(settings, cameras=(*settings.cameras, *_distinct(cameras)))
     if args.config:
         require_camera(settings, args.config)
@@ -89,9 +88,10 @@ def _length(args: argparse.Namespace) -> float:
 
 def camera_of(source: str, args: argparse.Namespace, index: int) -> CameraSettings:
     """A camera for `source`, its kind told by what it looks like, its name by where it points."""
-    kind, options = _kind(source, args)
-    name = _name(source) or f"camera{index + 1}"
-    return CameraSettings(name=name, kind=kind, options=CAMERAS.load(kind).Options(**options))
+    with _named("--source"):
+        kind, options = _kind(source, args)
+        made = CAMERAS.load(kind).Options(**options)
+    return CameraSettings(name=_name(source) or f"camera{index + 1}", kind=kind, options=made)
 
 
 def _name(source: str) -> str:
@@ -129,7 +129,7 @@ def _require_image(folder: Path) -> None:
     try:
         list_images(folder, "*")
     except CameraError as error:
-        raise ConfigError(f"--source: {error}", file="command line") from None
+        raise ConfigError(str(error)) from None
 
 
 def _distinct(cameras: list[CameraSettings]) -> list[CameraSettings]:

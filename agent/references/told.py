@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from agent.alerts.words import duration
-from agent.counts import multiple
+from agent.counts import figures, multiple
 from agent.drift.verdict import DriftVerdict, FeatureVerdict
 from agent.references.stored import StoredReference
 from agent.types import Observation
@@ -112,7 +112,7 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     times = (
         f"{multiple(verdict.ratio, 'the limit')}"
         if verdict.ratio >= 1
-        else f"now {verdict.ratio:.2g} of the limit"
+        else f"now {figures(verdict.ratio, 2)} of the limit"
     )
     details = "; ".join(_detail(each) for each in about[:NAMED])
     kind = "drift of" if verdict.alarm else "change of"
@@ -196,7 +196,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _three(values: tuple[float, float, float]) -> str:
-    return "/".join(f"{value:.3g}" for value in values)
+    return "/".join(map(figures, values))
 
 
 def _span(seconds: float) -> str:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.__main__ import main
 from agent.cameras import CAMERAS
 from agent.cli import run
 from agent.cli.sources import DRAWN_ONLY, camera_of, settings_from
@@ -119,7 +120,7 @@ def test_a_password_that_makes_the_user_a_host_is_refused_unseen(given):
 
 def test_a_folder_without_images_is_said_before_anything_starts(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ConfigError, match=r"command line: --source: no image matches"):
+    with pytest.raises(ConfigError, match=r"^command line: --source: no image matches"):
         camera_of(str(tmp_path), asked(), 0)
 
 
@@ -149,3 +150,8 @@ def test_what_a_run_says_at_first_fits_eighty_columns_and_warns_of_a_model_that_
     assert max(map(len, lines)) <= 80
     assert (DRAWN_ONLY in lines) is puzzling
     assert "  vedette alerts --state /var/lib/x   what fires and why" in lines
+
+
+def test_a_snapshot_names_the_option_too(capsys):
+    assert main(["snapshot", "--source", "rtps://h/x"]) == 78
+    assert capsys.readouterr().err.startswith("vedette: command line: --source: has an unknown scheme; ")
