@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.control import LONGEST_REQUEST
+from agent.control import LARGEST_REPLY
 from agent.errors import VedetteError
 from agent.pictures import MOST_BOXES, WIDEST, Box, LastPictures, read_answer, trial_card
 from agent.types import Detections, Frame, FrameResult, StageSeconds
 
-LONGEST_ANSWER = 16 * LONGEST_REQUEST  # as the control socket takes it
 ZERO = StageSeconds(decode=0, wait=0, preprocess=0, inference=0, postprocess=0, total=0)
 
 
@@ -75,7 +74,7 @@ def test_a_tall_picture_and_one_of_noise_stay_small_enough_to_hand_over():
     object.__setattr__(seen.frame, "image", noise)
     pictures.keep(seen)
     answer = pictures.answer({"camera": "a"})
-    assert len(json.dumps(answer)) < LONGEST_ANSWER
+    assert len(json.dumps(answer)) < LARGEST_REPLY
     picture = read_answer(answer)
     assert cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (960, 720, 3)
     assert (picture.width, picture.height, picture.detections) == (3000, 4000, 1)

@@ -78,6 +78,7 @@ class Saver:
             write()
             self._said = ""
         except OSError as error:
-            if str(error) != self._said:
-                self._said = str(error)
-                log.warning("a picture could not be saved, trying on", reason=self._said)
+            reason = f"{self._directory}: {error.strerror}"
+            if reason != self._said:
+                self._said = reason
+                log.warning("a picture could not be saved, trying on", reason=reason)

@@ -196,7 +196,7 @@ def test_what_cannot_be_done_is_said(box):
         1,
         "vedette: " + box.say("ack", "nothing")[1].removeprefix("vedette: "),
     )
-    assert "there is no alert 'nothing'; there are dark-front" in box.say("ack", "nothing")[1]
+    assert "there is no alert 'nothing'; there is dark-front" in box.say("ack", "nothing")[1]
     assert "there is no rule 'dork'" in box.say("limit", "dork", "5")[1]
     assert "say until when to snooze" in box.say("snooze", "dark")[1]
     assert box.say("controls") == (0, "nothing is in force\n")

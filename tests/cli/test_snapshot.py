@@ -83,18 +83,18 @@ def test_a_file_is_read_at_the_second_asked_for_and_never_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "said", "code"),
     [
-        (("--source", "nosuch.mp4"), "nosuch.mp4"),
-        (("--source", "synthetic", "--out", "x.gif"), ".jpg"),
-        (("--source", "synthetic", "--out", "/nosuch/x.jpg"), "/nosuch/x.jpg"),
-        (("--source", "synthetic", "--model", "nosuch.onnx"), "nosuch.onnx"),
-        (("--state", "nosuch"), "no agent answers"),
+        (("--source", "nosuch.mp4"), "nosuch.mp4", 78),
+        (("--source", "synthetic", "--out", "x.gif"), ".jpg", 1),
+        (("--source", "synthetic", "--out", "/nosuch/x.jpg"), "/nosuch/x.jpg", 1),
+        (("--source", "synthetic", "--model", "nosuch.onnx"), "nosuch.onnx", 1),
+        (("--state", "nosuch"), "no agent answers", 1),
     ],
 )
-def test_what_cannot_be_done_is_one_line(words, said):
+def test_what_cannot_be_done_is_one_line(words, said, code):
     done = vedette("snapshot", *words)
-    assert done.returncode == 1
+    assert done.returncode == code
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
