@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 SAMPLE_SECONDS = 0.2
@@ -37,7 +37,7 @@ class Gpu:
     def watched(self) -> Iterator[dict[str, Any]]:
         """A dict that holds the means over the block once it is over."""
         told: dict[str, Any] = {}
-        samples: list[tuple[float, float]] = []
+        samples: dict[str, list[float]] = {"gpu_use": [], "gpu_watts": []}
         stop = threading.Event()
         thread = threading.Thread(target=self._sample, args=(samples, stop))
         thread.start()
@@ -46,12 +46,15 @@ class Gpu:
         finally:
             stop.set()
             thread.join()
-            if samples:
-                told["gpu_use"] = round(statistics.mean(use for use, _ in samples), 2)
-                told["gpu_watts"] = round(statistics.mean(watts for _, watts in samples))
+            for name, digits in (("gpu_use", 2), ("gpu_watts", 0)):
+                if values := samples[name]:
+                    told[name] = round(statistics.mean(values), digits)
+            if self.here:
                 told["gpu_mb"] = self.memory_mb()
 
-    def _sample(self, samples: list[tuple[float, float]], stop: threading.Event) -> None:
+    def _sample(self, samples: dict[str, list[float]], stop: threading.Event) -> None:
         while self.here and not stop.wait(SAMPLE_SECONDS):
-            use = self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu / 100
-            samples.append((use, self._nvml.nvmlDeviceGetPowerUsage(self._handle) / 1000))
+            with suppress(self._nvml.NVMLError):  # what a GPU does not tell is left out
+                samples["gpu_use"].append(self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu / 100)
+            with suppress(self._nvml.NVMLError):
+                samples["gpu_watts"].append(self._nvml.nvmlDeviceGetPowerUsage(self._handle) / 1000)

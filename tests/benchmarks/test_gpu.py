@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from gpu_parts.report import markdown, write
 from gpu_parts.steps import Step, run_steps
+
+from agent.telemetry.nvml_queries import QUERIES, SLOW_QUERIES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 ONE_ROW = """print('@figures {"table": "t", "value": 1}', flush=True)"""
@@ -98,6 +101,23 @@ def test_help_and_plan_measure_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     only = gpu(*words, "--plan", "--parts", "nvml").stdout
     assert [line.split()[0] for line in only.splitlines()] == ["nvml"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
+def test_every_question_to_nvml_is_noted_with_its_answer_and_its_cost(tmp_path):
+    source = BENCHMARKS.parent / "tests" / "telemetry" / "fake_nvml" / "nvml.c"
+    library = tmp_path / "libnvidia-ml.so.1"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-o", library, source], check=True)
+    model = BENCHMARKS.parent / "agent" / "detection" / "demo.onnx"
+    words = ["--model", model, "--videos", model, "--out", tmp_path, "--parts", "nvml"]
+    done = gpu(*words, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout
+    rows = [row for row in json.loads((tmp_path / "gpu.json").read_text())["rows"] if row["table"] == "NVML"]
+    answers = {row["field"]: row["answer"] for row in rows}
+    assert answers["temperature"] == {"gpu_temperature_celsius": 61}
+    assert {*QUERIES, *SLOW_QUERIES} <= set(answers)
+    assert all(row["p50_ms"] > 0 for row in rows if row["field"] in QUERIES)
 
 
 @pytest.mark.slow
