@@ -95,11 +95,12 @@ def attempt(what: str, check: Callable[[], str]) -> Row:
 
 
 def _state(settings: Settings) -> str:
-    from agent.state import directory
+    from agent.state import as_owner, directory
 
     path = directory(settings.state_directory)
     path.mkdir(parents=True, exist_ok=True)
-    _write_for_real(path)
+    with as_owner(path):  # as the service writes there; root could write anywhere
+        _write_for_real(path)
     free, wanted = shutil.disk_usage(path).free, settings.outbox.size
     short = f", less than the outbox may take ({wanted / 1e6:,.0f} MB)" if free < wanted else ""
     return f"{path} can be written; {free / 1e6:,.0f} MB free{short}"

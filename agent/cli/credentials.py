@@ -54,9 +54,9 @@ def _loaded(config: Path) -> dict[str, Path]:
     """What systemd gives to the service by LoadCredential=, by name; nothing for a config that is not the service's."""
     if config.resolve() != SYSTEM_CONFIG.resolve() or not shutil.which("systemctl"):
         return {}
-    try:
+    try:  # `systemctl show` would do, but calls these entries [unprintable] (seen with systemd 252)
         shown = subprocess.run(
-            ["systemctl", "show", UNIT, "-p", "LoadCredential"],
+            ["systemctl", "cat", UNIT],
             capture_output=True,
             text=True,
             timeout=5,
@@ -64,5 +64,10 @@ def _loaded(config: Path) -> dict[str, Path]:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    entries = (line.removeprefix("LoadCredential=").partition(":") for line in shown.splitlines())
-    return {name: Path(path) for name, _, path in entries if path.startswith("/")}
+    found: dict[str, Path] = {}
+    for line in shown.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "LoadCredential":
+            name, _, path = value.strip().partition(":")
+            found |= {name: Path(path)} if path.startswith("/") else {}
+    return found

@@ -208,8 +208,8 @@ def test_systemd_says_where_the_service_has_its_password_from(tmp_path, monkeypa
     secret.write_text("from systemd\n")
     systemctl.parent.mkdir()
     systemctl.write_text(
-        '#!/bin/sh\n[ "$*" = "show vedette.service -p LoadCredential" ] || exit 1\n'
-        f"echo LoadCredential=other:/nowhere\necho LoadCredential=broker_password:{secret}\n"
+        '#!/bin/sh\n[ "$*" = "cat vedette.service" ] || exit 1\n'
+        f"echo '[Service]'; echo LoadCredential=other:/nowhere\necho LoadCredential=broker_password:{secret}\n"
     )
     systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")

@@ -1,5 +1,6 @@
 """scripts/broker-setup with a real mosquitto: the right device publishes, no one else does, and the agent connects."""
 
+import os
 import shutil
 import signal
 import ssl
@@ -294,3 +295,47 @@ def test_mistakes_are_told(made, tmp_path, words, said):
     told = run(*words, check=False)
     assert told.returncode != 0
     assert said in told.stderr
+
+
+@pytest.fixture
+def fresh(tmp_path, port):
+    run("init", tmp_path / "made", "--host", "localhost", "--port", port)
+    run("device", tmp_path / "made", "north", "box-1")
+    return tmp_path / "made"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["acl.new", "server.crt", "data", "clients/box-1/ca.crt", "clients/box-1/broker.toml", "clients/box-2"],
+)
+def test_nothing_is_written_through_a_link(fresh, tmp_path, place):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    precious.chmod(0o600)
+    path = fresh / place
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    path.symlink_to(precious)
+    for words in (
+        ("device", fresh, "north", "box-2"),
+        ("init", fresh, "--host", "other"),
+        ("remove", fresh, "box-1"),
+    ):
+        told = run(*words, check=False)
+        assert told.returncode == 1
+        assert f"{path} is a link" in told.stderr
+    assert precious.read_text() == "mine"
+    assert precious.stat().st_mode & 0o777 == 0o600
+    path.unlink()
+
+
+def test_what_the_broker_keeps_for_itself_is_no_matter(fresh):
+    (fresh / "data" / "own").symlink_to("/etc/passwd")
+    run("list", fresh)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be warned of another's folder")
+def test_root_makes_nothing_in_a_folder_of_somebody_elses(fresh):
+    os.chown(fresh, 65534, 65534)
+    told = run("device", fresh, "north", "box-2", check=False)
+    assert told.returncode == 1
+    assert "belongs to nobody, and root does not write there" in told.stderr

@@ -81,6 +81,20 @@ def test_a_host_that_is_not_fit_is_left_alone(bare):
     assert tree(bare) == before
 
 
+def test_a_purge_follows_no_link_that_the_services_user_planted(bare):
+    bare.run("useradd --system vedette; mkdir -p /etc/precious/inside; touch /etc/precious/file")
+    before = bare.out("find /etc/precious -printf '%p %m %U\\n' | sort")
+    for folder in ("/var/lib/vedette", "/var/cache/vedette"):
+        bare.run(f"install -d -o vedette {folder}")
+        bare.run(
+            f"setpriv --reuid vedette --regid vedette --clear-groups ln -s /etc/precious {folder}/references"
+        )
+    done = bare.run("/tmp/share/repository/scripts/install.sh uninstall --purge", check=False)
+    assert done.returncode == 0, done.stderr
+    assert bare.out("find /etc/precious -printf '%p %m %U\\n' | sort") == before
+    assert bare.run("ls /var/lib/vedette /var/cache/vedette", check=False).stdout == ""
+
+
 def test_an_upgrade_of_nothing_is_an_error(bare):
     done = bare.run("/tmp/share/repository/scripts/install.sh upgrade", check=False)
     assert (done.returncode, "nothing is installed" in done.stderr) == (1, True)

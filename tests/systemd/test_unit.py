@@ -128,18 +128,25 @@ def test_a_bad_config_at_a_reload_changes_nothing_and_says_why(agent):
     assert (agent.show("MainPID"), agent.show("NRestarts")) == (pid, "0")
 
 
+CHECK = "/opt/vedette/current/bin/vedette check"
+
+
+def squeezed(done):
+    return " ".join((done.stdout + done.stderr).split())
+
+
 def test_it_logs_in_with_a_credential_and_stops_in_time_with_what_it_saw_delivered(agent):
     agent.write("/etc/broker.conf", "listener 1883 127.0.0.1\npassword_file /etc/broker.users\nuser root\n")
     agent.run("mosquitto_passwd -c -b /etc/broker.users box-7 geheim")
     agent.run("systemd-run --unit broker /usr/sbin/mosquitto -c /etc/broker.conf")
     agent.write("/etc/vedette/credentials/broker_password", "geheim\n")
-    agent.run(
-        "chmod 600 /etc/vedette/credentials/broker_password"
-    )  # root's: the agent cannot read the file itself
-    load = "[Service]\nLoadCredential=broker_password:/etc/vedette/credentials/broker_password\n"
+    agent.run("chmod 600 /etc/vedette/credentials/broker_password")  # root's: the agent cannot read it itself
+    agent.run("mkdir -m 755 -p /etc/secrets; mv /etc/vedette/credentials/broker_password /etc/secrets/mqtt")
+    load = "[Service]\nLoadCredential=broker_password:/etc/secrets/mqtt\n"
     agent.configure(CONFIG.replace("[broker]", '[broker]\nusername = "box-7"'), load)
     agent.start()
     agent.wait(lambda: "broker connected" in agent.show("StatusText"), "the login")
+    assert "the running agent is connected" in squeezed(agent.run(CHECK))
     began = time.monotonic()
     agent.stop()
     assert time.monotonic() - began < 25, (
@@ -147,6 +154,11 @@ def test_it_logs_in_with_a_credential_and_stops_in_time_with_what_it_saw_deliver
     )
     assert (agent.show("Result"), agent.show("ExecMainStatus")) == ("success", "0")
     assert any(text.startswith("delivery stopped left=0") for text in agent.messages())
+    assert "may publish below" in squeezed(agent.run(CHECK)), "systemd says where the password is"
+    as_nobody = squeezed(
+        agent.run(f"setpriv --reuid 65534 --regid 65534 --clear-groups {CHECK}", check=False)
+    )
+    assert "the service's password is in /etc/secrets/mqtt, which you may not read" in as_nobody
     agent.run("systemctl stop broker")
 
 
