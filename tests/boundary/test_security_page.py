@@ -30,6 +30,13 @@ def test_every_module_that_guards_a_boundary_is_named():
     assert {f"agent/{name}.py" for name in guards} <= set(PATHS)
 
 
+def test_each_function_that_it_names_is_in_its_file():
+    named = re.findall(r"`(\w+)` in `([\w/]+\.py)`", PAGE)
+    assert named
+    for function, path in named:
+        assert f"def {function}(" in (ROOT / path).read_text()
+
+
 def test_what_it_says_is_off_is_off():
     assert not CommandSettings().enabled
     assert CommandSettings().allow == ()
