@@ -11,7 +11,8 @@ environment() {
   [ -e "$stamp" ] && return
   local base
   base=$(find_python) || return 1
-  echo "setting up ${python%/bin/python} with $base (extras: $extras): a minute or two, this once ..." >&2
+  echo "setting up ${python%/bin/python} with $base (extras: $extras);" >&2
+  echo "this takes a minute or two, once ..." >&2
   [ -x "$python" ] || "$base" -m venv "${python%/bin/python}" || {
     echo "the venv module is missing: apt-get install python3-venv" >&2
     return 1
