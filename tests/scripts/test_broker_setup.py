@@ -194,16 +194,37 @@ def test_the_agent_connects_with_what_was_made_for_it(made, connect, tmp_path):
         f'state_directory = "{tmp_path}/state"\n{text}\n[windows]\nlength = "2s"\n'
         '[[cameras]]\nname = "front"\nkind = "synthetic"\n'
     )
-    words = [sys.executable, "-m", "agent", "run", "--config", str(config)]
+    started = [sys.executable, "-m", "agent", "run", "--config", str(config)]
     with (tmp_path / "log").open("w") as log:
-        agent = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
+        agent = subprocess.Popen(started, cwd=ROOT, stdout=log, stderr=log)
     try:
         wall.wait("vedette/south/box-2/status", 40)
         wall.wait("vedette/south/box-2/camera/front")
+        told = vedette("check", config)
+        assert "the running agent is connected" in told, told
+        for words in (
+            ("verify", "--for", "1s"),
+            ("watch", "--seconds", "1"),
+            ("sketch", "merge", "--for", "1s"),
+        ):
+            assert "give a certificate of this reader's own" in vedette(*words, "--config", config)
+        assert not [
+            payload for topic, payload in wall.heard if topic.endswith("status") and b"offline" in payload
+        ]
     finally:
         agent.terminate()
         agent.wait(20)
     assert "certificate" not in (tmp_path / "log").read_text()
+    assert "may publish below vedette/south/box-2" in vedette("check", config), (
+        "without the agent it logs in itself"
+    )
+
+
+def vedette(*words):
+    """What a command says, on one line."""
+    words = [sys.executable, "-m", "agent", *map(str, words)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    return " ".join((done.stdout + done.stderr).split())
 
 
 def test_who_was_removed_may_do_nothing_after_a_reload(made, connect, broker):
