@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agent.cli.credentials import folder_is_closed, with_service_password
 from agent.cli.local import SYSTEM_CONFIG, agent_status
 from agent.errors import PermanentDelivery, RetryableDelivery, VedetteError
+from agent.secret import Masked
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings, Settings
@@ -20,13 +22,11 @@ RUNTIME = Path("/run/vedette")
 def check_broker(settings: Settings, config: Path) -> str:
     """What is found of the broker; raises VedetteError where the agent would not get its messages to it."""
     from agent.delivery.ping import ping
-    from agent.delivery.urls import parse_broker_url
     from agent.identity import identify
 
     broker, prefix = settings.broker, identify(settings.device, settings.broker).prefix
-    shown = {parse_broker_url(url).shown for url in (broker.url, *broker.fallback_urls)}
     status = status_beside(settings.state_directory, broker, config)
-    if status is not None and status.get("broker", {}).get("broker") in shown:
+    if status is not None and _speaks_of(status.get("broker", {}).get("broker"), broker):
         return _told(status, prefix)
     results = ping(with_service_password(broker, config), f"{prefix}/check")
     found = "; ".join(_line(result, prefix) for result in results)
@@ -56,6 +56,29 @@ def status_beside(state: str, broker: BrokerSettings, config: Path) -> Mapping[s
             ) from None
         return None
     return status
+
+
+def _speaks_of(shown: object, broker: BrokerSettings) -> bool:
+    """Whether the agent's broker, as it is `shown`, is one of `broker`: with a certificate, by whatever name."""
+    from agent.delivery.urls import parse_broker_url
+    from agent.errors import ConfigError
+
+    ours = [parse_broker_url(url) for url in (broker.url, *broker.fallback_urls)]
+    if shown in {address.shown for address in ours}:
+        return True
+    try:
+        theirs = parse_broker_url(Masked(str(shown))).host if broker.cert_file else ""
+    except ConfigError:
+        return False
+    return bool(_machines(theirs) & set().union(*(_machines(address.host) for address in ours)))
+
+
+def _machines(host: str) -> set[str]:
+    """The addresses that `host` has."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)} if host else set()
+    except OSError:
+        return {host}
 
 
 def _told(status: Mapping[str, Any], prefix: str) -> str:

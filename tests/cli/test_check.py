@@ -96,6 +96,15 @@ def test_an_agent_of_another_broker_is_no_answer(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("alone")
+def test_with_a_certificate_the_same_broker_by_another_name_is_not_connected_to_either(tmp_path):
+    with agent(tmp_path, {**CONNECTED, "broker": "mqtts://localhost:8883"}):
+        found = check_broker(
+            settings_of(tmp_path, "wss://127.0.0.1:443/mqtt", cert_file="client.crt"), tmp_path / "v.toml"
+        )
+    assert "the running agent is connected" in found
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "words",
     [("check",), ("verify", "--for", "1s", "--config"), ("watch", "--seconds", "1", "--config")],
