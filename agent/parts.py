@@ -64,7 +64,7 @@ class Part(ABC):
     supervisor starts `run` anew.
 
     An item of its work (a result, a task, a reading) that cannot be processed is none: `attempt` logs it, counts it
-    in `discarded`, and the part goes on with the next.
+    in `discarded`, and the part goes on with the next. Each item done is progress, however many wait behind it.
     """
 
     patience_seconds: float = 30.0
@@ -95,6 +95,8 @@ class Part(ABC):
         except Exception as error:  # noqa: BLE001  (the workers' rule: no item ends the work on the others)
             self.discard(what, error)
             return False
+        finally:
+            self.beat()
         return True
 
     def discard(self, what: str, error: Exception) -> None:

@@ -233,6 +233,19 @@ def test_one_item_that_cannot_be_processed_takes_no_other_with_it(room, capsys):
     assert "cannot process what was delivered, left out" in capsys.readouterr().out
 
 
+def test_a_long_backlog_that_is_worked_off_item_by_item_is_not_taken_for_a_hang(room):
+    held, silent, done = threading.Event(), [], threading.Event()
+    at_work = room(60.0).analyst
+    at_work.submit(held.wait)  # what comes meanwhile is one batch
+    for _ in range(3):
+        at_work.submit(lambda: time.sleep(0.2))
+        at_work.submit(lambda: silent.append(at_work.silent_seconds()))
+    at_work.submit(done.set)
+    held.set()
+    assert done.wait(10)
+    assert max(silent) < 0.2
+
+
 def test_a_camera_whose_watch_fails_stops_no_other_and_is_tried_again(room):
     made = room(0.5)
     tries = []
