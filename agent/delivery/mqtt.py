@@ -32,6 +32,10 @@ from agent.errors import PermanentDelivery
 from agent.printable import printable
 
 READS_AT_ONCE = 1000  # then something else may have its turn
+LARGEST_PACKET = 1024 * 1024
+"""Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
+
+LONGEST_REASON = 200
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
 
 
@@ -245,7 +249,7 @@ class Connection:
 
     def _end(self, failure: Failure, reason: str) -> None:
         if not self.closed:
-            self.events.append(Closed(failure=failure, reason=reason))
+            self.events.append(Closed(failure=failure, reason=printable(reason, LONGEST_REASON)))
             self.abort()
 
     # -- paho's callbacks: append, nothing else ---------------------------------------------------------
@@ -287,6 +291,17 @@ class Connection:
             self.events.append(_received(message))
 
 
+class _Client(paho.Client):
+    """paho gathers as large a packet as is announced; this one takes none of over LARGEST_PACKET."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > LARGEST_PACKET:
+            raise ValueError(
+                f"the broker sends a packet of {bufsize} bytes, at most {LARGEST_PACKET} are taken"
+            )
+        return super()._sock_recv(bufsize)
+
+
 def _received(message: paho.MQTTMessage) -> Received:
     properties = getattr(message, "properties", None)
     return Received(
@@ -309,7 +324,7 @@ def _readable(sock: Any) -> bool:
 
 def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho.Client:
     newest = options.version is Version.V5
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
@@ -348,6 +363,7 @@ def _session(options: Options) -> dict[str, Any]:
         return {}
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = int(options.session_expiry)
+    properties.MaximumPacketSize = LARGEST_PACKET
     return {"clean_start": options.session_expiry <= 0, "properties": properties}
 
 

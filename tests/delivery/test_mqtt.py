@@ -19,6 +19,7 @@ from agent.errors import ConfigError
 from agent.identity import Identity
 
 from ..conftest import free_port  # noqa: TID252
+from ..servers.hostile_broker import HostileBroker, connack  # noqa: TID252
 from .conftest import NOW
 
 pytestmark = pytest.mark.broker
@@ -373,3 +374,35 @@ def test_a_connection_refused_port_is_unreachable(publish):
         blocked.bind(("127.0.0.1", 0))
         running = publish(f"mqtt://127.0.0.1:{blocked.getsockname()[1]}")
         running.until(lambda p: p.connection.failure == "unreachable")
+
+
+# -- what brokers should not send --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile():
+    made = []
+
+    def make(*args):
+        made.append(HostileBroker(*args))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.close()
+
+
+def test_a_packet_that_fills_the_memory_is_refused_before_it_is_here(hostile, publish):
+    broker = hostile(connack() + b"\x30\xff\xff\xff\x7f", bytes(1 << 20))  # a message of 256 MiB
+    running = publish(broker.url)
+    running.until(lambda p: "a packet of 268435455 bytes" in p.connection.reason)
+    assert broker.sent < 32 << 20  # what the sockets hold
+
+
+def test_what_a_broker_gives_for_a_reason_moves_no_cursor_and_is_short(hostile, publish):
+    broker = hostile(connack(0x87, "\x1b]52;c;QUJD\x07" * 4000))
+    running = publish(broker.url)
+    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    reason = running.publisher.connection.reason
+    assert reason.isprintable()
+    assert len(reason) < 1000
