@@ -2,8 +2,9 @@
 
 A lone URL, a GStreamer pipeline, an error of FFmpeg, a log line: `mask` masks by default and errs on that side. It
 masks all of a URL's user-info (the user name too), all values of its query, what stands behind `token/`, `key/`,
-`webhooks/` and the like in its path, the whole of an address whose scheme is not one of those below (Apprise's
-addresses are made of tokens), and properties such as `user-pw=...`. Masking masked text changes nothing.
+`webhooks/` and the like in its path, the name of an RTMP stream (its key), the whole of an address whose scheme is
+not one of those below (Apprise's addresses are made of tokens), and properties such as `user-pw=...`. Masking masked
+text changes nothing.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ _PATH_TOKEN = re.compile(
 )
 _PATH_HOOK = re.compile(r"(/(?:services|webhooks?\w{0,8}|hooks?|incomingwebhook|workflows)/).+", re.I | re.S)
 _PATH_LOGIN = re.compile(r"/.*@", re.S)
+_STREAM_KEY = re.compile(
+    r"\A([^/]*/[^/]*/).+", re.S
+)  # who knows the name of an RTMP stream may send and watch it
 _QUERY_PART = re.compile(r"([?&;#])([^?&;#]*)")
 
 
@@ -113,6 +117,11 @@ def masked_rest(scheme: str, rest: str) -> str:
     """What follows `scheme://`, masked."""
     if scheme.lower() not in SHOWN_SCHEMES:
         return MASK if rest else rest
+    shown = _without_login(rest)
+    return _STREAM_KEY.sub(rf"\1{MASK}", shown) if scheme.lower().startswith("rtmp") else shown
+
+
+def _without_login(rest: str) -> str:
     authority = authority_of(rest)
     login, at, host = authority.rpartition("@")
     if (at or not is_place(authority)) and rest.count("@") == 1:  # it ends the login, whatever signs that has

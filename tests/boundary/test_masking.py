@@ -72,6 +72,9 @@ def test_no_part_of_a_login_stays_in_a_lone_url(url):
         ("rtsp://10.0.0.9:554/live", "rtsp://10.0.0.9:554/live"),
         ("rtsp://[fd00::1]:554/live", "rtsp://[fd00::1]:554/live"),
         ("rtsp://10.0.0.9/live@1", "rtsp://10.0.0.9/***@1"),
+        ("rtmp://h:1935/live/stream-key", "rtmp://h:1935/live/***"),
+        ("RTMPS://u:p/q@h/live/a/b?x=1", "RTMPS://***@h/live/***"),
+        ("rtmp://h/live", "rtmp://h/live"),
         ("/videos/token/a@b.mp4", "/videos/token/a@b.mp4"),
         (
             "give rtsp://HOST[:PORT]/PATH or mqtt://HOST:PORT.",

@@ -24,6 +24,9 @@ from .conftest import NOW
 
 pytestmark = pytest.mark.broker
 
+PLACE = "vedette/check"
+"""Where `ping` tries to publish."""
+
 # -- logging in ------------------------------------------------------------------------------------------
 
 
@@ -71,19 +74,19 @@ def test_the_password_may_come_from_anywhere(locked, source, tmp_path, monkeypat
     else:
         (tmp_path / "broker_password").write_text("right\n")
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert ping(BrokerSettings(url=url, **more))[0].ok
+    assert ping(BrokerSettings(url=url, **more), PLACE)[0].ok
 
 
 def test_ping_says_in_one_line_what_is_wrong(locked):
-    refused = ping(BrokerSettings(url=f"mqtt://agent:wrong@127.0.0.1:{locked.port}"))[0]
+    refused = ping(BrokerSettings(url=f"mqtt://agent:wrong@127.0.0.1:{locked.port}"), PLACE)[0]
     assert not refused.ok
     assert "not authorized" in refused.reason
-    gone = ping(BrokerSettings(url=f"mqtt://127.0.0.1:{free_port()}"))[0]
+    gone = ping(BrokerSettings(url=f"mqtt://127.0.0.1:{free_port()}"), PLACE)[0]
     assert "connection refused" in gone.reason
-    unknown = ping(BrokerSettings(url="mqtt://no-such-host.invalid"))[0]
+    unknown = ping(BrokerSettings(url="mqtt://no-such-host.invalid"), PLACE)[0]
     assert "unknown host" in unknown.reason
     with pytest.raises(ConfigError, match="url: is no broker address"):
-        ping(BrokerSettings(url="http://x"))
+        ping(BrokerSettings(url="http://x"), PLACE)
     assert "\n" not in refused.reason + gone.reason + unknown.reason
 
 
@@ -241,14 +244,16 @@ def tls_lines(at, *more):
 def test_tls_with_a_client_certificate(mosquitto, certificates, publish, drafts, capsys):
     broker = mosquitto(listener=tls_lines(certificates, "require_certificate true"))
     url, files = f"mqtts://127.0.0.1:{broker.port}", {"ca_file": str(certificates / "ca.crt")}
-    assert not ping(BrokerSettings(url=url, **files))[0].ok
+    assert not ping(BrokerSettings(url=url, **files), PLACE)[0].ok
     files |= {"cert_file": str(certificates / "client.crt"), "key_file": str(certificates / "client.key")}
     running = publish(url, **files)
     for _ in range(200):
         running.publisher.publish(drafts.camera(start=time.time()))
     assert running.publisher.drain(15)
     assert (
-        ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files))[0].reason.count("certificate")
+        ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files), PLACE)[0].reason.count(
+            "certificate"
+        )
         == 2
     )
 
