@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import NoReturn
 
 from agent import __version__
 from agent.cli import COMMANDS
@@ -15,6 +17,7 @@ from agent.errors import ConfigError, VedetteError
 from agent.printable import printable, printable_lines
 from agent.terminal import safe_streams
 
+_NO_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)$", re.DOTALL)
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG; the unit file does not restart on it
@@ -84,8 +87,22 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's, which names the command that was perhaps meant; those of the subcommands are of this class too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line and end."""
+        found = _NO_CHOICE.search(message)
+        if found:
+            from agent.nearest import nearest
+
+            near = nearest(found[1], re.findall(r"'([^']+)'", found[2]))
+            message += f"; did you mean {near!r}?" if near else ""
+        super().error(printable(message))
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vedette",
         description="Vedette runs a vision model on local cameras, watches over it, and reports over MQTT.",
         epilog=_EPILOG,

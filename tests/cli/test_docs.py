@@ -119,7 +119,8 @@ def test_the_commands_are_found():
     ("line", "said"),
     [
         ("vedette rules try x.toml", "invalid choice: 'try'"),
-        ("vedette statsu", "invalid choice: 'statsu'"),
+        ("vedette statsu", "did you mean 'status'?"),
+        ("vedette alerts hisotry", "did you mean 'history'?"),
         ("vedette status --jsn", "unrecognized arguments: --jsn"),
         ("vedette alerts limit latency_p99 high", "invalid float value: 'high'"),
         ("vedette snapshot 'left open", "No closing quotation"),
