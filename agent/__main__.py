@@ -37,8 +37,10 @@ start here:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); the exit code."""
-    # OpenCV reads this when it is loaded: a picture file of impossible size must not take the memory of the box.
+    # OpenCV reads these when it is loaded: a picture file of impossible size must not take the memory of the box,
+    # nor a damaged one write past the log.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     sys.excepthook = _crashed
     with safe_streams():
         return _run(list(sys.argv[1:] if argv is None else argv))

@@ -99,6 +99,14 @@ def test_what_cannot_be_done_is_one_line(words, said, code):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_damaged_picture_is_named_in_our_words_alone(tmp_path):
+    (tmp_path / "x.tif").write_bytes(b"II*\0" + b"\xff" * 14)  # OpenCV has much to say of it
+    done = vedette("snapshot", "--source", str(tmp_path))
+    assert done.returncode == 1
+    assert "x.tif" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("true_colour", [True, False])
 def test_a_picture_fits_the_terminal_in_colours(true_colour):
     image = np.zeros((480, 640, 3), np.uint8)
