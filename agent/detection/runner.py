@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from agent import heap
 from agent.detection import failures
 from agent.detection.providers import CPU, SHORT
-from agent.errors import ModelError
+from agent.errors import InferenceError, ModelError
 from agent.printable import printable
+
+FIRST_SECONDS = 60.0
+"""How long the first run of a shape may take on a CPU."""
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 
@@ -90,10 +93,26 @@ class Runner:
         options = self._runtime.RunOptions()
         if self.provider == "cpu":
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        outputs = self._run(batch, options)
+            outputs = self._run_within(FIRST_SECONDS, batch, options)
+        else:  # (there a first run may build an engine for many minutes)
+            outputs = self._run(batch, options)
         heap.trim()
         self._planned.add(batch.shape)
         return outputs
+
+    def _run_within(self, seconds: float, batch: NDArray[Any], options: Any) -> list[NDArray[Any]]:
+        """A run that is ended after `seconds`: a graph may loop for ever, and no Ctrl-C reaches it."""
+        timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._run(batch, options)
+        except InferenceError as error:
+            if not options.terminate:
+                raise
+            raise InferenceError(f"one run takes over {seconds:.0f} s", kind=error.kind) from error
+        finally:
+            timer.cancel()
 
     def _run(self, batch: NDArray[Any], options: Any) -> list[NDArray[Any]]:
         try:

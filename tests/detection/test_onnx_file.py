@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent.config.schema import ModelSettings
-from agent.detection import onnx_file
+from agent.detection import onnx_file, runner
 from agent.detection.session import DEMO_MODEL, Detector
 from agent.errors import ModelError, VedetteError
 
@@ -79,6 +79,24 @@ def test_an_output_that_grows_only_when_it_runs_is_refused_too(tmp_path, monkeyp
     ]
     path = save(tmp_path / "grows.onnx", output=("a", "b", "c"), nodes=nodes, weights=weights)
     assert "gives an output of 1 MiB; at most 1 MiB" in refusal(path)
+
+
+def test_a_graph_that_loops_for_ever_is_ended_and_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "FIRST_SECONDS", 1.0)
+    value, passed_on = helper.make_tensor_value_info, [("more", 9, []), ("carried", 1, [1, 7, 4])]
+    body = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"{name}_on"]) for name, _, _ in passed_on],
+        "body",
+        [value("step", 7, []), *(value(*one) for one in passed_on)],
+        [value(f"{name}_on", kind, shape) for name, kind, shape in passed_on],
+    )
+    weights = [
+        numpy_helper.from_array(np.array(2**62, np.int64), "steps"),
+        numpy_helper.from_array(np.array(True), "go_on"),
+        numpy_helper.from_array(np.zeros((1, 7, 4), np.float32), "start"),
+    ]
+    nodes = [helper.make_node("Loop", ["steps", "go_on", "start"], ["output0"], body=body)]
+    assert "one run takes over 1 s" in refusal(save(tmp_path / "loop.onnx", nodes=nodes, weights=weights))
 
 
 def test_what_a_graph_makes_inside_of_itself_ends_in_words_and_not_in_a_killed_process(tmp_path):
