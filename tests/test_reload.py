@@ -115,6 +115,28 @@ BAD = {
 }
 
 
+def test_a_reload_that_is_asked_for_while_the_config_is_being_read_waits_for_the_start(tmp_path):
+    file, head = tmp_path / "v.toml", HEAD.format(state=tmp_path / "s", url="mqtt://127.0.0.1:9")
+    os.mkfifo(file)
+    agent = Agent(tmp_path, "--config", file)
+    try:
+        with file.open("w") as pipe:  # it is read now
+            agent.process.send_signal(signal.SIGHUP)
+            pipe.write(head + CAMERA.format(name="one", fps=5))
+            file.unlink()
+            file.write_text(head + CAMERA.format(name="two", fps=5))
+        end = time.monotonic() + 60
+        while "camera two added" not in agent.journal():
+            assert agent.process.poll() is None, agent.journal()
+            assert time.monotonic() < end, agent.journal()
+            time.sleep(0.05)
+        assert agent.stop() == 0
+    finally:
+        if agent.process.poll() is None:
+            agent.process.kill()
+            agent.process.wait(10)
+
+
 def test_a_reload_that_hangs_neither_starves_the_watchdog_nor_holds_up_a_stop(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))

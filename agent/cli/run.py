@@ -87,6 +87,7 @@ def _import_structlog_alone() -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of every source, or `--seconds`."""
+    asked = Asked()
     _import_structlog_alone()
     from agent import log
     from agent.cli.sources import settings_from
@@ -107,7 +108,6 @@ def run(args: argparse.Namespace) -> int:
     settings = load()
     live = live_lines(settings)
     log.set_up(settings.log.level, settings.log.format, cast(TextIO, live.screen) if live else None)
-    asked = Asked()
 
     from agent.cameras import quarantine
     from agent.service import Service
