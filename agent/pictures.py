@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.arguments import check_names, take_word
 from agent.errors import VedetteError
 from agent.nearest import nearest
 from agent.types import Detections, FrameResult
@@ -91,12 +92,13 @@ class LastPictures:
 
     def answer(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """The command `snapshot`: the picture of `camera`; without one, of which cameras there are any."""
-        camera = args.get("camera")
-        if camera is None:
+        check_names(args, "camera")
+        if args.get("camera") is None:
             return {"cameras": self.cameras()}
-        picture = self.picture(camera) if isinstance(camera, str) else None
+        camera = take_word(args, "camera")
+        picture = self.picture(camera)
         if picture is None:
-            raise VedetteError(self._nothing_of(str(camera)))
+            raise VedetteError(self._nothing_of(camera))
         return {**asdict(picture), "jpeg": base64.b64encode(picture.jpeg).decode()}
 
     def _nothing_of(self, camera: str) -> str:

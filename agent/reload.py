@@ -13,12 +13,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from agent.arguments import check_names
 from agent.config.schema import Settings
 from agent.errors import VedetteError
 from agent.fleet import Changed
@@ -130,6 +131,11 @@ class Reloader(Part):
                 self._asked = Asked()
             self._wake.notify()
             return self._asked
+
+    def carry_out(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The command `reload`: waits for what comes of it."""
+        check_names(args)
+        return {"text": self.ask().wait()}
 
     def run(self, stop: threading.Event) -> None:
         """Reload whenever that is asked for, until stopped."""

@@ -212,7 +212,7 @@ class Service:
         """The commands that people may give, over the control socket and (those allowed) over MQTT."""
         return {
             "status": self._status,
-            "reload": lambda _args: {"text": self.reload()},
+            "reload": self.reloader.carry_out,
             "snapshot": self.pictures.answer,
             **self.desk.handlers(),
             **self.references.handlers(),
@@ -331,10 +331,6 @@ class Service:
         }
 
     # -- reload: in the reloader's thread ----------------------------------------------------------------------
-
-    def reload(self) -> str:
-        """Take the config file in use anew; raises VedetteError, and changes nothing, where it is bad."""
-        return self.reloader.ask().wait()
 
     def _reload(self) -> tuple[str, tuple[str, ...]]:
         if self._load is None:

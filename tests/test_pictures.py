@@ -107,4 +107,8 @@ def test_without_a_camera_it_is_said_of_which_there_are_pictures():
     pictures.keep(result(160))
     assert pictures.answer({}) == {"cameras": ["a"]}
     with pytest.raises(VedetteError, match="there are pictures of a"):
+        pictures.answer({"camera": "\x1b]0;x"})
+    with pytest.raises(VedetteError, match="`camera` is a number; expected a string"):
         pictures.answer({"camera": 7})
+    with pytest.raises(VedetteError, match="did you mean 'camera'"):
+        pictures.answer({"camra": "a"})

@@ -86,8 +86,10 @@ def encode(draft: Draft, stamp: Stamp) -> Message:
     }
     if stamp.lost:
         body["lost"] = stamp.lost
-    for name, value in draft.body.items():
-        body[name] = _plain(name, value)
+    try:
+        body |= {name: _plain(name, value) for name, value in draft.body.items()}
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PermanentDelivery(f"message for {draft.topic}: {error}") from None
     return Message(
         topic=f"{stamp.prefix}/{draft.topic}",
         payload=to_json(body, draft.topic),
@@ -110,7 +112,7 @@ def to_json(body: Mapping[str, Any], topic: str) -> bytes:
     """`body` as compact JSON; PermanentDelivery where it cannot be, or is over the limit."""
     try:
         payload = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise PermanentDelivery(f"message for {topic}: {error}") from None
     if len(payload) > PAYLOAD_LIMIT:
         raise PermanentDelivery(

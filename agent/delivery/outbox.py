@@ -27,13 +27,14 @@ from pathlib import Path
 import structlog
 
 from agent.delivery.clock import Clock
-from agent.delivery.messages import Stamp, encode
+from agent.delivery.messages import Stamp, encode, is_topic
 from agent.delivery.notes import Notes
 from agent.delivery.rows import Row, pack, pack_sketches, told_lost, window_of
 from agent.delivery.shedding import START_RATIO, STOP_RATIO, Plan, Shedder
-from agent.delivery.store import COLUMNS, LANES, Store, StoreFull, StoreUnwritable, table
+from agent.delivery.store import COLUMNS, LANES, Store, StoreCorrupt, StoreFull, StoreUnwritable, table
 from agent.errors import PermanentDelivery
 from agent.identity import Identity
+from agent.printable import printable
 from agent.types import Draft, Priority
 
 log = structlog.get_logger("vedette.delivery")
@@ -167,13 +168,18 @@ class Outbox:
         return batch.stamps
 
     def _add(self, draft: Draft, batch: _Batch) -> None:
+        if not is_topic(draft.topic):  # then it has no family either, whose numbers could be accounted for
+            log.error("message refused", topic=printable(draft.topic, 200), reason="is no topic")
+            batch.stamps.append(None)
+            return
         family = batch.families.setdefault(draft.family, _Family())
         stamp = self._stamp(family)
         rows = batch.rows.setdefault(draft.priority, [])
         try:
             row = self._row(draft, stamp, self._next_ids[draft.priority] + len(rows))
-        except PermanentDelivery as error:
-            log.error("message refused", topic=draft.topic, reason=str(error))
+        except Exception as error:  # the workers' rule: one draft keeps no other from the disk
+            unforeseen = None if isinstance(error, PermanentDelivery) else error
+            log.error("message refused", topic=draft.topic, reason=str(error), exc_info=unforeseen)
             family.lose(1)
             family.lost += stamp.lost
             batch.stamps.append(None)
@@ -246,7 +252,7 @@ class Outbox:
         """A stamp for a message that does not go through the queue (status, info); does without a disk."""
         families = {name: replace(entry) for name, entry in self._families.items()}
         stamp = self._stamp(families.setdefault(family, _Family()))
-        with suppress(StoreFull, StoreUnwritable), self.store.transaction() as sql:
+        with suppress(StoreFull, StoreUnwritable, StoreCorrupt), self.store.transaction() as sql:
             self._write_families(sql, families)
         self._families = families
         return stamp

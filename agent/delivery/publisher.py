@@ -42,9 +42,9 @@ from agent.delivery.session import ConnectionState, Session, Timing
 from agent.delivery.store import StoreCorrupt, StoreFull, StoreUnwritable
 from agent.delivery.urls import broker_addresses
 from agent.delivery.window import Window
-from agent.errors import PermanentDelivery
 from agent.identity import Identity
 from agent.parts import Part
+from agent.printable import printable
 from agent.types import Draft, Observation
 
 log = structlog.get_logger("vedette.delivery")
@@ -100,6 +100,7 @@ class Publisher(Part):
             backlog_rate=broker.backlog_rate,
             message_expiry=broker.message_expiry,
             settle_seconds=outbox.commit_interval,
+            discard=self.discard,
         )
         self._commands = commands
         self._replies: deque[Reply] = deque(maxlen=100)
@@ -250,6 +251,7 @@ class Publisher(Part):
                 self._inbox.report_dropped(dropped)
                 return False
             self._safe.worked()
+            self.discarded += accepted.count(None)
             self._on_accepted(accepted)
             durable, dropped = durable[len(accepted) :], Counter()
         return True
@@ -268,28 +270,27 @@ class Publisher(Part):
         if connection is None:
             return
         while self._replies and self._window.room:
-            reply = self._replies.popleft()
-            message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
-            self._window.publish_beside(
-                reply.topic or message.topic, message.payload, retain=False, correlation=reply.correlation
-            )
+            self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
             self._window.fill_beside(connection, _now())
         if self._window.room:
             for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
                 self._window.publish_beside(topic, payload, retain=True)
         self._window.fill(connection, _now())
 
+    def _answer(self, reply: Reply) -> None:
+        message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
+        topic = reply.topic or message.topic
+        self._window.publish_beside(topic, message.payload, retain=False, correlation=reply.correlation)
+
     def _send_beside(self, draft: Draft) -> None:
-        try:
-            message = encode(draft, self._safe.outbox.stamp(draft.family))
-        except PermanentDelivery as error:
-            log.error("message refused", topic=draft.topic, reason=str(error))
-            return
+        self.attempt(f"send {printable(draft.topic, 200)}", partial(self._encode_beside, draft))
+
+    def _encode_beside(self, draft: Draft) -> None:
+        message = encode(draft, self._safe.outbox.stamp(draft.family))
         self._window.publish_beside(message.topic, message.payload, retain=draft.retain)
 
     def _will(self) -> Will:
-        draft = self._offline("connection lost")
-        message = encode(draft, self._safe.outbox.stamp(draft.family))
+        message = encode(self._offline("connection lost"), self._safe.outbox.stamp("status"))
         return Will(topic=message.topic, payload=message.payload)
 
     def _offline(self, reason: str) -> Draft:
@@ -379,8 +380,7 @@ class Publisher(Part):
                 self._session.drive(0.1, self._inbox.wake_fd, _now())
                 for event in self._session.events(_now(), self._clock.wall()):
                     self._guard(lambda event=event: self._on_event(event, _now()))  # type: ignore[misc]
-        left = self._safe.outbox.depth
-        log.info("delivery stopped", left=left, durable=self._safe.outbox.durable)
+        log.info("delivery stopped", left=self._safe.outbox.depth, durable=self._safe.outbox.durable)
 
 
 def _options(broker: BrokerSettings, identity: Identity, timing: Timing) -> Options:

@@ -59,5 +59,7 @@ def reply_message(reply: Reply, stamp: Stamp) -> Message:
         return encode(reply.draft, stamp)
     except PermanentDelivery as error:
         kept = {key: reply.draft.body[key] for key in ("command", "id") if key in reply.draft.body}
-        text = f"the answer cannot be sent ({printable(error, 200)}); ask for less, such as with `limit`"
+        text = (
+            f"the answer cannot be sent ({printable(error, 200)}); ask for less: one camera, a lower `limit`"
+        )
         return encode(reply_draft(str(kept["id"]), {**kept, "ok": False, "error": text}), stamp)

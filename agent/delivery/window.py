@@ -15,6 +15,7 @@ Laws:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -61,8 +62,9 @@ class Window:
         backlog_rate: float = 0.0,
         message_expiry: float = 0.0,
         settle_seconds: float = 1.0,
+        discard: Callable[[str, Exception], None],
     ) -> None:
-        self._outbox, self._clock, self._prefix = outbox, clock, prefix
+        self._outbox, self._clock, self._prefix, self._discard = outbox, clock, prefix, discard
         self._in_flight, self._rate, self._settle_seconds = in_flight, backlog_rate, settle_seconds
         self._message_expiry = message_expiry
         self._limit = in_flight
@@ -171,7 +173,7 @@ class Window:
                     item.topic, item.payload, retain=retain, qos=self._qos(), correlation=item.correlation
                 )
             except PermanentDelivery as error:
-                log.error("message refused", topic=printable(item.topic, 200), reason=str(error))
+                self._discard(f"send {printable(item.topic, 200)}", error)
                 continue
             if item.belongs_to is None:
                 self._extra.add(mid)

@@ -48,7 +48,7 @@ class Fleet:
 
     def reload(self, cameras):
         self.write(cameras)
-        return self.service.reload()
+        return self.service.reloader.ask().wait()
 
     def wait(self, found, timeout=30):
         with self.came:

@@ -133,6 +133,23 @@ def test_what_json_cannot_carry_becomes_null_or_is_refused():
         encode(Draft(topic="host", body={"a": object()}), STAMP)
 
 
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [nested(5000), np.zeros(3), {1, 2}, "\ud800", {"a": nested(5000)}, b"x", 1j],
+    ids=["deep", "array", "set", "surrogate", "deep inside", "bytes", "complex"],
+)
+def test_whatever_cannot_be_a_message_is_one_kind_of_error(value):
+    with pytest.raises(PermanentDelivery):
+        encode(Draft(topic="host", body={"a": value}), STAMP)
+
+
 def test_over_64_kilobytes_is_refused():
     with pytest.raises(PermanentDelivery, match="over the limit"):
         encode(Draft(topic="host", body={"a": "x" * 65536}), STAMP)

@@ -1,4 +1,5 @@
 import json
+import math
 import time
 
 import pytest
@@ -158,6 +159,47 @@ def test_a_message_too_large_for_the_broker_is_given_up_not_looped(mosquitto, li
     listener.wait(lambda heard: len([m for m in heard if m.topic.endswith("/host")]) == 2)
     assert running.publisher.statistics()["outbox_lost_total"] == 1
     assert running.publisher.connection.state == "connected"
+
+
+def test_what_cannot_be_sent_is_left_out_and_counted_and_the_rest_goes_on(
+    mosquitto, listen, publish, drafts, capsys
+):
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    broker = mosquitto()
+    listener, running = listen(broker.port), publish(broker.url)
+    running.until(lambda p: p.connection.state == "connected")
+    unsendable = [
+        {"a": deep},
+        {"a": {1, 2}},
+        {"a": "\ud800"},
+        {"start": 10**400, "end": 1},
+        {"a": "x" * 70_000},
+    ]
+    hopeless = [
+        *(Draft(topic="host", body=body) for body in unsendable),
+        *(Draft(topic="info", body=body, retain=True, durable=False) for body in unsendable if "a" in body),
+        *(Draft(topic=topic, body={}) for topic in ("camera/#", "\ud800", "", "a b/c")),
+        *(Draft(topic=topic, body={}, durable=False) for topic in ("info/+", "\ud800", "a/" + "b" * 70_000)),
+        Draft(topic="host", body={}, sketches={"a": "no bytes"}),
+    ]
+    for draft in hopeless:
+        running.publisher.publish(draft)
+        running.publisher.publish(drafts.host(start=time.time()))
+    running.publisher.announce({"homeassistant/#": b"{}", "homeassistant/sensor/box/config": b"{}"})
+    running.publisher.publish(Draft(topic="host", body={"start": math.nan, "end": math.inf, "last": True}))
+    listener.wait(
+        lambda heard: any(message.body.get("last") for message in heard if "/host" in message.topic)
+    )
+    assert (
+        len([message for message in listener.messages if message.topic.endswith("/host")])
+        == len(hopeless) + 1
+    )
+    running.until(lambda p: p.discarded == len(hopeless) + 1)
+    assert running.publisher.connection.state == "connected"
+    assert running.publisher.statistics()["outbox_durable"] == 1, "the disk is not to blame"
+    assert running.publisher.statistics()["outbox_lost_total"] == len(unsendable) + 1
 
 
 # -- hand-over --------------------------------------------------------------------------------------------

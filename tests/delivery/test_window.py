@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.delivery.messages import info_draft
 from agent.types import AlertState
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -30,12 +31,14 @@ def test_a_thousand_standing_alerts_are_published_within_the_brokers_receive_max
     strict.published.clear()
     again = publish(strict.url)
     again.publisher.announce({f"homeassistant/sensor/box/s{number}/config": b"{}" for number in range(100)})
+    again.publisher.publish(info_draft({"version": "1"}))
     for number in range(50):
         again.publisher.publish(drafts.alert(f"a{number}", AlertState.RESOLVED))
     again.until(lambda p: p.statistics().get("delivered_total") == 50 and p._window.idle, 60)
     topics = [topic for topic, _, retained in strict.published if retained]
     assert len({topic for topic in topics if "/alert/" in topic}) == 1000
     assert len({topic for topic in topics if topic.startswith("homeassistant/")}) == 100
+    assert {"vedette/dock/box/status", "vedette/dock/box/info"} <= set(topics)
     assert 1 < strict.most <= 10 and strict.exceeded == 0
     last = {topic: payload for topic, payload, retained in strict.published if retained}
     assert [topic for topic, payload in last.items() if not payload] == [
