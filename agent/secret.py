@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import select
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit  # noqa: TID251  (this is the place that may)
 
@@ -61,6 +65,48 @@ class Masked(Secret):
         if lone is None:
             return mask(self._value)
         return lone[0] + masked_rest(lone[1], self._value[lone.end() :])
+
+
+# -- files of passwords ---------------------------------------------------------------------------------------------
+
+LONGEST_LINE = 65_536  # bytes
+PIPE_SECONDS = 5.0  # a pipe into which nobody writes is not waited for longer
+
+
+def first_line(path: str | Path) -> Secret:
+    """The first line of a password file, without its end; raises OSError, whatever else there may be at `path`.
+
+    A device that never ends, or a pipe that nobody fills, holds up nobody.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:
+        raise OSError(errno.EINVAL, "is no path") from None
+    try:
+        line = _line_of(handle)
+    finally:
+        os.close(handle)
+    try:
+        return Secret(line.decode("utf-8-sig").removesuffix("\r"))
+    except UnicodeDecodeError:
+        raise OSError(errno.EINVAL, "is not text") from None
+
+
+def _line_of(handle: int) -> bytes:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    data = b""
+    while b"\n" not in data and len(data) <= LONGEST_LINE:
+        if not poll.poll(PIPE_SECONDS * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, "gives nothing")
+        piece = os.read(handle, 4096)
+        if not piece:
+            break
+        data += piece
+    line = data.partition(b"\n")[0]
+    if len(line) > LONGEST_LINE:
+        raise OSError(errno.EFBIG, "has too long a line for a password")
+    return line
 
 
 # -- what a server says -------------------------------------------------------------------------------------------

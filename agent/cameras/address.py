@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote, unquote, urlunsplit
 
 from agent.secret import Masked, Secret, split_url
@@ -42,11 +41,6 @@ def address(url: str | Masked, username: str = "", password: str | Secret = "") 
         scheme=parts.scheme.lower(),
         host=parts.hostname or "",
     )
-
-
-def first_line(path: str) -> Secret:
-    """The first line of a password file, without its end; raises OSError."""
-    return Secret(next(iter(Path(path).read_text(encoding="utf-8").splitlines()), ""))
 
 
 def _login(user: str, secret: str) -> str:

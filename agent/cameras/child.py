@@ -21,6 +21,7 @@ from agent.cameras.stamp import monotonic
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
 LOOK_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
 SAID_BYTES = 8192
+_FOR_THE_AGENT = ("VEDETTE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
 # -I: neither the working directory, nor PYTHONPATH, nor a user's own packages; what we import from is handed over.
 _AS_WE_IMPORT = """\
 import os, runpy, sys
@@ -36,6 +37,11 @@ def own_python(module: str, *words: str) -> list[str]:
     """
     paths = os.pathsep.join(path for path in sys.path if Path(path).is_absolute())
     return [sys.executable, "-I", "-c", _AS_WE_IMPORT, paths, module, *words]
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what is for the agent alone: the broker's password, the way to systemd's credentials and socket."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOR_THE_AGENT)}
 
 
 class Child(Owned):
@@ -74,6 +80,7 @@ class Child(Owned):
                     stdin=subprocess.DEVNULL if self._request is None else subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE if self._listen else None,
+                    env=_environment(),
                     pass_fds=(writing,),
                     start_new_session=True,  # Ctrl-C on a terminal is meant for the agent
                 )

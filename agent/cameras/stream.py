@@ -10,7 +10,7 @@ import av.error
 import structlog
 
 from agent.cameras import CAMERAS, nested
-from agent.cameras.address import Address, address, first_line
+from agent.cameras.address import Address, address
 from agent.cameras.decoder import Decoder, Picture, Tally
 from agent.cameras.failures import camera_error, is_cut_off
 from agent.cameras.owned import ClosedError
@@ -20,7 +20,7 @@ from agent.errors import CameraError, CameraFailure, ConfigError
 from agent.masking import mask
 from agent.nearest import nearest
 from agent.printable import printable
-from agent.secret import Masked, Secret
+from agent.secret import Masked, Secret, first_line
 from agent.types import Frame
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
@@ -231,10 +231,9 @@ class StreamCamera:
         if self.options.password_file:
             try:
                 password = first_line(self.options.password_file)
-            except (OSError, UnicodeDecodeError) as error:
-                said = getattr(error, "strerror", None) or "it is not text"
+            except OSError as error:
                 raise CameraError(
-                    f"the password file of camera '{self.name}' cannot be read: {said}; "
+                    f"the password file of camera '{self.name}' cannot be read: {error.strerror}; "
                     f"check {self.options.password_file}",
                     kind=CameraFailure.AUTH,
                 ) from None

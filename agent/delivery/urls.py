@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from agent.config.schema import BrokerSettings
 from agent.errors import ConfigError
-from agent.secret import Masked, Secret, split_url
+from agent.secret import Masked, Secret, first_line, split_url
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 PASSWORD_VARIABLE = "VEDETTE_BROKER_PASSWORD"
@@ -74,20 +74,21 @@ def _shared_password(settings: BrokerSettings) -> Secret:
     if settings.password:
         return settings.password
     if settings.password_file:
-        return _first_line(Path(settings.password_file))
+        return _password(Path(settings.password_file))
     if os.environ.get(PASSWORD_VARIABLE):
         return Secret(os.environ[PASSWORD_VARIABLE])
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / CREDENTIAL).exists():
-        return _first_line(Path(credentials) / CREDENTIAL)
+        return _password(Path(credentials) / CREDENTIAL)
     return Secret()
 
 
-def _first_line(path: Path) -> Secret:
+def _password(path: Path) -> Secret:
     try:
-        return Secret(path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
+        return first_line(path)
+    except OSError as error:
         raise ConfigError(
-            f"{path}: {reason}", key="broker.password_file", expected="a readable file with the password"
+            f"{path}: {error.strerror}",
+            key="broker.password_file",
+            expected="a readable file with the password",
         ) from None

@@ -1,14 +1,16 @@
-"""Secrets cannot be rendered, what a server echoes is not quoted, and a URL is read in one way only."""
+"""Secrets cannot be rendered, echoes of them are not quoted, URLs are read in one way, password files up to a line."""
 
 import copy
 import json
+import os
 import pickle
+import threading
 
 import pytest
 
 from agent.errors import ConfigError
 from agent.masking import MASK
-from agent.secret import Masked, Secret, excerpt, split_url
+from agent.secret import Masked, Secret, excerpt, first_line, split_url
 
 
 @pytest.mark.parametrize("kind", [Secret, Masked])
@@ -125,3 +127,67 @@ def test_what_a_server_echoes_of_a_secret_is_not_quoted(said):
 )
 def test_what_else_it_says_is_one_printable_line(said, quoted):
     assert excerpt(said, *SENT) == quoted
+
+
+# -- the first line of a password file ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "password"),
+    [
+        (b"hunter2\nmore\n", "hunter2"),
+        (b"hunter2", "hunter2"),
+        (b" hunter 2 \r\n", " hunter 2 "),
+        (b"\xef\xbb\xbfhunter2\r\n", "hunter2"),
+        ("pässwort\u2028x\n".encode(), "pässwort\u2028x"),
+        (b"", ""),
+        (b"\nhunter2\n", ""),
+        (b"a" * 10_000 + b"\n", "a" * 10_000),
+        (b"hunter2\n" + b"\xff" * 10_000, "hunter2"),
+    ],
+)
+def test_the_first_line_of_a_file_is_the_password(tmp_path, content, password):
+    (tmp_path / "password").write_bytes(content)
+    assert first_line(tmp_path / "password") == Secret(password)
+
+
+def test_a_pipe_that_is_filled_later_is_waited_for():
+    reading, writing = os.pipe()
+    writer = threading.Timer(0.2, os.write, (writing, b"hunter2\n"))
+    writer.start()
+    assert first_line(f"/proc/self/fd/{reading}") == Secret("hunter2")
+    writer.join()
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/dev/zero", "too long a line"),
+        ("a\0b", "is no path"),
+        ("\ud800", "is no path"),
+        ("/nowhere/at/all", "No such file"),
+        ("/", "Is a directory"),
+    ],
+)
+def test_what_is_no_password_file_is_an_error_of_the_system(path, words):
+    with pytest.raises(OSError, match=words) as caught:
+        first_line(path)
+    assert caught.value.strerror
+
+
+def test_bytes_that_are_no_text_are_not_shown(tmp_path):
+    (tmp_path / "password").write_bytes(b"hunter2\xff\n")
+    with pytest.raises(OSError, match="is not text") as caught:
+        first_line(tmp_path / "password")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_pipe_that_nobody_fills_is_given_up(monkeypatch):
+    monkeypatch.setattr("agent.secret.PIPE_SECONDS", 0.05)
+    reading, writing = os.pipe()
+    with pytest.raises(TimeoutError, match="gives nothing"):
+        first_line(f"/proc/self/fd/{reading}")
+    os.close(reading)
+    os.close(writing)
