@@ -30,6 +30,7 @@ from agent.delivery.failures import BY_CODE, Failure, why_not
 from agent.delivery.urls import BrokerAddress
 from agent.errors import PermanentDelivery
 from agent.printable import printable
+from agent.secret import Secret, excerpt
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
@@ -252,13 +253,18 @@ class Connection:
             self.events.append(Closed(failure=failure, reason=printable(reason, LONGEST_REASON)))
             self.abort()
 
+    def _said(self, properties: Any, reason: Any) -> str:
+        """What the broker says of it, as far as that can be shown, else what its code means."""
+        said = str(getattr(properties, "ReasonString", None) or "")
+        return excerpt(said, self.address.password, Secret(self.address.username)) or str(reason).lower()
+
     # -- paho's callbacks: append, nothing else ---------------------------------------------------------
 
     def on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """CONNACK."""
         if reason.is_failure:
             failure = BY_CODE.get(reason.value, Failure.REFUSED)
-            self._end(failure, _said(properties, str(reason).lower()))
+            self._end(failure, self._said(properties, reason))
             return
         self.opened = Opened(
             receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
@@ -272,7 +278,7 @@ class Connection:
     def on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """DISCONNECT, or the connection broke."""
         if flags.is_disconnect_packet_from_server:
-            self._end(BY_CODE.get(reason.value, Failure.LOST), _said(properties, str(reason).lower()))
+            self._end(BY_CODE.get(reason.value, Failure.LOST), self._said(properties, reason))
         else:
             self._end(Failure.LOST, "the connection broke")
 
@@ -365,7 +371,3 @@ def _session(options: Options) -> dict[str, Any]:
     properties.SessionExpiryInterval = int(options.session_expiry)
     properties.MaximumPacketSize = LARGEST_PACKET
     return {"clean_start": options.session_expiry <= 0, "properties": properties}
-
-
-def _said(properties: Any, otherwise: str) -> str:
-    return getattr(properties, "ReasonString", None) or otherwise

@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -88,6 +89,42 @@ def test_ping_says_in_one_line_what_is_wrong(locked):
     with pytest.raises(ConfigError, match="url: is no broker address"):
         ping(BrokerSettings(url="http://x"), PLACE)
     assert "\n" not in refused.reason + gone.reason + unknown.reason
+
+
+REFUSALS = {
+    "no such user S3cretUser": "not authorized",
+    "password 's3CRETpw' is wrong for you": "not authorized",
+    "S3cre... is too short": "not authorized",
+    "ask the night shift": "ask the night shift",
+    "see https://h/x?token=abc": "see https://h/x?token=***",
+    "\x1b]0;owned\x07 ask\nme": "\\x1b]0;owned\\x07 ask me",
+    "": "not authorized",
+}
+
+
+@pytest.mark.parametrize("said", REFUSALS)
+def test_what_a_broker_says_is_one_printable_line_without_what_we_sent(said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_refuse, args=(server, said.encode()))
+        thread.start()
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        url = f"mqtt://S3cretUser:S3cretPw@{place}"
+        refused = ping(BrokerSettings(url=url, protocol="5"), PLACE)[0]
+        thread.join(10)
+    assert not refused.ok
+    assert REFUSALS[said] in refused.reason
+    assert "s3cre" not in refused.reason.lower()
+    assert refused.reason.isprintable()
+
+
+def _refuse(server, said):
+    """A broker that refuses one login with a reason string of MQTT 5."""
+    channel, _ = server.accept()
+    with channel:
+        channel.recv(65536)
+        reason = b"\x1f" + len(said).to_bytes(2, "big") + said
+        channel.sendall(bytes([0x20, 3 + len(reason), 0, 0x87, len(reason)]) + reason)
+        channel.recv(65536)
 
 
 def test_why_there_is_no_connection_reaches_status_rules_and_alerts(locked, publish):
