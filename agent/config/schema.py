@@ -31,7 +31,8 @@ class BrokerSettings:
     url: Masked = setting(
         "mqtt://127.0.0.1:1883",
         kind="url",
-        doc="mqtt://HOST:PORT, mqtts://HOST:PORT (TLS), ws:// or wss://HOST:PORT/PATH; user:password@ is accepted.",
+        doc="mqtt://HOST:PORT, mqtts://HOST:PORT (TLS), ws:// or wss://HOST:PORT/PATH. "
+        "A login in it is accepted (signs such as / # ? @ as %2F %23 %3F %40); better: username and password_file.",
     )
     fallback_urls: tuple[Masked, ...] = setting(
         (), kind="url", doc="Further brokers, in order of preference."

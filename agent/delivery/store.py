@@ -95,7 +95,7 @@ class Store:
         with translated():
             if self.path is not None:
                 try:
-                    self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+                    self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                     refuse_link(self.path)
                 except OSError as error:
                     raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import socket
@@ -49,7 +50,7 @@ def post_json(url: Secret, body: Any, *, authorization: Secret, timeout: float) 
             answer.read(65536)
     except urllib.error.HTTPError as error:
         with error:
-            text = f"{host} answered {error.code}{_said(error, url, authorization)}"
+            text = f"{host} answered {error.code}{_said(error, url, authorization, _login(authorization))}"
         if error.code in _LATER or error.code >= 500:
             raise RetryableDelivery(text) from None
         raise PermanentDelivery(text) from None
@@ -57,6 +58,15 @@ def post_json(url: Secret, body: Any, *, authorization: Secret, timeout: float) 
         raise PermanentDelivery(f"{host}: the address cannot be used") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise RetryableDelivery(f"{host}: {_reason(error)}") from None
+
+
+def _login(authorization: Secret) -> Secret:
+    """User name and password in a header of basic authentication; empty in any other."""
+    scheme, _, word = authorization.reveal().partition(" ")
+    try:
+        return Secret(base64.b64decode(word).decode() if scheme.lower() == "basic" else "")
+    except ValueError:
+        return Secret()
 
 
 def _said(error: urllib.error.HTTPError, *secrets: Secret) -> str:

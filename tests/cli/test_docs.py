@@ -109,6 +109,46 @@ def test_the_service_starts_a_command_that_there_is():
     assert check((line, True) for line in lines) == []
 
 
+_LOGIN = re.compile(r"://[^\s/'\"`]*@|--?(?:pw|password|passwd)(?:[ =]|$)|<<<| -P \S")
+"""A password among the words of a command line, where every user of the box and the shell's history have it."""
+
+
+def passwords_in(text):
+    """The shell lines of a page that hold one."""
+    blocks = [block for language, block in _FENCE.findall(text) if language in SHELL]
+    return [line for block in blocks for line in block.splitlines() if _LOGIN.search(line)]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "SECURITY.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_teaches_a_password_on_a_command_line(page):
+    text = page.read_text(encoding="utf-8")
+    assert passwords_in(text) == []
+    assert not [span for span in _SPAN.findall(text) if _LOGIN.search(span)]
+
+
+def test_no_help_text_teaches_one_either(capsys):
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            parse([name, "--help"])
+    shown = capsys.readouterr().out
+    assert "--password-file" in shown
+    assert not _LOGIN.search(shown)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vedette watch --broker mqtt://reader:secret@broker",
+        "vedette run --source rtsp://admin@cam/x",
+        "mosquitto_sub -u reader -P secret -t x",
+        "vedette watch --password secret",
+        "sudo tee /etc/vedette/x <<<'secret'",
+    ],
+)
+def test_such_a_line_is_noticed(line):
+    assert passwords_in(f"```sh\n{line}\n```\n") == [line]
+
+
 def test_the_commands_are_found():
     found = [line for page in PAGES for line in of_page(page.read_text(encoding="utf-8"))]
     assert len(found) > LEAST_COMMANDS
