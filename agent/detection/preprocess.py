@@ -52,7 +52,8 @@ class Letterbox:
         gain = np.array([self.content[1] / width, self.content[0] / height] * 2, dtype=np.float32)
         offset = np.array([self.offset[1], self.offset[0]] * 2, dtype=np.float32)
         limit = np.array([width, height] * 2, dtype=np.float32)
-        placed: NDArray[np.float32] = np.clip((boxes - offset) / gain, 0, limit)
+        with np.errstate(over="ignore"):  # a model may say 3e38; the picture's edge is what it means
+            placed: NDArray[np.float32] = np.clip((boxes - offset) / gain, 0, limit)
         return placed
 
 

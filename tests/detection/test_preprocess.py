@@ -94,3 +94,10 @@ def test_boxes_are_clipped_to_the_picture():
     assert box.to_source(wild).tolist() == [[0, 0, 200, 100]]
     assert box.to_source(wild).dtype == np.float32
     assert box.to_source(np.empty((0, 4), np.float32)).shape == (0, 4)
+
+
+@pytest.mark.filterwarnings("error")
+def test_boxes_as_far_out_as_numbers_go_are_clipped_without_a_word():
+    box = plan((100, 200), (64, 64), stride=32, minimal=False)
+    far = np.float32(3e38)
+    assert box.to_source(np.array([[-far, -far, far, far]], np.float32)).tolist() == [[0, 0, 200, 100]]
