@@ -12,6 +12,7 @@ from typing import Any
 from agent.config.fields import TYPES, key_of
 from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
 from agent.errors import MissingExtra
+from agent.masking import mask
 from agent.registry import Registry
 from agent.secret import Secret
 
@@ -82,13 +83,15 @@ def _is_table_array(item: object) -> bool:
 
 def _masked(field: dataclasses.Field[Any], value: Any) -> str:
     kind = field.metadata.get("kind")
-    if kind not in TYPES:
-        return field_text(field, value)
-    return toml_value(tuple(map(_shown, value)) if isinstance(value, tuple) else _shown(value))
+    shown = tuple(map(_shown, value)) if isinstance(value, tuple) else _shown(value)
+    return toml_value(shown) if kind in TYPES else field_text(field, shown)
 
 
-def _shown(value: Secret) -> str:
-    return str(value) if value else ""
+def _shown(value: Any) -> Any:
+    """`value` without what may be secret in it: an address may stand in any text, such as that of the runbooks."""
+    if isinstance(value, Secret):
+        return str(value) if value else ""
+    return mask(value) if isinstance(value, str) else value
 
 
 _OPENING = """\

@@ -282,6 +282,15 @@ def test_a_wrong_password_is_named_and_never_shown(rtsp, login):
     assert "geheim" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("path", "said"), [("/dev/zero", "too long a line"), ("a\0b", "is no path"), ("/", "is a directory")]
+)
+def test_what_is_no_password_file_is_said_and_not_read_for_ever(path, said):
+    error, _ = failure("rtsp://127.0.0.1:1/x", password_file=path)
+    assert error.kind is CameraFailure.AUTH
+    assert said in str(error).lower()
+
+
 def test_a_missing_password_file_is_named(rtsp):
     error, _ = failure("rtsp://127.0.0.1:1/x", password_file="/nowhere/secret")
     assert error.kind is CameraFailure.AUTH

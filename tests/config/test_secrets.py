@@ -144,6 +144,28 @@ def test_the_config_is_shown_without_any_of_it():
     assert settings.cameras[0].options.url.reveal().endswith("password=S3cret")
 
 
+def test_an_address_in_another_key_is_shown_without_its_login():
+    settings = parse(
+        """
+        state_directory = "rtsp://S3cret:S3cret@h"
+        [alerts]
+        runbooks = "https://reader:S3cret@wiki/pages?token=S3cret"
+        [[rules]]
+        name = "a"
+        when = "host.memory_used_ratio > 0.5"
+        runbook = "https://wiki/page?key=S3cret"
+        [[cameras]]
+        name = "a"
+        kind = "images"
+        path = "rtsp://S3cret:S3cret@h/*.jpg"
+        """,
+        KINDS,
+    )
+    assert "S3cret" not in show(settings)
+    assert 'runbooks = "https://***@wiki/pages?token=***"' in show(settings)
+    assert 'when = "host.memory_used_ratio > 0.5"' in show(settings)
+
+
 def test_a_file_that_windows_wrote_is_read(tmp_path):
     file = tmp_path / "v.toml"
     file.write_bytes(b'\xef\xbb\xbf[device]\r\nname = "a"\r\n')
