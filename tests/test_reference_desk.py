@@ -1,5 +1,6 @@
 """The reference desk: what people may ask, carried out in the analyst's thread."""
 
+import json
 import queue
 import threading
 
@@ -7,6 +8,8 @@ import pytest
 
 from agent.config.schema import DriftSettings
 from agent.control import dispatch
+from agent.delivery.messages import Stamp, reply_draft
+from agent.delivery.replies import Reply, reply_message
 from agent.detection import ModelInfo
 from agent.reference_desk import ReferenceDesk
 from tests.references.conftest import SUBJECT, recorded
@@ -121,3 +124,27 @@ def test_where_drift_is_off_only_the_files_can_be_handled(tmp_path):
     off = ReferenceDesk(tmp_path, DriftSettings(enabled=False), 60.0, lambda task: task())
     assert "drift" not in off.handlers()
     assert ask(off, "references")["versions"] == []
+
+
+def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path):
+    desk = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, lambda task: task())
+    text = recorded(windows=12).make(1.0, final=True).to_text()
+    names = [f"yard-camera-{number:02}" for number in range(64)]
+    for name in names:
+        desk.keeper(name, MODEL)
+        assert ask(desk, "reference_import", camera=name, text=text)["ok"]
+
+    def sent(command, **args):
+        body = {"command": command, "id": "c1", **ask(desk, command, **args)}
+        stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b", seq=1, at=1.0)
+        message = reply_message(Reply(draft=reply_draft("c1", body), topic=None, correlation=None), stamp)
+        return json.loads(message.payload)
+
+    assert [camera["camera"] for camera in sent("drift")["cameras"]] == names
+    assert [version["camera"] for version in sent("references")["versions"]] == names
+    for name in names:
+        desk.keeper(name, MODEL)._recent._verdicts.extend([{"text": "x" * 400}] * 5)
+    refused = sent("drift_explain")
+    assert (refused["ok"], refused["id"]) == (False, "c1")
+    assert "ask for less: one camera" in refused["error"]
+    assert len(sent("drift_explain", camera=names[0])["cameras"][0]["history"]) == 5

@@ -1,14 +1,17 @@
 """Commands over MQTT: carried out once, answered where asked, and refused with the reason."""
 
+import io
 import json
 import random
 import time
 
 import psutil
 import pytest
+import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from agent import log
 from agent.config.schema import CommandSettings
 from agent.delivery.commands import CommandDesk
 from agent.delivery.mqtt import Received
@@ -373,3 +376,19 @@ def test_arguments_with_the_commands_own_names_stand_in_args(desk):
 def test_args_that_are_no_object_are_refused(refused):
     answers = refused(received(command(args=[1])[1].encode()))
     assert "`args` is a list" in answers[0].draft.body["error"]
+
+
+@pytest.mark.parametrize("retained", [False, True])
+def test_a_flood_of_refused_commands_fills_no_journal(desk, retained):
+    journal = io.StringIO()
+    log.set_up("info", "journal", journal)
+    try:
+        for number in range(10_000):
+            body = json.dumps({"id": f"c{number}", "time": "never", "n": number}).encode()
+            message = received(body, response_topic=f"elsewhere/{number}", retained=retained)
+            desk.receive(message, wall=time.time(), now=number / 1000, first_time=lambda _: True)
+        log.say_repeats(everything=True)
+    finally:
+        structlog.reset_defaults()
+    assert 0 < len(journal.getvalue().splitlines()) < 20
+    assert desk.carried_out == []
