@@ -1,5 +1,6 @@
 """The service's own wiring, in this process: what telemetry measures reaches the model, and the world hears of it."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -12,15 +13,19 @@ from agent.cameras.synthetic import SyntheticOptions
 from agent.config.schema import (
     BrokerSettings,
     CameraSettings,
+    CommandSettings,
     RuleSettings,
     Settings,
     TelemetrySettings,
     WindowSettings,
 )
 from agent.delivery.contract import schema
+from agent.delivery.messages import rfc3339
+from agent.fleet import Fleet
 from agent.service import Service
 from agent.telemetry.sampler import Sampler
 from agent.telemetry.tegra import TegraProbe
+from agent.types import CameraState, CameraStatus
 
 jsonschema = pytest.importorskip("jsonschema")
 ORIN = Path(__file__).parent / "telemetry" / "trees" / "orin"
@@ -106,5 +111,48 @@ def test_the_first_summary_is_published_early_and_no_rule_fires_by_it(
         jsonschema.validate(first, schema("camera"))
         sketch, *_ = ears.wait(lambda _: ears.bodies("/sketch/"))
         assert sketch["start"] == second["start"], "nor is there a sketch of the first one"
+    finally:
+        service.stop()
+
+
+def test_the_status_of_64_cameras_fits_into_an_answer_and_every_command_refuses_a_slip(
+    tmp_path, mosquitto, listen, monkeypatch
+):
+    broker = mosquitto()
+    ears = listen(broker.port, "vedette/#")
+    cameras = [
+        CameraStatus(camera=f"yard-camera-{n:02}", state=CameraState.DOWN, since=1.0, reason="x" * 300)
+        for n in range(64)
+    ]
+    monkeypatch.setattr(Fleet, "statuses", cameras)
+    service = Service(
+        Settings(
+            state_directory=str(tmp_path / "state"),
+            broker=BrokerSettings(url=broker.url),
+            commands=CommandSettings(enabled=True, allow=("*",)),
+            cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=5.0)),),
+        )
+    )
+    service.open()
+    service.start()
+    try:
+        online = ears.wait(lambda heard: next((m for m in heard if m.topic.endswith("/status")), None), 20)
+        prefix = online.topic.removesuffix("/status")
+        names = sorted(service.handlers().keys() - {"snapshot", "reference_export", "reference_import"})
+        assert len(names) > 10
+
+        def answer(number, name, **args):
+            body = {"id": f"c{number}", "time": rfc3339(time.time()), **args}
+            ears._client.publish(f"{prefix}/command/{name}", json.dumps(body), qos=1)
+            return ears.wait(
+                lambda heard: next((m.body for m in heard if m.topic == f"{prefix}/reply/c{number}"), None),
+                20,
+            )
+
+        assert len(answer(0, "status")["cameras"]) == 64
+        for number, name in enumerate(
+            names, 1
+        ):  # a slip is refused by every one of them, and changes nothing
+            assert "no argument 'camra'" in answer(number, name, camra=1)["error"], name
     finally:
         service.stop()
