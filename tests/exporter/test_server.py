@@ -187,5 +187,5 @@ def test_without_the_library_the_extra_is_named(told, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     for name in ("agent.exporter.server", "agent.exporter.exposition"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    with pytest.raises(MissingExtra, match=r"\[prometheus\] listen.*pip install 'vedette\[prometheus\]'"):
+    with pytest.raises(MissingExtra, match=r"\[prometheus\] listen needs.*: .*(pip|install\.sh).*prometheus"):
         make_exporter("127.0.0.1:9477", told.about)
