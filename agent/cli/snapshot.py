@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.file_only:
             _draw(picture)
         screen = console()
-        screen.print(f"{path}: {_about(picture)}")
+        screen.print(f"{path}: {_about(picture)}", soft_wrap=True)  # a path that is broken cannot be copied
         if picture.boxes:
             screen.print(_table(picture))
         elif args.source:
