@@ -13,9 +13,9 @@ from typing import NoReturn
 
 from agent import __version__
 from agent.cli import COMMANDS
-from agent.errors import ConfigError, VedetteError
-from agent.printable import printable, printable_lines
-from agent.terminal import safe_streams
+from agent.core.errors import ConfigError, VedetteError
+from agent.core.printable import printable, printable_lines
+from agent.core.terminal import safe_streams
 
 _NO_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)$", re.DOTALL)
 EXIT_FAILED = 1
@@ -50,7 +50,7 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
     """The traceback of what nobody expected, as Python prints it, but for what is secret or not printable."""
     import traceback
 
-    from agent.masking import mask
+    from agent.core.masking import mask
 
     text = "".join(traceback.format_exception(kind, error, trace))
     print(printable_lines(mask(text), 100_000), file=sys.stderr, end="")  # noqa: T201
@@ -96,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
         """Say what is wrong with the command line and end."""
         found = _NO_CHOICE.search(message)
         if found:
-            from agent.nearest import nearest
+            from agent.core.nearest import nearest
 
             near = nearest(found[1], re.findall(r"'([^']+)'", found[2]))
             message += f"; did you mean {near!r}?" if near else ""

@@ -24,18 +24,18 @@ import paho.mqtt.client as paho
 import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent import log
-from agent.alert_desk import AlertDesk
-from agent.alert_store import AlertStore
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
+from agent.alerts.runtime.service import AlertDesk
+from agent.alerts.runtime.store import AlertStore
 from agent.config.schema import AlertSettings, BrokerSettings, NotifierSettings, OutboxSettings, RuleSettings
+from agent.core.types import Observation
+from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft
 from agent.delivery.publisher import Publisher
-from agent.identity import Identity
+from agent.logging import setup as log
 from agent.notifiers.runner import NotifierPart
 from agent.notifiers.webhook import WebhookNotifier, WebhookOptions
-from agent.types import Observation
 
 HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80", advice="Check the fan.")
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.types import AlertEvent, AlertState, Observation
+from agent.core.types import AlertEvent, AlertState, Observation
 
 METRIC = "host.benchmark"
 PROBATION = 0.15

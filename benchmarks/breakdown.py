@@ -19,10 +19,10 @@ from typing import Any
 
 import structlog
 
-from agent.cameras.stream import StreamCamera
+from agent.app.service import Service
+from agent.cameras.kinds.stream import StreamCamera
 from agent.config.schema import CameraSettings, ModelSettings, Settings
-from agent.service import Service
-from agent.types import FrameResult
+from agent.core.types import FrameResult
 
 MODEL, PREPARED = "the model (session.run)", "preprocess, postprocess, scheduling"
 

@@ -21,11 +21,11 @@ import onnxruntime
 import structlog
 
 from agent.config.schema import ModelSettings
+from agent.core.types import Frame
 from agent.detection.preprocess import BatchBuffer, InputType, plan
 from agent.detection.providers import available_threads
 from agent.detection.runner import Runner
 from agent.detection.session import Detector
-from agent.types import Frame
 
 
 def main() -> None:

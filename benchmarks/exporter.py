@@ -12,16 +12,16 @@ from types import SimpleNamespace
 import numpy as np
 from prometheus_client.exposition import generate_latest
 
-from agent.analysis import state_observations, summary_observations
+from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
+from agent.core.worker import Health
 from agent.exporter.about import About
 from agent.exporter.exposition import registry_of
 from agent.exporter.ledger import Ledger
 from agent.features import FEATURES
-from agent.parts import Health
-from agent.summary import CameraWindow, FrameCounts
-from agent.telemetry.host import HostProbe
+from agent.pipeline.analyst import state_observations, summary_observations
+from agent.pipeline.camera_window import CameraWindow, FrameCounts
+from agent.telemetry.probes.host import HostProbe
 from agent.telemetry.sampler import observations
-from agent.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
 
 CLASSES = tuple(f"class_{number}" for number in range(80))
 

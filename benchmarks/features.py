@@ -14,11 +14,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from agent.core.types import Detections
 from agent.features import FAMILIES
 from agent.features.distance import EmbeddingModel
 from agent.features.extract import extract
 from agent.features.view import look
-from agent.types import Detections
 
 SIZES = {"360p": (360, 640), "720p": (720, 1280), "1080p": (1080, 1920), "2160p": (2160, 3840)}
 

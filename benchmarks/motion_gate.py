@@ -19,10 +19,10 @@ import numpy as np
 import structlog
 
 from agent.config.schema import ModelSettings
-from agent.detection import gate
+from agent.core.types import Detections, Frame
+from agent.detection import motion_gate as gate
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
-from agent.types import Detections, Frame
 
 
 def main() -> None:

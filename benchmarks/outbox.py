@@ -34,14 +34,14 @@ from paho.mqtt.enums import CallbackAPIVersion
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.core.kll import Sketch
+from agent.core.types import Draft, Priority
+from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, camera_draft, encode, gpu_draft, host_draft, sketch_draft
-from agent.delivery.outbox import Outbox
+from agent.delivery.mqtt.session import Timing
+from agent.delivery.outbox.queue import Outbox
+from agent.delivery.outbox.rows import unpack
 from agent.delivery.publisher import Publisher
-from agent.delivery.rows import unpack
-from agent.delivery.session import Timing
-from agent.identity import Identity
-from agent.sketch import Sketch
-from agent.types import Draft, Priority
 
 IDENTITY = Identity(device="box", site="s", boot="b00t0001", client_id="bench", topic_prefix="vedette")
 STAMP = Stamp(prefix="vedette/s/box", device="box", boot="b", seq=1, at=1.8e9)

@@ -23,12 +23,12 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from agent.board import FrameBoard
 from agent.config.schema import ModelSettings
+from agent.core.frame_slots import FrameBoard
+from agent.core.types import Frame, FrameResult
 from agent.detection import DetectedBatch, ModelInfo
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
-from agent.types import Frame, FrameResult
 
 SLICE_SECONDS = 2.5
 

@@ -32,8 +32,8 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "tests" / "faults"))
 from proxy import Proxy
 from soak_books import Ear, Event, Process, Sender, Watcher, balance, given_out, tables
 
-from agent.config.convert import parse_duration
-from agent.delivery.listener import Listener
+from agent.core.units import parse_duration
+from agent.delivery.mqtt.listener import Listener
 
 ROOT = Path(__file__).resolve().parents[1]
 RTSP = ROOT / "tests" / "servers" / "rtsp.py"

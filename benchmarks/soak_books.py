@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from proxy import Proxy
 
-from agent.delivery.listener import Listener
-from agent.delivery.urls import parse_broker_url
-from agent.delivery.verify import COUNTED, Verifier
+from agent.delivery.mqtt.address import parse_broker_url
+from agent.delivery.mqtt.listener import Listener
+from agent.delivery.verify.stream import COUNTED, Verifier
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = 300.0  # seconds of a process's life that count as warm-up: its memory is not flat yet

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from agent.config.schema import TelemetrySettings
-from agent.errors import ProbeUnavailable
+from agent.core.errors import ProbeUnavailable
 from agent.telemetry import Probe
+from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import Sampler, load_probes
-from agent.telemetry.tegra import TegraProbe
 
 
 def measure(probe: Probe, samples: int) -> tuple[list[float], float, int]:

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from agent.cameras.drawing.backdrops import LAYOUTS
-from agent.cameras.drawing.scene import Scene
-from agent.cameras.drawing.sprites import CLASSES
+from agent.cameras.kinds.synthetic.drawing.backdrops import LAYOUTS
+from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES
 
 HELD_OUT_SEED = 10_000
 PICTURES_A_SCENE = 6

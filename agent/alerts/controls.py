@@ -14,8 +14,8 @@ from enum import Enum
 from typing import Any
 
 from agent.alerts.schedule import parse_schedule
-from agent.errors import VedetteError
-from agent.types import Labels
+from agent.core.errors import VedetteError
+from agent.core.types import Labels
 
 MOST_CONTROLS = 500
 

@@ -27,13 +27,13 @@ from agent.alerts.controls import Control, Controls, Kind
 from agent.alerts.expression import Function
 from agent.alerts.grouping import RANK, GroupKey, group_of
 from agent.alerts.judges import Reading
-from agent.alerts.machine import Phase
 from agent.alerts.rules import Rule
+from agent.alerts.state_machine import Phase
 from agent.alerts.track import Track, alert_from_json, alert_to_json, track_from_json
 from agent.alerts.watch import Watch
-from agent.errors import VedetteError
-from agent.nearest import nearest, unknown
-from agent.types import Alert, AlertEvent, Labels, Observation, Severity
+from agent.core.errors import VedetteError
+from agent.core.nearest import nearest, unknown
+from agent.core.types import Alert, AlertEvent, Labels, Observation, Severity
 
 MOST_ALSO = 20
 MOST_TOLD = 500

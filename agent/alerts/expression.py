@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NoReturn
 
-from agent.config.convert import parse_duration
-from agent.printable import printable
+from agent.core.printable import printable
+from agent.core.units import parse_duration
 
 
 class Function(str, Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.alerts.rules import Rule
-from agent.types import CameraState, Labels, Severity
+from agent.core.types import CameraState, Labels, Severity
 
 RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 

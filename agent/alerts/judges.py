@@ -16,7 +16,7 @@ from agent.alerts.anomaly import HourlyMemory, Usual
 from agent.alerts.expression import ANOMALIES, Condition, Function
 from agent.alerts.rules import Rule
 from agent.alerts.series import Burn, BurnSeries, RateSeries
-from agent.types import Labels, Observation
+from agent.core.types import Labels, Observation
 
 Target = tuple[tuple[str, str], ...]  # labels, sorted
 

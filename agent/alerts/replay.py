@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from agent.alerts.engine import AlertEngine
 from agent.alerts.judges import Target, target_of
 from agent.alerts.rules import Rule
-from agent.types import Alert, Observation
+from agent.core.types import Alert, Observation
 
 TICK_SECONDS = 10.0
 

@@ -12,11 +12,11 @@ from agent.alerts import metrics
 from agent.alerts.defaults import default_settings
 from agent.alerts.expression import Condition, ExpressionError, Function, compare, parse, parse_number
 from agent.alerts.metrics import Metric
-from agent.config.render import duration_text
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.errors import ConfigError, ConfigErrors
-from agent.nearest import nearest
-from agent.types import Severity
+from agent.core.errors import ConfigError, ConfigErrors
+from agent.core.nearest import nearest
+from agent.core.types import Severity
+from agent.core.units import duration_text
 
 Tell = Literal["all", "local", "journal"]
 _FOR = re.compile(r"\s+for\s+\S+\s*$")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from agent.alerts.expression import Function
 from agent.alerts.rules import Rule
-from agent.sketch import Sketch
-from agent.types import Observation
+from agent.core.kll import Sketch
+from agent.core.types import Observation
 
 
 @dataclass(frozen=True, slots=True, order=True)

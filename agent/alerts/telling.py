@@ -9,11 +9,11 @@ from typing import Any
 from agent.alerts import words
 from agent.alerts.controls import Control
 from agent.alerts.judges import Reading
-from agent.alerts.machine import Phase
 from agent.alerts.rules import Rule
+from agent.alerts.state_machine import Phase
 from agent.alerts.track import Track
-from agent.counts import count
-from agent.types import Alert, AlertEvent, AlertState
+from agent.core.counts import count
+from agent.core.types import Alert, AlertEvent, AlertState
 
 
 def standing(

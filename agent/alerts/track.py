@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.alerts.judges import Target, target_of
-from agent.alerts.machine import Phase, State
-from agent.types import Alert, AlertEvent, AlertState, Labels, Severity
+from agent.alerts.state_machine import Phase, State
+from agent.core.types import Alert, AlertEvent, AlertState, Labels, Severity
 
 TrackKey = tuple[str, Target]  # rule, target
 

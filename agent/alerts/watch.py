@@ -11,10 +11,10 @@ from agent.alerts.anomaly import HourlyMemory
 from agent.alerts.expression import ANOMALIES, Function, compare
 from agent.alerts.grouping import Faults
 from agent.alerts.judges import Judge, Reading, Target, make_judge, target_of
-from agent.alerts.machine import Change, Phase, Timing, advance
 from agent.alerts.rules import Rule
+from agent.alerts.state_machine import Change, Phase, Timing, advance
 from agent.alerts.track import Track, TrackKey
-from agent.types import Labels, Observation
+from agent.core.types import Labels, Observation
 
 MOST_TRACKS = 20_000
 MOST_MEMORIES = 1_000  # each takes 32 kB when full

@@ -11,9 +11,9 @@ from agent.alerts.expression import ANOMALIES, Function, compare
 from agent.alerts.judges import Reading
 from agent.alerts.metrics import Unit, unlisted
 from agent.alerts.rules import Rule
-from agent.counts import figures, multiple
-from agent.printable import printable
-from agent.types import Alert, AlertEvent, Labels
+from agent.core.counts import figures, multiple
+from agent.core.printable import printable
+from agent.core.types import Alert, AlertEvent, Labels
 
 LONGEST_SENTENCE = 1000
 _HOLD_WORTH_SAYING = 1.0  # seconds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from agent.registry import Registry
-from agent.types import Frame
+from agent.core.registry import Registry
+from agent.core.types import Frame
 
 
 class Camera(Protocol):
@@ -32,10 +32,10 @@ class Camera(Protocol):
 CAMERAS = Registry(
     "camera kind",
     {
-        "stream": "agent.cameras.stream:StreamCamera",
-        "gstreamer": "agent.cameras.gstreamer:GStreamerCamera",
-        "v4l2": "agent.cameras.v4l2:V4l2Camera",
-        "images": "agent.cameras.images:ImagesCamera",
-        "synthetic": "agent.cameras.synthetic:SyntheticCamera",
+        "stream": "agent.cameras.kinds.stream:StreamCamera",
+        "gstreamer": "agent.cameras.kinds.gstreamer:GStreamerCamera",
+        "v4l2": "agent.cameras.kinds.v4l2:V4l2Camera",
+        "images": "agent.cameras.kinds.images:ImagesCamera",
+        "synthetic": "agent.cameras.kinds.synthetic.camera:SyntheticCamera",
     },
 )

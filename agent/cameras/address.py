@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlunsplit
 
-from agent.secret import Masked, Secret, split_url
+from agent.core.secret import Masked, Secret, split_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from agent.errors import CameraFailure
+from agent.core.errors import CameraFailure
 
 HEALTHY_SECONDS = 60.0
 JITTER = 0.5

@@ -27,16 +27,16 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
-from agent.board import FrameBoard
 from agent.cameras import Camera
 from agent.cameras.backoff import BackoffState, after_failure
-from agent.cameras.feed import Feed
-from agent.cameras.inspector import Inspector
-from agent.cameras.stamp import monotonic, wall
+from agent.cameras.clock import monotonic, wall
+from agent.cameras.connection import Feed
+from agent.cameras.health.inspector import Inspector
 from agent.config.schema import CameraSettings
-from agent.errors import CameraError, CameraFailure
-from agent.parts import Part
-from agent.types import CameraState, CameraStatus, Frame
+from agent.core.errors import CameraError, CameraFailure
+from agent.core.frame_slots import FrameBoard
+from agent.core.types import CameraState, CameraStatus, Frame
+from agent.core.worker import Part
 
 WATCH_SECONDS = 0.25
 # Opening may take twice the longest `timeout` (20 s) of a kind: FFmpeg connects, then probes the stream.

@@ -85,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask the running agent and print."""
     import json
 
+    from agent.app.control_socket import call
     from agent.cli.local import agent_runs, state_directory, whole
-    from agent.control import call
 
     if args.action == "test-notify":
         from agent.cli.trial import send_trials
@@ -136,11 +136,11 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
     """The history as it lies on disk, for a box whose agent does not run."""
-    from agent.alert_desk import AlertDesk
-    from agent.alert_store import FILE_NAME, AlertStore
     from agent.alerts.engine import AlertEngine
-    from agent.errors import VedetteError
-    from agent.state import as_owner
+    from agent.alerts.runtime.service import AlertDesk
+    from agent.alerts.runtime.store import FILE_NAME, AlertStore
+    from agent.core.errors import VedetteError
+    from agent.core.state_dir import as_owner
 
     if not (state / FILE_NAME).exists():
         raise VedetteError(f"no agent runs, and there is no history in {state}")

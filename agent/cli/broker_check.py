@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cli.credentials import folder_is_closed, with_service_password
 from agent.cli.local import SYSTEM_CONFIG, agent_status
-from agent.errors import PermanentDelivery, RetryableDelivery, VedetteError
-from agent.secret import Masked
+from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
+from agent.core.secret import Masked
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings, Settings
-    from agent.delivery.ping import PingResult
+    from agent.delivery.mqtt.ping import PingResult
 
 RUNTIME = Path("/run/vedette")
 
 
 def check_broker(settings: Settings, config: Path) -> str:
     """What is found of the broker; raises VedetteError where the agent would not get its messages to it."""
-    from agent.delivery.ping import ping
-    from agent.identity import identify
+    from agent.delivery.identity import identify
+    from agent.delivery.mqtt.ping import ping
 
     broker, prefix = settings.broker, identify(settings.device, settings.broker).prefix
     status = status_beside(settings.state_directory, broker, config)
@@ -42,7 +42,7 @@ def status_beside(state: str, broker: BrokerSettings, config: Path) -> Mapping[s
 
     Raises VedetteError where one may run that cannot be asked, and a connection with its certificate could end its.
     """
-    from agent.state import directory
+    from agent.core.state_dir import directory
 
     try:
         status = agent_status(directory(state))
@@ -60,8 +60,8 @@ def status_beside(state: str, broker: BrokerSettings, config: Path) -> Mapping[s
 
 def _speaks_of(shown: object, broker: BrokerSettings) -> bool:
     """Whether the agent's broker, as it is `shown`, is one of `broker`: with a certificate, by whatever name."""
-    from agent.delivery.urls import parse_broker_url
-    from agent.errors import ConfigError
+    from agent.core.errors import ConfigError
+    from agent.delivery.mqtt.address import parse_broker_url
 
     ours = [parse_broker_url(url) for url in (broker.url, *broker.fallback_urls)]
     if shown in {address.shown for address in ours}:
@@ -83,7 +83,7 @@ def _machines(host: str) -> set[str]:
 
 def _told(status: Mapping[str, Any], prefix: str) -> str:
     """How the running agent is connected; raises RetryableDelivery where it is not, PermanentDelivery if refused."""
-    from agent.printable import printable
+    from agent.core.printable import printable
 
     broker, outbox = status["broker"], status.get("outbox", {})
     where = f"{broker['broker']}: the running agent is"
@@ -97,8 +97,8 @@ def _told(status: Mapping[str, Any], prefix: str) -> str:
 
 
 def _line(result: PingResult, prefix: str) -> str:
-    from agent.delivery.ping import Right
-    from agent.printable import printable
+    from agent.core.printable import printable
+    from agent.delivery.mqtt.ping import Right
 
     if not result.ok:
         return result.reason
@@ -111,7 +111,7 @@ def _line(result: PingResult, prefix: str) -> str:
 
 
 def _refused(result: PingResult) -> bool:
-    from agent.delivery.ping import Right
+    from agent.delivery.mqtt.ping import Right
 
     return result.right is Right.REFUSED
 

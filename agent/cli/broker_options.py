@@ -64,7 +64,7 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
     from dataclasses import replace
 
     from agent.config.schema import BrokerSettings
-    from agent.delivery.urls import broker_addresses
+    from agent.delivery.mqtt.address import broker_addresses
 
     if args.config:
         broker = _of_config(args)
@@ -79,11 +79,11 @@ def _of_config(args: argparse.Namespace) -> BrokerSettings:
     """The config's broker with the login that its agent has; raises VedetteError where that would disturb the agent."""
     from pathlib import Path
 
+    from agent.app.kinds import KINDS
     from agent.cli.broker_check import status_beside
     from agent.cli.credentials import with_service_password
     from agent.config.load import load
-    from agent.errors import VedetteError
-    from agent.kinds import KINDS
+    from agent.core.errors import VedetteError
 
     file = Path(args.config)
     settings = load(file, KINDS)
@@ -102,8 +102,8 @@ def with_url(broker: BrokerSettings, text: str) -> BrokerSettings:
     """`broker` at the address that the command line gives: `HOST[:PORT]` alone means `mqtt://`; raises ConfigError."""
     from dataclasses import replace
 
-    from agent.delivery.urls import parse_broker_url
-    from agent.secret import Masked
+    from agent.core.secret import Masked
+    from agent.delivery.mqtt.address import parse_broker_url
 
     with naming_options():
         at = replace(broker, url=Masked(text if "://" in text else f"mqtt://{text}"))
@@ -114,7 +114,7 @@ def with_url(broker: BrokerSettings, text: str) -> BrokerSettings:
 @contextmanager
 def naming_options() -> Iterator[None]:
     """Have a ConfigError name the option of the command line where it names a key of [broker]."""
-    from agent.errors import ConfigError
+    from agent.core.errors import ConfigError
 
     try:
         yield
@@ -126,7 +126,7 @@ def naming_options() -> Iterator[None]:
 def _check_readable(path: str, flag: str) -> None:
     from pathlib import Path
 
-    from agent.errors import ConfigError
+    from agent.core.errors import ConfigError
 
     try:
         with Path(path).open("rb"):

@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from agent import log
+    from agent.app.kinds import KINDS
+    from agent.app.validate import preflight
     from agent.cli.sources import require_camera
     from agent.config.load import load, placed
-    from agent.kinds import KINDS
-    from agent.preflight import preflight
-    from agent.terminal import console
+    from agent.core.terminal import console
+    from agent.logging import setup as log
 
     log.set_up("error")
     settings = load(args.file, KINDS)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _counts(settings: Settings, rules: int) -> str:
-    from agent.counts import count
+    from agent.core.counts import count
 
     parts = (len(settings.cameras), "camera"), (rules, "rule"), (len(settings.notifiers), "notifier")
     return ", ".join(count(number, what) for number, what in parts)
@@ -86,7 +86,7 @@ def checks(settings: Settings, file: Path, timeout: float) -> Iterator[Row]:
 
 def attempt(what: str, check: Callable[[], str]) -> Row:
     """One row: what the check found, or why it failed."""
-    from agent.errors import VedetteError
+    from agent.core.errors import VedetteError
 
     try:
         return what, True, check()
@@ -95,7 +95,7 @@ def attempt(what: str, check: Callable[[], str]) -> Row:
 
 
 def _state(settings: Settings) -> str:
-    from agent.state import as_owner, directory
+    from agent.core.state_dir import as_owner, directory
 
     path = directory(settings.state_directory)
     path.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _write_for_real(folder: Path) -> None:
 
 
 def _model(settings: Settings) -> str:
-    from agent import heap
+    from agent.core import memory as heap
     from agent.detection.session import Detector
 
     detector = Detector(settings.model)
@@ -133,7 +133,7 @@ def _model(settings: Settings) -> str:
 
 def _camera(settings: CameraSettings, timeout: float) -> str:
     from agent.cameras import CAMERAS
-    from agent.errors import CameraError, CameraFailure
+    from agent.core.errors import CameraError, CameraFailure
 
     camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
     found: list[str | CameraError] = []

@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
+    from agent.app.kinds import KINDS
     from agent.config.load import load
     from agent.config.render import example, show
     from agent.config.schema import Settings
-    from agent.kinds import KINDS
 
     if args.what == "example":
         print(example(KINDS), end="")

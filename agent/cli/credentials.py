@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import SYSTEM_CONFIG
-from agent.errors import VedetteError
+from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings
-    from agent.delivery.urls import BrokerAddress
+    from agent.delivery.mqtt.address import BrokerAddress
 
 UNIT = "vedette.service"
 FOLDER = "credentials"
@@ -26,7 +26,7 @@ def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSetting
 
     Raises VedetteError where that password is needed and only others may read it.
     """
-    from agent.delivery.urls import CREDENTIAL, broker_addresses
+    from agent.delivery.mqtt.address import CREDENTIAL, broker_addresses
 
     if os.environ.get("CREDENTIALS_DIRECTORY") or not _lacks_password(broker_addresses(broker)):
         return broker

@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask the running agent and print."""
     import json
 
+    from agent.app.control_socket import call
     from agent.cli.local import state_directory
-    from agent.control import call
 
     state = state_directory(args)
     words: dict[str, Any] = {"camera": args.camera}
@@ -69,7 +69,7 @@ def _status(cameras: list[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
     from agent.alerts.words import duration, stamp
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     table = Table(box=None, pad_edge=False)
     for column in ("camera", "state", "ratio", "most", "outliers", "reference", "recording"):
@@ -106,7 +106,7 @@ def _explain(cameras: list[Mapping[str, Any]]) -> None:
 
 
 def _draw(state: Path, camera: Mapping[str, Any], folder: Path) -> None:
-    from agent.control import call
+    from agent.app.control_socket import call
     from agent.drift.sketch import WindowSketch
     from agent.references.charts import draw_explained
     from agent.references.stored import StoredReference

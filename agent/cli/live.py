@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from agent.printable import printable
+from agent.core.printable import printable
 
 if TYPE_CHECKING:
-    from agent.service import Service
-    from agent.types import FrameResult
+    from agent.app.service import Service
+    from agent.core.types import FrameResult
 
 SPAN_SECONDS = 5.0
 """Rates and latencies are those of the last so many seconds."""

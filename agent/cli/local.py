@@ -34,8 +34,8 @@ def accept_after_action(actions: argparse._SubParsersAction[argparse.ArgumentPar
 
 def settings_of(args: argparse.Namespace) -> Settings | None:
     """The settings of the agent that is meant; None where no config file is given or found."""
+    from agent.app.kinds import KINDS
     from agent.config.load import load
-    from agent.kinds import KINDS
 
     file = config_file(args)
     return load(file, KINDS) if file else None
@@ -43,7 +43,7 @@ def settings_of(args: argparse.Namespace) -> Settings | None:
 
 def state_directory(args: argparse.Namespace) -> Path:
     """The state directory of the agent that is meant."""
-    from agent.state import directory
+    from agent.core.state_dir import directory
 
     if args.state:
         return Path(args.state)
@@ -63,7 +63,7 @@ def _configured_directory(file: Path) -> str:
 
     Raises ConfigError where the file cannot be read at all.
     """
-    from agent.errors import ConfigError
+    from agent.core.errors import ConfigError
 
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -85,8 +85,8 @@ def agent_status(state: Path) -> Mapping[str, Any] | None:
 
     Raises VedetteError where one may run, but cannot be asked.
     """
-    from agent.control import call
-    from agent.errors import NoAgent
+    from agent.app.control_socket import call
+    from agent.core.errors import NoAgent
 
     try:
         return call(state, "status", timeout=10.0)
@@ -109,10 +109,10 @@ def whole(
 
 def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
     """Have the running agent carry out a command about references; without one, do it on its files, as their owner."""
-    from agent.control import call
+    from agent.app.control_socket import call
+    from agent.core.state_dir import as_owner
     from agent.references.requests import ShelfRequests
-    from agent.references.shelf import Shelf
-    from agent.state import as_owner
+    from agent.references.store import Shelf
 
     state = state_directory(args)
     if agent_runs(args):

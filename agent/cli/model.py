@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare or inspect."""
-    from agent import heap, log
+    from agent.core import memory as heap
+    from agent.logging import setup as log
 
     log.set_up("warning")  # what was found is printed; that models were loaded on the way is no news
     with heap.bounded():
@@ -65,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace) -> int:
     from agent.detection import manifest
-    from agent.detection.comparison import read_pictures
-    from agent.detection.prepare import Plan, prepare
+    from agent.modeltools.compare import read_pictures
+    from agent.modeltools.prepare import Plan, prepare
 
     plan = Plan(
         source=args.source,
@@ -103,8 +104,8 @@ def _own_device() -> str:
 
 
 def _size(sides: list[int] | None) -> tuple[int, int] | None:
+    from agent.core.errors import ModelError
     from agent.detection.metadata import LARGEST_SIDE
-    from agent.errors import ModelError
 
     if sides is None:
         return None
@@ -141,7 +142,7 @@ def _inspect(args: argparse.Namespace) -> int:
 def _table(info: dict[str, object], record: dict[str, object] | None) -> None:
     from rich.table import Table
 
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     table = Table(show_header=False, box=None)
     for key, value in {**info, **{f"manifest {key}": value for key, value in (record or {}).items()}}.items():

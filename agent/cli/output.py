@@ -5,8 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from agent.errors import VedetteError
-from agent.state import write_atomic
+from agent.core.errors import VedetteError
+from agent.core.state_dir import write_atomic
 
 
 def write_output(path: Path, data: bytes, *, begins: bytes, force: bool = False) -> None:

@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
+    from agent.app.control_socket import call
     from agent.cli.local import state_directory
-    from agent.control import call
 
     command = "reference_finish" if args.finish else "reference_cancel" if args.cancel else "reference_record"
     words = {"camera": args.camera} | ({"for": args.duration} if args.duration else {})
@@ -134,7 +134,7 @@ def _progress(camera: dict[str, Any]) -> str:
     if recording is None:
         return "nothing is being recorded"
     from agent.alerts.words import duration
-    from agent.counts import count
+    from agent.core.counts import count
 
     by = "by itself" if recording["made_by"] == "auto" else "as asked"
     return (
@@ -147,12 +147,12 @@ def _progress(camera: dict[str, Any]) -> str:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from agent import log
     from agent.cli.local import ask, settings_of
     from agent.cli.output import refuse_taken, write_output
     from agent.config.schema import ModelSettings, Settings
-    from agent.references.dataset import images_of
-    from agent.references.images import ImagePlan, build
+    from agent.logging import setup as log
+    from agent.references.offline.dataset import images_of
+    from agent.references.offline.images import ImagePlan, build
 
     log.set_up("warning")
     if args.out:
@@ -194,10 +194,10 @@ def _require_camera(args: argparse.Namespace, camera: str, *, of_old: bool = Fal
 
     `of_old`: one that was removed from the config will do, as long as there are references of it.
     """
+    from agent.app.control_socket import call
     from agent.cli.local import agent_runs, ask, settings_of, state_directory
-    from agent.control import call
-    from agent.errors import ConfigError, ReferenceMismatch
-    from agent.nearest import unknown
+    from agent.core.errors import ConfigError, ReferenceMismatch
+    from agent.core.nearest import unknown
 
     known: list[str] = []
     with suppress(ConfigError):  # a file that is broken at the moment: then the agent alone is asked
@@ -215,7 +215,7 @@ def _require_camera(args: argparse.Namespace, camera: str, *, of_old: bool = Fal
 def _bar(paths: Any, total: int) -> Any:
     from rich.progress import track
 
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     return track(paths, total=total, description="images", console=console(stderr=True))
 
@@ -230,7 +230,7 @@ def _list(args: argparse.Namespace) -> int:
 
     from agent.alerts.words import duration, stamp
     from agent.cli.local import ask
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     words = {"camera": args.camera} if args.camera else {}
     versions = ask(args, "references", words)["versions"]
@@ -265,9 +265,9 @@ def _list(args: argparse.Namespace) -> int:
 
 def _live(args: argparse.Namespace, words: dict[str, Any]) -> list[dict[str, Any]]:
     """What the running agent says of its cameras; nothing where none runs, or drift is switched off there."""
+    from agent.app.control_socket import call
     from agent.cli.local import agent_runs, state_directory
-    from agent.control import call
-    from agent.errors import VedetteError
+    from agent.core.errors import VedetteError
 
     if not agent_runs(args):
         return []
@@ -279,7 +279,7 @@ def _live(args: argparse.Namespace, words: dict[str, Any]) -> list[dict[str, Any
 
 def _stored(args: argparse.Namespace, camera: str, id: str) -> Any:
     from agent.cli.local import ask
-    from agent.references.shelf import parse_file
+    from agent.references.store import parse_file
 
     reply = ask(args, "reference_export", {"camera": camera, "id": id})
     return parse_file(Path(f"reference {reply['id']} of camera {camera}"), reply["text"])
@@ -309,7 +309,7 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _named(args: argparse.Namespace, name: str) -> Any:
-    from agent.references.shelf import parse_file, read_text
+    from agent.references.store import parse_file, read_text
 
     path = Path(name)
     if path.suffix == ".json" or "/" in name or path.is_file():
@@ -331,7 +331,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     from agent.cli.local import ask
-    from agent.references.shelf import parse_file, read_text
+    from agent.references.store import parse_file, read_text
 
     text = read_text(args.file)
     stored = parse_file(args.file, text)

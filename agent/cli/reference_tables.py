@@ -6,15 +6,15 @@ import numpy as np
 from rich.table import Table
 
 from agent.alerts.words import duration, stamp
-from agent.counts import figures
+from agent.core.counts import figures
+from agent.core.errors import ReferenceMismatch
+from agent.core.nearest import unknown
+from agent.core.terminal import console
 from agent.drift.calibrate import limits
 from agent.drift.memory import SCALES
 from agent.drift.reference import Reference
-from agent.errors import ReferenceMismatch
-from agent.nearest import unknown
-from agent.references.compare import compare
+from agent.references.offline.compare import compare
 from agent.references.stored import StoredReference
-from agent.terminal import console
 
 BUDGET = 1.0
 """False alarms a month that the limits shown are for: the default."""

@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, and say what changed."""
+    from agent.app.control_socket import call
     from agent.cli.local import state_directory
-    from agent.control import call
 
     reply = call(state_directory(args), "reload")
     print(reply.get("text", "reloaded"))

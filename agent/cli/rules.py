@@ -13,7 +13,7 @@ from agent.cli.local import add_state_arguments
 if TYPE_CHECKING:
     from agent.alerts.rules import Rule
     from agent.config.schema import Settings
-    from agent.types import Alert
+    from agent.core.types import Alert
 
 PAGES = (Path(__file__).parents[1] / "runbooks", Path(__file__).parents[2] / "docs" / "runbooks")
 """Where the pages are: in an installed package, in a clone."""
@@ -52,11 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _configured(file: str | Path | None) -> tuple[Settings, tuple[Rule, ...]]:
     """The settings in `file` (default: that of the service; without any, the defaults) and their rules."""
+    from agent.app.kinds import KINDS
+    from agent.app.validate import preflight
     from agent.cli.local import SYSTEM_CONFIG
     from agent.config.load import load, placed
     from agent.config.schema import Settings
-    from agent.kinds import KINDS
-    from agent.preflight import preflight
 
     chosen = file or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None)
     settings = load(chosen, KINDS) if chosen else Settings()
@@ -92,8 +92,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _named(rules: Sequence[Rule], name: str) -> Rule:
-    from agent.errors import VedetteError
-    from agent.nearest import unknown
+    from agent.core.errors import VedetteError
+    from agent.core.nearest import unknown
 
     found = next((rule for rule in rules if rule.name == name), None)
     if found is None:
@@ -119,11 +119,11 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule]) -> int:
-    from agent import observation_log
     from agent.alerts.replay import replay, unseen
     from agent.alerts.rules import series_text
+    from agent.alerts.runtime import observation_log
     from agent.alerts.words import journal_line, stamp
-    from agent.state import directory
+    from agent.core.state_dir import directory
 
     files, since = _days(args.replay, Path(args.state) if args.state else directory(settings.state_directory))
     observations = [item for file in files for item in observation_log.read(file)]
@@ -150,8 +150,8 @@ def _times(count: int) -> str:
 
 def _days(day: str, state: Path) -> tuple[list[Path], float]:
     """The files to read, earlier days first (anomaly rules learn from them), and where the day begins."""
-    from agent import observation_log
-    from agent.errors import VedetteError
+    from agent.alerts.runtime import observation_log
+    from agent.core.errors import VedetteError
 
     if Path(day).is_file():
         return [Path(day)], 0.0

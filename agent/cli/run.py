@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, TextIO, cast
 from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
 
 if TYPE_CHECKING:
+    from agent.app.service import Service
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
-    from agent.service import Service
 
 HELP = "run the agent, with a config file or on one source"
 EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
@@ -89,10 +89,10 @@ def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of every source, or `--seconds`."""
     asked = Asked()
     _import_structlog_alone()
-    from agent import log
+    from agent.app.systemd import Notifier
     from agent.cli.sources import settings_from
-    from agent.errors import VedetteError
-    from agent.systemd import Notifier
+    from agent.core.errors import VedetteError
+    from agent.logging import setup as log
 
     if not args.config and not args.source:
         raise VedetteError("give --config FILE or --source SOURCE (see `vedette run --help`)")
@@ -109,9 +109,9 @@ def run(args: argparse.Namespace) -> int:
     live = live_lines(settings)
     log.set_up(settings.log.level, settings.log.format, cast(TextIO, live.screen) if live else None)
 
-    from agent.cameras import quarantine
-    from agent.service import Service
-    from agent.state import directory, keep_private
+    from agent.app.service import Service
+    from agent.cameras.isolation import quarantine
+    from agent.core.state_dir import directory, keep_private
 
     state = directory(settings.state_directory)
     keep_private(state)
@@ -140,7 +140,7 @@ def live_lines(settings: Settings) -> LiveLines | None:
     ):
         return None
     from agent.cli.live import LiveLines, Screen
-    from agent.terminal import raw_stream
+    from agent.core.terminal import raw_stream
 
     return LiveLines(Screen(raw_stream(sys.stderr)))
 
@@ -197,8 +197,8 @@ def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> i
     """Stand by the started service until it is time to stop, then stop it; the exit code."""
     import structlog
 
-    from agent.log import say_repeats
-    from agent.systemd import Notifier
+    from agent.app.systemd import Notifier
+    from agent.logging.setup import say_repeats
 
     log = structlog.get_logger("vedette")
     asked.hear_stop()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from agent.errors import VedetteError
-from agent.pictures import LastPictures
-from agent.state import write_atomic
+from agent.core.errors import VedetteError
+from agent.core.state_dir import write_atomic
+from agent.pipeline.snapshots import LastPictures
 
 SAVE_SECONDS = 1.0
 MOST_FILES = 500

@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one schema, or the names of all."""
-    from agent.delivery.contract import schema, schema_text
+    from agent.core.errors import ConfigError
     from agent.delivery.messages import FAMILIES
-    from agent.errors import ConfigError
+    from agent.delivery.verify.schemas import schema, schema_text
 
     if args.name is None:
         for family in FAMILIES:

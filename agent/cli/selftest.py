@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import SYSTEM_CONFIG
-from agent.counts import count
+from agent.core.counts import count
 
 if TYPE_CHECKING:
+    from agent.app.service import Service
     from agent.config.schema import Settings
-    from agent.service import Service
 
 HELP = "run the whole agent for a few seconds on a drawn camera, beside the one in service"
 WINDOW_SECONDS = 1.0
@@ -42,13 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run, judge, print a line for each finding; 0 if all is well, 1 if not, 78 for a bad config."""
-    from agent import __version__, log
+    from agent import __version__
+    from agent.app.kinds import KINDS
+    from agent.app.service import Service
+    from agent.app.validate import preflight
     from agent.config.load import load, placed
     from agent.config.schema import Settings
-    from agent.kinds import KINDS
-    from agent.preflight import preflight
-    from agent.service import Service
-    from agent.state import directory
+    from agent.core.state_dir import directory
+    from agent.logging import setup as log
 
     log.set_up("error", "plain")
     file = args.config or (str(SYSTEM_CONFIG) if SYSTEM_CONFIG.exists() else None)
@@ -80,7 +81,7 @@ def to_itself(settings: Settings, scratch: str) -> Settings:
     """`settings` without anything of the outside: no cameras, broker, notifiers, listeners or state of theirs."""
     from agent.cameras import CAMERAS
     from agent.config.schema import CameraSettings, Settings
-    from agent.secret import Masked
+    from agent.core.secret import Masked
 
     defaults = Settings()
     drawn = CameraSettings(

@@ -14,7 +14,7 @@ from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_
 
 if TYPE_CHECKING:
     from agent.drift.reference import Reference
-    from agent.references.fleet import FleetRow, Group, Merger
+    from agent.references.offline.fleet_merge import FleetRow, Group, Merger
 
 LONGEST_LINE = 2 * 1024 * 1024
 HELP = "merge the sketches of many devices and windows: a fleet's drift from what was sent alone"
@@ -53,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather, merge, print; 1 where no sketch was found."""
-    from agent.errors import ConfigError, ReferenceMismatch
-    from agent.references.fleet import Merger
-    from agent.references.shelf import parse_file, read_text
+    from agent.core.errors import ConfigError, ReferenceMismatch
+    from agent.references.offline.fleet_merge import Merger
+    from agent.references.store import parse_file, read_text
 
     if bool(args.files) == bool(args.broker or args.config):
         raise ConfigError("give FILES or --broker or --config", file="command line", expected="one of them")
@@ -91,7 +91,7 @@ def _bounded(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _lines(file: Path) -> Iterator[bytes]:
-    from agent.errors import VedetteError
+    from agent.core.errors import VedetteError
 
     try:
         with file.open("rb") as stream:
@@ -102,7 +102,7 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 def _listen(args: argparse.Namespace, merger: Merger) -> None:
     from agent.cli.verify import seconds_of
-    from agent.delivery.listener import Listener
+    from agent.delivery.mqtt.listener import Listener
 
     listener = Listener.of(broker_settings(args))
     with contextlib.suppress(KeyboardInterrupt):
@@ -113,8 +113,8 @@ def _listen(args: argparse.Namespace, merger: Merger) -> None:
 
 def _compared(group: Group, reference: Reference | None) -> tuple[list[FleetRow], str]:
     """The rows of a group, against `reference` where it is one of that model; else why not."""
-    from agent.errors import ReferenceMismatch
-    from agent.references.fleet import rows
+    from agent.core.errors import ReferenceMismatch
+    from agent.references.offline.fleet_merge import rows
 
     try:
         return rows(group, reference), ""
@@ -127,7 +127,7 @@ def _known(value: float) -> float | None:
 
 
 def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
-    from agent.references.fleet import RANKS
+    from agent.references.offline.fleet_merge import RANKS
 
     assert group.window is not None  # groups are made of windows
     found, why = _compared(group, reference)
@@ -156,9 +156,9 @@ def _print(merger: Merger, reference: Reference | None) -> None:
     from rich.table import Table
 
     from agent.alerts.words import stamp
-    from agent.counts import count, figures
-    from agent.references.fleet import RANKS
-    from agent.terminal import console
+    from agent.core.counts import count, figures
+    from agent.core.terminal import console
+    from agent.references.offline.fleet_merge import RANKS
 
     for group in merger.groups.values():
         window = group.window

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import add_state_arguments
-from agent.errors import VedetteError
+from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from agent.cameras import Camera
-    from agent.pictures import Picture
-    from agent.types import Frame
+    from agent.core.types import Frame
+    from agent.pipeline.snapshots import Picture
 
 HELP = "the last picture of a camera, or of a source, with its boxes, as a file"
 SUFFIXES = (".jpg", ".jpeg")
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write each picture, say where it is and what is in it; 1 where there is none."""
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     pictures = [_of_source(args)] if args.source else _of_agent(args)
     for picture in pictures:
@@ -130,7 +130,7 @@ def _draw(picture: Picture) -> None:
     import numpy as np
 
     from agent.cli.blocks import blocks
-    from agent.terminal import raw_stream
+    from agent.core.terminal import raw_stream
 
     image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
@@ -147,9 +147,9 @@ def _draw(picture: Picture) -> None:
 
 
 def _of_agent(args: argparse.Namespace) -> list[Picture]:
+    from agent.app.control_socket import call
     from agent.cli.local import state_directory
-    from agent.control import call
-    from agent.pictures import read_answer
+    from agent.pipeline.snapshots import read_answer
 
     state = state_directory(args)
     names: Iterable[str] = [args.camera] if args.camera else call(state, "snapshot")["cameras"]
@@ -162,13 +162,13 @@ def _of_agent(args: argparse.Namespace) -> list[Picture]:
 
 
 def _of_source(args: argparse.Namespace) -> Picture:
-    from agent import log
     from agent.cameras import CAMERAS
     from agent.cli.sources import camera_of
     from agent.config.schema import ModelSettings
+    from agent.core.types import FrameResult, StageSeconds
     from agent.detection.session import Detector
-    from agent.pictures import picture_of
-    from agent.types import FrameResult, StageSeconds
+    from agent.logging import setup as log
+    from agent.pipeline.snapshots import picture_of
 
     log.set_up("error")
     settings = camera_of(args.source, argparse.Namespace(loop=False, fast=True), 0)

@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.app.kinds import KINDS
+from agent.app.validate import preflight
 from agent.cameras import CAMERAS
 from agent.cli.broker_options import with_login, with_url
-from agent.config.convert import parse_duration
 from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
-from agent.errors import CameraError, ConfigError
-from agent.kinds import KINDS
-from agent.masking import MASK, mask
-from agent.nearest import nearest
-from agent.preflight import preflight
-from agent.printable import printable
-from agent.secret import Masked
+from agent.core.errors import CameraError, ConfigError
+from agent.core.masking import MASK, mask
+from agent.core.nearest import nearest
+from agent.core.printable import printable
+from agent.core.secret import Masked
+from agent.core.units import parse_duration
 
 DRAWN_ONLY = "the small model that ships sees drawn scenes only; name a real one: --model ONNX"
 
@@ -124,7 +124,7 @@ def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 
 def _require_image(folder: Path) -> None:
-    from agent.cameras.images import list_images
+    from agent.cameras.kinds.images import list_images
 
     try:
         list_images(folder, "*")

@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask and print; 1 where no agent answers."""
+    from agent.app.control_socket import call
     from agent.cli.local import state_directory
-    from agent.control import call
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     reply = call(state_directory(args), "status")
     if args.json:
@@ -66,8 +66,8 @@ def broker_line(broker: Mapping[str, Any]) -> Text:
 
 def outbox_line(outbox: Mapping[str, Any]) -> Text:
     """What waits, where, and what was lost."""
-    from agent.counts import count
-    from agent.printable import printable
+    from agent.core.counts import count
+    from agent.core.printable import printable
 
     line = _marked("", f"outbox: {count(outbox['messages'], 'message waits', 'messages wait')} ")
     if outbox["durable"]:
@@ -85,7 +85,7 @@ def outbox_line(outbox: Mapping[str, Any]) -> Text:
 def _marked(style: str, marked: str, rest: str = "") -> Text:
     from rich.text import Text
 
-    from agent.printable import printable
+    from agent.core.printable import printable
 
     return Text.assemble((printable(marked), style), printable(rest))
 

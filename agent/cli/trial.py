@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.errors import DeliveryError, VedetteError
-from agent.nearest import unknown
+from agent.core.errors import DeliveryError, VedetteError
+from agent.core.nearest import unknown
 
 if TYPE_CHECKING:
     from agent.config.schema import NotifierSettings
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def send_trials(config: str | None, names: Sequence[str]) -> int:
     """Send, say of each notifier whether it was taken; 0 only if all were."""
+    from agent.app.kinds import KINDS
     from agent.cli.local import SYSTEM_CONFIG
     from agent.config.load import load, placed
-    from agent.identity import identify
-    from agent.kinds import KINDS
+    from agent.delivery.identity import identify
     from agent.notifiers.runner import make_notifiers
     from agent.notifiers.trial import trial_notice
-    from agent.pictures import trial_card
+    from agent.pipeline.snapshots import trial_card
 
     file = config or SYSTEM_CONFIG
     settings = load(file, KINDS)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
 
 if TYPE_CHECKING:
-    from agent.delivery.listener import Listener
-    from agent.delivery.verify import Verifier
+    from agent.delivery.mqtt.listener import Listener
+    from agent.delivery.verify.stream import Verifier
 
 HELP = "listen at a broker and report gaps, duplicates, disorder, schema errors and late messages"
 _EPILOG = (
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     import json
     from contextlib import suppress
 
-    from agent import log
-    from agent.delivery.listener import Listener
-    from agent.delivery.verify import Verifier, describe
+    from agent.delivery.mqtt.listener import Listener
+    from agent.delivery.verify.stream import Verifier, describe
+    from agent.logging import setup as log
 
     log.set_up("warning")
     seconds = seconds_of(args.length)
@@ -82,7 +82,7 @@ def _interrupted(report: dict[str, Any]) -> list[str]:
     cuts = report["interruptions"]
     if not cuts:
         return []
-    from agent.counts import count
+    from agent.core.counts import count
 
     line = (
         f"the line was down {count(len(cuts), 'time')}, {max(cut['seconds'] for cut in cuts):.0f} s at most"
@@ -99,7 +99,7 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
     """A bar on a terminal, nothing elsewhere; what is yielded moves it on, twice a second at most."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from agent.terminal import console
+    from agent.core.terminal import console
 
     screen = console(stderr=True)
     columns = (
@@ -124,7 +124,7 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
 
 def _heard(verifier: Verifier) -> str:
     streams = [stream for device in verifier.devices.values() for stream in device.streams.values()]
-    from agent.counts import count
+    from agent.core.counts import count
 
     received = sum(stream.received for stream in streams)
     return f"{count(received, 'message')} of {count(len(verifier.devices), 'device')}"
@@ -132,8 +132,8 @@ def _heard(verifier: Verifier) -> str:
 
 def seconds_of(text: str) -> float:
     """The seconds that `--for` asks for; ConfigError where it is no length of time."""
-    from agent.config.convert import parse_duration
-    from agent.errors import ConfigError
+    from agent.core.errors import ConfigError
+    from agent.core.units import parse_duration
 
     try:
         seconds = parse_duration(text)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import DEFAULT_BROKER, LOGIN_EPILOG, add_broker_arguments, broker_settings
-from agent.counts import count
+from agent.core.counts import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show until interrupted."""
+    from agent.core.terminal import console
     from agent.dashboard.fleet import Fleet
     from agent.dashboard.subscriber import Subscriber
-    from agent.terminal import console
 
     broker = broker_settings(args)
     end = time.monotonic() + args.seconds if args.seconds else float("inf")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import sys
 import typing
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.fields import TYPES, key_of
-from agent.errors import ConfigError
-from agent.masking import mask
-from agent.nearest import nearest
-from agent.printable import printable
-from agent.secret import Secret
+from agent.core.errors import ConfigError
+from agent.core.masking import mask
+from agent.core.nearest import nearest
+from agent.core.printable import printable
+from agent.core.secret import Secret
+from agent.core.units import parse_duration, parse_size
 
 KeyPath = tuple[str | int, ...]
 Report = Callable[[KeyPath, str, str | None, str | None], None]
@@ -25,45 +25,12 @@ Report = Callable[[KeyPath, str, str | None, str | None], None]
 MOST_MISTAKES = 50
 """So many are told of one file; a file that is no config at all must not keep the agent busy."""
 
-LONGEST_DURATION = 10 * 365 * 86400.0  # above, clocks, timers and MQTT's 32-bit fields begin to overflow
-LARGEST_SIZE = 2**44
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e9
 LONGEST_PATH, LONGEST_NAME = 4095, 255  # bytes: what Linux takes
 
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _UNUSABLE_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # where several lines may be
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d|w)\s*")
-_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?i?b?)\s*", re.IGNORECASE)
-
-
-def parse_duration(value: object) -> float:
-    """Seconds of `"5m"`, `"1h30m"`, `"250ms"` or a plain number; raises ValueError, for ten years and more too."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value) if abs(value) <= LONGEST_DURATION else math.nan
-    elif isinstance(value, str) and len(value) <= 100 and re.fullmatch(f"(?:{_DURATION.pattern})+", value):
-        seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION.findall(value))
-    else:
-        raise ValueError("no duration")
-    if not abs(seconds) <= LONGEST_DURATION:
-        raise ValueError("out of range")
-    return seconds
-
-
-def parse_size(value: object) -> int:
-    """Bytes of `"64MB"`, `"1GiB"` or a plain number; raises ValueError, for more than 16 TiB too."""
-    match = _SIZE.fullmatch(value) if isinstance(value, str) and len(value) <= 100 else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        size: float = value
-    elif match and match[2].lower() in _SIZE_UNITS:
-        size = float(match[1]) * _SIZE_UNITS[match[2].lower()]
-    else:
-        raise ValueError("no size")
-    if not abs(size) <= LARGEST_SIZE:
-        raise ValueError("out of range")
-    return int(size)
 
 
 def parse_listen(text: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from agent.secret import Masked, Secret
+from agent.core.secret import Masked, Secret
 
 Kind = Literal["plain", "duration", "size", "url", "pipeline", "path", "secret", "listen"]
 REQUIRED: Any = dataclasses.MISSING

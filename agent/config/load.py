@@ -12,10 +12,10 @@ from typing import Any
 from agent.config.convert import MOST_MISTAKES, Converter, KeyPath, describe, error_at
 from agent.config.fields import key_of
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
-from agent.errors import ConfigError, ConfigErrors, MissingExtra
-from agent.printable import printable
-from agent.registry import Registry
-from agent.untrusted import LARGEST_BYTES, BadInput, TOMLDecodeError, parse_toml
+from agent.core.errors import ConfigError, ConfigErrors, MissingExtra
+from agent.core.printable import printable
+from agent.core.registry import Registry
+from agent.core.untrusted import LARGEST_BYTES, BadInput, TOMLDecodeError, parse_toml
 
 Kinds = Mapping[str, Registry]
 KINDED: Mapping[str, Any] = {"cameras": CameraSettings, "notifiers": NotifierSettings}

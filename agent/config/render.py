@@ -11,10 +11,11 @@ from typing import Any
 
 from agent.config.fields import TYPES, key_of
 from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
-from agent.errors import MissingExtra
-from agent.masking import mask
-from agent.registry import Registry
-from agent.secret import Secret
+from agent.core.errors import MissingExtra
+from agent.core.masking import mask
+from agent.core.registry import Registry
+from agent.core.secret import Secret
+from agent.core.units import duration_text, size_text
 
 
 def toml_value(value: object) -> str:
@@ -26,22 +27,6 @@ def toml_value(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(toml_value(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds as people write them: `"5m"`, `"250ms"`."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if seconds >= size and seconds % size == 0:
-            return f"{int(seconds // size)}{unit}"
-    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
-
-
-def size_text(size: int) -> str:
-    """Bytes as people write them."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return f"{size}B"
 
 
 def field_text(field: dataclasses.Field[Any], value: Any) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.config.fields import seal, setting
-from agent.errors import ConfigError
-from agent.secret import Masked, Secret, split_url
+from agent.core.errors import ConfigError
+from agent.core.secret import Masked, Secret, split_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from agent.core.printable import printable
+from agent.core.untrusted import BadInput, parse_object
 from agent.dashboard.readings import (
     NAME,
     AlertReading,
@@ -26,8 +28,6 @@ from agent.dashboard.readings import (
     read_gpu,
     read_host,
 )
-from agent.printable import printable
-from agent.untrusted import BadInput, parse_object
 
 V = TypeVar("V")
 HISTORY = 40

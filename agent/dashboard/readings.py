@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agent.printable import printable
-from agent.untrusted import BadInput, take_integer, take_number, take_text
+from agent.core.printable import printable
+from agent.core.untrusted import BadInput, take_integer, take_number, take_text
 
 Body = Mapping[str, Any]
 NAME = 60

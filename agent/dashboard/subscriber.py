@@ -14,9 +14,9 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.config.schema import BrokerSettings
+from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.fleet import Fleet
-from agent.delivery.urls import BrokerAddress, broker_addresses
-from agent.errors import ConfigError, VedetteError
+from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 
 MOST_WAITING_BYTES = 32 * 1024 * 1024
 LONGEST_PAYLOAD = 256 * 1024

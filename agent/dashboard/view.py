@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.counts import count
+from agent.core.counts import count
 from agent.dashboard.fleet import Camera, Device, Event, Fleet
 from agent.dashboard.readings import CameraReading
 

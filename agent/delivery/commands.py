@@ -19,14 +19,14 @@ from typing import Any
 import structlog
 
 from agent.config.schema import CommandSettings
+from agent.core.errors import DeliveryError, VedetteError
+from agent.core.masking import mask
+from agent.core.printable import printable
+from agent.core.untrusted import BadInput, parse_json, take_object, take_text
+from agent.core.worker import Part
 from agent.delivery.messages import reply_draft, unix_time
-from agent.delivery.mqtt import Received
+from agent.delivery.mqtt.connection import Received
 from agent.delivery.replies import CommandRefused, Reply, check_return
-from agent.errors import DeliveryError, VedetteError
-from agent.masking import mask
-from agent.parts import Part
-from agent.printable import printable
-from agent.untrusted import BadInput, parse_json, take_object, take_text
 
 log = structlog.get_logger("vedette.commands")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from agent import __version__
 from agent.config.schema import Settings
-from agent.identity import Identity
-from agent.printable import printable
-from agent.types import CameraState
+from agent.core.printable import printable
+from agent.core.types import CameraState
+from agent.delivery.identity import Identity
 
 Json = dict[str, Any]
 

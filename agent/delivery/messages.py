@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from agent.errors import PermanentDelivery
-from agent.sketch import Sketch
-from agent.types import Alert, AlertState, Draft, Message, Priority
+from agent.core.errors import PermanentDelivery
+from agent.core.kll import Sketch
+from agent.core.types import Alert, AlertState, Draft, Message, Priority
 
 SCHEMA_VERSION = 1
 FAMILIES = ("status", "info", "host", "gpu", "camera", "sketch", "alert", "reply")

@@ -28,24 +28,24 @@ import structlog
 
 from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
-from agent.delivery.announcements import Announcements
+from agent.core.printable import printable
+from agent.core.types import Draft, Observation
+from agent.core.worker import Part
 from agent.delivery.clock import Clock, written_bytes
 from agent.delivery.commands import CommandDesk
-from agent.delivery.failures import Failure
-from agent.delivery.inbox import Inbox
+from agent.delivery.handover import Inbox
+from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, encode, status_draft
-from agent.delivery.mqtt import Acked, Closed, Event, Opened, Options, Received, Subscribed, Will
-from agent.delivery.outbox import BATCH_ROWS
+from agent.delivery.mqtt.address import broker_addresses
+from agent.delivery.mqtt.announcements import Announcements
+from agent.delivery.mqtt.connection import Acked, Closed, Event, Opened, Options, Received, Subscribed, Will
+from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.session import ConnectionState, Session, Timing
+from agent.delivery.mqtt.window import Window
+from agent.delivery.outbox.queue import BATCH_ROWS
+from agent.delivery.outbox.safekeeping import Safekeeping
+from agent.delivery.outbox.store import StoreCorrupt, StoreFull, StoreUnwritable
 from agent.delivery.replies import Reply, reply_message
-from agent.delivery.safekeeping import Safekeeping
-from agent.delivery.session import ConnectionState, Session, Timing
-from agent.delivery.store import StoreCorrupt, StoreFull, StoreUnwritable
-from agent.delivery.urls import broker_addresses
-from agent.delivery.window import Window
-from agent.identity import Identity
-from agent.parts import Part
-from agent.printable import printable
-from agent.types import Draft, Observation
 
 log = structlog.get_logger("vedette.delivery")
 

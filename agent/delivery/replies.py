@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agent.core.errors import PermanentDelivery, VedetteError
+from agent.core.printable import printable
+from agent.core.types import Draft, Message
 from agent.delivery.messages import Stamp, encode, is_topic, reply_draft
-from agent.delivery.mqtt import Received
-from agent.errors import PermanentDelivery, VedetteError
-from agent.printable import printable
-from agent.types import Draft, Message
+from agent.delivery.mqtt.connection import Received
 
 LONGEST_TOPIC = 512
 LARGEST_CORRELATION = 1024

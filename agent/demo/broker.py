@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from agent.errors import MissingExtra, VedetteError
-from agent.installation import how_to_add
+from agent.core.errors import MissingExtra, VedetteError
+from agent.core.installation import how_to_add
 
 START_SECONDS = 10.0
 _CHATTY = ("amqtt", "transitions", "websockets")

@@ -20,18 +20,18 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from agent import terminal
+from agent.app.kinds import KINDS
+from agent.app.service import Service
 from agent.config.load import parse
 from agent.config.schema import BrokerSettings, Settings
-from agent.counts import count
+from agent.core import terminal
+from agent.core.counts import count
+from agent.core.secret import Masked
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
 from agent.dashboard.view import Room, clock, draw, event_line, number
 from agent.demo import incident
 from agent.demo.broker import DemoBroker
-from agent.kinds import KINDS
-from agent.secret import Masked
-from agent.service import Service
 
 CONFIG = """
 state_directory = "{state}"
@@ -184,7 +184,7 @@ class Demo:
 
 def main(seconds: float | None, picture: str | None = None) -> int:
     """Run the demo; `picture` names an SVG file for the last screen."""
-    from agent import log as logging
+    from agent.logging import setup as logging
 
     console = terminal.console()
     # the journal's lines would tear the live screen, and say again what the broker is heard to say

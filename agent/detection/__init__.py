@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.types import Detections, Frame
+from agent.core.types import Detections, Frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

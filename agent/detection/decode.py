@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.errors import ModelError
+from agent.core.errors import ModelError
 
 
 class Layout(str, Enum):

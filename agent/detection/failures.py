@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from agent.errors import InferenceError, InferenceFailure, ModelError
-from agent.printable import printable
+from agent.core.errors import InferenceError, InferenceFailure, ModelError
+from agent.core.printable import printable
 
 _NAMES = (
     "DeviceReset", "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf",

@@ -10,8 +10,8 @@ import math
 import re
 from typing import Any
 
-from agent.printable import printable
-from agent.untrusted import LARGEST_INTEGER, BadInput
+from agent.core.printable import printable
+from agent.core.untrusted import LARGEST_INTEGER, BadInput
 
 LARGEST_TEXT = 1024 * 1024
 DEEPEST = 8

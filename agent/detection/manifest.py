@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.errors import ModelError
-from agent.printable import printable
-from agent.state import write_atomic
-from agent.untrusted import (
+from agent.core.errors import ModelError
+from agent.core.printable import printable
+from agent.core.state_dir import write_atomic
+from agent.core.untrusted import (
     BadInput,
     parse_object,
     take_flag,

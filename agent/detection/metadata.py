@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.core.errors import ModelError
+from agent.core.printable import printable
+from agent.core.untrusted import BadInput, kind_of
 from agent.detection.literals import parse_literal
-from agent.errors import ModelError
-from agent.printable import printable
-from agent.untrusted import BadInput, kind_of
 
 INPUT_KEY = "vedette_input"  # written by `vedette model prepare --input uint8`
 

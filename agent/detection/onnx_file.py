@@ -14,9 +14,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.core.errors import ModelError
+from agent.core.printable import printable
 from agent.detection.metadata import LARGEST_SIDE
-from agent.errors import ModelError
-from agent.printable import printable
 
 LARGEST_FILE = 2**31 - 1
 """Bytes: no program reads a larger message of this format."""

@@ -11,8 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from agent.errors import MissingExtra
-from agent.installation import how_to_add
+from agent.core.errors import MissingExtra
+from agent.core.installation import how_to_add
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 SHORT = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent import heap
+from agent.core import memory as heap
+from agent.core.errors import InferenceError, ModelError
+from agent.core.printable import printable
 from agent.detection import failures
 from agent.detection.providers import CPU, SHORT
-from agent.errors import InferenceError, ModelError
-from agent.printable import printable
 
 FIRST_SECONDS = 60.0
 """How long the first run of a shape may take on a CPU."""

@@ -23,15 +23,15 @@ from functools import partial
 
 import structlog
 
-from agent.board import FrameBoard
+from agent.core.errors import InferenceError, InferenceFailure
+from agent.core.frame_slots import FrameBoard
+from agent.core.types import Frame, FrameResult, StageSeconds
+from agent.core.worker import Part
 from agent.detection import DetectedBatch, ObjectDetector
 from agent.detection.batching import BatchSizer, sizes
-from agent.detection.gate import MotionGate
-from agent.detection.governor import Governor
 from agent.detection.lanes import Outlook, Turns, work_abreast
-from agent.errors import InferenceError, InferenceFailure
-from agent.parts import Part
-from agent.types import Frame, FrameResult, StageSeconds
+from agent.detection.motion_gate import MotionGate
+from agent.detection.thermal.governor import Governor
 
 log = structlog.get_logger("vedette.detection")
 

@@ -16,6 +16,8 @@ import structlog
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
+from agent.core.errors import InferenceError, InferenceFailure, ModelError
+from agent.core.types import Detections, Frame
 from agent.detection import DetectedBatch, ModelInfo, onnx_file, providers
 from agent.detection.buffers import SpareBuffers
 from agent.detection.decode import Candidates, Layout, count_classes, decode, recognise
@@ -25,8 +27,6 @@ from agent.detection.nms import suppress
 from agent.detection.preprocess import InputType, Letterbox, plan
 from agent.detection.providers import CPU, CUDA, TENSORRT
 from agent.detection.runner import InputShape, Providers, Runner, zeros
-from agent.errors import InferenceError, InferenceFailure, ModelError
-from agent.types import Detections, Frame
 
 log = structlog.get_logger("vedette.detection")
 

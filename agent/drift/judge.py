@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import take_integer, take_number, take_object
 from agent.drift import joint
 from agent.drift.alarm import Alarm
 from agent.drift.calibrate import limits, score
@@ -24,8 +26,6 @@ from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.storage import array, numbers
 from agent.drift.tables import Table, interpolate_rows
 from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
-from agent.errors import ReferenceMismatch
-from agent.untrusted import take_integer, take_number, take_object
 
 FARTHEST = 1.5
 """Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""

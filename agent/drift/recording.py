@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.kll import Sketch
 from agent.drift.calibrate import HeldOut
 from agent.drift.contexts import HOURS, SLOT_SECONDS, Context, Contexts, overall_spread, pooled
 from agent.drift.distances import class_shares
 from agent.drift.evidence import ASPECTS, BINS, Looks, Usual, log_steps, look, stack, weigh
 from agent.drift.sketch import WindowSketch
 from agent.drift.tables import Samples
-from agent.sketch import Sketch
 
 BLOCK_SECONDS = 3600.0
 KEPT_ITEMS = 64

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.errors import ReferenceMismatch
+from agent.core.kll import Sketch
 from agent.drift.calibrate import LEAST_BLOCKS, Calibration, HeldOut, assumed, calibrate
 from agent.drift.contexts import Context, Contexts, overall_spread
 from agent.drift.evidence import Usual
 from agent.drift.recording import KEPT_ITEMS, Recording, contexts_of, gather, hold_out, kept
-from agent.errors import ReferenceMismatch
-from agent.sketch import Sketch
 
 FULL_DAY = 86400.0
 _NEARLY = 0.97  # of a day: a recording of 24 h misses a window here and there

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.printable import printable
-from agent.sketch import Sketch
-from agent.untrusted import BadInput, take_integer, take_number, take_text
+from agent.core.kll import Sketch
+from agent.core.printable import printable
+from agent.core.untrusted import BadInput, take_integer, take_number, take_text
 
 WIRE_ITEMS = 32  # values kept per feature on the wire: 20 features stay below 6 kB, ranks within 3 %
 _FIRST_ROWS = 256

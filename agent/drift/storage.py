@@ -15,19 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.calibrate import Calibration
-from agent.drift.contexts import HOURS
-from agent.drift.evidence import ASPECTS, KNOTS, Looks, Usual
-from agent.drift.memory import AGES, SCALES
-from agent.drift.noise import DECAYS
-from agent.drift.recording import Block, Recording
-from agent.drift.reference import HourNormal, Origin, Reference
-from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
-from agent.drift.tail import Tail
-from agent.errors import ReferenceMismatch
-from agent.printable import printable
-from agent.sketch import Sketch
-from agent.untrusted import (
+from agent.core.errors import ReferenceMismatch
+from agent.core.kll import Sketch
+from agent.core.printable import printable
+from agent.core.untrusted import (
     BadInput,
     parse_json,
     take_flag,
@@ -37,6 +28,15 @@ from agent.untrusted import (
     take_object,
     take_text,
 )
+from agent.drift.calibrate import Calibration
+from agent.drift.contexts import HOURS
+from agent.drift.evidence import ASPECTS, KNOTS, Looks, Usual
+from agent.drift.memory import AGES, SCALES
+from agent.drift.noise import DECAYS
+from agent.drift.recording import Block, Recording
+from agent.drift.reference import HourNormal, Origin, Reference
+from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
+from agent.drift.tail import Tail
 
 FORMAT = "vedette-reference"
 _CHECKSUM = "checksum"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from agent.types import FrameResult, Observation
+from agent.core.types import FrameResult, Observation
 
 if TYPE_CHECKING:
     from agent.exporter.about import About

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.core.types import Alert, CameraState, CameraStatus, Severity
+from agent.core.worker import Health
 from agent.exporter.ledger import Labels, Series
-from agent.parts import Health
-from agent.types import Alert, CameraState, CameraStatus, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from agent.core.printable import printable
 from agent.exporter.about import About, own_values
 from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, Exported, Kind
 from agent.exporter.ledger import Histogram, Labels, Ledger
-from agent.printable import printable
 
 LONGEST_LABEL = 200
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.types import FrameResult, Observation, StageSeconds
 from agent.exporter.catalogue import LATENCY_BUCKETS, Exported, Keep, find
-from agent.types import FrameResult, Observation, StageSeconds
 
 MOST_SERIES = 2000
 """Of one metric. 16 cameras that see 80 classes each are 1,280."""

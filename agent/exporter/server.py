@@ -19,12 +19,12 @@ import structlog
 
 from agent import __version__
 from agent.config.convert import parse_listen
-from agent.errors import MissingExtra
+from agent.core.errors import MissingExtra
+from agent.core.installation import how_to_add
+from agent.core.types import FrameResult, Observation
+from agent.core.worker import Health, Part
 from agent.exporter.about import About
 from agent.exporter.ledger import Ledger
-from agent.installation import how_to_add
-from agent.parts import Health, Part
-from agent.types import FrameResult, Observation
 
 try:
     from prometheus_client.exposition import choose_encoder

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.errors import ReferenceMismatch
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import BadInput, take_integer, take_text
 from agent.features.embedding import project
-from agent.untrusted import BadInput, take_integer, take_text
 
 DIMENSIONS = 32
 LEAST = 4 * DIMENSIONS

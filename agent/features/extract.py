@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.types import Detections
 from agent.features import FAMILIES
 from agent.features.view import Thumbnail, look
-from agent.types import Detections
 
 
 def extract(

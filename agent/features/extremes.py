@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.errors import ReferenceMismatch
-from agent.untrusted import BadInput, take_integer, take_list, take_text
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import BadInput, take_integer, take_list, take_text
 
 KEPT = 1024
 """Values kept at each end: 0.1 % of six days at 2 frames a second; beyond, the limits are a little wider."""

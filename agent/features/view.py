@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.types import Detections
+from agent.core.types import Detections
 
 SMALL_PIXELS = 192 * 108
 """Pixels of the small copy: a tenth of a 1080p frame each way."""

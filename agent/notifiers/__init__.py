@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from agent.registry import Registry
-from agent.types import Alert, Severity
+from agent.core.registry import Registry
+from agent.core.types import Alert, Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

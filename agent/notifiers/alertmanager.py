@@ -14,11 +14,11 @@ from typing import Any
 
 from agent.alerts.words import page_command
 from agent.config.fields import seal, setting
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
+from agent.core.secret import Masked, Secret
+from agent.core.types import Alert, AlertState
 from agent.notifiers import Notice
 from agent.notifiers.http import check_url, post_json
-from agent.secret import Masked, Secret
-from agent.types import Alert, AlertState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

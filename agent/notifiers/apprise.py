@@ -10,10 +10,10 @@ from pathlib import Path
 import apprise
 
 from agent.config.fields import seal, setting
-from agent.errors import ConfigError, RetryableDelivery
+from agent.core.errors import ConfigError, RetryableDelivery
+from agent.core.secret import Secret, excerpt
+from agent.core.types import Severity
 from agent.notifiers import Notice
-from agent.secret import Secret, excerpt
-from agent.types import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from agent.errors import ConfigError, PermanentDelivery, RetryableDelivery
-from agent.secret import Secret, excerpt, split_url
+from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
+from agent.core.secret import Secret, excerpt, split_url
 
 _LATER = {408, 423, 425, 429}
 

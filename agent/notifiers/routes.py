@@ -11,9 +11,9 @@ from agent.alerts.schedule import parse_schedule
 from agent.alerts.track import alert_from_json, alert_to_json
 from agent.alerts.words import evidence_lines, page_command
 from agent.config.schema import NotifierSettings
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
+from agent.core.types import Alert, AlertEvent, AlertState, Severity
 from agent.notifiers import Notice
-from agent.types import Alert, AlertEvent, AlertState, Severity
 
 MOST_ALERTS = 200  # in one notice; the others are counted
 MOST_IN_WORDS = 20

@@ -27,13 +27,13 @@ import structlog
 
 from agent.alerts.track import alert_from_json, alert_to_json
 from agent.config.schema import NotifierSettings
-from agent.errors import ConfigError, PermanentDelivery, RetryableDelivery
+from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
+from agent.core.state_dir import write_atomic
+from agent.core.types import Alert, AlertState
+from agent.core.untrusted import parse_kept
+from agent.core.worker import Part
 from agent.notifiers import NOTIFIERS, Notice, Notifier
 from agent.notifiers.routes import Route, check, make_notice
-from agent.parts import Part
-from agent.state import write_atomic
-from agent.types import Alert, AlertState
-from agent.untrusted import parse_kept
 
 log = structlog.get_logger("vedette.notifiers")
 

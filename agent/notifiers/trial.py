@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from agent.core.types import Alert, AlertEvent, AlertState, Severity
 from agent.notifiers import Notice
 from agent.notifiers.routes import make_notice
-from agent.types import Alert, AlertEvent, AlertState, Severity
 
 
 def trial_notice(*, device: str, site: str, now: float, picture: bytes | None = None) -> Notice:

@@ -8,9 +8,9 @@ from typing import Any
 
 from agent.alerts.track import alert_to_json
 from agent.config.fields import seal, setting
+from agent.core.secret import Secret
 from agent.notifiers import Notice
 from agent.notifiers.http import check_url, post_json
-from agent.secret import Secret
 
 LONGEST_TEXT = 3500  # Slack cuts a message at 4,000 characters
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.kll import Sketch
 from agent.drift.calibrate import limits
 from agent.drift.memory import SCALES
 from agent.drift.reference import Reference
 from agent.drift.sketch import WindowSketch
 from agent.references.canvas import BLUE, GREY, PALE, RED, Canvas
-from agent.references.compare import distances
-from agent.sketch import Sketch
+from agent.references.offline.compare import distances
 
 _RANKS = (0.01, 0.1, 0.5, 0.9, 0.99)
 _SCALE = 2  # of SCALES: sixteen windows

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.errors import ReferenceMismatch
+from agent.core.errors import ReferenceMismatch
 from agent.references.recorder import Subject
-from agent.references.shelf import Shelf
+from agent.references.store import Shelf
 from agent.references.stored import StoredReference
 
 

@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from agent.alerts.words import quantity
 from agent.config.schema import DriftSettings
-from agent.counts import count
+from agent.core.counts import count
+from agent.core.errors import ReferenceMismatch
+from agent.core.types import Observation
+from agent.core.untrusted import parse_kept
 from agent.drift.judge import Judge
 from agent.drift.sketch import WindowSketch
 from agent.drift.verdict import DriftVerdict
-from agent.errors import ReferenceMismatch
 from agent.references.choice import choose
 from agent.references.frames import FrameJudge
-from agent.references.librarian import Librarian
 from agent.references.recent import Recent
 from agent.references.recorder import LEAST_WINDOWS, Recorder, Subject
-from agent.references.shelf import JUDGE, RECORDING, Shelf
+from agent.references.store import JUDGE, RECORDING, Shelf
 from agent.references.stored import StoredReference
-from agent.references.told import fields_of, observations_of
-from agent.types import Observation
-from agent.untrusted import parse_kept
+from agent.references.wording import fields_of, observations_of
+from agent.references.writer import Librarian
 
 log = structlog.get_logger("vedette.drift")
 

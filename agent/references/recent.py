@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from agent.core.untrusted import take_flag, take_list, take_number, take_object, take_text
 from agent.drift.sketch import LATEST, WindowSketch, merge
 from agent.drift.verdict import DriftVerdict
-from agent.untrusted import take_flag, take_list, take_number, take_object, take_text
 
 VERDICTS = 30
 WINDOWS = 16

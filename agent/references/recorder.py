@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import BadInput, parse_kept, take_list, take_number, take_object, take_text
 from agent.drift import reference, storage
 from agent.drift.recording import Recording
 from agent.drift.sketch import LATEST, MOST_FEATURES, WindowSketch
-from agent.errors import ReferenceMismatch
 from agent.features.distance import EmbeddingModel
 from agent.features.extremes import Extremes
 from agent.references.stored import StoredReference
-from agent.untrusted import BadInput, parse_kept, take_list, take_number, take_object, take_text
 
 FORMAT = "vedette-recording"
 LARGEST_BYTES = 256 * 1024 * 1024

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.arguments import Page, check_names, take_word
+from agent.core.arguments import Page, check_names, take_word
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import take_text
 from agent.drift import storage
-from agent.errors import ReferenceMismatch
-from agent.references.shelf import Shelf, Version, parse_file
-from agent.untrusted import take_text
+from agent.references.store import Shelf, Version, parse_file
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import BadInput, take_flag, take_list, take_number, take_object, take_text
 from agent.drift import storage
 from agent.drift.reference import Reference
 from agent.drift.sketch import MOST_FEATURES
-from agent.errors import ReferenceMismatch
 from agent.features.distance import EmbeddingModel
-from agent.untrusted import BadInput, take_flag, take_list, take_number, take_object, take_text
 
 MADE_BY = ("auto", "asked", "images")
 

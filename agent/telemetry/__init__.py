@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.config.schema import TelemetrySettings
-from agent.registry import Registry
-from agent.types import Scalar
+from agent.core.registry import Registry
+from agent.core.types import Scalar
 
 Values = dict[str, float | str]
 
@@ -58,8 +58,8 @@ PROBES = Registry(
     "probe",
     {
         # Where two probes know the same number of one entity, the later one is believed.
-        "host": "agent.telemetry.host:HostProbe",
-        "tegra": "agent.telemetry.tegra:TegraProbe",
-        "nvml": "agent.telemetry.nvml:NvmlProbe",
+        "host": "agent.telemetry.probes.host:HostProbe",
+        "tegra": "agent.telemetry.probes.tegra:TegraProbe",
+        "nvml": "agent.telemetry.probes.nvml:NvmlProbe",
     },
 )

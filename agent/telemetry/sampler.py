@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 
 from agent.config.schema import TelemetrySettings
-from agent.parts import Part
+from agent.core.types import Observation, Scalar
+from agent.core.worker import Part
 from agent.telemetry import PROBES, EntitySummary, Probe, Values
+from agent.telemetry.probe_thread import Outcome, ProbeWorker
 from agent.telemetry.window import EntityWindow, merge_values
-from agent.telemetry.worker import Outcome, ProbeWorker
-from agent.types import Observation, Scalar
 
 log = structlog.get_logger("vedette.telemetry")
 

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from agent import log
+from agent.logging import setup as log
 
 NAMES = ("health", "still", "states", "network", "isolation", "agent", "fuzz")
 

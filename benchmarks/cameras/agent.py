@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
+from agent.app.kinds import KINDS
+from agent.app.service import Service
 from agent.config.load import load
-from agent.kinds import KINDS
-from agent.service import Service
 from benchmarks.cameras.bench import free_port, rtsp
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import psutil
 
-from agent.board import FrameBoard
+from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.cameras.reader import Reader
-from agent.cameras.stream import StreamCamera, StreamOptions
 from agent.config.schema import CameraSettings
-from agent.types import CameraStatus
+from agent.core.frame_slots import FrameBoard
+from agent.core.types import CameraStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ROOT / "tests" / "servers"

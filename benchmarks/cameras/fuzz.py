@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.cameras.stream import StreamCamera, StreamOptions
-from agent.errors import CameraError
+from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.core.errors import CameraError
 
 LIMIT_SECONDS = 60.0
 TEST = "-f lavfi -i testsrc2=size={size}:rate=20:duration=2"

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.health import GLANCE_SECONDS, HealthState, observe
-from agent.cameras.picture import glance
-from agent.cameras.synthetic import SyntheticCamera, SyntheticOptions
-from agent.cameras.timing import Pace
+from agent.cameras.health.features import glance
+from agent.cameras.health.judge import GLANCE_SECONDS, HealthState, observe
+from agent.cameras.health.timing import Pace
+from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 
 Image = NDArray[np.uint8]
 Timed = Iterator[tuple[float, Image]]

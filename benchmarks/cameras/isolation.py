@@ -18,9 +18,9 @@ from typing import Any
 
 import psutil
 
-from agent.cameras.gstreamer import GStreamerCamera, GStreamerOptions
-from agent.cameras.isolated import IsolatedCamera
-from agent.cameras.stream import StreamCamera, StreamOptions
+from agent.cameras.isolation.isolated import IsolatedCamera
+from agent.cameras.kinds.gstreamer import GStreamerCamera, GStreamerOptions
+from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from benchmarks.cameras.agent import Running, gaps, table
 from benchmarks.cameras.bench import ROOT
 

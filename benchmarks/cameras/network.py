@@ -12,8 +12,8 @@ from pathlib import Path
 
 import av
 
-from agent import heap
 from agent.cameras import reader as reader_module
+from agent.core import memory as heap
 from benchmarks.cameras.bench import Proxy, RtspServer, Watched, held, rtsp, stream
 
 OUTAGE = 3.0

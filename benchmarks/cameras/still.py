@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agent.cameras.health import HealthState, observe
-from agent.cameras.picture import glance
-from agent.cameras.synthetic import SyntheticCamera, SyntheticOptions
+from agent.cameras.health.features import glance
+from agent.cameras.health.judge import HealthState, observe
+from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 from benchmarks.cameras.health import STEADY, glances
 
 ENCODERS = {

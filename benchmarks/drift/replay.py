@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from agent.core.kll import Sketch
 from agent.drift import joint
 from agent.drift.calibrate import limits, score
 from agent.drift.contexts import SLOT_SECONDS, hour_of
@@ -19,7 +20,6 @@ from agent.drift.judge import Judge
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, fade
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
-from agent.sketch import Sketch
 
 WINDOW = 60.0
 PIECE = 512  # windows scored at once: 20 MB

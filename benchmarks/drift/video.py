@@ -27,7 +27,7 @@ from agent.drift.reference import Reference, build
 from agent.drift.sketch import Window, WindowSketch
 from agent.drift.verdict import DriftVerdict
 from agent.features import FEATURE_VERSION, FEATURES
-from agent.references.told import named
+from agent.references.wording import named
 from benchmarks.drift.corruptions import CORRUPTIONS
 from benchmarks.drift.video_features import (
     CLEAN_TAKES,

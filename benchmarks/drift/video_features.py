@@ -14,11 +14,11 @@ import numpy as np
 from rich.progress import track
 
 from agent.config.schema import ModelSettings
-from agent.detection.prepare import Plan, prepare
+from agent.core.types import Frame
 from agent.detection.session import Detector
 from agent.features import FEATURE_VERSION
 from agent.features.extract import extract
-from agent.types import Frame
+from agent.modeltools.prepare import Plan, prepare
 from benchmarks.drift.corruptions import CORRUPTIONS
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -14,9 +14,9 @@ import structlog
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
+from agent.core.types import Frame
 from agent.detection.providers import CPU, CUDA
 from agent.detection.session import DEMO_MODEL, Detector
-from agent.types import Frame
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, rounded, run
 

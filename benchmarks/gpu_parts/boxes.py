@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.types import Detections, Frame
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
-from agent.types import Detections, Frame
 from gpu_parts.bare import detector, spread
 from gpu_parts.note import label, note, rounded, run
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.control import call
-from agent.errors import VedetteError
+from agent.app.control_socket import call
+from agent.core.errors import VedetteError
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, run
 

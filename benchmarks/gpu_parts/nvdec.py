@@ -10,9 +10,9 @@ import av
 import numpy as np
 import structlog
 
-from agent.cameras.decoder import Decoder
-from agent.cameras.stream import StreamCamera
-from agent.errors import CameraError
+from agent.cameras.kinds.decoder import Decoder
+from agent.cameras.kinds.stream import StreamCamera
+from agent.core.errors import CameraError
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, rounded, run
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import structlog
 
-from agent.errors import ProbeUnavailable
-from agent.telemetry.nvml import NvmlProbe
-from agent.telemetry.nvml_queries import QUERIES, SLOW_QUERIES
+from agent.core.errors import ProbeUnavailable
+from agent.telemetry.probes.nvml import NvmlProbe
+from agent.telemetry.probes.nvml_queries import QUERIES, SLOW_QUERIES
 from gpu_parts.note import note, rounded, run
 
 READS = 60

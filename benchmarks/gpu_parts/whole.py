@@ -12,10 +12,10 @@ import psutil
 import structlog
 from breakdown import MODEL, PREPARED, Meter, cpu_by_thread
 
-from agent.cameras.stream import StreamCamera
+from agent.app.service import Service
+from agent.cameras.kinds.stream import StreamCamera
 from agent.config.schema import BrokerSettings, CameraSettings, ModelSettings, Settings
-from agent.service import Service
-from agent.types import FrameResult
+from agent.core.types import FrameResult
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, rounded, run
 

@@ -5,7 +5,7 @@ import pytest
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.types import Observation
+from agent.core.types import Observation
 
 
 class Desk:

@@ -12,12 +12,12 @@ import pytest
 
 from agent.alerts.expression import Function
 from agent.alerts.words import journal_line, stamp
+from agent.app.kinds import KINDS
+from agent.app.validate import preflight
 from agent.cli import COMMANDS
 from agent.config.load import parse
 from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
-from agent.kinds import KINDS
 from agent.notifiers import NOTIFIERS
-from agent.preflight import preflight
 from tests.alerts.test_wire import KINDS as RULE_KINDS
 from tests.alerts.test_wire import scripted
 

@@ -14,7 +14,7 @@ from agent.alerts.rules import compile_rules
 from agent.alerts.series import BurnSeries, RateSeries
 from agent.alerts.slo import Target, share_observations, targets
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.sketch import Sketch
+from agent.core.kll import Sketch
 
 finite = st.floats(-1e6, 1e6)
 

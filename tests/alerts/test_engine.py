@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from agent.alerts.controls import Control, Kind
 from agent.alerts.engine import MOST_TOLD, TOO_MANY, AlertEngine
-from agent.alerts.machine import FLAP_FIRES, FLAP_HOLD_SECONDS, FLAP_SECONDS
 from agent.alerts.rules import compile_rules
+from agent.alerts.state_machine import FLAP_FIRES, FLAP_HOLD_SECONDS, FLAP_SECONDS
 from agent.alerts.watch import SETTLE_SECONDS
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.errors import VedetteError
-from agent.types import AlertEvent, AlertState, Observation, Severity
+from agent.core.errors import VedetteError
+from agent.core.types import AlertEvent, AlertState, Observation, Severity
 
 SLOW = RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5 for 5m", clear="0.4")
 HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent.alerts.expression import Condition, ExpressionError, Function, parse, parse_number
 from agent.alerts.rules import compile_rules, shown
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Twin of agent/observation_log.py, agent/alerts/replay.py and `vedette rules`."""
+"""Twin of agent/alerts/runtime/observation_log.py, agent/alerts/replay.py and `vedette rules`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from agent.alerts.runtime.observation_log import KEEP_DAYS, ObservationLog, day_of, days, read
 from agent.cli import rules as rules_command
-from agent.errors import ConfigError, VedetteError
-from agent.observation_log import KEEP_DAYS, ObservationLog, day_of, days, read
-from agent.types import Observation
+from agent.core.errors import ConfigError, VedetteError
+from agent.core.types import Observation
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
 CAMERA = {"camera": "front"}

@@ -7,8 +7,8 @@ import pytest
 from agent.alerts.metrics import METRICS
 from agent.alerts.rules import compile_rules
 from agent.config.schema import AlertSettings, RuleSettings
-from agent.errors import ConfigError, ConfigErrors
-from agent.types import CameraState, Severity
+from agent.core.errors import ConfigError, ConfigErrors
+from agent.core.types import CameraState, Severity
 
 
 def compiled(**keys):

@@ -9,11 +9,11 @@ import pytest
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.config.schema import AlertSettings, BrokerSettings, OutboxSettings, RuleSettings
-from agent.delivery.contract import violations
+from agent.core.types import Observation
+from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft
 from agent.delivery.publisher import Publisher
-from agent.identity import Identity
-from agent.types import Observation
+from agent.delivery.verify.schemas import violations
 
 pytestmark = pytest.mark.broker
 

@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from gpu_parts.report import markdown, write
 from gpu_parts.steps import Step, run_steps
 
-from agent.telemetry.nvml_queries import QUERIES, SLOW_QUERIES
+from agent.telemetry.probes.nvml_queries import QUERIES, SLOW_QUERIES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 ONE_ROW = """print('@figures {"table": "t", "value": 1}', flush=True)"""

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.board import FrameBoard
 from agent.cameras.reader import Reader
 from agent.config.schema import CameraSettings
+from agent.core.frame_slots import FrameBoard
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "videos"
 SERVER = Path(__file__).resolve().parents[1] / "servers" / "rtsp.py"

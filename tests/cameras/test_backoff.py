@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cameras.backoff import HEALTHY_SECONDS, JITTER, WAITS, BackoffState, after_failure
-from agent.errors import CameraFailure
+from agent.core.errors import CameraFailure
 
 KINDS = list(CameraFailure)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from agent.alerts.defaults import default_settings
+from agent.app.kinds import KINDS
 from agent.cameras import CAMERAS
 from agent.cameras.backoff import WAITS
-from agent.cameras.health import FAULTS
+from agent.cameras.health.judge import FAULTS
 from agent.config.load import parse
 from agent.config.schema import CameraSettings
-from agent.errors import CameraFailure
-from agent.kinds import KINDS
-from agent.types import CameraState
+from agent.core.errors import CameraFailure
+from agent.core.types import CameraState
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "cameras.md").read_text()
 CONFIGS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)

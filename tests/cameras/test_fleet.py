@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
+from agent.app.kinds import KINDS
+from agent.app.service import Service
 from agent.config.load import load
-from agent.kinds import KINDS
-from agent.service import Service
-from agent.types import CameraState
+from agent.core.types import CameraState
 
 
 def table(name, **keys):

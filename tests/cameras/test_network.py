@@ -10,10 +10,10 @@ import numpy as np
 import psutil
 import pytest
 
-from agent.cameras import decoder
 from agent.cameras import reader as reader_module
-from agent.cameras.stream import StreamCamera, StreamOptions
-from agent.types import CameraState
+from agent.cameras.kinds import decoder
+from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.core.types import CameraState
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "servers"))
 

@@ -8,16 +8,16 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from agent.board import FrameBoard
-from agent.cameras import health
 from agent.cameras import reader as reader_module
-from agent.cameras.images import ImagesCamera, ImagesOptions
+from agent.cameras.clock import stamped
+from agent.cameras.health import judge as health
+from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
+from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.cameras.reader import Reader, ReaderCounts, Thinner
-from agent.cameras.stamp import stamped
-from agent.cameras.stream import StreamCamera, StreamOptions
 from agent.config.schema import CameraSettings
-from agent.errors import CameraError, CameraFailure
-from agent.types import CameraState
+from agent.core.errors import CameraError, CameraFailure
+from agent.core.frame_slots import FrameBoard
+from agent.core.types import CameraState
 
 
 def stream(url, **options):
@@ -312,7 +312,7 @@ def test_thinning_survives_leaps_of_the_clock():
 
 
 def test_a_camera_that_cannot_be_closed_still_ends_its_thread():
-    from agent.cameras.feed import Feed
+    from agent.cameras.connection import Feed
 
     class Stubborn:
         def open(self):

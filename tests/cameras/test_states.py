@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.cameras import health, inspector, timing
-from agent.cameras.stream import StreamCamera, StreamOptions
-from agent.cameras.synthetic import SyntheticCamera, SyntheticOptions
-from agent.types import CameraState
+from agent.cameras.health import inspector, timing
+from agent.cameras.health import judge as health
+from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
+from agent.core.types import CameraState
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "servers"))
 

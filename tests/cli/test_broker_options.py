@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from agent.__main__ import main
-from tests.delivery.test_mqtt import certificates, tls_lines  # noqa: F401  (a fixture)
+from tests.delivery.mqtt.test_connection import certificates, tls_lines  # noqa: F401  (a fixture)
 
 COMMANDS = {
     "watch": ["watch", "--seconds", "0.5"],

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 import pytest
 
 from agent.__main__ import main
+from agent.app.control_socket import ControlServer
 from agent.cli import credentials
 from agent.cli.broker_check import check_broker
 from agent.config.schema import BrokerSettings, DeviceSettings, Settings
-from agent.control import ControlServer
-from agent.delivery import ping
-from agent.delivery.urls import broker_addresses
-from agent.errors import PermanentDelivery, RetryableDelivery, VedetteError
-from agent.secret import Masked
+from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
+from agent.core.secret import Masked
+from agent.delivery.mqtt import ping
+from agent.delivery.mqtt.address import broker_addresses
 from tests.delivery.conftest import Drafts, publish  # noqa: F401  (a fixture)
 
 URL = "mqtts://broker:8883"
@@ -116,7 +116,7 @@ def test_an_agent_that_cannot_be_asked_keeps_its_certificate_to_itself(tmp_path,
     def closed(*_, **__):
         raise VedetteError("/run/vedette/control.sock: permission denied; use sudo or join its group")
 
-    monkeypatch.setattr("agent.control.call", closed)
+    monkeypatch.setattr("agent.app.control_socket.call", closed)
     for name in ("ca.crt", "client.crt", "client.key"):
         (tmp_path / name).write_text("")
     config = tmp_path / "v.toml"
@@ -232,9 +232,9 @@ import os, sys
 from pathlib import Path
 from agent.cli import credentials
 from agent.config.schema import BrokerSettings
-from agent.delivery import urls
-from agent.errors import VedetteError
-from agent.secret import Masked
+from agent.delivery.mqtt import address as urls
+from agent.core.errors import VedetteError
+from agent.core.secret import Masked
 os.setgid(65534), os.setuid(65534)
 try:
     credentials.with_service_password(BrokerSettings(url=Masked("mqtt://u@h")), Path(sys.argv[1]))

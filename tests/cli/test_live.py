@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from agent.cli.live import Glance, Lately, Screen, Tally, columns, cut, lines
-from agent.types import Detections, Frame, FrameResult, StageSeconds
+from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 90

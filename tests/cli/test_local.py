@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
+from agent.app.control_socket import ControlServer
 from agent.cli.check import _state
 from agent.cli.local import state_directory
 from agent.config.schema import Settings
-from agent.control import ControlServer
 
 
 @pytest.mark.parametrize(

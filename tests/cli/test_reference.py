@@ -10,9 +10,9 @@ import cv2
 import pytest
 
 from agent.__main__ import main
-from agent.cameras.drawing.scene import Scene
-from agent.references.images import LEAST_IMAGES
-from agent.references.shelf import Shelf
+from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.references.offline.images import LEAST_IMAGES
+from agent.references.store import Shelf
 from tests.references.conftest import NOON, recorded
 
 

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from agent.cli import saving
 from agent.cli.saving import Saver, file_name
-from agent.errors import VedetteError
-from agent.pictures import LastPictures
+from agent.core.errors import VedetteError
+from agent.pipeline.snapshots import LastPictures
+from tests.app.test_agent import vedette
 from tests.cli.test_live import result
-from tests.test_agent import vedette
 
 
 def keep(pictures, camera, at):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
-from agent.references.fleet import Merger
+from agent.references.offline.fleet_merge import Merger
 from tests.references.conftest import NOON, SUBJECT, Source, recorded
-from tests.references.test_fleet import message
+from tests.references.offline.test_fleet_merge import message
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.app.control_socket import call, socket_path
 from agent.cli.blocks import HALF, blocks
-from agent.control import call, socket_path
-from agent.errors import VedetteError
-from tests.test_agent import ROOT, run_agent, vedette  # noqa: F401  (a fixture)
+from agent.core.errors import VedetteError
+from tests.app.test_agent import ROOT, run_agent, vedette  # noqa: F401  (a fixture)
 
 
 def wait_for_picture(state, agent, seconds=60):

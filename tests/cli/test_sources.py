@@ -15,7 +15,7 @@ from agent.__main__ import main
 from agent.cameras import CAMERAS
 from agent.cli import run
 from agent.cli.sources import DRAWN_ONLY, camera_of, settings_from
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
+from agent.app.kinds import KINDS
 from agent.config.changes import LIVE, live
 from agent.config.load import parse
 from agent.config.schema import Settings
-from agent.kinds import KINDS
 
 
 def settings(text):

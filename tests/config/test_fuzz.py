@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from agent.app.kinds import KINDS
+from agent.app.validate import preflight
 from agent.config.fields import key_of
 from agent.config.load import load, parse
 from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
-from agent.delivery.urls import broker_addresses
-from agent.errors import ConfigError, VedetteError
-from agent.identity import identify
-from agent.kinds import KINDS
-from agent.preflight import preflight
-from agent.printable import printable_lines
+from agent.core.errors import ConfigError, VedetteError
+from agent.core.printable import printable_lines
+from agent.delivery.identity import identify
+from agent.delivery.mqtt.address import broker_addresses
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SECONDS = 20.0  # of processor time; most take a millisecond, a busy box doubles it

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.convert import parse_duration, parse_size
+from agent.app.kinds import KINDS
 from agent.config.load import load, parse
-from agent.config.render import duration_text, size_text
 from agent.config.schema import Settings
-from agent.errors import ConfigError, ConfigErrors
-from agent.kinds import KINDS
+from agent.core.errors import ConfigError, ConfigErrors
+from agent.core.units import duration_text, parse_duration, parse_size, size_text
 
 
 def mistakes(text):

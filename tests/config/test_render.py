@@ -4,11 +4,11 @@ import re
 import sys
 from pathlib import Path
 
+from agent.app.kinds import KINDS
 from agent.cameras import CAMERAS
 from agent.config.load import parse
 from agent.config.render import example, show
 from agent.config.schema import Settings
-from agent.kinds import KINDS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 

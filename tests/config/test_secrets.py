@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
+from agent.app.kinds import KINDS
 from agent.config.fields import TYPES, key_of
 from agent.config.load import load, parse
 from agent.config.render import show
 from agent.config.schema import BrokerSettings
-from agent.errors import ConfigError
-from agent.kinds import KINDS
-from agent.secret import Secret
+from agent.core.errors import ConfigError
+from agent.core.secret import Secret
 
 OPTIONS = [
     BrokerSettings,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from agent.cameras import CAMERAS
-from agent.errors import CameraError
-from agent.types import Frame
+from agent.core.errors import CameraError
+from agent.core.types import Frame
 
 FRAMES = 6
 

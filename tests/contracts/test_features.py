@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from agent.core.types import Detections
 from agent.features import FAMILIES, FEATURE_VERSION, FEATURES, SPECS
 from agent.features.extract import extract
-from agent.types import Detections
 
 RNG = np.random.default_rng(7)
 PICTURES = {

@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from agent.errors import ConfigError, MissingExtra, RetryableDelivery
+from agent.core.errors import ConfigError, MissingExtra, RetryableDelivery
+from agent.core.types import Alert, AlertState, Severity
 from agent.notifiers import NOTIFIERS
 from agent.notifiers.routes import make_notice
-from agent.types import Alert, AlertState, Severity
 
 
 def kind_of(name):

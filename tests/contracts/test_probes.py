@@ -8,7 +8,7 @@ import re
 import pytest
 
 from agent.config.schema import TelemetrySettings
-from agent.errors import ProbeUnavailable
+from agent.core.errors import ProbeUnavailable
 from agent.telemetry import PROBES
 
 FIELD = re.compile(r"[a-z][a-z0-9_]*")

@@ -4,7 +4,7 @@ import io
 import json
 import random
 
-from agent import terminal
+from agent.core import terminal
 from agent.dashboard.view import Room, draw
 
 FAMILIES = (

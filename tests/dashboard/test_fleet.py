@@ -7,8 +7,8 @@ import pytest
 
 from agent.dashboard import fleet as module
 from agent.dashboard.fleet import Fleet
-from agent.delivery.verify import Verifier, describe
-from agent.references.fleet import Merger, rows
+from agent.delivery.verify.stream import Verifier, describe
+from agent.references.offline.fleet_merge import Merger, rows
 from tests.dashboard.conftest import fuzzed, hear, shown
 
 

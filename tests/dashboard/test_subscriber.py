@@ -6,10 +6,10 @@ import pytest
 from paho.mqtt import publish
 
 from agent.config.schema import BrokerSettings
+from agent.core.errors import ConfigError
 from agent.dashboard import subscriber as module
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
-from agent.errors import ConfigError
 
 
 @pytest.mark.broker

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.core.kll import Sketch
+from agent.core.types import Alert, AlertEvent, AlertState, Draft, Severity
 from agent.delivery.clock import Clock
+from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft, camera_draft, host_draft, sketch_draft
-from agent.delivery.outbox import Outbox
+from agent.delivery.mqtt.session import Timing
+from agent.delivery.outbox.queue import Outbox
+from agent.delivery.outbox.rows import unpack
 from agent.delivery.publisher import Publisher
-from agent.delivery.rows import unpack
-from agent.delivery.session import Timing
-from agent.identity import Identity
-from agent.sketch import Sketch
-from agent.types import Alert, AlertEvent, AlertState, Draft, Severity
 
 NOW = 1_790_000_000.0
 IDENTITY = Identity(

@@ -11,11 +11,11 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent import log
 from agent.config.schema import CommandSettings
 from agent.delivery.commands import CommandDesk
-from agent.delivery.mqtt import Received
-from agent.delivery.store import StoreUnwritable
+from agent.delivery.mqtt.connection import Received
+from agent.delivery.outbox.store import StoreUnwritable
+from agent.logging import setup as log
 
 pytestmark = pytest.mark.broker
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.delivery.contract import schema
 from agent.delivery.home_assistant import Place, discovery
+from agent.delivery.verify.schemas import schema
 
 ROOT = Path(__file__).parents[2]
 PLACE = Place(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.delivery.contract import schema, violations
+from agent.core.errors import PermanentDelivery
+from agent.core.types import AlertEvent, AlertState, CameraState, Draft, Priority, Severity
 from agent.delivery.messages import (
     FAMILIES,
     Stamp,
@@ -19,8 +20,7 @@ from agent.delivery.messages import (
     status_draft,
     unix_time,
 )
-from agent.errors import PermanentDelivery
-from agent.types import AlertEvent, AlertState, CameraState, Draft, Priority, Severity
+from agent.delivery.verify.schemas import schema, violations
 
 STAMP = Stamp(prefix="vedette/dock/box", device="box", boot="b00t-e0", seq=7, at=1_790_000_000.25)
 

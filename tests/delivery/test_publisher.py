@@ -4,11 +4,10 @@ import time
 
 import pytest
 
-from agent.delivery.verify import Verifier
-from agent.types import AlertState, Draft, Priority
-
-from ..conftest import free_port  # noqa: TID252
-from .conftest import NOW, Drafts
+from agent.core.types import AlertState, Draft, Priority
+from agent.delivery.verify.stream import Verifier
+from tests.conftest import free_port
+from tests.delivery.conftest import NOW, Drafts
 
 pytestmark = pytest.mark.broker
 STATUS = "vedette/dock/box/status"
@@ -206,7 +205,7 @@ def test_what_cannot_be_sent_is_left_out_and_counted_and_the_rest_goes_on(
 
 
 def test_publish_never_blocks_and_lets_go_of_the_least_important(tmp_path, drafts):
-    from agent.delivery.inbox import Inbox
+    from agent.delivery.handover import Inbox
 
     inbox = Inbox(size=10)
     for i in range(8):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.types import AlertState
 from agent.delivery.messages import info_draft
-from agent.types import AlertState
 
 _SPEC = importlib.util.spec_from_file_location(
     "strict_broker", Path(__file__).parents[1] / "servers" / "strict_broker.py"

@@ -6,10 +6,10 @@ import pytest
 from paho.mqtt import publish
 
 from agent.config.schema import BrokerSettings
+from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.subscriber import Subscriber
 from agent.demo import broker as module
 from agent.demo.broker import DemoBroker
-from agent.errors import ConfigError, VedetteError
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])

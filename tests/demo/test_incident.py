@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cameras.drawing.disturbances import DISTURBANCES
+from agent.cameras.kinds.synthetic.drawing.disturbances import DISTURBANCES
 from agent.demo.incident import INCIDENT, LENGTH_SECONDS, current, due
 from agent.demo.show import NEXT, OPENING, next_steps, settings
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import structlog
 
-from agent.types import Frame
+from agent.core.types import Frame
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 NAMES = {0: "red", 1: "green", 2: "blue"}

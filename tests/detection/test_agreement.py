@@ -150,7 +150,7 @@ def test_the_same_output_in_every_layout_gives_what_ultralytics_gives(scene):
 
 def test_the_model_in_half_precision(shared, tmp_path, make_frame):
     onnx = pytest.importorskip("onnx")
-    embed = pytest.importorskip("agent.detection.embed")
+    embed = pytest.importorskip("agent.modeltools.embed")
     source = shared / "models" / "yolo11n.onnx"
     onnx.save(embed.to_half(onnx.load(str(source))), str(tmp_path / "half.onnx"))
     detector = Detector(ModelSettings(path=str(tmp_path / "half.onnx")))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from agent.core.errors import ModelError
 from agent.detection.decode import Layout, count_classes, decode, recognise
-from agent.errors import ModelError
 
 unit = st.floats(0, 1, width=16)
 

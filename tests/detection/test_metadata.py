@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.errors import ModelError
 from agent.detection.metadata import LARGEST_SIDE, Metadata, parse
-from agent.errors import ModelError
-from agent.summary import class_fields
+from agent.pipeline.camera_window import class_fields
 
 
 def refusal(**entries):

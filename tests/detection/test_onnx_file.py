@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from agent.config.schema import ModelSettings
+from agent.core.errors import ModelError, VedetteError
 from agent.detection import onnx_file, runner
 from agent.detection.session import DEMO_MODEL, Detector
-from agent.errors import ModelError, VedetteError
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto
@@ -112,7 +112,7 @@ def test_what_a_graph_makes_inside_of_itself_ends_in_words_and_not_in_a_killed_p
     path = save(tmp_path / "bomb.onnx", output=("a", "b", "c"), nodes=nodes, weights=weights)
     script = (
         "import sys\n"
-        "from agent import heap\n"
+        "from agent.core import memory as heap\n"
         "heap._free = lambda: 2 << 30\n"
         "from agent.__main__ import main\n"
         "sys.exit(main(['model', 'inspect', sys.argv[1]]))\n"

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from agent.core.errors import InferenceFailure
 from agent.detection import failures
 from agent.detection.providers import (
     CPU,
@@ -20,7 +21,6 @@ from agent.detection.providers import (
     parse_tegra_release,
     tensorrt_options,
 )
-from agent.errors import InferenceFailure
 
 ORIN = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 2025"
 XAVIER = "# R35 (release), REVISION: 5.0, GCID: 35550185, BOARD: t186ref, EABI: aarch64"

@@ -6,14 +6,14 @@ import time
 import numpy as np
 import pytest
 
-from agent.board import FrameBoard
 from agent.config.schema import ModelSettings
-from agent.detection.governor import Governor
-from agent.detection.pace import LEAST
+from agent.core.errors import InferenceError, InferenceFailure, ModelError
+from agent.core.frame_slots import FrameBoard
+from agent.core.types import Frame, Observation
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
-from agent.errors import InferenceError, InferenceFailure, ModelError
-from agent.types import Frame, Observation
+from agent.detection.thermal.governor import Governor
+from agent.detection.thermal.pace import LEAST
 
 RED = np.zeros((64, 64, 3), np.uint8)
 RED[..., 2] = 255

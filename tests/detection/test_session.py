@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from agent.config.schema import ModelSettings
+from agent.core.errors import InferenceError, MissingExtra, ModelError
 from agent.detection.runner import Runner
 from agent.detection.session import Detector
-from agent.errors import InferenceError, MissingExtra, ModelError
 
 
 def picture(height=64, width=64):

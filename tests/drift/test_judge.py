@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.errors import ReferenceMismatch
 from agent.drift.judge import Judge
 from agent.drift.reference import from_images
 from agent.drift.sketch import Window
-from agent.errors import ReferenceMismatch
 
 NAMES = ("brightness", "sharpness", "boxes", "confidence", "constant")
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from agent.core.kll import Sketch
 from agent.drift.recording import KEPT_ITEMS, Recording, _others, contexts_of, gather, hold_out, kept, tally
 from agent.drift.sketch import Window
-from agent.sketch import Sketch
 
 
 def test_a_window_without_frames_is_passed_over(camera):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from agent.core.errors import ReferenceMismatch
 from agent.drift.recording import Recording
 from agent.drift.reference import build, from_images
-from agent.errors import ReferenceMismatch
 
 RNG = np.random.default_rng(12)
 NAMES = ("brightness", "boxes")

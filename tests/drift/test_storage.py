@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import BadInput
 from agent.drift.judge import Judge
 from agent.drift.recording import Recording, gather
 from agent.drift.reference import build
 from agent.drift.storage import array, from_json, numbers, recording_state, restore_recording, to_json
-from agent.errors import ReferenceMismatch
-from agent.untrusted import BadInput
 
 
 @pytest.fixture(scope="module")

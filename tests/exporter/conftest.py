@@ -16,8 +16,8 @@ import pytest
 
 from agent.exporter.about import About
 from agent.exporter.server import ExporterPart
+from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import observations
-from agent.telemetry.tegra import TegraProbe
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = shutil.which("prometheus", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")

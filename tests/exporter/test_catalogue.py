@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from agent.alerts.metrics import METRICS
+from agent.core.types import CameraState
 from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, LEFT_OUT, STATES, Kind, find
 from agent.features import FEATURES
-from agent.telemetry.host import HostProbe
+from agent.telemetry.probes.host import HostProbe
+from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import observations
-from agent.telemetry.tegra import TegraProbe
-from agent.types import CameraState
 
 ROOT = Path(__file__).parents[2]
 

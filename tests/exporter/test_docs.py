@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.app.kinds import KINDS
 from agent.config.load import parse
 from agent.exporter.catalogue import CATALOGUE, Kind
-from agent.kinds import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.types import Detections, Frame, FrameResult, Observation, StageSeconds
 from agent.exporter import ledger as module
 from agent.exporter.catalogue import LATENCY_BUCKETS
 from agent.exporter.ledger import Histogram, Ledger
-from agent.types import Detections, Frame, FrameResult, Observation, StageSeconds
 
 
 def seen(metric, value=1.0, camera="front", at=100.0, **more):

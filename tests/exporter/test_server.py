@@ -10,14 +10,14 @@ import urllib.request
 
 import pytest
 
+from agent.app.kinds import KINDS
 from agent.config.load import parse
-from agent.errors import ConfigError, MissingExtra
+from agent.core.errors import ConfigError, MissingExtra
+from agent.core.types import Alert, AlertState, Observation, Severity
+from agent.core.worker import Health
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
 from agent.exporter.server import ExporterPart
-from agent.kinds import KINDS
-from agent.parts import Health
-from agent.types import Alert, AlertState, Observation, Severity
 
 FIRING = Alert(
     id="x", rule="gpu_lost", state=AlertState.FIRING, severity=Severity.CRITICAL, labels={"gpu": "0"}, what="",

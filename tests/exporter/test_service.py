@@ -4,10 +4,10 @@ import time
 
 import structlog
 
-from agent.cameras.synthetic import SyntheticOptions
+from agent.app.service import Service
+from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import BrokerSettings, CameraSettings, DriftSettings, Settings, WindowSettings
 from agent.exporter.catalogue import LEFT_OUT, find
-from agent.service import Service
 
 
 class Noting:

@@ -15,13 +15,12 @@ from pathlib import Path
 import pytest
 
 from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.delivery.identity import Identity
 from agent.delivery.messages import host_draft
+from agent.delivery.mqtt.session import Timing
 from agent.delivery.publisher import Publisher
-from agent.delivery.session import Timing
-from agent.delivery.verify import Verifier
-from agent.identity import Identity
-
-from .proxy import Proxy
+from agent.delivery.verify.stream import Verifier
+from tests.faults.proxy import Proxy
 
 DRIVER = Path(__file__).with_name("driver.py")
 IDENTITY = Identity(

@@ -14,11 +14,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.delivery.identity import Identity
 from agent.delivery.messages import host_draft
+from agent.delivery.mqtt.session import Timing
+from agent.delivery.outbox.store import Store
 from agent.delivery.publisher import Publisher
-from agent.delivery.session import Timing
-from agent.delivery.store import Store
-from agent.identity import Identity
 
 
 def main():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .conftest import drained
+from tests.faults.conftest import drained
 
 pytestmark = pytest.mark.broker
 

@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from agent.delivery.failures import Failure
-
-from .conftest import drained
+from agent.delivery.mqtt.failures import Failure
+from tests.faults.conftest import drained
 
 pytestmark = pytest.mark.broker
 

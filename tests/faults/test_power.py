@@ -14,12 +14,11 @@ import time
 
 import pytest
 
-from agent.delivery.outbox import Outbox
-from agent.delivery.rows import unpack
-from agent.delivery.store import LANES
-
-from ..conftest import free_port  # noqa: TID252
-from .conftest import IDENTITY, TABLE, drained
+from agent.delivery.outbox.queue import Outbox
+from agent.delivery.outbox.rows import unpack
+from agent.delivery.outbox.store import LANES
+from tests.conftest import free_port
+from tests.faults.conftest import IDENTITY, TABLE, drained
 
 SECTOR = 512
 STRACE = shutil.which("strace")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from agent.core.types import Detections
 from agent.features import FEATURES
 from agent.features.extract import extract
-from agent.types import Detections
 
 Measure = Callable[..., dict[str, float]]
 

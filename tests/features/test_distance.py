@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from agent.errors import ReferenceMismatch
+from agent.core.errors import ReferenceMismatch
 from agent.features.distance import DIMENSIONS, LEAST, EmbeddingModel
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.errors import ReferenceMismatch
+from agent.core.errors import ReferenceMismatch
 from agent.features.extremes import KEPT, Extremes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.delivery.contract import schema
+from agent.delivery.verify.schemas import schema
 from agent.exporter.catalogue import CATALOGUE, Kind
 from agent.grafana import dashboards
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.types import Alert, AlertEvent, AlertState, Severity
+from agent.core.types import Alert, AlertEvent, AlertState, Severity
 
 NOW = 1_700_000_000.0
 

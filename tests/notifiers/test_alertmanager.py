@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
 from agent.notifiers.alertmanager import AlertmanagerNotifier, AlertmanagerOptions
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")

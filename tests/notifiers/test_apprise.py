@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("apprise")
 
-from agent.errors import ConfigError, RetryableDelivery
+from agent.core.errors import ConfigError, RetryableDelivery
 from agent.notifiers.apprise import AppriseNotifier, AppriseOptions
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(100)

@@ -5,9 +5,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from agent.errors import PermanentDelivery
+from agent.core.errors import PermanentDelivery
+from agent.core.secret import Secret
 from agent.notifiers.http import post_json
-from agent.secret import Secret
 
 BASIC = "Basic dXNlcjE6UyZjcmV0UHc="  # user1:S&cretPw
 BEARER = "Bearer T0kenOfOurs"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.config.schema import NotifierSettings
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
 from agent.notifiers.routes import MOST_ALERTS, Route, check, make_notice
 
 NOW = 1_700_000_000.0  # 22:13:20 UTC

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.config.schema import NotifierSettings
-from agent.errors import ConfigError
+from agent.core.errors import ConfigError
 from agent.notifiers.runner import EXPIRY_SECONDS, MOST_QUEUED, NotifierPart, make_notifiers
 from agent.notifiers.webhook import WebhookNotifier, WebhookOptions
 

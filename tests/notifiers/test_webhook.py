@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from agent.errors import PermanentDelivery, RetryableDelivery
+from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.notifiers.webhook import LONGEST_TEXT, WebhookNotifier, WebhookOptions
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.delivery.contract import schema
 from agent.delivery.messages import rfc3339
+from agent.delivery.verify.schemas import schema
 
 if sys.version_info >= (3, 11):
     import tomllib

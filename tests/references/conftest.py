@@ -9,9 +9,9 @@ from agent.config.schema import DriftSettings
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.keeper import Keeper
-from agent.references.librarian import Librarian
 from agent.references.recorder import Recorder, Subject
-from agent.references.shelf import Shelf
+from agent.references.store import Shelf
+from agent.references.writer import Librarian
 
 NOON = 1_790_000_000.0 // 86400 * 86400 + 12 * 3600
 SUBJECT = Subject(

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import structlog
 
+from agent.core.errors import ReferenceMismatch, VedetteError
+from agent.core.kll import Sketch
 from agent.drift.judge import Judge
 from agent.drift.storage import sealed
-from agent.errors import ReferenceMismatch, VedetteError
 from agent.features.distance import EmbeddingModel
-from agent.references.compare import compare
 from agent.references.frames import FrameJudge
-from agent.references.shelf import Shelf
+from agent.references.offline.compare import compare
+from agent.references.store import Shelf
 from agent.references.stored import StoredReference
-from agent.sketch import Sketch
 from tests.references.conftest import NOON, Source
 
 

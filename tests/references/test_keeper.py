@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from agent.errors import ReferenceMismatch
+from agent.core.errors import ReferenceMismatch
 from agent.references.keeper import FIRST_WINDOWS
-from agent.references.shelf import JUDGE, RECORDING
+from agent.references.store import JUDGE, RECORDING
 from tests.references.conftest import NOON, SUBJECT, Room, Source, recorded
 
 

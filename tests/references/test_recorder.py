@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
+from agent.core.errors import ReferenceMismatch
 from agent.drift.judge import Judge
-from agent.errors import ReferenceMismatch
 from agent.references.recorder import LEAST_WINDOWS, Recorder
 from tests.references.conftest import NOON, SUBJECT, Source, recorded
 

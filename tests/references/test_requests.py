@@ -1,8 +1,8 @@
 import pytest
 
-from agent.errors import VedetteError
+from agent.core.errors import VedetteError
 from agent.references.requests import ShelfRequests
-from agent.references.shelf import Shelf
+from agent.references.store import Shelf
 
 
 @pytest.fixture

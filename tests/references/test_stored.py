@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from agent.core.errors import ReferenceMismatch
 from agent.drift.storage import sealed
-from agent.errors import ReferenceMismatch
 from agent.references.stored import StoredReference
 
 

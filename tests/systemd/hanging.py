@@ -6,8 +6,8 @@ import threading
 import time
 
 from agent.__main__ import main
-from agent.parts import Part
-from agent.service import Service
+from agent.app.service import Service
+from agent.core.worker import Part
 
 
 class Doomed(Part):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Box, why_not
+from tests.systemd.conftest import ROOT, Box, why_not
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1500)]
 

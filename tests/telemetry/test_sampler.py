@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.config.schema import TelemetrySettings
-from agent.errors import ProbeUnavailable
-from agent.telemetry import Reading, worker
-from agent.telemetry.host import HostProbe
+from agent.core.errors import ProbeUnavailable
+from agent.telemetry import Reading
+from agent.telemetry import probe_thread as worker
+from agent.telemetry.probes.host import HostProbe
 from agent.telemetry.sampler import Sampler, load_probes, observations
 
 FAST = TelemetrySettings(interval=0.2)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.registry import Registry
+from agent.core.registry import Registry
 
 Shares = NDArray[np.float64]
 Distance = Callable[[Shares, Shares], NDArray[np.float64]]

@@ -1,0 +1,127 @@
+"""A few days of observations on disk, thinned to one a minute, so that a rule can be tried on the past.
+
+One file a day (UTC), `observations/2026-01-31.jsonl`; a line holds the metrics of one target at one time:
+`{"at": 1769860800.0, "labels": {"camera": "front"}, "values": {"camera.fps_in": 25.0}}`. Days are dropped,
+the oldest first, beyond KEEP_DAYS or MOST_BYTES.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import structlog
+
+from agent.alerts.metrics import METRICS
+from agent.core.state_dir import unlinked
+from agent.core.types import Observation
+from agent.core.untrusted import parse_kept
+
+log = structlog.get_logger("vedette.alerts")
+
+FOLDER = "observations"
+KEEP_DAYS = 8
+MOST_BYTES = 64 * 1024 * 1024
+SPACING_SECONDS = 60.0
+FLUSH_SECONDS = 60.0
+MOST_SERIES = 20_000
+LARGEST_LINE = 256 * 1024
+_NAME = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl")
+
+_Target = tuple[tuple[str, str], ...]
+
+
+class ObservationLog:
+    """Writes what it is given to the state directory, a minute at a time; belongs to one thread."""
+
+    def __init__(self, state_directory: Path, *, most_bytes: int = MOST_BYTES) -> None:
+        self._folder = state_directory / FOLDER
+        self._most_bytes = most_bytes
+        self._noted: dict[tuple[str, _Target], tuple[float, float]] = {}
+        self._lines: dict[tuple[float, _Target], dict[str, float]] = {}
+        self._flushed_at = 0.0
+        self._failing = False
+
+    def note(self, observations: Iterable[Observation], now: float) -> None:
+        """Keep one value a minute of each series, and every change of a state."""
+        for observation in observations:
+            target = tuple(sorted(observation.labels.items()))
+            key = observation.metric, target
+            if not self._worth_noting(key, observation):
+                continue
+            self._noted[key] = observation.at, observation.value
+            line = self._lines.setdefault((round(observation.at, 1), target), {})
+            line[observation.metric] = float(f"{observation.value:.6g}")
+        if abs(now - self._flushed_at) >= FLUSH_SECONDS:
+            self.flush(now)
+
+    def _worth_noting(self, key: tuple[str, _Target], observation: Observation) -> bool:
+        metric = METRICS.get(observation.metric)
+        is_state = metric is not None and metric.unit == "state"
+        before = self._noted.get(key)
+        if before is None:
+            return len(self._noted) < MOST_SERIES and not (is_state and not observation.value)
+        if is_state and observation.value != before[1]:
+            return True
+        old = not 0 <= observation.at - before[0] < SPACING_SECONDS
+        return old and not (is_state and not observation.value and not before[1])
+
+    def flush(self, now: float) -> None:
+        """Write what is gathered; a disk that cannot be written is said once."""
+        self._flushed_at = now
+        lines, self._lines = self._lines, {}
+        days: dict[str, list[str]] = {}
+        for (at, target), values in sorted(lines.items(), key=lambda item: item[0][0]):
+            text = json.dumps({"at": at, "labels": dict(target), "values": values}, separators=(",", ":"))
+            days.setdefault(day_of(at), []).append(text)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for day, texts in days.items():
+                with open(self._folder / f"{day}.jsonl", "a", encoding="utf-8", opener=unlinked) as file:
+                    file.write("".join(f"{text}\n" for text in texts))
+            self._prune()
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                self._failing = True
+                log.warning("observations cannot be kept", path=str(self._folder), error=str(error))
+
+    def _prune(self) -> None:
+        files = sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+        sizes = {path: path.stat().st_size for path in files}
+        while len(files) > KEEP_DAYS or (
+            len(files) > 1 and sum(sizes[path] for path in files) > self._most_bytes
+        ):
+            files.pop(0).unlink()
+        if files and sizes[files[-1]] > self._most_bytes:  # one day alone is too much: begin it anew
+            files[-1].unlink()
+
+
+def day_of(at: float) -> str:
+    """The UTC day of a time, `2026-01-31`."""
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d")
+
+
+def days(state_directory: Path) -> dict[str, Path]:
+    """The days that are kept, oldest first, with their files."""
+    folder = state_directory / FOLDER
+    if not folder.is_dir():
+        return {}
+    return {path.stem: path for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)}
+
+
+def read(path: Path) -> Iterator[Observation]:
+    """The observations in a file, in its order; lines that a crash tore are passed over."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                entry = parse_kept(line, largest=LARGEST_LINE)
+                at, labels, values = float(entry["at"]), dict(entry["labels"]), dict(entry["values"])
+                observed = [(metric, float(value)) for metric, value in values.items()]
+            except (ValueError, KeyError, TypeError):
+                continue
+            for metric, value in observed:
+                yield Observation(metric=metric, value=value, at=at, labels=labels)

@@ -1,0 +1,309 @@
+"""The alert desk: engine, store, journal and people's controls in one place.
+
+`step` belongs to the analyst's thread; the handlers are called by the control socket and by MQTT commands in
+theirs. One lock keeps them apart; it is held for milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from agent.alerts.controls import Control, Kind
+from agent.alerts.engine import AlertEngine, Standing
+from agent.alerts.rules import Rule, series_text
+from agent.alerts.runtime.observation_log import ObservationLog
+from agent.alerts.runtime.store import AlertStore
+from agent.alerts.track import alert_to_json
+from agent.alerts.words import journal_line
+from agent.core.arguments import Page, check_names, take_duration, take_moment, take_word
+from agent.core.errors import VedetteError
+from agent.core.nearest import unknown
+from agent.core.types import Alert, AlertEvent, Labels, Observation, Severity
+from agent.core.untrusted import take_flag, take_number
+
+log = structlog.get_logger("vedette.alerts")
+
+SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds and the like
+SAVE_MEMORY_SECONDS = 1800.0
+SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
+UNSEEN_SECONDS = 900.0  # then a rule that nothing was observed for is spoken of
+MOST_LINES = 50  # in the journal for one step
+_WHO_AND_UNTIL = ("who", "why", "for", "until")
+
+Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came of a step: `publish` goes to the broker, `notify` to the notifiers."""
+
+    publish: tuple[Alert, ...] = ()
+    notify: tuple[Alert, ...] = ()
+
+
+class AlertDesk:
+    """Owns the engine and its store; keeps what is observed in `observations`, for replays.
+
+    `cameras` gives the names of those there are, where that is known.
+    """
+
+    def __init__(
+        self,
+        engine: AlertEngine,
+        store: AlertStore,
+        observations: ObservationLog | None = None,
+        *,
+        cameras: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._cameras = cameras
+        self._engine, self._store, self._observations = engine, store, observations
+        self._lock = threading.Lock()
+        self._saved_at = self._memory_saved_at = -math.inf
+        self._save_cost = 0.0
+        self._unsaved: list[Alert] = []
+        self._crowded = False
+        self._patient_until = math.inf
+
+    def open(self) -> None:
+        """Open the store and go on where the last run ended."""
+        now, monotonic = time.time(), time.monotonic()  # noqa: TID251  (the desk is an edge)
+        self._store.open()
+        self._patient_until = monotonic + UNSEEN_SECONDS
+        self._saved_at = self._memory_saved_at = monotonic
+        for name, restore in (
+            ("state", lambda kept: self._engine.restore(kept, now)),
+            ("memory", self._engine.restore_memory),
+        ):
+            kept = self._store.snapshot(name)
+            try:
+                if kept is not None:
+                    restore(kept)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                log.error("alert snapshot cannot be used, starting without it", name=name, error=repr(error))
+
+    def close(self) -> None:
+        """Save everything and close the store; may be called twice."""
+        with self._lock:
+            self._save(with_memory=True)
+            self._store.close()
+        if self._observations is not None:
+            self._observations.flush(time.time())  # noqa: TID251
+
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Judge by other rules from now on."""
+        with self._lock:
+            self._engine.set_rules(rules)
+            self._patient_until = time.monotonic() + UNSEEN_SECONDS  # noqa: TID251
+
+    def forget(self, labels: Labels) -> None:
+        """A camera (or the like) was removed from the config."""
+        with self._lock:
+            self._engine.forget(labels, time.time())  # noqa: TID251
+
+    def step(self, observations: Iterable[Observation], now: float) -> Told:
+        """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""
+        monotonic = time.monotonic()  # noqa: TID251
+        observations = list(observations)
+        if self._observations is not None:
+            self._observations.note(observations, now)
+        with self._lock:
+            alerts = self._engine.step(
+                observations, now, monotonic=monotonic, utc_offset=float(time.localtime(now).tm_gmtoff)
+            )
+            self._unsaved += alerts
+            self._save_when_due(monotonic)
+            tells = {rule.name: rule.tell for rule in self._engine.rules}
+            waiting = self._engine.waiting
+            if monotonic >= self._patient_until:
+                self._patient_until = math.inf
+                _say_unseen(self._engine.unseen())
+        _write_journal(alerts)
+        if waiting and not self._crowded:
+            log.warning(
+                "more alerts fire than are told at a time; see `vedette alerts --all`", waiting=waiting
+            )
+        self._crowded = waiting > 0
+        return Told(
+            publish=tuple(alert for alert in alerts if tells.get(alert.rule, "all") == "all"),
+            notify=tuple(alert for alert in alerts if tells.get(alert.rule, "all") != "journal"),
+        )
+
+    def firing_count(self) -> int:
+        """How many alerts fire and were told."""
+        with self._lock:
+            return self._engine.firing_count()
+
+    def all_firing(self, now: float) -> list[Alert]:
+        """What fires and was told to anyone, the journal included."""
+        with self._lock:
+            return self._engine.firing(now)
+
+    # -- keeping ----------------------------------------------------------------------------------------
+
+    def _save_when_due(self, monotonic: float) -> None:
+        since = monotonic - self._saved_at
+        due = bool(self._unsaved) and since >= self._save_cost / SAVE_SHARE
+        with_memory = monotonic - self._memory_saved_at >= SAVE_MEMORY_SECONDS
+        if due or with_memory or since >= max(SAVE_SECONDS, self._save_cost / SAVE_SHARE):
+            self._save(with_memory=with_memory)
+
+    def _save(self, *, with_memory: bool = False) -> None:
+        began, now = time.monotonic(), time.time()  # noqa: TID251
+        snapshots: dict[str, Any] = {"state": self._engine.to_snapshot(now)}
+        if with_memory:
+            snapshots["memory"] = self._engine.memory_snapshot()
+            self._memory_saved_at = began
+        self._store.record(self._unsaved, snapshots)
+        self._unsaved = []
+        self._saved_at = time.monotonic()  # noqa: TID251
+        self._save_cost = self._saved_at - began
+
+    # -- what people ask --------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        """The commands, for the control socket and for MQTT; each raises VedetteError for what is wrong."""
+        return {
+            "alerts": self._list,
+            "acknowledge": self._acknowledge,
+            "snooze": self._snooze,
+            "mute": self._mute,
+            "limit": self._limit,
+            "undo": self._undo,
+            "controls": self._controls,
+            "history": self._history,
+        }
+
+    def _list(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "all", "limit", "offset")
+        page, everything = Page.of(args), take_flag(args, "all", False)
+        now = time.time()  # noqa: TID251
+        with self._lock:
+            standings = self._engine.standings(now)
+        wanted = [standing for standing in standings if standing.told or everything]
+        shown = page.cut(
+            [_standing(item) for item in wanted[page.offset :][: page.limit]], skipped=page.offset
+        )
+        return {"alerts": shown, **page.about(shown, len(wanted))}
+
+    def _acknowledge(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "id", *_WHO_AND_UNTIL)
+        with self._lock:
+            track = self._engine.find(take_word(args, "id"))
+            return self._apply(Kind.ACKNOWLEDGE, args, alert=track.id)
+
+    def _snooze(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "id", *_WHO_AND_UNTIL)
+        with self._lock:
+            track = self._engine.find(take_word(args, "id"))
+            return self._apply(Kind.SNOOZE, args, rule=track.rule, labels=track.labels)
+
+    def _mute(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "rule", "camera", "schedule", *_WHO_AND_UNTIL)
+        with self._lock:
+            return self._apply(
+                Kind.MUTE,
+                args,
+                rule=take_word(args, "rule", ""),
+                labels=self._camera(args),
+                schedule=take_word(args, "schedule", ""),
+            )
+
+    def _limit(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "rule", "camera", "value", *_WHO_AND_UNTIL)
+        value = take_number(args, "value")
+        with self._lock:
+            rule = take_word(args, "rule")
+            return self._apply(Kind.LIMIT, args, rule=rule, labels=self._camera(args), value=value)
+
+    def _camera(self, args: Mapping[str, Any]) -> dict[str, str]:
+        camera, known = take_word(args, "camera", ""), self._cameras()
+        if camera and known and camera not in known:
+            raise VedetteError(unknown("camera", camera, known))
+        return {"camera": camera} if camera else {}
+
+    def _apply(self, kind: Kind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
+        now = time.time()  # noqa: TID251
+        who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
+        until = _until(args, now)
+        made = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
+        self._save()
+        log.info(f"{kind.value} asked for", control=made.id, who=who, why=why, subject=_subject(made))
+        return {"control": made.to_json()}
+
+    def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "id", "who", "why")
+        now = time.time()  # noqa: TID251
+        who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
+        with self._lock:
+            gone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
+            self._save()
+        log.info(f"{gone.kind.value} undone", control=gone.id, who=who, why=why, subject=_subject(gone))
+        return {"control": gone.to_json()}
+
+    def _controls(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "limit", "offset", "who")
+        page = Page.of(args)
+        with self._lock:
+            entries = [entry.to_json() for entry in self._engine.controls.entries]
+        shown = page.cut(entries)
+        return {"controls": shown, **page.about(shown, len(entries))}
+
+    def _history(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Pages begin with the newest; within one, the oldest stands first."""
+        check_names(args, "since", "limit", "offset")
+        page = Page.of(args, limit=200)
+        since = take_moment(args, "since", "24h", time.time(), backwards=True)  # noqa: TID251
+        with self._lock:
+            unsaved = [alert for alert in self._unsaved if alert.changed_at >= since]
+            saved = self._store.history(since, page.offset + page.limit)
+            count = self._store.count(since) + len(unsaved)
+        shown = page.cut([alert_to_json(alert) for alert in [*saved, *unsaved][::-1]])
+        return {"alerts": shown[::-1], **page.about(shown, count)}
+
+
+def _say_unseen(rules: Sequence[tuple[Rule, str]]) -> None:
+    for rule, nearest in rules:
+        hint = f"; did you mean {nearest!r}?" if nearest and nearest != rule.condition.metric else ""
+        log.warning(
+            f"a rule cannot fire: nothing is observed of {series_text(rule.condition)}{hint}", rule=rule.name
+        )
+
+
+def _write_journal(alerts: Sequence[Alert]) -> None:
+    for alert in alerts[:MOST_LINES]:
+        text = journal_line(alert)
+        fields = {**alert.labels, "rule": alert.rule, "alert": alert.id, "severity": alert.severity.value}
+        fields |= {"runbook": alert.runbook} if alert.runbook else {}
+        if alert.event not in {AlertEvent.FIRED, AlertEvent.REMINDER} or alert.severity is Severity.INFO:
+            log.info(text, journal=fields)
+        elif alert.severity is Severity.CRITICAL:
+            log.critical(text, journal=fields)
+        else:
+            log.warning(text, journal=fields)
+    if len(alerts) > MOST_LINES:
+        log.warning(f"and {len(alerts) - MOST_LINES} more alerts; see `vedette alerts`")
+
+
+def _standing(standing: Standing) -> dict[str, Any]:
+    alert = alert_to_json(standing.alert)
+    return {**alert, "told": standing.told, "held_back": standing.held_back}
+
+
+def _subject(control: Control) -> str:
+    parts = [control.alert, control.rule, *control.labels.values(), control.schedule]
+    return " ".join(part for part in parts if part)
+
+
+def _until(args: Mapping[str, Any], now: float) -> float | None:
+    if args.get("for") is not None and args.get("until") is not None:
+        raise VedetteError("give `for` or `until`, not both")
+    if args.get("for") is not None:
+        return now + take_duration(args, "for", "2h")
+    return take_moment(args, "until", None, now) if args.get("until") is not None else None

@@ -1,0 +1,162 @@
+"""What alerts leave on disk: a bounded history and the snapshots that survive a restart, in one SQLite file.
+
+A file that cannot be read is set aside and a new one begun; a disk that cannot be written is said once in the
+journal, and alerts go on without it: watching matters more than remembering.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from agent.alerts.track import alert_from_json, alert_to_json
+from agent.core.printable import printable
+from agent.core.state_dir import refuse_link
+from agent.core.types import Alert
+from agent.core.untrusted import LARGEST_BYTES, parse_kept
+
+log = structlog.get_logger("vedette.alerts")
+
+FILE_NAME = "alerts.sqlite3"
+MOST_HISTORY = 20_000
+LARGEST_SNAPSHOT = 256 * 1024 * 1024
+"""Bytes of a snapshot that is still read: thousands of series, each with weeks of hours to compare with."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS history (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS history_at ON history (at);
+CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+Result = TypeVar("Result")
+
+
+class AlertStore:
+    """The file `alerts.sqlite3` of a state directory; its owner lets one thread at a time use it."""
+
+    def __init__(self, state_directory: Path, *, most_history: int = MOST_HISTORY) -> None:
+        self.path = state_directory / FILE_NAME
+        self._most = most_history
+        self._database: sqlite3.Connection | None = None
+        self._failing = False
+
+    def open(self) -> None:
+        """Open the file; one that is broken is renamed to `*.broken` and a new one begun."""
+        try:
+            self._database = self._connect()
+        except (OSError, sqlite3.OperationalError) as error:
+            self._say_failing(error)  # a full or read-only disk: the file itself is well
+        except sqlite3.DatabaseError as error:
+            broken = self.path.with_suffix(".broken")
+            log.error("alert store is broken, beginning a new one", error=str(error), kept_as=str(broken))
+            try:
+                self.path.replace(broken)
+                self._database = self._connect()
+            except (OSError, sqlite3.Error) as again:
+                self._say_failing(again)
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_link(self.path)
+        database = sqlite3.connect(self.path, check_same_thread=False, timeout=5.0, isolation_level=None)
+        try:
+            self.path.chmod(0o600)
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute("PRAGMA journal_size_limit=4194304")
+            database.executescript(_SCHEMA)
+            database.execute("SELECT count(*) FROM kept").fetchone()
+        except (OSError, sqlite3.Error):
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def record(self, alerts: Sequence[Alert], snapshots: Mapping[str, Any] | None = None) -> None:
+        """Add alerts to the history and replace the named snapshots, in one transaction."""
+        rows = [
+            (alert.changed_at, alert.id, json.dumps(alert_to_json(alert), default=str)) for alert in alerts
+        ]
+        kept = [(name, json.dumps(body, default=str)) for name, body in (snapshots or {}).items()]
+
+        def write(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                database.executemany("INSERT INTO history (at, id, body) VALUES (?, ?, ?)", rows)
+                database.executemany("INSERT OR REPLACE INTO kept (name, body) VALUES (?, ?)", kept)
+                if rows:
+                    newest = database.execute("SELECT max(n) FROM history").fetchone()[0]
+                    database.execute("DELETE FROM history WHERE n <= ?", (newest - self._most,))
+                database.execute("COMMIT")
+            except sqlite3.Error:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+
+        if rows or kept:
+            self._try(write, None)
+
+    def snapshot(self, name: str) -> Any:
+        """The snapshot saved as `name`, None if there is none that can be read."""
+        row = self._try(
+            lambda database: database.execute("SELECT body FROM kept WHERE name = ?", (name,)).fetchone(),
+            None,
+        )
+        try:
+            return parse_kept(row[0], largest=LARGEST_SNAPSHOT) if row else None
+        except ValueError as error:
+            log.error("alert snapshot is broken, starting without it", name=name, error=str(error))
+            return None
+
+    def history(self, since: float = 0.0, limit: int = 1000) -> list[Alert]:
+        """The newest `limit` state changes from `since` (Unix time) on, oldest first."""
+        query = "SELECT body FROM history WHERE at >= ? ORDER BY n DESC LIMIT ?"
+        rows: Iterable[tuple[str]] = self._try(
+            lambda database: database.execute(query, (since, limit)).fetchall(), []
+        )
+        return [alert for row in rows if (alert := _alert(row[0])) is not None][::-1]
+
+    def count(self, since: float = 0.0) -> int:
+        """How many state changes there are from `since` (Unix time) on."""
+        query = "SELECT count(*) FROM history WHERE at >= ?"
+        return self._try(lambda database: int(database.execute(query, (since,)).fetchone()[0]), 0)
+
+    def _try(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
+        if self._database is None:
+            return otherwise
+        try:
+            result = work(self._database)
+        except sqlite3.Error as error:
+            self._say_failing(error)
+            return otherwise
+        if self._failing:
+            self._failing = False
+            log.info("alert store can be written again")
+        return result
+
+    def _say_failing(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            log.error(
+                "alert store cannot be used, alerts go on without it", path=str(self.path), error=str(error)
+            )
+
+
+def _alert(body: str) -> Alert | None:
+    """The alert in a row of the history; None where a damaged disk made something else of it."""
+    try:
+        return alert_from_json(parse_kept(body, largest=LARGEST_BYTES))
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("a row of the alert history is damaged, leaving it out", error=printable(error))
+        return None

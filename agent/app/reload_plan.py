@@ -1,0 +1,63 @@
+"""The plan of a reload: all of a new config that can fail, made and found good before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from agent.alerts.rules import Rule
+from agent.app.validate import rules_of
+from agent.cameras import Camera
+from agent.cameras.isolation.quarantine import camera_for
+from agent.config.schema import CameraSettings, Settings
+from agent.core.errors import ConfigError, ConfigErrors, VedetteError
+from agent.core.state_dir import directory
+from agent.exporter import Exporter, make_exporter
+from agent.exporter.about import About
+from agent.notifiers.runner import Notifiers, make_notifiers
+from agent.telemetry.sampler import Sampler
+
+log = structlog.get_logger("vedette.service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a reload puts in force; `cameras` are the enabled ones that are new or differ.
+
+    `exporter` and `sampler` are there where they differ.
+    """
+
+    rules: tuple[Rule, ...]
+    notifiers: Notifiers
+    cameras: Sequence[tuple[CameraSettings, Camera]]
+    exporter: Exporter | None = None
+    sampler: Sampler | None = None
+
+
+def make_plan(old: Settings, new: Settings, about: About) -> Plan:
+    """The plan to go from `old` to `new`; raises VedetteError where that cannot be."""
+    before = {camera.name: camera for camera in old.cameras}
+    return Plan(
+        rules=rules_of(new),
+        notifiers=make_notifiers(new.notifiers),
+        cameras=[
+            (settings, camera_for(settings, directory(new.state_directory)))
+            for settings in new.cameras
+            if settings.enabled and before.get(settings.name) != settings
+        ],
+        exporter=None if old.prometheus == new.prometheus else make_exporter(new.prometheus.listen, about),
+        sampler=None
+        if old.telemetry == new.telemetry
+        else Sampler(new.telemetry, directory(new.state_directory)),
+    )
+
+
+def say_refused(error: VedetteError) -> None:
+    """Why a config was refused: a line for each mistake, with where it is as fields of the journal."""
+    for mistake in error.errors if isinstance(error, ConfigErrors) else [error]:
+        where = {}
+        if isinstance(mistake, ConfigError):
+            where = {"config_file": mistake.file, "config_line": mistake.line, "config_key": mistake.key}
+        log.error("config not reloaded, the old one stays in force", error=str(mistake), journal=where)

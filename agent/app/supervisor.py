@@ -1,0 +1,202 @@
+"""The supervisor: runs each part in its thread, restarts failed ones with backoff, watches for stuck ones.
+
+Laws
+----
+1. A part that raises is started anew after a jittered, growing pause; others go on meanwhile.
+2. A part that fails more than `limit` times within `within_seconds` is given up: the supervisor says
+   `exhausted` and the process ends with an exit code, for systemd to start it afresh.
+3. A part that returns has finished (a file that ended) and is left in peace.
+4. A part that is silent for longer than its patience is stuck. A thread cannot be killed: the watchdog is no
+   longer fed, and systemd restarts the process; without systemd, a stuck part is said in the journal.
+5. Stopping is asked of all parts at once, and waits for them until one deadline.
+6. Once it is closed nothing is added: what is begun while the agent stops would outlive it.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from agent.core.errors import VedetteError
+from agent.core.worker import Health, Part
+
+log = structlog.get_logger("vedette.supervisor")
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+STACK_DEPTH = 6  # calls that are told of a part that is stuck
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    part: Part
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    failures: deque[float] = field(default_factory=deque)
+    failed_total: int = 0
+    done: bool = False
+    said_stuck: bool = False
+
+
+class Supervisor:
+    """Owns the threads of the parts given to `add`."""
+
+    def __init__(self, *, limit: int = 10, within_seconds: float = 600.0) -> None:
+        self._limit, self._within = limit, within_seconds
+        self._runs: dict[str, _Run] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.exhausted: str | None = None
+
+    def add(self, part: Part) -> None:
+        """Start a part in a thread of its own. Raises VedetteError once closed, RuntimeError without a thread."""
+        run = _Run(part)
+        run.thread = threading.Thread(target=self._live, args=(run,), name=part.name, daemon=True)
+        with self._lock:
+            if self._closed:
+                raise VedetteError(f"the agent is stopping, {part.name} is not started")
+            if part.name in self._runs:
+                raise ValueError(f"there is a part {part.name!r} already")
+            run.thread.start()  # (a system out of threads raises here: then there is no such part)
+            self._runs[part.name] = run
+
+    def remove(self, name: str, timeout: float = 5.0) -> bool:
+        """Stop one part; says whether its thread ended in time (if not, it is abandoned)."""
+        return not self.remove_all([name], timeout)
+
+    def remove_all(self, names: Iterable[str], timeout: float) -> list[str]:
+        """Stop these parts, within `timeout` seconds together; those that did not end by then (they are abandoned)."""
+        with self._lock:
+            runs = [self._runs.pop(name) for name in names if name in self._runs]
+        return _end(runs, timeout)
+
+    def close(self) -> None:
+        """Start no part any more."""
+        with self._lock:
+            self._closed = True
+
+    def stop(self, timeout: float) -> list[str]:
+        """Stop all parts within `timeout` seconds, for good; the names of those that did not end."""
+        self.close()
+        with self._lock:
+            runs = list(self._runs.values())
+        return _end(runs, timeout)
+
+    def names(self) -> list[str]:
+        """The parts that are looked after."""
+        with self._lock:
+            return list(self._runs)
+
+    def health(self) -> list[Health]:
+        """How each part is; says nothing in the journal, may be called from any thread."""
+        with self._lock:
+            runs = list(self._runs.values())
+        return [
+            Health(
+                name=run.part.name,
+                silent_seconds=run.part.silent_seconds(),
+                failures=run.failed_total,
+                discarded=run.part.discarded,
+                warming=run.part.warming,
+                stuck=not run.done and run.part.stuck(),
+                done=run.done,
+                given_up=self.exhausted == run.part.name,
+            )
+            for run in runs
+        ]
+
+    def stuck(self) -> list[str]:
+        """The parts that are silent for longer than their patience; said once each in the journal."""
+        with self._lock:
+            runs = list(self._runs.values())
+        found = []
+        for run in runs:
+            stuck = not run.done and run.part.stuck()
+            if stuck and not run.said_stuck:
+                log.error(
+                    "part is stuck",
+                    part=run.part.name,
+                    silent_seconds=run.part.silent_seconds(),
+                    where=_where(run.thread),
+                )
+            run.said_stuck = stuck
+            if stuck:
+                found.append(run.part.name)
+        return found
+
+    def report(self) -> list[dict[str, object]]:
+        """How each part is, as plain values."""
+        return [part.to_json() for part in self.health()]
+
+    def _live(self, run: _Run) -> None:
+        while not run.stop.is_set():
+            run.part.beat()
+            try:
+                run.part.run(run.stop)
+                run.done = True
+                return
+            except Exception as error:  # noqa: BLE001  (the one broad except: whatever failed is restarted)
+                if not self._after_failure(run, error):
+                    return
+
+    def _after_failure(self, run: _Run, error: Exception) -> bool:
+        """Wait before the next try; False when the part is given up or stopped."""
+        if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
+            log.warning("part failed while it was stopped", part=run.part.name, error=str(error))
+            return False
+        now = time.monotonic()  # noqa: TID251  (the supervisor is an edge)
+        run.failures.append(now)
+        run.failed_total += 1
+        while run.failures and now - run.failures[0] > self._within:
+            run.failures.popleft()
+        count = len(run.failures)
+        expected = isinstance(error, VedetteError)
+        if count > self._limit:
+            log.critical(
+                "part failed too often, giving up", part=run.part.name, failures=count, error=str(error)
+            )
+            self.exhausted = run.part.name
+            run.done = True
+            return False
+        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (count - 1))
+        pause = random.uniform(ceiling / 2, ceiling)
+        log.error(
+            "part failed, starting it anew",
+            part=run.part.name,
+            error=f"{type(error).__name__}: {error}",
+            retry_seconds=pause,
+            exc_info=None if expected else error,
+        )
+        run.part.warming = True  # waiting to be restarted is not being stuck
+        run.stop.wait(pause)
+        run.part.warming = False
+        return True
+
+
+def _end(runs: list[_Run], timeout: float) -> list[str]:
+    """Ask all to end, then wait for them; the names of those that did not in `timeout` seconds."""
+    for run in runs:
+        run.stop.set()
+    deadline = time.monotonic() + timeout  # noqa: TID251
+    threads = [(run.part.name, run.thread) for run in runs if run.thread is not None]
+    for _, thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
+    return [name for name, thread in threads if thread.is_alive()]
+
+
+def _where(thread: threading.Thread | None) -> str:
+    """Where a thread is just now, the innermost calls first."""
+    frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
+    if frame is None:
+        return "unknown"
+    calls = traceback.extract_stack(frame)[: -STACK_DEPTH - 1 : -1]
+    return " < ".join(f"{call.name} ({Path(call.filename).name}:{call.lineno})" for call in calls)

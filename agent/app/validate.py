@@ -1,0 +1,69 @@
+"""Preflight: what can be said of settings without opening anything. Rules compile, notifiers are possible, and
+the cameras and rules that either speak of exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.alerts.rules import Rule, compile_rules
+from agent.config.schema import Settings
+from agent.core.errors import ConfigError, ConfigErrors
+from agent.core.nearest import nearest
+from agent.features import FEATURES
+from agent.notifiers.runner import make_notifiers
+
+
+def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    """The alert rules in force, built-in ones included; raises ConfigError."""
+    measured = [f"camera.feature_{name}_mean" for name in FEATURES]
+    return compile_rules(
+        settings.rules,
+        settings.alerts,
+        window_seconds=settings.windows.length,
+        known_metrics=measured,
+        cameras=[camera.name for camera in settings.cameras],
+    )
+
+
+def preflight(settings: Settings) -> tuple[Rule, ...]:
+    """The rules in force; raises ConfigError or ConfigErrors for all that is wrong with rules and notifiers."""
+    errors: list[ConfigError] = []
+    rules: tuple[Rule, ...] = ()
+    try:
+        rules = rules_of(settings)
+    except ConfigErrors as several:
+        errors += several.errors
+    except ConfigError as error:
+        errors.append(error)
+    for entry in settings.notifiers:
+        try:
+            make_notifiers([entry])
+        except ConfigError as error:  # noqa: PERF203  (every mistake is told, not the first alone)
+            errors.append(error)
+    errors += _strangers(settings, {rule.name for rule in rules} if rules else None)
+    if errors:
+        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+    return rules
+
+
+def _strangers(settings: Settings, rules: set[str] | None) -> Iterator[ConfigError]:
+    """Names of cameras and rules in notifiers' filters that do not exist."""
+    cameras = {camera.name for camera in settings.cameras}
+    for entry in settings.notifiers:
+        if cameras:
+            yield from _unknown(entry.name, "cameras", entry.cameras, cameras)
+        if rules is not None:
+            yield from _unknown(entry.name, "rules", entry.rules, rules)
+
+
+def _unknown(notifier: str, key: str, names: Iterable[str], known: set[str]) -> Iterator[ConfigError]:
+    for name in names:
+        if name not in known:
+            near = nearest(name, known)
+            yield ConfigError(
+                f"there is no {key[:-1]} {name!r}",
+                key=f"notifiers[{notifier}].{key}",
+                expected=None if near else f"one of {', '.join(sorted(known))}",
+                nearest=near,
+            )

@@ -1,0 +1,207 @@
+"""A process that decodes for a camera and writes to a pipe: read exactly, never waited for without an end."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.cameras.clock import monotonic
+from agent.cameras.owned import ClosedError, Owned
+
+PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
+LOOK_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
+SAID_BYTES = 8192
+_FOR_THE_AGENT = ("VEDETTE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
+# -I: neither the working directory, nor PYTHONPATH, nor a user's own packages; what we import from is handed over.
+_AS_WE_IMPORT = """\
+import os, runpy, sys
+sys.path[:] = sys.argv.pop(1).split(os.pathsep)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+def own_python(module: str, *words: str) -> list[str]:
+    """The command that runs `module` in a Python like this one, which imports from where this one does.
+
+    `python -m MODULE` would put the working directory first, and run what lies there under our own names.
+    """
+    paths = os.pathsep.join(path for path in sys.path if Path(path).is_absolute())
+    return [sys.executable, "-I", "-c", _AS_WE_IMPORT, paths, module, *words]
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what is for the agent alone: the broker's password, the way to systemd's credentials and socket."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOR_THE_AGENT)}
+
+
+class Child(Owned):
+    """One process and its two pipes: pictures from `command(fd)`, and what it says on standard error.
+
+    One thread starts and reads; any thread may close. Ending it is asked for first (`ask`: a signal, or None
+    for closing its standard input), and enforced after `grace` seconds.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[int], Sequence[str]],
+        *,
+        request: bytes | None = None,
+        listen: bool = True,
+        ask: signal.Signals | None = signal.SIGINT,
+        grace: float = 2.0,
+    ) -> None:
+        super().__init__()
+        self._command, self._request, self._listen = command, request, listen
+        self._ask, self._grace = ask, grace
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data = self._words = -1
+        self._said = bytearray()
+
+    def start(self) -> None:
+        """Start the process; raises OSError (FileNotFoundError: no such program), or ClosedError."""
+        with self.in_use():
+            self._data, writing = os.pipe()
+            # The kernel may refuse a larger pipe (a limit for each user); it is then only slower.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            try:
+                self._process = subprocess.Popen(
+                    self._command(writing),
+                    stdin=subprocess.DEVNULL if self._request is None else subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE if self._listen else None,
+                    env=_environment(),
+                    pass_fds=(writing,),
+                    start_new_session=True,  # Ctrl-C on a terminal is meant for the agent
+                )
+            except OSError:
+                os.close(self._data)
+                self._data = -1
+                raise
+            finally:
+                os.close(writing)
+            if self._process.stderr is not None:
+                self._words = self._process.stderr.fileno()
+            if self._process.stdin is not None and self._request is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    self._process.stdin.write(self._request)
+                    self._process.stdin.flush()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        return self._process.pid if self._process else None
+
+    @property
+    def said(self) -> str:
+        """The last of what it said on standard error."""
+        return self._said.decode("utf-8", "replace")
+
+    def take(self, length: int, timeout: float | None) -> NDArray[np.uint8] | None:
+        """The next `length` bytes that the process wrote; None where it ended first.
+
+        Raises TimeoutError when nothing came for `timeout` seconds (None: no limit), and ClosedError.
+        """
+        data = np.empty(length, np.uint8)
+        with self.in_use():
+            filled, heard = 0, monotonic()
+            while filled < length:
+                if self.closing.is_set():
+                    raise ClosedError
+                if self._data < 0:
+                    return None
+                ready = self._wait()
+                if self._words in ready:
+                    self._listen_to()
+                if self._data in ready:
+                    count = os.readv(self._data, [data[filled:].data])
+                    if count == 0:
+                        return None
+                    filled, heard = filled + count, monotonic()
+                elif timeout is not None and monotonic() - heard > timeout:
+                    raise TimeoutError
+        return data
+
+    def end(self) -> int:
+        """Wait for the end of a process that closed its pipe; its exit code, minus the signal that ended it."""
+        with self.in_use():
+            if self._process is None:
+                raise ClosedError
+            self._hang_up()
+            until = monotonic() + self._grace
+            while self._words >= 0 and monotonic() < until:
+                if self._words in self._wait():
+                    self._listen_to()
+            return self._finish()
+
+    def _wait(self) -> set[int]:
+        poll = select.poll()
+        for fd in (self._data, self._words):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
+        return {fd for fd, _ in poll.poll(LOOK_SECONDS * 1000)}
+
+    def _listen_to(self) -> None:
+        said = os.read(self._words, SAID_BYTES)
+        self._said += said
+        del self._said[:-SAID_BYTES]
+        if not said:
+            self._words = -1  # its file is closed with the process
+
+    def _interrupt(self) -> None:
+        """Ask it to end; the thread that reads then sees the end of the pipe."""
+        process = self._process
+        if process is None:
+            return
+        if self._ask is not None:
+            process.send_signal(self._ask)
+        elif process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+    def _hang_up(self) -> None:
+        """Close our end of the pipe; a process that still writes gets an error, and ends."""
+        if self._data >= 0:
+            os.close(self._data)
+            self._data = -1
+
+    def _finish(self) -> int:
+        """Make the process end, and reap it."""
+        process = self._process
+        assert process is not None
+        try:
+            return process.wait(self._grace)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def _free(self) -> None:
+        process = self._process
+        if process is not None:
+            if process.poll() is None:
+                self._interrupt()
+            self._hang_up()
+            self._finish()
+            for pipe in (process.stdin, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._words, self._process = -1, None
+
+
+def ended_by(number: int) -> str:
+    """In words, how a process ended by the signal `number` ended."""
+    try:
+        return f"crashed ({signal.Signals(number).name})"
+    except ValueError:
+        return f"was ended by signal {number}"

@@ -1,0 +1,187 @@
+"""FFmpeg, held so that it can be trusted: whole pictures, waits that end, a close from any thread."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.codec.hwaccel import HWAccel
+from numpy.typing import NDArray
+
+from agent.cameras.clock import monotonic
+from agent.cameras.owned import ClosedError, Owned
+
+# A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
+# damaged file FFmpeg marked 8. A stream without key pictures (intra refresh) has mended itself by then.
+MENDING_SECONDS = 5.0
+# Packets that come for this long without one whole picture: the source cannot be decoded. (Seen for real: a
+# server that put every key picture into two packets, so that each half was marked as damaged.)
+BARREN_SECONDS = 8.0
+LATE_RATIO = 0.95  # of the timeout
+# A title that is not UTF-8 must not end it: PyAV 19 keeps its bytes, PyAV before that raised unless told otherwise.
+_ODD_TITLES = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+# 8,192 x 8,192: no camera has more, and a damaged size must not take the memory of the box.
+MAX_PIXELS = 2**26
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took."""
+
+    image: NDArray[np.uint8]
+    media_seconds: float | None
+    decode_seconds: float
+
+
+class UnfitError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV is untyped here
+    """The source is sound, but nothing for this decoder; its text goes on after the source's name."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(0, what)
+
+
+@dataclass(slots=True)
+class Tally:
+    """A count that outlives the decoders that add to it; one thread adds."""
+
+    total: int = 0
+
+
+class Decoder(Owned):
+    """One opened FFmpeg source. One thread opens and reads; any thread may close.
+
+    A close from another thread takes effect at the latest when FFmpeg's own `timeout` ends the wait.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        input_format: str | None = None,
+        options: Mapping[str, str] | None = None,
+        threads: int = 1,
+        frame_threads: bool = False,
+        damaged: Tally | None = None,
+        cuda: bool = False,
+        live: bool = True,
+    ) -> None:
+        super().__init__()
+        self._url, self._format, self._options = url, input_format, dict(options or {})
+        self._timeout, self._threads, self._frame_threads = timeout, threads, frame_threads
+        self._cuda, self._live = cuda, live
+        self._container: Any = None
+        self._packets: Iterator[Any] = iter(())
+        self._ready: deque[Any] = deque()
+        self._spent = 0.0
+        self._mending_until: float | None = None
+        self._damaged = damaged or Tally()
+
+    def open(self) -> None:
+        """Open the source; raises FFmpegError, or ClosedError."""
+        with self.in_use():
+            self._container = self._opened()
+            if not self._container.streams.video:
+                raise UnfitError("has no video in it, only sound or text")
+            stream = self._container.streams.video[0]
+            if stream.width * stream.height > MAX_PIXELS:
+                raise UnfitError(f"has pictures of {stream.width}x{stream.height}, more than can be handled")
+            stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
+            stream.codec_context.thread_count = self._threads
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            self._packets = self._container.demux(stream)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU decodes."""
+        return self._cuda and bool(self._container.streams.video[0].codec_context.is_hwaccel)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of video, where the source says so."""
+        if self._container is None:
+            return None
+        stream = self._container.streams.video[0]
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else None
+
+    def next(self) -> Picture | None:
+        """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
+        since: float | None = None
+        with self.in_use():
+            while True:
+                while self._ready:
+                    picture = self._take()
+                    if picture is not None:
+                        return picture
+                asked = monotonic()
+                packet = next(self._packets, None)
+                if self._live and monotonic() - asked > LATE_RATIO * self._timeout:
+                    # FFmpeg ends its wait by handing over what it held back: a picture as old as the wait is long.
+                    raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
+                if packet is None:
+                    return None
+                self._decode(packet)
+                # From the first packet on: a source that says nothing is another failure.
+                since = since or monotonic()
+                if monotonic() - since > BARREN_SECONDS:
+                    raise av.error.InvalidDataError(0, "no whole picture in it")
+                if self.closing.is_set():
+                    raise ClosedError
+
+    def _opened(self) -> Any:
+        return av.open(
+            self._url,
+            format=self._format,
+            options=self._options,
+            timeout=(self._timeout, self._timeout),
+            **_ODD_TITLES,
+            # Pictures come back into main memory by themselves; other codecs than the GPU's fall back.
+            hwaccel=HWAccel("cuda", allow_software_fallback=True) if self._cuda else None,
+        )
+
+    def _free(self) -> None:
+        container, self._container = self._container, None
+        self._packets = iter(())
+        self._ready.clear()
+        if container is not None:
+            container.close()
+
+    def _decode(self, packet: Any) -> None:
+        started = monotonic()
+        try:
+            self._ready.extend(packet.decode())
+        except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
+            self._spoil()
+        self._spent += monotonic() - started
+
+    def _spoil(self) -> None:
+        self._damaged.total += 1
+        if self._mending_until is None:
+            self._mending_until = monotonic() + MENDING_SECONDS
+
+    def _take(self) -> Picture | None:
+        """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""
+        picture = self._ready.popleft()
+        if picture.is_corrupt:
+            self._spoil()
+            return None
+        if self._mending_until is not None:
+            if not picture.key_frame and monotonic() < self._mending_until:
+                self._damaged.total += 1
+                return None
+            self._mending_until = None
+        started = monotonic()
+        # One thread: for a picture of this size PyAV's default costs half as much again in handing over.
+        image = picture.to_ndarray(format="bgr24", threads=1)
+        if picture.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
+            image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
+        spent, self._spent = self._spent + monotonic() - started, 0.0
+        return Picture(image, picture.time, spent)

@@ -1,0 +1,116 @@
+"""What FFmpeg's errors mean for a camera: a kind of failure, and a line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import av
+import av.error
+
+from agent.cameras.address import Address
+from agent.cameras.kinds.decoder import UnfitError
+from agent.core.errors import CameraError, CameraFailure
+
+_BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...] = (
+    (
+        (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
+        CameraFailure.AUTH,
+        "{shown} refuses the login; check user and password of camera '{camera}'",
+    ),
+    (
+        (av.error.HTTPNotFoundError,),
+        CameraFailure.NOT_FOUND,
+        "there is no stream at {shown}; check the path in its url",
+    ),
+    ((FileNotFoundError,), CameraFailure.NOT_FOUND, "there is no file {shown}; check the url"),
+    (
+        (IsADirectoryError,),
+        CameraFailure.NOT_FOUND,
+        '{shown} is a folder; give a video file, or use kind = "images"',
+    ),
+    ((PermissionError,), CameraFailure.OTHER, "no permission to read {shown}; check its owner and mode"),
+    (
+        (ConnectionError, av.error.HTTPServerError),
+        CameraFailure.REFUSED,
+        "{shown} refuses connections; check that the camera is on and its port is right",
+    ),
+    (
+        (TimeoutError, av.error.ExitError),
+        CameraFailure.TIMEOUT,
+        "{shown} does not answer; check the camera and the network between",
+    ),
+    ((EOFError,), CameraFailure.END_OF_STREAM, "{shown} ended the stream"),
+    (
+        (
+            av.error.InvalidDataError,
+            av.error.DecoderNotFoundError,
+            av.error.DemuxerNotFoundError,
+            av.error.PatchWelcomeError,
+        ),
+        CameraFailure.CODEC,
+        "{shown} gives no readable video; it is damaged, incomplete, or no video",
+    ),
+)
+_BY_ERRNO = {
+    errno.EHOSTUNREACH: (
+        CameraFailure.REFUSED,
+        "{shown} cannot be reached; check the network and the address",
+    ),
+    errno.ENETUNREACH: (
+        CameraFailure.REFUSED,
+        "{shown} cannot be reached; check the network and the address",
+    ),
+    errno.ETIMEDOUT: (
+        CameraFailure.TIMEOUT,
+        "{shown} does not answer; check the camera and the network between",
+    ),
+    errno.ENODEV: (CameraFailure.DEVICE_GONE, "{shown} is gone; plug the camera in again"),
+    errno.ENXIO: (CameraFailure.DEVICE_GONE, "{shown} is gone; plug the camera in again"),
+    errno.EBUSY: (CameraFailure.REFUSED, "{shown} is in use; stop the other program that holds it"),
+}
+
+
+def camera_error(error: Exception, camera: str, address: Address) -> CameraError:
+    """The failure that `error` of FFmpeg means; its own text is left out, for it may quote the password."""
+    kind, text = _meaning(error, address)
+    return CameraError(text.format(shown=address.shown, camera=camera, host=address.host), kind=kind)
+
+
+def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
+    if isinstance(error, UnfitError):
+        return CameraFailure.CODEC, "{shown} " + str(error.strerror)
+    if isinstance(error, PermissionError) and address.is_file and os.access(address.url.reveal(), os.R_OK):
+        return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
+    if isinstance(error, av.error.ArgumentError) and address.scheme.startswith("http"):
+        return CameraFailure.CODEC, (
+            "{shown} answers with a playlist or with no video; a playlist is followed only where the url names one "
+            "(.m3u8)"
+        )
+    for types, kind, text in _BY_TYPE:
+        if isinstance(error, types):
+            return kind, text
+    number = getattr(error, "errno", None)
+    if number in _BY_ERRNO:
+        return _BY_ERRNO[number]
+    if address.host and not _resolves(address.host):
+        return CameraFailure.NOT_FOUND, "the host name {host} is not known; check the url or the name server"
+    if address.host and number == errno.EIO:  # what FFmpeg calls a connection that was cut off
+        return CameraFailure.END_OF_STREAM, "{shown} ended the stream"
+    said = getattr(error, "strerror", None) or type(error).__name__
+    return CameraFailure.OTHER, "{shown}: " + str(said).lower().replace("{", "(").replace("}", ")")
+
+
+def is_cut_off(error: Exception) -> bool:
+    """Whether `error` is what FFmpeg makes of a connection that was cut off, or of a redirect it must not follow."""
+    return getattr(error, "errno", None) == errno.EIO
+
+
+def _resolves(host: str) -> bool:
+    """Whether `host` has an address: FFmpeg calls an unknown name an `Input/output error`."""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,141 @@
+"""A folder of images, played as a camera."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from agent.cameras.clock import monotonic, stamped
+from agent.config.fields import setting
+from agent.core.errors import CameraError, CameraFailure
+from agent.core.image_file import read_image
+from agent.core.types import Frame
+from agent.core.untrusted import BadInput
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+log = structlog.get_logger("vedette.cameras")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesOptions:
+    """Which images, and how they are played."""
+
+    path: str = setting(kind="path", doc="Folder of images (or one image).", example='"pictures/"')
+    glob: str = setting("*", doc='Which files of the folder, e.g. "*.jpg" or "**/*.png"; sorted by path.')
+    fps: float = setting(1.0, minimum=0.001, maximum=1000, doc="Images a second.")
+    loop: bool = setting(False, doc="Begin again after the last image.")
+    pace: str = setting(
+        "real",
+        choices=("real", "fast"),
+        doc="fps images a second, or as fast as the model can without losing one.",
+    )
+
+
+class ImagesCamera:
+    """A folder of images in the order of their paths."""
+
+    Options = ImagesOptions
+
+    def __init__(self, name: str, options: ImagesOptions) -> None:
+        self.name, self.options = name, options
+        self.lossless = options.pace == "fast"
+        self.finite = not options.loop
+        self.period = 1.0 / options.fps
+        self._closing = threading.Event()
+        self._paths: list[Path] = []
+        self._next = self._index = self._failed = self._good = 0
+        self._due: float | None = None
+        self._reason = ""
+
+    def open(self) -> None:
+        """List the images; raises CameraError where there are none."""
+        self._paths = list_images(Path(self.options.path), self.options.glob)
+        self._next = self._index = self._good = 0
+        self._due = None
+        self._closing.clear()
+
+    def read(self) -> Frame | None:
+        """The next image; None after the last."""
+        image = self._image()
+        if image is None:
+            return None
+        index, self._index = self._index, self._index + 1
+        started = monotonic()
+        self._wait(started)
+        return stamped(self.name, index, image, media_seconds=index / self.options.fps)
+
+    def close(self) -> None:
+        """Stop playing; ends a wait in another thread."""
+        self._closing.set()
+        self._paths = []
+
+    def take_failed(self) -> int:
+        """How many images could not be read since the last call."""
+        count, self._failed = self._failed, 0
+        return count
+
+    def _image(self) -> NDArray[np.uint8] | None:
+        while True:
+            paths = self._paths
+            if self._closing.is_set() or not paths:
+                raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
+            if self._next >= len(paths) and not self._rewind():
+                return None
+            path, self._next = paths[self._next], self._next + 1
+            try:
+                image = read_image(path)
+            except BadInput as error:
+                self._failed += 1
+                self._reason = self._reason or f"{path.name} {error}"
+                log.warning(
+                    "image cannot be read, skipped", camera=self.name, file=str(path), reason=str(error)
+                )
+            else:
+                self._good += 1
+                return image
+
+    def _rewind(self) -> bool:
+        """Go back to the first image, if that is wished; raises CameraError where none was readable."""
+        if self._good == 0:
+            raise CameraError(
+                f"none of the {len(self._paths)} images in {self.options.path} can be read; the first: {self._reason}",
+                kind=CameraFailure.CODEC,
+            )
+        if self.options.loop:
+            self._next = self._good = 0
+        return self.options.loop
+
+    def _wait(self, now: float) -> None:
+        if self.lossless:
+            return
+        if self._due is None or now - self._due > self.period:  # the first, or too late to catch up
+            self._due = now
+        if self._due > now and self._closing.wait(self._due - now):
+            raise CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
+        self._due += self.period
+
+
+def list_images(folder: Path, glob: str) -> list[Path]:
+    """The images of `folder`, sorted by path; raises CameraError where there are none."""
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise CameraError(f"there is no folder {folder}; check the path", kind=CameraFailure.NOT_FOUND)
+    try:
+        found = [path for path in folder.glob(glob) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise CameraError(
+            f"cannot list {glob!r} in {folder}: {error}", kind=CameraFailure.NOT_FOUND
+        ) from None
+    if not found:
+        raise CameraError(
+            f"no image matches {glob!r} in {folder}; images end in {', '.join(sorted(SUFFIXES))}",
+            kind=CameraFailure.NOT_FOUND,
+        )
+    return sorted(found)

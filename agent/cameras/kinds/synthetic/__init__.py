@@ -1,0 +1,1 @@
+"""The synthetic camera and its drawn scenes."""

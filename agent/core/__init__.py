@@ -1,0 +1,1 @@
+"""What flows between the rooms, and what every room uses."""

@@ -1,0 +1,90 @@
+"""Reading an image file: bounded before it is decoded, since a few bytes may ask for all the memory of the box."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.untrusted import BadInput
+
+LARGEST_BYTES = 128 * 1024 * 1024
+MOST_PIXELS = 2**26
+"""8192 by 8192; for formats whose header is not read here, OpenCV is told the same before it is loaded."""
+
+# Decoders fill a cut-off file with grey and say nothing; a whole one has its end mark near its end (some
+# cameras append a few bytes of their own).
+END_MARKS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
+TAIL_BYTES = 4096
+_PNM = re.compile(rb"P[2356]\s(?:#[^\n]{0,200}\n|\s)*(\d{1,9})\s+(\d{1,9})\s")
+_NO_SIZE = frozenset({0xC4, 0xC8, 0xCC})  # among JPEG's frame headers: tables, reserved
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers that stand alone
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """The image in the file at `path` as (H, W, 3) uint8 BGR; raises BadInput where it cannot or must not be read."""
+    data = _read(path)
+    check_size(data)
+    if not all(not data.startswith(head) or end in data[-TAIL_BYTES:] for head, end in END_MARKS):
+        raise BadInput("is cut off")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # among others: more pixels than OpenCV was told to take
+        image = None
+    if image is None:
+        raise BadInput("is damaged or no image")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():  # a pipe would be waited for, a device has no end
+        raise BadInput("is no file" if os.path.lexists(path) else "is not there")
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(LARGEST_BYTES + 1) if size <= LARGEST_BYTES else b""
+    except OSError as error:
+        raise BadInput(error.strerror or "cannot be read") from None
+    if size > LARGEST_BYTES or len(data) > LARGEST_BYTES:
+        raise BadInput(f"has {size / 1e6:,.0f} MB; at most {LARGEST_BYTES / 1e6:,.0f} MB are read")
+    if not data:
+        raise BadInput("is empty")
+    return data
+
+
+def check_size(data: bytes) -> None:
+    """Raise BadInput where the header of a PNG, JPEG, BMP or PNM asks for more than MOST_PIXELS."""
+    size = _size(data)
+    if size is not None and size[0] * size[1] > MOST_PIXELS:
+        raise BadInput(f"has {size[0]}×{size[1]} pixels; at most {MOST_PIXELS / 1e6:.0f} million are read")
+
+
+def _size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the header; None where it tells none."""
+    if data.startswith(b"\x89PNG") and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data.startswith(b"BM") and len(data) >= 26:
+        width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+        return abs(width), abs(height)
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_size(data)
+    found = _PNM.match(data)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_SIZE:
+            height, width = (int.from_bytes(data[at + step : at + step + 2], "big") for step in (5, 7))
+            return width, height
+        if marker == 0xFF:  # padding
+            at += 1
+        else:
+            at += 2 if marker in _BARE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None

@@ -1,0 +1,90 @@
+"""What a command prints: streams that pass on no control character of somebody else's, consoles that parse no markup.
+
+Two things hold whoever prints, and whatever the text is made of:
+
+1. While `safe_streams()` lasts (for the whole of every command), what is written to stdout or stderr is escaped on
+   its way: no title is set, no clipboard written, no link made, no cursor moved.
+2. Rich draws through `console()` alone. It takes `[...]` in strings for text, never for markup, and escapes the same
+   characters in all that it draws; the colours and cursor moves of rich itself pass.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from agent.core.printable import printable_lines, printable_output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 1000
+"""Columns of a table where no terminal sets a limit: a program or a file reads it, and no line is broken."""
+
+
+class SafeStream:
+    """A text stream that escapes what is written to it; all else is the stream's beneath (`raw`)."""
+
+    def __init__(self, raw: TextIO) -> None:
+        self.raw = raw
+        with suppress(AttributeError, ValueError):  # a terminal of another alphabet is no reason to fail
+            raw.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+
+    def write(self, text: str) -> int:
+        """Write `text`, escaped."""
+        self.raw.write(printable_output(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write every one of `lines`, escaped."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+def raw_stream(stream: TextIO) -> TextIO:
+    """The stream beneath, for who escapes by itself and has colours to send."""
+    return stream.raw if isinstance(stream, SafeStream) else stream
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Make stdout and stderr safe for as long as the block lasts; within another such block nothing changes."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (
+        stream if isinstance(stream, SafeStream) else cast(TextIO, SafeStream(stream)) for stream in before
+    )
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def console(*, stderr: bool = False, width: int | None = None, **more: Any) -> Console:
+    """A rich console for data of any origin; without a terminal it is wide enough to break no line of a table."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class SafeConsole(Console):
+        """Draws no control character but rich's own."""
+
+        def render_str(self, text: str, **more: Any) -> Text:
+            return super().render_str(printable_lines(text), **more)
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                text = segment.text if segment.control else printable_output(segment.text)
+                yield segment if text == segment.text else Segment(text, segment.style)
+
+    more = {"file": raw_stream(sys.stderr if stderr else sys.stdout), **more}
+    made = SafeConsole(markup=False, emoji=False, highlight=False, width=width, **more)
+    if width is None and not made.is_terminal:
+        made.width = PIPE_WIDTH
+    return made

@@ -1,0 +1,373 @@
+"""One connection to one broker: a paho client used once, and driven by the thread that owns it.
+
+paho is only a window here, the outbox is the queue. So a connection that ended is thrown away with all that paho
+remembers: it would send its own queue again in a burst on reconnecting. Only the blocking part (name
+resolution, TCP, TLS and WebSocket handshakes) runs in a thread of its own; then `drive` does all reading and
+writing, and callbacks do no more than append to `events`.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.core.errors import PermanentDelivery
+from agent.core.printable import printable
+from agent.core.secret import Secret, excerpt
+from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.failures import BY_CODE, Failure, why_not
+
+READS_AT_ONCE = 1000  # then something else may have its turn
+LARGEST_PACKET = 1024 * 1024
+"""Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
+
+LONGEST_REASON = 200
+_BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
+
+
+class Version(str, Enum):
+    """The MQTT versions spoken here."""
+
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The broker let us in; what it allows."""
+
+    receive_maximum: int
+    maximum_packet: int | None
+    maximum_qos: int
+    retain_available: bool
+    session_present: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """There is no connection (any more); reported once, last."""
+
+    failure: Failure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acked:
+    """The broker's answer to the publish `mid`; a code from 0x80 on is a refusal."""
+
+    mid: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message for us."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None
+    correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """The broker's answer to `subscribe`; `allowed` False: its access rules forbid it."""
+
+    allowed: bool
+    reason: str
+
+
+Event = Opened | Closed | Acked | Received | Subscribed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker says for us when we are gone; retained."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to connect."""
+
+    client_id: str
+    version: Version = Version.V5
+    keepalive: float = 30.0
+    session_expiry: float = 3600.0
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    timeout: float = 10.0
+    will: Will | None = None
+
+
+class Connection:
+    """One try. `start` once; then `drive` until `events` yields `Closed`."""
+
+    def __init__(
+        self, address: BrokerAddress, options: Options, wake: Callable[[], None], started: float
+    ) -> None:
+        self.address, self.options, self.started = address, options, started
+        self.events: deque[Event] = deque()
+        self.opened: Opened | None = None
+        self.closed = False
+        self._wake = wake
+        self._ready = False
+        self._client = _client(address, options, self)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        threading.Thread(target=self._connect, name="mqtt-connect", daemon=True).start()
+
+    def _connect(self) -> None:
+        try:
+            _secure(self._client, self.address, self.options)
+            self._client.connect(
+                self.address.host,
+                self.address.port,
+                keepalive=max(int(self.options.keepalive), 1),
+                **_session(self.options),
+            )
+        except _BROKEN as error:
+            self._end(*why_not(error, self.address))
+        self._ready = True
+        self._wake()
+
+    def drive(self, timeout: float, wake_fd: int, now: float) -> None:
+        """Wait up to `timeout` seconds for the network or `wake_fd`, then read and write what is due."""
+        sock = self._client.socket() if self._ready and not self.closed else None
+        poll = select.poll()
+        poll.register(wake_fd, select.POLLIN)
+        if sock is not None:
+            self._read_all()
+            self._write_some()
+            sock = None if self.closed else self._client.socket()
+        if sock is not None:
+            writing = select.POLLOUT if self._client.want_write() else 0
+            poll.register(sock.fileno(), select.POLLIN | writing)
+            timeout = 0.0 if _readable(sock) else timeout
+        poll.poll(max(timeout, 0.0) * 1000)
+        if sock is not None and not self.closed:
+            self._read_all()
+            self._write_some()
+            self._attempt(self._client.loop_misc)
+        if self.opened is None and not self.closed and now - self.started > self.options.timeout:
+            self._end(Failure.SILENT, "no answer to the login")
+
+    def _write_some(self) -> None:
+        if not self.closed and self._client.want_write():
+            self._attempt(self._client.loop_write)
+
+    def _read_all(self) -> None:
+        """To be done before writing: a write to a connection that broke ends it, with all that had arrived."""
+        for _ in range(READS_AT_ONCE):
+            if self.closed or not _readable(self._client.socket()):
+                return
+            self._attempt(self._client.loop_read)
+
+    def _attempt(self, step: Callable[[], MQTTErrorCode]) -> None:
+        """paho lets what a broker sends wrongly surface as many kinds of exceptions: the connection is over."""
+        if self.closed:
+            return
+        try:
+            code = step()
+        except _BROKEN as error:
+            self._end(Failure.LOST, f"protocol error: {type(error).__name__}: {error}")
+            return
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._end(Failure.LOST, paho.error_string(code).rstrip("."))
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry: int | None = None,
+        correlation: bytes | None = None,
+    ) -> int:
+        """Send; the id by which `Acked` will name it. Raises PermanentDelivery for what MQTT cannot carry."""
+        properties = None
+        if self.options.version is Version.V5 and (expiry is not None or correlation):
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            if expiry is not None:
+                properties.MessageExpiryInterval = max(expiry, 1)
+            if correlation:
+                properties.CorrelationData = correlation
+        try:
+            return self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
+        except _BROKEN as error:
+            raise PermanentDelivery(f"{type(error).__name__}: {printable(error, 200)}") from None
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for `topic`; on MQTT 5 without what is retained."""
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        asked = {"options": options} if self.options.version is Version.V5 else {"qos": 1}
+        self._client.subscribe(topic, **asked)
+
+    def close(self, *, forget: bool = False) -> None:
+        """Say goodbye (the broker then drops the will) and hang up; may be called twice.
+
+        `forget` has an MQTT 5 broker drop our session as well, and with it what it would go on queueing for us.
+        """
+        self.closed = True
+        properties = None
+        if forget and self.options.version is Version.V5:
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = 0
+        if self._ready and self._client.socket() is not None:
+            with suppress(*_BROKEN):
+                self._client.disconnect(properties=properties)
+                self._client.loop_write()
+
+    def abort(self) -> None:
+        """Hang up without a word: the broker will publish the will."""
+        self.closed = True
+        sock = self._client.socket() if self._ready else None
+        if sock is not None:
+            with suppress(OSError):
+                sock.close()
+
+    def _end(self, failure: Failure, reason: str) -> None:
+        if not self.closed:
+            self.events.append(Closed(failure=failure, reason=printable(reason, LONGEST_REASON)))
+            self.abort()
+
+    def _said(self, properties: Any, reason: Any) -> str:
+        """What the broker says of it, as far as that can be shown, else what its code means."""
+        said = str(getattr(properties, "ReasonString", None) or "")
+        return excerpt(said, self.address.password, Secret(self.address.username)) or str(reason).lower()
+
+    # -- paho's callbacks: append, nothing else ---------------------------------------------------------
+
+    def on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        """CONNACK."""
+        if reason.is_failure:
+            failure = BY_CODE.get(reason.value, Failure.REFUSED)
+            self._end(failure, self._said(properties, reason))
+            return
+        self.opened = Opened(
+            receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+            maximum_packet=getattr(properties, "MaximumPacketSize", None),
+            maximum_qos=getattr(properties, "MaximumQoS", 2),
+            retain_available=bool(getattr(properties, "RetainAvailable", 1)),
+            session_present=bool(flags.session_present),
+        )
+        self.events.append(self.opened)
+
+    def on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        """DISCONNECT, or the connection broke."""
+        if flags.is_disconnect_packet_from_server:
+            self._end(BY_CODE.get(reason.value, Failure.LOST), self._said(properties, reason))
+        else:
+            self._end(Failure.LOST, "the connection broke")
+
+    def on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
+        """PUBACK."""
+        self.events.append(Acked(mid=mid, code=reason.value, reason=str(reason)))
+
+    def on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        """SUBACK; one topic is asked for at a time."""
+        allowed = not any(reason.is_failure for reason in reasons)
+        self.events.append(Subscribed(allowed=allowed, reason=", ".join(map(str, reasons)).lower()))
+
+    def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        """A message for us; one whose topic is no text is nobody's."""
+        with suppress(UnicodeDecodeError):
+            self.events.append(_received(message))
+
+
+class _Client(paho.Client):
+    """paho gathers as large a packet as is announced; this one takes none of over LARGEST_PACKET."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > LARGEST_PACKET:
+            raise ValueError(
+                f"the broker sends a packet of {bufsize} bytes, at most {LARGEST_PACKET} are taken"
+            )
+        return super()._sock_recv(bufsize)
+
+
+def _received(message: paho.MQTTMessage) -> Received:
+    properties = getattr(message, "properties", None)
+    return Received(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        retained=bool(message.retain),
+        response_topic=getattr(properties, "ResponseTopic", None),
+        correlation=getattr(properties, "CorrelationData", None),
+    )
+
+
+def _readable(sock: Any) -> bool:
+    """Whether there is something to read, or to be told of; TLS and WebSocket read ahead of what `poll` sees."""
+    if sock is None:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool((hasattr(sock, "pending") and sock.pending() > 0) or poll.poll(0))
+
+
+def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho.Client:
+    newest = options.version is Version.V5
+    client = _Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=options.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
+        transport="websockets" if address.web_path is not None else "tcp",
+        reconnect_on_failure=False,
+        **({} if newest else {"clean_session": options.session_expiry <= 0}),
+    )
+    client.connect_timeout = options.timeout
+    client.max_inflight_messages_set(0)  # the window is ours
+    if address.web_path is not None:
+        client.ws_set_options(path=address.web_path)
+    if address.username or address.password:
+        client.username_pw_set(address.username, address.password.reveal() or None)
+    if options.will is not None:
+        client.will_set(options.will.topic, options.will.payload, qos=1, retain=True)
+    # Having this callback keeps publish() from writing to the socket at once: one write serves many.
+    client.on_socket_register_write = lambda *_: None
+    client.on_connect, client.on_disconnect = owner.on_connect, owner.on_disconnect
+    client.on_publish, client.on_message = owner.on_publish, owner.on_message
+    client.on_subscribe = owner.on_subscribe
+    return client
+
+
+def _secure(client: paho.Client, address: BrokerAddress, options: Options) -> None:
+    if not address.tls:
+        return
+    context = ssl.create_default_context(cafile=options.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.cert_file:
+        context.load_cert_chain(options.cert_file, options.key_file or None)
+    client.tls_set_context(context)
+
+
+def _session(options: Options) -> dict[str, Any]:
+    if options.version is not Version.V5:
+        return {}
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = int(options.session_expiry)
+    properties.MaximumPacketSize = LARGEST_PACKET
+    return {"clean_start": options.session_expiry <= 0, "properties": properties}

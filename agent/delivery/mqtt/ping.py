@@ -1,0 +1,100 @@
+"""Is the broker there, does it let us in, and may we publish? For `vedette check`."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from agent.config.schema import BrokerSettings
+from agent.core.errors import RetryableDelivery
+from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
+from agent.delivery.mqtt.connection import Acked, Closed, Connection, Options, Version
+from agent.delivery.mqtt.listener import awake, open_connection
+
+REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
+
+
+class Right(str, Enum):
+    """Whether a broker lets us publish."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  # MQTT 3.1.1 acknowledges what it throws away; a broker without QoS 1, nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingResult:
+    """What a broker answered. `seconds` is how long connecting and logging in took; `reason` says what failed."""
+
+    broker: str
+    ok: bool
+    version: str = ""
+    seconds: float = 0.0
+    right: Right = Right.UNKNOWN
+    reason: str = ""
+
+
+def ping(settings: BrokerSettings, topic: str, timeout: float = 5.0) -> list[PingResult]:
+    """Log in at every broker of the settings, in order, and publish nothing (empty, not retained) at `topic`.
+
+    Raises ConfigError.
+    """
+    return [_ping(address, settings, topic, timeout) for address in broker_addresses(settings)]
+
+
+def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout: float) -> PingResult:
+    # Not the agent's own client id: that would throw a running agent off the broker.
+    options = Options(
+        client_id=f"vedette-check-{uuid.uuid4().hex[:8]}",
+        session_expiry=0,
+        timeout=timeout,
+        ca_file=settings.ca_file,
+        cert_file=settings.cert_file,
+        key_file=settings.key_file,
+    )
+    versions = tuple(Version) if settings.protocol == "auto" else (Version(settings.protocol),)
+    pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    started = _now()
+    try:
+        with closing(open_connection(address, options, pipe, versions)) as connection:
+            opened = PingResult(
+                broker=address.shown,
+                ok=True,
+                version=connection.options.version.value,
+                seconds=_now() - started,
+            )
+            return _tried(opened, connection, topic, pipe[0], _now() + timeout)
+    except RetryableDelivery as error:
+        return PingResult(broker=address.shown, ok=False, reason=str(error))
+    finally:
+        os.close(pipe[0])
+        os.close(pipe[1])
+
+
+def _tried(
+    result: PingResult, connection: Connection, topic: str, wake_fd: int, deadline: float
+) -> PingResult:
+    """`result` with whether `topic` may be published; nothing stays behind at the broker."""
+    without_qos = connection.opened is not None and connection.opened.maximum_qos < 1
+    if connection.options.version is not Version.V5 or without_qos:
+        return result
+    mid = connection.publish(topic, b"", qos=1)
+    while not connection.closed and _now() < deadline:
+        connection.drive(0.2, wake_fd, _now())
+        awake(wake_fd)
+        while connection.events:
+            event = connection.events.popleft()
+            if isinstance(event, Acked) and event.mid == mid:
+                right = Right.REFUSED if event.code >= REFUSED else Right.GRANTED
+                return replace(result, right=right, reason=event.reason.lower())
+            if isinstance(event, Closed):  # some brokers hang up on who publishes what he may not
+                return replace(result, right=Right.REFUSED, reason=event.reason)
+    return result
+
+
+def _now() -> float:
+    return time.monotonic()  # noqa: TID251  (delivery is an edge)

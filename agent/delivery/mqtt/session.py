@@ -1,0 +1,286 @@
+"""Staying connected: which broker, which MQTT version, and how long to wait after which failure.
+
+Laws:
+
+1. Brokers are tried in order of preference; after all have failed, wait, and begin with the first.
+2. How long to wait depends on the worst failure of the round and doubles up to that failure's limit, with
+   jitter: a wrong password must not lock the account, a second box with our client id must not be fought.
+3. The wait starts anew only after a connection has held for a while. One that breaks seconds after each
+   login is taken for a fight over the client id: not every broker says so (mosquitto 2.0 does not).
+4. Connected to a fallback, the first broker is tried again now and then, beside the running connection.
+5. A change is logged once; the same failure again is not.
+"""
+
+from __future__ import annotations
+
+import random
+import select
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.connection import Closed, Connection, Event, Opened, Options, Version, Will
+from agent.delivery.mqtt.failures import Failure
+
+log = structlog.get_logger("vedette.delivery")
+
+PROVEN_SECONDS = 10.0
+SHORT_LIVES = 3  # in a row: somebody else has our client id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionState:
+    """A snapshot for people and summaries. `state`: connected, connecting, waiting or stopped.
+
+    `failure` is the kind of the last failure ("" while connected), `reason` says it in words, `broker` is the
+    address without password, `since` (Unix time) when we were connected, or ceased to be.
+    """
+
+    state: str
+    since: float
+    broker: str = ""
+    version: str = ""
+    failure: str = ""
+    reason: str = ""
+    attempts: int = 0
+
+    @property
+    def mend(self) -> str:
+        """What an operator can do about it; "" where it is only to wait."""
+        return _MEND.get(Failure(self.failure), "") if self.failure else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How patient delivery is, in seconds; tests are less so. `scale` shortens every backoff."""
+
+    connect: float = 10.0
+    acknowledge: float = 30.0
+    preferred: float = 300.0
+    stop: float = 5.0
+    disk: float = 5.0
+    disk_retry: float = 30.0
+    scale: float = 1.0
+
+
+# First and longest wait in seconds.
+BACKOFF: dict[Failure, tuple[float, float]] = {
+    Failure.LOST: (1.0, 60.0),
+    Failure.UNREACHABLE: (1.0, 60.0),
+    Failure.SILENT: (2.0, 120.0),
+    Failure.BUSY: (5.0, 120.0),
+    Failure.VERSION: (5.0, 300.0),
+    Failure.TLS: (10.0, 300.0),
+    Failure.REFUSED: (10.0, 300.0),
+    Failure.CLIENT_ID: (10.0, 300.0),
+    Failure.CERTIFICATE: (15.0, 300.0),
+    Failure.LOGIN: (15.0, 300.0),
+    Failure.TAKEN_OVER: (30.0, 300.0),
+}
+_ORDER = list(BACKOFF)
+
+_MEND = {
+    Failure.LOGIN: "check user name and password",
+    Failure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
+    Failure.CLIENT_ID: "check broker.client_id",
+    Failure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
+}
+
+
+def backoff_seconds(failure: Failure, attempt: int, jitter: float) -> float:
+    """The wait after `attempt` (from 0) rounds of failures; `jitter` in 0..1 spreads it over half to whole."""
+    first, longest = BACKOFF[failure]
+    return min(first * 2.0 ** min(attempt, 16), longest) * (0.5 + 0.5 * jitter)
+
+
+class Session:
+    """Keeps one connection alive; driven by the delivery thread. `now` is monotonic, `wall` Unix time."""
+
+    def __init__(
+        self,
+        addresses: Sequence[BrokerAddress],
+        options: Options,
+        protocol: str,
+        timing: Timing,
+        wake: Callable[[], None],
+    ) -> None:
+        self._addresses, self._options, self._timing, self._wake = list(addresses), options, timing, wake
+        self._fixed = Version(protocol) if protocol != "auto" else None
+        self._versions = dict.fromkeys(range(len(self._addresses)), self._fixed or Version.V5)
+        self._broken_starts: dict[int, int] = {}
+        self._index = 0
+        self._round = 0
+        self._worst: Failure | None = None
+        self._wait_until = 0.0
+        self._opened_at = 0.0
+        self._short_lives = 0
+        self._retry_preferred_at = 0.0
+        self._candidate: Connection | None = None
+        self._said = ""
+        self.connection: Connection | None = None
+        self.state = ConnectionState(state="connecting", since=0.0)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a broker has let us in."""
+        return (
+            self.connection is not None and self.connection.opened is not None and not self.connection.closed
+        )
+
+    def tick(self, now: float, wall: float, will: Callable[[], Will]) -> None:
+        """Connect if it is time to."""
+        if self.connection is None and now >= self._wait_until:
+            self.connection = self._open(self._index, now, will())
+            self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
+        elif self.connected and self._index and self._candidate is None and now >= self._retry_preferred_at:
+            self._candidate = self._open(0, now, will())
+
+    def _open(self, index: int, now: float, will: Will) -> Connection:
+        options = replace(self._options, version=self._versions[index], will=will)
+        connection = Connection(self._addresses[index], options, self._wake, now)
+        connection.start()
+        return connection
+
+    def drive(self, timeout: float, wake_fd: int, now: float) -> None:
+        """Wait for network or wake-up."""
+        if self._candidate is not None:
+            self._candidate.drive(0.0, wake_fd, now)
+            timeout = min(timeout, 0.1)
+        if self.connection is not None:
+            self.connection.drive(timeout, wake_fd, now)
+            return
+        poll = select.poll()
+        poll.register(wake_fd, select.POLLIN)
+        poll.poll(max(min(timeout, self._wait_until - now), 0.0) * 1000)
+
+    def events(self, now: float, wall: float) -> list[Event]:
+        """What happened since the last call; `Opened` begins and `Closed` ends the time of one connection."""
+        happened = self._weigh_candidate(now)
+        connection = self.connection
+        while connection is not None and connection.events:
+            event = connection.events.popleft()
+            happened.append(event)
+            if isinstance(event, Opened):
+                self._on_opened(connection, now, wall)
+            elif isinstance(event, Closed):
+                self._on_closed(connection, self._suspect(connection, event), now, wall)
+                break
+        if self.connected and now - self._opened_at > PROVEN_SECONDS:
+            self._round = self._short_lives = 0
+        return happened
+
+    def _suspect(self, connection: Connection, event: Closed) -> Closed:
+        """Law 3: what the third short life in a row means."""
+        if connection.opened is None or event.failure is not Failure.LOST:
+            return event
+        self._short_lives += 1
+        if self._short_lives < SHORT_LIVES:
+            return event
+        reason = f"the connection breaks right after login, {self._short_lives} times in a row"
+        return Closed(failure=Failure.TAKEN_OVER, reason=reason)
+
+    def _weigh_candidate(self, now: float) -> list[Event]:
+        """Move to the preferred broker when it answers."""
+        candidate = self._candidate
+        if candidate is None or not candidate.events:
+            return []
+        self._candidate = None
+        if candidate.opened is None or candidate.closed:
+            candidate.abort()
+            self._retry_preferred_at = now + self._timing.preferred
+            return []
+        if self.connection is not None:
+            self.connection.close()
+        self.connection, self._index = candidate, 0
+        return [Closed(failure=Failure.LOST, reason="going back to the preferred broker")]
+
+    def fail(self, failure: Failure, reason: str) -> None:
+        """Give the connection up: it is open, but good for nothing."""
+        if self.connection is not None and not self.connection.closed:
+            self.connection.events.append(Closed(failure=failure, reason=reason))
+            self.connection.abort()
+
+    def close(self, wall: float) -> None:
+        """Hang up in good order; may be called twice."""
+        for connection in (self._candidate, self.connection):
+            if connection is not None:
+                connection.close()
+        self._candidate = self.connection = None
+        self._show("stopped", wall)
+
+    def _on_opened(self, connection: Connection, now: float, wall: float) -> None:
+        version = connection.options.version
+        self._opened_at, self._worst = now, None
+        self._broken_starts.pop(self._index, None)
+        self._retry_preferred_at = now + self._timing.preferred
+        self._show("connected", wall)
+        if self._said != f"connected {self.state.broker}":
+            self._said = f"connected {self.state.broker}"
+            log.info("connected to the broker", broker=self.state.broker, mqtt=version.value)
+            if version is Version.V311:
+                log.warning(
+                    "MQTT 3.1.1: what the broker's access rules refuse is lost without a word",
+                    broker=self.state.broker,
+                )
+
+    def _on_closed(self, connection: Connection, event: Closed, now: float, wall: float) -> None:
+        connection.abort()
+        self.connection = None
+        self._say(connection, event)
+        if self._other_version(connection, event.failure):
+            self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
+            return
+        if self._worst is None or _ORDER.index(event.failure) > _ORDER.index(self._worst):
+            self._worst = event.failure
+        was_open = connection.opened is not None
+        self._index = 0 if was_open else (self._index + 1) % len(self._addresses)
+        if was_open or self._index == 0:
+            wait = backoff_seconds(self._worst, self._round, random.random()) * self._timing.scale
+            self._wait_until = now + wait
+            self._round += 1
+            self._worst = None
+        self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
+
+    def _other_version(self, connection: Connection, failure: Failure) -> bool:
+        """Whether to try at once with the other version: the broker said so, or hung up on us twice."""
+        if self._fixed is not None or connection.opened is not None:
+            return False
+        if failure is Failure.SILENT:  # amqtt does not even answer
+            self._broken_starts[self._index] = 2
+        elif failure is Failure.LOST:
+            self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
+        hung_up = self._broken_starts.get(self._index, 0)
+        if connection.options.version is Version.V5 and (failure is Failure.VERSION or hung_up >= 2):
+            self._versions[self._index] = Version.V311
+            return True
+        if connection.options.version is Version.V311 and hung_up >= 4:
+            self._versions[self._index] = Version.V5
+            self._broken_starts.pop(self._index)
+        return False
+
+    def _say(self, connection: Connection, event: Closed) -> None:
+        said = f"{connection.address.shown} {event.failure.value}"
+        if said == self._said:
+            log.debug("broker still unavailable", broker=connection.address.shown, reason=event.reason)
+            return
+        self._said = said
+        mend = _MEND.get(event.failure)
+        speak = log.error if mend else log.warning
+        more = {"mend": mend} if mend else {}
+        text = "the broker refused us" if mend else "no connection to the broker, retrying"
+        speak(text, broker=connection.address.shown, failure=event.failure.value, reason=event.reason, **more)
+
+    def _show(self, state: str, wall: float, *, reason: str = "", failure: str = "") -> None:
+        version = self.connection.options.version.value if self.connection is not None else ""
+        same = (self.state.state == "connected") == (state == "connected") and self.state.since > 0
+        self.state = ConnectionState(
+            state=state,
+            since=self.state.since if same else wall,
+            broker=self._addresses[self._index].shown,
+            version=version,
+            failure=failure,
+            reason=reason,
+            attempts=self._round,
+        )

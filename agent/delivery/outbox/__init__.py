@@ -1,0 +1,1 @@
+"""The outbox: messages kept on disk until the broker has acknowledged them."""

@@ -1,0 +1,167 @@
+"""Merging the messages of several windows into one of a longer window, exactly. Pure.
+
+The rule of a field is found by its name, first match wins:
+
+    start / end                                first / last moment
+    lost, merged                               add (`merged`: how many messages this one stands for)
+    <stem>_kll                                 merge the sketches
+    <stem>_p50_seconds, _p90_, _p99_ ...       quantile of the merged sketch of <stem>; null where there is none
+    feature_*_mean                             mean, weighted by `feature_samples`
+    *_max, *_max_*, drift_* / *_min, *_min_*   largest / smallest (a drift verdict is not averaged away)
+    frames_*, detections, detections_<class>, class_<id>_count, feature_samples*, reconnects    add
+    *_total and all that is no number          the last one
+    confidence_mean, *_per_frame, batch_mean, *_ratio of a camera    mean, weighted by what it counts
+    every other number                         mean, weighted by the seconds that each covers
+
+Percentiles are never averaged: that gives a number which is the percentile of nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.core.errors import PermanentDelivery
+from agent.core.kll import Sketch
+from agent.core.types import Priority
+from agent.core.untrusted import parse_object
+from agent.delivery.messages import short, to_json, unix_time
+from agent.delivery.outbox.rows import Row, pack, pack_sketches, unpack, unpack_sketches
+
+Body = dict[str, Any]
+
+_QUANTILE = re.compile(r"(?P<stem>\w+?)_p(?P<digits>\d{2,4})(_[a-z]+)?")
+_LARGEST = re.compile(r"\w+_max(_\w+)?|drift_\w+")
+_FEATURE = re.compile(r"feature_\w+_mean")
+_SMALLEST = re.compile(r"\w+_min(_\w+)?")
+_RATE = re.compile(r"\w+_per_frame|\w+_mean|\w+_ratio|fps_\w+|\w+_seconds")
+_COUNT = re.compile(r"frames_\w+|detections|detections_\w+|class_\d+_count|feature_samples\w*|reconnects")
+
+
+def bucket_of(row: Row, span: int) -> tuple[str, str, int]:
+    """Rows with the same bucket may become one window of `span` seconds."""
+    return row.topic, row.boot, int(row.start // span)
+
+
+def merge_rows(rows: Sequence[Row], span: int) -> Row | None:
+    """One row in place of `rows` (two or more, oldest first, of one bucket), with the id of the last.
+
+    None where they cannot be one: damaged, or too large together.
+    """
+    try:
+        bodies: list[Body] = [parse_object(unpack(row.payload)) for row in rows]
+        hidden = merge_sketches([unpack_sketches(row.sketches) for row in rows])
+        body = merge_bodies(bodies, [row.window for row in rows], hidden)
+        payload = to_json(body, rows[-1].topic)
+        start = unix_time(str(body["start"])) if "start" in body else rows[0].start
+    except (ValueError, KeyError, TypeError, AttributeError, PermanentDelivery):
+        return None
+    return replace(
+        rows[-1],
+        start=start,
+        window=sum(row.window for row in rows),
+        span=span,
+        weight=sum(row.weight for row in rows),
+        payload=pack(payload),
+        sketches=pack_sketches({name: sketch.to_bytes() for name, sketch in hidden.items()}),
+    )
+
+
+def mergeable(row: Row) -> bool:
+    """Whether the row tells of a window, so that it can be merged with its neighbours."""
+    return row.window > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
+
+
+def merge_sketches(maps: Sequence[Mapping[str, bytes]]) -> dict[str, Sketch]:
+    """The union of each named sketch; a name counts only where its sketches can all be read."""
+    merged: dict[str, Sketch] = {}
+    for blobs in maps:
+        for name, blob in blobs.items():
+            sketch = Sketch.from_bytes(blob)
+            if name in merged:
+                merged[name].merge(sketch)
+            else:
+                merged[name] = sketch
+    return merged
+
+
+def merge_bodies(bodies: Sequence[Body], seconds: Sequence[float], sketches: Mapping[str, Sketch]) -> Body:
+    """One body for all: `seconds` is how long each covers, `sketches` what the quantiles are taken from."""
+    names = dict.fromkeys(name for body in bodies for name in body)
+    merged = {name: _merge_field(name, bodies, seconds, sketches) for name in names}
+    merged["merged"] = sum(int(body.get("merged", 1)) for body in bodies)
+    return merged
+
+
+def _merge_field(
+    name: str, bodies: Sequence[Body], seconds: Sequence[float], sketches: Mapping[str, Sketch]
+) -> Any:
+    pairs = zip(bodies, seconds, strict=True)
+    present = [(body[name], body, length) for body, length in pairs if name in body]
+    last = present[-1][0]
+    if name == "start":
+        return min(value for value, _, _ in present)
+    if name == "end":
+        return max(value for value, _, _ in present)
+    if name.endswith("_kll"):
+        return _merge_encoded([str(value) for value, _, _ in present])
+    quantile = _QUANTILE.fullmatch(name)
+    if quantile:
+        return _quantile(sketches.get(quantile["stem"]), quantile["digits"])
+    numbers = [entry for entry in present if _is_number(entry[0])]
+    if not numbers or name == "seq" or name.endswith("_total") or isinstance(last, (str, bool, dict, list)):
+        return last
+    return _merge_numbers(name, numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _merge_numbers(name: str, numbers: Sequence[tuple[Any, Body, float]]) -> float:
+    values: list[float] = [value for value, _, _ in numbers]
+    if _FEATURE.fullmatch(name):  # also of one that is itself a least or largest value
+        return _mean(values, [float(body.get("feature_samples") or 0) for _, body, _ in numbers])
+    if _LARGEST.fullmatch(name):
+        return max(values)
+    if _SMALLEST.fullmatch(name):
+        return min(values)
+    if name == "lost" or (_COUNT.fullmatch(name) and not _RATE.fullmatch(name)):
+        return sum(values)
+    return _mean(values, [_weight(name, body, length) for _, body, length in numbers])
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    total = sum(weights)
+    if total <= 0:
+        weights, total = [1.0] * len(values), float(len(values))
+    return short(sum(value * weight for value, weight in zip(values, weights, strict=True)) / total)
+
+
+def _weight(name: str, body: Body, seconds: float) -> float:
+    """What a mean is weighted by: what it counts where the body says so, else the time it covers."""
+    if name == "confidence_mean":
+        return float(body.get("detections") or 0)
+    if "frames_inferred" in body and not name.startswith("fps_"):
+        return float(body["frames_inferred"] or 0)
+    return seconds
+
+
+def _quantile(sketch: Sketch | None, digits: str) -> float | None:
+    if sketch is None or not sketch.count:
+        return None
+    return short(float(sketch.quantiles([int(digits) / 10 ** len(digits)])[0]))
+
+
+def _merge_encoded(texts: Sequence[str]) -> str:
+    try:
+        sketches = [Sketch.from_bytes(base64.b64decode(text, validate=True)) for text in texts]
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
+    for other in sketches[1:]:
+        sketches[0].merge(other)
+    return base64.b64encode(sketches[0].to_bytes()).decode()

@@ -1,0 +1,385 @@
+"""The outbox: a durable, bounded, ordered queue of messages on disk. Belongs to one thread.
+
+Laws, each with its test:
+
+1. A draft is accepted when `put_many` returns its stamp: from then on it survives a killed process and a
+   power cut.
+2. Sequence numbers count within a topic family, on and on over restarts, and are stored in the same
+   transaction. A new or lost file begins a new *epoch*, which is part of the published `boot`, so an id never
+   names two messages.
+3. Rows of one priority leave in the order they came. Only `ack` and `shed` remove a row. What may have been
+   sent is never merged: its id must go on to mean the same message.
+4. The file stays under its size. What is shed for that is counted, and the next message of the family says
+   how many (`lost`). So in an epoch: messages, those merged into others, and those lost, add up to the sequence
+   numbers given out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from agent.core.errors import PermanentDelivery
+from agent.core.printable import printable
+from agent.core.types import Draft, Priority
+from agent.delivery.clock import Clock
+from agent.delivery.identity import Identity
+from agent.delivery.messages import Stamp, encode, is_topic
+from agent.delivery.outbox.notes import Notes
+from agent.delivery.outbox.rows import Row, pack, pack_sketches, told_lost, window_of
+from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, Plan, Shedder
+from agent.delivery.outbox.store import COLUMNS, LANES, Store, StoreCorrupt, StoreFull, StoreUnwritable, table
+
+log = structlog.get_logger("vedette.delivery")
+
+MEMORY_BYTES = 16 * 1024 * 1024  # bound of the queue where there is no disk
+BATCH_ROWS = 512
+SHED_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class _Family:
+    seq: int = 0
+    lost: int = 0
+    lost_total: int = 0
+
+    def lose(self, count: int, told: int = 0) -> None:
+        """`count` numbers are lost; of these, `told` were counted before, in the report that is lost with them."""
+        self.lost += count
+        self.lost_total += count - told
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Drafts on their way into one transaction, and the books as they will be after it."""
+
+    families: dict[str, _Family]
+    rows: dict[Priority, list[Row]]
+    stamps: list[Stamp | None]
+    size: int = 0
+
+
+class Outbox:
+    """The queue in the file at `path` (None: in memory only), of `size` bytes at most."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        size: int,
+        identity: Identity,
+        clock: Clock | None = None,
+        in_flight: int = 20,
+    ) -> None:
+        self.path = path
+        self.store = Store(path, size if path else min(size, MEMORY_BYTES))
+        self._identity, self._clock, self._in_flight = identity, clock or Clock(), in_flight
+        self.notes = Notes(self.store)
+        self._shedder = Shedder(self.store)
+        self._families: dict[str, _Family] = {}
+        self._depths: dict[Priority, int] = {}
+        self._next_ids: dict[Priority, int] = {}
+        self._leased: dict[Priority, int] = {}
+        self._touched: dict[Priority, int] = {}
+        self.epoch = ""
+        self.merged_total = 0
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is accepted survives this process."""
+        return self.path is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked at all."""
+        return self.store.is_open
+
+    @property
+    def boot(self) -> str:
+        """Boot and epoch, as published."""
+        return f"{self._identity.boot}-{self.epoch}"
+
+    def open(self) -> None:
+        """Open or create the file; raises the errors of `agent.delivery.outbox.store`."""
+        self.store.open()
+        epoch = self.store.meta("epoch") or uuid.uuid4().hex[:8]
+        with self.store.transaction() as sql:
+            sql.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (epoch,))
+            families = sql.execute("SELECT name, seq, lost, lost_total FROM family").fetchall()
+            depths = sql.execute("SELECT priority, depth FROM lane").fetchall()
+            newest = {lane: sql.execute(f"SELECT max(id) FROM {table(lane)}").fetchone()[0] for lane in LANES}
+        self.epoch = epoch
+        self._families = {name: _Family(*counts) for name, *counts in families}
+        self._depths = {**dict.fromkeys(LANES, 0), **{Priority(lane): depth for lane, depth in depths}}
+        self._next_ids = {lane: (newest[lane] or 0) + 1 for lane in LANES}
+        self._leased = dict.fromkeys(LANES, 0)
+        self._touched = {lane: self._perhaps_sent(lane) for lane in LANES}
+
+    def _perhaps_sent(self, lane: Priority) -> int:
+        """The last id of which a process that was killed may have sent the message: the oldest go first."""
+        oldest = self.store.query(
+            f"SELECT id FROM {table(lane)} ORDER BY id LIMIT 1 OFFSET ?", (self._in_flight - 1,)
+        )
+        return int(oldest[0][0]) if oldest else self._next_ids[lane] - 1
+
+    def close(self) -> None:
+        """Close; may be called twice."""
+        self.store.close()
+
+    # -- in -------------------------------------------------------------------------------------------------
+
+    def put_many(
+        self, drafts: Sequence[Draft], dropped: Mapping[str, int] | None = None
+    ) -> list[Stamp | None]:
+        """Accept the first of `drafts`, as many as one transaction takes (at least one).
+
+        Returns what became of each of those: its stamp, or None where it was refused for good. The caller comes
+        again with the rest. `dropped` counts, by family, drafts that were given up before they came here.
+        Raises StoreFull where not even shedding makes room, and StoreUnwritable; then nothing was accepted.
+        """
+        self.store.keep_in_bounds()
+        try:
+            return self._put(drafts, dropped or {})
+        except StoreFull:
+            self.store.checkpoint()
+            self.store.keep_in_bounds()
+            if not self.shed(forced=True):
+                raise
+            return self._put(drafts, dropped or {})
+
+    def _put(self, drafts: Sequence[Draft], dropped: Mapping[str, int]) -> list[Stamp | None]:
+        batch = _Batch({name: replace(family) for name, family in self._families.items()}, {}, [])
+        for name, count in dropped.items():
+            family = batch.families.setdefault(name, _Family())
+            family.seq += count
+            family.lose(count)
+        for draft in drafts[:BATCH_ROWS]:
+            self._add(draft, batch)
+            if batch.size >= self.store.log_bytes // 8:  # a transaction that outgrows the log grows the log
+                break
+        self._commit(batch)
+        return batch.stamps
+
+    def _add(self, draft: Draft, batch: _Batch) -> None:
+        if not is_topic(draft.topic):  # then it has no family either, whose numbers could be accounted for
+            log.error("message refused", topic=printable(draft.topic, 200), reason="is no topic")
+            batch.stamps.append(None)
+            return
+        family = batch.families.setdefault(draft.family, _Family())
+        stamp = self._stamp(family)
+        rows = batch.rows.setdefault(draft.priority, [])
+        try:
+            row = self._row(draft, stamp, self._next_ids[draft.priority] + len(rows))
+        except Exception as error:  # the workers' rule: one draft keeps no other from the disk
+            unforeseen = None if isinstance(error, PermanentDelivery) else error
+            log.error("message refused", topic=draft.topic, reason=str(error), exc_info=unforeseen)
+            family.lose(1)
+            family.lost += stamp.lost
+            batch.stamps.append(None)
+            return
+        rows.append(row)
+        batch.stamps.append(stamp)
+        batch.size += len(row.payload) + len(row.sketches)
+
+    def _stamp(self, family: _Family) -> Stamp:
+        family.seq += 1
+        lost, family.lost = family.lost, 0
+        return Stamp(
+            prefix=self._identity.prefix,
+            device=self._identity.device,
+            boot=self.boot,
+            seq=family.seq,
+            at=self._clock.wall(),
+            clock_synced=self._clock.synced(),
+            lost=lost,
+        )
+
+    def _row(self, draft: Draft, stamp: Stamp, row_id: int) -> Row:
+        message = encode(draft, stamp)
+        start, window = window_of(draft, stamp.at)
+        return Row(
+            priority=draft.priority,
+            id=row_id,
+            topic=draft.topic,
+            seq=stamp.seq,
+            retain=draft.retain,
+            expiry=draft.expiry_seconds,
+            created=stamp.at,
+            boottime=self._clock.boottime(),
+            boot=stamp.boot,
+            start=start,
+            window=window,
+            span=0,
+            weight=1 + stamp.lost,
+            payload=pack(message.payload),
+            sketches=pack_sketches(draft.sketches),
+        )
+
+    def _commit(self, batch: _Batch) -> None:
+        with self.store.transaction() as sql:
+            for lane, rows in batch.rows.items():
+                _insert(sql, lane, rows)
+                self._write_depth(sql, lane, self._depths[lane] + len(rows))
+            self._write_families(sql, batch.families)
+            self.notes.note_alerts(sql, batch.rows.get(Priority.ALERT, ()))
+        self._families = batch.families
+        for lane, rows in batch.rows.items():
+            self._depths[lane] += len(rows)
+            self._next_ids[lane] += len(rows)
+
+    def _write_families(self, sql: sqlite3.Connection, families: Mapping[str, _Family]) -> None:
+        sql.executemany(
+            "INSERT OR REPLACE INTO family VALUES (?, ?, ?, ?)",
+            [
+                (name, family.seq, family.lost, family.lost_total)
+                for name, family in families.items()
+                if family != self._families.get(name)
+            ],
+        )
+
+    @staticmethod
+    def _write_depth(sql: sqlite3.Connection, lane: Priority, depth: int) -> None:
+        sql.execute("INSERT OR REPLACE INTO lane VALUES (?, ?)", (lane, depth))
+
+    def stamp(self, family: str) -> Stamp:
+        """A stamp for a message that does not go through the queue (status, info); does without a disk."""
+        families = {name: replace(entry) for name, entry in self._families.items()}
+        stamp = self._stamp(families.setdefault(family, _Family()))
+        with suppress(StoreFull, StoreUnwritable, StoreCorrupt), self.store.transaction() as sql:
+            self._write_families(sql, families)
+        self._families = families
+        return stamp
+
+    def adopt(self, rows: Sequence[Row]) -> None:
+        """Take in rows of another outbox with the stamps they have; raises StoreFull."""
+        batch = _Batch(self._families, {}, [])
+        for row in rows:
+            lane = batch.rows.setdefault(row.priority, [])
+            lane.append(replace(row, id=self._next_ids[row.priority] + len(lane)))
+        self._commit(batch)
+
+    # -- out ------------------------------------------------------------------------------------------------
+
+    def lease(self, lane: Priority, limit: int) -> list[Row]:
+        """The next `limit` rows of `lane` at most, oldest first, each once until `release`."""
+        found = self.store.query(
+            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? ORDER BY id LIMIT ?",
+            (self._leased[lane], limit),
+        )
+        rows = [Row.from_values(lane, values) for values in found]
+        if rows:
+            self._leased[lane] = rows[-1].id
+            self._touched[lane] = max(self._touched[lane], rows[-1].id)
+        return rows
+
+    def waiting(self, lane: Priority) -> bool:
+        """Whether `lease` would find something in `lane`."""
+        return self._depths[lane] > 0 and self._leased[lane] < self._next_ids[lane] - 1
+
+    def release(self) -> None:
+        """Forget what is leased: rows that were not acknowledged will be leased again."""
+        self._leased = dict.fromkeys(LANES, 0)
+
+    def ack(self, delivered: Iterable[tuple[Priority, int]]) -> None:
+        """Remove rows that the broker has taken responsibility for, by (priority, id)."""
+        self._delete(delivered, {}, {})
+
+    def give_up(self, rows: Iterable[Row]) -> None:
+        """Remove rows that will never be delivered, and count them as lost."""
+        rows = list(rows)
+        lost: Counter[str] = Counter()
+        told: Counter[str] = Counter()
+        for row in rows:
+            lost[row.family] += row.weight
+            told[row.family] += told_lost(row.payload) if row.weight > 1 else 0
+        self._delete([(row.priority, row.id) for row in rows], lost, told)
+
+    def _delete(
+        self, keys: Iterable[tuple[Priority, int]], lost: Mapping[str, int], told: Mapping[str, int]
+    ) -> None:
+        by_lane: dict[Priority, list[int]] = {}
+        for lane, row_id in keys:
+            by_lane.setdefault(lane, []).append(row_id)
+        if not by_lane:
+            return
+        families = self._with_losses(lost, told)
+        depths = dict(self._depths)
+        with self.store.transaction() as sql:
+            for lane, ids in by_lane.items():
+                gone = sql.executemany(
+                    f"DELETE FROM {table(lane)} WHERE id = ?", [(i,) for i in ids]
+                ).rowcount
+                depths[lane] -= gone
+                self._write_depth(sql, lane, depths[lane])
+            self._write_families(sql, families)
+        self._families, self._depths = families, depths
+
+    def _with_losses(self, lost: Mapping[str, int], told: Mapping[str, int]) -> dict[str, _Family]:
+        families = {name: replace(family) for name, family in self._families.items()}
+        for name, count in lost.items():
+            families.setdefault(name, _Family()).lose(count, told.get(name, 0))
+        return families
+
+    # -- bounds ---------------------------------------------------------------------------------------------
+
+    def shed(self, *, forced: bool = False) -> bool:
+        """Merge and drop in small steps until there is room again; whether anything was done.
+
+        Does nothing below 80 % full, and stops after a tenth of a second (the caller has other work, and comes
+        again), unless `forced`: there is no room at all.
+        """
+        if not forced and self.store.used_ratio() <= START_RATIO:
+            return False
+        done, until = 0, self._clock.boottime() + SHED_SECONDS
+        while self.store.used_ratio() >= STOP_RATIO or (forced and not done):
+            plan = self._shedder.plan(self._leased, self._touched)
+            if plan is None:
+                break
+            self._carry_out(plan)
+            done += 1
+            if not forced and self._clock.boottime() >= until:
+                break
+        return done > 0
+
+    def _carry_out(self, plan: Plan) -> None:
+        families = self._with_losses(plan.lost, plan.told)
+        depth = self._depths[plan.lane] - len(plan.gone)
+        with self.store.transaction() as sql:
+            sql.executemany(f"DELETE FROM {table(plan.lane)} WHERE id = ?", [(i,) for i in plan.gone])
+            sql.executemany(
+                f"UPDATE {table(plan.lane)} SET start=?, window=?, span=?, weight=?, payload=?, sketches=? WHERE id=?",
+                [(r.start, r.window, r.span, r.weight, r.payload, r.sketches, r.id) for r in plan.merged],
+            )
+            self._write_depth(sql, plan.lane, depth)
+            self._write_families(sql, families)
+        self._families = families
+        self._depths[plan.lane] = depth
+        if plan.merged:
+            self.merged_total += len(plan.gone)
+
+    # -- figures --------------------------------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait, those on their way included."""
+        return sum(self._depths.values())
+
+    def depth_of(self, lane: Priority) -> int:
+        """How many messages of one priority wait."""
+        return self._depths[lane]
+
+    def lost_total(self) -> dict[str, int]:
+        """Messages lost so far, by family, over the life of the file."""
+        return {name: family.lost_total for name, family in self._families.items() if family.lost_total}
+
+
+def _insert(sql: sqlite3.Connection, lane: Priority, rows: Sequence[Row]) -> None:
+    marks = ",".join("?" * (COLUMNS.count(",") + 1))
+    sql.executemany(f"INSERT INTO {table(lane)} VALUES ({marks})", [row.values() for row in rows])

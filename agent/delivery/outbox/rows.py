@@ -1,0 +1,160 @@
+"""Rows of the outbox: a message as it waits on disk. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.core.types import Draft, Priority
+from agent.core.untrusted import parse_object
+from agent.delivery.messages import unix_time
+
+PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One accepted message.
+
+    `id` orders the rows of a priority. `weight` is how many sequence numbers the row stands for: itself, those
+    merged into it and those it reports as lost. `created` is Unix time and `boottime` seconds since the boot
+    named `boot`. `start` and `window` (seconds) are those of the window it tells of, `span` the length
+    (seconds) windows were merged to, 0 if not. `payload` is JSON, packed or not; `sketches` packed or empty.
+    """
+
+    priority: Priority
+    id: int
+    topic: str
+    seq: int
+    retain: bool
+    expiry: int | None
+    created: float
+    boottime: float
+    boot: str
+    start: float
+    window: float
+    span: int
+    weight: int
+    payload: bytes
+    sketches: bytes
+
+    @property
+    def family(self) -> str:
+        """The first segment of the topic."""
+        return self.topic.partition("/")[0]
+
+    def values(self) -> tuple[Any, ...]:
+        """The row in the order of the table's columns."""
+        return (
+            self.id,
+            self.topic,
+            self.seq,
+            int(self.retain),
+            self.expiry,
+            self.created,
+            self.boottime,
+            self.boot,
+            self.start,
+            self.window,
+            self.span,
+            self.weight,
+            self.payload,
+            self.sketches,
+        )
+
+    @classmethod
+    def from_values(cls, priority: Priority, values: tuple[Any, ...]) -> Row:
+        """The inverse of `values`."""
+        row_id, topic, seq, retain, expiry, created, boottime, boot, start, window, span, weight, *blobs = (
+            values
+        )
+        return cls(
+            priority=priority,
+            id=row_id,
+            topic=topic,
+            seq=seq,
+            retain=bool(retain),
+            expiry=expiry,
+            created=created,
+            boottime=boottime,
+            boot=boot,
+            start=start,
+            window=window,
+            span=span,
+            weight=weight,
+            payload=blobs[0],
+            sketches=blobs[1],
+        )
+
+    def age(self, *, wall: float, boottime: float, boot: str) -> float:
+        """Seconds since it was accepted; by the clock that cannot jump where the boot is the same."""
+        return max(boottime - self.boottime if boot == self.boot else wall - self.created, 0.0)
+
+
+def pack(payload: bytes) -> bytes:
+    """`payload`, deflated where that pays; JSON begins with '{', a zlib stream never does."""
+    if len(payload) < PACK_FROM_BYTES:
+        return payload
+    packed = zlib.compress(payload, 1)
+    return packed if len(packed) < len(payload) else payload
+
+
+def unpack(payload: bytes) -> bytes:
+    """The inverse of `pack`; ValueError where it is damaged."""
+    if payload[:1] == b"{":
+        return payload
+    try:
+        return zlib.decompress(payload)
+    except zlib.error as error:
+        raise ValueError(f"damaged payload: {error}") from None
+
+
+def told_lost(payload: bytes) -> int:
+    """How many messages a stored payload reports as lost before it; 0 where it is damaged."""
+    try:
+        return int(parse_object(unpack(payload)).get("lost", 0))
+    except (ValueError, TypeError):
+        return 0
+
+
+def pack_sketches(sketches: Mapping[str, bytes]) -> bytes:
+    """Sketches by name, as one blob."""
+    if not sketches:
+        return b""
+    return zlib.compress(
+        json.dumps({name: base64.b64encode(blob).decode() for name, blob in sketches.items()}).encode(), 1
+    )
+
+
+def unpack_sketches(blob: bytes) -> dict[str, bytes]:
+    """The inverse of `pack_sketches`; ValueError where it is damaged."""
+    if not blob:
+        return {}
+    try:
+        texts = parse_object(zlib.decompress(blob))
+        return {name: base64.b64decode(text, validate=True) for name, text in texts.items()}
+    except (zlib.error, binascii.Error, ValueError, TypeError) as error:
+        raise ValueError(f"damaged sketches: {error}") from None
+
+
+def window_of(draft: Draft, at: float) -> tuple[float, float]:
+    """Start (Unix time) and length (seconds) of the window that `draft` tells of; (at, 0) where it has none."""
+    start, end = (_moment(draft.body.get(name)) for name in ("start", "end"))
+    if start is None or end is None:
+        return at, 0.0
+    return start, max(end - start, 0.0)
+
+
+def _moment(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            return unix_time(value)
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None

@@ -1,0 +1,190 @@
+"""Where messages are kept: on disk; in memory while the disk cannot be used; and back again.
+
+Laws:
+
+1. A damaged file is set aside at once and a new one begun with what could be read.
+2. A disk that cannot be written for some seconds is given up: messages are then kept in memory (said loudly),
+   those waiting on disk are copied there as far as they can be read and fit.
+3. The disk is tried again every half minute. Then what is left in memory moves to it, and what was delivered
+   meanwhile is removed from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from agent.core.errors import DeliveryError
+from agent.core.types import Priority
+from agent.delivery.clock import Clock
+from agent.delivery.identity import Identity
+from agent.delivery.outbox.notes import Copy
+from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
+from agent.delivery.outbox.salvage import salvage, set_aside
+from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
+
+log = structlog.get_logger("vedette.delivery")
+
+
+class Safekeeping:
+    """Owns the outbox of one path; `outbox` may be another one after `failed` or `revisit` returned True."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int,
+        identity: Identity,
+        clock: Clock,
+        patience: float,
+        retry: float = 30.0,
+        in_flight: int = 20,
+    ) -> None:
+        self._path, self._size, self._identity, self._clock = path, size, identity, clock
+        self._patience, self._retry_seconds, self._in_flight = patience, retry, in_flight
+        self._failing_since: float | None = None
+        self._retry_at = 0.0
+        self._copied: list[tuple[Priority, int]] = []
+        self._notes_handed_on = False
+        self._commits_before = 0
+        self.outbox = self._on_disk()
+        self.damaged_total = 0
+
+    @property
+    def commits_total(self) -> int:
+        """Commits to disk by this process: each asks it to sync once."""
+        return self._commits_before + (self.outbox.store.commits_total if self.outbox.durable else 0)
+
+    def _on_disk(self) -> Outbox:
+        return self._outbox(self._path)
+
+    def _outbox(self, path: Path | None) -> Outbox:
+        return Outbox(
+            path, size=self._size, identity=self._identity, clock=self._clock, in_flight=self._in_flight
+        )
+
+    def open(self, now: float) -> None:
+        """Open the outbox, wherever it can be."""
+        try:
+            self.outbox.open()
+        except StoreCorrupt as error:
+            self._start_anew(error, now)
+        except (StoreUnwritable, StoreFull) as error:
+            self._retreat(error, now)
+
+    def close(self) -> None:
+        """Close; may be called twice."""
+        self.outbox.close()
+
+    def worked(self) -> None:
+        """The outbox was written."""
+        self._failing_since = None
+
+    def failed(self, error: DeliveryError, now: float) -> bool:
+        """The outbox could not be written; whether it was replaced."""
+        if isinstance(error, StoreCorrupt):
+            self.outbox.close()
+            self._start_anew(error, now)
+            return True
+        if self._failing_since is None:
+            self._failing_since = now
+            log.warning("the outbox cannot be written, trying on", reason=str(error))
+        if now - self._failing_since < self._patience or not self.outbox.durable:
+            return False
+        self._retreat(error, now)
+        return True
+
+    def revisit(self, now: float) -> bool:
+        """Try the disk again if it is time to; whether the outbox is on disk again."""
+        if self.outbox.durable or now < self._retry_at:
+            return False
+        disk = self._on_disk()
+        try:
+            disk.open()
+            disk.ack(self._copied)
+            disk.notes.take_over(self._notes_for(disk))
+            self._move(self.outbox, disk)
+        except DeliveryError:
+            disk.close()
+            self._retry_at = now + self._retry_seconds
+            return False
+        self.outbox.close()
+        self.outbox, self._copied, self._failing_since = disk, [], None
+        log.info("the outbox is on disk again", path=str(self._path))
+        return True
+
+    def _start_anew(self, error: DeliveryError, now: float) -> None:
+        self.damaged_total += 1
+        try:
+            aside = set_aside(self._path, int(self._clock.wall()))
+            self._commits_before += self.outbox.store.commits_total
+            self.outbox = self._on_disk()
+            self.outbox.open()
+            result = salvage(aside, self.outbox)
+        except (OSError, DeliveryError) as second:
+            self._retreat(StoreUnwritable(str(second)), now)
+            return
+        log.error(
+            "the outbox was damaged: set aside and started anew",
+            reason=str(error),
+            aside=str(aside),
+            saved=result.saved,
+            lost="unknown" if result.lost is None else result.lost,
+        )
+
+    def _retreat(self, error: DeliveryError, now: float) -> None:
+        log.error(
+            "NO DISK FOR THE OUTBOX: messages are kept in memory and are lost if the agent stops",
+            path=str(self._path),
+            reason=str(error),
+        )
+        disk = self.outbox
+        self._commits_before += disk.store.commits_total if disk.durable else 0
+        self.outbox = self._outbox(None)
+        self.outbox.open()
+        self._notes_handed_on = disk.is_open and _hand_on_notes(disk, self.outbox)
+        self._copied = _copy(disk, self.outbox) if disk.is_open else []
+        disk.close()
+        self._failing_since = None
+        self._retry_at = now + self._retry_seconds
+
+    def _notes_for(self, disk: Outbox) -> Copy:
+        """What memory knows; with what the disk knows besides, where that could not be read when it was given up."""
+        ours = self.outbox.notes.copy()
+        if self._notes_handed_on:
+            return ours
+        both = {note[0]: note for note in (*disk.notes.copy().standing, *ours.standing)}
+        return replace(ours, standing=list(both.values()))
+
+    @staticmethod
+    def _move(memory: Outbox, disk: Outbox) -> None:
+        """Everything that waits in memory; raises StoreFull where it does not fit (what fitted has moved)."""
+        memory.release()
+        for lane in LANES:
+            while rows := memory.lease(lane, BATCH_ROWS):
+                disk.adopt(rows)
+                memory.ack([(row.priority, row.id) for row in rows])
+
+
+def _hand_on_notes(old: Outbox, new: Outbox) -> bool:
+    try:
+        new.notes.take_over(old.notes.copy())
+    except DeliveryError:
+        return False
+    return True
+
+
+def _copy(disk: Outbox, memory: Outbox) -> list[tuple[Priority, int]]:
+    """Rows of a disk that can still be read, as many as fit, the most important first; which those were."""
+    copied: list[tuple[Priority, int]] = []
+    try:
+        disk.release()
+        for lane in LANES:
+            while rows := disk.lease(lane, BATCH_ROWS):
+                memory.adopt(rows)
+                copied += [(row.priority, row.id) for row in rows]
+    except DeliveryError as error:
+        log.warning("not all of the outbox could be copied to memory", copied=len(copied), reason=str(error))
+    return copied

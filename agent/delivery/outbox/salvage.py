@@ -1,0 +1,181 @@
+"""A damaged outbox: set aside, its readable rows carried over into a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.core.types import Priority
+from agent.delivery.outbox.notes import Copy
+from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
+from agent.delivery.outbox.rows import Row, unpack
+from agent.delivery.outbox.store import COLUMNS, LANES, PAGE_BYTES, Store, StoreFull, table
+
+log = structlog.get_logger("vedette.delivery")
+
+_MARK = ".damaged-"
+_PAGE_COUNT, _FREE_PAGES = 28, 32  # offsets in the header, https://www.sqlite.org/fileformat.html
+_FAMILY = {
+    Priority.ALERT: "alert",
+    Priority.STATUS: "status",
+    Priority.SUMMARY: "camera",
+    Priority.SKETCH: "sketch",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What came of it. `lost` is how many rows there should have been beyond the saved; None: nobody knows."""
+
+    aside: Path
+    saved: int
+    lost: int | None
+
+
+def set_aside(path: Path, stamp: int) -> Path:
+    """Move the files of the database away, keeping only the newest such; the new path."""
+    for old in path.parent.glob(f"{path.name}{_MARK}*"):
+        old.unlink(missing_ok=True)
+    aside = path.with_name(f"{path.name}{_MARK}{stamp}")
+    path.replace(aside)
+    with suppress(FileNotFoundError):
+        Path(f"{path}-wal").replace(f"{aside}-wal")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    return aside
+
+
+def salvage(aside: Path, fresh: Outbox) -> Salvage:
+    """Carry what can be read in the database `aside` over into `fresh` (open)."""
+    saved, missing, known = 0, dict.fromkeys(LANES, 0), True
+    if not _opens(aside):
+        _replace_first_page(aside)
+    with closing(sqlite3.connect(aside, isolation_level=None)) as sql:
+        fresh.notes.take_over(_notes(sql))
+        for lane in LANES:
+            expected = _depth(sql, lane)
+            found = _carry_over(sql, lane, fresh)
+            saved += found
+            known = known and expected is not None
+            missing[lane] = max((expected or 0) - found, 0)
+    lost = {_FAMILY[lane]: count for lane, count in missing.items() if count}
+    if lost:
+        fresh.put_many([], lost)
+    return Salvage(aside=aside, saved=saved, lost=sum(lost.values()) if known else None)
+
+
+def _opens(path: Path) -> bool:
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        try:
+            return bool(sql.execute("SELECT count(*) > 0 FROM sqlite_master").fetchone()[0])
+        except sqlite3.Error:
+            return False
+
+
+def _replace_first_page(path: Path) -> None:
+    """Lend a database whose first page is damaged that of a new one.
+
+    The first page says which page each table begins on; in every outbox these are the same, since all
+    tables are made in one transaction when the file is created.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        store = Store(Path(scratch) / "outbox.db", size=1 << 20)
+        store.open()
+        store.close()
+        page = bytearray((Path(scratch) / "outbox.db").read_bytes()[:PAGE_BYTES])
+    pages = max(path.stat().st_size // PAGE_BYTES, 1)
+    page[_PAGE_COUNT : _PAGE_COUNT + 4] = pages.to_bytes(4, "big")
+    page[_FREE_PAGES : _FREE_PAGES + 8] = bytes(8)  # which pages are free is not known, and only read here
+    with path.open("r+b") as file:
+        file.write(page)
+
+
+def _notes(sql: sqlite3.Connection) -> Copy:
+    """As far as they can be read."""
+    found: dict[str, list[Any]] = {"topic, seq, payload FROM standing": [], "id, at FROM command": []}
+    for what in found:
+        with suppress(sqlite3.Error):
+            found[what] += sql.execute(f"SELECT {what}").fetchall()
+    standing, commands = found.values()
+    return Copy(
+        standing=[note for note in standing if _sound(note, (str, int, bytes)) and _unpacks(note[2])],
+        commands=[note for note in commands if _sound(note, (str, float))],
+    )
+
+
+def _sound(note: tuple[Any, ...], types: tuple[type, ...]) -> bool:
+    return all(isinstance(value, kind) for value, kind in zip(note, types, strict=True))
+
+
+def _unpacks(payload: bytes) -> bool:
+    try:
+        return bool(unpack(payload))
+    except ValueError:
+        return False
+
+
+def _depth(sql: sqlite3.Connection, lane: Priority) -> int | None:
+    try:
+        found = sql.execute("SELECT depth FROM lane WHERE priority = ?", (lane,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return int(found[0]) if found else 0
+
+
+def _carry_over(sql: sqlite3.Connection, lane: Priority, fresh: Outbox) -> int:
+    carried, batch = 0, []
+    for row in _readable(sql, lane):
+        batch.append(row)
+        if len(batch) == BATCH_ROWS:
+            carried += _adopt(fresh, batch)
+            batch = []
+    return carried + _adopt(fresh, batch)
+
+
+def _adopt(fresh: Outbox, batch: list[Row]) -> int:
+    if not batch:
+        return 0
+    try:
+        fresh.adopt(batch)
+    except StoreFull:
+        return 0
+    return len(batch)
+
+
+def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[Row]:
+    """Every row of `lane` that can be read, in order: halves a range of ids wherever reading it fails."""
+    try:
+        ends = [
+            sql.execute(f"SELECT id FROM {table(lane)} ORDER BY id {order} LIMIT 1").fetchone()
+            for order in ("ASC", "DESC")
+        ]
+    except sqlite3.Error:
+        return
+    if ends[0] is None or ends[1] is None:
+        return
+    ranges = [(ends[0][0], ends[1][0])]
+    while ranges:
+        first, last = ranges.pop()
+        try:
+            found = sql.execute(
+                f"SELECT {COLUMNS} FROM {table(lane)} WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (first, last, BATCH_ROWS),
+            ).fetchall()
+        except sqlite3.Error:
+            if first < last:
+                middle = (first + last) // 2
+                ranges += [(middle + 1, last), (first, middle)]
+            continue
+        if len(found) == BATCH_ROWS and found[-1][0] < last:
+            ranges.append((found[-1][0] + 1, last))
+        for values in found:
+            with suppress(ValueError, TypeError):
+                row = Row.from_values(lane, values)
+                unpack(row.payload)
+                yield row

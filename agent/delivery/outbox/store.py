@@ -1,0 +1,228 @@
+"""The outbox's file: a SQLite database whose size, and whose need of free disk, are bounded.
+
+What the settings of the connection are for, each found by breaking things:
+
+- WAL with `synchronous=FULL`: a committed message survives a power cut (with NORMAL nearly half were gone).
+- `max_page_count`, `wal_autocheckpoint` and `journal_size_limit` bound the database and its log. A full disk
+  must not be met in the log, where not even a delete would work any more. So a filler is written and
+  dropped at the start, which has the log own some disk, and `keep_in_bounds` lets the database grow only while
+  the disk has room for the log besides: then it is the database that is full, and rows can be shed from it.
+- `secure_delete` off (Debian's default is on): zeroing what is deleted doubles the wear of flash.
+- One table per priority instead of an index: rows are only appended at one end and deleted at the other.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import RetryableDelivery
+from agent.core.state_dir import refuse_link
+from agent.core.types import Priority
+
+VERSION = 1
+PAGE_BYTES = 4096
+LANES = tuple(sorted(Priority, reverse=True))
+
+# Everything about a row that is not asked for often comes last: SQLite then need not read the overflow pages.
+COLUMNS = (
+    "id, topic, seq, retain, expiry, created, boottime, boot, start, window, span, weight, payload, sketches"
+)
+
+_LANE = """CREATE TABLE IF NOT EXISTS {table} (
+    id INTEGER PRIMARY KEY, topic TEXT NOT NULL, seq INTEGER NOT NULL, retain INTEGER NOT NULL, expiry INTEGER,
+    created REAL NOT NULL, boottime REAL NOT NULL, boot TEXT NOT NULL, start REAL NOT NULL, window REAL NOT NULL,
+    span INTEGER NOT NULL, weight INTEGER NOT NULL, payload BLOB NOT NULL, sketches BLOB NOT NULL)"""
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS family (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, lost INTEGER NOT NULL,"
+    " lost_total INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS lane (priority INTEGER PRIMARY KEY, depth INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS standing (topic TEXT PRIMARY KEY, seq INTEGER NOT NULL, payload BLOB NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
+    *(_LANE.format(table=f"lane_{lane.name.lower()}") for lane in LANES),
+)
+
+
+class StoreFull(RetryableDelivery):
+    """There is no room: the database is at its bound, or the disk is full."""
+
+
+class StoreCorrupt(RetryableDelivery):
+    """The file is damaged: set it aside and start anew."""
+
+
+class StoreUnwritable(RetryableDelivery):
+    """The file cannot be opened or written (permissions, read-only or failing disk)."""
+
+
+def table(priority: Priority) -> str:
+    """The table that holds the messages of `priority`."""
+    return f"lane_{priority.name.lower()}"
+
+
+class Store:
+    """One connection to the database at `path` (None: in memory), of `size` bytes at most, log included."""
+
+    def __init__(self, path: Path | None, size: int) -> None:
+        self.path = path
+        self._size = size
+        self.log_bytes = min(max(size // 32, 256 * 1024), 2 * 1024 * 1024)
+        self.max_pages = max((size - self.log_bytes) // PAGE_BYTES, 64)
+        self._allowed_pages = self.max_pages
+        self._connection: sqlite3.Connection | None = None
+        self.commits_total = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    @property
+    def sql(self) -> sqlite3.Connection:
+        """The open connection."""
+        if self._connection is None:
+            raise StoreUnwritable("the outbox is closed")
+        return self._connection
+
+    def open(self) -> None:
+        """Open or create the file; raises StoreUnwritable, StoreCorrupt or StoreFull."""
+        with translated():
+            if self.path is not None:
+                try:
+                    self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    refuse_link(self.path)
+                except OSError as error:
+                    raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
+                self._fit_log_to_disk()
+            self._connection = sqlite3.connect(
+                self.path or ":memory:", isolation_level=None, timeout=5.0, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
+
+    def _fit_log_to_disk(self) -> None:
+        """On a small disk the log gets an eighth of what there is."""
+        share = max(self._free_bytes() // 8 // PAGE_BYTES * PAGE_BYTES, 16 * PAGE_BYTES)
+        self.log_bytes = min(self.log_bytes, share)
+
+    def _free_bytes(self) -> int:
+        if self.path is None:
+            return self._size
+        try:
+            disk = os.statvfs(self.path.parent)
+        except OSError as error:
+            raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
+        return disk.f_bavail * disk.f_frsize
+
+    def keep_in_bounds(self) -> None:
+        """Let the database grow to its size, or as far as the disk allows."""
+        pages = int(self.query("PRAGMA page_count")[0][0])
+        room = max(self._free_bytes() - self.log_bytes, 0) // PAGE_BYTES
+        allowed = max(min(self.max_pages, pages + room), 1)
+        if allowed != self._allowed_pages:
+            self._allowed_pages = allowed
+            self.query(f"PRAGMA max_page_count={allowed}")
+
+    def _prepare(self) -> None:
+        for pragma in (
+            f"page_size={PAGE_BYTES}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"wal_autocheckpoint={self.log_bytes // 4 // PAGE_BYTES}",
+            f"journal_size_limit={self.log_bytes}",
+            f"max_page_count={self.max_pages}",
+            "secure_delete=OFF",
+            "cache_size=-2048",
+            "mmap_size=0",
+        ):
+            self.sql.execute(f"PRAGMA {pragma}")
+        with self.transaction() as sql:
+            for statement in _TABLES:
+                sql.execute(statement)
+            sql.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+        version = self.meta("version")
+        if version != str(VERSION):
+            raise StoreCorrupt(f"{self.path}: outbox format {version}, this agent reads {VERSION}")
+        with suppress(StoreFull):
+            self._reserve()
+
+    def _reserve(self) -> None:
+        """Have the log, and a little of the database, own their disk before it is needed."""
+        with translated():
+            self.sql.execute("DROP TABLE IF EXISTS filler")
+            self.sql.execute("CREATE TABLE filler (bytes BLOB)")
+            self.sql.execute("INSERT INTO filler VALUES (zeroblob(?))", (self.log_bytes // 2,))
+            self.sql.execute("DROP TABLE filler")
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Bring the log's content into the database; the log then begins anew and keeps its size on disk."""
+        self.query("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Close; may be called twice."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(
+                sqlite3.Error
+            ):  # closing checkpoints; what it cannot do is done at the next opening
+                connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing, on disk when the block ends; raises this module's errors."""
+        sql = self.sql
+        with translated():
+            sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield sql
+                sql.execute("COMMIT")
+                self.commits_total += 1
+            except BaseException:
+                if sql.in_transaction:  # some errors have rolled back by themselves
+                    with suppress(sqlite3.Error):
+                        sql.execute("ROLLBACK")
+                raise
+
+    def query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Every row of a SELECT or PRAGMA; raises this module's errors."""
+        with translated():
+            return self.sql.execute(statement, tuple(values)).fetchall()
+
+    def meta(self, name: str) -> str | None:
+        """A remembered string."""
+        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def used_pages(self) -> int:
+        """Pages that hold something."""
+        return int(self.query("PRAGMA page_count")[0][0] - self.query("PRAGMA freelist_count")[0][0])
+
+    def used_ratio(self) -> float:
+        """How full the database is, 0..1 (more where the bound was lowered)."""
+        return self.used_pages() / self._allowed_pages
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise SQLite's errors as this module's; told apart by text, since 3.10's sqlite3 gives no code."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if "full" in text:
+            raise StoreFull(f"outbox: {text}") from error
+        if "malformed" in text or "not a database" in text or "corrupt" in text:
+            raise StoreCorrupt(f"outbox: {text}") from error
+        if isinstance(error, sqlite3.ProgrammingError):
+            raise
+        raise StoreUnwritable(f"outbox: {text}") from error

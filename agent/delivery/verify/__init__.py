@@ -1,0 +1,1 @@
+"""What a subscriber checks: schemas, gaps, duplicates, order."""

@@ -1,0 +1,1 @@
+"""How busy the model may be while the box is hot."""

@@ -1,0 +1,1 @@
+"""The agent's log: lines, priorities, fields; journald; repeats held back."""

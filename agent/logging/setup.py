@@ -1,0 +1,238 @@
+"""Logging: one line an event, `text key=value`; fields and priorities in the journal, colours on a terminal.
+
+A field given as `journal={...}` reaches the journal as a field and stays out of the text, for lines that say
+in words already what the field says.
+
+Every text and value passes `mask` and `printable` here: the last line of defence against a secret that a library
+quotes, and against signs that would move the cursor of who reads the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+from agent.core.counts import count
+from agent.core.masking import MASK, mask
+from agent.core.printable import printable, printable_lines
+from agent.core.terminal import raw_stream
+from agent.logging.journald import SOCKET, Journal, entry, leads_to_journal
+from agent.logging.rate_limit import Repeats
+
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+LONGEST_TEXT = 8000
+"""Characters of one text or value in a line."""
+_SUBJECTS = ("camera", "part", "rule", "notifier", "probe", "broker", "gpu", "family")
+"""Two lines of one text about the same of these are the same line, whatever else they say."""
+
+_SECRET_FIELDS = frozenset(
+    {"password", "passwd", "token", "secret", "authorization", "api_key", "credentials"}
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Output:
+    """How the process logs now."""
+
+    stream: TextIO
+    form: str
+    level: str
+    repeats: Repeats = field(default_factory=Repeats)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_output: _Output | None = None
+
+
+def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+    """Send every event of the agent to `stream` (default stderr) in `form`: auto, journal, plain or color.
+
+    `journal` means journald's own socket where it is there and `stream` leads to it, else lines with a priority
+    in front, as systemd reads them.
+    """
+    global _output  # noqa: PLW0603  (a process has one log)
+    target = raw_stream(stream or sys.stderr)  # every line is escaped here, colours are not
+    chosen = _choose(target) if form == "auto" else form
+    if chosen == "journal" and stream is None and Path(SOCKET).exists():
+        chosen = "journald"
+    _output = _Output(stream=target, form=chosen, level=level)
+    _configure(_output)
+
+
+def set_level(level: str) -> None:
+    """Log from `level` on; the rest stays as it was set up."""
+    if _output is not None:
+        _output.level = level
+        _configure(_output)
+
+
+def say_repeats(*, everything: bool = False) -> None:
+    """Say what is due of lines that were held back; to be called twice a second, and once at the end."""
+    if _output is None:
+        return
+    with _output.lock:
+        due = _output.repeats.due(time.monotonic(), everything=everything)  # noqa: TID251  (the log is an edge)
+    for repeated in due:
+        line = dict(repeated.last)
+        text = f"{line.pop('event')} (the same {count(repeated.times, 'time')} in {repeated.seconds:.0f} s)"
+        getattr(structlog.get_logger(), line.pop("level"))(text, repeated=repeated.times, **line)
+
+
+def _configure(output: _Output) -> None:
+    factory: Any = structlog.PrintLoggerFactory(file=output.stream)
+    if output.form == "journald":
+        logger = _JournalLogger(Journal(), output.stream)
+        factory = lambda *_names: logger  # noqa: E731
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            _hold_back,
+            structlog.processors.format_exc_info,
+            _make_safe,
+            *_renderers(output.form),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, output.level.upper())),
+        logger_factory=factory,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _choose(target: TextIO) -> str:
+    if leads_to_journal(target):
+        return "journal"
+    return "color" if target.isatty() else "plain"
+
+
+def _renderers(form: str) -> list[Any]:
+    if form == "journald":
+        return [_journal_entry]
+    if form == "journal":  # journald stamps the time itself
+        return [_journal_line]
+    if form == "color":
+        return [
+            _without_journal_fields,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=True, pad_event_to=40),
+        ]
+    return [structlog.processors.TimeStamper(fmt="iso", utc=True), _plain_line]
+
+
+def _hold_back(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let a line go that was said often enough already; who asks for debug lines wants all of them."""
+    if _output is None or "repeated" in event or event["level"] == "debug":
+        return event
+    kind = (event["level"], event["event"], *(str(event.get(name)) for name in _SUBJECTS))
+    line = {key: value for key, value in event.items() if key != "exc_info"}  # a traceback keeps frames alive
+    with _output.lock:
+        if _output.repeats.admit(kind, line, time.monotonic()):  # noqa: TID251
+            return event
+    raise structlog.DropEvent
+
+
+def _make_safe(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask what may be secret, and escape what would move a cursor or begin a line, whoever sent it."""
+    for key, value in event.items():
+        if key == "event":
+            event[key] = printable(mask(str(value)), LONGEST_TEXT)
+        elif key == "journal":
+            event[key] = _make_safe(_logger, _method, dict(value))
+        elif key in _SECRET_FIELDS:
+            event[key] = MASK
+        elif not (value is None or isinstance(value, (bool, int, float))):
+            event[key] = printable_lines(mask(str(value)), LONGEST_TEXT)
+    return event
+
+
+# -- how a line looks -------------------------------------------------------------------------------------
+
+
+def _without_journal_fields(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event.pop("journal", None)
+    event["event"] = _without_level(str(event["event"]), event["level"])
+    return event
+
+
+def _pairs(event: MutableMapping[str, Any]) -> str:
+    exception = event.pop("exception", None)
+    event.pop("journal", None)
+    pairs = "".join(f" {key}={_value(value)}" for key, value in event.items() if key != "repeated")
+    return pairs + (f" exception={_value(exception)}" if exception else "")
+
+
+def _value(value: object) -> str:
+    text = _number(value) if isinstance(value, float) else str(value)
+    if text and not any(character in text for character in ' "=\n'):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _number(value: float) -> str:
+    """Four figures, and no power of ten up to a billion: `86400`, `0.1235`, `1e-06`."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def _journal_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    priority = _PRIORITIES.get(event.pop("level", "info"), 6)
+    text = event.pop("event")
+    return f"<{priority}>{text}{_pairs(event)}"
+
+
+def _plain_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    stamp, level, text = event.pop("timestamp"), event.pop("level", "info"), event.pop("event")
+    return f"{stamp} {level:<7} {_without_level(text, level)}{_pairs(event)}"
+
+
+def _without_level(text: str, level: str) -> str:
+    """`text` without the level that it begins with, where the line says the level already."""
+    first, colon, rest = text.partition(":")
+    word, _, more = first.partition(" ")
+    if not colon or word != level.upper():
+        return text
+    return f"{more}:{rest}" if more else rest.lstrip()
+
+
+# -- journald ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line for journald, and the same as systemd reads it from stderr, for when journald is away."""
+
+    datagram: bytes
+    line: str
+
+
+def _journal_entry(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str | tuple[Any, Any]:
+    line = dict(event)
+    fields = {**event, **event.pop("journal", {})}
+    level, text = fields.pop("level", "info"), str(fields.pop("event"))
+    fields.pop("journal", None)
+    traceback = fields.get("exception")
+    shown = {key: value for key, value in event.items() if key not in {"level", "event", "exception"}}
+    message = f"{text}{_pairs(shown)}" + (f"\n{traceback}" if traceback else "")
+    datagram = entry(message, _PRIORITIES.get(level, 6), fields)
+    return (_Entry(datagram, _journal_line(_logger, _method, line)),), {}
+
+
+class _JournalLogger:
+    """Sends entries to journald, or lines to stderr while it is away."""
+
+    def __init__(self, journal: Journal, stream: TextIO) -> None:
+        self._journal, self._stream = journal, stream
+
+    def msg(self, line: _Entry) -> None:
+        if not self._journal.send(line.datagram):
+            print(line.line, file=self._stream, flush=True)
+
+    debug = info = warning = error = critical = msg

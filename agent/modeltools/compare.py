@@ -1,0 +1,143 @@
+"""Do two builds of a model see the same? Run both on pictures and compare their candidates, before NMS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.config.schema import ModelSettings
+from agent.core.errors import ModelError
+from agent.core.image_file import read_image
+from agent.core.types import Frame
+from agent.core.untrusted import BadInput
+from agent.detection.decode import Candidates
+from agent.detection.nms import overlap
+from agent.detection.session import Detector
+
+_COMPARED = 50  # best candidates of each picture that must be found again
+_LEAST_SCORE = 0.001  # below this even a sound model's candidates are noise
+_CLASS_MATTERS = 0.05  # below this the best class of a box is a matter of rounding
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far a box may be from its partner."""
+
+    iou: float
+    score: float
+
+
+EXACT = Tolerance(iou=0.99, score=0.002)  # the same arithmetic, perhaps fused differently
+# Half precision moves a doubtful candidate by some hundredths (0.05 seen on YOLO11n, boxes after suppression
+# by less than 0.02); what is broken is off by far more.
+HALF = Tolerance(iou=0.95, score=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was compared, and the worst that was found; `sure` boxes scored over 0.25."""
+
+    pictures: int
+    boxes: int
+    sure: int
+    least_iou: float
+    largest_score_difference: float
+
+
+def compare(
+    source: Path, result: Path, pictures: Sequence[NDArray[np.uint8]], limit: Tolerance
+) -> Comparison:
+    """Run both models on `pictures` (H, W, 3) BGR. Raises ModelError if a box moved beyond the tolerance."""
+    theirs, ours = (_candidates(path, pictures) for path in (source, result))
+    boxes = sure = 0
+    least_iou, largest = 1.0, 0.0
+    for index, (before, after) in enumerate(zip(theirs, ours, strict=True)):
+        for box in _best(before):
+            iou, difference = _partner(before, box, after)
+            if iou < limit.iou or difference > limit.score:
+                raise ModelError(
+                    f"the prepared model does not see what its source sees: picture {index}, a box of score "
+                    f"{before.scores[box]:.3f} has a partner with IoU {iou:.3f}, score {difference:.3f} off"
+                )
+            boxes, sure = boxes + 1, sure + int(before.scores[box] > 0.25)
+            least_iou, largest = min(least_iou, iou), max(largest, difference)
+    return Comparison(
+        pictures=len(pictures),
+        boxes=boxes,
+        sure=sure,
+        least_iou=round(least_iou, 4),
+        largest_score_difference=round(largest, 5),
+    )
+
+
+def _candidates(path: Path, pictures: Sequence[NDArray[np.uint8]]) -> list[Candidates]:
+    detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=_LEAST_SCORE, lanes=1))
+    detector.open()
+    try:
+        frames = (
+            Frame(camera="check", index=index, image=image, captured_at=0.0, monotonic_ns=0)
+            for index, image in enumerate(pictures)
+        )
+        return [detector.candidates(frame) for frame in frames]
+    finally:
+        detector.close()
+
+
+def _best(found: Candidates) -> list[int]:
+    order: list[int] = np.argsort(-found.scores, kind="stable")[:_COMPARED].tolist()
+    return order
+
+
+def _partner(before: Candidates, box: int, after: Candidates) -> tuple[float, float]:
+    """IoU and score difference of the candidate in `after` that is closest to `box` of `before`."""
+    score, class_id = before.scores[box], before.class_ids[box]
+    ious = overlap(before.boxes[box : box + 1], after.boxes)[0]
+    if score > _CLASS_MATTERS:
+        ious = np.where(after.class_ids == class_id, ious, 0)
+    if not len(ious):
+        return 0.0, float(score)
+    differences = np.abs(after.scores - score)
+    best = int(np.argmin((1 - ious) + differences))
+    return float(ious[best]), float(differences[best])
+
+
+def read_pictures(folder: Path, most: int = 32) -> list[NDArray[np.uint8]]:
+    """Up to `most` pictures of a folder. Raises ModelError if there is none."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICTURES and path.is_file())
+    found = [picture for path in paths[:most] if (picture := _picture(path)) is not None]
+    if not found:
+        raise ModelError(f"{folder} has no pictures ({', '.join(_PICTURES)}) to check the model on")
+    return found
+
+
+def _picture(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        return read_image(path)
+    except BadInput:
+        return None
+
+
+def drawn_pictures() -> list[NDArray[np.uint8]]:
+    """Pictures to check on where no real ones are given: noise, and a drawn street."""
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    return [noise, _street((480, 640)), _street((720, 1280)), _street((640, 400))]
+
+
+def _street(shape: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = shape
+    street = np.full((height, width, 3), (200, 180, 160), np.uint8)
+    street[height // 2 :] = (90, 90, 90)
+    for step in range(4):
+        x, y, unit = width * (step + 1) // 5, height * 6 // 10, height // 12
+        cv2.ellipse(street, (x, y), (unit // 2, unit), 0, 0, 360, (60, 40, 160), -1)  # a body,
+        cv2.circle(street, (x, y - unit * 3 // 2), unit // 2, (150, 180, 220), -1)  # a head,
+        cv2.rectangle(street, (x - unit, y + unit), (x + 2 * unit, y + 2 * unit), (40, 40, 200), -1)  # a car
+        cv2.circle(street, (x, y + 2 * unit), unit // 3, (20, 20, 20), -1)
+        cv2.circle(street, (x + unit, y + 2 * unit), unit // 3, (20, 20, 20), -1)
+    return street

@@ -1,0 +1,146 @@
+"""Summaries: what one camera did in one window, gathered frame by frame and told as one flat object."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from agent.core.kll import Sketch
+from agent.core.types import CameraStatus, FrameResult, StageSeconds
+
+STAGES = ("decode", "wait", "preprocess", "inference", "postprocess")
+RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameCounts:
+    """What became of a camera's frames in a window; `seen` is what the camera gave.
+
+    `dropped` frames were replaced by newer ones before the model was free, `skipped` ones left out for `max_fps`,
+    `still` ones since nothing moved (`motion_gate`).
+    """
+
+    seen: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    still: int = 0
+    failed: int = 0
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CameraSummary:
+    """A closed window of one camera: the flat `body` to publish and the latency sketches it was made from.
+
+    `sketches` maps a stage (`latency` is capture to result) to its sketch, in seconds: they let windows be
+    merged later without averaging percentiles.
+    """
+
+    camera: str
+    start: float
+    end: float
+    body: Mapping[str, Any]
+    sketches: Mapping[str, Sketch]
+
+
+def class_field(name: str) -> str:
+    """The field that counts detections of the class `name`: `detections_traffic_light`."""
+    return f"detections_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}"
+
+
+@lru_cache(maxsize=8)
+def class_fields(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The field of each class: one that several would share, or that no letter is left in, ends in its number."""
+    fields = [class_field(name) for name in names]
+    shared, made = Counter(fields), set[str]()
+    for number, field in enumerate(fields):
+        if shared[field] > 1 or field == class_field(""):
+            fields[number] = f"{field.rstrip('_')}_{number}"
+        while fields[number] in made or (fields[number] != field and fields[number] in shared):
+            fields[number] += f"_{number}"
+        made.add(fields[number])
+    return tuple(fields)
+
+
+class CameraWindow:
+    """One camera's open window. Belongs to one thread; cheap to add to: lists now, sketches once at the end."""
+
+    def __init__(self, camera: str, class_names: Sequence[str], start: float) -> None:
+        self.camera, self.start = camera, start
+        self._names = class_names
+        self._stages: list[StageSeconds] = []
+        self._batches = 0
+        self._classes: Counter[int] = Counter()
+        self._confidence = 0.0
+
+    @property
+    def inferred(self) -> int:
+        """Frames that the model has run on so far."""
+        return len(self._stages)
+
+    def add(self, result: FrameResult) -> None:
+        """Count one frame that went through the model."""
+        self._stages.append(result.stages)
+        self._batches += result.batch
+        self._classes.update(result.detections.class_ids.tolist())
+        self._confidence += float(result.detections.scores.sum())
+
+    def close(self, end: float, seconds: float, counts: FrameCounts, status: CameraStatus) -> CameraSummary:
+        """The summary at `end`, after a window of `seconds` by the monotonic clock."""
+        sketches = self._sketches()
+        seconds = max(seconds, 1e-9)
+        detections = sum(self._classes.values())
+        body: dict[str, Any] = {
+            "start": self.start,
+            "end": end,
+            "state": status.state.value,
+            "state_reason": status.reason,
+            "state_since": status.since,
+            "frames_seen": counts.seen,
+            "frames_inferred": self.inferred,
+            "frames_dropped": counts.dropped,
+            "frames_failed": counts.failed,
+            **({"frames_skipped": counts.skipped} if counts.skipped else {}),
+            **({"frames_still": counts.still} if counts.still else {}),
+            "reconnects": counts.reconnects,
+            "fps_in": round(counts.seen / seconds, 3),
+            "fps_inferred": round(self.inferred / seconds, 3),
+            **latency_fields(sketches),
+            "detections": detections,
+        }
+        if self.inferred:
+            body["batch_mean"] = round(self._batches / self.inferred, 2)
+            body["detections_per_frame"] = round(detections / self.inferred, 4)
+        if detections:
+            body["confidence_mean"] = round(self._confidence / detections, 4)
+        fields = class_fields(tuple(self._names))
+        for class_id, count in sorted(self._classes.items()):
+            body[fields[class_id] if 0 <= class_id < len(fields) else class_field(str(class_id))] = count
+        return CameraSummary(camera=self.camera, start=self.start, end=end, body=body, sketches=sketches)
+
+    def _sketches(self) -> dict[str, Sketch]:
+        columns = {stage: [getattr(times, stage) for times in self._stages] for stage in STAGES}
+        columns["latency"] = [times.total for times in self._stages]
+        sketches = {}
+        for stage, values in columns.items():
+            sketches[stage] = Sketch()
+            sketches[stage].update(np.asarray(values, dtype=np.float32))
+        return sketches
+
+
+def latency_fields(sketches: Mapping[str, Sketch]) -> dict[str, float]:
+    """`latency_p50_seconds`, ..., `decode_p50_seconds`, ... of the sketches that hold anything."""
+    fields: dict[str, float] = {}
+    for stage, sketch in sketches.items():
+        if not sketch.count:
+            continue
+        for rank, value in zip(RANKS, sketch.quantiles(list(RANKS.values())), strict=True):
+            fields[f"{stage}_{rank}_seconds"] = round(float(value), 6)
+        fields[f"{stage}_max_seconds"] = round(float(sketch.maximum), 6)
+    return fields

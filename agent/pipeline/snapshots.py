@@ -1,0 +1,190 @@
+"""The last picture of each camera with its boxes, drawn only when somebody is to see it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from datetime import datetime, timezone
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.arguments import check_names, take_word
+from agent.core.errors import VedetteError
+from agent.core.nearest import nearest
+from agent.core.types import Detections, FrameResult
+
+WIDEST = 960
+"""Pixels of a picture's longer side, at most."""
+
+MOST_BYTES = 400_000  # in base64, with the boxes, it stays below what the control socket takes for one answer
+QUALITIES = (80, 60, 40, 20)
+MOST_BOXES = 300
+GREEN, WHITE, BLACK = (60, 220, 60), (255, 255, 255), (0, 0, 0)
+_FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """One detection: its class, its score (0..1) and its corners in pixels of the source."""
+
+    name: str
+    score: float
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What a camera saw at `captured_at` (Unix time) and what the model made of it, the best score first.
+
+    `width` and `height` are the source's, `boxes` MOST_BOXES of the `detections` at most; `jpeg` shows them.
+    """
+
+    camera: str
+    captured_at: float
+    width: int
+    height: int
+    detections: int
+    boxes: Sequence[Box]
+    jpeg: bytes
+
+
+class LastPictures:
+    """Keeps the newest result of each camera; replacing a reference is atomic, so there is no lock.
+
+    `class_names` gives the names by class id.
+    """
+
+    def __init__(self, class_names: Callable[[], Sequence[str]] = tuple) -> None:
+        self._class_names = class_names
+        self._results: dict[str, FrameResult] = {}
+
+    def keep(self, result: FrameResult) -> None:
+        """Remember the newest result of its camera."""
+        self._results[result.frame.camera] = result
+
+    def forget(self, camera: str) -> None:
+        """A camera that was removed leaves no picture behind."""
+        self._results.pop(camera, None)
+
+    def cameras(self) -> list[str]:
+        """The cameras of which there is a picture."""
+        return sorted(self._results)
+
+    def jpeg(self, camera: str) -> bytes | None:
+        """What `camera` saw last, boxes and time drawn in, as a JPEG of at most WIDEST pixels; None if nothing."""
+        result = self._results.get(camera)
+        return None if result is None else drawn(result, self._class_names())
+
+    def picture(self, camera: str) -> Picture | None:
+        """The same with its boxes as values."""
+        result = self._results.get(camera)
+        return None if result is None else picture_of(result, self._class_names())
+
+    def answer(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The command `snapshot`: the picture of `camera`; without one, of which cameras there are any."""
+        check_names(args, "camera")
+        if args.get("camera") is None:
+            return {"cameras": self.cameras()}
+        camera = take_word(args, "camera")
+        picture = self.picture(camera)
+        if picture is None:
+            raise VedetteError(self._nothing_of(camera))
+        return {**asdict(picture), "jpeg": base64.b64encode(picture.jpeg).decode()}
+
+    def _nothing_of(self, camera: str) -> str:
+        known = self.cameras()
+        there = f"there are pictures of {', '.join(known)}" if known else "no camera gave one yet"
+        near = nearest(camera, known)
+        return f"there is no picture of {camera!r}; {f'did you mean {near!r}?' if near else there}"
+
+
+def read_answer(answer: Mapping[str, Any]) -> Picture:
+    """The picture that `LastPictures.answer` gave."""
+    fields = {field.name: answer[field.name] for field in dataclass_fields(Picture)}
+    boxes = [Box(**box) for box in fields["boxes"]]
+    return Picture(**{**fields, "boxes": boxes, "jpeg": base64.b64decode(fields["jpeg"], validate=True)})
+
+
+def picture_of(result: FrameResult, class_names: Sequence[str]) -> Picture:
+    """What the model made of a frame, drawn and as values."""
+    found = result.detections
+    corners = found.boxes.round().astype(int).tolist()
+    marked = zip(corners, found.scores.tolist(), found.class_ids.tolist(), strict=True)
+    height, width = result.frame.image.shape[:2]
+    return Picture(
+        camera=result.frame.camera,
+        captured_at=result.frame.captured_at,
+        width=width,
+        height=height,
+        detections=len(found),
+        boxes=[
+            Box(
+                name=_name(class_id, class_names),
+                score=round(score, 4),
+                left=left,
+                top=top,
+                right=right,
+                bottom=bottom,
+            )
+            for (left, top, right, bottom), score, class_id in list(marked)[:MOST_BOXES]
+        ],
+        jpeg=drawn(result, class_names),
+    )
+
+
+def drawn(result: FrameResult, class_names: Sequence[str]) -> bytes:
+    """A frame with its boxes, its camera and its time drawn in, as a JPEG of WIDEST pixels and MOST_BYTES at most."""
+    height, width = result.frame.image.shape[:2]
+    scale = min(1.0, WIDEST / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    image: Any = cv2.resize(result.frame.image, size, interpolation=cv2.INTER_AREA)
+    _draw_boxes(image, result.detections, scale, class_names)
+    taken = datetime.fromtimestamp(result.frame.captured_at, timezone.utc)
+    _write(image, f"{result.frame.camera}  {taken:%Y-%m-%d %H:%M:%S} UTC", (4, size[1] - 6))
+    return _encoded(image)
+
+
+def trial_card(device: str) -> bytes:
+    """A picture for a trial notice, as a JPEG: it shows that pictures get through, and nothing of the scene."""
+    image = np.full((180, 320, 3), 90, np.uint8)
+    cv2.rectangle(image, (110, 50), (210, 130), GREEN, 2)
+    _write(image, "a trial 1.00", (110, 46))
+    _write(image, f"{device}: no real picture", (4, 174))
+    return _encoded(image)
+
+
+def _draw_boxes(image: Image, detections: Detections, scale: float, names: Sequence[str]) -> None:
+    corners = (detections.boxes * scale).round().astype(int).tolist()
+    marked = zip(corners, detections.scores.tolist(), detections.class_ids.tolist(), strict=True)
+    for (left, top, right, bottom), score, class_id in marked:
+        cv2.rectangle(image, (left, top), (right, bottom), GREEN, 2)
+        _write(image, f"{_name(class_id, names)} {score:.2f}", (left, max(12, top - 4)))
+
+
+def _name(class_id: int, names: Sequence[str]) -> str:
+    return names[class_id] if 0 <= class_id < len(names) else f"class{class_id}"
+
+
+def _write(image: Image, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(image, text, at, _FONT, _SIZE, BLACK, 3, cv2.LINE_AA)
+    cv2.putText(image, text, at, _FONT, _SIZE, WHITE, 1, cv2.LINE_AA)
+
+
+def _encoded(image: Image) -> bytes:
+    """As the best JPEG that is not too large; a picture of noise alone needs a lesser quality."""
+    data = b""
+    for quality in QUALITIES:
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        if len(data) <= MOST_BYTES:
+            break
+    return data

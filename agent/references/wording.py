@@ -1,0 +1,209 @@
+"""What is told of a verdict: the summary's fields, the rules' observations, and the sentence in the alert. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from agent.alerts.words import duration
+from agent.core.counts import figures, multiple
+from agent.core.types import Observation
+from agent.drift.verdict import DriftVerdict, FeatureVerdict
+from agent.references.stored import StoredReference
+
+NAMED = 3
+"""Features whose ratio is in every summary: naming all of them would double its size."""
+
+IN_EVIDENCE = 6
+_WORTH_NAMING = 0.6  # of its limit
+
+
+def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
+    """The fields of a camera's summary."""
+    fields: dict[str, object] = {
+        "drift_state": "drift" if verdict.alarm else "normal",
+        "drift_reference": reference_id,
+    }
+    if verdict.provisional:
+        fields["drift_provisional"] = True
+    if verdict.alarm_since is not None:
+        fields["drift_since"] = verdict.alarm_since
+    if not verdict.judged:
+        return {
+            **fields,
+            "drift_state": "drift" if verdict.alarm else "silent",
+            "drift_reason": verdict.reason,
+        }
+    strongest = verdict.strongest(NAMED)
+    worst = strongest[0]
+    fields |= {
+        "drift_ratio": _short(verdict.ratio),
+        "drift_joint_ratio": _short(max(verdict.joint_ratio, 0.0)),
+        "drift_feature": worst.feature,
+        "drift_ks": _short(worst.ks),
+        "drift_psi": _short(worst.psi),
+    }
+    # Against a short reference the limits may lie beyond what the distances can reach: then they are not judged.
+    if worst.ks_limit < 1.0:
+        fields |= {"drift_ks_limit": _short(worst.ks_limit), "drift_psi_limit": _short(worst.psi_limit)}
+    if verdict.classes is not None:
+        fields["drift_classes_ratio"] = _short(verdict.classes.ratio)
+    return fields | {f"drift_{each.feature}_ratio": _short(each.ratio) for each in strongest}
+
+
+def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -> list[Observation]:
+    """What the rules should know; nothing where nothing could be judged.
+
+    While the alarm is on, `drift.ratio` does not fall below 1: the scores forget a change that lasts, the alarm
+    ends when the change is gone.
+    """
+    if not verdict.judged:
+        return []
+    labels = {"camera": verdict.camera}
+    ratio = max(verdict.ratio, 1.0) if verdict.alarm else verdict.ratio
+
+    def plain(name: str, value: float) -> Observation:
+        return Observation(metric=f"drift.{name}", value=value, at=at, labels=labels)
+
+    def feature(each: FeatureVerdict) -> Observation:
+        text = (
+            f"drift of {each.feature.replace('_', ' ')}, {multiple(each.ratio, 'its limit')}: {_detail(each)}"
+        )
+        return Observation(
+            metric=f"drift.{each.feature}_ratio",
+            value=each.ratio,
+            at=at,
+            labels=labels,
+            text=f"{text}; compared with {_hour(verdict.hour)}",
+            evidence=_numbers(each),
+        )
+
+    found = [
+        Observation(
+            metric="drift.ratio",
+            value=ratio,
+            at=at,
+            labels=labels,
+            text=sentence(verdict, stored),
+            evidence=evidence_of(verdict, stored.id),
+        ),
+        plain("joint_ratio", max(verdict.joint_ratio, 0.0)),
+    ]
+    if verdict.classes is not None:
+        found.append(plain("classes_ratio", verdict.classes.ratio))
+    return found + [feature(each) for each in verdict.features]
+
+
+def named(verdict: DriftVerdict) -> tuple[FeatureVerdict, ...]:
+    """The features that a verdict is about, strongest first: those over their limits, else those that add up."""
+    strongest = verdict.strongest(IN_EVIDENCE)
+    over = tuple(each for each in strongest if each.over)
+    near = tuple(each for each in strongest if each.ratio >= _WORTH_NAMING)
+    return over or near or strongest[:NAMED]
+
+
+def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
+    """The verdict as one sentence: which features, how they were and are, compared with which hour."""
+    about = named(verdict)
+    names = [each.feature.replace("_", " ") for each in about]
+    if verdict.classes is not None and verdict.classes.ratio >= 1.0:
+        names = ["class mix", *names] if verdict.classes.ratio >= about[0].ratio else [*names, "class mix"]
+    times = (
+        f"{multiple(verdict.ratio, 'the limit')}"
+        if verdict.ratio >= 1
+        else f"now {figures(verdict.ratio, 2)} of the limit"
+    )
+    details = "; ".join(_detail(each) for each in about[:NAMED])
+    kind = "drift of" if verdict.alarm else "change of"
+    return f"{kind} {_listed(names)}, {times}: {details}; compared with {_normal(verdict, stored)}"
+
+
+def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
+    """What the verdict compares with, and with what reserve it is to be taken."""
+    if stored.reference.any_hour:
+        return "a reference made of images (provisional)"
+    if verdict.provisional:
+        covered = duration(stored.reference.origin.covered)
+        return f"{_hour(verdict.hour)} of a reference of {covered} (provisional)"
+    return _hour(verdict.hour)
+
+
+def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
+    """The numbers behind an alert, as plain JSON values."""
+    evidence: dict[str, Any] = {
+        "window": _time_judged(verdict),
+        "ratio": _short(verdict.ratio),
+        "joint": _short(verdict.joint),
+        "joint_limit": _short(verdict.joint_limit),
+        "hour_compared": f"{verdict.hour:02d}-{(verdict.hour + 1) % 24:02d} UTC",
+        "reference": reference_id,
+        "provisional": verdict.provisional,
+        "features": {each.feature: _numbers(each) for each in named(verdict)},
+    }
+    if verdict.classes is not None:
+        mix = verdict.classes
+        evidence["class_mix"] = {
+            "jensen_shannon": _short(mix.distance),
+            "limit": _short(mix.limit),
+            "psi": _short(mix.psi),
+            "psi_limit": _short(mix.psi_limit),
+            "ratio": _short(mix.ratio),
+        }
+    return evidence
+
+
+def _numbers(each: FeatureVerdict) -> dict[str, Any]:
+    return {
+        "ratio": _short(each.ratio),
+        "aspect": each.aspect,
+        "score": _short(each.score),
+        "limit": _short(each.limit),
+        "minutes": _short(each.minutes),
+        "now_p10_p50_p90": [_short(value) for value in each.now],
+        "normal_p10_p50_p90": [_short(value) for value in each.then],
+        "ks": _short(each.ks),
+        "ks_limit": _short(each.ks_limit),
+        "psi": _short(each.psi),
+        "psi_limit": _short(each.psi_limit),
+    }
+
+
+def _detail(each: FeatureVerdict) -> str:
+    """`sharpness 31/35/41 instead of 180/210/240 (p10/p50/p90) over 6 min`."""
+    what = {"spread": " in spread", "noise": " from frame to frame", "shape": " in shape"}.get(
+        each.aspect, ""
+    )
+    return (
+        f"{each.feature.replace('_', ' ')}{what} {_three(each.now)} instead of {_three(each.then)} "
+        f"(p10/p50/p90) over {_span(60 * each.minutes)}"
+    )
+
+
+def _time_judged(verdict: DriftVerdict) -> str:
+    longest = max((each.minutes for each in named(verdict)), default=0.0)
+    start, end = verdict.end - 60 * longest, verdict.end
+    first, last = (datetime.fromtimestamp(at, timezone.utc) for at in (start, end))
+    return f"over {first:%H:%M:%S}-{last:%H:%M:%S} UTC, compared with {_hour(verdict.hour)}"
+
+
+def _hour(hour: int) -> str:
+    return f"{hour:02d}-{(hour + 1) % 24:02d} h UTC"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _three(values: tuple[float, float, float]) -> str:
+    return "/".join(map(figures, values))
+
+
+def _span(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")

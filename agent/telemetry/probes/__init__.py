@@ -1,0 +1,1 @@
+"""The probes: the host, NVIDIA GPUs through NVML, Jetsons through sysfs."""

@@ -1,0 +1,386 @@
+"""Twin of agent/alerts/runtime/service.py, with the real store; an operator's session over the real control socket."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from agent.alerts.engine import MOST_TOLD, AlertEngine
+from agent.alerts.rules import compile_rules
+from agent.alerts.runtime.service import AlertDesk
+from agent.alerts.runtime.store import FILE_NAME, AlertStore
+from agent.app.control_socket import ControlServer
+from agent.cli import alerts as alerts_command
+from agent.config.schema import AlertSettings, RuleSettings
+from agent.core.errors import VedetteError
+from agent.core.types import AlertState, Observation
+
+HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80", advice="Check the fan.")
+QUIET = RuleSettings(name="quiet", when="host.cpu_ratio > 90%", tell="journal")
+LOCAL = RuleSettings(name="local", when="host.broker_connected < 1", tell="local")
+
+
+def desk_in(folder, *rules):
+    desk = AlertDesk(
+        AlertEngine(compile_rules(rules or (HOT,), AlertSettings(default_rules=False))),
+        AlertStore(folder),
+        cameras=lambda: ["hall", "yard"],
+    )
+    desk.open()
+    return desk
+
+
+def observe(desk, value, metric="host.temperature_celsius"):
+    now = time.time()
+    return desk.step([Observation(metric=metric, value=value, at=now)], now)
+
+
+@pytest.fixture
+def state():
+    folder = Path(tempfile.mkdtemp(prefix="vd"))  # a socket's path must be short
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_each_transition_is_one_journal_line(state):
+    desk = desk_in(state)
+    with capture_logs() as logs:
+        observe(desk, 90.0)
+        observe(desk, 50.0)
+    assert [entry["log_level"] for entry in logs] == ["warning", "info"]
+    fired, over = (entry["event"] for entry in logs)
+    assert fired.startswith("WARNING: host: temperature 90 °C (expected at most 80 °C; at ")
+    assert "Check the fan. [hot-box-" in fired
+    assert over.startswith("resolved: host: temperature back to 50 °C (over ")
+    assert "\n" not in fired + over
+
+
+def test_a_rule_that_nothing_is_observed_for_is_spoken_of_once(state, monkeypatch):
+    monkeypatch.setattr("agent.alerts.runtime.service.UNSEEN_SECONDS", 0.0)
+    typo = RuleSettings(name="typo", when='camera.detections_peron{camera="front"} > 5')
+    desk = desk_in(state, HOT, typo)
+    with capture_logs() as logs:
+        observe(desk, 1.0, "camera.detections_person")
+        observe(desk, 1.0)
+    assert [(entry["rule"], entry["event"]) for entry in logs] == [
+        ("hot", "a rule cannot fire: nothing is observed of host.temperature_celsius"),
+        ("typo", "a rule cannot fire: nothing is observed of camera.detections_peron{camera=\"front\"}; did you mean "
+         "'camera.detections_person'?"),
+    ]  # fmt: skip
+
+
+def test_who_is_told_is_the_rules_choice(state):
+    desk = desk_in(state, HOT, QUIET, LOCAL)
+    now = time.time()
+    told = desk.step(
+        [
+            Observation(metric="host.temperature_celsius", value=90.0, at=now),
+            Observation(metric="host.cpu_ratio", value=0.99, at=now),
+            Observation(metric="host.broker_connected", value=0.0, at=now),
+        ],
+        now,
+    )
+    assert [alert.rule for alert in told.publish] == ["hot"]
+    assert sorted(alert.rule for alert in told.notify) == ["hot", "local"]
+    assert desk.firing_count() == 3
+
+
+def test_an_operators_session_survives_a_restart(state):
+    desk = desk_in(state)
+    (fired,) = observe(desk, 90.0).publish
+    handlers = desk.handlers()
+    handlers["acknowledge"]({"id": "hot", "who": "ada", "why": "on it"})
+    handlers["snooze"]({"id": "hot", "for": "2h", "who": "ada"})
+    handlers["mute"]({"camera": "yard", "schedule": "mon-fri 08:00-17:00", "who": "bob", "why": "works"})
+    handlers["limit"]({"rule": "hot", "value": 85.0, "who": "ada", "why": "summer"})
+    # no close: the process was killed
+    twin = desk_in(state)
+    told = observe(twin, 90.0).publish  # what was asked for, which it had no time to tell; nothing anew
+    assert [alert.event.value for alert in told] == ["acknowledged", "snoozed"]
+    shown = twin.handlers()["alerts"]({})["alerts"]
+    assert [(alert["id"], alert["told"]) for alert in shown] == [(fired.id, True)]
+    assert {kind: control["who"] for kind, control in shown[0]["controls"].items()} == {
+        "acknowledged": "ada", "snoozed": "ada", "limit": "ada",
+    }  # fmt: skip
+    controls = twin.handlers()["controls"]({})["controls"]
+    assert [(entry["id"], entry["kind"]) for entry in controls] == [
+        ("c1", "acknowledge"), ("c2", "snooze"), ("c3", "mute"), ("c4", "limit"),
+    ]  # fmt: skip
+    (over,) = observe(twin, 84.0).publish  # below the changed limit
+    assert (over.id, over.state) == (fired.id, AlertState.RESOLVED)
+    twin.handlers()["undo"]({"id": "c4", "who": "bob"})
+    twin.handlers()["undo"]({"id": "c2", "who": "bob"})
+    assert [alert.rule for alert in observe(twin, 84.0).publish] == ["hot"]
+    twin.close()
+    twin.close()
+
+
+def test_history_is_kept_and_bounded(state):
+    store = AlertStore(state, most_history=5)
+    desk = AlertDesk(AlertEngine(compile_rules([HOT], AlertSettings(default_rules=False))), store)
+    desk.open()
+    for value in (90.0, 50.0) * 2:
+        observe(desk, value)
+    desk.close()
+    again = desk_in(state)
+    told = again.handlers()["history"]({"since": "1h"})["alerts"]
+    assert [alert["state"] for alert in told] == ["firing", "resolved"] * 2
+    assert again.handlers()["history"]({"since": time.time() + 5})["alerts"] == []
+    again.close()
+    small = AlertStore(state, most_history=3)
+    small.open()
+    from agent.alerts.track import alert_from_json
+
+    small.record([alert_from_json(told[0])])
+    assert len(small.history()) == 3
+    small.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "said"),
+    [
+        ("acknowledge", {}, "`id` is missing"),
+        ("acknowledge", {"id": "cold"}, "there is no alert 'cold'"),
+        ("acknowledge", {"id": 5}, "`id` is a number; expected a string"),
+        ("snooze", {"id": "hot"}, "until when"),
+        ("snooze", {"id": "hot", "for": "soon"}, 'expected a duration such as "2h"'),
+        ("snooze", {"id": "hot", "until": "25:00"}, "is no time"),
+        ("snooze", {"id": "hot", "until": "2020-01-01T00:00"}, "in the past"),
+        ("snooze", {"id": "hot", "for": "1h", "until": "18:00"}, "not both"),
+        ("limit", {"rule": "hot", "value": "high"}, "expected a number"),
+        ("limit", {"rule": "cold", "value": 5}, "no rule 'cold'"),
+        ("limit", {"rule": "hto", "value": 5}, "no rule 'hto'; did you mean 'hot'?"),
+        ("limit", {"rule": "hot", "value": 5, "camera": "hal"}, "no camera 'hal'; did you mean 'hall'?"),
+        ("mute", {}, "say what to mute"),
+        ("mute", {"rule": "nosuch"}, "no rule 'nosuch'; see `vedette rules list`"),
+        ("mute", {"camera": "nosuch"}, "no camera 'nosuch'; there are hall, yard"),
+        ("acknowledge", {"id": "hot-bx"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
+        ("snooze", {"id": "hot-bx", "for": "1h"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
+        ("mute", {"rule": "hot", "why": "x" * 501}, "at most 500"),
+        ("undo", {"id": "c9"}, "there is no control 'c9'"),
+        ("history", {"since": "yore"}, "is no time"),
+        ("history", {"since": 1e300}, "`since` is 1e\\+300"),
+        ("history", {"since": float("inf")}, "`since` is inf"),
+        ("history", {"since": 10**400}, "`since` is 1000"),
+        ("history", {"since": "9" * 90 + "w"}, "at most 64"),
+        ("history", {"since": -5}, "`since` is -5"),
+        ("history", {"since": True}, "expected a"),
+        ("history", {"since": [1]}, "expected a string"),
+        ("history", {"limit": -1}, "`limit` is -1; expected from 1 to 500"),
+        ("history", {"limit": 0}, "`limit` is 0"),
+        ("history", {"limit": 1.5}, "whole number"),
+        ("history", {"limit": float("nan")}, "`limit` is nan"),
+        ("history", {"offset": 1e300}, "`offset` is 1e\\+300"),
+        ("history", {"sinse": "1h"}, "did you mean 'since'"),
+        ("alerts", {"all": "yes"}, "expected true or false"),
+        ("snooze", {"id": "hot", "for": "9999999w"}, "expected a duration"),
+        ("snooze", {"id": "hot", "for": 10**400}, "expected a duration"),
+        ("snooze", {"id": "hot", "for": -5}, "expected a duration"),
+        ("snooze", {"id": "hot", "until": 1e300}, "`until` is 1e\\+300"),
+        ("snooze", {"id": "hot", "until": "99999999999999-01-01"}, "is no time"),
+        ("limit", {"rule": "hot", "value": float("inf")}, "`value` is inf"),
+        ("limit", {"rule": "hot", "value": 10**400}, "`value` is 1000"),
+        ("mute", {"camra": "yard"}, "did you mean 'camera'"),
+        ("mute", {"schedule": "99:99-1:00"}, "is no schedule"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(state, command, args, said):
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    with pytest.raises(VedetteError, match=said):
+        desk.handlers()[command](args)
+    assert desk.handlers()["controls"]({})["controls"] == []
+
+
+def test_until_a_time_of_day_is_the_next_one(state):
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    until = desk.handlers()["snooze"]({"id": "hot", "until": "03:30", "who": "ada"})["control"]["until"]
+    assert 0 < until - time.time() <= 86400
+    assert time.localtime(until)[3:5] == (3, 30)
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but long enough to be one" * 100, b""])
+def test_a_broken_store_is_set_aside(state, content):
+    (state / FILE_NAME).write_bytes(content)
+    with capture_logs() as logs:
+        desk = desk_in(state)
+    assert (state / "alerts.broken").exists() is bool(content)
+    assert bool(logs) is bool(content)
+    observe(desk, 90.0)
+    assert len(desk.handlers()["history"]({})["alerts"]) == 1
+    desk.close()
+
+
+def test_a_snapshot_that_makes_no_sense_is_left(state):
+    store = AlertStore(state)
+    store.open()
+    store.record([], {"state": {"tracks": "none"}, "memory": 5})
+    store.close()
+    with capture_logs() as logs:
+        desk = desk_in(state)
+    assert [entry["event"] for entry in logs] == ["alert snapshot cannot be used, starting without it"] * 2
+    assert len(observe(desk, 90.0).publish) == 1
+
+
+def test_without_a_disk_alerts_go_on(state):
+    (state / "file").write_text("")
+    with capture_logs() as logs:
+        desk = desk_in(state / "file" / "below")
+        assert len(observe(desk, 90.0).publish) == 1
+        assert observe(desk, 50.0).publish[0].state is AlertState.RESOLVED
+    assert sum("alerts go on without it" in entry["event"] for entry in logs) == 1
+
+
+def test_ten_thousand_alerts_leave_a_readable_journal(state):
+    desk = desk_in(state)
+    now = time.time()
+    burst = [
+        Observation(metric="host.temperature_celsius", value=90.0, at=now, labels={"sensor": str(number)})
+        for number in range(10_000)
+    ]
+    with capture_logs() as logs:
+        told = desk.step(burst, now)
+    assert len(told.publish) == MOST_TOLD
+    assert [entry["event"] for entry in logs[-2:]] == [
+        "and 450 more alerts; see `vedette alerts`",
+        "more alerts fire than are told at a time; see `vedette alerts --all`",
+    ]
+    assert len(logs) == 52
+    assert logs[-1]["waiting"] == 10_000 - MOST_TOLD
+    assert desk.handlers()["alerts"]({})["count"] == MOST_TOLD
+    assert desk.handlers()["alerts"]({"all": True})["count"] == 10_000
+    with capture_logs() as logs:
+        desk.step([], now + 1)
+    assert logs == []
+    desk.close()
+    assert len(json.dumps(desk_in(state).handlers()["alerts"]({}))) < 1_000_000
+
+
+# -- the command, over the real socket --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def agent(state, monkeypatch):
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    desk = desk_in(state)
+    server, stop = ControlServer(state, {"status": dict, **desk.handlers()}), threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+    deadline = time.monotonic() + 5
+    while not server.path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield desk
+    stop.set()
+    thread.join(5)
+    desk.close()
+
+
+def vedette(state, *words):
+    parser = argparse.ArgumentParser()
+    alerts_command.add_arguments(parser)
+    return alerts_command.run(parser.parse_args(["--state", str(state), "--who", "ada", *words]))
+
+
+def test_the_command_line(agent, state, capsys):
+    assert vedette(state) == 0
+    assert capsys.readouterr().out == "nothing fires\n"
+    observe(agent, 90.0)
+    vedette(state, "ack", "hot", "--why", "on it")
+    vedette(state, "limit", "hot", "85", "--for", "1d")
+    vedette(state, "mute", "--camera", "yard", "--schedule", "sat-sun")
+    capsys.readouterr()
+    vedette(state, "--all")
+    shown = capsys.readouterr().out
+    assert "WARNING  host: temperature 90 °C" in shown
+    assert "acknowledged by ada at " in shown
+    assert "to do      Check the fan." in shown
+    vedette(state, "controls")
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in shown] == ["acknowledge", "limit", "mute"]
+    assert "hot = 85, by ada at " in shown[1]
+    vedette(state, "undo", "c2")
+    assert "undone: c2" in capsys.readouterr().out
+    vedette(state, "history", "--since", "1h")
+    assert "WARNING: host: temperature 90 °C" in capsys.readouterr().out
+    with pytest.raises(VedetteError, match="there is no alert 'nothing'"):
+        vedette(state, "ack", "nothing")
+
+
+def test_history_without_an_agent_comes_from_the_store(state, capsys):
+    with pytest.raises(VedetteError, match="there is no history"):
+        vedette(state, "history")
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    desk.close()
+    vedette(state, "history")
+    assert "temperature 90 °C" in capsys.readouterr().out
+    with socket.socket(socket.AF_UNIX) as left_behind:  # by an agent that was killed
+        left_behind.bind(str(state / "control.sock"))
+    vedette(state, "history")
+    assert "temperature 90 °C" in capsys.readouterr().out
+    with pytest.raises(VedetteError, match="no agent answers"):
+        vedette(state)
+
+
+def test_the_history_comes_in_pages_that_fit_a_message(state):
+    desk = desk_in(state)
+    (fired,) = observe(desk, 90.0).publish
+    desk.close()
+    store = AlertStore(state)
+    store.open()
+    store.record([dataclasses.replace(fired, id=f"a{number}") for number in range(299)])
+    store.close()
+    again = desk_in(state)
+    seen, pages, offset = [], 0, 0
+    while offset is not None:
+        page = again.handlers()["history"]({"since": "1h", "offset": offset, "limit": 500})
+        assert page["count"] == 300 and len(json.dumps(page)) < 64 * 1024
+        seen, pages, offset = [*page["alerts"], *seen], pages + 1, page.get("next")
+    assert pages > 1
+    assert [alert["id"] for alert in seen] == [fired.id, *(f"a{number}" for number in range(299))]
+    assert [alert["id"] for alert in again.handlers()["history"]({"limit": 2})["alerts"]] == ["a297", "a298"]
+
+
+def test_random_arguments_are_refused_or_taken_and_nothing_else(state):
+    random_ = random.Random(1)
+    desk = desk_in(state)
+    observe(desk, 90.0)
+    values = [None, True, 0, -1, 1.5, 1e300, 10**400, float("nan"), float("-inf"), "", "hot", "1h", "18:00", "9" * 400, "a" * 9000,
+              "\x1b]0;x", "\ud800", [], [1], {}, {"a": 1}, "2026-01-31T18:00", "0000-00-00", "mon-fri", "-", ":", "::", "24:00", "1:1"]  # fmt: skip
+    names = [
+        "id",
+        "rule",
+        "camera",
+        "schedule",
+        "value",
+        "for",
+        "until",
+        "who",
+        "why",
+        "since",
+        "limit",
+        "offset",
+        "all",
+        "x" * 300,
+    ]
+    for _ in range(3000):
+        handler = random_.choice(list(desk.handlers().values()))
+        args = {name: random_.choice(values) for name in random_.sample(names, random_.randint(0, 4))}
+        try:
+            reply = handler(args)
+        except VedetteError as error:
+            assert str(error).isprintable() and len(str(error)) < 2000, args
+            continue
+        json.dumps(reply)

@@ -1,0 +1,150 @@
+"""The reference desk: what people may ask, carried out in the analyst's thread."""
+
+import json
+import queue
+import threading
+
+import pytest
+
+from agent.app.control_socket import dispatch
+from agent.app.reference_desk import ReferenceDesk
+from agent.config.schema import DriftSettings
+from agent.delivery.messages import Stamp, reply_draft
+from agent.delivery.replies import Reply, reply_message
+from agent.detection import ModelInfo
+from tests.references.conftest import SUBJECT, recorded
+
+MODEL = ModelInfo(
+    path="m.onnx", sha256=SUBJECT.model_sha256, name="m", classes=("car",), input_size=(320, 320), stride=32,
+    input_type="float32", dynamic_batch=True, dynamic_size=True, max_batch=8, layout="channels",
+    embedding_size=0, provider="cpu", runtime="", source="", threads=1, lanes=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A desk with two cameras and a thread in the analyst's place."""
+    tasks = queue.SimpleQueue()
+    made = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, tasks.put)
+    ready = threading.Event()
+
+    def analyst():
+        for camera in ("front", "back"):
+            made.keeper(camera, MODEL)
+        ready.set()
+        while (task := tasks.get()) is not None:
+            task()
+
+    thread = threading.Thread(target=analyst)
+    thread.start()
+    assert ready.wait(20)
+    yield made
+    tasks.put(None)
+    thread.join()
+
+
+def ask(desk, command, **args):
+    return dispatch(desk.handlers(), {"command": command, "args": args})
+
+
+def test_a_recording_is_begun_shown_and_cancelled(desk):
+    begun = ask(desk, "reference_record", camera="front", **{"for": "24h"})
+    assert begun["cameras"][0]["recording"]["length"] == 86400
+    states = {camera["camera"]: camera["recording"] for camera in ask(desk, "drift")["cameras"]}
+    assert states["front"]["made_by"] == "asked"
+    assert states["back"] is None
+    assert ask(desk, "reference_cancel", camera="front")["cameras"][0]["recording"] is None
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "said"),
+    [
+        ("reference_record", {"camera": "front"}, "`for` is missing; expected a duration"),
+        ("reference_record", {"camera": "front", "for": "soon"}, "`for` is 'soon'; expected a duration"),
+        ("reference_record", {"for": "1h"}, "camera: say which one to record; there are back, front"),
+        (
+            "reference_record",
+            {"camera": "frnt", "for": "1h"},
+            "no watched camera 'frnt'; did you mean 'front'?",
+        ),
+        ("reference_record", {"camera": "front", "for": "1m"}, "too short"),
+        ("reference_finish", {"camera": "front"}, "is being recorded"),
+        ("reference_rollback", {"camera": "front"}, "has no reference"),
+        ("reference_record", {"camera": "front", "for": float("inf")}, "expected a duration"),
+        ("reference_record", {"camera": "front", "for": 10**400}, "expected a duration"),
+        ("reference_record", {"camera": "front", "for": -5}, "expected a duration"),
+        ("reference_record", {"camra": "front", "for": "1h"}, "did you mean 'camera'"),
+        ("drift_explain", {"count": float("inf")}, "`count` is inf"),
+        ("drift_explain", {"count": float("nan")}, "`count` is nan"),
+        ("drift_explain", {"count": -1}, "`count` is -1; expected from 1"),
+        ("drift_explain", {"count": 10**400}, "`count` is 1000"),
+        ("drift_explain", {"count": "many"}, "expected a number"),
+        ("drift_explain", {"recent": "yes"}, "expected true or false"),
+        ("drift", {"camera": ["front"]}, "expected a string"),
+        ("references", {"camera": 5}, "expected a string"),
+        ("references", {"limit": -1}, "`limit` is -1"),
+        ("reference_export", {"camera": "front", "id": 5}, "expected a string"),
+        ("reference_import", {"camera": "front", "text": 5}, "expected a string"),
+        ("reference_import", {"camera": "front", "text": "[" * 100_000}, "nested"),
+        ("reference_remove", {"camera": "front"}, "`id` is missing"),
+    ],
+)
+def test_what_cannot_be_done_says_what_was_expected(desk, command, args, said):
+    reply = ask(desk, command, **args)
+    assert reply["ok"] is False
+    assert said in reply["error"]
+
+
+def test_what_is_put_on_the_shelf_is_in_force_at_once(desk):
+    made = recorded(windows=12)
+    text = made.make(1.0, final=True).to_text()
+    put = ask(desk, "reference_import", camera="front", text=text)
+    assert put["ok"], put
+    (front,) = ask(desk, "drift", camera="front")["cameras"]
+    assert front["reference"]["id"] == put["id"]
+    assert ask(desk, "reference_remove", camera="front", id=put["id"])["ok"]
+    assert ask(desk, "drift", camera="front")["cameras"][0]["reference"] is None
+
+
+def test_a_camera_that_goes_and_comes_back_finds_what_it_had(desk):
+    ask(desk, "reference_record", camera="front", **{"for": "24h"})
+    desk.forget("front")
+    assert [camera["camera"] for camera in ask(desk, "drift")["cameras"]] == ["back"]
+    assert desk.keeper("front", MODEL).status()["recording"] is not None
+
+
+def test_explanations_are_short_unless_asked_for_more(desk):
+    (front,) = ask(desk, "drift_explain", camera="front")["cameras"]
+    assert front["history"] == []
+    assert "recent" not in front
+    assert ask(desk, "drift_explain", camera="front", recent=True)["cameras"][0]["recent"] is None
+
+
+def test_where_drift_is_off_only_the_files_can_be_handled(tmp_path):
+    off = ReferenceDesk(tmp_path, DriftSettings(enabled=False), 60.0, lambda task: task())
+    assert "drift" not in off.handlers()
+    assert ask(off, "references")["versions"] == []
+
+
+def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path):
+    desk = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, lambda task: task())
+    text = recorded(windows=12).make(1.0, final=True).to_text()
+    names = [f"yard-camera-{number:02}" for number in range(64)]
+    for name in names:
+        desk.keeper(name, MODEL)
+        assert ask(desk, "reference_import", camera=name, text=text)["ok"]
+
+    def sent(command, **args):
+        body = {"command": command, "id": "c1", **ask(desk, command, **args)}
+        stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b", seq=1, at=1.0)
+        message = reply_message(Reply(draft=reply_draft("c1", body), topic=None, correlation=None), stamp)
+        return json.loads(message.payload)
+
+    assert [camera["camera"] for camera in sent("drift")["cameras"]] == names
+    assert [version["camera"] for version in sent("references")["versions"]] == names
+    for name in names:
+        desk.keeper(name, MODEL)._recent._verdicts.extend([{"text": "x" * 400}] * 5)
+    refused = sent("drift_explain")
+    assert (refused["ok"], refused["id"]) == (False, "c1")
+    assert "ask for less: one camera" in refused["error"]
+    assert len(sent("drift_explain", camera=names[0])["cameras"][0]["history"]) == 5

@@ -1,0 +1,101 @@
+"""Twin of agent/app/validate.py and of `config.load.placed`: every mistake with file, line, key and mend."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from agent.app.kinds import KINDS
+from agent.app.validate import preflight
+from agent.config.load import load, placed
+from agent.core.errors import ConfigError, ConfigErrors
+
+CAMERA = '[[cameras]]\nname = "front"\nkind = "synthetic"\n'
+
+
+def mistakes(tmp_path, text):
+    """What is said of a config with `text`, one string each, without the folder."""
+    file = tmp_path / "v.toml"
+    file.write_text(CAMERA + text)
+    settings = load(file, KINDS)
+    with pytest.raises(ConfigError) as caught, placed(file):
+        preflight(settings)
+    return str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[rules]]\nname = "slow"\nwhen = "camera.latency.p99 > 0.2 for 5m"\n',
+         "v.toml:6: rules[slow].when: unknown metric 'camera.latency.p99'; expected one of those of `vedette "
+         "rules list --metrics`; did you mean 'camera.latency_p99_seconds'?"),
+        ('[[rules]]\nname = "slow"\nseverity = "info"\nwhen = "camera.fps_in >> 3"\n',
+         "v.toml:7: rules[slow].when: '>' stands where something else is needed (at character 16 of "
+         "'camera.fps_in >> 3'); expected a number"),
+        ('[[rules]]\nname = "latncy_p99"\n',
+         "v.toml:4: rules[latncy_p99].when: is missing, and no default rule has this name; expected a condition "
+         'such as "camera.latency_p99_seconds > 0.5 for 5m"; did you mean \'latency_p99\'?'),
+        ('[[rules]]\nname = "dark"\nwhen = \'camera.black{camera="frnt"}\'\n',
+         "v.toml:6: rules[dark].when: there is no camera 'frnt'; did you mean 'front'?"),
+        ('[[rules]]\nname = "a"\nwhen = "camera.black"\n[[rules]]\nname = "a"\nwhen = "camera.down"\n',
+         "v.toml:8: rules[a].name: is there a second time; expected another name"),
+        ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\nquiet_hours = "nights"\n',
+         "v.toml:7: notifiers[night].quiet_hours: 'nights' is no schedule; expected a schedule such as "
+         '"22:00-06:00", "sat-sun" or "mon-fri 08:00-17:00, sat 08:00-12:00"'),
+        ('[[notifiers]]\nname = "night"\nurl = "ftp://h/x"\n',
+         "v.toml:6: notifiers[night].url: is no HTTP address; expected https://HOST/PATH"),
+        ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\nrules = ["latency-p99"]\n',
+         "v.toml:7: notifiers[night].rules: there is no rule 'latency-p99'; did you mean 'latency_p99'?"),
+        ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\ncameras = ["gate"]\n',
+         "v.toml:7: notifiers[night].cameras: there is no camera 'gate'; expected one of front"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place_and_mend(tmp_path, text, said):
+    assert mistakes(tmp_path, text) == [said]
+
+
+def test_all_are_told_at_once(tmp_path):
+    rules = "".join(f'[[rules]]\nname = "{name}"\nwhen = "nothing"\n' for name in "ab")
+    found = mistakes(tmp_path, rules + '[[notifiers]]\nname = "n"\nurl = "ftp://h"\n')
+    assert [line.split(": ")[:2] for line in found] == [
+        ["v.toml:6", "rules[a].when"], ["v.toml:9", "rules[b].when"], ["v.toml:12", "notifiers[n].url"],
+    ]  # fmt: skip
+
+
+def test_a_file_that_went_away_meanwhile_hides_no_mistake(tmp_path):
+    file = tmp_path / "v.toml"
+    file.write_text(CAMERA + '[[rules]]\nname = "slow"\nwhen = "nothing > 1"\n')
+    settings = load(file, KINDS)
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"rules\[slow\].when: unknown metric 'nothing'"), placed(file):
+        preflight(settings)
+
+
+def test_errors_from_elsewhere_pass_through():
+    with pytest.raises(ConfigErrors) as caught, placed(None):
+        raise ConfigErrors([ConfigError("is bad", key="a.b"), ConfigError("too", key="rules[x].when")])
+    assert len(caught.value.errors) == 2
+
+
+def test_it_is_quick_to_ask(tmp_path):
+    """No model, no camera, no broker library is loaded for it."""
+    heavy = "{'cv2', 'onnxruntime', 'av', 'paho', 'torch'}"
+    code = f"import sys, agent.alerts.rules, agent.cli.rules; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_ordinary_settings_give_the_rules_in_force(tmp_path):
+    file = tmp_path / "v.toml"
+    file.write_text(CAMERA + '[alerts]\nrunbooks = "https://wiki.example/vedette/"\n')
+    rules = {rule.name: rule for rule in preflight(load(file, KINDS))}
+    assert rules["disk"].runbook == "https://wiki.example/vedette/disk.md"
+    file.write_text(
+        CAMERA + '[alerts]\ndefault_rules = false\n[[rules]]\nname = "a"\nwhen = "camera.black"\n'
+    )
+    assert [rule.name for rule in preflight(load(file, KINDS))] == ["a"]

@@ -1,0 +1,136 @@
+"""A folder of images as a camera."""
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
+from agent.core.errors import CameraError, CameraFailure
+from agent.core.image_file import read_image
+from agent.core.untrusted import BadInput
+
+
+def write(folder, name, value, size=(48, 32)):
+    assert cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), value, np.uint8))
+
+
+def camera(folder, **options):
+    made = ImagesCamera("folder", ImagesOptions(path=str(folder), pace="fast", **options))
+    made.open()
+    return made
+
+
+def values(made):
+    frames = iter(made.read, None)
+    return [round(frame.image.mean()) for frame in frames]
+
+
+def test_images_come_in_the_order_of_their_paths(tmp_path):
+    for name, value in (("b.png", 20), ("a.png", 10), ("c.jpg", 30)):
+        write(tmp_path, name, value)
+    (tmp_path / "notes.txt").write_text("no image")
+    assert values(camera(tmp_path)) == [10, 20, 30]
+
+
+def test_glob_chooses(tmp_path):
+    (tmp_path / "deep").mkdir()
+    write(tmp_path, "a.png", 10)
+    write(tmp_path / "deep", "b.png", 20)
+    assert values(camera(tmp_path, glob="**/*.png")) == [10, 20]
+    assert values(camera(tmp_path, glob="*.png")) == [10]
+
+
+def test_one_image_is_enough(tmp_path):
+    write(tmp_path, "a.png", 10)
+    assert values(camera(tmp_path / "a.png")) == [10]
+
+
+def test_loop_begins_again_and_keeps_time(tmp_path):
+    write(tmp_path, "a.png", 10)
+    write(tmp_path, "b.png", 20)
+    made = camera(tmp_path, loop=True, fps=4)
+    frames = [made.read() for _ in range(5)]
+    assert [int(frame.image.mean()) for frame in frames] == [10, 20, 10, 20, 10]
+    assert [frame.media_seconds for frame in frames] == [0, 0.25, 0.5, 0.75, 1.0]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
+
+
+def test_damaged_images_are_left_out_and_counted(tmp_path):
+    write(tmp_path, "a.png", 10)
+    write(tmp_path, "d.jpg", 40, size=(640, 480))
+    whole = np.random.default_rng(1).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    for name in ("b.jpg", "c.png"):
+        cv2.imwrite(str(tmp_path / name), whole)
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+        with pytest.raises(BadInput, match="cut off"):
+            read_image(tmp_path / name)
+    (tmp_path / "e.jpg").write_bytes(b"")
+    (tmp_path / "f.jpg").write_bytes(b"this is no picture")
+    made = camera(tmp_path)
+    assert values(made) == [10, 40]
+    assert made.take_failed() == 4
+    assert made.take_failed() == 0
+
+
+def test_a_folder_of_nothing_but_damage_is_an_error(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"nonsense")
+    made = camera(tmp_path, loop=True)
+    with pytest.raises(
+        CameraError, match=r"none of the 1 images in .*; the first: a.jpg is damaged or no image"
+    ) as caught:
+        made.read()
+    assert caught.value.kind is CameraFailure.CODEC
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(lambda p: p / "absent", "there is no folder"), (lambda p: p, "no image matches")],
+)
+def test_an_empty_or_absent_folder_says_so(tmp_path, make, said):
+    with pytest.raises(CameraError, match=said) as caught:
+        camera(make(tmp_path))
+    assert caught.value.kind is CameraFailure.NOT_FOUND
+
+
+def test_an_impossible_glob_says_so(tmp_path):
+    with pytest.raises(CameraError, match="cannot list"):
+        camera(tmp_path, glob="/absolute/*.png")
+
+
+def test_pace_is_kept(tmp_path):
+    for index in range(6):
+        write(tmp_path, f"{index}.png", index)
+    made = ImagesCamera("folder", ImagesOptions(path=str(tmp_path), fps=20))
+    made.open()
+    started = time.monotonic()
+    assert len(values(made)) == 6
+    assert 0.24 < time.monotonic() - started < 1.0
+
+
+def test_close_ends_a_long_wait(tmp_path):
+    write(tmp_path, "a.png", 1)
+    write(tmp_path, "b.png", 1)
+    made = ImagesCamera("folder", ImagesOptions(path=str(tmp_path), fps=0.01))
+    made.open()
+    made.read()
+    threading.Timer(0.1, made.close).start()
+    started = time.monotonic()
+    with pytest.raises(CameraError, match="was closed"):
+        made.read()
+    assert time.monotonic() - started < 1.0
+
+
+def test_an_image_too_large_is_left_out_with_its_reason(tmp_path):
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(2**30)
+    with pytest.raises(CameraError, match=r"the first: huge.png has 1,074 MB; at most 134 MB are read"):
+        camera(tmp_path).read()
+    write(tmp_path, "small.png", 70)
+    made = camera(tmp_path)
+    assert values(made) == [70]
+    assert made.take_failed() == 1

@@ -1,0 +1,449 @@
+"""Connections as brokers make them: logins, access rules, certificates, transports, versions, several brokers."""
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from agent.alerts.engine import AlertEngine
+from agent.alerts.rules import compile_rules
+from agent.cli.status import broker_line, outbox_line
+from agent.config.schema import BrokerSettings
+from agent.core.errors import ConfigError
+from agent.delivery.identity import Identity
+from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.ping import ping
+from tests.conftest import free_port
+from tests.delivery.conftest import NOW
+from tests.servers.hostile_broker import HostileBroker, connack
+
+pytestmark = pytest.mark.broker
+
+PLACE = "vedette/check"
+"""Where `ping` tries to publish."""
+
+# -- logging in ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(mosquitto, tmp_path):
+    """A broker that knows one user, and an access list."""
+    passwords, rules = tmp_path / "passwords", tmp_path / "rules"
+    subprocess.run(
+        ["mosquitto_passwd", "-c", "-b", passwords, "agent", "right"], check=True, capture_output=True
+    )
+    subprocess.run(["mosquitto_passwd", "-b", passwords, "reader", "reads"], check=True, capture_output=True)
+    rules.write_text(
+        "user reader\ntopic read #\nuser agent\ntopic readwrite vedette/#\ntopic deny vedette/+/+/camera/+\n"
+    )
+    return mosquitto("allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}")
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_refused_login_is_told_apart_and_never_called_connected(locked, publish, capsys, protocol):
+    running = publish(f"mqtt://agent:wrong-secret@127.0.0.1:{locked.port}", protocol=protocol)
+    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    time.sleep(0.5)
+    assert running.publisher.connection.state != "connected"
+    assert running.publisher.statistics()["broker_connected"] == 0
+    shown = capsys.readouterr().out + repr(running.publisher.connection)
+    assert shown.count("the broker refused us") == 1
+    assert "check user name and password" in shown
+    assert "wrong-secret" not in shown
+    assert "mqtt://***@127.0.0.1" in shown
+    assert "agent" not in shown.replace("vedette agent", "")
+
+
+@pytest.mark.parametrize("source", ["url", "setting", "file", "environment", "credential"])
+def test_the_password_may_come_from_anywhere(locked, source, tmp_path, monkeypatch):
+    url, more = f"mqtt://127.0.0.1:{locked.port}", {"username": "agent"}
+    if source == "url":
+        url = f"mqtt://agent:right@127.0.0.1:{locked.port}"
+    elif source == "setting":
+        more["password"] = "right"
+    elif source == "file":
+        (tmp_path / "secret").write_text("right\n")
+        more["password_file"] = str(tmp_path / "secret")
+    elif source == "environment":
+        monkeypatch.setenv("VEDETTE_BROKER_PASSWORD", "right")
+    else:
+        (tmp_path / "broker_password").write_text("right\n")
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert ping(BrokerSettings(url=url, **more), PLACE)[0].ok
+
+
+def test_ping_says_in_one_line_what_is_wrong(locked):
+    refused = ping(BrokerSettings(url=f"mqtt://agent:wrong@127.0.0.1:{locked.port}"), PLACE)[0]
+    assert not refused.ok
+    assert "not authorized" in refused.reason
+    gone = ping(BrokerSettings(url=f"mqtt://127.0.0.1:{free_port()}"), PLACE)[0]
+    assert "connection refused" in gone.reason
+    unknown = ping(BrokerSettings(url="mqtt://no-such-host.invalid"), PLACE)[0]
+    assert "unknown host" in unknown.reason
+    with pytest.raises(ConfigError, match="url: is no broker address"):
+        ping(BrokerSettings(url="http://x"), PLACE)
+    assert "\n" not in refused.reason + gone.reason + unknown.reason
+
+
+REFUSALS = {
+    "no such user S3cretUser": "not authorized",
+    "password 's3CRETpw' is wrong for you": "not authorized",
+    "S3cre... is too short": "not authorized",
+    "ask the night shift": "ask the night shift",
+    "see https://h/x?token=abc": "see https://h/x?token=***",
+    "\x1b]0;owned\x07 ask\nme": "\\x1b]0;owned\\x07 ask me",
+    "": "not authorized",
+}
+
+
+@pytest.mark.parametrize("said", REFUSALS)
+def test_what_a_broker_says_is_one_printable_line_without_what_we_sent(said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_refuse, args=(server, said.encode()))
+        thread.start()
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        url = f"mqtt://S3cretUser:S3cretPw@{place}"
+        refused = ping(BrokerSettings(url=url, protocol="5"), PLACE)[0]
+        thread.join(10)
+    assert not refused.ok
+    assert REFUSALS[said] in refused.reason
+    assert "s3cre" not in refused.reason.lower()
+    assert refused.reason.isprintable()
+
+
+def _refuse(server, said):
+    """A broker that refuses one login with a reason string of MQTT 5."""
+    channel, _ = server.accept()
+    with channel:
+        channel.recv(65536)
+        reason = b"\x1f" + len(said).to_bytes(2, "big") + said
+        channel.sendall(bytes([0x20, 3 + len(reason), 0, 0x87, len(reason)]) + reason)
+        channel.recv(65536)
+
+
+def test_why_there_is_no_connection_reaches_status_rules_and_alerts(locked, publish):
+    running = publish(f"mqtt://agent:wrong-secret@127.0.0.1:{locked.port}")
+    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    running.until(lambda p: p.statistics().get("broker_connected") == 0)
+    report = running.publisher.report()
+    shown = broker_line(report["broker"]).plain + outbox_line(report["outbox"]).plain
+    for words in (
+        "mqtt://***@127.0.0.1",
+        "waiting",
+        "not authorized (login)",
+        "check user name and password",
+        "0 messages wait on disk",
+    ):
+        assert words in shown
+    assert "wrong-secret" not in json.dumps(report)
+    seen = {o.metric: o for o in running.publisher.observations(NOW)}
+    assert "not authorized" in seen["host.broker_connected"].text
+    (rule,) = [rule for rule in compile_rules((), window_seconds=60) if rule.name == "broker_down"]
+    engine, told = AlertEngine((rule,)), []
+    for second in range(0, 180, 5):
+        told += engine.step([replace(seen["host.broker_connected"], at=NOW + second)], NOW + second)
+    assert "not authorized" in told[-1].what
+
+
+def test_what_the_access_list_refuses_is_held_back_and_said(locked, listen, publish, drafts, capsys):
+    listener = listen(locked.port, username="reader", password="reads")
+    running = publish(f"mqtt://agent:right@127.0.0.1:{locked.port}")
+    running.publisher.publish(drafts.camera(start=time.time()))
+    running.publisher.publish(drafts.alert())
+    listener.wait(lambda heard: any("alert/" in m.topic for m in heard))
+    running.until(lambda p: p.statistics()["outbox_messages"] == 1)
+    assert "the broker refuses messages, holding them back" in capsys.readouterr().out
+
+
+def test_a_fight_over_a_client_id_is_recognised_though_the_broker_says_nothing(
+    mosquitto, publish, tmp_path, capsys
+):
+    broker = mosquitto()
+    both = [publish(broker.url, directory=tmp_path / name) for name in ("one", "two")]
+    both[0].until(lambda _: any(r.publisher.connection.failure == Failure.TAKEN_OVER.value for r in both))
+    assert "was this machine cloned?" in capsys.readouterr().out
+
+
+def test_a_taken_over_client_id_is_recognised_where_the_broker_says_so(publish, capsys):
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            channel, _ = server.accept()
+            with channel:
+                channel.recv(4096)
+                channel.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK, success
+                channel.sendall(bytes([0xE0, 1, 0x8E]))  # DISCONNECT, session taken over
+                time.sleep(0.5)
+
+        threading.Thread(target=serve, daemon=True).start()
+        running = publish(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        running.until(lambda p: p.connection.failure == Failure.TAKEN_OVER.value)
+    assert "was this machine cloned?" in capsys.readouterr().out
+
+
+def test_two_machines_never_share_a_client_id(tmp_path):
+    from agent.config.schema import DeviceSettings
+    from agent.delivery.identity import identify
+
+    seen = []
+    for name in ("a", "b"):
+        (tmp_path / name / "etc").mkdir(parents=True)
+        (tmp_path / name / "etc" / "machine-id").write_text(f"{name * 32}\n")
+        seen.append(identify(DeviceSettings(), BrokerSettings(), tmp_path / name))
+    assert seen[0].client_id != seen[1].client_id
+    assert seen[0].device != seen[1].device
+    assert "aaaa" not in seen[0].client_id
+    assert isinstance(identify(DeviceSettings(name="x y/z", site="a#"), BrokerSettings()), Identity)
+    assert (
+        identify(DeviceSettings(name="x y/z", site="a#"), BrokerSettings(topic_prefix="p/q/")).prefix
+        == "p/q/a/x-y-z"
+    )
+
+
+# -- transports ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """A CA, a server certificate for 127.0.0.1, a client certificate; and a CA nobody knows."""
+    at = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=at)
+
+    def signed(name, subject, *, ca, extension=""):
+        openssl(
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+            "-subj",
+            subject,
+        )
+        (at / "extension").write_text(extension)
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            "-CA",
+            f"{ca}.crt",
+            "-CAkey",
+            f"{ca}.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-out",
+            f"{name}.crt",
+            "-extfile",
+            "extension",
+        )
+
+    for ca in ("ca", "other"):
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            f"{ca}.key",
+            "-out",
+            f"{ca}.crt",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN=vedette test {ca}",
+        )
+    signed("server", "/CN=broker", ca="ca", extension="subjectAltName=IP:127.0.0.1")
+    signed("client", "/CN=agent", ca="ca")
+    for key in at.glob("*.key"):
+        key.chmod(0o644)
+    return at
+
+
+def tls_lines(at, *more):
+    return [f"cafile {at / 'ca.crt'}", f"certfile {at / 'server.crt'}", f"keyfile {at / 'server.key'}", *more]
+
+
+def test_tls_with_a_client_certificate(mosquitto, certificates, publish, drafts, capsys):
+    broker = mosquitto(listener=tls_lines(certificates, "require_certificate true"))
+    url, files = f"mqtts://127.0.0.1:{broker.port}", {"ca_file": str(certificates / "ca.crt")}
+    assert not ping(BrokerSettings(url=url, **files), PLACE)[0].ok
+    files |= {"cert_file": str(certificates / "client.crt"), "key_file": str(certificates / "client.key")}
+    running = publish(url, **files)
+    for _ in range(200):
+        running.publisher.publish(drafts.camera(start=time.time()))
+    assert running.publisher.drain(15)
+    assert (
+        ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files), PLACE)[0].reason.count(
+            "certificate"
+        )
+        == 2
+    )
+
+
+def test_an_unknown_ca_is_a_certificate_failure(mosquitto, certificates, publish):
+    broker = mosquitto(listener=tls_lines(certificates))
+    running = publish(f"mqtts://127.0.0.1:{broker.port}", ca_file=str(certificates / "other.crt"))
+    running.until(lambda p: p.connection.failure == Failure.CERTIFICATE.value)
+    assert "certificate" in running.publisher.connection.reason
+
+
+def test_tls_older_than_1_2_is_not_spoken(certificates, publish):
+    """A server that would speak 1.1 and nothing newer; shown with a client that is willing."""
+    port = free_port()
+    files = ["-cert", certificates / "server.crt", "-key", certificates / "server.key"]
+    old = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]
+    server = subprocess.Popen(
+        ["openssl", "s_server", "-accept", str(port), "-quiet", *files, *old],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        willing = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *old]
+        deadline = time.monotonic() + 10
+        while b"TLSv1.1" not in subprocess.run(willing, input=b"", capture_output=True).stdout:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        running = publish(f"mqtts://127.0.0.1:{port}", ca_file=str(certificates / "ca.crt"))
+        running.until(lambda p: p.connection.failure == Failure.TLS.value)
+        assert "TLS failed" in running.publisher.connection.reason
+    finally:
+        server.kill()
+        server.wait(5)
+
+
+def test_websockets(amqtt, publish, drafts):
+    running = publish(amqtt.web, protocol="3.1.1")
+    for _ in range(100):
+        running.publisher.publish(drafts.camera(start=time.time()))
+    assert running.publisher.drain(15)
+
+
+def test_websockets_over_tls(amqtt, certificates, publish, drafts):
+    running = publish(amqtt.secure_web, protocol="3.1.1", ca_file=str(certificates / "ca.crt"))
+    running.publisher.publish(drafts.camera(start=time.time()))
+    assert running.publisher.drain(15)
+    stranger = publish(
+        amqtt.secure_web, ca_file=str(certificates / "other.crt"), directory=certificates / "stranger"
+    )
+    stranger.until(lambda p: p.connection.failure == Failure.CERTIFICATE.value)
+
+
+def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(publish, drafts, amqtt, capsys):
+    running = publish(amqtt.url)
+    running.publisher.publish(drafts.host(start=time.time()))
+    assert running.publisher.drain(15)
+    assert running.publisher.connection.version == "3.1.1"
+    assert "access rules" in capsys.readouterr().out
+
+
+@pytest.fixture
+def amqtt(certificates):
+    """The pure Python broker, which only speaks 3.1.1."""
+    pytest.importorskip("amqtt")
+    import asyncio
+    import logging
+    import threading
+
+    from amqtt.broker import Broker
+
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+    logging.getLogger("transitions").setLevel(logging.CRITICAL)
+    port, web, secure_web = free_port(), free_port(), free_port()
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    tls = {
+        "ssl": True,
+        "certfile": str(certificates / "server.crt"),
+        "keyfile": str(certificates / "server.key"),
+    }
+    config = {
+        "listeners": {
+            "default": {"type": "tcp", "bind": f"127.0.0.1:{port}"},
+            "web": {"type": "ws", "bind": f"127.0.0.1:{web}"},
+            "secure web": {"type": "ws", "bind": f"127.0.0.1:{secure_web}", **tls},
+        },
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
+    made = []
+
+    def serve():
+        asyncio.set_event_loop(loop)
+        made.append(Broker(config, loop=loop))
+        loop.run_until_complete(made[0].start())
+        ready.set()
+        loop.run_forever()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield SimpleNamespace(
+        url=f"mqtt://127.0.0.1:{port}",
+        web=f"ws://127.0.0.1:{web}/",
+        secure_web=f"wss://127.0.0.1:{secure_web}/",
+    )
+    asyncio.run_coroutine_threadsafe(made[0].shutdown(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+
+
+def test_fallback_brokers_in_order_and_back_to_the_first(mosquitto, publish, drafts):
+    first, second = mosquitto(start=False), mosquitto()
+    running = publish(first.url, fallback_urls=(second.url,))
+    running.until(lambda p: p.connection.broker == second.url and p.connection.state == "connected")
+    first.start()
+    running.until(lambda p: p.connection.broker == first.url and p.connection.state == "connected")
+    running.publisher.publish(drafts.host(start=time.time()))
+    assert running.publisher.drain(10)
+
+
+def test_a_connection_refused_port_is_unreachable(publish):
+    with socket.socket() as blocked:
+        blocked.bind(("127.0.0.1", 0))
+        running = publish(f"mqtt://127.0.0.1:{blocked.getsockname()[1]}")
+        running.until(lambda p: p.connection.failure == "unreachable")
+
+
+# -- what brokers should not send --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile():
+    made = []
+
+    def make(*args):
+        made.append(HostileBroker(*args))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.close()
+
+
+def test_a_packet_that_fills_the_memory_is_refused_before_it_is_here(hostile, publish):
+    broker = hostile(connack() + b"\x30\xff\xff\xff\x7f", bytes(1 << 20))  # a message of 256 MiB
+    running = publish(broker.url)
+    running.until(lambda p: "a packet of 268435455 bytes" in p.connection.reason)
+    assert broker.sent < 32 << 20  # what the sockets hold
+
+
+def test_what_a_broker_gives_for_a_reason_moves_no_cursor_and_is_short(hostile, publish):
+    broker = hostile(connack(0x87, "\x1b]52;c;QUJD\x07" * 4000))
+    running = publish(broker.url)
+    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    reason = running.publisher.connection.reason
+    assert reason.isprintable()
+    assert len(reason) < 1000

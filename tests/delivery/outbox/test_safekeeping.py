@@ -1,0 +1,184 @@
+"""Damaged files, full and read-only disks: what is kept, where, and how it comes back."""
+
+import os
+import subprocess
+
+import pytest
+
+from agent.core.types import AlertState, Priority
+from agent.delivery.outbox.queue import Outbox
+from agent.delivery.outbox.safekeeping import Safekeeping
+from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
+from tests.delivery.conftest import IDENTITY, NOW, FakeClock, bodies, bulk, put_all
+
+
+def keep(tmp_path, size=8 << 20, clock=None):
+    safe = Safekeeping(
+        tmp_path / "outbox.db", size=size, identity=IDENTITY, clock=clock or FakeClock(), patience=0.0
+    )
+    safe.open(0.0)
+    return safe
+
+
+@pytest.mark.parametrize("where", ["middle", "header", "empty", "text"])
+def test_a_damaged_file_is_set_aside_and_what_is_readable_saved(tmp_path, drafts, where):
+    safe = keep(tmp_path)
+    put_all(safe.outbox, [drafts.alert(f"a{i}") for i in range(5)] + bulk(2000))
+    boot = safe.outbox.boot
+    safe.close()
+    path = tmp_path / "outbox.db"
+    content = bytearray(path.read_bytes())
+    if where == "middle":
+        content[len(content) // 2 : len(content) // 2 + 4096 * 4] = os.urandom(4096 * 4)
+    elif where == "header":
+        content[:100] = os.urandom(100)
+    else:
+        content = bytearray(b"" if where == "empty" else b"this is no database, somebody edited it\n" * 200)
+    path.write_bytes(content)
+
+    safe = keep(tmp_path)
+    found = 0
+    for lane in LANES:
+        while True:
+            try:
+                rows = safe.outbox.lease(lane, 100)
+            except Exception as error:
+                assert safe.failed(error, 1.0)
+                rows = safe.outbox.lease(lane, 100)
+            found += len(rows)
+            if not rows:
+                break
+    assert safe.outbox.durable
+    assert safe.outbox.put_many([drafts.host()])[0].boot != boot
+    if where == "header":
+        safe.outbox.release()
+        assert sum(len(bodies(safe.outbox, lane)) for lane in LANES) == 2006
+    if where == "middle":
+        safe.outbox.release()
+        whole = sum(len(bodies(safe.outbox, lane)) for lane in LANES)
+        assert 1900 < whole < 2006
+        lost = safe.outbox.lost_total()
+        assert sum(lost.values()) == 2006 - whole
+    if where != "empty":
+        assert list(tmp_path.glob("outbox.db.damaged-*"))
+        assert safe.damaged_total == 1
+    safe.close()
+
+
+def test_no_permission_means_memory_and_later_disk_again(tmp_path, drafts):
+    blocked = tmp_path / "state"
+    blocked.write_text("a file where the directory should be")
+    safe = Safekeeping(
+        blocked / "outbox.db", size=8 << 20, identity=IDENTITY, clock=FakeClock(), patience=0.0
+    )
+    safe.open(0.0)
+    assert not safe.outbox.durable
+    memory_boot = put_all(safe.outbox, [drafts.host(), drafts.alert()])[0].boot
+    assert not safe.revisit(1.0)
+    assert not safe.revisit(31.0)
+    blocked.unlink()
+    assert safe.revisit(100.0)
+    assert safe.outbox.durable
+    assert safe.outbox.boot != memory_boot
+    assert [body["boot"] for body in bodies(safe.outbox, Priority.SUMMARY)] == [memory_boot]
+    assert safe.outbox.depth == 2
+    safe.close()
+
+
+def mount(path, size):
+    path.mkdir()
+    try:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True
+        )
+    except OSError:
+        pytest.skip("mount is not there")
+    if done.returncode:
+        pytest.skip("may not mount a small disk")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    path = tmp_path / "disk"
+    mount(path, "4m")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_a_full_disk_still_lets_messages_through_and_recovers(small_disk, drafts):
+    outbox = Outbox(small_disk / "outbox.db", size=64 << 20, identity=IDENTITY)
+    outbox.open()
+    accepted = 0
+    put_all(outbox, [drafts.alert(f"a{i}") for i in range(20)])
+    hog = small_disk / "hog"
+    with pytest.raises(OSError, match="No space"), hog.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    for _ in range(30):
+        try:
+            accepted += len(put_all(outbox, bulk(20, size=1000)))
+        except StoreFull:
+            break
+        rows = outbox.lease(Priority.SUMMARY, 1000)
+        outbox.ack([(row.priority, row.id) for row in rows])
+    assert accepted == 600  # what is delivered makes room for what comes: the disk is not needed
+    for _ in range(60):
+        put_all(outbox, bulk(50, size=2000))
+    assert outbox.depth_of(Priority.ALERT) == 20
+    assert outbox.lost_total().keys() == {"host"}
+    hog.unlink()
+    before = outbox.lost_total()["host"]
+    put_all(outbox, bulk(200, size=1000))
+    assert outbox.lost_total()["host"] == before
+    outbox.close()
+
+
+def test_alerts_that_stand_and_commands_that_ran_are_known_wherever_messages_are_kept(tmp_path, drafts):
+    """On disk, in memory when that fails, on disk again, and after the file was damaged."""
+    clock = FakeClock()
+    safe = keep(tmp_path, clock=clock)
+
+    def deliver_all():
+        safe.outbox.release()
+        for lane in LANES:
+            safe.outbox.ack([(row.priority, row.id) for row in safe.outbox.lease(lane, 100)])
+
+    def known():
+        return sorted(alert.topic for alert in safe.outbox.notes.standing())
+
+    put_all(safe.outbox, [drafts.alert("a"), drafts.alert("b")])
+    assert safe.outbox.notes.first_time("c1", NOW)
+    deliver_all()
+    assert safe.failed(StoreUnwritable("disk I/O error"), 0.0)
+    assert not safe.outbox.durable
+    assert known() == ["alert/a", "alert/b"]
+    assert not safe.outbox.notes.first_time("c1", NOW)
+
+    put_all(safe.outbox, [drafts.alert("a", AlertState.RESOLVED), drafts.alert("c")])
+    assert safe.outbox.notes.first_time("c2", NOW)
+    deliver_all()
+    assert safe.revisit(1000.0)
+    assert safe.outbox.durable
+    assert known() == ["alert/b", "alert/c"]
+    assert not safe.outbox.notes.first_time("c1", NOW)
+    assert not safe.outbox.notes.first_time("c2", NOW)
+
+    safe.outbox.store.sql.execute("INSERT INTO standing VALUES ('alert/torn', 99, x'789c00')")
+    assert safe.failed(StoreCorrupt("malformed"), 1001.0)
+    assert safe.damaged_total == 1
+    assert known() == ["alert/b", "alert/c"]
+    assert not safe.outbox.notes.first_time("c2", NOW)
+    safe.close()
+
+
+def test_an_alert_that_stood_on_a_disk_that_could_not_be_read_still_stands_when_it_is_back(tmp_path, drafts):
+    safe = keep(tmp_path)
+    put_all(safe.outbox, [drafts.alert("a")])
+    safe.outbox.ack([(row.priority, row.id) for row in safe.outbox.lease(Priority.ALERT, 9)])
+    safe.outbox.close()  # every read fails
+    assert safe.failed(StoreUnwritable("disk I/O error"), 0.0)
+    put_all(safe.outbox, [drafts.alert("b")])
+    safe.outbox.ack([(row.priority, row.id) for row in safe.outbox.lease(Priority.ALERT, 9)])
+    assert safe.revisit(1000.0)
+    assert sorted(alert.topic for alert in safe.outbox.notes.standing()) == ["alert/a", "alert/b"]
+    safe.close()

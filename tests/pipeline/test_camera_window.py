@@ -1,0 +1,87 @@
+"""Summaries: counts are exact, quantiles are those of the frames, classes are named."""
+
+import numpy as np
+import pytest
+
+from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
+from agent.pipeline.analyst import summary_observations
+from agent.pipeline.camera_window import STAGES, CameraSummary, CameraWindow, FrameCounts, class_field
+
+STATUS = CameraStatus(camera="front", state=CameraState.ONLINE, since=1.0)
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+def result(total, classes=(), scores=None):
+    count = len(classes)
+    detections = Detections(
+        boxes=np.zeros((count, 4), np.float32),
+        scores=np.full(count, 0.5, np.float32) if scores is None else np.array(scores, np.float32),
+        class_ids=np.array(classes, np.int64),
+        threshold=0.25,
+        candidates=count,
+    )
+    stages = StageSeconds(
+        decode=0.001, wait=0.0, preprocess=0.002, inference=total / 2, postprocess=0.001, total=total
+    )
+    frame = Frame(camera="front", index=0, image=IMAGE, captured_at=0.0, monotonic_ns=0)
+    return FrameResult(frame=frame, detections=detections, stages=stages, batch=2)
+
+
+def close(window, seconds=10.0, **counts):
+    return window.close(110.0, seconds, FrameCounts(**counts), STATUS)
+
+
+def test_counts_rates_and_quantiles():
+    window = CameraWindow("front", ("car", "traffic light"), 100.0)
+    for number in range(1, 101):
+        window.add(result(number / 1000, classes=(0, 1, 1)))
+    body = close(window, seen=120, dropped=15, failed=5, reconnects=1).body
+    assert (body["frames_seen"], body["frames_inferred"], body["frames_dropped"], body["frames_failed"]) == (
+        120,
+        100,
+        15,
+        5,
+    )
+    assert (body["fps_in"], body["fps_inferred"]) == (12.0, 10.0)
+    assert body["latency_max_seconds"] == 0.1
+    assert abs(body["latency_p50_seconds"] - 0.050) <= 0.002
+    assert abs(body["latency_p99_seconds"] - 0.099) <= 0.002
+    assert (body["detections"], body["detections_car"], body["detections_traffic_light"]) == (300, 100, 200)
+    assert (body["detections_per_frame"], body["batch_mean"], body["confidence_mean"]) == (3.0, 2.0, 0.5)
+
+
+def test_frames_left_out_for_max_fps_are_not_called_dropped():
+    body = close(CameraWindow("front", (), 100.0), seen=30, skipped=25).body
+    assert (body["frames_skipped"], body["frames_dropped"]) == (25, 0)
+
+
+def test_an_empty_window_makes_nothing_up():
+    body = close(CameraWindow("front", (), 100.0)).body
+    assert body["frames_inferred"] == body["detections"] == 0
+    assert not any(key.endswith("_seconds") for key in body)
+    assert "confidence_mean" not in body
+
+
+def test_a_class_without_a_name_is_counted_by_its_number():
+    window = CameraWindow("front", ("car",), 100.0)
+    window.add(result(0.01, classes=(7,)))
+    assert close(window).body["detections_7"] == 1
+
+
+def test_class_names_become_field_names():
+    assert class_field("Traffic Light") == "detections_traffic_light"
+    assert class_field("n°1/ärger") == "detections_n_1_rger"
+
+
+def test_a_latency_brings_its_stages_as_evidence():
+    window = CameraWindow("front", ("cat",), 100.0)
+    window.add(result(0.2))
+    body = close(window).body
+    found = {item.metric: item.evidence for item in summary_observations(close_again(body))}
+    assert found["camera.latency_p99_seconds"]["inference_p99_seconds"] == pytest.approx(0.1)
+    assert set(found["camera.latency_p99_seconds"]) == {f"{stage}_p99_seconds" for stage in STAGES}
+    assert found["camera.inference_p99_seconds"] == {}
+
+
+def close_again(body):
+    return CameraSummary(camera="front", start=100.0, end=110.0, body=body, sketches={})

@@ -1,0 +1,114 @@
+"""The last picture of a camera, for notices."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.app.control_socket import LARGEST_REPLY
+from agent.core.errors import VedetteError
+from agent.core.types import Detections, Frame, FrameResult, StageSeconds
+from agent.pipeline.snapshots import MOST_BOXES, WIDEST, Box, LastPictures, read_answer, trial_card
+
+ZERO = StageSeconds(decode=0, wait=0, preprocess=0, inference=0, postprocess=0, total=0)
+
+
+def result(width):
+    image = np.full((90, width, 3), 128, np.uint8)
+    image.setflags(write=False)
+    detections = Detections(
+        boxes=np.array([[10, 10, 60, 60]], np.float32), scores=np.ones(1, np.float32),
+        class_ids=np.zeros(1, np.int64), threshold=0.25, candidates=1,
+    )  # fmt: skip
+    return FrameResult(
+        frame=Frame(camera="a", index=0, image=image, captured_at=0.0, monotonic_ns=0),
+        detections=detections, stages=ZERO, batch=1,
+    )  # fmt: skip
+
+
+def test_boxes_are_drawn_on_a_copy():
+    pictures, seen = LastPictures(), result(160)
+    pictures.keep(seen)
+    drawn = cv2.imdecode(np.frombuffer(pictures.jpeg("a"), np.uint8), cv2.IMREAD_COLOR)
+    assert drawn.shape == (90, 160, 3)
+    assert int(drawn[60, 30, 1]) > 180
+    assert (seen.frame.image == 128).all()
+
+
+def test_a_wide_picture_is_made_smaller():
+    pictures = LastPictures()
+    pictures.keep(result(4000))
+    assert cv2.imdecode(np.frombuffer(pictures.jpeg("a"), np.uint8), cv2.IMREAD_COLOR).shape[1] == WIDEST
+
+
+def test_boxes_bear_their_name_and_the_picture_its_time():
+    named, nameless = LastPictures(lambda: ["a long name indeed"]), LastPictures()
+    for pictures in (named, nameless):
+        pictures.keep(result(400))
+    one, other = (
+        cv2.imdecode(np.frombuffer(pictures.jpeg("a"), np.uint8), cv2.IMREAD_COLOR)
+        for pictures in (named, nameless)
+    )
+    assert np.abs(one.astype(int) - other).max() > 50
+    assert one[76:].max() > 200, "the caption at the bottom is white"
+
+
+def test_a_trial_card_is_a_picture():
+    card = cv2.imdecode(np.frombuffer(trial_card("box-7"), np.uint8), cv2.IMREAD_COLOR)
+    assert card.shape == (180, 320, 3)
+
+
+def test_a_camera_that_saw_nothing_or_is_gone_has_no_picture():
+    pictures = LastPictures()
+    assert pictures.jpeg("a") is None
+    pictures.keep(result(160))
+    pictures.forget("a")
+    assert pictures.jpeg("a") is None
+
+
+def test_a_tall_picture_and_one_of_noise_stay_small_enough_to_hand_over():
+    pictures = LastPictures()
+    seen = result(160)
+    noise = np.random.default_rng(1).integers(0, 255, (4000, 3000, 3), dtype=np.uint8)
+    object.__setattr__(seen.frame, "image", noise)
+    pictures.keep(seen)
+    answer = pictures.answer({"camera": "a"})
+    assert len(json.dumps(answer)) < LARGEST_REPLY
+    picture = read_answer(answer)
+    assert cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (960, 720, 3)
+    assert (picture.width, picture.height, picture.detections) == (3000, 4000, 1)
+
+
+def test_the_boxes_handed_over_are_those_of_the_model_and_of_a_bounded_number():
+    pictures, seen = LastPictures(lambda: ("car",)), result(160)
+    many = Detections(
+        boxes=np.tile(np.array([[10.4, 10.6, 60, 60]], np.float32), (1000, 1)),
+        scores=np.full(1000, 0.875, np.float32),
+        class_ids=np.arange(1000),
+        threshold=0.25,
+        candidates=1000,
+    )
+    object.__setattr__(seen, "detections", many)
+    pictures.keep(seen)
+    picture = pictures.picture("a")
+    assert picture.detections == 1000
+    assert len(picture.boxes) == MOST_BOXES
+    assert picture.boxes[0] == Box(name="car", score=0.875, left=10, top=11, right=60, bottom=60)
+    assert picture.boxes[7].name == "class7"
+    assert read_answer(json.loads(json.dumps(pictures.answer({"camera": "a"})))) == picture
+
+
+def test_without_a_camera_it_is_said_of_which_there_are_pictures():
+    pictures = LastPictures()
+    assert pictures.answer({}) == {"cameras": []}
+    with pytest.raises(VedetteError, match="no camera gave one yet"):
+        pictures.answer({"camera": "front"})
+    pictures.keep(result(160))
+    assert pictures.answer({}) == {"cameras": ["a"]}
+    with pytest.raises(VedetteError, match="there are pictures of a"):
+        pictures.answer({"camera": "\x1b]0;x"})
+    with pytest.raises(VedetteError, match="`camera` is a number; expected a string"):
+        pictures.answer({"camera": 7})
+    with pytest.raises(VedetteError, match="did you mean 'camera'"):
+        pictures.answer({"camra": "a"})

@@ -1,0 +1,77 @@
+import cv2
+import numpy as np
+import pytest
+
+from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.config.schema import ModelSettings
+from agent.core.errors import ReferenceMismatch
+from agent.drift.judge import Judge
+from agent.drift.sketch import Window
+from agent.features import FEATURE_VERSION, FEATURES
+from agent.references.offline.images import LEAST_IMAGES, ImagePlan, build
+from tests.references.conftest import NOON
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Drawn scenes as image files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    scene = Scene("street", 1, 320, 192)
+    for number in range(LEAST_IMAGES + 4):
+        cv2.imwrite(str(folder / f"{number:03d}.jpg"), scene.draw(number * 3.0, 12.0, number).image)
+    return folder
+
+
+def plan(paths):
+    return ImagePlan(
+        camera="front",
+        images=paths,
+        model=ModelSettings(provider="cpu"),
+        window_seconds=60.0,
+        window_frames=120.0,
+    )
+
+
+def test_images_make_a_provisional_reference_that_judges_live_windows(pictures):
+    seen = []
+    built = build(
+        plan(sorted(pictures.iterdir())), now=NOON, progress=lambda paths, total: seen.append(total) or paths
+    )
+    assert seen == [LEAST_IMAGES + 4]
+    assert built.used == LEAST_IMAGES + 4
+    assert built.boxes > 10
+    reference = built.stored.reference
+    assert reference.provisional
+    assert reference.any_hour
+    window = Window("front", FEATURES, FEATURE_VERSION)
+    middle = (built.stored.low + built.stored.high) / 2
+    spread = (built.stored.high - built.stored.low) / 6
+    vectors = np.random.default_rng(1).normal(middle, spread, (120, len(FEATURES))).astype(np.float32)
+    window.extend(vectors, at=np.arange(120) / 2)
+    verdict = Judge(reference).judge(window.close(NOON, NOON + 60), NOON + 60)
+    assert verdict.judged
+    assert not verdict.alarm
+
+
+def test_damaged_files_are_named_and_left_out(pictures, tmp_path):
+    bad = tmp_path / "torn.jpg"
+    bad.write_bytes(next(pictures.iterdir()).read_bytes()[:300])
+    text = tmp_path / "text.png"
+    text.write_text("not a picture")
+    (tmp_path / "empty.jpg").touch()
+    paths = [*sorted(pictures.iterdir()), text, tmp_path / "empty.jpg", tmp_path / "gone.jpg"]
+    built = build(plan(paths), now=NOON)
+    assert {path.name: reason for path, reason in built.unreadable} == {
+        "text.png": "is damaged or no image",
+        "empty.jpg": "is empty",
+        "gone.jpg": "is not there",
+    }
+
+
+def test_too_few_images_say_how_many_are_needed(pictures, tmp_path):
+    with pytest.raises(ReferenceMismatch, match=f"3 images are too few .* at least {LEAST_IMAGES}"):
+        build(plan(sorted(pictures.iterdir())[:3]), now=NOON)
+    broken = tmp_path / "a.jpg"
+    broken.write_text("x")
+    with pytest.raises(ReferenceMismatch, match=r"0 images .* 1 cannot be read \(the first: .*a.jpg\)"):
+        build(plan([broken]), now=NOON)
