@@ -26,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.alerts.runtime.service import AlertDesk
+from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
 from agent.config.schema import AlertSettings, BrokerSettings, NotifierSettings, OutboxSettings, RuleSettings
 from agent.core.types import Observation
@@ -34,7 +34,7 @@ from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft
 from agent.delivery.publisher import Publisher
 from agent.logging import setup as log
-from agent.notifiers.runner import NotifierPart
+from agent.notifiers.runner import NotifierWorker
 from agent.notifiers.webhook import WebhookNotifier, WebhookOptions
 
 HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80", advice="Check the fan.")
@@ -106,7 +106,7 @@ def main() -> None:
         web = receiver(sizes)
         settings = NotifierSettings(name="chat", group_interval=2.0)
         url = f"http://127.0.0.1:{web.server_port}"
-        notifiers = NotifierPart(
+        notifiers = NotifierWorker(
             [(settings, WebhookNotifier(WebhookOptions(url=url)))], folder, device="box", site="s"
         )
         identity = Identity(device="box", site="s", boot="b", client_id="flood", topic_prefix="vedette")
@@ -120,7 +120,7 @@ def main() -> None:
             stack.callback(thread.join, 10)
         stack.callback(stop.set)
         rules = compile_rules([HOT], AlertSettings(default_rules=False))
-        desk = AlertDesk(AlertEngine(rules), AlertStore(folder))
+        desk = AlertService(AlertEngine(rules), AlertStore(folder))
         desk.open()
         measure(desk, publisher, notifiers, count, journal)
         time.sleep(5)
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def measure(
-    desk: AlertDesk, publisher: Publisher, notifiers: NotifierPart, count: int, journal: io.StringIO
+    desk: AlertService, publisher: Publisher, notifiers: NotifierWorker, count: int, journal: io.StringIO
 ) -> None:
     process, now = psutil.Process(), time.time()
 

@@ -38,7 +38,7 @@ from agent.core.kll import Sketch
 from agent.core.types import Draft, Priority
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, camera_draft, encode, gpu_draft, host_draft, sketch_draft
-from agent.delivery.mqtt.session import Timing
+from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
 from agent.delivery.publisher import Publisher
@@ -211,7 +211,7 @@ def out_publisher(drafts: list[Draft], port: int) -> float:
             OutboxSettings(size=256 << 20),
             IDENTITY,
             at,
-            timing=Timing(),
+            timing=SessionTiming(),
         )
         stop = threading.Event()
         thread = threading.Thread(target=publisher.run, args=(stop,))

@@ -24,7 +24,7 @@ import structlog
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame, FrameResult
 from agent.detection import DetectedBatch, ModelInfo
 from agent.detection.scheduler import Scheduler
@@ -39,8 +39,8 @@ class OpenDetector:
     def __init__(self, path: Path, device_ms: float, lanes: int) -> None:
         self._detector = Detector(ModelSettings(path=str(path), provider="cpu", lanes=lanes))
         self._detector.open()
-        self._beside = device_ms > 0
-        if self._beside:
+        self._direct = device_ms > 0
+        if self._direct:
             self._imitate(device_ms / 1e3)
 
     def _imitate(self, seconds: float) -> None:
@@ -60,7 +60,7 @@ class OpenDetector:
     def info(self) -> ModelInfo:
         """The model's."""
         info = self._detector.info
-        return dataclasses.replace(info, threads=0) if self._beside else info
+        return dataclasses.replace(info, threads=0) if self._direct else info
 
     def open(self) -> None:
         """It is open."""
@@ -103,9 +103,9 @@ def run_slice(
     detector: OpenDetector, pictures: list[NDArray[np.uint8]], args: argparse.Namespace
 ) -> tuple[float, float, float]:
     """Frames/s, CPU milliseconds a frame, and median milliseconds from the board to the result."""
-    board, results, stop = FrameBoard(), list[FrameResult](), threading.Event()
+    slots, results, stop = FrameSlots(), list[FrameResult](), threading.Event()
     scheduler = Scheduler(
-        detector, board, results.append, max_batch=8, batch_wait=0.004, cameras=lambda: args.cameras,
+        detector, slots, results.append, max_batch=8, batch_wait=0.004, cameras=lambda: args.cameras,
         first_batch=args.first_batch,
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def run_slice(
                 return
             now = time.monotonic_ns()
             frame = Frame(camera=name, index=0, image=image, captured_at=0.0, monotonic_ns=now)
-            board.put_when_free(frame, stop, lambda: None)
+            slots.put_when_free(frame, stop, lambda: None)
 
     threads = [threading.Thread(target=feed, args=(str(n),)) for n in range(args.cameras)]
     threads.append(threading.Thread(target=scheduler.run, args=(stop,)))

@@ -32,7 +32,7 @@ RELATIVE_FLOOR = 0.02  # a change of less than 2 % of the median is never many s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
+class Baseline:
     """What is usual for a series at some hour: median, the scale on either side, and where it comes from.
 
     `hour` is the hour of day (UTC) that was, with its neighbours, compared with, None for all hours.
@@ -55,7 +55,7 @@ class Usual:
         return (value - self.median) / (self.scale_above if value >= self.median else self.scale_below)
 
 
-def usual_of(samples: Sequence[float], *, days: int, hour: int | None) -> Usual:
+def usual_of(samples: Sequence[float], *, days: int, hour: int | None) -> Baseline:
     """Median and one-sided scales of `samples` (not empty)."""
     values = np.asarray(samples, dtype=np.float64)
     median = float(np.median(values))
@@ -63,7 +63,7 @@ def usual_of(samples: Sequence[float], *, days: int, hour: int | None) -> Usual:
     low, high = np.quantile(values, [TAIL, 1 - TAIL])
     below = MAD_TO_SIGMA * float(np.median(median - values[values <= median]))
     above = MAD_TO_SIGMA * float(np.median(values[values >= median] - median))
-    return Usual(
+    return Baseline(
         median=median,
         scale_below=max(below, float(median - low) / TAIL_SIGMAS, floor),
         scale_above=max(above, float(high - median) / TAIL_SIGMAS, floor),
@@ -88,7 +88,7 @@ class HourlyMemory:
     def __init__(self) -> None:
         self._hours: dict[int, dict[int, list[float]]] = {}
         self._taken_at = -math.inf
-        self._cache: tuple[int, int, Usual | None] | None = None
+        self._cache: tuple[int, int, Baseline | None] | None = None
 
     def add(self, value: float, at: float) -> None:
         """Remember `value`, unless one was remembered less than SPACING_SECONDS before."""
@@ -103,14 +103,14 @@ class HourlyMemory:
         while len(days) > RECENT_DAYS:  # a clock that was set back
             del days[min(days)]
 
-    def usual(self, now: float) -> Usual | None:
+    def usual(self, now: float) -> Baseline | None:
         """What is usual at `now`, from earlier days only; None while too little is known."""
         day, hour = _day_hour(now)
         if self._cache is None or self._cache[:2] != (day, hour):
             self._cache = (day, hour, self._compute(day, hour))
         return self._cache[2]
 
-    def _compute(self, today: int, hour: int) -> Usual | None:
+    def _compute(self, today: int, hour: int) -> Baseline | None:
         near = [
             (day, kept)
             for around in (hour - 1, hour, hour + 1)

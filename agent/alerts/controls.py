@@ -20,7 +20,7 @@ from agent.core.types import Labels
 MOST_CONTROLS = 500
 
 
-class Kind(str, Enum):
+class ControlKind(str, Enum):
     """What a control does."""
 
     ACKNOWLEDGE = "acknowledge"  # somebody looks after this alert: no reminders, until it resolves
@@ -38,7 +38,7 @@ class Control:
     """
 
     id: str = ""
-    kind: Kind
+    kind: ControlKind
     who: str
     at: float
     why: str = ""
@@ -65,7 +65,7 @@ class Controls:
     entries: tuple[Control, ...] = ()
     made: int = 0
 
-    def of(self, kind: Kind) -> Iterator[Control]:
+    def of(self, kind: ControlKind) -> Iterator[Control]:
         """Those of one kind, newest first."""
         return (entry for entry in reversed(self.entries) if entry.kind is kind)
 
@@ -76,7 +76,7 @@ class Controls:
 
 def from_json(snapshot: Mapping[str, Any]) -> Controls:
     """The controls that `Controls.to_json` wrote."""
-    entries = (Control(**{**entry, "kind": Kind(entry["kind"])}) for entry in snapshot["entries"])
+    entries = (Control(**{**entry, "kind": ControlKind(entry["kind"])}) for entry in snapshot["entries"])
     return Controls(entries=tuple(entries), made=int(snapshot["made"]))
 
 
@@ -98,11 +98,11 @@ def _check(control: Control) -> None:
         raise VedetteError("say who asks for it")
     if control.until is not None and control.until <= control.at:
         raise VedetteError("the end lies in the past")
-    if control.kind is Kind.LIMIT and (control.value is None or not math.isfinite(control.value)):
+    if control.kind is ControlKind.LIMIT and (control.value is None or not math.isfinite(control.value)):
         raise VedetteError("a limit is a finite number")
-    if control.kind is Kind.SNOOZE and control.until is None:
+    if control.kind is ControlKind.SNOOZE and control.until is None:
         raise VedetteError("say until when to snooze; for good, mute it")
-    if control.kind is Kind.MUTE and not (control.rule or control.labels or control.schedule):
+    if control.kind is ControlKind.MUTE and not (control.rule or control.labels or control.schedule):
         raise VedetteError("say what to mute: a rule, a camera, a schedule")
     if control.schedule:
         try:
@@ -150,7 +150,7 @@ def _without(controls: Controls, gone: Control) -> Controls:
 
 def acknowledged_by(controls: Controls, alert: str) -> Control | None:
     """Who looks after `alert`."""
-    return next((entry for entry in controls.of(Kind.ACKNOWLEDGE) if entry.alert == alert), None)
+    return next((entry for entry in controls.of(ControlKind.ACKNOWLEDGE) if entry.alert == alert), None)
 
 
 def snoozed_by(controls: Controls, rule: str, labels: Labels, now: float) -> Control | None:
@@ -158,7 +158,7 @@ def snoozed_by(controls: Controls, rule: str, labels: Labels, now: float) -> Con
     return next(
         (
             entry
-            for entry in controls.of(Kind.SNOOZE)
+            for entry in controls.of(ControlKind.SNOOZE)
             if entry.rule == rule and dict(entry.labels) == dict(labels) and _in_force(entry, now)
         ),
         None,
@@ -172,7 +172,7 @@ def muted_by(
     return next(
         (
             entry
-            for entry in controls.of(Kind.MUTE)
+            for entry in controls.of(ControlKind.MUTE)
             if entry.applies(rule, labels)
             and _in_force(entry, now)
             and (not entry.schedule or parse_schedule(entry.schedule).on(now, utc_offset))
@@ -183,7 +183,11 @@ def muted_by(
 
 def limit_by(controls: Controls, rule: str, labels: Labels) -> Control | None:
     """The changed limit of `rule` for a target: that for its camera, else that for all."""
-    found = [entry for entry in controls.of(Kind.LIMIT) if entry.rule == rule and entry.applies(rule, labels)]
+    found = [
+        entry
+        for entry in controls.of(ControlKind.LIMIT)
+        if entry.rule == rule and entry.applies(rule, labels)
+    ]
     return max(found, key=lambda entry: len(entry.labels), default=None)
 
 

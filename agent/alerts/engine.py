@@ -23,10 +23,10 @@ from typing import Any
 
 from agent.alerts import controls as people
 from agent.alerts import telling
-from agent.alerts.controls import Control, Controls, Kind
+from agent.alerts.controls import Control, ControlKind, Controls
 from agent.alerts.expression import Function
 from agent.alerts.grouping import RANK, GroupKey, group_of
-from agent.alerts.judges import Reading
+from agent.alerts.judges import Evaluation
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import Phase
 from agent.alerts.track import Track, alert_from_json, alert_to_json, track_from_json
@@ -42,7 +42,7 @@ CLOCK_STEP_SECONDS = 5.0  # a smaller difference between the clocks is drift, no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ActiveAlert:
     """A pending or firing alert as it stands; `held_back` says why it was not told, if it was not."""
 
     alert: Alert
@@ -132,7 +132,7 @@ class AlertEngine:
                 self._watch.shift(passed - true_passed)
         self._clocks = (now, monotonic)
 
-    def _end(self, track: Track, rule: Rule | None, reading: Reading | None, at: float) -> None:
+    def _end(self, track: Track, rule: Rule | None, reading: Evaluation | None, at: float) -> None:
         if track.announced:
             limit = self._limit(rule, track.labels) if rule is not None else 0.0
             controls = self._controls_of(track, at)
@@ -229,7 +229,7 @@ class AlertEngine:
 
     # -- what people see and do -------------------------------------------------------------------------
 
-    def standings(self, now: float) -> list[Standing]:
+    def standings(self, now: float) -> list[ActiveAlert]:
         """Every pending and firing alert as it stands, oldest first."""
         groups = _groups(self._watch.firing())
         found = []
@@ -244,7 +244,7 @@ class AlertEngine:
                 why = "" if track.announced else self._held_back(track, rule, members, now)
                 if not why and not track.announced and track.state.phase is Phase.FIRING:
                     why = TOO_MANY
-                found.append(Standing(alert=alert, told=track.announced, held_back=why))
+                found.append(ActiveAlert(alert=alert, told=track.announced, held_back=why))
         return sorted(found, key=lambda standing: standing.alert.first_seen)
 
     def firing(self, now: float) -> list[Alert]:
@@ -276,14 +276,17 @@ class AlertEngine:
         if control.rule and self._watch.rule(control.rule) is None:
             names = [rule.name for rule in self.rules]
             raise VedetteError(unknown("rule", control.rule, names, see="`vedette rules list`"))
-        if control.kind is Kind.LIMIT and not control.rule:
+        if control.kind is ControlKind.LIMIT and not control.rule:
             raise VedetteError("say which rule gets another limit")
-        if control.kind is Kind.ACKNOWLEDGE:
+        if control.kind is ControlKind.ACKNOWLEDGE:
             self.find(control.alert)
         self.controls, made = people.add(self.controls, control)
-        event = {Kind.ACKNOWLEDGE: AlertEvent.ACKNOWLEDGED, Kind.SNOOZE: AlertEvent.SNOOZED}.get(made.kind)
+        event = {
+            ControlKind.ACKNOWLEDGE: AlertEvent.ACKNOWLEDGED,
+            ControlKind.SNOOZE: AlertEvent.SNOOZED,
+        }.get(made.kind)
         for track in self._concerned(made):
-            track.hushed = track.hushed or made.kind is Kind.SNOOZE
+            track.hushed = track.hushed or made.kind is ControlKind.SNOOZE
             self._update(track, event, control.at)
         return made
 
@@ -303,9 +306,9 @@ class AlertEngine:
             for track in self._watch.tracks.values()
             if track.announced
             and (
-                (control.kind is Kind.ACKNOWLEDGE and track.id == control.alert)
+                (control.kind is ControlKind.ACKNOWLEDGE and track.id == control.alert)
                 or (
-                    control.kind is Kind.SNOOZE
+                    control.kind is ControlKind.SNOOZE
                     and track.rule == control.rule
                     and track.labels == dict(control.labels)
                 )

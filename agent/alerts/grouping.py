@@ -36,7 +36,7 @@ def group_of(rule: Rule, labels: Labels) -> GroupKey:
     return rule.group, tuple(sorted(subject.items()))
 
 
-class Faults:
+class CameraFaults:
     """Which cameras are in which state, and was until lately: the last window of a fault comes late."""
 
     def __init__(self, linger_seconds: float) -> None:

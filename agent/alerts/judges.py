@@ -1,6 +1,6 @@
 """Judges: for each function of the condition language, what is remembered of a series and how it is read.
 
-A judge belongs to one rule and sees the series of that rule's metric. `read` gives a `Reading`, or None
+A judge belongs to one rule and sees the series of that rule's metric. `read` gives a `Evaluation`, or None
 while the series cannot be judged (nothing seen, too little history, stale).
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from agent.alerts.anomaly import HourlyMemory, Usual
+from agent.alerts.anomaly import Baseline, HourlyMemory
 from agent.alerts.expression import ANOMALIES, Condition, Function
 from agent.alerts.rules import Rule
 from agent.alerts.series import Burn, BurnSeries, RateSeries
@@ -27,7 +27,7 @@ def target_of(labels: Labels) -> Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Evaluation:
     """What a rule's condition comes to for one target: `value` is compared with the limit.
 
     `latest` is the observation behind it; `usual` and `burn` say more where the function knows more.
@@ -35,11 +35,11 @@ class Reading:
 
     value: float
     latest: Observation
-    usual: Usual | None = None
+    usual: Baseline | None = None
     burn: Burn | None = None
 
 
-class Judge(ABC):
+class Evaluator(ABC):
     """Reads the series of one rule; keeps the latest observation of each target."""
 
     def __init__(self, condition: Condition, stale_seconds: float) -> None:
@@ -51,7 +51,7 @@ class Judge(ABC):
         """Take note of a new observation."""
         self.latest[target] = observation
 
-    def read(self, target: Target, now: float) -> Reading | None:
+    def read(self, target: Target, now: float) -> Evaluation | None:
         """The reading of `target` at `now`, None where it cannot be judged."""
         latest = self.latest.get(target)
         if latest is None or now - latest.at > self.stale_seconds:
@@ -59,7 +59,7 @@ class Judge(ABC):
         return self._read(target, latest, now)
 
     @abstractmethod
-    def _read(self, target: Target, latest: Observation, now: float) -> Reading | None:
+    def _read(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
         """The reading of a target whose latest observation is fresh."""
 
     def forget(self, target: Target) -> None:
@@ -81,22 +81,22 @@ class Judge(ABC):
         """Go on where `to_json` left off."""
 
 
-class ValueJudge(Judge):
+class ValueEvaluator(Evaluator):
     """The metric itself."""
 
-    def _read(self, target: Target, latest: Observation, now: float) -> Reading | None:  # noqa: ARG002  (the base's signature)
-        return Reading(value=latest.value, latest=latest)
+    def _read(self, target: Target, latest: Observation, now: float) -> Evaluation | None:  # noqa: ARG002  (the base's signature)
+        return Evaluation(value=latest.value, latest=latest)
 
 
-class AbsenceJudge(Judge):
+class AbsenceEvaluator(Evaluator):
     """Seconds since a series that was seen before was last seen; never stale: that is the point."""
 
-    def read(self, target: Target, now: float) -> Reading | None:
+    def read(self, target: Target, now: float) -> Evaluation | None:
         """How long nothing was seen of `target`."""
         latest = self.latest.get(target)
-        return Reading(value=now - latest.at, latest=latest) if latest else None
+        return Evaluation(value=now - latest.at, latest=latest) if latest else None
 
-    def _read(self, target: Target, latest: Observation, now: float) -> Reading | None:  # noqa: ARG002  (the base's signature)
+    def _read(self, target: Target, latest: Observation, now: float) -> Evaluation | None:  # noqa: ARG002  (the base's signature)
         return self.read(target, now)
 
     def to_json(self) -> list[Any]:
@@ -115,7 +115,7 @@ class AbsenceJudge(Judge):
 Series = TypeVar("Series", RateSeries, BurnSeries)
 
 
-class SeriesJudge(Judge, Generic[Series]):
+class SeriesEvaluator(Evaluator, Generic[Series]):
     """A judge that remembers samples of each target."""
 
     def __init__(self, condition: Condition, stale_seconds: float) -> None:
@@ -162,7 +162,7 @@ class SeriesJudge(Judge, Generic[Series]):
             self._series[target_of(entry["labels"])] = series
 
 
-class RateJudge(SeriesJudge[RateSeries]):
+class RateEvaluator(SeriesEvaluator[RateSeries]):
     """Change per second over a window."""
 
     def __init__(self, condition: Condition, stale_seconds: float, *, counter: bool) -> None:
@@ -175,12 +175,12 @@ class RateJudge(SeriesJudge[RateSeries]):
     def _add(self, series: RateSeries, observation: Observation) -> None:
         series.add(observation.value, observation.at)
 
-    def _read(self, target: Target, latest: Observation, now: float) -> Reading | None:  # noqa: ARG002  (the base's signature)
+    def _read(self, target: Target, latest: Observation, now: float) -> Evaluation | None:  # noqa: ARG002  (the base's signature)
         rate = self._series[target].rate()
-        return None if rate is None else Reading(value=rate, latest=latest)
+        return None if rate is None else Evaluation(value=rate, latest=latest)
 
 
-class BurnJudge(SeriesJudge[BurnSeries]):
+class BurnEvaluator(SeriesEvaluator[BurnSeries]):
     """How fast an error budget burns; an observation's evidence `frames` is its weight."""
 
     def _new(self) -> BurnSeries:
@@ -193,12 +193,12 @@ class BurnJudge(SeriesJudge[BurnSeries]):
         weight = float(observation.evidence.get("frames", 1.0)) if self.condition.target is None else 1.0
         series.add(observation.value, weight, observation.at)
 
-    def _read(self, target: Target, latest: Observation, now: float) -> Reading | None:
+    def _read(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
         burn = self._series[target].burn(now)
-        return None if burn is None else Reading(value=burn.times, latest=latest, burn=burn)
+        return None if burn is None else Evaluation(value=burn.times, latest=latest, burn=burn)
 
 
-class AnomalyJudge(Judge):
+class AnomalyEvaluator(Evaluator):
     """Robust z-score against the same hour of recent days; the memory is shared by the rules on a metric."""
 
     def __init__(
@@ -207,27 +207,27 @@ class AnomalyJudge(Judge):
         super().__init__(condition, stale_seconds)
         self._remembered = remembered
 
-    def _read(self, target: Target, latest: Observation, now: float) -> Reading | None:
+    def _read(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
         memory = self._remembered(target)
         usual = memory.usual(now) if memory else None
         if usual is None:
             return None
         z = usual.z(latest.value)
         signed = {Function.ANOMALY: abs(z), Function.ANOMALY_HIGH: z, Function.ANOMALY_LOW: -z}
-        return Reading(value=signed[self.condition.function], latest=latest, usual=usual)
+        return Evaluation(value=signed[self.condition.function], latest=latest, usual=usual)
 
 
 def make_judge(
     rule: Rule, stale_seconds: float, remembered: Callable[[str, Target], HourlyMemory | None]
-) -> Judge:
+) -> Evaluator:
     """The judge for `rule`; `remembered` finds the memory of a metric's target."""
     condition = rule.condition
     if condition.function is Function.ABSENT:
-        return AbsenceJudge(condition, stale_seconds)
+        return AbsenceEvaluator(condition, stale_seconds)
     if condition.function is Function.RATE:
-        return RateJudge(condition, stale_seconds, counter=rule.metric.unit == "total")
+        return RateEvaluator(condition, stale_seconds, counter=rule.metric.unit == "total")
     if condition.function is Function.BURN:
-        return BurnJudge(condition, stale_seconds)
+        return BurnEvaluator(condition, stale_seconds)
     if condition.function in ANOMALIES:
-        return AnomalyJudge(condition, stale_seconds, lambda target: remembered(condition.metric, target))
-    return ValueJudge(condition, stale_seconds)
+        return AnomalyEvaluator(condition, stale_seconds, lambda target: remembered(condition.metric, target))
+    return ValueEvaluator(condition, stale_seconds)

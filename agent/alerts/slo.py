@@ -12,26 +12,26 @@ from agent.core.types import Observation
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Target:
+class LatencyTarget:
     """A limit for the time of one stage (`latency` is capture to result), in seconds."""
 
     stage: str
     seconds: float
 
 
-def targets(rules: Iterable[Rule]) -> tuple[Target, ...]:
+def targets(rules: Iterable[Rule]) -> tuple[LatencyTarget, ...]:
     """The targets that burn rules such as `burn(camera.latency_seconds > 0.5, 99%) > 10` are about."""
     found = set()
     for rule in rules:
         seconds = rule.condition.selector.get("target")
         if rule.condition.function is Function.BURN and seconds:
             stage = rule.condition.metric.removeprefix("camera.").removesuffix("_over_ratio")
-            found.add(Target(stage, float(seconds)))
+            found.add(LatencyTarget(stage, float(seconds)))
     return tuple(sorted(found))
 
 
 def share_observations(
-    wanted: Iterable[Target], camera: str, sketches: Mapping[str, Sketch], at: float
+    wanted: Iterable[LatencyTarget], camera: str, sketches: Mapping[str, Sketch], at: float
 ) -> list[Observation]:
     """For each target the share of a window's frames over it, as `camera.<stage>_over_ratio`."""
     return [

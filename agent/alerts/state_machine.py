@@ -33,7 +33,7 @@ class Phase(str, Enum):
     FIRING = "firing"
 
 
-class Change(str, Enum):
+class Transition(str, Enum):
     """What a step did that is worth telling."""
 
     NONE = "none"
@@ -42,7 +42,7 @@ class Change(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class HoldTimes:
     """Seconds that a condition must hold, and that an alert goes on without it."""
 
     hold: float = 0.0
@@ -50,7 +50,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class RuleState:
     """One rule on one target; times are those passed to `advance`.
 
     `true_since` is when the condition turned true (of the current or last run), `last_true` when it was last
@@ -72,7 +72,7 @@ class State:
         """Whether it fired so often lately that its end is held back."""
         return len(self.fires) >= FLAP_FIRES
 
-    def shifted(self, seconds: float) -> State:
+    def shifted(self, seconds: float) -> RuleState:
         """The same on a clock that was set forward by `seconds`."""
         return dataclasses.replace(
             self,
@@ -83,45 +83,45 @@ class State:
         )
 
 
-def advance(state: State, true: bool, at: float, timing: Timing) -> tuple[State, Change]:
+def advance(state: RuleState, true: bool, at: float, timing: HoldTimes) -> tuple[RuleState, Transition]:
     """The state after the condition was found `true` or not at time `at`, and what to tell."""
     at = max(at, state.at)
     fires = tuple(fired for fired in state.fires if at - fired < FLAP_SECONDS)
     return _TABLE[state.phase, true](dataclasses.replace(state, at=at, fires=fires), timing)
 
 
-def _rest(state: State, _timing: Timing) -> tuple[State, Change]:
-    return state, Change.NONE
+def _rest(state: RuleState, _timing: HoldTimes) -> tuple[RuleState, Transition]:
+    return state, Transition.NONE
 
 
-def _begin(state: State, timing: Timing) -> tuple[State, Change]:
+def _begin(state: RuleState, timing: HoldTimes) -> tuple[RuleState, Transition]:
     begun = dataclasses.replace(state, phase=Phase.PENDING, true_since=state.at, last_true=state.at)
     return _wait(begun, timing)
 
 
-def _wait(state: State, timing: Timing) -> tuple[State, Change]:
+def _wait(state: RuleState, timing: HoldTimes) -> tuple[RuleState, Transition]:
     waited = dataclasses.replace(state, last_true=state.at)
     if state.at - state.true_since < timing.hold:
-        return waited, Change.NONE
-    return dataclasses.replace(waited, phase=Phase.FIRING, fires=(*state.fires, state.at)), Change.FIRED
+        return waited, Transition.NONE
+    return dataclasses.replace(waited, phase=Phase.FIRING, fires=(*state.fires, state.at)), Transition.FIRED
 
 
-def _drop(state: State, _timing: Timing) -> tuple[State, Change]:
-    return dataclasses.replace(state, phase=Phase.INACTIVE), Change.NONE
+def _drop(state: RuleState, _timing: HoldTimes) -> tuple[RuleState, Transition]:
+    return dataclasses.replace(state, phase=Phase.INACTIVE), Transition.NONE
 
 
-def _go_on(state: State, _timing: Timing) -> tuple[State, Change]:
-    return dataclasses.replace(state, last_true=state.at), Change.NONE
+def _go_on(state: RuleState, _timing: HoldTimes) -> tuple[RuleState, Transition]:
+    return dataclasses.replace(state, last_true=state.at), Transition.NONE
 
 
-def _end(state: State, timing: Timing) -> tuple[State, Change]:
+def _end(state: RuleState, timing: HoldTimes) -> tuple[RuleState, Transition]:
     keep = max(timing.keep_firing, FLAP_HOLD_SECONDS) if state.flapping() else timing.keep_firing
     if state.at - state.last_true < keep:
-        return state, Change.NONE
-    return dataclasses.replace(state, phase=Phase.INACTIVE), Change.RESOLVED
+        return state, Transition.NONE
+    return dataclasses.replace(state, phase=Phase.INACTIVE), Transition.RESOLVED
 
 
-_TABLE: dict[tuple[Phase, bool], Callable[[State, Timing], tuple[State, Change]]] = {
+_TABLE: dict[tuple[Phase, bool], Callable[[RuleState, HoldTimes], tuple[RuleState, Transition]]] = {
     (Phase.INACTIVE, False): _rest,
     (Phase.INACTIVE, True): _begin,
     (Phase.PENDING, True): _wait,

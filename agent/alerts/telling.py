@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.alerts import words
 from agent.alerts.controls import Control
-from agent.alerts.judges import Reading
+from agent.alerts.judges import Evaluation
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import Phase
 from agent.alerts.track import Track
@@ -19,7 +19,7 @@ from agent.core.types import Alert, AlertEvent, AlertState
 def standing(
     track: Track,
     rule: Rule,
-    reading: Reading,
+    reading: Evaluation,
     limit: float,
     *,
     also: Sequence[str],
@@ -53,7 +53,7 @@ def standing(
 def resolved(
     track: Track,
     rule: Rule | None,
-    reading: Reading | None,
+    reading: Evaluation | None,
     limit: float,
     *,
     controls: Mapping[str, Any],
@@ -90,7 +90,7 @@ def shown(control: Control) -> dict[str, Any]:
 
 
 def _evidence(
-    track: Track, rule: Rule, reading: Reading, limit: float, also: Sequence[str]
+    track: Track, rule: Rule, reading: Evaluation, limit: float, also: Sequence[str]
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "metric": rule.metric.name,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.alerts.judges import Target, target_of
-from agent.alerts.state_machine import Phase, State
+from agent.alerts.state_machine import Phase, RuleState
 from agent.core.types import Alert, AlertEvent, AlertState, Labels, Severity
 
 TrackKey = tuple[str, Target]  # rule, target
@@ -28,7 +28,7 @@ class Track:
 
     rule: str
     labels: Labels
-    state: State = field(default_factory=State)
+    state: RuleState = field(default_factory=RuleState)
     id: str = ""
     announced: bool = False
     hushed: bool = False
@@ -81,7 +81,7 @@ def track_from_json(entry: Mapping[str, Any]) -> Track:
     return Track(
         rule=str(entry["rule"]),
         labels=dict(entry["labels"]),
-        state=State(
+        state=RuleState(
             phase=Phase(entry["phase"]),
             true_since=float(entry["true_since"]),
             last_true=float(entry["last_true"]),

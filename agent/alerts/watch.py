@@ -9,10 +9,10 @@ from typing import Any
 from agent.alerts import words
 from agent.alerts.anomaly import HourlyMemory
 from agent.alerts.expression import ANOMALIES, Function, compare
-from agent.alerts.grouping import Faults
-from agent.alerts.judges import Judge, Reading, Target, make_judge, target_of
+from agent.alerts.grouping import CameraFaults
+from agent.alerts.judges import Evaluation, Evaluator, Target, make_judge, target_of
 from agent.alerts.rules import Rule
-from agent.alerts.state_machine import Change, Phase, Timing, advance
+from agent.alerts.state_machine import HoldTimes, Phase, Transition, advance
 from agent.alerts.track import Track, TrackKey
 from agent.core.types import Labels, Observation
 
@@ -21,7 +21,7 @@ MOST_MEMORIES = 1_000  # each takes 32 kB when full
 SETTLE_SECONDS = 60.0  # a camera needs this long after a start to be found down, frozen, black, ... again
 
 LimitOf = Callable[[Rule, Labels], float]
-OnEnd = Callable[[Track, Rule | None, Reading | None, float], None]  # track, rule, reading, at
+OnEnd = Callable[[Track, Rule | None, Evaluation | None, float], None]  # track, rule, reading, at
 
 
 class Watch:
@@ -36,14 +36,14 @@ class Watch:
         self, *, stale_seconds: float, linger_seconds: float, limit_of: LimitOf, on_end: OnEnd
     ) -> None:
         self.stale_seconds = stale_seconds
-        self.faults = Faults(linger_seconds)
+        self.faults = CameraFaults(linger_seconds)
         self.tracks: dict[TrackKey, Track] = {}
         self.refused = 0
         self.metrics: set[str] = set()
         self._limit_of, self._on_end = limit_of, on_end
         self._memories: dict[tuple[str, Target], HourlyMemory] = {}
-        self._judges: dict[str, tuple[Rule, Judge]] = {}
-        self._by_metric: dict[str, list[tuple[Rule, Judge]]] = {}
+        self._judges: dict[str, tuple[Rule, Evaluator]] = {}
+        self._by_metric: dict[str, list[tuple[Rule, Evaluator]]] = {}
         self._anomaly_metrics: frozenset[str] = frozenset()
         self._grace_until = -math.inf
 
@@ -106,7 +106,7 @@ class Watch:
         """The rule of that name."""
         return self._judges[name][0] if name in self._judges else None
 
-    def read(self, track: Track, now: float) -> Reading | None:
+    def read(self, track: Track, now: float) -> Evaluation | None:
         """What the rule of `track` comes to at `now`; None where that is not known or not alarming (any more)."""
         if track.rule not in self._judges:
             return None
@@ -177,7 +177,7 @@ class Watch:
             track.reason = reason
             self._on_end(track, self.rule(track.rule), None, now)
 
-    def _judge(self, rule: Rule, judge: Judge, target: Target, at: float) -> None:
+    def _judge(self, rule: Rule, judge: Evaluator, target: Target, at: float) -> None:
         track = self.tracks.get((rule.name, target))
         reading = judge.read(target, at)
         if reading is None and track is not None and at < self._grace_until:
@@ -195,7 +195,7 @@ class Watch:
         track.state, change = advance(track.state, true, at, _timing(rule))
         if was is Phase.INACTIVE and track.state.phase is not Phase.INACTIVE:
             track.begin()
-        if change is Change.RESOLVED:
+        if change is Transition.RESOLVED:
             if reading is None:
                 track.reason = f"no data for {words.duration(self.stale_seconds)}"
             self._on_end(track, rule, reading, at)
@@ -274,6 +274,6 @@ def _beyond(rule: Rule, value: float, limit: float, firing: bool) -> bool:
     return compare(value, rule.condition.comparison, limit)
 
 
-def _timing(rule: Rule) -> Timing:
+def _timing(rule: Rule) -> HoldTimes:
     absent = rule.condition.function is Function.ABSENT  # its hold is its limit
-    return Timing(hold=0.0 if absent else rule.hold, keep_firing=rule.keep_firing)
+    return HoldTimes(hold=0.0 if absent else rule.hold, keep_firing=rule.keep_firing)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from agent.alerts.expression import ANOMALIES, Function, compare
-from agent.alerts.judges import Reading
+from agent.alerts.judges import Evaluation
 from agent.alerts.metrics import Unit, unlisted
 from agent.alerts.rules import Rule
 from agent.core.counts import figures, multiple
@@ -20,7 +20,7 @@ _HOLD_WORTH_SAYING = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class AlertText:
     """The sentences of one alert."""
 
     what: str
@@ -104,14 +104,16 @@ def _utc(at: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=min(max(at, -6e10), 2.5e11))
 
 
-def tell(rule: Rule, labels: Labels, reading: Reading, limit: float, *, since: float, now: float) -> Words:
+def tell(
+    rule: Rule, labels: Labels, reading: Evaluation, limit: float, *, since: float, now: float
+) -> AlertText:
     """The words for `rule` firing on a target since `since`, judged by `reading` against `limit`."""
     who = subject(labels) or rule.metric.name.partition(".")[0]
     what, expected = _facts(rule, who, reading, limit)
-    return Words(what=what, expected=expected, window=_window(rule, reading, since, now))
+    return AlertText(what=what, expected=expected, window=_window(rule, reading, since, now))
 
 
-def _facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
+def _facts(rule: Rule, who: str, reading: Evaluation, limit: float) -> tuple[str, str]:
     function, metric = rule.condition.function, rule.metric
     if function is Function.ABSENT:
         at = clock(reading.latest.at)
@@ -137,7 +139,7 @@ def _facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, s
     return _value_facts(rule, who, reading, limit)
 
 
-def _value_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
+def _value_facts(rule: Rule, who: str, reading: Evaluation, limit: float) -> tuple[str, str]:
     metric, said = rule.metric, reading.latest.text
     if metric.unit == "state":
         wrong = metric.words if reading.value > 0 else metric.words.replace("is ", "is not ", 1)
@@ -164,7 +166,7 @@ def _bound(rule: Rule, limit: str) -> str:
     return f"{words[rule.condition.comparison]} {limit}"
 
 
-def _burn_facts(rule: Rule, who: str, reading: Reading) -> tuple[str, str]:
+def _burn_facts(rule: Rule, who: str, reading: Evaluation) -> tuple[str, str]:
     assert reading.burn is not None
     asked, burn = rule.condition, reading.burn
     good = quantity(asked.objective, "ratio")
@@ -182,7 +184,7 @@ def _burn_facts(rule: Rule, who: str, reading: Reading) -> tuple[str, str]:
     return f"{who}: {share} {bad}, {figures(burn.times, 2)} times what the target allows", right
 
 
-def _anomaly_facts(rule: Rule, who: str, reading: Reading, limit: float) -> tuple[str, str]:
+def _anomaly_facts(rule: Rule, who: str, reading: Evaluation, limit: float) -> tuple[str, str]:
     assert reading.usual is not None
     usual, unit = reading.usual, rule.metric.unit
     side = "high" if reading.latest.value >= usual.median else "low"
@@ -210,7 +212,7 @@ def _sigmas(z: float) -> str:
     return f"{abs(z):.2g} sigma" if abs(z) < 100 else "over 100 sigma"
 
 
-def _window(rule: Rule, reading: Reading, since: float, now: float) -> str:
+def _window(rule: Rule, reading: Evaluation, since: float, now: float) -> str:
     judged = reading.latest.evidence.get("window")
     if isinstance(judged, str) and judged:
         return judged
@@ -225,15 +227,15 @@ def _window(rule: Rule, reading: Reading, since: float, now: float) -> str:
 
 
 def tell_resolved(
-    rule: Rule | None, told: Alert, reading: Reading | None, reason: str, *, limit: float, ended: float
-) -> Words:
+    rule: Rule | None, told: Alert, reading: Evaluation | None, reason: str, *, limit: float, ended: float
+) -> AlertText:
     """The words for `told` being over; `reason` where it is over for another cause than its value.
 
     `limit` is the one in force now, which people may have changed since.
     """
     lasted = f"over {span(told.first_seen, ended)}, lasted {duration(ended - told.first_seen)}"
     if reason or rule is None or reading is None:
-        return Words(
+        return AlertText(
             what=f"{told.what} (over: {reason or 'no longer judged'})", expected=told.expected, window=lasted
         )
     who = subject(told.labels) or rule.metric.name.partition(".")[0]
@@ -253,7 +255,7 @@ def tell_resolved(
         value = quantity(reading.latest.value, rule.metric.unit)
         of_limit = " times its limit" if rule.metric.unit == "times" else ""
         what = f"{who}: {rule.metric.words} back to {value}{of_limit}"
-    return Words(what=what, expected=_facts(rule, who, reading, limit)[1], window=lasted)
+    return AlertText(what=what, expected=_facts(rule, who, reading, limit)[1], window=lasted)
 
 
 _SAID_ELSEWHERE = frozenset(

@@ -25,9 +25,9 @@ from agent.cameras import Camera
 from agent.cameras.isolation.quarantine import camera_for
 from agent.cameras.reader import Reader, ReaderCounts
 from agent.config.schema import CameraSettings, DriftSettings, Settings
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState, CameraStatus, Frame
-from agent.pipeline.analyst import Cast, Incarnation
+from agent.pipeline.analyst import ActiveCameras, CameraRun
 from agent.pipeline.camera_window import FrameCounts
 
 log = structlog.get_logger("vedette.cameras")
@@ -39,7 +39,7 @@ _NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.EN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Watched(Incarnation):
+class ActiveCamera(CameraRun):
     """An incarnation with what reads it."""
 
     camera: Camera
@@ -48,14 +48,14 @@ class Watched(Incarnation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class CameraChanges:
     """What a change did, in words, and why a camera could not be started, by name."""
 
     said: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
-class Fleet:
+class CameraSet:
     """Each camera is read by a part of its own.
 
     `told` gets each change of a camera's state, with its incarnation's `since_ns`, in the reader's thread; `cast` gets
@@ -65,15 +65,15 @@ class Fleet:
     def __init__(
         self,
         supervisor: Supervisor,
-        board: FrameBoard,
+        slots: FrameSlots,
         state_directory: Path,
         *,
         told: Callable[[CameraStatus, int], None],
-        cast: Callable[[Cast], None],
+        cast: Callable[[ActiveCameras], None],
     ) -> None:
-        self._supervisor, self._board, self._state_directory = supervisor, board, state_directory
+        self._supervisor, self._slots, self._state_directory = supervisor, slots, state_directory
         self._told, self._cast = told, cast
-        self._watched: Mapping[str, Watched] = {}
+        self._watched: Mapping[str, ActiveCamera] = {}
 
     # -- what changes it ----------------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ class Fleet:
 
     def change(
         self, old: Settings, new: Settings, cameras: Sequence[tuple[CameraSettings, Camera]]
-    ) -> Changed:
+    ) -> CameraChanges:
         """Touch only what differs; `cameras` are the enabled ones that are new or differ."""
         before = {camera.name: camera for camera in old.cameras}
         after = {camera.name: camera for camera in new.cameras}
@@ -95,7 +95,7 @@ class Fleet:
         fresh = {one.name: self._made(one, camera, new.drift) for one, camera in cameras}
         merged = {name: one for name, one in self._watched.items() if name not in touched} | fresh
         self._put({name: merged[name] for name in after if name in merged})
-        return Changed(
+        return CameraChanges(
             said=[
                 *(f"camera {name} {'changed' if name in after else 'removed'}" for name in touched),
                 *(f"camera {name} added" for name in after if name not in before),
@@ -108,10 +108,10 @@ class Fleet:
         names = [one.reader.name for one in self._watched.values()]
         return self._supervisor.remove_all(names, min(LEAVE_SECONDS, left()))
 
-    def _made(self, settings: CameraSettings, camera: Camera, drift: DriftSettings) -> Watched:
+    def _made(self, settings: CameraSettings, camera: Camera, drift: DriftSettings) -> ActiveCamera:
         since_ns = time.monotonic_ns()
-        reader = Reader(camera, settings, self._board, partial(self._tell, since_ns))
-        return Watched(
+        reader = Reader(camera, settings, self._slots, partial(self._tell, since_ns))
+        return ActiveCamera(
             name=settings.name,
             since_ns=since_ns,
             status=lambda: reader.status,
@@ -124,7 +124,7 @@ class Fleet:
     def _tell(self, since_ns: int, status: CameraStatus) -> None:
         self._told(status, since_ns)
 
-    def _put(self, watched: Mapping[str, Watched]) -> None:
+    def _put(self, watched: Mapping[str, ActiveCamera]) -> None:
         self._watched = watched
         self._cast(watched)
 
@@ -132,11 +132,11 @@ class Fleet:
         """Have cameras read no more, all at once; those that hang are left alone."""
         readers = [self._watched[name].reader.name for name in names]
         if late := self._supervisor.remove_all(readers, LEAVE_SECONDS):
-            log.warning("cameras did not end in time, left alone", parts=",".join(late))
+            log.warning("cameras did not end in time, left alone", workers=",".join(late))
         for name in names:
-            self._board.forget(name)
+            self._slots.forget(name)
 
-    def _begin(self, fresh: Mapping[str, Watched]) -> dict[str, str]:
+    def _begin(self, fresh: Mapping[str, ActiveCamera]) -> dict[str, str]:
         """Have new cameras read; those for which that cannot be are not watched."""
         failed: dict[str, str] = {}
         for name, one in fresh.items():

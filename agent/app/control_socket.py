@@ -22,7 +22,7 @@ from agent.core.errors import NoAgent, VedetteError
 from agent.core.masking import mask
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, parse_json, parse_object
-from agent.core.worker import Part
+from agent.core.worker import Worker
 
 log = structlog.get_logger("vedette.control")
 
@@ -104,7 +104,7 @@ def dispatch(handlers: Mapping[str, Handler], request: object) -> dict[str, Any]
         }
 
 
-class ControlServer(Part):
+class ControlServer(Worker):
     """Serves the control socket of a state directory."""
 
     def __init__(self, state_directory: Path, handlers: Mapping[str, Handler]) -> None:

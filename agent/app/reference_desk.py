@@ -20,9 +20,9 @@ from agent.detection import ModelInfo
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.keeper import Keeper, Submit
 from agent.references.recorder import Subject
-from agent.references.requests import CHANGING, ShelfRequests
-from agent.references.store import Shelf
-from agent.references.writer import Librarian
+from agent.references.requests import CHANGING, StoreRequests
+from agent.references.store import ReferenceStore
+from agent.references.writer import ReferenceWriter
 
 ANSWER_SECONDS = 20.0
 TOLD = 5
@@ -43,8 +43,8 @@ class ReferenceDesk:
     def __init__(
         self, state_directory: Path, settings: DriftSettings, window_seconds: float, submit: Submit
     ) -> None:
-        self.librarian = Librarian()
-        self._shelf = Shelf(state_directory)
+        self.writer = ReferenceWriter()
+        self._store = ReferenceStore(state_directory)
         self._settings, self._window_seconds, self._submit = settings, window_seconds, submit
         self._keepers: dict[str, Keeper] = {}
         self._gone: set[str] = set()
@@ -60,7 +60,7 @@ class ReferenceDesk:
                 features=FEATURES,
                 window_seconds=self._window_seconds,
             )
-            keeper = Keeper(subject, self._settings, self._shelf, self.librarian, self._submit)
+            keeper = Keeper(subject, self._settings, self._store, self.writer, self._submit)
             keeper.open(time.time())  # noqa: TID251  (the desk is an edge)
             self._keepers[camera] = keeper
         return self._keepers[camera]
@@ -83,7 +83,7 @@ class ReferenceDesk:
         """What may be asked for; nothing but the files where drift is switched off."""
         on_disk = {
             name: self._reloading(name, handler)
-            for name, handler in ShelfRequests(self._shelf).handlers().items()
+            for name, handler in StoreRequests(self._store).handlers().items()
         }
         if not self._settings.enabled:
             return on_disk

@@ -19,13 +19,13 @@ from typing import Any
 
 import structlog
 
-from agent.app.camera_set import Changed
+from agent.app.camera_set import CameraChanges
 from agent.app.reload_plan import say_refused
 from agent.config.schema import Settings
 from agent.core.arguments import check_names
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
-from agent.core.worker import Part
+from agent.core.worker import Worker
 
 log = structlog.get_logger("vedette.service")
 
@@ -34,14 +34,14 @@ ANSWER_SECONDS = 25.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ReloadOutcome:
     """What came of the last reload: `error` "" where it went well, and the keys that `waiting` for a restart."""
 
     error: str = ""
     waiting: tuple[str, ...] = ()
 
 
-class Course:
+class ReloadProgress:
     """The course of putting `new` in force, table by table: `in_force` is what holds so far."""
 
     def __init__(self, old: Settings, new: Settings) -> None:
@@ -60,7 +60,7 @@ class Course:
         self.said.append(said)
         self._keep({table: getattr(self.new, table) for table in tables})
 
-    def cameras(self, change: Callable[[], Changed]) -> None:
+    def cameras(self, change: Callable[[], CameraChanges]) -> None:
         """Put the cameras in force by `change`; one that failed is not: the next reload tries it again."""
         try:
             changed = change()
@@ -79,7 +79,7 @@ class Course:
         self.in_force = dataclasses.replace(self.in_force, **tables)
 
 
-class Asked:
+class ReloadRequest:
     """A reload that was asked for; whoever asked may wait for what came of it."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Asked:
         return self._text
 
 
-class Reloader(Part):
+class Reloader(Worker):
     """Reloads by `reload` when asked to, and only then; `told` is called after each.
 
     `reload` gives what was changed in words and what waits for a restart; it may raise anything.
@@ -112,10 +112,10 @@ class Reloader(Part):
     def __init__(self, reload: Callable[[], tuple[str, tuple[str, ...]]], told: Callable[[], None]) -> None:
         super().__init__("reload")
         self.patience_seconds = math.inf  # a file on a dead network share is no reason to end the agent
-        self.outcome = Outcome()
+        self.outcome = ReloadOutcome()
         self._reload, self._told = reload, told
         self._wake = threading.Condition()
-        self._asked: Asked | None = None
+        self._asked: ReloadRequest | None = None
         self._at_it = False
 
     @property
@@ -124,11 +124,11 @@ class Reloader(Part):
         with self._wake:
             return self._at_it or self._asked is not None
 
-    def ask(self) -> Asked:
+    def ask(self) -> ReloadRequest:
         """Have the config read anew; returns at once."""
         with self._wake:
             if self._asked is None:
-                self._asked = Asked()
+                self._asked = ReloadRequest()
             self._wake.notify()
             return self._asked
 
@@ -148,7 +148,7 @@ class Reloader(Part):
         if asked := self._take():
             asked.answer("", VedetteError("the agent is stopping"))
 
-    def _take(self) -> Asked | None:
+    def _take(self) -> ReloadRequest | None:
         with self._wake:
             if self._asked is None:
                 self._wake.wait(0.2)
@@ -156,7 +156,7 @@ class Reloader(Part):
             self._at_it = asked is not None
             return asked
 
-    def _serve(self, asked: Asked) -> None:
+    def _serve(self, asked: ReloadRequest) -> None:
         try:
             text, waiting = self._reload()
         except VedetteError as error:
@@ -166,12 +166,12 @@ class Reloader(Part):
             log.error("unexpected error in a reload, the old config stays in force", exc_info=error)
             self._over(asked, VedetteError(f"the config cannot be used: {_in_words(error)}"))
         else:
-            self.outcome = Outcome(waiting=waiting)
+            self.outcome = ReloadOutcome(waiting=waiting)
             log.info("config reloaded", result=text)
             self._told()
             asked.answer(text)
 
-    def _over(self, asked: Asked, error: VedetteError) -> None:
+    def _over(self, asked: ReloadRequest, error: VedetteError) -> None:
         self.outcome = dataclasses.replace(self.outcome, error=str(error) or type(error).__name__)
         self._told()
         asked.answer("", error)
@@ -180,7 +180,7 @@ class Reloader(Part):
 class PartlyInForce(VedetteError):
     """A config was good and could not be put in force whole: what failed, after what was changed."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: ReloadProgress) -> None:
         changed = f"; changed: {', '.join(course.said)}" if course.said else ""
         super().__init__(f"not all of the config could be put in force: {'; '.join(course.failed)}{changed}")
 

@@ -23,7 +23,7 @@ log = structlog.get_logger("vedette.service")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ReloadPlan:
     """What a reload puts in force; `cameras` are the enabled ones that are new or differ.
 
     `exporter` and `sampler` are there where they differ.
@@ -36,10 +36,10 @@ class Plan:
     sampler: Sampler | None = None
 
 
-def make_plan(old: Settings, new: Settings, about: About) -> Plan:
+def make_plan(old: Settings, new: Settings, about: About) -> ReloadPlan:
     """The plan to go from `old` to `new`; raises VedetteError where that cannot be."""
     before = {camera.name: camera for camera in old.cameras}
-    return Plan(
+    return ReloadPlan(
         rules=rules_of(new),
         notifiers=make_notifiers(new.notifiers),
         cameras=[

@@ -19,15 +19,15 @@ import structlog
 from agent import __version__
 from agent.alerts.engine import AlertEngine
 from agent.alerts.runtime.observation_log import ObservationLog
-from agent.alerts.runtime.service import AlertDesk
+from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
 from agent.alerts.slo import share_observations, targets
-from agent.app.camera_set import Fleet
+from agent.app.camera_set import CameraSet
 from agent.app.control_socket import ControlServer, Handler
 from agent.app.feature_watch import watch_maker
 from agent.app.reference_desk import LOCAL_ONLY, ReferenceDesk
-from agent.app.reload import Course, PartlyInForce, Reloader
-from agent.app.reload_plan import Plan, make_plan
+from agent.app.reload import PartlyInForce, Reloader, ReloadProgress
+from agent.app.reload_plan import ReloadPlan, make_plan
 from agent.app.reporting import Reporter
 from agent.app.supervisor import Supervisor
 from agent.app.validate import rules_of
@@ -36,12 +36,12 @@ from agent.config.schema import Settings
 from agent.core import memory as heap
 from agent.core.arguments import check_names
 from agent.core.counts import count
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.state_dir import claim, directory
 from agent.core.types import FrameResult, Observation
-from agent.core.worker import Part
-from agent.delivery.commands import CommandDesk
-from agent.delivery.home_assistant import Place, discovery
+from agent.core.worker import Worker
+from agent.delivery.commands import CommandWorker
+from agent.delivery.home_assistant import DiscoveryTopics, discovery
 from agent.delivery.identity import identify
 from agent.delivery.publisher import Publisher
 from agent.detection.scheduler import Scheduler
@@ -50,10 +50,10 @@ from agent.detection.thermal.governor import Governor
 from agent.exporter import Exporter, make_exporter
 from agent.exporter.about import About, missing
 from agent.logging.setup import set_level
-from agent.notifiers.runner import NotifierPart, make_notifiers
-from agent.pipeline.analyst import Analyst, CameraWatch, Hooks, Incarnation
+from agent.notifiers.runner import NotifierWorker, make_notifiers
+from agent.pipeline.analyst import Analyst, CameraRun, CameraWatch, Hooks
 from agent.pipeline.camera_window import CameraSummary, FrameCounts
-from agent.pipeline.snapshots import LastPictures
+from agent.pipeline.snapshots import LastSnapshots
 from agent.telemetry.sampler import Sampler
 
 log = structlog.get_logger("vedette.service")
@@ -82,9 +82,9 @@ class Service:
         self._load, self._on_frame = load, on_frame
         self.state_directory = directory(settings.state_directory)
         self.supervisor = Supervisor()
-        self.board = FrameBoard()
+        self.slots = FrameSlots()
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
-        self.pictures = LastPictures(lambda: self.detector.info.classes)
+        self.pictures = LastSnapshots(lambda: self.detector.info.classes)
         self._closing = ExitStack()
         self.reloader = Reloader(self._reload, lambda: self.analyst.submit(self._say_device))
         self.started_at = time.time()  # noqa: TID251  (the service is an edge)
@@ -100,28 +100,28 @@ class Service:
         self.detector.open()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
-        self.desk = AlertDesk(
+        self.alert_service = AlertService(
             AlertEngine(rules, window_seconds=settings.windows.length),
             AlertStore(self.state_directory),
             ObservationLog(self.state_directory),
             cameras=lambda: [camera.name for camera in self.settings.cameras],
         )
-        self.desk.open()
-        self._closing.callback(self.desk.close)
-        self._notifier_part = partial(
-            NotifierPart,
+        self.alert_service.open()
+        self._closing.callback(self.alert_service.close)
+        self._notifier_worker = partial(
+            NotifierWorker,
             state_directory=self.state_directory,
             device=identity.device,
             site=identity.site,
             picture=self.pictures.jpeg,
         )
-        self.notifiers = self._notifier_part(make_notifiers(settings.notifiers))
+        self.notifiers = self._notifier_worker(make_notifiers(settings.notifiers))
         self._burn_targets = targets(rules)
         self.sampler = Sampler(settings.telemetry, self.state_directory)
         self.analyst = Analyst(self._hooks(), settings.windows.length)
-        self.fleet = Fleet(
+        self.camera_set = CameraSet(
             self.supervisor,
-            self.board,
+            self.slots,
             self.state_directory,
             told=self.analyst.status_changed,
             cast=self.analyst.cameras,
@@ -130,20 +130,20 @@ class Service:
             self.state_directory, settings.drift, settings.windows.length, self.analyst.submit
         )
         handlers = self.handlers()
-        self.commands = CommandDesk(
+        self.commands = CommandWorker(
             settings.commands, {name: handlers[name] for name in handlers.keys() - AT_THE_BOX}
         )
         self.publisher = Publisher(
             settings.broker, settings.outbox, identity, self.state_directory, commands=self.commands
         )
         self.reporter = Reporter(self.publisher.publish, self.started_at)
-        self._home = Place.of(settings, identity)
+        self._home = DiscoveryTopics.of(settings, identity)
         self._about = About(
             info=self._info,
-            alerts=lambda: self.desk.all_firing(time.time()),  # noqa: TID251
+            alerts=lambda: self.alert_service.all_firing(time.time()),  # noqa: TID251
             parts=self.supervisor.health,
             missing=lambda: missing(
-                self.supervisor.health(), self.scheduler.name, self.fleet.names, self.fleet.statuses
+                self.supervisor.health(), self.scheduler.name, self.camera_set.names, self.camera_set.statuses
             ),
             device=identity.device,
             site=identity.site,
@@ -152,13 +152,13 @@ class Service:
         self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
             self.detector,
-            self.board,
+            self.slots,
             self._deliver,
             max_batch=settings.model.max_batch,
             batch_wait=settings.model.batch_wait,
-            cameras=self.fleet.flowing,
-            still_interval=self.fleet.still_interval,
-            watches=self.fleet.watches,
+            cameras=self.camera_set.flowing,
+            still_interval=self.camera_set.still_interval,
+            watches=self.camera_set.watches,
             governor=self.governor,
         )
 
@@ -183,11 +183,11 @@ class Service:
             self.supervisor.add(self.commands)
         self.supervisor.add(self.notifiers)
         self.supervisor.add(self.sampler)
-        self.supervisor.add(self.references.librarian)
+        self.supervisor.add(self.references.writer)
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
-        self.fleet.start(self.settings)
-        if isinstance(self.exporter, Part):
+        self.camera_set.start(self.settings)
+        if isinstance(self.exporter, Worker):
             self.supervisor.add(self.exporter)
         self.supervisor.add(self.reloader)
         self.supervisor.add(ControlServer(self.state_directory, self.handlers()))
@@ -201,12 +201,12 @@ class Service:
 
         self.supervisor.close()  # what a reload that goes on would begin now, would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
-        late += self.fleet.stop(left)
-        for part in (self.scheduler, self.analyst, self.references.librarian, self.sampler, self.publisher):
-            late += [] if self.supervisor.remove(part.name, left()) else [part.name]
+        late += self.camera_set.stop(left)
+        for worker in (self.scheduler, self.analyst, self.references.writer, self.sampler, self.publisher):
+            late += [] if self.supervisor.remove(worker.name, left()) else [worker.name]
         late += self.supervisor.stop(left())
         if late:
-            log.warning("parts did not end in time", parts=",".join(late))
+            log.warning("parts did not end in time", workers=",".join(late))
         self._closing.close()
 
     def handlers(self) -> dict[str, Handler]:
@@ -215,7 +215,7 @@ class Service:
             "status": self._status,
             "reload": self.reloader.carry_out,
             "snapshot": self.pictures.answer,
-            **self.desk.handlers(),
+            **self.alert_service.handlers(),
             **self.references.handlers(),
         }
 
@@ -226,9 +226,10 @@ class Service:
         error = self.reloader.outcome.error.partition("\n")[0]
         refused = f"; config not reloaded: {error}" if error else ""
         return (
-            f"{self.fleet.online()} of {count(len(self.fleet.names), 'camera')} online, "
+            f"{self.camera_set.online()} of {count(len(self.camera_set.names), 'camera')} online, "
             f"{self.reporter.fps:.1f} frames/s{slowed}, "
-            f"{count(self.desk.firing_count(), 'alert')} firing, broker {self.publisher.connection.state}{refused}"
+            f"{count(self.alert_service.firing_count(), 'alert')} firing, "
+            f"broker {self.publisher.connection.state}{refused}"
         )
 
     # -- called in the scheduler's threads -------------------------------------------------------------------
@@ -240,11 +241,11 @@ class Service:
 
     # -- called in the analyst's thread ----------------------------------------------------------------------
 
-    def _counts(self, camera: Incarnation) -> FrameCounts:
+    def _counts(self, camera: CameraRun) -> FrameCounts:
         counts = camera.take_counts()
         return dataclasses.replace(
             counts,
-            dropped=self.board.take_dropped(camera.name),
+            dropped=self.slots.take_dropped(camera.name),
             still=self.scheduler.take_still(camera.name),
             failed=counts.failed + self.scheduler.take_failed(camera.name),
         )
@@ -264,7 +265,7 @@ class Service:
         self.scheduler.forget(name)
         self.pictures.forget(name)
         self.reporter.forget(name)
-        self.desk.forget({"camera": name})
+        self.alert_service.forget({"camera": name})
         self.exporter.forget(name)
         self.references.forget(name)
 
@@ -277,7 +278,7 @@ class Service:
         measured += self.governor.heed(measured, now)
         observed = [*observations, *measured, *self.publisher.observations(now)]
         self.exporter.observe(observed)
-        told = self.desk.step([one for one in observed if one.judged], now)
+        told = self.alert_service.step([one for one in observed if one.judged], now)
         for alert in told.publish:
             self.reporter.alert(alert)
         self.notifiers.offer(told.notify)
@@ -291,9 +292,9 @@ class Service:
 
     def _say_device(self) -> None:
         info = self._info()
-        self.reporter.device(info, self.fleet.statuses, time.time())  # noqa: TID251
+        self.reporter.device(info, self.camera_set.statuses, time.time())  # noqa: TID251
         if self.settings.broker.home_assistant:
-            self.publisher.announce(discovery(self._home, info, self.fleet.names))
+            self.publisher.announce(discovery(self._home, info, self.camera_set.names))
 
     def _info(self) -> Mapping[str, Any]:
         info = self.detector.info
@@ -304,7 +305,7 @@ class Service:
             "model_sha256": info.sha256,
             "model_provider": info.provider,
             "model_classes": len(info.classes),
-            "cameras": ",".join(self.fleet.names),
+            "cameras": ",".join(self.camera_set.names),
             "window_seconds": self.settings.windows.length,
             "config_error": self.reloader.outcome.error.partition("\n")[0],
             "restart_needed_for": ",".join(self.reloader.outcome.waiting),
@@ -323,7 +324,7 @@ class Service:
                     "since": status.since,
                     "reason": status.reason,
                 }
-                for status in self.fleet.statuses
+                for status in self.camera_set.statuses
             ],
             **self.publisher.report(),
             "parts": self.supervisor.report(),
@@ -344,12 +345,12 @@ class Service:
         text = f"changed: {', '.join(course.said)}" if course.said else "nothing changed"
         return text + (f"; restart the agent for {', '.join(waiting)}" if waiting else ""), tuple(waiting)
 
-    def _apply(self, new: Settings, plan: Plan) -> Course:
+    def _apply(self, new: Settings, plan: ReloadPlan) -> ReloadProgress:
         """Put `new` in force, touching only what differs."""
         old = self.settings
-        course = Course(old, new)
+        course = ReloadProgress(old, new)
         if old.cameras != new.cameras:
-            course.cameras(lambda: self.fleet.change(old, new, plan.cameras))
+            course.cameras(lambda: self.camera_set.change(old, new, plan.cameras))
         if (old.rules, old.alerts) != (new.rules, new.alerts):
             course.step("rules", ("rules", "alerts"), lambda: self._use_rules(plan))
         if old.notifiers != new.notifiers:
@@ -368,9 +369,9 @@ class Service:
 
     # Whatever the analyst uses is exchanged in its thread, between two of its items.
 
-    def _use_rules(self, plan: Plan) -> None:
+    def _use_rules(self, plan: ReloadPlan) -> None:
         def exchange() -> None:
-            self.desk.set_rules(plan.rules)
+            self.alert_service.set_rules(plan.rules)
             self._burn_targets = targets(plan.rules)
 
         self.analyst.submit(exchange)
@@ -386,7 +387,7 @@ class Service:
 
     def _use_exporter(self, exporter: Exporter) -> None:
         self.supervisor.remove("exporter")
-        if isinstance(exporter, Part):
+        if isinstance(exporter, Worker):
             self.supervisor.add(exporter)
 
         def exchange() -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 import structlog
 
 from agent.core.errors import VedetteError
-from agent.core.worker import Health, Part
+from agent.core.worker import Health, Worker
 
 log = structlog.get_logger("vedette.supervisor")
 
@@ -38,7 +38,7 @@ STACK_DEPTH = 6  # calls that are told of a part that is stuck
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    part: Part
+    worker: Worker
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     failures: deque[float] = field(default_factory=deque)
@@ -57,17 +57,17 @@ class Supervisor:
         self._closed = False
         self.exhausted: str | None = None
 
-    def add(self, part: Part) -> None:
+    def add(self, worker: Worker) -> None:
         """Start a part in a thread of its own. Raises VedetteError once closed, RuntimeError without a thread."""
-        run = _Run(part)
-        run.thread = threading.Thread(target=self._live, args=(run,), name=part.name, daemon=True)
+        run = _Run(worker)
+        run.thread = threading.Thread(target=self._live, args=(run,), name=worker.name, daemon=True)
         with self._lock:
             if self._closed:
-                raise VedetteError(f"the agent is stopping, {part.name} is not started")
-            if part.name in self._runs:
-                raise ValueError(f"there is a part {part.name!r} already")
+                raise VedetteError(f"the agent is stopping, {worker.name} is not started")
+            if worker.name in self._runs:
+                raise ValueError(f"there is a part {worker.name!r} already")
             run.thread.start()  # (a system out of threads raises here: then there is no such part)
-            self._runs[part.name] = run
+            self._runs[worker.name] = run
 
     def remove(self, name: str, timeout: float = 5.0) -> bool:
         """Stop one part; says whether its thread ended in time (if not, it is abandoned)."""
@@ -102,14 +102,14 @@ class Supervisor:
             runs = list(self._runs.values())
         return [
             Health(
-                name=run.part.name,
-                silent_seconds=run.part.silent_seconds(),
+                name=run.worker.name,
+                silent_seconds=run.worker.silent_seconds(),
                 failures=run.failed_total,
-                discarded=run.part.discarded,
-                warming=run.part.warming,
-                stuck=not run.done and run.part.stuck(),
+                discarded=run.worker.discarded,
+                warming=run.worker.warming,
+                stuck=not run.done and run.worker.stuck(),
                 done=run.done,
-                given_up=self.exhausted == run.part.name,
+                given_up=self.exhausted == run.worker.name,
             )
             for run in runs
         ]
@@ -120,28 +120,28 @@ class Supervisor:
             runs = list(self._runs.values())
         found = []
         for run in runs:
-            stuck = not run.done and run.part.stuck()
+            stuck = not run.done and run.worker.stuck()
             if stuck and not run.said_stuck:
                 log.error(
                     "part is stuck",
-                    part=run.part.name,
-                    silent_seconds=run.part.silent_seconds(),
+                    worker=run.worker.name,
+                    silent_seconds=run.worker.silent_seconds(),
                     where=_where(run.thread),
                 )
             run.said_stuck = stuck
             if stuck:
-                found.append(run.part.name)
+                found.append(run.worker.name)
         return found
 
     def report(self) -> list[dict[str, object]]:
         """How each part is, as plain values."""
-        return [part.to_json() for part in self.health()]
+        return [worker.to_json() for worker in self.health()]
 
     def _live(self, run: _Run) -> None:
         while not run.stop.is_set():
-            run.part.beat()
+            run.worker.beat()
             try:
-                run.part.run(run.stop)
+                run.worker.run(run.stop)
                 run.done = True
                 return
             except Exception as error:  # noqa: BLE001  (the one broad except: whatever failed is restarted)
@@ -151,7 +151,7 @@ class Supervisor:
     def _after_failure(self, run: _Run, error: Exception) -> bool:
         """Wait before the next try; False when the part is given up or stopped."""
         if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
-            log.warning("part failed while it was stopped", part=run.part.name, error=str(error))
+            log.warning("part failed while it was stopped", worker=run.worker.name, error=str(error))
             return False
         now = time.monotonic()  # noqa: TID251  (the supervisor is an edge)
         run.failures.append(now)
@@ -162,23 +162,23 @@ class Supervisor:
         expected = isinstance(error, VedetteError)
         if count > self._limit:
             log.critical(
-                "part failed too often, giving up", part=run.part.name, failures=count, error=str(error)
+                "part failed too often, giving up", worker=run.worker.name, failures=count, error=str(error)
             )
-            self.exhausted = run.part.name
+            self.exhausted = run.worker.name
             run.done = True
             return False
         ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (count - 1))
         pause = random.uniform(ceiling / 2, ceiling)
         log.error(
             "part failed, starting it anew",
-            part=run.part.name,
+            worker=run.worker.name,
             error=f"{type(error).__name__}: {error}",
             retry_seconds=pause,
             exc_info=None if expected else error,
         )
-        run.part.warming = True  # waiting to be restarted is not being stuck
+        run.worker.warming = True  # waiting to be restarted is not being stuck
         run.stop.wait(pause)
-        run.part.warming = False
+        run.worker.warming = False
         return True
 
 
@@ -187,7 +187,7 @@ def _end(runs: list[_Run], timeout: float) -> list[str]:
     for run in runs:
         run.stop.set()
     deadline = time.monotonic() + timeout  # noqa: TID251
-    threads = [(run.part.name, run.thread) for run in runs if run.thread is not None]
+    threads = [(run.worker.name, run.thread) for run in runs if run.thread is not None]
     for _, thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
     return [name for name, thread in threads if thread.is_alive()]

@@ -16,7 +16,7 @@ LONGEST_START_SECONDS = 3600.0
 """After which a start that still goes on is no longer spoken for: an engine build takes minutes, not hours."""
 
 
-class Notifier:
+class SystemdNotifier:
     """Talks to systemd where it asked for it ($NOTIFY_SOCKET); silent elsewhere."""
 
     def __init__(self, address: str | None = None) -> None:

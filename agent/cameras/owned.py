@@ -12,7 +12,7 @@ class ClosedError(Exception):
     """It was closed while in use."""
 
 
-class Owned(ABC):
+class ThreadOwned(ABC):
     """Held by the thread that is inside `in_use`, freed there, however it is closed.
 
     FFmpeg, or a pipe, must not be freed under a thread that waits in it. So `close` from another thread only

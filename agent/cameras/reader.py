@@ -34,9 +34,9 @@ from agent.cameras.connection import Feed
 from agent.cameras.health.inspector import Inspector
 from agent.config.schema import CameraSettings
 from agent.core.errors import CameraError, CameraFailure
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState, CameraStatus, Frame
-from agent.core.worker import Part
+from agent.core.worker import Worker
 
 WATCH_SECONDS = 0.25
 # Opening may take twice the longest `timeout` (20 s) of a kind: FFmpeg connects, then probes the stream.
@@ -48,7 +48,7 @@ log = structlog.get_logger("vedette.cameras")
 
 
 @runtime_checkable
-class Failing(Protocol):
+class LossyCamera(Protocol):
     """A camera that leaves out pictures it cannot read whole."""
 
     def take_failed(self) -> int:
@@ -65,7 +65,7 @@ class ReaderCounts:
     skipped: int = 0
 
 
-class Reader(Part):
+class Reader(Worker):
     """The part that reads one camera.
 
     `status` is the last one told, None before the first; `finished` is set once the source is at its end for good,
@@ -76,15 +76,15 @@ class Reader(Part):
         self,
         camera: Camera,
         settings: CameraSettings,
-        board: FrameBoard,
+        slots: FrameSlots,
         on_status: Callable[[CameraStatus], None],
     ) -> None:
         super().__init__(f"camera-{settings.name}")
-        self._camera, self._settings, self._board, self._on_status = camera, settings, board, on_status
+        self._camera, self._settings, self._slots, self._on_status = camera, settings, slots, on_status
         self._lossless = bool(getattr(camera, "lossless", False))
         self._finite = bool(getattr(camera, "finite", False))
         self._stall_seconds = settings.stall_timeout + float(getattr(camera, "period", 0.0))
-        self._take_failed = camera.take_failed if isinstance(camera, Failing) else None
+        self._take_failed = camera.take_failed if isinstance(camera, LossyCamera) else None
         self._inspector = Inspector(by_media=self._lossless)
         self._lock = threading.Lock()  # guards the counts, the status and which feed is listened to
         self._counts = ReaderCounts()
@@ -93,7 +93,7 @@ class Reader(Part):
         self._feed: Feed | None = None
         self._left: Feed | None = None
         self._backoff = BackoffState()
-        self._thinner = Thinner(settings.max_fps)
+        self._thinner = FpsLimiter(settings.max_fps)
         self._trouble: _Trouble | None = None
 
     def take_counts(self) -> ReaderCounts:
@@ -218,9 +218,9 @@ class Reader(Part):
         if not verdict.usable:
             frame = dataclasses.replace(frame, usable=False)
         if self._lossless:
-            self._board.put_when_free(frame, feed.abandoned, feed.touch)
+            self._slots.put_when_free(frame, feed.abandoned, feed.touch)
         else:
-            self._board.put(frame)
+            self._slots.put(frame)
 
     def _count(self, *, seen: int = 0, skipped: int = 0, reconnects: int = 0) -> None:
         failed = self._take_failed() if self._take_failed else 0
@@ -290,7 +290,7 @@ class Reader(Part):
 _COURSE = frozenset({CameraState.STARTING, CameraState.ONLINE, CameraState.DOWN, CameraState.ENDED})
 
 
-class Thinner:
+class FpsLimiter:
     """Chooses frames so that no more than `max_fps` a second are taken, evenly; 0 takes all."""
 
     def __init__(self, max_fps: float) -> None:

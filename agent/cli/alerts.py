@@ -137,7 +137,7 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
     """The history as it lies on disk, for a box whose agent does not run."""
     from agent.alerts.engine import AlertEngine
-    from agent.alerts.runtime.service import AlertDesk
+    from agent.alerts.runtime.service import AlertService
     from agent.alerts.runtime.store import FILE_NAME, AlertStore
     from agent.core.errors import VedetteError
     from agent.core.state_dir import as_owner
@@ -148,7 +148,7 @@ def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
     with as_owner(state):
         try:
             store.open()
-            return AlertDesk(AlertEngine(()), store).handlers()["history"](words)
+            return AlertService(AlertEngine(()), store).handlers()["history"](words)
         finally:
             store.close()
 

@@ -98,22 +98,22 @@ def _told(status: Mapping[str, Any], prefix: str) -> str:
 
 def _line(result: PingResult, prefix: str) -> str:
     from agent.core.printable import printable
-    from agent.delivery.mqtt.ping import Right
+    from agent.delivery.mqtt.ping import PublishRight
 
     if not result.ok:
         return result.reason
     let_in = f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms"
-    if result.right is Right.REFUSED:
+    if result.right is PublishRight.REFUSED:
         return f"{let_in}, but {_mend(f'{prefix}/check: {printable(result.reason)}', prefix)}"
-    if result.right is Right.GRANTED:
+    if result.right is PublishRight.GRANTED:
         return f"{let_in}, may publish below {prefix}"
     return f"{let_in}; whether it may publish below {prefix}, this broker does not say"
 
 
 def _refused(result: PingResult) -> bool:
-    from agent.delivery.mqtt.ping import Right
+    from agent.delivery.mqtt.ping import PublishRight
 
-    return result.right is Right.REFUSED
+    return result.right is PublishRight.REFUSED
 
 
 def _mend(refusal: str, prefix: str) -> str:

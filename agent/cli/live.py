@@ -1,7 +1,7 @@
 """The live lines of `vedette run` on a terminal: what goes on now, below the log, which scrolls above them.
 
-Only commands draw: the service hands over frame results as they come (`Tally.note`) and says plain values. No rich,
-which would cost the daemon memory, and nothing of this is imported where stderr is no terminal.
+Only commands draw: the service hands over frame results as they come (`RecentFrames.note`) and gives plain values.
+No rich, which would cost the daemon memory; nothing of this is imported where stderr is no terminal.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NARROWEST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lately:
+class CameraActivity:
     """One camera in the last seconds: frames a second, latency in seconds (None: no frame), boxes of the last frame."""
 
     fps: float = 0.0
@@ -46,16 +46,16 @@ class Lately:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Glance:
+class LiveState:
     """What is drawn: each camera's name, state and last seconds; the rules that fire; how the broker is."""
 
-    cameras: Sequence[tuple[str, str, Lately]]
+    cameras: Sequence[tuple[str, str, CameraActivity]]
     firing: Sequence[str]
     broker: str
     class_name: Callable[[int], str]
 
 
-class Tally:
+class RecentFrames:
     """The frames of the last seconds. `note` is called in the model's threads and costs one append."""
 
     def __init__(self) -> None:
@@ -69,34 +69,36 @@ class Tally:
         seen = self._seen.setdefault(result.frame.camera, deque(maxlen=MOST_FRAMES))
         seen.append((now, result.stages.total, result.detections.class_ids.tolist()))
 
-    def lately(self, camera: str, now: float) -> Lately:
+    def lately(self, camera: str, now: float) -> CameraActivity:
         """How `camera` did in the last seconds."""
         span = max(1.0, min(SPAN_SECONDS, now - (self._began or now)))
         recent = [one for one in list(self._seen.get(camera, ())) if now - one[0] <= span]
         if not recent:
-            return Lately(boxes={})
+            return CameraActivity(boxes={})
         p50, p99 = np.quantile([latency for _, latency, _ in recent], [0.5, 0.99])
-        return Lately(fps=len(recent) / span, p50=float(p50), p99=float(p99), boxes=Counter(recent[-1][2]))
+        return CameraActivity(
+            fps=len(recent) / span, p50=float(p50), p99=float(p99), boxes=Counter(recent[-1][2])
+        )
 
 
-def glance(service: Service, tally: Tally) -> Glance:
+def glance(service: Service, tally: RecentFrames) -> LiveState:
     """What goes on in `service` now, as plain values."""
     now = time.monotonic()
-    states = {status.camera: status.state.value for status in service.fleet.statuses}
-    return Glance(
+    states = {status.camera: status.state.value for status in service.camera_set.statuses}
+    return LiveState(
         cameras=[
-            (name, states.get(name, "starting"), tally.lately(name, now)) for name in service.fleet.names
+            (name, states.get(name, "starting"), tally.lately(name, now)) for name in service.camera_set.names
         ],
         firing=[
             " ".join(filter(None, (alert.rule, alert.labels.get("camera"))))
-            for alert in service.desk.all_firing(time.time())
+            for alert in service.alert_service.all_firing(time.time())
         ],
         broker=service.publisher.connection.state,
         class_name=service.detector.info.class_name,
     )
 
 
-def lines(seen: Glance, width: int) -> list[str]:
+def lines(seen: LiveState, width: int) -> list[str]:
     """The live lines, none wider than `width` columns."""
     shown = seen.cameras[:MOST_CAMERAS]
     longest = max((columns(printable(name, 24)) for name, _, _ in shown), default=0)
@@ -111,7 +113,7 @@ def lines(seen: Glance, width: int) -> list[str]:
 
 
 def _camera_line(
-    name: str, state: str, lately: Lately, class_name: Callable[[int], str], longest: int
+    name: str, state: str, lately: CameraActivity, class_name: Callable[[int], str], longest: int
 ) -> str:
     label = printable(name, 24)
     head = f"{label}{' ' * (longest - columns(label))}  {state:<8}"
@@ -199,7 +201,7 @@ class LiveLines:
     """Drawn twice a second by a thread of its own for as long as the block lasts; `follow` names the service."""
 
     def __init__(self, screen: Screen) -> None:
-        self.screen, self.tally = screen, Tally()
+        self.screen, self.tally = screen, RecentFrames()
         self._service: Service | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live lines", daemon=True)

@@ -111,13 +111,13 @@ def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Map
     """Have the running agent carry out a command about references; without one, do it on its files, as their owner."""
     from agent.app.control_socket import call
     from agent.core.state_dir import as_owner
-    from agent.references.requests import ShelfRequests
-    from agent.references.store import Shelf
+    from agent.references.requests import StoreRequests
+    from agent.references.store import ReferenceStore
 
     state = state_directory(args)
     if agent_runs(args):
         answer: Callable[[Mapping[str, Any]], Mapping[str, Any]] = partial(call, state, command)
         return whole(answer, words, "versions", 10_000) if command == "references" else answer(words)
     with as_owner(state):
-        answer = ShelfRequests(Shelf(state)).handlers()[command]
+        answer = StoreRequests(ReferenceStore(state)).handlers()[command]
         return whole(answer, words, "versions", 10_000) if command == "references" else answer(words)

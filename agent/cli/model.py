@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     from agent.detection import manifest
     from agent.modeltools.compare import read_pictures
-    from agent.modeltools.prepare import Plan, prepare
+    from agent.modeltools.prepare import PreparePlan, prepare
 
-    plan = Plan(
+    plan = PreparePlan(
         source=args.source,
         out=args.out or args.source.parent,
         image_size=_size(args.imgsz),

@@ -87,9 +87,9 @@ def _import_structlog_alone() -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of every source, or `--seconds`."""
-    asked = Asked()
+    asked = SignalRequests()
     _import_structlog_alone()
-    from agent.app.systemd import Notifier
+    from agent.app.systemd import SystemdNotifier
     from agent.cli.sources import settings_from
     from agent.core.errors import VedetteError
     from agent.logging import setup as log
@@ -122,7 +122,9 @@ def run(args: argparse.Namespace) -> int:
     with live or nullcontext():
         if live:
             print(hints(args, settings), file=live.screen)
-        with Notifier().starting(f"loading the model {settings.model.path or '(the small one that ships)'}"):
+        with SystemdNotifier().starting(
+            f"loading the model {settings.model.path or '(the small one that ships)'}"
+        ):
             service.open()
         service.start()
         if live:
@@ -176,7 +178,7 @@ def hints(args: argparse.Namespace, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-class Asked:
+class SignalRequests:
     """What signals ask of the agent. A reload asked for while it starts is done when it has started."""
 
     def __init__(self) -> None:
@@ -193,21 +195,23 @@ class Asked:
         signal.signal(number, signal.SIG_DFL)
 
 
-def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> int:
+def attend(service: Service, asked: SignalRequests, *, seconds: float | None = None) -> int:
     """Stand by the started service until it is time to stop, then stop it; the exit code."""
     import structlog
 
-    from agent.app.systemd import Notifier
+    from agent.app.systemd import SystemdNotifier
     from agent.logging.setup import say_repeats
 
     log = structlog.get_logger("vedette")
     asked.hear_stop()
-    notifier = Notifier()
+    notifier = SystemdNotifier()
     log.info("vedette is running", cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.line()}")
     clock = Countdown(seconds)
     reloading = False
-    while not (asked.stop.is_set() or clock.over() or service.fleet.ended() or service.supervisor.exhausted):
+    while not (
+        asked.stop.is_set() or clock.over() or service.camera_set.ended() or service.supervisor.exhausted
+    ):
         asked.stop.wait(0.5)
         if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
             notifier.send(f"STATUS=stuck: {', '.join(stuck)}; {service.line()}")
@@ -225,7 +229,7 @@ def attend(service: Service, asked: Asked, *, seconds: float | None = None) -> i
     exhausted = service.supervisor.exhausted
     reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
     notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing what was seen")
-    damaged = service.fleet.damaged() if service.fleet.ended() else []
+    damaged = service.camera_set.damaged() if service.camera_set.ended() else []
     log.info("stopping", reason=reason)
     with notifier.stopping(FED_SECONDS):
         service.stop()

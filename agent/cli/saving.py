@@ -12,7 +12,7 @@ import structlog
 
 from agent.core.errors import VedetteError
 from agent.core.state_dir import write_atomic
-from agent.pipeline.snapshots import LastPictures
+from agent.pipeline.snapshots import LastSnapshots
 
 SAVE_SECONDS = 1.0
 MOST_FILES = 500
@@ -30,7 +30,7 @@ def file_name(camera: str, captured_at: float) -> str:
 class Saver:
     """Writes in a thread of its own for as long as its block lasts; `pictures` gives them. A full disk ends nothing."""
 
-    def __init__(self, directory: Path, pictures: LastPictures) -> None:
+    def __init__(self, directory: Path, pictures: LastSnapshots) -> None:
         self._directory, self._pictures = directory, pictures
         self._written: deque[Path] = deque()
         self._last: dict[str, float] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agent.cameras import Camera
     from agent.core.types import Frame
-    from agent.pipeline.snapshots import Picture
+    from agent.pipeline.snapshots import Snapshot
 
 HELP = "the last picture of a camera, or of a source, with its boxes, as a file"
 SUFFIXES = (".jpg", ".jpeg")
@@ -84,7 +84,7 @@ def _explain_none(args: argparse.Namespace) -> None:
         print(DRAWN_ONLY, file=sys.stderr)
 
 
-def _target(args: argparse.Namespace, picture: Picture, *, several: bool) -> Path:
+def _target(args: argparse.Namespace, picture: Snapshot, *, several: bool) -> Path:
     from agent.cli.saving import file_name
 
     name = file_name(picture.camera, picture.captured_at)
@@ -101,7 +101,7 @@ def _target(args: argparse.Namespace, picture: Picture, *, several: bool) -> Pat
     return out
 
 
-def _about(picture: Picture) -> str:
+def _about(picture: Snapshot) -> str:
     from datetime import datetime
 
     taken = datetime.fromtimestamp(picture.captured_at).astimezone()
@@ -109,7 +109,7 @@ def _about(picture: Picture) -> str:
     return f"{picture.camera}, {taken:%Y-%m-%d %H:%M:%S}, {picture.width}x{picture.height}, {boxes}"
 
 
-def _table(picture: Picture) -> Table:
+def _table(picture: Snapshot) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -122,7 +122,7 @@ def _table(picture: Picture) -> Table:
     return table
 
 
-def _draw(picture: Picture) -> None:
+def _draw(picture: Snapshot) -> None:
     """Show the picture, coarsely, where stdout is a terminal that knows colours."""
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb" or "NO_COLOR" in os.environ:
         return
@@ -146,7 +146,7 @@ def _draw(picture: Picture) -> None:
 # -- of the running agent -----------------------------------------------------------------------------------------
 
 
-def _of_agent(args: argparse.Namespace) -> list[Picture]:
+def _of_agent(args: argparse.Namespace) -> list[Snapshot]:
     from agent.app.control_socket import call
     from agent.cli.local import state_directory
     from agent.pipeline.snapshots import read_answer
@@ -161,7 +161,7 @@ def _of_agent(args: argparse.Namespace) -> list[Picture]:
 # -- of a source --------------------------------------------------------------------------------------------------
 
 
-def _of_source(args: argparse.Namespace) -> Picture:
+def _of_source(args: argparse.Namespace) -> Snapshot:
     from agent.cameras import CAMERAS
     from agent.cli.sources import camera_of
     from agent.config.schema import ModelSettings

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _live(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end: float) -> None:
     from rich.live import Live
 
-    from agent.dashboard.view import Room, draw
+    from agent.dashboard.view import ScreenSize, draw
 
     with Live(console=screen, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
         while time.monotonic() < end:
@@ -68,13 +68,13 @@ def _live(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end
             dropped = f"  {count(subscriber.dropped, 'message')} dropped: too many, too large" * bool(
                 subscriber.dropped
             )
-            room = Room(width=screen.size.width, height=screen.size.height)
+            room = ScreenSize(width=screen.size.width, height=screen.size.height)
             live.update(draw(fleet, time.time(), room, title=title + dropped))
             time.sleep(0.25)
 
 
 def _lines(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end: float) -> None:
-    from agent.dashboard.view import Room, draw, event_line
+    from agent.dashboard.view import ScreenSize, draw, event_line
 
     try:
         while time.monotonic() < end:
@@ -84,7 +84,7 @@ def _lines(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, en
                 if fleet.events and fleet.events[-1] is not last:
                     screen.print(event_line(fleet.events[-1], device=True))
     finally:
-        screen.print(draw(fleet, time.time(), Room(width=120), title=title))
+        screen.print(draw(fleet, time.time(), ScreenSize(width=120), title=title))
 
 
 def _raw(subscriber: Subscriber, end: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from agent.core.types import Frame
 
 
-class FrameBoard:
+class FrameSlots:
     """Holds the newest frame of each camera; the only frame state that threads share.
 
     A newer frame replaces one that was not taken, and the loss is counted. `take` serves the

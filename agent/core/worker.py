@@ -55,7 +55,7 @@ class Health:
         }
 
 
-class Part(ABC):
+class Worker(ABC):
     """One thread's work.
 
     `run(stop)` works until `stop` is set, and beats whenever it made progress or is idle for a good reason. A
@@ -104,7 +104,7 @@ class Part(ABC):
         self.discarded += 1
         log.error(
             f"cannot {what}, left out",
-            part=self.name,
+            worker=self.name,
             error=f"{type(error).__name__}: {error}",
             exc_info=None if isinstance(error, VedetteError) else error,
         )

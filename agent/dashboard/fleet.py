@@ -39,7 +39,7 @@ SILENT_SECONDS = 600.0
 
 
 @dataclass(slots=True)
-class Camera:
+class CameraHistory:
     """The newest reading of a camera and a short history of what is drawn as a line."""
 
     reading: CameraReading
@@ -48,7 +48,7 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class FleetEvent:
     """A change of an alert, and whose it is."""
 
     device: str
@@ -65,7 +65,7 @@ class Device:
     model: str = ""
     host: HostReading | None = None
     gpus: dict[str, GpuReading] = field(default_factory=dict)
-    cameras: dict[str, Camera] = field(default_factory=dict)
+    cameras: dict[str, CameraHistory] = field(default_factory=dict)
     alerts: dict[str, AlertReading] = field(default_factory=dict)
     messages: int = 0
     heard_at: float = 0.0
@@ -80,7 +80,7 @@ class Fleet:
     def __init__(self, prefix: str = "vedette") -> None:
         self._prefix = prefix.strip("/").split("/")
         self.devices: dict[tuple[str, str], Device] = {}
-        self.events: deque[Event] = deque(maxlen=200)
+        self.events: deque[FleetEvent] = deque(maxlen=200)
         self.left_out = 0
 
     def hear(self, topic: str, payload: bytes, now: float) -> None:
@@ -133,7 +133,7 @@ class Fleet:
     def _camera(self, device: Device, name: str, reading: CameraReading) -> None:
         camera = device.cameras.get(name)
         if camera is None:
-            camera = Camera(reading)
+            camera = CameraHistory(reading)
             if not self._keep(device, device.cameras, name, camera, MOST_CAMERAS):
                 return
         camera.reading = reading
@@ -148,7 +148,7 @@ class Fleet:
             device.alerts.pop(alert.id, None)
         elif not self._keep(device, device.alerts, alert.id, alert, MOST_ALERTS):
             return
-        self.events.append(Event(device=device.name, alert=alert))
+        self.events.append(FleetEvent(device=device.name, alert=alert))
 
     @staticmethod
     def _keep(device: Device, kept: dict[str, V], key: str, value: V, most: int) -> bool:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.core.counts import count
-from agent.dashboard.fleet import Camera, Device, Event, Fleet
+from agent.dashboard.fleet import CameraHistory, Device, Fleet, FleetEvent
 from agent.dashboard.readings import CameraReading
 
 STATE_STYLES = {"online": "green", "starting": "cyan", "ended": "dim", "degraded": "yellow", "offline": "red"}
@@ -30,14 +30,14 @@ WIDE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class ScreenSize:
     """The columns and lines that there are; without a terminal there are lines enough."""
 
     width: int = 80
     height: int = 10_000
 
 
-def draw(fleet: Fleet, now: float, room: Room, *, title: str = "") -> RenderableType:
+def draw(fleet: Fleet, now: float, room: ScreenSize, *, title: str = "") -> RenderableType:
     """The whole screen, no line wider and no more lines than there is room for."""
     lines: list[RenderableType] = [_line(Text(title, "bold"), room)] if title else []
     alerts = draw_alerts(fleet, room)
@@ -50,10 +50,10 @@ def draw(fleet: Fleet, now: float, room: Room, *, title: str = "") -> Renderable
 # -- alerts --------------------------------------------------------------------------------------------------------
 
 
-def draw_alerts(fleet: Fleet, room: Room) -> list[Text]:
+def draw_alerts(fleet: Fleet, room: ScreenSize) -> list[Text]:
     """What fires, the worst first, a third of the lines at most; what is resolved as one line."""
     firing = [
-        Event(device=device.name, alert=alert)
+        FleetEvent(device=device.name, alert=alert)
         for device in fleet.devices.values()
         for alert in device.alerts.values()
         if alert.state == "firing"
@@ -76,7 +76,7 @@ def draw_alerts(fleet: Fleet, room: Room) -> list[Text]:
     return lines
 
 
-def _folded_line(line: Text, room: Room, most: int) -> list[Text]:
+def _folded_line(line: Text, room: ScreenSize, most: int) -> list[Text]:
     """`line` broken at its words into `most` lines at most, the later ones below where the sentence begins."""
     pieces: list[Text] = []
     rest = line
@@ -93,7 +93,7 @@ def _rank(severity: str) -> int:
     return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
 
 
-def event_line(event: Event, *, device: bool = False) -> Text:
+def event_line(event: FleetEvent, *, device: bool = False) -> Text:
     """One state change of an alert as one line; with the device's name where there are several."""
     alert = event.alert
     resolved = alert.state == "resolved"
@@ -109,7 +109,7 @@ def event_line(event: Event, *, device: bool = False) -> Text:
 # -- devices -------------------------------------------------------------------------------------------------------
 
 
-def _devices(fleet: Fleet, now: float, room: Room, left: int) -> list[RenderableType]:
+def _devices(fleet: Fleet, now: float, room: ScreenSize, left: int) -> list[RenderableType]:
     devices = [device for _, device in sorted(fleet.devices.items())]
     if sum(_height(device) for device in devices) > left:  # then those in trouble come first
         devices.sort(key=lambda device: not _troubled(device))
@@ -142,7 +142,7 @@ def _height(device: Device) -> int:
     return 1 + bool(device.cameras) + len(device.cameras) + bool(device.host) + bool(_notes(device))
 
 
-def draw_device(device: Device, now: float, room: Room, lines: int) -> list[RenderableType]:
+def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> list[RenderableType]:
     """One device in so many lines: its heading, its cameras as a table, its load, and what was not understood."""
     heading = Text.assemble(
         (f"{device.site}/{device.name} ", "bold"), (device.state, STATE_STYLES.get(device.state, "white")),
@@ -171,7 +171,7 @@ def _notes(device: Device) -> str:
     return "; ".join(notes)
 
 
-def _cameras(device: Device, room: Room, most: int) -> Table:
+def _cameras(device: Device, room: ScreenSize, most: int) -> Table:
     cameras = sorted(device.cameras.items())
     if len(cameras) > most:
         cameras.sort(key=lambda item: item[1].reading.state in {"online", "ended"})
@@ -204,7 +204,7 @@ def _columns(cameras: Sequence[tuple[str, CameraReading]], width: int) -> list[t
     return [*columns, ("sees", rest, False)] if rest >= 6 else columns
 
 
-def _camera_row(name: str, camera: Camera, sees: int, *, wide: bool) -> Sequence[RenderableType]:
+def _camera_row(name: str, camera: CameraHistory, sees: int, *, wide: bool) -> Sequence[RenderableType]:
     reading = camera.reading
     more = (Text(spark(list(camera.rates)[-12:]), style="green"), number(reading.dropped)) if wide else ()
     return (
@@ -295,6 +295,6 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{number(value, factor=100)} %"
 
 
-def _line(text: Text, room: Room) -> Text:
+def _line(text: Text, room: ScreenSize) -> Text:
     text.truncate(room.width, overflow="ellipsis")
     return text

@@ -23,7 +23,7 @@ from agent.core.errors import DeliveryError, VedetteError
 from agent.core.masking import mask
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, parse_json, take_object, take_text
-from agent.core.worker import Part
+from agent.core.worker import Worker
 from agent.delivery.messages import reply_draft, unix_time
 from agent.delivery.mqtt.connection import Received
 from agent.delivery.replies import CommandRefused, Reply, check_return
@@ -81,7 +81,7 @@ def _arguments(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in body.items() if key not in {"id", "args", "time"}} | dict(inner)
 
 
-class Rate:
+class RateLimit:
     """At most `per_minute` in any minute."""
 
     def __init__(self, per_minute: int) -> None:
@@ -95,14 +95,14 @@ class Rate:
         return True
 
 
-class CommandDesk(Part):
+class CommandWorker(Worker):
     """Takes commands in, has them carried out one after the other, and hands the answers to `reply`."""
 
     def __init__(self, settings: CommandSettings, handlers: Mapping[str, Handler]) -> None:
         super().__init__("commands")
         self._settings, self._handlers = settings, dict(handlers)
-        self._rate = Rate(settings.rate_per_minute)
-        self._excess = Rate(settings.rate_per_minute)
+        self._rate = RateLimit(settings.rate_per_minute)
+        self._excess = RateLimit(settings.rate_per_minute)
         self._queue: queue.Queue[Command] = queue.Queue(QUEUE_SIZE)
         self.patience_seconds = 600.0  # a command may record for minutes
         self.reply: Callable[[Reply], None] = lambda _: None
@@ -115,7 +115,10 @@ class CommandDesk(Part):
     def change(self, settings: CommandSettings) -> None:
         """Judge by other settings from now on; called from any thread."""
         if settings.rate_per_minute != self._settings.rate_per_minute:
-            self._rate, self._excess = Rate(settings.rate_per_minute), Rate(settings.rate_per_minute)
+            self._rate, self._excess = (
+                RateLimit(settings.rate_per_minute),
+                RateLimit(settings.rate_per_minute),
+            )
         self._settings = settings
 
     def receive(

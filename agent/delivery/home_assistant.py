@@ -35,7 +35,7 @@ _UNITS: Mapping[str, Json] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DiscoveryTopics:
     """Where a device publishes: `prefix` is its part of the topics, `root` Home Assistant's discovery prefix."""
 
     root: str
@@ -45,7 +45,7 @@ class Place:
     window_seconds: float
 
     @classmethod
-    def of(cls, settings: Settings, identity: Identity) -> Place:
+    def of(cls, settings: Settings, identity: Identity) -> DiscoveryTopics:
         """The place of a device as configured."""
         return cls(
             root=settings.broker.home_assistant_prefix,
@@ -61,7 +61,7 @@ class Place:
         return "vedette_" + re.sub(r"[^A-Za-z0-9_-]", "_", self.device)
 
 
-def discovery(place: Place, info: Mapping[str, Any], cameras: Iterable[str]) -> dict[str, bytes]:
+def discovery(place: DiscoveryTopics, info: Mapping[str, Any], cameras: Iterable[str]) -> dict[str, bytes]:
     """Topic and payload of every discovery message of a device; `info` is what the topic `info` says, GPUs
     included."""
     entities = [
@@ -75,7 +75,7 @@ def discovery(place: Place, info: Mapping[str, Any], cameras: Iterable[str]) -> 
     }
 
 
-def _payload(place: Place, info: Mapping[str, Any], entity: Json) -> bytes:
+def _payload(place: DiscoveryTopics, info: Mapping[str, Any], entity: Json) -> bytes:
     status = f"{place.prefix}/status"
     body: Json = {
         "name": entity["name"],

@@ -30,20 +30,29 @@ from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.core.printable import printable
 from agent.core.types import Draft, Observation
-from agent.core.worker import Part
+from agent.core.worker import Worker
 from agent.delivery.clock import Clock, written_bytes
-from agent.delivery.commands import CommandDesk
+from agent.delivery.commands import CommandWorker
 from agent.delivery.handover import Inbox
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, encode, status_draft
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
-from agent.delivery.mqtt.connection import Acked, Closed, Event, Opened, Options, Received, Subscribed, Will
-from agent.delivery.mqtt.failures import Failure
-from agent.delivery.mqtt.session import ConnectionState, Session, Timing
-from agent.delivery.mqtt.window import Window
+from agent.delivery.mqtt.connection import (
+    Acked,
+    Closed,
+    ConnectionOptions,
+    Event,
+    Opened,
+    Received,
+    Subscribed,
+    Will,
+)
+from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.inflight import InflightWindow
+from agent.delivery.mqtt.session import ConnectionState, Session, SessionTiming
 from agent.delivery.outbox.queue import BATCH_ROWS
-from agent.delivery.outbox.safekeeping import Safekeeping
+from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import StoreCorrupt, StoreFull, StoreUnwritable
 from agent.delivery.replies import Reply, reply_message
 
@@ -57,7 +66,7 @@ RECENT_SECONDS = 600.0  # how long a loss counts as recent, so that an alert on 
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
 
 
-class Publisher(Part):
+class Publisher(Worker):
     """The delivery thread. Raises ConfigError from the constructor where the broker's settings are wrong."""
 
     def __init__(
@@ -67,16 +76,16 @@ class Publisher(Part):
         identity: Identity,
         state_directory: Path,
         *,
-        commands: CommandDesk | None = None,
-        timing: Timing | None = None,
+        commands: CommandWorker | None = None,
+        timing: SessionTiming | None = None,
         clock: Clock | None = None,
         on_accepted: Callable[[Sequence[Stamp | None]], None] | None = None,
     ) -> None:
         super().__init__("delivery")
-        self._identity, self._timing, self._clock = identity, timing or Timing(), clock or Clock()
+        self._identity, self._timing, self._clock = identity, timing or SessionTiming(), clock or Clock()
         self._commit_interval = outbox.commit_interval
         self._inbox = Inbox()
-        self._safe = Safekeeping(
+        self._safe = OutboxRecovery(
             state_directory / OUTBOX_FILE,
             size=outbox.size,
             identity=identity,
@@ -92,7 +101,7 @@ class Publisher(Part):
             self._timing,
             self._inbox.wake,
         )
-        self._window = Window(
+        self._window = InflightWindow(
             self._safe.outbox,
             self._clock,
             prefix=identity.prefix,
@@ -261,7 +270,7 @@ class Publisher(Part):
         if draft.retain:
             self._standing_drafts[draft.topic] = draft
         if self._session.connected:
-            self._send_beside(draft)
+            self._send_direct(draft)
 
     # -- out --------------------------------------------------------------------------------------------------
 
@@ -271,23 +280,23 @@ class Publisher(Part):
             return
         while self._replies and self._window.room:
             self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
-            self._window.fill_beside(connection, _now())
+            self._window.fill_direct(connection, _now())
         if self._window.room:
             for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
-                self._window.publish_beside(topic, payload, retain=True)
+                self._window.publish_direct(topic, payload, retain=True)
         self._window.fill(connection, _now())
 
     def _answer(self, reply: Reply) -> None:
         message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
         topic = reply.topic or message.topic
-        self._window.publish_beside(topic, message.payload, retain=False, correlation=reply.correlation)
+        self._window.publish_direct(topic, message.payload, retain=False, correlation=reply.correlation)
 
-    def _send_beside(self, draft: Draft) -> None:
-        self.attempt(f"send {printable(draft.topic, 200)}", partial(self._encode_beside, draft))
+    def _send_direct(self, draft: Draft) -> None:
+        self.attempt(f"send {printable(draft.topic, 200)}", partial(self._encode_direct, draft))
 
-    def _encode_beside(self, draft: Draft) -> None:
+    def _encode_direct(self, draft: Draft) -> None:
         message = encode(draft, self._safe.outbox.stamp(draft.family))
-        self._window.publish_beside(message.topic, message.payload, retain=draft.retain)
+        self._window.publish_direct(message.topic, message.payload, retain=draft.retain)
 
     def _will(self) -> Will:
         message = encode(self._offline("connection lost"), self._safe.outbox.stamp("status"))
@@ -312,7 +321,7 @@ class Publisher(Part):
         elif isinstance(event, Received) and self._commands is not None:
             self.attempt("take a command", partial(self._take_command, self._commands, event, now))
 
-    def _take_command(self, commands: CommandDesk, event: Received, now: float) -> None:
+    def _take_command(self, commands: CommandWorker, event: Received, now: float) -> None:
         wall, remember = self._clock.wall(), self._safe.outbox.notes.first_time
         commands.receive(event, wall=wall, now=now, first_time=lambda command_id: remember(command_id, wall))
 
@@ -327,15 +336,15 @@ class Publisher(Part):
             connection.subscribe(f"{self._identity.prefix}/command/+")
         online = status_draft("online", since=self._clock.wall(), version=__version__)
         for draft in {"status": online, **self._standing_drafts}.values():
-            self._send_beside(draft)
+            self._send_direct(draft)
         for alert in self._safe.outbox.notes.standing():
-            self._window.publish_beside(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
+            self._window.publish_direct(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
 
     # -- watching over it -----------------------------------------------------------------------------------
 
     def _watch(self, now: float) -> None:
         if self._session.connected and self._window.stalled_seconds(now) > self._timing.acknowledge:
-            self._session.fail(Failure.SILENT, "the broker takes messages and acknowledges none")
+            self._session.fail(ConnectionFailure.SILENT, "the broker takes messages and acknowledges none")
         if self._safe.revisit(now):
             self._use_other_outbox()
         handed_over = self._inbox.total
@@ -372,19 +381,19 @@ class Publisher(Part):
         while _now() < deadline and self._session.connected and not self._quiet:
             self._turn()
         if self._session.connected:
-            self._send_beside(self._offline("stopped"))
+            self._send_direct(self._offline("stopped"))
             until = min(_now() + 1.0, deadline + 0.5)
             while _now() < until and self._session.connected and not self._window.idle:
                 if (connection := self._session.connection) is not None:
-                    self._window.fill_beside(connection, _now())
+                    self._window.fill_direct(connection, _now())
                 self._session.drive(0.1, self._inbox.wake_fd, _now())
                 for event in self._session.events(_now(), self._clock.wall()):
                     self._guard(lambda event=event: self._on_event(event, _now()))  # type: ignore[misc]
         log.info("delivery stopped", left=self._safe.outbox.depth, durable=self._safe.outbox.durable)
 
 
-def _options(broker: BrokerSettings, identity: Identity, timing: Timing) -> Options:
-    return Options(
+def _options(broker: BrokerSettings, identity: Identity, timing: SessionTiming) -> ConnectionOptions:
+    return ConnectionOptions(
         client_id=identity.client_id,
         keepalive=broker.keepalive,
         session_expiry=broker.session_expiry,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class IncidentStep:
     """At `at` seconds into the demo, `disturbance` of `camera` is set to `strength` (0: over)."""
 
     at: float
@@ -17,21 +17,29 @@ class Event:
 
 
 INCIDENT = (
-    Event(at=66, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"),
-    Event(at=74, camera="avenue", disturbance="noise", strength=1.0, text="the avenue's camera gets noisy"),
-    Event(at=82, camera="aisle", disturbance="colour_cast", strength=0.8, text="the aisle's light turns red"),
-    Event(at=92, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
-    Event(at=118, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"),
-    Event(at=120, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
-    Event(at=122, camera="avenue", disturbance="noise", strength=0.0, text="the avenue is as it was"),
-    Event(
+    IncidentStep(
+        at=66, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"
+    ),
+    IncidentStep(
+        at=74, camera="avenue", disturbance="noise", strength=1.0, text="the avenue's camera gets noisy"
+    ),
+    IncidentStep(
+        at=82, camera="aisle", disturbance="colour_cast", strength=0.8, text="the aisle's light turns red"
+    ),
+    IncidentStep(at=92, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
+    IncidentStep(
+        at=118, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"
+    ),
+    IncidentStep(at=120, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
+    IncidentStep(at=122, camera="avenue", disturbance="noise", strength=0.0, text="the avenue is as it was"),
+    IncidentStep(
         at=124, camera="aisle", disturbance="colour_cast", strength=0.0, text="the aisle's light is mended"
     ),
 )
 LENGTH_SECONDS = 240.0
 
 
-def due(before: float, now: float) -> list[Event]:
+def due(before: float, now: float) -> list[IncidentStep]:
     """The events after `before` and not after `now`; the incident repeats every LENGTH_SECONDS."""
     rounds = range(int(before // LENGTH_SECONDS), int(now // LENGTH_SECONDS) + 1)
     return [

@@ -29,7 +29,7 @@ from agent.core.counts import count
 from agent.core.secret import Masked
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
-from agent.dashboard.view import Room, clock, draw, event_line, number
+from agent.dashboard.view import ScreenSize, clock, draw, event_line, number
 from agent.demo import incident
 from agent.demo.broker import DemoBroker
 
@@ -76,7 +76,7 @@ keep_firing = "0s"
 """
 
 
-PICTURE = Room(width=100, height=30)
+PICTURE = ScreenSize(width=100, height=30)
 OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then trouble."
 NEXT = """
 Where to go next, with a camera or a video of yours:
@@ -109,7 +109,7 @@ class Demo:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._fleet = Fleet()
+        self._camera_set = Fleet()
         self._closing = ExitStack()
 
     def __enter__(self) -> Demo:
@@ -135,13 +135,13 @@ class Demo:
         with Live(console=self._console, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
             self._run(seconds, over, lambda now: live.update(self.screen(now, self._room())))
 
-    def _room(self) -> Room:
-        return Room(width=self._console.size.width, height=self._console.size.height)
+    def _room(self) -> ScreenSize:
+        return ScreenSize(width=self._console.size.width, height=self._console.size.height)
 
-    def screen(self, now: float, room: Room) -> RenderableType:
+    def screen(self, now: float, room: ScreenSize) -> RenderableType:
         """What is shown `now` seconds into the demo."""
         title = f"vedette demo  {now:.0f} s  {incident.current(now)}"
-        return draw(self._fleet, time.time(), room, title=title)
+        return draw(self._camera_set, time.time(), room, title=title)
 
     def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
         started = time.monotonic()
@@ -151,31 +151,33 @@ class Demo:
             for event in incident.due(before, now):
                 if not self._console.is_terminal:
                     self._console.print(f"{clock(time.time())} {event.text}")
-                self.service.fleet.camera(event.camera).set_disturbance(event.disturbance, event.strength)
-            self._subscriber.feed(self._fleet, time.time())
-            if not self._console.is_terminal and len(self._fleet.events) > heard:
-                for alert in list(self._fleet.events)[heard:]:
+                self.service.camera_set.camera(event.camera).set_disturbance(
+                    event.disturbance, event.strength
+                )
+            self._subscriber.feed(self._camera_set, time.time())
+            if not self._console.is_terminal and len(self._camera_set.events) > heard:
+                for alert in list(self._camera_set.events)[heard:]:
                     self._console.print(event_line(alert))
-                heard = len(self._fleet.events)
+                heard = len(self._camera_set.events)
             show(now)
             before = now
             time.sleep(0.2)
 
     def summary(self) -> RenderableType:
         """What happened, for the end."""
-        self._subscriber.feed(self._fleet, time.time())
+        self._subscriber.feed(self._camera_set, time.time())
         table = Table(title="what the broker heard", title_justify="left", box=None, pad_edge=False)
         for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "most drift"):
             table.add_column(column, justify="left" if column in ("camera", "state") else "right")
-        for device in self._fleet.devices.values():
+        for device in self._camera_set.devices.values():
             for name, camera in sorted(device.cameras.items()):
                 reading = camera.reading
                 table.add_row(
                     name, reading.state, number(reading.fps, 1), number(reading.latency_p99, factor=1000),
                     number(reading.boxes, 1), f"{max(camera.drift, default=0):.2f}",
                 )  # fmt: skip
-        states = Counter(event.alert.state for event in self._fleet.events)
-        messages = sum(device.messages for device in self._fleet.devices.values())
+        states = Counter(event.alert.state for event in self._camera_set.events)
+        messages = sum(device.messages for device in self._camera_set.devices.values())
         alerts = f"{count(states['firing'], 'alert')} fired, {states['resolved']} resolved"
         table.caption = f"{count(messages, 'message')}; {alerts}"
         table.caption_justify = "left"

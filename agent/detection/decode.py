@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from agent.core.errors import ModelError
 
 
-class Layout(str, Enum):
+class BoxLayout(str, Enum):
     """How a detector writes its boxes."""
 
     CHANNELS = "channels"
@@ -63,7 +63,7 @@ def recognise(
     task: str = "",
     end_to_end: bool = False,
     rows_anchors: int = 0,
-) -> Layout:
+) -> BoxLayout:
     """The layout of a model whose outputs, run on one picture, have `shapes`; the first is the boxes.
 
     `classes`, `task` and `end_to_end` are from the metadata (0, "" and False where it has none);
@@ -84,37 +84,41 @@ def recognise(
     if end_to_end:
         if shape[2] != 6:
             raise ModelError(f"says end2end, but its output is {list(shape)}; expected (batch, boxes, 6)")
-        return Layout.END_TO_END
+        return BoxLayout.END_TO_END
     return _layout_of(shape[1], shape[2], classes, rows_anchors)
 
 
-def _layout_of(first: int, last: int, classes: int, rows_anchors: int) -> Layout:
+def _layout_of(first: int, last: int, classes: int, rows_anchors: int) -> BoxLayout:
     if classes and first == 4 + classes:
-        return Layout.CHANNELS
+        return BoxLayout.CHANNELS
     if last == 6 and not (classes == 1 and first == rows_anchors):
-        return Layout.END_TO_END
+        return BoxLayout.END_TO_END
     if classes and last == 5 + classes:
-        return Layout.ROWS
+        return BoxLayout.ROWS
     if classes:
         raise ModelError(
             f"has {classes} class names, but its output is (batch, {first}, {last}); "
             f"expected (batch, {4 + classes}, boxes), (batch, boxes, {5 + classes}) or (batch, boxes, 6)"
         )
     if 5 <= first < last:
-        return Layout.CHANNELS
+        return BoxLayout.CHANNELS
     if 6 <= last < first:
-        return Layout.ROWS
+        return BoxLayout.ROWS
     raise ModelError(f"is no detector that is known: output (batch, {first}, {last})")
 
 
-def count_classes(shape: tuple[int, ...], layout: Layout) -> int:
+def count_classes(shape: tuple[int, ...], layout: BoxLayout) -> int:
     """How many classes an output of `shape` has; 0 where it does not say (end to end)."""
-    return {Layout.CHANNELS: shape[1] - 4, Layout.ROWS: shape[2] - 5, Layout.END_TO_END: 0}[layout]
+    return {BoxLayout.CHANNELS: shape[1] - 4, BoxLayout.ROWS: shape[2] - 5, BoxLayout.END_TO_END: 0}[layout]
 
 
-def decode(output: NDArray[Any], layout: Layout, threshold: float) -> Candidates:
+def decode(output: NDArray[Any], layout: BoxLayout, threshold: float) -> Candidates:
     """Candidates of one picture's `output` (two-dimensional, float32 or float16) above `threshold`."""
-    pick = {Layout.CHANNELS: _from_channels, Layout.ROWS: _from_rows, Layout.END_TO_END: _from_end_to_end}
+    pick = {
+        BoxLayout.CHANNELS: _from_channels,
+        BoxLayout.ROWS: _from_rows,
+        BoxLayout.END_TO_END: _from_end_to_end,
+    }
     return pick[layout](output, threshold)
 
 

@@ -9,7 +9,7 @@ _AHEAD = 8  # batches that may be done before an earlier one is; each holds its 
 _MARGIN_SECONDS = 0.0005  # a lane that wakes late leaves the model idle; that costs more than an older frame
 
 
-class Turns:
+class ResultOrder:
     """Numbers what is begun, and tells it in that order; a lane whose turn has not come does not wait for it."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Turns:
             return say
 
 
-class Outlook:
+class BusyForecast:
     """Foresees when the model will be free, by what the last frames cost. Seconds, on any one clock."""
 
     def __init__(self) -> None:

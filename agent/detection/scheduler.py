@@ -24,12 +24,12 @@ from functools import partial
 import structlog
 
 from agent.core.errors import InferenceError, InferenceFailure
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame, FrameResult, StageSeconds
-from agent.core.worker import Part
+from agent.core.worker import Worker
 from agent.detection import DetectedBatch, ObjectDetector
 from agent.detection.batching import BatchSizer, sizes
-from agent.detection.lanes import Outlook, Turns, work_abreast
+from agent.detection.lanes import BusyForecast, ResultOrder, work_abreast
 from agent.detection.motion_gate import MotionGate
 from agent.detection.thermal.governor import Governor
 
@@ -38,7 +38,7 @@ log = structlog.get_logger("vedette.detection")
 _IDLE_SECONDS = 0.5  # how often an idle or resting scheduler looks whether it is to stop
 
 
-class Scheduler(Part):
+class Scheduler(Worker):
     """Serves every camera's newest frame, longest-waiting first.
 
     At most `max_batch` frames share a run (fewer where the model takes fewer, or where fewer are faster); once
@@ -51,7 +51,7 @@ class Scheduler(Part):
     def __init__(
         self,
         detector: ObjectDetector,
-        board: FrameBoard,
+        slots: FrameSlots,
         deliver: Callable[[FrameResult], None],
         *,
         max_batch: int,
@@ -63,7 +63,7 @@ class Scheduler(Part):
         watches: Callable[[Frame], bool] = lambda _frame: True,
     ) -> None:
         super().__init__("scheduler")
-        self._detector, self._board, self._deliver = detector, board, deliver
+        self._detector, self._slots, self._deliver = detector, slots, deliver
         self._max_batch, self._batch_wait = max_batch, batch_wait
         self._cameras = cameras or (lambda: max_batch)
         self._gate, self._still_interval = MotionGate(), still_interval
@@ -76,7 +76,7 @@ class Scheduler(Part):
         self._still: Counter[str] = Counter()
         self._failing: set[str] = set()
         self._choosing = threading.Lock()
-        self._turns, self._outlook = Turns(), Outlook()
+        self._turns, self._outlook = ResultOrder(), BusyForecast()
 
     def run(self, stop: threading.Event) -> None:
         """Open the detector and serve frames until `stop` is set. Raises InferenceError, ModelError."""
@@ -116,7 +116,7 @@ class Scheduler(Part):
         self._sizer = BatchSizer(
             *((most, self._first_batch) if self._first_batch else sizes(most, info.threads))
         )
-        self._turns, self._outlook = Turns(), Outlook()  # what a run that failed had begun is over
+        self._turns, self._outlook = ResultOrder(), BusyForecast()  # what a run that failed had begun is over
         self._lanes = info.lanes
         self._abreast = info.lanes if info.threads else 1
 
@@ -144,7 +144,7 @@ class Scheduler(Part):
         enough = max(1, min(self._cameras(), limit))
         if self._abreast == 1 and (early := self._outlook.choose_in(enough, _now())):
             stop.wait(min(early, _IDLE_SECONDS))
-        frames = self._board.take(limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
+        frames = self._slots.take(limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
         with self._lock:
             frames = [one for one in frames if self._watches(one)]
             news = [one for one in frames if self._gate.passes(one, self._still_interval(one.camera))]

@@ -20,7 +20,7 @@ from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame
 from agent.detection import DetectedBatch, ModelInfo, onnx_file, providers
 from agent.detection.buffers import SpareBuffers
-from agent.detection.decode import Candidates, Layout, count_classes, decode, recognise
+from agent.detection.decode import BoxLayout, Candidates, count_classes, decode, recognise
 from agent.detection.manifest import digest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.nms import suppress
@@ -43,7 +43,7 @@ class _Opened:
     runner: Runner
     alone: AbstractContextManager[Any]
     info: ModelInfo
-    layout: Layout
+    layout: BoxLayout
     boxes_output: int
     embedding_output: int | None
 
@@ -185,7 +185,7 @@ class Detector:
     def _read(self, opened: _Opened, outputs: list[NDArray[Any]], row: int, box: Letterbox) -> Detections:
         settings = self.settings
         found = decode(outputs[opened.boxes_output][row], opened.layout, settings.confidence)
-        if opened.layout is Layout.END_TO_END:
+        if opened.layout is BoxLayout.END_TO_END:
             kept = np.argsort(-found.scores, kind="stable")[: settings.max_detections]
         else:
             kept = suppress(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.tables import Row, Samples, Table, blend_rows, make_rows, make_table, spread_of
+from agent.drift.tables import Samples, Table, TableRow, blend_rows, make_rows, make_table, spread_of
 
 HOURS = 24
 SLOT_SECONDS = 600.0
@@ -56,7 +56,7 @@ class Contexts:
     hours: Mapping[int, Context]
     spread: NDArray[np.float64]
     remember: int = 8
-    _rows: dict[int, list[Row]] = field(default_factory=dict)
+    _rows: dict[int, list[TableRow]] = field(default_factory=dict)
     _made: dict[int, Expected] = field(default_factory=dict)
 
     def at(self, moment: float) -> Expected:
@@ -90,18 +90,18 @@ class Contexts:
         share = behind[before] / gap if gap else 0.0
         return before, after, share, min(behind[before], -behind[after] % HOURS)
 
-    def _between(self, before: int, after: int, share: float) -> list[Row]:
+    def _between(self, before: int, after: int, share: float) -> list[TableRow]:
         rows = []
         for number, (a, b) in enumerate(zip(self._of(before), self._of(after), strict=True)):
             rows.append(blend_rows(a, b, share) or self._mixture(before, after, share, number))
         return rows
 
-    def _of(self, hour: int) -> list[Row]:
+    def _of(self, hour: int) -> list[TableRow]:
         if hour not in self._rows:
             self._rows[hour] = make_rows(self.hours[hour].samples, self.spread)
         return self._rows[hour]
 
-    def _mixture(self, before: int, after: int, share: float, number: int) -> Row:
+    def _mixture(self, before: int, after: int, share: float, number: int) -> TableRow:
         parts = ((before, 1.0 - share), (after, share))
         samples = [(self.hours[hour].samples[number], part) for hour, part in parts]
         return make_rows([mix(samples)], self.spread[number : number + 1])[0]

@@ -43,7 +43,7 @@ _NAMED = (
 )
 
 
-class Judge:
+class DriftJudge:
     """Holds what one camera's last windows showed, and judges the next."""
 
     def __init__(self, reference: Reference, false_alarms_per_month: float = 1.0) -> None:

@@ -62,7 +62,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class TableRow:
     """One feature's part of a table, unpadded; `smooth` rows have no repeated value and the standard ranks."""
 
     values: NDArray[np.float64]
@@ -92,21 +92,21 @@ class Row:
         return np.asarray(chords / (chords[1:] @ np.diff(_RANKS)), dtype=np.float64)
 
 
-def make_rows(samples: Sequence[Samples], overall: NDArray[np.float64]) -> list[Row]:
+def make_rows(samples: Sequence[Samples], overall: NDArray[np.float64]) -> list[TableRow]:
     """One row per feature; `overall` (F,) is each feature's spread over all contexts."""
     return [_row(values, weights, spread) for (values, weights), spread in zip(samples, overall, strict=True)]
 
 
-def blend_rows(first: Row, second: Row, share: float) -> Row | None:
+def blend_rows(first: TableRow, second: TableRow, share: float) -> TableRow | None:
     """The row `share` of the way from `first` to `second`, quantile by quantile; None unless both are smooth."""
     if not (first.smooth and second.smooth):
         return None
     values = first.values + share * (second.values - first.values)
     spread = first.spread + share * (second.spread - first.spread)
-    return Row(values, _RANKS, _RANKS, _SCORES, spread, smooth=True)
+    return TableRow(values, _RANKS, _RANKS, _SCORES, spread, smooth=True)
 
 
-def make_table(rows: Sequence[Row]) -> Table:
+def make_table(rows: Sequence[TableRow]) -> Table:
     """Rows of equal width."""
 
     def padded(name: str, filling: float) -> NDArray[np.float64]:
@@ -159,9 +159,9 @@ def _quantiles(
     return np.asarray(values[np.minimum(found, values.size - 1)], dtype=np.float64)
 
 
-def _row(values: NDArray[np.float32], weights: NDArray[np.int64], overall: float) -> Row:
+def _row(values: NDArray[np.float32], weights: NDArray[np.int64], overall: float) -> TableRow:
     if not values.size:
-        return Row(np.empty(0), np.empty(0), np.empty(0), np.empty(0), 1.0, smooth=False)
+        return TableRow(np.empty(0), np.empty(0), np.empty(0), np.empty(0), 1.0, smooth=False)
     inner = _quantiles(values, weights, _RANKS[1:-1])
     distinct = np.unique(np.concatenate((values[:1], inner, values[-1:])))
     sums = np.concatenate(([0], np.cumsum(weights)))
@@ -172,12 +172,12 @@ def _row(values: NDArray[np.float32], weights: NDArray[np.int64], overall: float
     spread = max(spread_of(values, weights), least)
     if distinct.size > 1 and not repeated.any():
         points = np.concatenate((values[:1], inner, values[-1:])).astype(np.float64)
-        return Row(
+        return TableRow(
             _widened(points, _SCORES, WIDENING * overall), _RANKS, _RANKS, _SCORES, spread, smooth=True
         )
     middle = (low + high) / 2
     lower, upper = np.where(repeated, low, middle), np.where(repeated, high, middle)
-    return Row(distinct, lower, upper, score_of(middle), spread, smooth=False)
+    return TableRow(distinct, lower, upper, score_of(middle), spread, smooth=False)
 
 
 def _widened(points: NDArray[np.float64], scores: NDArray[np.float64], width: float) -> NDArray[np.float64]:

@@ -45,6 +45,6 @@ def make_exporter(listen: str, about: About) -> Exporter:
     """The exporter for `listen`; raises MissingExtra where the client library is not installed."""
     if not listen:
         return NoExporter()
-    from agent.exporter.server import ExporterPart
+    from agent.exporter.server import ExporterWorker
 
-    return ExporterPart(listen, about)
+    return ExporterWorker(listen, about)

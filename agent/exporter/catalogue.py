@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 
 
-class Kind(str, Enum):
+class MetricKind(str, Enum):
     """What Prometheus takes a metric for."""
 
     GAUGE = "gauge"
@@ -22,7 +22,7 @@ class Kind(str, Enum):
     INFO = "info"
 
 
-class Keep(str, Enum):
+class ValidFor(str, Enum):
     """How long an observed number holds."""
 
     NOW = "now"  # observed every second: gone when it is no longer observed
@@ -31,15 +31,15 @@ class Keep(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportedMetric:
     """One metric. `labels` in the order they are documented; `source` matches the whole name of an observation."""
 
     name: str
     help: str
-    kind: Kind = Kind.GAUGE
+    kind: MetricKind = MetricKind.GAUGE
     labels: tuple[str, ...] = ()
     source: str = ""
-    keep: Keep = Keep.NOW
+    keep: ValidFor = ValidFor.NOW
 
 
 LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -59,9 +59,11 @@ _WORDS = {
 _CAMERA, _GPU = ("camera",), ("gpu",)
 
 
-def _camera(name: str, text: str, source: str, *labels: str, keep: Keep = Keep.WINDOW) -> Exported:
-    kind = Kind.COUNTER if keep is Keep.ADD else Kind.GAUGE
-    return Exported(
+def _camera(
+    name: str, text: str, source: str, *labels: str, keep: ValidFor = ValidFor.WINDOW
+) -> ExportedMetric:
+    kind = MetricKind.COUNTER if keep is ValidFor.ADD else MetricKind.GAUGE
+    return ExportedMetric(
         name=f"vedette_camera_{name}",
         help=text,
         kind=kind,
@@ -71,16 +73,18 @@ def _camera(name: str, text: str, source: str, *labels: str, keep: Keep = Keep.W
     )
 
 
-def _counted(name: str, text: str, source: str, *labels: str) -> Exported:
-    return _camera(name, text, source, *labels, keep=Keep.ADD)
+def _counted(name: str, text: str, source: str, *labels: str) -> ExportedMetric:
+    return _camera(name, text, source, *labels, keep=ValidFor.ADD)
 
 
-def _host(name: str, text: str, source: str, *labels: str) -> Exported:
-    return Exported(name=f"vedette_host_{name}", help=text, labels=labels, source=rf"host\.{source}")
+def _host(name: str, text: str, source: str, *labels: str) -> ExportedMetric:
+    return ExportedMetric(name=f"vedette_host_{name}", help=text, labels=labels, source=rf"host\.{source}")
 
 
-def _gpu(name: str, text: str, source: str = "", *labels: str, kind: Kind = Kind.GAUGE) -> Exported:
-    return Exported(
+def _gpu(
+    name: str, text: str, source: str = "", *labels: str, kind: MetricKind = MetricKind.GAUGE
+) -> ExportedMetric:
+    return ExportedMetric(
         name=f"vedette_gpu_{name}",
         help=text,
         kind=kind,
@@ -89,9 +93,9 @@ def _gpu(name: str, text: str, source: str = "", *labels: str, kind: Kind = Kind
     )
 
 
-def _delivery(name: str, text: str, source: str) -> Exported:
-    kind = Kind.COUNTER if name.endswith("_total") else Kind.GAUGE
-    return Exported(name=f"vedette_{name}", help=text, kind=kind, source=rf"host\.{source}")
+def _delivery(name: str, text: str, source: str) -> ExportedMetric:
+    kind = MetricKind.COUNTER if name.endswith("_total") else MetricKind.GAUGE
+    return ExportedMetric(name=f"vedette_{name}", help=text, kind=kind, source=rf"host\.{source}")
 
 
 CAMERAS = (
@@ -100,7 +104,7 @@ CAMERAS = (
         "1 for the state that the camera is in, 0 for the others.",
         rf"camera\.(?P<state>{STATES})",
         "state",
-        keep=Keep.NOW,
+        keep=ValidFor.NOW,
     ),
     _counted("frames_seen_total", "Frames that the camera gave.", r"camera\.frames_seen"),
     _counted("frames_inferred_total", "Frames that the model ran on.", r"camera\.frames_inferred"),
@@ -126,10 +130,10 @@ CAMERAS = (
         "Frames kept out of drift since the picture was faulty.",
         r"camera\.feature_samples_kept_out",
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_camera_latency_seconds",
         help="Time a frame took in a stage; stage total is capture to result.",
-        kind=Kind.HISTOGRAM,
+        kind=MetricKind.HISTOGRAM,
         labels=("camera", "stage"),
     ),
     _camera(
@@ -243,7 +247,7 @@ HOST = (
     _host("uptime_seconds", "Time since the boot.", "uptime_seconds"),
     _host("process_cpu_ratio", "Processor seconds a second that the agent takes.", "process_cpu_ratio"),
     _host("process_threads", "Threads of the agent.", "process_threads"),
-    Exported(
+    ExportedMetric(
         name="vedette_probe_duration_seconds",
         help="What the last measurement of a probe (host, nvml, tegra) took.",
         labels=("probe",),
@@ -253,7 +257,7 @@ HOST = (
 
 GPU = (
     _gpu("lost", "1 if the GPU does not answer (see vedette_gpu_state).", "lost"),
-    Exported(
+    ExportedMetric(
         name="vedette_gpu_state",
         help="1 for the state that the GPU is in: ok, lost, absent, driver_mismatch (reboot needed).",
         labels=("gpu", "state"),
@@ -272,7 +276,7 @@ GPU = (
     _gpu("clock_memory_hertz", "Clock of the memory."),
     _gpu("performance_state", "P0 (fastest) to P15."),
     _gpu("throttled", "1 while the GPU is slowed down against its will."),
-    Exported(
+    ExportedMetric(
         name="vedette_gpu_throttle_reason",
         help="1 for each reason for which the GPU is slowed down now.",
         labels=("gpu", "reason"),
@@ -281,18 +285,23 @@ GPU = (
     _gpu("encoder_ratio", "Use of the video encoder."),
     _gpu("decoder_ratio", "Use of the video decoder."),
     _gpu("fan_ratio", "Fan speed, share of its highest."),
-    _gpu("ecc_corrected_errors_total", "Memory errors corrected.", "ecc_corrected_total", kind=Kind.COUNTER),
+    _gpu(
+        "ecc_corrected_errors_total",
+        "Memory errors corrected.",
+        "ecc_corrected_total",
+        kind=MetricKind.COUNTER,
+    ),
     _gpu(
         "ecc_uncorrected_errors_total",
         "Memory errors not corrected.",
         "ecc_uncorrected_total",
-        kind=Kind.COUNTER,
+        kind=MetricKind.COUNTER,
     ),
     _gpu(
         "over_current_events_total",
         "Over-current events (Jetson).",
         "over_current_events_total",
-        kind=Kind.COUNTER,
+        kind=MetricKind.COUNTER,
     ),
     _gpu("pcie_generation", "PCIe generation of the link now."),
     _gpu("pcie_width", "PCIe lanes of the link now."),
@@ -340,58 +349,60 @@ DELIVERY = (
 )
 
 AGENT = (
-    Exported(name="vedette_build", help="Version of the agent.", kind=Kind.INFO, labels=("version",)),
-    Exported(
+    ExportedMetric(
+        name="vedette_build", help="Version of the agent.", kind=MetricKind.INFO, labels=("version",)
+    ),
+    ExportedMetric(
         name="vedette_device",
         help="The box, as its MQTT topics name it, and what it is.",
-        kind=Kind.INFO,
+        kind=MetricKind.INFO,
         labels=("device", "site", "machine", "os", "jetpack", "power_mode"),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_model",
         help="The model that runs.",
-        kind=Kind.INFO,
+        kind=MetricKind.INFO,
         labels=("model", "sha256", "provider"),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_gpu",
         help="What a GPU is.",
-        kind=Kind.INFO,
+        kind=MetricKind.INFO,
         labels=("gpu", "model", "uuid", "driver", "cuda"),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_ready", help="1 once the model is loaded and every camera was tried (as /readyz)."
     ),
-    Exported(name="vedette_alerts_firing", help="Alerts that fire, by severity.", labels=("severity",)),
-    Exported(
+    ExportedMetric(name="vedette_alerts_firing", help="Alerts that fire, by severity.", labels=("severity",)),
+    ExportedMetric(
         name="vedette_alert_firing",
         help="1 for each alert that fires.",
         labels=("rule", "severity", "camera", "gpu"),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_part_silent_seconds",
         help="Time since a part of the agent last showed progress.",
         labels=("part",),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_part_failures_total",
         help="Times that a part failed and was started anew.",
-        kind=Kind.COUNTER,
+        kind=MetricKind.COUNTER,
         labels=("part",),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_part_discarded_items_total",
         help="Items (results, tasks, readings) that a part could not process and left out; 0 on a healthy box.",
-        kind=Kind.COUNTER,
+        kind=MetricKind.COUNTER,
         labels=("part",),
     ),
-    Exported(
+    ExportedMetric(
         name="vedette_exporter_series_left_out",
         help="Series left out since a metric had too many; 0 on a healthy box.",
     ),
 )
 
-CATALOGUE: tuple[Exported, ...] = (*AGENT, *CAMERAS, *DRIFT, *HOST, *GPU, *DELIVERY)
+CATALOGUE: tuple[ExportedMetric, ...] = (*AGENT, *CAMERAS, *DRIFT, *HOST, *GPU, *DELIVERY)
 
 LEFT_OUT = re.compile(
     r"camera\.(start|end|\w+_since)"  # moments
@@ -405,7 +416,7 @@ _SOURCES = [(re.compile(entry.source), entry) for entry in CATALOGUE if entry.so
 
 
 @lru_cache(maxsize=4096)
-def find(metric: str) -> tuple[Exported, tuple[tuple[str, str], ...]] | None:
+def find(metric: str) -> tuple[ExportedMetric, tuple[tuple[str, str], ...]] | None:
     """The metric that the observations `metric` are exported as, and the labels that its name holds."""
     for pattern, entry in _SOURCES:
         match = pattern.fullmatch(metric)

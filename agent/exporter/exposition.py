@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from agent.core.printable import printable
 from agent.exporter.about import About, own_values
-from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, Exported, Kind
+from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, ExportedMetric, MetricKind
 from agent.exporter.ledger import Histogram, Labels, Ledger
 
 LONGEST_LABEL = 200
@@ -38,7 +38,7 @@ class AgentCollector(Collector):
         values["vedette_exporter_series_left_out"] = {(): float(self._ledger.left_out)}
         latencies = self._ledger.latencies()
         for entry in CATALOGUE:
-            if entry.kind is Kind.HISTOGRAM:
+            if entry.kind is MetricKind.HISTOGRAM:
                 yield histogram_family(entry, latencies)
             elif values.get(entry.name):
                 yield family(entry, values[entry.name])
@@ -52,21 +52,21 @@ def registry_of(ledger: Ledger, about: About) -> CollectorRegistry:
     return registry
 
 
-def family(entry: Exported, numbers: Mapping[Labels, float]) -> Metric:
+def family(entry: ExportedMetric, numbers: Mapping[Labels, float]) -> Metric:
     """One metric with all its series."""
-    if entry.kind is Kind.INFO:
+    if entry.kind is MetricKind.INFO:
         told = InfoMetricFamily(entry.name, entry.help, labels=())
         for labels in numbers:
             told.add_metric((), dict(zip(entry.labels, _safe(labels), strict=True)))
         return told
-    maker = CounterMetricFamily if entry.kind is Kind.COUNTER else GaugeMetricFamily
+    maker = CounterMetricFamily if entry.kind is MetricKind.COUNTER else GaugeMetricFamily
     made = maker(entry.name, entry.help, labels=entry.labels)
     for labels, value in numbers.items():
         made.add_metric(_safe(labels), value)
     return made
 
 
-def histogram_family(entry: Exported, histograms: Mapping[Labels, Histogram]) -> Metric:
+def histogram_family(entry: ExportedMetric, histograms: Mapping[Labels, Histogram]) -> Metric:
     """Latencies: cumulative buckets, as Prometheus has them."""
     made = HistogramMetricFamily(entry.name, entry.help, labels=entry.labels)
     bounds = [*(str(bound) for bound in LATENCY_BUCKETS), "+Inf"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.types import FrameResult, Observation, StageSeconds
-from agent.exporter.catalogue import LATENCY_BUCKETS, Exported, Keep, find
+from agent.exporter.catalogue import LATENCY_BUCKETS, ExportedMetric, ValidFor, find
 
 MOST_SERIES = 2000
 """Of one metric. 16 cameras that see 80 classes each are 1,280."""
@@ -113,15 +113,15 @@ class Ledger:
             self._put(self._window, WINDOW_END, (camera,), at)
 
     def _note(
-        self, fresh: Series, entry: Exported, named: Mapping[str, str], observation: Observation
+        self, fresh: Series, entry: ExportedMetric, named: Mapping[str, str], observation: Observation
     ) -> None:
         labels = {"name": observation.text, **observation.labels, **named}
         values = tuple(labels.get(name, "") for name in entry.labels)
-        if entry.keep is Keep.ADD:
+        if entry.keep is ValidFor.ADD:
             before = self._added.get(entry.name, {}).get(values, 0.0)
             self._put(self._added, entry.name, values, before + observation.value)
         else:
-            series = fresh if entry.keep is Keep.NOW else self._window
+            series = fresh if entry.keep is ValidFor.NOW else self._window
             self._put(series, entry.name, values, observation.value)
         self._explain(fresh, observation)
 

@@ -22,7 +22,7 @@ from agent.config.convert import parse_listen
 from agent.core.errors import MissingExtra
 from agent.core.installation import how_to_add
 from agent.core.types import FrameResult, Observation
-from agent.core.worker import Health, Part
+from agent.core.worker import Health, Worker
 from agent.exporter.about import About
 from agent.exporter.ledger import Ledger
 
@@ -52,7 +52,7 @@ INDEX = """Vedette
 """
 
 
-class ExporterPart(Part):
+class ExporterWorker(Worker):
     """Serves at `listen` (`HOST:PORT`) what it is given; `frame`, `observe` and `forget` never block."""
 
     def __init__(self, listen: str, about: About) -> None:

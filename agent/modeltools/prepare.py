@@ -55,7 +55,7 @@ print("EXPORTED " + json.dumps({"path": str(out), "ultralytics": ultralytics.__v
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PreparePlan:
     """What to make of a model.
 
     `image_size` is (height, width), None: the model's own. `dynamic` None: as the source is (a checkpoint
@@ -74,7 +74,7 @@ class Plan:
     force: bool = False
 
 
-def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) -> tuple[Path, Manifest]:
+def prepare(plan: PreparePlan, pictures: Sequence[NDArray[np.uint8]], *, now: float) -> tuple[Path, Manifest]:
     """Write NAME.onnx and NAME.json into `plan.out`; nothing is written if the check fails.
 
     `pictures` (H, W, 3) BGR are what the prepared model is checked on; none: drawn ones. Raises ModelError,
@@ -136,7 +136,7 @@ def prepare(plan: Plan, pictures: Sequence[NDArray[np.uint8]], *, now: float) ->
     return target, record
 
 
-def _free_target(plan: Plan) -> Path:
+def _free_target(plan: PreparePlan) -> Path:
     """Where the model goes, before any work is done for it; ModelError where something is there already."""
     target = target_of(plan)
     if plan.out.exists() and not plan.out.is_dir():
@@ -149,14 +149,14 @@ def _free_target(plan: Plan) -> Path:
     return target
 
 
-def target_of(plan: Plan) -> Path:
+def target_of(plan: PreparePlan) -> Path:
     """Where the prepared model goes; a source in the same folder is never overwritten."""
     target = plan.out / f"{plan.source.stem}.onnx"
     same = target.exists() and plan.source.exists() and target.samefile(plan.source)
     return plan.out / f"{plan.source.stem}-prepared.onnx" if same else target
 
 
-def _as_onnx(plan: Plan, folder: Path) -> tuple[Path, str]:
+def _as_onnx(plan: PreparePlan, folder: Path) -> tuple[Path, str]:
     """The source as an ONNX file, and the version of ultralytics that exported it here ("" if it was one)."""
     if plan.source.suffix.lower() == ".onnx":
         return plan.source, ""
@@ -202,7 +202,7 @@ def _export(python: str, checkpoint: Path, size: list[int], *, dynamic: bool) ->
     return Path(checkpoint.parent, path), printable(version)
 
 
-def _match_size(model: Any, plan: Plan, path: Path) -> None:
+def _match_size(model: Any, plan: PreparePlan, path: Path) -> None:
     """Give the model the size that was asked for, as far as its graph allows."""
     from agent.modeltools import embed
 

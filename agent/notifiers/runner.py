@@ -31,7 +31,7 @@ from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.state_dir import write_atomic
 from agent.core.types import Alert, AlertState
 from agent.core.untrusted import parse_kept
-from agent.core.worker import Part
+from agent.core.worker import Worker
 from agent.notifiers import NOTIFIERS, Notice, Notifier
 from agent.notifiers.routes import Route, check, make_notice
 
@@ -82,7 +82,7 @@ def make_notifiers(settings: Sequence[NotifierSettings]) -> Notifiers:
     return made
 
 
-class NotifierPart(Part):
+class NotifierWorker(Worker):
     """Sends what it is offered to `notifiers`; `picture` gives a JPEG of what a camera sees."""
 
     def __init__(

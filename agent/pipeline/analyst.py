@@ -23,7 +23,7 @@ from typing import Protocol
 import structlog
 
 from agent.core.types import CameraState, CameraStatus, FrameResult, Observation
-from agent.core.worker import Part
+from agent.core.worker import Worker
 from agent.pipeline.camera_window import STAGES, CameraSummary, CameraWindow, FrameCounts
 
 log = structlog.get_logger("vedette.analysis")
@@ -58,7 +58,7 @@ class CameraWatch(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Incarnation:
+class CameraRun:
     """A camera from when it was added or changed, `since_ns` (monotonic), until it is changed again or removed.
 
     `status` gives the last state told, None before the first; `take_counts` what became of its frames since the last
@@ -71,7 +71,7 @@ class Incarnation:
     take_counts: Callable[[], FrameCounts]
 
 
-Cast = Mapping[str, Incarnation]
+ActiveCameras = Mapping[str, CameraRun]
 """The cameras that are watched, by name."""
 
 
@@ -79,7 +79,7 @@ Cast = Mapping[str, Incarnation]
 class Hooks:
     """Where the analyst's results go; each is called in its thread and must not block."""
 
-    counts: Callable[[Incarnation], FrameCounts]
+    counts: Callable[[CameraRun], FrameCounts]
     class_names: Callable[[], Sequence[str]]
     watch: Callable[[str], CameraWatch]
     on_result: Callable[[FrameResult], None]
@@ -92,20 +92,20 @@ class Hooks:
 
 @dataclass(slots=True, eq=False)
 class _Camera:
-    incarnation: Incarnation
+    incarnation: CameraRun
     opened: float  # its window, monotonic
     window: CameraWindow
     status: CameraStatus
     watch: CameraWatch
 
 
-class Analyst(Part):
+class Analyst(Worker):
     """Gathers results per camera and window; `length` is a window's length in seconds."""
 
     def __init__(self, hooks: Hooks, length: float) -> None:
         super().__init__("analysis")
         self._hooks, self._length = hooks, length
-        self._cast: Cast = {}
+        self._cast: ActiveCameras = {}
         self._cameras: dict[str, _Camera] = {}
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
@@ -123,7 +123,7 @@ class Analyst(Part):
         """A camera changed state; `since_ns` says which incarnation of it."""
         self._post(lambda: self._status(status, since_ns))
 
-    def cameras(self, cast: Cast) -> None:
+    def cameras(self, cast: ActiveCameras) -> None:
         """These cameras are watched from now on; of each other the open window is closed and published."""
         self._post(lambda: self._change_cast(cast))
 
@@ -175,7 +175,7 @@ class Analyst(Part):
 
     # -- cameras that come and go -----------------------------------------------------------------------
 
-    def _change_cast(self, cast: Cast) -> None:
+    def _change_cast(self, cast: ActiveCameras) -> None:
         self._cast = cast
         self._follow_cast()
 
@@ -188,7 +188,7 @@ class Analyst(Part):
             if name not in self._cameras:
                 self.attempt(f"begin with camera {name}", partial(self._join, incarnation))
 
-    def _join(self, incarnation: Incarnation) -> None:
+    def _join(self, incarnation: CameraRun) -> None:
         name, now = incarnation.name, time.time()  # noqa: TID251
         self._cameras[name] = _Camera(
             incarnation=incarnation,

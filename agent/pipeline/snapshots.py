@@ -43,7 +43,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Snapshot:
     """What a camera saw at `captured_at` (Unix time) and what the model made of it, the best score first.
 
     `width` and `height` are the source's, `boxes` MOST_BOXES of the `detections` at most; `jpeg` shows them.
@@ -58,7 +58,7 @@ class Picture:
     jpeg: bytes
 
 
-class LastPictures:
+class LastSnapshots:
     """Keeps the newest result of each camera; replacing a reference is atomic, so there is no lock.
 
     `class_names` gives the names by class id.
@@ -85,7 +85,7 @@ class LastPictures:
         result = self._results.get(camera)
         return None if result is None else drawn(result, self._class_names())
 
-    def picture(self, camera: str) -> Picture | None:
+    def picture(self, camera: str) -> Snapshot | None:
         """The same with its boxes as values."""
         result = self._results.get(camera)
         return None if result is None else picture_of(result, self._class_names())
@@ -108,20 +108,20 @@ class LastPictures:
         return f"there is no picture of {camera!r}; {f'did you mean {near!r}?' if near else there}"
 
 
-def read_answer(answer: Mapping[str, Any]) -> Picture:
-    """The picture that `LastPictures.answer` gave."""
-    fields = {field.name: answer[field.name] for field in dataclass_fields(Picture)}
+def read_answer(answer: Mapping[str, Any]) -> Snapshot:
+    """The picture that `LastSnapshots.answer` gave."""
+    fields = {field.name: answer[field.name] for field in dataclass_fields(Snapshot)}
     boxes = [Box(**box) for box in fields["boxes"]]
-    return Picture(**{**fields, "boxes": boxes, "jpeg": base64.b64decode(fields["jpeg"], validate=True)})
+    return Snapshot(**{**fields, "boxes": boxes, "jpeg": base64.b64decode(fields["jpeg"], validate=True)})
 
 
-def picture_of(result: FrameResult, class_names: Sequence[str]) -> Picture:
+def picture_of(result: FrameResult, class_names: Sequence[str]) -> Snapshot:
     """What the model made of a frame, drawn and as values."""
     found = result.detections
     corners = found.boxes.round().astype(int).tolist()
     marked = zip(corners, found.scores.tolist(), found.class_ids.tolist(), strict=True)
     height, width = result.frame.image.shape[:2]
-    return Picture(
+    return Snapshot(
         camera=result.frame.camera,
         captured_at=result.frame.captured_at,
         width=width,

@@ -22,17 +22,17 @@ from agent.core.counts import count
 from agent.core.errors import ReferenceMismatch
 from agent.core.types import Observation
 from agent.core.untrusted import parse_kept
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.sketch import WindowSketch
 from agent.drift.verdict import DriftVerdict
 from agent.references.choice import choose
 from agent.references.frames import FrameJudge
 from agent.references.recent import Recent
 from agent.references.recorder import LEAST_WINDOWS, Recorder, Subject
-from agent.references.store import JUDGE, RECORDING, Shelf
+from agent.references.store import JUDGE, RECORDING, ReferenceStore
 from agent.references.stored import StoredReference
 from agent.references.wording import fields_of, observations_of
-from agent.references.writer import Librarian
+from agent.references.writer import ReferenceWriter
 
 log = structlog.get_logger("vedette.drift")
 
@@ -54,12 +54,17 @@ class Keeper:
     """Belongs to the analyst's thread, but for what it has the librarian do; `submit` leads back to that thread."""
 
     def __init__(
-        self, subject: Subject, settings: DriftSettings, shelf: Shelf, librarian: Librarian, submit: Submit
+        self,
+        subject: Subject,
+        settings: DriftSettings,
+        store: ReferenceStore,
+        writer: ReferenceWriter,
+        submit: Submit,
     ) -> None:
         self.subject, self._settings = subject, settings
-        self._shelf, self._librarian, self._submit = shelf, librarian, submit
+        self._store, self._writer, self._submit = store, writer, submit
         self._stored: StoredReference | None = None
-        self._judge: Judge | None = None
+        self._judge: DriftJudge | None = None
         self._frames: FrameJudge | None = None
         self._recorder: Recorder | None = None
         self._problem = ""
@@ -202,8 +207,8 @@ class Keeper:
             raise ReferenceMismatch(f"no reference of camera {self.subject.camera!r} is being recorded")
         self._recorder = None
         camera = self.subject.camera
-        self._librarian.ask(
-            f"delete the recording of camera {camera}", lambda: self._shelf.delete(camera, RECORDING)
+        self._writer.ask(
+            f"delete the recording of camera {camera}", lambda: self._store.delete(camera, RECORDING)
         )
 
     def _begin(self, made_by: str, length: float, now: float) -> None:
@@ -251,25 +256,25 @@ class Keeper:
 
     def _build(self, recorder: Recorder, now: float, *, final: bool) -> None:
         """Have the librarian make the reference of what is recorded; the recording stays until that is done."""
-        camera, text, shelf = self.subject.camera, recorder.to_text(), self._shelf
+        camera, text, store = self.subject.camera, recorder.to_text(), self._store
         stored, renewed = self._stored, recorder.made_by == "auto"
         replaces = stored.id if stored is not None and not stored.final and renewed else ""
         self._building = final
 
         def build() -> None:
             try:
-                shelf.write(camera, RECORDING, text)
-                version = shelf.put(
+                store.write(camera, RECORDING, text)
+                version = store.put(
                     camera, Recorder.from_text(text).make(now, final=final), replaces=replaces
                 )
                 if final:
-                    shelf.delete(camera, RECORDING)
+                    store.delete(camera, RECORDING)
             except Exception:
                 self._submit(self._not_built)
                 raise
             self._submit(lambda: self._built(version.id, final=final))
 
-        self._librarian.ask(f"build the reference of camera {camera}", build)
+        self._writer.ask(f"build the reference of camera {camera}", build)
 
     def _built(self, id: str, *, final: bool) -> None:
         self._building = False
@@ -290,7 +295,7 @@ class Keeper:
 
     def _load(self) -> None:
         """Take the reference in force, or else the newest that fits; say once why there is none."""
-        stored, problem = choose(self._shelf, self.subject)
+        stored, problem = choose(self._store, self.subject)
         if problem and problem != self._problem:
             log.warning(
                 "this reference cannot be judged by",
@@ -306,7 +311,7 @@ class Keeper:
             self._stored = stored
             return
         self._stored, self._verdict = stored, None
-        self._judge = Judge(stored.reference, self._settings.false_alarms_per_month) if stored else None
+        self._judge = DriftJudge(stored.reference, self._settings.false_alarms_per_month) if stored else None
         self._frames = FrameJudge(stored) if stored else None
 
     # -- across restarts --------------------------------------------------------------------------------
@@ -314,7 +319,7 @@ class Keeper:
     def save(self, now: float) -> None:
         """Have what was judged and recorded written to disk."""
         self._saved_at = now
-        camera, shelf = self.subject.camera, self._shelf
+        camera, store = self.subject.camera, self._store
         judged = None
         if self._judge is not None:
             judged = json.dumps({"judge": self._judge.state(), "history": self._recent.history()})
@@ -322,11 +327,11 @@ class Keeper:
 
         def write() -> None:
             if judged is not None:
-                shelf.write(camera, JUDGE, judged)
+                store.write(camera, JUDGE, judged)
             if recorded is not None:
-                shelf.write(camera, RECORDING, recorded)
+                store.write(camera, RECORDING, recorded)
 
-        self._librarian.ask(f"keep the drift state of camera {camera}", write)
+        self._writer.ask(f"keep the drift state of camera {camera}", write)
 
     def set_budget(self, settings: DriftSettings) -> None:
         """Judge by the budget of false alarms in `settings` from now on; what was seen stays."""
@@ -338,7 +343,7 @@ class Keeper:
         if self._judge is None:
             return
         try:
-            kept = parse_kept(self._shelf.read(self.subject.camera, JUDGE) or "{}")
+            kept = parse_kept(self._store.read(self.subject.camera, JUDGE) or "{}")
             if kept:
                 self._judge.restore(kept["judge"])
                 self._recent.restore(kept["history"])
@@ -347,7 +352,7 @@ class Keeper:
 
     def _resume_recording(self) -> None:
         try:
-            text = self._shelf.read(self.subject.camera, RECORDING)
+            text = self._store.read(self.subject.camera, RECORDING)
             if text is None:
                 return
             recorder = Recorder.from_text(text)

@@ -10,7 +10,7 @@ from agent.core.arguments import Page, check_names, take_word
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_text
 from agent.drift import storage
-from agent.references.store import Shelf, Version, parse_file
+from agent.references.store import ReferenceStore, ReferenceVersion, parse_file
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -18,11 +18,11 @@ CHANGING = frozenset({"reference_import", "reference_rollback", "reference_remov
 """After these the running agent has to look at the disk again."""
 
 
-class ShelfRequests:
+class StoreRequests:
     """Each method takes the arguments of a command and gives JSON values; ReferenceMismatch where it cannot."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, store: ReferenceStore) -> None:
+        self._store = store
 
     def handlers(self) -> dict[str, Handler]:
         """The commands by name."""
@@ -38,8 +38,8 @@ class ShelfRequests:
         """All versions of `camera`, or of all cameras, with what they are; a damaged one says so."""
         check_names(args, "camera", "limit", "offset")
         page, camera = Page.of(args), take_word(args, "camera", "") if args.get("camera") is not None else ""
-        cameras = [camera] if camera else self._shelf.cameras()
-        versions = [version for name in cameras for version in self._shelf.versions(name)]
+        cameras = [camera] if camera else self._store.cameras()
+        versions = [version for name in cameras for version in self._store.versions(name)]
         wanted = [self._entry(version) for version in versions[page.offset :][: page.limit]]
         shown = page.cut(wanted, skipped=page.offset)
         return {"versions": shown, **page.about(shown, len(versions))}
@@ -47,30 +47,30 @@ class ShelfRequests:
     def export(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """The text of `camera`'s version `id` (empty: the one in force)."""
         check_names(args, "camera", "id")
-        version = self._shelf.find(take_word(args, "camera"), take_word(args, "id", ""))
-        return {"camera": version.camera, "id": version.id, "text": self._shelf.text(version)}
+        version = self._store.find(take_word(args, "camera"), take_word(args, "id", ""))
+        return {"camera": version.camera, "id": version.id, "text": self._store.text(version)}
 
     def take_in(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put the reference in `text` in force for `camera`."""
         check_names(args, "camera", "file", "text")
         text = take_text(args, "text", longest=storage.LARGEST_BYTES)
         stored = parse_file(Path(take_word(args, "file", "") or "the file"), text)
-        version = self._shelf.put(take_word(args, "camera"), stored)
+        version = self._store.put(take_word(args, "camera"), stored)
         return {"camera": version.camera, "id": version.id}
 
     def roll_back(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Put `camera`'s version `id`, or the one before the current, in force."""
         check_names(args, "camera", "id")
-        version = self._shelf.roll_back(take_word(args, "camera"), take_word(args, "id", ""))
+        version = self._store.roll_back(take_word(args, "camera"), take_word(args, "id", ""))
         return {"camera": version.camera, "id": version.id}
 
     def remove(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Delete `camera`'s version `id`."""
         check_names(args, "camera", "id")
-        version = self._shelf.remove(take_word(args, "camera"), take_word(args, "id"))
+        version = self._store.remove(take_word(args, "camera"), take_word(args, "id"))
         return {"camera": version.camera, "id": version.id}
 
-    def _entry(self, version: Version) -> dict[str, Any]:
+    def _entry(self, version: ReferenceVersion) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "camera": version.camera,
             "id": version.id,
@@ -79,6 +79,6 @@ class ShelfRequests:
             "current": version.current,
         }
         try:
-            return {**self._shelf.load(version.camera, version.id).about(), **entry}
+            return {**self._store.load(version.camera, version.id).about(), **entry}
         except ReferenceMismatch as error:
             return {**entry, "problem": str(error)}

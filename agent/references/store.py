@@ -29,7 +29,7 @@ _CAMERA = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class ReferenceVersion:
     """One version of a camera's reference; `made_at` is Unix time, `current` says that it is in force."""
 
     camera: str
@@ -40,7 +40,7 @@ class Version:
     current: bool
 
 
-class Shelf:
+class ReferenceStore:
     """The references below a state directory. Stateless: every call reads the disk."""
 
     def __init__(self, state_directory: Path) -> None:
@@ -67,12 +67,12 @@ class Shelf:
             if _CAMERA.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
         )
 
-    def versions(self, camera: str) -> list[Version]:
+    def versions(self, camera: str) -> list[ReferenceVersion]:
         """All versions, the oldest first."""
         folder = self.folder(camera)
         current = self._current_name(folder)
         return [
-            Version(
+            ReferenceVersion(
                 camera=camera,
                 name=path.name,
                 id=path.stem.partition("-")[2],
@@ -83,7 +83,7 @@ class Shelf:
             for path, made_at in _version_files(folder)
         ]
 
-    def find(self, camera: str, id: str = "") -> Version:
+    def find(self, camera: str, id: str = "") -> ReferenceVersion:
         """The version whose id begins so; without an id, the one in force. ReferenceMismatch where there is none."""
         versions = self.versions(camera)
         if not versions:
@@ -100,7 +100,7 @@ class Shelf:
         what = "several references" if matches else "no reference"
         raise ReferenceMismatch(f"camera {camera!r} has {what} '{printable(id, 40)}'; there are {ids}")
 
-    def text(self, version: Version) -> str:
+    def text(self, version: ReferenceVersion) -> str:
         """What is in a version's file; ReferenceMismatch where it cannot be read."""
         return read_text(self.folder(version.camera) / version.name)
 
@@ -109,7 +109,7 @@ class Shelf:
         version = self.find(camera, id)
         return parse_file(self.folder(camera) / version.name, self.text(version))
 
-    def put(self, camera: str, stored: StoredReference, *, replaces: str = "") -> Version:
+    def put(self, camera: str, stored: StoredReference, *, replaces: str = "") -> ReferenceVersion:
         """Add a version and put it in force; `replaces` (an id) goes, where it was only the beginning of this one."""
         folder = self.folder(camera)
         stamp = datetime.fromtimestamp(stored.reference.origin.made_at, timezone.utc).strftime(
@@ -125,7 +125,7 @@ class Shelf:
         self._prune(camera, spared=before)  # whoever regrets the new one goes back to it
         return self.find(camera, stored.id)
 
-    def roll_back(self, camera: str, id: str = "") -> Version:
+    def roll_back(self, camera: str, id: str = "") -> ReferenceVersion:
         """Put an older version in force: that with `id`, else the one before the current; nothing is deleted."""
         if id:
             chosen = self.find(camera, id)
@@ -138,7 +138,7 @@ class Shelf:
         self._write(self.folder(camera) / CURRENT, chosen.name.encode())
         return self.find(camera, chosen.id)
 
-    def remove(self, camera: str, id: str) -> Version:
+    def remove(self, camera: str, id: str) -> ReferenceVersion:
         """Delete a version; if it was in force, the newest of the others is now."""
         gone = self.find(camera, id)
         folder = self.folder(camera)

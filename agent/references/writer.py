@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from agent.core.errors import ReferenceMismatch
-from agent.core.worker import Part
+from agent.core.worker import Worker
 
 log = structlog.get_logger("vedette.drift")
 
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 300.0
 """A week of windows takes five seconds to build on a desktop machine, more on a small board."""
 
 
-class Librarian(Part):
+class ReferenceWriter(Worker):
     """Carries out tasks one after the other; what is left when it is stopped is still done."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ LOOK_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ProbeOutcome:
     """What came of the last finished read: `seconds` it took, `at` (Unix time) and `monotonic` when it ended."""
 
     readings: tuple[Reading, ...]
@@ -41,7 +41,7 @@ class ProbeWorker:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._asked = self._stopping = False
-        self._outcome: Outcome | None = None
+        self._outcome: ProbeOutcome | None = None
         self._error: Exception | None = None
         self._open = self._told = False
         self._look_again = 0.0
@@ -85,7 +85,7 @@ class ProbeWorker:
             self._changed.notify_all()
             return True
 
-    def take(self) -> Outcome | None:
+    def take(self) -> ProbeOutcome | None:
         """The outcome that came since the last call. Raises what the probe raised."""
         with self._changed:
             outcome, self._outcome = self._outcome, None
@@ -119,7 +119,7 @@ class ProbeWorker:
             self._lose(str(error))
             return
         ended = time.monotonic()  # noqa: TID251
-        outcome = Outcome(
+        outcome = ProbeOutcome(
             readings=readings,
             seconds=ended - began,
             at=time.time(),  # noqa: TID251

@@ -12,9 +12,9 @@ import structlog
 
 from agent.config.schema import TelemetrySettings
 from agent.core.types import Observation, Scalar
-from agent.core.worker import Part
+from agent.core.worker import Worker
 from agent.telemetry import PROBES, EntitySummary, Probe, Values
-from agent.telemetry.probe_thread import Outcome, ProbeWorker
+from agent.telemetry.probe_thread import ProbeOutcome, ProbeWorker
 from agent.telemetry.window import EntityWindow, merge_values
 
 log = structlog.get_logger("vedette.telemetry")
@@ -26,7 +26,7 @@ STUCK_SECONDS = 10.0
 """A probe that has been silent for so long is said to be stuck, and its last answer is no longer news."""
 
 
-class Sampler(Part):
+class Sampler(Worker):
     """Every probe in its own thread, asked together every `settings.interval`.
 
     `take_window`, `latest` and `facts` may be called from other threads.
@@ -112,7 +112,7 @@ class Sampler(Part):
             if costs:
                 self._windows.setdefault("host", EntityWindow()).add(costs)
 
-    def _taken(self, worker: ProbeWorker) -> Outcome | None:
+    def _taken(self, worker: ProbeWorker) -> ProbeOutcome | None:
         try:
             return worker.take()
         except Exception as error:  # noqa: BLE001  (the workers' rule: one probe stops no other)
@@ -130,12 +130,12 @@ class _Watch:
     def __init__(self, worker: ProbeWorker) -> None:
         self.worker = worker
         self.asked = False
-        self.last: Outcome | None = None
+        self.last: ProbeOutcome | None = None
         self._failures = 0
         self._silent_since: float | None = None
         self._stuck = False
 
-    def judge(self, outcome: Outcome | None, now: float) -> Values:
+    def judge(self, outcome: ProbeOutcome | None, now: float) -> Values:
         """Note how the round went; what measuring itself cost, as published."""
         name = self.worker.name
         if outcome is not None:
@@ -160,7 +160,7 @@ class _Watch:
         if self.last is not None and now - self.last.monotonic > STUCK_SECONDS:
             self.last = None
 
-    def _answered(self, outcome: Outcome) -> None:
+    def _answered(self, outcome: ProbeOutcome) -> None:
         self._silent_since = None
         if self._stuck:
             self._stuck = False
@@ -210,7 +210,7 @@ def _explained_by(name: str) -> str:
     return {"throttled": "throttle_reasons", "gpu_lost": "gpu_state_reason"}.get(name, "")
 
 
-def _merged(outcomes: list[Outcome]) -> dict[str, Values]:
+def _merged(outcomes: list[ProbeOutcome]) -> dict[str, Values]:
     """What several probes say, by entity."""
     entities: dict[str, Values] = {}
     for outcome in outcomes:

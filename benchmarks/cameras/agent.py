@@ -39,7 +39,7 @@ class Running:
     def __enter__(self) -> "Running":
         service = self.service
         service.open()
-        put, deliver = service.board.put, service.analyst.deliver
+        put, deliver = service.slots.put, service.analyst.deliver
 
         def counted(frame: Any) -> None:
             self.frames[frame.camera].append(time.monotonic())
@@ -49,7 +49,7 @@ class Running:
             self.results[result.frame.camera].append(time.monotonic())
             deliver(result)
 
-        service.board.put, service.analyst.deliver = counted, delivered  # type: ignore[method-assign]
+        service.slots.put, service.analyst.deliver = counted, delivered  # type: ignore[method-assign]
         service.start()
         return self
 

@@ -16,7 +16,7 @@ import psutil
 from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.cameras.reader import Reader
 from agent.config.schema import CameraSettings
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraStatus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,10 +68,10 @@ class Watched:
         self.told: list[Told] = []
         self.arrivals: list[float] = []
         self.shapes: set[tuple[int, ...]] = set()
-        self.board = FrameBoard()
+        self.slots = FrameSlots()
         self._change = threading.Condition()
         self._stop = threading.Event()
-        self.reader = Reader(camera, CameraSettings(name=name, **settings), self.board, self._tell)
+        self.reader = Reader(camera, CameraSettings(name=name, **settings), self.slots, self._tell)
         self._threads = [
             threading.Thread(target=self.reader.run, args=(self._stop,), daemon=True),
             threading.Thread(target=self._take, daemon=True),
@@ -95,7 +95,7 @@ class Watched:
 
     def _take(self) -> None:
         while not self._stop.is_set():
-            for frame in self.board.take(1, timeout=0.05):
+            for frame in self.slots.take(1, timeout=0.05):
                 self.arrivals.append(time.monotonic())
                 self.shapes.add(frame.image.shape)
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from agent.cameras.health.features import glance
 from agent.cameras.health.judge import GLANCE_SECONDS, HealthState, observe
-from agent.cameras.health.timing import Pace
+from agent.cameras.health.timing import TimingReport
 from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 
 Image = NDArray[np.uint8]
 Timed = Iterator[tuple[float, Image]]
-STEADY = Pace(None, None, 0)
+STEADY = TimingReport(None, None, 0)
 RNG = np.random.default_rng(1)
 
 

@@ -103,7 +103,7 @@ def crash_apart(video: Path) -> None:
         time.sleep(8)
         for _ in range(3):
             running.clear()
-            os.kill(running.service.fleet.camera("sick").pid, signal.SIGSEGV)
+            os.kill(running.service.camera_set.camera("sick").pid, signal.SIGSEGV)
             began = time.monotonic()
             time.sleep(10)
             back = next((at - began for at in running.frames["sick"] if at > began + 0.5), float("nan"))

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.sketch import Window, WindowSketch
 from agent.drift.storage import from_json, to_json
 from benchmarks.drift.simulate import references
@@ -54,7 +54,7 @@ def closed(rows: NDArray[np.float32], end: float) -> WindowSketch:
 
 
 def ours(rows: NDArray[np.float32], text: str, now: float) -> dict[str, Callable[[], object]]:
-    judge, sketch = Judge(from_json(text)), closed(rows, now)
+    judge, sketch = DriftJudge(from_json(text)), closed(rows, now)
     return {
         "Vedette: 120 frames taken into a window": lambda: collected(rows),
         "Vedette: those, and the window sketched": lambda: collected(rows).close(now - 60.0, now),
@@ -90,7 +90,7 @@ def peak_mb() -> float:
 
 def print_memory(text: str, rows: NDArray[np.float32], now: float) -> None:
     tracemalloc.start()
-    judges = [Judge(from_json(text)) for _ in range(CAMERAS)]
+    judges = [DriftJudge(from_json(text)) for _ in range(CAMERAS)]
     sketch = closed(rows, now)
     for judge in judges:
         for minute in range(60):
@@ -110,7 +110,7 @@ def main() -> None:
     text, rows = to_json(reference), stream.run(60.0)
     body = json.dumps(closed(rows, stream.now).to_body())
     print(f"a window's sketches sent: {len(body)} bytes; reference kept: {len(text)} bytes; ", end="")
-    print(f"what a judge keeps across a restart: {len(json.dumps(Judge(reference).state()))} bytes")
+    print(f"what a judge keeps across a restart: {len(json.dumps(DriftJudge(reference).state()))} bytes")
     print_memory(text, rows, stream.now)
     quick = median_ms(ours(rows, text, stream.now))
     slow = median_ms(theirs(rows, before[:: len(before) // 5000]), rounds=5)

@@ -1,6 +1,6 @@
 """The product's judge over many windows at once, for simulations: the same functions on arrays, not one by one.
 
-`tests/drift/test_replay.py` holds it against `Judge`, window by window.
+`tests/drift/test_replay.py` holds it against `DriftJudge`, window by window.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from agent.drift import joint
 from agent.drift.calibrate import limits, score
 from agent.drift.contexts import SLOT_SECONDS, hour_of
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, Looks, weigh
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, fade
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
@@ -135,7 +135,7 @@ class Replay:
 
     def lasting(self, aspects: NDArray, ranks: NDArray, past: Past) -> int:
         """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends."""
-        judge, memory, faded = Judge(self.reference), past.memory[0], past.ranks[0]
+        judge, memory, faded = DriftJudge(self.reference), past.memory[0], past.ranks[0]
         plain = score(memory, self._filters)
         sums = joint.made_normal(
             joint.combine(plain), self.calibration.joint_mean, self.calibration.joint_variance

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from agent.drift.sketch import Window, WindowSketch
@@ -117,9 +117,9 @@ class Found:
     features: tuple[str, ...]
 
 
-def corrupted(judge: Judge, stream: Stream, clip: tuple[np.ndarray, np.ndarray]) -> Found:
+def corrupted(judge: DriftJudge, stream: Stream, clip: tuple[np.ndarray, np.ndarray]) -> Found:
     """Corrupt the stream from now on and judge until the alarm."""
-    state, judge = judge.state(), Judge(judge.reference, BUDGET)
+    state, judge = judge.state(), DriftJudge(judge.reference, BUDGET)
     judge.restore(state)
     changed = Stream([clip], copy.deepcopy(stream.random), stream.now, stream.at)
     for number, window in enumerate(changed.windows(PATIENCE_MINUTES), 1):
@@ -134,7 +134,7 @@ def names(verdict: DriftVerdict) -> tuple[str, ...]:
     return tuple(each.feature for each in named(verdict))
 
 
-def quiet(judge: Judge, stream: Stream, hours: float) -> list[str]:
+def quiet(judge: DriftJudge, stream: Stream, hours: float) -> list[str]:
     """What was said while nothing changed: what each alarm was for."""
     said, since = [], None
     for window in stream.windows(round(hours * 60)):
@@ -153,11 +153,11 @@ def measure() -> tuple[dict[tuple[str, str], list[str]], dict[tuple[str, str, st
     for video, length in track(work, description="judging"):
         takes = [load(video, "clean", take) for take in range(CLEAN_TAKES - UNSEEN_TAKES)]
         stream = Stream(takes, np.random.default_rng(7))
-        judge = Judge(reference_of(stream, LENGTHS[length]), BUDGET)
+        judge = DriftJudge(reference_of(stream, LENGTHS[length]), BUDGET)
         # an hour's reference knows one hour: what is judged by it lies in that hour and the next
         false[video, length] = quiet(judge, stream, QUIET_HOURS if length == "a day" else 0.75)
         if judge.alarm:  # start the corruptions from a quiet judge
-            judge = Judge(judge.reference, BUDGET)
+            judge = DriftJudge(judge.reference, BUDGET)
         for number in range(UNSEEN_TAKES):
             clip = load(video, "clean", CLEAN_TAKES - 1 - number)
             found[video, length, CONTROL, number] = corrupted(judge, stream, clip)

@@ -18,7 +18,7 @@ from agent.core.types import Frame
 from agent.detection.session import Detector
 from agent.features import FEATURE_VERSION
 from agent.features.extract import extract
-from agent.modeltools.prepare import Plan, prepare
+from agent.modeltools.prepare import PreparePlan, prepare
 from benchmarks.drift.corruptions import CORRUPTIONS
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -105,7 +105,7 @@ def make(folder: Path) -> None:
         return
     model = folder / "yolo11n.onnx"
     if not model.exists():
-        prepare(Plan(source=SHARED / "models" / "yolo11n.onnx", out=folder), [], now=time.time())
+        prepare(PreparePlan(source=SHARED / "models" / "yolo11n.onnx", out=folder), [], now=time.time())
     cv2.setNumThreads(1)
     detector = Detector(ModelSettings(path=str(model), provider="cpu", threads=1))
     detector.open()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.alerts.anomaly import DAY, RECENT_DAYS, SPACING_SECONDS, HourlyMemory, usual_of
 from agent.alerts.rules import compile_rules
 from agent.alerts.series import BurnSeries, RateSeries
-from agent.alerts.slo import Target, share_observations, targets
+from agent.alerts.slo import LatencyTarget, share_observations, targets
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.core.kll import Sketch
 
@@ -105,10 +105,10 @@ def test_the_rules_targets_are_answered_from_the_sketches():
         AlertSettings(default_rules=False),
     )
     (target,) = targets(rules)
-    assert target == Target("inference", 0.05)
+    assert target == LatencyTarget("inference", 0.05)
     sketch = Sketch()
     sketch.update(np.asarray([0.01] * 90 + [0.06] * 10, dtype=np.float32))
-    (found,) = share_observations([target, Target("wait", 1.0)], "front", {"inference": sketch}, 5.0)
+    (found,) = share_observations([target, LatencyTarget("wait", 1.0)], "front", {"inference": sketch}, 5.0)
     assert found.metric == "camera.inference_over_ratio"
     assert found.value == pytest.approx(0.1)
     assert (dict(found.labels), found.evidence["frames"]) == ({"camera": "front", "target": "0.05"}, 100)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.alerts.controls import Control, Kind
+from agent.alerts.controls import Control, ControlKind
 from agent.alerts.engine import MOST_TOLD, TOO_MANY, AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.alerts.state_machine import FLAP_FIRES, FLAP_HOLD_SECONDS, FLAP_SECONDS
@@ -283,7 +283,7 @@ def control(box, kind, **about):
 def test_acknowledge_is_told_and_ends_with_the_alert(desk):
     box = desk(HOT)
     (fired,) = box.see("host.temperature_celsius", 90, {})
-    control(box, Kind.ACKNOWLEDGE, alert=fired.id)
+    control(box, ControlKind.ACKNOWLEDGE, alert=fired.id)
     (update,) = box.step()
     assert (update.event.value, update.controls["acknowledged"]["who"]) == ("acknowledged", "ada")
     (over,) = box.see("host.temperature_celsius", 50, {})
@@ -294,7 +294,7 @@ def test_acknowledge_is_told_and_ends_with_the_alert(desk):
 def test_a_snoozed_alert_is_told_again_when_the_snooze_ends(desk):
     box = desk(HOT)
     box.see("host.temperature_celsius", 90, {})
-    control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
+    control(box, ControlKind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     assert [alert.event.value for alert in box.go(99)] == ["snoozed"]
     assert [alert.event.value for alert in box.go(2)] == ["reminder"]
 
@@ -302,7 +302,7 @@ def test_a_snoozed_alert_is_told_again_when_the_snooze_ends(desk):
 def test_a_snooze_keeps_the_next_one_quiet_too(desk):
     box = desk(HOT)
     box.see("host.temperature_celsius", 90, {})
-    control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
+    control(box, ControlKind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     box.go(10)
     assert [alert.event.value for alert in box.see("host.temperature_celsius", 50, {})] == ["resolved"]
     box.now += 10
@@ -313,7 +313,7 @@ def test_a_snooze_keeps_the_next_one_quiet_too(desk):
 def test_undoing_a_snooze_brings_no_second_alarm(desk):
     box = desk(HOT)
     box.see("host.temperature_celsius", 90, {})
-    made = control(box, Kind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
+    made = control(box, ControlKind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     box.go(1)
     box.engine.undo(made.id, box.now, who="ada")
     assert [alert.event.value for alert in box.go(200)] == ["undone"]
@@ -321,7 +321,7 @@ def test_undoing_a_snooze_brings_no_second_alarm(desk):
 
 def test_mute_by_schedule_in_local_time(desk):
     box = desk(HOT)
-    control(box, Kind.MUTE, schedule="23:00-24:00")  # it is 22:13 UTC, 23:13 an hour further east
+    control(box, ControlKind.MUTE, schedule="23:00-24:00")  # it is 22:13 UTC, 23:13 an hour further east
     observation = Observation(metric="host.temperature_celsius", value=90.0, at=box.now)
     assert box.step(observation, utc_offset=3600.0) == []
     assert box.engine.standings(box.now)[0].held_back == "muted (c1)"
@@ -330,7 +330,7 @@ def test_mute_by_schedule_in_local_time(desk):
 
 def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(desk):
     box = desk(SLOW)
-    made = control(box, Kind.LIMIT, rule="slow", labels={"camera": "front"}, value=2.0)
+    made = control(box, ControlKind.LIMIT, rule="slow", labels={"camera": "front"}, value=2.0)
     assert box.go(400, 10, (LATENCY, 1.5)) == []
     box.go(310, 10, (LATENCY, 2.5))
     assert box.told[-1].expected == "at most 2 s"
@@ -344,13 +344,13 @@ def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(desk):
 @pytest.mark.parametrize(
     ("kind", "about", "said"),
     [
-        (Kind.ACKNOWLEDGE, {"alert": "nothing"}, "there is no alert 'nothing'"),
-        (Kind.LIMIT, {"rule": "nothing", "value": 1.0}, "there is no rule 'nothing'"),
-        (Kind.LIMIT, {"rule": "hot", "value": float("inf")}, "finite"),
-        (Kind.MUTE, {}, "say what to mute"),
-        (Kind.MUTE, {"schedule": "sometimes"}, "is no schedule"),
-        (Kind.SNOOZE, {"rule": "hot"}, "until when"),
-        (Kind.MUTE, {"rule": "hot", "until": 5.0}, "in the past"),
+        (ControlKind.ACKNOWLEDGE, {"alert": "nothing"}, "there is no alert 'nothing'"),
+        (ControlKind.LIMIT, {"rule": "nothing", "value": 1.0}, "there is no rule 'nothing'"),
+        (ControlKind.LIMIT, {"rule": "hot", "value": float("inf")}, "finite"),
+        (ControlKind.MUTE, {}, "say what to mute"),
+        (ControlKind.MUTE, {"schedule": "sometimes"}, "is no schedule"),
+        (ControlKind.SNOOZE, {"rule": "hot"}, "until when"),
+        (ControlKind.MUTE, {"rule": "hot", "until": 5.0}, "in the past"),
     ],
 )
 def test_senseless_controls_are_refused(desk, kind, about, said):
@@ -413,7 +413,7 @@ def test_a_camera_that_came_back_while_the_agent_was_off_resolves(desk):
 def test_what_was_asked_for_just_before_the_end_is_told_after_it(desk):
     box = desk(HOT)
     (fired,) = box.see("host.temperature_celsius", 90, {})
-    control(box, Kind.ACKNOWLEDGE, alert=fired.id)
+    control(box, ControlKind.ACKNOWLEDGE, alert=fired.id)
     twin = restarted(box)
     assert [(alert.id, alert.event.value) for alert in twin.go(1)] == [(fired.id, "acknowledged")]
 
@@ -430,7 +430,7 @@ def test_a_short_restart_does_not_restart_a_hold(desk):
 def test_controls_limits_and_silence_survive_a_restart(desk):
     box = desk(HOT, RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
     box.see("camera.fps_in", 5)
-    control(box, Kind.LIMIT, rule="hot", value=95.0)
+    control(box, ControlKind.LIMIT, rule="hot", value=95.0)
     twin = restarted(box, away=7200)
     assert twin.see("host.temperature_celsius", 90, {}) == []
     assert len(twin.go(181)) == 1  # the time off does not count, but the camera is expected
@@ -540,7 +540,7 @@ def test_what_goes_on_is_told_again_until_somebody_looks_after_it(desk):
     assert box.events() == [("fire", "fired"), ("fire", "reminder"), ("fire", "reminder")]
     assert box.told[1].changed_at - box.told[0].changed_at == 3600 * hours
     assert box.told[2].first_seen == box.told[0].first_seen
-    control(box, Kind.ACKNOWLEDGE, alert=box.told[0].id)
+    control(box, ControlKind.ACKNOWLEDGE, alert=box.told[0].id)
     for _ in range(round(3 * hours * 60)):
         box.now += 60
         box.see("host.temperature_celsius", 250, {})

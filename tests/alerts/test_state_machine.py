@@ -10,10 +10,10 @@ from agent.alerts.state_machine import (
     FLAP_FIRES,
     FLAP_HOLD_SECONDS,
     FLAP_SECONDS,
-    Change,
+    HoldTimes,
     Phase,
-    State,
-    Timing,
+    RuleState,
+    Transition,
     advance,
 )
 
@@ -23,19 +23,19 @@ N, P, F = Phase.INACTIVE, Phase.PENDING, Phase.FIRING
 @pytest.mark.parametrize(
     ("timing", "steps"),
     [
-        (Timing(), [(0, True, F, "fired"), (1, True, F, "none"), (2, False, N, "resolved")]),
-        (Timing(hold=5), [(0, True, P, "none"), (4.9, True, P, "none"), (5, True, F, "fired")]),
-        (Timing(hold=5), [(0, True, P, "none"), (3, False, N, "none"), (4, True, P, "none"),
+        (HoldTimes(), [(0, True, F, "fired"), (1, True, F, "none"), (2, False, N, "resolved")]),
+        (HoldTimes(hold=5), [(0, True, P, "none"), (4.9, True, P, "none"), (5, True, F, "fired")]),
+        (HoldTimes(hold=5), [(0, True, P, "none"), (3, False, N, "none"), (4, True, P, "none"),
                           (8, True, P, "none")]),
-        (Timing(keep_firing=5), [(0, True, F, "fired"), (4, False, F, "none"), (5, False, N, "resolved")]),
-        (Timing(keep_firing=5), [(0, True, F, "fired"), (4, False, F, "none"), (4.5, True, F, "none"),
+        (HoldTimes(keep_firing=5), [(0, True, F, "fired"), (4, False, F, "none"), (5, False, N, "resolved")]),
+        (HoldTimes(keep_firing=5), [(0, True, F, "fired"), (4, False, F, "none"), (4.5, True, F, "none"),
                                  (9, False, F, "none")]),
-        (Timing(hold=5), [(10, True, P, "none"), (3, True, P, "none"), (15, True, F, "fired")]),
-        (Timing(), [(0, False, N, "none"), (1, False, N, "none")]),
+        (HoldTimes(hold=5), [(10, True, P, "none"), (3, True, P, "none"), (15, True, F, "fired")]),
+        (HoldTimes(), [(0, False, N, "none"), (1, False, N, "none")]),
     ],
 )  # fmt: skip
 def test_transitions(timing, steps):
-    state = State()
+    state = RuleState()
     for at, true, phase, change in steps:
         state, told = advance(state, true, at, timing)
         assert (state.phase, told.value) == (phase, change), at
@@ -60,10 +60,10 @@ gaps = st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=60)
 
 
 def run(events, timing):
-    state, told = State(), []
+    state, told = RuleState(), []
     for at, true in events:
         state, change = advance(state, true, at, timing)
-        if change is not Change.NONE:
+        if change is not Transition.NONE:
             told.append((at, change.value))
     return told, state
 
@@ -75,7 +75,7 @@ def test_agrees_with_the_model(steps, hold, keep):
     for gap, true in steps * 3:
         at += gap
         events.append((at, true))
-    told, _ = run(events, Timing(hold=hold, keep_firing=keep))
+    told, _ = run(events, HoldTimes(hold=hold, keep_firing=keep))
     assert told == model(events, hold, keep)
 
 
@@ -85,7 +85,7 @@ def test_fires_and_ends_alternate_and_an_hour_holds_few(steps, hold, keep):
     for gap, true in steps * 5:
         at += gap
         events.append((at, true))
-    told, _ = run(events, Timing(hold=hold, keep_firing=keep))
+    told, _ = run(events, HoldTimes(hold=hold, keep_firing=keep))
     assert [what for _, what in told] == ["fired", "resolved"] * (len(told) // 2) + ["fired"] * (
         len(told) % 2
     )
@@ -95,16 +95,16 @@ def test_fires_and_ends_alternate_and_an_hour_holds_few(steps, hold, keep):
 
 
 def test_a_flapping_alert_goes_on_as_one():
-    told, state = run([(at, at % 20 == 0) for at in range(0, 1800, 10)], Timing())
+    told, state = run([(at, at % 20 == 0) for at in range(0, 1800, 10)], HoldTimes())
     assert [what for _, what in told] == ["fired", "resolved"] * (FLAP_FIRES - 1) + ["fired"]
     assert state.flapping()
-    told, state = run([(at, at < 60 and at % 20 == 0) for at in range(0, 8000, 10)], Timing())
+    told, state = run([(at, at < 60 and at % 20 == 0) for at in range(0, 8000, 10)], HoldTimes())
     assert told[-1] == (40 + FLAP_HOLD_SECONDS, "resolved")
     assert state.idle
 
 
 def test_a_clock_that_is_set_moves_everything():
-    state, _ = advance(State(), True, 100.0, Timing(hold=60))
+    state, _ = advance(RuleState(), True, 100.0, HoldTimes(hold=60))
     moved = state.shifted(1e6)
-    assert advance(moved, True, 1e6 + 159, Timing(hold=60))[1] is Change.NONE
-    assert advance(moved, True, 1e6 + 160, Timing(hold=60))[1] is Change.FIRED
+    assert advance(moved, True, 1e6 + 159, HoldTimes(hold=60))[1] is Transition.NONE
+    assert advance(moved, True, 1e6 + 160, HoldTimes(hold=60))[1] is Transition.FIRED

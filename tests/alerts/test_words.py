@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.alerts.words import Words, evidence_lines, journal_line
+from agent.alerts.words import AlertText, evidence_lines, journal_line
 
 HOSTILE = "\x1b]52;c;cm0=\x07\nSubject: paid\r\u202e"
 
@@ -27,7 +27,7 @@ def test_what_a_camera_answers_is_escaped_in_every_sentence(desk):
 
 @pytest.mark.parametrize("name", ["what", "expected", "window"])
 def test_no_sentence_can_be_made_of_anything_else(name):
-    words = Words(**{"what": "a", "expected": "b", "window": "c", name: HOSTILE * 1000})
+    words = AlertText(**{"what": "a", "expected": "b", "window": "c", name: HOSTILE * 1000})
     assert plain(getattr(words, name))
     assert len(getattr(words, name)) < 10_000
 

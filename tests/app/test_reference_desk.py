@@ -22,7 +22,7 @@ MODEL = ModelInfo(
 
 
 @pytest.fixture
-def desk(tmp_path):
+def alert_service(tmp_path):
     """A desk with two cameras and a thread in the analyst's place."""
     tasks = queue.SimpleQueue()
     made = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, tasks.put)
@@ -43,17 +43,17 @@ def desk(tmp_path):
     thread.join()
 
 
-def ask(desk, command, **args):
-    return dispatch(desk.handlers(), {"command": command, "args": args})
+def ask(alert_service, command, **args):
+    return dispatch(alert_service.handlers(), {"command": command, "args": args})
 
 
-def test_a_recording_is_begun_shown_and_cancelled(desk):
-    begun = ask(desk, "reference_record", camera="front", **{"for": "24h"})
+def test_a_recording_is_begun_shown_and_cancelled(alert_service):
+    begun = ask(alert_service, "reference_record", camera="front", **{"for": "24h"})
     assert begun["cameras"][0]["recording"]["length"] == 86400
-    states = {camera["camera"]: camera["recording"] for camera in ask(desk, "drift")["cameras"]}
+    states = {camera["camera"]: camera["recording"] for camera in ask(alert_service, "drift")["cameras"]}
     assert states["front"]["made_by"] == "asked"
     assert states["back"] is None
-    assert ask(desk, "reference_cancel", camera="front")["cameras"][0]["recording"] is None
+    assert ask(alert_service, "reference_cancel", camera="front")["cameras"][0]["recording"] is None
 
 
 @pytest.mark.parametrize(
@@ -89,35 +89,35 @@ def test_a_recording_is_begun_shown_and_cancelled(desk):
         ("reference_remove", {"camera": "front"}, "`id` is missing"),
     ],
 )
-def test_what_cannot_be_done_says_what_was_expected(desk, command, args, said):
-    reply = ask(desk, command, **args)
+def test_what_cannot_be_done_says_what_was_expected(alert_service, command, args, said):
+    reply = ask(alert_service, command, **args)
     assert reply["ok"] is False
     assert said in reply["error"]
 
 
-def test_what_is_put_on_the_shelf_is_in_force_at_once(desk):
+def test_what_is_put_on_the_shelf_is_in_force_at_once(alert_service):
     made = recorded(windows=12)
     text = made.make(1.0, final=True).to_text()
-    put = ask(desk, "reference_import", camera="front", text=text)
+    put = ask(alert_service, "reference_import", camera="front", text=text)
     assert put["ok"], put
-    (front,) = ask(desk, "drift", camera="front")["cameras"]
+    (front,) = ask(alert_service, "drift", camera="front")["cameras"]
     assert front["reference"]["id"] == put["id"]
-    assert ask(desk, "reference_remove", camera="front", id=put["id"])["ok"]
-    assert ask(desk, "drift", camera="front")["cameras"][0]["reference"] is None
+    assert ask(alert_service, "reference_remove", camera="front", id=put["id"])["ok"]
+    assert ask(alert_service, "drift", camera="front")["cameras"][0]["reference"] is None
 
 
-def test_a_camera_that_goes_and_comes_back_finds_what_it_had(desk):
-    ask(desk, "reference_record", camera="front", **{"for": "24h"})
-    desk.forget("front")
-    assert [camera["camera"] for camera in ask(desk, "drift")["cameras"]] == ["back"]
-    assert desk.keeper("front", MODEL).status()["recording"] is not None
+def test_a_camera_that_goes_and_comes_back_finds_what_it_had(alert_service):
+    ask(alert_service, "reference_record", camera="front", **{"for": "24h"})
+    alert_service.forget("front")
+    assert [camera["camera"] for camera in ask(alert_service, "drift")["cameras"]] == ["back"]
+    assert alert_service.keeper("front", MODEL).status()["recording"] is not None
 
 
-def test_explanations_are_short_unless_asked_for_more(desk):
-    (front,) = ask(desk, "drift_explain", camera="front")["cameras"]
+def test_explanations_are_short_unless_asked_for_more(alert_service):
+    (front,) = ask(alert_service, "drift_explain", camera="front")["cameras"]
     assert front["history"] == []
     assert "recent" not in front
-    assert ask(desk, "drift_explain", camera="front", recent=True)["cameras"][0]["recent"] is None
+    assert ask(alert_service, "drift_explain", camera="front", recent=True)["cameras"][0]["recent"] is None
 
 
 def test_where_drift_is_off_only_the_files_can_be_handled(tmp_path):
@@ -127,15 +127,15 @@ def test_where_drift_is_off_only_the_files_can_be_handled(tmp_path):
 
 
 def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path):
-    desk = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, lambda task: task())
+    alert_service = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, lambda task: task())
     text = recorded(windows=12).make(1.0, final=True).to_text()
     names = [f"yard-camera-{number:02}" for number in range(64)]
     for name in names:
-        desk.keeper(name, MODEL)
-        assert ask(desk, "reference_import", camera=name, text=text)["ok"]
+        alert_service.keeper(name, MODEL)
+        assert ask(alert_service, "reference_import", camera=name, text=text)["ok"]
 
     def sent(command, **args):
-        body = {"command": command, "id": "c1", **ask(desk, command, **args)}
+        body = {"command": command, "id": "c1", **ask(alert_service, command, **args)}
         stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b", seq=1, at=1.0)
         message = reply_message(Reply(draft=reply_draft("c1", body), topic=None, correlation=None), stamp)
         return json.loads(message.payload)
@@ -143,7 +143,7 @@ def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path)
     assert [camera["camera"] for camera in sent("drift")["cameras"]] == names
     assert [version["camera"] for version in sent("references")["versions"]] == names
     for name in names:
-        desk.keeper(name, MODEL)._recent._verdicts.extend([{"text": "x" * 400}] * 5)
+        alert_service.keeper(name, MODEL)._recent._verdicts.extend([{"text": "x" * 400}] * 5)
     refused = sent("drift_explain")
     assert (refused["ok"], refused["id"]) == (False, "c1")
     assert "ask for less: one camera" in refused["error"]

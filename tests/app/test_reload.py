@@ -10,7 +10,7 @@ import time
 import pytest
 
 from agent.app.control_socket import call
-from agent.app.reload import Outcome, Reloader
+from agent.app.reload import Reloader, ReloadOutcome
 from agent.core.errors import VedetteError
 from tests.app.test_agent import Agent
 
@@ -289,7 +289,7 @@ def test_whatever_a_reload_raises_is_kept_and_the_next_one_is_done(error):
         reloader.ask().wait(10)
     assert type(error).__name__ in reloader.outcome.error
     assert reloader.ask().wait(10) == "nothing changed"
-    assert reloader.outcome == Outcome(waiting=("broker.url",))
+    assert reloader.outcome == ReloadOutcome(waiting=("broker.url",))
     stop.set()
     thread.join(10)
     assert len(told) == 2

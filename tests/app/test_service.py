@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from agent.app.camera_set import Fleet
+from agent.app.camera_set import CameraSet
 from agent.app.service import Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import (
@@ -40,8 +40,8 @@ def own_log():
 def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path, mosquitto, listen):
     broker = mosquitto()
     ears = listen(broker.port)
-    board = Path(shutil.copytree(ORIN, tmp_path / "orin"))
-    for zone in board.glob("sys/class/thermal/thermal_zone*/temp"):
+    slots = Path(shutil.copytree(ORIN, tmp_path / "orin"))
+    for zone in slots.glob("sys/class/thermal/thermal_zone*/temp"):
         if int(zone.read_text()) > 0:
             zone.write_text("98500\n")
     settings = Settings(
@@ -53,7 +53,7 @@ def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path
     )
     service = Service(settings)
     service.open()
-    service.sampler = Sampler(settings.telemetry, tmp_path / "state", probes={"tegra": TegraProbe(board)})
+    service.sampler = Sampler(settings.telemetry, tmp_path / "state", probes={"tegra": TegraProbe(slots)})
     service.start()
     try:
         deadline = time.monotonic() + 20
@@ -124,7 +124,7 @@ def test_the_status_of_64_cameras_fits_into_an_answer_and_every_command_refuses_
         CameraStatus(camera=f"yard-camera-{n:02}", state=CameraState.DOWN, since=1.0, reason="x" * 300)
         for n in range(64)
     ]
-    monkeypatch.setattr(Fleet, "statuses", cameras)
+    monkeypatch.setattr(CameraSet, "statuses", cameras)
     service = Service(
         Settings(
             state_directory=str(tmp_path / "state"),

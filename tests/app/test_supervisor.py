@@ -8,7 +8,7 @@ import pytest
 from agent.app import supervisor as module
 from agent.app.supervisor import Supervisor
 from agent.core.errors import VedetteError
-from agent.core.worker import Part
+from agent.core.worker import Worker
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_SECONDS", 0.02)
 
 
-class Worker(Part):
+class Worker(Worker):
     def __init__(self, name="worker", failures=0, finish=False):
         super().__init__(name)
         self.failures, self.finish = failures, finish
@@ -59,16 +59,16 @@ def test_a_part_that_fails_without_end_is_given_up():
 
 def test_a_part_that_has_finished_is_done_and_not_stuck():
     supervisor = Supervisor()
-    part = Worker("file", finish=True)
-    part.patience_seconds = 0.0
-    supervisor.add(part)
-    wait_until(lambda: [part.done for part in supervisor.health() if part.name == "file"] == [True])
+    worker = Worker("file", finish=True)
+    worker.patience_seconds = 0.0
+    supervisor.add(worker)
+    wait_until(lambda: [worker.done for worker in supervisor.health() if worker.name == "file"] == [True])
     time.sleep(0.01)
-    assert part.runs == 1
+    assert worker.runs == 1
     assert supervisor.stuck() == []
 
 
-class Wedged(Part):
+class Wedged(Worker):
     patience_seconds = 0.05
 
     def __init__(self, name="wedged"):
@@ -81,15 +81,15 @@ class Wedged(Part):
 
 def test_a_silent_part_is_stuck_unless_it_is_warming_up():
     supervisor = Supervisor()
-    part = Wedged()
-    part.warming = True
-    supervisor.add(part)
+    worker = Wedged()
+    worker.warming = True
+    supervisor.add(worker)
     time.sleep(0.1)
     assert supervisor.stuck() == []
-    part.warming = False
+    worker.warming = False
     assert supervisor.stuck() == ["wedged"]
     assert supervisor.stop(0.1) == ["wedged"], "stopping names what did not end"
-    part.release.set()
+    worker.release.set()
 
 
 def test_removing_a_part_ends_its_thread_only():
@@ -112,19 +112,19 @@ def test_two_parts_cannot_share_a_name():
 
 
 def test_warming_up_does_not_excuse_silence_for_ever():
-    part = Worker()
-    part.warming, part.warm_up_seconds = True, 0.01
+    worker = Worker()
+    worker.warming, worker.warm_up_seconds = True, 0.01
     time.sleep(0.03)
-    assert part.stuck()
+    assert worker.stuck()
 
 
 def test_the_report_says_how_each_part_is():
     supervisor = Supervisor()
-    part = Worker("fine")
-    supervisor.add(part)
+    worker = Worker("fine")
+    supervisor.add(worker)
     supervisor.add(Worker("file", finish=True))
-    assert part.working.wait(5)
-    wait_until(lambda: [part.done for part in supervisor.health() if part.name == "file"] == [True])
+    assert worker.working.wait(5)
+    wait_until(lambda: [worker.done for worker in supervisor.health() if worker.name == "file"] == [True])
     states = {row["part"]: row["state"] for row in supervisor.report()}
     assert states == {"fine": "running", "file": "done"}
     supervisor.stop(5)
@@ -133,15 +133,15 @@ def test_the_report_says_how_each_part_is():
 def test_parts_that_hang_are_waited_for_together_not_one_after_the_other():
     supervisor = Supervisor()
     hanging = [Wedged(f"wedged-{number}") for number in range(30)]
-    for part in [*hanging, Worker("fine")]:
-        supervisor.add(part)
+    for worker in [*hanging, Worker("fine")]:
+        supervisor.add(worker)
     began = time.monotonic()
-    late = supervisor.remove_all([*(part.name for part in hanging), "fine", "no such part"], 0.3)
+    late = supervisor.remove_all([*(worker.name for worker in hanging), "fine", "no such part"], 0.3)
     assert time.monotonic() - began < 2.0
-    assert late == [part.name for part in hanging]
+    assert late == [worker.name for worker in hanging]
     assert supervisor.names() == []
-    for part in hanging:
-        part.release.set()
+    for worker in hanging:
+        worker.release.set()
 
 
 def test_what_fails_after_it_was_stopped_does_not_end_the_agent():
@@ -153,9 +153,9 @@ def test_what_fails_after_it_was_stopped_does_not_end_the_agent():
             stop.wait(5)
             raise RuntimeError("broken on its way out")
 
-    part = Late("late")
-    supervisor.add(part)
-    assert part.working.wait(5)
+    worker = Late("late")
+    supervisor.add(worker)
+    assert worker.working.wait(5)
     assert supervisor.remove("late")
     assert supervisor.exhausted is None
 
@@ -186,10 +186,10 @@ def test_a_part_for_which_there_is_no_thread_is_not_there(monkeypatch):
 
 
 def test_items_that_cannot_be_processed_are_counted_in_the_report():
-    supervisor, part = Supervisor(), Worker("counting")
-    supervisor.add(part)
-    assert not part.attempt("divide", lambda: 1 / 0)
-    assert part.attempt("divide", lambda: 1 / 1)
+    supervisor, worker = Supervisor(), Worker("counting")
+    supervisor.add(worker)
+    assert not worker.attempt("divide", lambda: 1 / 0)
+    assert worker.attempt("divide", lambda: 1 / 1)
     (row,) = supervisor.report()
     assert (row["discarded"], row["failures"], row["state"]) == (1, 0, "running")
     supervisor.stop(5)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from agent.app.systemd import Notifier
+from agent.app.systemd import SystemdNotifier
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def hear(manager):
 
 
 def test_lines_arrive(manager):
-    Notifier(manager.getsockname()).send("READY=1", "STATUS=2 of 2 cameras online")
+    SystemdNotifier(manager.getsockname()).send("READY=1", "STATUS=2 of 2 cameras online")
     assert hear(manager) == ["READY=1", "STATUS=2 of 2 cameras online"]
 
 
 def test_a_long_start_asks_for_time_until_it_is_over(manager):
-    with Notifier(manager.getsockname()).starting("loading the model", every=0.05):
+    with SystemdNotifier(manager.getsockname()).starting("loading the model", every=0.05):
         for _ in range(3):
             status, extend = hear(manager)
             assert status.startswith("STATUS=loading the model")
@@ -40,16 +40,16 @@ def test_a_long_start_asks_for_time_until_it_is_over(manager):
 
 def test_a_reload_is_stamped_with_the_clock_that_systemd_compares(manager):
     before = time.monotonic_ns() // 1000
-    Notifier(manager.getsockname()).reloading()
+    SystemdNotifier(manager.getsockname()).reloading()
     begun, stamp = hear(manager)
     assert begun == "RELOADING=1"
     assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
 def test_without_a_service_manager_nothing_happens(tmp_path):
-    Notifier("").send("READY=1")
-    Notifier(str(tmp_path / "gone")).send("READY=1")
-    with Notifier("").starting("x"):
+    SystemdNotifier("").send("READY=1")
+    SystemdNotifier(str(tmp_path / "gone")).send("READY=1")
+    with SystemdNotifier("").starting("x"):
         pass
 
 
@@ -60,4 +60,4 @@ def test_without_a_service_manager_nothing_happens(tmp_path):
 def test_the_watchdog_is_ours_only_if_it_is_meant_for_us(monkeypatch, usec, pid, seconds):
     monkeypatch.setenv("WATCHDOG_USEC", usec)
     monkeypatch.setenv("WATCHDOG_PID", pid or str(os.getpid()))
-    assert Notifier("").watchdog_seconds == seconds
+    assert SystemdNotifier("").watchdog_seconds == seconds

@@ -17,7 +17,7 @@ import pytest
 
 from agent.cameras.reader import Reader
 from agent.config.schema import CameraSettings
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "videos"
 SERVER = Path(__file__).resolve().parents[1] / "servers" / "rtsp.py"
@@ -233,7 +233,7 @@ class Running:
 
     def __init__(self, camera, *, take=True, **settings):
         self.statuses, self.frames, self.times = [], [], []
-        self.board = FrameBoard()
+        self.board = FrameSlots()
         self.stop = threading.Event()
         self.told = threading.Condition()
         self.reader = Reader(camera, CameraSettings(name=camera.name, **settings), self.board, self._tell)

@@ -13,10 +13,10 @@ from agent.cameras.clock import stamped
 from agent.cameras.health import judge as health
 from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
 from agent.cameras.kinds.stream import StreamCamera, StreamOptions
-from agent.cameras.reader import Reader, ReaderCounts, Thinner
+from agent.cameras.reader import FpsLimiter, Reader, ReaderCounts
 from agent.config.schema import CameraSettings
 from agent.core.errors import CameraError, CameraFailure
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState
 
 
@@ -85,9 +85,9 @@ def test_a_file_is_read_to_its_end_without_losing_a_frame(video, running):
 def test_a_slow_consumer_gets_the_latest_frame_of_a_live_source(video, running):
     with running(stream(video(frames=40, fps=40)), take=False) as run:
         run.wait(CameraState.ENDED)
-        (frame,) = run.board.take(1, timeout=1)
+        (frame,) = run.slots.take(1, timeout=1)
     assert frame.index == 39
-    assert run.board.take_dropped("front") == 39
+    assert run.slots.take_dropped("front") == 39
 
 
 def test_max_fps_thins_evenly_and_counts(video, running):
@@ -257,7 +257,7 @@ def test_stop_is_prompt_even_while_waiting(running):
 
 def test_a_reader_can_be_run_again(video):
     camera = stream(video(frames=5), pace="fast")
-    reader = Reader(camera, CameraSettings(name="front"), FrameBoard(), lambda status: None)
+    reader = Reader(camera, CameraSettings(name="front"), FrameSlots(), lambda status: None)
     stop = threading.Event()
     stop.set()
     reader.run(stop)
@@ -266,7 +266,7 @@ def test_a_reader_can_be_run_again(video):
     worker.start()
     taken = []
     while worker.is_alive():
-        taken += reader._board.take(1, timeout=0.05)
+        taken += reader._slots.take(1, timeout=0.05)
     assert len(taken) == 5
 
 
@@ -298,14 +298,14 @@ def test_a_thousand_reconnects_leak_nothing(motion_jpeg, running, quick):
     ("fps", "limit", "taken"), [(30, 10, 10), (25, 10, 10), (10, 30, 10), (25, 0, 25), (30, 29, 29)]
 )
 def test_thinning_keeps_the_rate(fps, limit, taken):
-    thinner = Thinner(limit)
+    thinner = FpsLimiter(limit)
     rng = np.random.default_rng(3)
     count = sum(thinner.take(100 + index / fps + rng.normal(0, 0.001)) for index in range(fps * 20))
     assert count / 20 == pytest.approx(taken, rel=0.04)
 
 
 def test_thinning_survives_leaps_of_the_clock():
-    thinner = Thinner(1)
+    thinner = FpsLimiter(1)
     assert [thinner.take(t) for t in (0, 0.5, 1.0, 50.0, 50.5, 51.0, 3.0, 3.5, 4.0)] == [
         True, False, True, True, False, True, True, False, True,
     ]  # fmt: skip

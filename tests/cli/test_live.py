@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.cli.live import Glance, Lately, Screen, Tally, columns, cut, lines
+from agent.cli.live import CameraActivity, LiveState, RecentFrames, Screen, columns, cut, lines
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,11 +47,11 @@ class Terminal:
 
 
 def lately(**more):
-    return Lately(**{"fps": 14.96, "p50": 0.0521, "p99": 0.088, "boxes": {0: 1, 2: 3}, **more})
+    return CameraActivity(**{"fps": 14.96, "p50": 0.0521, "p99": 0.088, "boxes": {0: 1, 2: 3}, **more})
 
 
 def seen(*cameras, firing=(), broker="connected", names=("person", "bike", "car")):
-    return Glance(
+    return LiveState(
         cameras=cameras or [("front", "online", lately())],
         firing=firing,
         broker=broker,
@@ -79,7 +79,7 @@ def test_a_camera_shows_its_rate_its_latency_and_the_boxes_by_class():
 
 
 def test_a_camera_without_frames_shows_its_state_alone():
-    assert lines(seen(("yard", "down", Lately(boxes={}))), 80)[0].split() == ["yard", "down"]
+    assert lines(seen(("yard", "down", CameraActivity(boxes={}))), 80)[0].split() == ["yard", "down"]
 
 
 @pytest.mark.parametrize("width", [20, 40, 79])
@@ -126,7 +126,7 @@ def result(camera, total, classes=(0,)):
 
 
 def test_the_tally_speaks_of_the_last_seconds_only():
-    tally = Tally()
+    tally = RecentFrames()
     now = time.monotonic()
     for number in range(1, 11):
         tally.note(result("front", number / 100, classes=(0,) * number))

@@ -12,7 +12,7 @@ import pytest
 from agent.__main__ import main
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.references.offline.images import LEAST_IMAGES
-from agent.references.store import Shelf
+from agent.references.store import ReferenceStore
 from tests.references.conftest import NOON, recorded
 
 
@@ -24,9 +24,9 @@ def made():
 @pytest.fixture
 def state(tmp_path, made):
     """A state directory with two references of one camera."""
-    shelf = Shelf(tmp_path / "state")
-    shelf.put("front", recorded(windows=12).make(NOON - 86400, final=True))
-    shelf.put("front", made)
+    store = ReferenceStore(tmp_path / "state")
+    store.put("front", recorded(windows=12).make(NOON - 86400, final=True))
+    store.put("front", made)
     return tmp_path / "state"
 
 
@@ -68,7 +68,7 @@ def test_one_is_shown_as_tables_and_pictures(capsys, state, tmp_path):
 
 
 def test_two_are_compared(capsys, state, made, tmp_path):
-    old = Shelf(state).versions("front")[0].id
+    old = ReferenceStore(state).versions("front")[0].id
     code, out, _ = vedette(capsys, "reference", "diff", "front", f"front:{old[:6]}", "--state", state)
     assert code == 0
     assert "KS" in out
@@ -79,7 +79,7 @@ def test_two_are_compared(capsys, state, made, tmp_path):
 
 
 def test_back_and_forth_and_away(capsys, state, made):
-    old = Shelf(state).versions("front")[0].id
+    old = ReferenceStore(state).versions("front")[0].id
     assert old in vedette(capsys, "reference", "rollback", "--camera", "front", "--state", state)[1]
     again = vedette(
         capsys, "reference", "rollback", "--camera", "front", "--id", made.id[:5], "--state", state
@@ -97,7 +97,7 @@ def test_from_one_box_to_another(capsys, state, made, tmp_path):
     code, out, _ = vedette(capsys, "reference", "import", file, "--camera", "back", "--state", other)
     assert code == 0
     assert f"camera back: reference {made.id} is in force" in out
-    assert Shelf(other).load("back").id == made.id
+    assert ReferenceStore(other).load("back").id == made.id
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_foreign_or_truncated_file_is_named_and_changes_nothing(
     assert code == 1
     assert str(file) in err
     assert said in err
-    assert Shelf(state).find("front").id == made.id
+    assert ReferenceStore(state).find("front").id == made.id
 
 
 def test_recording_needs_a_running_agent_and_says_so(capsys, state):
@@ -144,7 +144,7 @@ def test_a_reference_of_images_is_built_and_put_in_force(capsys, tmp_path):
     assert f"made of {LEAST_IMAGES + 2} images by" in out
     assert "torn.png: is cut off" in out
     assert "is in force" in out
-    stored = Shelf(state).load("dock")
+    stored = ReferenceStore(state).load("dock")
     assert stored.made_by == "images"
     assert "made of images" in vedette(capsys, "reference", "show", "--camera", "dock", "--state", state)[1]
 
@@ -222,10 +222,10 @@ def test_a_camera_that_the_config_does_not_have_is_refused_with_the_nearest(caps
     code, _, err = vedette(capsys, *words, "hal", "--config", config)
     assert code == 1
     assert "there is no camera 'hal'; did you mean 'hall'?" in err
-    assert Shelf(state).cameras() == ["front"]
+    assert ReferenceStore(state).cameras() == ["front"]
     if action == "import":
         assert vedette(capsys, *words, "hall", "--config", config)[0] == 0
-        assert Shelf(state).cameras() == ["front", "hall"]
+        assert ReferenceStore(state).cameras() == ["front", "hall"]
 
 
 def test_every_action_knows_the_cameras_of_the_config_and_those_that_were_removed_from_it(

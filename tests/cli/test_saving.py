@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from agent.cli import saving
 from agent.cli.saving import Saver, file_name
 from agent.core.errors import VedetteError
-from agent.pipeline.snapshots import LastPictures
+from agent.pipeline.snapshots import LastSnapshots
 from tests.app.test_agent import vedette
 from tests.cli.test_live import result
 
@@ -29,7 +29,7 @@ def test_a_name_sorts_by_camera_and_time():
 
 def test_a_picture_is_written_once_and_the_oldest_make_room(tmp_path, monkeypatch):
     monkeypatch.setattr(saving, "MOST_FILES", 3)
-    pictures = LastPictures()
+    pictures = LastSnapshots()
     saver = Saver(tmp_path, pictures)
     (tmp_path / "mine.jpg").write_text("not the agent's")
     for second in range(5):
@@ -43,7 +43,7 @@ def test_a_picture_is_written_once_and_the_oldest_make_room(tmp_path, monkeypatc
 
 
 def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path):
-    pictures = LastPictures()
+    pictures = LastSnapshots()
     (tmp_path / "file").write_text("")
     saver = Saver(tmp_path / "file" / "below", pictures)
     with capture_logs() as lines:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -17,7 +17,7 @@ def frame(camera, index=0):
 
 
 def test_the_newest_frame_replaces_the_old_and_the_loss_is_counted_once():
-    board = FrameBoard()
+    board = FrameSlots()
     for index in range(3):
         board.put(frame("a", index))
     assert [f.index for f in board.take(8, timeout=0)] == [2]
@@ -26,11 +26,11 @@ def test_the_newest_frame_replaces_the_old_and_the_loss_is_counted_once():
 
 
 def test_nothing_there_is_an_empty_list_after_the_timeout():
-    assert FrameBoard().take(8, timeout=0.01) == []
+    assert FrameSlots().take(8, timeout=0.01) == []
 
 
 def test_a_fast_camera_keeps_its_place_and_takes_nobody_elses():
-    board = FrameBoard()
+    board = FrameSlots()
     board.put(frame("fast", 0))
     board.put(frame("slow", 0))
     for index in range(1, 50):
@@ -42,7 +42,7 @@ def test_a_fast_camera_keeps_its_place_and_takes_nobody_elses():
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=60), st.integers(1, 4))
 def test_every_frame_is_taken_or_counted_as_dropped(puts, limit):
-    board = FrameBoard()
+    board = FrameSlots()
     taken = 0
     for number, camera in enumerate(puts):
         board.put(frame(camera, number))
@@ -54,7 +54,7 @@ def test_every_frame_is_taken_or_counted_as_dropped(puts, limit):
 
 
 def test_a_lossless_source_waits_until_its_frame_was_taken():
-    board, stop = FrameBoard(), threading.Event()
+    board, stop = FrameSlots(), threading.Event()
     got = []
 
     def feed():
@@ -71,7 +71,7 @@ def test_a_lossless_source_waits_until_its_frame_was_taken():
 
 
 def test_a_waiting_source_gives_up_when_stopped():
-    board, stop = FrameBoard(), threading.Event()
+    board, stop = FrameSlots(), threading.Event()
     board.put(frame("file"))
     stop.set()
     board.put_when_free(frame("file", 1), stop, lambda: None)
@@ -79,7 +79,7 @@ def test_a_waiting_source_gives_up_when_stopped():
 
 
 def test_it_lingers_for_a_fuller_batch_but_not_for_more_than_is_enough():
-    board = FrameBoard()
+    board = FrameSlots()
     board.put(frame("a"))
     later = threading.Timer(0.05, lambda: board.put(frame("b")))
     later.start()
@@ -88,7 +88,7 @@ def test_it_lingers_for_a_fuller_batch_but_not_for_more_than_is_enough():
 
 
 def test_a_removed_camera_leaves_nothing_behind():
-    board = FrameBoard()
+    board = FrameSlots()
     board.put(frame("a"))
     board.forget("a")
     assert board.take(8, timeout=0) == []

@@ -145,7 +145,7 @@ def test_no_file_of_the_agents_is_written_through_a_link(tmp_path):
     from agent.alerts.runtime.observation_log import ObservationLog, day_of
     from agent.alerts.runtime.store import AlertStore
     from agent.core.types import Observation
-    from agent.delivery.outbox.store import Store, StoreUnwritable
+    from agent.delivery.outbox.store import MessageStore, StoreUnwritable
 
     precious = tmp_path / "precious"
     precious.write_text("keep")
@@ -161,7 +161,7 @@ def test_no_file_of_the_agents_is_written_through_a_link(tmp_path):
     store.open()
     store.close()
     (tmp_path / "outbox.db").symlink_to(precious)
-    outbox = Store(tmp_path / "outbox.db", 1_000_000)
+    outbox = MessageStore(tmp_path / "outbox.db", 1_000_000)
     with pytest.raises(StoreUnwritable, match="is a link"):
         outbox.open()
     assert precious.read_text() == "keep"

@@ -5,7 +5,7 @@ import json
 import random
 
 from agent.core import terminal
-from agent.dashboard.view import Room, draw
+from agent.dashboard.view import ScreenSize, draw
 
 FAMILIES = (
     "status",
@@ -77,7 +77,7 @@ def shown(fleet, now=1.0, width=120, height=40, *, raw=False):
     console = terminal.console(
         file=file, width=width, force_terminal=raw, color_system="truecolor" if raw else None
     )
-    console.print(draw(fleet, now, Room(width=width, height=height), title="title"))
+    console.print(draw(fleet, now, ScreenSize(width=width, height=height), title="title"))
     return file.getvalue()
 
 

@@ -15,7 +15,7 @@ from agent.core.types import Alert, AlertEvent, AlertState, Draft, Severity
 from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft, camera_draft, host_draft, sketch_draft
-from agent.delivery.mqtt.session import Timing
+from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
 from agent.delivery.publisher import Publisher
@@ -24,7 +24,7 @@ NOW = 1_790_000_000.0
 IDENTITY = Identity(
     device="box", site="dock", boot="b00t0001", client_id="vedette-test", topic_prefix="vedette"
 )
-QUICK = Timing(connect=2.0, acknowledge=1.0, preferred=0.5, stop=1.0, disk=0.3, scale=0.02)
+QUICK = SessionTiming(connect=2.0, acknowledge=1.0, preferred=0.5, stop=1.0, disk=0.3, scale=0.02)
 
 
 class FakeClock(Clock):

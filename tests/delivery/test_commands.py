@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.config.schema import CommandSettings
-from agent.delivery.commands import CommandDesk
+from agent.delivery.commands import CommandWorker
 from agent.delivery.mqtt.connection import Received
 from agent.delivery.outbox.store import StoreUnwritable
 from agent.logging import setup as log
@@ -33,7 +33,7 @@ def desk():
     def broken(_args):
         raise ValueError("no such rule")
 
-    made = CommandDesk(
+    made = CommandWorker(
         CommandSettings(
             enabled=True,
             allow=("snooze", "broken"),
@@ -198,7 +198,7 @@ def test_an_answer_goes_to_the_response_topic_with_the_correlation_data(mosquitt
 
 def test_commands_are_off_unless_switched_on(mosquitto, listen, publish):
     broker = mosquitto()
-    desk = CommandDesk(CommandSettings(allow=("*",)), {"snooze": lambda _: {}})
+    desk = CommandWorker(CommandSettings(allow=("*",)), {"snooze": lambda _: {}})
     running = publish(broker.url, commands=desk)
     running.until(lambda p: p.connection.state == "connected")
     listener = listen(broker.port, "vedette/+/+/reply/#")
@@ -286,7 +286,7 @@ def test_an_answer_that_cannot_be_sent_becomes_a_short_one(mosquitto, listen, pu
     import threading
 
     broker = mosquitto()
-    desk = CommandDesk(
+    desk = CommandWorker(
         CommandSettings(enabled=True, allow=("*",), rate_per_minute=100), {"history": lambda _: body}
     )
     stop = threading.Event()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.delivery.home_assistant import Place, discovery
+from agent.delivery.home_assistant import DiscoveryTopics, discovery
 from agent.delivery.verify.schemas import schema
 
 ROOT = Path(__file__).parents[2]
-PLACE = Place(
+PLACE = DiscoveryTopics(
     root="homeassistant", prefix="vedette/dock/box 7", device="box 7", site="dock", window_seconds=60.0
 )
 INFO = {"gpu_count": 2, "machine_model": "Orin"}

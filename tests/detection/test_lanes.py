@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from agent.detection.lanes import Outlook, Turns, work_abreast
+from agent.detection.lanes import BusyForecast, ResultOrder, work_abreast
 
 
 def test_whatever_takes_how_long_it_is_told_in_the_order_in_which_it_began():
-    turns, told, lock = Turns(), [], threading.Lock()
+    turns, told, lock = ResultOrder(), [], threading.Lock()
     left = iter(range(60))
     chance = random.Random(1)
 
@@ -30,7 +30,7 @@ def test_whatever_takes_how_long_it_is_told_in_the_order_in_which_it_began():
 
 
 def test_what_comes_early_is_told_by_the_lane_it_waits_for():
-    turns, told = Turns(), []
+    turns, told = ResultOrder(), []
     first, second, third = (turns.begin() for _ in range(3))
     turns.tell(third, lambda: told.append(3))
     turns.tell(second, lambda: told.append(2))
@@ -43,7 +43,7 @@ def test_a_turn_that_fails_does_not_hold_up_those_after_it():
     def fail():
         raise KeyError
 
-    turns, told = Turns(), []
+    turns, told = ResultOrder(), []
     first, second, third = (turns.begin() for _ in range(3))
     turns.tell(second, lambda: told.append(2))
     with pytest.raises(KeyError):
@@ -53,7 +53,7 @@ def test_a_turn_that_fails_does_not_hold_up_those_after_it():
 
 
 def test_a_lane_that_is_stuck_stops_the_others_before_they_hold_too_many_pictures():
-    turns = Turns()
+    turns = ResultOrder()
     stuck = turns.begin()
     begun = []
 
@@ -88,7 +88,7 @@ def test_one_lane_that_fails_ends_them_all_and_its_error_comes_out():
 
 
 def test_the_next_batch_is_chosen_just_before_the_model_is_free():
-    outlook = Outlook()
+    outlook = BusyForecast()
     assert outlook.choose_in(4, 100.0) == 0.0  # nothing is known yet
     outlook.begun(4, 100.0)
     outlook.ended(4, 100.1, prepare=0.008, run=0.04)
@@ -100,7 +100,7 @@ def test_the_next_batch_is_chosen_just_before_the_model_is_free():
 
 
 def test_a_run_that_takes_longer_or_fails_is_not_counted_twice():
-    outlook = Outlook()
+    outlook = BusyForecast()
     outlook.begun(1, 0.0)
     outlook.ended(1, 1.0, prepare=0.0, run=1.0)
     outlook.begun(1, 1.0)

@@ -8,7 +8,7 @@ import pytest
 
 from agent.config.schema import ModelSettings
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
-from agent.core.frame_slots import FrameBoard
+from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame, Observation
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
@@ -30,9 +30,9 @@ class Rig:
     """A scheduler on its own thread, with what it delivered and how it ended."""
 
     def __init__(self, detector, **options):
-        self.board, self.results, self.error = FrameBoard(), [], None
+        self.slots, self.results, self.error = FrameSlots(), [], None
         options = {"max_batch": 8, "first_batch": 8, "batch_wait": 0.0, **options}
-        self.scheduler = Scheduler(detector, self.board, self.results.append, **options)
+        self.scheduler = Scheduler(detector, self.slots, self.results.append, **options)
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run)
 
@@ -65,7 +65,7 @@ def detector(tiny):
 
 def test_every_result_carries_its_frame_boxes_and_stage_times(detector):
     with Rig(detector) as rig:
-        rig.board.put(sent := frame())
+        rig.slots.put(sent := frame())
         rig.until(lambda: rig.results)
     result = rig.results[0]
     assert result.frame is sent
@@ -81,18 +81,18 @@ def test_frames_of_several_cameras_share_a_run_and_one_camera_alone_does_not_wai
     detector.open()
     with Rig(detector, batch_wait=5.0, cameras=lambda: 3) as rig:
         for camera in "abc":
-            rig.board.put(frame(camera))
+            rig.slots.put(frame(camera))
         rig.until(lambda: len(rig.results) == 3)
         assert [result.batch for result in rig.results] == [3, 3, 3]
     with Rig(detector, batch_wait=60.0, cameras=lambda: 1) as rig:
-        rig.board.put(frame("a"))
+        rig.slots.put(frame("a"))
         rig.until(lambda: len(rig.results) == 1)
 
 
 def test_a_static_model_gets_one_frame_a_run(tiny):
     with Rig(Detector(ModelSettings(path=str(tiny(batch=1)))), batch_wait=5.0, cameras=lambda: 2) as rig:
-        rig.board.put(frame("a"))
-        rig.board.put(frame("b"))
+        rig.slots.put(frame("a"))
+        rig.slots.put(frame("b"))
         rig.until(lambda: len(rig.results) == 2)
     assert [result.batch for result in rig.results] == [1, 1]
 
@@ -102,7 +102,7 @@ def test_one_bad_frame_is_counted_and_the_other_cameras_of_its_batch_are_served(
     grey = np.zeros((64, 64), np.uint8)
     with Rig(detector, batch_wait=5.0, cameras=lambda: 3) as rig:
         for camera, image in (("a", RED), ("bad", grey), ("c", RED)):
-            rig.board.put(frame(camera, image=image))
+            rig.slots.put(frame(camera, image=image))
         rig.until(lambda: len(rig.results) == 2)
         rig.until(lambda: rig.scheduler.take_failed("bad") == 1)
         assert rig.scheduler.take_failed("bad") == 0
@@ -139,10 +139,10 @@ def test_a_batch_too_big_for_memory_is_served_singly_and_later_batches_are_small
     breaking = Breaking(detector, lambda frames: len(frames) > 2 and InferenceFailure.OUT_OF_MEMORY)
     with Rig(breaking, batch_wait=0.2, cameras=lambda: 4) as rig:
         for camera in "abcd":
-            rig.board.put(frame(camera))
+            rig.slots.put(frame(camera))
         rig.until(lambda: len(rig.results) == 4)
         for camera in "abcd":
-            rig.board.put(frame(camera, 1))
+            rig.slots.put(frame(camera, 1))
         rig.until(lambda: len(rig.results) == 8)
     assert breaking.sizes[:5] == [4, 1, 1, 1, 1]
     assert max(breaking.sizes[5:]) == 2
@@ -154,8 +154,8 @@ def test_a_lost_gpu_ends_the_run_counts_every_frame_and_a_new_run_opens_the_mode
     lost = [kind]
     breaking = Breaking(detector, lambda _: lost[0])
     with Rig(breaking, batch_wait=0.2, cameras=lambda: 2) as rig:
-        rig.board.put(frame("a"))
-        rig.board.put(frame("b"))
+        rig.slots.put(frame("a"))
+        rig.slots.put(frame("b"))
         rig.thread.join(10)
     assert rig.error.kind is kind
     assert [rig.scheduler.take_failed(camera) for camera in "ab"] == [1, 1]
@@ -163,7 +163,7 @@ def test_a_lost_gpu_ends_the_run_counts_every_frame_and_a_new_run_opens_the_mode
     stop = threading.Event()
     again = threading.Thread(target=rig.scheduler.run, args=(stop,))
     again.start()
-    rig.board.put(frame("a", 1))
+    rig.slots.put(frame("a", 1))
     rig.until(lambda: rig.results)
     stop.set()
     again.join(10)
@@ -178,7 +178,7 @@ def test_opening_is_warm_up_and_exempt_from_the_watchdog(detector):
     plain_open = breaking.open
     breaking.open = lambda: (seen.append((rig.scheduler.warming, rig.scheduler.stuck())), plain_open())
     with rig:
-        rig.board.put(frame())
+        rig.slots.put(frame())
         rig.until(lambda: rig.results)
     assert seen == [(True, False)]
     assert not rig.scheduler.warming
@@ -196,7 +196,7 @@ def test_still_frames_are_left_out_and_counted_where_the_camera_asks_for_it(dete
     with Rig(detector, still_interval=lambda camera: 60.0 if camera == "gated" else 0.0) as rig:
         for index in range(5):
             for camera in ("gated", "plain"):
-                rig.board.put_when_free(frame(camera, index), rig.stop, lambda: None)
+                rig.slots.put_when_free(frame(camera, index), rig.stop, lambda: None)
         rig.until(lambda: sum(result.frame.camera == "plain" for result in rig.results) == 5)
         rig.until(lambda: rig.scheduler.take_still("gated") == 4 or None)
     assert [result.frame.index for result in rig.results if result.frame.camera == "gated"] == [0]
@@ -206,10 +206,10 @@ def test_still_frames_are_left_out_and_counted_where_the_camera_asks_for_it(dete
 def test_a_camera_that_was_removed_and_came_back_begins_anew(detector):
     detector.open()
     with Rig(detector, still_interval=lambda _: 60.0) as rig:
-        rig.board.put(frame("a"))
+        rig.slots.put(frame("a"))
         rig.until(lambda: rig.results)
         rig.scheduler.forget("a")
-        rig.board.put(frame("a", 1))
+        rig.slots.put(frame("a", 1))
         rig.until(lambda: len(rig.results) == 2)
 
 
@@ -222,11 +222,11 @@ def test_while_the_box_is_hot_the_model_rests_between_runs_and_the_newest_frame_
     governor.ran(started, 0.03)
     with Rig(detector, governor=governor) as rig:
         for index in range(3):
-            rig.board.put(frame("a", index))
+            rig.slots.put(frame("a", index))
         rig.until(lambda: rig.results)
         assert time.monotonic() - started >= 0.3
     assert [result.frame.index for result in rig.results] == [2]
-    assert rig.board.take_dropped("a") == 2
+    assert rig.slots.take_dropped("a") == 2
 
 
 def test_cameras_of_any_speed_get_the_same_share_of_a_busy_model(detector):
@@ -235,7 +235,7 @@ def test_cameras_of_any_speed_get_the_same_share_of_a_busy_model(detector):
 
     def feed(camera, period):
         while not stop.wait(period):
-            rig.board.put(frame(camera))
+            rig.slots.put(frame(camera))
 
     def slow(frames):
         time.sleep(0.02)
@@ -261,7 +261,7 @@ def test_lanes_keep_each_cameras_order_and_see_what_one_lane_sees(tiny, threads,
     with Rig(detector, max_batch=2) as rig:
         for index in range(100):
             for camera in "ab":
-                rig.board.put_when_free(frame(camera, index), rig.stop, lambda: None)
+                rig.slots.put_when_free(frame(camera, index), rig.stop, lambda: None)
         rig.until(lambda: len(rig.results) == 200)
     for camera in "ab":
         assert [r.frame.index for r in rig.results if r.frame.camera == camera] == list(range(100))
@@ -279,7 +279,7 @@ def test_a_gpu_lost_in_one_lane_ends_both(tiny):
     with Rig(breaking) as rig:
         index = 0
         while rig.thread.is_alive() and index < 1000:
-            rig.board.put(frame("a", index := index + 1))
+            rig.slots.put(frame("a", index := index + 1))
             time.sleep(0.002)
         rig.thread.join(10)
     assert rig.error.kind is InferenceFailure.GPU_LOST
@@ -291,7 +291,7 @@ def test_on_few_cores_frames_go_through_the_model_singly(tiny):
     detector.open()
     with Rig(detector, first_batch=None, batch_wait=5.0, cameras=lambda: 3) as rig:
         for camera in "abc":
-            rig.board.put(frame(camera))
+            rig.slots.put(frame(camera))
         rig.until(lambda: len(rig.results) == 3)
     assert [result.batch for result in rig.results] == [1, 1, 1]
 
@@ -308,7 +308,7 @@ def test_a_result_that_cannot_be_delivered_is_counted_and_the_next_ones_are(dete
 
         rig.scheduler._deliver = fail_on_first
         for index in range(3):
-            rig.board.put_when_free(frame("a", index), rig.stop, lambda: None)
+            rig.slots.put_when_free(frame("a", index), rig.stop, lambda: None)
         rig.until(lambda: len(rig.results) == 2)
         assert rig.scheduler.discarded == 1
 
@@ -320,7 +320,7 @@ def test_a_run_started_anew_owes_nothing_to_the_one_that_failed(detector):
     rig.scheduler._outlook._free_at = time.monotonic() + 3600  # as a batch that never ended leaves it
     rig.scheduler._turns.begin()
     with rig:
-        rig.board.put(frame("a"))
+        rig.slots.put(frame("a"))
         rig.until(lambda: rig.results)
         assert rig.scheduler._outlook.choose_in(1, time.monotonic()) < 60
 
@@ -328,8 +328,8 @@ def test_a_run_started_anew_owes_nothing_to_the_one_that_failed(detector):
 def test_of_a_camera_that_is_watched_no_more_no_frame_is_run_and_nothing_kept(detector):
     detector.open()
     with Rig(detector, watches=lambda one: one.camera != "gone", still_interval=lambda _: 60.0) as rig:
-        rig.board.put(frame("gone"))
-        rig.board.put(frame("here"))
+        rig.slots.put(frame("gone"))
+        rig.slots.put(frame("here"))
         rig.until(lambda: rig.results)
         assert [one.frame.camera for one in rig.results] == ["here"]
         assert set(rig.scheduler._gate._seen) == {"here"}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ReferenceMismatch
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.reference import from_images
 from agent.drift.sketch import Window
 
@@ -24,7 +24,7 @@ def until_alarm(judge, windows):
 
 
 def test_nothing_is_said_when_nothing_changes(day_reference, tomorrow):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     assert until_alarm(judge, tomorrow.windows(22 * 60)) is None
 
 
@@ -38,7 +38,7 @@ def test_nothing_is_said_when_nothing_changes(day_reference, tomorrow):
     ],
 )
 def test_a_change_is_seen_and_named(day_reference, tomorrow, change, name, words):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     assert until_alarm(judge, tomorrow.windows(60)) is None
     number, verdict = until_alarm(judge, tomorrow.windows(120, **change))
     assert number <= 30
@@ -49,7 +49,7 @@ def test_a_change_is_seen_and_named(day_reference, tomorrow, change, name, words
 
 
 def test_it_says_by_how_much(day_reference, tomorrow):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     _, verdict = until_alarm(judge, tomorrow.windows(200, feature=0, shift=3.0))
     for window in tomorrow.windows(40, feature=0, shift=3.0):
         verdict = judge.judge(window, window.end)
@@ -61,7 +61,7 @@ def test_it_says_by_how_much(day_reference, tomorrow):
 
 
 def test_one_drift_is_one_alarm_and_it_ends(day_reference, tomorrow):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     until_alarm(judge, tomorrow.windows(60))
     since = set()
     for window in tomorrow.windows(240, feature=0, shift=2.0):
@@ -76,7 +76,7 @@ def test_one_drift_is_one_alarm_and_it_ends(day_reference, tomorrow):
 
 def test_small_changes_of_all_features_count_together(day_reference, camera):
     source = camera(12, day_reference.origin.end)
-    judge = Judge(day_reference, 30.0)
+    judge = DriftJudge(day_reference, 30.0)
     assert until_alarm(judge, source.windows(60)) is None
     _, verdict = until_alarm(judge, source.windows(600, feature=slice(None), shift=0.6))
     assert verdict.joint_ratio >= 1.0
@@ -85,7 +85,7 @@ def test_small_changes_of_all_features_count_together(day_reference, camera):
 
 
 def test_another_class_mix_is_drift_of_the_mix(day_reference, tomorrow):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     assert until_alarm(judge, tomorrow.windows(60)) is None
     _, verdict = until_alarm(judge, tomorrow.windows(240, classes=(2, 2, 0)))
     assert verdict.classes.ratio >= 1.0
@@ -94,18 +94,18 @@ def test_another_class_mix_is_drift_of_the_mix(day_reference, tomorrow):
 
 
 def test_a_class_never_seen_before_is_drift_of_the_mix(day_reference, tomorrow):
-    assert until_alarm(Judge(day_reference), tomorrow.windows(60, classes=(55,))) is not None
+    assert until_alarm(DriftJudge(day_reference), tomorrow.windows(60, classes=(55,))) is not None
 
 
 def test_two_judges_restored_midway_say_exactly_the_same(day_reference, tomorrow):
-    straight, resumed = Judge(day_reference), Judge(day_reference)
+    straight, resumed = DriftJudge(day_reference), DriftJudge(day_reference)
     for number, window in enumerate(
         [*tomorrow.windows(40), *tomorrow.windows(60, shift=2.0), *tomorrow.windows(60)]
     ):
         assert straight.judge(window, window.end) == resumed.judge(window, window.end)
         if number % 13 == 0:
             state = json.loads(json.dumps(resumed.state()))
-            resumed = Judge(day_reference)
+            resumed = DriftJudge(day_reference)
             resumed.restore(state)
 
 
@@ -123,7 +123,7 @@ def test_two_judges_restored_midway_say_exactly_the_same(day_reference, tomorrow
     ],
 )
 def test_a_damaged_state_is_refused_and_the_judge_goes_on(day_reference, tomorrow, change):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     windows = list(tomorrow.windows(3))
     judge.judge(windows[0], windows[0].end)
     before = judge.state()
@@ -138,15 +138,15 @@ def test_a_damaged_state_is_refused_and_the_judge_goes_on(day_reference, tomorro
 def test_windows_of_other_features_are_refused(day_reference, tomorrow):
     window = next(iter(tomorrow.windows(1)))
     with pytest.raises(ReferenceMismatch, match="record a new one"):
-        Judge(day_reference).judge(replace(window, feature_version="2"), window.end)
+        DriftJudge(day_reference).judge(replace(window, feature_version="2"), window.end)
     with pytest.raises(ReferenceMismatch, match="record a new one"):
-        Judge(day_reference).judge(
+        DriftJudge(day_reference).judge(
             replace(window, features=NAMES[:4], sketches=window.sketches[:4]), window.end
         )
 
 
 def test_windows_with_hardly_any_frames_are_not_judged_and_change_nothing(day_reference, tomorrow):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     windows = list(tomorrow.windows(10))
     for window in windows:
         judge.judge(window, window.end)
@@ -160,21 +160,21 @@ def test_windows_with_hardly_any_frames_are_not_judged_and_change_nothing(day_re
 
 def test_a_clock_before_the_references_making_is_not_believed(day_reference, camera):
     window = next(iter(camera(9, 0.0).windows(1)))
-    verdict = Judge(day_reference).judge(window, window.end)
+    verdict = DriftJudge(day_reference).judge(window, window.end)
     assert not verdict.judged
     assert "clock" in verdict.reason
 
 
 def test_an_hour_that_was_never_recorded_is_not_judged(short_reference, camera):
     noon = short_reference.origin.start + 12 * 3600.0
-    verdict = Judge(short_reference).judge(next(iter(camera(9, noon).windows(1))), noon + 60.0)
+    verdict = DriftJudge(short_reference).judge(next(iter(camera(9, noon).windows(1))), noon + 60.0)
     assert not verdict.judged
     assert "hour of the day" in verdict.reason
 
 
 def test_a_provisional_reference_says_so(short_reference, camera):
     source = camera(9, short_reference.origin.end)
-    verdict = Judge(short_reference).judge(next(iter(source.windows(1))), source.now)
+    verdict = DriftJudge(short_reference).judge(next(iter(source.windows(1))), source.now)
     assert verdict.provisional
     assert "covers 2.0 h" in verdict.words()
 
@@ -193,7 +193,7 @@ def test_a_reference_of_images_sees_a_blurred_camera_at_any_hour(camera):
         window_frames=30.0,
         now=source.now,
     )
-    judge = Judge(reference)
+    judge = DriftJudge(reference)
     assert until_alarm(judge, source.windows(300, classes=(0,))) is None
     number, verdict = until_alarm(judge, source.windows(300, classes=(0,), feature=1, shift=-3.0))
     assert number <= 90
@@ -205,14 +205,14 @@ def test_a_reference_of_images_sees_a_blurred_camera_at_any_hour(camera):
 @pytest.mark.parametrize("jump", [-7200.0, -60.0, 0.0, 45.0, 3 * 3600.0, 40 * 86400.0])
 def test_no_false_alarm_when_the_clock_jumps(day_reference, camera, jump):
     source = camera(11, day_reference.origin.end + 3 * 3600.0)
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     assert until_alarm(judge, source.windows(60)) is None
     source.now += jump
     assert until_alarm(judge, source.windows(60)) is None
 
 
 def test_no_false_alarm_from_values_that_are_no_numbers(day_reference, tomorrow):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     assert until_alarm(judge, tomorrow.windows(60)) is None
     collector = Window("front", NAMES, "1", interval=2.0)
     for wrong in (np.nan, np.inf, -np.inf):
@@ -239,7 +239,7 @@ def test_no_false_alarm_from_values_that_are_no_numbers(day_reference, tomorrow)
     )
 )
 def test_whatever_comes_the_verdict_is_finite(day_reference, given_windows):
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     collector = Window("front", NAMES, "1", interval=2.0)
     now = day_reference.origin.end + 1e6
     for values, moved, frames in given_windows:
@@ -258,9 +258,9 @@ def test_a_smaller_budget_judges_more_strictly(day_reference, tomorrow):
     windows = list(tomorrow.windows(30, shift=0.7))
     ratios = []
     for budget in (0.01, 1.0, 100.0):
-        judge = Judge(day_reference, budget)
+        judge = DriftJudge(day_reference, budget)
         ratios.append([judge.judge(window, window.end).ratio for window in windows])
     assert (np.diff(ratios, axis=0) >= 0).all()
-    judge = Judge(day_reference)
+    judge = DriftJudge(day_reference)
     judge.set_budget(100.0)
     assert [judge.judge(window, window.end).ratio for window in windows] == ratios[2]

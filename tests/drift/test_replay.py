@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("benchmarks.drift.replay", reason="run from the repository's root")
 
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.sketch import Window
 from benchmarks.drift.replay import WINDOW, Replay, looks_of
 from benchmarks.drift.simulate import references
@@ -21,7 +21,7 @@ def test_replay_is_the_judge():
     starts = start + WINDOW * np.arange(120)
     aspects, ranks = replay.evidence(looks_of(values, frames), starts)
     ratios, _ = replay.judge(aspects[:, None], ranks[:, None], replay.nothing())
-    judge, collector = Judge(replay.reference), Window("simulated", spec.names, "1", interval=2.0)
+    judge, collector = DriftJudge(replay.reference), Window("simulated", spec.names, "1", interval=2.0)
     for number, begin in enumerate(starts):
         collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
         verdict = judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.recording import Recording, gather
 from agent.drift.reference import build
 from agent.drift.storage import array, from_json, numbers, recording_state, restore_recording, to_json
@@ -22,7 +22,7 @@ def test_a_stored_reference_gives_exactly_the_same_verdicts(day_reference, text,
     again = from_json(text)
     assert again.id == day_reference.id
     assert to_json(again) == text
-    first, second = Judge(day_reference), Judge(again)
+    first, second = DriftJudge(day_reference), DriftJudge(again)
     for window in camera(6, day_reference.origin.end).windows(40, shift=1.0):
         assert first.judge(window, window.end) == second.judge(window, window.end)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.exporter.about import About
-from agent.exporter.server import ExporterPart
+from agent.exporter.server import ExporterWorker
 from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import observations
 
@@ -69,7 +69,7 @@ class Jetson:
             device="orin",
             site="south",
         )
-        self._exporter = ExporterPart(f"127.0.0.1:{port}", about)
+        self._exporter = ExporterWorker(f"127.0.0.1:{port}", about)
         self._probe = TegraProbe(ROOT / "tests/telemetry/trees/orin")
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._measure), threading.Thread(target=self._serve)]

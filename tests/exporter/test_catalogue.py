@@ -7,7 +7,7 @@ import pytest
 
 from agent.alerts.metrics import METRICS
 from agent.core.types import CameraState
-from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, LEFT_OUT, STATES, Kind, find
+from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, LEFT_OUT, STATES, MetricKind, find
 from agent.features import FEATURES
 from agent.telemetry.probes.host import HostProbe
 from agent.telemetry.probes.tegra import TegraProbe
@@ -26,7 +26,7 @@ def test_names_follow_the_conventions():
     for entry in CATALOGUE:
         assert re.fullmatch(r"vedette_[a-z0-9_]+", entry.name)
         assert entry.help.endswith(".")
-        assert (entry.kind is Kind.COUNTER) == entry.name.endswith("_total"), entry.name
+        assert (entry.kind is MetricKind.COUNTER) == entry.name.endswith("_total"), entry.name
         for word in ("milliseconds", "_ms", "_percent", "_mb", "_kb"):
             assert word not in entry.name
         assert "instance" not in entry.labels or "mig" in entry.name, "Prometheus sets that label itself"

@@ -9,13 +9,13 @@ import pytest
 
 from agent.app.kinds import KINDS
 from agent.config.load import parse
-from agent.exporter.catalogue import CATALOGUE, Kind
+from agent.exporter.catalogue import CATALOGUE, MetricKind
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def row(entry):
-    name = f"{entry.name}_info" if entry.kind is Kind.INFO else entry.name
+    name = f"{entry.name}_info" if entry.kind is MetricKind.INFO else entry.name
     return f"| `{name}` | {entry.kind.value} | {', '.join(entry.labels) or '-'} | {entry.help} |"
 
 

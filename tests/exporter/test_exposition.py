@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.exporter.catalogue import CATALOGUE, Kind
+from agent.exporter.catalogue import CATALOGUE, MetricKind
 from agent.exporter.exposition import family
 
 
@@ -19,7 +19,7 @@ class One:
         yield self.made
 
 
-@pytest.mark.parametrize("kind", [Kind.GAUGE, Kind.COUNTER, Kind.INFO])
+@pytest.mark.parametrize("kind", [MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.INFO])
 @pytest.mark.parametrize("name", ['a"\n\\x 1\n# HELP', "\x1b]52;c;x\x07", "\ud800", "<script>", "x" * 5000])
 def test_a_hostile_name_is_one_value_of_one_label(kind, name):
     entry = next(entry for entry in CATALOGUE if entry.labels and entry.kind is kind)

@@ -17,7 +17,7 @@ from agent.core.types import Alert, AlertState, Observation, Severity
 from agent.core.worker import Health
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
-from agent.exporter.server import ExporterPart
+from agent.exporter.server import ExporterWorker
 
 FIRING = Alert(
     id="x", rule="gpu_lost", state=AlertState.FIRING, severity=Severity.CRITICAL, labels={"gpu": "0"}, what="",
@@ -63,7 +63,7 @@ def serve(told, port):
     stop, threads = threading.Event(), []
 
     def start(listen=None):
-        exporter = ExporterPart(listen or f"127.0.0.1:{port}", told.about)
+        exporter = ExporterWorker(listen or f"127.0.0.1:{port}", told.about)
         threads.append(threading.Thread(target=exporter.run, args=(stop,)))
         threads[-1].start()
         return exporter

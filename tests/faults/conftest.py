@@ -17,7 +17,7 @@ import pytest
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.delivery.identity import Identity
 from agent.delivery.messages import host_draft
-from agent.delivery.mqtt.session import Timing
+from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.publisher import Publisher
 from agent.delivery.verify.stream import Verifier
 from tests.faults.proxy import Proxy
@@ -26,7 +26,9 @@ DRIVER = Path(__file__).with_name("driver.py")
 IDENTITY = Identity(
     device="box", site="dock", boot="b00t0001", client_id="vedette-fault", topic_prefix="vedette"
 )
-QUICK = Timing(connect=1.0, acknowledge=1.0, preferred=5.0, stop=3.0, disk=0.3, disk_retry=0.5, scale=0.03)
+QUICK = SessionTiming(
+    connect=1.0, acknowledge=1.0, preferred=5.0, stop=3.0, disk=0.3, disk_retry=0.5, scale=0.03
+)
 TABLE = []
 
 

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.delivery.identity import Identity
 from agent.delivery.messages import host_draft
-from agent.delivery.mqtt.session import Timing
-from agent.delivery.outbox.store import Store
+from agent.delivery.mqtt.session import SessionTiming
+from agent.delivery.outbox.store import MessageStore
 from agent.delivery.publisher import Publisher
 
 
@@ -33,13 +33,13 @@ def main():
     parser.add_argument("--careless", type=int, default=0, help="leave out the fsync at each commit")
     args = parser.parse_args()
     if args.careless:
-        prepare = Store._prepare
+        prepare = MessageStore._prepare
 
         def careless(store):
             prepare(store)
             store.query("PRAGMA synchronous=NORMAL")
 
-        Store._prepare = careless
+        MessageStore._prepare = careless
     handle = os.open(args.accepted, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     identity = Identity(
         device="box", site="dock", boot="b00t0001", client_id="vedette-driver", topic_prefix="vedette"
@@ -54,7 +54,7 @@ def main():
         OutboxSettings(size=args.size, commit_interval=0.02),
         identity,
         args.directory,
-        timing=Timing(connect=2.0, acknowledge=2.0, stop=5.0, disk=0.3, disk_retry=0.5, scale=0.05),
+        timing=SessionTiming(connect=2.0, acknowledge=2.0, stop=5.0, disk=0.3, disk_retry=0.5, scale=0.05),
         on_accepted=note,
     )
     stop = threading.Event()

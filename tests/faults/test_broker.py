@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.failures import ConnectionFailure
 from tests.faults.conftest import drained
 
 pytestmark = pytest.mark.broker
@@ -80,7 +80,12 @@ def test_network_breaks(mosquitto, listen, proxy, load, account, fault):
             running.until(lambda p: p.connection.state != "connected")
         else:
             between.mode = fault
-            running.until(lambda p: p.connection.failure in {Failure.SILENT.value, Failure.TAKEN_OVER.value})
+            running.until(
+                lambda p: (
+                    p.connection.failure
+                    in {ConnectionFailure.SILENT.value, ConnectionFailure.TAKEN_OVER.value}
+                )
+            )
             between.mode = "pass"
             between.reset()
     check(finish(running, listener, account))
@@ -101,7 +106,7 @@ def test_broker_never_acknowledges(mosquitto, listen, proxy, load, account, caps
     running = load(between.url, rate=100.0)
     running.until(lambda p: p.connection.state == "connected")
     between.mode = "mute"
-    running.until(lambda p: p.connection.failure == Failure.SILENT.value)
+    running.until(lambda p: p.connection.failure == ConnectionFailure.SILENT.value)
     between.reset()
     between.mode = "pass"
     outcome = finish(running, listener, account)
@@ -123,7 +128,7 @@ def test_login_refused_then_corrected(mosquitto, listen, load, account, tmp_path
     broker = mosquitto("allow_anonymous false", f"password_file {passwords}")
     listener = listen(broker.port, username="reader", password="reads")
     running = load(f"mqtt://agent:right@127.0.0.1:{broker.port}")
-    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    running.until(lambda p: p.connection.failure == ConnectionFailure.LOGIN.value)
     assert running.publisher.statistics()["broker_connected"] == 0
     allow("right")
     broker.process.send_signal(1)  # SIGHUP: read the passwords again

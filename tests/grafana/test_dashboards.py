@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.delivery.verify.schemas import schema
-from agent.exporter.catalogue import CATALOGUE, Kind
+from agent.exporter.catalogue import CATALOGUE, MetricKind
 from agent.grafana import dashboards
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_letters_tell_the_queries_of_a_panel_apart(name):
 def exposed():
     names = set()
     for entry in CATALOGUE:
-        suffixes = {Kind.INFO: ("_info",), Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}.get(
+        suffixes = {MetricKind.INFO: ("_info",), MetricKind.HISTOGRAM: ("_bucket", "_sum", "_count")}.get(
             entry.kind, ("",)
         )
         names |= {entry.name + suffix for suffix in suffixes}

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from agent.config.schema import NotifierSettings
 from agent.core.errors import ConfigError
-from agent.notifiers.runner import EXPIRY_SECONDS, MOST_QUEUED, NotifierPart, make_notifiers
+from agent.notifiers.runner import EXPIRY_SECONDS, MOST_QUEUED, NotifierWorker, make_notifiers
 from agent.notifiers.webhook import WebhookNotifier, WebhookOptions
 
 NOW = 1_700_000_000.0
@@ -21,7 +21,7 @@ def part(tmp_path, *urls, picture=None, **keys):
          WebhookNotifier(WebhookOptions(url=url, format="json", timeout=1.0)))
         for number, url in enumerate(urls)
     ]  # fmt: skip
-    return NotifierPart(notifiers, tmp_path, device="edge-1", site="plant", picture=picture)
+    return NotifierWorker(notifiers, tmp_path, device="edge-1", site="plant", picture=picture)
 
 
 DEAD = "http://127.0.0.1:9/services/secret-token"

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
 from agent.pipeline import analyst as analysis
-from agent.pipeline.analyst import Analyst, Hooks, Incarnation
+from agent.pipeline.analyst import Analyst, CameraRun, Hooks
 from agent.pipeline.camera_window import FrameCounts
 
 
@@ -36,7 +36,7 @@ class Watch:
 
 def camera(name, *, state=None, seen=1, since_ns=None):
     status = state and CameraStatus(camera=name, state=state, since=time.time())
-    return Incarnation(
+    return CameraRun(
         name=name,
         since_ns=time.monotonic_ns() if since_ns is None else since_ns,
         status=lambda: status,

@@ -9,7 +9,7 @@ import pytest
 from agent.app.control_socket import LARGEST_REPLY
 from agent.core.errors import VedetteError
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
-from agent.pipeline.snapshots import MOST_BOXES, WIDEST, Box, LastPictures, read_answer, trial_card
+from agent.pipeline.snapshots import MOST_BOXES, WIDEST, Box, LastSnapshots, read_answer, trial_card
 
 ZERO = StageSeconds(decode=0, wait=0, preprocess=0, inference=0, postprocess=0, total=0)
 
@@ -28,7 +28,7 @@ def result(width):
 
 
 def test_boxes_are_drawn_on_a_copy():
-    pictures, seen = LastPictures(), result(160)
+    pictures, seen = LastSnapshots(), result(160)
     pictures.keep(seen)
     drawn = cv2.imdecode(np.frombuffer(pictures.jpeg("a"), np.uint8), cv2.IMREAD_COLOR)
     assert drawn.shape == (90, 160, 3)
@@ -37,13 +37,13 @@ def test_boxes_are_drawn_on_a_copy():
 
 
 def test_a_wide_picture_is_made_smaller():
-    pictures = LastPictures()
+    pictures = LastSnapshots()
     pictures.keep(result(4000))
     assert cv2.imdecode(np.frombuffer(pictures.jpeg("a"), np.uint8), cv2.IMREAD_COLOR).shape[1] == WIDEST
 
 
 def test_boxes_bear_their_name_and_the_picture_its_time():
-    named, nameless = LastPictures(lambda: ["a long name indeed"]), LastPictures()
+    named, nameless = LastSnapshots(lambda: ["a long name indeed"]), LastSnapshots()
     for pictures in (named, nameless):
         pictures.keep(result(400))
     one, other = (
@@ -60,7 +60,7 @@ def test_a_trial_card_is_a_picture():
 
 
 def test_a_camera_that_saw_nothing_or_is_gone_has_no_picture():
-    pictures = LastPictures()
+    pictures = LastSnapshots()
     assert pictures.jpeg("a") is None
     pictures.keep(result(160))
     pictures.forget("a")
@@ -68,7 +68,7 @@ def test_a_camera_that_saw_nothing_or_is_gone_has_no_picture():
 
 
 def test_a_tall_picture_and_one_of_noise_stay_small_enough_to_hand_over():
-    pictures = LastPictures()
+    pictures = LastSnapshots()
     seen = result(160)
     noise = np.random.default_rng(1).integers(0, 255, (4000, 3000, 3), dtype=np.uint8)
     object.__setattr__(seen.frame, "image", noise)
@@ -81,7 +81,7 @@ def test_a_tall_picture_and_one_of_noise_stay_small_enough_to_hand_over():
 
 
 def test_the_boxes_handed_over_are_those_of_the_model_and_of_a_bounded_number():
-    pictures, seen = LastPictures(lambda: ("car",)), result(160)
+    pictures, seen = LastSnapshots(lambda: ("car",)), result(160)
     many = Detections(
         boxes=np.tile(np.array([[10.4, 10.6, 60, 60]], np.float32), (1000, 1)),
         scores=np.full(1000, 0.875, np.float32),
@@ -100,7 +100,7 @@ def test_the_boxes_handed_over_are_those_of_the_model_and_of_a_bounded_number():
 
 
 def test_without_a_camera_it_is_said_of_which_there_are_pictures():
-    pictures = LastPictures()
+    pictures = LastSnapshots()
     assert pictures.answer({}) == {"cameras": []}
     with pytest.raises(VedetteError, match="no camera gave one yet"):
         pictures.answer({"camera": "front"})

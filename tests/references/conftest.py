@@ -10,8 +10,8 @@ from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.keeper import Keeper
 from agent.references.recorder import Recorder, Subject
-from agent.references.store import Shelf
-from agent.references.writer import Librarian
+from agent.references.store import ReferenceStore
+from agent.references.writer import ReferenceWriter
 
 NOON = 1_790_000_000.0 // 86400 * 86400 + 12 * 3600
 SUBJECT = Subject(
@@ -60,8 +60,8 @@ class Room:
     """A keeper with its shelf and librarian, without threads: what is asked is done by `settle`."""
 
     def __init__(self, folder, subject=SUBJECT, **settings):
-        self.shelf = Shelf(folder)
-        self.librarian = Librarian()
+        self.store = ReferenceStore(folder)
+        self.writer = ReferenceWriter()
         self.settings = dataclasses.replace(DriftSettings(), **settings)
         self.posted = []
         self.subject = subject
@@ -69,13 +69,13 @@ class Room:
 
     def new(self):
         """Another keeper on the same files: after a restart."""
-        self.keeper = Keeper(self.subject, self.settings, self.shelf, self.librarian, self.posted.append)
+        self.keeper = Keeper(self.subject, self.settings, self.store, self.writer, self.posted.append)
         return self.keeper
 
     def settle(self):
         """Have the librarian do what it was asked, and what it posted back done too."""
         stop = type("Stop", (), {"is_set": staticmethod(lambda: True)})
-        self.librarian.run(stop)
+        self.writer.run(stop)
         while self.posted:
             self.posted.pop(0)()
 

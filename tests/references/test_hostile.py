@@ -14,12 +14,12 @@ import structlog
 
 from agent.core.errors import ReferenceMismatch, VedetteError
 from agent.core.kll import Sketch
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.storage import sealed
 from agent.features.distance import EmbeddingModel
 from agent.references.frames import FrameJudge
 from agent.references.offline.compare import compare
-from agent.references.store import Shelf
+from agent.references.store import ReferenceStore
 from agent.references.stored import StoredReference
 from tests.references.conftest import NOON, Source
 
@@ -271,7 +271,7 @@ def use(found, windows, other):
     found.about()
     with np.errstate(all="ignore"):
         try:
-            judge = Judge(found.reference)
+            judge = DriftJudge(found.reference)
             for window in windows:
                 judge.judge(window, window.end)
             frames = FrameJudge(found)
@@ -305,8 +305,8 @@ def test_a_hundred_thousand_forged_references_are_refused_or_read(text):
 
 def test_the_agent_says_once_what_is_wrong_with_a_reference_and_goes_on_without(room, stored, source):
     place = room(auto_reference=False)
-    version = place.shelf.put("front", dataclasses.replace(stored))
-    path = place.shelf.folder("front") / version.name
+    version = place.store.put("front", dataclasses.replace(stored))
+    path = place.store.folder("front") / version.name
     path.write_text(forged(path.read_text(), "origin", "made_at", value=1e300))
     with structlog.testing.capture_logs() as logs:
         place.keeper.open(NOON)
@@ -321,9 +321,9 @@ def test_the_agent_says_once_what_is_wrong_with_a_reference_and_goes_on_without(
 
 def test_state_of_the_judge_that_somebody_changed_is_left_aside(room, stored, source, tmp_path):
     place = room(auto_reference=False)
-    place.shelf.put("front", stored)
+    place.store.put("front", stored)
     for raw in ("[1]", '{"judge": [], "history": []}', '{"judge": {}, "history": 3}', "[" * 50_000, "\x00"):
-        (Shelf(tmp_path).folder("front") / "judge.json").write_text(raw)
+        (ReferenceStore(tmp_path).folder("front") / "judge.json").write_text(raw)
         keeper = place.new()
         with structlog.testing.capture_logs() as logs:
             keeper.open(NOON)

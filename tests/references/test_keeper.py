@@ -19,7 +19,7 @@ def opened(room, **settings):
 
 def with_reference(room, stored, **settings):
     made = room(**{"auto_reference": False, **settings})
-    made.shelf.put("front", stored)
+    made.store.put("front", stored)
     made.keeper.open(NOON + 3600)
     made.settle()
     return made
@@ -35,12 +35,12 @@ def test_without_a_reference_one_is_recorded_by_itself_and_used_before_it_is_don
     assert fields["drift_provisional"] is True
     assert any(each.metric == "drift.ratio" for each in observations)
     made.feed(source, 39)
-    (version,) = made.shelf.versions("front")
-    final = made.shelf.load("front")
+    (version,) = made.store.versions("front")
+    final = made.store.load("front")
     assert final.final, "the beginnings were replaced by the whole"
     assert final.reference.origin.covered == pytest.approx(3600, rel=0.01)
     assert version.current
-    assert made.shelf.read("front", RECORDING) is None
+    assert made.store.read("front", RECORDING) is None
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
     assert made.keeper.status()["recording"] is None, "and it does not begin again"
 
@@ -95,7 +95,7 @@ def test_a_recording_goes_on_after_a_restart(room, source):
     assert status["windows"] == 20
     assert status["made_by"] == "asked"
     made.feed(source, 40)
-    assert made.shelf.load("front").reference.origin.covered == pytest.approx(3600, rel=0.01)
+    assert made.store.load("front").reference.origin.covered == pytest.approx(3600, rel=0.01)
 
 
 def test_a_renewal_waits_while_the_alarm_is_on(room, source):
@@ -131,7 +131,7 @@ def test_cancelling_leaves_the_reference_there_was(room, stored, source):
     made.feed(source, 3)
     made.keeper.cancel()
     made.settle()
-    assert made.shelf.read("front", RECORDING) is None
+    assert made.store.read("front", RECORDING) is None
     assert made.keeper.status()["reference"]["id"] == stored.id
 
 
@@ -159,7 +159,7 @@ def test_a_reference_of_another_model_or_version_is_said_and_never_judged_by(
 def test_whoever_goes_back_to_the_old_model_finds_its_reference_again(room, stored):
     made = with_reference(room, stored)
     other = recorded(windows=12, model_sha256="b" * 64).make(NOON + 7200, final=True)
-    made.shelf.put("front", other)
+    made.store.put("front", other)
     made.keeper.reload(NOON + 7200)
     assert made.keeper.status()["reference"]["id"] == stored.id
 
@@ -171,7 +171,7 @@ def test_after_a_change_of_model_a_new_one_is_recorded_by_itself(room, stored, s
     fields, _ = made.feed(source, 1)[0]
     assert fields["drift_state"] == "learning"
     assert "another model" in fields["drift_reason"]
-    assert [version.id for version in made.shelf.versions("front")] == [stored.id], "the old one is kept"
+    assert [version.id for version in made.store.versions("front")] == [stored.id], "the old one is kept"
 
 
 def test_a_damaged_reference_recording_or_judge_never_stops_the_camera(room, stored, source, tmp_path):
@@ -184,7 +184,7 @@ def test_a_damaged_reference_recording_or_judge_never_stops_the_camera(room, sto
     (folder / RECORDING).write_bytes(b"\xff\x00 torn")
     made.new().open(source.now)
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
-    version = made.shelf.versions("front")[0]
+    version = made.store.versions("front")[0]
     (folder / version.name).write_text("{")
     made.new().open(source.now)
     fields, observations = made.feed(source, 1)[0]
@@ -227,7 +227,7 @@ def test_a_recording_survives_a_clock_that_jumps(room, source):
     made.feed(source, 10)
     source.now -= 30 * 86400
     made.feed(source, 10)
-    assert made.shelf.load("front").reference.origin.covered == pytest.approx(1200, rel=0.01)
+    assert made.store.load("front").reference.origin.covered == pytest.approx(1200, rel=0.01)
     assert made.feed(source, 1)[0][0]["drift_state"] in {"normal", "silent"}
 
 
@@ -252,9 +252,9 @@ def test_a_disk_that_is_full_loses_nothing_that_is_recorded(room, source, monkey
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(made.shelf, "put", full)
+        patched.setattr(made.store, "put", full)
         made.feed(source, 3)
-        assert made.shelf.versions("front") == []
+        assert made.store.versions("front") == []
     made.feed(source, 1)
     assert made.keeper.status()["reference"] is not None
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agent.core.errors import ReferenceMismatch
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.references.recorder import LEAST_WINDOWS, Recorder
 from tests.references.conftest import NOON, SUBJECT, Source, recorded
 
@@ -50,8 +50,8 @@ def test_a_restart_in_between_changes_nothing():
     probe = Source(start=NOON + 3600, seed=9)
     for _ in range(5):
         window, _ = probe.window()
-        a = Judge(first.reference).judge(window, window.end)
-        b = Judge(second.reference).judge(window, window.end)
+        a = DriftJudge(first.reference).judge(window, window.end)
+        b = DriftJudge(second.reference).judge(window, window.end)
         assert b.ratio == pytest.approx(a.ratio, rel=0.1)
 
 
@@ -61,7 +61,7 @@ def test_features_that_are_undefined_throughout_are_no_obstacle():
         window, vectors = source.window(brightness=np.nan, box_x=np.inf)
         recorder.add(window, vectors, [])
     made = recorder.make(NOON, final=True)
-    judge = Judge(made.reference)
+    judge = DriftJudge(made.reference)
     window, _ = Source(start=NOON + 900).window()
     assert judge.judge(window, window.end).judged
 

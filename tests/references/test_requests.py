@@ -1,13 +1,13 @@
 import pytest
 
 from agent.core.errors import VedetteError
-from agent.references.requests import ShelfRequests
-from agent.references.store import Shelf
+from agent.references.requests import StoreRequests
+from agent.references.store import ReferenceStore
 
 
 @pytest.fixture
 def ask(tmp_path):
-    handlers = ShelfRequests(Shelf(tmp_path)).handlers()
+    handlers = StoreRequests(ReferenceStore(tmp_path)).handlers()
     return lambda name, **args: handlers[name](args)
 
 

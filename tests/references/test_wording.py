@@ -1,12 +1,12 @@
 import json
 
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.references.wording import evidence_of, fields_of, named, observations_of, sentence
 from tests.references.conftest import NOON, Source
 
 
 def verdicts(stored, windows=6, **shift):
-    judge, source = Judge(stored.reference), Source(start=NOON + 3600, seed=4)
+    judge, source = DriftJudge(stored.reference), Source(start=NOON + 3600, seed=4)
     return [judge.judge(window, window.end) for window, _ in (source.window(**shift) for _ in range(windows))]
 
 
@@ -39,7 +39,7 @@ def test_a_drift_is_told_with_the_features_how_they_were_and_are_and_the_hour(st
 
 
 def test_the_rules_are_told_every_ratio_and_an_alarm_is_never_below_one(stored):
-    judge, source = Judge(stored.reference), Source(start=NOON + 3600, seed=4)
+    judge, source = DriftJudge(stored.reference), Source(start=NOON + 3600, seed=4)
     for _ in range(4):
         window, _ = source.window(brightness=9)
         verdict = judge.judge(window, window.end)
@@ -56,7 +56,7 @@ def test_the_rules_are_told_every_ratio_and_an_alarm_is_never_below_one(stored):
 
 
 def test_what_cannot_be_judged_says_why_and_tells_the_rules_nothing(stored):
-    judge, source = Judge(stored.reference), Source(start=NOON + 3600)
+    judge, source = DriftJudge(stored.reference), Source(start=NOON + 3600)
     window, _ = source.window(samples=0)
     verdict = judge.judge(window, window.end)
     assert observations_of(verdict, stored, window.end) == []

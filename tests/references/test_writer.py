@@ -1,11 +1,11 @@
 import threading
 
 from agent.core.errors import ReferenceMismatch
-from agent.references.writer import Librarian
+from agent.references.writer import ReferenceWriter
 
 
 def test_what_was_asked_before_the_stop_is_still_done_and_a_failure_stops_nothing(capsys):
-    librarian, done = Librarian(), []
+    writer, done = ReferenceWriter(), []
 
     def fail():
         raise ReferenceMismatch("too short")
@@ -20,10 +20,10 @@ def test_what_was_asked_before_the_stop_is_still_done_and_a_failure_stops_nothin
         ("keep c", full),
         ("d", lambda: done.append(2)),
     ):
-        librarian.ask(what, task)
+        writer.ask(what, task)
     stop = threading.Event()
     stop.set()
-    librarian.run(stop)
+    writer.run(stop)
     assert done == [1, 2]
     said = capsys.readouterr().out
     assert "cannot build the reference of camera x" in said
@@ -32,9 +32,9 @@ def test_what_was_asked_before_the_stop_is_still_done_and_a_failure_stops_nothin
 
 
 def test_a_task_that_fails_unforeseen_is_counted_and_those_after_it_are_done():
-    librarian, done, stop = Librarian(), [], threading.Event()
-    librarian.ask("divide", lambda: 1 / 0)
-    librarian.ask("go on", lambda: done.append(1))
+    writer, done, stop = ReferenceWriter(), [], threading.Event()
+    writer.ask("divide", lambda: 1 / 0)
+    writer.ask("go on", lambda: done.append(1))
     stop.set()
-    librarian.run(stop)
-    assert (done, librarian.discarded) == ([1], 1)
+    writer.run(stop)
+    assert (done, writer.discarded) == ([1], 1)

@@ -7,10 +7,10 @@ import time
 
 from agent.__main__ import main
 from agent.app.service import Service
-from agent.core.worker import Part
+from agent.core.worker import Worker
 
 
-class Doomed(Part):
+class Doomed(Worker):
     """Beats until it is told to hang."""
 
     patience_seconds = 1.0

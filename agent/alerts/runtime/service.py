@@ -15,8 +15,8 @@ from typing import Any
 
 import structlog
 
-from agent.alerts.controls import Control, Kind
-from agent.alerts.engine import AlertEngine, Standing
+from agent.alerts.controls import Control, ControlKind
+from agent.alerts.engine import ActiveAlert, AlertEngine
 from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
@@ -41,14 +41,14 @@ Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class StepResult:
     """What came of a step: `publish` goes to the broker, `notify` to the notifiers."""
 
     publish: tuple[Alert, ...] = ()
     notify: tuple[Alert, ...] = ()
 
 
-class AlertDesk:
+class AlertService:
     """Owns the engine and its store; keeps what is observed in `observations`, for replays.
 
     `cameras` gives the names of those there are, where that is known.
@@ -107,7 +107,7 @@ class AlertDesk:
         with self._lock:
             self._engine.forget(labels, time.time())  # noqa: TID251
 
-    def step(self, observations: Iterable[Observation], now: float) -> Told:
+    def step(self, observations: Iterable[Observation], now: float) -> StepResult:
         """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""
         monotonic = time.monotonic()  # noqa: TID251
         observations = list(observations)
@@ -130,7 +130,7 @@ class AlertDesk:
                 "more alerts fire than are told at a time; see `vedette alerts --all`", waiting=waiting
             )
         self._crowded = waiting > 0
-        return Told(
+        return StepResult(
             publish=tuple(alert for alert in alerts if tells.get(alert.rule, "all") == "all"),
             notify=tuple(alert for alert in alerts if tells.get(alert.rule, "all") != "journal"),
         )
@@ -196,19 +196,19 @@ class AlertDesk:
         check_names(args, "id", *_WHO_AND_UNTIL)
         with self._lock:
             track = self._engine.find(take_word(args, "id"))
-            return self._apply(Kind.ACKNOWLEDGE, args, alert=track.id)
+            return self._apply(ControlKind.ACKNOWLEDGE, args, alert=track.id)
 
     def _snooze(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "id", *_WHO_AND_UNTIL)
         with self._lock:
             track = self._engine.find(take_word(args, "id"))
-            return self._apply(Kind.SNOOZE, args, rule=track.rule, labels=track.labels)
+            return self._apply(ControlKind.SNOOZE, args, rule=track.rule, labels=track.labels)
 
     def _mute(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "rule", "camera", "schedule", *_WHO_AND_UNTIL)
         with self._lock:
             return self._apply(
-                Kind.MUTE,
+                ControlKind.MUTE,
                 args,
                 rule=take_word(args, "rule", ""),
                 labels=self._camera(args),
@@ -220,7 +220,7 @@ class AlertDesk:
         value = take_number(args, "value")
         with self._lock:
             rule = take_word(args, "rule")
-            return self._apply(Kind.LIMIT, args, rule=rule, labels=self._camera(args), value=value)
+            return self._apply(ControlKind.LIMIT, args, rule=rule, labels=self._camera(args), value=value)
 
     def _camera(self, args: Mapping[str, Any]) -> dict[str, str]:
         camera, known = take_word(args, "camera", ""), self._cameras()
@@ -228,7 +228,7 @@ class AlertDesk:
             raise VedetteError(unknown("camera", camera, known))
         return {"camera": camera} if camera else {}
 
-    def _apply(self, kind: Kind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
+    def _apply(self, kind: ControlKind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
         now = time.time()  # noqa: TID251
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         until = _until(args, now)
@@ -291,7 +291,7 @@ def _write_journal(alerts: Sequence[Alert]) -> None:
         log.warning(f"and {len(alerts) - MOST_LINES} more alerts; see `vedette alerts`")
 
 
-def _standing(standing: Standing) -> dict[str, Any]:
+def _standing(standing: ActiveAlert) -> dict[str, Any]:
     alert = alert_to_json(standing.alert)
     return {**alert, "told": standing.told, "held_back": standing.held_back}
 

@@ -19,7 +19,7 @@ Blocks = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Glance:
+class SmallImage:
     """A picture made small.
 
     `grey` (90, 160) uint8 is its area mean, in which sensor noise is averaged away; `raw` (about 90 x 160)
@@ -32,7 +32,7 @@ class Glance:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figures:
+class ImageMeasures:
     """What can be measured in one glance.
 
     `dark`, `bright` are shares of pixels in 0..1; `fine` (40,) and `coarse` (40,) the spread of detail and of
@@ -47,22 +47,22 @@ class Figures:
     edges: NDArray[np.float32]
 
 
-def glance(image: NDArray[np.uint8]) -> Glance:
+def glance(image: NDArray[np.uint8]) -> SmallImage:
     """The small copy of `image` (H, W, 3) uint8 BGR."""
     height, width = image.shape[:2]
     # Grey first: the area mean of one plane costs a third of that of three.
     small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
     raw = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x, 1])
-    return Glance(np.asarray(small, dtype=np.uint8), raw, (width, height))
+    return SmallImage(np.asarray(small, dtype=np.uint8), raw, (width, height))
 
 
-def measure(grey: Grey) -> Figures:
+def measure(grey: Grey) -> ImageMeasures:
     """The figures of a small grey picture."""
     fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32)
     pixels = grey.size
-    return Figures(
+    return ImageMeasures(
         dark=int(np.count_nonzero(grey <= DARK_LEVEL)) / pixels,
         bright=int(np.count_nonzero(grey >= BRIGHT_LEVEL)) / pixels,
         detail=float(fine.std()),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.cameras.health.features import glance
-from agent.cameras.health.judge import GLANCE_SECONDS, WELL, HealthState, Verdict, observe, reopened
-from agent.cameras.health.timing import Timing
+from agent.cameras.health.judge import GLANCE_SECONDS, WELL, HealthState, HealthVerdict, observe, reopened
+from agent.cameras.health.timing import FrameTiming
 from agent.core.types import CameraState, Frame
 
 
@@ -17,9 +17,9 @@ class Inspector:
     def __init__(self, *, by_media: bool) -> None:
         self._by_media = by_media
         self._health = HealthState()
-        self._timing = Timing()
+        self._timing = FrameTiming()
         self._glanced: float | None = None
-        self.verdict: Verdict = WELL
+        self.verdict: HealthVerdict = WELL
 
     def reopened(self) -> None:
         """A new connection: faults are judged anew."""
@@ -27,7 +27,7 @@ class Inspector:
         self._timing.reopened()
         self._glanced, self.verdict = None, WELL
 
-    def inspect(self, frame: Frame) -> Verdict:
+    def inspect(self, frame: Frame) -> HealthVerdict:
         """What the camera's state is with this frame."""
         now = frame.monotonic_ns / 1e9
         if self._by_media and frame.media_seconds is not None:

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.health.features import Blocks, Figures, Glance, likeness, measure, share_changed
-from agent.cameras.health.timing import Pace
+from agent.cameras.health.features import Blocks, ImageMeasures, SmallImage, likeness, measure, share_changed
+from agent.cameras.health.timing import TimingReport
 from agent.core.types import CameraState
 
 GLANCE_SECONDS = 0.25  # health looks four times a second
@@ -93,7 +93,7 @@ FAULTS: tuple[Fault, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FaultState:
     """Where one fault stands: whether it is on, since when, and when its sign last turned against that."""
 
     on: bool = False
@@ -102,7 +102,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Normal:
+class CameraNormal:
     """What this camera shows when nothing is wrong."""
 
     size: tuple[int, int]
@@ -114,10 +114,10 @@ class Normal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class EqualRun:
     """The current stretch of equal pictures, and the longest that ended by itself (seconds)."""
 
-    anchor: Glance | None = None
+    anchor: SmallImage | None = None
     since: float = 0.0
     longest: float = 0.0
 
@@ -126,14 +126,14 @@ class Stretch:
 class HealthState:
     """What is remembered from glance to glance."""
 
-    normal: Normal | None = None
-    learning: tuple[Figures, ...] = ()
-    stretch: Stretch = field(default_factory=Stretch)
-    standings: Mapping[CameraState, Standing] = field(default_factory=dict)
+    normal: CameraNormal | None = None
+    learning: tuple[ImageMeasures, ...] = ()
+    stretch: EqualRun = field(default_factory=EqualRun)
+    standings: Mapping[CameraState, FaultState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HealthVerdict:
     """The camera's state by its content, a reason in words, and whether its pictures are usable.
 
     `accepted` names faults that have just become the new normal.
@@ -148,10 +148,12 @@ class Verdict:
 # Whether a fault shows: yes, no, or (None) in between; and that in words.
 Sign = tuple[bool | None, str]
 Signs = Mapping[CameraState, Sign]
-WELL = Verdict(CameraState.ONLINE, "", True)
+WELL = HealthVerdict(CameraState.ONLINE, "", True)
 
 
-def observe(state: HealthState, picture: Glance, now: float, pace: Pace) -> tuple[HealthState, Verdict]:
+def observe(
+    state: HealthState, picture: SmallImage, now: float, pace: TimingReport
+) -> tuple[HealthState, HealthVerdict]:
     """The state after one more glance at `now` (any clock that grows), and what it means."""
     figures = measure(picture.grey)
     stretch = _stretch(state, picture, now)
@@ -160,7 +162,7 @@ def observe(state: HealthState, picture: Glance, now: float, pace: Pace) -> tupl
         CameraState.FROZEN: _frozen(stretch, now),
     }
     standings = {
-        fault.state: _stand(state.standings.get(fault.state, Standing()), fault, signs[fault.state][0], now)
+        fault.state: _stand(state.standings.get(fault.state, FaultState()), fault, signs[fault.state][0], now)
         for fault in FAULTS
     }
     accepted = frozenset(
@@ -171,7 +173,7 @@ def observe(state: HealthState, picture: Glance, now: float, pace: Pace) -> tupl
         and now - standings[fault.state].since >= ACCEPT_SECONDS
     )
     if accepted:
-        standings.update({name: Standing() for name in accepted})
+        standings.update({name: FaultState() for name in accepted})
         state = replace(state, normal=None, learning=())
     state = replace(state, stretch=stretch, standings=standings)
     if not any(standing.on or standing.turned is not None for standing in standings.values()):
@@ -181,30 +183,32 @@ def observe(state: HealthState, picture: Glance, now: float, pace: Pace) -> tupl
 
 def reopened(state: HealthState) -> HealthState:
     """The state for a new connection: faults are judged anew, what is normal is kept."""
-    return replace(state, stretch=Stretch(longest=state.stretch.longest), standings={})
+    return replace(state, stretch=EqualRun(longest=state.stretch.longest), standings={})
 
 
-def _stand(standing: Standing, fault: Fault, sign: bool | None, now: float) -> Standing:
+def _stand(standing: FaultState, fault: Fault, sign: bool | None, now: float) -> FaultState:
     """Law 1. A `sign` of None (in between) keeps things as they are, and breaks what was about to change."""
     if sign is None or sign == standing.on:
         return replace(standing, turned=None)
     turned = now if standing.turned is None else standing.turned
     if now - turned >= (fault.leave if standing.on else fault.enter):
-        return Standing(on=not standing.on, since=now)
+        return FaultState(on=not standing.on, since=now)
     return replace(standing, turned=turned)
 
 
 def _verdict(
-    standings: Mapping[CameraState, Standing], signs: Signs, accepted: frozenset[CameraState]
-) -> Verdict:
+    standings: Mapping[CameraState, FaultState], signs: Signs, accepted: frozenset[CameraState]
+) -> HealthVerdict:
     on = [fault for fault in FAULTS if standings[fault.state].on]
     if not on:
         return replace(WELL, accepted=accepted) if accepted else WELL
     first = on[0]
-    return Verdict(first.state, signs[first.state][1], False, accepted)
+    return HealthVerdict(first.state, signs[first.state][1], False, accepted)
 
 
-def _signs(normal: Normal | None, picture: Glance, figures: Figures, pace: Pace) -> dict[CameraState, Sign]:
+def _signs(
+    normal: CameraNormal | None, picture: SmallImage, figures: ImageMeasures, pace: TimingReport
+) -> dict[CameraState, Sign]:
     """The sign of each fault in this glance."""
     black = figures.dark >= BLACK_SHARE
     signs: dict[CameraState, Sign] = {
@@ -221,12 +225,12 @@ def _signs(normal: Normal | None, picture: Glance, figures: Figures, pace: Pace)
     return signs
 
 
-def _frozen(stretch: Stretch, now: float) -> Sign:
+def _frozen(stretch: EqualRun, now: float) -> Sign:
     still = now - stretch.since
     return still >= _patience(stretch), f"the same picture for {still:.0f} s"
 
 
-def _overexposed(normal: Normal | None, figures: Figures) -> Sign:
+def _overexposed(normal: CameraNormal | None, figures: ImageMeasures) -> Sign:
     usual = normal.bright if normal else 0.0
     more = figures.bright - usual
     words = f"{figures.bright:.0%} of the picture is white, normally {usual:.0%}"
@@ -237,7 +241,7 @@ def _overexposed(normal: Normal | None, figures: Figures) -> Sign:
     return (False if well or more < OVEREXPOSED_MORE / 2 else None), words
 
 
-def _covered(normal: Normal | None, figures: Figures, black: bool) -> Sign:
+def _covered(normal: CameraNormal | None, figures: ImageMeasures, black: bool) -> Sign:
     words = "hardly any structure is left in the picture"
     if black:
         return None, words
@@ -256,13 +260,13 @@ def _covered(normal: Normal | None, figures: Figures, black: bool) -> Sign:
     return (False if max(coarse, fine) > UNCOVERED_RATIO else None), words
 
 
-def _resized(normal: Normal | None, picture: Glance) -> Sign:
+def _resized(normal: CameraNormal | None, picture: SmallImage) -> Sign:
     if normal is None or picture.size == normal.size:
         return False, ""
     return True, "pictures are {}x{}, normally {}x{}".format(*picture.size, *normal.size)
 
 
-def _moved(normal: Normal | None, figures: Figures, spoilt: bool) -> Sign:
+def _moved(normal: CameraNormal | None, figures: ImageMeasures, spoilt: bool) -> Sign:
     if normal is None or normal.likeness < LEAST_LIKENESS:
         return False, ""
     like = likeness(figures.edges, normal.background)
@@ -274,7 +278,7 @@ def _moved(normal: Normal | None, figures: Figures, spoilt: bool) -> Sign:
     return (False if like > IN_PLACE_RATIO * normal.likeness else None), words
 
 
-def _blurred(normal: Normal | None, figures: Figures, spoilt: bool) -> Sign:
+def _blurred(normal: CameraNormal | None, figures: ImageMeasures, spoilt: bool) -> Sign:
     if normal is None:
         return False, ""
     structured = normal.coarse >= STRUCTURED_SPREAD
@@ -291,11 +295,11 @@ def _blurred(normal: Normal | None, figures: Figures, spoilt: bool) -> Sign:
     return (False if ratio > SHARP_RATIO else None), words
 
 
-def _patience(stretch: Stretch) -> float:
+def _patience(stretch: EqualRun) -> float:
     return min(FROZEN_LONGEST, max(FROZEN_SECONDS, FROZEN_PATIENCE * stretch.longest))
 
 
-def _stretch(state: HealthState, picture: Glance, now: float) -> Stretch:
+def _stretch(state: HealthState, picture: SmallImage, now: float) -> EqualRun:
     """The stretch of equal pictures that this glance goes on with, or begins."""
     stretch = state.stretch
     if stretch.anchor is not None and _equal(stretch.anchor, picture):
@@ -303,17 +307,17 @@ def _stretch(state: HealthState, picture: Glance, now: float) -> Stretch:
     ended = now - stretch.since if stretch.anchor is not None else 0.0
     was_frozen = ended >= _patience(stretch)
     longest = stretch.longest if was_frozen else max(stretch.longest, ended)
-    return Stretch(anchor=picture, since=now, longest=longest)
+    return EqualRun(anchor=picture, since=now, longest=longest)
 
 
-def _equal(one: Glance, other: Glance) -> bool:
+def _equal(one: SmallImage, other: SmallImage) -> bool:
     return (
         share_changed(one.grey, other.grey, EQUAL_LEVELS) <= EQUAL_SHARE
         and share_changed(one.raw, other.raw, EQUAL_RAW_LEVELS) <= EQUAL_RAW_SHARE
     )
 
 
-def _learn(state: HealthState, picture: Glance, figures: Figures) -> HealthState:
+def _learn(state: HealthState, picture: SmallImage, figures: ImageMeasures) -> HealthState:
     if state.normal is None:
         learning = (*state.learning, figures)
         if len(learning) < LEARNING_GLANCES:
@@ -323,7 +327,7 @@ def _learn(state: HealthState, picture: Glance, figures: Figures) -> HealthState
     like = likeness(figures.edges, normal.background)
     return replace(
         state,
-        normal=Normal(
+        normal=CameraNormal(
             size=normal.size,
             fine=normal.fine + rate * (figures.fine - normal.fine),
             coarse=normal.coarse + rate * (figures.coarse - normal.coarse),
@@ -334,9 +338,9 @@ def _learn(state: HealthState, picture: Glance, figures: Figures) -> HealthState
     )
 
 
-def _first_normal(learning: tuple[Figures, ...], size: tuple[int, int]) -> Normal:
+def _first_normal(learning: tuple[ImageMeasures, ...], size: tuple[int, int]) -> CameraNormal:
     background = np.median(np.stack([one.edges for one in learning]), axis=0).astype(np.float32)
-    return Normal(
+    return CameraNormal(
         size=size,
         fine=np.median(np.stack([one.fine for one in learning]), axis=0).astype(np.float32),
         coarse=np.median(np.stack([one.coarse for one in learning]), axis=0).astype(np.float32),

@@ -30,7 +30,7 @@ BREAK_MEMORY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TimingReport:
     """What the timing says: frames a second now and as expected, broken time stamps lately, seconds of video a second.
 
     `progress` is None where time stamps do not tell.
@@ -66,7 +66,7 @@ class Pace:
         return self.breaks >= BREAKS
 
 
-class Timing:
+class FrameTiming:
     """Counts frames and looks at their time stamps; belongs to one thread, is given the time."""
 
     def __init__(self) -> None:
@@ -120,11 +120,11 @@ class Timing:
             return None
         return (media - self._began) / seconds
 
-    def pace(self, now: float) -> Pace:
+    def pace(self, now: float) -> TimingReport:
         """What the timing says at `now`."""
         expected = statistics.median(self._learnt) if len(self._learnt) >= FEWEST_BUCKETS else None
         recent = sum(1 for at in self._breaks if now - at <= BREAK_MEMORY_SECONDS)
-        return Pace(self._fps, expected, recent, self._progress)
+        return TimingReport(self._fps, expected, recent, self._progress)
 
 
 def _broken(passed: float, media_passed: float) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.cameras.clock import monotonic
-from agent.cameras.owned import ClosedError, Owned
+from agent.cameras.owned import ClosedError, ThreadOwned
 
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
 LOOK_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
@@ -44,7 +44,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_FOR_THE_AGENT)}
 
 
-class Child(Owned):
+class Child(ThreadOwned):
     """One process and its two pipes: pictures from `command(fd)`, and what it says on standard error.
 
     One thread starts and reads; any thread may close. Ending it is asked for first (`ask`: a signal, or None

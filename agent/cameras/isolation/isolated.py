@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.cameras import CAMERAS
 from agent.cameras.isolation.child import Child, ended_by, own_python
-from agent.cameras.isolation.worker import END, ERROR, FRAME, HEAD, Head, request, told_error
+from agent.cameras.isolation.worker import END, ERROR, FRAME, HEAD, MessageHeader, request, told_error
 from agent.cameras.owned import ClosedError
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.types import Frame
@@ -88,7 +88,7 @@ class IsolatedCamera:
     def _receive(self, child: Child) -> Frame | None:
         """The next message: a frame, or None for one that brings none; raises CameraError."""
         try:
-            head = Head.unpack(self._take(child, HEAD.size).tobytes())
+            head = MessageHeader.unpack(self._take(child, HEAD.size).tobytes())
             self._failed += head.failed
             if head.what == ERROR:
                 raise told_error(self._take(child, head.length).tobytes())
@@ -110,7 +110,7 @@ class IsolatedCamera:
             )
         return data
 
-    def _frame(self, head: Head, data: NDArray[np.uint8]) -> Frame:
+    def _frame(self, head: MessageHeader, data: NDArray[np.uint8]) -> Frame:
         data.setflags(write=False)
         index, self._index = self._index, self._index + 1
         return Frame(

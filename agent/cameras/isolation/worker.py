@@ -29,7 +29,7 @@ HEAD = struct.Struct("=cIIIIdQdd")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Head:
+class MessageHeader:
     """The head of a message; the times of a frame are its own (the monotonic clock is one for all processes)."""
 
     what: bytes
@@ -47,7 +47,7 @@ class Head:
         return HEAD.pack(*(getattr(self, field.name) for field in dataclasses.fields(self)))
 
     @classmethod
-    def unpack(cls, data: bytes) -> Head:
+    def unpack(cls, data: bytes) -> MessageHeader:
         """From what came over the pipe."""
         return cls(*HEAD.unpack(data))
 
@@ -74,11 +74,11 @@ def asked(line: bytes) -> Camera:
     return camera
 
 
-def frame_head(frame: Frame, failed: int) -> Head:
+def frame_head(frame: Frame, failed: int) -> MessageHeader:
     """The head of the message that carries `frame`."""
     height, width = frame.image.shape[:2]
     media = math.nan if frame.media_seconds is None else frame.media_seconds
-    return Head(
+    return MessageHeader(
         FRAME,
         height,
         width,
@@ -96,13 +96,13 @@ def serve(camera: Camera, fd: int) -> None:
     take_failed = getattr(camera, "take_failed", int)
     try:
         camera.open()
-        _write(fd, Head(OPENED).pack())
+        _write(fd, MessageHeader(OPENED).pack())
         while (frame := camera.read()) is not None:
             _write(fd, frame_head(frame, take_failed()).pack(), frame.image.data.cast("B"))
-        _write(fd, Head(END, failed=take_failed()).pack())
+        _write(fd, MessageHeader(END, failed=take_failed()).pack())
     except CameraError as error:
         text = json.dumps([error.kind.value, str(error)]).encode()
-        _write(fd, Head(ERROR, length=len(text), failed=take_failed()).pack(), text)
+        _write(fd, MessageHeader(ERROR, length=len(text), failed=take_failed()).pack(), text)
 
 
 def told_error(text: bytes) -> CameraError:

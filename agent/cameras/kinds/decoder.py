@@ -15,7 +15,7 @@ from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from agent.cameras.clock import monotonic
-from agent.cameras.owned import ClosedError, Owned
+from agent.cameras.owned import ClosedError, ThreadOwned
 
 # A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
 # damaged file FFmpeg marked 8. A stream without key pictures (intra refresh) has mended itself by then.
@@ -31,7 +31,7 @@ MAX_PIXELS = 2**26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class DecodedFrame:
     """A decoded picture: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took."""
 
     image: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Picture:
     decode_seconds: float
 
 
-class UnfitError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV is untyped here
+class UndecodableError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV is untyped here
     """The source is sound, but nothing for this decoder; its text goes on after the source's name."""
 
     def __init__(self, what: str) -> None:
@@ -47,13 +47,13 @@ class UnfitError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV is un
 
 
 @dataclass(slots=True)
-class Tally:
+class FailureCount:
     """A count that outlives the decoders that add to it; one thread adds."""
 
     total: int = 0
 
 
-class Decoder(Owned):
+class Decoder(ThreadOwned):
     """One opened FFmpeg source. One thread opens and reads; any thread may close.
 
     A close from another thread takes effect at the latest when FFmpeg's own `timeout` ends the wait.
@@ -68,7 +68,7 @@ class Decoder(Owned):
         options: Mapping[str, str] | None = None,
         threads: int = 1,
         frame_threads: bool = False,
-        damaged: Tally | None = None,
+        damaged: FailureCount | None = None,
         cuda: bool = False,
         live: bool = True,
     ) -> None:
@@ -81,17 +81,19 @@ class Decoder(Owned):
         self._ready: deque[Any] = deque()
         self._spent = 0.0
         self._mending_until: float | None = None
-        self._damaged = damaged or Tally()
+        self._damaged = damaged or FailureCount()
 
     def open(self) -> None:
         """Open the source; raises FFmpegError, or ClosedError."""
         with self.in_use():
             self._container = self._opened()
             if not self._container.streams.video:
-                raise UnfitError("has no video in it, only sound or text")
+                raise UndecodableError("has no video in it, only sound or text")
             stream = self._container.streams.video[0]
             if stream.width * stream.height > MAX_PIXELS:
-                raise UnfitError(f"has pictures of {stream.width}x{stream.height}, more than can be handled")
+                raise UndecodableError(
+                    f"has pictures of {stream.width}x{stream.height}, more than can be handled"
+                )
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -112,7 +114,7 @@ class Decoder(Owned):
             return float(stream.duration * stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
 
-    def next(self) -> Picture | None:
+    def next(self) -> DecodedFrame | None:
         """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
         since: float | None = None
         with self.in_use():
@@ -167,7 +169,7 @@ class Decoder(Owned):
         if self._mending_until is None:
             self._mending_until = monotonic() + MENDING_SECONDS
 
-    def _take(self) -> Picture | None:
+    def _take(self) -> DecodedFrame | None:
         """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""
         picture = self._ready.popleft()
         if picture.is_corrupt:
@@ -184,4 +186,4 @@ class Decoder(Owned):
         if picture.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
             image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
         spent, self._spent = self._spent + monotonic() - started, 0.0
-        return Picture(image, picture.time, spent)
+        return DecodedFrame(image, picture.time, spent)

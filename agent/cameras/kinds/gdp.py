@@ -37,7 +37,7 @@ class ProtocolError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
+class GdpHeader:
     """The head of a packet: kind and length in bytes of its payload, its time stamp in seconds."""
 
     kind: int
@@ -46,7 +46,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BufferLayout:
     """How BGR pictures lie in a buffer: each row is padded to a multiple of four bytes."""
 
     width: int
@@ -63,22 +63,22 @@ class Layout:
         return self.stride * self.height
 
 
-def packet(header: bytes) -> Packet:
+def packet(header: bytes) -> GdpHeader:
     """The head in the 62 bytes `header`; raises ProtocolError."""
     major, _minor, _flags, _padding, kind, length, time = _HEAD.unpack_from(header)
     if major != 1 or length > LARGEST_BYTES:
         raise ProtocolError(f"version {major}, {length} bytes")
-    return Packet(kind, length, None if time == NO_TIME else time / 1e9)
+    return GdpHeader(kind, length, None if time == NO_TIME else time / 1e9)
 
 
-def layout(caps: bytes) -> Layout:
+def layout(caps: bytes) -> BufferLayout:
     """The layout that the payload of a caps packet declares; raises ProtocolError."""
     text = caps.rstrip(b"\0").decode("utf-8", "replace")
     fields = dict(_FIELD.findall(text))
     if not text.startswith("video/x-raw") or fields.get("format") != "BGR":
         raise ProtocolError(f"caps {text[:80]}")
     try:
-        found = Layout(int(fields["width"]), int(fields["height"]))
+        found = BufferLayout(int(fields["width"]), int(fields["height"]))
     except (KeyError, ValueError):
         raise ProtocolError(f"caps {text[:80]}") from None
     if not 0 < found.length <= LARGEST_BYTES:

@@ -123,7 +123,7 @@ class GStreamerCamera:
         self.name, self.options = name, options
         self.lossless = self.finite = options.source == "file"
         self._child: Child | None = None
-        self._layout: gdp.Layout | None = None
+        self._layout: gdp.BufferLayout | None = None
         self._first: _Picture | None = None
         self._index = 0
         self._lock = threading.Lock()

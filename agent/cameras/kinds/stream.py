@@ -13,7 +13,7 @@ from agent.cameras import CAMERAS
 from agent.cameras.address import Address, address
 from agent.cameras.clock import monotonic, stamped
 from agent.cameras.kinds import nested
-from agent.cameras.kinds.decoder import Decoder, Picture, Tally
+from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
 from agent.cameras.owned import ClosedError
 from agent.config.fields import seal, setting
@@ -110,7 +110,7 @@ class StreamCamera:
         self._address: Address = address(options.url)
         self.lossless = self._address.is_file and options.pace == "fast"
         self._decoder: Decoder | None = None
-        self._damaged = Tally()
+        self._damaged = FailureCount()
         self._told = 0
         self._lock = threading.Lock()
         self._index = 0
@@ -240,7 +240,7 @@ class StreamCamera:
                 ) from None
         return address(self.options.url, self.options.username, password)
 
-    def _picture(self, decoder: Decoder) -> Picture | None:
+    def _picture(self, decoder: Decoder) -> DecodedFrame | None:
         try:
             return decoder.next()
         except (av.error.FFmpegError, ClosedError) as error:
@@ -262,7 +262,7 @@ class StreamCamera:
             )
         return True
 
-    def _again(self) -> Picture:
+    def _again(self) -> DecodedFrame:
         """The first picture of the file's next round."""
         self.close()
         decoder = self._acquire()
@@ -272,7 +272,7 @@ class StreamCamera:
             raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
         return picture
 
-    def _frame(self, picture: Picture) -> Frame:
+    def _frame(self, picture: DecodedFrame) -> Frame:
         media = self._clock.tick(picture.media_seconds)
         decoder = self._decoder
         if (

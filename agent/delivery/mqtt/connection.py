@@ -30,7 +30,7 @@ from agent.core.errors import PermanentDelivery
 from agent.core.printable import printable
 from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
-from agent.delivery.mqtt.failures import BY_CODE, Failure, why_not
+from agent.delivery.mqtt.failures import BY_CODE, ConnectionFailure, why_not
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
@@ -40,7 +40,7 @@ LONGEST_REASON = 200
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
 
 
-class Version(str, Enum):
+class ProtocolVersion(str, Enum):
     """The MQTT versions spoken here."""
 
     V5 = "5"
@@ -62,7 +62,7 @@ class Opened:
 class Closed:
     """There is no connection (any more); reported once, last."""
 
-    failure: Failure
+    failure: ConnectionFailure
     reason: str
 
 
@@ -106,11 +106,11 @@ class Will:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class ConnectionOptions:
     """How to connect."""
 
     client_id: str
-    version: Version = Version.V5
+    version: ProtocolVersion = ProtocolVersion.V5
     keepalive: float = 30.0
     session_expiry: float = 3600.0
     ca_file: str = ""
@@ -124,7 +124,7 @@ class Connection:
     """One try. `start` once; then `drive` until `events` yields `Closed`."""
 
     def __init__(
-        self, address: BrokerAddress, options: Options, wake: Callable[[], None], started: float
+        self, address: BrokerAddress, options: ConnectionOptions, wake: Callable[[], None], started: float
     ) -> None:
         self.address, self.options, self.started = address, options, started
         self.events: deque[Event] = deque()
@@ -171,7 +171,7 @@ class Connection:
             self._write_some()
             self._attempt(self._client.loop_misc)
         if self.opened is None and not self.closed and now - self.started > self.options.timeout:
-            self._end(Failure.SILENT, "no answer to the login")
+            self._end(ConnectionFailure.SILENT, "no answer to the login")
 
     def _write_some(self) -> None:
         if not self.closed and self._client.want_write():
@@ -191,10 +191,10 @@ class Connection:
         try:
             code = step()
         except _BROKEN as error:
-            self._end(Failure.LOST, f"protocol error: {type(error).__name__}: {error}")
+            self._end(ConnectionFailure.LOST, f"protocol error: {type(error).__name__}: {error}")
             return
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._end(Failure.LOST, paho.error_string(code).rstrip("."))
+            self._end(ConnectionFailure.LOST, paho.error_string(code).rstrip("."))
 
     def publish(
         self,
@@ -208,7 +208,7 @@ class Connection:
     ) -> int:
         """Send; the id by which `Acked` will name it. Raises PermanentDelivery for what MQTT cannot carry."""
         properties = None
-        if self.options.version is Version.V5 and (expiry is not None or correlation):
+        if self.options.version is ProtocolVersion.V5 and (expiry is not None or correlation):
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             if expiry is not None:
                 properties.MessageExpiryInterval = max(expiry, 1)
@@ -222,7 +222,7 @@ class Connection:
     def subscribe(self, topic: str) -> None:
         """Ask for `topic`; on MQTT 5 without what is retained."""
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        asked = {"options": options} if self.options.version is Version.V5 else {"qos": 1}
+        asked = {"options": options} if self.options.version is ProtocolVersion.V5 else {"qos": 1}
         self._client.subscribe(topic, **asked)
 
     def close(self, *, forget: bool = False) -> None:
@@ -232,7 +232,7 @@ class Connection:
         """
         self.closed = True
         properties = None
-        if forget and self.options.version is Version.V5:
+        if forget and self.options.version is ProtocolVersion.V5:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = 0
         if self._ready and self._client.socket() is not None:
@@ -248,7 +248,7 @@ class Connection:
             with suppress(OSError):
                 sock.close()
 
-    def _end(self, failure: Failure, reason: str) -> None:
+    def _end(self, failure: ConnectionFailure, reason: str) -> None:
         if not self.closed:
             self.events.append(Closed(failure=failure, reason=printable(reason, LONGEST_REASON)))
             self.abort()
@@ -263,7 +263,7 @@ class Connection:
     def on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """CONNACK."""
         if reason.is_failure:
-            failure = BY_CODE.get(reason.value, Failure.REFUSED)
+            failure = BY_CODE.get(reason.value, ConnectionFailure.REFUSED)
             self._end(failure, self._said(properties, reason))
             return
         self.opened = Opened(
@@ -278,9 +278,9 @@ class Connection:
     def on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """DISCONNECT, or the connection broke."""
         if flags.is_disconnect_packet_from_server:
-            self._end(BY_CODE.get(reason.value, Failure.LOST), self._said(properties, reason))
+            self._end(BY_CODE.get(reason.value, ConnectionFailure.LOST), self._said(properties, reason))
         else:
-            self._end(Failure.LOST, "the connection broke")
+            self._end(ConnectionFailure.LOST, "the connection broke")
 
     def on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
         """PUBACK."""
@@ -328,8 +328,8 @@ def _readable(sock: Any) -> bool:
     return bool((hasattr(sock, "pending") and sock.pending() > 0) or poll.poll(0))
 
 
-def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho.Client:
-    newest = options.version is Version.V5
+def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connection) -> paho.Client:
+    newest = options.version is ProtocolVersion.V5
     client = _Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
@@ -354,7 +354,7 @@ def _client(address: BrokerAddress, options: Options, owner: Connection) -> paho
     return client
 
 
-def _secure(client: paho.Client, address: BrokerAddress, options: Options) -> None:
+def _secure(client: paho.Client, address: BrokerAddress, options: ConnectionOptions) -> None:
     if not address.tls:
         return
     context = ssl.create_default_context(cafile=options.ca_file or None)
@@ -364,8 +364,8 @@ def _secure(client: paho.Client, address: BrokerAddress, options: Options) -> No
     client.tls_set_context(context)
 
 
-def _session(options: Options) -> dict[str, Any]:
-    if options.version is not Version.V5:
+def _session(options: ConnectionOptions) -> dict[str, Any]:
+    if options.version is not ProtocolVersion.V5:
         return {}
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = int(options.session_expiry)

@@ -17,14 +17,14 @@ from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 from agent.delivery.mqtt.connection import (
     Closed,
     Connection,
+    ConnectionOptions,
     Event,
     Opened,
-    Options,
+    ProtocolVersion,
     Received,
     Subscribed,
-    Version,
 )
-from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.failures import ConnectionFailure
 
 log = structlog.get_logger("vedette.verify")
 
@@ -56,7 +56,7 @@ class Listener:
         self.subscribed = False
         self.interruptions: list[Interruption] = []
         self._address, self._topic = address, f"{prefix}/#"
-        self._options = Options(
+        self._options = ConnectionOptions(
             client_id=f"vedette-verify-{uuid.uuid4().hex[:8]}",
             session_expiry=SESSION_SECONDS,
             ca_file=ca_file,
@@ -138,16 +138,16 @@ class Listener:
 
 def open_connection(
     address: BrokerAddress,
-    options: Options,
+    options: ConnectionOptions,
     pipe: tuple[int, int],
-    versions: Sequence[Version] = tuple(Version),
+    versions: Sequence[ProtocolVersion] = tuple(ProtocolVersion),
 ) -> Connection:
     """A connection that the broker has let in, with the first version it speaks; raises RetryableDelivery."""
     reason = ""
     for version in versions:
         started = _now()
         # a 3.1.1 broker would keep our session for ever
-        expiry = options.session_expiry if version is Version.V5 else 0.0
+        expiry = options.session_expiry if version is ProtocolVersion.V5 else 0.0
         connection = Connection(
             address,
             replace(options, version=version, session_expiry=expiry),
@@ -158,12 +158,12 @@ def open_connection(
         failure, reason = _wait(connection, pipe[0])
         if failure is None:
             return connection
-        if failure not in {Failure.VERSION, Failure.LOST}:
+        if failure not in {ConnectionFailure.VERSION, ConnectionFailure.LOST}:
             break
     raise RetryableDelivery(f"broker {address.shown}: {reason}")
 
 
-def _wait(connection: Connection, wake_fd: int) -> tuple[Failure | None, str]:
+def _wait(connection: Connection, wake_fd: int) -> tuple[ConnectionFailure | None, str]:
     while True:
         connection.drive(0.2, wake_fd, _now())
         awake(wake_fd)

@@ -12,13 +12,13 @@ from enum import Enum
 from agent.config.schema import BrokerSettings
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
-from agent.delivery.mqtt.connection import Acked, Closed, Connection, Options, Version
+from agent.delivery.mqtt.connection import Acked, Closed, Connection, ConnectionOptions, ProtocolVersion
 from agent.delivery.mqtt.listener import awake, open_connection
 
 REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
 
 
-class Right(str, Enum):
+class PublishRight(str, Enum):
     """Whether a broker lets us publish."""
 
     GRANTED = "granted"
@@ -34,7 +34,7 @@ class PingResult:
     ok: bool
     version: str = ""
     seconds: float = 0.0
-    right: Right = Right.UNKNOWN
+    right: PublishRight = PublishRight.UNKNOWN
     reason: str = ""
 
 
@@ -48,7 +48,7 @@ def ping(settings: BrokerSettings, topic: str, timeout: float = 5.0) -> list[Pin
 
 def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout: float) -> PingResult:
     # Not the agent's own client id: that would throw a running agent off the broker.
-    options = Options(
+    options = ConnectionOptions(
         client_id=f"vedette-check-{uuid.uuid4().hex[:8]}",
         session_expiry=0,
         timeout=timeout,
@@ -56,7 +56,9 @@ def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout:
         cert_file=settings.cert_file,
         key_file=settings.key_file,
     )
-    versions = tuple(Version) if settings.protocol == "auto" else (Version(settings.protocol),)
+    versions = (
+        tuple(ProtocolVersion) if settings.protocol == "auto" else (ProtocolVersion(settings.protocol),)
+    )
     pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     started = _now()
     try:
@@ -80,7 +82,7 @@ def _tried(
 ) -> PingResult:
     """`result` with whether `topic` may be published; nothing stays behind at the broker."""
     without_qos = connection.opened is not None and connection.opened.maximum_qos < 1
-    if connection.options.version is not Version.V5 or without_qos:
+    if connection.options.version is not ProtocolVersion.V5 or without_qos:
         return result
     mid = connection.publish(topic, b"", qos=1)
     while not connection.closed and _now() < deadline:
@@ -89,10 +91,10 @@ def _tried(
         while connection.events:
             event = connection.events.popleft()
             if isinstance(event, Acked) and event.mid == mid:
-                right = Right.REFUSED if event.code >= REFUSED else Right.GRANTED
+                right = PublishRight.REFUSED if event.code >= REFUSED else PublishRight.GRANTED
                 return replace(result, right=right, reason=event.reason.lower())
             if isinstance(event, Closed):  # some brokers hang up on who publishes what he may not
-                return replace(result, right=Right.REFUSED, reason=event.reason)
+                return replace(result, right=PublishRight.REFUSED, reason=event.reason)
     return result
 
 

@@ -21,8 +21,16 @@ from dataclasses import dataclass, replace
 import structlog
 
 from agent.delivery.mqtt.address import BrokerAddress
-from agent.delivery.mqtt.connection import Closed, Connection, Event, Opened, Options, Version, Will
-from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.connection import (
+    Closed,
+    Connection,
+    ConnectionOptions,
+    Event,
+    Opened,
+    ProtocolVersion,
+    Will,
+)
+from agent.delivery.mqtt.failures import ConnectionFailure
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -49,11 +57,11 @@ class ConnectionState:
     @property
     def mend(self) -> str:
         """What an operator can do about it; "" where it is only to wait."""
-        return _MEND.get(Failure(self.failure), "") if self.failure else ""
+        return _MEND.get(ConnectionFailure(self.failure), "") if self.failure else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class SessionTiming:
     """How patient delivery is, in seconds; tests are less so. `scale` shortens every backoff."""
 
     connect: float = 10.0
@@ -66,30 +74,30 @@ class Timing:
 
 
 # First and longest wait in seconds.
-BACKOFF: dict[Failure, tuple[float, float]] = {
-    Failure.LOST: (1.0, 60.0),
-    Failure.UNREACHABLE: (1.0, 60.0),
-    Failure.SILENT: (2.0, 120.0),
-    Failure.BUSY: (5.0, 120.0),
-    Failure.VERSION: (5.0, 300.0),
-    Failure.TLS: (10.0, 300.0),
-    Failure.REFUSED: (10.0, 300.0),
-    Failure.CLIENT_ID: (10.0, 300.0),
-    Failure.CERTIFICATE: (15.0, 300.0),
-    Failure.LOGIN: (15.0, 300.0),
-    Failure.TAKEN_OVER: (30.0, 300.0),
+BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
+    ConnectionFailure.LOST: (1.0, 60.0),
+    ConnectionFailure.UNREACHABLE: (1.0, 60.0),
+    ConnectionFailure.SILENT: (2.0, 120.0),
+    ConnectionFailure.BUSY: (5.0, 120.0),
+    ConnectionFailure.VERSION: (5.0, 300.0),
+    ConnectionFailure.TLS: (10.0, 300.0),
+    ConnectionFailure.REFUSED: (10.0, 300.0),
+    ConnectionFailure.CLIENT_ID: (10.0, 300.0),
+    ConnectionFailure.CERTIFICATE: (15.0, 300.0),
+    ConnectionFailure.LOGIN: (15.0, 300.0),
+    ConnectionFailure.TAKEN_OVER: (30.0, 300.0),
 }
 _ORDER = list(BACKOFF)
 
 _MEND = {
-    Failure.LOGIN: "check user name and password",
-    Failure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
-    Failure.CLIENT_ID: "check broker.client_id",
-    Failure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
+    ConnectionFailure.LOGIN: "check user name and password",
+    ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
+    ConnectionFailure.CLIENT_ID: "check broker.client_id",
+    ConnectionFailure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
 }
 
 
-def backoff_seconds(failure: Failure, attempt: int, jitter: float) -> float:
+def backoff_seconds(failure: ConnectionFailure, attempt: int, jitter: float) -> float:
     """The wait after `attempt` (from 0) rounds of failures; `jitter` in 0..1 spreads it over half to whole."""
     first, longest = BACKOFF[failure]
     return min(first * 2.0 ** min(attempt, 16), longest) * (0.5 + 0.5 * jitter)
@@ -101,18 +109,18 @@ class Session:
     def __init__(
         self,
         addresses: Sequence[BrokerAddress],
-        options: Options,
+        options: ConnectionOptions,
         protocol: str,
-        timing: Timing,
+        timing: SessionTiming,
         wake: Callable[[], None],
     ) -> None:
         self._addresses, self._options, self._timing, self._wake = list(addresses), options, timing, wake
-        self._fixed = Version(protocol) if protocol != "auto" else None
-        self._versions = dict.fromkeys(range(len(self._addresses)), self._fixed or Version.V5)
+        self._fixed = ProtocolVersion(protocol) if protocol != "auto" else None
+        self._versions = dict.fromkeys(range(len(self._addresses)), self._fixed or ProtocolVersion.V5)
         self._broken_starts: dict[int, int] = {}
         self._index = 0
         self._round = 0
-        self._worst: Failure | None = None
+        self._worst: ConnectionFailure | None = None
         self._wait_until = 0.0
         self._opened_at = 0.0
         self._short_lives = 0
@@ -173,13 +181,13 @@ class Session:
 
     def _suspect(self, connection: Connection, event: Closed) -> Closed:
         """Law 3: what the third short life in a row means."""
-        if connection.opened is None or event.failure is not Failure.LOST:
+        if connection.opened is None or event.failure is not ConnectionFailure.LOST:
             return event
         self._short_lives += 1
         if self._short_lives < SHORT_LIVES:
             return event
         reason = f"the connection breaks right after login, {self._short_lives} times in a row"
-        return Closed(failure=Failure.TAKEN_OVER, reason=reason)
+        return Closed(failure=ConnectionFailure.TAKEN_OVER, reason=reason)
 
     def _weigh_candidate(self, now: float) -> list[Event]:
         """Move to the preferred broker when it answers."""
@@ -194,9 +202,9 @@ class Session:
         if self.connection is not None:
             self.connection.close()
         self.connection, self._index = candidate, 0
-        return [Closed(failure=Failure.LOST, reason="going back to the preferred broker")]
+        return [Closed(failure=ConnectionFailure.LOST, reason="going back to the preferred broker")]
 
-    def fail(self, failure: Failure, reason: str) -> None:
+    def fail(self, failure: ConnectionFailure, reason: str) -> None:
         """Give the connection up: it is open, but good for nothing."""
         if self.connection is not None and not self.connection.closed:
             self.connection.events.append(Closed(failure=failure, reason=reason))
@@ -219,7 +227,7 @@ class Session:
         if self._said != f"connected {self.state.broker}":
             self._said = f"connected {self.state.broker}"
             log.info("connected to the broker", broker=self.state.broker, mqtt=version.value)
-            if version is Version.V311:
+            if version is ProtocolVersion.V311:
                 log.warning(
                     "MQTT 3.1.1: what the broker's access rules refuse is lost without a word",
                     broker=self.state.broker,
@@ -243,20 +251,22 @@ class Session:
             self._worst = None
         self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
 
-    def _other_version(self, connection: Connection, failure: Failure) -> bool:
+    def _other_version(self, connection: Connection, failure: ConnectionFailure) -> bool:
         """Whether to try at once with the other version: the broker said so, or hung up on us twice."""
         if self._fixed is not None or connection.opened is not None:
             return False
-        if failure is Failure.SILENT:  # amqtt does not even answer
+        if failure is ConnectionFailure.SILENT:  # amqtt does not even answer
             self._broken_starts[self._index] = 2
-        elif failure is Failure.LOST:
+        elif failure is ConnectionFailure.LOST:
             self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
         hung_up = self._broken_starts.get(self._index, 0)
-        if connection.options.version is Version.V5 and (failure is Failure.VERSION or hung_up >= 2):
-            self._versions[self._index] = Version.V311
+        if connection.options.version is ProtocolVersion.V5 and (
+            failure is ConnectionFailure.VERSION or hung_up >= 2
+        ):
+            self._versions[self._index] = ProtocolVersion.V311
             return True
-        if connection.options.version is Version.V311 and hung_up >= 4:
-            self._versions[self._index] = Version.V5
+        if connection.options.version is ProtocolVersion.V311 and hung_up >= 4:
+            self._versions[self._index] = ProtocolVersion.V5
             self._broken_starts.pop(self._index)
         return False
 

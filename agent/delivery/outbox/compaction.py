@@ -30,7 +30,7 @@ from agent.core.kll import Sketch
 from agent.core.types import Priority
 from agent.core.untrusted import parse_object
 from agent.delivery.messages import short, to_json, unix_time
-from agent.delivery.outbox.rows import Row, pack, pack_sketches, unpack, unpack_sketches
+from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, unpack, unpack_sketches
 
 Body = dict[str, Any]
 
@@ -42,12 +42,12 @@ _RATE = re.compile(r"\w+_per_frame|\w+_mean|\w+_ratio|fps_\w+|\w+_seconds")
 _COUNT = re.compile(r"frames_\w+|detections|detections_\w+|class_\d+_count|feature_samples\w*|reconnects")
 
 
-def bucket_of(row: Row, span: int) -> tuple[str, str, int]:
+def bucket_of(row: OutboxRow, span: int) -> tuple[str, str, int]:
     """Rows with the same bucket may become one window of `span` seconds."""
     return row.topic, row.boot, int(row.start // span)
 
 
-def merge_rows(rows: Sequence[Row], span: int) -> Row | None:
+def merge_rows(rows: Sequence[OutboxRow], span: int) -> OutboxRow | None:
     """One row in place of `rows` (two or more, oldest first, of one bucket), with the id of the last.
 
     None where they cannot be one: damaged, or too large together.
@@ -71,7 +71,7 @@ def merge_rows(rows: Sequence[Row], span: int) -> Row | None:
     )
 
 
-def mergeable(row: Row) -> bool:
+def mergeable(row: OutboxRow) -> bool:
     """Whether the row tells of a window, so that it can be merged with its neighbours."""
     return row.window > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from agent.core.types import Priority
 from agent.delivery.messages import clears_retained
-from agent.delivery.outbox.rows import Row, unpack
-from agent.delivery.outbox.store import Store, table
+from agent.delivery.outbox.rows import OutboxRow, unpack
+from agent.delivery.outbox.store import MessageStore, table
 
 STANDING_AT_MOST = 1000
 COMMAND_MEMORY_SECONDS = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RetainedMessage:
     """A retained message that still holds (a firing alert): published again on each connect."""
 
     topic: str
@@ -25,7 +25,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class NotesCopy:
     """All notes, on their way to the outbox that takes this one's place: (topic, seq, payload), (id, Unix time)."""
 
     standing: Sequence[tuple[str, int, bytes]]
@@ -35,10 +35,10 @@ class Copy:
 class Notes:
     """The notes in `store`; its methods raise the store's errors."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MessageStore) -> None:
         self._store = store
 
-    def note_alerts(self, sql: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    def note_alerts(self, sql: sqlite3.Connection, rows: Sequence[OutboxRow]) -> None:
         """Keep what stays true until it is taken back: the last message of each alert that is not resolved.
 
         Part of the transaction that accepts `rows`.
@@ -55,13 +55,15 @@ class Notes:
                 (STANDING_AT_MOST,),
             )
 
-    def standing(self) -> list[Standing]:
+    def standing(self) -> list[RetainedMessage]:
         """Firing alerts of which no message is in the queue any more, oldest first."""
         found = self._store.query(
             "SELECT topic, seq, payload FROM standing"
             f" WHERE topic NOT IN (SELECT topic FROM {table(Priority.ALERT)}) ORDER BY seq"
         )
-        return [Standing(topic=topic, seq=seq, payload=unpack(payload)) for topic, seq, payload in found]
+        return [
+            RetainedMessage(topic=topic, seq=seq, payload=unpack(payload)) for topic, seq, payload in found
+        ]
 
     def first_time(self, command_id: str, now: float) -> bool:
         """Remember a command on disk; False where it is known already (it was delivered twice)."""
@@ -69,14 +71,14 @@ class Notes:
             sql.execute("DELETE FROM command WHERE at < ?", (now - COMMAND_MEMORY_SECONDS,))
             return sql.execute("INSERT OR IGNORE INTO command VALUES (?, ?)", (command_id, now)).rowcount == 1
 
-    def copy(self) -> Copy:
+    def copy(self) -> NotesCopy:
         """All of them."""
-        return Copy(
+        return NotesCopy(
             standing=self._store.query("SELECT topic, seq, payload FROM standing"),
             commands=self._store.query("SELECT id, at FROM command"),
         )
 
-    def take_over(self, copy: Copy) -> None:
+    def take_over(self, copy: NotesCopy) -> None:
         """Have these alerts stand instead of those here, and know these commands too."""
         with self._store.transaction() as sql:
             sql.execute("DELETE FROM standing")

@@ -33,9 +33,17 @@ from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, encode, is_topic
 from agent.delivery.outbox.notes import Notes
-from agent.delivery.outbox.rows import Row, pack, pack_sketches, told_lost, window_of
-from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, Plan, Shedder
-from agent.delivery.outbox.store import COLUMNS, LANES, Store, StoreCorrupt, StoreFull, StoreUnwritable, table
+from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, told_lost, window_of
+from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
+from agent.delivery.outbox.store import (
+    COLUMNS,
+    LANES,
+    MessageStore,
+    StoreCorrupt,
+    StoreFull,
+    StoreUnwritable,
+    table,
+)
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -61,7 +69,7 @@ class _Batch:
     """Drafts on their way into one transaction, and the books as they will be after it."""
 
     families: dict[str, _Family]
-    rows: dict[Priority, list[Row]]
+    rows: dict[Priority, list[OutboxRow]]
     stamps: list[Stamp | None]
     size: int = 0
 
@@ -79,7 +87,7 @@ class Outbox:
         in_flight: int = 20,
     ) -> None:
         self.path = path
-        self.store = Store(path, size if path else min(size, MEMORY_BYTES))
+        self.store = MessageStore(path, size if path else min(size, MEMORY_BYTES))
         self._identity, self._clock, self._in_flight = identity, clock or Clock(), in_flight
         self.notes = Notes(self.store)
         self._shedder = Shedder(self.store)
@@ -201,10 +209,10 @@ class Outbox:
             lost=lost,
         )
 
-    def _row(self, draft: Draft, stamp: Stamp, row_id: int) -> Row:
+    def _row(self, draft: Draft, stamp: Stamp, row_id: int) -> OutboxRow:
         message = encode(draft, stamp)
         start, window = window_of(draft, stamp.at)
-        return Row(
+        return OutboxRow(
             priority=draft.priority,
             id=row_id,
             topic=draft.topic,
@@ -257,7 +265,7 @@ class Outbox:
         self._families = families
         return stamp
 
-    def adopt(self, rows: Sequence[Row]) -> None:
+    def adopt(self, rows: Sequence[OutboxRow]) -> None:
         """Take in rows of another outbox with the stamps they have; raises StoreFull."""
         batch = _Batch(self._families, {}, [])
         for row in rows:
@@ -267,13 +275,13 @@ class Outbox:
 
     # -- out ------------------------------------------------------------------------------------------------
 
-    def lease(self, lane: Priority, limit: int) -> list[Row]:
+    def lease(self, lane: Priority, limit: int) -> list[OutboxRow]:
         """The next `limit` rows of `lane` at most, oldest first, each once until `release`."""
         found = self.store.query(
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? ORDER BY id LIMIT ?",
             (self._leased[lane], limit),
         )
-        rows = [Row.from_values(lane, values) for values in found]
+        rows = [OutboxRow.from_values(lane, values) for values in found]
         if rows:
             self._leased[lane] = rows[-1].id
             self._touched[lane] = max(self._touched[lane], rows[-1].id)
@@ -291,7 +299,7 @@ class Outbox:
         """Remove rows that the broker has taken responsibility for, by (priority, id)."""
         self._delete(delivered, {}, {})
 
-    def give_up(self, rows: Iterable[Row]) -> None:
+    def give_up(self, rows: Iterable[OutboxRow]) -> None:
         """Remove rows that will never be delivered, and count them as lost."""
         rows = list(rows)
         lost: Counter[str] = Counter()
@@ -348,7 +356,7 @@ class Outbox:
                 break
         return done > 0
 
-    def _carry_out(self, plan: Plan) -> None:
+    def _carry_out(self, plan: DiscardPlan) -> None:
         families = self._with_losses(plan.lost, plan.told)
         depth = self._depths[plan.lane] - len(plan.gone)
         with self.store.transaction() as sql:
@@ -380,6 +388,6 @@ class Outbox:
         return {name: family.lost_total for name, family in self._families.items() if family.lost_total}
 
 
-def _insert(sql: sqlite3.Connection, lane: Priority, rows: Sequence[Row]) -> None:
+def _insert(sql: sqlite3.Connection, lane: Priority, rows: Sequence[OutboxRow]) -> None:
     marks = ",".join("?" * (COLUMNS.count(",") + 1))
     sql.executemany(f"INSERT INTO {table(lane)} VALUES ({marks})", [row.values() for row in rows])

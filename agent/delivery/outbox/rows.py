@@ -19,7 +19,7 @@ PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class OutboxRow:
     """One accepted message.
 
     `id` orders the rows of a priority. `weight` is how many sequence numbers the row stands for: itself, those
@@ -69,7 +69,7 @@ class Row:
         )
 
     @classmethod
-    def from_values(cls, priority: Priority, values: tuple[Any, ...]) -> Row:
+    def from_values(cls, priority: Priority, values: tuple[Any, ...]) -> OutboxRow:
         """The inverse of `values`."""
         row_id, topic, seq, retain, expiry, created, boottime, boot, start, window, span, weight, *blobs = (
             values

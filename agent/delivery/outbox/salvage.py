@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 
 from agent.core.types import Priority
-from agent.delivery.outbox.notes import Copy
+from agent.delivery.outbox.notes import NotesCopy
 from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
-from agent.delivery.outbox.rows import Row, unpack
-from agent.delivery.outbox.store import COLUMNS, LANES, PAGE_BYTES, Store, StoreFull, table
+from agent.delivery.outbox.rows import OutboxRow, unpack
+from agent.delivery.outbox.store import COLUMNS, LANES, PAGE_BYTES, MessageStore, StoreFull, table
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -31,7 +31,7 @@ _FAMILY = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Salvage:
+class SalvageResult:
     """What came of it. `lost` is how many rows there should have been beyond the saved; None: nobody knows."""
 
     aside: Path
@@ -51,7 +51,7 @@ def set_aside(path: Path, stamp: int) -> Path:
     return aside
 
 
-def salvage(aside: Path, fresh: Outbox) -> Salvage:
+def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
     """Carry what can be read in the database `aside` over into `fresh` (open)."""
     saved, missing, known = 0, dict.fromkeys(LANES, 0), True
     if not _opens(aside):
@@ -67,7 +67,7 @@ def salvage(aside: Path, fresh: Outbox) -> Salvage:
     lost = {_FAMILY[lane]: count for lane, count in missing.items() if count}
     if lost:
         fresh.put_many([], lost)
-    return Salvage(aside=aside, saved=saved, lost=sum(lost.values()) if known else None)
+    return SalvageResult(aside=aside, saved=saved, lost=sum(lost.values()) if known else None)
 
 
 def _opens(path: Path) -> bool:
@@ -85,7 +85,7 @@ def _replace_first_page(path: Path) -> None:
     tables are made in one transaction when the file is created.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        store = Store(Path(scratch) / "outbox.db", size=1 << 20)
+        store = MessageStore(Path(scratch) / "outbox.db", size=1 << 20)
         store.open()
         store.close()
         page = bytearray((Path(scratch) / "outbox.db").read_bytes()[:PAGE_BYTES])
@@ -96,14 +96,14 @@ def _replace_first_page(path: Path) -> None:
         file.write(page)
 
 
-def _notes(sql: sqlite3.Connection) -> Copy:
+def _notes(sql: sqlite3.Connection) -> NotesCopy:
     """As far as they can be read."""
     found: dict[str, list[Any]] = {"topic, seq, payload FROM standing": [], "id, at FROM command": []}
     for what in found:
         with suppress(sqlite3.Error):
             found[what] += sql.execute(f"SELECT {what}").fetchall()
     standing, commands = found.values()
-    return Copy(
+    return NotesCopy(
         standing=[note for note in standing if _sound(note, (str, int, bytes)) and _unpacks(note[2])],
         commands=[note for note in commands if _sound(note, (str, float))],
     )
@@ -138,7 +138,7 @@ def _carry_over(sql: sqlite3.Connection, lane: Priority, fresh: Outbox) -> int:
     return carried + _adopt(fresh, batch)
 
 
-def _adopt(fresh: Outbox, batch: list[Row]) -> int:
+def _adopt(fresh: Outbox, batch: list[OutboxRow]) -> int:
     if not batch:
         return 0
     try:
@@ -148,7 +148,7 @@ def _adopt(fresh: Outbox, batch: list[Row]) -> int:
     return len(batch)
 
 
-def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[Row]:
+def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[OutboxRow]:
     """Every row of `lane` that can be read, in order: halves a range of ids wherever reading it fails."""
     try:
         ends = [
@@ -176,6 +176,6 @@ def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[Row]:
             ranges.append((found[-1][0] + 1, last))
         for values in found:
             with suppress(ValueError, TypeError):
-                row = Row.from_values(lane, values)
+                row = OutboxRow.from_values(lane, values)
                 unpack(row.payload)
                 yield row

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from agent.core.types import Priority
 from agent.delivery.outbox.compaction import merge_rows
-from agent.delivery.outbox.rows import Row, told_lost
-from agent.delivery.outbox.store import COLUMNS, Store, table
+from agent.delivery.outbox.rows import OutboxRow, told_lost
+from agent.delivery.outbox.store import COLUMNS, MessageStore, table
 
 START_RATIO, STOP_RATIO = 0.80, 0.75  # shedding starts above the one and stops below the other
 MERGED_SPANS = (600, 3600)
@@ -23,7 +23,7 @@ MERGE_ROWS = 100  # of these the payloads; a transaction that outgrows the log g
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class DiscardPlan:
     """What to take from the lane: delete `gone`, put each of `merged` in place of the row with its id.
 
     `lost` counts, by family, the sequence numbers that nothing will speak for any more; of these, `told` had been
@@ -32,7 +32,7 @@ class Plan:
 
     lane: Priority
     gone: Sequence[int]
-    merged: Sequence[Row] = ()
+    merged: Sequence[OutboxRow] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
     told: Mapping[str, int] = field(default_factory=dict)
 
@@ -49,12 +49,12 @@ STEPS: tuple[tuple[Priority, int], ...] = (
 class Shedder:
     """Makes plans for one store. Remembers, per step, up to which row there is nothing left to merge."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MessageStore) -> None:
         self._store = store
         self._done: dict[tuple[Priority, int], int] = {}
         self._unmergeable: set[int] = set()
 
-    def plan(self, leased: Mapping[Priority, int], touched: Mapping[Priority, int]) -> Plan | None:
+    def plan(self, leased: Mapping[Priority, int], touched: Mapping[Priority, int]) -> DiscardPlan | None:
         """The next plan; None: nothing to take.
 
         Rows up to the id in `leased` are on their way and left alone; those up to the id in `touched` may have
@@ -66,7 +66,7 @@ class Shedder:
                 return found
         return None
 
-    def _drop(self, lane: Priority, floor: int) -> Plan | None:
+    def _drop(self, lane: Priority, floor: int) -> DiscardPlan | None:
         rows = self._store.query(
             f"SELECT id, topic, weight, CASE WHEN weight > 1 THEN payload ELSE x'' END FROM {table(lane)}"
             " WHERE id > ? ORDER BY id LIMIT ?",
@@ -78,9 +78,9 @@ class Shedder:
             family = topic.partition("/")[0]
             lost[family] += weight
             told[family] += told_lost(payload) if weight > 1 else 0
-        return Plan(lane=lane, gone=[row[0] for row in rows], lost=lost, told=told) if rows else None
+        return DiscardPlan(lane=lane, gone=[row[0] for row in rows], lost=lost, told=told) if rows else None
 
-    def _merge(self, lane: Priority, span: int, floor: int) -> Plan | None:
+    def _merge(self, lane: Priority, span: int, floor: int) -> DiscardPlan | None:
         while True:
             after = max(self._done.get((lane, span), 0), floor)
             rows = self._store.query(
@@ -96,10 +96,10 @@ class Shedder:
                 return None
             self._done[lane, span] = open_from - 1 if open_from > rows[0][0] else rows[-1][0]
 
-    def _first(self, lane: Priority, span: int, groups: Sequence[Sequence[int]]) -> Plan | None:
+    def _first(self, lane: Priority, span: int, groups: Sequence[Sequence[int]]) -> DiscardPlan | None:
         """Merge the first groups, as many as one transaction should take."""
         gone: list[int] = []
-        merged: list[Row] = []
+        merged: list[OutboxRow] = []
         size = 0
         for ids in groups:
             if merged and (len(gone) + len(ids) > MERGE_ROWS or size > self._store.log_bytes // 8):
@@ -111,14 +111,14 @@ class Shedder:
                 merged.append(row)
                 size += len(row.payload) + len(row.sketches)
                 gone += ids[:-1]
-        return Plan(lane=lane, gone=gone, merged=merged) if merged else None
+        return DiscardPlan(lane=lane, gone=gone, merged=merged) if merged else None
 
-    def _load(self, lane: Priority, ids: Sequence[int]) -> list[Row]:
+    def _load(self, lane: Priority, ids: Sequence[int]) -> list[OutboxRow]:
         marks = ",".join("?" * len(ids))
         found = self._store.query(
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
         )
-        return [Row.from_values(lane, values) for values in found]
+        return [OutboxRow.from_values(lane, values) for values in found]
 
 
 def _groups(rows: Sequence[tuple[int, str, str, int, int, float]], span: int) -> tuple[list[list[int]], int]:

@@ -66,7 +66,7 @@ def table(priority: Priority) -> str:
     return f"lane_{priority.name.lower()}"
 
 
-class Store:
+class MessageStore:
     """One connection to the database at `path` (None: in memory), of `size` bytes at most, log included."""
 
     def __init__(self, path: Path | None, size: int) -> None:

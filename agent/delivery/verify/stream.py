@@ -31,7 +31,7 @@ MOST_JOINED = 10**9  # windows in one message, or lost before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class MessageIdentity:
     """What every counted message says of itself; `at` is Unix time, `mark` tells contents apart."""
 
     epoch: str
@@ -42,7 +42,7 @@ class Head:
     mark: int
 
     @classmethod
-    def read(cls, body: dict[str, Any]) -> Head:
+    def read(cls, body: dict[str, Any]) -> MessageIdentity:
         """The head of `body`; raises BadInput."""
         try:
             at = unix_time(take_text(body, "time", longest=40))
@@ -78,7 +78,7 @@ class Stream:
     seen: dict[int, int] = field(default_factory=dict)
     _before_first: int = 0
 
-    def hear(self, head: Head, *, replay: bool, now: float) -> None:
+    def hear(self, head: MessageIdentity, *, replay: bool, now: float) -> None:
         """Count one message that arrived at `now`."""
         seq = head.seq
         if seq in self.seen:
@@ -168,7 +168,7 @@ class Verifier:
             report.others[family] += 1
 
     @staticmethod
-    def _count(report: DeviceReport, family: str, head: Head, *, replay: bool, now: float) -> None:
+    def _count(report: DeviceReport, family: str, head: MessageIdentity, *, replay: bool, now: float) -> None:
         key = family, head.epoch
         if key not in report.streams and len(report.streams) >= MOST_STREAMS:
             report.left_out += 1
@@ -176,7 +176,7 @@ class Verifier:
         report.streams.setdefault(key, Stream()).hear(head, replay=replay, now=now)
 
     @staticmethod
-    def _read(report: DeviceReport, family: str, topic: str, payload: bytes) -> Head | None:
+    def _read(report: DeviceReport, family: str, topic: str, payload: bytes) -> MessageIdentity | None:
         """The head, if there is one; a schema error is counted, and the message too where it can be."""
         if family not in FAMILIES:
             report.note(topic, f"unknown family {family}")
@@ -184,7 +184,7 @@ class Verifier:
         try:
             body = parse_object(payload)
             wrong = violations(family, body)
-            head = Head.read(body)
+            head = MessageIdentity.read(body)
         except BadInput as error:
             report.note(topic, error)
             return None

@@ -36,7 +36,7 @@ _TEMPERATURES = ("host.temperature_celsius", "gpu.temperature_celsius")
 _BY_HEAT = re.compile(r"thermal|hardware_slowdown")
 
 
-class Warmth(Enum):
+class HeatLevel(Enum):
     """How hot the box is, as far as the pace goes."""
 
     COOL = "cool"
@@ -48,7 +48,7 @@ class Warmth(Enum):
 class Heat:
     """How hot the box is, and in words by what ("" while it is cool)."""
 
-    warmth: Warmth = Warmth.COOL
+    warmth: HeatLevel = HeatLevel.COOL
     reason: str = ""
 
 
@@ -69,7 +69,7 @@ class Pace:
 def feel(observations: Iterable[Observation], limit_celsius: float) -> Heat:
     """The worst of what telemetry measured now; `limit_celsius` 0: never hot."""
     worst = Heat()
-    order = list(Warmth)
+    order = list(HeatLevel)
     for one in observations if limit_celsius > 0 else ():
         heat = _heat_of(one, limit_celsius)
         if order.index(heat.warmth) > order.index(worst.warmth):
@@ -80,18 +80,18 @@ def feel(observations: Iterable[Observation], limit_celsius: float) -> Heat:
 def _heat_of(one: Observation, limit: float) -> Heat:
     entity = " ".join((one.metric.partition(".")[0], *one.labels.values()))
     if one.metric == "gpu.throttled" and one.value and _BY_HEAT.search(one.text):
-        return Heat(warmth=Warmth.HOT, reason=f"{entity} is throttled ({one.text})")
+        return Heat(warmth=HeatLevel.HOT, reason=f"{entity} is throttled ({one.text})")
     if one.metric not in _TEMPERATURES or not one.value < IMPOSSIBLE or one.value <= limit - COOLED:
         return Heat()
-    warmth = Warmth.HOT if one.value > limit else Warmth.WARM
+    warmth = HeatLevel.HOT if one.value > limit else HeatLevel.WARM
     return Heat(warmth=warmth, reason=f"{entity} at {one.value:.0f} °C, limit {limit:.0f}")
 
 
 def follow(pace: Pace, heat: Heat, busy: float, now: float) -> Pace:
     """The pace from `now` (monotonic seconds) on; `busy` is the share of time that the model ran lately."""
-    if now - pace.changed < STEP_SECONDS or heat.warmth is Warmth.WARM:
+    if now - pace.changed < STEP_SECONDS or heat.warmth is HeatLevel.WARM:
         return pace
-    if heat.warmth is Warmth.HOT:
+    if heat.warmth is HeatLevel.HOT:
         limit = max(LEAST, DOWN * min(pace.limit, max(busy, LEAST)))
         return Pace(limit=limit, changed=now, reason=heat.reason)
     if pace.full:

@@ -17,7 +17,7 @@ RANKS = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Row:
+class ComparisonRow:
     """One feature: KS and PSI between `first` and `second`, of which p10, p50 and p90 (3,) are given."""
 
     feature: str
@@ -27,7 +27,7 @@ class Row:
     second: NDArray[np.float64]
 
 
-def compare(first: Reference, second: Reference) -> list[Row]:
+def compare(first: Reference, second: Reference) -> list[ComparisonRow]:
     """Two references over all their hours, the features that differ most first; ReferenceMismatch if incomparable."""
     if first.origin.features != second.origin.features or (
         first.origin.feature_version != second.origin.feature_version
@@ -40,9 +40,9 @@ def compare(first: Reference, second: Reference) -> list[Row]:
     return sorted(rows, key=lambda row: -row.ks)
 
 
-def _row(feature: str, first: Sketch, second: Sketch) -> Row:
+def _row(feature: str, first: Sketch, second: Sketch) -> ComparisonRow:
     distance = distances(first, second)
-    return Row(
+    return ComparisonRow(
         feature=feature,
         ks=distance[0],
         psi=distance[1],

@@ -21,7 +21,7 @@ from agent.core.types import Scalar
 from agent.telemetry import Reading, Values
 from agent.telemetry.probes.nvml_parse import (
     UNSUPPORTED,
-    Failure,
+    NvmlFailure,
     failure_of,
     failure_of_start,
     parse_cuda_version,
@@ -35,7 +35,7 @@ REOPEN_READS = 30
 SLOW_READS = 10
 """SLOW_QUERIES are asked every so many reads."""
 
-_GONE = Failure("absent", "NVML no longer knows this GPU")
+_GONE = NvmlFailure("absent", "NVML no longer knows this GPU")
 
 
 class NvmlProbe:
@@ -43,7 +43,7 @@ class NvmlProbe:
 
     def __init__(self) -> None:
         self._nvml: Any = None
-        self._failure: Failure | None = None  # of all of NVML; each GPU may have its own
+        self._failure: NvmlFailure | None = None  # of all of NVML; each GPU may have its own
         self._gpus: list[_Gpu] = []
         self._known = 0
         self._reads = 0
@@ -104,7 +104,7 @@ class NvmlProbe:
         except nvml.NVMLError:
             return  # it was not up
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: NvmlFailure) -> None:
         if failure.state == "absent" and not self._known:
             self.close()
             raise ProbeUnavailable(failure.reason)
@@ -117,7 +117,7 @@ class _Gpu:
 
     def __init__(self, nvml: Any, index: int) -> None:
         self.index = index
-        self.failure: Failure | None = None
+        self.failure: NvmlFailure | None = None
         self._nvml = nvml
         self._unsupported: set[str] = set()
         self._slow: Values = {}
@@ -133,13 +133,13 @@ class _Gpu:
         try:
             handle = self.handle()
         except self._nvml.NVMLError as error:
-            self.failure = failure_of(error.value) or Failure("lost", f"no handle: {error}")
+            self.failure = failure_of(error.value) or NvmlFailure("lost", f"no handle: {error}")
             return self.failure.values()
         values = self._ask(QUERIES, handle)
         if slow:
             self._slow = self._ask(SLOW_QUERIES, handle)
         if not self.failure and not values and self._trouble:
-            self.failure = Failure("lost", f"answers nothing: {self._trouble}")
+            self.failure = NvmlFailure("lost", f"answers nothing: {self._trouble}")
         if self.failure:
             return self.failure.values()
         return {"gpu_state": "ok", "gpu_lost": 0, **values, **self._slow}

@@ -37,7 +37,7 @@ IDLE_BIT = 0x1
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class NvmlFailure:
     """Why a GPU does not answer: a state of nvml.py's table, and a line for people."""
 
     state: str
@@ -48,20 +48,20 @@ class Failure:
         return {"gpu_state": self.state, "gpu_state_reason": self.reason, "gpu_lost": 1}
 
 
-def failure_of(code: int) -> Failure | None:
+def failure_of(code: int) -> NvmlFailure | None:
     """What the error `code` says of the whole GPU; None if it concerns the one question only."""
     if code in _LOST:
-        return Failure("lost", _LOST[code])
+        return NvmlFailure("lost", _LOST[code])
     if code == _MISMATCH:
-        return Failure("driver_mismatch", "the driver was upgraded while in use: reboot needed")
+        return NvmlFailure("driver_mismatch", "the driver was upgraded while in use: reboot needed")
     if code in _ABSENT:
-        return Failure("absent", _ABSENT[code])
+        return NvmlFailure("absent", _ABSENT[code])
     return None
 
 
-def failure_of_start(code: int, message: str) -> Failure:
+def failure_of_start(code: int, message: str) -> NvmlFailure:
     """What it means that NVML did not start."""
-    return failure_of(code) or Failure("lost", f"NVML does not start: {message}")
+    return failure_of(code) or NvmlFailure("lost", f"NVML does not start: {message}")
 
 
 def parse_throttle_reasons(bits: int) -> Values:

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from agent.alerts.engine import MOST_TOLD, AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.alerts.runtime.service import AlertDesk
+from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import FILE_NAME, AlertStore
 from agent.app.control_socket import ControlServer
 from agent.cli import alerts as alerts_command
@@ -32,7 +32,7 @@ LOCAL = RuleSettings(name="local", when="host.broker_connected < 1", tell="local
 
 
 def desk_in(folder, *rules):
-    desk = AlertDesk(
+    desk = AlertService(
         AlertEngine(compile_rules(rules or (HOT,), AlertSettings(default_rules=False))),
         AlertStore(folder),
         cameras=lambda: ["hall", "yard"],
@@ -128,7 +128,7 @@ def test_an_operators_session_survives_a_restart(state):
 
 def test_history_is_kept_and_bounded(state):
     store = AlertStore(state, most_history=5)
-    desk = AlertDesk(AlertEngine(compile_rules([HOT], AlertSettings(default_rules=False))), store)
+    desk = AlertService(AlertEngine(compile_rules([HOT], AlertSettings(default_rules=False))), store)
     desk.open()
     for value in (90.0, 50.0) * 2:
         observe(desk, value)

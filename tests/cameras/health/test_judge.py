@@ -18,15 +18,15 @@ from agent.cameras.health.judge import (
     FROZEN_SECONDS,
     GLANCE_SECONDS,
     HealthState,
-    Verdict,
+    HealthVerdict,
     observe,
     reopened,
 )
-from agent.cameras.health.timing import Pace
+from agent.cameras.health.timing import TimingReport
 from agent.core.types import CameraState
 
-STEADY = Pace(None, None, 0)
-SLOW, NORMAL = Pace(3.0, 12.0, 0), Pace(12.0, 12.0, 0)
+STEADY = TimingReport(None, None, 0)
+SLOW, NORMAL = TimingReport(3.0, 12.0, 0), TimingReport(12.0, 12.0, 0)
 
 
 def pictures(path, rounds=1, seconds=None):
@@ -249,7 +249,7 @@ def test_a_sign_that_comes_and_goes_is_not_told_and_one_that_stays_does_not_flic
 
 
 def test_slowness_is_told_and_keeps_pictures_out_of_drift():
-    state, verdict = HealthState(), Verdict(CameraState.ONLINE, "", True)
+    state, verdict = HealthState(), HealthVerdict(CameraState.ONLINE, "", True)
     for now, image in grainy(textured(), 15, 2.0):
         state, verdict = observe(state, glance(image), now, SLOW)
     assert (verdict.state, verdict.usable) == (CameraState.SLOW, False)
@@ -257,7 +257,7 @@ def test_slowness_is_told_and_keeps_pictures_out_of_drift():
 
 
 def test_broken_time_stamps_are_told():
-    changes, _ = told(grainy(textured(), 5, 2.0), pace=Pace(12.0, 12.0, 3))
+    changes, _ = told(grainy(textured(), 5, 2.0), pace=TimingReport(12.0, 12.0, 3))
     assert names(changes) == ["bad_timestamps"]
     assert not changes[0][2].usable
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agent.cameras.health.timing import Timing
+from agent.cameras.health.timing import FrameTiming
 
 
 def feed(timing, seconds, fps, *, start=0.0, media=lambda now: now, jitter=0.0):
@@ -16,7 +16,7 @@ def feed(timing, seconds, fps, *, start=0.0, media=lambda now: now, jitter=0.0):
 
 
 def test_a_steady_camera_is_neither_slow_nor_broken():
-    timing = Timing()
+    timing = FrameTiming()
     pace = timing.pace(feed(timing, 120, 12, jitter=0.02))
     assert pace.fps == pytest.approx(12, rel=0.05)
     assert pace.expected_fps == pytest.approx(12, rel=0.05)
@@ -25,26 +25,26 @@ def test_a_steady_camera_is_neither_slow_nor_broken():
 
 def test_a_third_of_the_rate_is_slow_and_half_is_not():
     for fps, slow in ((4, True), (6.5, None), (9, False)):
-        timing = Timing()
+        timing = FrameTiming()
         feed(timing, 60, 12)
         assert timing.pace(feed(timing, 30, fps, start=60)).slow is slow
 
 
 def test_a_slow_camera_does_not_become_the_expected_one():
-    timing = Timing()
+    timing = FrameTiming()
     feed(timing, 60, 12)
     assert timing.pace(feed(timing, 600, 3, start=60)).expected_fps == pytest.approx(12, rel=0.05)
 
 
 def test_a_burst_after_a_hiccup_is_forgiven():
-    timing = Timing()
+    timing = FrameTiming()
     feed(timing, 60, 12)
     feed(timing, 5, 60, start=62)
     assert timing.pace(feed(timing, 30, 12, start=67)).slow is False
 
 
 def test_an_accepted_rate_is_learnt_anew():
-    timing = Timing()
+    timing = FrameTiming()
     feed(timing, 60, 12)
     feed(timing, 30, 3, start=60)
     timing.forget_rate()
@@ -52,14 +52,14 @@ def test_an_accepted_rate_is_learnt_anew():
 
 
 def test_nothing_is_expected_of_a_camera_that_just_came():
-    timing = Timing()
+    timing = FrameTiming()
     assert timing.pace(feed(timing, 12, 2)).expected_fps is None
     assert timing.pace(13).slow is False
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.7])
 def test_video_that_falls_behind_is_slow_from_the_start_and_is_not_learnt_as_normal(share):
-    timing = Timing()
+    timing = FrameTiming()
     now = feed(timing, 120, 12 * share, media=lambda now: now * share)
     assert timing.pace(now).slow is True
     assert timing.pace(now).expected_fps is None
@@ -79,7 +79,7 @@ def test_video_that_falls_behind_is_slow_from_the_start_and_is_not_learnt_as_nor
     ],
 )
 def test_video_that_keeps_up_is_not_slow(media):
-    timing, signs = Timing(), []
+    timing, signs = FrameTiming(), []
     for step in range(1200):
         timing.tick(step / 10, media(step / 10))
         signs.append(timing.pace(step / 10).slow)
@@ -87,7 +87,7 @@ def test_video_that_keeps_up_is_not_slow(media):
 
 
 def test_a_lag_that_was_accepted_is_not_told_again():
-    timing = Timing()
+    timing = FrameTiming()
     now = feed(timing, 60, 6, media=lambda now: now / 2)
     timing.forget_rate()
     assert timing.pace(feed(timing, 60, 6, start=now, media=lambda now: now / 2)).slow is False
@@ -106,12 +106,12 @@ def test_a_lag_that_was_accepted_is_not_told_again():
     ],
 )
 def test_time_stamps_that_stand_or_leap_are_broken(media, broken):
-    timing = Timing()
+    timing = FrameTiming()
     assert timing.pace(feed(timing, 10, 10, media=media)).broken is broken
 
 
 def test_breaks_are_forgotten():
-    timing = Timing()
+    timing = FrameTiming()
     now = feed(timing, 5, 10, media=lambda now: 1.0)
     assert timing.pace(now).broken
     assert not timing.pace(now + 31).broken

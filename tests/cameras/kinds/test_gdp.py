@@ -20,7 +20,7 @@ def header(kind=gdp.BUFFER, length=6808, time=1892180, major=1):
 
 
 def test_a_buffer_has_its_length_and_time():
-    assert gdp.packet(header()) == gdp.Packet(gdp.BUFFER, 6808, 0.00189218)
+    assert gdp.packet(header()) == gdp.GdpHeader(gdp.BUFFER, 6808, 0.00189218)
 
 
 def test_all_ones_are_no_time():

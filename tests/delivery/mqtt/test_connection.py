@@ -16,7 +16,7 @@ from agent.cli.status import broker_line, outbox_line
 from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.delivery.identity import Identity
-from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.ping import ping
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW
@@ -47,7 +47,7 @@ def locked(mosquitto, tmp_path):
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_refused_login_is_told_apart_and_never_called_connected(locked, publish, capsys, protocol):
     running = publish(f"mqtt://agent:wrong-secret@127.0.0.1:{locked.port}", protocol=protocol)
-    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    running.until(lambda p: p.connection.failure == ConnectionFailure.LOGIN.value)
     time.sleep(0.5)
     assert running.publisher.connection.state != "connected"
     assert running.publisher.statistics()["broker_connected"] == 0
@@ -128,7 +128,7 @@ def _refuse(server, said):
 
 def test_why_there_is_no_connection_reaches_status_rules_and_alerts(locked, publish):
     running = publish(f"mqtt://agent:wrong-secret@127.0.0.1:{locked.port}")
-    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    running.until(lambda p: p.connection.failure == ConnectionFailure.LOGIN.value)
     running.until(lambda p: p.statistics().get("broker_connected") == 0)
     report = running.publisher.report()
     shown = broker_line(report["broker"]).plain + outbox_line(report["outbox"]).plain
@@ -165,7 +165,9 @@ def test_a_fight_over_a_client_id_is_recognised_though_the_broker_says_nothing(
 ):
     broker = mosquitto()
     both = [publish(broker.url, directory=tmp_path / name) for name in ("one", "two")]
-    both[0].until(lambda _: any(r.publisher.connection.failure == Failure.TAKEN_OVER.value for r in both))
+    both[0].until(
+        lambda _: any(r.publisher.connection.failure == ConnectionFailure.TAKEN_OVER.value for r in both)
+    )
     assert "was this machine cloned?" in capsys.readouterr().out
 
 
@@ -184,7 +186,7 @@ def test_a_taken_over_client_id_is_recognised_where_the_broker_says_so(publish, 
 
         threading.Thread(target=serve, daemon=True).start()
         running = publish(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
-        running.until(lambda p: p.connection.failure == Failure.TAKEN_OVER.value)
+        running.until(lambda p: p.connection.failure == ConnectionFailure.TAKEN_OVER.value)
     assert "was this machine cloned?" in capsys.readouterr().out
 
 
@@ -297,7 +299,7 @@ def test_tls_with_a_client_certificate(mosquitto, certificates, publish, drafts,
 def test_an_unknown_ca_is_a_certificate_failure(mosquitto, certificates, publish):
     broker = mosquitto(listener=tls_lines(certificates))
     running = publish(f"mqtts://127.0.0.1:{broker.port}", ca_file=str(certificates / "other.crt"))
-    running.until(lambda p: p.connection.failure == Failure.CERTIFICATE.value)
+    running.until(lambda p: p.connection.failure == ConnectionFailure.CERTIFICATE.value)
     assert "certificate" in running.publisher.connection.reason
 
 
@@ -319,7 +321,7 @@ def test_tls_older_than_1_2_is_not_spoken(certificates, publish):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         running = publish(f"mqtts://127.0.0.1:{port}", ca_file=str(certificates / "ca.crt"))
-        running.until(lambda p: p.connection.failure == Failure.TLS.value)
+        running.until(lambda p: p.connection.failure == ConnectionFailure.TLS.value)
         assert "TLS failed" in running.publisher.connection.reason
     finally:
         server.kill()
@@ -340,7 +342,7 @@ def test_websockets_over_tls(amqtt, certificates, publish, drafts):
     stranger = publish(
         amqtt.secure_web, ca_file=str(certificates / "other.crt"), directory=certificates / "stranger"
     )
-    stranger.until(lambda p: p.connection.failure == Failure.CERTIFICATE.value)
+    stranger.until(lambda p: p.connection.failure == ConnectionFailure.CERTIFICATE.value)
 
 
 def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(publish, drafts, amqtt, capsys):
@@ -443,7 +445,7 @@ def test_a_packet_that_fills_the_memory_is_refused_before_it_is_here(hostile, pu
 def test_what_a_broker_gives_for_a_reason_moves_no_cursor_and_is_short(hostile, publish):
     broker = hostile(connack(0x87, "\x1b]52;c;QUJD\x07" * 4000))
     running = publish(broker.url)
-    running.until(lambda p: p.connection.failure == Failure.LOGIN.value)
+    running.until(lambda p: p.connection.failure == ConnectionFailure.LOGIN.value)
     reason = running.publisher.connection.reason
     assert reason.isprintable()
     assert len(reason) < 1000

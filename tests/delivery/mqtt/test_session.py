@@ -5,23 +5,23 @@ from hypothesis import strategies as st
 from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import broker_addresses, parse_broker_url
-from agent.delivery.mqtt.failures import Failure
+from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.session import BACKOFF, backoff_seconds
 
 
-@given(st.sampled_from(list(Failure)), st.integers(0, 10_000), st.floats(0, 1))
+@given(st.sampled_from(list(ConnectionFailure)), st.integers(0, 10_000), st.floats(0, 1))
 def test_waits_are_bounded_and_never_hammer(failure, attempt, jitter):
     first, longest = BACKOFF[failure]
     assert first / 2 <= backoff_seconds(failure, attempt, jitter) <= longest
 
 
 def test_every_failure_has_a_patience_and_a_wrong_password_more_than_a_lost_line():
-    assert set(BACKOFF) == set(Failure)
-    assert BACKOFF[Failure.LOGIN] > BACKOFF[Failure.LOST]
-    assert BACKOFF[Failure.TAKEN_OVER] > BACKOFF[Failure.UNREACHABLE]
+    assert set(BACKOFF) == set(ConnectionFailure)
+    assert BACKOFF[ConnectionFailure.LOGIN] > BACKOFF[ConnectionFailure.LOST]
+    assert BACKOFF[ConnectionFailure.TAKEN_OVER] > BACKOFF[ConnectionFailure.UNREACHABLE]
 
 
-@given(st.sampled_from(list(Failure)), st.floats(0, 1))
+@given(st.sampled_from(list(ConnectionFailure)), st.floats(0, 1))
 def test_waits_grow(failure, jitter):
     waits = [backoff_seconds(failure, attempt, jitter) for attempt in range(12)]
     assert waits == sorted(waits)

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent.core.types import AlertState, Draft, Priority
 from agent.delivery.messages import unix_time
-from agent.delivery.mqtt.window import is_late
+from agent.delivery.mqtt.inflight import is_late
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
 from agent.delivery.outbox.store import LANES

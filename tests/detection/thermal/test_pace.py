@@ -14,13 +14,15 @@ from agent.detection.thermal.pace import (
     STEP_SECONDS,
     UP,
     Heat,
+    HeatLevel,
     Pace,
-    Warmth,
     feel,
     follow,
 )
 
-HOT, WARM, COOL = (Heat(warmth=one, reason=one.value) for one in (Warmth.HOT, Warmth.WARM, Warmth.COOL))
+HOT, WARM, COOL = (
+    Heat(warmth=one, reason=one.value) for one in (HeatLevel.HOT, HeatLevel.WARM, HeatLevel.COOL)
+)
 
 
 def seen(metric, value, text="", **labels):
@@ -30,26 +32,30 @@ def seen(metric, value, text="", **labels):
 @pytest.mark.parametrize(
     ("observations", "warmth", "reason"),
     [
-        ([], Warmth.COOL, ""),
-        ([seen("host.temperature_celsius", 60)], Warmth.COOL, ""),
-        ([seen("host.temperature_celsius", 92)], Warmth.WARM, "host at 92 °C, limit 95"),
-        ([seen("host.temperature_celsius", 96.4)], Warmth.HOT, "host at 96 °C, limit 95"),
+        ([], HeatLevel.COOL, ""),
+        ([seen("host.temperature_celsius", 60)], HeatLevel.COOL, ""),
+        ([seen("host.temperature_celsius", 92)], HeatLevel.WARM, "host at 92 °C, limit 95"),
+        ([seen("host.temperature_celsius", 96.4)], HeatLevel.HOT, "host at 96 °C, limit 95"),
         (
             [seen("host.temperature_celsius", 60), seen("gpu.temperature_celsius", 97, gpu="0")],
-            Warmth.HOT,
+            HeatLevel.HOT,
             "gpu 0 at 97 °C, limit 95",
         ),
         (
             [seen("gpu.throttled", 1, "power_cap,thermal_software", gpu="0")],
-            Warmth.HOT,
+            HeatLevel.HOT,
             "gpu 0 is throttled (power_cap,thermal_software)",
         ),
-        ([seen("gpu.throttled", 1, "hardware_slowdown")], Warmth.HOT, "gpu is throttled (hardware_slowdown)"),
-        ([seen("gpu.throttled", 1, "power_cap")], Warmth.COOL, ""),
-        ([seen("gpu.throttled", 0, "thermal_software")], Warmth.COOL, ""),
-        ([seen("host.temperature_celsius", 127)], Warmth.COOL, ""),
-        ([seen("host.temperature_celsius", float("nan"))], Warmth.COOL, ""),
-        ([seen("host.temperature_nvme_celsius", 99)], Warmth.COOL, ""),
+        (
+            [seen("gpu.throttled", 1, "hardware_slowdown")],
+            HeatLevel.HOT,
+            "gpu is throttled (hardware_slowdown)",
+        ),
+        ([seen("gpu.throttled", 1, "power_cap")], HeatLevel.COOL, ""),
+        ([seen("gpu.throttled", 0, "thermal_software")], HeatLevel.COOL, ""),
+        ([seen("host.temperature_celsius", 127)], HeatLevel.COOL, ""),
+        ([seen("host.temperature_celsius", float("nan"))], HeatLevel.COOL, ""),
+        ([seen("host.temperature_nvme_celsius", 99)], HeatLevel.COOL, ""),
     ],
 )
 def test_what_counts_as_hot(observations, warmth, reason):
@@ -99,6 +105,6 @@ def test_the_limit_stays_in_its_bounds_and_moves_only_as_the_heat_says(steps):
 
 
 def test_cool_is_some_degrees_under_the_limit():
-    assert feel([seen("host.temperature_celsius", 95 - COOLED)], 95).warmth is Warmth.COOL
-    assert feel([seen("host.temperature_celsius", 95 - COOLED + 0.1)], 95).warmth is Warmth.WARM
-    assert feel([seen("host.temperature_celsius", 95)], 95).warmth is Warmth.WARM
+    assert feel([seen("host.temperature_celsius", 95 - COOLED)], 95).warmth is HeatLevel.COOL
+    assert feel([seen("host.temperature_celsius", 95 - COOLED + 0.1)], 95).warmth is HeatLevel.WARM
+    assert feel([seen("host.temperature_celsius", 95)], 95).warmth is HeatLevel.WARM

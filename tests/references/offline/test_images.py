@@ -5,7 +5,7 @@ import pytest
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.config.schema import ModelSettings
 from agent.core.errors import ReferenceMismatch
-from agent.drift.judge import Judge
+from agent.drift.judge import DriftJudge
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.offline.images import LEAST_IMAGES, ImagePlan, build
@@ -48,7 +48,7 @@ def test_images_make_a_provisional_reference_that_judges_live_windows(pictures):
     spread = (built.stored.high - built.stored.low) / 6
     vectors = np.random.default_rng(1).normal(middle, spread, (120, len(FEATURES))).astype(np.float32)
     window.extend(vectors, at=np.arange(120) / 2)
-    verdict = Judge(reference).judge(window.close(NOON, NOON + 60), NOON + 60)
+    verdict = DriftJudge(reference).judge(window.close(NOON, NOON + 60), NOON + 60)
     assert verdict.judged
     assert not verdict.alarm
 

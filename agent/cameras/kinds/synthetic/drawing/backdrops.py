@@ -31,7 +31,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class SceneLayout:
     """A kind of place."""
 
     paint: Callable[[Random, int, int], Image]
@@ -133,8 +133,8 @@ def warehouse(random: Random, width: int, height: int) -> Image:
     return image
 
 
-LAYOUTS: dict[str, Layout] = {
-    "street": Layout(
+LAYOUTS: dict[str, SceneLayout] = {
+    "street": SceneLayout(
         paint=street,
         lanes=(
             Lane(
@@ -172,7 +172,7 @@ LAYOUTS: dict[str, Layout] = {
         ),
         lamps=((0.2, 0.12), (0.8, 0.12), (0.5, 0.6)),
     ),
-    "warehouse": Layout(
+    "warehouse": SceneLayout(
         paint=warehouse,
         lanes=(
             Lane(

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.kinds.synthetic.drawing.backdrops import LAYOUTS, Lane, Layout
-from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES, DRAWERS, Colour, Image, Look
+from agent.cameras.kinds.synthetic.drawing.backdrops import LAYOUTS, Lane, SceneLayout
+from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES, DRAWERS, Appearance, Colour, Image
 
 SLOT_SECONDS = 2.5
 NOISE_TILES = 6
@@ -23,18 +23,18 @@ SPEED_FACTORS = {"car": 3.0, "truck": 2.4, "bicycle": 2.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thing:
+class SceneObject:
     """One thing at one moment: class name, foot point and height in pixels, and how it looks."""
 
     name: str
     x: float
     y: float
     size: float
-    look: Look
+    look: Appearance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
+class DrawnImage:
     """A drawn picture (H, W, 3) uint8 BGR with its true boxes (n, 4) float32 xyxy and class ids (n,) int64."""
 
     image: Image
@@ -46,7 +46,7 @@ class Scene:
     """One place, seen by one camera. `layout` is a key of LAYOUTS; the same seed gives the same world."""
 
     def __init__(self, layout: str, seed: int, width: int = 640, height: int = 360) -> None:
-        self.layout: Layout = LAYOUTS[layout]
+        self.layout: SceneLayout = LAYOUTS[layout]
         self.width, self.height, self._seed = width, height, seed
         random = np.random.default_rng((seed, 7))
         self._backdrop = self.layout.paint(random, width, height)
@@ -55,7 +55,7 @@ class Scene:
         self._noise = np.clip(noise * 24 + 128, 0, 255).astype(np.uint8)
         self._tone = 1.0 + random.uniform(-0.04, 0.04, 3)
 
-    def things(self, t: float, *, strangers: float = 0.0) -> list[Thing]:
+    def things(self, t: float, *, strangers: float = 0.0) -> list[SceneObject]:
         """Who is in the picture at `t` seconds, far lanes first; `strangers` is the share of unknown things."""
         found = []
         for number, lane in enumerate(self.layout.lanes):
@@ -66,7 +66,7 @@ class Scene:
                     found.append(thing)
         return sorted(found, key=lambda thing: thing.y)
 
-    def _thing(self, lane: Lane, number: int, slot: int, t: float, strangers: float) -> Thing | None:
+    def _thing(self, lane: Lane, number: int, slot: int, t: float, strangers: float) -> SceneObject | None:
         u = np.random.default_rng((self._seed, number, slot & 0xFFFFFFFF)).random(12)
         busy = 1.0 + 0.35 * math.sin(slot * SLOT_SECONDS / 97.0 + self._seed)  # density varies slowly
         if u[0] >= lane.arrivals_per_second * SLOT_SECONDS * busy:
@@ -80,7 +80,7 @@ class Scene:
             return None
         if u[5] < strangers:
             name = "stranger"
-        look = Look(
+        look = Appearance(
             main=_main_colour(name, u[6], u[7]),
             second=_colour(u[8], 90, 50 + 150 * u[9]),
             variant=float(u[10]),
@@ -88,11 +88,11 @@ class Scene:
             phase=age * 7.0 * (0.8 + 0.4 * float(u[3])),
         )
         y = (lane.y + 0.02 * (u[11] - 0.5)) * self.height
-        return Thing(name=name, x=x if lane.facing > 0 else self.width - x, y=y, size=size, look=look)
+        return SceneObject(name=name, x=x if lane.facing > 0 else self.width - x, y=y, size=size, look=look)
 
     def draw(
         self, t: float, hour: float, frame: int, *, strangers: float = 0.0, noise: float = 1.0
-    ) -> Picture:
+    ) -> DrawnImage:
         """The picture at `t` seconds and `hour` of the day; `frame` picks the sensor noise."""
         light = daylight(hour)
         image = self._backdrop.copy()
@@ -110,13 +110,15 @@ class Scene:
         self._light(image, light, t)
         self._grain(image, light, frame, noise)
         kept = _not_hidden(boxes)
-        return Picture(
+        return DrawnImage(
             image=image,
             boxes=np.array([boxes[i] for i in kept], dtype=np.float32).reshape(-1, 4),
             class_ids=np.array([ids[i] for i in kept], dtype=np.int64),
         )
 
-    def _box(self, thing: Thing, width: float, height: float) -> tuple[float, float, float, float] | None:
+    def _box(
+        self, thing: SceneObject, width: float, height: float
+    ) -> tuple[float, float, float, float] | None:
         left, right = max(0.0, thing.x - width / 2), min(float(self.width), thing.x + width / 2)
         top, bottom = max(0.0, thing.y - height), min(float(self.height), thing.y)
         seen = (right - left) * (bottom - top)
@@ -159,7 +161,7 @@ def daylight(hour: float) -> float:
     return min(1.0, max(0.0, 0.5 + 1.4 * height))
 
 
-def _shade(image: Image, thing: Thing, light: float) -> None:
+def _shade(image: Image, thing: SceneObject, light: float) -> None:
     """The shadow under a thing, deeper by day."""
     width = max(2, int(thing.size * (0.75 if thing.name in ("car", "truck", "forklift") else 0.28)))
     height = max(1, int(thing.size * 0.06))

@@ -24,7 +24,7 @@ TYRE: Colour = (28, 28, 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Appearance:
     """What varies from one thing of a class to the next; `phase` (radians) moves limbs."""
 
     main: Colour
@@ -34,7 +34,7 @@ class Look:
     phase: float = 0.0
 
 
-Drawer = Callable[[Image, float, float, float, Look], tuple[float, float]]
+Drawer = Callable[[Image, float, float, float, Appearance], tuple[float, float]]
 
 
 def _point(x: float, y: float) -> tuple[int, int]:
@@ -65,7 +65,7 @@ def darker(colour: Colour, factor: float = 0.7) -> Colour:
     return (int(colour[0] * factor), int(colour[1] * factor), int(colour[2] * factor))
 
 
-def person(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def person(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """A walking person; gives (width, height) in pixels."""
     swing = math.sin(look.phase) * 0.16 * size
     hip, neck = y - 0.48 * size, y - 0.82 * size
@@ -111,7 +111,7 @@ def _wheels(image: Image, xs: tuple[float, ...], y: float, radius: float) -> Non
         _disc(image, x, y - radius, radius * 0.5, (150, 150, 150))
 
 
-def car(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def car(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """A car from the side."""
     half, face = size * (1.25 + 0.2 * look.variant), look.facing
     sill, belt, top = y - 0.18 * size, y - 0.58 * size, y - size
@@ -150,7 +150,7 @@ def car(image: Image, x: float, y: float, size: float, look: Look) -> tuple[floa
     return 2 * half, size
 
 
-def truck(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def truck(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """A lorry with a box body."""
     half, face = size * (1.15 + 0.25 * look.variant), look.facing
     floor = y - 0.16 * size
@@ -178,7 +178,7 @@ def truck(image: Image, x: float, y: float, size: float, look: Look) -> tuple[fl
     return 2 * half, size
 
 
-def bicycle(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def bicycle(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """A cyclist on a bicycle."""
     face, radius, half = look.facing, 0.19 * size, 0.33 * size
     for wheel in (x - half * 0.85, x + half * 0.85):
@@ -213,7 +213,7 @@ def bicycle(image: Image, x: float, y: float, size: float, look: Look) -> tuple[
     return 2 * (half * 0.85 + radius), size
 
 
-def forklift(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def forklift(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """A fork-lift truck, sometimes with a pallet."""
     face, half = look.facing, 0.62 * size
     rear, front = sorted((x - face * half, x + face * 0.25 * half))
@@ -254,7 +254,7 @@ def forklift(image: Image, x: float, y: float, size: float, look: Look) -> tuple
     return 2 * half, size
 
 
-def box(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def box(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """A cardboard box."""
     half = size * (0.45 + 0.25 * look.variant)
     _rect(image, x - half, y - size, x + half, y, look.main)
@@ -264,7 +264,7 @@ def box(image: Image, x: float, y: float, size: float, look: Look) -> tuple[floa
     return 2 * half, size
 
 
-def stranger(image: Image, x: float, y: float, size: float, look: Look) -> tuple[float, float]:
+def stranger(image: Image, x: float, y: float, size: float, look: Appearance) -> tuple[float, float]:
     """Something no model of ours was trained on: a balloon-like thing, for `other_objects`."""
     _disc(image, x, y - 0.6 * size, 0.4 * size, look.main)
     for index in range(6):

@@ -25,10 +25,10 @@ from agent.core.printable import printable
 from agent.core.types import Priority
 from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
-from agent.delivery.mqtt.beside import Beside, BesideQueue
 from agent.delivery.mqtt.connection import Acked, Connection, Opened
+from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
 from agent.delivery.outbox.queue import Outbox
-from agent.delivery.outbox.rows import Row, unpack
+from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.store import LANES
 
 log = structlog.get_logger("vedette.delivery")
@@ -45,11 +45,11 @@ PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
 
 @dataclass(slots=True)
 class _Sent:
-    row: Row
+    row: OutboxRow
     awaited: int = 1
 
 
-class Window:
+class InflightWindow:
     """Moves rows from one outbox through one connection at a time."""
 
     def __init__(
@@ -69,11 +69,11 @@ class Window:
         self._message_expiry = message_expiry
         self._limit = in_flight
         self._opened: Opened | None = None
-        self._next: dict[Priority, deque[Row]] = {lane: deque() for lane in LANES}
+        self._next: dict[Priority, deque[OutboxRow]] = {lane: deque() for lane in LANES}
         self._held_until: dict[Priority, float] = {}
         self._sent: dict[int, _Sent] = {}
         self._extra: set[int] = set()
-        self._beside = BesideQueue()
+        self._direct = DirectQueue()
         self._acked: list[tuple[Priority, int]] = []
         self._acked_at = 0.0
         self._progress_at = 0.0
@@ -98,7 +98,7 @@ class Window:
         """The connection is gone: what was not acknowledged will be sent again."""
         self._sent.clear()
         self._extra.clear()
-        self._beside.clear()
+        self._direct.clear()
         self._held_until.clear()
         for lane in self._next.values():
             lane.clear()
@@ -109,7 +109,7 @@ class Window:
         """Use another outbox from now on; to be called while nothing is on its way."""
         self._acked.clear()
         for sent in {id(sent): sent for sent in self._sent.values()}.values():
-            self._beside.drop(sent)
+            self._direct.drop(sent)
         self._extra |= self._sent.keys()  # they are on their way all the same
         self._sent.clear()
         for lane in self._next.values():
@@ -124,12 +124,12 @@ class Window:
     @property
     def room(self) -> bool:
         """Whether another publish may go out, and none waits for that already."""
-        return self.on_the_way < self._limit and not self._beside
+        return self.on_the_way < self._limit and not self._direct
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits for an acknowledgement or for room."""
-        return not self.on_the_way and not self._beside
+        return not self.on_the_way and not self._direct
 
     @property
     def refused(self) -> str:
@@ -140,15 +140,15 @@ class Window:
         """How long the broker has owed us an acknowledgement."""
         return now - self._progress_at if self.on_the_way else 0.0
 
-    def publish_beside(
+    def publish_direct(
         self, topic: str, payload: bytes, *, retain: bool, correlation: bytes | None = None
     ) -> None:
         """Have `fill` send what is not in the outbox (status, info, standing alerts, replies)."""
-        self._beside.put(Beside(topic=topic, payload=payload, retain=retain, correlation=correlation))
+        self._direct.put(DirectPublish(topic=topic, payload=payload, retain=retain, correlation=correlation))
 
     def fill(self, connection: Connection, now: float) -> None:
         """Send what waits beside, then rows, while the window has room."""
-        self.fill_beside(connection, now)
+        self.fill_direct(connection, now)
         for lane in LANES:
             if self._held_until.get(lane, 0.0) > now:
                 continue
@@ -162,10 +162,10 @@ class Window:
             if self.on_the_way >= self._limit:
                 return
 
-    def fill_beside(self, connection: Connection, now: float) -> None:
+    def fill_direct(self, connection: Connection, now: float) -> None:
         """Send what waits beside while the window has room."""
-        while self._beside and self.on_the_way < self._limit:
-            item = self._beside.take()
+        while self._direct and self.on_the_way < self._limit:
+            item = self._direct.take()
             self._progress_at = self._progress_at if self.on_the_way else now
             retain = item.retain and self._may_retain()
             try:
@@ -180,13 +180,13 @@ class Window:
             else:
                 self._sent[mid] = item.belongs_to
 
-    def _take(self, lane: Priority) -> Row | None:
+    def _take(self, lane: Priority) -> OutboxRow | None:
         rows = self._next[lane]
         if not rows and self._outbox.waiting(lane):
             rows.extend(self._outbox.lease(lane, LEASE_ROWS))
         return rows.popleft() if rows else None
 
-    def _send(self, connection: Connection, row: Row, now: float) -> bool:
+    def _send(self, connection: Connection, row: OutboxRow, now: float) -> bool:
         """Send one row; False where it must wait for the backlog's rate."""
         age = row.age(wall=self._clock.wall(), boottime=self._clock.boottime(), boot=self._outbox.boot)
         late = is_late(row, age)
@@ -218,12 +218,12 @@ class Window:
         self._sent[mid] = sent
         if clears_retained(row.family, retain=row.retain) and self._may_retain():
             sent.awaited = 2
-            self._beside.put_first(Beside(topic=topic, payload=b"", retain=True, belongs_to=sent))
-            self.fill_beside(connection, now)
+            self._direct.put_first(DirectPublish(topic=topic, payload=b"", retain=True, belongs_to=sent))
+            self.fill_direct(connection, now)
         self.replayed_total += late
         return True
 
-    def _expiry(self, row: Row, age: float) -> int | None:
+    def _expiry(self, row: OutboxRow, age: float) -> int | None:
         """How long a broker may keep it for subscribers that are away; states have no such end."""
         if row.expiry is not None:
             return int(row.expiry - age) + 1
@@ -256,7 +256,7 @@ class Window:
                 self._complain("status", event)
             return
         if event.code >= REFUSED:
-            self._beside.drop(sent)
+            self._direct.drop(sent)
             self._refused(sent.row, event, now)
             return
         sent.awaited -= 1
@@ -266,7 +266,7 @@ class Window:
             self._acked_at = self._acked_at or now
             self.delivered_total += 1
 
-    def _refused(self, row: Row, event: Acked, now: float) -> None:
+    def _refused(self, row: OutboxRow, event: Acked, now: float) -> None:
         for mid in [mid for mid, sent in self._sent.items() if sent.row is row]:
             del self._sent[mid]
         if event.code in NEVER:
@@ -282,7 +282,7 @@ class Window:
             self._complaint = f"{topic.partition('/')[0]} {event.code}"
             log.error("the broker refuses messages, holding them back", topic=topic, reason=event.reason)
 
-    def _give_up(self, row: Row, reason: str) -> None:
+    def _give_up(self, row: OutboxRow, reason: str) -> None:
         log.error("message given up", topic=row.topic, seq=row.seq, reason=reason)
         self._outbox.give_up([row])
 
@@ -298,7 +298,7 @@ class Window:
         self._acked_at = 0.0
 
 
-def is_late(row: Row, age: float) -> bool:
+def is_late(row: OutboxRow, age: float) -> bool:
     """Law 4."""
     if row.priority not in {Priority.SUMMARY, Priority.SKETCH}:
         return False

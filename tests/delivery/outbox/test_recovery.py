@@ -7,13 +7,13 @@ import pytest
 
 from agent.core.types import AlertState, Priority
 from agent.delivery.outbox.queue import Outbox
-from agent.delivery.outbox.safekeeping import Safekeeping
+from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
 from tests.delivery.conftest import IDENTITY, NOW, FakeClock, bodies, bulk, put_all
 
 
 def keep(tmp_path, size=8 << 20, clock=None):
-    safe = Safekeeping(
+    safe = OutboxRecovery(
         tmp_path / "outbox.db", size=size, identity=IDENTITY, clock=clock or FakeClock(), patience=0.0
     )
     safe.open(0.0)
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_set_aside_and_what_is_readable_saved(tmp_path, drafts
 def test_no_permission_means_memory_and_later_disk_again(tmp_path, drafts):
     blocked = tmp_path / "state"
     blocked.write_text("a file where the directory should be")
-    safe = Safekeeping(
+    safe = OutboxRecovery(
         blocked / "outbox.db", size=8 << 20, identity=IDENTITY, clock=FakeClock(), patience=0.0
     )
     safe.open(0.0)

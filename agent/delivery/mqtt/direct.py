@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Beside:
+class DirectPublish:
     """One publish. `belongs_to` is the message of the outbox that it completes, if any."""
 
     topic: str
@@ -19,27 +19,27 @@ class Beside:
     belongs_to: Any = None
 
 
-class BesideQueue:
+class DirectQueue:
     """First come first go; of what is retained only the newest of a topic is worth sending."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[Hashable, Beside] = OrderedDict()
+        self._waiting: OrderedDict[Hashable, DirectPublish] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, item: Beside) -> None:
+    def put(self, item: DirectPublish) -> None:
         """Add at the end."""
         key = _key(item)
         self._waiting.pop(key, None)
         self._waiting[key] = item
 
-    def put_first(self, item: Beside) -> None:
+    def put_first(self, item: DirectPublish) -> None:
         """Add in front of all."""
         self.put(item)
         self._waiting.move_to_end(_key(item), last=False)
 
-    def take(self) -> Beside:
+    def take(self) -> DirectPublish:
         """The next one; KeyError where none waits."""
         return self._waiting.popitem(last=False)[1]
 
@@ -54,5 +54,5 @@ class BesideQueue:
         self._waiting.clear()
 
 
-def _key(item: Beside) -> Hashable:
+def _key(item: DirectPublish) -> Hashable:
     return item.topic if item.retain and item.belongs_to is None else id(item)

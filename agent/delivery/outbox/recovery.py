@@ -20,7 +20,7 @@ from agent.core.errors import DeliveryError
 from agent.core.types import Priority
 from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
-from agent.delivery.outbox.notes import Copy
+from agent.delivery.outbox.notes import NotesCopy
 from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
 from agent.delivery.outbox.salvage import salvage, set_aside
 from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
@@ -28,7 +28,7 @@ from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnw
 log = structlog.get_logger("vedette.delivery")
 
 
-class Safekeeping:
+class OutboxRecovery:
     """Owns the outbox of one path; `outbox` may be another one after `failed` or `revisit` returned True."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Safekeeping:
         self._failing_since = None
         self._retry_at = now + self._retry_seconds
 
-    def _notes_for(self, disk: Outbox) -> Copy:
+    def _notes_for(self, disk: Outbox) -> NotesCopy:
         """What memory knows; with what the disk knows besides, where that could not be read when it was given up."""
         ours = self.outbox.notes.copy()
         if self._notes_handed_on:
