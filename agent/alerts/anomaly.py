@@ -48,7 +48,7 @@ class Baseline:
     def z(self, value: float) -> float:
         """How many sigmas `value` lies above (positive) or below the median.
 
-        >>> usual = Usual(median=10.0, scale_below=1.0, scale_above=2.0, samples=99, days=7, hour=None)
+        >>> usual = Baseline(median=10.0, scale_below=1.0, scale_above=2.0, samples=99, days=7, hour=None)
         >>> usual.z(16.0), usual.z(7.0)
         (3.0, -3.0)
         """

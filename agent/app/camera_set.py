@@ -132,7 +132,7 @@ class CameraSet:
         """Have cameras read no more, all at once; those that hang are left alone."""
         readers = [self._watched[name].reader.name for name in names]
         if late := self._supervisor.remove_all(readers, LEAVE_SECONDS):
-            log.warning("cameras did not end in time, left alone", workers=",".join(late))
+            log.warning("cameras did not end in time, left alone", parts=",".join(late))
         for name in names:
             self._slots.forget(name)
 

@@ -206,7 +206,7 @@ class Service:
             late += [] if self.supervisor.remove(worker.name, left()) else [worker.name]
         late += self.supervisor.stop(left())
         if late:
-            log.warning("parts did not end in time", workers=",".join(late))
+            log.warning("parts did not end in time", parts=",".join(late))
         self._closing.close()
 
     def handlers(self) -> dict[str, Handler]:

@@ -124,7 +124,7 @@ class Supervisor:
             if stuck and not run.said_stuck:
                 log.error(
                     "part is stuck",
-                    worker=run.worker.name,
+                    part=run.worker.name,
                     silent_seconds=run.worker.silent_seconds(),
                     where=_where(run.thread),
                 )
@@ -151,7 +151,7 @@ class Supervisor:
     def _after_failure(self, run: _Run, error: Exception) -> bool:
         """Wait before the next try; False when the part is given up or stopped."""
         if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
-            log.warning("part failed while it was stopped", worker=run.worker.name, error=str(error))
+            log.warning("part failed while it was stopped", part=run.worker.name, error=str(error))
             return False
         now = time.monotonic()  # noqa: TID251  (the supervisor is an edge)
         run.failures.append(now)
@@ -162,7 +162,7 @@ class Supervisor:
         expected = isinstance(error, VedetteError)
         if count > self._limit:
             log.critical(
-                "part failed too often, giving up", worker=run.worker.name, failures=count, error=str(error)
+                "part failed too often, giving up", part=run.worker.name, failures=count, error=str(error)
             )
             self.exhausted = run.worker.name
             run.done = True
@@ -171,7 +171,7 @@ class Supervisor:
         pause = random.uniform(ceiling / 2, ceiling)
         log.error(
             "part failed, starting it anew",
-            worker=run.worker.name,
+            part=run.worker.name,
             error=f"{type(error).__name__}: {error}",
             retry_seconds=pause,
             exc_info=None if expected else error,

@@ -104,7 +104,7 @@ class Worker(ABC):
         self.discarded += 1
         log.error(
             f"cannot {what}, left out",
-            worker=self.name,
+            part=self.name,
             error=f"{type(error).__name__}: {error}",
             exc_info=None if isinstance(error, VedetteError) else error,
         )

@@ -233,10 +233,10 @@ class Running:
 
     def __init__(self, camera, *, take=True, **settings):
         self.statuses, self.frames, self.times = [], [], []
-        self.board = FrameSlots()
+        self.slots = FrameSlots()
         self.stop = threading.Event()
         self.told = threading.Condition()
-        self.reader = Reader(camera, CameraSettings(name=camera.name, **settings), self.board, self._tell)
+        self.reader = Reader(camera, CameraSettings(name=camera.name, **settings), self.slots, self._tell)
         self.thread = threading.Thread(target=self.reader.run, args=(self.stop,), daemon=True)
         self.taker = threading.Thread(target=self._take, daemon=True)
         self.taking = take
@@ -262,7 +262,7 @@ class Running:
 
     def _take(self):
         while not self.stop.is_set():
-            self.frames.extend(self.board.take(1, timeout=0.05))
+            self.frames.extend(self.slots.take(1, timeout=0.05))
 
     def wait(self, state, timeout=10.0, after=0):
         """Until `state` was told after the first `after` statuses; its index."""

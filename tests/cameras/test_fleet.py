@@ -26,12 +26,12 @@ class Fleet:
         self.write(cameras)
         self.service = Service(load(self.file, KINDS), load=lambda: load(self.file, KINDS))
         self.service.open()
-        put, changed = self.service.board.put, self.service.fleet._told
-        self.service.board.put = lambda frame: (
+        put, changed = self.service.slots.put, self.service.camera_set._told
+        self.service.slots.put = lambda frame: (
             self._note(self.frames[frame.camera], frame.index),
             put(frame),
         )
-        self.service.fleet._told = lambda status, since_ns: (
+        self.service.camera_set._told = lambda status, since_ns: (
             self._note(self.told[status.camera], status),
             changed(status, since_ns),
         )
