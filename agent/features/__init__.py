@@ -1,6 +1,6 @@
 """Features: the numbers measured on a sampled frame, by which drift is judged.
 
-A new feature is one line in its family's file, a new family one file and one line here; either changes
+A new feature is one entry in its family's file, a new family one file and one line here; either changes
 FEATURE_VERSION, and with it which references can be used.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 
 from agent.features import boxes, confidence, embedding, image, motion
-from agent.features.definition import Family, Feature
+from agent.features.definition import AnyFamily, AnyFeature
 
-FAMILIES: tuple[Family, ...] = tuple(
+FAMILIES: tuple[AnyFamily, ...] = tuple(
     family.FAMILY for family in (image, motion, boxes, confidence, embedding)
 )
 
-SPECS: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature in family.features)
+SPECS: tuple[AnyFeature, ...] = tuple(feature for family in FAMILIES for feature in family.features)
 """Every feature; the order is the layout of the vectors."""
 
 FEATURES: tuple[str, ...] = tuple(feature.name for feature in SPECS)

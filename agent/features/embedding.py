@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,11 @@ PROJECTIONS = 4
 """How many projections are features of their own."""
 
 
-def measure(view: View) -> tuple[float, ...]:
-    """The numbers of FAMILY's features, in order."""
+def prepare(view: View) -> list[float]:
+    """All projections of the frame's embedding; NaN where there is none."""
     embedding = view.detections.embedding
     projected = None if embedding is None else project(embedding, PROJECTIONS)
-    if projected is None:
-        return (math.nan,) * PROJECTIONS
-    return tuple(projected.tolist())
+    return [math.nan] * PROJECTIONS if projected is None else projected.tolist()
 
 
 def project(embedding: NDArray[np.float32], count: int) -> NDArray[np.float64] | None:
@@ -56,9 +55,14 @@ def signs(count: int, size: int) -> NDArray[np.float64]:
 
 FAMILY = Family(
     "embedding",
+    prepare,
     tuple(
-        Feature(f"embedding_{number}", "", f"Random projection {number} of the embedding. NaN without one.")
+        Feature(
+            f"embedding_{number}",
+            "",
+            f"Random projection {number} of the embedding. NaN without one.",
+            itemgetter(number),
+        )
         for number in range(PROJECTIONS)
     ),
-    measure,
 )

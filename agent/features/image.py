@@ -1,8 +1,10 @@
-"""Features of the picture itself: light, colour, detail, noise."""
+"""Features of the frame itself: light, colour, detail, noise."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +18,7 @@ DARK, BRIGHT = 4, 251
 
 CLIPPED_FREE = 0.005
 """Share of clipped pixels that counts for nothing: a single glint where there never was one is a change to a statistic,
-but to nobody else. Told in steps instead, it would be a coarse number, which is harder to judge."""
+but to nobody else. In steps instead, it would be a coarse number, which is harder to judge."""
 
 LOG_OFFSET = 1.0
 """Grey level added to channel means before their logarithm: in the dark the colour of noise says nothing."""
@@ -27,22 +29,33 @@ NOISE_QUARTILE = 0.25
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 
 
-def measure(view: View) -> tuple[float, ...]:
-    """The numbers of FAMILY's features, in order."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Light:
+    """`mean` and `deviation` of the grey levels, the `share` (256,) of pixels at each, and the `colour` cast."""
+
+    mean: float
+    deviation: float
+    share: NDArray[np.float32]
+    colour: ColourCast
+    view: View
+
+
+class ColourCast(NamedTuple):
+    """0, 0 for a grey world."""
+
+    warmth: float
+    tint: float
+
+
+def prepare(view: View) -> Light:
+    """Statistics of the small copy."""
     mean, deviation = cv2.meanStdDev(view.grey)
-    share = cv2.calcHist([view.grey], [0], None, [256], [0, 256]).ravel() / view.grey.size
-    warmth, tint = colour_cast(view.small)
-    return (
-        float(mean[0, 0]),
-        float(deviation[0, 0]),
-        sharpness(view.tiles),
-        saturation(view.small),
-        warmth,
-        tint,
-        noise(view.tiles),
-        entropy(share),
-        clipped(float(share[: DARK + 1].sum())),
-        clipped(float(share[BRIGHT:].sum())),
+    return Light(
+        mean=float(mean[0, 0]),
+        deviation=float(deviation[0, 0]),
+        share=cv2.calcHist([view.grey], [0], None, [256], [0, 256]).ravel() / view.grey.size,
+        colour=colour_cast(view.small),
+        view=view,
     )
 
 
@@ -76,7 +89,7 @@ def noise(tiles: NDArray[np.uint8]) -> float:
 def saturation(small: NDArray[np.uint8]) -> float:
     """Sum of (largest - smallest channel) over sum of largest channel, 0..1 (weighs dark pixels little).
 
-    NaN for a picture that is all zero.
+    NaN for a frame that is all zero.
     """
     blue, green, red = cv2.split(small)
     high = cv2.sumElems(cv2.max(cv2.max(blue, green), red))[0]
@@ -84,10 +97,10 @@ def saturation(small: NDArray[np.uint8]) -> float:
     return (high - low) / high if high else math.nan
 
 
-def colour_cast(small: NDArray[np.uint8]) -> tuple[float, float]:
-    """(warmth, tint) = (ln(R / B), ln(G / sqrt(R B))) of the channel means: 0, 0 for a grey world."""
+def colour_cast(small: NDArray[np.uint8]) -> ColourCast:
+    """(warmth, tint) = (ln(R / B), ln(G / sqrt(R B))) of the channel means."""
     blue, green, red = (math.log(level + LOG_OFFSET) for level in cv2.mean(small)[:3])
-    return red - blue, green - (red + blue) / 2
+    return ColourCast(red - blue, green - (red + blue) / 2)
 
 
 def clipped(share: float) -> float:
@@ -100,7 +113,7 @@ def clipped(share: float) -> float:
 
 
 def entropy(share: NDArray[np.float32]) -> float:
-    """Shannon entropy in bits of the grey levels' shares (256,): 0 for a flat picture, at most 8."""
+    """Shannon entropy in bits of the grey levels' shares (256,): 0 for a flat frame, at most 8."""
     present = share[share > 0]
     return abs(float(-(present * np.log2(present)).sum()))
 
@@ -117,17 +130,59 @@ def _interior(filtered: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[
 
 FAMILY = Family(
     "image",
+    prepare,
     (
-        Feature("brightness", "levels", "Mean grey level, 0..255."),
-        Feature("contrast", "levels", "Standard deviation of the grey levels."),
-        Feature("sharpness", "levels²", "Energy of the Laplacian at native resolution; falls with blur."),
-        Feature("saturation", "ratio", "Colourfulness: 0 grey, 1 pure colours. NaN for an all-zero picture."),
-        Feature("warmth", "ln", "Colour cast from blue (negative) to red (positive)."),
-        Feature("tint", "ln", "Colour cast from magenta (negative) to green (positive)."),
-        Feature("noise", "levels", "Sensor noise (standard deviation). NaN where all is black or burnt out."),
-        Feature("entropy", "bits", "Entropy of the grey levels, 0..8; falls in fog and in the dark."),
-        Feature("clipped_dark", "ratio", "Share of pixels that are black, beyond 0.005."),
-        Feature("clipped_bright", "ratio", "Share of pixels that are burnt out, beyond 0.005."),
+        Feature("brightness", "levels", "Mean grey level, 0..255.", lambda light: light.mean),
+        Feature(
+            "contrast", "levels", "Standard deviation of the grey levels.", lambda light: light.deviation
+        ),
+        Feature(
+            "sharpness",
+            "levels²",
+            "Energy of the Laplacian at native resolution; falls with blur.",
+            lambda light: sharpness(light.view.tiles),
+        ),
+        Feature(
+            "saturation",
+            "ratio",
+            "Colourfulness: 0 grey, 1 pure colours. NaN for an all-zero frame.",
+            lambda light: saturation(light.view.small),
+        ),
+        Feature(
+            "warmth",
+            "ln",
+            "Colour cast from blue (negative) to red (positive).",
+            lambda light: light.colour.warmth,
+        ),
+        Feature(
+            "tint",
+            "ln",
+            "Colour cast from magenta (negative) to green (positive).",
+            lambda light: light.colour.tint,
+        ),
+        Feature(
+            "noise",
+            "levels",
+            "Sensor noise (standard deviation). NaN where all is black or burnt out.",
+            lambda light: noise(light.view.tiles),
+        ),
+        Feature(
+            "entropy",
+            "bits",
+            "Entropy of the grey levels, 0..8; falls in fog and in the dark.",
+            lambda light: entropy(light.share),
+        ),
+        Feature(
+            "clipped_dark",
+            "ratio",
+            "Share of pixels that are black, beyond 0.005.",
+            lambda light: clipped(float(light.share[: DARK + 1].sum())),
+        ),
+        Feature(
+            "clipped_bright",
+            "ratio",
+            "Share of pixels that are burnt out, beyond 0.005.",
+            lambda light: clipped(float(light.share[BRIGHT:].sum())),
+        ),
     ),
-    measure,
 )

@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.features.definition import Family, Feature
 from agent.features.view import View
@@ -15,24 +16,41 @@ MOVED = 12
 (sigma 10 at native resolution leaves about 2 on the smoothed small copy)."""
 
 
-def measure(view: View) -> tuple[float, ...]:
-    """The numbers of FAMILY's features, in order.
+def prepare(view: View) -> NDArray[np.int16] | None:
+    """Absolute change of each pixel since the last sampled frame; None without one of the same shape.
 
     The mean difference is taken out first: a step of the automatic exposure is no motion.
     """
     before, after = view.previous, view.thumbnail
     if before is None or before.shape != after.shape or before.grey.shape != after.grey.shape:
-        return math.nan, math.nan
+        return None
     difference = after.grey.astype(np.int16) - before.grey
-    change = np.abs(difference - round(float(difference.mean())))
-    return float(change.mean()), cv2.countNonZero((change > MOVED).view(np.uint8)) / change.size
+    change: NDArray[np.int16] = np.abs(difference - round(float(difference.mean())))
+    return change
+
+
+def motion(change: NDArray[np.int16] | None) -> float:
+    """Mean change in grey levels."""
+    return math.nan if change is None else float(change.mean())
+
+
+def moving_area(change: NDArray[np.int16] | None) -> float:
+    """Share of pixels that changed by more than MOVED."""
+    return math.nan if change is None else cv2.countNonZero((change > MOVED).view(np.uint8)) / change.size
 
 
 FAMILY = Family(
     "motion",
+    prepare,
     (
-        Feature("motion", "levels", "Mean absolute change since the last sampled frame. NaN for the first."),
-        Feature("moving_area", "ratio", "Share of the picture that changed clearly. NaN for the first."),
+        Feature(
+            "motion",
+            "levels",
+            "Mean absolute change since the last sampled frame. NaN for the first.",
+            motion,
+        ),
+        Feature(
+            "moving_area", "ratio", "Share of the frame that changed clearly. NaN for the first.", moving_area
+        ),
     ),
-    measure,
 )

@@ -1,4 +1,4 @@
-"""What the features look at: one small copy of the picture, and some tiles of it at native resolution."""
+"""What the features look at: one small copy of the frame, and some tiles of it at native resolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TILE = 32
 """Side of a native tile in pixels: a textured spot is left out as a whole by the robust noise estimate."""
 
 TILE_ROWS, TILE_COLUMNS = 4, 6
-"""The grid of tiles, spread over the whole picture so that no single object fills them."""
+"""The grid of tiles, spread over the whole frame so that no single object fills them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
