@@ -19,8 +19,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from agent.grafana import dashboards
-
+FOLDER = Path(__file__).parents[1] / "agent" / "grafana"
 COLUMN, ROW, GAP = 50, 34, 6
 COLOURS = (
     "#7eb26d",
@@ -374,7 +373,7 @@ def _pieces(points: list[tuple[float, float]], gap: float) -> list[list[tuple[fl
 
 
 def main() -> None:
-    known = {name: board for name, board in dashboards().items() if name.startswith("prometheus")}
+    known = sorted(path.stem for path in FOLDER.glob("prometheus-*.json"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=known)
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090")
@@ -388,7 +387,10 @@ def main() -> None:
     variables = {"job": ".*", "instance": ".*", "camera": ".*", "feature": ".*", "__rate_interval": "1m"}
     variables |= dict(entry.split("=", 1) for entry in words.set)
     source = Prometheus(words.prometheus, variables, time.time() - 60 * words.ago, words.minutes)
-    words.out.write_text(Preview(known[words.name], source).render(), encoding="utf-8")
+    words.out.write_text(
+        Preview(json.loads((FOLDER / f"{words.name}.json").read_text(encoding="utf-8")), source).render(),
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

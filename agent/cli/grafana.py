@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
+from importlib.resources import files
 from pathlib import Path
 
 HELP = "write the Grafana dashboards to a folder"
@@ -27,15 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write them, and say so."""
+    """Write the dashboards of the package to the folder, and print each file's name."""
     from agent.cli.output import write_output
-    from agent.grafana import dashboards
+    from agent.core.untrusted import parse_json
 
-    folder = Path(args.folder)
-    for name, board in dashboards().items():
-        if args.source in ("all", name.partition("-")[0]):
-            path = folder / f"{name}.json"
-            text = json.dumps(board, indent=1, ensure_ascii=False) + "\n"
-            write_output(path, text.encode(), begins=b"{\n", force=True)
-            print(f"{path}  {board['title']}")
+    source = "" if args.source == "all" else f"{args.source}-"
+    shipped = (files("agent") / "grafana").iterdir()
+    for board in sorted(
+        (file for file in shipped if file.name.startswith(source)), key=lambda file: file.name
+    ):
+        path = Path(args.folder) / board.name
+        content = board.read_bytes()
+        write_output(path, content, begins=b"{\n", force=True)
+        print(f"{path}  {parse_json(content)['title']}")
     return 0

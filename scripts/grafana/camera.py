@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from agent.grafana.model import (
+from common import (
+    CAMERA,
+    INSTANCE,
+    JOB,
+    ONE,
+    OVER_ONE,
+    WINDOWED,
+    alerts_as_marks,
+)
+from model import (
     BLUE,
     GREEN,
+    PROMETHEUS,
     RED,
     YELLOW,
     dashboard,
@@ -17,22 +27,12 @@ from agent.grafana.model import (
     thresholds,
     timeline,
 )
-from agent.grafana.prometheus.common import (
-    CAMERA,
-    INSTANCE,
-    JOB,
-    ONE,
-    OVER_ONE,
-    SOURCE,
-    WINDOWED,
-    alerts_as_marks,
-)
 
 DASHBOARD = dashboard(
     uid="vedette-camera",
     title="Vedette: camera",
     help="One camera: its state, where its frames go, what each stage takes, what the model sees.",
-    source=SOURCE,
+    source=PROMETHEUS,
     variables=[JOB, INSTANCE, CAMERA],
     annotations=[alerts_as_marks(ONE)],
     rows=[

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from agent.grafana.model import (
-    dashboard,
-    promql,
-    series,
-)
-from agent.grafana.prometheus.common import (
+from common import (
     CAMERAS,
     FEATURE,
     INSTANCES,
     JOB,
     ONE,
     OVER_ONE,
-    SOURCE,
     WINDOWED,
     alerts_as_marks,
+)
+from model import (
+    PROMETHEUS,
+    dashboard,
+    promql,
+    series,
 )
 
 DASHBOARD = dashboard(
     uid="vedette-drift",
     title="Vedette: drift",
     help="Whether the cameras still see what the model was made for: drift over its limit, and the features behind it.",
-    source=SOURCE,
+    source=PROMETHEUS,
     variables=[JOB, INSTANCES, CAMERAS, FEATURE],
     annotations=[alerts_as_marks(f'{ONE}, rule=~"drift|outliers"')],
     rows=[

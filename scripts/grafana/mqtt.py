@@ -6,13 +6,14 @@ cannot list topics.
 
 from __future__ import annotations
 
-from agent.grafana.model import (
+from model import (
     GREEN,
+    MQTT,
     RED,
     YELLOW,
     Json,
     Panel,
-    Source,
+    TopicQuery,
     dashboard,
     only,
     renamed,
@@ -21,11 +22,8 @@ from agent.grafana.model import (
     table,
     texts,
     thresholds,
-    topic,
     written,
 )
-
-SOURCE = Source(kind="grafana-mqtt-datasource", title="MQTT")
 
 PREFIX = written("prefix", "Topic prefix", "vedette")
 SITE = written("site", "Site", "default")
@@ -51,14 +49,16 @@ def unit_of(name: str) -> str:
 
 def fields(title: str, where: str, *names: str, width: int = 8) -> Panel:
     """A graph of some fields of a topic; the unit follows the first one's name."""
-    return series(title, topic(where), unit=unit_of(names[0]), width=width, transformations=[only(*names)])
+    return series(
+        title, TopicQuery(where), unit=unit_of(names[0]), width=width, transformations=[only(*names)]
+    )
 
 
 def last(title: str, where: str, name: str, defaults: Json | None = None) -> Panel:
     """The last value of one field, a number or a text."""
     return stat(
         title,
-        topic(where),
+        TopicQuery(where),
         unit=unit_of(name),
         defaults=defaults or {},
         transformations=[only(name)],
@@ -78,7 +78,7 @@ fleet = dashboard(
     uid="vedette-fleet-mqtt",
     title="Vedette: fleet (MQTT, live)",
     help="What arrives while this page is open; retained messages (status, info, alerts) come at once.",
-    source=SOURCE,
+    source=MQTT,
     variables=[PREFIX],
     live=True,
     rows=[
@@ -87,26 +87,26 @@ fleet = dashboard(
             [
                 table(
                     "Status",
-                    topic("${prefix}/+/+/status"),
+                    TopicQuery("${prefix}/+/+/status"),
                     width=12,
                     defaults=ONLINE,
                     transformations=newest("device", "state", "reason", "since", "version"),
                 ),
                 table(
                     "Alerts",
-                    topic("${prefix}/+/+/alert/+"),
+                    TopicQuery("${prefix}/+/+/alert/+"),
                     width=12,
                     transformations=newest("id", "device", "state", "severity", "what", "changed_at"),
                 ),
                 table(
                     "Hosts, last window",
-                    topic("${prefix}/+/+/host"),
+                    TopicQuery("${prefix}/+/+/host"),
                     width=12,
                     transformations=newest("device", "cpu_ratio", "memory_used_ratio", "outbox_messages"),
                 ),
                 table(
                     "What they are",
-                    topic("${prefix}/+/+/info"),
+                    TopicQuery("${prefix}/+/+/info"),
                     width=12,
                     transformations=newest("device", "version", "model_name", "model_provider", "cameras"),
                 ),
@@ -119,7 +119,7 @@ device = dashboard(
     uid="vedette-device-mqtt",
     title="Vedette: device (MQTT, live)",
     help="One box, a point a window (60 s) while this page is open.",
-    source=SOURCE,
+    source=MQTT,
     variables=[PREFIX, SITE, DEVICE],
     live=True,
     rows=[
@@ -175,7 +175,7 @@ camera = dashboard(
     uid="vedette-camera-mqtt",
     title="Vedette: camera (MQTT, live)",
     help="One camera, a point a window (60 s) while this page is open.",
-    source=SOURCE,
+    source=MQTT,
     variables=[PREFIX, SITE, DEVICE, CAMERA],
     live=True,
     rows=[
@@ -229,7 +229,7 @@ drift = dashboard(
     uid="vedette-drift-mqtt",
     title="Vedette: drift (MQTT, live)",
     help="What drift is judged by, a point a window (60 s) while this page is open; the verdicts are in the alerts.",
-    source=SOURCE,
+    source=MQTT,
     variables=[PREFIX, SITE, DEVICE, CAMERA],
     live=True,
     rows=[
@@ -251,7 +251,7 @@ drift = dashboard(
             [
                 table(
                     "Alerts of the device",
-                    topic(f"{BOX}/alert/+"),
+                    TopicQuery(f"{BOX}/alert/+"),
                     width=24,
                     transformations=newest(
                         "id", "rule", "state", "severity", "what", "expected", "changed_at"
@@ -261,5 +261,3 @@ drift = dashboard(
         ),
     ],
 )
-
-DASHBOARDS = (fleet, device, camera, drift)

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from agent.grafana.model import (
-    dashboard,
-    promql,
-    series,
-    stat,
-    timeline,
-)
-from agent.grafana.prometheus.common import (
+from common import (
     BOX,
     CONNECTED,
     HEAT,
@@ -18,17 +11,24 @@ from agent.grafana.prometheus.common import (
     NONE_IS_GOOD,
     ON_OFF,
     SHARE,
-    SOURCE,
     WINDOWED,
     WORKING,
     alerts_as_marks,
+)
+from model import (
+    PROMETHEUS,
+    dashboard,
+    promql,
+    series,
+    stat,
+    timeline,
 )
 
 DASHBOARD = dashboard(
     uid="vedette-device",
     title="Vedette: device",
     help="One box: processor, memory, disks, heat, power, GPUs, delivery, and what the agent itself takes.",
-    source=SOURCE,
+    source=PROMETHEUS,
     variables=[JOB, INSTANCE],
     annotations=[alerts_as_marks(BOX)],
     rows=[

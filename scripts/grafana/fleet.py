@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from agent.grafana.model import (
+from common import (
+    FLEET,
+    JOB,
+    MANY_ARE_GOOD,
+    NONE_IS_GOOD,
+    OVER_ONE,
+    WINDOWED,
+    alerts_as_marks,
+)
+from model import (
     BLUE,
+    PROMETHEUS,
     dashboard,
     promql,
     renamed,
@@ -13,22 +23,12 @@ from agent.grafana.model import (
     table_query,
     thresholds,
 )
-from agent.grafana.prometheus.common import (
-    FLEET,
-    JOB,
-    MANY_ARE_GOOD,
-    NONE_IS_GOOD,
-    OVER_ONE,
-    SOURCE,
-    WINDOWED,
-    alerts_as_marks,
-)
 
 DASHBOARD = dashboard(
     uid="vedette-fleet",
     title="Vedette: fleet",
     help="All devices: which are there, which cameras give pictures, what fires, what is slow, what has drifted.",
-    source=SOURCE,
+    source=PROMETHEUS,
     variables=[JOB],
     annotations=[alerts_as_marks(f'{FLEET}, severity="critical"')],
     rows=[

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from agent.grafana.model import (
+from model import (
     GREEN,
+    PROMETHEUS,
     RED,
     YELLOW,
     Json,
-    Source,
     choice,
     texts,
     thresholds,
 )
-
-SOURCE = Source(kind="prometheus", title="Prometheus")
 
 WINDOWED = "5m"
 """Counters grow when a window closes (60 s): a rate over less would be empty or jump."""
@@ -57,7 +55,7 @@ def alerts_as_marks(where: str) -> Json:
         "name": "Alerts",
         "enable": True,
         "iconColor": RED,
-        "datasource": SOURCE.reference,
+        "datasource": PROMETHEUS.reference,
         "expr": f"vedette_alert_firing{{{where}}}",
         "step": "30s",
         "titleFormat": "{{rule}} ({{severity}})",

@@ -1,15 +1,24 @@
-"""Grafana's JSON (schema 39, Grafana 10.3 and newer): panels, their queries and grid, variables, dashboards. Pure."""
+"""Grafana's dashboards by its own builders (`grafana-foundation-sdk`): panels, queries, variables. Grafana 10.3 and newer."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
 Json = dict[str, Any]
+Panel = builders.Panel
 
 SCHEMA_VERSION = 39
-COLUMNS = 24
+"""Of Grafana 10.3: newer ones migrate it, older ones than the SDK's could not read its own."""
 
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 
@@ -44,37 +53,87 @@ class Source:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One panel: `width` of 24 columns, `height` in rows; `targets` are the queries without their letters."""
-
-    title: str
-    kind: str
-    targets: Sequence[Json]
-    width: int = 8
-    height: int = 8
-    help: str = ""
-    unit: str = "short"
-    options: Json = field(default_factory=dict)
-    defaults: Json = field(default_factory=dict)
-    custom: Json = field(default_factory=dict)
-    overrides: Sequence[Json] = ()
-    transformations: Sequence[Json] = ()
+PROMETHEUS = Source(kind="prometheus", title="Prometheus")
+MQTT = Source(kind="grafana-mqtt-datasource", title="MQTT")
 
 
-def promql(expression: str, legend: str = "", **more: Any) -> Json:
+@dataclass(slots=True)
+class TopicQuery(Dataquery):
+    """A subscription of the MQTT data source, which the SDK does not know; its own builder."""
+
+    topic: str
+    letter: str = ""
+
+    def datasource(self, _: models.DataSourceRef) -> TopicQuery:
+        """Take any: topics are always of MQTT."""
+        return self
+
+    def ref_id(self, letter: str) -> TopicQuery:
+        """Name it among the queries of its panel."""
+        self.letter = letter
+        return self
+
+    def build(self) -> TopicQuery:
+        """Return the query itself."""
+        return self
+
+    def to_json(self) -> Json:
+        """Return what Grafana saves."""
+        return {"refId": self.letter, "datasource": MQTT.reference, "topic": self.topic, "stream": True}
+
+
+Query = prometheus.Dataquery | TopicQuery
+
+
+def panel(
+    title: str,
+    kind: str,
+    queries: Sequence[Query],
+    options: Json,
+    *,
+    width: int = 8,
+    height: int = 8,
+    help: str = "",
+    unit: str = "short",
+    custom: Json | None = None,
+    defaults: Json | None = None,
+    overrides: Sequence[Json] = (),
+    transformations: Sequence[Json] = (),
+) -> Panel:
+    """One panel: `width` of 24 columns, `height` in rows."""
+    source = _reference(MQTT if isinstance(queries[0], TopicQuery) else PROMETHEUS)
+    made = (
+        Panel()
+        .type(kind)
+        .title(title)
+        .description(help)
+        .span(width)
+        .height(height)
+        .datasource(source)
+        .options(options)
+        .defaults(models.FieldConfig.from_json({"unit": unit, "custom": custom or {}, **(defaults or {})}))
+        .transformations([models.DataTransformerConfig.from_json(step) for step in transformations])
+    )
+    for override in overrides:
+        given = models.DashboardFieldConfigSourceOverrides.from_json(override)
+        made.with_override(given.matcher, given.properties)
+    for letter, query in zip("ABCDEFGH", queries, strict=False):
+        made.with_target(query.datasource(source).ref_id(letter))
+    return made
+
+
+def _reference(source: Source) -> models.DataSourceRef:
+    return models.DataSourceRef.from_json(source.reference)
+
+
+def promql(expression: str, legend: str = "") -> Query:
     """A range query to Prometheus."""
-    return {"expr": expression, "legendFormat": legend or "__auto", "range": True, "instant": False, **more}
+    return prometheus.Dataquery().expr(expression).legend_format(legend or "__auto").range()
 
 
-def table_query(expression: str) -> Json:
+def table_query(expression: str) -> Query:
     """An instant query whose labels become columns."""
-    return {"expr": expression, "format": "table", "instant": True, "range": False, "legendFormat": ""}
-
-
-def topic(name: str) -> Json:
-    """A subscription of the MQTT data source."""
-    return {"topic": name, "stream": True}
+    return prometheus.Dataquery().expr(expression).format(PromQueryFormat.TABLE).legend_format("").instant()
 
 
 def thresholds(*steps: tuple[float | None, str]) -> Json:
@@ -89,7 +148,7 @@ def thresholds(*steps: tuple[float | None, str]) -> Json:
 
 
 def texts(words: Mapping[str, tuple[str, str]]) -> Json:
-    """Values told as (word, colour)."""
+    """Values shown as (text, colour)."""
     options = {
         value: {"text": text, "color": color, "index": n}
         for n, (value, (text, color)) in enumerate(words.items())
@@ -109,7 +168,7 @@ def fixed(name: str, colour: str) -> Json:
     }
 
 
-def series(title: str, *targets: Json, stacked: bool = False, **more: Any) -> Panel:
+def series(title: str, *queries: Query, stacked: bool = False, **more: Any) -> Panel:
     """Lines over time."""
     custom: Json = {
         "lineWidth": 1,
@@ -123,10 +182,10 @@ def series(title: str, *targets: Json, stacked: bool = False, **more: Any) -> Pa
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return Panel(title=title, kind="timeseries", targets=targets, options=options, custom=custom, **more)
+    return panel(title, "timeseries", queries, options, custom=custom, **more)
 
 
-def stat(title: str, *targets: Json, width: int = 4, height: int = 4, **more: Any) -> Panel:
+def stat(title: str, *queries: Query, width: int = 4, height: int = 4, **more: Any) -> Panel:
     """One number, large."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -137,12 +196,10 @@ def stat(title: str, *targets: Json, width: int = 4, height: int = 4, **more: An
         "justifyMode": "auto",
     }
     options |= more.pop("options", {})
-    return Panel(
-        title=title, kind="stat", targets=targets, width=width, height=height, options=options, **more
-    )
+    return panel(title, "stat", queries, options, width=width, height=height, **more)
 
 
-def timeline(title: str, *targets: Json, **more: Any) -> Panel:
+def timeline(title: str, *queries: Query, **more: Any) -> Panel:
     """States over time, a row each."""
     options = {
         "showValue": "never",
@@ -152,10 +209,10 @@ def timeline(title: str, *targets: Json, **more: Any) -> Panel:
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    return Panel(title=title, kind="state-timeline", targets=targets, options=options, **more)
+    return panel(title, "state-timeline", queries, options, **more)
 
 
-def heatmap(title: str, target: Json, **more: Any) -> Panel:
+def heatmap(title: str, query: prometheus.Dataquery, **more: Any) -> Panel:
     """How a histogram's buckets fill over time."""
     options = {
         "calculate": False,
@@ -176,19 +233,17 @@ def heatmap(title: str, target: Json, **more: Any) -> Panel:
         "rowsFrame": {"layout": "auto"},
         "showValue": "never",
     }
-    return Panel(
-        title=title, kind="heatmap", targets=[{**target, "format": "heatmap"}], options=options, **more
-    )
+    return panel(title, "heatmap", [query.format(PromQueryFormat.HEATMAP)], options, **more)
 
 
-def table(title: str, *targets: Json, **more: Any) -> Panel:
+def table(title: str, *queries: Query, **more: Any) -> Panel:
     """Rows and columns."""
     options = {
         "showHeader": True,
         "cellHeight": "sm",
         "footer": {"show": False, "reducer": ["sum"], "countRows": False},
     }
-    return Panel(title=title, kind="table", targets=targets, options=options, **more)
+    return panel(title, "table", queries, options, **more)
 
 
 def renamed(hidden: Iterable[str], names: Mapping[str, str]) -> Json:
@@ -215,7 +270,7 @@ def choice(name: str, label: str, query: str, *, many: bool = False) -> Json:
         "type": "query",
         "name": name,
         "label": label,
-        "datasource": {"type": "prometheus", "uid": "${source}"},
+        "datasource": PROMETHEUS.reference,
         "definition": query,
         "query": {"query": query, "refId": "variable"},
         "refresh": 2,
@@ -244,6 +299,18 @@ def written(name: str, label: str, default: str) -> Json:
     }
 
 
+LINK = (
+    builders.DashboardLink("Vedette")
+    .type(models.DashboardLinkType.DASHBOARDS)
+    .tags(["vedette"])
+    .icon("external link")
+    .as_dropdown(True)
+    .include_vars(True)
+    .keep_time(True)
+    .url("")
+)
+
+
 def dashboard(
     *,
     uid: str,
@@ -255,80 +322,31 @@ def dashboard(
     annotations: Sequence[Json] = (),
     live: bool = False,
 ) -> Json:
-    """A whole dashboard; each of `rows` is (heading, its panels), laid out from left to right."""
-    return {
-        "uid": uid,
-        "title": title,
-        "description": help,
-        "tags": ["vedette"],
-        "timezone": "browser",
-        "editable": True,
-        "graphTooltip": 1,
+    """A whole dashboard as JSON; each of `rows` is (heading, its panels), laid out from left to right.
+
+    Variables and annotations are JSON already: the SDK knows neither `definition` nor Prometheus' annotations.
+    """
+    board = (
+        builders.Dashboard(title)
+        .uid(uid)
+        .description(help)
+        .tags(["vedette"])
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .refresh("" if live else "30s")
+        .live_now(live)
+        .time("now-15m" if live else "now-6h", "now")
+        .version(1)
+        .link(LINK)
+    )
+    for heading, panels in rows:
+        board.with_row(builders.Row(heading))
+        for each in panels:
+            board.with_panel(each)
+    made: Json = json.loads(json.dumps(board.build(), cls=JSONEncoder))
+    for number, placed in enumerate(made["panels"], start=1):
+        placed["id"] = number
+    return made | {
         "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "refresh": "" if live else "30s",
-        "liveNow": live,
-        "time": {"from": "now-15m" if live else "now-6h", "to": "now"},
-        "links": [
-            {
-                "type": "dashboards",
-                "title": "Vedette",
-                "tags": ["vedette"],
-                "asDropdown": True,
-                "includeVars": True,
-                "keepTime": True,
-                "targetBlank": False,
-                "icon": "external link",
-                "tooltip": "",
-                "url": "",
-            }
-        ],
         "templating": {"list": [source.variable, *variables]},
         "annotations": {"list": list(annotations)},
-        "panels": list(_laid_out(source, rows)),
-    }
-
-
-def _laid_out(source: Source, rows: Sequence[tuple[str, Sequence[Panel]]]) -> Iterable[Json]:
-    number, top = 0, 0
-    for heading, panels in rows:
-        number += 1
-        yield {
-            "id": number,
-            "type": "row",
-            "title": heading,
-            "collapsed": False,
-            "gridPos": {"x": 0, "y": top, "w": COLUMNS, "h": 1},
-            "panels": [],
-        }
-        top += 1
-        left = tallest = 0
-        for panel in panels:
-            if left + panel.width > COLUMNS:
-                top, left, tallest = top + tallest, 0, 0
-            number += 1
-            yield _panel(panel, source, number, {"x": left, "y": top, "w": panel.width, "h": panel.height})
-            left, tallest = left + panel.width, max(tallest, panel.height)
-        top += tallest
-
-
-def _panel(panel: Panel, source: Source, number: int, place: Json) -> Json:
-    letters = (chr(ord("A") + n) for n in range(26))
-    return {
-        "id": number,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.help,
-        "datasource": source.reference,
-        "gridPos": place,
-        "targets": [
-            {"refId": letter, "datasource": source.reference, **target}
-            for letter, target in zip(letters, panel.targets, strict=False)
-        ],
-        "options": panel.options,
-        "fieldConfig": {
-            "defaults": {"unit": panel.unit, "custom": panel.custom, **panel.defaults},
-            "overrides": list(panel.overrides),
-        },
-        "transformations": list(panel.transformations),
     }
