@@ -1,6 +1,6 @@
 """The command line: each command is one module, imported when it is used.
 
-A command's module has `HELP`, `add_arguments(parser)` and `run(args) -> exit code`.
+A command's module has `add_arguments(parser)` and `run(args) -> exit code`.
 """
 
 from __future__ import annotations

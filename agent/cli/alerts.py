@@ -11,8 +11,6 @@ from typing import Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
 
-HELP = "what fires on this box; acknowledge, snooze, mute, change limits, history"
-
 _EPILOG = """\
 examples:
   vedette alerts                                       what fires now

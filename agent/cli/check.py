@@ -18,7 +18,6 @@ from agent.cli.local import SYSTEM_CONFIG
 if TYPE_CHECKING:
     from agent.config.schema import CameraSettings, Settings
 
-HELP = "check a config: file, model, cameras, broker"
 PROBE_BYTES = 1024 * 1024  # a full disk takes an empty file, and often a small one
 Row = tuple[str, bool, str]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "show the effective configuration, or the commented example"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

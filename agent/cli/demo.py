@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "see it work: four drawn cameras, a broker, an incident, a live view"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

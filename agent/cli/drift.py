@@ -9,8 +9,6 @@ from typing import Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
 
-HELP = "where drift stands on this box, and the last verdicts in words and pictures"
-
 _EPILOG = """\
 examples:
   vedette drift status                        each camera: state, ratio (1 is the limit), reference

@@ -6,8 +6,6 @@ import argparse
 from importlib.resources import files
 from pathlib import Path
 
-HELP = "write the Grafana dashboards to a folder"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

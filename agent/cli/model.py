@@ -10,8 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-HELP = "prepare and inspect models"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -14,8 +14,6 @@ _BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by 
 
 _OF_ONE_CAMERA = ("record", "list", "show", "export", "rollback", "remove")
 
-HELP = "record, build, list, show, compare and roll back references: what is normal for a camera"
-
 _EPILOG = """\
 examples:
   vedette reference record --camera front --for 24h    by the running agent, from the live camera

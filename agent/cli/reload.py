@@ -6,8 +6,6 @@ import argparse
 
 from agent.cli.local import add_state_arguments
 
-HELP = "have the running agent read its config again"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 PAGES = (Path(__file__).parents[1] / "runbooks", Path(__file__).parents[2] / "docs" / "runbooks")
 """Where the pages are: in an installed package, in a clone."""
 
-HELP = "the alert rules and metrics, a rule's page, or rules tried on a recorded day"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
 
-HELP = "run the agent, with a config file or on one source"
 EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
 FED_SECONDS = 30.0  # a stop that takes longer hangs, and systemd ends it
 EPILOG = (

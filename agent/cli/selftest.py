@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from agent.app.service import Service
     from agent.config.schema import Settings
 
-HELP = "run the whole agent for a few seconds on a drawn camera, beside the one in service"
 WINDOW_SECONDS = 1.0
 CLOSED_PORT = 9  # "discard": nobody listens there, and the broker of the running agent is left alone
 

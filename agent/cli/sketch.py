@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from agent.references.offline.fleet_merge import FleetRow, Group, Merger
 
 LONGEST_LINE = 2 * 1024 * 1024
-HELP = "merge the sketches of many devices and windows: a fleet's drift from what was sent alone"
-
 _EPILOG = (
     """\
 examples:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from agent.core.types import Frame
     from agent.pipeline.snapshots import Snapshot
 
-HELP = "the last picture of a camera, or of a source, with its boxes, as a file"
 SUFFIXES = (".jpg", ".jpeg")
 SETTLE_SECONDS = 1.0
 """A live camera is read so long before the picture is taken: the first ones are often dark."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from agent.delivery.mqtt.listener import Listener
     from agent.delivery.verify.stream import Verifier
 
-HELP = "listen at a broker and report gaps, duplicates, disorder, schema errors and late messages"
 _EPILOG = (
     """what is counted, for each device and kind of message:
   gaps            numbers that no message, merged message or report of a loss accounts for: messages went missing

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agent.dashboard.fleet import Fleet
     from agent.dashboard.subscriber import Subscriber
 
-HELP = "watch all devices of a broker, live"
 _EPILOG = f"""\
 examples:
   vedette watch                                   the broker of this machine ({DEFAULT_BROKER})
