@@ -11,7 +11,6 @@ Laws
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from agent.cameras import Camera
 from agent.cameras.isolation.quarantine import camera_for
 from agent.cameras.reader import Reader, ReaderCounts
 from agent.config.schema import CameraSettings, DriftSettings, Settings
+from agent.core import clock
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState, CameraStatus, Frame
 from agent.pipeline.analyst import ActiveCameras, CameraRun
@@ -109,7 +109,7 @@ class CameraSet:
         return self._supervisor.remove_all(names, min(LEAVE_SECONDS, left()))
 
     def _made(self, settings: CameraSettings, camera: Camera, drift: DriftSettings) -> ActiveCamera:
-        since_ns = time.monotonic_ns()
+        since_ns = clock.monotonic_ns()
         reader = Reader(camera, settings, self._slots, partial(self._tell, since_ns))
         return ActiveCamera(
             name=settings.name,

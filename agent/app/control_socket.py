@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from agent.core import clock
 from agent.core.errors import NoAgent, VedetteError
 from agent.core.masking import mask
 from agent.core.printable import printable
@@ -56,7 +56,7 @@ def call(
     path = socket_path(state_directory)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
         channel.settimeout(timeout)
-        until = _now() + timeout
+        until = clock.monotonic() + timeout
         try:
             channel.connect(str(path))
             channel.sendall(json.dumps({"command": command, "args": dict(args or {})}).encode() + b"\n")
@@ -145,8 +145,8 @@ class ControlServer(Worker):
         listener.settimeout(0.5)
 
     def _rest(self, stop: threading.Event) -> None:
-        until = _now() + RETRY_SECONDS
-        while not stop.is_set() and _now() < until:
+        until = clock.monotonic() + RETRY_SECONDS
+        while not stop.is_set() and clock.monotonic() < until:
             self.beat()
             stop.wait(0.5)
 
@@ -166,7 +166,9 @@ class ControlServer(Worker):
         """Read one request within its time, answer it, hang up; in the client's own thread."""
         try:
             try:
-                request = parse_json(_read_line(channel, LARGEST_REQUEST, _now() + REQUEST_SECONDS))
+                request = parse_json(
+                    _read_line(channel, LARGEST_REQUEST, clock.monotonic() + REQUEST_SECONDS)
+                )
             except BadInput:
                 request = None
             if self._clients.begin(channel):
@@ -264,7 +266,7 @@ def _read_line(channel: socket.socket, largest: int, until: float) -> bytes:
     """What comes to the end of a line or of the data; OSError for over `largest` bytes, or later than `until`."""
     data = bytearray()
     while not data.endswith(b"\n"):
-        left = until - _now()
+        left = until - clock.monotonic()
         if left <= 0:
             raise TimeoutError("no whole line in time")
         channel.settimeout(left)
@@ -275,7 +277,3 @@ def _read_line(channel: socket.socket, largest: int, until: float) -> bytes:
         if len(data) > largest:
             raise OSError(f"a line of over {largest} bytes")
     return bytes(data)
-
-
-def _now() -> float:
-    return time.monotonic()  # noqa: TID251  (the socket is an edge)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from agent.app.reporting import Reporter
 from agent.config.schema import DriftSettings
+from agent.core import clock
 from agent.core.types import FrameResult, Observation
 from agent.drift.sketch import Window, WindowSketch
 from agent.features import FEATURE_VERSION, FEATURES, SPECS
@@ -40,7 +40,7 @@ class FeatureWatch:
         self._previous: Thumbnail | None = None
         self._next_ns = 0
         self._kept_out = 0
-        self._closed_at = time.monotonic()  # noqa: TID251  (the watch is an edge: it tells a clock that was set)
+        self._closed_at = clock.monotonic()
 
     def see(self, result: FrameResult) -> None:
         """Measure the frame if one is due; frames of a faulty picture, and repeated ones, are kept out."""
@@ -101,7 +101,7 @@ class FeatureWatch:
 
     def _clock_step(self, summary: CameraSummary) -> float:
         """By how many seconds the wall clock was set in the window; 0 if it was not."""
-        monotonic = time.monotonic()  # noqa: TID251
+        monotonic = clock.monotonic()
         step = (summary.end - summary.start) - (monotonic - self._closed_at)
         self._closed_at = monotonic
         return step if abs(step) > CLOCK_STEP_SECONDS else 0.0

@@ -6,12 +6,12 @@ Keepers belong to the analyst's thread; the handlers run in others', and have th
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.config.schema import DriftSettings
+from agent.core import clock
 from agent.core.arguments import check_names, take_duration, take_word
 from agent.core.errors import ReferenceMismatch, VedetteError
 from agent.core.nearest import unknown
@@ -61,7 +61,7 @@ class ReferenceDesk:
                 window_seconds=self._window_seconds,
             )
             keeper = Keeper(subject, self._settings, self._store, self.writer, self._submit)
-            keeper.open(time.time())  # noqa: TID251  (the desk is an edge)
+            keeper.open(clock.wall())
             self._keepers[camera] = keeper
         return self._keepers[camera]
 
@@ -119,13 +119,13 @@ class ReferenceDesk:
     def _record(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera", "for")
         length = take_duration(args, "for", "24h")
-        now = time.time()  # noqa: TID251
+        now = clock.wall()
         self._of_each(args, lambda keeper: keeper.record(length, now), one="record")
         return {"cameras": self._of_each(args, Keeper.status)}
 
     def _finish(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera")
-        now = time.time()  # noqa: TID251
+        now = clock.wall()
         self._of_each(args, lambda keeper: keeper.finish(now), one="finish")
         return self._drift(args)
 
@@ -138,7 +138,7 @@ class ReferenceDesk:
         def carry_out(args: Mapping[str, Any]) -> Mapping[str, Any]:
             reply = handler(args)
             if name in CHANGING:
-                now = time.time()  # noqa: TID251
+                now = clock.wall()
                 self._in_analyst(lambda: self._reload(reply["camera"], now))
             return reply
 

@@ -7,7 +7,6 @@ arrow is a plain value of `agent.core.types`; no part knows another.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -33,6 +32,7 @@ from agent.app.supervisor import Supervisor
 from agent.app.validate import rules_of
 from agent.config.changes import live
 from agent.config.schema import Settings
+from agent.core import clock
 from agent.core import memory as heap
 from agent.core.arguments import check_names
 from agent.core.counts import count
@@ -87,7 +87,7 @@ class Service:
         self.pictures = LastSnapshots(lambda: self.detector.info.classes)
         self._closing = ExitStack()
         self.reloader = Reloader(self._reload, lambda: self.analyst.submit(self._say_device))
-        self.started_at = time.time()  # noqa: TID251  (the service is an edge)
+        self.started_at = clock.wall()
 
     def open(self) -> None:
         """Load the model and what is kept on disk; raises VedetteError where the agent cannot start."""
@@ -140,7 +140,7 @@ class Service:
         self._home = DiscoveryTopics.of(settings, identity)
         self._about = About(
             info=self._info,
-            alerts=lambda: self.alert_service.all_firing(time.time()),  # noqa: TID251
+            alerts=lambda: self.alert_service.all_firing(clock.wall()),
             parts=self.supervisor.health,
             missing=lambda: missing(
                 self.supervisor.health(), self.scheduler.name, self.camera_set.names, self.camera_set.statuses
@@ -194,10 +194,10 @@ class Service:
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Stop in the direction of the flow, so that what was seen is still published; one deadline for all."""
-        deadline = time.monotonic() + timeout  # noqa: TID251
+        deadline = clock.monotonic() + timeout
 
         def left() -> float:
-            return max(0.1, deadline - time.monotonic())  # noqa: TID251
+            return max(0.1, deadline - clock.monotonic())
 
         self.supervisor.close()  # what a reload that goes on would begin now, would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
@@ -292,7 +292,7 @@ class Service:
 
     def _say_device(self) -> None:
         info = self._info()
-        self.reporter.device(info, self.camera_set.statuses, time.time())  # noqa: TID251
+        self.reporter.device(info, self.camera_set.statuses, clock.wall())
         if self.settings.broker.home_assistant:
             self.publisher.announce(discovery(self._home, info, self.camera_set.names))
 

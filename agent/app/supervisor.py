@@ -17,7 +17,6 @@ from __future__ import annotations
 import random
 import sys
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import structlog
 
+from agent.core import clock
 from agent.core.errors import VedetteError
 from agent.core.worker import Health, Worker
 
@@ -153,7 +153,7 @@ class Supervisor:
         if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
             log.warning("part failed while it was stopped", part=run.worker.name, error=str(error))
             return False
-        now = time.monotonic()  # noqa: TID251  (the supervisor is an edge)
+        now = clock.monotonic()
         run.failures.append(now)
         run.failed_total += 1
         while run.failures and now - run.failures[0] > self._within:
@@ -186,10 +186,10 @@ def _end(runs: list[_Run], timeout: float) -> list[str]:
     """Ask all to end, then wait for them; the names of those that did not in `timeout` seconds."""
     for run in runs:
         run.stop.set()
-    deadline = time.monotonic() + timeout  # noqa: TID251
+    deadline = clock.monotonic() + timeout
     threads = [(run.worker.name, run.thread) for run in runs if run.thread is not None]
     for _, thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))  # noqa: TID251
+        thread.join(max(0.0, deadline - clock.monotonic()))
     return [name for name, thread in threads if thread.is_alive()]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from agent.core import clock
 
 EXTEND_SECONDS = 30.0
 """How much more time a start is given with each sign that it goes on."""
@@ -42,7 +43,7 @@ class SystemdNotifier:
 
     def reloading(self) -> None:
         """Say that a reload begins; `send("READY=1")` says that it is over."""
-        self.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self.send("RELOADING=1", f"MONOTONIC_USEC={clock.monotonic_ns() // 1000}")
 
     @contextmanager
     def stopping(self, seconds: float, every: float = 1.0) -> Iterator[None]:
@@ -50,8 +51,8 @@ class SystemdNotifier:
         done = threading.Event()
 
         def feed() -> None:
-            until = time.monotonic() + seconds  # noqa: TID251
-            while time.monotonic() < until:  # noqa: TID251
+            until = clock.monotonic() + seconds
+            while clock.monotonic() < until:
                 self.send("WATCHDOG=1")
                 if done.wait(every):
                     return
@@ -68,8 +69,8 @@ class SystemdNotifier:
         done = threading.Event()
 
         def speak() -> None:
-            began = time.monotonic()  # noqa: TID251  (the service manager is an edge)
-            while (passed := time.monotonic() - began) < LONGEST_START_SECONDS:  # noqa: TID251
+            began = clock.monotonic()
+            while (passed := clock.monotonic() - began) < LONGEST_START_SECONDS:
                 so_far = f" ({passed:.0f} s)" if passed >= 1 else ""
                 self.send(f"STATUS={text}{so_far}", f"EXTEND_TIMEOUT_USEC={int(EXTEND_SECONDS * 1e6)}")
                 if done.wait(every):

@@ -16,8 +16,8 @@ from pathlib import Path
 import structlog
 
 from agent.cameras import Camera
-from agent.cameras.clock import monotonic
 from agent.cameras.isolation.crash import named
+from agent.core import clock
 from agent.core.errors import CameraError
 from agent.core.types import Frame
 
@@ -41,7 +41,7 @@ class Feed:
         self.error: Exception | None = None
         self.opened = False
         self.frames = 0
-        self.started = self.touched = monotonic()
+        self.started = self.touched = clock.monotonic()
         self.first_frame: float | None = None
 
     def start(self) -> None:
@@ -50,11 +50,11 @@ class Feed:
 
     def touch(self) -> None:
         """Say that there was progress, or a good reason for none."""
-        self.touched = monotonic()
+        self.touched = clock.monotonic()
 
     def silent_seconds(self) -> float:
         """Seconds since there was progress."""
-        return monotonic() - self.touched
+        return clock.monotonic() - self.touched
 
     def healthy_seconds(self) -> float:
         """For how long frames have come."""

@@ -29,10 +29,10 @@ import structlog
 
 from agent.cameras import Camera
 from agent.cameras.backoff import BackoffState, after_failure
-from agent.cameras.clock import monotonic, wall
 from agent.cameras.connection import Feed
 from agent.cameras.health.inspector import Inspector
 from agent.config.schema import CameraSettings
+from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState, CameraStatus, Frame
@@ -177,7 +177,7 @@ class Reader(Worker):
         chance = random.random()
         self._backoff, seconds = after_failure(self._backoff, failure.kind, healthy, chance)
         self._say(CameraState.DOWN, str(failure), failure.kind)
-        now = monotonic()
+        now = clock.monotonic()
         if self._trouble is None or self._trouble.kind is not failure.kind:
             self._trouble = _Trouble(failure.kind, self._trouble.since if self._trouble else now, now, 0)
             log.warning(
@@ -192,10 +192,10 @@ class Reader(Worker):
 
     def _wait(self, seconds: float, stop: threading.Event) -> None:
         """Wait for the next turn, and for a feed that was left and still holds the camera."""
-        until = monotonic() + seconds
+        until = clock.monotonic() + seconds
         while not stop.is_set():
             self.beat()
-            left = until - monotonic()
+            left = until - clock.monotonic()
             if self._left is not None and self._left.done.is_set():
                 self._left = None
             if left <= 0 and self._left is None:
@@ -248,7 +248,7 @@ class Reader(Worker):
         log.info(
             "camera is back",
             camera=self._settings.name,
-            down_seconds=round(monotonic() - trouble.since, 1),
+            down_seconds=round(clock.monotonic() - trouble.since, 1),
             tries=trouble.tries,
         )
 
@@ -270,7 +270,7 @@ class Reader(Worker):
             if feed is not None and feed is not self._feed:
                 return
             self.status = CameraStatus(
-                camera=self._settings.name, state=state, since=wall(), reason=reason, failure=kind
+                camera=self._settings.name, state=state, since=clock.wall(), reason=reason, failure=kind
             )
             self._on_status(self.status)
         self._log_health(last.state if last else None, state, reason)

@@ -7,13 +7,13 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_check import check_broker
 from agent.cli.local import SYSTEM_CONFIG
+from agent.core import clock
 
 if TYPE_CHECKING:
     from agent.config.schema import CameraSettings, Settings
@@ -119,14 +119,14 @@ def _model(settings: Settings) -> str:
     from agent.detection.session import Detector
 
     detector = Detector(settings.model)
-    started = time.monotonic()
+    started = clock.monotonic()
     with heap.bounded():
         detector.open()
     info = detector.info
     detector.close()
     return (
         f"{Path(info.path).name}: {len(info.classes)} classes, input {info.input_size[1]}×{info.input_size[0]}, "
-        f"on {info.provider} ({info.runtime}), ready in {time.monotonic() - started:.1f} s"
+        f"on {info.provider} ({info.runtime}), ready in {clock.monotonic() - started:.1f} s"
     )
 
 
@@ -149,14 +149,14 @@ def _camera(settings: CameraSettings, timeout: float) -> str:
             camera.close()
 
     thread = threading.Thread(target=read, daemon=True)
-    started = time.monotonic()
+    started = clock.monotonic()
     thread.start()
     thread.join(timeout)
     if not found:
         raise CameraError(f"no frame within {timeout:.0f} s", kind=CameraFailure.TIMEOUT)
     if isinstance(found[0], CameraError):
         raise found[0]
-    return f"{settings.kind}, {found[0]}, first frame after {time.monotonic() - started:.1f} s"
+    return f"{settings.kind}, {found[0]}, first frame after {clock.monotonic() - started:.1f} s"
 
 
 def _metrics(settings: Settings) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from agent.core import clock
 from agent.core.printable import printable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class RecentFrames:
 
     def note(self, result: FrameResult) -> None:
         """A frame went through the model."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._began = now if self._began is None else self._began
         seen = self._seen.setdefault(result.frame.camera, deque(maxlen=MOST_FRAMES))
         seen.append((now, result.stages.total, result.detections.class_ids.tolist()))
@@ -83,7 +83,7 @@ class RecentFrames:
 
 def glance(service: Service, tally: RecentFrames) -> LiveState:
     """What goes on in `service` now, as plain values."""
-    now = time.monotonic()
+    now = clock.monotonic()
     states = {status.camera: status.state.value for status in service.camera_set.statuses}
     return LiveState(
         cameras=[
@@ -91,7 +91,7 @@ def glance(service: Service, tally: RecentFrames) -> LiveState:
         ],
         firing=[
             " ".join(filter(None, (alert.rule, alert.labels.get("camera"))))
-            for alert in service.alert_service.all_firing(time.time())
+            for alert in service.alert_service.all_firing(clock.wall())
         ],
         broker=service.publisher.connection.state,
         class_name=service.detector.info.class_name,

@@ -7,8 +7,9 @@ import dataclasses
 import json
 import os
 import sys
-import time
 from pathlib import Path
+
+from agent.core import clock
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +80,7 @@ def _prepare(args: argparse.Namespace) -> int:
         force=args.force,
     )
     pictures = read_pictures(args.images) if args.images else []
-    target, record = prepare(plan, pictures, now=time.time())
+    target, record = prepare(plan, pictures, now=clock.wall())
     checks = record.checks
     print(f"{target}: {len(record.classes)} classes, embedding of {record.embedding_size}")
     if record.quickened:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
+from agent.core import clock
 
 _BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by another of its kind
 
@@ -167,7 +167,7 @@ def _build(args: argparse.Namespace) -> int:
         window_seconds=settings.windows.length,
         window_frames=settings.windows.length * settings.drift.feature_fps,
     )
-    built = build(plan, now=time.time(), progress=_bar)
+    built = build(plan, now=clock.wall(), progress=_bar)
     said = f"{built.used} images"
     if images.left_out:
         said += f" (every {1 + images.left_out // max(1, len(images.paths))}. of {len(images.paths) + images.left_out})"

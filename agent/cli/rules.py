@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import add_state_arguments
+from agent.core import clock
 
 if TYPE_CHECKING:
     from agent.alerts.rules import Rule
@@ -156,7 +157,7 @@ def _days(day: str, state: Path) -> tuple[list[Path], float]:
     kept = observation_log.days(state)
     back = {"today": 0, "yesterday": 1}.get(day)
     if back is not None:
-        today = datetime.now(timezone.utc).timestamp()
+        today = clock.wall()
         day = observation_log.day_of(today - 86400 * back)
     if day not in kept:
         known = f"there are {', '.join(kept)}" if kept else "none is recorded yet"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import SYSTEM_CONFIG
+from agent.core import clock
 from agent.core.counts import count
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
         engines = directory(settings.state_directory) / "engines"
         if engines.is_dir():  # what was built for this GPU need not be built again
             (Path(scratch) / "engines").symlink_to(engines)
-        began = time.monotonic()
+        began = clock.monotonic()
         service = Service(to_itself(settings, scratch))
         service.open()
         info = service.detector.info
-        print(f"model     {info.name} on {info.provider}, ready in {time.monotonic() - began:.1f} s")
+        print(f"model     {info.name} on {info.provider}, ready in {clock.monotonic() - began:.1f} s")
         service.start()
         try:
             found = judge(service, args.seconds)
@@ -99,10 +100,10 @@ def to_itself(settings: Settings, scratch: str) -> Settings:
 
 def judge(service: Service, longest: float) -> list[tuple[str, bool, str]]:
     """What is found once two windows have passed, or later, as soon as nothing is wrong; within `longest` seconds."""
-    began = time.monotonic()
+    began = clock.monotonic()
     while True:
         time.sleep(0.5)
-        passed, found = time.monotonic() - began, list(findings(service))
+        passed, found = clock.monotonic() - began, list(findings(service))
         well = not any(wrong for _, wrong, _ in found)
         if passed >= longest or (well and passed >= 2 * WINDOW_SECONDS):
             return found

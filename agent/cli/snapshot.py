@@ -6,12 +6,12 @@ import argparse
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import add_state_arguments
+from agent.core import clock
 from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ def _frame(camera: Camera, at: float) -> Frame:
     finite = getattr(camera, "finite", False)
     camera.open()
     try:
-        frame, until = camera.read(), time.monotonic() + (0.0 if finite else SETTLE_SECONDS)
-        while frame is not None and (_before(frame, at) if finite else time.monotonic() < until):
+        frame, until = camera.read(), clock.monotonic() + (0.0 if finite else SETTLE_SECONDS)
+        while frame is not None and (_before(frame, at) if finite else clock.monotonic() < until):
             frame = camera.read()
     finally:
         camera.close()

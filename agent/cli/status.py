@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.local import add_state_arguments
+from agent.core import clock
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,4 +103,4 @@ def _ago(at: float) -> str:
     """How long ago a Unix time was, for people."""
     from agent.alerts.words import duration
 
-    return duration(max(0.0, time.time() - at))
+    return duration(max(0.0, clock.wall() - at))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agent.core import clock
 from agent.core.errors import DeliveryError, VedetteError
 from agent.core.nearest import unknown
 
@@ -33,7 +33,7 @@ def send_trials(config: str | None, names: Sequence[str]) -> int:
     failed = False
     for entry, notifier in notifiers:
         picture = trial_card(identity.device) if entry.picture else None
-        notice = trial_notice(device=identity.device, site=identity.site, now=time.time(), picture=picture)
+        notice = trial_notice(device=identity.device, site=identity.site, now=clock.wall(), picture=picture)
         try:
             notifier.send(notice)
             print(f"{entry.name:<20} sent" + (", with a picture" if picture else ""))

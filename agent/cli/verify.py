@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
+from agent.core import clock
 
 if TYPE_CHECKING:
     from agent.delivery.mqtt.listener import Listener
@@ -107,13 +107,13 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[heard]}"),
     )
-    began = shown = time.monotonic()
+    began = shown = clock.monotonic()
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task("", total=seconds, heard="")
 
         def show(verifier: Verifier) -> None:
             nonlocal shown
-            now = time.monotonic()
+            now = clock.monotonic()
             if now - shown >= 0.5:
                 shown = now
                 progress.update(task, completed=now - began, heard=_heard(verifier))

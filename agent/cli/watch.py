@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import DEFAULT_BROKER, LOGIN_EPILOG, add_broker_arguments, broker_settings
+from agent.core import clock
 from agent.core.counts import count
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from agent.dashboard.subscriber import Subscriber
 
     broker = broker_settings(args)
-    end = time.monotonic() + args.seconds if args.seconds else float("inf")
+    end = clock.monotonic() + args.seconds if args.seconds else float("inf")
     screen = console()
     with Subscriber(broker) as subscriber:
         if args.raw:
@@ -62,13 +63,13 @@ def _live(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end
     from agent.dashboard.view import ScreenSize, draw
 
     with Live(console=screen, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
-        while time.monotonic() < end:
-            subscriber.feed(fleet, time.time())
+        while clock.monotonic() < end:
+            subscriber.feed(fleet, clock.wall())
             dropped = f"  {count(subscriber.dropped, 'message')} dropped: too many, too large" * bool(
                 subscriber.dropped
             )
             room = ScreenSize(width=screen.size.width, height=screen.size.height)
-            live.update(draw(fleet, time.time(), room, title=title + dropped))
+            live.update(draw(fleet, clock.wall(), room, title=title + dropped))
             time.sleep(0.25)
 
 
@@ -76,17 +77,17 @@ def _lines(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, en
     from agent.dashboard.view import ScreenSize, draw, event_line
 
     try:
-        while time.monotonic() < end:
-            if message := subscriber.take(min(1.0, end - time.monotonic())):
+        while clock.monotonic() < end:
+            if message := subscriber.take(min(1.0, end - clock.monotonic())):
                 last = fleet.events[-1] if fleet.events else None
-                fleet.hear(*message, time.time())
+                fleet.hear(*message, clock.wall())
                 if fleet.events and fleet.events[-1] is not last:
                     screen.print(event_line(fleet.events[-1], device=True))
     finally:
-        screen.print(draw(fleet, time.time(), ScreenSize(width=120), title=title))
+        screen.print(draw(fleet, clock.wall(), ScreenSize(width=120), title=title))
 
 
 def _raw(subscriber: Subscriber, end: float) -> None:
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - clock.monotonic()) > 0:
         if message := subscriber.take(min(left, 1.0)):
             print(message[0], message[1].decode("utf-8", "replace").replace("\n", "\\n"), flush=True)

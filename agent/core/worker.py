@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
+from agent.core import clock
 from agent.core.errors import VedetteError
 
 log = structlog.get_logger("vedette.parts")
@@ -74,15 +74,15 @@ class Worker(ABC):
         self.name = name
         self.warming = False
         self.discarded = 0
-        self._beat = time.monotonic()  # noqa: TID251  (parts are edges)
+        self._beat = clock.monotonic()
 
     def beat(self) -> None:
         """Say that there was progress."""
-        self._beat = time.monotonic()  # noqa: TID251
+        self._beat = clock.monotonic()
 
     def silent_seconds(self) -> float:
         """Seconds since the last beat."""
-        return time.monotonic() - self._beat  # noqa: TID251
+        return clock.monotonic() - self._beat
 
     def stuck(self) -> bool:
         """Whether the part has been silent for longer than its patience."""

@@ -28,6 +28,7 @@ import structlog
 
 from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.core import clock
 from agent.core.printable import printable
 from agent.core.types import Draft, Observation
 from agent.core.worker import Worker
@@ -170,9 +171,9 @@ class Publisher(Worker):
 
     def drain(self, timeout: float) -> bool:
         """Wait until nothing waits to be sent or acknowledged; whether that came true in `timeout` seconds."""
-        target, deadline = self._inbox.total, _now() + timeout
+        target, deadline = self._inbox.total, clock.monotonic() + timeout
         while self._quiet_after < target or not self._quiet:
-            if _now() >= deadline:
+            if clock.monotonic() >= deadline:
                 return False
             time.sleep(0.01)
         return True
@@ -185,7 +186,7 @@ class Publisher(Worker):
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until stopped; then for `timing.stop` seconds more what is left, and say goodbye."""
-        self._safe.open(_now())
+        self._safe.open(clock.monotonic())
         self._window.move_to(self._safe.outbox)
         self._lost_before = sum(self._safe.outbox.lost_total().values())
         try:
@@ -199,13 +200,13 @@ class Publisher(Worker):
             self._safe.close()
 
     def _turn(self) -> None:
-        now = _now()
+        now = clock.monotonic()
         self._session.tick(now, self._clock.wall(), self._will)
         if self._session.connected:
             self._guard(self._send)
         self._session.drive(self._wait_seconds(now), self._inbox.wake_fd, now)
         self._inbox.awake()
-        now = _now()
+        now = clock.monotonic()
         for event in self._session.events(now, self._clock.wall()):
             self._guard(lambda event=event: self._on_event(event, now))  # type: ignore[misc]
         self._commit_when_due(now)
@@ -221,7 +222,7 @@ class Publisher(Worker):
         try:
             step()
         except _STORE_ERRORS as error:
-            if self._safe.failed(error, _now()):
+            if self._safe.failed(error, clock.monotonic()):
                 self._use_other_outbox()
             return False
         return True
@@ -280,11 +281,11 @@ class Publisher(Worker):
             return
         while self._replies and self._window.room:
             self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
-            self._window.fill_direct(connection, _now())
+            self._window.fill_direct(connection, clock.monotonic())
         if self._window.room:
             for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
                 self._window.publish_direct(topic, payload, retain=True)
-        self._window.fill(connection, _now())
+        self._window.fill(connection, clock.monotonic())
 
     def _answer(self, reply: Reply) -> None:
         message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
@@ -375,20 +376,20 @@ class Publisher(Worker):
 
     def _finish(self) -> None:
         """Stopping: what came in is committed whatever happens; what can be delivered in time is."""
-        deadline = _now() + self._timing.stop
-        self._commit_at = _now()
+        deadline = clock.monotonic() + self._timing.stop
+        self._commit_at = clock.monotonic()
         self._turn()
-        while _now() < deadline and self._session.connected and not self._quiet:
+        while clock.monotonic() < deadline and self._session.connected and not self._quiet:
             self._turn()
         if self._session.connected:
             self._send_direct(self._offline("stopped"))
-            until = min(_now() + 1.0, deadline + 0.5)
-            while _now() < until and self._session.connected and not self._window.idle:
+            until = min(clock.monotonic() + 1.0, deadline + 0.5)
+            while clock.monotonic() < until and self._session.connected and not self._window.idle:
                 if (connection := self._session.connection) is not None:
-                    self._window.fill_direct(connection, _now())
-                self._session.drive(0.1, self._inbox.wake_fd, _now())
-                for event in self._session.events(_now(), self._clock.wall()):
-                    self._guard(lambda event=event: self._on_event(event, _now()))  # type: ignore[misc]
+                    self._window.fill_direct(connection, clock.monotonic())
+                self._session.drive(0.1, self._inbox.wake_fd, clock.monotonic())
+                for event in self._session.events(clock.monotonic(), self._clock.wall()):
+                    self._guard(lambda event=event: self._on_event(event, clock.monotonic()))  # type: ignore[misc]
         log.info("delivery stopped", left=self._safe.outbox.depth, durable=self._safe.outbox.durable)
 
 
@@ -402,7 +403,3 @@ def _options(broker: BrokerSettings, identity: Identity, timing: SessionTiming) 
         key_file=broker.key_file,
         timeout=timing.connect,
     )
-
-
-def _now() -> float:
-    return time.monotonic()  # noqa: TID251  (delivery is an edge)

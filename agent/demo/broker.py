@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from agent.core import clock
 from agent.core.errors import MissingExtra, VedetteError
 from agent.core.installation import how_to_add
 
@@ -100,8 +101,8 @@ class DemoBroker:
         self._thread.start()
 
     def _wait(self) -> None:
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
+        end = clock.monotonic() + START_SECONDS
+        while clock.monotonic() < end:
             with socket.socket() as probe:
                 probe.settimeout(0.5)
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

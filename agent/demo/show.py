@@ -25,6 +25,7 @@ from agent.app.service import Service
 from agent.config.load import parse
 from agent.config.schema import BrokerSettings, Settings
 from agent.core import terminal
+from agent.core.clock import monotonic, wall
 from agent.core.counts import count
 from agent.core.secret import Masked
 from agent.dashboard.fleet import Fleet
@@ -141,20 +142,20 @@ class Demo:
     def screen(self, now: float, room: ScreenSize) -> RenderableType:
         """What is shown `now` seconds into the demo."""
         title = f"vedette demo  {now:.0f} s  {incident.current(now)}"
-        return draw(self._camera_set, time.time(), room, title=title)
+        return draw(self._camera_set, wall(), room, title=title)
 
     def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
-        started = time.monotonic()
+        started = monotonic()
         before, heard = 0.0, 0
         while (seconds is None or before < seconds) and not over():
-            now = time.monotonic() - started
+            now = monotonic() - started
             for event in incident.due(before, now):
                 if not self._console.is_terminal:
-                    self._console.print(f"{clock(time.time())} {event.text}")
+                    self._console.print(f"{clock(wall())} {event.text}")
                 self.service.camera_set.camera(event.camera).set_disturbance(
                     event.disturbance, event.strength
                 )
-            self._subscriber.feed(self._camera_set, time.time())
+            self._subscriber.feed(self._camera_set, wall())
             if not self._console.is_terminal and len(self._camera_set.events) > heard:
                 for alert in list(self._camera_set.events)[heard:]:
                     self._console.print(event_line(alert))
@@ -165,7 +166,7 @@ class Demo:
 
     def summary(self) -> RenderableType:
         """What happened, for the end."""
-        self._subscriber.feed(self._camera_set, time.time())
+        self._subscriber.feed(self._camera_set, wall())
         table = Table(title="what the broker heard", title_justify="left", box=None, pad_edge=False)
         for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "most drift"):
             table.add_column(column, justify="left" if column in ("camera", "state") else "right")

@@ -16,13 +16,13 @@ supervisor starts it anew with a fresh session.
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
 
+from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame, FrameResult, StageSeconds
@@ -129,7 +129,7 @@ class Scheduler(Worker):
             if not frames:
                 return
             turn = self._turns.begin()
-            self._outlook.begun(len(frames), _now())
+            self._outlook.begun(len(frames), clock.monotonic())
         results: list[FrameResult] = []
         try:
             self._serve(frames, results)
@@ -142,7 +142,7 @@ class Scheduler(Worker):
             return []
         limit = self._sizer.next()
         enough = max(1, min(self._cameras(), limit))
-        if self._abreast == 1 and (early := self._outlook.choose_in(enough, _now())):
+        if self._abreast == 1 and (early := self._outlook.choose_in(enough, clock.monotonic())):
             stop.wait(min(early, _IDLE_SECONDS))
         frames = self._slots.take(limit, timeout=_IDLE_SECONDS, linger=self._batch_wait, enough=enough)
         with self._lock:
@@ -156,7 +156,7 @@ class Scheduler(Worker):
         try:
             results += self._detect(frames)
         except InferenceError as error:
-            self._outlook.ended(len(frames), _now())
+            self._outlook.ended(len(frames), clock.monotonic())
             if error.kind is InferenceFailure.GPU_LOST or (
                 error.kind is InferenceFailure.OUT_OF_MEMORY and len(frames) == 1
             ):
@@ -175,7 +175,7 @@ class Scheduler(Worker):
         waiting = list(frames)
         try:
             while waiting:
-                self._outlook.begun(1, _now())
+                self._outlook.begun(1, clock.monotonic())
                 self._serve([waiting.pop(0)], results)
         except InferenceError:
             self._count_failed(waiting)
@@ -184,7 +184,7 @@ class Scheduler(Worker):
     def _detect(self, frames: Sequence[Frame]) -> list[FrameResult]:
         batch = self._detector.detect(frames)
         self.beat()
-        done = time.monotonic_ns()
+        done = clock.monotonic_ns()
         ran = done / 1e9 - batch.postprocess
         self._outlook.ended(len(frames), ran, prepare=batch.preprocess, run=batch.inference)
         self._governor.ran(ran - batch.inference, batch.inference, self._abreast)
@@ -230,7 +230,3 @@ def _stages(frame: Frame, batch: DetectedBatch, done: int) -> StageSeconds:
         postprocess=batch.postprocess,
         total=total,
     )
-
-
-def _now() -> float:
-    return time.monotonic()  # noqa: TID251  (the scheduler is an edge)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
+from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame
 from agent.detection import DetectedBatch, ModelInfo, onnx_file, providers
@@ -80,7 +80,7 @@ class Detector:
         if self._opened is not None:
             return
         path = _checked(self.settings.path)
-        started = time.perf_counter()
+        started = clock.monotonic()
         self._opened = self._understand(*self._load(path))
         self._info = self._opened.info
         log.info(
@@ -90,7 +90,7 @@ class Detector:
             layout=self._info.layout,
             classes=len(self._info.classes),
             input="x".join(str(side) for side in self._info.input_size),
-            seconds=round(time.perf_counter() - started, 2),
+            seconds=round(clock.monotonic() - started, 2),
         )
 
     def close(self) -> None:
@@ -109,16 +109,16 @@ class Detector:
         found: list[Detections | None] = [None] * len(frames)
         seconds = [0.0, 0.0, 0.0]
         for indices, boxes in self._runs(frames):
-            marks = [time.perf_counter()]
+            marks = [clock.monotonic()]
             with self._prepared([frames[index] for index in indices], boxes) as batch:
-                marks.append(time.perf_counter())
+                marks.append(clock.monotonic())
                 with opened.alone:
-                    marks.append(time.perf_counter())
+                    marks.append(clock.monotonic())
                     outputs = opened.runner.run(batch)
-                    marks.append(time.perf_counter())
+                    marks.append(clock.monotonic())
             for row, (index, box) in enumerate(zip(indices, boxes, strict=True)):
                 found[index] = self._read(opened, outputs, row, box)
-            marks.append(time.perf_counter())
+            marks.append(clock.monotonic())
             began, prepared, free, ran, read = marks
             spent = (prepared - began, ran - free, read - ran)  # waiting for another thread's run is no work
             seconds = [total + more for total, more in zip(seconds, spent, strict=True)]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from agent.core import clock
 from agent.core.counts import count
 from agent.core.masking import MASK, mask
 from agent.core.printable import printable, printable_lines
@@ -79,7 +79,7 @@ def say_repeats(*, everything: bool = False) -> None:
     if _output is None:
         return
     with _output.lock:
-        due = _output.repeats.due(time.monotonic(), everything=everything)  # noqa: TID251  (the log is an edge)
+        due = _output.repeats.due(clock.monotonic(), everything=everything)
     for repeated in due:
         line = dict(repeated.last)
         text = f"{line.pop('event')} (the same {count(repeated.times, 'time')} in {repeated.seconds:.0f} s)"
@@ -132,7 +132,7 @@ def _hold_back(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
     kind = (event["level"], event["event"], *(str(event.get(name)) for name in _SUBJECTS))
     line = {key: value for key, value in event.items() if key != "exc_info"}  # a traceback keeps frames alive
     with _output.lock:
-        if _output.repeats.admit(kind, line, time.monotonic()):  # noqa: TID251
+        if _output.repeats.admit(kind, line, clock.monotonic()):
             return event
     raise structlog.DropEvent
 

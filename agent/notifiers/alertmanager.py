@@ -7,13 +7,13 @@ silent does not leave alerts behind for longer than that.
 from __future__ import annotations
 
 import base64
-import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from agent.alerts.words import page_command
 from agent.config.fields import seal, setting
+from agent.core import clock
 from agent.core.errors import ConfigError
 from agent.core.secret import Masked, Secret
 from agent.core.types import Alert, AlertState
@@ -60,7 +60,7 @@ class AlertmanagerNotifier:
         """POST its alerts; raises RetryableDelivery or PermanentDelivery."""
         options = self._options
         url = Masked(f"{options.url.reveal().rstrip('/')}/api/v2/alerts")
-        now = time.time()  # noqa: TID251  (not `made_at`: a retried notice is late)
+        now = clock.wall()
         body = [entry(alert, notice, now + options.hold) for alert in notice.alerts]
         post_json(url, body, authorization=_login(options), timeout=options.timeout)
 

@@ -27,6 +27,7 @@ import structlog
 
 from agent.alerts.track import alert_from_json, alert_to_json
 from agent.config.schema import NotifierSettings
+from agent.core import clock
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.state_dir import write_atomic
 from agent.core.types import Alert, AlertState
@@ -118,10 +119,10 @@ class NotifierWorker(Worker):
             self._restored = True
             self._restore()
         while not stop.is_set():
-            self.work(time.time(), time.monotonic())  # noqa: TID251  (parts are edges)
+            self.work(clock.wall(), clock.monotonic())
             self.beat()
             stop.wait(0.5)
-        self._gather(time.time())  # noqa: TID251
+        self._gather(clock.wall())
         self._save()
 
     def work(self, now: float, monotonic: float) -> None:

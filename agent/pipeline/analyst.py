@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Protocol
 
 import structlog
 
+from agent.core import clock
 from agent.core.types import CameraState, CameraStatus, FrameResult, Observation
 from agent.core.worker import Worker
 from agent.pipeline.camera_window import STAGES, CameraSummary, CameraWindow, FrameCounts
@@ -143,13 +143,13 @@ class Analyst(Worker):
 
     def run(self, stop: threading.Event) -> None:
         """Work until stopped, then close the open windows and publish them."""
-        opened = ticked = _now()
+        opened = ticked = clock.monotonic()
         while not stop.is_set():
             length = OPENING_SECONDS if self._opening else self._length
-            left = opened + length - _now()  # a window is closed when it is due, not after
+            left = opened + length - clock.monotonic()  # a window is closed when it is due, not after
             self._work(min(0.2, TICK_SECONDS, max(left, 0.001)))
             self.beat()
-            now = _now()
+            now = clock.monotonic()
             if now - opened >= length:
                 self._close_windows(now - opened, least=math.inf if self._opening else self._length / 2)
                 opened, self._opening = now, False
@@ -158,12 +158,12 @@ class Analyst(Worker):
                 self._tick()
                 ticked = now
         self._work(0.0)
-        left = _now() - opened
+        left = clock.monotonic() - opened
         if left >= _sliver(self._length) or any(camera.window.inferred for camera in self._cameras.values()):
             self._close_windows(left, least=0.0)
         self._tick()
         for name, camera in self._cameras.items():
-            self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, time.time()))  # noqa: TID251
+            self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, clock.wall()))
 
     def _work(self, timeout: float) -> None:
         with self._wake:
@@ -189,10 +189,10 @@ class Analyst(Worker):
                 self.attempt(f"begin with camera {name}", partial(self._join, incarnation))
 
     def _join(self, incarnation: CameraRun) -> None:
-        name, now = incarnation.name, time.time()  # noqa: TID251
+        name, now = incarnation.name, clock.wall()
         self._cameras[name] = _Camera(
             incarnation=incarnation,
-            opened=_now(),
+            opened=clock.monotonic(),
             window=CameraWindow(name, self._hooks.class_names(), now),
             status=incarnation.status() or CameraStatus(camera=name, state=CameraState.STARTING, since=now),
             watch=self._hooks.watch(name),
@@ -202,7 +202,7 @@ class Analyst(Worker):
         """Publish the open window of a camera that is gone, and keep nothing of it: nor what was to be judged yet."""
         self._close(name, least=self._length / 2)
         camera = self._cameras.pop(name)
-        self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, time.time()))  # noqa: TID251
+        self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, clock.wall()))
         self._pending = [one for one in self._pending if one.labels.get("camera") != name]
         self._hooks.on_gone(name)
 
@@ -221,14 +221,14 @@ class Analyst(Worker):
         if camera is None or since_ns != camera.incarnation.since_ns:
             return
         camera.status = status
-        self._pending += state_observations(status, time.time())  # noqa: TID251
+        self._pending += state_observations(status, clock.wall())
         self._hooks.on_status(status)
 
     # -- windows and ticks ------------------------------------------------------------------------------
 
     def _close_windows(self, seconds: float, *, least: float) -> None:
         """Close all; those of cameras that were there for less than `least` seconds are not judged."""
-        monotonic, now = _now(), time.time()  # noqa: TID251
+        monotonic, now = clock.monotonic(), clock.wall()
         for name, camera in self._cameras.items():
             if camera.window.inferred or monotonic - camera.opened >= _sliver(seconds):
                 self._close(name, least=least)
@@ -236,7 +236,7 @@ class Analyst(Worker):
 
     def _close(self, name: str, *, least: float) -> None:
         """Close and publish the window of a camera, and open the next, whatever goes wrong with this one."""
-        camera, now, monotonic = self._cameras[name], time.time(), _now()  # noqa: TID251
+        camera, now, monotonic = self._cameras[name], clock.wall(), clock.monotonic()
         window, seconds = camera.window, monotonic - camera.opened
         camera.window, camera.opened = CameraWindow(name, self._hooks.class_names(), now), monotonic
         self.attempt(
@@ -257,7 +257,7 @@ class Analyst(Worker):
         self._pending += told if judged else [dataclasses.replace(one, judged=False) for one in told]
 
     def _tick(self) -> None:
-        now = time.time()  # noqa: TID251
+        now = clock.wall()
         states = [
             observation
             for camera in self._cameras.values()
@@ -307,7 +307,3 @@ def _stages(key: str, body: Mapping[str, object]) -> dict[str, object]:
 def _sliver(length: float) -> float:
     """Seconds under which an empty window, of those that last `length`, would say nothing."""
     return min(1.0, length / 2)
-
-
-def _now() -> float:
-    return time.monotonic()  # noqa: TID251  (the analyst is an edge: it hands time to pure code)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from agent.core import clock
 from agent.core.errors import ProbeUnavailable
 from agent.core.types import Scalar
 from agent.telemetry import Probe, Reading
@@ -113,23 +113,23 @@ class ProbeWorker:
         try:
             if not self._open and not self._find():
                 return
-            began = time.monotonic()  # noqa: TID251  (probes are edges)
+            began = clock.monotonic()
             readings = tuple(self._probe.read())
         except ProbeUnavailable as error:
             self._lose(str(error))
             return
-        ended = time.monotonic()  # noqa: TID251
+        ended = clock.monotonic()
         outcome = ProbeOutcome(
             readings=readings,
             seconds=ended - began,
-            at=time.time(),  # noqa: TID251
+            at=clock.wall(),
             monotonic=ended,
         )
         with self._changed:
             self._outcome = outcome
 
     def _find(self) -> bool:
-        now = time.monotonic()  # noqa: TID251
+        now = clock.monotonic()
         if now < self._look_again:
             return False
         self._probe.open()
@@ -147,7 +147,7 @@ class ProbeWorker:
             log.debug("probe is not available", probe=self.name, reason=reason)
             self._told = True
         self._shut()
-        self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS  # noqa: TID251
+        self._look_again = clock.monotonic() + LOOK_AGAIN_SECONDS
 
     def _shut(self) -> None:
         if self._open:

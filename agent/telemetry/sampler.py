@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
 from agent.config.schema import TelemetrySettings
+from agent.core import clock
 from agent.core.types import Observation, Scalar
 from agent.core.worker import Worker
 from agent.telemetry import PROBES, EntitySummary, Probe, Values
@@ -53,10 +53,10 @@ class Sampler(Worker):
             watch.worker.start()
         try:
             while not stop.is_set():
-                began = time.monotonic()  # noqa: TID251  (parts are edges)
+                began = clock.monotonic()
                 self._sample(stop)
                 self.beat()
-                stop.wait(max(0.0, began + self._interval - time.monotonic()))  # noqa: TID251
+                stop.wait(max(0.0, began + self._interval - clock.monotonic()))
         finally:
             for watch in self._watches:
                 watch.worker.stop()
@@ -96,7 +96,7 @@ class Sampler(Worker):
                 lambda: stop.is_set() or not any(watch.worker.busy for watch in self._watches),
                 timeout=min(DEADLINE_SECONDS, self._interval),
             )
-        now = time.monotonic()  # noqa: TID251
+        now = clock.monotonic()
         fresh = []
         costs: Values = {}
         for watch in self._watches:

@@ -28,7 +28,7 @@ class Scene:
         self.room.keeper.open(NOON)
         self.sent = []
         self.monotonic = 100.0
-        monkeypatch.setattr(feature_watch.time, "monotonic", lambda: self.monotonic)
+        monkeypatch.setattr(feature_watch.clock, "monotonic", lambda: self.monotonic)
         reporter = Reporter(self.sent.append, NOON)
         self.watch = FeatureWatch("front", self.room.settings, self.room.keeper, reporter)
         self.now, self.index = NOON, 0

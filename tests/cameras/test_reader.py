@@ -9,11 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.cameras import reader as reader_module
-from agent.cameras.clock import stamped
 from agent.cameras.health import judge as health
 from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
 from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.cameras.reader import FpsLimiter, Reader, ReaderCounts
+from agent.cameras.stamping import stamped
 from agent.config.schema import CameraSettings
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.frame_slots import FrameSlots

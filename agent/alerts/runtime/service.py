@@ -22,6 +22,7 @@ from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
 from agent.alerts.track import alert_to_json
 from agent.alerts.words import journal_line
+from agent.core import clock
 from agent.core.arguments import Page, check_names, take_duration, take_moment, take_word
 from agent.core.errors import VedetteError
 from agent.core.nearest import unknown
@@ -73,7 +74,7 @@ class AlertService:
 
     def open(self) -> None:
         """Open the store and go on where the last run ended."""
-        now, monotonic = time.time(), time.monotonic()  # noqa: TID251  (the desk is an edge)
+        now, monotonic = clock.wall(), clock.monotonic()
         self._store.open()
         self._patient_until = monotonic + UNSEEN_SECONDS
         self._saved_at = self._memory_saved_at = monotonic
@@ -94,22 +95,22 @@ class AlertService:
             self._save(with_memory=True)
             self._store.close()
         if self._observations is not None:
-            self._observations.flush(time.time())  # noqa: TID251
+            self._observations.flush(clock.wall())
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Judge by other rules from now on."""
         with self._lock:
             self._engine.set_rules(rules)
-            self._patient_until = time.monotonic() + UNSEEN_SECONDS  # noqa: TID251
+            self._patient_until = clock.monotonic() + UNSEEN_SECONDS
 
     def forget(self, labels: Labels) -> None:
         """A camera (or the like) was removed from the config."""
         with self._lock:
-            self._engine.forget(labels, time.time())  # noqa: TID251
+            self._engine.forget(labels, clock.wall())
 
     def step(self, observations: Iterable[Observation], now: float) -> StepResult:
         """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""
-        monotonic = time.monotonic()  # noqa: TID251
+        monotonic = clock.monotonic()
         observations = list(observations)
         if self._observations is not None:
             self._observations.note(observations, now)
@@ -155,14 +156,14 @@ class AlertService:
             self._save(with_memory=with_memory)
 
     def _save(self, *, with_memory: bool = False) -> None:
-        began, now = time.monotonic(), time.time()  # noqa: TID251
+        began, now = clock.monotonic(), clock.wall()
         snapshots: dict[str, Any] = {"state": self._engine.to_snapshot(now)}
         if with_memory:
             snapshots["memory"] = self._engine.memory_snapshot()
             self._memory_saved_at = began
         self._store.record(self._unsaved, snapshots)
         self._unsaved = []
-        self._saved_at = time.monotonic()  # noqa: TID251
+        self._saved_at = clock.monotonic()
         self._save_cost = self._saved_at - began
 
     # -- what people ask --------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class AlertService:
     def _list(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "all", "limit", "offset")
         page, everything = Page.of(args), take_flag(args, "all", False)
-        now = time.time()  # noqa: TID251
+        now = clock.wall()
         with self._lock:
             standings = self._engine.standings(now)
         wanted = [standing for standing in standings if standing.told or everything]
@@ -229,7 +230,7 @@ class AlertService:
         return {"camera": camera} if camera else {}
 
     def _apply(self, kind: ControlKind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
-        now = time.time()  # noqa: TID251
+        now = clock.wall()
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         until = _until(args, now)
         made = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
@@ -239,7 +240,7 @@ class AlertService:
 
     def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "id", "who", "why")
-        now = time.time()  # noqa: TID251
+        now = clock.wall()
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         with self._lock:
             gone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
@@ -259,7 +260,7 @@ class AlertService:
         """Pages begin with the newest; within one, the oldest stands first."""
         check_names(args, "since", "limit", "offset")
         page = Page.of(args, limit=200)
-        since = take_moment(args, "since", "24h", time.time(), backwards=True)  # noqa: TID251
+        since = take_moment(args, "since", "24h", clock.wall(), backwards=True)
         with self._lock:
             unsaved = [alert for alert in self._unsaved if alert.changed_at >= since]
             saved = self._store.history(since, page.offset + page.limit)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.clock import monotonic
 from agent.cameras.owned import ClosedError, ThreadOwned
+from agent.core import clock
 
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
 LOOK_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
@@ -114,7 +114,7 @@ class Child(ThreadOwned):
         """
         data = np.empty(length, np.uint8)
         with self.in_use():
-            filled, heard = 0, monotonic()
+            filled, heard = 0, clock.monotonic()
             while filled < length:
                 if self.closing.is_set():
                     raise ClosedError
@@ -127,8 +127,8 @@ class Child(ThreadOwned):
                     count = os.readv(self._data, [data[filled:].data])
                     if count == 0:
                         return None
-                    filled, heard = filled + count, monotonic()
-                elif timeout is not None and monotonic() - heard > timeout:
+                    filled, heard = filled + count, clock.monotonic()
+                elif timeout is not None and clock.monotonic() - heard > timeout:
                     raise TimeoutError
         return data
 
@@ -138,8 +138,8 @@ class Child(ThreadOwned):
             if self._process is None:
                 raise ClosedError
             self._hang_up()
-            until = monotonic() + self._grace
-            while self._words >= 0 and monotonic() < until:
+            until = clock.monotonic() + self._grace
+            while self._words >= 0 and clock.monotonic() < until:
                 if self._words in self._wait():
                     self._listen_to()
             return self._finish()

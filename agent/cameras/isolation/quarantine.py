@@ -28,10 +28,10 @@ from typing import Any
 import structlog
 
 from agent.cameras import CAMERAS, Camera
-from agent.cameras.clock import wall
 from agent.cameras.isolation.crash import from_outside, place, suspects
 from agent.cameras.isolation.isolated import IsolatedCamera
 from agent.config.schema import CameraSettings
+from agent.core import clock
 from agent.core.state_dir import private, refuse_link, write_atomic
 from agent.core.untrusted import parse_object
 
@@ -122,7 +122,7 @@ def _take_note(directory: Path, words: str, marked: Mapping[str, str], at: float
         cause=words.splitlines()[0],
         where=place(words) or "unknown",
         cameras=",".join(names) or "none",
-        crashed_seconds_ago=round(wall() - at),
+        crashed_seconds_ago=round(clock.wall() - at),
         file=str(directory / LAST_CRASH_FILE),
     )
     if from_outside(words):

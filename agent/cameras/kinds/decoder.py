@@ -14,8 +14,8 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
-from agent.cameras.clock import monotonic
 from agent.cameras.owned import ClosedError, ThreadOwned
+from agent.core import clock
 
 # A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
 # damaged file FFmpeg marked 8. A stream without key pictures (intra refresh) has mended itself by then.
@@ -123,17 +123,17 @@ class Decoder(ThreadOwned):
                     picture = self._take()
                     if picture is not None:
                         return picture
-                asked = monotonic()
+                asked = clock.monotonic()
                 packet = next(self._packets, None)
-                if self._live and monotonic() - asked > LATE_RATIO * self._timeout:
+                if self._live and clock.monotonic() - asked > LATE_RATIO * self._timeout:
                     # FFmpeg ends its wait by handing over what it held back: a picture as old as the wait is long.
                     raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
                 if packet is None:
                     return None
                 self._decode(packet)
                 # From the first packet on: a source that says nothing is another failure.
-                since = since or monotonic()
-                if monotonic() - since > BARREN_SECONDS:
+                since = since or clock.monotonic()
+                if clock.monotonic() - since > BARREN_SECONDS:
                     raise av.error.InvalidDataError(0, "no whole picture in it")
                 if self.closing.is_set():
                     raise ClosedError
@@ -157,17 +157,17 @@ class Decoder(ThreadOwned):
             container.close()
 
     def _decode(self, packet: Any) -> None:
-        started = monotonic()
+        started = clock.monotonic()
         try:
             self._ready.extend(packet.decode())
         except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
             self._spoil()
-        self._spent += monotonic() - started
+        self._spent += clock.monotonic() - started
 
     def _spoil(self) -> None:
         self._damaged.total += 1
         if self._mending_until is None:
-            self._mending_until = monotonic() + MENDING_SECONDS
+            self._mending_until = clock.monotonic() + MENDING_SECONDS
 
     def _take(self) -> DecodedFrame | None:
         """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""
@@ -176,14 +176,14 @@ class Decoder(ThreadOwned):
             self._spoil()
             return None
         if self._mending_until is not None:
-            if not picture.key_frame and monotonic() < self._mending_until:
+            if not picture.key_frame and clock.monotonic() < self._mending_until:
                 self._damaged.total += 1
                 return None
             self._mending_until = None
-        started = monotonic()
+        started = clock.monotonic()
         # One thread: for a picture of this size PyAV's default costs half as much again in handing over.
         image = picture.to_ndarray(format="bgr24", threads=1)
         if picture.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
             image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
-        spent, self._spent = self._spent + monotonic() - started, 0.0
+        spent, self._spent = self._spent + clock.monotonic() - started, 0.0
         return DecodedFrame(image, picture.time, spent)

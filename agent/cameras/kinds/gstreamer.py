@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.clock import stamped
 from agent.cameras.isolation.child import Child, ended_by
 from agent.cameras.kinds import gdp
 from agent.cameras.owned import ClosedError
+from agent.cameras.stamping import stamped
 from agent.config.fields import seal, setting
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.masking import mask

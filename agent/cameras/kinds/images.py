@@ -10,8 +10,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from agent.cameras.clock import monotonic, stamped
+from agent.cameras.stamping import stamped
 from agent.config.fields import setting
+from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.image_file import read_image
 from agent.core.types import Frame
@@ -66,7 +67,7 @@ class ImagesCamera:
         if image is None:
             return None
         index, self._index = self._index, self._index + 1
-        started = monotonic()
+        started = clock.monotonic()
         self._wait(started)
         return stamped(self.name, index, image, media_seconds=index / self.options.fps)
 

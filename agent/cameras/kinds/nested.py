@@ -19,7 +19,7 @@ import ssl
 from contextlib import ExitStack
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit  # noqa: TID251  (what may raise is caught, and shown nowhere)
 
-from agent.cameras.clock import monotonic
+from agent.core import clock
 
 _HTTP = "http,https,httpproxy,tcp,tls,crypto"
 _RTSP = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
@@ -78,7 +78,7 @@ def redirect(url: str, timeout: float) -> str:
     """Where the server at `url` redirects to, or "" where it does not (or does not answer in time)."""
     parts = urlsplit(url)
     try:
-        status, location = _answer(parts, monotonic() + timeout)
+        status, location = _answer(parts, clock.monotonic() + timeout)
         base = urlunsplit(parts._replace(netloc=_place(parts)))
         return urljoin(base, location) if status in _REDIRECTS and location else ""
     except (OSError, ValueError):  # the latter for an address that is none
@@ -92,15 +92,15 @@ def _answer(parts: SplitResult, until: float) -> tuple[int, str]:
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     asked = f"GET {path} HTTP/1.0\r\nHost: {_place(parts)}\r\nConnection: close\r\n\r\n"
     with ExitStack() as opened:
-        channel = opened.enter_context(socket.create_connection(place, until - monotonic()))
+        channel = opened.enter_context(socket.create_connection(place, until - clock.monotonic()))
         if secure:
             channel = opened.enter_context(_unverified().wrap_socket(channel, server_hostname=place[0]))
         channel.sendall(asked.encode("ascii", "strict"))
         head = b""
         while b"\r\n\r\n" not in head and len(head) < MOST_HEAD_BYTES:
-            channel.settimeout(max(0.01, until - monotonic()))
+            channel.settimeout(max(0.01, until - clock.monotonic()))
             piece = channel.recv(4096)
-            if not piece or monotonic() > until:
+            if not piece or clock.monotonic() > until:
                 break
             head += piece
     found, status = _LOCATION.search(head), _STATUS.match(head)

@@ -11,12 +11,13 @@ import structlog
 
 from agent.cameras import CAMERAS
 from agent.cameras.address import Address, address
-from agent.cameras.clock import monotonic, stamped
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
 from agent.cameras.owned import ClosedError
+from agent.cameras.stamping import stamped
 from agent.config.fields import seal, setting
+from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.masking import mask
 from agent.core.nearest import nearest
@@ -202,11 +203,11 @@ class StreamCamera:
         )
         with self._lock:
             self._decoder = decoder
-        started = monotonic()
+        started = clock.monotonic()
         try:
             decoder.open()
         except av.error.FFmpegError as error:
-            raise self._in_time(error, monotonic() - started) from None
+            raise self._in_time(error, clock.monotonic() - started) from None
         return decoder
 
     def _redirected(self, url: str) -> str:
@@ -281,7 +282,7 @@ class StreamCamera:
             and media is not None
             and decoder is not None
         ):
-            wait = self._clock.wait(media, monotonic())
+            wait = self._clock.wait(media, clock.monotonic())
             if wait > 0 and decoder.closing.wait(wait):
                 raise self._failure(ClosedError())
         index, self._index = self._index, self._index + 1

@@ -12,10 +12,10 @@ from pathlib import Path
 import av.error
 
 from agent.cameras.address import Address
-from agent.cameras.clock import stamped
 from agent.cameras.kinds.decoder import Decoder
 from agent.cameras.kinds.ffmpeg_errors import camera_error
 from agent.cameras.owned import ClosedError
+from agent.cameras.stamping import stamped
 from agent.config.fields import setting
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.secret import Masked

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from agent.config.schema import BrokerSettings
+from agent.core import clock
 from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 from agent.delivery.mqtt.connection import (
@@ -83,17 +84,17 @@ class Listener:
         does not let us subscribe. A line that breaks later is mended and noted in `interruptions`.
         """
         pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        until = _now() + seconds
+        until = clock.monotonic() + seconds
         connection = self._open(pipe)
         try:
-            while (left := until - _now()) > 0:
+            while (left := until - clock.monotonic()) > 0:
                 if connection.closed:
                     connection = self._reopen(connection, pipe, left)
-                connection.drive(min(left, 0.5), pipe[0], _now())
+                connection.drive(min(left, 0.5), pipe[0], clock.monotonic())
                 awake(pipe[0])
                 while connection.events:
                     if received := self._take(connection.events.popleft()):
-                        yield received, time.time()  # noqa: TID251
+                        yield received, clock.wall()
                 yield None
         finally:
             self.subscribed = False
@@ -116,8 +117,12 @@ class Listener:
         if self._cut is not None:
             since, reason = self._cut
             kept = opened.opened is not None and opened.opened.session_present
-            self.interruptions.append(Interruption(seconds=_now() - since, kept=kept, reason=reason))
-            log.warning("the broker was away", seconds=round(_now() - since, 1), kept=kept, reason=reason)
+            self.interruptions.append(
+                Interruption(seconds=clock.monotonic() - since, kept=kept, reason=reason)
+            )
+            log.warning(
+                "the broker was away", seconds=round(clock.monotonic() - since, 1), kept=kept, reason=reason
+            )
             self._cut = None
         return opened
 
@@ -132,7 +137,7 @@ class Listener:
             self.subscribed = True
         elif isinstance(event, Closed):
             self.subscribed = False
-            self._cut = self._cut or (_now(), event.reason)
+            self._cut = self._cut or (clock.monotonic(), event.reason)
         return None
 
 
@@ -145,7 +150,7 @@ def open_connection(
     """A connection that the broker has let in, with the first version it speaks; raises RetryableDelivery."""
     reason = ""
     for version in versions:
-        started = _now()
+        started = clock.monotonic()
         # a 3.1.1 broker would keep our session for ever
         expiry = options.session_expiry if version is ProtocolVersion.V5 else 0.0
         connection = Connection(
@@ -165,7 +170,7 @@ def open_connection(
 
 def _wait(connection: Connection, wake_fd: int) -> tuple[ConnectionFailure | None, str]:
     while True:
-        connection.drive(0.2, wake_fd, _now())
+        connection.drive(0.2, wake_fd, clock.monotonic())
         awake(wake_fd)
         while connection.events:
             event = connection.events.popleft()
@@ -184,7 +189,3 @@ def awake(descriptor: int) -> None:
     """Take what woke us out of the pipe."""
     with suppress(BlockingIOError):
         os.read(descriptor, 4096)
-
-
-def _now() -> float:
-    return time.monotonic()  # noqa: TID251

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
 from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from agent.config.schema import BrokerSettings
+from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 from agent.delivery.mqtt.connection import Acked, Closed, Connection, ConnectionOptions, ProtocolVersion
@@ -60,16 +60,16 @@ def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout:
         tuple(ProtocolVersion) if settings.protocol == "auto" else (ProtocolVersion(settings.protocol),)
     )
     pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    started = _now()
+    started = clock.monotonic()
     try:
         with closing(open_connection(address, options, pipe, versions)) as connection:
             opened = PingResult(
                 broker=address.shown,
                 ok=True,
                 version=connection.options.version.value,
-                seconds=_now() - started,
+                seconds=clock.monotonic() - started,
             )
-            return _tried(opened, connection, topic, pipe[0], _now() + timeout)
+            return _tried(opened, connection, topic, pipe[0], clock.monotonic() + timeout)
     except RetryableDelivery as error:
         return PingResult(broker=address.shown, ok=False, reason=str(error))
     finally:
@@ -85,8 +85,8 @@ def _tried(
     if connection.options.version is not ProtocolVersion.V5 or without_qos:
         return result
     mid = connection.publish(topic, b"", qos=1)
-    while not connection.closed and _now() < deadline:
-        connection.drive(0.2, wake_fd, _now())
+    while not connection.closed and clock.monotonic() < deadline:
+        connection.drive(0.2, wake_fd, clock.monotonic())
         awake(wake_fd)
         while connection.events:
             event = connection.events.popleft()
@@ -96,7 +96,3 @@ def _tried(
             if isinstance(event, Closed):  # some brokers hang up on who publishes what he may not
                 return replace(result, right=PublishRight.REFUSED, reason=event.reason)
     return result
-
-
-def _now() -> float:
-    return time.monotonic()  # noqa: TID251  (delivery is an edge)

@@ -7,11 +7,11 @@ telemetry measured. How fast is right is decided in `pace`; here are the clock, 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from agent.core import clock
 from agent.core.types import Observation
 from agent.detection.thermal.pace import STEP_SECONDS, Pace, feel, follow
 
@@ -24,7 +24,7 @@ class Governor:
     def __init__(
         self,
         limit_celsius: float,
-        clock: Callable[[], float] = time.monotonic,  # noqa: TID251  (the governor is an edge)
+        clock: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._limit_celsius, self._clock = limit_celsius, clock
         self._lock = threading.Lock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import psutil
 
 from agent.config.schema import TelemetrySettings
+from agent.core import clock
 from agent.core.types import Scalar
 from agent.telemetry import Reading, Values
 
@@ -97,8 +97,8 @@ def read_host(process: psutil.Process, state_directory: Path, *, temperatures: b
     cpu = _ask(process.cpu_times)
     memory = _ask(process.memory_info)
     return HostSample(
-        monotonic=time.monotonic(),  # noqa: TID251  (probes are edges)
-        unix=time.time(),  # noqa: TID251
+        monotonic=clock.monotonic(),
+        unix=clock.wall(),
         cpu_busy=total - idle,
         cpu_total=total,
         cpu_clocks=read_cpu_clocks(Path("/sys")),

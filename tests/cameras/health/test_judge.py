@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.clock import stamped
 from agent.cameras.health.features import glance, likeness, measure, share_changed
 from agent.cameras.health.inspector import Inspector
 from agent.cameras.health.judge import (
@@ -23,6 +22,7 @@ from agent.cameras.health.judge import (
     reopened,
 )
 from agent.cameras.health.timing import TimingReport
+from agent.cameras.stamping import stamped
 from agent.core.types import CameraState
 
 STEADY = TimingReport(None, None, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from agent.cameras.kinds.synthetic.drawing.disturbances import DISTURBANCES, app
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.cameras.kinds.synthetic.drawing.sprites import Image
 from agent.config.fields import setting
+from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.nearest import nearest
 from agent.core.types import Frame
@@ -102,7 +102,7 @@ class SyntheticCamera:
         self._scene = Scene(options.layout, options.seed, options.width, options.height)
         self._closed.clear()
         self._index, self._last = 0, None
-        self._started = time.monotonic()  # noqa: TID251  (cameras are edges)
+        self._started = clock.monotonic()
 
     def read(self) -> Frame | None:
         """The next picture, when it is due; None after `length`."""
@@ -113,16 +113,16 @@ class SyntheticCamera:
             return None
         if not self.lossless:
             self._wait_until(self._started + at)
-        began = time.perf_counter()
+        began = clock.monotonic()
         image = self._picture(self._scene, at)
         image.setflags(write=False)
         frame = Frame(
             camera=self.name,
             index=self._index,
             image=image,
-            captured_at=time.time(),  # noqa: TID251
-            monotonic_ns=time.monotonic_ns(),
-            decode_seconds=time.perf_counter() - began,
+            captured_at=clock.wall(),
+            monotonic_ns=clock.monotonic_ns(),
+            decode_seconds=clock.monotonic() - began,
             media_seconds=at,
         )
         self._index += 1
@@ -140,7 +140,7 @@ class SyntheticCamera:
             self._switched[name] = min(1.0, max(0.0, strength))
 
     def _wait_until(self, due: float) -> None:
-        late = time.monotonic() - due  # noqa: TID251
+        late = clock.monotonic() - due
         if late > 1.0:  # the machine slept or is too slow: go on from now instead of hurrying after
             self._started += late
         elif late < 0 and self._closed.wait(-late):

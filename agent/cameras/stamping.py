@@ -1,23 +1,12 @@
-"""The clocks of the cameras' room, and the stamping of frames."""
+"""Makes a frame of an image that a camera delivered: its time stamps and its number."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core import clock
 from agent.core.types import Frame
-
-
-def wall() -> float:
-    """Unix time, for time stamps only."""
-    return time.time()  # noqa: TID251  (cameras are edges)
-
-
-def monotonic() -> float:
-    """Seconds of the monotonic clock, for every wait and every timeout."""
-    return time.monotonic()  # noqa: TID251
 
 
 def stamped(
@@ -34,8 +23,8 @@ def stamped(
         camera=camera,
         index=index,
         image=image,
-        captured_at=wall(),
-        monotonic_ns=time.monotonic_ns(),
+        captured_at=clock.wall(),
+        monotonic_ns=clock.monotonic_ns(),
         decode_seconds=decode_seconds,
         media_seconds=media_seconds,
     )
