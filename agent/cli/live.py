@@ -1,7 +1,7 @@
-"""The live lines of `vedette run` on a terminal: what goes on now, below the log, which scrolls above them.
+"""The live lines of `vedette run` on a terminal: cameras, alerts and broker now, while the log scrolls above them.
 
-Only commands draw: the service hands over frame results as they come (`RecentFrames.note`) and gives plain values.
-No rich, which would cost the daemon memory; nothing of this is imported where stderr is no terminal.
+The service passes frame results to `RecentFrames.add` and gives plain values; drawing is done here alone, without
+rich, which would cost the daemon memory. Nothing of this is imported where stderr is no terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.core.types import FrameResult
 
 SPAN_SECONDS = 5.0
-"""Rates and latencies are those of the last so many seconds."""
+"""Rates and latencies are measured over so many seconds."""
 
 MOST_FRAMES = 4000  # of one camera in that span
 MOST_CAMERAS = 8
@@ -47,7 +47,7 @@ class CameraActivity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveState:
-    """What is drawn: each camera's name, state and last seconds; the rules that fire; how the broker is."""
+    """What is drawn: name, state and activity of each camera; the rules that fire; the broker connection."""
 
     cameras: Sequence[tuple[str, str, CameraActivity]]
     firing: Sequence[str]
@@ -56,23 +56,23 @@ class LiveState:
 
 
 class RecentFrames:
-    """The frames of the last seconds. `note` is called in the model's threads and costs one append."""
+    """Results of the last seconds, by camera. `add` is called in the model's threads and costs one append."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, deque[tuple[float, float, list[int]]]] = {}
+        self._results: dict[str, deque[tuple[float, float, list[int]]]] = {}
         self._began: float | None = None
 
-    def note(self, result: FrameResult) -> None:
-        """A frame went through the model."""
+    def add(self, result: FrameResult) -> None:
+        """Add the result of a frame."""
         now = clock.monotonic()
         self._began = now if self._began is None else self._began
-        seen = self._seen.setdefault(result.frame.camera, deque(maxlen=MOST_FRAMES))
-        seen.append((now, result.stages.total, result.detections.class_ids.tolist()))
+        results = self._results.setdefault(result.frame.camera, deque(maxlen=MOST_FRAMES))
+        results.append((now, result.stages.total, result.detections.class_ids.tolist()))
 
-    def lately(self, camera: str, now: float) -> CameraActivity:
-        """How `camera` did in the last seconds."""
+    def activity(self, camera: str, now: float) -> CameraActivity:
+        """What `camera` did in the last seconds."""
         span = max(1.0, min(SPAN_SECONDS, now - (self._began or now)))
-        recent = [one for one in list(self._seen.get(camera, ())) if now - one[0] <= span]
+        recent = [one for one in list(self._results.get(camera, ())) if now - one[0] <= span]
         if not recent:
             return CameraActivity(boxes={})
         p50, p99 = np.quantile([latency for _, latency, _ in recent], [0.5, 0.99])
@@ -81,13 +81,14 @@ class RecentFrames:
         )
 
 
-def glance(service: Service, tally: RecentFrames) -> LiveState:
-    """What goes on in `service` now, as plain values."""
+def live_state(service: Service, frames: RecentFrames) -> LiveState:
+    """The state of `service` now, as plain values."""
     now = clock.monotonic()
     states = {status.camera: status.state.value for status in service.camera_set.statuses}
     return LiveState(
         cameras=[
-            (name, states.get(name, "starting"), tally.lately(name, now)) for name in service.camera_set.names
+            (name, states.get(name, "starting"), frames.activity(name, now))
+            for name in service.camera_set.names
         ],
         firing=[
             " ".join(filter(None, (alert.rule, alert.labels.get("camera"))))
@@ -98,35 +99,35 @@ def glance(service: Service, tally: RecentFrames) -> LiveState:
     )
 
 
-def lines(seen: LiveState, width: int) -> list[str]:
+def lines(live: LiveState, width: int) -> list[str]:
     """The live lines, none wider than `width` columns."""
-    shown = seen.cameras[:MOST_CAMERAS]
+    shown = live.cameras[:MOST_CAMERAS]
     longest = max((columns(printable(name, 24)) for name, _, _ in shown), default=0)
-    drawn = [_camera_line(name, state, lately, seen.class_name, longest) for name, state, lately in shown]
-    if more := len(seen.cameras) - len(shown):
+    drawn = [_camera_line(name, state, activity, live.class_name, longest) for name, state, activity in shown]
+    if more := len(live.cameras) - len(shown):
         drawn.append(f"... and {more} more cameras")
-    total = sum(lately.fps for _, _, lately in seen.cameras)
-    firing = f"{len(seen.firing)} firing: {', '.join(seen.firing)}" if seen.firing else "no alert fires"
-    broker = "broker connected" if seen.broker == "connected" else "no broker: messages wait on disk"
+    total = sum(activity.fps for _, _, activity in live.cameras)
+    firing = f"{len(live.firing)} firing: {', '.join(live.firing)}" if live.firing else "no alert fires"
+    broker = "broker connected" if live.broker == "connected" else "no broker: messages wait on disk"
     drawn.append(f"{total:.1f} frames/s | {firing} | {broker} | Ctrl-C stops")
     return [cut(printable(line), width) for line in drawn]
 
 
 def _camera_line(
-    name: str, state: str, lately: CameraActivity, class_name: Callable[[int], str], longest: int
+    name: str, state: str, activity: CameraActivity, class_name: Callable[[int], str], longest: int
 ) -> str:
     label = printable(name, 24)
     head = f"{label}{' ' * (longest - columns(label))}  {state:<8}"
-    if lately.p50 is None or lately.p99 is None:
+    if activity.p50 is None or activity.p99 is None:
         return head
-    counted = sorted(lately.boxes.items(), key=lambda one: -one[1])
+    counted = sorted(activity.boxes.items(), key=lambda one: -one[1])
     boxes = ", ".join(f"{count} {class_name(class_id)}" for class_id, count in counted) or "no boxes"
-    latency = f"{lately.p50 * 1e3:.0f}/{lately.p99 * 1e3:.0f} ms (p50/p99)"
-    return f"{head} {lately.fps:6.1f} frames/s  {latency:<20} {boxes}"
+    latency = f"{activity.p50 * 1e3:.0f}/{activity.p99 * 1e3:.0f} ms (p50/p99)"
+    return f"{head} {activity.fps:6.1f} frames/s  {latency:<20} {boxes}"
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
+    """The number of terminal columns that `text` takes."""
     return sum(_columns(character) for character in text)
 
 
@@ -137,7 +138,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` columns, with an ellipsis where something is left out."""
+    """`text` cut to `width` columns, with an ellipsis where it is longer."""
     if columns(text) <= width:
         return text
     kept, used = [], 1
@@ -150,7 +151,7 @@ def cut(text: str, width: int) -> str:
 
 
 class Screen:
-    """A terminal whose last lines are live: what is written (the log) scrolls above them.
+    """A terminal whose last lines are redrawn in place, while what is written (the log) scrolls above them.
 
     Offers what a text stream does, `write` and `flush` by itself, the rest as the `terminal` beneath has it.
     """
@@ -198,10 +199,10 @@ class Screen:
 
 
 class LiveLines:
-    """Drawn twice a second by a thread of its own for as long as the block lasts; `follow` names the service."""
+    """The live lines, drawn twice a second by their own thread while the block lasts; `follow` sets the service."""
 
     def __init__(self, screen: Screen) -> None:
-        self.screen, self.tally = screen, RecentFrames()
+        self.screen, self.frames = screen, RecentFrames()
         self._service: Service | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live lines", daemon=True)
@@ -211,18 +212,18 @@ class LiveLines:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Take the live lines off: the log goes on alone."""
+        """Remove the live lines; the log stays."""
         self._over.set()
         self._thread.join(2.0)
         with suppress(OSError):
             self.screen.show(())
 
     def follow(self, service: Service) -> None:
-        """Draw what goes on in `service`, which has been started."""
+        """Draw the state of `service`, which has been started."""
         self._service = service
 
     def _run(self) -> None:
-        with suppress(OSError, ValueError):  # the terminal is gone: the agent goes on without
+        with suppress(OSError, ValueError):  # the terminal was closed: the agent runs on
             while not self._over.is_set():
                 self.screen.show(self._lines(self.screen.width()))
                 self._over.wait(REDRAW_SECONDS)
@@ -230,4 +231,4 @@ class LiveLines:
     def _lines(self, width: int) -> list[str]:
         if self._service is None:
             return ["loading the model ..."]
-        return lines(glance(self._service, self.tally), width)
+        return lines(live_state(self._service, self.frames), width)

@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     keep_private(state)
     quarantine.watch(state, settings.cameras)
     service = Service(
-        settings, load=load if args.config else None, on_frame=live.tally.note if live else None
+        settings, load=load if args.config else None, on_frame=live.frames.add if live else None
     )
     with live or nullcontext():
         if live:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show until interrupted."""
+    """Show messages until interrupted, or for `--seconds`."""
     from agent.core.terminal import console
     from agent.dashboard.fleet import Fleet
     from agent.dashboard.subscriber import Subscriber
@@ -80,7 +80,7 @@ def _lines(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, en
         while clock.monotonic() < end:
             if message := subscriber.take(min(1.0, end - clock.monotonic())):
                 last = fleet.events[-1] if fleet.events else None
-                fleet.hear(*message, clock.wall())
+                fleet.process(*message, clock.wall())
                 if fleet.events and fleet.events[-1] is not last:
                     screen.print(event_line(fleet.events[-1], device=True))
     finally:

@@ -1,10 +1,10 @@
-"""What a subscriber knows of a fleet: the newest reading of each topic of each device, within limits. Pure.
+"""State of a fleet as a subscriber knows it: the newest reading of each topic of each device, bounded. Pure.
 
 Laws:
 
-1. No message raises: what is no reading is counted for its device, with the reason of the last one.
-2. Memory is bounded, whatever arrives: so many devices, and so many cameras, GPUs and alerts of each. What does not
-   fit is counted, and the view says so. A device that was silent for long makes way for a new one.
+1. No message raises: an unreadable one is counted for its device, with the reason of the last.
+2. Memory is bounded: so many devices, and so many cameras, GPUs and alerts of each. What does not fit is counted
+   and shown. A device without messages for SILENT_SECONDS is removed when a new one needs its place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CameraHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetEvent:
-    """A change of an alert, and whose it is."""
+    """A change of an alert, and the device it belongs to."""
 
     device: str
     alert: AlertReading
@@ -68,7 +68,7 @@ class Device:
     cameras: dict[str, CameraHistory] = field(default_factory=dict)
     alerts: dict[str, AlertReading] = field(default_factory=dict)
     messages: int = 0
-    heard_at: float = 0.0
+    last_message_at: float = 0.0
     bad: int = 0
     bad_reason: str = ""
     left_out: int = 0
@@ -83,8 +83,8 @@ class Fleet:
         self.events: deque[FleetEvent] = deque(maxlen=200)
         self.left_out = 0
 
-    def hear(self, topic: str, payload: bytes, now: float) -> None:
-        """Take in one message; what is not ours is passed over, what cannot be read is counted."""
+    def process(self, topic: str, payload: bytes, now: float) -> None:
+        """Process one message: another topic is ignored, an unreadable payload counted."""
         levels = topic.split("/")
         depth = len(self._prefix)
         if levels[:depth] != self._prefix or len(levels) < depth + 3:
@@ -97,7 +97,7 @@ class Fleet:
             self.left_out += 1
             return
         device.messages += 1
-        device.heard_at = now
+        device.last_message_at = now
         try:
             self._file(device, rest[0], printable("/".join(rest[1:]), NAME), parse_object(payload))
         except BadInput as error:
@@ -109,8 +109,8 @@ class Fleet:
         if known is not None:
             return known
         if len(self.devices) >= MOST_DEVICES:
-            key, oldest = min(self.devices.items(), key=lambda item: item[1].heard_at)
-            if now - oldest.heard_at < SILENT_SECONDS:
+            key, oldest = min(self.devices.items(), key=lambda item: item[1].last_message_at)
+            if now - oldest.last_message_at < SILENT_SECONDS:
                 return None
             del self.devices[key]
         return self.devices.setdefault((site, name), Device(site, name))

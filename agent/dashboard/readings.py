@@ -1,4 +1,4 @@
-"""Payloads as a subscriber reads them: typed, bounded, printable; BadInput for what is no such thing. Pure.
+"""Payloads as a subscriber reads them: typed, bounded, printable; BadInput for anything else. Pure.
 
 A device is not trusted: whatever it sends becomes one of these values or is refused whole.
 """
@@ -24,7 +24,7 @@ LATEST = 253402300799.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraReading:
-    """One camera in one window; None is what was not said. `seen` are the classes seen most and how often."""
+    """One camera in one window; None: not in the message. `classes` are the most detected ones, with their counts."""
 
     state: str
     fps: float | None
@@ -35,7 +35,7 @@ class CameraReading:
     drift_ratio: float | None
     drift_state: str
     drift_feature: str
-    seen: tuple[tuple[str, int], ...]
+    classes: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def read_camera(body: Body) -> CameraReading:
         drift_ratio=_amount(body, "drift_ratio"),
         drift_state=name_of(body, "drift_state", "-"),
         drift_feature=name_of(body, "drift_feature"),
-        seen=tuple((name, number) for number, name in sorted(counts, reverse=True)[:MOST_CLASSES]),
+        classes=tuple((name, number) for number, name in sorted(counts, reverse=True)[:MOST_CLASSES]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Hearing a broker: a paho client that hands every message of a prefix to a bounded queue."""
+"""Subscribes to a prefix of a broker; messages wait in a bounded queue."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 
 MOST_WAITING_BYTES = 32 * 1024 * 1024
 LONGEST_PAYLOAD = 256 * 1024
-"""Bytes of a message that are looked at: an agent sends 64 kB at most."""
+"""Longer payloads are dropped: an agent sends 64 kB at most."""
 
 
 class Subscriber:
-    """Subscribes to `<prefix>/#`; what comes in waits in a queue of 32 MB, `dropped` counts what found no room."""
+    """Subscriber of `<prefix>/#`: messages wait in a queue of 32 MB; `dropped` counts those that did not fit."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._address = broker_addresses(settings)[0]
@@ -36,6 +36,7 @@ class Subscriber:
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._client = _client(self._address, settings)
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
     def open(self, timeout: float = 10.0) -> None:
@@ -53,7 +54,7 @@ class Subscriber:
             raise VedetteError(f"{where}: connected, but no answer within {timeout:.0f} s") from None
         if refusal:
             self.close()
-            raise VedetteError(f"{where}: refused: {refusal}; check user and password")
+            raise VedetteError(f"{where}: refused: {refusal}; check user, password and certificates")
 
     def close(self) -> None:
         """Disconnect; may be called twice."""
@@ -70,12 +71,10 @@ class Subscriber:
             return topic, payload
 
     def feed(self, fleet: Fleet, now: float) -> None:
-        """Hand everything that has come in so far to `fleet`."""
-        for _ in range(
-            len(self._waiting)
-        ):  # no more: whoever floods us must not keep the screen from being drawn
+        """Have `fleet` process all messages that have arrived so far."""
+        for _ in range(len(self._waiting)):  # no more: a flood must not keep the screen from being drawn
             if (message := self.take()) is not None:
-                fleet.hear(*message, now)
+                fleet.process(*message, now)
 
     def __enter__(self) -> Subscriber:
         self.open()
@@ -90,8 +89,11 @@ class Subscriber:
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if not reason.is_failure:
-            client.subscribe(self._topic, qos=1)  # on every connect: a broker may have forgotten us
+            client.subscribe(self._topic, qos=1)  # on every connect: a session is not kept
         self._answers.put(str(reason) if reason.is_failure else None)
+
+    def _on_disconnect(self, *_: Any) -> None:  # with TLS 1.3 this is how a certificate is refused
+        self._answers.put("connection closed by the broker")
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:

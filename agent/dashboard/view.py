@@ -1,4 +1,4 @@
-"""Drawing a fleet in the terminal: what fires on top, then devices and cameras, in the columns and lines there are.
+"""Draws a fleet in the terminal: firing alerts on top, then devices and cameras, fitted to its columns and lines.
 
 Values in, a renderable out. All text of a reading is printable already; it goes into `Text`, never into markup.
 """
@@ -31,19 +31,19 @@ WIDE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenSize:
-    """The columns and lines that there are; without a terminal there are lines enough."""
+    """Columns and lines of the screen; without a terminal, lines without a limit."""
 
     width: int = 80
     height: int = 10_000
 
 
 def draw(fleet: Fleet, now: float, room: ScreenSize, *, title: str = "") -> RenderableType:
-    """The whole screen, no line wider and no more lines than there is room for."""
+    """The whole screen, within `room`."""
     lines: list[RenderableType] = [_line(Text(title, "bold"), room)] if title else []
     alerts = draw_alerts(fleet, room)
     lines += alerts
     if not fleet.devices:
-        return Group(*lines, Text("nothing heard yet ...", style="dim"))
+        return Group(*lines, Text("no message yet ...", style="dim"))
     return Group(*lines, *_devices(fleet, now, room, room.height - len(lines) - 1))
 
 
@@ -51,7 +51,7 @@ def draw(fleet: Fleet, now: float, room: ScreenSize, *, title: str = "") -> Rend
 
 
 def draw_alerts(fleet: Fleet, room: ScreenSize) -> list[Text]:
-    """What fires, the worst first, a third of the lines at most; what is resolved as one line."""
+    """Firing alerts, the worst first, in a third of the lines at most; the resolved ones as one line."""
     firing = [
         FleetEvent(device=device.name, alert=alert)
         for device in fleet.devices.values()
@@ -143,10 +143,10 @@ def _height(device: Device) -> int:
 
 
 def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> list[RenderableType]:
-    """One device in so many lines: its heading, its cameras as a table, its load, and what was not understood."""
+    """One device in so many lines: its heading, its cameras as a table, its load, and a note on unreadable messages."""
     heading = Text.assemble(
         (f"{device.site}/{device.name} ", "bold"), (device.state, STATE_STYLES.get(device.state, "white")),
-        (f"  {device.model}  heard {max(0.0, now - device.heard_at):.0f} s ago", "dim"),
+        (f"  {device.model}  updated {max(0.0, now - device.last_message_at):.0f} s ago", "dim"),
     )  # fmt: skip
     notes = _notes(device)
     parts: list[RenderableType] = [_line(heading, room)]
@@ -183,9 +183,9 @@ def _cameras(device: Device, room: ScreenSize, most: int) -> Table:
     columns = _columns([(name, camera.reading) for name, camera in cameras], room.width)
     for header, width, right in columns:
         table.add_column(header, width=width, justify="right" if right else "left", no_wrap=True)
-    sees = columns[-1][1] if columns[-1][0] == "sees" else 0
+    classes = columns[-1][1] if columns[-1][0] == "sees" else 0
     for name, camera in cameras:
-        table.add_row(*_camera_row(name, camera, sees, wide=room.width >= WIDE))
+        table.add_row(*_camera_row(name, camera, classes, wide=room.width >= WIDE))
     if hidden:
         table.add_row(Text(f"and {hidden} more", "dim"))
     return table
@@ -204,7 +204,7 @@ def _columns(cameras: Sequence[tuple[str, CameraReading]], width: int) -> list[t
     return [*columns, ("sees", rest, False)] if rest >= 6 else columns
 
 
-def _camera_row(name: str, camera: CameraHistory, sees: int, *, wide: bool) -> Sequence[RenderableType]:
+def _camera_row(name: str, camera: CameraHistory, classes: int, *, wide: bool) -> Sequence[RenderableType]:
     reading = camera.reading
     more = (Text(spark(list(camera.rates)[-12:]), style="green"), number(reading.dropped)) if wide else ()
     return (
@@ -216,7 +216,7 @@ def _camera_row(name: str, camera: CameraHistory, sees: int, *, wide: bool) -> S
         number(reading.latency_p99, factor=1000),
         number(reading.boxes, 1),
         drift_text(reading),
-        Text(seen_text(reading, sees), style="dim"),
+        Text(classes_text(reading, classes), style="dim"),
     )
 
 
@@ -231,10 +231,10 @@ def drift_text(reading: CameraReading) -> Text:
     return Text(f"{ratio:.2f}{feature}", style=style)
 
 
-def seen_text(reading: CameraReading, width: int = 60) -> str:
-    """The classes seen most, as `car 12, person 3`; only whole ones, as many as fit."""
+def classes_text(reading: CameraReading, width: int = 60) -> str:
+    """The most detected classes, as `car 12, person 3`; only whole ones, as many as fit."""
     text = ""
-    for name, often in reading.seen:
+    for name, often in reading.classes:
         longer = f"{text}, {name} {often}" if text else f"{name} {often}"
         if cell_len(longer) > width:
             break

@@ -1,4 +1,4 @@
-"""The demo's incident: which camera meets what, and when. Pure."""
+"""The timetable of the demo's incident: which camera is disturbed how, and when. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def due(before: float, now: float) -> list[IncidentStep]:
 
 
 def current(now: float) -> str:
-    """What is going on at `now`, for the title."""
+    """The disturbances at `now`, as text for the title."""
     past = [event for event in INCIDENT if event.at <= now % LENGTH_SECONDS]
     if past:
         return past[-1].text

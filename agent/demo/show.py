@@ -1,4 +1,4 @@
-"""Running the demo: the real agent on drawn cameras, watched through a real broker, with an incident."""
+"""Runs the demo: the real agent on drawn cameras, watched through a real broker, with an incident."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ keep_firing = "0s"
 """
 
 
-PICTURE = ScreenSize(width=100, height=30)
+SVG_SIZE = ScreenSize(width=100, height=30)
 OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then trouble."
 NEXT = """
 Where to go next, with a camera or a video of yours:
@@ -110,7 +110,7 @@ class Demo:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._camera_set = Fleet()
+        self._fleet = Fleet()
         self._closing = ExitStack()
 
     def __enter__(self) -> Demo:
@@ -129,7 +129,7 @@ class Demo:
         self._closing.close()
 
     def run(self, seconds: float | None, over: Callable[[], bool] = lambda: False) -> None:
-        """Show it."""
+        """Run it on the terminal, live, or as lines where there is none."""
         if not self._console.is_terminal:
             self._run(seconds, over, lambda _: None)
             return
@@ -140,13 +140,13 @@ class Demo:
         return ScreenSize(width=self._console.size.width, height=self._console.size.height)
 
     def screen(self, now: float, room: ScreenSize) -> RenderableType:
-        """What is shown `now` seconds into the demo."""
+        """The screen `now` seconds into the demo."""
         title = f"vedette demo  {now:.0f} s  {incident.current(now)}"
-        return draw(self._camera_set, wall(), room, title=title)
+        return draw(self._fleet, wall(), room, title=title)
 
     def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
         started = monotonic()
-        before, heard = 0.0, 0
+        before, shown = 0.0, 0
         while (seconds is None or before < seconds) and not over():
             now = monotonic() - started
             for event in incident.due(before, now):
@@ -155,42 +155,42 @@ class Demo:
                 self.service.camera_set.camera(event.camera).set_disturbance(
                     event.disturbance, event.strength
                 )
-            self._subscriber.feed(self._camera_set, wall())
-            if not self._console.is_terminal and len(self._camera_set.events) > heard:
-                for alert in list(self._camera_set.events)[heard:]:
+            self._subscriber.feed(self._fleet, wall())
+            if not self._console.is_terminal and len(self._fleet.events) > shown:
+                for alert in list(self._fleet.events)[shown:]:
                     self._console.print(event_line(alert))
-                heard = len(self._camera_set.events)
+                shown = len(self._fleet.events)
             show(now)
             before = now
             time.sleep(0.2)
 
     def summary(self) -> RenderableType:
-        """What happened, for the end."""
-        self._subscriber.feed(self._camera_set, wall())
-        table = Table(title="what the broker heard", title_justify="left", box=None, pad_edge=False)
+        """What happened, as a table for the end."""
+        self._subscriber.feed(self._fleet, wall())
+        table = Table(title="what the broker received", title_justify="left", box=None, pad_edge=False)
         for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "most drift"):
             table.add_column(column, justify="left" if column in ("camera", "state") else "right")
-        for device in self._camera_set.devices.values():
+        for device in self._fleet.devices.values():
             for name, camera in sorted(device.cameras.items()):
                 reading = camera.reading
                 table.add_row(
                     name, reading.state, number(reading.fps, 1), number(reading.latency_p99, factor=1000),
                     number(reading.boxes, 1), f"{max(camera.drift, default=0):.2f}",
                 )  # fmt: skip
-        states = Counter(event.alert.state for event in self._camera_set.events)
-        messages = sum(device.messages for device in self._camera_set.devices.values())
+        states = Counter(event.alert.state for event in self._fleet.events)
+        messages = sum(device.messages for device in self._fleet.devices.values())
         alerts = f"{count(states['firing'], 'alert')} fired, {states['resolved']} resolved"
         table.caption = f"{count(messages, 'message')}; {alerts}"
         table.caption_justify = "left"
         return table
 
 
-def main(seconds: float | None, picture: str | None = None) -> int:
-    """Run the demo; `picture` names an SVG file for the last screen."""
+def main(seconds: float | None, svg: str | None = None) -> int:
+    """Run the demo; the last screen goes into the file `svg`, if one is given."""
     from agent.logging import setup as logging
 
     console = terminal.console()
-    # the journal's lines would tear the live screen, and say again what the broker is heard to say
+    # the log would break up the live screen, and repeat what it shows
     with Path(os.devnull).open("w") as journal:
         logging.set_up("info", "plain", journal)
         if not console.is_terminal:
@@ -201,18 +201,18 @@ def main(seconds: float | None, picture: str | None = None) -> int:
             except KeyboardInterrupt:
                 pass
             finally:
-                if picture:
-                    save_picture(demo.screen(seconds or 0.0, PICTURE), picture)
+                if svg:
+                    save_svg(demo.screen(seconds or 0.0, SVG_SIZE), svg)
                 console.print(demo.summary())
     console.print(next_steps())
     return 0
 
 
-def save_picture(screen: RenderableType, path: str) -> None:
-    """The screen as an SVG file, for a README."""
-    # (what it records it also writes, and nobody is to read that)
-    recorder = terminal.console(record=True, width=PICTURE.width, file=io.StringIO(), force_terminal=True)
+def save_svg(screen: RenderableType, path: str) -> None:
+    """Save the screen as an SVG file, for a README."""
+    # a recording console also writes: into a buffer that nobody reads
+    recorder = terminal.console(record=True, width=SVG_SIZE.width, file=io.StringIO(), force_terminal=True)
     recorder.print(screen)
-    # the template's web fonts would be fetched from elsewhere by whoever looks at the picture
+    # the template's web fonts would be fetched from elsewhere by whoever opens the file
     template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     recorder.save_svg(path, title="vedette demo", code_format=template)

@@ -12,7 +12,7 @@ COMMANDS = {
     "verify": ["verify", "--for", "500ms"],
     "merge": ["sketch", "merge", "--for", "500ms"],
 }
-HEARD = {"watch": "nothing heard yet", "verify": "nothing was heard", "merge": "no sketch message was found"}
+HEARD = {"watch": "no message yet", "verify": "nothing was heard", "merge": "no sketch message was found"}
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_run_logs_in_with_the_file_that_is_named(locked, tmp_path, listen):
         "1s",
     ]
     login = ["--username", "agent", "--password-file", str(tmp_path / "pw")]
-    assert main([*words, *login, "--seconds", "4"]) == 0
+    assert main([*words, *login, "--seconds", "2"]) == 0
     heard.wait(lambda messages: [message for message in messages if "/camera/" in message.topic])
 
 

@@ -46,13 +46,13 @@ class Terminal:
         pass
 
 
-def lately(**more):
+def activity(**more):
     return CameraActivity(**{"fps": 14.96, "p50": 0.0521, "p99": 0.088, "boxes": {0: 1, 2: 3}, **more})
 
 
-def seen(*cameras, firing=(), broker="connected", names=("person", "bike", "car")):
+def live(*cameras, firing=(), broker="connected", names=("person", "bike", "car")):
     return LiveState(
-        cameras=cameras or [("front", "online", lately())],
+        cameras=cameras or [("front", "online", activity())],
         firing=firing,
         broker=broker,
         class_name=lambda class_id: names[class_id],
@@ -60,7 +60,7 @@ def seen(*cameras, firing=(), broker="connected", names=("person", "bike", "car"
 
 
 def test_a_camera_shows_its_rate_its_latency_and_the_boxes_by_class():
-    drawn = lines(seen(firing=["drift front"]), 120)
+    drawn = lines(live(firing=["drift front"]), 120)
     assert drawn[0].split() == [
         "front",
         "online",
@@ -75,29 +75,29 @@ def test_a_camera_shows_its_rate_its_latency_and_the_boxes_by_class():
         "person",
     ]
     assert drawn[1] == "15.0 frames/s | 1 firing: drift front | broker connected | Ctrl-C stops"
-    assert "no broker: messages wait on disk" in lines(seen(broker="waiting"), 120)[-1]
+    assert "no broker: messages wait on disk" in lines(live(broker="waiting"), 120)[-1]
 
 
 def test_a_camera_without_frames_shows_its_state_alone():
-    assert lines(seen(("yard", "down", CameraActivity(boxes={}))), 80)[0].split() == ["yard", "down"]
+    assert lines(live(("yard", "down", CameraActivity(boxes={}))), 80)[0].split() == ["yard", "down"]
 
 
 @pytest.mark.parametrize("width", [20, 40, 79])
 def test_no_line_is_wider_than_the_terminal_whatever_a_class_or_camera_is_called(width):
     names = ("事故" * 30, "e\u0301" * 30, "x" * 300)
-    cameras = [("玄関カメラ", "online", lately()), ("a" * 60, "online", lately())]
-    drawn = lines(seen(*cameras, names=names, firing=["f" * 300]), width)
+    cameras = [("玄関カメラ", "online", activity()), ("a" * 60, "online", activity())]
+    drawn = lines(live(*cameras, names=names, firing=["f" * 300]), width)
     assert all(columns(line) <= width for line in drawn)
     assert drawn[0].startswith("玄関カメラ"[: width // 2 - 2])
 
 
 def test_names_from_outside_move_no_cursor():
-    drawn = lines(seen(("a\x1b[2J", "online", lately()), names=("\x1b]52;c;eA==\x07", "b", "\u202ec")), 200)
+    drawn = lines(live(("a\x1b[2J", "online", activity()), names=("\x1b]52;c;eA==\x07", "b", "\u202ec")), 200)
     assert not re.search("[\x00-\x1f\x7f\u202e]", "".join(drawn))
 
 
 def test_many_cameras_take_no_more_than_a_few_lines():
-    drawn = lines(seen(*[(f"c{number}", "online", lately()) for number in range(40)]), 80)
+    drawn = lines(live(*[(f"c{number}", "online", activity()) for number in range(40)]), 80)
     assert len(drawn) <= 10
     assert drawn[-2] == "... and 32 more cameras"
     assert drawn[-1].startswith("598.4 frames/s")
@@ -125,18 +125,18 @@ def result(camera, total, classes=(0,)):
     return FrameResult(frame=frame, detections=found, stages=times, batch=1)
 
 
-def test_the_tally_speaks_of_the_last_seconds_only():
-    tally = RecentFrames()
+def test_activity_is_that_of_the_last_seconds_only():
+    frames = RecentFrames()
     now = time.monotonic()
     for number in range(1, 11):
-        tally.note(result("front", number / 100, classes=(0,) * number))
-    found = tally.lately("front", time.monotonic())
+        frames.add(result("front", number / 100, classes=(0,) * number))
+    found = frames.activity("front", time.monotonic())
     assert found.fps == pytest.approx(10, abs=0.1), (
         "over a second at the least, so that one frame is no 1000 a second"
     )
     assert (found.p50, found.boxes) == (pytest.approx(0.055), {0: 10})
-    assert tally.lately("front", now + 60).p50 is None
-    assert tally.lately("nosuch", now).fps == 0
+    assert frames.activity("front", now + 60).p50 is None
+    assert frames.activity("nosuch", now).fps == 0
 
 
 def test_the_log_scrolls_above_the_live_lines():
@@ -225,7 +225,7 @@ def test_on_a_terminal_figures_are_live_and_the_log_is_whole_above_them(typed):
 
 
 def test_a_terminal_that_can_do_nothing_gets_lines_only(typed):
-    agent = typed("--seconds", "2", term="dumb")
+    agent = typed("--seconds", "0.5", term="dumb")
     text = agent.read()
     assert "vedette is running" in text
     assert "Ctrl-C stops" not in text
@@ -235,7 +235,7 @@ def test_a_terminal_that_can_do_nothing_gets_lines_only(typed):
 def test_without_a_terminal_nothing_is_drawn_and_nothing_for_it_imported(tmp_path):
     code = (
         "import sys; from agent.__main__ import main;"
-        f"main(['run', '--source', 'synthetic', '--state', {str(tmp_path)!r}, '--seconds', '2']);"
+        f"main(['run', '--source', 'synthetic', '--state', {str(tmp_path)!r}, '--seconds', '0.5']);"
         "print([name for name in sys.modules if name.partition('.')[0] == 'rich' or name == 'agent.cli.live'])"
     )
     done = subprocess.run(

@@ -36,7 +36,7 @@ def test_two_real_agents_become_one_distribution(tmp_path, mosquitto, listen, ca
     said = {}
 
     def hear():
-        said["code"] = main(["sketch", "merge", "--broker", broker.url, "--for", "8s", "--json"])
+        said["code"] = main(["sketch", "merge", "--broker", broker.url, "--for", "3s", "--json"])
 
     try:
         ears.wait(
@@ -46,7 +46,7 @@ def test_two_real_agents_become_one_distribution(tmp_path, mosquitto, listen, ca
         listening = threading.Thread(target=hear)
         listening.start()
         listening.join(60)
-        ears.wait(lambda heard: len([m for m in heard if "/sketch/" in m.topic]) >= 12, 60)
+        ears.wait(lambda heard: len([m for m in heard if "/sketch/" in m.topic]) >= 6, 60)
     finally:
         for agent in agents:
             agent.terminate()

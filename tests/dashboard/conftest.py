@@ -68,8 +68,8 @@ KEYS = [
 ]
 
 
-def hear(fleet, topic, now=0.0, device="box", **body):
-    fleet.hear(f"vedette/north/{device}/{topic}", json.dumps(body).encode(), now)
+def receive(fleet, topic, now=0.0, device="box", **body):
+    fleet.process(f"vedette/north/{device}/{topic}", json.dumps(body).encode(), now)
 
 
 def shown(fleet, now=1.0, width=120, height=40, *, raw=False):

@@ -9,14 +9,14 @@ from agent.dashboard import fleet as module
 from agent.dashboard.fleet import Fleet
 from agent.delivery.verify.stream import Verifier, describe
 from agent.references.offline.fleet_merge import Merger, rows
-from tests.dashboard.conftest import fuzzed, hear, shown
+from tests.dashboard.conftest import fuzzed, receive, shown
 
 
 def test_an_alert_goes_when_it_is_resolved_and_is_told_once():
     fleet = Fleet()
     for state in ("firing", "firing", "resolved"):
-        hear(fleet, "alert/a", id="a", state=state)
-    fleet.hear("vedette/north/box/alert/a", b"", 0.0)  # the retained message is cleared
+        receive(fleet, "alert/a", id="a", state=state)
+    fleet.process("vedette/north/box/alert/a", b"", 0.0)  # the retained message is cleared
     (device,) = fleet.devices.values()
     assert device.alerts == {}
     assert [event.alert.state for event in fleet.events] == ["firing", "resolved"]
@@ -25,13 +25,13 @@ def test_an_alert_goes_when_it_is_resolved_and_is_told_once():
 @pytest.mark.parametrize("topic", ["other/north/box/status", "vedette/north/box", "vedette"])
 def test_what_is_not_ours_is_passed_over(topic):
     fleet = Fleet()
-    fleet.hear(topic, b"{}", 0.0)
+    fleet.process(topic, b"{}", 0.0)
     assert fleet.devices == {}
 
 
-def test_another_prefix_is_heard_when_asked_for():
+def test_another_prefix_is_subscribed_when_asked_for():
     fleet = Fleet("acme/edge")
-    fleet.hear("acme/edge/n/b/status", b'{"state": "online"}', 0.0)
+    fleet.process("acme/edge/n/b/status", b'{"state": "online"}', 0.0)
     assert ("n", "b") in fleet.devices
 
 
@@ -50,8 +50,8 @@ def test_another_prefix_is_heard_when_asked_for():
 )
 def test_a_payload_that_is_no_reading_is_counted_for_its_device_and_shown(topic, payload, reason):
     fleet = Fleet()
-    hear(fleet, "status", state="online")
-    fleet.hear(f"vedette/north/box/{topic}", payload, 0.0)
+    receive(fleet, "status", state="online")
+    fleet.process(f"vedette/north/box/{topic}", payload, 0.0)
     (device,) = fleet.devices.values()
     assert device.bad == 1
     assert reason in device.bad_reason
@@ -60,9 +60,9 @@ def test_a_payload_that_is_no_reading_is_counted_for_its_device_and_shown(topic,
 
 def test_one_devices_rubbish_does_not_hide_the_others():
     fleet = Fleet()
-    hear(fleet, "camera/front", device="good", state="online", fps_inferred=12.5)
+    receive(fleet, "camera/front", device="good", state="online", fps_inferred=12.5)
     for _, payload in fuzzed(1, 300):
-        fleet.hear("vedette/north/bad/camera/front", payload, 0.0)
+        fleet.process("vedette/north/bad/camera/front", payload, 0.0)
     text = shown(fleet)
     assert "north/good" in text
     assert "12.5" in text
@@ -78,9 +78,9 @@ def test_a_million_topics_fill_no_memory(monkeypatch):
     for turn in range(4):
         for number in range(800):
             at = f"{turn}-{number}"
-            fleet.hear(f"vedette/north/{at}/status", payload, 0.0)
+            fleet.process(f"vedette/north/{at}/status", payload, 0.0)
             for family in ("camera", "gpu", "alert"):
-                fleet.hear(
+                fleet.process(
                     f"vedette/north/0-0/{family}/{at}", payload.replace(b'"x"', b'"%s"' % at.encode()), 0.0
                 )
         sizes.append(tracemalloc.get_traced_memory()[0])
@@ -97,11 +97,11 @@ def test_a_million_topics_fill_no_memory(monkeypatch):
 def test_a_device_that_was_silent_for_long_makes_way_for_a_new_one(monkeypatch):
     monkeypatch.setattr(module, "MOST_DEVICES", 2)
     fleet = Fleet()
-    hear(fleet, "status", device="old", state="online", now=0.0)
-    hear(fleet, "status", device="kept", state="online", now=500.0)
-    hear(fleet, "status", device="new", state="online", now=500.0)
+    receive(fleet, "status", device="old", state="online", now=0.0)
+    receive(fleet, "status", device="kept", state="online", now=500.0)
+    receive(fleet, "status", device="new", state="online", now=500.0)
     assert fleet.left_out == 1
-    hear(fleet, "status", device="new", state="online", now=700.0)
+    receive(fleet, "status", device="new", state="online", now=700.0)
     assert {name for _, name in fleet.devices} == {"kept", "new"}
 
 
@@ -114,7 +114,7 @@ def fuzz(seed, count, every):
     sizes = []
     tracemalloc.start()
     for number, (topic, payload) in enumerate(fuzzed(seed, count), 1):
-        fleet.hear(topic, payload, 0.0)
+        fleet.process(topic, payload, 0.0)
         verifier.hear(topic, payload, retained=False, now=1_790_000_000.0)
         merger.hear(payload)
         if number % every == 0:

@@ -5,8 +5,8 @@ from rich.cells import cell_len
 
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.readings import read_camera
-from agent.dashboard.view import clock, drift_text, number, seen_text, spark
-from tests.dashboard.conftest import fuzzed, hear, shown
+from agent.dashboard.view import classes_text, clock, drift_text, number, spark
+from tests.dashboard.conftest import fuzzed, receive, shown
 
 SIZES = [(80, 24), (120, 40)]
 
@@ -15,19 +15,19 @@ def a_fleet(cameras=4, alerts=2, devices=1):
     fleet = Fleet()
     for one in range(devices):
         name = f"box{one}" if one else "box"
-        hear(fleet, "status", device=name, state="online")
-        hear(fleet, "info", device=name, model_name="yolo11n", model_provider="cpu")
-        hear(fleet, "host", device=name, cpu_ratio=0.5, memory_used_ratio=0.25, process_memory_bytes=3e8)
+        receive(fleet, "status", device=name, state="online")
+        receive(fleet, "info", device=name, model_name="yolo11n", model_provider="cpu")
+        receive(fleet, "host", device=name, cpu_ratio=0.5, memory_used_ratio=0.25, process_memory_bytes=3e8)
         for index in range(cameras):
             frozen = index == cameras - 1
-            hear(
+            receive(
                 fleet, f"camera/camera-{index:02d}", device=name, state="frozen" if frozen else "online", fps_inferred=12.5,
                 latency_p50_seconds=0.021, latency_p99_seconds=0.05, detections_per_frame=3.2, detections_car=7,
                 drift_ratio=1.4 if frozen else 0.3, drift_feature="sharpness", frames_dropped=1234567,
             )  # fmt: skip
     for index in range(alerts):
         severity = "critical" if index == alerts - 1 else "warning"
-        hear(
+        receive(
             fleet, f"alert/{index}", id=str(index), state="firing", severity=severity, changed_at="2026-01-31T12:04:05.000Z",
             what=f"camera camera-{index:02d} is frozen", expected="motion",
         )  # fmt: skip
@@ -63,7 +63,7 @@ def test_what_fires_stands_on_top_the_worst_first():
 def test_a_long_sentence_is_folded_where_there_is_room_and_shortened_where_there_is_not():
     long = "drift of noise, sharpness, embedding 1 and edges, 1.9 times the limit, compared with the hours of the last week"
     fleet = a_fleet(alerts=0)
-    hear(
+    receive(
         fleet,
         "alert/a",
         id="a",
@@ -78,7 +78,7 @@ def test_a_long_sentence_is_folded_where_there_is_room_and_shortened_where_there
     assert lines[2][:18].isspace()
     assert lines[2][18] != " "
     for index in range(12):
-        hear(fleet, f"alert/{index}", id=str(index), state="firing", severity="warning", what=long)
+        receive(fleet, f"alert/{index}", id=str(index), state="firing", severity="warning", what=long)
     lines = shown(fleet, width=80, height=24).splitlines()
     assert len(lines) <= 24
     assert lines[1].endswith("…")
@@ -87,7 +87,7 @@ def test_a_long_sentence_is_folded_where_there_is_room_and_shortened_where_there
 def test_resolved_alerts_fold_into_one_line():
     fleet = a_fleet(alerts=3)
     for index in range(2):
-        hear(
+        receive(
             fleet,
             f"alert/{index}",
             id=str(index),
@@ -117,22 +117,24 @@ def test_more_cameras_than_lines_show_those_in_trouble_and_count_the_rest():
 
 def test_more_devices_than_lines_are_counted_by_state():
     fleet = a_fleet(devices=30, alerts=0)
-    hear(fleet, "status", device="box7", state="offline")
+    receive(fleet, "status", device="box7", state="offline")
     lines = shown(fleet, width=80, height=24).splitlines()
     assert "north/box7 offline" in lines[2]
     assert "more devices: " in lines[-1]
 
 
 def test_an_empty_fleet_says_so():
-    assert "nothing heard yet" in shown(Fleet())
+    assert "no message yet" in shown(Fleet())
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_no_screen_of_a_hostile_fleet_holds_a_control_character(width, height):
     fleet = Fleet()
     for topic, payload in fuzzed(7, 800):
-        fleet.hear(topic, payload, 0.0)
-    hear(fleet, "camera/\x1b]52;c;x\x07", state="\x1b[2J", drift_ratio=2, drift_feature="[link=http://evil]x")
+        fleet.process(topic, payload, 0.0)
+    receive(
+        fleet, "camera/\x1b]52;c;x\x07", state="\x1b[2J", drift_ratio=2, drift_feature="[link=http://evil]x"
+    )
     text = shown(fleet, width=width, height=height)
     assert all(sign.isprintable() or sign == "\n" for sign in text)
     assert "\x1b]" not in shown(fleet, width=width, height=height, raw=True), "no title, clipboard or link"
@@ -143,7 +145,7 @@ def test_small_pieces():
     assert spark([]) == spark([0, 0]) == ""
     assert spark([1, 2, 4])[-1] == "█"
     seen = read_camera({"detections_car": 3, "detections_traffic_light": 9, "detections_per_frame": 2.0})
-    assert seen_text(seen) == "traffic light 9, car 3"
+    assert classes_text(seen) == "traffic light 9, car 3"
     assert drift_text(read_camera({})).plain == "-"
     assert drift_text(read_camera({"drift_ratio": 1.2})).style == "bold red"
     drifted = drift_text(read_camera({"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"}))

@@ -73,6 +73,6 @@ def test_without_a_terminal_it_says_what_happens_in_plain_words_and_where_to_go_
     assert done.stderr == "", "no journal, no broker's library"
     lines = done.stdout.splitlines()
     assert lines[0] == OPENING
-    assert "what the broker heard" in done.stdout
+    assert "what the broker received" in done.stdout
     assert done.stdout.rstrip("\n").endswith(NEXT.rstrip("\n").split(":\n")[1])
     assert not any("level" in line or "=" in line for line in lines)
