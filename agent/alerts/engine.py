@@ -24,9 +24,8 @@ from typing import Any
 from agent.alerts import controls as people
 from agent.alerts import telling
 from agent.alerts.controls import Control, ControlKind, Controls
-from agent.alerts.expression import Function
+from agent.alerts.evaluators import Evaluation
 from agent.alerts.grouping import RANK, GroupKey, group_of
-from agent.alerts.judges import Evaluation
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import Phase
 from agent.alerts.track import Track, alert_from_json, alert_to_json, track_from_json
@@ -144,7 +143,7 @@ class AlertEngine:
         changed = people.limit_by(self.controls, rule.name, labels) if self.controls.entries else None
         if changed is not None and changed.value is not None:
             return changed.value
-        return rule.hold if rule.condition.function is Function.ABSENT else rule.condition.limit
+        return rule.condition.limit
 
     # -- telling ----------------------------------------------------------------------------------------
 

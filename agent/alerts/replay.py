@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agent.alerts.engine import AlertEngine
-from agent.alerts.judges import Target, target_of
+from agent.alerts.evaluators import Target, target_of
 from agent.alerts.rules import Rule
 from agent.core.types import Alert, Observation
 

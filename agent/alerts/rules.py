@@ -6,11 +6,13 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from agent.alerts import metrics
 from agent.alerts.defaults import default_settings
-from agent.alerts.expression import Condition, ExpressionError, Function, compare, parse, parse_number
+from agent.alerts.evaluators import Condition, UnfitMetricError, compare
+from agent.alerts.expression import ExpressionError, parse, parse_number
 from agent.alerts.metrics import Metric
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.core.errors import ConfigError, ConfigErrors
@@ -21,7 +23,6 @@ from agent.core.units import duration_text
 Tell = Literal["all", "local", "journal"]
 _FOR = re.compile(r"\s+for\s+\S+\s*$")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-_STAGE_SECONDS = re.compile(r"camera\.(latency|decode|wait|preprocess|inference|postprocess)_seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +137,8 @@ def _compile(entry: RuleSettings, order: int, default: bool, known: _Known) -> R
         raise _error(entry.name, "name", f"is {entry.name!r}", "letters, digits, '-' and '_', 63 at most")
     condition = _condition(entry)
     _check_selector(entry, condition, known.cameras)
-    condition, metric = _measured(entry, condition, known.metrics)
-    _check_limit(entry, condition, metric)
+    hold = _hold(entry, condition)
+    condition, metric = _resolve(entry, condition, known.metrics)
     page = f"{known.alerts.runbooks.rstrip('/')}/{entry.name}.md"
     severity = Severity(entry.severity or "warning")
     return Rule(
@@ -145,7 +146,7 @@ def _compile(entry: RuleSettings, order: int, default: bool, known: _Known) -> R
         condition=condition,
         metric=metric,
         severity=severity,
-        hold=_hold(entry, condition),
+        hold=0.0 if condition.function.is_duration else hold,
         keep_firing=entry.keep_firing,
         clear=_clear(entry, condition),
         group=entry.group or metric.cause,
@@ -178,20 +179,12 @@ def _condition(entry: RuleSettings) -> Condition:
         raise _error(entry.name, "when", place, error.expected) from None
 
 
-def _measured(entry: RuleSettings, condition: Condition, extra: frozenset[str]) -> tuple[Condition, Metric]:
+def _resolve(entry: RuleSettings, condition: Condition, extra: frozenset[str]) -> tuple[Condition, Metric]:
     """The condition on the metric that is really observed, and that metric; raises ConfigError if unknown."""
-    stage = _STAGE_SECONDS.fullmatch(condition.metric)
-    if condition.function is Function.BURN and stage and condition.target is not None:
-        if condition.target_comparison not in {">", ">="}:
-            raise _error(entry.name, "when", "calls slow frames good", f"{condition.metric} > SECONDS")
-        condition = dataclasses.replace(
-            condition,
-            metric=f"camera.{stage[1]}_over_ratio",
-            selector={**condition.selector, "target": f"{condition.target:g}"},
-            target=None,
-        )
-        return condition, metrics.find(condition.metric) or metrics.unlisted(condition.metric, "speed")
-    metric = metrics.find(condition.metric, extra)
+    try:
+        resolved, metric = condition.function.resolve(condition, partial(metrics.find, extra=extra))
+    except UnfitMetricError as error:
+        raise _error(entry.name, "when", str(error), error.expected) from None
     if metric is None:
         raise _error(
             entry.name,
@@ -200,19 +193,7 @@ def _measured(entry: RuleSettings, condition: Condition, extra: frozenset[str]) 
             "one of those of `vedette rules list --metrics`",
             nearest(condition.metric, (*metrics.METRICS, *extra), cutoff=0.5),
         )
-    if condition.function is Function.BURN and condition.target is None and metric.unit != "ratio":
-        mend = f"burn({condition.metric} > NUMBER, 99%), which says what a bad window is"
-        raise _error(entry.name, "when", f"{condition.metric} is no share of bad frames", mend)
-    return condition, metric
-
-
-def _check_limit(entry: RuleSettings, condition: Condition, metric: Metric) -> None:
-    bare = not re.search(r"[<>]", entry.when) and condition.function is Function.VALUE
-    if bare and metric.unit != "state":
-        raise _error(entry.name, "when", "has no comparison", f'"{condition.metric} > NUMBER"')
-    if metric.unit == "ratio" and condition.function is Function.VALUE and condition.limit > 1:
-        mend = f"{condition.limit:g}% or {condition.limit / 100:g}"
-        raise _error(entry.name, "when", f"{condition.metric} never exceeds 1", mend)
+    return resolved, metric
 
 
 def _hold(entry: RuleSettings, condition: Condition) -> float:
@@ -230,8 +211,8 @@ def _clear(entry: RuleSettings, condition: Condition) -> float | None:
         clear = parse_number(entry.clear)
     except ValueError:
         raise _error(entry.name, "clear", f"is {entry.clear!r}", "a number, such as 0.4 or 80%") from None
-    if condition.function is Function.ABSENT:
-        raise _error(entry.name, "clear", "means nothing for absent()", "no `clear`")
+    if condition.function.is_duration:
+        raise _error(entry.name, "clear", f"means nothing for {condition.function.name}()", "no `clear`")
     if compare(clear, condition.comparison, condition.limit):
         side = "below" if condition.comparison in {">", ">="} else "above"
         raise _error(entry.name, "clear", f"is {clear:g}", f"a value {side} the limit {condition.limit:g}")
@@ -252,16 +233,6 @@ def series_text(condition: Condition) -> str:
 
 def shown(condition: Condition, hold: float | None = None) -> str:
     """A condition as text, in the language it was written in."""
-    series = series_text(condition)
-    if condition.function is Function.RATE:
-        series = f"rate({series}, {duration_text(condition.over)})"
-    elif condition.function is Function.BURN:
-        target = (
-            f" {condition.target_comparison} {condition.target:g}" if condition.target is not None else ""
-        )
-        series = f"burn({series}{target}, {condition.objective * 100:g}%, {duration_text(condition.over)})"
-    elif condition.function is not Function.VALUE:
-        series = f"{condition.function.value}({series})"
-    held = condition.hold if hold is None else hold
-    compared = "" if condition.function is Function.ABSENT else f" {condition.comparison} {condition.limit:g}"
+    series, held = condition.function.text(series_text(condition)), hold or condition.hold
+    compared = "" if condition.function.is_duration else f" {condition.comparison} {condition.limit:g}"
     return f"{series}{compared}" + (f" for {duration_text(held)}" if held else "")

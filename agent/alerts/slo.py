@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.alerts.expression import Function
+from agent.alerts.evaluators.burn import Burn
 from agent.alerts.rules import Rule
 from agent.core.kll import Sketch
 from agent.core.types import Observation
@@ -24,7 +24,7 @@ def targets(rules: Iterable[Rule]) -> tuple[LatencyTarget, ...]:
     found = set()
     for rule in rules:
         seconds = rule.condition.selector.get("target")
-        if rule.condition.function is Function.BURN and seconds:
+        if isinstance(rule.condition.function, Burn) and seconds:
             stage = rule.condition.metric.removeprefix("camera.").removesuffix("_over_ratio")
             found.add(LatencyTarget(stage, float(seconds)))
     return tuple(sorted(found))

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.alerts import words
+from agent.alerts.alert_text import active_text, resolved_text
 from agent.alerts.controls import Control
-from agent.alerts.judges import Evaluation
+from agent.alerts.evaluators import Evaluation
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import Phase
 from agent.alerts.track import Track
@@ -29,7 +29,7 @@ def standing(
 ) -> Alert:
     """A pending or firing alert as it stands at `now`; `also` names what else fires in its group."""
     since = min(track.state.true_since, now)
-    said = words.tell(rule, track.labels, reading, limit, since=since, now=now)
+    said = active_text(rule, track.labels, reading, limit, since=since, now=now)
     return Alert(
         id=track.id,
         rule=rule.name,
@@ -61,7 +61,7 @@ def resolved(
 ) -> Alert:
     """The end of an alert that was told."""
     assert track.told is not None
-    said = words.tell_resolved(rule, track.told, reading, track.reason, limit=limit, ended=at)
+    said = resolved_text(rule, track.told, reading, track.reason, limit=limit, ended=at)
     return dataclasses.replace(
         track.told,
         state=AlertState.RESOLVED,
@@ -97,11 +97,8 @@ def _evidence(
         "condition": rule.shown_condition(),
         "limit": limit,
         "judged": round(reading.value, 6),
+        **rule.condition.function.evidence(reading),
     }
-    if usual := reading.usual:
-        facts |= {"usual_median": usual.median, "usual_samples": usual.samples, "usual_hour": usual.hour}
-    if burn := reading.burn:
-        facts |= {"bad_ratio": round(burn.bad, 6), "burn_times": round(burn.times, 3)}
     if track.state.flapping():
         facts["flapping"] = f"fired {count(len(track.state.fires), 'time')} within the last hour"
     return facts | ({"also": list(also)} if also else {})

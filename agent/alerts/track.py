@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.alerts.judges import Target, target_of
+from agent.alerts.evaluators import Target, target_of
 from agent.alerts.state_machine import Phase, RuleState
 from agent.core.types import Alert, AlertEvent, AlertState, Labels, Severity
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.alerts import words
-from agent.alerts.anomaly import HourlyMemory
-from agent.alerts.expression import ANOMALIES, Function, compare
+from agent.alerts.evaluators import Evaluation, Evaluator, Series, Target, compare, target_of
 from agent.alerts.grouping import CameraFaults
-from agent.alerts.judges import Evaluation, Evaluator, Target, make_judge, target_of
+from agent.alerts.hourly_memory import HourlyMemory
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import HoldTimes, Phase, Transition, advance
 from agent.alerts.track import Track, TrackKey
@@ -44,7 +43,7 @@ class Watch:
         self._memories: dict[tuple[str, Target], HourlyMemory] = {}
         self._judges: dict[str, tuple[Rule, Evaluator]] = {}
         self._by_metric: dict[str, list[tuple[Rule, Evaluator]]] = {}
-        self._anomaly_metrics: frozenset[str] = frozenset()
+        self._history_metrics: frozenset[str] = frozenset()
         self._grace_until = -math.inf
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
@@ -53,7 +52,7 @@ class Watch:
         self._judges = {
             rule.name: before[rule.name]
             if rule.name in before and before[rule.name][0] == rule
-            else (rule, make_judge(rule, self.stale_seconds, self._memory))
+            else (rule, self._new_evaluator(rule))
             for rule in rules
         }
         self._drop_pending([name for name, (rule, _) in before.items() if self._differs(name, rule)])
@@ -61,13 +60,23 @@ class Watch:
         for rule, judge in self._judges.values():
             self._by_metric.setdefault(rule.condition.metric, []).append((rule, judge))
             old = before.get(rule.name, (None, judge))[1]
-            if old is not judge and old.condition.metric == rule.condition.metric:
+            if old is not judge and old.series.condition.metric == rule.condition.metric:
                 for target, latest in old.latest.items():
                     if _concerns(rule, latest.labels):
-                        judge.see(target, latest)
-        self._anomaly_metrics = frozenset(
-            rule.condition.metric for rule in rules if rule.condition.function in ANOMALIES
+                        judge.observe(target, latest)
+        self._history_metrics = frozenset(
+            rule.condition.metric for rule in rules if rule.condition.function.uses_history
         )
+
+    def _new_evaluator(self, rule: Rule) -> Evaluator:
+        metric = rule.condition.metric
+        series = Series(
+            condition=rule.condition,
+            metric=rule.metric,
+            stale_seconds=self.stale_seconds,
+            history=lambda target: self._memories.get((metric, target)),
+        )
+        return rule.condition.function.evaluator(series)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -88,7 +97,7 @@ class Watch:
         """Targets with these labels (a camera that was removed) are gone, with all that was known of them."""
         for _, judge in self._judges.values():
             for target in [known for known in judge.latest if labels.items() <= dict(known).items()]:
-                judge.forget(target)
+                judge.remove(target)
         for key, track in list(self.tracks.items()):
             if labels.items() <= track.labels.items():
                 self._drop(self.tracks.pop(key), "no longer watched", now)
@@ -99,9 +108,6 @@ class Watch:
         }
         self.faults.forget(labels.get("camera", ""))
 
-    def _memory(self, metric: str, target: Target) -> HourlyMemory | None:
-        return self._memories.get((metric, target))
-
     def rule(self, name: str) -> Rule | None:
         """The rule of that name."""
         return self._judges[name][0] if name in self._judges else None
@@ -111,7 +117,7 @@ class Watch:
         if track.rule not in self._judges:
             return None
         rule, judge = self._judges[track.rule]
-        reading = judge.read(target_of(track.labels), now)
+        reading = judge.evaluate(target_of(track.labels), now)
         limit = self._limit_of(rule, track.labels)
         firing = track.state.phase is Phase.FIRING
         return reading if reading is not None and _beyond(rule, reading.value, limit, firing) else None
@@ -139,14 +145,14 @@ class Watch:
         if not judged or not math.isfinite(observation.value):
             return
         target = target_of(observation.labels)
-        if observation.metric in self._anomaly_metrics:
+        if observation.metric in self._history_metrics:
             self._remember(observation, target, at)
         for rule, judge in judged:
             if _concerns(rule, observation.labels):
                 if target not in judge.latest and len(judge.latest) >= MOST_TRACKS:
                     self.refused += 1
                     continue
-                judge.see(target, observation)
+                judge.observe(target, observation)
                 self._judge(rule, judge, target, at)
 
     def _remember(self, observation: Observation, target: Target, at: float) -> None:
@@ -166,7 +172,7 @@ class Watch:
             else:
                 self._drop(self.tracks.pop((name, target)), "the rule is gone", now)
         for rule, judge in self._judges.values():
-            if rule.condition.function is Function.ABSENT:
+            if rule.condition.function.is_duration:
                 for target in judge.latest:
                     self._judge(rule, judge, target, now)
         for key in [key for key, track in self.tracks.items() if track.state.idle]:
@@ -179,7 +185,7 @@ class Watch:
 
     def _judge(self, rule: Rule, judge: Evaluator, target: Target, at: float) -> None:
         track = self.tracks.get((rule.name, target))
-        reading = judge.read(target, at)
+        reading = judge.evaluate(target, at)
         if reading is None and track is not None and at < self._grace_until:
             return  # after a restart: not observed again yet
         firing = track is not None and track.state.phase is Phase.FIRING
@@ -192,7 +198,8 @@ class Watch:
             if track is None:
                 return
         was = track.state.phase
-        track.state, change = advance(track.state, true, at, _timing(rule))
+        timing = HoldTimes(hold=rule.hold, keep_firing=rule.keep_firing)
+        track.state, change = advance(track.state, true, at, timing)
         if was is Phase.INACTIVE and track.state.phase is not Phase.INACTIVE:
             track.begin()
         if change is Transition.RESOLVED:
@@ -267,13 +274,6 @@ def _takes_time(rule: Rule | None) -> bool:
 
 def _beyond(rule: Rule, value: float, limit: float, firing: bool) -> bool:
     """Whether `value` is alarming; once firing, until the clear value is passed (it moves with the limit)."""
-    if rule.condition.function is Function.ABSENT:
-        return value >= limit
     if firing and rule.clear is not None:
         limit += rule.clear - rule.condition.limit
     return compare(value, rule.condition.comparison, limit)
-
-
-def _timing(rule: Rule) -> HoldTimes:
-    absent = rule.condition.function is Function.ABSENT  # its hold is its limit
-    return HoldTimes(hold=0.0 if absent else rule.hold, keep_firing=rule.keep_firing)

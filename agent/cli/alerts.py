@@ -152,7 +152,7 @@ def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
-    from agent.alerts.words import evidence_lines, page_command
+    from agent.alerts.alert_text import evidence_lines, page_command
 
     if not alerts:
         print("nothing fires")
@@ -180,8 +180,9 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
 
 
 def _print_history(alerts: list[Mapping[str, Any]]) -> None:
+    from agent.alerts.alert_text import journal_line
     from agent.alerts.track import alert_from_json
-    from agent.alerts.words import journal_line, stamp
+    from agent.alerts.words import stamp
 
     for alert in alerts:
         print(f"{stamp(alert['changed_at'])}  {journal_line(alert_from_json(alert))}")

@@ -22,6 +22,8 @@ PAGES = (Path(__file__).parents[1] / "runbooks", Path(__file__).parents[2] / "do
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _functions()
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the rules of a config, the default ones included")
     add_state_arguments(listing)
@@ -42,6 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     test.add_argument("--state", help="the state directory with the recorded days, instead of that of FILE")
     test.add_argument("--rule", action="append", default=[], help="only this rule (may be given again)")
+
+
+def _functions() -> str:
+    from agent.alerts.evaluators import FUNCTIONS
+
+    kinds = [FUNCTIONS.load(name) for name in FUNCTIONS]
+    return "conditions of a rule (`when`):\n" + "\n".join(
+        f"  {kind.syntax}\n      {kind.help}" for kind in kinds
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -118,10 +129,11 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule]) -> int:
+    from agent.alerts.alert_text import journal_line
     from agent.alerts.replay import replay, unseen
     from agent.alerts.rules import series_text
     from agent.alerts.runtime import observation_log
-    from agent.alerts.words import journal_line, stamp
+    from agent.alerts.words import stamp
     from agent.core.state_dir import directory
 
     files, since = _days(args.replay, Path(args.state) if args.state else directory(settings.state_directory))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from agent.alerts.words import page_command
+from agent.alerts.alert_text import page_command
 from agent.config.fields import seal, setting
 from agent.core import clock
 from agent.core.errors import ConfigError

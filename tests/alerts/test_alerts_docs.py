@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.alerts.expression import Function
-from agent.alerts.words import journal_line, stamp
+from agent.alerts.alert_text import journal_line
+from agent.alerts.evaluators import FUNCTIONS
+from agent.alerts.words import stamp
 from agent.app.kinds import KINDS
 from agent.app.validate import preflight
 from agent.cli import COMMANDS
@@ -41,7 +42,7 @@ def test_an_example_config_loads_and_its_rules_and_notifiers_are_possible(text):
 def test_there_is_an_example_of_every_kind_of_rule_and_notifier():
     settings = [parse(CAMERAS + text, KINDS) for text in blocks("toml") if "apprise" not in text]
     rules = [rule for each in settings for rule in preflight(each) if not rule.default]
-    assert {rule.condition.function for rule in rules} == set(Function) - {Function.ANOMALY_HIGH}
+    assert {rule.condition.function.name for rule in rules} == set(FUNCTIONS) - {"anomaly_high"}
     assert "`anomaly_high`" in TEXT
     assert all(f'kind = "{kind}"' in TEXT for kind in NOTIFIERS)
 

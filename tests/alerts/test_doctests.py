@@ -10,7 +10,7 @@ import pytest
 
 import agent.alerts
 
-MODULES = [f"agent.alerts.{found.name}" for found in pkgutil.iter_modules(agent.alerts.__path__)]
+MODULES = [found.name for found in pkgutil.walk_packages(agent.alerts.__path__, "agent.alerts.")]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -64,7 +64,7 @@ def test_a_default_can_be_switched_off():
 
 def test_long_windows_make_silence_longer():
     rule = next(rule for rule in compile_rules(window_seconds=600) if rule.name == "no_summaries")
-    assert rule.hold == 3000
+    assert rule.condition.limit == 3000
 
 
 def test_a_latency_target_becomes_a_share_of_slow_frames():

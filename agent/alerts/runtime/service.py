@@ -15,13 +15,13 @@ from typing import Any
 
 import structlog
 
+from agent.alerts.alert_text import journal_line
 from agent.alerts.controls import Control, ControlKind
 from agent.alerts.engine import ActiveAlert, AlertEngine
 from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
 from agent.alerts.track import alert_to_json
-from agent.alerts.words import journal_line
 from agent.core import clock
 from agent.core.arguments import Page, check_names, take_duration, take_moment, take_word
 from agent.core.errors import VedetteError

@@ -1,4 +1,4 @@
-"""Twin of agent/alerts/anomaly.py, series.py and slo.py."""
+"""Twin of agent/alerts/hourly_memory.py."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.alerts.anomaly import DAY, RECENT_DAYS, SPACING_SECONDS, HourlyMemory, usual_of
-from agent.alerts.rules import compile_rules
-from agent.alerts.series import BurnSeries, RateSeries
-from agent.alerts.slo import LatencyTarget, share_observations, targets
-from agent.config.schema import AlertSettings, RuleSettings
-from agent.core.kll import Sketch
+from agent.alerts.hourly_memory import DAY, RECENT_DAYS, SPACING_SECONDS, HourlyMemory, usual_of
 
 finite = st.floats(-1e6, 1e6)
 
@@ -74,43 +69,3 @@ def test_samples_are_thinned():
     for second in range(3600):
         memory.add(1.0, float(second))
     assert len(memory.to_snapshot()["hours"]["0"]["0"]) == 12
-
-
-@given(st.lists(st.tuples(st.floats(0.1, 500), finite), min_size=2, max_size=200))
-def test_a_rate_is_bounded_in_memory_and_by_what_it_saw(steps):
-    series, at, values = RateSeries(600.0, counter=False), 0.0, []
-    for gap, value in steps:
-        at += gap
-        series.add(value, at)
-        values.append(value)
-    rate = series.rate()
-    assert len(series.to_json()) <= 64
-    assert rate is None or abs(rate) <= (max(values) - min(values)) / 600 + 1e-9
-
-
-@given(st.lists(st.tuples(st.floats(1, 300), st.floats(0, 1)), min_size=1, max_size=200))
-def test_a_burn_is_bounded_in_memory_and_by_its_budget(steps):
-    series, at = BurnSeries(0.9, 3600.0), 0.0
-    for gap, share in steps:
-        at += gap
-        series.add(share, 10.0, at)
-    burn = series.burn(at)
-    assert len(series.to_json()) <= 122
-    assert burn is None or 0 <= burn.times <= 10 + 1e-9
-
-
-def test_the_rules_targets_are_answered_from_the_sketches():
-    rules = compile_rules(
-        [RuleSettings(name="slo", when="burn(camera.inference_seconds > 0.05, 99%) > 10")],
-        AlertSettings(default_rules=False),
-    )
-    (target,) = targets(rules)
-    assert target == LatencyTarget("inference", 0.05)
-    sketch = Sketch()
-    sketch.update(np.asarray([0.01] * 90 + [0.06] * 10, dtype=np.float32))
-    (found,) = share_observations([target, LatencyTarget("wait", 1.0)], "front", {"inference": sketch}, 5.0)
-    assert found.metric == "camera.inference_over_ratio"
-    assert found.value == pytest.approx(0.1)
-    assert (dict(found.labels), found.evidence["frames"]) == ({"camera": "front", "target": "0.05"}, 100)
-    slo = next(rule for rule in rules if rule.name == "slo")
-    assert slo.condition.selector.items() <= found.labels.items()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.alerts.words import AlertText, evidence_lines, journal_line
+from agent.alerts.alert_text import AlertText, evidence_lines, journal_line
 
 HOSTILE = "\x1b]52;c;cm0=\x07\nSubject: paid\r\u202e"
 
