@@ -19,6 +19,7 @@ import time
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import psutil
@@ -29,6 +30,7 @@ from agent.alerts.rules import compile_rules
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
 from agent.config.schema import AlertSettings, BrokerSettings, NotifierSettings, OutboxSettings, RuleSettings
+from agent.core.secret import Masked, Secret
 from agent.core.types import Observation
 from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft
@@ -95,7 +97,8 @@ def main() -> None:
     log.set_up("info", "plain", journal)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port, sizes = free_port(), []
+        port = free_port()
+        sizes: list[int] = []
         (folder / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
         binary = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "mosquitto"
         broker = subprocess.Popen([binary, "-c", str(folder / "m.conf")], stderr=subprocess.DEVNULL)
@@ -106,12 +109,11 @@ def main() -> None:
         web = receiver(sizes)
         settings = NotifierSettings(name="chat", group_interval=2.0)
         url = f"http://127.0.0.1:{web.server_port}"
-        notifiers = NotifierWorker(
-            [(settings, WebhookNotifier(WebhookOptions(url=url)))], folder, device="box", site="s"
-        )
+        webhook: Any = WebhookNotifier(WebhookOptions(url=Secret(url)))
+        notifiers = NotifierWorker([(settings, webhook)], folder, device="box", site="s")
         identity = Identity(device="box", site="s", boot="b", client_id="flood", topic_prefix="vedette")
         publisher = Publisher(
-            BrokerSettings(url=f"mqtt://127.0.0.1:{port}"), OutboxSettings(), identity, folder
+            BrokerSettings(url=Masked(f"mqtt://127.0.0.1:{port}")), OutboxSettings(), identity, folder
         )
         stop = threading.Event()
         for part in (notifiers, publisher):

@@ -13,7 +13,8 @@ import argparse
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -76,22 +77,22 @@ def main() -> None:
         time.sleep(args.seconds)
         after = cpu_by_thread()
         frames, inside = meter.frames - frames, meter.inside - inside
-        spent = Counter({name: seconds - before[name] for name, seconds in after.items()})
+        spent = defaultdict(float, {name: seconds - before[name] for name, seconds in after.items()})
         service.stop()
     spent[MODEL] = spent.pop("onnxruntime", 0.0) + inside
     spent[PREPARED] -= inside
     print(f"{args.cameras} cameras, {frames} frames in {args.seconds:g} s\n")
     print("| what | CPU ms a frame | of the model's |\n|---|---|---|")
-    for name, seconds in spent.most_common():
+    for name, seconds in sorted(spent.items(), key=itemgetter(1), reverse=True):
         if seconds / frames > 2e-6:
             print(f"| {name} | {seconds / frames * 1e3:.3f} | {seconds / spent[MODEL]:.1%} |")
-    print(f"| all | {spent.total() / frames * 1e3:.2f} | {spent.total() / spent[MODEL]:.1%} |")
+    print(f"| all | {sum(spent.values()) / frames * 1e3:.2f} | {sum(spent.values()) / spent[MODEL]:.1%} |")
 
 
-def cpu_by_thread() -> Counter[str]:
+def cpu_by_thread() -> defaultdict[str, float]:
     """CPU seconds so far; the cameras' threads together, and what is neither Python's nor FFmpeg's is the model's."""
     python = {thread.native_id: thread.name for thread in threading.enumerate()}
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     for task in Path("/proc/self/task").iterdir():
         try:
             seconds = int((task / "schedstat").read_text().split()[0]) / 1e9

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -71,25 +72,21 @@ def main() -> None:
             times.setdefault(f"extract {name}", []).append(microseconds(measure))
         image = pictures["1080p"][number % 6]
         times.setdefault("cv2.resize INTER_AREA 1080p to 192x108", []).append(
-            microseconds(lambda image=image: cv2.resize(image, (192, 108), interpolation=cv2.INTER_AREA))
+            microseconds(partial(cv2.resize, image, (192, 108), interpolation=cv2.INTER_AREA))
         )
         times.setdefault("small copy and tiles 1080p", []).append(
-            microseconds(lambda image=image: look(image, boxes["1080p"], None))
+            microseconds(partial(look, image, boxes["1080p"], None))
         )
         view = look(image, boxes["1080p"], previous["1080p"])
         for family in FAMILIES:
-            times.setdefault(f"family {family.name}", []).append(
-                microseconds(lambda family=family, view=view: family.measure(view))
-            )
+            times.setdefault(f"family {family.name}", []).append(microseconds(partial(family.measure, view)))
     rng = np.random.default_rng(1)
     model = EmbeddingModel()
     for _ in range(4000):
         embedding = rng.normal(0, 1, 256).astype(np.float32)
-        times.setdefault("embedding model: learn one", []).append(
-            microseconds(lambda e=embedding: model.add(e))
-        )
+        times.setdefault("embedding model: learn one", []).append(microseconds(partial(model.add, embedding)))
         times.setdefault("embedding model: distance", []).append(
-            microseconds(lambda e=embedding: model.distance(e))
+            microseconds(partial(model.distance, embedding))
         )
     print(f"{'':42} {'p50 µs':>9} {'p99 µs':>9}")
     for name, values in times.items():

@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.core.kll import Sketch
+from agent.core.secret import Masked
 from agent.core.types import Draft, Priority
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, camera_draft, encode, gpu_draft, host_draft, sketch_draft
@@ -207,7 +208,7 @@ def out_publisher(drafts: list[Draft], port: int) -> float:
         put_all(outbox, drafts)
         outbox.close()
         publisher = Publisher(
-            BrokerSettings(url=f"mqtt://127.0.0.1:{port}"),
+            BrokerSettings(url=Masked(f"mqtt://127.0.0.1:{port}")),
             OutboxSettings(size=256 << 20),
             IDENTITY,
             at,
@@ -315,7 +316,10 @@ def an_hour() -> None:
     """What the delivery of a box with four cameras asks of its disk in an hour; run under strace by `wear`."""
     with broker() as port, directory() as at:
         publisher = Publisher(
-            BrokerSettings(url=f"mqtt://127.0.0.1:{port}"), OutboxSettings(commit_interval=0.05), IDENTITY, at
+            BrokerSettings(url=Masked(f"mqtt://127.0.0.1:{port}")),
+            OutboxSettings(commit_interval=0.05),
+            IDENTITY,
+            at,
         )
         stop = threading.Event()
         thread = threading.Thread(target=publisher.run, args=(stop,))

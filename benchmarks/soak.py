@@ -219,7 +219,7 @@ def faults(
         *(
             (100, lambda rng, sender=sender: break_network(sender, rng))
             for sender in (steady, killed, driver)
-        ),  # type: ignore[misc]
+        ),
     ]
     threads = []
     for number, (mean, fault) in enumerate(plans):

@@ -17,6 +17,7 @@ from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.cameras.reader import Reader
 from agent.config.schema import CameraSettings
 from agent.core.frame_slots import FrameSlots
+from agent.core.secret import Masked
 from agent.core.types import CameraStatus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def free_port() -> int:
 
 
 def stream(url: str, **options: Any) -> StreamCamera:
-    return StreamCamera("bench", StreamOptions(url=str(url), **options))
+    return StreamCamera("bench", StreamOptions(url=Masked(str(url)), **options))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.core.errors import CameraError
+from agent.core.secret import Masked
 
 LIMIT_SECONDS = 60.0
 TEST = "-f lavfi -i testsrc2=size={size}:rate=20:duration=2"
@@ -104,7 +105,7 @@ def damaged(folder: Path, sources: list[Path], count: int) -> list[Path]:
 def read(path: str) -> dict[str, object]:
     """What a stream camera makes of the file at `path`."""
     camera, frames, shapes, said = (
-        StreamCamera("f", StreamOptions(url=path, pace="fast")),
+        StreamCamera("f", StreamOptions(url=Masked(path), pace="fast")),
         0,
         set(),
         "its end",

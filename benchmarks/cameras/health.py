@@ -38,7 +38,9 @@ def jpeg(quality: int) -> Callable[[Image, float], Image]:
     """What a motion-JPEG camera of this quality sends."""
 
     def coded(image: Image, _now: float) -> Image:
-        return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+        decoded = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
+        assert decoded is not None
+        return decoded
 
     return coded
 
@@ -52,7 +54,9 @@ def jitter(image: Image, now: float) -> Image:
     """A pole in the wind: the view sways by up to 1/200 of its width."""
     height, width = image.shape[:2]
     dx, dy = width / 200 * np.sin(now * 5), width / 400 * np.sin(now * 7)
-    return cv2.warpAffine(image, np.float32([[1, 0, dx], [0, 1, dy]]), (width, height), borderMode=1)
+    return cv2.warpAffine(
+        image, np.array([[1, 0, dx], [0, 1, dy]], np.float32), (width, height), borderMode=1
+    )
 
 
 VARIATIONS: dict[str, Callable[[Image, float], Image]] = {

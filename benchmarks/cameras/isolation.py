@@ -21,6 +21,7 @@ import psutil
 from agent.cameras.isolation.isolated import IsolatedCamera
 from agent.cameras.kinds.gstreamer import GStreamerCamera, GStreamerOptions
 from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.core.secret import Masked
 from benchmarks.cameras.agent import Running, gaps, table
 from benchmarks.cameras.bench import ROOT
 
@@ -28,13 +29,13 @@ SECONDS = 6.0
 
 
 def makers(video: Path) -> dict[str, Callable[[], Any]]:
-    options = StreamOptions(url=str(video), loop=True, threads=1)
+    options = StreamOptions(url=Masked(str(video)), loop=True, threads=1)
     # The video as GStreamer decodes it on a processor; on a Jetson nvv4l2decoder stands there.
     pipeline = f"multifilesrc location={video} loop=true ! h264parse ! openh264dec ! identity sync=true"
     return {
         "in the agent": lambda: StreamCamera("bench", options),
         "in a process of its own": lambda: IsolatedCamera("stream", "bench", options),
-        "GStreamer (openh264)": lambda: GStreamerCamera("bench", GStreamerOptions(pipeline=pipeline)),
+        "GStreamer (openh264)": lambda: GStreamerCamera("bench", GStreamerOptions(pipeline=Masked(pipeline))),
     }
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,7 +60,8 @@ def main(argv: list[str]) -> int:
                 for hour in (12, 1):
                     path = Path(folder) / "still.mkv"
                     still(path, hour, noise, encoder, args.seconds)
-                    state, states = HealthState(), []
+                    state = HealthState()
+                    states: list[Any] = []
                     for now, image in glances(path, 1):
                         state, verdict = observe(state, glance(image), now, STEADY)
                         if not states or states[-1] != verdict.state.value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from agent.config.schema import BrokerSettings
+from agent.core.secret import Masked
 from agent.dashboard.subscriber import Subscriber
 from agent.delivery.messages import unix_time
 from agent.demo.broker import DemoBroker
@@ -54,10 +55,10 @@ def run_agent(run: Run) -> Told:
     """Run the agent for at least `run.seconds` after its first window."""
     with (
         DemoBroker() as broker,
-        Subscriber(broker.url) as subscriber,
+        Subscriber(BrokerSettings(url=Masked(broker.url))) as subscriber,
         started(run, broker.url) as (agent, told),
     ):
-        gather(subscriber.messages, agent, run, told)
+        gather(subscriber, agent, run, told)
         told.peak_mb = peak_mb(agent.pid)
         return told
 
@@ -87,15 +88,15 @@ def note_ready(agent: psutil.Popen, told: Told) -> None:
             told.ready = time.time()
 
 
-def gather(messages: queue.SimpleQueue[tuple[str, bytes]], agent: psutil.Popen, run: Run, told: Told) -> None:
+def gather(subscriber: Subscriber, agent: psutil.Popen, run: Run, told: Told) -> None:
     """Add up the windows after the first one in which every camera's frames went through the model."""
     windows: dict[str, list[dict[str, Any]]] = {}
     cpu: dict[str, float] = {}
     while True:
-        try:
-            topic, payload = messages.get(timeout=60)
-        except queue.Empty:
-            raise RuntimeError(f"the agent says nothing (exit code {agent.poll()})") from None
+        message = subscriber.take(timeout=60)
+        if message is None:
+            raise RuntimeError(f"the agent publishes nothing (exit code {agent.poll()})")
+        topic, payload = message
         if "/camera/" not in topic:
             continue
         body = json.loads(payload)

@@ -70,7 +70,11 @@ def sensor_noise(image: Image, severity: int, seed: int) -> Image:
 def jpeg(image: Image, severity: int, _seed: int) -> Image:
     """A codec turned down."""
     quality = int(_level(severity, 60, 40, 25, 15, 8))
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    coded = cv2.imdecode(
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
+    )
+    assert coded is not None
+    return coded
 
 
 def contrast(image: Image, severity: int, _seed: int) -> Image:

@@ -102,7 +102,7 @@ class Replay:
             np.tile(EDGES, (trials, SCALE_KEEP.size, features, 1)),
         )
 
-    def evidence(self, looks: Looks, starts: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+    def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
         """Centred aspects (W, 3, F) and ranks (W, F, 19) of windows starting at `starts`."""
         features = looks.knots.shape[1]
         centred = np.empty((len(starts), len(ASPECTS), features))

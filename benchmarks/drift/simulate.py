@@ -28,13 +28,13 @@ from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
 from benchmarks.drift.streams import DAY, Change, Stream, StreamSpec
 
 TAUS = {"5": (5.0,), "20": (20.0,), "60": (60.0,), "mix": (5.0, 20.0, 60.0)}
-WORLDS: dict[str, dict[str, float]] = {
+WORLDS: dict[str, dict[str, Any]] = {
     "steady": {},
     "daily": {"daily": 2.0},
     "weather": {"daily": 2.0, "weather": 0.3},
     "shared weather": {"daily": 2.0, "weather": 0.3, "weather_shared": 0.8},
 }
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     **{f"{shift:g} sigma": {"shift": shift} for shift in (0.25, 0.5, 1.0, 2.0)},
     **{f"variance x{factor:g}": {"variance": factor} for factor in (1.5, 2.0)},
 }
@@ -148,7 +148,7 @@ def delays(plan: Plan, replays: dict[int, Replay], start: float) -> dict[int, di
     return found
 
 
-def quiet_past(replay: Replay, looks: Any, starts: NDArray[np.float64]) -> Past:
+def quiet_past(replay: Replay, looks: Any, starts: NDArray[np.floating]) -> Past:
     """The past after a warm-up."""
     aspects, ranks = replay.evidence(looks, starts)
     return quiet(replay, aspects, ranks)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,8 @@ def frames_of(video: str) -> list[np.ndarray]:
     name, seconds = VIDEOS[video]
     source = cv2.VideoCapture(str(SHARED / "videos" / name))
     step = source.get(cv2.CAP_PROP_FPS) / SAMPLED_FPS
-    frames, number = [], 0
+    frames: list[Any] = []
+    number = 0
     while len(frames) < seconds * SAMPLED_FPS:
         good, image = source.read()
         if not good:

@@ -13,6 +13,7 @@ import structlog
 from agent.cameras.kinds.decoder import Decoder
 from agent.cameras.kinds.stream import StreamCamera
 from agent.core.errors import CameraError
+from agent.core.secret import Masked
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, rounded, run
 
@@ -76,7 +77,7 @@ def camera(video: str) -> None:
         raise structlog.DropEvent
 
     structlog.configure(processors=[keep])
-    source = StreamCamera("bench", StreamCamera.Options(url=video, pace="fast", decoder="cuda"))
+    source = StreamCamera("bench", StreamCamera.Options(url=Masked(video), pace="fast", decoder="cuda"))
     try:
         source.open()
         frame = source.read()

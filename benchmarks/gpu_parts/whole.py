@@ -15,6 +15,7 @@ from breakdown import MODEL, PREPARED, Meter, cpu_by_thread
 from agent.app.service import Service
 from agent.cameras.kinds.stream import StreamCamera
 from agent.config.schema import BrokerSettings, CameraSettings, ModelSettings, Settings
+from agent.core.secret import Masked
 from agent.core.types import FrameResult
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, rounded, run
@@ -68,7 +69,7 @@ def settings(about: dict[str, Any], folder: str) -> Settings:
     )
     return Settings(
         state_directory=folder,
-        broker=BrokerSettings(url=NOBODY),
+        broker=BrokerSettings(url=Masked(NOBODY)),
         model=ModelSettings(path=about["model"], provider=about["provider"]),
         cameras=tuple(CameraSettings(name=f"c{n}", options=options) for n in range(about["cameras"])),
     )
