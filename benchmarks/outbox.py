@@ -381,7 +381,9 @@ def a_day_of_outage(hours: int) -> dict[str, float]:
             "slowest_put_and_shed_ms": slowest * 1e3,
             "messages_left": outbox.depth,
             "frames_told_ratio": frames / (4 * 600 * 60 * hours),
-            "sketches_left": outbox.depth_of(Priority.SKETCH),
+            "sketches_left": dict(outbox.store.query("SELECT priority, depth FROM lane")).get(
+                Priority.SKETCH, 0
+            ),
             "sketches_lost": outbox.lost_total().get("sketch", 0),
             "summaries_lost": sum(n for family, n in outbox.lost_total().items() if family != "sketch"),
             **{f"summaries_of_{span // 60 or 1}_min": count for span, count in sorted(summaries.items())},

@@ -40,7 +40,6 @@ class Reporter:
         self._publish = publish
         self._since = since
         self._state = ""
-        self._state_since = since
         self._info: Mapping[str, Any] = {}
         self._rates: dict[str, float] = {}
 
@@ -57,7 +56,7 @@ class Reporter:
         state = "degraded" if unwell else "online"
         told = f"{state} {','.join(unwell)}"
         if told != self._state:
-            self._state, self._state_since = told, now
+            self._state = told
             self._publish(
                 status_draft(
                     state, since=now, version=__version__, reason=", ".join(unwell), started_at=self._since

@@ -52,7 +52,6 @@ class Runner:
             self._session = runtime.InferenceSession(str(path), options, providers=list(providers))
             outputs = self._session.get_outputs()
             self.outputs: list[str] = [output.name for output in outputs]
-            self.output_types: list[str] = [output.type for output in outputs]
             self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
             self.input = parse_input(path, self._session.get_inputs())
         except self._errors as error:

@@ -38,9 +38,6 @@ CLOCK_SLACK = 86400.0
 
 _QUANTILES = np.array([0.1, 0.5, 0.9])
 _KNOT_PLACES = np.rint(_QUANTILES * KNOTS - 0.5).astype(int)
-_NAMED = (
-    0.6  # a feature is named as drifting from this part of its limit on, where all together are over theirs
-)
 
 
 class DriftJudge:
@@ -170,7 +167,6 @@ class DriftJudge:
             classes=classes,
             alarm=self.alarm,
             alarm_since=self._alarm.since,
-            drifted=self._drifted(features),
         )
 
     def _features(
@@ -249,12 +245,6 @@ class DriftJudge:
             minutes=float(SCALES[scale]) * self._minutes,
         )
 
-    def _drifted(self, features: tuple[FeatureVerdict, ...]) -> tuple[str, ...]:
-        if not self.alarm:
-            return ()
-        strongest = sorted((each for each in features if each.ratio >= _NAMED), key=lambda each: -each.ratio)
-        return tuple(verdict.feature for verdict in strongest)
-
     def _alarm_step(
         self,
         now: float,
@@ -320,7 +310,6 @@ class DriftJudge:
             classes=None,
             alarm=self.alarm,
             alarm_since=self._alarm.since,
-            drifted=(),
         )
 
     # -- across restarts --------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class DriftVerdict:
     also says why a verdict is `provisional`. `ratio` is the largest of all ratios: at 1 the alarm goes on. `joint` is
     the score of all features together, with `joint_limit` and the age of the change in `joint_minutes`. `hour` is
     the hour of day (UTC) compared with. `alarm` stays on until the drift that raised it has been gone for a
-    while; `alarm_since` is the window's end at which it went on; `drifted` names the features, strongest first.
+    while; `alarm_since` is the window's end at which it went on.
     """
 
     camera: str
@@ -110,7 +110,6 @@ class DriftVerdict:
     classes: ClassVerdict | None
     alarm: bool
     alarm_since: float | None
-    drifted: tuple[str, ...]
 
     @property
     def joint_ratio(self) -> float:

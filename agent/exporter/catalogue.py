@@ -404,14 +404,6 @@ AGENT = (
 
 CATALOGUE: tuple[ExportedMetric, ...] = (*AGENT, *CAMERAS, *DRIFT, *HOST, *GPU, *DELIVERY)
 
-LEFT_OUT = re.compile(
-    r"camera\.(start|end|\w+_since)"  # moments
-    r"|camera\.(drift_(?!recorded)\w+|frames_outlying)"  # verdicts are observed as drift.*
-    r"|host\.process_(memory_bytes|files|uptime_seconds)"  # the client library's own process_* say it
-    r"|host\.outbox_lost"  # lately; the counter says it
-)
-"""Observations that are not exported on purpose."""
-
 _SOURCES = [(re.compile(entry.source), entry) for entry in CATALOGUE if entry.source]
 
 

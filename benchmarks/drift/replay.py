@@ -1,6 +1,6 @@
 """The product's judge over many windows at once, for simulations: the same functions on arrays, not one by one.
 
-`tests/drift/test_replay.py` holds it against `DriftJudge`, window by window.
+`tests/benchmarks/test_drift_replay.py` holds it against `DriftJudge`, window by window.
 """
 
 from __future__ import annotations

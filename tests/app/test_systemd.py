@@ -1,6 +1,5 @@
 """What the agent says to the service manager, heard at a real datagram socket."""
 
-import os
 import socket
 import time
 
@@ -51,13 +50,3 @@ def test_without_a_service_manager_nothing_happens(tmp_path):
     SystemdNotifier(str(tmp_path / "gone")).send("READY=1")
     with SystemdNotifier("").starting("x"):
         pass
-
-
-@pytest.mark.parametrize(
-    ("usec", "pid", "seconds"),
-    [("60000000", None, 60.0), ("0", None, None), ("x", None, None), ("5", "1", None)],
-)
-def test_the_watchdog_is_ours_only_if_it_is_meant_for_us(monkeypatch, usec, pid, seconds):
-    monkeypatch.setenv("WATCHDOG_USEC", usec)
-    monkeypatch.setenv("WATCHDOG_PID", pid or str(os.getpid()))
-    assert SystemdNotifier("").watchdog_seconds == seconds

@@ -41,7 +41,6 @@ def verdict(**changes):
         "classes": ClassVerdict(distance=0.3, limit=0.2, ratio=1.5, psi=0.4, psi_limit=0.2, minutes=0.5),
         "alarm": True,
         "alarm_since": 60.0,
-        "drifted": ("sharpness",),
     }
     return DriftVerdict(**usual | changes)
 

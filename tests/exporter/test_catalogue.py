@@ -7,11 +7,12 @@ import pytest
 
 from agent.alerts.metrics import METRICS
 from agent.core.types import CameraState
-from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, LEFT_OUT, STATES, MetricKind, find
+from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, STATES, MetricKind, find
 from agent.features import FEATURES
 from agent.telemetry.probes.host import HostProbe
 from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import observations
+from tests.exporter.conftest import LEFT_OUT
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,8 @@ import structlog
 from agent.app.service import Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import BrokerSettings, CameraSettings, DriftSettings, Settings, WindowSettings
-from agent.exporter.catalogue import LEFT_OUT, find
+from agent.exporter.catalogue import find
+from tests.exporter.conftest import LEFT_OUT
 
 
 class Noting:

@@ -82,7 +82,6 @@ class InflightWindow:
         self._complaint = ""
         self._refusals: dict[Priority, str] = {}
         self.delivered_total = 0
-        self.replayed_total = 0
 
     def begin(self, opened: Opened, now: float) -> None:
         """A connection was opened."""
@@ -220,7 +219,6 @@ class InflightWindow:
             sent.awaited = 2
             self._direct.put_first(DirectPublish(topic=topic, payload=b"", retain=True, belongs_to=sent))
             self.fill_direct(connection, now)
-        self.replayed_total += late
         return True
 
     def _expiry(self, row: OutboxRow, age: float) -> int | None:

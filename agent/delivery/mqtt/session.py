@@ -52,7 +52,6 @@ class ConnectionState:
     version: str = ""
     failure: str = ""
     reason: str = ""
-    attempts: int = 0
 
     @property
     def mend(self) -> str:
@@ -292,5 +291,4 @@ class Session:
             version=version,
             failure=failure,
             reason=reason,
-            attempts=self._round,
         )

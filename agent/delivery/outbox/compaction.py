@@ -27,7 +27,6 @@ from typing import Any
 
 from agent.core.errors import PermanentDelivery
 from agent.core.kll import Sketch
-from agent.core.types import Priority
 from agent.core.untrusted import parse_object
 from agent.delivery.messages import short, to_json, unix_time
 from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, unpack, unpack_sketches
@@ -40,11 +39,6 @@ _FEATURE = re.compile(r"feature_\w+_mean")
 _SMALLEST = re.compile(r"\w+_min(_\w+)?")
 _RATE = re.compile(r"\w+_per_frame|\w+_mean|\w+_ratio|fps_\w+|\w+_seconds")
 _COUNT = re.compile(r"frames_\w+|detections|detections_\w+|class_\d+_count|feature_samples\w*|reconnects")
-
-
-def bucket_of(row: OutboxRow, span: int) -> tuple[str, str, int]:
-    """Rows with the same bucket may become one window of `span` seconds."""
-    return row.topic, row.boot, int(row.start // span)
 
 
 def merge_rows(rows: Sequence[OutboxRow], span: int) -> OutboxRow | None:
@@ -69,11 +63,6 @@ def merge_rows(rows: Sequence[OutboxRow], span: int) -> OutboxRow | None:
         payload=pack(payload),
         sketches=pack_sketches({name: sketch.to_bytes() for name, sketch in hidden.items()}),
     )
-
-
-def mergeable(row: OutboxRow) -> bool:
-    """Whether the row tells of a window, so that it can be merged with its neighbours."""
-    return row.window > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
 
 
 def merge_sketches(maps: Sequence[Mapping[str, bytes]]) -> dict[str, Sketch]:

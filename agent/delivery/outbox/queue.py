@@ -379,10 +379,6 @@ class Outbox:
         """How many messages wait, those on their way included."""
         return sum(self._depths.values())
 
-    def depth_of(self, lane: Priority) -> int:
-        """How many messages of one priority wait."""
-        return self._depths[lane]
-
     def lost_total(self) -> dict[str, int]:
         """Messages lost so far, by family, over the life of the file."""
         return {name: family.lost_total for name, family in self._families.items() if family.lost_total}

@@ -15,7 +15,7 @@ from agent.delivery.mqtt.inflight import is_late
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
 from agent.delivery.outbox.store import LANES
-from tests.delivery.conftest import IDENTITY, NOW, Drafts, FakeClock, bodies, bulk, put_all
+from tests.delivery.conftest import IDENTITY, NOW, Drafts, FakeClock, bodies, bulk, depth_of, put_all
 
 
 def test_what_was_put_comes_out_in_order_and_survives_reopening(make_outbox, drafts):
@@ -176,14 +176,14 @@ def test_sketches_go_first_then_summaries_and_alerts_stay(make_outbox):
     for i in range(600):
         put_all(outbox, [drafts.camera(start=NOW + 60 * i), drafts.feature_sketches(start=NOW + 60 * i)])
         outbox.shed()
-    assert outbox.depth_of(Priority.ALERT) == 50
+    assert depth_of(outbox, Priority.ALERT) == 50
     assert outbox.lost_total().keys() == {"sketch"}
     assert sum(body.get("merged", 1) for body in bodies(outbox, Priority.SUMMARY)) == 600
     for _ in range(200):
         put_all(outbox, bulk(50))
         outbox.shed()
     assert outbox.lost_total().keys() == {"sketch", "camera", "host"}
-    assert outbox.depth_of(Priority.ALERT) == 50
+    assert depth_of(outbox, Priority.ALERT) == 50
 
 
 def test_every_number_given_out_is_accounted_for(make_outbox):
@@ -305,7 +305,7 @@ class AgainstAList(RuleBasedStateMachine):
 
     @invariant()
     def depth_agrees(self):
-        assert {lane: self.outbox.depth_of(lane) for lane in LANES} == {
+        assert {lane: depth_of(self.outbox, lane) for lane in LANES} == {
             l: len(q) for l, q in self.queued.items()
         }
 

@@ -9,7 +9,7 @@ from agent.core.types import AlertState, Priority
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
-from tests.delivery.conftest import IDENTITY, NOW, FakeClock, bodies, bulk, put_all
+from tests.delivery.conftest import IDENTITY, NOW, FakeClock, bodies, bulk, depth_of, put_all
 
 
 def keep(tmp_path, size=8 << 20, clock=None):
@@ -124,7 +124,7 @@ def test_a_full_disk_still_lets_messages_through_and_recovers(small_disk, drafts
     assert accepted == 600  # what is delivered makes room for what comes: the disk is not needed
     for _ in range(60):
         put_all(outbox, bulk(50, size=2000))
-    assert outbox.depth_of(Priority.ALERT) == 20
+    assert depth_of(outbox, Priority.ALERT) == 20
     assert outbox.lost_total().keys() == {"host"}
     hog.unlink()
     before = outbox.lost_total()["host"]

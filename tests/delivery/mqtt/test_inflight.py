@@ -9,7 +9,7 @@ from agent.core.types import AlertState
 from agent.delivery.messages import info_draft
 
 _SPEC = importlib.util.spec_from_file_location(
-    "strict_broker", Path(__file__).parents[1] / "servers" / "strict_broker.py"
+    "strict_broker", Path(__file__).parents[2] / "servers" / "strict_broker.py"
 )
 strict_broker = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(strict_broker)

@@ -15,7 +15,7 @@ from agent.cameras.kinds import decoder
 from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.core.types import CameraState
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "servers"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "servers"))
 
 from feeding import FeedCamera
 from proxy import Proxy

@@ -17,7 +17,7 @@ from agent.cameras.kinds.stream import StreamCamera, StreamOptions
 from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 from agent.core.types import CameraState
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "servers"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "servers"))
 
 from feeding import FAULTS, FeedCamera
 from proxy import Proxy
