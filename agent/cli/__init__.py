@@ -7,22 +7,25 @@ from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("agent.cli.run", "run the agent, with a config file or on one source"),
-    "demo": ("agent.cli.demo", "see it work: four drawn cameras, a broker, an incident, a live view"),
+    "demo": (
+        "agent.cli.demo",
+        "watch the agent on four drawn cameras, with a broker, an incident and a live view",
+    ),
     "check": ("agent.cli.check", "check a config: file, model, cameras, broker"),
     "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
     "snapshot": (
         "agent.cli.snapshot",
-        "the last picture of a camera, or of a source, with its boxes, as a file",
+        "write the last frame of a camera, or one of a source, with its boxes, as a file",
     ),
     "model": ("agent.cli.model", "prepare and inspect models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),
-    "alerts": ("agent.cli.alerts", "what fires on this box; acknowledge, snooze, mute, history"),
+    "alerts": ("agent.cli.alerts", "list what fires on this box; acknowledge, snooze, mute, history"),
     "rules": ("agent.cli.rules", "list the alert rules and metrics, or try rules on a recorded day"),
     "drift": (
         "agent.cli.drift",
-        "where drift stands on this box, and the last verdicts in words and pictures",
+        "show the drift of each camera, and explain the last verdicts in text and charts",
     ),
     "reference": ("agent.cli.reference", "record, build, list, show, compare and roll back references"),
     "sketch": ("agent.cli.sketch", "merge the sketches of many devices and windows: a fleet's drift"),
@@ -34,6 +37,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "agent.cli.selftest",
         "run the whole agent for a few seconds on a drawn camera, beside the one in service",
     ),
-    "status": ("agent.cli.status", "what the running agent is doing"),
+    "status": ("agent.cli.status", "show what the running agent is doing"),
     "reload": ("agent.cli.reload", "have the running agent read its config again"),
 }

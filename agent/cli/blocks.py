@@ -1,4 +1,4 @@
-"""A picture in a terminal, coarse: each character shows two pixels, one above the other."""
+"""Renders an image as text for a terminal: each character shows two pixels, one above the other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _END = "\x1b[0m"
 
 
 def blocks(image: NDArray[np.uint8], columns: int, rows: int, *, true_colour: bool) -> str:
-    """`image` (H, W, 3) BGR in at most `columns` by `rows` characters, in 24-bit colours or the 256 that all know."""
+    """`image` (H, W, 3) BGR in at most `columns` by `rows` characters, in 24-bit colours or the common 256."""
     height, width = image.shape[:2]
     scale = min(min(columns, MOST_COLUMNS) / width, 2 * rows / height)
     size = (max(1, int(width * scale)), max(2, int(height * scale) // 2 * 2))
@@ -32,6 +32,6 @@ def _true(pixel: list[int]) -> str:
 
 
 def _of_256(pixel: list[int]) -> str:
-    """The nearest of the 6 by 6 by 6 colours that begin at number 16."""
+    """The nearest colour of the 6 by 6 by 6 cube that begins at number 16."""
     red, green, blue = (round(value / 255 * 5) for value in pixel)
     return f"5;{16 + 36 * red + 6 * green + blue}"

@@ -1,4 +1,4 @@
-"""The broker's line of `vedette check`: are we let in, may we publish? A running agent is asked, never displaced."""
+"""Checks the broker for `vedette check`: login and the right to publish. A running agent is asked, never displaced."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ RUNTIME = Path("/run/vedette")
 
 
 def check_broker(settings: Settings, config: Path) -> str:
-    """What is found of the broker; raises VedetteError where the agent would not get its messages to it."""
+    """Describe the connection to the broker; raises VedetteError where the agent could not deliver to it."""
     from agent.delivery.identity import identify
     from agent.delivery.mqtt.ping import ping
 
     broker, prefix = settings.broker, identify(settings.device, settings.broker).prefix
     status = status_beside(settings.state_directory, broker, config)
     if status is not None and _speaks_of(status.get("broker", {}).get("broker"), broker):
-        return _told(status, prefix)
+        return _described(status, prefix)
     results = ping(with_service_password(broker, config), f"{prefix}/check")
     found = "; ".join(_line(result, prefix) for result in results)
     if not any(result.ok for result in results):
@@ -74,14 +74,14 @@ def _speaks_of(shown: object, broker: BrokerSettings) -> bool:
 
 
 def _machines(host: str) -> set[str]:
-    """The addresses that `host` has."""
+    """The IP addresses of `host`."""
     try:
         return {str(found[4][0]) for found in socket.getaddrinfo(host, None)} if host else set()
     except OSError:
         return {host}
 
 
-def _told(status: Mapping[str, Any], prefix: str) -> str:
+def _described(status: Mapping[str, Any], prefix: str) -> str:
     """How the running agent is connected; raises RetryableDelivery where it is not, PermanentDelivery if refused."""
     from agent.core.printable import printable
 
@@ -107,7 +107,7 @@ def _line(result: PingResult, prefix: str) -> str:
         return f"{let_in}, but {_mend(f'{prefix}/check: {printable(result.reason)}', prefix)}"
     if result.right is PublishRight.GRANTED:
         return f"{let_in}, may publish below {prefix}"
-    return f"{let_in}; whether it may publish below {prefix}, this broker does not say"
+    return f"{let_in}; whether it may publish below {prefix}, this broker does not report"
 
 
 def _refused(result: PingResult) -> bool:

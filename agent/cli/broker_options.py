@@ -1,4 +1,4 @@
-"""The options that say which broker and how to log in, the same at every command that connects to one."""
+"""Options for the broker and its login, shared by every command that connects to one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_broker_arguments(parser: argparse.ArgumentParser, *, required: bool = Fa
 
 
 def with_login(broker: BrokerSettings, args: argparse.Namespace) -> BrokerSettings:
-    """`broker` with what the command line says of the login; raises ConfigError, which names file and option."""
+    """`broker` with the login of the command line; raises ConfigError, which names file and option."""
     from dataclasses import replace
 
     given = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name)}
@@ -113,7 +113,7 @@ def with_url(broker: BrokerSettings, text: str) -> BrokerSettings:
 
 @contextmanager
 def naming_options() -> Iterator[None]:
-    """Have a ConfigError name the option of the command line where it names a key of [broker]."""
+    """Replace a key of [broker] in a ConfigError by the option of the command line that set it."""
     from agent.core.errors import ConfigError
 
     try:

@@ -1,4 +1,4 @@
-"""`vedette check`: is the config right, and is everything in it there? Model, cameras, rules, state, broker."""
+"""`vedette check`: checks a config and opens what it names: model, cameras, rules, state, broker."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _counts(settings: Settings, rules: int) -> str:
 
 
 def checks(settings: Settings, file: Path, timeout: float) -> Iterator[Row]:
-    """What is found of each thing that the config in `file` names."""
+    """A row for each thing that the config in `file` names."""
     yield attempt("state", lambda: _state(settings))
     yield attempt("model", lambda: _model(settings))
     for camera in settings.cameras:
@@ -106,7 +106,7 @@ def _state(settings: Settings) -> str:
 
 
 def _write_for_real(folder: Path) -> None:
-    """Write PROBE_BYTES to a file without a name's being taken or a link's being followed; raises OSError."""
+    """Write PROBE_BYTES to an unnamed file, so that nothing is replaced and no link followed; raises OSError."""
     with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
         left = PROBE_BYTES
         while left:

@@ -1,4 +1,4 @@
-"""The service's own password, for a command that a person runs: where systemd takes it from, and may we read it?"""
+"""Finds the service's password for a command that a person runs: where it is loaded from, whether it is readable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNIT = "vedette.service"
 FOLDER = "credentials"
-"""Beside the config, where install.sh looks for what it hands to the service."""
+"""Beside the config: install.sh passes the files in it to the service."""
 
 
 def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSettings:
@@ -42,7 +42,7 @@ def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSetting
 
 
 def folder_is_closed(folder: Path) -> bool:
-    """Whether `folder` is there and we may not look into it."""
+    """Whether `folder` exists but may not be read."""
     return os.path.isdir(folder) and not os.access(folder, os.X_OK)  # noqa: PTH112  (as above)
 
 

@@ -1,4 +1,4 @@
-"""`vedette drift`: where drift stands on this box, and the last verdicts in words and pictures."""
+"""`vedette drift`: the drift of each camera of this box, and the last verdicts explained in text and charts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ examples:
   vedette drift status                        each camera: state, ratio (1 is the limit), reference
   vedette drift explain                       the last verdict of each camera, in words
   vedette drift explain --camera front --last 10
-  vedette drift explain --camera front --png pictures/    what was seen against what is normal, per feature
+  vedette drift explain --camera front --png charts/      the last windows against the reference, by feature
 
 How to read them: docs/drift.md.
 """
@@ -27,14 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state_arguments(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     status = actions.add_parser("status", help="each camera: state, ratio, reference, recording")
-    explain = actions.add_parser("explain", help="the last verdicts in words, or as pictures")
+    explain = actions.add_parser("explain", help="the last verdicts as text, or as charts")
     for action in (status, explain):
         action.add_argument("--camera", default="", help="this camera alone")
         action.add_argument("--json", action="store_true", help="as JSON")
     explain.add_argument(
         "--last", type=int, default=1, metavar="N", help="so many verdicts (default %(default)s)"
     )
-    explain.add_argument("--png", type=Path, metavar="DIR", help="draw a picture of each feature")
+    explain.add_argument("--png", type=Path, metavar="DIR", help="draw a chart of each feature")
     accept_after_action(actions)
 
 

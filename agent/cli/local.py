@@ -1,4 +1,4 @@
-"""What the commands that talk to the running agent share: finding its state directory, and asking it or its files."""
+"""Shared by the commands about the running agent: they find its state directory, and query it or its files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATE_DIRECTORY = re.compile(r"""^[ \t]*["']?state_directory["']?[ \t]*=[ \t]*(
 
 
 def add_state_arguments(parser: argparse.ArgumentParser, default: Any = None) -> None:
-    """Declare `--config` and `--state`, which say which agent is meant."""
+    """Declare `--config` and `--state`, which choose the agent."""
     parser.add_argument(
         "--config",
         default=default,
@@ -76,12 +76,12 @@ def _configured_directory(file: Path) -> str:
 
 
 def agent_runs(args: argparse.Namespace) -> bool:
-    """Whether an agent answers there; raises VedetteError where one may, but we are not let near it."""
+    """Whether an agent answers there; raises VedetteError where its socket may not be used."""
     return agent_status(state_directory(args)) is not None
 
 
 def agent_status(state: Path) -> Mapping[str, Any] | None:
-    """What the agent that uses `state` says of itself, None where none runs.
+    """The status of the agent that uses `state`, None where none runs.
 
     Raises VedetteError where one may run, but cannot be asked.
     """
@@ -108,7 +108,7 @@ def whole(
 
 
 def ask(args: argparse.Namespace, command: str, words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Have the running agent carry out a command about references; without one, do it on its files, as their owner."""
+    """Run a command about references in the agent; where none runs, on its files, as their owner."""
     from agent.app.control_socket import call
     from agent.core.state_dir import as_owner
     from agent.references.requests import StoreRequests

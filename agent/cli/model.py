@@ -1,4 +1,4 @@
-"""`vedette model`: prepare a model for the agent, and say what a model is."""
+"""`vedette model`: prepares a model for the agent, and describes models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input",
         choices=("uint8", "float"),
         default="float",
-        help="uint8: the model takes pictures as cameras deliver them and normalises inside",
+        help="uint8: the model takes frames as cameras deliver them and normalises inside",
     )
     prepare.add_argument(
         "--for",
@@ -42,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument(
         "--dynamic", dest="dynamic", action="store_true", default=None, help="any batch and size"
     )
-    size.add_argument("--static", dest="dynamic", action="store_false", help="one picture of one size")
-    prepare.add_argument("--images", type=Path, help="folder of pictures to check on (default: drawn ones)")
+    size.add_argument("--static", dest="dynamic", action="store_false", help="one image of one size")
+    prepare.add_argument("--images", type=Path, help="folder of images to check on (default: drawn ones)")
     prepare.add_argument("--python", default=sys.executable, help="a Python that has ultralytics, for .pt")
     prepare.add_argument(
         "--force", action="store_true", help="replace NAME.onnx and NAME.json if they are there"
     )
-    inspect = what.add_parser("inspect", help="say what a model is and what its manifest says")
+    inspect = what.add_parser("inspect", help="describe a model and its manifest")
     inspect.add_argument("source", type=Path, help="an ONNX file")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -86,12 +86,12 @@ def _prepare(args: argparse.Namespace) -> int:
     if record.quickened:
         print(f"rewritten to run faster on a CPU: {record.quickened} places")
     print(
-        f"checked on {checks['pictures']} pictures: {checks['boxes']} candidates found again "
+        f"checked on {checks['pictures']} images: {checks['boxes']} candidates found again "
         f"({checks['sure']} over 0.25), IoU at least {checks['least_iou']}, "
         f"scores within {checks['largest_score_difference']}"
     )
     if not checks["sure"]:
-        print("no picture had a sure box: give real ones with --images for a stronger check")
+        print("no image had a confident box: give real ones with --images for a stronger check")
     print(manifest.path_of(target))
     return 0
 

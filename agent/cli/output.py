@@ -1,4 +1,4 @@
-"""Files that a command writes where it was told to: nothing else is replaced, no link followed, no device opened."""
+"""Writes the output files of commands: replaces nothing of another kind, follows no link, opens no device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.core.state_dir import write_atomic
 
 
 def write_output(path: Path, data: bytes, *, begins: bytes, force: bool = False) -> None:
-    """Write `data` to `path`, unless `refuse_taken` has something against it. Raises VedetteError."""
+    """Write `data` to `path`, unless `refuse_taken` refuses. Raises VedetteError."""
     refuse_taken(path, begins=begins, force=force)
     try:
         write_atomic(path, data, mode=0o644)

@@ -1,4 +1,4 @@
-"""`vedette reference`: make, look at, compare, move and take back what is normal for a camera."""
+"""`vedette reference`: record, build, show, compare, move and roll back the references of cameras."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ examples:
   vedette reference build --camera front --data train/ --model yolo11n.onnx
   vedette reference build --camera front --data data.yaml --model yolo11n.onnx --split train
   vedette reference list                               versions, and recordings with their progress
-  vedette reference show --camera front --png pictures/
+  vedette reference show --camera front --png charts/
   vedette reference diff front front:1f03              two references, by camera or camera:id
   vedette reference rollback --camera front            the version before; nothing is deleted
   vedette reference export --camera front --out front.json
@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--for", dest="duration", metavar="TIME", help="how long, such as 24h: a day or more is best"
     )
     how.add_argument("--finish", action="store_true", help="make it now of what is recorded so far")
-    how.add_argument("--cancel", action="store_true", help="forget what is recorded so far")
+    how.add_argument("--cancel", action="store_true", help="discard what is recorded so far")
     build = actions.add_parser(
-        "build", help="make one of images: the training set, or what the camera should see"
+        "build", help="build one from images: the training set, or what the camera should show"
     )
     build.add_argument("--camera", required=True, help="the camera it is for")
     build.add_argument(
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="one reference: its features by hour, and its limits")
     _add_choice(show)
     show.add_argument("--feature", default="", help="this feature hour by hour")
-    show.add_argument("--png", type=Path, metavar="DIR", help="also draw a picture of each feature")
+    show.add_argument("--png", type=Path, metavar="DIR", help="also draw a chart of each feature")
     diff = actions.add_parser("diff", help="compare two references, feature by feature")
     for name in ("first", "second"):
         diff.add_argument(name, help="camera, camera:id or an exported file")
@@ -168,11 +168,12 @@ def _build(args: argparse.Namespace) -> int:
         window_frames=settings.windows.length * settings.drift.feature_fps,
     )
     built = build(plan, now=clock.wall(), progress=_bar)
-    said = f"{built.used} images"
+    source = f"{built.used} images"
     if images.left_out:
-        said += f" (every {1 + images.left_out // max(1, len(images.paths))}. of {len(images.paths) + images.left_out})"
+        step = 1 + images.left_out // max(1, len(images.paths))
+        source += f" (every {step}. of {len(images.paths) + images.left_out})"
     print(
-        f"made of {said} by {built.model}, {built.boxes} boxes; limits are assumed, verdicts will be provisional"
+        f"made of {source} by {built.model}, {built.boxes} boxes; limits are assumed, verdicts will be provisional"
     )
     for path, reason in built.unreadable[:5]:
         print(f"left out: {path}: {reason}")
@@ -206,7 +207,7 @@ def _require_camera(args: argparse.Namespace, camera: str, *, of_old: bool = Fal
         known += [version["camera"] for version in ask(args, "references", {})["versions"]]
     if known and camera not in known:
         raise ReferenceMismatch(
-            f"{unknown('camera', camera, dict.fromkeys(known))}; --camera says for which it is meant"
+            f"{unknown('camera', camera, dict.fromkeys(known))}; name the camera it is for with --camera"
         )
 
 
@@ -262,7 +263,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _live(args: argparse.Namespace, words: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the running agent says of its cameras; nothing where none runs, or drift is switched off there."""
+    """The status of the running agent's cameras; empty where none runs, or drift is off."""
     from agent.app.control_socket import call
     from agent.cli.local import agent_runs, state_directory
     from agent.core.errors import VedetteError
@@ -272,7 +273,7 @@ def _live(args: argparse.Namespace, words: dict[str, Any]) -> list[dict[str, Any
     try:
         return list(call(state_directory(args), "drift", words)["cameras"])
     except VedetteError:
-        return []  # the camera asked for is only on disk, or drift is off: the versions say all there is
+        return []  # the camera asked for is only on disk, or drift is off: the stored versions are all there is
 
 
 def _stored(args: argparse.Namespace, camera: str, id: str) -> Any:

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, and say what changed."""
+    """Request a reload, and print what changed."""
     from agent.app.control_socket import call
     from agent.cli.local import state_directory
 

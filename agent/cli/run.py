@@ -28,17 +28,17 @@ EPILOG = (
 On a terminal the last lines are live: frames a second, latency, boxes, alerts; the log scrolls above them.
 
 signals:
-  TERM, INT   stop: what was seen is still published, for 10 seconds at most; a second one ends it at once
-  HUP         read the config file again; a bad one changes nothing (`vedette reload` says what came of it)
+  TERM, INT   stop: open windows are still published, for 10 seconds at most; a second one ends it at once
+  HUP         read the config file again; a bad one changes nothing (`vedette reload` prints the result)
   ABRT        write where every thread is to crash.txt in the state directory, and die (systemd's watchdog sends it);
-              the next start says so in the journal and keeps the file as crash-last.txt
+              the next start logs it and keeps the file as crash-last.txt
 
 exit codes:
   0    stopped on request, or every source is at its end
   1    it could not start (no such model, a broken one, a library missing), or a source was damaged
   2    wrong usage of the command line
   70   a part failed again and again; the service manager starts the agent afresh
-  78   the configuration is wrong: file, line and key are told; starting again would not mend it
+  78   the configuration is wrong: file, line and key are named; starting again would not help
 
 """
     + LOGIN_EPILOG
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save",
         metavar="DIR",
-        help="write pictures with boxes there: one a second of each camera, the newest 500 are kept",
+        help="write frames with boxes there: one a second of each camera, the newest 500 are kept",
     )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
 
@@ -76,7 +76,7 @@ def _import_structlog_alone() -> None:
     """Import structlog without rich, which it would take along to colour tracebacks: 5 MB and 45 ms for a daemon."""
     missing = "rich" not in sys.modules
     if missing:
-        sys.modules["rich"] = None  # type: ignore[assignment]  # (Python's own way to say that it is not there)
+        sys.modules["rich"] = None  # type: ignore[assignment]  # (Python's own way to mark it as missing)
     try:
         importlib.import_module("structlog")
     finally:
@@ -147,7 +147,7 @@ def live_lines(settings: Settings) -> LiveLines | None:
 
 
 def saving(directory: str | None, service: Service) -> AbstractContextManager[object]:
-    """Save pictures to `directory` for as long as the block lasts, if any is given."""
+    """Save frames to `directory`, if any is given, while the block lasts."""
     if not directory:
         return nullcontext()
     from agent.cli.saving import Saver
@@ -156,8 +156,8 @@ def saving(directory: str | None, service: Service) -> AbstractContextManager[ob
 
 
 def hints(args: argparse.Namespace, settings: Settings) -> str:
-    """How to watch from another terminal what is started now, and what would puzzle there."""
-    from agent.cli.sources import DRAWN_ONLY, sees_nothing
+    """Commands for another terminal to watch the agent with, and a warning about the small model."""
+    from agent.cli.sources import DRAWN_ONLY, knows_only_drawn
 
     which = (
         f" --config {shlex.quote(args.config)}"
@@ -168,24 +168,24 @@ def hints(args: argparse.Namespace, settings: Settings) -> str:
     )
     lines = [
         "in another terminal:",
-        f"  vedette snapshot{which}   a picture with boxes",
+        f"  vedette snapshot{which}   the last frame with boxes",
         f"  vedette alerts{which}   what fires and why",
         f"  vedette watch --broker {settings.broker.url}   all devices, live",
     ]
-    if sees_nothing(settings.model.path, (camera.kind for camera in settings.cameras)):
+    if knows_only_drawn(settings.model.path, (camera.kind for camera in settings.cameras)):
         lines.append(DRAWN_ONLY)
     return "\n".join(lines)
 
 
 class SignalRequests:
-    """What signals ask of the agent. A reload asked for while it starts is done when it has started."""
+    """Stop and reload as requested by signals; a reload requested during the start follows it."""
 
     def __init__(self) -> None:
         self.stop, self.reload = threading.Event(), threading.Event()
         signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
 
-    def hear_stop(self) -> None:
-        """From now on SIGTERM and SIGINT ask for a stop; each ends the process at once the second time."""
+    def catch_stop(self) -> None:
+        """From now on SIGTERM and SIGINT request a stop; a second one ends the process at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 
@@ -195,14 +195,14 @@ class SignalRequests:
 
 
 def attend(service: Service, asked: SignalRequests, *, seconds: float | None = None) -> int:
-    """Stand by the started service until it is time to stop, then stop it; the exit code."""
+    """Wait until the started service is to stop, stop it, and return the exit code."""
     import structlog
 
     from agent.app.systemd import SystemdNotifier
     from agent.logging.setup import say_repeats
 
     log = structlog.get_logger("vedette")
-    asked.hear_stop()
+    asked.catch_stop()
     notifier = SystemdNotifier()
     log.info("vedette is running", cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.line()}")
@@ -227,7 +227,7 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
             reloading = False
     exhausted = service.supervisor.exhausted
     reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
-    notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing what was seen")
+    notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing open windows")
     damaged = service.camera_set.damaged() if service.camera_set.ended() else []
     log.info("stopping", reason=reason)
     with notifier.stopping(FED_SECONDS):
@@ -239,7 +239,7 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
 
 
 class Countdown:
-    """Says when `seconds` (None: never) have passed."""
+    """Whether `seconds` (None: never) have passed since it was made."""
 
     def __init__(self, seconds: float | None) -> None:
         self._done = threading.Event()

@@ -1,4 +1,4 @@
-"""`vedette run --save DIR`: pictures with boxes as files, one a second of each camera, and a bounded number."""
+"""`vedette run --save DIR`: saves frames with boxes as files, one a second of each camera, the newest 500."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def file_name(camera: str, captured_at: float) -> str:
 
 
 class Saver:
-    """Writes in a thread of its own for as long as its block lasts; `pictures` gives them. A full disk ends nothing."""
+    """Writes new snapshots in its own thread while the block lasts; a full disk is logged, and it tries again."""
 
-    def __init__(self, directory: Path, pictures: LastSnapshots) -> None:
-        self._directory, self._pictures = directory, pictures
+    def __init__(self, directory: Path, snapshots: LastSnapshots) -> None:
+        self._directory, self._snapshots = directory, snapshots
         self._written: deque[Path] = deque()
         self._last: dict[str, float] = {}
-        self._said = ""
+        self._reported = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="saver", daemon=True)
 
     def __enter__(self) -> Saver:
-        """Write from now on; raises VedetteError where the directory cannot be made."""
+        """Start writing; raises VedetteError where the directory cannot be made."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -59,13 +59,13 @@ class Saver:
         self.save()
 
     def save(self) -> None:
-        """Write the picture of each camera that has a new one."""
-        for camera in self._pictures.cameras():
-            picture = self._pictures.picture(camera)
-            if picture is not None and picture.captured_at != self._last.get(camera):
-                self._last[camera] = picture.captured_at
-                path = self._directory / file_name(camera, picture.captured_at)
-                self._try(lambda path=path, jpeg=picture.jpeg: self._write(path, jpeg))  # type: ignore[misc]
+        """Write the snapshot of each camera that has a new one."""
+        for camera in self._snapshots.cameras():
+            snapshot = self._snapshots.picture(camera)
+            if snapshot is not None and snapshot.captured_at != self._last.get(camera):
+                self._last[camera] = snapshot.captured_at
+                path = self._directory / file_name(camera, snapshot.captured_at)
+                self._try(lambda path=path, jpeg=snapshot.jpeg: self._write(path, jpeg))  # type: ignore[misc]
 
     def _write(self, path: Path, jpeg: bytes) -> None:
         write_atomic(path, jpeg)
@@ -76,9 +76,9 @@ class Saver:
     def _try(self, write: Callable[[], None]) -> None:
         try:
             write()
-            self._said = ""
+            self._reported = ""
         except OSError as error:
             reason = f"{self._directory}: {error.strerror}"
-            if reason != self._said:
-                self._said = reason
-                log.warning("a picture could not be saved, trying on", reason=reason)
+            if reason != self._reported:
+                self._reported = reason
+                log.warning("snapshot not saved, trying again", reason=reason)

@@ -1,4 +1,4 @@
-"""`vedette selftest`: does this installation work with this config? The whole agent for a few seconds, to itself.
+"""`vedette selftest`: runs the whole agent for a few seconds, isolated, to check an installation and its config.
 
 It uses the config's model and ways of measuring, a drawn camera, a scratch state directory and no broker, so it may
 run beside the agent that is in service: an upgrade asks it before it switches over.
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def to_itself(settings: Settings, scratch: str) -> Settings:
-    """`settings` without anything of the outside: no cameras, broker, notifiers, listeners or state of theirs."""
+    """`settings` cut off from the outside: no cameras, broker, notifiers, listeners or state of theirs."""
     from agent.cameras import CAMERAS
     from agent.config.schema import CameraSettings, Settings
     from agent.core.secret import Masked
@@ -99,7 +99,7 @@ def to_itself(settings: Settings, scratch: str) -> Settings:
 
 
 def judge(service: Service, longest: float) -> list[tuple[str, bool, str]]:
-    """What is found once two windows have passed, or later, as soon as nothing is wrong; within `longest` seconds."""
+    """The findings after two windows, or as soon as none failed, within `longest` seconds."""
     began = clock.monotonic()
     while True:
         time.sleep(0.5)
@@ -110,7 +110,7 @@ def judge(service: Service, longest: float) -> list[tuple[str, bool, str]]:
 
 
 def findings(service: Service) -> Iterator[tuple[str, bool, str]]:
-    """What was seen of each stage: its name, whether it is wrong, a text."""
+    """The finding on each stage: its name, whether it failed, a text."""
     fps = service.reporter.fps
     yield "frames", fps <= 0, f"{fps:.1f} frames/s went through the model"
     waiting = service.publisher.statistics().get("outbox_messages", 0)

@@ -1,4 +1,4 @@
-"""`vedette sketch`: the sketches that many devices sent, merged into one distribution per feature."""
+"""`vedette sketch`: merges the sketches of many devices into one distribution per feature."""
 
 from __future__ import annotations
 

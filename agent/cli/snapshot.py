@@ -1,4 +1,4 @@
-"""`vedette snapshot`: the last picture of a camera of the running agent, or one of a source, with its boxes."""
+"""`vedette snapshot`: writes the last frame of a camera of the running agent, or one of a source, with its boxes."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jpg", ".jpeg")
 SETTLE_SECONDS = 1.0
-"""A live camera is read so long before the picture is taken: the first ones are often dark."""
+"""A live camera is read this long before its frame is taken: the first ones are often dark."""
 
-TEXT_LINES = 12  # of the terminal that a drawn picture leaves to the text
+TEXT_LINES = 12  # of the terminal that an image leaves to the text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_state_arguments(parser)
     parser.add_argument(
-        "camera", nargs="?", help="a camera of the running agent (default: all that gave a picture)"
+        "camera", nargs="?", help="a camera of the running agent (default: all that have delivered a frame)"
     )
     parser.add_argument(
         "--source",
@@ -54,39 +54,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write each picture, say where it is and what is in it; 1 where there is none."""
+    """Write each snapshot, and print its file and its boxes; 1 where there is none."""
     from agent.core.terminal import console
 
-    pictures = [_of_source(args)] if args.source else _of_agent(args)
-    for picture in pictures:
-        path = _target(args, picture, several=len(pictures) > 1)
+    snapshots = [_of_source(args)] if args.source else _of_agent(args)
+    for snapshot in snapshots:
+        path = _target(args, snapshot, several=len(snapshots) > 1)
         try:
-            path.write_bytes(picture.jpeg)
+            path.write_bytes(snapshot.jpeg)
         except OSError as error:
             raise VedetteError(f"{path}: {error.strerror}; choose another with --out") from None
         if not args.file_only:
-            _draw(picture)
+            _draw(snapshot)
         screen = console()
-        screen.print(f"{path}: {_about(picture)}", soft_wrap=True)  # a path that is broken cannot be copied
-        if picture.boxes:
-            screen.print(_table(picture))
+        screen.print(f"{path}: {_about(snapshot)}", soft_wrap=True)  # a path that is broken cannot be copied
+        if snapshot.boxes:
+            screen.print(_table(snapshot))
         elif args.source:
             _explain_none(args)
     return 0
 
 
 def _explain_none(args: argparse.Namespace) -> None:
-    from agent.cli.sources import DRAWN_ONLY, camera_of, sees_nothing
+    from agent.cli.sources import DRAWN_ONLY, camera_of, knows_only_drawn
 
     kind = camera_of(args.source, argparse.Namespace(loop=False, fast=True), 0).kind
-    if sees_nothing(args.model, [kind]):
+    if knows_only_drawn(args.model, [kind]):
         print(DRAWN_ONLY, file=sys.stderr)
 
 
-def _target(args: argparse.Namespace, picture: Snapshot, *, several: bool) -> Path:
+def _target(args: argparse.Namespace, snapshot: Snapshot, *, several: bool) -> Path:
     from agent.cli.saving import file_name
 
-    name = file_name(picture.camera, picture.captured_at)
+    name = file_name(snapshot.camera, snapshot.captured_at)
     if not args.out:
         return Path(name)
     out = Path(args.out).expanduser()
@@ -100,29 +100,29 @@ def _target(args: argparse.Namespace, picture: Snapshot, *, several: bool) -> Pa
     return out
 
 
-def _about(picture: Snapshot) -> str:
+def _about(snapshot: Snapshot) -> str:
     from datetime import datetime
 
-    taken = datetime.fromtimestamp(picture.captured_at).astimezone()
-    boxes = "1 box" if picture.detections == 1 else f"{picture.detections or 'no'} boxes"
-    return f"{picture.camera}, {taken:%Y-%m-%d %H:%M:%S}, {picture.width}x{picture.height}, {boxes}"
+    taken = datetime.fromtimestamp(snapshot.captured_at).astimezone()
+    boxes = "1 box" if snapshot.detections == 1 else f"{snapshot.detections or 'no'} boxes"
+    return f"{snapshot.camera}, {taken:%Y-%m-%d %H:%M:%S}, {snapshot.width}x{snapshot.height}, {boxes}"
 
 
-def _table(picture: Snapshot) -> Table:
+def _table(snapshot: Snapshot) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     for column in ("score", "left", "top", "right", "bottom"):
         table.add_column(column, justify="right")
-    for box in picture.boxes:
+    for box in snapshot.boxes:
         corners = (box.left, box.top, box.right, box.bottom)
         table.add_row(box.name, f"{box.score:.2f}", *map(str, corners))
     return table
 
 
-def _draw(picture: Snapshot) -> None:
-    """Show the picture, coarsely, where stdout is a terminal that knows colours."""
+def _draw(snapshot: Snapshot) -> None:
+    """Draw the snapshot where stdout is a terminal that knows colours."""
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb" or "NO_COLOR" in os.environ:
         return
     import cv2
@@ -131,7 +131,7 @@ def _draw(picture: Snapshot) -> None:
     from agent.cli.blocks import blocks
     from agent.core.terminal import raw_stream
 
-    image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(snapshot.jpeg, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         return
     size = shutil.get_terminal_size()
@@ -153,7 +153,7 @@ def _of_agent(args: argparse.Namespace) -> list[Snapshot]:
     state = state_directory(args)
     names: Iterable[str] = [args.camera] if args.camera else call(state, "snapshot")["cameras"]
     if not names:
-        raise VedetteError("no camera gave a picture yet; see `vedette status`")
+        raise VedetteError("no camera has delivered a frame yet; see `vedette status`")
     return [read_answer(call(state, "snapshot", {"camera": name})) for name in names]
 
 

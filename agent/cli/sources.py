@@ -1,4 +1,4 @@
-"""Settings of `vedette run`: the config file, and what the command line says on top of it."""
+"""Builds the settings of `vedette run` from the config file and the command line."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from agent.core.printable import printable
 from agent.core.secret import Masked
 from agent.core.units import parse_duration
 
-DRAWN_ONLY = "the small model that ships sees drawn scenes only; name a real one: --model ONNX"
+DRAWN_ONLY = "the small model that ships knows drawn scenes only; name a real one: --model ONNX"
 
 
-def sees_nothing(model: str | None, kinds: Iterable[str]) -> bool:
-    """Whether the small model that ships looks at real pictures, of which it knows nothing."""
+def knows_only_drawn(model: str | None, kinds: Iterable[str]) -> bool:
+    """Whether the small model that ships is used on real frames, for which it was not trained."""
     return not model and any(kind != "synthetic" for kind in kinds)
 
 
@@ -59,7 +59,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
 
 @contextmanager
 def _named(option: str) -> Iterator[None]:
-    """Mistakes in settings made of `option` name it."""
+    """Name `option` in the ConfigErrors about settings made from it."""
     try:
         yield
     except ConfigError as error:
@@ -87,7 +87,7 @@ def _length(args: argparse.Namespace) -> float:
 
 
 def camera_of(source: str, args: argparse.Namespace, index: int) -> CameraSettings:
-    """A camera for `source`, its kind told by what it looks like, its name by where it points."""
+    """A camera for `source`, its kind and name derived from the text."""
     with _named("--source"):
         kind, options = _kind(source, args)
         made = CAMERAS.load(kind).Options(**options)
@@ -133,10 +133,10 @@ def _require_image(folder: Path) -> None:
 
 
 def _distinct(cameras: list[CameraSettings]) -> list[CameraSettings]:
-    seen: dict[str, int] = {}
+    used: dict[str, int] = {}
     distinct = []
     for camera in cameras:
-        seen[camera.name] = seen.get(camera.name, 0) + 1
-        count = seen[camera.name]
+        used[camera.name] = used.get(camera.name, 0) + 1
+        count = used[camera.name]
         distinct.append(camera if count == 1 else dataclasses.replace(camera, name=f"{camera.name}-{count}"))
     return distinct

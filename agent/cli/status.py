@@ -1,4 +1,4 @@
-"""`vedette status`: what the running agent is doing."""
+"""`vedette status`: shows what the running agent is doing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def broker_line(broker: Mapping[str, Any]) -> Text:
-    """How the connection stands; where there is none, why, since when, and what to do."""
+    """The state of the connection; where there is none, since when, why, and what to do."""
     since = _ago(broker["since"])
     if broker["state"] == "connected":
         return _marked("", f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}")
@@ -75,7 +75,7 @@ def outbox_line(outbox: Mapping[str, Any]) -> Text:
     line.append(f", {outbox['used_ratio']:.0%} full")
     if outbox["lost"]:
         line.append(f", {outbox['lost']} lost", "red")
-    if outbox.get("refused"):  # an older agent does not say
+    if outbox.get("refused"):  # missing from an older agent
         line.append(printable(f"; the broker refuses {outbox['refused']}"), "red")
     return line
 

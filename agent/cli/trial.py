@@ -1,4 +1,4 @@
-"""`vedette alerts test-notify`: would people be told? Sends a trial notice through the notifiers of a config."""
+"""`vedette alerts test-notify`: sends a trial notice through the notifiers of a config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def send_trials(config: str | None, names: Sequence[str]) -> int:
-    """Send, say of each notifier whether it was taken; 0 only if all were."""
+    """Send, and print for each notifier whether it was accepted; 0 only if all were."""
     from agent.app.kinds import KINDS
     from agent.cli.local import SYSTEM_CONFIG
     from agent.config.load import load, placed

@@ -1,4 +1,4 @@
-"""`vedette verify`: listen at a broker and judge what arrives: gaps, duplicates, disorder, schema errors, lateness."""
+"""`vedette verify`: listens at a broker and reports gaps, duplicates, disorder, schema errors, lateness."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EPILOG = (
   replayed, late  delivered after an outage; worst delay is from stamping to arrival, by both machines' clocks
 
 A broken line is mended; an MQTT 5 broker keeps what comes meanwhile. Exit code: 0 nothing is amiss, 1 something is,
-or nothing was heard, or the broker cannot be reached. Ctrl-C ends the listening early and still reports.
+or nothing arrived, or the broker cannot be reached. Ctrl-C ends the listening early and still reports.
 
   vedette verify --config /etc/vedette/config.toml --for 10m
   vedette verify --broker mqtts://broker --username reader --password-file reader.pw --ca-file ca.pem --json
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Listen, then print the report; 0 where nothing is amiss. Interrupting ends the listening early."""
+    """Listen, then print the report; 0 where nothing is wrong. Interrupting ends the listening early."""
     import json
     from contextlib import suppress
 
@@ -105,23 +105,23 @@ def _progress(seconds: float) -> Iterator[Callable[[Verifier], None]]:
         TextColumn("listening"),
         BarColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[heard]}"),
+        TextColumn("{task.fields[received]}"),
     )
     began = shown = clock.monotonic()
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("", total=seconds, heard="")
+        task = progress.add_task("", total=seconds, received="")
 
         def show(verifier: Verifier) -> None:
             nonlocal shown
             now = clock.monotonic()
             if now - shown >= 0.5:
                 shown = now
-                progress.update(task, completed=now - began, heard=_heard(verifier))
+                progress.update(task, completed=now - began, received=_received(verifier))
 
         yield show
 
 
-def _heard(verifier: Verifier) -> str:
+def _received(verifier: Verifier) -> str:
     streams = [stream for device in verifier.devices.values() for stream in device.streams.values()]
     from agent.core.counts import count
 

@@ -1,1 +1,1 @@
-"""Config."""
+"""The configuration file: fields, their schema, conversion, loading and rendering."""

@@ -23,7 +23,7 @@ KeyPath = tuple[str | int, ...]
 Report = Callable[[KeyPath, str, str | None, str | None], None]
 
 MOST_MISTAKES = 50
-"""So many are told of one file; a file that is no config at all must not keep the agent busy."""
+"""At most so many mistakes are reported of one file: one that is no config at all must not keep the agent busy."""
 
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e9
@@ -50,7 +50,7 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 class Converter:
-    """Turns plain values into settings; `report` hears of each mistake, `base` is where paths start from."""
+    """Turns plain values into settings; `report` is called with each mistake; relative paths start from `base`."""
 
     def __init__(self, report: Report, base: Path) -> None:
         self._told = 0
@@ -59,7 +59,7 @@ class Converter:
 
     @property
     def full(self) -> bool:
-        """Whether so many mistakes were found that looking for more is of no use."""
+        """Whether the limit of reported mistakes is reached."""
         return self._told >= MOST_MISTAKES
 
     def _report(self, path: KeyPath, message: str, expected: str | None, nearest: str | None) -> None:
@@ -240,7 +240,7 @@ def _dotted(path: KeyPath) -> str:
 def error_at(
     file: str, line: int | None, path: KeyPath
 ) -> Callable[[str, str | None, str | None], ConfigError]:
-    """A maker of ConfigErrors that stand at one place."""
+    """A function that makes ConfigErrors for one place in the file."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{printable(mask(step), 60)}" for step in path)
     key = "".join(steps).lstrip(".")
     return lambda message, expected, nearest: ConfigError(

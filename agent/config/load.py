@@ -1,4 +1,4 @@
-"""Reading the configuration file: TOML in, validated settings out, every mistake with file, line and key."""
+"""Reads the configuration file: TOML in, validated settings out, every mistake with file, line and key."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _text(file: Path) -> str:
 
 @contextmanager
 def placed(path: str | Path | None) -> Iterator[None]:
-    """Mistakes found later, under a key such as `rules[too-slow].when`, get the place where that stands in `path`.
+    """Add file and line to mistakes found after loading, under a key such as `rules[too-slow].when`.
 
     Nothing is done where there is no file.
     """
@@ -100,7 +100,7 @@ def _placed(error: ConfigError, path: str | Path | None) -> ConfigError:
     try:
         text = _text(Path(path))
         entries = parse_toml(text).get(named["table"], [])
-    except (OSError, ValueError):  # changed under our hands: say at least what is wrong
+    except (OSError, ValueError):  # the file has changed since: the mistake alone
         text, entries = "", []
     places = [index for index, entry in enumerate(entries) if entry.get("name") == named["name"]]
     step: KeyPath = (named["table"], places[-1], named["key"]) if places else ()
@@ -118,11 +118,11 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
     at = re.search(r"\(at line (\d+), column \d+\)", message)
     lines = text.split("\n")
     line = int(at[1]) if at else len(lines) - (lines[-1] == "")
-    said = message[: at.start()].strip() if at else message.replace("(at end of document)", "").strip()
-    said = _QUOTED.sub("...", printable(said, 100))
+    reason = message[: at.start()].strip() if at else message.replace("(at end of document)", "").strip()
+    reason = _QUOTED.sub("...", printable(reason, 100))
     key = lines[line - 1].partition("=")[0].strip() if 0 < line <= len(lines) else ""
     shown = key if key in _KNOWN else None  # of a broken file, anything else may be a piece of a secret
-    return ConfigError(f"not TOML: {said[:1].lower()}{said[1:]}", file=file, line=line, key=shown)
+    return ConfigError(f"not TOML: {reason[:1].lower()}{reason[1:]}", file=file, line=line, key=shown)
 
 
 class _Reading:

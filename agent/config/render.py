@@ -73,7 +73,7 @@ def _masked(field: dataclasses.Field[Any], value: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """`value` without what may be secret in it: an address may stand in any text, such as that of the runbooks."""
+    """`value` with secrets masked, also in addresses within texts, such as that of the runbooks."""
     if isinstance(value, Secret):
         return str(value) if value else ""
     return mask(value) if isinstance(value, str) else value
@@ -84,7 +84,7 @@ _OPENING = """\
 #
 # Every line that starts with "# key = value" shows a setting with its default: remove the "# " and change the
 # value to set it. Durations are written "250ms", "30s", "5m", "1h"; sizes "64MiB". Relative paths start from
-# this file's directory. `vedette check FILE` tells what is wrong with a file; `vedette reload` takes it in use.
+# this file's directory. `vedette check FILE` lists the mistakes of a file; `vedette reload` applies it.
 """
 
 
@@ -107,7 +107,7 @@ def example(kinds: Mapping[str, Registry]) -> str:
 
 _CAMERAS_DOC = "One [[cameras]] table for each camera. These keys go with every kind:"
 _NOTIFIERS_DOC = (
-    "How people are told besides MQTT; one [[notifiers]] table each. These keys go with every kind:"
+    "How people are notified besides MQTT; one [[notifiers]] table each. These keys go with every kind:"
 )
 _RULES_DOC = (
     "Alert rules beside the built-in ones (`vedette rules list`); one [[rules]] table each. "

@@ -1,4 +1,4 @@
-"""Every setting of the agent, but for what the camera and notifier kinds declare in their own files."""
+"""Every setting of the agent except those that the camera and notifier kinds declare in their own files."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class CameraSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSettings:
-    """Windows: the time over which a summary speaks."""
+    """Windows: the time that a summary covers."""
 
     length: float = setting(60.0, kind="duration", minimum=1, maximum=3600, doc="Length of a window.")
 
@@ -226,7 +226,7 @@ class PrometheusSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftSettings:
-    """Judging whether the model still sees what it saw."""
+    """Drift: comparison of what cameras and model see with a reference."""
 
     enabled: bool = setting(True, doc="Compare windows with the reference.")
     feature_fps: float = setting(
@@ -249,14 +249,14 @@ class DriftSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
-    """What all alerts have in common."""
+    """Settings of all alerts."""
 
     default_rules: bool = setting(True, doc="false leaves only the rules below; see `vedette rules list`.")
     repeat_critical: float = setting(
         4 * 3600.0,
         kind="duration",
         minimum=0,
-        doc="A critical alert that goes on and that nobody acknowledged is told again this often; 0s: never.",
+        doc="A critical alert that goes on and that nobody acknowledged is notified again this often; 0s: never.",
     )
     repeat_warning: float = setting(86400.0, kind="duration", minimum=0, doc="The same for a warning.")
     repeat_info: float = setting(0.0, kind="duration", minimum=0, doc="The same for an info.")
@@ -294,15 +294,15 @@ class RuleSettings:
         "", choices=("", "info", "warning", "critical"), doc="How bad it is; empty: warning."
     )
     group: str = setting(
-        "", doc="Of one group and camera, only the worst alert is told; empty: chosen by the metric."
+        "", doc="Of one group and camera, only the worst alert is notified; empty: chosen by the metric."
     )
     tell: str = setting(
         "all",
         choices=("all", "local", "journal"),
-        doc="Who is told: all; local: journal and notifiers, not the broker; journal: the journal alone.",
+        doc="Where it goes: all; local: journal and notifiers, not the broker; journal: the journal alone.",
     )
-    advice: str = setting("", doc="What to do about it, said in the alert.")
-    runbook: str = setting("", doc="Link to a page to read, said in the alert.")
+    advice: str = setting("", doc="What to do about it; part of the alert.")
+    runbook: str = setting("", doc="Link to a page to read; part of the alert.")
     enabled: bool = setting(True, doc="false switches the rule off.")
 
 
@@ -329,16 +329,14 @@ class NotifierSettings:
         "",
         doc='Local hours in which only critical alerts are sent, the others after: "22:00-06:00, sat-sun".',
     )
-    resolved: bool = setting(True, doc="Also tell when an alert is over.")
-    picture: bool = setting(
-        False, doc="Attach a picture of the scene, where the kind can: it leaves the box."
-    )
+    resolved: bool = setting(True, doc="Also notify when an alert is over.")
+    picture: bool = setting(False, doc="Attach the last frame, where the kind can: it leaves the box.")
     options: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """What is said in the journal."""
+    """What goes into the journal."""
 
     level: str = setting(
         "info", choices=("debug", "info", "warning", "error"), doc="Least level that is logged."

@@ -171,7 +171,7 @@ def test_a_broker_that_takes_them_is_told_and_keeps_nothing(mosquitto, tmp_path,
 def test_mqtt_311_cannot_tell(mosquitto, tmp_path):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
     found = check_broker(settings_of(tmp_path, broker.url, protocol="3.1.1"), tmp_path / "v.toml")
-    assert "this broker does not say" in found
+    assert "this broker does not report" in found
 
 
 @pytest.mark.broker
