@@ -24,14 +24,14 @@ EXIT_CONFIG = 78  # sysexits.h EX_CONFIG; the unit file does not restart on it
 
 _EPILOG = """\
 start here:
-  vedette demo                                     see it work, with nothing set up
+  vedette demo                                     the agent on drawn cameras; nothing to set up
   vedette run --source VIDEO --model MODEL.onnx    watch one video or camera
-  vedette snapshot --source VIDEO --model MODEL.onnx   what does the model see in it? A picture with boxes
+  vedette snapshot --source VIDEO --model MODEL.onnx   one frame with its boxes, as a file
   vedette config example > vedette.toml            a commented config to edit
   vedette check vedette.toml                       is everything in it reachable?
   vedette run --config vedette.toml                the agent, as the service runs it
 
-`vedette COMMAND --help` tells more. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+`vedette COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
 """
 
 
