@@ -9,21 +9,21 @@ from agent.core.types import CameraState, Labels, Severity
 
 RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
-_NO_PICTURES = frozenset({"speed", "drift", "scene"})
-_BAD_PICTURES = frozenset({"drift", "scene"})
+_NO_FRAMES = frozenset({"speed", "drift", "scene"})
+_BAD_FRAMES = frozenset({"drift", "scene"})
 
-# What a camera in a state cannot be blamed for besides: a camera that is down does not drift.
+# By state of a camera, the causes of alerts that it inhibits: a camera that is down does not drift.
 INHIBITED: Mapping[CameraState, frozenset[str]] = {
-    CameraState.STARTING: _NO_PICTURES,
-    CameraState.DOWN: _NO_PICTURES,
-    CameraState.ENDED: _NO_PICTURES,
-    CameraState.FROZEN: _NO_PICTURES,
-    CameraState.BLACK: _NO_PICTURES,
-    CameraState.COVERED: _NO_PICTURES,
-    CameraState.BLURRED: _BAD_PICTURES,
-    CameraState.OVEREXPOSED: _BAD_PICTURES,
-    CameraState.MOVED: _BAD_PICTURES,
-    CameraState.RESIZED: _BAD_PICTURES,
+    CameraState.STARTING: _NO_FRAMES,
+    CameraState.DOWN: _NO_FRAMES,
+    CameraState.ENDED: _NO_FRAMES,
+    CameraState.FROZEN: _NO_FRAMES,
+    CameraState.BLACK: _NO_FRAMES,
+    CameraState.COVERED: _NO_FRAMES,
+    CameraState.BLURRED: _BAD_FRAMES,
+    CameraState.OVEREXPOSED: _BAD_FRAMES,
+    CameraState.MOVED: _BAD_FRAMES,
+    CameraState.RESIZED: _BAD_FRAMES,
     CameraState.SLOW: frozenset({"speed"}),
 }
 
@@ -37,32 +37,33 @@ def group_of(rule: Rule, labels: Labels) -> GroupKey:
 
 
 class CameraFaults:
-    """Which cameras are in which state, and was until lately: the last window of a fault comes late."""
+    """The states that cameras are in, or were within `linger_seconds`: the last window of a fault comes late."""
 
     def __init__(self, linger_seconds: float) -> None:
         self._linger = linger_seconds
-        self._seen: dict[str, dict[CameraState, float]] = {}
+        self._states: dict[str, dict[CameraState, float]] = {}
 
-    def see(self, metric: str, labels: Labels, value: float, at: float) -> None:
-        """Take note of an observation, if it is one of a camera's state."""
+    def observe(self, metric: str, labels: Labels, value: float, at: float) -> None:
+        """Process an observation, if it is one of a camera's state."""
         state = _STATE_METRICS.get(metric)
         if state is not None and value > 0 and "camera" in labels:
-            self._seen.setdefault(labels["camera"], {})[state] = at
+            self._states.setdefault(labels["camera"], {})[state] = at
 
     def inhibiting(self, rule: Rule, labels: Labels, now: float) -> CameraState | None:
-        """The fault that explains an alert of `rule` on a target, if any."""
-        seen = self._seen.get(labels.get("camera", ""), {})
-        fresh = (state for state, at in seen.items() if now - at <= self._linger)
+        """The fault that explains an alert of `rule` on a target; None if there is none."""
+        states = self._states.get(labels.get("camera", ""), {})
+        fresh = (state for state, at in states.items() if now - at <= self._linger)
         return next((state for state in fresh if rule.metric.cause in INHIBITED[state]), None)
 
-    def forget(self, camera: str) -> None:
-        """The camera is gone."""
-        self._seen.pop(camera, None)
+    def remove(self, camera: str) -> None:
+        """Discard what is known of `camera`."""
+        self._states.pop(camera, None)
 
     def shift(self, seconds: float) -> None:
-        """The clock was set forward."""
-        self._seen = {
-            camera: {state: at + seconds for state, at in seen.items()} for camera, seen in self._seen.items()
+        """Move all times: the clock was set forward by `seconds`."""
+        self._states = {
+            camera: {state: at + seconds for state, at in states.items()}
+            for camera, states in self._states.items()
         }
 
 

@@ -1,4 +1,4 @@
-"""Rules: settings in, checked rules out, with errors that name the rule, the key and the mend."""
+"""Compiles rules: settings in, checked rules out, with errors that name rule, key and correction."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from agent.core.nearest import nearest
 from agent.core.types import Severity
 from agent.core.units import duration_text
 
-Tell = Literal["all", "local", "journal"]
+Audience = Literal["all", "local", "journal"]
 _FOR = re.compile(r"\s+for\s+\S+\s*$")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule, ready to judge by.
+    """One rule, ready to be evaluated.
 
     `hold` and `keep_firing` are seconds; `clear` is the value at which a firing alert resolves (None: the
-    limit itself). `order` is its place in the list: of equals, the first is told. `default` rules came
-    with the agent.
+    limit itself). `order` is its place in the list: of equals, the first is published.
+    `audience` is the config's `tell`. `default` rules came with the agent.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Rule:
     keep_firing: float
     clear: float | None
     group: str
-    tell: Tell
+    audience: Audience
     advice: str
     runbook: str
     repeat: float
@@ -55,10 +55,10 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """What a rule may speak of beyond the catalogue, and what its alerts take from [alerts].
+class _Context:
+    """What a rule may refer to beyond the catalogue of metrics, and what its alerts take from [alerts].
 
-    `cameras` may be empty: then nothing is known of them.
+    `cameras` may be empty: then they are not known.
     """
 
     alerts: AlertSettings
@@ -81,23 +81,23 @@ def compile_rules(
     ConfigError, or ConfigErrors where there are several mistakes.
     """
     built_in = {item.name: item for item in default_settings(window_seconds)} if alerts.default_rules else {}
-    own, errors, rules = {item.name: item for item in settings}, _twice(settings), []
+    own, errors, rules = {item.name: item for item in settings}, _duplicates(settings), []
     entries = [*({**built_in, **{name: own[name] for name in own if name in built_in}}).values()]
     entries += [item for item in settings if item.name not in built_in]
-    known = _Known(alerts=alerts, metrics=frozenset(known_metrics), cameras=tuple(cameras))
+    context = _Context(alerts=alerts, metrics=frozenset(known_metrics), cameras=tuple(cameras))
     for order, entry in enumerate(entries):
         try:
             merged = _merged(entry, built_in)
             if merged.enabled:
-                rules.append(_compile(merged, order, entry is built_in.get(entry.name), known))
-        except ConfigError as error:  # noqa: PERF203  (every mistake is told, not the first alone)
+                rules.append(_compile(merged, order, entry is built_in.get(entry.name), context))
+        except ConfigError as error:  # noqa: PERF203  (every mistake is reported, not the first alone)
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
     return tuple(rules)
 
 
-def _twice(settings: Sequence[RuleSettings]) -> list[ConfigError]:
+def _duplicates(settings: Sequence[RuleSettings]) -> list[ConfigError]:
     names = [item.name for item in settings]
     return [
         _error(name, "name", "is there a second time", "another name")
@@ -132,14 +132,14 @@ def _merged(entry: RuleSettings, built_in: dict[str, RuleSettings]) -> RuleSetti
     return dataclasses.replace(base, **given)
 
 
-def _compile(entry: RuleSettings, order: int, default: bool, known: _Known) -> Rule:
+def _compile(entry: RuleSettings, order: int, default: bool, context: _Context) -> Rule:
     if not NAME.fullmatch(entry.name):
         raise _error(entry.name, "name", f"is {entry.name!r}", "letters, digits, '-' and '_', 63 at most")
     condition = _condition(entry)
-    _check_selector(entry, condition, known.cameras)
+    _check_selector(entry, condition, context.cameras)
     hold = _hold(entry, condition)
-    condition, metric = _resolve(entry, condition, known.metrics)
-    page = f"{known.alerts.runbooks.rstrip('/')}/{entry.name}.md"
+    condition, metric = _resolve(entry, condition, context.metrics)
+    page = f"{context.alerts.runbooks.rstrip('/')}/{entry.name}.md"
     severity = Severity(entry.severity or "warning")
     return Rule(
         name=entry.name,
@@ -150,10 +150,10 @@ def _compile(entry: RuleSettings, order: int, default: bool, known: _Known) -> R
         keep_firing=entry.keep_firing,
         clear=_clear(entry, condition),
         group=entry.group or metric.cause,
-        tell=entry.tell,  # type: ignore[arg-type]  # the loader checked it against its choices
+        audience=entry.tell,  # type: ignore[arg-type]  # the loader checked it against its choices
         advice=entry.advice,
         runbook=entry.runbook or (page if default or _is_default(entry.name) else ""),
-        repeat=getattr(known.alerts, f"repeat_{severity.value}"),
+        repeat=getattr(context.alerts, f"repeat_{severity.value}"),
         order=order,
         default=default,
     )
@@ -197,11 +197,11 @@ def _resolve(entry: RuleSettings, condition: Condition, extra: frozenset[str]) -
 
 
 def _hold(entry: RuleSettings, condition: Condition) -> float:
-    said = condition.hold or 0.0
+    stated = condition.hold or 0.0
     if condition.hold is not None and entry.hold not in {0.0, condition.hold}:
         mend = "`for` in one of the two places"
-        raise _error(entry.name, "for", f"says {entry.hold:g} s, but `when` says {said:g} s", mend)
-    return said or entry.hold
+        raise _error(entry.name, "for", f"says {entry.hold:g} s, but `when` says {stated:g} s", mend)
+    return stated or entry.hold
 
 
 def _clear(entry: RuleSettings, condition: Condition) -> float | None:
@@ -226,7 +226,7 @@ def _error(
 
 
 def series_text(condition: Condition) -> str:
-    """What a condition is about: `camera.fps_in{camera="front"}`."""
+    """The series of a condition: `camera.fps_in{camera="front"}`."""
     labels = ", ".join(f'{key}="{value}"' for key, value in sorted(condition.selector.items()))
     return condition.metric + (f"{{{labels}}}" if labels else "")
 

@@ -140,7 +140,7 @@ class Service:
         self._home = DiscoveryTopics.of(settings, identity)
         self._about = About(
             info=self._info,
-            alerts=lambda: self.alert_service.all_firing(clock.wall()),
+            alerts=lambda: self.alert_service.firing(clock.wall()),
             parts=self.supervisor.health,
             missing=lambda: missing(
                 self.supervisor.health(), self.scheduler.name, self.camera_set.names, self.camera_set.statuses
@@ -265,7 +265,7 @@ class Service:
         self.scheduler.forget(name)
         self.pictures.forget(name)
         self.reporter.forget(name)
-        self.alert_service.forget({"camera": name})
+        self.alert_service.remove_targets({"camera": name})
         self.exporter.forget(name)
         self.references.forget(name)
 
@@ -278,10 +278,10 @@ class Service:
         measured += self.governor.heed(measured, now)
         observed = [*observations, *measured, *self.publisher.observations(now)]
         self.exporter.observe(observed)
-        told = self.alert_service.step([one for one in observed if one.judged], now)
-        for alert in told.publish:
+        alerts = self.alert_service.step([one for one in observed if one.judged], now)
+        for alert in alerts.publish:
             self.reporter.alert(alert)
-        self.notifiers.offer(told.notify)
+        self.notifiers.offer(alerts.notify)
 
     def _on_window(self, start: float, end: float) -> None:
         more = {**self.publisher.statistics(), **self.governor.take_window()}

@@ -14,7 +14,7 @@ from agent.cli.local import accept_after_action, add_state_arguments
 _EPILOG = """\
 examples:
   vedette alerts                                       what fires now
-  vedette alerts --all                                 also what is pending or held back, and why
+  vedette alerts --all                                 also what is pending or suppressed, and why
   vedette alerts ack latency_p99-front --why "on it"   the id may be cut short
   vedette alerts snooze latency_p99-front --for 2h
   vedette alerts mute --camera yard --schedule "mon-fri 08:00-17:00" --why "building works"
@@ -33,18 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     add_state_arguments(parser)
-    parser.add_argument("--all", action="store_true", help="also pending alerts and those held back")
+    parser.add_argument("--all", action="store_true", help="also pending and suppressed alerts")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--who", default="", help="who asks (default: the user who runs this)")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     for name, text in (
         ("ack", "somebody looks after an alert"),
-        ("snooze", "do not tell an alert for a while"),
+        ("snooze", "suppress an alert for a while"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("id", help="id of the alert, or its beginning")
         _add_time(action, name)
-    mute = actions.add_parser("mute", help="do not tell alerts of a rule, of a camera, at some hours")
+    mute = actions.add_parser("mute", help="suppress alerts of a rule, of a camera, at some hours")
     mute.add_argument("--rule", default="")
     mute.add_argument("--camera", default="")
     mute.add_argument("--schedule", default="", help='local hours, such as "mon-fri 08:00-17:00"')
@@ -168,7 +168,7 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
             ("to do", alert["advice"]),
             ("page", page_command(alert["rule"])),
             ("more", alert["runbook"]),
-            ("not told", alert["held_back"]),
+            ("suppressed", alert["held_back"]),
         ):
             if text:
                 print(f"    {key:<10} {text}")
@@ -180,8 +180,8 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
 
 
 def _print_history(alerts: list[Mapping[str, Any]]) -> None:
+    from agent.alerts.alert_json import alert_from_json
     from agent.alerts.alert_text import journal_line
-    from agent.alerts.track import alert_from_json
     from agent.alerts.words import stamp
 
     for alert in alerts:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.alerts.alert_text import evidence_lines, page_command
 from agent.alerts.grouping import RANK
 from agent.alerts.schedule import parse_schedule
-from agent.alerts.track import alert_from_json, alert_to_json
 from agent.config.schema import NotifierSettings
 from agent.core.errors import ConfigError
 from agent.core.types import Alert, AlertEvent, AlertState, Severity

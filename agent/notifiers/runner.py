@@ -25,7 +25,7 @@ from typing import Any
 
 import structlog
 
-from agent.alerts.track import alert_from_json, alert_to_json
+from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.config.schema import NotifierSettings
 from agent.core import clock
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery

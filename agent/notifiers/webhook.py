@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from agent.alerts.track import alert_to_json
+from agent.alerts.alert_json import alert_to_json
 from agent.config.fields import seal, setting
 from agent.core.secret import Secret
 from agent.notifiers import Notice

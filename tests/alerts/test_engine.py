@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.alerts.controls import Control, ControlKind
-from agent.alerts.engine import MOST_TOLD, TOO_MANY, AlertEngine
+from agent.alerts.engine import MOST_PUBLISHED, TOO_MANY, AlertEngine
+from agent.alerts.rule_monitor import SETTLE_SECONDS
 from agent.alerts.rules import compile_rules
 from agent.alerts.state_machine import FLAP_FIRES, FLAP_HOLD_SECONDS, FLAP_SECONDS
-from agent.alerts.watch import SETTLE_SECONDS
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.core.errors import VedetteError
 from agent.core.types import AlertEvent, AlertState, Observation, Severity
@@ -132,8 +132,12 @@ def test_of_one_cause_the_worst_is_told_and_names_the_others(desk):
     box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 3))
     assert box.events() == [("worst", "fired")]
     assert box.told[0].evidence["also"] == ["one", "two"]
-    held = {standing.alert.rule: standing.held_back for standing in box.engine.standings(box.now)}
-    assert held == {"worst": "", "one": f"told with {box.told[0].id}", "two": f"told with {box.told[0].id}"}
+    held = {standing.alert.rule: standing.suppressed_by for standing in box.engine.active_alerts(box.now)}
+    assert held == {
+        "worst": "",
+        "one": f"grouped with {box.told[0].id}",
+        "two": f"grouped with {box.told[0].id}",
+    }
     box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 0.1))
     assert box.events()[1:] == [("worst", "resolved"), ("one", "fired")]
 
@@ -175,7 +179,7 @@ def test_absence(desk):
 def test_a_camera_that_was_removed_is_forgotten(desk):
     box = desk(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"), SLOW)
     box.go(400, 60, ("camera.fps_in", 5), (LATENCY, 1))
-    box.engine.forget({"camera": "front"}, box.now)
+    box.engine.remove_targets({"camera": "front"}, box.now)
     (over,) = box.go(1)
     assert over.state is AlertState.RESOLVED
     assert "no longer watched" in over.what
@@ -324,7 +328,7 @@ def test_mute_by_schedule_in_local_time(desk):
     control(box, ControlKind.MUTE, schedule="23:00-24:00")  # it is 22:13 UTC, 23:13 an hour further east
     observation = Observation(metric="host.temperature_celsius", value=90.0, at=box.now)
     assert box.step(observation, utc_offset=3600.0) == []
-    assert box.engine.standings(box.now)[0].held_back == "muted (c1)"
+    assert box.engine.active_alerts(box.now)[0].suppressed_by == "muted (c1)"
     assert len(box.step(utc_offset=0.0)) == 1
 
 
@@ -442,7 +446,7 @@ def test_a_rule_that_is_gone_resolves_its_alert(desk):
     box.see("host.temperature_celsius", 90, {})
     box.engine.set_rules(compile_rules([SLOW], AlertSettings(default_rules=False)))
     (over,) = box.go(1)
-    assert "the rule is gone" in over.what
+    assert "the rule was removed" in over.what
     twin = restarted(box)
     assert twin.go(400) == []
 
@@ -506,20 +510,20 @@ def test_ten_thousand_alerts_at_once(desk):
         Observation(metric="host.temperature_celsius", value=90.0, at=box.now, labels={"sensor": str(number)})
         for number in range(10_000)
     ]
-    assert len(box.step(*burst)) == MOST_TOLD
-    assert box.engine.waiting == 10_000 - MOST_TOLD
-    assert len({alert.id for alert in box.told}) == MOST_TOLD
+    assert len(box.step(*burst)) == MOST_PUBLISHED
+    assert box.engine.waiting == 10_000 - MOST_PUBLISHED
+    assert len({alert.id for alert in box.told}) == MOST_PUBLISHED
     assert box.go(1) == []
 
 
 def test_who_waits_has_its_turn_and_the_worst_wait_for_nobody(desk, monkeypatch):
-    monkeypatch.setattr("agent.alerts.engine.MOST_TOLD", 2)
+    monkeypatch.setattr("agent.alerts.engine.MOST_PUBLISHED", 2)
     fire = RuleSettings(name="fire", when="host.temperature_celsius > 200", severity="critical", group="fire")
     box = desk(HOT, fire)
     for sensor in "abcd":
         box.see("host.temperature_celsius", 90, {"sensor": sensor})
     assert [alert.labels["sensor"] for alert in box.told] == ["a", "b"]
-    held = {item.alert.labels["sensor"]: item.held_back for item in box.engine.standings(box.now)}
+    held = {item.alert.labels["sensor"]: item.suppressed_by for item in box.engine.active_alerts(box.now)}
     assert held == {"a": "", "b": "", "c": TOO_MANY, "d": TOO_MANY}
     assert [alert.rule for alert in box.see("host.temperature_celsius", 250, {"sensor": "d"})] == ["fire"]
     told = box.see("host.temperature_celsius", 20, {"sensor": "a"})
@@ -559,7 +563,7 @@ def test_what_is_kept_firing_is_shown_as_it_was_told(desk):
     box = desk(RuleSettings(name="frozen", when="camera.frozen", keep_firing=60.0))
     box.see("camera.frozen", 1, text="the same picture for 15 s")
     box.go(10, 1, ("camera.frozen", 0))
-    (standing,) = box.engine.standings(box.now)
+    (standing,) = box.engine.active_alerts(box.now)
     assert standing.alert.what == "camera front is frozen: the same picture for 15 s"
 
 
@@ -567,12 +571,12 @@ def test_between_limit_and_clear_value_it_says_what_ends_it(desk):
     box = desk(RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5", clear="0.4"))
     box.see(LATENCY, 0.6)
     box.see(LATENCY, 0.45)
-    (standing,) = box.engine.standings(box.now)
+    (standing,) = box.engine.active_alerts(box.now)
     assert standing.alert.expected == "at most 0.5 s; it is over at 0.4 s"
 
 
 def test_memory_is_bounded(desk, monkeypatch):
-    monkeypatch.setattr("agent.alerts.watch.MOST_TRACKS", 100)
+    monkeypatch.setattr("agent.alerts.rule_monitor.MOST_INSTANCES", 100)
     box = desk(HOT)
     box.step(
         *(
@@ -657,7 +661,7 @@ def test_never_two_equals_of_a_group_and_every_end_is_told(desk, steps):
 def test_what_a_removed_camera_still_waits_for_does_not_fire(desk):
     box = desk(RuleSettings(name="no_frames", when="camera.fps_in <= 0 for 3m"))
     box.see("camera.fps_in", 0)
-    box.engine.forget({"camera": "front"}, box.now)
+    box.engine.remove_targets({"camera": "front"}, box.now)
     assert box.see("camera.fps_in", 0) == [], "a hold begins anew"
     assert box.go(120, 60, ("camera.fps_in", 0)) == []
     assert len(box.go(120, 60, ("camera.fps_in", 0))) == 1
@@ -672,7 +676,7 @@ def test_no_storm_of_reloads_makes_an_alert_fire_before_its_time(desk):
             box.now += chance.choice((1, 5, 30, 60))
             act = chance.random()
             if act < 0.2:
-                box.engine.forget({"camera": "front"}, box.now)
+                box.engine.remove_targets({"camera": "front"}, box.now)
                 zero_since = None
             elif act < 0.3:
                 box.engine.set_rules(

@@ -1,4 +1,4 @@
-"""The alert desk: engine, store, journal and people's controls in one place.
+"""The alert service: runs the engine, stores its state, logs its alerts, answers people's commands.
 
 `step` belongs to the analyst's thread; the handlers are called by the control socket and by MQTT commands in
 theirs. One lock keeps them apart; it is held for milliseconds.
@@ -15,13 +15,13 @@ from typing import Any
 
 import structlog
 
+from agent.alerts.alert_json import alert_to_json
 from agent.alerts.alert_text import journal_line
 from agent.alerts.controls import Control, ControlKind
 from agent.alerts.engine import ActiveAlert, AlertEngine
 from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
-from agent.alerts.track import alert_to_json
 from agent.core import clock
 from agent.core.arguments import Page, check_names, take_duration, take_moment, take_word
 from agent.core.errors import VedetteError
@@ -34,7 +34,7 @@ log = structlog.get_logger("vedette.alerts")
 SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds and the like
 SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
-UNSEEN_SECONDS = 900.0  # then a rule that nothing was observed for is spoken of
+UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
 MOST_LINES = 50  # in the journal for one step
 _WHO_AND_UNTIL = ("who", "why", "for", "until")
 
@@ -43,16 +43,16 @@ Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
-    """What came of a step: `publish` goes to the broker, `notify` to the notifiers."""
+    """The alerts of one step: `publish` goes to the broker, `notify` to the notifiers."""
 
     publish: tuple[Alert, ...] = ()
     notify: tuple[Alert, ...] = ()
 
 
 class AlertService:
-    """Owns the engine and its store; keeps what is observed in `observations`, for replays.
+    """Owns the engine and its store; records observations in `observations`, for replays.
 
-    `cameras` gives the names of those there are, where that is known.
+    `cameras` returns the names of the cameras; empty where they are not known.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class AlertService:
         self._save_cost = 0.0
         self._unsaved: list[Alert] = []
         self._crowded = False
-        self._patient_until = math.inf
+        self._unobserved_due = math.inf
 
     def open(self) -> None:
-        """Open the store and go on where the last run ended."""
+        """Open the store and continue where the last run ended."""
         now, monotonic = clock.wall(), clock.monotonic()
         self._store.open()
-        self._patient_until = monotonic + UNSEEN_SECONDS
+        self._unobserved_due = monotonic + UNOBSERVED_SECONDS
         self._saved_at = self._memory_saved_at = monotonic
         for name, restore in (
             ("state", lambda kept: self._engine.restore(kept, now)),
@@ -98,18 +98,18 @@ class AlertService:
             self._observations.flush(clock.wall())
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        """Judge by other rules from now on."""
+        """Replace the rules."""
         with self._lock:
             self._engine.set_rules(rules)
-            self._patient_until = clock.monotonic() + UNSEEN_SECONDS
+            self._unobserved_due = clock.monotonic() + UNOBSERVED_SECONDS
 
-    def forget(self, labels: Labels) -> None:
-        """A camera (or the like) was removed from the config."""
+    def remove_targets(self, labels: Labels) -> None:
+        """Discard targets with these labels, such as those of a removed camera; their alerts resolve."""
         with self._lock:
-            self._engine.forget(labels, clock.wall())
+            self._engine.remove_targets(labels, clock.wall())
 
     def step(self, observations: Iterable[Observation], now: float) -> StepResult:
-        """Judge what was observed, say it in the journal, keep it; what is to be told to whom."""
+        """Evaluate and record `observations`, log state changes; returns what to publish and whom to notify of what."""
         monotonic = clock.monotonic()
         observations = list(observations)
         if self._observations is not None:
@@ -120,33 +120,33 @@ class AlertService:
             )
             self._unsaved += alerts
             self._save_when_due(monotonic)
-            tells = {rule.name: rule.tell for rule in self._engine.rules}
+            audience = {rule.name: rule.audience for rule in self._engine.rules}
             waiting = self._engine.waiting
-            if monotonic >= self._patient_until:
-                self._patient_until = math.inf
-                _say_unseen(self._engine.unseen())
+            if monotonic >= self._unobserved_due:
+                self._unobserved_due = math.inf
+                _log_unobserved(self._engine.unobserved())
         _write_journal(alerts)
         if waiting and not self._crowded:
             log.warning(
-                "more alerts fire than are told at a time; see `vedette alerts --all`", waiting=waiting
+                "more alerts fire than are published at a time; see `vedette alerts --all`", waiting=waiting
             )
         self._crowded = waiting > 0
         return StepResult(
-            publish=tuple(alert for alert in alerts if tells.get(alert.rule, "all") == "all"),
-            notify=tuple(alert for alert in alerts if tells.get(alert.rule, "all") != "journal"),
+            publish=tuple(alert for alert in alerts if audience.get(alert.rule, "all") == "all"),
+            notify=tuple(alert for alert in alerts if audience.get(alert.rule, "all") != "journal"),
         )
 
     def firing_count(self) -> int:
-        """How many alerts fire and were told."""
+        """How many alerts were published and still fire."""
         with self._lock:
             return self._engine.firing_count()
 
-    def all_firing(self, now: float) -> list[Alert]:
-        """What fires and was told to anyone, the journal included."""
+    def firing(self, now: float) -> list[Alert]:
+        """The alerts that were published and still fire, those for the journal alone included."""
         with self._lock:
             return self._engine.firing(now)
 
-    # -- keeping ----------------------------------------------------------------------------------------
+    # -- saving -----------------------------------------------------------------------------------------
 
     def _save_when_due(self, monotonic: float) -> None:
         since = monotonic - self._saved_at
@@ -166,10 +166,10 @@ class AlertService:
         self._saved_at = clock.monotonic()
         self._save_cost = self._saved_at - began
 
-    # -- what people ask --------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------------
 
     def handlers(self) -> dict[str, Handler]:
-        """The commands, for the control socket and for MQTT; each raises VedetteError for what is wrong."""
+        """The commands, for the control socket and for MQTT; each raises VedetteError for wrong arguments."""
         return {
             "alerts": self._list,
             "acknowledge": self._acknowledge,
@@ -186,24 +186,24 @@ class AlertService:
         page, everything = Page.of(args), take_flag(args, "all", False)
         now = clock.wall()
         with self._lock:
-            standings = self._engine.standings(now)
-        wanted = [standing for standing in standings if standing.told or everything]
+            active = self._engine.active_alerts(now)
+        listed = [item for item in active if item.published or everything]
         shown = page.cut(
-            [_standing(item) for item in wanted[page.offset :][: page.limit]], skipped=page.offset
+            [_active_to_json(item) for item in listed[page.offset :][: page.limit]], skipped=page.offset
         )
-        return {"alerts": shown, **page.about(shown, len(wanted))}
+        return {"alerts": shown, **page.about(shown, len(listed))}
 
     def _acknowledge(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "id", *_WHO_AND_UNTIL)
         with self._lock:
-            track = self._engine.find(take_word(args, "id"))
-            return self._apply(ControlKind.ACKNOWLEDGE, args, alert=track.id)
+            instance = self._engine.find(take_word(args, "id"))
+            return self._apply(ControlKind.ACKNOWLEDGE, args, alert=instance.id)
 
     def _snooze(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "id", *_WHO_AND_UNTIL)
         with self._lock:
-            track = self._engine.find(take_word(args, "id"))
-            return self._apply(ControlKind.SNOOZE, args, rule=track.rule, labels=track.labels)
+            instance = self._engine.find(take_word(args, "id"))
+            return self._apply(ControlKind.SNOOZE, args, rule=instance.rule, labels=instance.labels)
 
     def _mute(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "rule", "camera", "schedule", *_WHO_AND_UNTIL)
@@ -233,20 +233,20 @@ class AlertService:
         now = clock.wall()
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         until = _until(args, now)
-        made = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
+        control = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
         self._save()
-        log.info(f"{kind.value} asked for", control=made.id, who=who, why=why, subject=_subject(made))
-        return {"control": made.to_json()}
+        log.info(f"{kind.value} asked for", control=control.id, who=who, why=why, subject=_subject(control))
+        return {"control": control.to_json()}
 
     def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "id", "who", "why")
         now = clock.wall()
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         with self._lock:
-            gone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
+            undone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
             self._save()
-        log.info(f"{gone.kind.value} undone", control=gone.id, who=who, why=why, subject=_subject(gone))
-        return {"control": gone.to_json()}
+        log.info(f"{undone.kind.value} undone", control=undone.id, who=who, why=why, subject=_subject(undone))
+        return {"control": undone.to_json()}
 
     def _controls(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "limit", "offset", "who")
@@ -269,7 +269,7 @@ class AlertService:
         return {"alerts": shown[::-1], **page.about(shown, count)}
 
 
-def _say_unseen(rules: Sequence[tuple[Rule, str]]) -> None:
+def _log_unobserved(rules: Sequence[tuple[Rule, str]]) -> None:
     for rule, nearest in rules:
         hint = f"; did you mean {nearest!r}?" if nearest and nearest != rule.condition.metric else ""
         log.warning(
@@ -292,9 +292,9 @@ def _write_journal(alerts: Sequence[Alert]) -> None:
         log.warning(f"and {len(alerts) - MOST_LINES} more alerts; see `vedette alerts`")
 
 
-def _standing(standing: ActiveAlert) -> dict[str, Any]:
-    alert = alert_to_json(standing.alert)
-    return {**alert, "told": standing.told, "held_back": standing.held_back}
+def _active_to_json(active: ActiveAlert) -> dict[str, Any]:
+    alert = alert_to_json(active.alert)
+    return {**alert, "told": active.published, "held_back": active.suppressed_by}
 
 
 def _subject(control: Control) -> str:

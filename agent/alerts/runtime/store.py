@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from agent.alerts.track import alert_from_json, alert_to_json
+from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.core.printable import printable
 from agent.core.state_dir import refuse_link
 from agent.core.types import Alert

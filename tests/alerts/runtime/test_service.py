@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agent.alerts.engine import MOST_TOLD, AlertEngine
+from agent.alerts.engine import MOST_PUBLISHED, AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import FILE_NAME, AlertStore
@@ -67,7 +67,7 @@ def test_each_transition_is_one_journal_line(state):
 
 
 def test_a_rule_that_nothing_is_observed_for_is_spoken_of_once(state, monkeypatch):
-    monkeypatch.setattr("agent.alerts.runtime.service.UNSEEN_SECONDS", 0.0)
+    monkeypatch.setattr("agent.alerts.runtime.service.UNOBSERVED_SECONDS", 0.0)
     typo = RuleSettings(name="typo", when='camera.detections_peron{camera="front"} > 5')
     desk = desk_in(state, HOT, typo)
     with capture_logs() as logs:
@@ -140,7 +140,7 @@ def test_history_is_kept_and_bounded(state):
     again.close()
     small = AlertStore(state, most_history=3)
     small.open()
-    from agent.alerts.track import alert_from_json
+    from agent.alerts.alert_json import alert_from_json
 
     small.record([alert_from_json(told[0])])
     assert len(small.history()) == 3
@@ -252,14 +252,14 @@ def test_ten_thousand_alerts_leave_a_readable_journal(state):
     ]
     with capture_logs() as logs:
         told = desk.step(burst, now)
-    assert len(told.publish) == MOST_TOLD
+    assert len(told.publish) == MOST_PUBLISHED
     assert [entry["event"] for entry in logs[-2:]] == [
         "and 450 more alerts; see `vedette alerts`",
-        "more alerts fire than are told at a time; see `vedette alerts --all`",
+        "more alerts fire than are published at a time; see `vedette alerts --all`",
     ]
     assert len(logs) == 52
-    assert logs[-1]["waiting"] == 10_000 - MOST_TOLD
-    assert desk.handlers()["alerts"]({})["count"] == MOST_TOLD
+    assert logs[-1]["waiting"] == 10_000 - MOST_PUBLISHED
+    assert desk.handlers()["alerts"]({})["count"] == MOST_PUBLISHED
     assert desk.handlers()["alerts"]({"all": True})["count"] == 10_000
     with capture_logs() as logs:
         desk.step([], now + 1)

@@ -78,7 +78,10 @@ def test_firing_alerts_continue_with_their_ids_and_nothing_is_published_anew(ser
         if before["rule"] == "silent":  # the time off does not count: it waits anew
             continue
         after = alerts[before["id"]]
-        assert {key: after[key] for key in before} == before
+        assert {key: after[key] for key in before if key != "held_back"} == {
+            key: value for key, value in before.items() if key != "held_back"
+        }
+        assert bool(after["held_back"]) is bool(before["held_back"])  # its wording may change
 
 
 def test_controls_hold(service):

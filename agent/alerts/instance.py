@@ -1,0 +1,104 @@
+"""An alert instance: the state of one rule on one target, and how it is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.alerts.alert_json import alert_from_json, alert_to_json
+from agent.alerts.evaluators import Target, target_of
+from agent.alerts.state_machine import Phase, RuleState
+from agent.core.types import Alert, Labels
+
+InstanceKey = tuple[str, Target]  # rule, target
+
+
+@dataclass(slots=True, kw_only=True)
+class AlertInstance:
+    """One rule on one target; the engine owns it.
+
+    `id` names the current occurrence. `published` says whether it was published as firing (and so must be published
+    as resolved), `latest` is what was published last, `republish` whether it must be published again once nothing
+    suppresses it. After a restart it does not resolve before `settled_at`. `reason` says why it ended, where that is
+    not its value.
+    """
+
+    rule: str
+    labels: Labels
+    state: RuleState = field(default_factory=RuleState)
+    id: str = ""
+    published: bool = False
+    republish: bool = False
+    latest: Alert | None = None
+    reason: str = ""
+    settled_at: float = -math.inf
+
+    @property
+    def key(self) -> InstanceKey:
+        """What the instance is found by."""
+        return self.rule, target_of(self.labels)
+
+    def begin(self) -> None:
+        """Begin a new occurrence: the condition just turned true."""
+        self.id = _alert_id(self.rule, self.labels, self.state.true_since)
+        self.published = self.republish = False
+        self.latest, self.reason = None, ""
+
+    def shift(self, seconds: float) -> None:
+        """Move all times: the clock was set forward by `seconds`."""
+        self.state = self.state.shifted(seconds)
+        self.settled_at += seconds
+        if self.latest is not None:
+            self.latest = dataclasses.replace(
+                self.latest,
+                first_seen=self.latest.first_seen + seconds,
+                changed_at=self.latest.changed_at + seconds,
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        state = self.state
+        return {
+            "rule": self.rule,
+            "labels": dict(self.labels),
+            "phase": state.phase.value,
+            "true_since": state.true_since,
+            "last_true": state.last_true,
+            "at": state.at,
+            "fires": list(state.fires),
+            "id": self.id,
+            "announced": self.published,
+            "hushed": self.republish,
+            "told": alert_to_json(self.latest) if self.latest else None,
+        }
+
+
+def instance_from_json(entry: Mapping[str, Any]) -> AlertInstance:
+    """The instance that `AlertInstance.to_json` made the values of."""
+    return AlertInstance(
+        rule=str(entry["rule"]),
+        labels=dict(entry["labels"]),
+        state=RuleState(
+            phase=Phase(entry["phase"]),
+            true_since=float(entry["true_since"]),
+            last_true=float(entry["last_true"]),
+            at=float(entry["at"]),
+            fires=tuple(float(at) for at in entry["fires"]),
+        ),
+        id=str(entry["id"]),
+        published=bool(entry["announced"]),
+        republish=bool(entry["hushed"]),
+        latest=alert_from_json(entry["told"]) if entry["told"] else None,
+    )
+
+
+def _alert_id(rule: str, labels: Labels, since: float) -> str:
+    """The id of one occurrence: readable, fit for a topic, the same for the same rule, target and start."""
+    target = "-".join(re.sub(r"[^A-Za-z0-9_-]+", "_", value) for _, value in sorted(labels.items()))[:48]
+    mark = zlib.crc32(f"{rule}|{sorted(labels.items())}|{since:.3f}".encode())
+    return f"{rule}-{target or 'box'}-{mark:08x}"
