@@ -145,7 +145,7 @@ def test_a_rule_with_its_page(capsys):
     rules("show", "drift")
     shown = capsys.readouterr().out
     assert shown.startswith("drift                warning   drift.ratio >= 1")
-    assert "## What to look at" in shown
+    assert "## What to check" in shown
 
 
 def test_listing(capsys):

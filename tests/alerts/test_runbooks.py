@@ -22,5 +22,5 @@ def test_a_page_shows_the_rule_as_it_is(name):
     rule = RULES[name]
     assert rule.runbook == f"docs/runbooks/{name}.md"
     assert f"Rule `{name}`: `{rule.shown_condition()}`, severity {rule.severity.value}." in text
-    assert all(part in text for part in ("## What it means", "## What to look at", "## What to do"))
+    assert all(part in text for part in ("## What it means", "## What to check", "## What to do"))
     assert f"({name}.md)" in (PAGES / "README.md").read_text()

@@ -89,6 +89,16 @@ def test_a_page_names_no_command_that_there_is_not(page):
     assert check(of_page(page.read_text(encoding="utf-8"))) == []
 
 
+def test_the_readme_lists_every_page():
+    listed = set(
+        re.findall(r"`((?:docs/)?[\w/-]+(?:\.md|/))`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    )
+    pages = {str(page.relative_to(ROOT)) for page in PAGES if page.parent == ROOT / "docs"}
+    folders = {f"{page.parent.relative_to(ROOT)}/" for page in PAGES if page.parent.parent == ROOT / "docs"}
+    assert pages | folders <= listed
+    assert [name for name in listed if name.startswith("docs/") and not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_a_help_text_are_right(name):
     parser = argparse.ArgumentParser()
