@@ -53,7 +53,7 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
     from agent.core.masking import mask
 
     text = "".join(traceback.format_exception(kind, error, trace))
-    print(printable_lines(mask(text), 100_000), file=sys.stderr, end="")  # noqa: T201
+    sys.stderr.write(printable_lines(mask(text), 100_000))
 
 
 def _run(words: list[str]) -> int:
@@ -67,10 +67,10 @@ def _run(words: list[str]) -> int:
         sys.stdout.flush()  # a full disk or a closed pipe shows here, not at the interpreter's end
         return code
     except ConfigError as error:
-        print(f"vedette: {error}", file=sys.stderr)  # noqa: T201  (before there is a log)
+        sys.stderr.write(f"vedette: {error}\n")
         return EXIT_CONFIG
     except VedetteError as error:
-        print(f"vedette: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"vedette: {error}\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
         return 130
@@ -80,7 +80,7 @@ def _run(words: list[str]) -> int:
     except OSError as error:
         _drop_output()
         where = f"{error.filename}: " if error.filename else ""
-        print(f"vedette: {printable(where + (error.strerror or str(error)))}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"vedette: {printable(where + (error.strerror or str(error)))}\n")
         return EXIT_FAILED
 
 

@@ -45,8 +45,8 @@ def socket_path(state_directory: Path) -> Path:
         return Path(runtime) / SOCKET_NAME
     service = Path("/run/vedette") / SOCKET_NAME
     own = state_directory / SOCKET_NAME
-    # os.path: a folder that we may not look into is no error here, but at the connecting
-    return service if not os.path.exists(own) and os.path.exists(service) else own  # noqa: PTH110
+    # A folder that cannot be searched is reported at the connecting: Path.exists would raise here.
+    return service if not os.path.exists(own) and os.path.exists(service) else own  # noqa: PTH110  (see above)
 
 
 def call(

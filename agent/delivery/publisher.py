@@ -256,7 +256,7 @@ class Publisher(Worker):
         dropped = self._inbox.take_dropped()
         while durable or dropped:
             accepted: list[Stamp | None] = []
-            if not self._guard(lambda: accepted.extend(self._safe.outbox.put_many(durable, dropped))):  # noqa: B023
+            if not self._guard(lambda: accepted.extend(self._safe.outbox.put_many(durable, dropped))):  # noqa: B023  (called at once)
                 self._inbox.give_back(durable)
                 self._inbox.report_dropped(dropped)
                 return False

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,10 +87,6 @@ def say_repeats(*, everything: bool = False) -> None:
 
 
 def _configure(output: _Output) -> None:
-    factory: Any = structlog.PrintLoggerFactory(file=output.stream)
-    if output.form == "journald":
-        logger = _JournalLogger(Journal(), output.stream)
-        factory = lambda *_names: logger  # noqa: E731
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -100,9 +96,16 @@ def _configure(output: _Output) -> None:
             *_renderers(output.form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, output.level.upper())),
-        logger_factory=factory,
+        logger_factory=_logger_factory(output),
         cache_logger_on_first_use=False,
     )
+
+
+def _logger_factory(output: _Output) -> Callable[..., Any]:
+    if output.form != "journald":
+        return structlog.PrintLoggerFactory(file=output.stream)
+    logger = _JournalLogger(Journal(), output.stream)
+    return lambda *_names: logger
 
 
 def _choose(target: TextIO) -> str:

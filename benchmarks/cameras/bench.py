@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ROOT / "tests" / "servers"
 sys.path.append(str(SERVERS))
 
-from feeding import FAULTS, FeedCamera  # noqa: E402
-from proxy import Proxy  # noqa: E402
+from feeding import FAULTS, FeedCamera  # noqa: E402  (found by the line above)
+from proxy import Proxy  # noqa: E402  (as above)
 
 __all__ = [
     "FAULTS",
@@ -102,7 +102,10 @@ class Watched:
 
     def wait(self, state: str, *, after: int = 0, timeout: float = 30.0) -> Told | None:
         """The first time `state` is told from place `after` on; None if that takes too long."""
-        found = lambda: next((told for told in self.told[after:] if told.state == state), None)  # noqa: E731
+
+        def found() -> Told | None:
+            return next((told for told in self.told[after:] if told.state == state), None)
+
         with self._change:
             self._change.wait_for(lambda: found() is not None, timeout)
         return found()

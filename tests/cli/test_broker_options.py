@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from agent.__main__ import main
-from tests.delivery.mqtt.test_connection import certificates, tls_lines  # noqa: F401  (a fixture)
+from tests.delivery.mqtt.test_connection import tls_lines
 
 COMMANDS = {
     "watch": ["watch", "--seconds", "0.5"],
@@ -54,7 +54,7 @@ def test_a_password_comes_from_a_file_the_environment_or_a_config(
 
 @pytest.mark.broker
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_client_certificate_opens_a_broker_that_asks_for_one(mosquitto, certificates, capsys, command):  # noqa: F811
+def test_a_client_certificate_opens_a_broker_that_asks_for_one(mosquitto, certificates, capsys, command):
     broker = mosquitto(listener=tls_lines(certificates, "require_certificate true"))
     where = ("--broker", f"mqtts://127.0.0.1:{broker.port}", "--ca-file", certificates / "ca.crt")
     mine = ("--cert-file", certificates / "client.crt", "--key-file", certificates / "client.key")

@@ -19,7 +19,7 @@ from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
 from agent.core.secret import Masked
 from agent.delivery.mqtt import ping
 from agent.delivery.mqtt.address import broker_addresses
-from tests.delivery.conftest import Drafts, publish  # noqa: F401  (a fixture)
+from tests.delivery.conftest import Drafts
 
 URL = "mqtts://broker:8883"
 CONNECTED = {"broker": URL, "state": "connected", "version": "5"}
@@ -175,7 +175,7 @@ def test_mqtt_311_cannot_tell(mosquitto, tmp_path):
 
 
 @pytest.mark.broker
-def test_the_running_agent_knows_what_is_refused(mosquitto, tmp_path, publish):  # noqa: F811
+def test_the_running_agent_knows_what_is_refused(mosquitto, tmp_path, publish):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/dock/box/status")
     running = publish(broker.url)
     running.publisher.publish(Drafts().host())

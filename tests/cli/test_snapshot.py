@@ -15,7 +15,7 @@ import pytest
 from agent.app.control_socket import call, socket_path
 from agent.cli.blocks import HALF, blocks
 from agent.core.errors import VedetteError
-from tests.app.test_agent import ROOT, run_agent, vedette  # noqa: F401  (a fixture)
+from tests.app.test_agent import ROOT, vedette
 
 
 def wait_for_picture(state, agent, seconds=60):
@@ -30,7 +30,7 @@ def wait_for_picture(state, agent, seconds=60):
         time.sleep(0.1)
 
 
-def test_the_running_agent_hands_over_what_it_saw_last(tmp_path, run_agent):  # noqa: F811
+def test_the_running_agent_hands_over_what_it_saw_last(tmp_path, run_agent):
     state = tmp_path / "state"
     agent = run_agent("--source", "synthetic", "--state", state)
     wait_for_picture(state, agent)

@@ -1,6 +1,7 @@
 """`agent/core/untrusted.py` is the only module that parses: everywhere else it is refused by what stands in the source."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,15 @@ def test_the_agent_parses_in_one_place():
     found = {str(path.relative_to(ROOT)): said for path in modules if (said := breaches(path.read_text()))}
     assert not found, f"use agent.core.untrusted instead: {found}"
     assert breaches(ALLOWED.read_text())
+
+
+@pytest.mark.parametrize("folder", ["agent", "tests", "benchmarks", "scripts"])
+def test_every_lint_ignore_has_its_reason(folder):
+    bare = re.compile(r"# noqa: [A-Z0-9, ]+(?!  \()$")
+    found = [
+        f"{path.relative_to(ROOT.parent)}:{number}"
+        for path in (ROOT.parent / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if bare.search(line)
+    ]
+    assert not found, "write the reason behind it: # noqa: CODE  (the reason)"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
-import onnxruntime  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+import onnxruntime  # noqa: E402  (skipped above where a library is missing)
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (as above)
 
-from agent.modeltools.graph_optimise import quicken  # noqa: E402
+from agent.modeltools.graph_optimise import quicken  # noqa: E402  (as above)
 
 CHANCE = np.random.default_rng(7)
 

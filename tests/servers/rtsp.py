@@ -16,7 +16,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  (the versions come first)
 
 # Not config-interval=-1: GStreamer 1.22 then splits each key picture, and FFmpeg calls both halves damaged.
 ENCODE = (

@@ -98,7 +98,7 @@ def _kind_meant(path: str) -> str | None:
     if path.startswith("/dev/video"):
         return "v4l2"
     name = os.path.basename(path)  # noqa: PTH119  (the loader made a path of the name)
-    return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110
+    return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110  (as above)
 
 
 class StreamCamera:
