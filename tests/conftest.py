@@ -194,12 +194,15 @@ class Receiver:
 
     def __init__(self) -> None:
         self.received, self.answers, self.delay = [], [200], 0.0
+        self._arrived = threading.Condition()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.append((self.path, dict(self.headers), json.loads(body)))
+                with receiver._arrived:
+                    receiver.received.append((self.path, dict(self.headers), json.loads(body)))
+                    receiver._arrived.notify_all()
                 time.sleep(receiver.delay)
                 status = receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
                 self.send_response(status)
@@ -215,6 +218,11 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def wait(self, count=1, timeout=30.0):
+        """Until so many requests have arrived."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.received) >= count, timeout)
 
     def bodies(self):
         return [body for _, _, body in self.received]

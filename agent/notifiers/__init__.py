@@ -1,4 +1,4 @@
-"""Notifiers: how people are told of alerts besides MQTT. A kind is one file with its `Options`."""
+"""Notifiers: how people are notified of alerts besides MQTT. A kind is one file with its `Options`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from agent.core.types import Alert, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What one notifier is to tell at once: alerts that belong together, worst first.
+    """One notification: alerts that belong together, worst first.
 
-    `text` says all of them in words; `more` counts those that did not fit into `alerts`. `picture` is a JPEG
+    `text` describes all of them; `more` counts those that did not fit into `alerts`. `picture` is a JPEG
     of the scene, where there is one and the settings allow it.
     """
 
@@ -31,17 +31,16 @@ class Notice:
 
 
 class Notifier(Protocol):
-    """One way to tell people. Made as `Kind(options)`; ConfigError where the options cannot be right.
+    """One way to notify people. Made as `Kind(options)`; raises ConfigError where the options cannot be right.
 
-    `refresh_seconds`, where not 0, is how often what still fires is to be sent again (a receiver that
-    forgets).
+    `refresh_seconds`, where not 0, is how often firing alerts must be sent again, to a receiver that expires them.
     """
 
     Options: ClassVar[type[Any]]
     refresh_seconds: float
 
     def send(self, notice: Notice) -> None:
-        """Tell it; raises RetryableDelivery or PermanentDelivery. Errors never show what is secret."""
+        """Send it; raises RetryableDelivery or PermanentDelivery. Errors never show what is secret."""
 
 
 NOTIFIERS = Registry(

@@ -1,7 +1,7 @@
 """Prometheus Alertmanager (API v2): a site that has one routes, silences and escalates there.
 
-An alert there ends by itself at `endsAt`, so what fires is sent again every third of `hold`; a box that falls
-silent does not leave alerts behind for longer than that.
+An alert there expires at `endsAt`, so firing alerts are sent again every third of `hold`; a box that goes offline
+leaves no alert behind for longer than that.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _login(options: AlertmanagerOptions) -> Secret:
 
 
 def entry(alert: Alert, notice: Notice, ends_at: float) -> dict[str, Any]:
-    """One alert as the API takes it: labels name it, so they must be the same when it resolves."""
+    """One alert in the form of the API: labels identify it, so they must be the same when it resolves."""
     firing = alert.state is not AlertState.RESOLVED
     labels = {
         **alert.labels,

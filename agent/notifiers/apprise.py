@@ -32,7 +32,7 @@ class AppriseOptions:
 
 
 class AppriseNotifier:
-    """Hands notices to the services behind Apprise URLs."""
+    """Sends notices to the services behind Apprise URLs."""
 
     Options = AppriseOptions
     refresh_seconds = 0.0
@@ -49,12 +49,12 @@ class AppriseNotifier:
         if not self._services:
             raise ConfigError("is empty", key="urls", expected="at least one address")
         self._urls = options.urls
-        self._done: tuple[str, set[int]] = ("", set())
+        self._accepted: tuple[str, set[int]] = ("", set())
 
     def send(self, notice: Notice) -> None:
-        """Tell every service that was not yet told of this notice; RetryableDelivery while one refuses."""
-        if self._done[0] != notice.id:
-            self._done = (notice.id, set())
+        """Send to every service that has not yet accepted this notice; raises RetryableDelivery while one refuses."""
+        if self._accepted[0] != notice.id:
+            self._accepted = (notice.id, set())
         kinds = {
             Severity.INFO: apprise.NotifyType.INFO,
             Severity.WARNING: apprise.NotifyType.WARNING,
@@ -65,23 +65,23 @@ class AppriseNotifier:
         with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
             picture = _write(notice.picture, Path(folder))
             for number, service in enumerate(self._services):
-                if number in self._done[1]:
+                if number in self._accepted[1]:
                     continue
-                with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:
-                    if self._tell(service, notice, kind, picture):
-                        self._done[1].add(number)
+                with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as captured:
+                    if self._notify(service, notice, kind, picture):
+                        self._accepted[1].add(number)
                     else:
-                        refused.append(f"{service.service_name}{self._reason(number, said.getvalue())}")
+                        refused.append(f"{service.service_name}{self._reason(number, captured.getvalue())}")
         if refused:
             raise RetryableDelivery(f"not taken by {', '.join(refused)}")
 
-    def _reason(self, number: int, said: str) -> str:
-        """What the library said last, unless a piece of the address stands in it, which may be secret."""
-        lines = said.strip().splitlines()
+    def _reason(self, number: int, logged: str) -> str:
+        """The library's last log line, unless it contains a piece of the address, which may be secret."""
+        lines = logged.strip().splitlines()
         shown = excerpt(lines[-1], self._urls[number]) if lines else ""
         return f" ({shown.rstrip('.')})" if shown else ""
 
-    def _tell(
+    def _notify(
         self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, picture: str | None
     ) -> bool:
         bundle = apprise.Apprise()

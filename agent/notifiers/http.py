@@ -1,4 +1,4 @@
-"""One HTTP POST of JSON, with the answers sorted into done, later and never."""
+"""One HTTP POST of JSON; a failure is either retryable or permanent."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret, excerpt, split_url
 
-_LATER = {408, 423, 425, 429}
+_RETRYABLE = {408, 423, 425, 429}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without a body: refuse instead."""
+    """Refuses redirects: a redirected POST would arrive as a GET without a body."""
 
     def redirect_request(self, *_args: Any, **_keywords: Any) -> None:
-        """Never follow."""
+        """Follow none."""
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect)
@@ -46,12 +46,11 @@ def post_json(url: Secret, body: Any, *, authorization: Secret, timeout: float) 
             headers={"Content-Type": "application/json", "User-Agent": "vedette", **login},
             method="POST",
         )
-        with _OPENER.open(request, timeout=timeout) as answer:
-            answer.read(65536)
+        _OPENER.open(request, timeout=timeout).close()  # the status is enough: a body might never end
     except urllib.error.HTTPError as error:
         with error:
-            text = f"{host} answered {error.code}{_said(error, url, authorization, _login(authorization))}"
-        if error.code in _LATER or error.code >= 500:
+            text = f"{host} answered {error.code}{_quoted(error, url, authorization, _login(authorization))}"
+        if error.code in _RETRYABLE or error.code >= 500:
             raise RetryableDelivery(text) from None
         raise PermanentDelivery(text) from None
     except (http.client.InvalidURL, ValueError):  # a line break in the header, a host that is no name
@@ -69,10 +68,12 @@ def _login(authorization: Secret) -> Secret:
         return Secret()
 
 
-def _said(error: urllib.error.HTTPError, *secrets: Secret) -> str:
-    """What the server says of it, as far as that can be shown."""
-    try:
-        body = error.read(500).decode("utf-8", "replace")
+def _quoted(error: urllib.error.HTTPError, *secrets: Secret) -> str:
+    """The server's reason and the beginning of its body, as far as they can be shown."""
+    answer = error.fp
+    try:  # one read: a body might never end
+        read = answer.read1(500) if isinstance(answer, http.client.HTTPResponse) else b""
+        body = read.decode("utf-8", "replace")
     except (http.client.HTTPException, OSError):
         body = ""
     pieces = [excerpt(text, *secrets) for text in (str(error.reason), body)]

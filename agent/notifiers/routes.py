@@ -1,4 +1,4 @@
-"""Routes: which alerts a notifier tells, when, and in which words. Pure: time is passed in."""
+"""Routes: which alerts a notifier sends, when, and with which text. Pure: time is passed in."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from agent.core.types import Alert, AlertEvent, AlertState, Severity
 from agent.notifiers import Notice
 
 MOST_ALERTS = 200  # in one notice; the others are counted
-MOST_IN_WORDS = 20
-MOST_TOLD = 5_000
+MOST_DESCRIBED = 20
+MOST_NOTIFIED = 5_000
 
-_NEWS = {AlertEvent.FIRED, AlertEvent.REMINDER, AlertEvent.RESOLVED}
+_NOTIFIED_EVENTS = {AlertEvent.FIRED, AlertEvent.REMINDER, AlertEvent.RESOLVED}
 
 
 @dataclass(slots=True, kw_only=True)
 class Route:
-    """What one notifier wants to hear, and the batch that is being gathered for it.
+    """The alerts that one notifier sends, and the batch that is being gathered for it.
 
-    `told` holds the ids that it was told as firing (in order): an end is told only of those.
+    `notified` holds the ids that it sent as firing, in order: only of those it sends the end.
     """
 
     settings: NotifierSettings
     batch: dict[str, Alert] = field(default_factory=dict)
     more: int = 0
     opened_at: float | None = None
-    told: dict[str, None] = field(default_factory=dict)
+    notified: dict[str, None] = field(default_factory=dict)
 
     def gather(self, alert: Alert, now: float) -> None:
-        """Take `alert` into the batch, if this notifier wants it; the latest of each id counts."""
-        if not self._wants(alert):
+        """Add `alert` to the batch, if it passes the filters; the latest of each id counts."""
+        if not self._matches(alert):
             return
         if alert.id not in self.batch and len(self.batch) >= MOST_ALERTS:
             self.more += 1
@@ -45,20 +45,20 @@ class Route:
             self.batch[alert.id] = alert
         self.opened_at = now if self.opened_at is None else min(self.opened_at, now)
 
-    def _wants(self, alert: Alert) -> bool:
-        wanted = self.settings
-        if alert.event not in _NEWS or RANK[alert.severity] < RANK[Severity(wanted.severity)]:
+    def _matches(self, alert: Alert) -> bool:
+        settings = self.settings
+        if alert.event not in _NOTIFIED_EVENTS or RANK[alert.severity] < RANK[Severity(settings.severity)]:
             return False
-        if wanted.rules and alert.rule not in wanted.rules:
+        if settings.rules and alert.rule not in settings.rules:
             return False
-        if wanted.cameras and alert.labels.get("camera") not in wanted.cameras:
+        if settings.cameras and alert.labels.get("camera") not in settings.cameras:
             return False
         if alert.event is AlertEvent.RESOLVED:
-            return wanted.resolved and (alert.id in self.told or alert.id in self.batch)
+            return settings.resolved and (alert.id in self.notified or alert.id in self.batch)
         return True
 
     def due(self, now: float, utc_offset: float = 0.0) -> bool:
-        """Whether to tell the batch now: gathered long enough, and not in quiet hours unless critical."""
+        """Whether to send the batch now: gathered long enough, and not in quiet hours unless critical."""
         if self.opened_at is None or now - self.opened_at < self.settings.group_interval:
             return False
         urgent = any(
@@ -69,7 +69,7 @@ class Route:
         return urgent or not quiet or not parse_schedule(quiet).on(now, utc_offset)
 
     def take(self) -> tuple[tuple[Alert, ...], int]:
-        """The batch, worst and oldest first, and how many alerts it leaves out; begins a new one."""
+        """Take the batch, worst and oldest first, and how many alerts it leaves out; begin a new one."""
         alerts = sorted(
             self.batch.values(),
             key=lambda alert: (
@@ -79,11 +79,11 @@ class Route:
             ),
         )
         for alert in alerts:
-            self.told.pop(alert.id, None)
+            self.notified.pop(alert.id, None)
             if alert.state is not AlertState.RESOLVED:
-                self.told[alert.id] = None
-        while len(self.told) > MOST_TOLD:
-            del self.told[next(iter(self.told))]
+                self.notified[alert.id] = None
+        while len(self.notified) > MOST_NOTIFIED:
+            del self.notified[next(iter(self.notified))]
         more, self.more, self.batch, self.opened_at = self.more, 0, {}, None
         return tuple(alerts), more
 
@@ -93,19 +93,19 @@ class Route:
             "batch": [alert_to_json(alert) for alert in self.batch.values()],
             "more": self.more,
             "opened_at": self.opened_at,
-            "told": list(self.told),
+            "told": list(self.notified),
         }
 
     def restore(self, entry: Mapping[str, Any]) -> None:
-        """Go on where `to_json` left off."""
+        """Continue from what `to_json` returned."""
         alerts = [alert_from_json(item) for item in entry["batch"]]
         self.batch = {alert.id: alert for alert in alerts}
         self.more, self.opened_at = int(entry["more"]), entry["opened_at"]
-        self.told = dict.fromkeys(str(name) for name in entry["told"])
+        self.notified = dict.fromkeys(str(name) for name in entry["told"])
 
 
 def check(settings: NotifierSettings) -> None:
-    """Raises ConfigError where the settings that every kind has make no sense."""
+    """Check the settings that every kind has; raises ConfigError."""
     if settings.quiet_hours:
         try:
             parse_schedule(settings.quiet_hours)
@@ -123,7 +123,7 @@ def make_notice(
     more: int = 0,
     picture: bytes | None = None,
 ) -> Notice:
-    """`alerts` (not empty, worst first) in words."""
+    """The notice about `alerts` (not empty, worst first)."""
     firing = [alert for alert in alerts if alert.state is not AlertState.RESOLVED]
     worst = max((alert.severity for alert in firing or alerts), key=RANK.__getitem__)
     return Notice(
@@ -153,7 +153,7 @@ def _title(alerts: tuple[Alert, ...], firing: list[Alert], device: str, more: in
 
 def _text(alerts: Iterable[Alert], more: int) -> str:
     listed = list(alerts)
-    blocks = [_block(alert) for alert in listed[:MOST_IN_WORDS]]
+    blocks = [_block(alert) for alert in listed[:MOST_DESCRIBED]]
     left = len(listed) - len(blocks) + more
     return "\n\n".join([*blocks, f"and {left:,} more alerts"] if left else blocks)
 

@@ -1,12 +1,12 @@
-"""The notifiers' part: gathers alerts per notifier, sends notices, retries, keeps all over a restart.
+"""The notifiers' worker: gathers alerts for each notifier, sends notices, retries, and stores both for a restart.
 
 Laws
 ----
 1. `offer` never blocks: it only puts alerts into a bounded inbox.
 2. Each notifier has its own batch, queue and backoff; one that cannot be reached does not hold up another
    for longer than its timeout.
-3. A notice is sent until it is taken, refused for good, older than EXPIRY_SECONDS, or pushed out by
-   MOST_QUEUED newer ones; every loss is said in the journal.
+3. A notice is retried until it is accepted, refused for good, older than EXPIRY_SECONDS, or displaced by
+   MOST_QUEUED newer ones; every loss is logged.
 4. Batches and queues are on disk before a notice is sent; a restart may send one twice, and loses none.
 """
 
@@ -53,7 +53,7 @@ Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Outlet:
-    """One notifier with its route and queue; `firing` is what a receiver that forgets must be told again."""
+    """One notifier with its route and queue; `firing` is what must be sent again to a receiver that expires alerts."""
 
     notifier: Notifier
     route: Route
@@ -84,7 +84,7 @@ def make_notifiers(settings: Sequence[NotifierSettings]) -> Notifiers:
 
 
 class NotifierWorker(Worker):
-    """Sends what it is offered to `notifiers`; `picture` gives a JPEG of what a camera sees."""
+    """Sends the alerts it is offered through `notifiers`; `picture` returns a JPEG of a camera's last frame."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class NotifierWorker(Worker):
     ) -> None:
         super().__init__("notifiers")
         self._outlets = _outlets(notifiers)
-        self._wanted: Notifiers | None = None
+        self._replacement: Notifiers | None = None
         self._path = state_directory / FILE_NAME
         self._device, self._site, self._picture = device, site, picture
         self._inbox: deque[Alert] = deque(maxlen=MOST_OFFERED)
@@ -106,15 +106,15 @@ class NotifierWorker(Worker):
         self.sent = self.lost = 0
 
     def offer(self, alerts: Sequence[Alert]) -> None:
-        """Have `alerts` told to whom they concern; called from any thread, returns at once."""
+        """Queue `alerts` for the notifiers whose filters they pass; may be called from any thread, returns at once."""
         self._inbox.extend(alerts)
 
     def change(self, notifiers: Notifiers) -> None:
-        """Use these from the next round on; what waits for one that keeps its name is kept. From any thread."""
-        self._wanted = notifiers
+        """Replace the notifiers at the next round; one that keeps its name keeps its queue. From any thread."""
+        self._replacement = notifiers
 
     def run(self, stop: threading.Event) -> None:
-        """Work until stopped; what is not sent by then is kept on disk."""
+        """Work until stopped; what is not sent by then is stored."""
         if not self._restored:  # after a failure, what is in memory is newer
             self._restored = True
             self._restore()
@@ -126,8 +126,8 @@ class NotifierWorker(Worker):
         self._save()
 
     def work(self, now: float, monotonic: float) -> None:
-        """One round: gather what was offered, make notices of what is due, send them."""
-        self._take_wanted()
+        """One round: gather what was offered, make notices of the batches that are due, send them."""
+        self._replace_outlets()
         self._gather(now)
         offset = float(time.localtime(now).tm_gmtoff)
         for outlet in self._outlets:
@@ -140,12 +140,12 @@ class NotifierWorker(Worker):
             self._save()  # at once: a slow notifier after it, and a kill meanwhile, must not send it twice
             self.beat()
 
-    def _take_wanted(self) -> None:
-        wanted, self._wanted = self._wanted, None
-        if wanted is None:
+    def _replace_outlets(self) -> None:
+        replacement, self._replacement = self._replacement, None
+        if replacement is None:
             return
         before = {outlet.name: outlet for outlet in self._outlets}
-        self._outlets = _outlets(wanted)
+        self._outlets = _outlets(replacement)
         for outlet in self._outlets:
             if old := before.get(outlet.name):
                 outlet.queue, outlet.firing = old.queue, old.firing
@@ -235,19 +235,19 @@ class NotifierWorker(Worker):
         try:
             write_atomic(self._path, data)
         except OSError as error:
-            log.error("notices cannot be kept on disk", path=str(self._path), error=str(error))
+            log.error("notices cannot be stored", path=str(self._path), error=str(error))
         self._saved = data
 
     def _restore(self) -> None:
         try:
-            kept = parse_kept(self._path.read_bytes(), largest=LARGEST_KEPT)
+            stored = parse_kept(self._path.read_bytes(), largest=LARGEST_KEPT)
             for outlet in self._outlets:
-                if outlet.name in kept:
-                    self._restore_outlet(outlet, kept[outlet.name])
+                if outlet.name in stored:
+                    self._restore_outlet(outlet, stored[outlet.name])
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.error("kept notices cannot be read, starting without them", error=repr(error))
+            log.error("stored notices cannot be read, starting without them", error=repr(error))
 
     def _restore_outlet(self, outlet: _Outlet, entry: Mapping[str, Any]) -> None:
         outlet.route.restore(entry["route"])

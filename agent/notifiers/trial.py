@@ -1,4 +1,4 @@
-"""A trial: a notice that says that it is none, so that people see whether they would be told. Pure."""
+"""A trial notice, with which people check that they would be notified. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agent.notifiers.routes import make_notice
 
 
 def trial_notice(*, device: str, site: str, now: float, picture: bytes | None = None) -> Notice:
-    """A notice with one alert of severity info; an Alertmanager lets it end by itself."""
+    """A notice with one alert of severity info, which expires by itself in an Alertmanager."""
     alert = Alert(
         id=f"trial-{int(now)}",
         rule="trial",

@@ -1,4 +1,4 @@
-"""Webhook: a POST of JSON, as Slack's incoming webhooks read it (Mattermost, Rocket.Chat too) or whole."""
+"""Webhook: a POST of JSON, for Slack's incoming webhooks (Mattermost, Rocket.Chat too) or with the whole alerts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _escaped(text: str) -> str:
 
 
 def whole_body(notice: Notice) -> dict[str, Any]:
-    """The notice with its alerts whole; the picture as base64."""
+    """The notice with its whole alerts; the picture as base64."""
     body: dict[str, Any] = {
         "id": notice.id,
         "device": notice.device,

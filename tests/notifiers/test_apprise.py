@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 pytest.importorskip("apprise")
@@ -24,7 +26,7 @@ def test_an_e_mail_arrives_with_its_picture(mailbox, make_notice):
     assert parts["image/jpeg"] == JPEG
 
 
-def test_a_service_that_took_it_is_not_told_again_when_another_refused(mailbox, receiver, make_notice):
+def test_a_service_that_took_it_is_not_notified_again_when_another_refused(mailbox, receiver, make_notice):
     receiver.answers = [500, 200]
     notifier = AppriseNotifier(
         AppriseOptions(urls=(mail(mailbox.port), receiver.url.replace("http://", "json://")))
@@ -48,9 +50,28 @@ def test_a_refusal_says_why_and_shows_no_secret(make_notice):
     assert "not taken by E-Mail (" in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
     assert "geheim" not in str(caught.value)
-    notifier = AppriseNotifier(AppriseOptions(urls=("json://127.0.0.1:9/token12345",)))
-    assert notifier._reason(0, "first\ncannot reach 127.0.0.1.\n") == " (cannot reach 127.0.0.1)"
-    assert notifier._reason(0, "POST to /token12345 failed\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (("first", "cannot reach 127.0.0.1."), " (cannot reach 127.0.0.1)"),
+        (("POST to /token12345 failed",), ""),
+        ((), ""),
+    ],
+)
+def test_the_librarys_last_line_is_quoted_unless_it_shows_a_piece_of_the_address(
+    make_notice, monkeypatch, lines, reason
+):
+    def refuse(_self, **_notice):
+        for line in lines:
+            logging.getLogger("apprise").warning(line)
+        return False
+
+    monkeypatch.setattr("apprise.Apprise.notify", refuse)
+    with pytest.raises(RetryableDelivery) as caught:
+        AppriseNotifier(AppriseOptions(urls=("json://127.0.0.1:9/token12345",))).send(make_notice())
+    assert str(caught.value) == f"not taken by JSON{reason}"
 
 
 @pytest.mark.parametrize("urls", [(), ("nonsense://",), ("mailto://",)])

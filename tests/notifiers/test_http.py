@@ -1,11 +1,17 @@
-"""What a server's answer is quoted as: one printable line, and nothing where it echoes a piece of what we sent."""
+"""Every kind of answer is a success, retryable or permanent, and is quoted without a piece of what we sent."""
 
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from agent.core.errors import PermanentDelivery
+from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret
 from agent.notifiers.http import post_json
 
@@ -56,3 +62,153 @@ def test_an_answer_is_quoted_as_far_as_it_echoes_nothing_of_ours(
     with pytest.raises(PermanentDelivery) as caught:
         post_json(url, {}, authorization=Secret(authorization), timeout=10)
     assert str(caught.value) == f"127.0.0.1 {quoted}"
+
+
+def post(url, authorization="", timeout=10.0):
+    post_json(Secret(url), {"text": "x"}, authorization=Secret(authorization), timeout=timeout)
+
+
+@pytest.fixture
+def raw_server():
+    """A server whose every connection is handed to `serve(connection)` once the request is read."""
+    servers = []
+
+    def start(serve, wrap=lambda connection: connection):
+        server = socket.create_server(("127.0.0.1", 0))
+        servers.append(server)
+
+        def accept():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError), wrap(connection) as wrapped:
+                    wrapped.recv(65536)
+                    serve(wrapped)
+
+        threading.Thread(target=accept, daemon=True).start()
+        return server.getsockname()[1]
+
+    yield start
+    for server in servers:
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_success_is_taken(receiver, status):
+    receiver.answers = [status]
+    post(receiver.url)
+    assert receiver.bodies() == [{"text": "x"}]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_refused_and_not_followed(receiver, status):
+    receiver.answers = [status, 200]
+    with pytest.raises(PermanentDelivery, match=f"answered {status}"):
+        post(receiver.url)
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 422])
+def test_a_refusal_is_permanent(receiver, status):
+    receiver.answers = [status]
+    with pytest.raises(PermanentDelivery, match=f"127.0.0.1 answered {status}"):
+        post(receiver.url)
+
+
+@pytest.mark.parametrize("status", [408, 423, 425, 429, 500, 502, 503, 504, 599])
+def test_a_server_in_trouble_is_retryable(receiver, status):
+    receiver.answers = [status]
+    with pytest.raises(RetryableDelivery, match=f"127.0.0.1 answered {status}"):
+        post(receiver.url)
+
+
+def test_silence_is_retryable_after_the_timeout(raw_server):
+    over = threading.Event()
+    port = raw_server(lambda _connection: over.wait(30))
+    with pytest.raises(RetryableDelivery, match=r"^127.0.0.1: no answer in time$"):
+        post(f"http://127.0.0.1:{port}", timeout=0.2)
+    over.set()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"]
+)
+def test_what_is_no_http_is_retryable(raw_server, answer):
+    port = raw_server(lambda connection: connection.sendall(answer))
+    with pytest.raises(RetryableDelivery, match=r"^127.0.0.1: "):
+        post(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(200, None), (404, PermanentDelivery), (503, RetryableDelivery)], ids=str
+)
+def test_a_body_that_never_ends_is_not_waited_for(raw_server, status, outcome):
+    hung_up = threading.Event()
+
+    def drip(connection):
+        connection.sendall(f"HTTP/1.1 {status} x\r\nContent-Length: 999999\r\n\r\n".encode())
+        try:
+            while not hung_up.wait(0.02):
+                connection.sendall(b"x")
+        except OSError:
+            hung_up.set()
+
+    port = raw_server(drip)
+    with pytest.raises(outcome) if outcome else contextlib.nullcontext():
+        post(f"http://127.0.0.1:{port}")
+    assert hung_up.wait(30), "the connection was closed"
+
+
+@pytest.fixture(scope="module")
+def untrusted_tls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=localhost", "-days", "2", "-keyout", "key.pem", "-out", "cert.pem"],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def test_a_certificate_that_is_not_trusted_is_retryable_and_nothing_is_sent(raw_server, untrusted_tls):
+    received = []
+    port = raw_server(
+        received.append, lambda connection: untrusted_tls.wrap_socket(connection, server_side=True)
+    )
+    with pytest.raises(RetryableDelivery, match=r"^localhost: its certificate is not trusted \(self.signed"):
+        post(f"https://localhost:{port}", BEARER)
+    assert received == []
+
+
+def test_tls_with_a_server_that_speaks_none_is_retryable(receiver):
+    with pytest.raises(RetryableDelivery, match=r"^127.0.0.1: "):
+        post(receiver.url.replace("http:", "https:"))
+
+
+def test_a_name_that_cannot_be_resolved_is_retryable(monkeypatch):
+    def fail(*_args, **_keywords):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(RetryableDelivery, match=r"^nowhere.example: the name cannot be resolved$"):
+        post("http://nowhere.example/")
+
+
+def test_a_refused_connection_is_retryable():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # bound and not listening
+        with pytest.raises(RetryableDelivery, match=r"^127.0.0.1: connection refused$"):
+            post(f"http://127.0.0.1:{probe.getsockname()[1]}")
+
+
+def test_an_address_or_header_that_cannot_be_sent_is_permanent():
+    with pytest.raises(PermanentDelivery, match="the address cannot be used"):
+        post("http://127.0.0.1:1/a b", BEARER)
+    with pytest.raises(PermanentDelivery, match="the address cannot be used"):
+        post("http://127.0.0.1:1/", "Bearer a\r\nX: y")

@@ -27,13 +27,13 @@ def route(**keys):
         ({"cameras": ("yard",)}, False),
     ],
 )
-def test_who_wants_what(make_alert, keys, wanted):
+def test_filters(make_alert, keys, wanted):
     one = route(**keys)
     one.gather(make_alert("latency_p99", severity="warning"), NOW)
     assert bool(one.batch) is wanted
 
 
-def test_alerts_of_an_interval_are_told_together_worst_first(make_alert):
+def test_alerts_of_an_interval_are_sent_together_worst_first(make_alert):
     one = route(group_interval=15.0)
     one.gather(make_alert("slow", severity="warning"), NOW)
     one.gather(make_alert("down"), NOW + 10)
@@ -45,7 +45,7 @@ def test_alerts_of_an_interval_are_told_together_worst_first(make_alert):
     assert not one.due(NOW + 100)
 
 
-def test_an_end_is_told_only_of_what_was_told(make_alert):
+def test_an_end_is_sent_only_of_what_was_sent(make_alert):
     one = route()
     one.gather(make_alert(state="resolved"), NOW)
     assert not one.batch
@@ -89,7 +89,7 @@ def test_a_flood_becomes_one_notice(make_alert):
 
 def test_survives_as_json(make_alert):
     one, two = route(), route()
-    one.gather(make_alert("told"), NOW)
+    one.gather(make_alert("sent"), NOW)
     one.take()
     one.gather(make_alert("waiting"), NOW)
     two.restore(json.loads(json.dumps(one.to_json())))

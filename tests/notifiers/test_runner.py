@@ -2,39 +2,51 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import pytest
 from structlog.testing import capture_logs
 
 from agent.config.schema import NotifierSettings
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, RetryableDelivery
 from agent.notifiers.runner import EXPIRY_SECONDS, MOST_QUEUED, NotifierWorker, make_notifiers
 from agent.notifiers.webhook import WebhookNotifier, WebhookOptions
 
 NOW = 1_700_000_000.0
 
 
-def part(tmp_path, *urls, picture=None, **keys):
-    notifiers = [
-        (NotifierSettings(name=f"n{number}", group_interval=0.0, **keys),
-         WebhookNotifier(WebhookOptions(url=url, format="json", timeout=1.0)))
-        for number, url in enumerate(urls)
-    ]  # fmt: skip
-    return NotifierWorker(notifiers, tmp_path, device="edge-1", site="plant", picture=picture)
+def webhook(url):
+    return WebhookNotifier(WebhookOptions(url=url, format="json", timeout=1.0))
+
+
+def named(*kinds, **keys):
+    return [
+        (NotifierSettings(name=f"n{number}", group_interval=0.0, **keys), kind)
+        for number, kind in enumerate(kinds)
+    ]
+
+
+def worker(tmp_path, *urls, scene=None, **keys):
+    """A worker with a webhook for each URL (or with the notifiers given)."""
+    kinds = [webhook(url) if isinstance(url, str) else url for url in urls]
+    return NotifierWorker(named(*kinds, **keys), tmp_path, device="edge-1", site="plant", picture=scene)
+
+
+def start_and_stop(one):
+    """Run `one` as after a restart, without a round of work."""
+    stopped = threading.Event()
+    stopped.set()
+    one.run(stopped)
 
 
 DEAD = "http://127.0.0.1:9/services/secret-token"
 
 
 def test_what_is_offered_arrives(tmp_path, receiver, make_alert):
-    one, stop = part(tmp_path, receiver.url), threading.Event()
+    one, stop = worker(tmp_path, receiver.url), threading.Event()
     thread = threading.Thread(target=one.run, args=(stop,))
     thread.start()
     one.offer([make_alert()])
-    deadline = time.monotonic() + 10
-    while not receiver.received and time.monotonic() < deadline:
-        time.sleep(0.05)
+    receiver.wait()
     stop.set()
     thread.join(5)
     assert receiver.bodies()[0]["alerts"][0]["id"] == make_alert().id
@@ -43,7 +55,7 @@ def test_what_is_offered_arrives(tmp_path, receiver, make_alert):
 
 def test_it_is_retried_with_growing_pauses_until_it_is_taken(tmp_path, receiver, make_alert):
     receiver.answers = [503, 503, 200]
-    one = part(tmp_path, receiver.url)
+    one = worker(tmp_path, receiver.url)
     one.offer([make_alert()])
     with capture_logs() as logs:
         for second in range(20):
@@ -54,9 +66,9 @@ def test_it_is_retried_with_growing_pauses_until_it_is_taken(tmp_path, receiver,
     assert said == ["notifier cannot deliver, retrying", "notifier works again"]
 
 
-def test_one_that_is_refused_for_good_is_said_and_let_go(tmp_path, receiver, make_alert):
+def test_one_that_is_refused_for_good_is_logged_and_discarded(tmp_path, receiver, make_alert):
     receiver.answers = [404, 200]
-    one = part(tmp_path, receiver.url)
+    one = worker(tmp_path, receiver.url)
     one.offer([make_alert()])
     with capture_logs() as logs:
         one.work(NOW, 0)
@@ -67,7 +79,7 @@ def test_one_that_is_refused_for_good_is_said_and_let_go(tmp_path, receiver, mak
 
 
 def test_one_that_is_unreachable_holds_up_no_other_and_shows_no_secret(tmp_path, receiver, make_alert):
-    one = part(tmp_path, DEAD, receiver.url)
+    one = worker(tmp_path, DEAD, receiver.url)
     one.offer([make_alert()])
     with capture_logs() as logs:
         one.work(NOW, 0)
@@ -77,11 +89,11 @@ def test_one_that_is_unreachable_holds_up_no_other_and_shows_no_secret(tmp_path,
 
 
 def test_what_waits_survives_a_restart_and_the_picture_does_not(tmp_path, receiver, make_alert):
-    one = part(tmp_path, DEAD, picture=lambda camera: camera.encode())
+    one = worker(tmp_path, DEAD, scene=lambda camera: camera.encode())
     one.offer([make_alert(), make_alert("slow", severity="warning")])
     one.work(NOW, 0)
-    two = part(tmp_path, receiver.url)
-    two._restore()
+    two = worker(tmp_path, receiver.url)
+    start_and_stop(two)
     two.offer([make_alert(state="resolved")])
     for second in range(3):
         two.work(NOW + 100 + second, second)
@@ -98,35 +110,34 @@ def test_a_picture_is_sent_only_where_it_is_allowed(tmp_path, receiver, make_ale
         return b"jpeg"
 
     for allowed in (False, True):
-        one = part(tmp_path / str(allowed), receiver.url, picture=picture)
-        one._outlets[0].route.settings = NotifierSettings(name="n", group_interval=0.0, picture=allowed)
+        one = worker(tmp_path / str(allowed), receiver.url, scene=picture, picture=allowed)
         one.offer([make_alert()])
         one.work(NOW, 0)
     assert ["picture_jpeg" in body for body in receiver.bodies()] == [False, True]
     assert asked == ["front"]
 
 
-def test_a_broken_file_is_said_and_begun_anew(tmp_path, receiver, make_alert):
+def test_a_broken_file_is_logged_and_replaced(tmp_path, receiver, make_alert):
     (tmp_path / "notices.json").write_text('{"n0": {"route": 5}}')
-    one = part(tmp_path, receiver.url)
+    one = worker(tmp_path, receiver.url)
     with capture_logs() as logs:
-        one._restore()
-    assert logs[0]["event"] == "kept notices cannot be read, starting without them"
+        start_and_stop(one)
+    assert logs[0]["event"] == "stored notices cannot be read, starting without them"
     one.offer([make_alert()])
     one.work(NOW, 0)
     assert one.sent == 1
 
 
 def test_the_queue_is_bounded_and_its_losses_are_counted(tmp_path, make_alert):
-    one = part(tmp_path, DEAD)
+    one = worker(tmp_path, DEAD)
     for number in range(MOST_QUEUED + 10):
         one.offer([make_alert(f"rule{number}")])
         one.work(NOW + number, 0)
     assert one.lost == 10
 
 
-def test_a_day_old_notice_is_let_go(tmp_path, receiver, make_alert):
-    one = part(tmp_path, DEAD)
+def test_a_day_old_notice_is_discarded(tmp_path, receiver, make_alert):
+    one = worker(tmp_path, DEAD)
     one.offer([make_alert()])
     one.work(NOW, 0)
     one.work(NOW + EXPIRY_SECONDS + 1, 1e6)
@@ -134,11 +145,9 @@ def test_a_day_old_notice_is_let_go(tmp_path, receiver, make_alert):
 
 
 def test_ten_thousand_alerts_are_one_notice(tmp_path, receiver, make_alert):
-    one = part(tmp_path, receiver.url)
+    one = worker(tmp_path, receiver.url)
     one.offer([make_alert(f"rule{number}") for number in range(10_000)])
-    began = time.perf_counter()
     one.work(NOW, 0)
-    assert time.perf_counter() - began < 5
     (body,) = receiver.bodies()
     assert body["more"] == 9_800
 
@@ -163,8 +172,9 @@ def test_a_disabled_one_is_left_out():
 
 
 def test_what_fires_is_sent_again_to_a_receiver_that_forgets(tmp_path, receiver, make_alert):
-    one = part(tmp_path, receiver.url)
-    one._outlets[0].notifier.refresh_seconds = 60.0
+    forgetful = webhook(receiver.url)
+    forgetful.refresh_seconds = 60.0
+    one = worker(tmp_path, forgetful)
     one.offer([make_alert()])
     for second in range(0, 200, 10):
         one.work(NOW + second, 1000.0 + second)
@@ -176,32 +186,30 @@ def test_what_fires_is_sent_again_to_a_receiver_that_forgets(tmp_path, receiver,
 
 
 def test_what_was_sent_is_known_on_disk_before_the_next_one_has_its_turn(tmp_path, receiver, make_alert):
-    """A process killed while a slow notifier sends must not tell the quick one again."""
-    one = part(tmp_path, receiver.url, DEAD)
-    seen = []
-    slow = one._outlets[1].notifier
+    """A process killed while a slow notifier sends must not send to the quick one again."""
+    stored = []
 
     class Slow:
         refresh_seconds = 0.0
 
         def send(self, notice):
-            seen.append(json.loads((tmp_path / "notices.json").read_text())["n0"]["queue"])
-            slow.send(notice)
+            stored.append(json.loads((tmp_path / "notices.json").read_text())["n0"]["queue"])
+            raise RetryableDelivery("too slow")
 
-    one._outlets[1].notifier = Slow()
+    one = worker(tmp_path, receiver.url, Slow())
     one.offer([make_alert()])
     one.work(NOW, 0)
-    assert (len(receiver.received), seen) == (1, [[]])
+    assert (len(receiver.received), stored) == (1, [[]])
 
 
 def test_a_change_of_notifiers_loses_nothing_that_waits_or_is_offered_meanwhile(
     tmp_path, receiver, make_alert
 ):
-    one = part(tmp_path, DEAD)
+    one = worker(tmp_path, DEAD)
     one.offer([make_alert()])
     one.work(NOW, 0)
     one.offer([make_alert("slow")])
-    one.change([(outlet.route.settings, outlet.notifier) for outlet in part(tmp_path, receiver.url)._outlets])
+    one.change(named(webhook(receiver.url)))
     one.offer([make_alert("late")])
     for second in range(1, 5):
         one.work(NOW + 100 * second, 100 * second)
