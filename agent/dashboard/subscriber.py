@@ -36,6 +36,7 @@ class Subscriber:
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._client = _client(self._address, settings)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
@@ -88,9 +89,13 @@ class Subscriber:
     def _on_connect(
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
-        if not reason.is_failure:
+        if reason.is_failure:
+            self._answers.put(str(reason))
+        else:
             client.subscribe(self._topic, qos=1)  # on every connect: a session is not kept
-        self._answers.put(str(reason) if reason.is_failure else None)
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self._answers.put(None)
 
     def _on_disconnect(self, *_: Any) -> None:  # with TLS 1.3 this is how a certificate is refused
         self._answers.put("connection closed by the broker")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.cli import live as live_module
 from agent.cli.live import CameraActivity, LiveState, RecentFrames, Screen, columns, cut, lines
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 
@@ -125,12 +126,13 @@ def result(camera, total, classes=(0,)):
     return FrameResult(frame=frame, detections=found, stages=times, batch=1)
 
 
-def test_activity_is_that_of_the_last_seconds_only():
+def test_activity_is_that_of_the_last_seconds_only(monkeypatch):
     frames = RecentFrames()
-    now = time.monotonic()
+    now = 100.0
+    monkeypatch.setattr(live_module.clock, "monotonic", lambda: now)
     for number in range(1, 11):
         frames.add(result("front", number / 100, classes=(0,) * number))
-    found = frames.activity("front", time.monotonic())
+    found = frames.activity("front", now)
     assert found.fps == pytest.approx(10, abs=0.1), (
         "over a second at the least, so that one frame is no 1000 a second"
     )

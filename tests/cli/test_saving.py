@@ -63,7 +63,7 @@ def test_a_run_leaves_pictures_with_boxes(tmp_path):
         "--state",
         tmp_path / "state",
         "--seconds",
-        "4",
+        "2",
         "--save",
         tmp_path / "pics",
     )

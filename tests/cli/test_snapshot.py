@@ -1,4 +1,4 @@
-"""`vedette snapshot`: the picture with boxes, of the running agent or of a source."""
+"""`vedette snapshot`: the frame with boxes, of the running agent or of a source."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from agent.core.errors import VedetteError
 from tests.app.test_agent import ROOT, vedette
 
 
-def wait_for_picture(state, agent, seconds=60):
+def wait_for_snapshot(state, agent, seconds=60):
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -33,7 +33,7 @@ def wait_for_picture(state, agent, seconds=60):
 def test_the_running_agent_hands_over_what_it_saw_last(tmp_path, run_agent):
     state = tmp_path / "state"
     agent = run_agent("--source", "synthetic", "--state", state)
-    wait_for_picture(state, agent)
+    wait_for_snapshot(state, agent)
 
     done = vedette("snapshot", "--state", state, "--out", tmp_path / "x.jpg")
     assert done.returncode == 0, done.stderr

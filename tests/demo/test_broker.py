@@ -1,7 +1,5 @@
 """The demo's broker: mosquitto where it is, else the pure Python one; either carries messages."""
 
-import time
-
 import pytest
 from paho.mqtt import publish
 
@@ -21,7 +19,6 @@ def test_messages_get_through(kind, monkeypatch):
         if broker.kind != kind:
             pytest.skip(f"needs {kind}")
         with Subscriber(BrokerSettings(url=broker.url)) as subscriber:
-            time.sleep(0.5)
             publish.single(
                 "vedette/a/b/status", b'{"state": "online"}', qos=1, hostname="127.0.0.1", port=broker.port
             )
