@@ -24,9 +24,9 @@ def prepare(view: View) -> NDArray[np.int16] | None:
     before, after = view.previous, view.thumbnail
     if before is None or before.shape != after.shape or before.grey.shape != after.grey.shape:
         return None
-    difference = after.grey.astype(np.int16) - before.grey
-    change: NDArray[np.int16] = np.abs(difference - round(float(difference.mean())))
-    return change
+    change: NDArray[np.int16] = after.grey.astype(np.int16) - before.grey
+    change -= round(float(change.mean()))
+    return np.abs(change, out=change)
 
 
 def motion(change: NDArray[np.int16] | None) -> float:
