@@ -20,8 +20,8 @@ from agent.exporter.about import About
 from agent.exporter.exposition import registry_of
 from agent.exporter.ledger import Ledger
 from agent.features import FEATURES
-from agent.pipeline.analyst import state_observations, summary_observations
 from agent.pipeline.camera_window import CameraWindow, FrameCounts
+from agent.pipeline.observations import state_observations, summary_observations
 from agent.telemetry.probes.host import HostProbe
 from agent.telemetry.sampler import observations
 

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from agent.core import clock
+from agent.core.arguments import Handler
 from agent.core.errors import NoAgent, VedetteError
 from agent.core.masking import mask
 from agent.core.printable import printable
@@ -26,7 +27,6 @@ from agent.core.worker import Worker
 
 log = structlog.get_logger("vedette.control")
 
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 SOCKET_NAME = "control.sock"
 LARGEST_REQUEST = 1024 * 1024
 """Bytes of a request: a reference that is imported has a quarter of that."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from agent.config.schema import DriftSettings
 from agent.core import clock
-from agent.core.arguments import check_names, take_duration, take_word
+from agent.core.arguments import Handler, check_names, take_duration, take_word
 from agent.core.errors import ReferenceMismatch, VedetteError
 from agent.core.nearest import unknown
 from agent.core.untrusted import take_flag, take_integer
@@ -30,7 +30,6 @@ TOLD = 5
 
 MOST_TOLD = 10_000
 
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 Answer = TypeVar("Answer")
 
 LOCAL_ONLY = frozenset({"reference_export", "reference_import"})
@@ -75,7 +74,7 @@ class ReferenceDesk:
 
         self._submit(change)
 
-    def forget(self, camera: str) -> None:
+    def remove(self, camera: str) -> None:
         """A camera was removed from the config; its references stay on disk. In the analyst's thread."""
         self._gone.add(camera)
 

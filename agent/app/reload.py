@@ -4,8 +4,8 @@ Laws
 ----
 1. One reload at a time; however many are asked for meanwhile, they are one more after it.
 2. Whatever goes wrong in one is logged and kept in `outcome` until one goes well. Nothing of it leaves this thread.
-3. All of a config is found good before anything is changed (`plan`). What cannot be put in force even so leaves the
-   rest in force, is told by name, and is tried again by the next reload: it still differs.
+3. All of a config is validated before anything is changed (`reload_plan`). What cannot be put in force even so is
+   reported by name, the rest is in force, and the next reload tries it again: it still differs.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import dataclasses
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from agent.app.camera_set import CameraChanges
-from agent.app.reload_plan import say_refused
+from agent.app.reload_plan import log_refused
 from agent.config.schema import Settings
-from agent.core.arguments import check_names
+from agent.core.arguments import Handler, check_names
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
 from agent.core.worker import Worker
 
 log = structlog.get_logger("vedette.service")
+
 
 ANSWER_SECONDS = 25.0
 """How long one who asked waits for the answer: less than the control socket's client does."""
@@ -35,52 +35,56 @@ ANSWER_SECONDS = 25.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadOutcome:
-    """What came of the last reload: `error` "" where it went well, and the keys that `waiting` for a restart."""
+    """The last reload's `error` ("" where it succeeded), and the keys that are `waiting` for a restart."""
 
     error: str = ""
     waiting: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadResult:
+    """A reload that succeeded: what changed as a sentence, and the keys that are `waiting` for a restart."""
+
+    text: str
+    waiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """One step of a reload: what was `done` and what `failed`, each as text.
+
+    `in_force` has the tables that are not in force as the new config has them.
+    """
+
+    done: Sequence[str] = ()
+    failed: Sequence[str] = ()
+    in_force: Mapping[str, Any] = field(default_factory=dict)
+
+
 class ReloadProgress:
-    """The course of putting `new` in force, table by table: `in_force` is what holds so far."""
+    """Puts `new` in force step by step; `in_force` is the config that holds so far."""
 
     def __init__(self, old: Settings, new: Settings) -> None:
         self.old, self.new, self.in_force = old, new, old
-        self.said: list[str] = []
+        self.done: list[str] = []
         self.failed: list[str] = []
 
-    def step(self, said: str, tables: Sequence[str], do: Callable[[], object]) -> None:
-        """Put `tables` in force by `do`; where that raises they stay as they were, and the others go on."""
+    def step(self, name: str, tables: Sequence[str], do: Callable[[], Applied | None]) -> None:
+        """Put `tables` in force by `do`; where that raises they stay as they were, and the next step follows."""
         try:
-            do()
+            applied = do() or Applied(done=[name])
         except Exception as error:
-            log.error("a part of the config cannot be put in force", what=said, exc_info=error)
-            self.failed.append(f"{said}: {_in_words(error)}")
+            log.error("a part of the config cannot be put in force", what=name, exc_info=error)
+            self.failed.append(f"{name}: {error_text(error)}")
             return
-        self.said.append(said)
-        self._keep({table: getattr(self.new, table) for table in tables})
-
-    def cameras(self, change: Callable[[], CameraChanges]) -> None:
-        """Put the cameras in force by `change`; one that failed is not: the next reload tries it again."""
-        try:
-            changed = change()
-        except Exception as error:
-            log.error("the cameras cannot be put in force", exc_info=error)
-            self.failed.append(f"cameras: {_in_words(error)}")
-            self._keep({"cameras": tuple(one for one in self.old.cameras if one in self.new.cameras)})
-            return
-        self.said += changed.said
-        for name, reason in changed.failed.items():
-            log.error("camera cannot be started", camera=name, error=reason)
-            self.failed.append(f"camera {name}: {printable(reason, 300)}")
-        self._keep({"cameras": tuple(one for one in self.new.cameras if one.name not in changed.failed)})
-
-    def _keep(self, tables: dict[str, Any]) -> None:
-        self.in_force = dataclasses.replace(self.in_force, **tables)
+        self.done += applied.done
+        self.failed += applied.failed
+        new = {table: getattr(self.new, table) for table in tables}
+        self.in_force = dataclasses.replace(self.in_force, **(new | dict(applied.in_force)))
 
 
 class ReloadRequest:
-    """A reload that was asked for; whoever asked may wait for what came of it."""
+    """A reload that was requested; the requester may wait for its result."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
@@ -88,12 +92,12 @@ class ReloadRequest:
         self._error: VedetteError | None = None
 
     def answer(self, text: str, error: VedetteError | None = None) -> None:
-        """It is over."""
+        """Set the result."""
         self._text, self._error = text, error
         self._done.set()
 
     def wait(self, timeout: float = ANSWER_SECONDS) -> str:
-        """What was changed, in words; raises VedetteError where it was refused or takes longer."""
+        """What was changed, as a sentence; raises VedetteError where it was refused or takes longer."""
         if not self._done.wait(timeout):
             raise VedetteError(
                 f"the reload takes longer than {timeout:.0f} s; see `vedette status` and the journal"
@@ -104,86 +108,89 @@ class ReloadRequest:
 
 
 class Reloader(Worker):
-    """Reloads by `reload` when asked to, and only then; `told` is called after each.
+    """Calls `reload` on request, which may raise anything; `report` gets the outcome of each."""
 
-    `reload` gives what was changed in words and what waits for a restart; it may raise anything.
-    """
-
-    def __init__(self, reload: Callable[[], tuple[str, tuple[str, ...]]], told: Callable[[], None]) -> None:
+    def __init__(self, reload: Callable[[], ReloadResult], report: Callable[[ReloadOutcome], None]) -> None:
         super().__init__("reload")
         self.patience_seconds = math.inf  # a file on a dead network share is no reason to end the agent
         self.outcome = ReloadOutcome()
-        self._reload, self._told = reload, told
+        self._reload, self._report = reload, report
         self._wake = threading.Condition()
-        self._asked: ReloadRequest | None = None
-        self._at_it = False
+        self._requested: ReloadRequest | None = None
+        self._reloading = False
 
     @property
     def busy(self) -> bool:
         """Whether a reload goes on or is still to be done."""
         with self._wake:
-            return self._at_it or self._asked is not None
+            return self._reloading or self._requested is not None
 
-    def ask(self) -> ReloadRequest:
-        """Have the config read anew; returns at once."""
+    def request(self) -> ReloadRequest:
+        """Request a reload; returns at once. One that has not begun yet is shared."""
         with self._wake:
-            if self._asked is None:
-                self._asked = ReloadRequest()
+            if self._requested is None:
+                self._requested = ReloadRequest()
             self._wake.notify()
-            return self._asked
+            return self._requested
 
-    def carry_out(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The command `reload`: waits for what comes of it."""
+    def handlers(self) -> dict[str, Handler]:
+        """The command `reload`."""
+        return {"reload": self._command}
+
+    def _command(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args)
-        return {"text": self.ask().wait()}
+        return {"text": self.request().wait()}
 
     def run(self, stop: threading.Event) -> None:
-        """Reload whenever that is asked for, until stopped."""
+        """Serve requests until stopped."""
         while not stop.is_set():
             self.beat()
-            if asked := self._take():
-                self._serve(asked)
+            if request := self._next_request():
+                self._serve(request)
                 with self._wake:
-                    self._at_it = False
-        if asked := self._take():
-            asked.answer("", VedetteError("the agent is stopping"))
+                    self._reloading = False
+        if request := self._next_request():
+            request.answer("", VedetteError("the agent is stopping"))
 
-    def _take(self) -> ReloadRequest | None:
+    def _next_request(self) -> ReloadRequest | None:
         with self._wake:
-            if self._asked is None:
+            if self._requested is None:
                 self._wake.wait(0.2)
-            asked, self._asked = self._asked, None
-            self._at_it = asked is not None
-            return asked
+            request, self._requested = self._requested, None
+            self._reloading = request is not None
+            return request
 
-    def _serve(self, asked: ReloadRequest) -> None:
+    def _serve(self, request: ReloadRequest) -> None:
         try:
-            text, waiting = self._reload()
+            result = self._reload()
         except VedetteError as error:
-            say_refused(error)
-            self._over(asked, error)
+            log_refused(error)
+            self._fail(request, error)
         except (Exception, SystemExit) as error:
             log.error("unexpected error in a reload, the old config stays in force", exc_info=error)
-            self._over(asked, VedetteError(f"the config cannot be used: {_in_words(error)}"))
+            self._fail(request, VedetteError(f"the config cannot be used: {error_text(error)}"))
         else:
-            self.outcome = ReloadOutcome(waiting=waiting)
-            log.info("config reloaded", result=text)
-            self._told()
-            asked.answer(text)
+            self.outcome = ReloadOutcome(waiting=result.waiting)
+            log.info("config reloaded", result=result.text)
+            self._report(self.outcome)
+            request.answer(result.text)
 
-    def _over(self, asked: ReloadRequest, error: VedetteError) -> None:
+    def _fail(self, request: ReloadRequest, error: VedetteError) -> None:
         self.outcome = dataclasses.replace(self.outcome, error=str(error) or type(error).__name__)
-        self._told()
-        asked.answer("", error)
+        self._report(self.outcome)
+        request.answer("", error)
 
 
 class PartlyInForce(VedetteError):
-    """A config was good and could not be put in force whole: what failed, after what was changed."""
+    """A valid config could not be put in force whole: names what failed, and what was changed."""
 
-    def __init__(self, course: ReloadProgress) -> None:
-        changed = f"; changed: {', '.join(course.said)}" if course.said else ""
-        super().__init__(f"not all of the config could be put in force: {'; '.join(course.failed)}{changed}")
+    def __init__(self, progress: ReloadProgress) -> None:
+        changed = f"; changed: {', '.join(progress.done)}" if progress.done else ""
+        super().__init__(
+            f"not all of the config could be put in force: {'; '.join(progress.failed)}{changed}"
+        )
 
 
-def _in_words(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """Type and message of an error, printable and bounded."""
     return printable(f"{type(error).__name__}: {error}", 300)

@@ -1,4 +1,4 @@
-"""The plan of a reload: all of a new config that can fail, made and found good before anything is changed."""
+"""The plan of a reload: everything of a new config that can fail is made before anything is changed."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def make_plan(old: Settings, new: Settings, about: About) -> ReloadPlan:
     )
 
 
-def say_refused(error: VedetteError) -> None:
-    """Why a config was refused: a line for each mistake, with where it is as fields of the journal."""
+def log_refused(error: VedetteError) -> None:
+    """Log why a config was refused: a line for each mistake, with its place as fields of the journal."""
     for mistake in error.errors if isinstance(error, ConfigErrors) else [error]:
         where = {}
         if isinstance(mistake, ConfigError):

@@ -1,99 +1,125 @@
-"""The reporter: turns what the parts made into drafts for the publisher, and says status and info when they change."""
+"""The reporter: takes what the analyst produces, and has it published, judged by the rules, exported and notified."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from agent import __version__
-from agent.core.types import Alert, CameraState, CameraStatus, Draft
-from agent.delivery.messages import (
-    alert_draft,
-    camera_draft,
-    gpu_draft,
-    host_draft,
-    info_draft,
-    sketch_draft,
-    status_draft,
-)
-from agent.pipeline.camera_window import CameraSummary
+from agent.alerts.rules import Rule
+from agent.alerts.runtime.service import AlertService
+from agent.alerts.slo import targets
+from agent.app.device import Device
+from agent.core.types import CameraStatus, FrameResult, Observation
+from agent.delivery.messages import alert_draft, camera_draft, gpu_draft, host_draft, sketch_draft
+from agent.delivery.publisher import Publisher
+from agent.detection.thermal.governor import Governor
+from agent.exporter import Exporter
+from agent.notifiers.runner import NotifierWorker
+from agent.pipeline.analyst import ClosedWindow
+from agent.pipeline.observations import state_observations, window_observations
+from agent.pipeline.snapshots import LastSnapshots
+from agent.telemetry.sampler import Sampler
 
-UNWELL = frozenset(CameraState) - {CameraState.STARTING, CameraState.ONLINE, CameraState.ENDED}
 
+class CameraRecords(Protocol):
+    """Keeps something by camera."""
 
-class EntitySummary(Protocol):
-    """What telemetry tells of one entity (`host`, `gpu/0`) in a window."""
-
-    @property
-    def entity(self) -> str:
-        """The entity's topic."""
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """Its numbers, flat."""
+    def remove(self, camera: str, /) -> None:
+        """Discard what is kept of a camera that was removed."""
 
 
 class Reporter:
-    """Publishes through `publish`, which never blocks. Called in the analyst's thread."""
+    """The analyst's `ResultSink`; belongs to the analyst's thread.
 
-    def __init__(self, publish: Callable[[Draft], None], since: float) -> None:
-        self._publish = publish
-        self._since = since
-        self._state = ""
-        self._info: Mapping[str, Any] = {}
-        self._rates: dict[str, float] = {}
+    `records` are told of a camera that is removed, besides those that the reporter uses itself.
+    """
 
-    @property
-    def fps(self) -> float:
-        """Frames a second that went through the model in the last windows, over all cameras."""
-        return sum(self._rates.values())
+    def __init__(
+        self,
+        device: Device,
+        publisher: Publisher,
+        alerts: AlertService,
+        notifiers: NotifierWorker,
+        *,
+        exporter: Exporter,
+        governor: Governor,
+        snapshots: LastSnapshots,
+        rules: Sequence[Rule],
+        records: Sequence[CameraRecords],
+    ) -> None:
+        self.exporter = exporter
+        self._device, self._publisher, self._alerts, self._notifiers = device, publisher, alerts, notifiers
+        self._governor, self._snapshots = governor, snapshots
+        self._targets = targets(rules)
+        self._records = records
+        self._pending: list[Observation] = []
 
-    def device(self, info: Mapping[str, Any], statuses: Iterable[CameraStatus], now: float) -> None:
-        """Status and info, sent where they changed."""
-        unwell = sorted(
-            f"{status.camera} {status.state.value}" for status in statuses if status.state in UNWELL
-        )
-        state = "degraded" if unwell else "online"
-        told = f"{state} {','.join(unwell)}"
-        if told != self._state:
-            self._state = told
-            self._publish(
-                status_draft(
-                    state, since=now, version=__version__, reason=", ".join(unwell), started_at=self._since
-                )
-            )
-        if dict(info) != self._info:
-            self._info = dict(info)
-            self._publish(info_draft(info))
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Judge by other rules from now on."""
+        self._alerts.set_rules(rules)
+        self._targets = targets(rules)
 
-    def summary(self, summary: CameraSummary) -> None:
-        """A camera's window."""
-        self._rates[summary.camera] = float(summary.body["fps_inferred"])
-        self._publish(
+    def set_sampler(self, sampler: Sampler) -> None:
+        """Take the device's telemetry from `sampler` from now on."""
+        self._device.sampler = sampler
+
+    def set_exporter(self, exporter: Exporter) -> None:
+        """Export to `exporter` from now on."""
+        self.exporter = exporter
+
+    def frame(self, result: FrameResult) -> None:
+        """Keep the frame for snapshots, and count it."""
+        self._snapshots.keep(result)
+        self.exporter.frame(result)
+
+    def window(self, window: ClosedWindow) -> None:
+        """Publish a camera's window; its numbers are judged at the next tick."""
+        summary = window.summary
+        self._device.set_rate(summary.camera, float(summary.body["fps_inferred"]))
+        self._publisher.publish(
             camera_draft(summary.camera, summary.body, summary.sketches, start=summary.start, end=summary.end)
         )
-
-    def forget(self, camera: str) -> None:
-        """A camera that was removed counts no more."""
-        self._rates.pop(camera, None)
+        self._pending += window_observations(window, self._targets)
 
     def sketches(
         self, camera: str, sketches: Mapping[str, bytes], body: Mapping[str, Any], start: float, end: float
     ) -> None:
-        """A window's feature sketches."""
-        self._publish(sketch_draft(camera, sketches, body, start=start, end=end))
+        """Publish a window's feature sketches."""
+        self._publisher.publish(sketch_draft(camera, sketches, body, start=start, end=end))
 
-    def telemetry(
-        self, summaries: Iterable[EntitySummary], start: float, end: float, more: Mapping[str, Any]
-    ) -> None:
-        """The box in one window; `more` joins the host's numbers (the outbox's, the analyst's)."""
-        for summary in summaries:
+    def interval(self, start: float, end: float) -> None:
+        """Publish the telemetry of an interval."""
+        more = {**self._publisher.statistics(), **self._governor.take_window()}
+        for summary in self._device.sampler.take_window():
             kind, _, index = summary.entity.partition("/")
             if kind == "gpu":
-                self._publish(gpu_draft(int(index), summary.values, start=start, end=end))
+                self._publisher.publish(gpu_draft(int(index), summary.values, start=start, end=end))
             else:
-                self._publish(host_draft({**summary.values, **more}, start=start, end=end))
+                self._publisher.publish(host_draft({**summary.values, **more}, start=start, end=end))
+        self._device.publish()
 
-    def alert(self, alert: Alert) -> None:
-        """One state change of an alert."""
-        self._publish(alert_draft(alert))
+    def status(self, status: CameraStatus, now: float) -> None:
+        """Publish what a camera's new state makes of the device's; the rules judge it at the next tick."""
+        self._pending += state_observations(status, now)
+        self._device.publish()
+
+    def tick(self, statuses: Iterable[CameraStatus], now: float) -> None:
+        """Have the rules judge all that was observed since the last tick, and report what fires."""
+        states = [observation for status in statuses for observation in state_observations(status, now)]
+        measured = self._device.sampler.latest()
+        measured += self._governor.heed(measured, now)
+        observed = [*self._pending, *states, *measured, *self._publisher.observations(now)]
+        self._pending = []
+        self.exporter.observe(observed)
+        result = self._alerts.step([one for one in observed if one.judged], now)
+        for alert in result.publish:
+            self._publisher.publish(alert_draft(alert))
+        self._notifiers.offer(result.notify)
+
+    def remove(self, camera: str) -> None:
+        """Discard what is kept of a camera: also what was to be judged at the next tick."""
+        self._pending = [one for one in self._pending if one.labels.get("camera") != camera]
+        self._alerts.remove_targets({"camera": camera})
+        records: list[CameraRecords] = [self._device, self._snapshots, self.exporter, *self._records]
+        for record in records:
+            record.remove(camera)

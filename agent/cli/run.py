@@ -152,7 +152,7 @@ def saving(directory: str | None, service: Service) -> AbstractContextManager[ob
         return nullcontext()
     from agent.cli.saving import Saver
 
-    return Saver(Path(directory).expanduser(), service.pictures)
+    return Saver(Path(directory).expanduser(), service.snapshots)
 
 
 def hints(args: argparse.Namespace, settings: Settings) -> str:
@@ -205,7 +205,7 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     asked.catch_stop()
     notifier = SystemdNotifier()
     log.info("vedette is running", cameras=len(service.settings.cameras))
-    notifier.send("READY=1", f"STATUS={service.line()}")
+    notifier.send("READY=1", f"STATUS={service.device.line()}")
     clock = Countdown(seconds)
     reloading = False
     while not (
@@ -213,17 +213,17 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     ):
         asked.stop.wait(0.5)
         if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
-            notifier.send(f"STATUS=stuck: {', '.join(stuck)}; {service.line()}")
+            notifier.send(f"STATUS=stuck: {', '.join(stuck)}; {service.device.line()}")
         else:
-            notifier.send("WATCHDOG=1", f"STATUS={service.line()}")
+            notifier.send("WATCHDOG=1", f"STATUS={service.device.line()}")
         say_repeats()
         if asked.reload.is_set():
             asked.reload.clear()
             notifier.reloading()
-            service.reloader.ask()  # (in its own thread: this one feeds the watchdog)
+            service.reloader.request()  # (in its own thread: this one feeds the watchdog)
             reloading = True
         elif reloading and not service.reloader.busy:
-            notifier.send("READY=1", f"STATUS={service.line()}")
+            notifier.send("READY=1", f"STATUS={service.device.line()}")
             reloading = False
     exhausted = service.supervisor.exhausted
     reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"

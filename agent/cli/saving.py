@@ -61,7 +61,7 @@ class Saver:
     def save(self) -> None:
         """Write the snapshot of each camera that has a new one."""
         for camera in self._snapshots.cameras():
-            snapshot = self._snapshots.picture(camera)
+            snapshot = self._snapshots.snapshot(camera)
             if snapshot is not None and snapshot.captured_at != self._last.get(camera):
                 self._last[camera] = snapshot.captured_at
                 path = self._directory / file_name(camera, snapshot.captured_at)

@@ -111,7 +111,7 @@ def judge(service: Service, longest: float) -> list[tuple[str, bool, str]]:
 
 def findings(service: Service) -> Iterator[tuple[str, bool, str]]:
     """The finding on each stage: its name, whether it failed, a text."""
-    fps = service.reporter.fps
+    fps = service.device.fps
     yield "frames", fps <= 0, f"{fps:.1f} frames/s went through the model"
     waiting = service.publisher.statistics().get("outbox_messages", 0)
     yield "outbox", waiting <= 0, f"{count(round(waiting), 'message waits', 'messages wait')} for a broker"

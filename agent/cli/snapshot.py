@@ -167,7 +167,7 @@ def _of_source(args: argparse.Namespace) -> Snapshot:
     from agent.core.types import FrameResult, StageSeconds
     from agent.detection.session import Detector
     from agent.logging import setup as log
-    from agent.pipeline.snapshots import picture_of
+    from agent.pipeline.snapshots import snapshot_of
 
     log.set_up("error")
     settings = camera_of(args.source, argparse.Namespace(loop=False, fast=True), 0)
@@ -180,7 +180,7 @@ def _of_source(args: argparse.Namespace) -> Snapshot:
             decode=0.0, wait=0.0, preprocess=0.0, inference=0.0, postprocess=0.0, total=0.0
         )
         result = FrameResult(frame=frame, detections=found, stages=untimed, batch=1)
-        return picture_of(result, detector.info.classes)
+        return snapshot_of(result, detector.info.classes)
     finally:
         detector.close()
 

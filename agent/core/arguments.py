@@ -8,7 +8,7 @@ refused raises VedetteError.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,9 @@ from agent.core.units import parse_duration
 from agent.core.untrusted import take_integer, take_number, take_text
 
 Arguments = Mapping[str, Any]
+Handler = Callable[[Arguments], Mapping[str, Any]]
+"""Answers one command; raises VedetteError for what is wrong."""
+
 LONGEST_TEXT = 500
 LARGEST_PAGE = 48 * 1024
 """Bytes of rows in one answer: the rest of a message's 64 kB is for what goes with them."""

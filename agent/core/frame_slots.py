@@ -1,17 +1,32 @@
-"""The frame board: one latest-frame slot per camera, between the cameras' threads and the scheduler."""
+"""Frame slots: the newest frame of each camera, between the cameras' threads and the scheduler."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent.core.types import Frame
 
 
-class FrameSlots:
-    """Holds the newest frame of each camera; the only frame state that threads share.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotCounts:
+    """Frames that a camera gave and no result came of.
 
-    A newer frame replaces one that was not taken, and the loss is counted. `take` serves the
+    `dropped` ones were replaced before they were taken, `still` ones were left out since nothing moved, and on
+    `failed` ones the model failed.
+    """
+
+    dropped: int = 0
+    still: int = 0
+    failed: int = 0
+
+
+class FrameSlots:
+    """Holds the newest frame of each camera, and counts what no result came of; all that threads share of frames.
+
+    A newer frame replaces one that was not taken. `take` serves the
     camera that has waited longest first, so no camera starves another.
     """
 
@@ -21,13 +36,13 @@ class FrameSlots:
         # One for each camera that waits for its slot: only the one that is served wakes.
         self._free: dict[str, threading.Condition] = {}
         self._slots: dict[str, Frame] = {}
-        self._dropped: dict[str, int] = {}
+        self._counts: dict[str, Counter[str]] = {}
 
     def put(self, frame: Frame) -> None:
         """Offer a frame; replaces the camera's untaken one."""
         with self._ready:
             if frame.camera in self._slots:
-                self._dropped[frame.camera] = self._dropped.get(frame.camera, 0) + 1
+                self._count(frame.camera, "dropped")
             self._slots[frame.camera] = frame  # a replaced frame keeps its camera's place in the queue
             self._ready.notify_all()
 
@@ -66,13 +81,26 @@ class FrameSlots:
                     self._free[name].notify_all()
             return frames
 
-    def take_dropped(self, camera: str) -> int:
-        """How many frames of `camera` were replaced before they were taken, since the last call."""
+    def count_still(self, camera: str) -> None:
+        """Count a frame that was left out since nothing moved."""
         with self._lock:
-            return self._dropped.pop(camera, 0)
+            self._count(camera, "still")
 
-    def forget(self, camera: str) -> None:
-        """Drop the frame that is held of a camera that was removed; what it lost is still to be taken."""
+    def count_failed(self, camera: str) -> None:
+        """Count a frame that the model failed on."""
+        with self._lock:
+            self._count(camera, "failed")
+
+    def _count(self, camera: str, kind: str) -> None:
+        self._counts.setdefault(camera, Counter())[kind] += 1
+
+    def take_counts(self, camera: str) -> SlotCounts:
+        """The counts of `camera` since the last call."""
+        with self._lock:
+            return SlotCounts(**self._counts.pop(camera, Counter()))
+
+    def remove(self, camera: str) -> None:
+        """Drop the frame of a camera that was removed; its counts remain to be taken."""
         with self._lock:
             self._slots.pop(camera, None)
             if free := self._free.pop(camera, None):

@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from agent.config.schema import CommandSettings
+from agent.core.arguments import Handler
 from agent.core.errors import DeliveryError, VedetteError
 from agent.core.masking import mask
 from agent.core.printable import printable
@@ -30,7 +31,6 @@ from agent.delivery.replies import CommandRefused, Reply, check_return
 
 log = structlog.get_logger("vedette.commands")
 
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 LARGEST_COMMAND = 16 * 1024
 QUEUE_SIZE = 16
 _AHEAD_SECONDS = 60.0  # how far a sender's clock may be ahead of ours
@@ -100,7 +100,7 @@ class CommandWorker(Worker):
 
     def __init__(self, settings: CommandSettings, handlers: Mapping[str, Handler]) -> None:
         super().__init__("commands")
-        self._settings, self._handlers = settings, dict(handlers)
+        self._settings, self._handlers = settings, handlers
         self._rate = RateLimit(settings.rate_per_minute)
         self._excess = RateLimit(settings.rate_per_minute)
         self._queue: queue.Queue[Command] = queue.Queue(QUEUE_SIZE)

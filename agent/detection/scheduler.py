@@ -16,7 +16,6 @@ supervisor starts it anew with a fresh session.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -72,8 +71,6 @@ class Scheduler(Worker):
         self._lanes, self._abreast = 1, 1  # in all, and those that may run the model at a time
         self._sizer = BatchSizer(max_batch, max_batch)
         self._lock = threading.Lock()
-        self._failed: Counter[str] = Counter()
-        self._still: Counter[str] = Counter()
         self._failing: set[str] = set()
         self._choosing = threading.Lock()
         self._turns, self._outlook = ResultOrder(), BusyForecast()
@@ -86,22 +83,10 @@ class Scheduler(Worker):
         finally:
             self._detector.close()
 
-    def take_failed(self, camera: str) -> int:
-        """How many frames of `camera` the model failed on, since the last call."""
-        with self._lock:
-            return self._failed.pop(camera, 0)
-
-    def take_still(self, camera: str) -> int:
-        """How many frames of `camera` were left out since they showed nothing new, since the last call."""
-        with self._lock:
-            return self._still.pop(camera, 0)
-
-    def forget(self, camera: str) -> None:
-        """A camera that was removed leaves nothing behind."""
+    def remove(self, camera: str) -> None:
+        """Discard what is kept of a camera that was removed."""
         with self._lock:
             self._gate.forget(camera)
-            self._failed.pop(camera, None)
-            self._still.pop(camera, None)
             self._failing.discard(camera)
 
     def _open(self) -> None:
@@ -148,7 +133,9 @@ class Scheduler(Worker):
         with self._lock:
             frames = [one for one in frames if self._watches(one)]
             news = [one for one in frames if self._gate.passes(one, self._still_interval(one.camera))]
-            self._still.update(one.camera for one in frames if one not in news)
+        for one in frames:
+            if one not in news:
+                self._slots.count_still(one.camera)
         return news
 
     def _serve(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
@@ -214,8 +201,9 @@ class Scheduler(Worker):
             log.warning("frames cannot be detected on", camera=frame.camera, reason=str(error))
 
     def _count_failed(self, frames: Sequence[Frame]) -> None:
-        with self._lock:
-            self._failed.update(frame.camera for frame in frames if self._watches(frame))
+        for frame in frames:
+            if self._watches(frame):
+                self._slots.count_failed(frame.camera)
 
 
 def _stages(frame: Frame, batch: DetectedBatch, done: int) -> StageSeconds:

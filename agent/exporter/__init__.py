@@ -24,7 +24,7 @@ class Exporter(Protocol):
     def observe(self, observations: Iterable[Observation], /) -> None:
         """Everything that was observed in the last second."""
 
-    def forget(self, camera: str, /) -> None:
+    def remove(self, camera: str, /) -> None:
         """A camera was removed."""
 
 
@@ -37,7 +37,7 @@ class NoExporter:
     def observe(self, _observations: Iterable[Observation], /) -> None:
         """Pass the observations over."""
 
-    def forget(self, _camera: str, /) -> None:
+    def remove(self, _camera: str, /) -> None:
         """Nothing is remembered."""
 
 

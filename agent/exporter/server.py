@@ -53,7 +53,7 @@ INDEX = """Vedette
 
 
 class ExporterWorker(Worker):
-    """Serves at `listen` (`HOST:PORT`) what it is given; `frame`, `observe` and `forget` never block."""
+    """Serves at `listen` (`HOST:PORT`) what it is given; `frame`, `observe` and `remove` never block."""
 
     def __init__(self, listen: str, about: About) -> None:
         super().__init__("exporter")
@@ -71,7 +71,7 @@ class ExporterWorker(Worker):
         """Everything that was observed in the last second."""
         self._ledger.observe(observations)
 
-    def forget(self, camera: str) -> None:
+    def remove(self, camera: str) -> None:
         """A camera was removed."""
         self._ledger.forget(camera)
 

@@ -1,11 +1,11 @@
-"""The analyst: the one thread in which frames become windows, windows summaries, and both meet the rules.
+"""The analyst: the one thread in which results are gathered into windows, and windows are closed.
 
-It owns every camera's window, its drift judge and the alert engine, so none of them needs a lock. Others reach
-it through its inbox only. The inbox is bounded: when analysis falls behind, results are let go and
+It owns every camera's window and monitor, and calls the `ResultSink`, so none of what they own needs a lock. Other
+threads reach it through its inbox only. The inbox is bounded: when analysis falls behind, results are dropped and
 counted, and the model never waits. An item that cannot be processed is counted and left out.
 
-Which cameras there are it is told (`cameras`), it never infers that from a frame: one that comes late, of a camera
-that was removed or changed, counts for nothing.
+The active cameras are set by `set_cameras`, never inferred from a frame: a late frame of a camera that was removed or
+changed is ignored.
 """
 
 from __future__ import annotations
@@ -19,14 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from agent.core import clock
 from agent.core.types import CameraState, CameraStatus, FrameResult, Observation
 from agent.core.worker import Worker
-from agent.pipeline.camera_window import STAGES, CameraSummary, CameraWindow, FrameCounts
-
-log = structlog.get_logger("vedette.analysis")
+from agent.pipeline.camera_window import CameraSummary, CameraWindow, FrameCounts
 
 TICK_SECONDS = 1.0
 INBOX_SIZE = 512
@@ -41,27 +37,27 @@ would look small.
 LEAST_WINDOW = 2 * OPENING_SECONDS  # windows shorter than this come soon enough
 
 
-class CameraWatch(Protocol):
-    """What looks at a camera's frames and windows beyond counting them (drift)."""
+class CameraMonitor(Protocol):
+    """Judges one camera's frames and windows, beyond counting them (drift)."""
 
     def see(self, result: FrameResult, /) -> None:
-        """Take note of one frame."""
+        """Process one frame."""
 
     def close(self, summary: CameraSummary, now: float, /) -> tuple[dict[str, object], list[Observation]]:
-        """At the end of a window: fields for its summary, and what the rules should know."""
+        """At the end of a window: fields for its summary, and observations for the rules."""
 
     def pass_over(self, summary: CameraSummary, /) -> dict[str, object]:
         """At the end of a window that is not judged: fields for its summary."""
 
     def leave(self, now: float, /) -> None:
-        """The camera is gone or the agent stops: keep what must not be lost."""
+        """The camera was removed or the agent stops: save what must not be lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CameraRun:
     """A camera from when it was added or changed, `since_ns` (monotonic), until it is changed again or removed.
 
-    `status` gives the last state told, None before the first; `take_counts` what became of its frames since the last
+    `status` gives its last known state, None before the first; `take_counts` what became of its frames since the last
     call.
     """
 
@@ -72,44 +68,74 @@ class CameraRun:
 
 
 ActiveCameras = Mapping[str, CameraRun]
-"""The cameras that are watched, by name."""
+"""The cameras in use, by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """Where the analyst's results go; each is called in its thread and must not block."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClosedWindow:
+    """One camera's window at its end: its summary, drift fields included, and the monitor's observations.
 
-    counts: Callable[[CameraRun], FrameCounts]
-    class_names: Callable[[], Sequence[str]]
-    watch: Callable[[str], CameraWatch]
-    on_result: Callable[[FrameResult], None]
-    on_gone: Callable[[str], None]
-    on_summary: Callable[[CameraSummary], list[Observation]]
-    on_status: Callable[[CameraStatus], None]
-    on_tick: Callable[[list[Observation], float], None]
-    on_window: Callable[[float, float], None]
+    `judged` is False where it is too short for the rules.
+    """
+
+    summary: CameraSummary
+    observations: Sequence[Observation]
+    judged: bool
+
+
+class ResultSink(Protocol):
+    """Takes what the analyst produces. All is called in the analyst's thread and must not block."""
+
+    def frame(self, result: FrameResult, /) -> None:
+        """A frame of an active camera, just added to its window."""
+
+    def window(self, window: ClosedWindow, /) -> None:
+        """A camera's window was closed."""
+
+    def interval(self, start: float, end: float, /) -> None:
+        """The windows of all cameras were closed."""
+
+    def status(self, status: CameraStatus, now: float, /) -> None:
+        """A camera changed state."""
+
+    def tick(self, statuses: Sequence[CameraStatus], now: float, /) -> None:
+        """About once a second: the state of every active camera."""
+
+    def remove(self, camera: str, /) -> None:
+        """A camera was removed or replaced: keep nothing of it."""
 
 
 @dataclass(slots=True, eq=False)
 class _Camera:
-    incarnation: CameraRun
+    run: CameraRun
     opened: float  # its window, monotonic
     window: CameraWindow
     status: CameraStatus
-    watch: CameraWatch
+    monitor: CameraMonitor
 
 
 class Analyst(Worker):
-    """Gathers results per camera and window; `length` is a window's length in seconds."""
+    """Gathers results per camera and window of `length` seconds; `monitor` makes a camera's monitor by its name.
 
-    def __init__(self, hooks: Hooks, length: float) -> None:
+    `sink` is set before it runs.
+    """
+
+    sink: ResultSink
+
+    def __init__(
+        self,
+        length: float,
+        *,
+        class_names: Callable[[], Sequence[str]],
+        monitor: Callable[[str], CameraMonitor],
+    ) -> None:
         super().__init__("analysis")
-        self._hooks, self._length = hooks, length
-        self._cast: ActiveCameras = {}
+        self._length = length
+        self._class_names, self._monitor = class_names, monitor
+        self._active: ActiveCameras = {}
         self._cameras: dict[str, _Camera] = {}
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
-        self._pending: list[Observation] = []
         self._opening = length >= LEAST_WINDOW
         self.lost = 0
 
@@ -120,12 +146,12 @@ class Analyst(Worker):
         self._post(lambda: self._result(result), droppable=True)
 
     def status_changed(self, status: CameraStatus, since_ns: int) -> None:
-        """A camera changed state; `since_ns` says which incarnation of it."""
+        """A camera changed state; `since_ns` is the start of the run that it belongs to."""
         self._post(lambda: self._status(status, since_ns))
 
-    def cameras(self, cast: ActiveCameras) -> None:
-        """These cameras are watched from now on; of each other the open window is closed and published."""
-        self._post(lambda: self._change_cast(cast))
+    def set_cameras(self, active: ActiveCameras) -> None:
+        """Replace the active cameras; the open windows of all others are closed and published."""
+        self._post(lambda: self._change_cameras(active))
 
     def submit(self, task: Callable[[], None]) -> None:
         """Have `task` run in the analyst's thread: the way to reach what it owns."""
@@ -154,7 +180,7 @@ class Analyst(Worker):
                 self._close_windows(now - opened, least=math.inf if self._opening else self._length / 2)
                 opened, self._opening = now, False
             if now - ticked >= TICK_SECONDS:
-                self._follow_cast()
+                self._update_cameras()
                 self._tick()
                 ticked = now
         self._work(0.0)
@@ -163,7 +189,7 @@ class Analyst(Worker):
             self._close_windows(left, least=0.0)
         self._tick()
         for name, camera in self._cameras.items():
-            self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, clock.wall()))
+            self.attempt(f"save the state of camera {name}", partial(camera.monitor.leave, clock.wall()))
 
     def _work(self, timeout: float) -> None:
         with self._wake:
@@ -171,139 +197,93 @@ class Analyst(Worker):
                 self._wake.wait(timeout)
             items, self._inbox = self._inbox, deque()
         for item in items:
-            self.attempt("process what was delivered", item)
+            self.attempt("process an item", item)
 
-    # -- cameras that come and go -----------------------------------------------------------------------
+    # -- cameras added and removed ----------------------------------------------------------------------
 
-    def _change_cast(self, cast: ActiveCameras) -> None:
-        self._cast = cast
-        self._follow_cast()
+    def _change_cameras(self, active: ActiveCameras) -> None:
+        self._active = active
+        self._update_cameras()
 
-    def _follow_cast(self) -> None:
-        """Leave the cameras that are gone and begin with those that are new; what fails is tried at the next tick."""
+    def _update_cameras(self) -> None:
+        """Remove the cameras that are no longer active and add new ones; what fails is tried again at the next tick."""
         for name, camera in list(self._cameras.items()):
-            if self._cast.get(name) is not camera.incarnation:
-                self.attempt(f"leave camera {name}", partial(self._leave, name))
-        for name, incarnation in self._cast.items():
+            if self._active.get(name) is not camera.run:
+                self.attempt(f"remove camera {name}", partial(self._remove, name))
+        for name, run in self._active.items():
             if name not in self._cameras:
-                self.attempt(f"begin with camera {name}", partial(self._join, incarnation))
+                self.attempt(f"add camera {name}", partial(self._add, run))
 
-    def _join(self, incarnation: CameraRun) -> None:
-        name, now = incarnation.name, clock.wall()
+    def _add(self, run: CameraRun) -> None:
+        name, now = run.name, clock.wall()
         self._cameras[name] = _Camera(
-            incarnation=incarnation,
+            run=run,
             opened=clock.monotonic(),
-            window=CameraWindow(name, self._hooks.class_names(), now),
-            status=incarnation.status() or CameraStatus(camera=name, state=CameraState.STARTING, since=now),
-            watch=self._hooks.watch(name),
+            window=CameraWindow(name, self._class_names(), now),
+            status=run.status() or CameraStatus(camera=name, state=CameraState.STARTING, since=now),
+            monitor=self._monitor(name),
         )
 
-    def _leave(self, name: str) -> None:
-        """Publish the open window of a camera that is gone, and keep nothing of it: nor what was to be judged yet."""
+    def _remove(self, name: str) -> None:
+        """Close the open window of a camera, and keep nothing of it."""
         self._close(name, least=self._length / 2)
         camera = self._cameras.pop(name)
-        self.attempt(f"keep what is known of camera {name}", partial(camera.watch.leave, clock.wall()))
-        self._pending = [one for one in self._pending if one.labels.get("camera") != name]
-        self._hooks.on_gone(name)
+        self.attempt(f"save the state of camera {name}", partial(camera.monitor.leave, clock.wall()))
+        self.sink.remove(name)
 
     # -- frames and states ------------------------------------------------------------------------------
 
     def _result(self, result: FrameResult) -> None:
         camera = self._cameras.get(result.frame.camera)
-        if camera is None or result.frame.monotonic_ns < camera.incarnation.since_ns:
+        if camera is None or result.frame.monotonic_ns < camera.run.since_ns:
             return
         camera.window.add(result)
-        self._hooks.on_result(result)
-        camera.watch.see(result)
+        self.sink.frame(result)
+        camera.monitor.see(result)
 
     def _status(self, status: CameraStatus, since_ns: int) -> None:
         camera = self._cameras.get(status.camera)
-        if camera is None or since_ns != camera.incarnation.since_ns:
+        if camera is None or since_ns != camera.run.since_ns:
             return
         camera.status = status
-        self._pending += state_observations(status, clock.wall())
-        self._hooks.on_status(status)
+        self.sink.status(status, clock.wall())
 
     # -- windows and ticks ------------------------------------------------------------------------------
 
     def _close_windows(self, seconds: float, *, least: float) -> None:
-        """Close all; those of cameras that were there for less than `least` seconds are not judged."""
+        """Close all; those of cameras that were active for less than `least` seconds are not judged."""
         monotonic, now = clock.monotonic(), clock.wall()
         for name, camera in self._cameras.items():
             if camera.window.inferred or monotonic - camera.opened >= _sliver(seconds):
                 self._close(name, least=least)
-        self._hooks.on_window(now - seconds, now)
+        self.sink.interval(now - seconds, now)
 
     def _close(self, name: str, *, least: float) -> None:
-        """Close and publish the window of a camera, and open the next, whatever goes wrong with this one."""
+        """Close a camera's window and open the next, whatever goes wrong with this one."""
         camera, now, monotonic = self._cameras[name], clock.wall(), clock.monotonic()
         window, seconds = camera.window, monotonic - camera.opened
-        camera.window, camera.opened = CameraWindow(name, self._hooks.class_names(), now), monotonic
+        camera.window, camera.opened = CameraWindow(name, self._class_names(), now), monotonic
         self.attempt(
             f"close the window of camera {name}",
-            lambda: self._publish(camera, window, now, seconds, judged=seconds >= least),
+            lambda: self.sink.window(_closed(camera, window, now, seconds, judged=seconds >= least)),
         )
-
-    def _publish(
-        self, camera: _Camera, window: CameraWindow, now: float, seconds: float, *, judged: bool
-    ) -> None:
-        summary = window.close(now, seconds, self._hooks.counts(camera.incarnation), camera.status)
-        if judged:
-            fields, observations = camera.watch.close(summary, now)
-        else:
-            fields, observations = camera.watch.pass_over(summary), []
-        whole = dataclasses.replace(summary, body={**summary.body, **fields})
-        told = [*summary_observations(whole), *observations, *self._hooks.on_summary(whole)]
-        self._pending += told if judged else [dataclasses.replace(one, judged=False) for one in told]
 
     def _tick(self) -> None:
-        now = clock.wall()
-        states = [
-            observation
-            for camera in self._cameras.values()
-            for observation in state_observations(camera.status, now)
-        ]
-        observations, self._pending = [*self._pending, *states], []
-        self._hooks.on_tick(observations, now)
+        self.sink.tick([camera.status for camera in self._cameras.values()], clock.wall())
 
 
-def state_observations(status: CameraStatus, at: float) -> list[Observation]:
-    """A camera's state as 0/1 numbers: `camera.down`, `camera.frozen`, ..."""
-    labels = {"camera": status.camera}
-    return [
-        Observation(
-            metric=f"camera.{state.value}",
-            value=float(state is status.state),
-            at=at,
-            labels=labels,
-            text=status.reason if state is status.state else "",
-        )
-        for state in CameraState
-    ]
-
-
-def summary_observations(summary: CameraSummary) -> list[Observation]:
-    """Every number of a summary as `camera.<field>`; a latency brings the times of its stages as evidence."""
-    labels = {"camera": summary.camera}
-    return [
-        Observation(
-            metric=f"camera.{key}",
-            value=float(value),
-            at=summary.end,
-            labels=labels,
-            evidence=_stages(key, summary.body) if key.startswith("latency_") else {},
-        )
-        for key, value in summary.body.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    ]
-
-
-def _stages(key: str, body: Mapping[str, object]) -> dict[str, object]:
-    """Where the time of `latency_p99_seconds` went: the same quantile of each stage."""
-    of_stage = {f"{stage}_{key.removeprefix('latency_')}" for stage in STAGES}
-    return {name: body[name] for name in body if name in of_stage}
+def _closed(
+    camera: _Camera, window: CameraWindow, now: float, seconds: float, *, judged: bool
+) -> ClosedWindow:
+    summary = window.close(now, seconds, camera.run.take_counts(), camera.status)
+    if judged:
+        fields, observations = camera.monitor.close(summary, now)
+    else:
+        fields, observations = camera.monitor.pass_over(summary), []
+    whole = dataclasses.replace(summary, body={**summary.body, **fields})
+    return ClosedWindow(summary=whole, observations=observations, judged=judged)
 
 
 def _sliver(length: float) -> float:
-    """Seconds under which an empty window, of those that last `length`, would say nothing."""
+    """Seconds under which an empty window, of those that last `length`, would be meaningless."""
     return min(1.0, length / 2)

@@ -1,4 +1,4 @@
-"""The last picture of each camera with its boxes, drawn only when somebody is to see it."""
+"""The last frame of each camera with its boxes, drawn only on request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.arguments import check_names, take_word
+from agent.core.arguments import Handler, check_names, take_word
 from agent.core.errors import VedetteError
 from agent.core.nearest import nearest
 from agent.core.types import Detections, FrameResult
 
 WIDEST = 960
-"""Pixels of a picture's longer side, at most."""
+"""Pixels of a snapshot's longer side, at most."""
 
 MOST_BYTES = 400_000  # in base64, with the boxes, it stays below what the control socket takes for one answer
 QUALITIES = (80, 60, 40, 20)
@@ -44,7 +44,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a camera saw at `captured_at` (Unix time) and what the model made of it, the best score first.
+    """A camera's frame of `captured_at` (Unix time) and the detections on it, the best score first.
 
     `width` and `height` are the source's, `boxes` MOST_BOXES of the `detections` at most; `jpeg` shows them.
     """
@@ -69,54 +69,57 @@ class LastSnapshots:
         self._results: dict[str, FrameResult] = {}
 
     def keep(self, result: FrameResult) -> None:
-        """Remember the newest result of its camera."""
+        """Keep the newest result of its camera."""
         self._results[result.frame.camera] = result
 
-    def forget(self, camera: str) -> None:
-        """A camera that was removed leaves no picture behind."""
+    def remove(self, camera: str) -> None:
+        """Discard the frame of a camera that was removed."""
         self._results.pop(camera, None)
 
     def cameras(self) -> list[str]:
-        """The cameras of which there is a picture."""
+        """The cameras that have given a frame."""
         return sorted(self._results)
 
     def jpeg(self, camera: str) -> bytes | None:
-        """What `camera` saw last, boxes and time drawn in, as a JPEG of at most WIDEST pixels; None if nothing."""
+        """The last frame of `camera`, boxes and time drawn in, as a JPEG of at most WIDEST pixels; None if nothing."""
         result = self._results.get(camera)
         return None if result is None else drawn(result, self._class_names())
 
-    def picture(self, camera: str) -> Snapshot | None:
+    def snapshot(self, camera: str) -> Snapshot | None:
         """The same with its boxes as values."""
         result = self._results.get(camera)
-        return None if result is None else picture_of(result, self._class_names())
+        return None if result is None else snapshot_of(result, self._class_names())
 
-    def answer(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The command `snapshot`: the picture of `camera`; without one, of which cameras there are any."""
+    def handlers(self) -> dict[str, Handler]:
+        """The command `snapshot`: of `camera`; without one, the cameras that have given a frame."""
+        return {"snapshot": self._command}
+
+    def _command(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera")
         if args.get("camera") is None:
             return {"cameras": self.cameras()}
         camera = take_word(args, "camera")
-        picture = self.picture(camera)
-        if picture is None:
-            raise VedetteError(self._nothing_of(camera))
-        return {**asdict(picture), "jpeg": base64.b64encode(picture.jpeg).decode()}
+        snapshot = self.snapshot(camera)
+        if snapshot is None:
+            raise VedetteError(self._no_snapshot(camera))
+        return {**asdict(snapshot), "jpeg": base64.b64encode(snapshot.jpeg).decode()}
 
-    def _nothing_of(self, camera: str) -> str:
+    def _no_snapshot(self, camera: str) -> str:
         known = self.cameras()
-        there = f"there are pictures of {', '.join(known)}" if known else "no camera gave one yet"
+        there = f"there are snapshots of {', '.join(known)}" if known else "no camera gave a frame yet"
         near = nearest(camera, known)
-        return f"there is no picture of {camera!r}; {f'did you mean {near!r}?' if near else there}"
+        return f"there is no snapshot of {camera!r}; {f'did you mean {near!r}?' if near else there}"
 
 
 def read_answer(answer: Mapping[str, Any]) -> Snapshot:
-    """The picture that `LastSnapshots.answer` gave."""
+    """The snapshot in an answer to the command."""
     fields = {field.name: answer[field.name] for field in dataclass_fields(Snapshot)}
     boxes = [Box(**box) for box in fields["boxes"]]
     return Snapshot(**{**fields, "boxes": boxes, "jpeg": base64.b64decode(fields["jpeg"], validate=True)})
 
 
-def picture_of(result: FrameResult, class_names: Sequence[str]) -> Snapshot:
-    """What the model made of a frame, drawn and as values."""
+def snapshot_of(result: FrameResult, class_names: Sequence[str]) -> Snapshot:
+    """A frame with its detections, drawn and as values."""
     found = result.detections
     corners = found.boxes.round().astype(int).tolist()
     marked = zip(corners, found.scores.tolist(), found.class_ids.tolist(), strict=True)
@@ -155,7 +158,7 @@ def drawn(result: FrameResult, class_names: Sequence[str]) -> bytes:
 
 
 def trial_card(device: str) -> bytes:
-    """A picture for a trial notice, as a JPEG: it shows that pictures get through, and nothing of the scene."""
+    """An image for a trial notice, as a JPEG: it shows that images arrive, and nothing of the scene."""
     image = np.full((180, 320, 3), 90, np.uint8)
     cv2.rectangle(image, (110, 50), (210, 130), GREEN, 2)
     _write(image, "a trial 1.00", (110, 46))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.core.arguments import Page, check_names, take_word
+from agent.core.arguments import Handler, Page, check_names, take_word
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_text
 from agent.drift import storage
 from agent.references.store import ReferenceStore, ReferenceVersion, parse_file
-
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 CHANGING = frozenset({"reference_import", "reference_rollback", "reference_remove"})
 """After these the running agent has to look at the disk again."""

@@ -116,7 +116,7 @@ def reloads(video: Path, rounds: int) -> None:
                 for step in steps:
                     running.write(base + step)
                     if what != "nothing happens":
-                        running.service.reloader.ask().wait()
+                        running.service.reloader.request().wait()
                     time.sleep(3)
                 told(what, running, names)
 

@@ -45,13 +45,13 @@ def main(about: dict[str, Any]) -> None:
             time.sleep(0.1)  # the step's own limit ends it
         time.sleep(SETTLING_SECONDS)
         results.clear()
-        service.sampler.take_window()
+        service.device.sampler.take_window()
         inside, before, began = meter.inside, cpu_by_thread(), time.perf_counter()
         with gpu.watched() as used:
             time.sleep(about["seconds"])
         seconds = time.perf_counter() - began
         measured, after, inside = list(results), cpu_by_thread(), meter.inside - inside
-        telemetry = {one.entity: dict(one.values) for one in service.sampler.take_window()}
+        telemetry = {one.entity: dict(one.values) for one in service.device.sampler.take_window()}
         rss = psutil.Process().memory_info().rss / 2**20
         provider = service.detector.info.provider
         service.stop()

@@ -1,4 +1,4 @@
-"""The fleet: real drawn cameras, each read by a part of its own, added, changed and removed while others go on."""
+"""The camera set: real drawn cameras, each read by a worker of its own, added, changed and removed while others go on."""
 
 import threading
 import time
@@ -28,12 +28,25 @@ def drawn(name, **settings):
     return CameraSettings(name=name, kind="synthetic", options=SyntheticOptions(fps=20.0), **settings)
 
 
+class Observer:
+    """Notes the active cameras, each time that they change."""
+
+    def __init__(self):
+        self.active = []
+
+    def status_changed(self, status, since_ns):
+        pass
+
+    def set_cameras(self, active):
+        self.active.append(active)
+
+
 @pytest.fixture
 def rig(tmp_path):
-    """A fleet, and the casts that it gave."""
-    supervisor, slots, casts = Supervisor(), FrameSlots(), []
-    camera_set = CameraSet(supervisor, slots, tmp_path, told=lambda *_: None, cast=casts.append)
-    yield camera_set, slots, casts
+    """A camera set, and the active cameras that it reported."""
+    supervisor, slots, observer = Supervisor(), FrameSlots(), Observer()
+    camera_set = CameraSet(supervisor, slots, tmp_path, observer)
+    yield camera_set, slots, observer.active
     supervisor.stop(5.0)
 
 
@@ -50,7 +63,7 @@ def change(camera_set, old, new):
 
 
 def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig, tmp_path):
-    camera_set, slots, casts = rig
+    camera_set, slots, active = rig
     cameras = (drawn("a"), drawn("b"), drawn("off", enabled=False))
     old = Settings(state_directory=str(tmp_path), cameras=cameras)
     camera_set.start(old)
@@ -60,17 +73,17 @@ def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig
     untouched = camera_set.camera("a")
     new = replace(old, cameras=(drawn("a"), drawn("b", max_fps=5.0), drawn("c")))
     changed = change(camera_set, old, new)
-    assert changed.said == ["camera b changed", "camera off removed", "camera c added"]
+    assert changed.done == ["camera b changed", "camera off removed", "camera c added"]
     assert changed.failed == {}
-    assert camera_set.names == list(casts[-1]) == ["a", "b", "c"]
-    assert casts[-1]["a"] is casts[0]["a"]
-    assert casts[-1]["b"].since_ns > casts[0]["b"].since_ns
+    assert camera_set.names == list(active[-1]) == ["a", "b", "c"]
+    assert active[-1]["a"] is active[0]["a"]
+    assert active[-1]["b"].since_ns > active[0]["b"].since_ns
     assert camera_set.camera("a") is untouched
     until(lambda: camera_set.online() == camera_set.flowing() == 3)
-    assert change(camera_set, new, old).said == ["camera b changed", "camera c removed", "camera off added"]
-    assert list(casts[-1]) == ["a", "b"]
-    assert len(casts) == 3, "each change is one change"
-    assert casts[-1]["a"].take_counts().seen > 0
+    assert change(camera_set, new, old).done == ["camera b changed", "camera c removed", "camera off added"]
+    assert list(active[-1]) == ["a", "b"]
+    assert len(active) == 3, "each change is one change"
+    assert active[-1]["a"].take_counts().seen > 0
     slots.take(8, timeout=1.0)
     until(lambda: {frame.camera for frame in slots.take(8, timeout=1.0)} <= {"a", "b"})
     assert camera_set.stop(lambda: 5.0) == []
@@ -82,10 +95,10 @@ def test_frames_of_a_camera_that_was_removed_or_changed_are_known_as_such(rig, t
     camera_set.start(old)
     frames = {}
     until(lambda: frames.update({one.camera: one for one in slots.take(8, timeout=1.0)}) or len(frames) == 3)
-    assert all(camera_set.watches(one) for one in frames.values())
+    assert all(camera_set.is_current(one) for one in frames.values())
     change(camera_set, old, replace(old, cameras=(drawn("a"), drawn("b", max_fps=5.0))))
-    assert {name for name, one in frames.items() if camera_set.watches(one)} == {"a"}
-    until(lambda: any(one.camera == "b" and camera_set.watches(one) for one in slots.take(8, timeout=1.0)))
+    assert {name for name, one in frames.items() if camera_set.is_current(one)} == {"a"}
+    until(lambda: any(one.camera == "b" and camera_set.is_current(one) for one in slots.take(8, timeout=1.0)))
 
 
 def test_a_camera_that_is_replaced_is_not_at_its_end_though_all_others_are(rig, tmp_path):
@@ -153,7 +166,7 @@ def test_cameras_that_hang_are_stopped_together_and_hold_up_no_reload(rig, tmp_p
 
 
 def test_a_camera_that_cannot_be_started_is_told_and_the_others_are_watched(rig, tmp_path, monkeypatch):
-    camera_set, _, casts = rig
+    camera_set, _, active = rig
     old = Settings(state_directory=str(tmp_path), cameras=(drawn("a"),))
     camera_set.start(old)
     add = camera_set._supervisor.add
@@ -166,7 +179,7 @@ def test_a_camera_that_cannot_be_started_is_told_and_the_others_are_watched(rig,
     monkeypatch.setattr(camera_set._supervisor, "add", refuse)
     changed = change(camera_set, old, replace(old, cameras=(drawn("a"), drawn("b"), drawn("c"))))
     assert changed.failed == {"b": "can't start new thread"}
-    assert camera_set.names == list(casts[-1]) == ["a", "c"]
+    assert camera_set.names == list(active[-1]) == ["a", "c"]
     until(lambda: camera_set.online() == 2)
 
 

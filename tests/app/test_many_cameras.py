@@ -26,12 +26,12 @@ class Fleet:
         self.write(cameras)
         self.service = Service(load(self.file, KINDS), load=lambda: load(self.file, KINDS))
         self.service.open()
-        put, changed = self.service.slots.put, self.service.camera_set._told
+        put, changed = self.service.slots.put, self.service.analyst.status_changed
         self.service.slots.put = lambda frame: (
             self._note(self.frames[frame.camera], frame.index),
             put(frame),
         )
-        self.service.camera_set._told = lambda status, since_ns: (
+        self.service.analyst.status_changed = lambda status, since_ns: (
             self._note(self.told[status.camera], status),
             changed(status, since_ns),
         )
@@ -48,7 +48,7 @@ class Fleet:
 
     def reload(self, cameras):
         self.write(cameras)
-        return self.service.reloader.ask().wait()
+        return self.service.reloader.request().wait()
 
     def wait(self, found, timeout=30):
         with self.came:

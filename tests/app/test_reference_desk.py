@@ -108,7 +108,7 @@ def test_what_is_put_on_the_shelf_is_in_force_at_once(alert_service):
 
 def test_a_camera_that_goes_and_comes_back_finds_what_it_had(alert_service):
     ask(alert_service, "reference_record", camera="front", **{"for": "24h"})
-    alert_service.forget("front")
+    alert_service.remove("front")
     assert [camera["camera"] for camera in ask(alert_service, "drift")["cameras"]] == ["back"]
     assert alert_service.keeper("front", MODEL).status()["recording"] is not None
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from agent.app.control_socket import call
-from agent.app.reload import Reloader, ReloadOutcome
+from agent.app.reload import Reloader, ReloadOutcome, ReloadResult
 from agent.core.errors import VedetteError
 from tests.app.test_agent import Agent
 
@@ -274,25 +274,26 @@ def test_a_camera_that_was_removed_is_published_no_more(tmp_path, mosquitto, lis
     [RuntimeError("x"), RecursionError(), MemoryError(), ValueError("embedded null byte"), SystemExit(3)],
 )
 def test_whatever_a_reload_raises_is_kept_and_the_next_one_is_done(error):
-    outcomes, told, stop = [error, None], [], threading.Event()
+    outcomes, reported, stop = [error, None], [], threading.Event()
 
     def reload():
         outcome = outcomes.pop(0)
         if outcome is not None:
             raise outcome
-        return "nothing changed", ("broker.url",)
+        return ReloadResult(text="nothing changed", waiting=("broker.url",))
 
-    reloader = Reloader(reload, lambda: told.append(reloader.outcome))
+    reloader = Reloader(reload, reported.append)
     thread = threading.Thread(target=reloader.run, args=(stop,))
     thread.start()
     with pytest.raises(VedetteError, match=type(error).__name__):
-        reloader.ask().wait(10)
+        reloader.request().wait(10)
     assert type(error).__name__ in reloader.outcome.error
-    assert reloader.ask().wait(10) == "nothing changed"
+    assert reloader.request().wait(10) == "nothing changed"
     assert reloader.outcome == ReloadOutcome(waiting=("broker.url",))
     stop.set()
     thread.join(10)
-    assert len(told) == 2
+    assert len(reported) == 2
+    assert reported[-1] == reloader.outcome
 
 
 def test_reloads_asked_for_while_one_goes_on_are_one_more():
@@ -302,14 +303,14 @@ def test_reloads_asked_for_while_one_goes_on_are_one_more():
         count.append(1)
         begun.set()
         go_on.wait(10)
-        return "", ()
+        return ReloadResult(text="")
 
-    reloader = Reloader(reload, lambda: None)
+    reloader = Reloader(reload, lambda _outcome: None)
     thread = threading.Thread(target=reloader.run, args=(stop,))
     thread.start()
-    first = reloader.ask()
+    first = reloader.request()
     assert begun.wait(10)
-    later = [reloader.ask() for _ in range(100)]
+    later = [reloader.request() for _ in range(100)]
     with pytest.raises(VedetteError, match="takes longer"):
         later[0].wait(0.01)
     go_on.set()

@@ -53,15 +53,17 @@ def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path
     )
     service = Service(settings)
     service.open()
-    service.sampler = Sampler(settings.telemetry, tmp_path / "state", probes={"tegra": TegraProbe(slots)})
+    service.device.sampler = Sampler(
+        settings.telemetry, tmp_path / "state", probes={"tegra": TegraProbe(slots)}
+    )
     service.start()
     try:
         deadline = time.monotonic() + 20
         while service.governor.pace.full:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert "slowed to" in service.line()
-        assert "limit 95" in service.line()
+        assert "slowed to" in service.device.line()
+        assert "limit 95" in service.device.line()
         host = ears.wait(
             lambda heard: next(
                 (m.body for m in heard if m.topic.endswith("/host") and m.body["model_busy_limit_ratio"] < 1),
@@ -138,7 +140,7 @@ def test_the_status_of_64_cameras_fits_into_an_answer_and_every_command_refuses_
     try:
         online = ears.wait(lambda heard: next((m for m in heard if m.topic.endswith("/status")), None), 20)
         prefix = online.topic.removesuffix("/status")
-        names = sorted(service.handlers().keys() - {"snapshot", "reference_export", "reference_import"})
+        names = sorted(service.handlers.keys() - {"snapshot", "reference_export", "reference_import"})
         assert len(names) > 10
 
         def answer(number, name, **args):

@@ -87,7 +87,7 @@ def test_a_slow_consumer_gets_the_latest_frame_of_a_live_source(video, running):
         run.wait(CameraState.ENDED)
         (frame,) = run.slots.take(1, timeout=1)
     assert frame.index == 39
-    assert run.slots.take_dropped("front") == 39
+    assert run.slots.take_counts("front").dropped == 39
 
 
 def test_max_fps_thins_evenly_and_counts(video, running):

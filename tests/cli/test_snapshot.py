@@ -43,7 +43,7 @@ def test_the_running_agent_hands_over_what_it_saw_last(tmp_path, run_agent):
 
     done = vedette("snapshot", "synthetc", "--state", state)
     assert done.returncode == 1
-    assert "there is no picture of 'synthetc'; did you mean 'synthetic'?" in done.stderr
+    assert "there is no snapshot of 'synthetc'; did you mean 'synthetic'?" in done.stderr
 
     with socket.socket(socket.AF_UNIX) as channel:  # a stranger's words at the socket
         channel.connect(str(socket_path(state)))

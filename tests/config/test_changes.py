@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from agent.app.kinds import KINDS
-from agent.config.changes import LIVE, live
+from agent.app.live_config import LIVE_KEYS
+from agent.config.changes import live
 from agent.config.load import parse
 from agent.config.schema import Settings
 
@@ -33,15 +34,15 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "waiting"), CASES)
 def test_what_waits_for_a_restart_is_named_by_its_key(text, waiting):
-    assert live(Settings(), settings(text))[1] == waiting
+    assert live(Settings(), settings(text), LIVE_KEYS)[1] == waiting
 
 
 @pytest.mark.parametrize(("text", "waiting"), CASES)
 def test_what_is_in_force_is_the_new_value_or_wholly_the_old_one(text, waiting):
     old, new = Settings(), settings(text)
-    taken, _ = live(old, new)
+    taken, _ = live(old, new, LIVE_KEYS)
     for field in dataclasses.fields(Settings):
-        if field.name in LIVE and not LIVE[field.name]:
+        if LIVE_KEYS.get(field.name) == ():
             assert getattr(taken, field.name) == getattr(new, field.name)
     if waiting:
         table = waiting[0].partition(".")[0]
@@ -52,14 +53,14 @@ def test_what_is_in_force_is_the_new_value_or_wholly_the_old_one(text, waiting):
 
 def test_what_waits_is_told_again_at_the_next_reload():
     new = settings('[broker]\nurl = "mqtt://other"')
-    first, _ = live(Settings(), new)
-    assert live(first, new)[1] == ["broker.url"]
-    assert live(first, Settings())[1] == [], "taken back: nothing waits"
+    first, _ = live(Settings(), new, LIVE_KEYS)
+    assert live(first, new, LIVE_KEYS)[1] == ["broker.url"]
+    assert live(first, Settings(), LIVE_KEYS)[1] == [], "taken back: nothing waits"
 
 
 def test_commands_are_switched_off_at_once():
     on = settings('[commands]\nenabled = true\nallow = ["*"]')
-    taken, waiting = live(on, settings("[commands]\nenabled = false"))
+    taken, waiting = live(on, settings("[commands]\nenabled = false"), LIVE_KEYS)
     assert not taken.commands.enabled
     assert taken.commands.allow == ()
     assert waiting == []

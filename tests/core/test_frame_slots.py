@@ -21,8 +21,8 @@ def test_the_newest_frame_replaces_the_old_and_the_loss_is_counted_once():
     for index in range(3):
         board.put(frame("a", index))
     assert [f.index for f in board.take(8, timeout=0)] == [2]
-    assert board.take_dropped("a") == 2
-    assert board.take_dropped("a") == 0
+    assert board.take_counts("a").dropped == 2
+    assert board.take_counts("a").dropped == 0
 
 
 def test_nothing_there_is_an_empty_list_after_the_timeout():
@@ -50,7 +50,7 @@ def test_every_frame_is_taken_or_counted_as_dropped(puts, limit):
             taken += len(board.take(limit, timeout=0))
     while frames := board.take(limit, timeout=0):
         taken += len(frames)
-    assert taken + sum(board.take_dropped(camera) for camera in "abcdef") == len(puts)
+    assert taken + sum(board.take_counts(camera).dropped for camera in "abcdef") == len(puts)
 
 
 def test_a_lossless_source_waits_until_its_frame_was_taken():
@@ -67,7 +67,7 @@ def test_a_lossless_source_waits_until_its_frame_was_taken():
         got += [f.index for f in board.take(4, timeout=5)]
     feeder.join(5)
     assert got == list(range(20))
-    assert board.take_dropped("file") == 0
+    assert board.take_counts("file").dropped == 0
 
 
 def test_a_waiting_source_gives_up_when_stopped():
@@ -90,5 +90,5 @@ def test_it_lingers_for_a_fuller_batch_but_not_for_more_than_is_enough():
 def test_a_removed_camera_leaves_nothing_behind():
     board = FrameSlots()
     board.put(frame("a"))
-    board.forget("a")
+    board.remove("a")
     assert board.take(8, timeout=0) == []

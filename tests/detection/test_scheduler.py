@@ -104,9 +104,9 @@ def test_one_bad_frame_is_counted_and_the_other_cameras_of_its_batch_are_served(
         for camera, image in (("a", RED), ("bad", grey), ("c", RED)):
             rig.slots.put(frame(camera, image=image))
         rig.until(lambda: len(rig.results) == 2)
-        rig.until(lambda: rig.scheduler.take_failed("bad") == 1)
-        assert rig.scheduler.take_failed("bad") == 0
-        assert rig.scheduler.take_failed("a") == 0
+        rig.until(lambda: rig.slots.take_counts("bad").failed == 1)
+        assert rig.slots.take_counts("bad").failed == 0
+        assert rig.slots.take_counts("a").failed == 0
     assert [result.frame.camera for result in rig.results] == ["a", "c"]
     assert rig.error is None
 
@@ -146,7 +146,7 @@ def test_a_batch_too_big_for_memory_is_served_singly_and_later_batches_are_small
         rig.until(lambda: len(rig.results) == 8)
     assert breaking.sizes[:5] == [4, 1, 1, 1, 1]
     assert max(breaking.sizes[5:]) == 2
-    assert sum(rig.scheduler.take_failed(camera) for camera in "abcd") == 0
+    assert sum(rig.slots.take_counts(camera).failed for camera in "abcd") == 0
 
 
 @pytest.mark.parametrize("kind", [InferenceFailure.GPU_LOST, InferenceFailure.OUT_OF_MEMORY])
@@ -158,7 +158,7 @@ def test_a_lost_gpu_ends_the_run_counts_every_frame_and_a_new_run_opens_the_mode
         rig.slots.put(frame("b"))
         rig.thread.join(10)
     assert rig.error.kind is kind
-    assert [rig.scheduler.take_failed(camera) for camera in "ab"] == [1, 1]
+    assert [rig.slots.take_counts(camera).failed for camera in "ab"] == [1, 1]
     lost[0] = None
     stop = threading.Event()
     again = threading.Thread(target=rig.scheduler.run, args=(stop,))
@@ -198,9 +198,9 @@ def test_still_frames_are_left_out_and_counted_where_the_camera_asks_for_it(dete
             for camera in ("gated", "plain"):
                 rig.slots.put_when_free(frame(camera, index), rig.stop, lambda: None)
         rig.until(lambda: sum(result.frame.camera == "plain" for result in rig.results) == 5)
-        rig.until(lambda: rig.scheduler.take_still("gated") == 4 or None)
+        rig.until(lambda: rig.slots.take_counts("gated").still == 4 or None)
     assert [result.frame.index for result in rig.results if result.frame.camera == "gated"] == [0]
-    assert rig.scheduler.take_still("gated") == rig.scheduler.take_still("plain") == 0
+    assert rig.slots.take_counts("gated").still == rig.slots.take_counts("plain").still == 0
 
 
 def test_a_camera_that_was_removed_and_came_back_begins_anew(detector):
@@ -208,7 +208,7 @@ def test_a_camera_that_was_removed_and_came_back_begins_anew(detector):
     with Rig(detector, still_interval=lambda _: 60.0) as rig:
         rig.slots.put(frame("a"))
         rig.until(lambda: rig.results)
-        rig.scheduler.forget("a")
+        rig.scheduler.remove("a")
         rig.slots.put(frame("a", 1))
         rig.until(lambda: len(rig.results) == 2)
 
@@ -226,7 +226,7 @@ def test_while_the_box_is_hot_the_model_rests_between_runs_and_the_newest_frame_
         rig.until(lambda: rig.results)
         assert time.monotonic() - started >= 0.3
     assert [result.frame.index for result in rig.results] == [2]
-    assert rig.slots.take_dropped("a") == 2
+    assert rig.slots.take_counts("a").dropped == 2
 
 
 def test_cameras_of_any_speed_get_the_same_share_of_a_busy_model(detector):

@@ -23,7 +23,7 @@ class Noting:
     def observe(self, observations):
         self.metrics |= {one.metric for one in observations}
 
-    def forget(self, camera):
+    def remove(self, camera):
         pass
 
 
@@ -37,7 +37,7 @@ def test_nothing_that_is_observed_is_forgotten(tmp_path):
     )
     service = Service(settings)
     service.open()
-    service.exporter = noting = Noting()
+    service.reporter.exporter = noting = Noting()
     service.start()
     try:
         deadline = time.monotonic() + 20

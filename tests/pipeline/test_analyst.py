@@ -9,11 +9,12 @@ import pytest
 
 from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
 from agent.pipeline import analyst as analysis
-from agent.pipeline.analyst import Analyst, CameraRun, Hooks
+from agent.pipeline.analyst import Analyst, CameraRun
 from agent.pipeline.camera_window import FrameCounts
+from agent.pipeline.observations import state_observations, window_observations
 
 
-class Watch:
+class Monitor:
     """Notes which of its windows were judged."""
 
     def __init__(self):
@@ -45,38 +46,48 @@ def camera(name, *, state=None, seen=1, since_ns=None):
 
 
 class Room:
-    """An analyst at work in a thread of its own."""
+    """An analyst at work in a thread of its own, and the sink of its results."""
 
-    def __init__(self, length):
-        self.watch, self.summaries, self.told = Watch(), [], []
-        self.seen, self.gone = [], []
+    def __init__(self, length, make_monitor=None):
+        self.monitor, self.summaries, self.observed = Monitor(), [], []
+        self.frames, self.removed = [], []
         self.changed = threading.Condition()
-        hooks = Hooks(
-            class_names=lambda: ("car",),
-            watch=lambda _name: self.watch,
-            counts=lambda camera: camera.take_counts(),
-            on_result=self.seen.append,
-            on_gone=self.gone.append,
-            on_summary=self.summary,
-            on_status=lambda _status: None,
-            on_tick=lambda observations, _now: self.told.extend(observations),
-            on_window=lambda _start, _end: None,
-        )
-        self.analyst, self.stop = Analyst(hooks, length), threading.Event()
+        make_monitor = make_monitor or (lambda _name: self.monitor)
+        self.analyst = Analyst(length, class_names=lambda: ("car",), monitor=make_monitor)
+        self.analyst.sink, self.stop = self, threading.Event()
         self.front = camera("front", state=CameraState.ONLINE)
-        self.analyst.cameras({"front": self.front})
+        self.analyst.set_cameras({"front": self.front})
         self.thread = threading.Thread(target=self.analyst.run, args=(self.stop,))
         self.thread.start()
 
-    def summary(self, summary):
-        with self.changed:
-            self.summaries.append(summary)
-            self.changed.notify_all()
-        return []
+    def frame(self, result):
+        self.frames.append(result)
 
-    def wait(self, count):
+    def window(self, window):
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.summaries) >= count, 10)
+            self.summaries.append(window.summary)
+            self.observed += window_observations(window, ())
+            self.changed.notify_all()
+
+    def interval(self, start, end):
+        pass
+
+    def status(self, status, now):
+        self.observed += state_observations(status, now)
+
+    def tick(self, statuses, now):
+        for status in statuses:
+            self.observed += state_observations(status, now)
+
+    def remove(self, camera):
+        self.removed.append(camera)
+
+    def wait(self, count, camera=None):
+        def enough():
+            return sum(camera in {None, one.camera} for one in self.summaries) >= count
+
+        with self.changed:
+            assert self.changed.wait_for(enough, 10)
 
     def end(self):
         self.stop.set()
@@ -89,8 +100,8 @@ def room(monkeypatch):
     monkeypatch.setattr(analysis, "LEAST_WINDOW", 0.6)
     made = []
 
-    def make(length):
-        made.append(Room(length))
+    def make(length, make_monitor=None):
+        made.append(Room(length, make_monitor))
         return made[-1]
 
     yield make
@@ -122,8 +133,8 @@ def test_the_first_summary_of_a_run_comes_early_and_the_next_a_whole_window_late
     assert second.start == first.end
     assert second.end - second.start == pytest.approx(1.5, abs=0.4)
     assert first.body["passed_over"] == 1, "its features are told"
-    assert made.watch.passed_over[0].start == first.start
-    assert [one.start for one in made.watch.closed][:1] == [second.start]
+    assert made.monitor.passed_over[0].start == first.start
+    assert [one.start for one in made.monitor.closed][:1] == [second.start]
 
 
 def test_no_rule_judges_the_short_first_window(room):
@@ -131,9 +142,9 @@ def test_no_rule_judges_the_short_first_window(room):
     made.analyst.deliver(result())
     made.wait(2)
     made.end()
-    seen = [one for one in made.told if one.metric == "camera.frames_inferred"]
+    seen = [one for one in made.observed if one.metric == "camera.frames_inferred"]
     assert [(one.value, one.judged) for one in seen[:2]] == [(1.0, False), (0.0, True)]
-    assert all(one.judged for one in made.told if one.metric == "camera.online"), (
+    assert all(one.judged for one in made.observed if one.metric == "camera.online"), (
         "states count from the start"
     )
 
@@ -141,7 +152,7 @@ def test_no_rule_judges_the_short_first_window(room):
 def test_windows_that_are_short_anyway_are_all_alike(room):
     made = room(0.5)
     made.wait(2)
-    assert made.watch.passed_over == []
+    assert made.monitor.passed_over == []
     assert made.summaries[0].end - made.summaries[0].start == pytest.approx(0.5, abs=0.3)
 
 
@@ -149,7 +160,7 @@ def test_a_run_that_ends_before_its_first_summary_is_judged_by_all_it_saw(room):
     made = room(1.5)
     made.analyst.deliver(result())
     made.end()
-    assert [one.body["frames_inferred"] for one in made.watch.closed] == [1]
+    assert [one.body["frames_inferred"] for one in made.monitor.closed] == [1]
 
 
 def frame_of(camera, monotonic_ns=None):
@@ -161,9 +172,9 @@ def frame_of(camera, monotonic_ns=None):
 def test_a_frame_or_state_that_comes_late_brings_no_camera_back(room):
     made = room(0.5)
     ghost = camera("ghost", seen=7)
-    made.analyst.cameras({"front": made.front, "ghost": ghost})
+    made.analyst.set_cameras({"front": made.front, "ghost": ghost})
     made.analyst.deliver(frame_of("ghost"))
-    made.analyst.cameras({"front": made.front})
+    made.analyst.set_cameras({"front": made.front})
     for _ in range(50):
         made.analyst.deliver(frame_of("ghost"))
         made.analyst.status_changed(
@@ -171,26 +182,26 @@ def test_a_frame_or_state_that_comes_late_brings_no_camera_back(room):
         )
     made.wait(4)
     made.end()
-    assert made.gone == ["ghost"]
+    assert made.removed == ["ghost"]
     last = [one for one in made.summaries if one.camera == "ghost"]
     assert [(one.body["frames_inferred"], one.body["frames_seen"]) for one in last] == [(1, 7)]
-    assert [one.frame.camera for one in made.seen] == ["ghost"]
+    assert [one.frame.camera for one in made.frames] == ["ghost"]
     assert not any(
-        one.labels["camera"] == "ghost" for one in made.told if one.metric == "camera.down" and one.value
+        one.labels["camera"] == "ghost" for one in made.observed if one.metric == "camera.down" and one.value
     )
 
 
 def test_a_changed_camera_begins_with_its_own_frames_states_and_counts(room):
     made = room(1.5)
     old, new = made.front, camera("front", state=CameraState.STARTING, seen=2)
-    made.analyst.cameras({"front": new})
+    made.analyst.set_cameras({"front": new})
     made.analyst.deliver(frame_of("front", monotonic_ns=new.since_ns - 1))
     made.analyst.status_changed(
         CameraStatus(camera="front", state=CameraState.BLACK, since=1.0), old.since_ns
     )
     made.analyst.deliver(frame_of("front"))
     made.end()
-    assert made.gone == ["front"]
+    assert made.removed == ["front"]
     first, second = made.summaries
     assert (first.body["frames_seen"], first.body["state"]) == (1, "online")
     assert (second.body["frames_seen"], second.body["frames_inferred"], second.body["state"]) == (
@@ -204,11 +215,11 @@ def test_the_short_window_of_a_camera_that_was_just_added_is_judged_by_no_rule(r
     made = room(1.5)
     made.wait(1)
     time.sleep(1.2)  # late in the second window
-    made.analyst.cameras({"front": made.front, "new": camera("new", seen=0)})
+    made.analyst.set_cameras({"front": made.front, "new": camera("new", seen=0)})
     made.wait(5)
     made.end()
     seen = [
-        one.judged for one in made.told if one.metric == "camera.fps_in" and one.labels["camera"] == "new"
+        one.judged for one in made.observed if one.metric == "camera.fps_in" and one.labels["camera"] == "new"
     ]
     assert seen[-1], "a whole window counts"
     first = next(one for one in made.summaries if one.camera == "new")
@@ -222,15 +233,17 @@ def test_one_item_that_cannot_be_processed_takes_no_other_with_it(room, capsys):
     def broken():
         raise ZeroDivisionError("a defect")
 
-    with made.analyst._wake:  # all of them are one batch
-        for number in range(10):
-            made.analyst._inbox.append(broken if number % 2 else lambda number=number: done.append(number))
+    held = threading.Event()
+    made.analyst.submit(lambda: held.wait(10))  # all that is submitted meanwhile is one batch
+    for number in range(10):
+        made.analyst.submit(broken if number % 2 else lambda number=number: done.append(number))
     made.analyst.submit(lambda: done.append("last"))
+    held.set()
     made.wait(1)
     made.end()
     assert done == [0, 2, 4, 6, 8, "last"]
     assert made.analyst.discarded == 5
-    assert "cannot process what was delivered, left out" in capsys.readouterr().out
+    assert "cannot process an item" in capsys.readouterr().out
 
 
 def test_a_long_backlog_that_is_worked_off_item_by_item_is_not_taken_for_a_hang(room):
@@ -246,24 +259,19 @@ def test_a_long_backlog_that_is_worked_off_item_by_item_is_not_taken_for_a_hang(
     assert max(silent) < 0.2
 
 
-def test_a_camera_whose_watch_fails_stops_no_other_and_is_tried_again(room):
-    made = room(0.5)
+def test_a_camera_whose_monitor_fails_stops_no_other_and_is_tried_again(room):
     tries = []
-    watch = made.watch
 
-    def watched(name):
+    def make_monitor(name):
         if name == "bad":
             tries.append(name)
             if len(tries) < 3:
                 raise OSError("no such disk")
-        return watch
+        return Monitor()
 
-    made.analyst._hooks = replace(made.analyst._hooks, watch=watched)
-    made.analyst.cameras({"bad": camera("bad"), "front": made.front, "good": camera("good")})
-    deadline = time.monotonic() + 10
-    while not any(one.camera == "bad" for one in list(made.summaries)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    made = room(0.5, make_monitor)
+    made.analyst.set_cameras({"bad": camera("bad"), "front": made.front, "good": camera("good")})
+    made.wait(1, "bad")
     assert len(tries) == 3
     assert any(one.camera == "good" for one in made.summaries)
     assert made.analyst.discarded == 2

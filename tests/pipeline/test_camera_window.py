@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
-from agent.pipeline.analyst import summary_observations
 from agent.pipeline.camera_window import STAGES, CameraSummary, CameraWindow, FrameCounts, class_field
+from agent.pipeline.observations import summary_observations
 
 STATUS = CameraStatus(camera="front", state=CameraState.ONLINE, since=1.0)
 IMAGE = np.zeros((4, 4, 3), np.uint8)

@@ -27,6 +27,10 @@ def result(width):
     )  # fmt: skip
 
 
+def ask(snapshots, args):
+    return snapshots.handlers()["snapshot"](args)
+
+
 def test_boxes_are_drawn_on_a_copy():
     pictures, seen = LastSnapshots(), result(160)
     pictures.keep(seen)
@@ -63,7 +67,7 @@ def test_a_camera_that_saw_nothing_or_is_gone_has_no_picture():
     pictures = LastSnapshots()
     assert pictures.jpeg("a") is None
     pictures.keep(result(160))
-    pictures.forget("a")
+    pictures.remove("a")
     assert pictures.jpeg("a") is None
 
 
@@ -73,7 +77,7 @@ def test_a_tall_picture_and_one_of_noise_stay_small_enough_to_hand_over():
     noise = np.random.default_rng(1).integers(0, 255, (4000, 3000, 3), dtype=np.uint8)
     object.__setattr__(seen.frame, "image", noise)
     pictures.keep(seen)
-    answer = pictures.answer({"camera": "a"})
+    answer = ask(pictures, {"camera": "a"})
     assert len(json.dumps(answer)) < LARGEST_REPLY
     picture = read_answer(answer)
     assert cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (960, 720, 3)
@@ -91,24 +95,24 @@ def test_the_boxes_handed_over_are_those_of_the_model_and_of_a_bounded_number():
     )
     object.__setattr__(seen, "detections", many)
     pictures.keep(seen)
-    picture = pictures.picture("a")
+    picture = pictures.snapshot("a")
     assert picture.detections == 1000
     assert len(picture.boxes) == MOST_BOXES
     assert picture.boxes[0] == Box(name="car", score=0.875, left=10, top=11, right=60, bottom=60)
     assert picture.boxes[7].name == "class7"
-    assert read_answer(json.loads(json.dumps(pictures.answer({"camera": "a"})))) == picture
+    assert read_answer(json.loads(json.dumps(ask(pictures, {"camera": "a"})))) == picture
 
 
 def test_without_a_camera_it_is_said_of_which_there_are_pictures():
     pictures = LastSnapshots()
-    assert pictures.answer({}) == {"cameras": []}
-    with pytest.raises(VedetteError, match="no camera gave one yet"):
-        pictures.answer({"camera": "front"})
+    assert ask(pictures, {}) == {"cameras": []}
+    with pytest.raises(VedetteError, match="no camera gave a frame yet"):
+        ask(pictures, {"camera": "front"})
     pictures.keep(result(160))
-    assert pictures.answer({}) == {"cameras": ["a"]}
-    with pytest.raises(VedetteError, match="there are pictures of a"):
-        pictures.answer({"camera": "\x1b]0;x"})
+    assert ask(pictures, {}) == {"cameras": ["a"]}
+    with pytest.raises(VedetteError, match="there are snapshots of a"):
+        ask(pictures, {"camera": "\x1b]0;x"})
     with pytest.raises(VedetteError, match="`camera` is a number; expected a string"):
-        pictures.answer({"camera": 7})
+        ask(pictures, {"camera": 7})
     with pytest.raises(VedetteError, match="did you mean 'camera'"):
-        pictures.answer({"camra": "a"})
+        ask(pictures, {"camra": "a"})

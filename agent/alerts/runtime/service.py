@@ -23,7 +23,7 @@ from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
 from agent.core import clock
-from agent.core.arguments import Page, check_names, take_duration, take_moment, take_word
+from agent.core.arguments import Handler, Page, check_names, take_duration, take_moment, take_word
 from agent.core.errors import VedetteError
 from agent.core.nearest import unknown
 from agent.core.types import Alert, AlertEvent, Labels, Observation, Severity
@@ -37,8 +37,6 @@ SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts th
 UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
 MOST_LINES = 50  # in the journal for one step
 _WHO_AND_UNTIL = ("who", "why", "for", "until")
-
-Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,158 @@
+"""The device as a whole: its status and info, published where they changed, and the command `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent import __version__
+from agent.alerts.runtime.service import AlertService
+from agent.app.camera_set import CameraSet
+from agent.app.reload import ReloadOutcome
+from agent.app.supervisor import Supervisor
+from agent.config.schema import Settings
+from agent.core import clock
+from agent.core.arguments import Handler, check_names
+from agent.core.counts import count
+from agent.core.types import CameraState
+from agent.delivery.home_assistant import DiscoveryTopics, discovery
+from agent.delivery.identity import Identity
+from agent.delivery.messages import info_draft, status_draft
+from agent.delivery.publisher import Publisher
+from agent.detection.session import Detector
+from agent.detection.thermal.governor import Governor
+from agent.telemetry.sampler import Sampler
+
+UNWELL = frozenset(CameraState) - {CameraState.STARTING, CameraState.ONLINE, CameraState.ENDED}
+
+
+class Device:
+    """Status and info of the device. `publish` and what it calls belong to the analyst's thread (`submit`)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        *,
+        detector: Detector,
+        cameras: CameraSet,
+        publisher: Publisher,
+        alerts: AlertService,
+        governor: Governor,
+        sampler: Sampler,
+        supervisor: Supervisor,
+        submit: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self.sampler = sampler
+        self.started_at = clock.wall()
+        self._settings, self._detector, self._cameras = settings, detector, cameras
+        self._publisher, self._alerts, self._governor = publisher, alerts, governor
+        self._supervisor, self._submit = supervisor, submit
+        self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
+        self._reload = ReloadOutcome()
+        self._rates: dict[str, float] = {}
+        self._state, self._state_since = "", self.started_at
+        self._info: Mapping[str, Any] = {}
+
+    # -- what is reported to it ---------------------------------------------------------------------------------
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that went through the model in the last windows, over all cameras."""
+        return sum(self._rates.values())
+
+    def set_rate(self, camera: str, fps: float) -> None:
+        """Record the frames a second of a camera's last window."""
+        self._rates[camera] = fps
+
+    def remove(self, camera: str) -> None:
+        """Discard the rate of a camera that was removed."""
+        self._rates.pop(camera, None)
+
+    def reloaded(self, outcome: ReloadOutcome) -> None:
+        """Publish the outcome of a reload; called in the reloader's thread."""
+        self._reload = outcome
+        self._submit(self.publish)
+
+    # -- what it publishes and answers --------------------------------------------------------------------------
+
+    def publish(self) -> None:
+        """Publish status and info where they changed."""
+        self._publish_status(clock.wall())
+        info = self.info()
+        if info != self._info:
+            self._info = info
+            self._publisher.publish(info_draft(info))
+        if self._discovery:
+            self._publisher.announce(discovery(self._discovery, info, self._cameras.names))
+
+    def _publish_status(self, now: float) -> None:
+        unwell = sorted(
+            f"{status.camera} {status.state.value}"
+            for status in self._cameras.statuses
+            if status.state in UNWELL
+        )
+        state = "degraded" if unwell else "online"
+        whole = f"{state} {','.join(unwell)}"
+        if whole == self._state:
+            return
+        self._state, self._state_since = whole, now
+        self._publisher.publish(
+            status_draft(
+                state, since=now, version=__version__, reason=", ".join(unwell), started_at=self.started_at
+            )
+        )
+
+    def info(self) -> dict[str, Any]:
+        """The body of `info`: version, model, cameras, hardware; may be called from any thread."""
+        model = self._detector.info
+        return {
+            "version": __version__,
+            "started_at": self.started_at,
+            "model_name": model.name,
+            "model_sha256": model.sha256,
+            "model_provider": model.provider,
+            "model_classes": len(model.classes),
+            "cameras": ",".join(self._cameras.names),
+            "window_seconds": self._settings.windows.length,
+            "config_error": self._reload.error.partition("\n")[0],
+            "restart_needed_for": ",".join(self._reload.waiting),
+            **self.sampler.facts(),
+        }
+
+    def line(self) -> str:
+        """The status in one line (systemd's STATUS=)."""
+        pace = self._governor.pace
+        slowed = "" if pace.full else f", slowed to {pace.limit:.0%} ({pace.reason})"
+        error = self._reload.error.partition("\n")[0]
+        refused = f"; config not reloaded: {error}" if error else ""
+        return (
+            f"{self._cameras.online()} of {count(len(self._cameras.names), 'camera')} online, "
+            f"{self.fps:.1f} frames/s{slowed}, "
+            f"{count(self._alerts.firing_count(), 'alert')} firing, "
+            f"broker {self._publisher.connection.state}{refused}"
+        )
+
+    def handlers(self) -> dict[str, Handler]:
+        """The command `status`."""
+        return {"status": self._status}
+
+    def _status(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args)
+        return {
+            "line": self.line(),
+            "info": self.info(),
+            "cameras": [
+                {
+                    "camera": status.camera,
+                    "state": status.state.value,
+                    "since": status.since,
+                    "reason": status.reason,
+                }
+                for status in self._cameras.statuses
+            ],
+            **self._publisher.report(),
+            "parts": self._supervisor.report(),
+            "config_error": self._reload.error,
+            "restart_needed_for": list(self._reload.waiting),
+        }
