@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.app.reporting import Reporter
 from agent.config.schema import DriftSettings
 from agent.core import clock
-from agent.core.types import FrameResult, Observation
+from agent.core.types import Draft, FrameResult, Observation
+from agent.delivery.messages import sketch_draft
 from agent.drift.sketch import Window, WindowSketch
 from agent.features import FEATURE_VERSION, FEATURES, SPECS
 from agent.features.extract import extract
@@ -31,9 +31,11 @@ _TOLD = tuple(spec.unit != "" for spec in SPECS)  # the mean of a random project
 class FeatureWatch:
     """One camera's features in the open window; belongs to the analyst's thread."""
 
-    def __init__(self, camera: str, settings: DriftSettings, keeper: Keeper, reporter: Reporter) -> None:
+    def __init__(
+        self, camera: str, settings: DriftSettings, keeper: Keeper, publish: Callable[[Draft], None]
+    ) -> None:
         self._camera, self._settings = camera, settings
-        self._keeper, self._reporter = keeper, reporter
+        self._keeper, self._publish = keeper, publish
         self._window = Window(camera, FEATURES, FEATURE_VERSION, interval=1.0 / settings.feature_fps)
         self._vectors: list[NDArray[np.float32]] = []
         self._embeddings: list[NDArray[np.float32]] = []
@@ -71,7 +73,7 @@ class FeatureWatch:
         embeddings = self._embeddings
         window, table, fields = self._end(summary)
         if len(table) and self._settings.publish_sketches:
-            self._publish(window)
+            self._publish_sketches(window)
         verdict, observations = self._keeper.window(
             window, table, embeddings, now, clock_step=self._clock_step(summary)
         )
@@ -106,9 +108,9 @@ class FeatureWatch:
         self._closed_at = monotonic
         return step if abs(step) > CLOCK_STEP_SECONDS else 0.0
 
-    def _publish(self, window: WindowSketch) -> None:
+    def _publish_sketches(self, window: WindowSketch) -> None:
         about = {**window.to_body(SENT_ITEMS), "model_sha256": self._keeper.subject.model_sha256}
-        self._reporter.sketches(self._camera, {}, about, window.start, window.end)
+        self._publish(sketch_draft(self._camera, {}, about, start=window.start, end=window.end))
 
 
 def _means(table: NDArray[np.float32]) -> dict[str, object]:
@@ -139,9 +141,9 @@ class NoWatch:
 
 
 def watch_maker(
-    settings: DriftSettings, keeper: Callable[[str], Keeper], reporter: Reporter
+    settings: DriftSettings, keeper: Callable[[str], Keeper], publish: Callable[[Draft], None]
 ) -> Callable[[str], FeatureWatch | NoWatch]:
     """A maker of watches by camera name; `keeper` gives a camera's."""
     if not settings.enabled:
         return lambda _camera: NoWatch()
-    return lambda camera: FeatureWatch(camera, settings, keeper(camera), reporter)
+    return lambda camera: FeatureWatch(camera, settings, keeper(camera), publish)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from agent.alerts.rules import Rule
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.slo import targets
 from agent.app.device import Device
 from agent.core.types import CameraStatus, FrameResult, Observation
-from agent.delivery.messages import alert_draft, camera_draft, gpu_draft, host_draft, sketch_draft
+from agent.delivery.messages import alert_draft, camera_draft, gpu_draft, host_draft
 from agent.delivery.publisher import Publisher
 from agent.detection.thermal.governor import Governor
 from agent.exporter import Exporter
@@ -80,12 +80,6 @@ class Reporter:
             camera_draft(summary.camera, summary.body, summary.sketches, start=summary.start, end=summary.end)
         )
         self._pending += window_observations(window, self._targets)
-
-    def sketches(
-        self, camera: str, sketches: Mapping[str, bytes], body: Mapping[str, Any], start: float, end: float
-    ) -> None:
-        """Publish a window's feature sketches."""
-        self._publisher.publish(sketch_draft(camera, sketches, body, start=start, end=end))
 
     def interval(self, start: float, end: float) -> None:
         """Publish the telemetry of an interval."""

@@ -229,7 +229,9 @@ class Service:
     def _monitor(self, camera: str) -> CameraMonitor:
         """The drift monitor of a camera; in the analyst's thread."""
         make = watch_maker(
-            self.settings.drift, lambda name: self.references.keeper(name, self.detector.info), self.reporter
+            self.settings.drift,
+            lambda name: self.references.keeper(name, self.detector.info),
+            self.publisher.publish,
         )
         return make(camera)
 

@@ -9,7 +9,6 @@ import pytest
 
 from agent.app import feature_watch
 from agent.app.feature_watch import FeatureWatch, NoWatch, watch_maker
-from agent.app.reporting import Reporter
 from agent.config.schema import DriftSettings
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 from agent.delivery.messages import Stamp, encode
@@ -29,8 +28,7 @@ class Scene:
         self.sent = []
         self.monotonic = 100.0
         monkeypatch.setattr(feature_watch.clock, "monotonic", lambda: self.monotonic)
-        reporter = Reporter(self.sent.append, NOON)
-        self.watch = FeatureWatch("front", self.room.settings, self.room.keeper, reporter)
+        self.watch = FeatureWatch("front", self.room.settings, self.room.keeper, self.sent.append)
         self.now, self.index = NOON, 0
         self.random = np.random.default_rng(1)
 
