@@ -1,4 +1,5 @@
-"""Alerts: observations in, alerts out; the rules, the state machine, the words and people's controls. Pure.
+"""Alerts: observations in, alerts out; rules, state machine, sentences and people's controls. Pure.
 
-`rules.compile_rules` makes rules of settings, `engine.AlertEngine.step` judges observations by them.
+`rules.compile_rules` compiles rules from settings, `engine.AlertEngine.step` evaluates them on observations.
+Rule functions (`rate`, `absent`, ...) are the files of `evaluators`; `runtime` is what runs the engine.
 """

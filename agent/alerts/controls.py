@@ -1,7 +1,7 @@
-"""People's controls: acknowledge, snooze, mute, changed limits; each with who, when and why. Pure.
+"""The controls that people have: acknowledge, snooze, mute, changed limits; each with who, when and why. Pure.
 
-`Controls` is a value: each function takes one and returns another. What a control means for an alert is
-asked of it by the engine (`muted_by`, `snoozed_by`, `acknowledged_by`, `limit_by`).
+`Controls` is a value: each function takes one and returns another. The engine asks which control applies to an
+alert (`muted_by`, `snoozed_by`, `acknowledged_by`, `limit_by`).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ MOST_CONTROLS = 500
 class ControlKind(str, Enum):
     """What a control does."""
 
-    ACKNOWLEDGE = "acknowledge"  # somebody looks after this alert: no reminders, until it resolves
-    SNOOZE = "snooze"  # this alert is not told again until a time
-    MUTE = "mute"  # alerts of a rule, a camera or at some hours are not told
-    LIMIT = "limit"  # a rule's limit is another one
+    ACKNOWLEDGE = "acknowledge"  # somebody handles this alert: no reminders, until it resolves
+    SNOOZE = "snooze"  # this alert is suppressed until a time
+    MUTE = "mute"  # alerts of a rule, of a camera or at some hours are suppressed
+    LIMIT = "limit"  # a rule has another limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One thing that somebody asked for.
+    """One request of a person that is in force.
 
     `alert` is set for acknowledgements; `rule` and `labels` say what it applies to (empty: everything; of
     `labels`, those given must match, for a snooze all of them); `until` is Unix time, None: for good.
@@ -81,7 +81,7 @@ def from_json(snapshot: Mapping[str, Any]) -> Controls:
 
 
 def add(controls: Controls, control: Control) -> tuple[Controls, Control]:
-    """`controls` with `control`, which gets an id; one that says the same of the same is replaced.
+    """`controls` with `control`, which gets an id; one of the same kind on the same subject is replaced.
 
     Raises VedetteError where the control makes no sense or there are too many.
     """
@@ -122,7 +122,7 @@ def _same_subject(one: Control, other: Control) -> bool:
 
 
 def undo(controls: Controls, control_id: str) -> tuple[Controls, Control]:
-    """`controls` without that one, and the one; raises VedetteError where there is none."""
+    """`controls` without the control `control_id`, and that control; raises VedetteError where there is none."""
     found = next((entry for entry in controls.entries if entry.id == control_id), None)
     if found is None:
         known = ", ".join(entry.id for entry in controls.entries) or "none is in force"
@@ -131,30 +131,30 @@ def undo(controls: Controls, control_id: str) -> tuple[Controls, Control]:
 
 
 def expire(controls: Controls, now: float) -> Controls:
-    """`controls` without those whose time has come."""
+    """`controls` without those that have expired."""
     kept = tuple(entry for entry in controls.entries if entry.until is None or entry.until > now)
     return controls if len(kept) == len(controls.entries) else dataclasses.replace(controls, entries=kept)
 
 
 def settle(controls: Controls, alert: str) -> Controls:
-    """`controls` after `alert` was resolved: its acknowledgement has done its work."""
+    """`controls` after `alert` resolved: without its acknowledgement."""
     kept = tuple(entry for entry in controls.entries if not (alert and entry.alert == alert))
     return controls if len(kept) == len(controls.entries) else dataclasses.replace(controls, entries=kept)
 
 
-def _without(controls: Controls, gone: Control) -> Controls:
+def _without(controls: Controls, removed: Control) -> Controls:
     return dataclasses.replace(
-        controls, entries=tuple(entry for entry in controls.entries if entry is not gone)
+        controls, entries=tuple(entry for entry in controls.entries if entry is not removed)
     )
 
 
 def acknowledged_by(controls: Controls, alert: str) -> Control | None:
-    """Who looks after `alert`."""
+    """The acknowledgement of `alert`."""
     return next((entry for entry in controls.of(ControlKind.ACKNOWLEDGE) if entry.alert == alert), None)
 
 
 def snoozed_by(controls: Controls, rule: str, labels: Labels, now: float) -> Control | None:
-    """The snooze that keeps `rule` quiet on the target with `labels`."""
+    """The snooze that suppresses `rule` on the target with `labels`."""
     return next(
         (
             entry
@@ -168,7 +168,7 @@ def snoozed_by(controls: Controls, rule: str, labels: Labels, now: float) -> Con
 def muted_by(
     controls: Controls, rule: str, labels: Labels, now: float, utc_offset: float = 0.0
 ) -> Control | None:
-    """The mute that keeps `rule` quiet on a target with `labels`; schedules are in local time."""
+    """The mute that suppresses `rule` on a target with `labels`; schedules are in local time."""
     return next(
         (
             entry

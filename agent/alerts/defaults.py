@@ -1,11 +1,11 @@
-"""The rules that every box has without writing any. Each has a page in docs/runbooks."""
+"""The default rules, which every box has without a line of config. Each has a page in docs/runbooks."""
 
 from __future__ import annotations
 
 from agent.config.schema import RuleSettings
 
-# A camera state is judged by the camera's own health check, which has its own patience: `for` here only keeps
-# a state that comes and goes within seconds from being told.
+# The camera's own health check decides on its state, with delays of its own: `for` here only keeps a state that
+# comes and goes within seconds from being published.
 _CAMERA = (
     RuleSettings(
         name="camera_down",

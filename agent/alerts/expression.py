@@ -64,7 +64,7 @@ class _Token:
 
 
 def parse(text: str) -> Condition:
-    """The condition that `text` says; raises ExpressionError."""
+    """The condition in `text`; raises ExpressionError."""
     if len(text) > LONGEST_TEXT:
         raise ExpressionError("is too long", LONGEST_TEXT, f"{LONGEST_TEXT} characters at most")
     return _Parser(_tokens(text), len(text)).condition()

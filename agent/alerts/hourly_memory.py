@@ -1,4 +1,4 @@
-"""Anomaly: how unusual a number is against the same hour of recent days, by median and MAD.
+"""How unusual a number is for its hour of day, by median and MAD of recent days: the memory of anomaly rules.
 
 The modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993):
 

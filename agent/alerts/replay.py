@@ -1,4 +1,4 @@
-"""Replay: what rules would have told of observations that were recorded."""
+"""Replay: the alerts that rules would have published for recorded observations."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def replay(
     since: float = 0.0,
     window_seconds: float = 60.0,
 ) -> list[Alert]:
-    """What would have been told from `since` on (earlier observations only teach), oldest first.
+    """The alerts from `since` on, oldest first; earlier observations only serve as history.
 
     `observations` come in any order; time passes in steps of TICK_SECONDS between them.
     """
     ordered = sorted(observations, key=lambda item: item.at)
-    engine, told = AlertEngine(rules, window_seconds=window_seconds), []
+    engine, alerts = AlertEngine(rules, window_seconds=window_seconds), []
     if not ordered:
         return []
     now, index = ordered[0].at, 0
@@ -33,25 +33,25 @@ def replay(
         batch_end = index
         while batch_end < len(ordered) and ordered[batch_end].at <= now:
             batch_end += 1
-        told += engine.step(ordered[index:batch_end], now)
+        alerts += engine.step(ordered[index:batch_end], now)
         index = batch_end
-    return [alert for alert in told if alert.changed_at >= since]
+    return [alert for alert in alerts if alert.changed_at >= since]
 
 
-def unseen(rules: Iterable[Rule], observations: Iterable[Observation]) -> list[Rule]:
-    """The rules that could not fire, whatever happened: nothing that they are about is among `observations`.
+def unobserved(rules: Iterable[Rule], observations: Iterable[Observation]) -> list[Rule]:
+    """The rules that could not fire: `observations` hold nothing of their metrics.
 
-    A state is only recorded where it is on; its rule is left out here.
+    Rules on states are left out: a state is only recorded while it is on.
     """
-    seen: dict[str, set[Target]] = {}
+    recorded: dict[str, set[Target]] = {}
     for observation in observations:
-        seen.setdefault(observation.metric, set()).add(target_of(observation.labels))
+        recorded.setdefault(observation.metric, set()).add(target_of(observation.labels))
     return [
         rule
         for rule in rules
         if rule.metric.unit != "state"
         and not any(
             rule.condition.selector.items() <= dict(target).items()
-            for target in seen.get(rule.condition.metric, ())
+            for target in recorded.get(rule.condition.metric, ())
         )
     ]

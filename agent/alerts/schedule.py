@@ -1,4 +1,4 @@
-"""Weekly schedules such as `mon-fri 22:00-06:00, sun`: when is one on, and when does it end?"""
+"""Weekly schedules such as `mon-fri 22:00-06:00, sun`: whether one is on, and when it ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Schedule:
 
 @lru_cache(maxsize=256)
 def parse_schedule(text: str) -> Schedule:
-    """The schedule that `text` says; raises ValueError saying what was expected.
+    """The schedule in `text`; raises ValueError with what was expected.
 
     A span over midnight belongs to the day on which it begins; days alone mean all day.
 

@@ -7,9 +7,9 @@ Laws
 2. Pending becomes inactive as soon as the condition is not true: a hold starts anew.
 3. Firing is resolved once the condition has not been true for `keep_firing` seconds; with 0 at once. A
    condition that turns true meanwhile goes on with the same alert.
-4. Not knowing (no fresh observation) counts as not true.
+4. An unknown condition (no fresh observation) counts as not true.
 5. Flap damping: an alert that fires `FLAP_FIRES` times within `FLAP_SECONDS` goes on firing for at least
-   `FLAP_HOLD_SECONDS` after its condition ended, so that a value around its limit tells one long alert.
+   `FLAP_HOLD_SECONDS` after its condition ended, so that a value around its limit makes one long alert.
 6. Time never runs backwards here: an earlier time counts as the last one.
 """
 
@@ -26,7 +26,7 @@ FLAP_HOLD_SECONDS = 900.0
 
 
 class Phase(str, Enum):
-    """Where a rule stands on one target."""
+    """The phase of one rule on one target."""
 
     INACTIVE = "inactive"
     PENDING = "pending"
@@ -34,7 +34,7 @@ class Phase(str, Enum):
 
 
 class Transition(str, Enum):
-    """What a step did that is worth telling."""
+    """What a step changed: nothing, or the beginning or end of an alert."""
 
     NONE = "none"
     FIRED = "fired"
@@ -54,7 +54,7 @@ class RuleState:
     """One rule on one target; times are those passed to `advance`.
 
     `true_since` is when the condition turned true (of the current or last run), `last_true` when it was last
-    seen true, `at` the last step, `fires` when it fired lately (for flap damping).
+    true, `at` the last step, `fires` when it fired lately (for flap damping).
     """
 
     phase: Phase = Phase.INACTIVE
@@ -65,7 +65,7 @@ class RuleState:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing needs to be remembered."""
+        """Whether this is no different from a new state."""
         return self.phase is Phase.INACTIVE and not self.fires
 
     def flapping(self) -> bool:
@@ -73,7 +73,7 @@ class RuleState:
         return len(self.fires) >= FLAP_FIRES
 
     def shifted(self, seconds: float) -> RuleState:
-        """The same on a clock that was set forward by `seconds`."""
+        """The same state on a clock that was set forward by `seconds`."""
         return dataclasses.replace(
             self,
             true_since=self.true_since + seconds,
@@ -84,7 +84,7 @@ class RuleState:
 
 
 def advance(state: RuleState, true: bool, at: float, timing: HoldTimes) -> tuple[RuleState, Transition]:
-    """The state after the condition was found `true` or not at time `at`, and what to tell."""
+    """The state after the condition was found `true` or not at time `at`, and the transition made."""
     at = max(at, state.at)
     fires = tuple(fired for fired in state.fires if at - fired < FLAP_SECONDS)
     return _TABLE[state.phase, true](dataclasses.replace(state, at=at, fires=fires), timing)

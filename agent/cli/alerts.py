@@ -1,4 +1,4 @@
-"""`vedette alerts`: what fires on this box, and what people do about it."""
+"""`vedette alerts`: lists the alerts of this box, and acknowledges, snoozes or mutes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ examples:
   vedette alerts snooze latency_p99-front --for 2h
   vedette alerts mute --camera yard --schedule "mon-fri 08:00-17:00" --why "building works"
   vedette alerts limit latency_p99 0.8 --camera front
-  vedette alerts controls                              what is in force; `undo ID` takes it back
+  vedette alerts controls                              the controls in force; `undo ID` withdraws one
   vedette alerts history --since 24h
   vedette alerts test-notify                           send a trial notice through every notifier of the config
 """
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--who", default="", help="who asks (default: the user who runs this)")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     for name, text in (
-        ("ack", "somebody looks after an alert"),
+        ("ack", "acknowledge an alert: no reminders until it resolves"),
         ("snooze", "suppress an alert for a while"),
     ):
         action = actions.add_parser(name, help=text)
@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limit.add_argument("--camera", default="", help="for this camera alone")
     _add_time(limit, "limit")
     for name in ("undo", "unmute"):
-        undo = actions.add_parser(name, help="take a control back")
+        undo = actions.add_parser(name, help="withdraw a control")
         undo.add_argument("id", help="id of the control, as `vedette alerts controls` lists it")
-        undo.add_argument("--why", default="", help="said to others who look")
-    actions.add_parser("controls", help="what people asked for and is in force")
+        undo.add_argument("--why", default="", help="the reason, shown to others")
+    actions.add_parser("controls", help="the controls in force")
     history = actions.add_parser("history", help="state changes of the past")
     history.add_argument("--since", default="24h", help="how long ago, or a time (default %(default)s)")
     history.add_argument("--limit", type=int, default=200, help="newest so many (default %(default)s)")
@@ -76,7 +76,7 @@ def _add_time(parser: argparse.ArgumentParser, name: str) -> None:
     if name != "ack":
         parser.add_argument("--for", dest="duration", help="how long, such as 2h")
         parser.add_argument("--until", help="until when: 18:00 or 2026-01-31T18:00 (local time)")
-    parser.add_argument("--why", default="", help="said to others who look")
+    parser.add_argument("--why", default="", help="the reason, shown to others")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`vedette rules`: which rules watch this box, and when one would have fired."""
+"""`vedette rules`: lists the alert rules of this box, and tries rules on recorded days."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _test(args: argparse.Namespace) -> int:
 
 def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule]) -> int:
     from agent.alerts.alert_text import journal_line
-    from agent.alerts.replay import replay, unseen
+    from agent.alerts.replay import replay, unobserved
     from agent.alerts.rules import series_text
     from agent.alerts.runtime import observation_log
     from agent.alerts.words import stamp
@@ -138,18 +138,18 @@ def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule])
 
     files, since = _days(args.replay, Path(args.state) if args.state else directory(settings.state_directory))
     observations = [item for file in files for item in observation_log.read(file)]
-    told = replay(rules, observations, since=since, window_seconds=settings.windows.length)
-    for alert in told:
+    alerts = replay(rules, observations, since=since, window_seconds=settings.windows.length)
+    for alert in alerts:
         print(f"{stamp(alert.changed_at)}  {journal_line(alert)}")
-    for rule in unseen(rules, observations):
+    for rule in unobserved(rules, observations):
         if args.rule or not rule.default:
             print(f"{rule.name}: nothing was recorded of {series_text(rule.condition)}, so it could not fire")
-    print(_verdict(told, rules, len(observations)))
+    print(_verdict(alerts, rules, len(observations)))
     return 0
 
 
-def _verdict(told: Sequence[Alert], rules: Sequence[Rule], observations: int) -> str:
-    fired = [alert.rule for alert in told if alert.event.value == "fired"]
+def _verdict(alerts: Sequence[Alert], rules: Sequence[Rule], observations: int) -> str:
+    fired = [alert.rule for alert in alerts if alert.event.value == "fired"]
     counts = ", ".join(f"{name} {_times(fired.count(name))}" for name in dict.fromkeys(fired))
     count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
     return f"{count} on {observations:,} observations: {counts or 'none would have fired'}"

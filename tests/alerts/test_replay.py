@@ -28,7 +28,7 @@ def record(folder, start=NOON, minutes=60):
     log = ObservationLog(folder)
     for step in range(minutes * 60):
         slow = 1200 <= step < 1800
-        log.note(second(start + step, 2.0 if slow else 0.1, float(2400 <= step < 2430)), start + step)
+        log.record(second(start + step, 2.0 if slow else 0.1, float(2400 <= step < 2430)), start + step)
     log.flush(start + minutes * 60)
 
 
@@ -62,11 +62,11 @@ def test_a_torn_line_is_passed_over(tmp_path):
 def test_old_days_and_too_many_bytes_are_dropped(tmp_path):
     log = ObservationLog(tmp_path, most_bytes=100_000)
     for day in range(KEEP_DAYS + 4):
-        log.note(second(NOON + 86400 * day, 0.1), NOON + 86400 * day)
+        log.record(second(NOON + 86400 * day, 0.1), NOON + 86400 * day)
         log.flush(0.0)
     assert len(days(tmp_path)) == KEEP_DAYS
     small = ObservationLog(tmp_path, most_bytes=300)
-    small.note(second(NOON + 86400 * 20, 0.1), 0.0)
+    small.record(second(NOON + 86400 * 20, 0.1), 0.0)
     small.flush(0.0)
     assert sum(path.stat().st_size for path in days(tmp_path).values()) <= 300
 
@@ -75,7 +75,7 @@ def test_a_full_disk_is_said_once(tmp_path):
     (tmp_path / "observations").write_text("in the way")
     log = ObservationLog(tmp_path)
     for step in range(3):
-        log.note(second(NOON + 100 * step, 0.1), NOON + 100 * step)
+        log.record(second(NOON + 100 * step, 0.1), NOON + 100 * step)
 
 
 def config(tmp_path, text):

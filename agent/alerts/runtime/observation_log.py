@@ -1,8 +1,8 @@
-"""A few days of observations on disk, thinned to one a minute, so that a rule can be tried on the past.
+"""The observation log: a few days of observations on disk, one a minute, so that rules can be tried on the past.
 
 One file a day (UTC), `observations/2026-01-31.jsonl`; a line holds the metrics of one target at one time:
-`{"at": 1769860800.0, "labels": {"camera": "front"}, "values": {"camera.fps_in": 25.0}}`. Days are dropped,
-the oldest first, beyond KEEP_DAYS or MOST_BYTES.
+`{"at": 1769860800.0, "labels": {"camera": "front"}, "values": {"camera.fps_in": 25.0}}`. Beyond
+KEEP_DAYS or MOST_BYTES the oldest days are removed.
 """
 
 from __future__ import annotations
@@ -35,42 +35,42 @@ _Target = tuple[tuple[str, str], ...]
 
 
 class ObservationLog:
-    """Writes what it is given to the state directory, a minute at a time; belongs to one thread."""
+    """Writes observations to the state directory, once a minute; belongs to one thread."""
 
     def __init__(self, state_directory: Path, *, most_bytes: int = MOST_BYTES) -> None:
         self._folder = state_directory / FOLDER
         self._most_bytes = most_bytes
-        self._noted: dict[tuple[str, _Target], tuple[float, float]] = {}
+        self._recorded: dict[tuple[str, _Target], tuple[float, float]] = {}
         self._lines: dict[tuple[float, _Target], dict[str, float]] = {}
         self._flushed_at = 0.0
         self._failing = False
 
-    def note(self, observations: Iterable[Observation], now: float) -> None:
-        """Keep one value a minute of each series, and every change of a state."""
+    def record(self, observations: Iterable[Observation], now: float) -> None:
+        """Record one value a minute of each series, and every change of a state."""
         for observation in observations:
             target = tuple(sorted(observation.labels.items()))
             key = observation.metric, target
-            if not self._worth_noting(key, observation):
+            if not self._is_due(key, observation):
                 continue
-            self._noted[key] = observation.at, observation.value
+            self._recorded[key] = observation.at, observation.value
             line = self._lines.setdefault((round(observation.at, 1), target), {})
             line[observation.metric] = float(f"{observation.value:.6g}")
         if abs(now - self._flushed_at) >= FLUSH_SECONDS:
             self.flush(now)
 
-    def _worth_noting(self, key: tuple[str, _Target], observation: Observation) -> bool:
+    def _is_due(self, key: tuple[str, _Target], observation: Observation) -> bool:
         metric = METRICS.get(observation.metric)
         is_state = metric is not None and metric.unit == "state"
-        before = self._noted.get(key)
+        before = self._recorded.get(key)
         if before is None:
-            return len(self._noted) < MOST_SERIES and not (is_state and not observation.value)
+            return len(self._recorded) < MOST_SERIES and not (is_state and not observation.value)
         if is_state and observation.value != before[1]:
             return True
         old = not 0 <= observation.at - before[0] < SPACING_SECONDS
         return old and not (is_state and not observation.value and not before[1])
 
     def flush(self, now: float) -> None:
-        """Write what is gathered; a disk that cannot be written is said once."""
+        """Write what is gathered; a disk that cannot be written is logged once."""
         self._flushed_at = now
         lines, self._lines = self._lines, {}
         days: dict[str, list[str]] = {}
@@ -87,7 +87,7 @@ class ObservationLog:
         except OSError as error:
             if not self._failing:
                 self._failing = True
-                log.warning("observations cannot be kept", path=str(self._folder), error=str(error))
+                log.warning("observations cannot be written", path=str(self._folder), error=str(error))
 
     def _prune(self) -> None:
         files = sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
@@ -106,7 +106,7 @@ def day_of(at: float) -> str:
 
 
 def days(state_directory: Path) -> dict[str, Path]:
-    """The days that are kept, oldest first, with their files."""
+    """The recorded days, oldest first, with their files."""
     folder = state_directory / FOLDER
     if not folder.is_dir():
         return {}
@@ -114,7 +114,7 @@ def days(state_directory: Path) -> dict[str, Path]:
 
 
 def read(path: Path) -> Iterator[Observation]:
-    """The observations in a file, in its order; lines that a crash tore are passed over."""
+    """The observations in a file, in its order; lines torn by a crash are skipped."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:

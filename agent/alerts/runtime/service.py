@@ -111,7 +111,7 @@ class AlertService:
         monotonic = clock.monotonic()
         observations = list(observations)
         if self._observations is not None:
-            self._observations.note(observations, now)
+            self._observations.record(observations, now)
         with self._lock:
             alerts = self._engine.step(
                 observations, now, monotonic=monotonic, utc_offset=float(time.localtime(now).tm_gmtoff)

@@ -1,7 +1,7 @@
-"""What alerts leave on disk: a bounded history and the snapshots that survive a restart, in one SQLite file.
+"""The alert store: a bounded history and the snapshots that survive a restart, in one SQLite file.
 
-A file that cannot be read is set aside and a new one begun; a disk that cannot be written is said once in the
-journal, and alerts go on without it: watching matters more than remembering.
+A file that cannot be read is renamed and replaced by a new one; a disk that cannot be written is logged once, and
+alerts go on without it: alerting matters more than its history.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ class AlertStore:
         self._failing = False
 
     def open(self) -> None:
-        """Open the file; one that is broken is renamed to `*.broken` and a new one begun."""
+        """Open the file; a broken one is renamed to `*.broken` and replaced by a new one."""
         try:
             self._database = self._connect()
         except (OSError, sqlite3.OperationalError) as error:
-            self._say_failing(error)  # a full or read-only disk: the file itself is well
+            self._log_failing(error)  # a full or read-only disk: the file itself is sound
         except sqlite3.DatabaseError as error:
             broken = self.path.with_suffix(".broken")
-            log.error("alert store is broken, beginning a new one", error=str(error), kept_as=str(broken))
+            log.error("alert store is broken, starting a new one", error=str(error), kept_as=str(broken))
             try:
                 self.path.replace(broken)
                 self._database = self._connect()
             except (OSError, sqlite3.Error) as again:
-                self._say_failing(again)
+                self._log_failing(again)
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class AlertStore:
             self._try(write, None)
 
     def snapshot(self, name: str) -> Any:
-        """The snapshot saved as `name`, None if there is none that can be read."""
+        """The snapshot saved as `name`; None if there is none, or none that can be read."""
         row = self._try(
             lambda database: database.execute("SELECT body FROM kept WHERE name = ?", (name,)).fetchone(),
             None,
@@ -138,14 +138,14 @@ class AlertStore:
         try:
             result = work(self._database)
         except sqlite3.Error as error:
-            self._say_failing(error)
+            self._log_failing(error)
             return otherwise
         if self._failing:
             self._failing = False
             log.info("alert store can be written again")
         return result
 
-    def _say_failing(self, error: Exception) -> None:
+    def _log_failing(self, error: Exception) -> None:
         if not self._failing:
             self._failing = True
             log.error(
@@ -154,7 +154,7 @@ class AlertStore:
 
 
 def _alert(body: str) -> Alert | None:
-    """The alert in a row of the history; None where a damaged disk made something else of it."""
+    """The alert in a row of the history; None where the row is damaged."""
     try:
         return alert_from_json(parse_kept(body, largest=LARGEST_BYTES))
     except (ValueError, KeyError, TypeError) as error:
