@@ -67,8 +67,8 @@ class CameraObserver(Protocol):
 class CameraSet:
     """Reads each camera by a worker of its own.
 
-    `observer` gets each change of a camera's state, in the reader's thread, and the active cameras whenever they
-    change, before the new ones are read.
+    `observer` is notified of each change of a camera's state, in the reader's thread, and of the active
+    cameras whenever they change, before the new ones are read.
     """
 
     def __init__(

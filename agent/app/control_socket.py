@@ -39,7 +39,7 @@ RETRY_SECONDS = 10.0
 
 
 def socket_path(state_directory: Path) -> Path:
-    """Where the socket is: systemd's runtime directory, else beside the state."""
+    """The path of the socket: in systemd's runtime directory, else in the state directory."""
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if runtime:
         return Path(runtime) / SOCKET_NAME
@@ -52,7 +52,7 @@ def socket_path(state_directory: Path) -> Path:
 def call(
     state_directory: Path, command: str, args: Mapping[str, Any] | None = None, *, timeout: float = 30.0
 ) -> Mapping[str, Any]:
-    """Ask the running agent; raises VedetteError where none runs, or what it answered as an error."""
+    """Send a command to the running agent; raises VedetteError where none runs, or for its error answer."""
     path = socket_path(state_directory)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
         channel.settimeout(timeout)
@@ -81,7 +81,7 @@ def call(
 
 
 def dispatch(handlers: Mapping[str, Handler], request: object) -> dict[str, Any]:
-    """Carry out one request; never raises for what a caller could have got wrong."""
+    """Execute one request; never raises for a mistake of the caller."""
     if not isinstance(request, dict) or not isinstance(request.get("command"), str):
         return {"ok": False, "error": "a request is an object with a string `command`"}
     command, args = request["command"], request.get("args") or {}
@@ -116,15 +116,15 @@ class ControlServer(Worker):
 
     def run(self, stop: threading.Event) -> None:
         """Answer until stopped, clients side by side; where the disk has no place for a socket, wait for one."""
-        said = ""
+        reason = ""
         while not stop.is_set():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 try:
                     self._bind(listener)
                 except OSError as error:  # a read-only or full disk must not end the agent
-                    if str(error) != said:
-                        said = str(error)
-                        log.error("no control socket, trying on", path=str(self.path), reason=said)
+                    if str(error) != reason:
+                        reason = str(error)
+                        log.error("no control socket, retrying", path=str(self.path), reason=reason)
                     self._rest(stop)
                     continue
                 try:
@@ -174,14 +174,14 @@ class ControlServer(Worker):
             if self._clients.begin(channel):
                 channel.settimeout(REPLY_SECONDS)
                 channel.sendall(_answer_line(dispatch(self._handlers, request)))
-        except OSError as error:  # the caller went away, or was too slow: nothing is left to tell it
+        except OSError as error:  # the caller disconnected, or was too slow: no answer is possible
             log.debug("control connection broke", error=str(error))
         finally:
             self._clients.end(channel)
 
 
 class Clients:
-    """Who is connected: a bounded number, of whom those that have not asked yet make room for others."""
+    """The connected clients: a bounded number; those that have sent no request yet make room for others."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -189,7 +189,7 @@ class Clients:
         self._asked: set[socket.socket] = set()
 
     def admit(self, channel: socket.socket) -> bool:
-        """Take one more; where there are too many, the one that has been asking for longest goes, or else this."""
+        """Admit a client; where there are too many, the oldest without a request is disconnected, or else this one."""
         with self._lock:
             if len(self._asking) + len(self._asked) >= MOST_CLIENTS:
                 if not self._asking:
@@ -202,7 +202,7 @@ class Clients:
             return True
 
     def begin(self, channel: socket.socket) -> bool:
-        """It has asked; whether it may be answered, and has not been sent away."""
+        """Its request was read; False if it was disconnected meanwhile."""
         with self._lock:
             if channel not in self._asking:
                 return False
@@ -211,14 +211,14 @@ class Clients:
             return True
 
     def end(self, channel: socket.socket) -> None:
-        """It is done with."""
+        """Close a client's connection."""
         with self._lock:
             self._asking.pop(channel, None)
             self._asked.discard(channel)
             channel.close()
 
     def close(self) -> None:
-        """Send all away; their threads end by that."""
+        """Disconnect all; that ends their threads."""
         with self._lock:
             for channel in [*self._asking, *self._asked]:
                 _hang_up(channel)
@@ -228,7 +228,7 @@ def _refuse(channel: socket.socket) -> None:
     with channel, suppress(OSError):
         channel.settimeout(0.0)
         channel.sendall(
-            _answer_line({"ok": False, "error": f"{MOST_CLIENTS} others are being served; try again"})
+            _answer_line({"ok": False, "error": f"{MOST_CLIENTS} other clients are being served; try again"})
         )
 
 
@@ -238,18 +238,18 @@ def _hang_up(channel: socket.socket) -> None:
 
 
 def _one_at_a_time(handler: Handler) -> Handler:
-    """Different commands run side by side; the same one waits for itself."""
+    """Run a handler for one client at a time; different commands run side by side."""
     lock = threading.Lock()
 
-    def carry_out(args: Mapping[str, Any]) -> Mapping[str, Any]:
+    def locked(args: Mapping[str, Any]) -> Mapping[str, Any]:
         if not lock.acquire(timeout=REPLY_SECONDS):
-            raise VedetteError("the same command is being carried out for another; try again")
+            raise VedetteError("the same command is being executed for another client; try again")
         try:
             return handler(args)
         finally:
             lock.release()
 
-    return carry_out
+    return locked
 
 
 def _answer_line(reply: Mapping[str, Any]) -> bytes:
@@ -263,7 +263,7 @@ def _answer_line(reply: Mapping[str, Any]) -> bytes:
 
 
 def _read_line(channel: socket.socket, largest: int, until: float) -> bytes:
-    """What comes to the end of a line or of the data; OSError for over `largest` bytes, or later than `until`."""
+    """The data up to the end of a line or of the stream; OSError for over `largest` bytes, or later than `until`."""
     data = bytearray()
     while not data.endswith(b"\n"):
         left = until - clock.monotonic()

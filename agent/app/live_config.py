@@ -111,7 +111,7 @@ def _apply_log(_agent: RunningAgent, change: Change) -> Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEntry:
-    """Tables that `apply` puts in force together: whole, or only their `keys`; `name` says what was changed."""
+    """Tables that `apply` puts in force together: whole, or only their `keys`; `name` is how it is reported."""
 
     name: str
     apply: Callable[[RunningAgent, Change], Applied | None]

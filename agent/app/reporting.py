@@ -31,7 +31,7 @@ class CameraRecords(Protocol):
 class Reporter:
     """The analyst's `ResultSink`; belongs to the analyst's thread.
 
-    `records` are told of a camera that is removed, besides those that the reporter uses itself.
+    `records` are further objects that keep something by camera, which `remove` clears.
     """
 
     def __init__(

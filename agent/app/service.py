@@ -193,7 +193,7 @@ class Service:
             late += self.supervisor.remove_all([worker.name], left())
         late += self.supervisor.stop(left())
         if late:
-            log.warning("workers did not end in time", workers=",".join(late))
+            log.warning("workers did not end in time", parts=",".join(late))
         self._closing.close()
 
     # -- how the objects are joined ---------------------------------------------------------------------------

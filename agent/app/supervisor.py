@@ -1,15 +1,15 @@
-"""The supervisor: runs each part in its thread, restarts failed ones with backoff, watches for stuck ones.
+"""The supervisor: runs each worker in a thread, restarts failed ones with backoff, detects stuck ones.
 
 Laws
 ----
-1. A part that raises is started anew after a jittered, growing pause; others go on meanwhile.
-2. A part that fails more than `limit` times within `within_seconds` is given up: the supervisor says
-   `exhausted` and the process ends with an exit code, for systemd to start it afresh.
-3. A part that returns has finished (a file that ended) and is left in peace.
-4. A part that is silent for longer than its patience is stuck. A thread cannot be killed: the watchdog is no
-   longer fed, and systemd restarts the process; without systemd, a stuck part is said in the journal.
-5. Stopping is asked of all parts at once, and waits for them until one deadline.
-6. Once it is closed nothing is added: what is begun while the agent stops would outlive it.
+1. A worker that raises is restarted after a jittered, growing pause; the others run on meanwhile.
+2. A worker that fails more than `limit` times within `within_seconds` is given up: its name is in `exhausted`,
+   and the process ends with an exit code, for systemd to start it again.
+3. A worker that returns has finished (a file that ended) and is not restarted.
+4. A worker that is silent for longer than its patience is stuck. A thread cannot be killed: the watchdog is no
+   longer fed, and systemd restarts the process; without systemd, a stuck worker is only logged.
+5. Stopping asks all workers at once, and waits for them until one deadline.
+6. Once it is closed no worker is added: one that is started while the agent stops would outlive it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = structlog.get_logger("vedette.supervisor")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-STACK_DEPTH = 6  # calls that are told of a part that is stuck
+STACK_DEPTH = 6  # calls that are logged of a stuck worker
 
 
 @dataclass(slots=True, eq=False)
@@ -44,11 +44,11 @@ class _Run:
     failures: deque[float] = field(default_factory=deque)
     failed_total: int = 0
     done: bool = False
-    said_stuck: bool = False
+    logged_stuck: bool = False
 
 
 class Supervisor:
-    """Owns the threads of the parts given to `add`."""
+    """Owns the threads of the workers given to `add`."""
 
     def __init__(self, *, limit: int = 10, within_seconds: float = 600.0) -> None:
         self._limit, self._within = limit, within_seconds
@@ -58,46 +58,46 @@ class Supervisor:
         self.exhausted: str | None = None
 
     def add(self, worker: Worker) -> None:
-        """Start a part in a thread of its own. Raises VedetteError once closed, RuntimeError without a thread."""
+        """Start a worker in a thread of its own. Raises VedetteError once closed, RuntimeError without a thread."""
         run = _Run(worker)
         run.thread = threading.Thread(target=self._live, args=(run,), name=worker.name, daemon=True)
         with self._lock:
             if self._closed:
                 raise VedetteError(f"the agent is stopping, {worker.name} is not started")
             if worker.name in self._runs:
-                raise ValueError(f"there is a part {worker.name!r} already")
-            run.thread.start()  # (a system out of threads raises here: then there is no such part)
+                raise ValueError(f"there is a worker {worker.name!r} already")
+            run.thread.start()  # (a system out of threads raises here: then nothing was added)
             self._runs[worker.name] = run
 
     def remove(self, name: str, timeout: float = 5.0) -> bool:
-        """Stop one part; says whether its thread ended in time (if not, it is abandoned)."""
+        """Stop one worker; True if its thread ended in time (if not, it is abandoned)."""
         return not self.remove_all([name], timeout)
 
     def remove_all(self, names: Iterable[str], timeout: float) -> list[str]:
-        """Stop these parts, within `timeout` seconds together; those that did not end by then (they are abandoned)."""
+        """Stop these workers within `timeout` seconds together; the names of those that did not end (now abandoned)."""
         with self._lock:
             runs = [self._runs.pop(name) for name in names if name in self._runs]
         return _end(runs, timeout)
 
     def close(self) -> None:
-        """Start no part any more."""
+        """Refuse to start workers from now on."""
         with self._lock:
             self._closed = True
 
     def stop(self, timeout: float) -> list[str]:
-        """Stop all parts within `timeout` seconds, for good; the names of those that did not end."""
+        """Stop all workers within `timeout` seconds, for good; the names of those that did not end."""
         self.close()
         with self._lock:
             runs = list(self._runs.values())
         return _end(runs, timeout)
 
     def names(self) -> list[str]:
-        """The parts that are looked after."""
+        """The names of all workers."""
         with self._lock:
             return list(self._runs)
 
     def health(self) -> list[Health]:
-        """How each part is; says nothing in the journal, may be called from any thread."""
+        """The health of each worker; logs nothing, may be called from any thread."""
         with self._lock:
             runs = list(self._runs.values())
         return [
@@ -115,26 +115,26 @@ class Supervisor:
         ]
 
     def stuck(self) -> list[str]:
-        """The parts that are silent for longer than their patience; said once each in the journal."""
+        """The names of workers that are silent for longer than their patience; logs each once."""
         with self._lock:
             runs = list(self._runs.values())
         found = []
         for run in runs:
             stuck = not run.done and run.worker.stuck()
-            if stuck and not run.said_stuck:
+            if stuck and not run.logged_stuck:
                 log.error(
-                    "part is stuck",
+                    "worker is stuck",
                     part=run.worker.name,
                     silent_seconds=run.worker.silent_seconds(),
                     where=_where(run.thread),
                 )
-            run.said_stuck = stuck
+            run.logged_stuck = stuck
             if stuck:
                 found.append(run.worker.name)
         return found
 
     def report(self) -> list[dict[str, object]]:
-        """How each part is, as plain values."""
+        """The health of each worker as plain values."""
         return [worker.to_json() for worker in self.health()]
 
     def _live(self, run: _Run) -> None:
@@ -149,9 +149,9 @@ class Supervisor:
                     return
 
     def _after_failure(self, run: _Run, error: Exception) -> bool:
-        """Wait before the next try; False when the part is given up or stopped."""
+        """Wait before the next try; False when the worker is given up or stopped."""
         if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
-            log.warning("part failed while it was stopped", part=run.worker.name, error=str(error))
+            log.warning("worker failed while it was stopped", part=run.worker.name, error=str(error))
             return False
         now = clock.monotonic()
         run.failures.append(now)
@@ -162,7 +162,7 @@ class Supervisor:
         expected = isinstance(error, VedetteError)
         if count > self._limit:
             log.critical(
-                "part failed too often, giving up", part=run.worker.name, failures=count, error=str(error)
+                "worker failed too often, giving up", part=run.worker.name, failures=count, error=str(error)
             )
             self.exhausted = run.worker.name
             run.done = True
@@ -170,7 +170,7 @@ class Supervisor:
         ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (count - 1))
         pause = random.uniform(ceiling / 2, ceiling)
         log.error(
-            "part failed, starting it anew",
+            "worker failed, restarting it",
             part=run.worker.name,
             error=f"{type(error).__name__}: {error}",
             retry_seconds=pause,

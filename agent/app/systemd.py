@@ -14,11 +14,11 @@ EXTEND_SECONDS = 30.0
 """How much more time a start is given with each sign that it goes on."""
 
 LONGEST_START_SECONDS = 3600.0
-"""After which a start that still goes on is no longer spoken for: an engine build takes minutes, not hours."""
+"""After which no more time is asked for: an engine build takes minutes, not hours."""
 
 
 class SystemdNotifier:
-    """Talks to systemd where it asked for it ($NOTIFY_SOCKET); silent elsewhere."""
+    """Notifies systemd where it is the service manager ($NOTIFY_SOCKET); does nothing elsewhere."""
 
     def __init__(self, address: str | None = None) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "") if address is None else address
@@ -35,7 +35,7 @@ class SystemdNotifier:
                 return
 
     def reloading(self) -> None:
-        """Say that a reload begins; `send("READY=1")` says that it is over."""
+        """Notify that a reload begins; `send("READY=1")` notifies its end."""
         self.send("RELOADING=1", f"MONOTONIC_USEC={clock.monotonic_ns() // 1000}")
 
     @contextmanager
@@ -58,10 +58,10 @@ class SystemdNotifier:
 
     @contextmanager
     def starting(self, text: str, every: float = 5.0) -> Iterator[None]:
-        """While the body runs, say `text` as the status and ask for more time, so that a long start is no timeout."""
+        """While the body runs, send `text` as the status and ask for more time, so that a long start is no timeout."""
         done = threading.Event()
 
-        def speak() -> None:
+        def report() -> None:
             began = clock.monotonic()
             while (passed := clock.monotonic() - began) < LONGEST_START_SECONDS:
                 so_far = f" ({passed:.0f} s)" if passed >= 1 else ""
@@ -69,12 +69,12 @@ class SystemdNotifier:
                 if done.wait(every):
                     return
 
-        speaker = threading.Thread(target=speak, name="starting", daemon=True)
+        thread = threading.Thread(target=report, name="starting", daemon=True)
         if self._address:
-            speaker.start()
+            thread.start()
         try:
             yield
         finally:
             done.set()
             if self._address:
-                speaker.join()
+                thread.join()

@@ -1,5 +1,5 @@
-"""Preflight: what can be said of settings without opening anything. Rules compile, notifiers are possible, and
-the cameras and rules that either speak of exist.
+"""Validates settings without opening anything: rules compile, notifiers can be made, and the cameras and rules that
+either name exist.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
     )
 
 
-def preflight(settings: Settings) -> tuple[Rule, ...]:
+def validate(settings: Settings) -> tuple[Rule, ...]:
     """The rules in force; raises ConfigError or ConfigErrors for all that is wrong with rules and notifiers."""
     errors: list[ConfigError] = []
     rules: tuple[Rule, ...] = ()
@@ -39,15 +39,15 @@ def preflight(settings: Settings) -> tuple[Rule, ...]:
     for entry in settings.notifiers:
         try:
             make_notifiers([entry])
-        except ConfigError as error:  # noqa: PERF203  (every mistake is told, not the first alone)
+        except ConfigError as error:  # noqa: PERF203  (all mistakes are reported, not only the first)
             errors.append(error)
-    errors += _strangers(settings, {rule.name for rule in rules} if rules else None)
+    errors += _unknown_names(settings, {rule.name for rule in rules} if rules else None)
     if errors:
         raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
     return rules
 
 
-def _strangers(settings: Settings, rules: set[str] | None) -> Iterator[ConfigError]:
+def _unknown_names(settings: Settings, rules: set[str] | None) -> Iterator[ConfigError]:
     """Names of cameras and rules in notifiers' filters that do not exist."""
     cameras = {camera.name for camera in settings.cameras}
     for entry in settings.notifiers:

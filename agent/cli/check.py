@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.text import Text
 
     from agent.app.kinds import KINDS
-    from agent.app.validate import preflight
+    from agent.app.validate import validate
     from agent.cli.sources import require_camera
     from agent.config.load import load, placed
     from agent.core.terminal import console
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args.file, KINDS)
     require_camera(settings, args.file)
     with placed(args.file):
-        rules = preflight(settings)
+        rules = validate(settings)
     rows: list[Row] = [
         ("config", True, f"{args.file}: {_counts(settings, len(rules))}"),
     ]

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _configured(file: str | Path | None) -> tuple[Settings, tuple[Rule, ...]]:
     """The settings in `file` (default: that of the service; without any, the defaults) and their rules."""
     from agent.app.kinds import KINDS
-    from agent.app.validate import preflight
+    from agent.app.validate import validate
     from agent.cli.local import SYSTEM_CONFIG
     from agent.config.load import load, placed
     from agent.config.schema import Settings
@@ -71,7 +71,7 @@ def _configured(file: str | Path | None) -> tuple[Settings, tuple[Rule, ...]]:
     chosen = file or (SYSTEM_CONFIG if SYSTEM_CONFIG.exists() else None)
     settings = load(chosen, KINDS) if chosen else Settings()
     with placed(chosen):
-        return settings, preflight(settings)
+        return settings, validate(settings)
 
 
 def _list(args: argparse.Namespace) -> int:

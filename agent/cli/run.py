@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
 
-EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a part failed again and again; systemd starts us afresh
+EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a worker failed again and again; systemd restarts the agent
 FED_SECONDS = 30.0  # a stop that takes longer hangs, and systemd ends it
 EPILOG = (
     """\
@@ -37,7 +37,7 @@ exit codes:
   0    stopped on request, or every source is at its end
   1    it could not start (no such model, a broken one, a library missing), or a source was damaged
   2    wrong usage of the command line
-  70   a part failed again and again; the service manager starts the agent afresh
+  70   a worker failed again and again; the service manager starts the agent afresh
   78   the configuration is wrong: file, line and key are named; starting again would not help
 
 """

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from agent import __version__
     from agent.app.kinds import KINDS
     from agent.app.service import Service
-    from agent.app.validate import preflight
+    from agent.app.validate import validate
     from agent.config.load import load, placed
     from agent.config.schema import Settings
     from agent.core.state_dir import directory
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     file = args.config or (str(SYSTEM_CONFIG) if SYSTEM_CONFIG.exists() else None)
     settings = load(file, KINDS) if file else Settings()
     with placed(file):
-        preflight(settings)
+        validate(settings)
     with tempfile.TemporaryDirectory(prefix="vedette-selftest-") as scratch:
         engines = directory(settings.state_directory) / "engines"
         if engines.is_dir():  # what was built for this GPU need not be built again

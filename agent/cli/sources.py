@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.kinds import KINDS
-from agent.app.validate import preflight
+from agent.app.validate import validate
 from agent.cameras import CAMERAS
 from agent.cli.broker_options import with_login, with_url
 from agent.config.load import load, placed
@@ -53,7 +53,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if args.config:
         require_camera(settings, args.config)
     with placed(args.config):
-        preflight(settings)
+        validate(settings)
     return settings
 
 

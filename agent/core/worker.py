@@ -1,4 +1,4 @@
-"""Parts: what a thread of the agent must offer so that it can be watched, restarted and stopped."""
+"""Workers: the agent's threads, as the supervisor runs, restarts and stops them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("vedette.parts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a part is: `silent_seconds` since it last beat, `failures` and items `discarded` since it was added."""
+    """A worker's health: `silent_seconds` since it last beat, `failures` and items `discarded` since it was added."""
 
     name: str
     silent_seconds: float
@@ -30,12 +30,12 @@ class Health:
 
     @property
     def running(self) -> bool:
-        """Whether it is at work: neither finished nor given up."""
+        """Whether it is running: neither finished nor given up."""
         return not (self.done or self.given_up)
 
     @property
     def state(self) -> str:
-        """The same as one word."""
+        """The health in one word."""
         words = {
             "given up": self.given_up,
             "done": self.done,
@@ -59,12 +59,12 @@ class Worker(ABC):
     """One thread's work.
 
     `run(stop)` works until `stop` is set, and beats whenever it made progress or is idle for a good reason. A
-    part that has been silent for longer than `patience_seconds` counts as stuck; while `warming` (an engine
+    worker that has been silent for longer than `patience_seconds` counts as stuck; while `warming` (an engine
     build takes minutes) it may be silent for `warm_up_seconds`. An exception out of `run` is a failure: the
-    supervisor starts `run` anew.
+    supervisor calls `run` again.
 
-    An item of its work (a result, a task, a reading) that cannot be processed is none: `attempt` logs it, counts it
-    in `discarded`, and the part goes on with the next. Each item done is progress, however many wait behind it.
+    An item (a result, a task, a reading) that cannot be processed is no failure: `attempt` logs it, counts it in
+    `discarded`, and the worker goes on with the next. Each item done is progress, however many wait behind it.
     """
 
     patience_seconds: float = 30.0
@@ -77,7 +77,7 @@ class Worker(ABC):
         self._beat = clock.monotonic()
 
     def beat(self) -> None:
-        """Say that there was progress."""
+        """Record progress."""
         self._beat = clock.monotonic()
 
     def silent_seconds(self) -> float:
@@ -85,11 +85,11 @@ class Worker(ABC):
         return clock.monotonic() - self._beat
 
     def stuck(self) -> bool:
-        """Whether the part has been silent for longer than its patience."""
+        """Whether the worker has been silent for longer than its patience."""
         return self.silent_seconds() > (self.warm_up_seconds if self.warming else self.patience_seconds)
 
     def attempt(self, what: str, step: Callable[[], object]) -> bool:
-        """Process one item by `step`; `what` says in the journal what could not be done. Whether it was done."""
+        """Process one item by `step`; False if that failed: it is logged as `cannot {what}`."""
         try:
             step()
         except Exception as error:  # noqa: BLE001  (the workers' rule: no item ends the work on the others)
@@ -100,7 +100,7 @@ class Worker(ABC):
         return True
 
     def discard(self, what: str, error: Exception) -> None:
-        """Count an item that could not be processed for `error`; equal lines are held back by the log."""
+        """Count and log an item that could not be processed for `error`; the log suppresses repeats."""
         self.discarded += 1
         log.error(
             f"cannot {what}, left out",

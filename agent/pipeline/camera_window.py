@@ -1,4 +1,4 @@
-"""Summaries: what one camera did in one window, gathered frame by frame and told as one flat object."""
+"""Camera windows: one camera's results in one window, gathered frame by frame and summarised as one flat object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameCounts:
-    """What became of a camera's frames in a window; `seen` is what the camera gave.
+    """What became of a camera's frames in a window; `seen` is how many the camera delivered.
 
     `dropped` frames were replaced by newer ones before the model was free, `skipped` ones left out for `max_fps`,
     `still` ones since nothing moved (`motion_gate`).

@@ -14,7 +14,7 @@ from agent.alerts.alert_text import journal_line
 from agent.alerts.evaluators import FUNCTIONS
 from agent.alerts.words import stamp
 from agent.app.kinds import KINDS
-from agent.app.validate import preflight
+from agent.app.validate import validate
 from agent.cli import COMMANDS
 from agent.config.load import parse
 from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
@@ -35,13 +35,13 @@ def test_an_example_config_loads_and_its_rules_and_notifiers_are_possible(text):
     if "apprise" in text:
         pytest.importorskip("apprise")
     settings = parse(CAMERAS + text, KINDS)
-    assert preflight(settings)
+    assert validate(settings)
     assert settings.rules or settings.notifiers
 
 
 def test_there_is_an_example_of_every_kind_of_rule_and_notifier():
     settings = [parse(CAMERAS + text, KINDS) for text in blocks("toml") if "apprise" not in text]
-    rules = [rule for each in settings for rule in preflight(each) if not rule.default]
+    rules = [rule for each in settings for rule in validate(each) if not rule.default]
     assert {rule.condition.function.name for rule in rules} == set(FUNCTIONS) - {"anomaly_high"}
     assert "`anomaly_high`" in TEXT
     assert all(f'kind = "{kind}"' in TEXT for kind in NOTIFIERS)

@@ -90,7 +90,7 @@ def test_a_disk_without_a_place_for_the_socket_ends_nothing_and_is_tried_again(t
     thread.start()
     time.sleep(1.2)
     assert thread.is_alive()
-    assert capsys.readouterr().out.count("no control socket, trying on") == 1
+    assert capsys.readouterr().out.count("no control socket, retrying") == 1
     (tmp_path / "state").unlink()
     deadline = time.monotonic() + 5
     while not (tmp_path / "state" / SOCKET_NAME).exists():

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from agent.app.kinds import KINDS
-from agent.app.validate import preflight
+from agent.app.validate import validate
 from agent.config.load import load, placed
 from agent.core.errors import ConfigError, ConfigErrors
 
@@ -22,7 +22,7 @@ def mistakes(tmp_path, text):
     file.write_text(CAMERA + text)
     settings = load(file, KINDS)
     with pytest.raises(ConfigError) as caught, placed(file):
-        preflight(settings)
+        validate(settings)
     return str(caught.value).replace(f"{tmp_path}/", "").splitlines()
 
 
@@ -71,7 +71,7 @@ def test_a_file_that_went_away_meanwhile_hides_no_mistake(tmp_path):
     settings = load(file, KINDS)
     file.unlink()
     with pytest.raises(ConfigError, match=r"rules\[slow\].when: unknown metric 'nothing'"), placed(file):
-        preflight(settings)
+        validate(settings)
 
 
 def test_errors_from_elsewhere_pass_through():
@@ -93,9 +93,9 @@ def test_it_is_quick_to_ask(tmp_path):
 def test_ordinary_settings_give_the_rules_in_force(tmp_path):
     file = tmp_path / "v.toml"
     file.write_text(CAMERA + '[alerts]\nrunbooks = "https://wiki.example/vedette/"\n')
-    rules = {rule.name: rule for rule in preflight(load(file, KINDS))}
+    rules = {rule.name: rule for rule in validate(load(file, KINDS))}
     assert rules["disk"].runbook == "https://wiki.example/vedette/disk.md"
     file.write_text(
         CAMERA + '[alerts]\ndefault_rules = false\n[[rules]]\nname = "a"\nwhen = "camera.black"\n'
     )
-    assert [rule.name for rule in preflight(load(file, KINDS))] == ["a"]
+    assert [rule.name for rule in validate(load(file, KINDS))] == ["a"]

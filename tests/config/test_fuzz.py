@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.app.kinds import KINDS
-from agent.app.validate import preflight
+from agent.app.validate import validate
 from agent.config.fields import key_of
 from agent.config.load import load, parse
 from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
@@ -59,7 +59,7 @@ def judged(text, tmp_path):
     began = time.process_time()
     try:
         settings = parse(text, KINDS, base=tmp_path)
-        preflight(settings)
+        validate(settings)
         identify(settings.device, settings.broker)
         broker_addresses(settings.broker)
         for camera in settings.cameras:

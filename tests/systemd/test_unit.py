@@ -97,7 +97,7 @@ def test_a_part_that_hangs_is_named_and_the_agent_started_anew(agent):
     agent.wait(lambda: "stuck: doomed" in agent.show("StatusText"), "the part is named in the status")
     agent.wait(lambda: agent.show("NRestarts") == "1" and agent.show("ActiveState") == "active", "a restart")
     (entry,) = agent.journal("PART=doomed")
-    assert entry["MESSAGE"].startswith("part is stuck part=doomed")
+    assert entry["MESSAGE"].startswith("worker is stuck part=doomed")
     assert entry["WHERE"].startswith("hang (hanging.py:"), "the journal shows where it hangs"
     (told,) = [text for text in agent.messages() if text.startswith("the agent crashed when it last ran")]
     assert "Aborted" in told, "and the next start tells how the last run ended"
