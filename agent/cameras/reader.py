@@ -91,10 +91,10 @@ class Reader(Worker):
         self.status: CameraStatus | None = None
         self.finished = False
         self._feed: Feed | None = None
-        self._left: Feed | None = None
+        self._hanging: Feed | None = None
         self._backoff = BackoffState()
-        self._thinner = FpsLimiter(settings.max_fps)
-        self._trouble: _Trouble | None = None
+        self._limiter = FpsLimiter(settings.max_fps)
+        self._outage: _Outage | None = None
 
     def take_counts(self) -> ReaderCounts:
         """What was counted since the last call; any thread may ask."""
@@ -104,7 +104,7 @@ class Reader(Worker):
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set or the source is at its end."""
-        self._say(CameraState.STARTING)
+        self._report(CameraState.STARTING)
         self._wait(0.0, stop)
         while not stop.is_set():
             feed = self._connect()
@@ -113,17 +113,17 @@ class Reader(Worker):
             if stop.is_set():
                 break
             if failure is None:
-                self._say(CameraState.ENDED, "the source is at its end")
+                self._report(CameraState.ENDED, "the source is at its end")
                 log.info("camera source is at its end", camera=self._settings.name)
                 self.finished = True
                 return
-            if self._for_good(feed, failure):
-                self._say(CameraState.DOWN, str(failure), failure.kind)
+            if self._is_final(feed, failure):
+                self._report(CameraState.DOWN, str(failure), failure.kind)
                 log.error("camera source cannot be read on", camera=self._settings.name, reason=str(failure))
                 self.finished = True
                 return
-            self._wait(self._failed(failure, feed), stop)
-        self._leave()
+            self._wait(self._retry_seconds(failure, feed), stop)
+        self._abandon()
 
     # -- one connection ------------------------------------------------------------------------------------
 
@@ -151,35 +151,35 @@ class Reader(Worker):
         return CameraError(f"unexpected {what}, see the journal", kind=CameraFailure.OTHER)
 
     def _stalled(self, feed: Feed, limit: float) -> CameraError:
-        self._leave()
+        self._abandon()
         where = "it gave no frame" if feed.opened else "it could not be opened"
         return CameraError(
             f"{where} for {limit:g} s; check the camera and the network between", kind=CameraFailure.STALL
         )
 
-    def _leave(self) -> None:
+    def _abandon(self) -> None:
         """Stop listening to the current feed; remember it if it does not end."""
         with self._lock:
             feed, self._feed = self._feed, None
         if feed is not None and not feed.abandon(CLOSING_SECONDS):
-            self._left = feed
+            self._hanging = feed
 
-    def _for_good(self, feed: Feed, failure: CameraError) -> bool:
+    def _is_final(self, feed: Feed, failure: CameraError) -> bool:
         """A file that is played once and proves damaged would only show its first part again."""
         hopeless = failure.kind in {CameraFailure.CODEC, CameraFailure.CRASHED}
         return self._finite and hopeless and feed.opened
 
     # -- between connections -------------------------------------------------------------------------------
 
-    def _failed(self, failure: CameraError, feed: Feed) -> float:
+    def _retry_seconds(self, failure: CameraError, feed: Feed) -> float:
         """Tell of a failure; returns the seconds to wait."""
         healthy = feed.healthy_seconds()
         chance = random.random()
         self._backoff, seconds = after_failure(self._backoff, failure.kind, healthy, chance)
-        self._say(CameraState.DOWN, str(failure), failure.kind)
+        self._report(CameraState.DOWN, str(failure), failure.kind)
         now = clock.monotonic()
-        if self._trouble is None or self._trouble.kind is not failure.kind:
-            self._trouble = _Trouble(failure.kind, self._trouble.since if self._trouble else now, now, 0)
+        if self._outage is None or self._outage.kind is not failure.kind:
+            self._outage = _Outage(failure.kind, self._outage.since if self._outage else now, now, 0)
             log.warning(
                 "camera is down, retrying",
                 camera=self._settings.name,
@@ -187,7 +187,7 @@ class Reader(Worker):
                 reason=str(failure),
                 retry_seconds=round(seconds, 1),
             )
-        self._trouble = self._trouble.again(now, self._settings.name)
+        self._outage = self._outage.after_try(now, self._settings.name)
         return seconds
 
     def _wait(self, seconds: float, stop: threading.Event) -> None:
@@ -196,9 +196,9 @@ class Reader(Worker):
         while not stop.is_set():
             self.beat()
             left = until - clock.monotonic()
-            if self._left is not None and self._left.done.is_set():
-                self._left = None
-            if left <= 0 and self._left is None:
+            if self._hanging is not None and self._hanging.done.is_set():
+                self._hanging = None
+            if left <= 0 and self._hanging is None:
                 return
             stop.wait(min(max(left, WATCH_SECONDS), 1.0))
 
@@ -206,13 +206,13 @@ class Reader(Worker):
 
     def _deliver(self, feed: Feed, frame: Frame) -> None:
         if feed.frames == 1:
-            self._came()
+            self._on_first_frame()
         verdict = self._inspector.inspect(frame)
-        taken = self._thinner.take(self._time_of(frame))
+        taken = self._limiter.take(self._time_of(frame))
         if feed is not self._feed:
             return
         self._count(seen=1, skipped=0 if taken else 1)
-        self._say(verdict.state, verdict.reason, feed=feed)
+        self._report(verdict.state, verdict.reason, feed=feed)
         if not taken:
             return
         if not verdict.usable:
@@ -238,23 +238,23 @@ class Reader(Worker):
             return frame.media_seconds
         return frame.monotonic_ns / 1e9
 
-    def _came(self) -> None:
+    def _on_first_frame(self) -> None:
         """The first frame of a connection."""
         self._inspector.reopened()
-        trouble, self._trouble = self._trouble, None
-        if trouble is None:
+        outage, self._outage = self._outage, None
+        if outage is None:
             return
         self._count(reconnects=1)
         log.info(
             "camera is back",
             camera=self._settings.name,
-            down_seconds=round(clock.monotonic() - trouble.since, 1),
-            tries=trouble.tries,
+            down_seconds=round(clock.monotonic() - outage.since, 1),
+            tries=outage.tries,
         )
 
     # -- status --------------------------------------------------------------------------------------------
 
-    def _say(
+    def _report(
         self,
         state: CameraState,
         reason: str = "",
@@ -311,18 +311,18 @@ class FpsLimiter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
-    """A camera's time without frames: since when, when it was last spoken of, how many tries."""
+class _Outage:
+    """A camera's time without frames: since when, when it was last logged_at of, how many tries."""
 
     kind: CameraFailure
     since: float
-    spoken: float
+    logged_at: float
     tries: int
 
-    def again(self, now: float, camera: str) -> _Trouble:
+    def after_try(self, now: float, camera: str) -> _Outage:
         """One more failed try; says so once in a while."""
         tries = self.tries + 1
-        if now - self.spoken < REMIND_SECONDS:
+        if now - self.logged_at < REMIND_SECONDS:
             return dataclasses.replace(self, tries=tries)
         log.warning("camera is still down", camera=camera, down_seconds=round(now - self.since), tries=tries)
-        return dataclasses.replace(self, tries=tries, spoken=now)
+        return dataclasses.replace(self, tries=tries, logged_at=now)

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.health.features import glance
-from agent.cameras.health.judge import GLANCE_SECONDS, HealthState, observe
+from agent.cameras.health.features import small_image
+from agent.cameras.health.judge import SAMPLE_SECONDS, HealthState, observe
 from agent.cameras.health.timing import TimingReport
 from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 
@@ -80,17 +80,17 @@ def glances(path: Path, rounds: int) -> Timed:
         with av.open(str(path)) as container:
             last = -1.0
             for picture in container.decode(video=0):
-                if picture.time - last >= GLANCE_SECONDS - 1e-6:
+                if picture.time - last >= SAMPLE_SECONDS - 1e-6:
                     last = picture.time
                     yield start + last, picture.to_ndarray(format="bgr24")
-        start += last + GLANCE_SECONDS
+        start += last + SAMPLE_SECONDS
 
 
 def judged(timed: Timed, vary: Callable[[Image, float], Image]) -> tuple[float, list[str]]:
     """Minutes looked at, and each false state as `state@second: reason`."""
     state, told, was, now = HealthState(), [], "online", 0.0
     for now, image in timed:
-        state, verdict = observe(state, glance(vary(image, now)), now, STEADY)
+        state, verdict = observe(state, small_image(vary(image, now)), now, STEADY)
         if verdict.state.value not in (was, "online"):
             told.append(f"{verdict.state.value}@{now:.0f}s: {verdict.reason}")
         was = verdict.state.value
@@ -101,12 +101,12 @@ def drawn(layout: str, seed: int, hours: float) -> Timed:
     """A drawn day of 24 hours that passes in `hours`."""
     seconds = hours * 3600
     options = SyntheticOptions(
-        layout=layout, seed=seed, fps=1 / GLANCE_SECONDS, pace="fast", day_length=seconds, start_hour=12,
+        layout=layout, seed=seed, fps=1 / SAMPLE_SECONDS, pace="fast", day_length=seconds, start_hour=12,
         length=seconds, width=320, height=180,
     )  # fmt: skip
     camera = SyntheticCamera("drawn", options)
     camera.open()
-    return ((index * GLANCE_SECONDS, frame.image) for index, frame in enumerate(iter(camera.read, None)))
+    return ((index * SAMPLE_SECONDS, frame.image) for index, frame in enumerate(iter(camera.read, None)))
 
 
 def row(scene: str, variation: str, result: tuple[float, list[str]]) -> None:

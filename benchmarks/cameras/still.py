@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.cameras.health.features import glance
+from agent.cameras.health.features import small_image
 from agent.cameras.health.judge import HealthState, observe
 from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 from benchmarks.cameras.health import STEADY, glances
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
                     state = HealthState()
                     states: list[Any] = []
                     for now, image in glances(path, 1):
-                        state, verdict = observe(state, glance(image), now, STEADY)
+                        state, verdict = observe(state, small_image(image), now, STEADY)
                         if not states or states[-1] != verdict.state.value:
                             states.append(verdict.state.value)
                     told.append(" → ".join(states))

@@ -47,7 +47,7 @@ class ImageMeasures:
     edges: NDArray[np.float32]
 
 
-def glance(image: NDArray[np.uint8]) -> SmallImage:
+def small_image(image: NDArray[np.uint8]) -> SmallImage:
     """The small copy of `image` (H, W, 3) uint8 BGR."""
     height, width = image.shape[:2]
     # Grey first: the area mean of one plane costs a third of that of three.

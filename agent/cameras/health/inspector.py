@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.cameras.health.features import glance
-from agent.cameras.health.judge import GLANCE_SECONDS, WELL, HealthState, HealthVerdict, observe, reopened
+from agent.cameras.health.features import small_image
+from agent.cameras.health.judge import SAMPLE_SECONDS, WELL, HealthState, HealthVerdict, observe, reopened
 from agent.cameras.health.timing import FrameTiming
 from agent.core.types import CameraState, Frame
 
@@ -18,14 +18,14 @@ class Inspector:
         self._by_media = by_media
         self._health = HealthState()
         self._timing = FrameTiming()
-        self._glanced: float | None = None
+        self._sampled_at: float | None = None
         self.verdict: HealthVerdict = WELL
 
     def reopened(self) -> None:
         """A new connection: faults are judged anew."""
         self._health = reopened(self._health)
         self._timing.reopened()
-        self._glanced, self.verdict = None, WELL
+        self._sampled_at, self.verdict = None, WELL
 
     def inspect(self, frame: Frame) -> HealthVerdict:
         """What the camera's state is with this frame."""
@@ -33,13 +33,13 @@ class Inspector:
         if self._by_media and frame.media_seconds is not None:
             now = frame.media_seconds
         self._timing.tick(now, frame.media_seconds)
-        if self._glanced is None or not 0.0 <= now - self._glanced < GLANCE_SECONDS:
-            self._glanced = now
+        if self._sampled_at is None or not 0.0 <= now - self._sampled_at < SAMPLE_SECONDS:
+            self._sampled_at = now
             self._health, self.verdict = observe(
-                self._health, glance(frame.image), now, self._timing.pace(now)
+                self._health, small_image(frame.image), now, self._timing.pace(now)
             )
             if CameraState.SLOW in self.verdict.accepted:
-                self._timing.forget_rate()
+                self._timing.relearn_rate()
             if CameraState.BAD_TIMESTAMPS in self.verdict.accepted:
-                self._timing.forget_stamps()
+                self._timing.ignore_stamps()
         return self.verdict

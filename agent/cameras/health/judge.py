@@ -6,7 +6,7 @@ Laws
    has been away for its `leave` seconds: nothing flickers.
 2. Black, covered, overexposed and frozen pictures are seen by themselves; blurred, moved, resized and slow
    ones, and a cover with a texture, against what this camera normally shows, which is learnt over its first
-   `LEARNING_GLANCES` and then slowly, only while nothing is wrong.
+   `LEARNING_SAMPLES` and then slowly, only while nothing is wrong.
 3. Of several faults the first in `FAULTS` is the camera's state.
 4. What a person may have meant, or cannot mend (another aim, focus, size or rate, broken time stamps), becomes
    the new normal after an hour.
@@ -29,7 +29,7 @@ from agent.cameras.health.features import Blocks, ImageMeasures, SmallImage, lik
 from agent.cameras.health.timing import TimingReport
 from agent.core.types import CameraState
 
-GLANCE_SECONDS = 0.25  # health looks four times a second
+SAMPLE_SECONDS = 0.25  # health looks four times a second
 
 # Dark pixels: real 0..0.11, night included up to 0.93, a picture without light 1.0.
 BLACK_SHARE = 0.985
@@ -60,7 +60,7 @@ EQUAL_LEVELS, EQUAL_SHARE = 2, 0.0015
 EQUAL_RAW_LEVELS, EQUAL_RAW_SHARE = 1, 0.2
 FROZEN_SECONDS, FROZEN_PATIENCE, FROZEN_LONGEST = 15.0, 3.0, 600.0
 
-LEARNING_GLANCES = 48  # 12 s: the median of these is the first background, whatever passes by
+LEARNING_SAMPLES = 48  # 12 s: the median of these is the first background, whatever passes by
 LEARNING_RATE = 0.25 / 300.0  # later glances count with a time constant of five minutes
 ACCEPT_SECONDS = 3600.0
 
@@ -152,13 +152,13 @@ WELL = HealthVerdict(CameraState.ONLINE, "", True)
 
 
 def observe(
-    state: HealthState, picture: SmallImage, now: float, pace: TimingReport
+    state: HealthState, sample: SmallImage, now: float, pace: TimingReport
 ) -> tuple[HealthState, HealthVerdict]:
     """The state after one more glance at `now` (any clock that grows), and what it means."""
-    figures = measure(picture.grey)
-    stretch = _stretch(state, picture, now)
+    figures = measure(sample.grey)
+    stretch = _stretch(state, sample, now)
     signs = {
-        **_signs(state.normal, picture, figures, pace),
+        **_signs(state.normal, sample, figures, pace),
         CameraState.FROZEN: _frozen(stretch, now),
     }
     standings = {
@@ -177,7 +177,7 @@ def observe(
         state = replace(state, normal=None, learning=())
     state = replace(state, stretch=stretch, standings=standings)
     if not any(standing.on or standing.turned is not None for standing in standings.values()):
-        state = _learn(state, picture, figures)
+        state = _learn(state, sample, figures)
     return state, _verdict(standings, signs, accepted)
 
 
@@ -207,7 +207,7 @@ def _verdict(
 
 
 def _signs(
-    normal: CameraNormal | None, picture: SmallImage, figures: ImageMeasures, pace: TimingReport
+    normal: CameraNormal | None, sample: SmallImage, figures: ImageMeasures, pace: TimingReport
 ) -> dict[CameraState, Sign]:
     """The sign of each fault in this glance."""
     black = figures.dark >= BLACK_SHARE
@@ -217,11 +217,11 @@ def _signs(
         CameraState.BAD_TIMESTAMPS: (pace.broken, f"{pace.breaks} broken time stamps in half a minute"),
         CameraState.OVEREXPOSED: _overexposed(normal, figures),
         CameraState.COVERED: _covered(normal, figures, black),
-        CameraState.RESIZED: _resized(normal, picture),
+        CameraState.RESIZED: _resized(normal, sample),
     }
-    spoilt = black or any(signs[name][0] for name in (CameraState.OVEREXPOSED, CameraState.COVERED))
-    signs[CameraState.MOVED] = _moved(normal, figures, spoilt)
-    signs[CameraState.BLURRED] = _blurred(normal, figures, spoilt)
+    obscured = black or any(signs[name][0] for name in (CameraState.OVEREXPOSED, CameraState.COVERED))
+    signs[CameraState.MOVED] = _moved(normal, figures, obscured)
+    signs[CameraState.BLURRED] = _blurred(normal, figures, obscured)
     return signs
 
 
@@ -260,25 +260,25 @@ def _covered(normal: CameraNormal | None, figures: ImageMeasures, black: bool) -
     return (False if max(coarse, fine) > UNCOVERED_RATIO else None), words
 
 
-def _resized(normal: CameraNormal | None, picture: SmallImage) -> Sign:
-    if normal is None or picture.size == normal.size:
+def _resized(normal: CameraNormal | None, sample: SmallImage) -> Sign:
+    if normal is None or sample.size == normal.size:
         return False, ""
-    return True, "pictures are {}x{}, normally {}x{}".format(*picture.size, *normal.size)
+    return True, "pictures are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
 
 
-def _moved(normal: CameraNormal | None, figures: ImageMeasures, spoilt: bool) -> Sign:
+def _moved(normal: CameraNormal | None, figures: ImageMeasures, obscured: bool) -> Sign:
     if normal is None or normal.likeness < LEAST_LIKENESS:
         return False, ""
     like = likeness(figures.edges, normal.background)
     words = f"the view agrees with the usual one to {max(like, 0.0):.2f}, normally {normal.likeness:.2f}"
-    if spoilt:
+    if obscured:
         return None, words
     if like < MOVED_RATIO * normal.likeness:
         return True, words
     return (False if like > IN_PLACE_RATIO * normal.likeness else None), words
 
 
-def _blurred(normal: CameraNormal | None, figures: ImageMeasures, spoilt: bool) -> Sign:
+def _blurred(normal: CameraNormal | None, figures: ImageMeasures, obscured: bool) -> Sign:
     if normal is None:
         return False, ""
     structured = normal.coarse >= STRUCTURED_SPREAD
@@ -288,7 +288,7 @@ def _blurred(normal: CameraNormal | None, figures: ImageMeasures, spoilt: bool) 
     coarse = np.median(figures.coarse[structured] / normal.coarse[structured])
     ratio = float(fine / max(float(coarse), 0.1))
     words = f"sharpness is {ratio:.0%} of normal"
-    if spoilt or coarse < COVERED_RATIO:  # what usually moves there is elsewhere
+    if obscured or coarse < COVERED_RATIO:  # what usually moves there is elsewhere
         return None, words
     if ratio < BLURRED_RATIO:
         return True, words
@@ -299,15 +299,15 @@ def _patience(stretch: EqualRun) -> float:
     return min(FROZEN_LONGEST, max(FROZEN_SECONDS, FROZEN_PATIENCE * stretch.longest))
 
 
-def _stretch(state: HealthState, picture: SmallImage, now: float) -> EqualRun:
+def _stretch(state: HealthState, sample: SmallImage, now: float) -> EqualRun:
     """The stretch of equal pictures that this glance goes on with, or begins."""
     stretch = state.stretch
-    if stretch.anchor is not None and _equal(stretch.anchor, picture):
+    if stretch.anchor is not None and _equal(stretch.anchor, sample):
         return stretch
     ended = now - stretch.since if stretch.anchor is not None else 0.0
     was_frozen = ended >= _patience(stretch)
     longest = stretch.longest if was_frozen else max(stretch.longest, ended)
-    return EqualRun(anchor=picture, since=now, longest=longest)
+    return EqualRun(anchor=sample, since=now, longest=longest)
 
 
 def _equal(one: SmallImage, other: SmallImage) -> bool:
@@ -317,12 +317,12 @@ def _equal(one: SmallImage, other: SmallImage) -> bool:
     )
 
 
-def _learn(state: HealthState, picture: SmallImage, figures: ImageMeasures) -> HealthState:
+def _learn(state: HealthState, sample: SmallImage, figures: ImageMeasures) -> HealthState:
     if state.normal is None:
         learning = (*state.learning, figures)
-        if len(learning) < LEARNING_GLANCES:
+        if len(learning) < LEARNING_SAMPLES:
             return replace(state, learning=learning)
-        return replace(state, normal=_first_normal(learning, picture.size), learning=())
+        return replace(state, normal=_first_normal(learning, sample.size), learning=())
     normal, rate = state.normal, np.float32(LEARNING_RATE)
     like = likeness(figures.edges, normal.background)
     return replace(

@@ -86,13 +86,13 @@ class FrameTiming:
         self._began, self._progress = None, None
         self._breaks.clear()
 
-    def forget_rate(self) -> None:
+    def relearn_rate(self) -> None:
         """Take the rate from now on for the normal one."""
         self._learnt.clear()
         if self._progress is not None and self._progress < TIMELY_RATIO:
             self._progress_judged, self._progress = False, None
 
-    def forget_stamps(self) -> None:
+    def ignore_stamps(self) -> None:
         """Judge time stamps no more: this camera's are not to be believed, and everybody was told."""
         self._judged = False
         self._breaks.clear()

@@ -19,8 +19,8 @@ from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
 
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
-LOOK_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
-SAID_BYTES = 8192
+POLL_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
+STDERR_BYTES = 8192
 _FOR_THE_AGENT = ("VEDETTE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
 # -I: neither the working directory, nor PYTHONPATH, nor a user's own packages; what we import from is handed over.
 _AS_WE_IMPORT = """\
@@ -47,7 +47,7 @@ def _environment() -> dict[str, str]:
 class Child(ThreadOwned):
     """One process and its two pipes: pictures from `command(fd)`, and what it says on standard error.
 
-    One thread starts and reads; any thread may close. Ending it is asked for first (`ask`: a signal, or None
+    One thread starts and reads; any thread may close. Ending it is asked for first (`stop_signal`: a signal, or None
     for closing its standard input), and enforced after `grace` seconds.
     """
 
@@ -56,42 +56,42 @@ class Child(ThreadOwned):
         command: Callable[[int], Sequence[str]],
         *,
         request: bytes | None = None,
-        listen: bool = True,
-        ask: signal.Signals | None = signal.SIGINT,
+        capture_stderr: bool = True,
+        stop_signal: signal.Signals | None = signal.SIGINT,
         grace: float = 2.0,
     ) -> None:
         super().__init__()
-        self._command, self._request, self._listen = command, request, listen
-        self._ask, self._grace = ask, grace
+        self._command, self._request, self._capture_stderr = command, request, capture_stderr
+        self._stop_signal, self._grace = stop_signal, grace
         self._process: subprocess.Popen[bytes] | None = None
-        self._data = self._words = -1
-        self._said = bytearray()
+        self._data_fd = self._stderr_fd = -1
+        self._stderr = bytearray()
 
     def start(self) -> None:
         """Start the process; raises OSError (FileNotFoundError: no such program), or ClosedError."""
         with self.in_use():
-            self._data, writing = os.pipe()
+            self._data_fd, writing = os.pipe()
             # The kernel may refuse a larger pipe (a limit for each user); it is then only slower.
             with contextlib.suppress(OSError):
-                fcntl.fcntl(self._data, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                fcntl.fcntl(self._data_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             try:
                 self._process = subprocess.Popen(
                     self._command(writing),
                     stdin=subprocess.DEVNULL if self._request is None else subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE if self._listen else None,
+                    stderr=subprocess.PIPE if self._capture_stderr else None,
                     env=_environment(),
                     pass_fds=(writing,),
                     start_new_session=True,  # Ctrl-C on a terminal is meant for the agent
                 )
             except OSError:
-                os.close(self._data)
-                self._data = -1
+                os.close(self._data_fd)
+                self._data_fd = -1
                 raise
             finally:
                 os.close(writing)
             if self._process.stderr is not None:
-                self._words = self._process.stderr.fileno()
+                self._stderr_fd = self._process.stderr.fileno()
             if self._process.stdin is not None and self._request is not None:
                 with contextlib.suppress(BrokenPipeError):
                     self._process.stdin.write(self._request)
@@ -103,9 +103,9 @@ class Child(ThreadOwned):
         return self._process.pid if self._process else None
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         """The last of what it said on standard error."""
-        return self._said.decode("utf-8", "replace")
+        return self._stderr.decode("utf-8", "replace")
 
     def take(self, length: int, timeout: float | None) -> NDArray[np.uint8] | None:
         """The next `length` bytes that the process wrote; None where it ended first.
@@ -118,13 +118,13 @@ class Child(ThreadOwned):
             while filled < length:
                 if self.closing.is_set():
                     raise ClosedError
-                if self._data < 0:
+                if self._data_fd < 0:
                     return None
                 ready = self._wait()
-                if self._words in ready:
-                    self._listen_to()
-                if self._data in ready:
-                    count = os.readv(self._data, [data[filled:].data])
+                if self._stderr_fd in ready:
+                    self._read_stderr()
+                if self._data_fd in ready:
+                    count = os.readv(self._data_fd, [data[filled:].data])
                     if count == 0:
                         return None
                     filled, heard = filled + count, clock.monotonic()
@@ -139,41 +139,41 @@ class Child(ThreadOwned):
                 raise ClosedError
             self._hang_up()
             until = clock.monotonic() + self._grace
-            while self._words >= 0 and clock.monotonic() < until:
-                if self._words in self._wait():
-                    self._listen_to()
+            while self._stderr_fd >= 0 and clock.monotonic() < until:
+                if self._stderr_fd in self._wait():
+                    self._read_stderr()
             return self._finish()
 
     def _wait(self) -> set[int]:
         poll = select.poll()
-        for fd in (self._data, self._words):
+        for fd in (self._data_fd, self._stderr_fd):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
-        return {fd for fd, _ in poll.poll(LOOK_SECONDS * 1000)}
+        return {fd for fd, _ in poll.poll(POLL_SECONDS * 1000)}
 
-    def _listen_to(self) -> None:
-        said = os.read(self._words, SAID_BYTES)
-        self._said += said
-        del self._said[:-SAID_BYTES]
+    def _read_stderr(self) -> None:
+        said = os.read(self._stderr_fd, STDERR_BYTES)
+        self._stderr += said
+        del self._stderr[:-STDERR_BYTES]
         if not said:
-            self._words = -1  # its file is closed with the process
+            self._stderr_fd = -1  # its file is closed with the process
 
     def _interrupt(self) -> None:
         """Ask it to end; the thread that reads then sees the end of the pipe."""
         process = self._process
         if process is None:
             return
-        if self._ask is not None:
-            process.send_signal(self._ask)
+        if self._stop_signal is not None:
+            process.send_signal(self._stop_signal)
         elif process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()
 
     def _hang_up(self) -> None:
         """Close our end of the pipe; a process that still writes gets an error, and ends."""
-        if self._data >= 0:
-            os.close(self._data)
-            self._data = -1
+        if self._data_fd >= 0:
+            os.close(self._data_fd)
+            self._data_fd = -1
 
     def _finish(self) -> int:
         """Make the process end, and reap it."""
@@ -196,7 +196,7 @@ class Child(ThreadOwned):
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
-            self._words, self._process = -1, None
+            self._stderr_fd, self._process = -1, None
 
 
 def ended_by(number: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.cameras import CAMERAS
 from agent.cameras.isolation.child import Child, ended_by, own_python
-from agent.cameras.isolation.worker import END, ERROR, FRAME, HEAD, MessageHeader, request, told_error
+from agent.cameras.isolation.worker import END, ERROR, FRAME, HEAD, MessageHeader, parse_error, request
 from agent.cameras.owned import ClosedError
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.types import Frame
@@ -47,8 +47,8 @@ class IsolatedCamera:
         child = Child(
             lambda fd: own_python("agent.cameras.isolation.worker", str(fd)),
             request=self._request,
-            listen=False,  # its log lines and its last words go where ours go
-            ask=None,
+            capture_stderr=False,  # its log lines and its last words go where ours go
+            stop_signal=None,
             grace=1.0,
         )
         with self._lock:
@@ -91,7 +91,7 @@ class IsolatedCamera:
             head = MessageHeader.unpack(self._take(child, HEAD.size).tobytes())
             self._failed += head.failed
             if head.what == ERROR:
-                raise told_error(self._take(child, head.length).tobytes())
+                raise parse_error(self._take(child, head.length).tobytes())
             if head.what == FRAME:
                 return self._frame(head, self._take(child, head.length))
         except ClosedError:

@@ -68,7 +68,7 @@ def watch(directory: Path, cameras: Iterable[CameraSettings]) -> None:
         refuse_link(file)
         words = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
         if words.strip():
-            _take_note(directory, words, marks(cameras), file.stat().st_mtime)
+            _record_crash(directory, words, marks(cameras), file.stat().st_mtime)
             file.replace(directory / LAST_CRASH_FILE)
         # Left open on purpose: the handler keeps the descriptor.
         faulthandler.enable(open(file, "w", encoding="utf-8", opener=private))  # noqa: SIM115  (see above)
@@ -98,9 +98,9 @@ def camera_for(settings: CameraSettings, directory: Path) -> Camera:
 def load(directory: Path) -> Quarantine:
     """The quarantine kept in `directory`; an unreadable file is an empty one."""
     try:
-        told = parse_object((directory / QUARANTINE_FILE).read_bytes())
+        data = parse_object((directory / QUARANTINE_FILE).read_bytes())
         return Quarantine(
-            tuple(map(float, told["crashes"])), {str(k): str(v) for k, v in told["cameras"].items()}
+            tuple(map(float, data["crashes"])), {str(k): str(v) for k, v in data["cameras"].items()}
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Quarantine()
@@ -115,7 +115,7 @@ def marks(cameras: Iterable[CameraSettings]) -> dict[str, str]:
     }
 
 
-def _take_note(directory: Path, words: str, marked: Mapping[str, str], at: float) -> None:
+def _record_crash(directory: Path, words: str, marked: Mapping[str, str], at: float) -> None:
     names = suspects(words)
     log.error(
         "the agent crashed when it last ran",
@@ -128,5 +128,5 @@ def _take_note(directory: Path, words: str, marked: Mapping[str, str], at: float
     if from_outside(words):
         return
     quarantine = load(directory).after_crash(names, marked, at)
-    told: dict[str, Any] = asdict(quarantine)
-    write_atomic(directory / QUARANTINE_FILE, json.dumps(told).encode())
+    data: dict[str, Any] = asdict(quarantine)
+    write_atomic(directory / QUARANTINE_FILE, json.dumps(data).encode())

@@ -54,8 +54,8 @@ class MessageHeader:
 
 def request(kind: str, name: str, options: Any) -> bytes:
     """The line that tells a worker what to read."""
-    told = {"kind": kind, "name": name, "options": dataclasses.asdict(options)}
-    return json.dumps(told, default=_revealed).encode() + b"\n"
+    data = {"kind": kind, "name": name, "options": dataclasses.asdict(options)}
+    return json.dumps(data, default=_revealed).encode() + b"\n"
 
 
 def _revealed(value: Any) -> str:
@@ -65,12 +65,12 @@ def _revealed(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-def asked(line: bytes) -> Camera:
+def parse_request(line: bytes) -> Camera:
     """The camera that the line of `request` asks for."""
-    told = parse_object(line)
-    kind = CAMERAS.load(told["kind"])
-    options = {key: tuple(v) if isinstance(v, list) else v for key, v in told["options"].items()}
-    camera: Camera = kind(told["name"], kind.Options(**options))
+    data = parse_object(line)
+    kind = CAMERAS.load(data["kind"])
+    options = {key: tuple(v) if isinstance(v, list) else v for key, v in data["options"].items()}
+    camera: Camera = kind(data["name"], kind.Options(**options))
     return camera
 
 
@@ -105,7 +105,7 @@ def serve(camera: Camera, fd: int) -> None:
         _write(fd, MessageHeader(ERROR, length=len(text), failed=take_failed()).pack(), text)
 
 
-def told_error(text: bytes) -> CameraError:
+def parse_error(text: bytes) -> CameraError:
     """The error in the text of an ERROR message."""
     try:
         kind, said = parse_json(text)
@@ -133,7 +133,7 @@ def main() -> None:
 
     faulthandler.enable()
     log.set_up("info", "auto")
-    camera = asked(sys.stdin.buffer.readline())
+    camera = parse_request(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # the agent is no more
         serve(camera, int(sys.argv[1]))

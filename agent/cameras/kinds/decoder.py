@@ -79,7 +79,7 @@ class Decoder(ThreadOwned):
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._ready: deque[Any] = deque()
-        self._spent = 0.0
+        self._decode_seconds = 0.0
         self._mending_until: float | None = None
         self._damaged = damaged or FailureCount()
 
@@ -161,10 +161,10 @@ class Decoder(ThreadOwned):
         try:
             self._ready.extend(packet.decode())
         except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
-            self._spoil()
-        self._spent += clock.monotonic() - started
+            self._note_damage()
+        self._decode_seconds += clock.monotonic() - started
 
-    def _spoil(self) -> None:
+    def _note_damage(self) -> None:
         self._damaged.total += 1
         if self._mending_until is None:
             self._mending_until = clock.monotonic() + MENDING_SECONDS
@@ -173,7 +173,7 @@ class Decoder(ThreadOwned):
         """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""
         picture = self._ready.popleft()
         if picture.is_corrupt:
-            self._spoil()
+            self._note_damage()
             return None
         if self._mending_until is not None:
             if not picture.key_frame and clock.monotonic() < self._mending_until:
@@ -185,5 +185,5 @@ class Decoder(ThreadOwned):
         image = picture.to_ndarray(format="bgr24", threads=1)
         if picture.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
             image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
-        spent, self._spent = self._spent + clock.monotonic() - started, 0.0
+        spent, self._decode_seconds = self._decode_seconds + clock.monotonic() - started, 0.0
         return DecodedFrame(image, picture.time, spent)

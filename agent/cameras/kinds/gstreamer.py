@@ -40,7 +40,7 @@ _MEANINGS: tuple[tuple[str, CameraFailure, str], ...] = (
     (
         r"erroneous pipeline|could not be constructed|could not link",
         CameraFailure.OTHER,
-        "the pipeline of camera '{camera}' is wrong: {said}",
+        "the pipeline of camera '{camera}' is wrong: {detail}",
     ),
     (
         r"[Uu]nauthori[sz]ed|[Nn]ot authori[sz]ed|\b401\b|\b403\b|Forbidden",
@@ -50,23 +50,23 @@ _MEANINGS: tuple[tuple[str, CameraFailure, str], ...] = (
     (
         r"Cannot identify device|No cameras available|device .* (?:gone|disconnected|lost)",
         CameraFailure.DEVICE_GONE,
-        "the device is not there: {said}",
+        "the device is not there: {detail}",
     ),
     (
         r"No such file|Resource not found|\b404\b|Not Found|Could not resolve",
         CameraFailure.NOT_FOUND,
-        "the source is not there: {said}",
+        "the source is not there: {detail}",
     ),
-    (r"[Tt]imeout|[Tt]imed out", CameraFailure.TIMEOUT, "the source does not answer: {said}"),
+    (r"[Tt]imeout|[Tt]imed out", CameraFailure.TIMEOUT, "the source does not answer: {detail}"),
     (
         r"Could not open resource|Failed to connect|[Rr]efused|Device .* is busy",
         CameraFailure.REFUSED,
-        "the source refuses: {said}",
+        "the source refuses: {detail}",
     ),
     (
         r"not-negotiated|decod|demux|Could not determine type|no valid frames|Internal data stream",
         CameraFailure.CODEC,
-        "the pipeline gives no readable video: {said}",
+        "the pipeline gives no readable video: {detail}",
     ),
 )
 
@@ -124,19 +124,19 @@ class GStreamerCamera:
         self.lossless = self.finite = options.source == "file"
         self._child: Child | None = None
         self._layout: gdp.BufferLayout | None = None
-        self._first: _Picture | None = None
+        self._first: _TimedImage | None = None
         self._index = 0
         self._lock = threading.Lock()
 
     def open(self) -> None:
         """Start the pipeline and wait for its first picture; raises CameraError."""
         # An interrupt lets it put its devices back: a killed one can leave a Jetson's camera service stuck.
-        child = Child(lambda fd: command(self.options.pipeline.reveal(), fd), ask=signal.SIGINT)
+        child = Child(lambda fd: command(self.options.pipeline.reveal(), fd), stop_signal=signal.SIGINT)
         with self._lock:
             self._child, self._layout, self._index = child, None, 0
         try:
             child.start()
-            self._first = self._picture(child)
+            self._first = self._next_image(child)
             if self._first is None:
                 raise self._error(CameraFailure.CODEC, "the pipeline of camera '{camera}' gives no picture")
         except FileNotFoundError:
@@ -157,7 +157,7 @@ class GStreamerCamera:
             raise self._error(CameraFailure.OTHER, "camera '{camera}' is not open")
         picture, self._first = self._first, None
         try:
-            picture = picture or self._picture(child)
+            picture = picture or self._next_image(child)
         except ClosedError:
             raise self._error(CameraFailure.OTHER, "camera '{camera}' was closed") from None
         if picture is None:
@@ -173,7 +173,7 @@ class GStreamerCamera:
         if child is not None:
             child.close()
 
-    def _picture(self, child: Child) -> _Picture | None:
+    def _next_image(self, child: Child) -> _TimedImage | None:
         """The next picture of the pipeline, None at the end of a `file`; raises CameraError, ClosedError."""
         try:
             while True:
@@ -187,7 +187,7 @@ class GStreamerCamera:
                 if packet.kind == gdp.CAPS:
                     self._layout = gdp.layout(payload.tobytes())
                 elif packet.kind == gdp.BUFFER:
-                    return _Picture(self._image(payload), packet.seconds)
+                    return _TimedImage(self._image(payload), packet.seconds)
         except gdp.ProtocolError as error:
             raise self._error(
                 CameraFailure.CODEC, f"the pipeline of camera '{{camera}}' gives {error}"
@@ -206,13 +206,13 @@ class GStreamerCamera:
         rows = payload.reshape(layout.height, layout.stride)[:, : layout.width * 3]
         return np.ascontiguousarray(rows).reshape(layout.height, layout.width, 3)
 
-    def _end(self, child: Child) -> _Picture | None:
+    def _end(self, child: Child) -> _TimedImage | None:
         """None at the regular end of a `file`; raises CameraError for every other end."""
         code = child.end()
         if code < 0:
             raise self._error(CameraFailure.CRASHED, f"{PROGRAM} of camera '{{camera}}' {ended_by(-code)}")
         if code > 0:
-            kind, text = meaning(child.said)
+            kind, text = meaning(child.stderr)
             raise self._error(kind, text)
         if not self.finite:
             raise self._error(CameraFailure.END_OF_STREAM, "the pipeline of camera '{camera}' ended")
@@ -223,7 +223,7 @@ class GStreamerCamera:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Picture:
+class _TimedImage:
     """A picture (H, W, 3) uint8 BGR, and its own time stamp."""
 
     image: NDArray[np.uint8]
@@ -242,21 +242,21 @@ def command(pipeline: str, fd: int) -> list[str]:
     return [PROGRAM, "--quiet", "--no-fault", *shlex.split(without_appsink(pipeline)), *ours.split()]
 
 
-def meaning(said: str) -> tuple[CameraFailure, str]:
+def meaning(stderr: str) -> tuple[CameraFailure, str]:
     """What the words of a pipeline that failed mean, and one line about it without secrets."""
-    words = mask(" ".join(told(said)))
+    words = mask(" ".join(complaint(stderr)))
     for pattern, kind, text in _MEANINGS:
-        if re.search(pattern, said):
-            return kind, text.replace("{said}", words)
+        if re.search(pattern, stderr):
+            return kind, text.replace("{detail}", words)
     return CameraFailure.OTHER, f"{PROGRAM}: {words or 'it failed without a word'}"
 
 
-def told(said: str) -> list[str]:
-    """Of what gst-launch said: its first complaint, and the reason it gives for that."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def complaint(stderr: str) -> list[str]:
+    """The first complaint of gst-launch, and the reason it gives for that."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     for at, line in enumerate(lines):
-        complaint = re.match(r"(?:ERROR|WARNING): (?:from element \S+: )?(.*)", line)
-        if complaint:
+        match = re.match(r"(?:ERROR|WARNING): (?:from element \S+: )?(.*)", line)
+        if match:
             reason = lines[at + 3 : at + 4] if lines[at + 1 : at + 2] == ["Additional debug info:"] else []
-            return [complaint[1], *(line for line in reason if not line.startswith("ERROR"))]
+            return [match[1], *(line for line in reason if not line.startswith("ERROR"))]
     return lines[-1:]

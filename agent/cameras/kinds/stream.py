@@ -112,7 +112,7 @@ class StreamCamera:
         self.lossless = self._address.is_file and options.pace == "fast"
         self._decoder: Decoder | None = None
         self._damaged = FailureCount()
-        self._told = 0
+        self._reported = 0
         self._lock = threading.Lock()
         self._index = 0
         self._clock = _MediaClock()
@@ -133,11 +133,11 @@ class StreamCamera:
         decoder = self._decoder
         if decoder is None:
             raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
-        picture = self._picture(decoder)
+        picture = self._decoded(decoder)
         if picture is None and self._ended_well(decoder):
             if not self.options.loop:
                 return None
-            picture = self._again()
+            picture = self._replayed()
         assert picture is not None
         return self._frame(picture)
 
@@ -150,7 +150,7 @@ class StreamCamera:
 
     def take_failed(self) -> int:
         """How many pictures were damaged, and so left out, since the last call."""
-        count, self._told = self._damaged.total - self._told, self._damaged.total
+        count, self._reported = self._damaged.total - self._reported, self._damaged.total
         return count
 
     def _acquire(self) -> Decoder:
@@ -241,7 +241,7 @@ class StreamCamera:
                 ) from None
         return address(self.options.url, self.options.username, password)
 
-    def _picture(self, decoder: Decoder) -> DecodedFrame | None:
+    def _decoded(self, decoder: Decoder) -> DecodedFrame | None:
         try:
             return decoder.next()
         except (av.error.FFmpegError, ClosedError) as error:
@@ -263,12 +263,12 @@ class StreamCamera:
             )
         return True
 
-    def _again(self) -> DecodedFrame:
+    def _replayed(self) -> DecodedFrame:
         """The first picture of the file's next round."""
         self.close()
         decoder = self._acquire()
         self._clock.rewind()
-        picture = self._picture(decoder)
+        picture = self._decoded(decoder)
         if picture is None:
             raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
         return picture

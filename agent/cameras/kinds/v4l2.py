@@ -124,11 +124,11 @@ class V4l2Camera:
                 "this build of PyAV cannot read v4l2 devices; pip install av", kind=CameraFailure.OTHER
             )
         if not Path(self._path).exists():
-            return gone(self._path)
+            return missing_device(self._path)
         place = Address(url=Masked(self._path), scheme="", host="")
         if getattr(error, "errno", None) == 22:  # EINVAL: the device refused what it was asked for
             return CameraError(
-                f"{self._path} cannot give {asked(self.options)}; "
+                f"{self._path} cannot give {requested_format(self.options)}; "
                 "list what it can with `v4l2-ctl --list-formats-ext`",
                 kind=CameraFailure.OTHER,
             )
@@ -154,7 +154,7 @@ def device_options(options: V4l2Options) -> dict[str, str]:
     return chosen
 
 
-def asked(options: V4l2Options) -> str:
+def requested_format(options: V4l2Options) -> str:
     """The pictures asked for, in words."""
     size = f"{options.width}x{options.height}" if options.width else "its usual size"
     rate = f" at {options.fps:g} fps" if options.fps else ""
@@ -167,7 +167,7 @@ def check_device(path: str) -> None:
     try:
         mode = Path(path).stat().st_mode
     except OSError:
-        raise gone(path) from None
+        raise missing_device(path) from None
     if not stat.S_ISCHR(mode):
         raise CameraError(f'{path} is no device; use kind = "stream" for files', kind=CameraFailure.NOT_FOUND)
     if not os.access(path, os.R_OK | os.W_OK):
@@ -177,7 +177,7 @@ def check_device(path: str) -> None:
         )
 
 
-def gone(path: str) -> CameraError:
+def missing_device(path: str) -> CameraError:
     """The error for a device that is not there, naming those that are."""
     there = devices(Path("/dev").glob("video*"), BY_ID.glob("*"))
     hint = f"cameras here: {', '.join(there)}" if there else "no camera is plugged in here"

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.health.features import glance, likeness, measure, share_changed
+from agent.cameras.health.features import likeness, measure, share_changed, small_image
 from agent.cameras.health.inspector import Inspector
 from agent.cameras.health.judge import (
     ACCEPT_SECONDS,
     FAULTS,
     FROZEN_SECONDS,
-    GLANCE_SECONDS,
+    SAMPLE_SECONDS,
     HealthState,
     HealthVerdict,
     observe,
@@ -36,19 +36,19 @@ def pictures(path, rounds=1, seconds=None):
         with av.open(str(path)) as container:
             last = -1.0
             for picture in container.decode(video=0):
-                if picture.time - last >= GLANCE_SECONDS - 1e-6:
+                if picture.time - last >= SAMPLE_SECONDS - 1e-6:
                     last = picture.time
                     if seconds is not None and start + last >= seconds:
                         return
                     yield start + last, picture.to_ndarray(format="bgr24")
-        start += last + GLANCE_SECONDS
+        start += last + SAMPLE_SECONDS
 
 
 def told(timed, pace=STEADY, state=None):
     """The states told over (time, picture) pairs, with the time of each change; and the last health state."""
     state, changes = state or HealthState(), []
     for now, image in timed:
-        state, verdict = observe(state, glance(image), now, pace)
+        state, verdict = observe(state, small_image(image), now, pace)
         if not changes or changes[-1][1] != verdict.state:
             changes.append((now, verdict.state, verdict))
     return changes, state
@@ -170,7 +170,7 @@ def textured(seed=1):
 
 
 def still(image, seconds, start=0.0):
-    return ((start + step * GLANCE_SECONDS, image) for step in range(int(seconds / GLANCE_SECONDS)))
+    return ((start + step * SAMPLE_SECONDS, image) for step in range(int(seconds / SAMPLE_SECONDS)))
 
 
 def grainy(image, seconds, spread, start=0.0):
@@ -251,7 +251,7 @@ def test_a_sign_that_comes_and_goes_is_not_told_and_one_that_stays_does_not_flic
 def test_slowness_is_told_and_keeps_pictures_out_of_drift():
     state, verdict = HealthState(), HealthVerdict(CameraState.ONLINE, "", True)
     for now, image in grainy(textured(), 15, 2.0):
-        state, verdict = observe(state, glance(image), now, SLOW)
+        state, verdict = observe(state, small_image(image), now, SLOW)
     assert (verdict.state, verdict.usable) == (CameraState.SLOW, False)
     assert verdict.reason == "3.0 frames a second, normally 12.0"
 
@@ -301,7 +301,7 @@ def test_every_content_state_has_its_fault():
 def test_any_shape_can_be_judged(shape):
     image = np.random.default_rng(1).integers(0, 255, (*shape, 3), dtype=np.uint8)
     image.setflags(write=False)
-    look = glance(image)
+    look = small_image(image)
     assert look.grey.shape == (90, 160)
     assert look.size == (shape[1], shape[0])
     figures = measure(look.grey)

@@ -32,10 +32,10 @@ def impatient(monkeypatch):
         dataclasses.replace(f, enter=min(f.enter, 0.8), leave=min(f.leave, 0.8)) for f in health.FAULTS
     )
     monkeypatch.setattr(health, "FAULTS", quick)
-    monkeypatch.setattr(health, "LEARNING_GLANCES", 16)
+    monkeypatch.setattr(health, "LEARNING_SAMPLES", 16)
     monkeypatch.setattr(health, "FROZEN_SECONDS", 2.5)
-    monkeypatch.setattr(health, "GLANCE_SECONDS", 0.1)
-    monkeypatch.setattr(inspector, "GLANCE_SECONDS", 0.1)
+    monkeypatch.setattr(health, "SAMPLE_SECONDS", 0.1)
+    monkeypatch.setattr(inspector, "SAMPLE_SECONDS", 0.1)
     monkeypatch.setattr(timing, "BUCKET_SECONDS", 1.0)
     monkeypatch.setattr(timing, "BREAK_MEMORY_SECONDS", 2.0)
 

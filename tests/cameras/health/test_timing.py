@@ -47,7 +47,7 @@ def test_an_accepted_rate_is_learnt_anew():
     timing = FrameTiming()
     feed(timing, 60, 12)
     feed(timing, 30, 3, start=60)
-    timing.forget_rate()
+    timing.relearn_rate()
     assert timing.pace(feed(timing, 60, 3, start=90)).slow is False
 
 
@@ -89,7 +89,7 @@ def test_video_that_keeps_up_is_not_slow(media):
 def test_a_lag_that_was_accepted_is_not_told_again():
     timing = FrameTiming()
     now = feed(timing, 60, 6, media=lambda now: now / 2)
-    timing.forget_rate()
+    timing.relearn_rate()
     assert timing.pace(feed(timing, 60, 6, start=now, media=lambda now: now / 2)).slow is False
 
 

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from agent.cameras.kinds import v4l2
-from agent.cameras.kinds.v4l2 import V4l2Camera, V4l2Options, asked, device_options, device_path, devices
+from agent.cameras.kinds.v4l2 import (
+    V4l2Camera,
+    V4l2Options,
+    device_options,
+    device_path,
+    devices,
+    requested_format,
+)
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 
 
@@ -26,9 +33,9 @@ def test_devices_are_named_by_path_number_or_id(setting, path):
 def test_settings_become_ffmpeg_options():
     options = V4l2Options(width=1280, height=720, fps=30, pixel_format="mjpeg")
     assert device_options(options) == {"video_size": "1280x720", "framerate": "30", "input_format": "mjpeg"}
-    assert asked(options) == "1280x720 at 30 fps as mjpeg"
+    assert requested_format(options) == "1280x720 at 30 fps as mjpeg"
     assert device_options(V4l2Options()) == {}
-    assert asked(V4l2Options()) == "its usual size"
+    assert requested_format(V4l2Options()) == "its usual size"
 
 
 def test_width_without_height_is_refused():
