@@ -15,7 +15,7 @@ class Camera(Protocol):
     kind may also have `lossless` (True: no frame may be left out, as in a file read as fast as possible),
     `finite` (True: it ends by itself), `apart` (True: a process of its
     own decodes, so that a crash there harms nothing else), `period` (seconds between frames, where that is long) and
-    `take_failed()` (how many pictures were damaged, and so left out, since the last call; for the reading
+    `take_failed()` (how many frames were damaged, and so left out, since the last call; for the reading
     thread).
     """
 

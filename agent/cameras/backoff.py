@@ -5,7 +5,7 @@ Laws
 1. A kind of failure doubles its own wait with each turn, from `first` to `longest`; other kinds keep theirs.
 2. Jitter only lengthens (up to half): cameras that went down together do not come back together, and a login
    that was refused is never tried sooner than its table says.
-3. A healthy minute forgets everything.
+3. A healthy minute resets every wait.
 """
 
 from __future__ import annotations

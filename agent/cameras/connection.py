@@ -2,7 +2,7 @@
 
 A driver or a decoder can hang where no timeout reaches (a name server, a USB driver, FFmpeg itself), and a
 thread cannot be ended from outside. So the thread that may hang is not the one that watches: it does the work
-of the frames, and when it is silent for too long it is abandoned: told to close, never listened to again.
+of the frames, and when it is silent for too long it is abandoned: asked to close, and ignored from then on.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Feed:
         self._thread.start()
 
     def touch(self) -> None:
-        """Say that there was progress, or a good reason for none."""
+        """Record progress, or a good reason for none."""
         self.touched = clock.monotonic()
 
     def silent_seconds(self) -> float:

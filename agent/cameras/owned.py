@@ -1,4 +1,4 @@
-"""What one thread uses and any thread may close: freed by its user, never under it."""
+"""A resource that one thread uses and any thread may close; only its user frees it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ThreadOwned(ABC):
     """Held by the thread that is inside `in_use`, freed there, however it is closed.
 
     FFmpeg, or a pipe, must not be freed under a thread that waits in it. So `close` from another thread only
-    asks (and says so through `_interrupt`): the thread inside frees it as soon as its wait ends.
+    asks (through `_interrupt`): the thread inside frees it as soon as its wait ends.
     """
 
     def __init__(self) -> None:

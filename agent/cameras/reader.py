@@ -1,4 +1,4 @@
-"""Reads one camera for as long as the agent runs: connects, delivers frames, says how it is, comes back.
+"""Reads one camera for as long as the agent runs: connects, delivers frames, publishes its state, reconnects.
 
 ::
 
@@ -10,7 +10,7 @@
 
 Laws
 ----
-1. Each change of state is told once, and logged once; retries that change nothing are counted, not logged.
+1. Each change of state is published once and logged once; retries that change nothing are counted, not logged.
 2. No frame within `stall_timeout` is a stall, whatever the camera's thread is doing; a thread that does not
    come back is left alone, and the camera is not opened again before it has.
 3. A frame is handed on or it is counted: nothing is invented for one that could not be read.
@@ -49,7 +49,7 @@ log = structlog.get_logger("vedette.cameras")
 
 @runtime_checkable
 class LossyCamera(Protocol):
-    """A camera that leaves out pictures it cannot read whole."""
+    """A camera that discards damaged frames and counts them."""
 
     def take_failed(self) -> int:
         """How many, since the last call."""
@@ -57,7 +57,7 @@ class LossyCamera(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderCounts:
-    """Frames that came, pictures that were damaged, connections made anew, frames left out for `max_fps`."""
+    """Frames received, damaged frames discarded, reconnects, frames left out for `max_fps`."""
 
     seen: int = 0
     failed: int = 0
@@ -68,7 +68,7 @@ class ReaderCounts:
 class Reader(Worker):
     """The part that reads one camera.
 
-    `status` is the last one told, None before the first; `finished` is set once the source is at its end for good,
+    `status` is the last one reported, None before the first; `finished` is set once the source is at its end for good,
     never because the reader was stopped. Both may be read by any thread.
     """
 
@@ -86,7 +86,7 @@ class Reader(Worker):
         self._stall_seconds = settings.stall_timeout + float(getattr(camera, "period", 0.0))
         self._take_failed = camera.take_failed if isinstance(camera, LossyCamera) else None
         self._inspector = Inspector(by_media=self._lossless)
-        self._lock = threading.Lock()  # guards the counts, the status and which feed is listened to
+        self._lock = threading.Lock()  # guards the counts, the status and which feed is current
         self._counts = ReaderCounts()
         self.status: CameraStatus | None = None
         self.finished = False
@@ -158,21 +158,21 @@ class Reader(Worker):
         )
 
     def _abandon(self) -> None:
-        """Stop listening to the current feed; remember it if it does not end."""
+        """Give the current feed up; keep it as hanging if it does not end."""
         with self._lock:
             feed, self._feed = self._feed, None
         if feed is not None and not feed.abandon(CLOSING_SECONDS):
             self._hanging = feed
 
     def _is_final(self, feed: Feed, failure: CameraError) -> bool:
-        """A file that is played once and proves damaged would only show its first part again."""
+        """Whether a retry is useless: a file played once that is damaged would only show its first part again."""
         hopeless = failure.kind in {CameraFailure.CODEC, CameraFailure.CRASHED}
         return self._finite and hopeless and feed.opened
 
     # -- between connections -------------------------------------------------------------------------------
 
     def _retry_seconds(self, failure: CameraError, feed: Feed) -> float:
-        """Tell of a failure; returns the seconds to wait."""
+        """Report a failure; returns the seconds to wait before the next try."""
         healthy = feed.healthy_seconds()
         chance = random.random()
         self._backoff, seconds = after_failure(self._backoff, failure.kind, healthy, chance)
@@ -191,7 +191,7 @@ class Reader(Worker):
         return seconds
 
     def _wait(self, seconds: float, stop: threading.Event) -> None:
-        """Wait for the next turn, and for a feed that was left and still holds the camera."""
+        """Wait for the next turn, and for a feed that was given up and still holds the camera."""
         until = clock.monotonic() + seconds
         while not stop.is_set():
             self.beat()
@@ -261,7 +261,7 @@ class Reader(Worker):
         failure: CameraFailure | None = None,
         feed: Feed | None = None,
     ) -> None:
-        """Tell a state if it is another than the last; one of a `feed` only while that is listened to."""
+        """Report a state where it differs from the last; one of a `feed` only while that is the current feed."""
         kind = failure.value if failure else ""
         last = self.status
         if last is not None and last.state is state and last.failure == kind:
@@ -279,12 +279,12 @@ class Reader(Worker):
         by_content = state not in _COURSE
         if by_content:
             log.warning(
-                "camera gives faulty pictures", camera=self._settings.name, state=state.value, reason=reason
+                "camera gives faulty frames", camera=self._settings.name, state=state.value, reason=reason
             )
         elif state is CameraState.ONLINE and last is CameraState.STARTING:
             log.info("camera is online", camera=self._settings.name)
         elif state is CameraState.ONLINE and last is not None and last not in _COURSE:
-            log.info("camera gives good pictures again", camera=self._settings.name, was=last.value)
+            log.info("camera gives good frames again", camera=self._settings.name, was=last.value)
 
 
 _COURSE = frozenset({CameraState.STARTING, CameraState.ONLINE, CameraState.DOWN, CameraState.ENDED})
@@ -312,7 +312,7 @@ class FpsLimiter:
 
 @dataclass(frozen=True, slots=True)
 class _Outage:
-    """A camera's time without frames: since when, when it was last logged_at of, how many tries."""
+    """A camera's time without frames: since when, when it was last logged, how many tries."""
 
     kind: CameraFailure
     since: float
@@ -320,7 +320,7 @@ class _Outage:
     tries: int
 
     def after_try(self, now: float, camera: str) -> _Outage:
-        """One more failed try; says so once in a while."""
+        """The outage after one more failed try; logs a reminder every REMIND_SECONDS."""
         tries = self.tries + 1
         if now - self.logged_at < REMIND_SECONDS:
             return dataclasses.replace(self, tries=tries)

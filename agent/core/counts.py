@@ -20,8 +20,8 @@ def multiple(ratio: float, of: str) -> str:
     >>> multiple(1.44, "its limit"), multiple(1.0, "the limit"), multiple(0.6, "the limit")
     ('1.4 times its limit', 'at the limit', '0.6 times the limit')
     """
-    said = figures(ratio, 2)
-    return f"at {of}" if said == "1" else f"{said} times {of}"
+    text = figures(ratio, 2)
+    return f"at {of}" if text == "1" else f"{text} times {of}"
 
 
 def figures(value: float, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""The nearest of known names: what somebody perhaps meant who typed another, and the sentence that says so."""
+"""Finds the known name nearest to an unknown one, and words the hint."""
 
 from __future__ import annotations
 

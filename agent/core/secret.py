@@ -109,22 +109,22 @@ def _line_of(handle: int) -> bytes:
     return line
 
 
-# -- what a server says -------------------------------------------------------------------------------------------
+# -- a server's answer -------------------------------------------------------------------------------------------
 
 LONGEST_EXCERPT = 120
 _WITH_HOST = SHOWN_SCHEMES | {"mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms"}
 _PIECE = 5  # characters: a server that quotes the beginning of a token gives that much of it away
 
 
-def excerpt(said: str, *secrets: Secret) -> str:
+def excerpt(answer: str, *secrets: Secret) -> str:
     """The beginning of a server's answer as one printable line; empty where a piece of one of `secrets` stands in it.
 
     What we sent may be echoed: a token in the address, a password, whole or in part.
     """
-    text = unquote(said).casefold()
+    text = unquote(answer).casefold()
     if any(piece in text for secret in secrets for piece in _pieces(secret.reveal())):
         return ""
-    return printable(mask(" ".join(said.split())), LONGEST_EXCERPT)
+    return printable(mask(" ".join(answer.split())), LONGEST_EXCERPT)
 
 
 def _pieces(secret: str) -> set[str]:

@@ -20,7 +20,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """One picture of one camera.
+    """One image of one camera, as it was delivered.
 
     `image` is (H, W, 3) uint8 BGR, read-only. `index` counts from 0 since the camera was last opened.
     `monotonic_ns` is stamped after the blocking read returned. `usable` is False while the camera's content

@@ -1,4 +1,4 @@
-"""Detection: pictures in, boxes out. What the rest of the agent knows of a detector stands here."""
+"""Detection finds boxes in images; here is the protocol of a detector."""
 
 from __future__ import annotations
 

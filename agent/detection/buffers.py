@@ -20,7 +20,7 @@ class SpareBuffers:
 
     @contextmanager
     def lend(self, input_type: InputType, size: tuple[int, int], capacity: int) -> Iterator[BatchBuffer]:
-        """A buffer of `size` (height, width) for at least `capacity` pictures."""
+        """A buffer of `size` (height, width) for at least `capacity` images."""
         buffer = self._take(size, capacity) or BatchBuffer(input_type, size, capacity)
         try:
             yield buffer

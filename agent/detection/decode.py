@@ -1,7 +1,7 @@
 """Turn a model's raw output into candidate boxes, for every layout that Ultralytics' detectors have.
 
 ========== ===================== =============================== ===========================================
-layout     one picture           models                          a column or row holds
+layout     one image           models                          a column or row holds
 ========== ===================== =============================== ===========================================
 channels   (4 + classes, A)      YOLOv8, v9, 11, 12, ...         cx, cy, w, h, a score for each class
 rows       (A, 5 + classes)      YOLOv5 (yolov5 repository), v7  cx, cy, w, h, objectness, class scores
@@ -64,10 +64,10 @@ def recognise(
     end_to_end: bool = False,
     rows_anchors: int = 0,
 ) -> BoxLayout:
-    """The layout of a model whose outputs, run on one picture, have `shapes`; the first is the boxes.
+    """The layout of a model whose outputs, run on one image, have `shapes`; the first is the boxes.
 
     `classes`, `task` and `end_to_end` are from the metadata (0, "" and False where it has none);
-    `rows_anchors` is how many boxes a YOLOv5 makes of that picture: it tells a one-class YOLOv5 (A, 6) from
+    `rows_anchors` is how many boxes a YOLOv5 makes of that image: it tells a one-class YOLOv5 (A, 6) from
     an end-to-end output. Raises ModelError, saying what the model seems to be, if it is no detector.
     """
     if task not in ("", "detect"):
@@ -113,7 +113,7 @@ def count_classes(shape: tuple[int, ...], layout: BoxLayout) -> int:
 
 
 def decode(output: NDArray[Any], layout: BoxLayout, threshold: float) -> Candidates:
-    """Candidates of one picture's `output` (two-dimensional, float32 or float16) above `threshold`."""
+    """Candidates of one image's `output` (two-dimensional, float32 or float16) above `threshold`."""
     pick = {
         BoxLayout.CHANNELS: _from_channels,
         BoxLayout.ROWS: _from_rows,

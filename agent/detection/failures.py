@@ -1,4 +1,4 @@
-"""Turn what ONNX Runtime says when it fails into errors that say what to do."""
+"""Translates ONNX Runtime's failures to errors that name what to do."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def classify(error: Exception) -> InferenceFailure:
 
 
 def _first_line(error: Any) -> str:
-    """The gist: ONNX Runtime's own prefix and the C++ signature in its middle say nothing to people."""
+    """The message without ONNX Runtime's own prefix and the C++ signature in its middle."""
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     text = re.sub(r"/\S+\.(?:cc|h):\d+ .*?\) ?(?:const )?(?=[A-Z])", "", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-_AHEAD = 8  # batches that may be done before an earlier one is; each holds its pictures
+_AHEAD = 8  # batches that may be done before an earlier one is; each holds its images
 _MARGIN_SECONDS = 0.0005  # a lane that wakes late leaves the model idle; that costs more than an older frame
 
 

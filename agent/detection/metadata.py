@@ -1,4 +1,4 @@
-"""Read what an Ultralytics export says of itself: names, task, stride, input size. It is data from outside."""
+"""Reads the metadata of an Ultralytics export: names, task, stride, input size. It is data from outside."""
 
 from __future__ import annotations
 

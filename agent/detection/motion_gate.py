@@ -58,7 +58,7 @@ class MotionGate:
 
 
 def cells(image: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """The picture (H, W, 3) uint8 as (HEIGHT, WIDTH) int16 means of green, in grey levels.
+    """The image (H, W, 3) uint8 as (HEIGHT, WIDTH) int16 means of green, in grey levels.
 
     Every fourth pixel of a 1080p frame each way is enough to average (0.06 ms; all of them 0.8 ms).
     """

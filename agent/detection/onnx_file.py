@@ -125,7 +125,7 @@ class _Walk:
     # -- what has a limit -----------------------------------------------------------------------------------
 
     def _declared(self, what: str, span: _Span) -> None:
-        """An input, output or inner value: its pictures are no larger than a config may ask, its bytes bounded."""
+        """An input, output or inner value: its images are no larger than a config may ask, its bytes bounded."""
         name, element, sides = self._value_info(span)
         known = [side for side in sides if side is not None]
         if any(side < 0 for side in known):
@@ -133,7 +133,7 @@ class _Walk:
         if what == "input" and len(sides) == 4 and max(known, default=0) > LARGEST_SIDE:
             shown = " x ".join("?" if side is None else str(side) for side in sides)
             raise self._refused(
-                f"takes pictures of {shown}; sides of at most {LARGEST_SIDE} pixels are accepted: "
+                f"takes images of {shown}; sides of at most {LARGEST_SIDE} pixels are accepted: "
                 "export it again with a smaller imgsz"
             )
         taken, most = math.prod(known) * _BYTES.get(element, 4), largest_tensor()

@@ -1,6 +1,6 @@
-"""Letterbox pictures into the batch that the model reads, exactly as Ultralytics' `predict` does.
+"""Letterbox images into the batch that the model reads, exactly as Ultralytics' `predict` does.
 
-The picture is scaled to fit, rounded, resized with INTER_LINEAR and centred on grey 114. A static model gets
+The image is scaled to fit, rounded, resized with INTER_LINEAR and centred on grey 114. A static model gets
 its own size; one with free height and width gets the smallest multiple of its stride ("rect"), as `predict`
 does for dynamic ONNX files. Checked against ultralytics 8.4 (`data/augment.py: LetterBox`).
 
@@ -31,7 +31,7 @@ class InputType(str, Enum):
     FLOAT16 = "float16"  # the same in half precision
     UINT8_PLANES = "uint8-rgb-planes"  # (B, 3, H, W) RGB, 0..255; normalised inside the graph
     UINT8_PIXELS = "uint8-rgb"  # (B, H, W, 3) RGB, 0..255
-    UINT8_BGR = "uint8-bgr"  # (B, H, W, 3) BGR: pictures as cameras deliver them
+    UINT8_BGR = "uint8-bgr"  # (B, H, W, 3) BGR: images as cameras deliver them
 
 
 _DTYPES: dict[InputType, Any] = {InputType.FLOAT32: np.float32, InputType.FLOAT16: np.float16}
@@ -39,7 +39,7 @@ _DTYPES: dict[InputType, Any] = {InputType.FLOAT32: np.float32, InputType.FLOAT1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
-    """Where a picture lies in the model's input; every tuple is (height, width) or (top, left), in pixels."""
+    """Where an image lies in the model's input; every tuple is (height, width) or (top, left), in pixels."""
 
     source: tuple[int, int]
     size: tuple[int, int]
@@ -47,19 +47,19 @@ class Letterbox:
     offset: tuple[int, int]
 
     def to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes (n, 4) xyxy in input pixels as boxes in source pixels, clipped to the picture."""
+        """Boxes (n, 4) xyxy in input pixels as boxes in source pixels, clipped to the image."""
         height, width = self.source
         gain = np.array([self.content[1] / width, self.content[0] / height] * 2, dtype=np.float32)
         offset = np.array([self.offset[1], self.offset[0]] * 2, dtype=np.float32)
         limit = np.array([width, height] * 2, dtype=np.float32)
-        with np.errstate(over="ignore"):  # a model may say 3e38; the picture's edge is what it means
+        with np.errstate(over="ignore"):  # a model may say 3e38; the image's edge is what it means
             placed: NDArray[np.float32] = np.clip((boxes - offset) / gain, 0, limit)
         return placed
 
 
 @lru_cache(maxsize=256)
 def plan(source: tuple[int, int], target: tuple[int, int], *, stride: int, minimal: bool) -> Letterbox:
-    """How a picture of shape `source` fits into `target`; `minimal` pads only to a multiple of `stride`."""
+    """How an image of shape `source` fits into `target`; `minimal` pads only to a multiple of `stride`."""
     scale = min(target[0] / source[0], target[1] / source[1])
     height, width = (max(round(side * scale), 1) for side in source)
     spare = [target[0] - height, target[1] - width]
@@ -78,7 +78,7 @@ def plan(source: tuple[int, int], target: tuple[int, int], *, stride: int, minim
 
 
 class BatchBuffer:
-    """Memory for up to `capacity` pictures of one input size, reused from batch to batch.
+    """Memory for up to `capacity` images of one input size, reused from batch to batch.
 
     Padding is painted only when a slot's letterbox changes. Not for two threads at once.
     """

@@ -1,4 +1,4 @@
-"""Choose what runs the model on this machine, and say what to install where nothing can."""
+"""Chooses the execution provider for this machine, and names what to install where there is none."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def engine_directory(cache: Path, *, model: str, precision: str, runtime: str, g
 
 
 def describe_gpu(device_id: int) -> str:
-    """Name, compute capability and driver of a GPU, for the engine cache; "" where NVML does not tell."""
+    """Name, compute capability and driver of a GPU, for the engine cache; "" where NVML does not report it."""
     import pynvml
 
     try:

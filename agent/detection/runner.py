@@ -38,7 +38,7 @@ class InputShape:
 
 
 class Runner:
-    """An open ONNX Runtime session with one picture input."""
+    """An open ONNX Runtime session with one image input."""
 
     def __init__(self, runtime: Any, path: Path, providers: Providers, *, threads: int) -> None:
         self._errors = failures.runtime_errors()
@@ -151,21 +151,21 @@ class _Binding:
 
 
 def parse_input(path: Path, inputs: Sequence[Any]) -> InputShape:
-    """The picture input of a model. Raises ModelError where there is no such one input."""
+    """The image input of a model. Raises ModelError where there is no such one input."""
     if len(inputs) != 1:
         names = printable(", ".join(repr(one.name) for one in inputs))
-        raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); a detector takes one picture")
+        raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); a detector takes one image")
     name, shape, kind = inputs[0].name, list(inputs[0].shape), printable(inputs[0].type, 80)
     shown = printable(shape, 120)
     if kind not in _TYPES:
-        raise ModelError(f"model {path} takes {kind}; expected float32, float16 or uint8 pictures")
+        raise ModelError(f"model {path} takes {kind}; expected float32, float16 or uint8 images")
     if len(shape) != 4:
         raise ModelError(f"model {path} takes an input of shape {shown}; expected (batch, 3, height, width)")
     batch, *rest = (size if isinstance(size, int) and size > 0 else None for size in shape)
     pixels = rest[2] == 3 and rest[0] != 3
     channels = rest.pop(2 if pixels else 0)
     if channels not in (3, None):
-        raise ModelError(f"model {path} takes pictures of {channels} channels; expected 3 (colour)")
+        raise ModelError(f"model {path} takes images of {channels} channels; expected 3 (colour)")
     if pixels and _TYPES[kind] != "uint8":
         raise ModelError(f"model {path} takes {kind} of shape {shown}; expected (batch, 3, height, width)")
     return InputShape(
@@ -174,6 +174,6 @@ def parse_input(path: Path, inputs: Sequence[Any]) -> InputShape:
 
 
 def zeros(shape: InputShape, batch: int, size: tuple[int, int]) -> NDArray[Any]:
-    """An empty picture batch that the model accepts."""
+    """An empty image batch that the model accepts."""
     dimensions = (batch, *size, 3) if shape.pixels else (batch, 3, *size)
     return np.zeros(dimensions, dtype=shape.dtype)

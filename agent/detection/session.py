@@ -52,7 +52,7 @@ class Detector:
     """Runs one model; `open` may be called again after `close`, and neither while `detect` is at work.
 
     Several threads may call `detect`, `info.lanes` at best. On the CPU they run the model side by side, each on few
-    threads: that takes less CPU time than many threads for one picture. On a GPU it runs for one at a time,
+    threads: that takes less CPU time than many threads for one image. On a GPU it runs for one at a time,
     while the others prepare and read.
     `cache` is where TensorRT engines are kept.
     """
@@ -158,7 +158,7 @@ class Detector:
         image = frame.image
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise InferenceError(
-                f"camera {frame.camera}: frame {frame.index} is no colour picture "
+                f"camera {frame.camera}: frame {frame.index} is no colour image "
                 f"(shape {image.shape}, {image.dtype})",
                 kind=InferenceFailure.OTHER,
             )
@@ -287,7 +287,7 @@ class Detector:
         return shape.batch or self.settings.max_batch
 
     def _input_size(self, shape: InputShape, metadata: Metadata) -> tuple[int, int]:
-        """The size of a static model, else the largest sides a picture may take, multiples of the stride."""
+        """The size of a static model, else the largest sides an image may take, multiples of the stride."""
         asked = self.settings.input_size
         free = (asked, asked) if asked else metadata.image_size or (_DEFAULT_SIZE, _DEFAULT_SIZE)
         stride = metadata.stride
@@ -295,7 +295,7 @@ class Detector:
         return shape.height or rounded[0], shape.width or rounded[1]
 
     def _understand(self, runner: Runner, sha256: str) -> _Opened:
-        """Run the model once on an empty picture, and learn from its outputs what it is."""
+        """Run the model once on an empty image, and learn from its outputs what it is."""
         shape, metadata = runner.input, parse(runner.metadata, runner.path)
         size = self._input_size(shape, metadata)
         tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)

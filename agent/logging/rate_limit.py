@@ -1,11 +1,11 @@
-"""Repeats: which of many equal lines are said, and what is said of those that were not. Pure: `now` is passed in.
+"""Limits equal log lines: which are logged, and the summary of those held back. Pure: `now` is passed in.
 
 Laws
 ----
-1. The first BURST lines of a kind within INTERVAL_SECONDS are said; later ones are counted, not said.
-2. At the end of the interval the last of those counted is said once, with how many there were.
-3. While a flood goes on, that is all that is said of it: one line an interval.
-4. An interval without any is the end of the flood: the next line is said at once again.
+1. The first BURST lines of a kind within INTERVAL_SECONDS are logged; later ones are counted, not logged.
+2. At the end of the interval the last of those counted is logged once, with their number.
+3. While a flood goes on, that is all that is logged of it: one line an interval.
+4. An interval without any is the end of the flood: the next line is logged at once again.
 5. Nothing is counted for ever: at most MOST_KINDS kinds are remembered, the longest untouched go first.
 """
 
@@ -45,7 +45,7 @@ class Repeats:
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
 
     def admit(self, kind: Hashable, line: Mapping[str, Any], now: float) -> bool:
-        """Whether this line is to be said; counts it if not."""
+        """Whether to log this line; counts it if not."""
         found = self._kinds.get(kind)
         if found is None or (not found.held and now - found.begun >= INTERVAL_SECONDS):
             found = self._kinds[kind] = _Kind(now)
@@ -59,18 +59,18 @@ class Repeats:
         return False
 
     def due(self, now: float, *, everything: bool = False) -> list[Repeated]:
-        """What is to be said of the lines held back, now that their interval is over (or at the end)."""
-        told = []
+        """The summaries of the lines held back whose interval is over (or of all, at the end)."""
+        due = []
         for kind, found in list(self._kinds.items()):
             seconds = now - found.begun
             if seconds < INTERVAL_SECONDS and not everything:
                 continue
             if found.held:
-                told.append(Repeated(times=found.held, seconds=seconds, last=found.last))
+                due.append(Repeated(times=found.held, seconds=seconds, last=found.last))
                 self._kinds[kind] = _Kind(now, allowance=0)
             else:
                 del self._kinds[kind]
-        return told
+        return due
 
     def _forget_oldest(self) -> None:
         while len(self._kinds) > MOST_KINDS:

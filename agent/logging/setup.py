@@ -75,7 +75,7 @@ def set_level(level: str) -> None:
 
 
 def say_repeats(*, everything: bool = False) -> None:
-    """Say what is due of lines that were held back; to be called twice a second, and once at the end."""
+    """Log the summaries that are due of lines held back; to be called twice a second, and once at the end."""
     if _output is None:
         return
     with _output.lock:
@@ -129,7 +129,7 @@ def _renderers(form: str) -> list[Any]:
 
 
 def _hold_back(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Let a line go that was said often enough already; who asks for debug lines wants all of them."""
+    """Drop a line that was logged often enough already; who asks for debug lines wants all of them."""
     if _output is None or "repeated" in event or event["level"] == "debug":
         return event
     kind = (event["level"], event["event"], *(str(event.get(name)) for name in _SUBJECTS))

@@ -1,4 +1,4 @@
-"""Do two builds of a model see the same? Run both on pictures and compare their candidates, before NMS."""
+"""Compares two builds of a model: runs both on images and matches their candidates before NMS."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from agent.detection.decode import Candidates
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
 
-_COMPARED = 50  # best candidates of each picture that must be found again
+_COMPARED = 50  # best candidates of each image that must be found again
 _LEAST_SCORE = 0.001  # below this even a sound model's candidates are noise
 _CLASS_MATTERS = 0.05  # below this the best class of a box is a matter of rounding
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,9 @@ class Comparison:
     largest_score_difference: float
 
 
-def compare(
-    source: Path, result: Path, pictures: Sequence[NDArray[np.uint8]], limit: Tolerance
-) -> Comparison:
-    """Run both models on `pictures` (H, W, 3) BGR. Raises ModelError if a box moved beyond the tolerance."""
-    theirs, ours = (_candidates(path, pictures) for path in (source, result))
+def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], limit: Tolerance) -> Comparison:
+    """Run both models on `images` (H, W, 3) BGR. Raises ModelError if a box moved beyond the tolerance."""
+    theirs, ours = (_candidates(path, images) for path in (source, result))
     boxes = sure = 0
     least_iou, largest = 1.0, 0.0
     for index, (before, after) in enumerate(zip(theirs, ours, strict=True)):
@@ -62,13 +60,13 @@ def compare(
             iou, difference = _partner(before, box, after)
             if iou < limit.iou or difference > limit.score:
                 raise ModelError(
-                    f"the prepared model does not see what its source sees: picture {index}, a box of score "
+                    f"the prepared model does not find what its source finds: image {index}, a box of score "
                     f"{before.scores[box]:.3f} has a partner with IoU {iou:.3f}, score {difference:.3f} off"
                 )
             boxes, sure = boxes + 1, sure + int(before.scores[box] > 0.25)
             least_iou, largest = min(least_iou, iou), max(largest, difference)
     return Comparison(
-        pictures=len(pictures),
+        pictures=len(images),
         boxes=boxes,
         sure=sure,
         least_iou=round(least_iou, 4),
@@ -76,13 +74,13 @@ def compare(
     )
 
 
-def _candidates(path: Path, pictures: Sequence[NDArray[np.uint8]]) -> list[Candidates]:
+def _candidates(path: Path, images: Sequence[NDArray[np.uint8]]) -> list[Candidates]:
     detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=_LEAST_SCORE, lanes=1))
     detector.open()
     try:
         frames = (
             Frame(camera="check", index=index, image=image, captured_at=0.0, monotonic_ns=0)
-            for index, image in enumerate(pictures)
+            for index, image in enumerate(images)
         )
         return [detector.candidates(frame) for frame in frames]
     finally:
@@ -108,23 +106,23 @@ def _partner(before: Candidates, box: int, after: Candidates) -> tuple[float, fl
 
 
 def read_pictures(folder: Path, most: int = 32) -> list[NDArray[np.uint8]]:
-    """Up to `most` pictures of a folder. Raises ModelError if there is none."""
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICTURES and path.is_file())
-    found = [picture for path in paths[:most] if (picture := _picture(path)) is not None]
+    """Up to `most` images of a folder. Raises ModelError if there is none."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    found = [image for path in paths[:most] if (image := _image(path)) is not None]
     if not found:
-        raise ModelError(f"{folder} has no pictures ({', '.join(_PICTURES)}) to check the model on")
+        raise ModelError(f"{folder} has no images ({', '.join(_SUFFIXES)}) to check the model on")
     return found
 
 
-def _picture(path: Path) -> NDArray[np.uint8] | None:
+def _image(path: Path) -> NDArray[np.uint8] | None:
     try:
         return read_image(path)
     except BadInput:
         return None
 
 
-def drawn_pictures() -> list[NDArray[np.uint8]]:
-    """Pictures to check on where no real ones are given: noise, and a drawn street."""
+def drawn_images() -> list[NDArray[np.uint8]]:
+    """Images to check on where no real ones are given: noise, and a drawn street."""
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     return [noise, _street((480, 640)), _street((720, 1280)), _street((640, 400))]
 

@@ -1,4 +1,4 @@
-"""Graph surgery on ONNX detectors: an embedding output, uint8 pictures as input, half floats, a fixed size.
+"""Graph surgery on ONNX detectors: an embedding output, uint8 images as input, half floats, a fixed size.
 
 Needs the library `onnx` (extra `export`); the daemon never imports this module. Every function changes the
 model it is given and returns None or what it found.
@@ -121,9 +121,9 @@ def take_uint8(model: Any) -> None:
     set_metadata(model, INPUT_KEY, InputType.UINT8_BGR.value)
 
 
-def _weights_on(graph: Any, picture: str) -> Any | None:
+def _weights_on(graph: Any, image: str) -> Any | None:
     """The weights through which alone the input is read: one convolution's, that nobody else uses; else None."""
-    readers = [node for node in graph.node if picture in node.input]
+    readers = [node for node in graph.node if image in node.input]
     if len(readers) != 1 or readers[0].op_type != "Conv":
         return None
     name = readers[0].input[1]
@@ -134,7 +134,7 @@ def _weights_on(graph: Any, picture: str) -> Any | None:
 
 
 def fix_size(model: Any, size: tuple[int, int]) -> None:
-    """Fix the free dimensions of the input: one picture of (height, width)."""
+    """Fix the free dimensions of the input: one image of (height, width)."""
     for dim, value in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, 3, *size), strict=True):
         if not dim.dim_value:
             dim.dim_value = value
@@ -198,5 +198,5 @@ def load(path: str) -> Any:
     except DecodeError as error:
         raise ModelError(f"model {path} is no ONNX file, truncated or corrupt: copy it again") from error
     if len(model.graph.input) != 1:
-        raise ModelError(f"model {path} takes {len(model.graph.input)} inputs; a detector takes one picture")
+        raise ModelError(f"model {path} takes {len(model.graph.input)} inputs; a detector takes one image")
     return model

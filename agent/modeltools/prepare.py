@@ -32,7 +32,7 @@ from agent.detection import ModelInfo, manifest, onnx_file
 from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.session import Detector
-from agent.modeltools.compare import EXACT, HALF, compare, drawn_pictures
+from agent.modeltools.compare import EXACT, HALF, compare, drawn_images
 
 OPSET = 17  # read by every ONNX Runtime since 1.12, TensorRT since 8.6
 _EXPORT_SECONDS = 1800  # exporting a large checkpoint on a small board takes minutes, not half an hour
@@ -74,10 +74,10 @@ class PreparePlan:
     force: bool = False
 
 
-def prepare(plan: PreparePlan, pictures: Sequence[NDArray[np.uint8]], *, now: float) -> tuple[Path, Manifest]:
+def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: float) -> tuple[Path, Manifest]:
     """Write NAME.onnx and NAME.json into `plan.out`; nothing is written if the check fails.
 
-    `pictures` (H, W, 3) BGR are what the prepared model is checked on; none: drawn ones. Raises ModelError,
+    `images` (H, W, 3) BGR are what the prepared model is checked on; none: drawn ones. Raises ModelError,
     MissingExtra.
     """
     if importlib.util.find_spec("onnx") is None:
@@ -105,7 +105,7 @@ def prepare(plan: PreparePlan, pictures: Sequence[NDArray[np.uint8]], *, now: fl
             embed.take_uint8(model)
         finished = Path(folder) / "finished.onnx"
         _save(model, finished)
-        checks = compare(shaped, finished, pictures or drawn_pictures(), HALF if plan.half else EXACT)
+        checks = compare(shaped, finished, images or drawn_images(), HALF if plan.half else EXACT)
         info = _info(finished)
         content = finished.read_bytes()
     record = Manifest(

@@ -1,4 +1,4 @@
-"""The sampler: asks every probe once a second, and tells what came of it by the window and by the second."""
+"""Samples every probe once a second, and gives the numbers by the window and by the second."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 0.8
 """How long a round waits for slow probes; their answer then counts in a later round."""
 
 STUCK_SECONDS = 10.0
-"""A probe that has been silent for so long is said to be stuck, and its last answer is no longer news."""
+"""A probe that has been silent for so long is reported as hanging, and its last answer has expired."""
 
 
 class Sampler(Worker):
@@ -68,7 +68,7 @@ class Sampler(Worker):
         return [EntitySummary(entity=entity, values=windows[entity].close()) for entity in sorted(windows)]
 
     def latest(self) -> list[Observation]:
-        """What was measured last, a number each, for rules; nothing of probes that are stuck."""
+        """What was measured last, a number each, for rules; nothing of probes that hang."""
         with self._lock:
             entities = _merged([watch.last for watch in self._watches if watch.last is not None])
             at = max((watch.last.at for watch in self._watches if watch.last is not None), default=0.0)

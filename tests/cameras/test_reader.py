@@ -196,7 +196,7 @@ def test_a_frozen_rtsp_stream_is_told(rtsp, running, monkeypatch):
     monkeypatch.setattr(health, "FROZEN_SECONDS", 3.0)
     with running(stream(rtsp("still").url)) as run:
         index = run.wait(CameraState.FROZEN, timeout=12)
-        assert "the same picture" in run.statuses[index].reason
+        assert "the same frame" in run.statuses[index].reason
         time.sleep(0.3)
     assert not run.frames[-1].usable
     assert run.frames[0].usable

@@ -108,7 +108,7 @@ def test_a_model_without_metadata_is_understood_by_its_shape_and_its_classes_are
 def test_what_is_no_colour_picture_is_refused_by_name(tiny, make_frame):
     detector = opened(tiny())
     for image in (np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((0, 5, 3), np.uint8)):
-        with pytest.raises(InferenceError, match="camera yard: frame 3 is no colour picture"):
+        with pytest.raises(InferenceError, match="camera yard: frame 3 is no colour image"):
             detector.detect([make_frame(image, camera="yard", index=3)])
 
 
@@ -217,7 +217,7 @@ def graph(tmp_path, inputs, name="odd.onnx"):
         ([("x", 1, [1, 3, 8, 8]), ("y", 1, [1])], "takes 2 inputs ('x', 'y')"),
         ([("x", 7, [1, 3, 8, 8])], "takes tensor(int64)"),
         ([("x", 1, [1, 3])], "expected (batch, 3, height, width)"),
-        ([("x", 1, [1, 1, 8, 8])], "pictures of 1 channels"),
+        ([("x", 1, [1, 1, 8, 8])], "images of 1 channels"),
         ([("x", 1, [1, 8, 8, 3])], "expected (batch, 3, height, width)"),
         ([("x", 1, [1, 3, 64, 64])], "no detector that is known"),
     ],

@@ -15,7 +15,7 @@ from agent.config.schema import ModelSettings
 from agent.core.errors import MissingExtra, ModelError
 from agent.detection import manifest
 from agent.detection.session import Detector
-from agent.modeltools.compare import HALF, Tolerance, compare, drawn_pictures
+from agent.modeltools.compare import HALF, Tolerance, compare, drawn_images
 
 onnx = pytest.importorskip("onnx")
 
@@ -164,7 +164,7 @@ def test_what_is_no_plain_file_is_refused_at_once(tiny, tmp_path, capsys):
     with pytest.raises(ModelError, match="no plain file"):
         manifest.read(tmp_path / "pipe.json")
     os.mkfifo(tmp_path / "picture.jpg")
-    with pytest.raises(ModelError, match="has no pictures"):
+    with pytest.raises(ModelError, match="has no images"):
         vedette_model("prepare", tiny(), "--images", tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_a_model_that_sees_other_things_is_refused(tiny, tmp_path):
     weights.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights) * 0.8, "weights"))
     other = tmp_path / "other.onnx"
     onnx.save(model, str(other))
-    with pytest.raises(ModelError, match="does not see what its source sees"):
+    with pytest.raises(ModelError, match="does not find what its source finds"):
         compare(source, other, [quarters()], HALF)
     assert compare(source, other, [quarters()], Tolerance(iou=0.9, score=0.3)).largest_score_difference > 0.1
 
@@ -221,7 +221,7 @@ def test_inspect_prints_the_model_and_notices_a_foreign_manifest(tiny, tmp_path,
         (("--imgsz", "50"), "multiples of 32"),
         (("--imgsz", "128"), "fixed size"),
         (("--dynamic",), "fixed size"),
-        (("--images", "."), "has no pictures"),
+        (("--images", "."), "has no images"),
         (("--imgsz", "60000"), "at most 4096"),
     ],
 )
@@ -266,8 +266,8 @@ def test_manifests_that_are_none_are_refused(tmp_path):
         manifest.read(tmp_path / "none.json")
 
 
-def test_drawn_pictures_are_the_same_each_time():
-    first, second = drawn_pictures(), drawn_pictures()
+def test_drawn_images_are_the_same_each_time():
+    first, second = drawn_images(), drawn_images()
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 

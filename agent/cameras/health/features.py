@@ -1,4 +1,4 @@
-"""What health looks at: a small copy of a picture, and the figures taken from it."""
+"""Measures that health is judged by, taken from a small copy of a frame."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Blocks = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmallImage:
-    """A picture made small.
+    """A frame scaled down for its health.
 
     `grey` (90, 160) uint8 is its area mean, in which sensor noise is averaged away; `raw` (about 90 x 160)
-    uint8 are single green pixels, in which it is kept; `size` the (width, height) of the picture.
+    uint8 are single green pixels, in which it is kept; `size` the (width, height) of the frame.
     """
 
     grey: Grey
@@ -33,10 +33,10 @@ class SmallImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageMeasures:
-    """What can be measured in one glance.
+    """What is measured in one sample.
 
     `dark`, `bright` are shares of pixels in 0..1; `fine` (40,) and `coarse` (40,) the spread of detail and of
-    brightness in each block, in grey levels; `edges` (90, 160) float32 the picture without its lighting.
+    brightness in each block, in grey levels; `edges` (90, 160) float32 the frame without its lighting.
     """
 
     dark: float
@@ -58,7 +58,7 @@ def small_image(image: NDArray[np.uint8]) -> SmallImage:
 
 
 def measure(grey: Grey) -> ImageMeasures:
-    """The figures of a small grey picture."""
+    """The figures of a small grey frame."""
     fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32)
     pixels = grey.size
@@ -82,7 +82,7 @@ def share_changed(one: Grey, other: Grey, levels: int) -> float:
 def likeness(edges: NDArray[np.float32], background: NDArray[np.float32]) -> float:
     """How much the edges agree with the background's: the median over blocks of their correlation, -1..1.
 
-    The median, since a passing car or a crowd spoils some blocks, and a view that moved spoils them all.
+    The median, since a passing car or a crowd changes some blocks, and a view that moved changes them all.
     """
     one, other = _centred(edges), _centred(background)
     product = (one * other).sum(axis=1)
@@ -91,7 +91,7 @@ def likeness(edges: NDArray[np.float32], background: NDArray[np.float32]) -> flo
 
 
 def _edges(grey: Grey) -> NDArray[np.float32]:
-    """Band-passed picture, scaled by its own median and clipped: no single strong edge decides."""
+    """Band-passed frame, scaled by its own median and clipped: no single strong edge decides."""
     level = grey.astype(np.float32)
     band = cv2.GaussianBlur(level, (0, 0), 0.8) - cv2.GaussianBlur(level, (0, 0), 5.0)
     scale = 9.0 * float(np.median(np.abs(band))) + 3.0

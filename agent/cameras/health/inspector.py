@@ -1,4 +1,4 @@
-"""A camera's health from frame to frame: glances at some of them, times all of them."""
+"""Judges a camera's health from frame to frame: samples the content of some, times all."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Whether a camera's pictures can be believed, judged by their content a few times a second.
+"""Whether a camera's frames can be believed, judged by their content a few times a second.
 
 Laws
 ----
 1. A fault begins after its sign has stood without a break for its `enter` seconds, and ends after the sign
    has been away for its `leave` seconds: nothing flickers.
-2. Black, covered, overexposed and frozen pictures are seen by themselves; blurred, moved, resized and slow
+2. Black, covered, overexposed and frozen frames are recognised by themselves; blurred, moved, resized and slow
    ones, and a cover with a texture, against what this camera normally shows, which is learnt over its first
    `LEARNING_SAMPLES` and then slowly, only while nothing is wrong.
 3. Of several faults the first in `FAULTS` is the camera's state.
 4. What a person may have meant, or cannot mend (another aim, focus, size or rate, broken time stamps), becomes
    the new normal after an hour.
-5. A quiet scene teaches patience: a stretch of equal pictures that ended by itself makes the next one wait
+5. A quiet scene teaches patience: a stretch of equal frames that ended by itself makes the next one wait
    three times as long before it counts as frozen.
 
 The constants come from three real videos (a road from above, a corridor, a table), read four times a second,
@@ -29,9 +29,9 @@ from agent.cameras.health.features import Blocks, ImageMeasures, SmallImage, lik
 from agent.cameras.health.timing import TimingReport
 from agent.core.types import CameraState
 
-SAMPLE_SECONDS = 0.25  # health looks four times a second
+SAMPLE_SECONDS = 0.25  # health samples a frame four times a second
 
-# Dark pixels: real 0..0.11, night included up to 0.93, a picture without light 1.0.
+# Dark pixels: real 0..0.11, night included up to 0.93, a frame without light 1.0.
 BLACK_SHARE = 0.985
 # Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0. A camera whose normal is
 # not known yet must show more: it may look at snow.
@@ -53,15 +53,15 @@ BLURRED_RATIO, SHARP_RATIO = 0.45, 0.6
 # Likeness to the background, against its normal: real above 0.5 but for 4 s while a car fills the view;
 # shifted or turned by a tenth at most 0.35. Below 0.35 normal likeness (mere noise) it cannot be judged.
 MOVED_RATIO, IN_PLACE_RATIO, LEAST_LIKENESS = 0.45, 0.65, 0.35
-# Equal pictures: no more than 0.15 % of area means differ by over 2 levels and 20 % of single pixels by over
-# 1. A frozen picture encoded again differs in up to 0.1 % and 16 %; real pictures stay within that for 1.2 s
+# Equal frames: no more than 0.15 % of area means differ by over 2 levels and 20 % of single pixels by over
+# 1. A frozen frame encoded again differs in up to 0.1 % and 16 %; real frames stay within that for 1.2 s
 # at most; sensor noise of 1 level alone changes 29 % of single pixels.
 EQUAL_LEVELS, EQUAL_SHARE = 2, 0.0015
 EQUAL_RAW_LEVELS, EQUAL_RAW_SHARE = 1, 0.2
 FROZEN_SECONDS, FROZEN_PATIENCE, FROZEN_LONGEST = 15.0, 3.0, 600.0
 
 LEARNING_SAMPLES = 48  # 12 s: the median of these is the first background, whatever passes by
-LEARNING_RATE = 0.25 / 300.0  # later glances count with a time constant of five minutes
+LEARNING_RATE = 0.25 / 300.0  # later samples count with a time constant of five minutes
 ACCEPT_SECONDS = 3600.0
 
 
@@ -69,7 +69,7 @@ ACCEPT_SECONDS = 3600.0
 class Fault:
     """A fault's state, how long its sign must stand and be away (seconds), and whether it may become normal.
 
-    While any fault stands, pictures stay out of drift windows.
+    While any fault stands, frames stay out of drift windows.
     """
 
     state: CameraState
@@ -86,7 +86,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(CameraState.RESIZED, 1.0, 1.0, accepted=True),
     Fault(CameraState.MOVED, 8.0, 5.0, accepted=True),
     Fault(CameraState.BLURRED, 8.0, 5.0, accepted=True),
-    # Sound pictures, but what is measured between them (motion, flicker) is not what it was at the usual rate.
+    # Sound frames, but what is measured between them (motion, flicker) is not what it was at the usual rate.
     Fault(CameraState.SLOW, 10.0, 10.0, accepted=True),
     Fault(CameraState.BAD_TIMESTAMPS, 0.0, 30.0, accepted=True),
 )
@@ -115,7 +115,7 @@ class CameraNormal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EqualRun:
-    """The current stretch of equal pictures, and the longest that ended by itself (seconds)."""
+    """The current stretch of equal frames, and the longest that ended by itself (seconds)."""
 
     anchor: SmallImage | None = None
     since: float = 0.0
@@ -124,7 +124,7 @@ class EqualRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HealthState:
-    """What is remembered from glance to glance."""
+    """What is carried from sample to sample."""
 
     normal: CameraNormal | None = None
     learning: tuple[ImageMeasures, ...] = ()
@@ -134,7 +134,7 @@ class HealthState:
 
 @dataclass(frozen=True, slots=True)
 class HealthVerdict:
-    """The camera's state by its content, a reason in words, and whether its pictures are usable.
+    """The camera's state by its content, a reason in words, and whether its frames are usable.
 
     `accepted` names faults that have just become the new normal.
     """
@@ -154,7 +154,7 @@ WELL = HealthVerdict(CameraState.ONLINE, "", True)
 def observe(
     state: HealthState, sample: SmallImage, now: float, pace: TimingReport
 ) -> tuple[HealthState, HealthVerdict]:
-    """The state after one more glance at `now` (any clock that grows), and what it means."""
+    """The state after the sample of `now` (any clock that grows), and what it means."""
     figures = measure(sample.grey)
     stretch = _stretch(state, sample, now)
     signs = {
@@ -209,10 +209,10 @@ def _verdict(
 def _signs(
     normal: CameraNormal | None, sample: SmallImage, figures: ImageMeasures, pace: TimingReport
 ) -> dict[CameraState, Sign]:
-    """The sign of each fault in this glance."""
+    """The sign of each fault in this sample."""
     black = figures.dark >= BLACK_SHARE
     signs: dict[CameraState, Sign] = {
-        CameraState.BLACK: (black, f"{figures.dark:.0%} of the picture is dark"),
+        CameraState.BLACK: (black, f"{figures.dark:.0%} of the frame is dark"),
         CameraState.SLOW: (pace.slow, pace.words),
         CameraState.BAD_TIMESTAMPS: (pace.broken, f"{pace.breaks} broken time stamps in half a minute"),
         CameraState.OVEREXPOSED: _overexposed(normal, figures),
@@ -227,13 +227,13 @@ def _signs(
 
 def _frozen(stretch: EqualRun, now: float) -> Sign:
     still = now - stretch.since
-    return still >= _patience(stretch), f"the same picture for {still:.0f} s"
+    return still >= _patience(stretch), f"the same frame for {still:.0f} s"
 
 
 def _overexposed(normal: CameraNormal | None, figures: ImageMeasures) -> Sign:
     usual = normal.bright if normal else 0.0
     more = figures.bright - usual
-    words = f"{figures.bright:.0%} of the picture is white, normally {usual:.0%}"
+    words = f"{figures.bright:.0%} of the frame is white, normally {usual:.0%}"
     limit = OVEREXPOSED_SHARE if normal else OVEREXPOSED_UNKNOWN
     if figures.bright >= limit and more >= OVEREXPOSED_MORE:
         return True, words
@@ -242,7 +242,7 @@ def _overexposed(normal: CameraNormal | None, figures: ImageMeasures) -> Sign:
 
 
 def _covered(normal: CameraNormal | None, figures: ImageMeasures, black: bool) -> Sign:
-    words = "hardly any structure is left in the picture"
+    words = "hardly any structure is left in the frame"
     if black:
         return None, words
     if float(figures.coarse.max()) < COVERED_COARSE and figures.detail < COVERED_DETAIL:
@@ -263,7 +263,7 @@ def _covered(normal: CameraNormal | None, figures: ImageMeasures, black: bool) -
 def _resized(normal: CameraNormal | None, sample: SmallImage) -> Sign:
     if normal is None or sample.size == normal.size:
         return False, ""
-    return True, "pictures are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
+    return True, "frames are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
 
 
 def _moved(normal: CameraNormal | None, figures: ImageMeasures, obscured: bool) -> Sign:
@@ -300,7 +300,7 @@ def _patience(stretch: EqualRun) -> float:
 
 
 def _stretch(state: HealthState, sample: SmallImage, now: float) -> EqualRun:
-    """The stretch of equal pictures that this glance goes on with, or begins."""
+    """The stretch of equal frames that this sample continues or begins."""
     stretch = state.stretch
     if stretch.anchor is not None and _equal(stretch.anchor, sample):
         return stretch

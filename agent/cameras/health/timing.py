@@ -8,7 +8,7 @@ Laws
 3. A time stamp is broken that does not advance, or that leaps by 5 s more than the clock did. One is an
    accident; three within 30 s are a fault.
 4. Slow as well, and from the first bucket on: fewer seconds of video come (by its time stamps) than pass. A network
-   that carries less than the stream needs delivers every picture, later and later.
+   that carries less than the stream needs delivers every frame, later and later.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ BREAK_MEMORY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class TimingReport:
-    """What the timing says: frames a second now and as expected, broken time stamps lately, seconds of video a second.
+    """How frames came lately: frames a second now and expected, broken time stamps, seconds of video a second.
 
-    `progress` is None where time stamps do not tell.
+    `progress` is None where it cannot be derived from the time stamps.
     """
 
     fps: float | None
@@ -52,7 +52,7 @@ class TimingReport:
 
     @property
     def words(self) -> str:
-        """What there is to say of the rate."""
+        """The rate in words, for a state's reason."""
         if self.progress is not None and self.progress < TIMELY_RATIO:
             return (
                 f"{BUCKET_SECONDS * self.progress:.1f} s of video came in {BUCKET_SECONDS:.0f} s: "
@@ -67,7 +67,7 @@ class TimingReport:
 
 
 class FrameTiming:
-    """Counts frames and looks at their time stamps; belongs to one thread, is given the time."""
+    """Counts frames and checks their time stamps; belongs to one thread, is given the time."""
 
     def __init__(self) -> None:
         self._learnt: deque[float] = deque(maxlen=LEARNT_BUCKETS)
@@ -77,11 +77,11 @@ class FrameTiming:
         self._fps: float | None = None
         self._last: tuple[float, float] | None = None
         self._judged = self._progress_judged = True
-        self._began: float | None = None  # the media time at which the bucket began; None: it does not tell
+        self._began: float | None = None  # the media time at which the bucket began; None: unknown
         self._progress: float | None = None
 
     def reopened(self) -> None:
-        """A new connection: forget what is half counted, keep what was learnt."""
+        """Start a new connection: drop what is half counted, keep what was learnt."""
         self._since, self._count, self._fps, self._last = None, 0, None, None
         self._began, self._progress = None, None
         self._breaks.clear()
@@ -93,7 +93,7 @@ class FrameTiming:
             self._progress_judged, self._progress = False, None
 
     def ignore_stamps(self) -> None:
-        """Judge time stamps no more: this camera's are not to be believed, and everybody was told."""
+        """Judge time stamps no more: this camera's are known to be broken, and that was published."""
         self._judged = False
         self._breaks.clear()
 
@@ -121,7 +121,7 @@ class FrameTiming:
         return (media - self._began) / seconds
 
     def pace(self, now: float) -> TimingReport:
-        """What the timing says at `now`."""
+        """The report at `now`."""
         expected = statistics.median(self._learnt) if len(self._learnt) >= FEWEST_BUCKETS else None
         recent = sum(1 for at in self._breaks if now - at <= BREAK_MEMORY_SECONDS)
         return TimingReport(self._fps, expected, recent, self._progress)

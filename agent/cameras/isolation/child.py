@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
 
-PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a picture then takes few turns
+PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a frame then takes few turns
 POLL_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
 STDERR_BYTES = 8192
 _FOR_THE_AGENT = ("VEDETTE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
@@ -45,7 +45,7 @@ def _environment() -> dict[str, str]:
 
 
 class Child(ThreadOwned):
-    """One process and its two pipes: pictures from `command(fd)`, and what it says on standard error.
+    """One process and its two pipes: frames from `command(fd)`, and its standard error.
 
     One thread starts and reads; any thread may close. Ending it is asked for first (`stop_signal`: a signal, or None
     for closing its standard input), and enforced after `grace` seconds.
@@ -104,7 +104,7 @@ class Child(ThreadOwned):
 
     @property
     def stderr(self) -> str:
-        """The last of what it said on standard error."""
+        """The end of its standard error."""
         return self._stderr.decode("utf-8", "replace")
 
     def take(self, length: int, timeout: float | None) -> NDArray[np.uint8] | None:
@@ -152,10 +152,10 @@ class Child(ThreadOwned):
         return {fd for fd, _ in poll.poll(POLL_SECONDS * 1000)}
 
     def _read_stderr(self) -> None:
-        said = os.read(self._stderr_fd, STDERR_BYTES)
-        self._stderr += said
+        text = os.read(self._stderr_fd, STDERR_BYTES)
+        self._stderr += text
         del self._stderr[:-STDERR_BYTES]
-        if not said:
+        if not text:
             self._stderr_fd = -1  # its file is closed with the process
 
     def _interrupt(self) -> None:

@@ -1,4 +1,4 @@
-"""What the fault handler's last words say: which camera's thread the agent crashed in.
+"""Reads the fault handler's report of a crash: which camera's thread the agent crashed in.
 
 Before Python 3.14 threads have no names there, only the functions they are in. So each camera's thread runs a
 function that bears the camera's name.

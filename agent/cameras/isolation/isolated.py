@@ -1,6 +1,6 @@
 """Any camera, read in a process of its own: a decoder that crashes there takes nothing else with it.
 
-It costs a process (about 60 MB) and two copies of every picture through a pipe; `docs/benchmarks-cameras.md`
+It costs a process (about 60 MB) and two copies of every frame through a pipe; `docs/benchmarks-cameras.md`
 has the figures. So it is for the camera that needs it: see `agent.cameras.isolation.quarantine`.
 """
 
@@ -81,7 +81,7 @@ class IsolatedCamera:
             child.close()
 
     def take_failed(self) -> int:
-        """How many pictures were damaged, and so left out, since the last call."""
+        """How many frames were damaged, and so left out, since the last call."""
         count, self._failed = self._failed, 0
         return count
 

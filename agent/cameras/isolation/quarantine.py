@@ -61,7 +61,7 @@ class Quarantine:
 
 
 def watch(directory: Path, cameras: Iterable[CameraSettings]) -> None:
-    """Take note of how the last run ended, and stand ready for a crash of this one."""
+    """Record a crash of the last run, and install the fault handler for this one."""
     file = directory / CRASH_FILE
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def watch(directory: Path, cameras: Iterable[CameraSettings]) -> None:
         # Left open on purpose: the handler keeps the descriptor.
         faulthandler.enable(open(file, "w", encoding="utf-8", opener=private))  # noqa: SIM115  (see above)
     except OSError as error:
-        log.warning("a crash of a decoder could not be told to the next start", reason=str(error))
+        log.warning("a crash of a decoder could not be recorded for the next start", reason=str(error))
 
 
 def camera_for(settings: CameraSettings, directory: Path) -> Camera:

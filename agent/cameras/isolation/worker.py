@@ -1,7 +1,7 @@
 """Reads one camera in a process of its own, and writes what it reads to the pipe of the file descriptor it is given.
 
 Standard input brings one line of JSON (kind, name, options); its end is the request to end. What is written to
-FD is a row of messages: a head (`HEAD`), and then a picture's bytes or the text of an error.
+FD is a row of messages: a head (`HEAD`), and then a frame's bytes or the text of an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from agent.core.types import Frame
 from agent.core.untrusted import parse_json, parse_object
 
 OPENED, FRAME, END, ERROR = b"O", b"F", b"N", b"E"
-# What it is; height, width, bytes that follow; damaged pictures; Unix and monotonic time; decode and media seconds.
+# What it is; height, width, bytes that follow; damaged frames; Unix and monotonic time; decode and media seconds.
 HEAD = struct.Struct("=cIIIIdQdd")
 
 
@@ -53,7 +53,7 @@ class MessageHeader:
 
 
 def request(kind: str, name: str, options: Any) -> bytes:
-    """The line that tells a worker what to read."""
+    """The line that a worker is given: kind, name and options of its camera."""
     data = {"kind": kind, "name": name, "options": dataclasses.asdict(options)}
     return json.dumps(data, default=_revealed).encode() + b"\n"
 
@@ -108,8 +108,8 @@ def serve(camera: Camera, fd: int) -> None:
 def parse_error(text: bytes) -> CameraError:
     """The error in the text of an ERROR message."""
     try:
-        kind, said = parse_json(text)
-        return CameraError(str(said), kind=CameraFailure(kind))
+        kind, message = parse_json(text)
+        return CameraError(str(message), kind=CameraFailure(kind))
     except (ValueError, TypeError) as error:  # a process whose memory is damaged
         return CameraError(f"an error that cannot be read: {error}", kind=CameraFailure.CRASHED)
 

@@ -1,4 +1,4 @@
-"""FFmpeg, held so that it can be trusted: whole pictures, waits that end, a close from any thread."""
+"""Decodes a source with FFmpeg: only whole frames, waits that end, a close from any thread."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
 
-# A damaged picture spoils all that refer to it, up to the next key picture: of the 114 spoilt pictures of a
-# damaged file FFmpeg marked 8. A stream without key pictures (intra refresh) has mended itself by then.
+# A damaged frame damages all that refer to it, up to the next key frame: of the 114 damaged frames of a
+# damaged file FFmpeg marked 8. A stream without key frames (intra refresh) has mended itself by then.
 MENDING_SECONDS = 5.0
-# Packets that come for this long without one whole picture: the source cannot be decoded. (Seen for real: a
-# server that put every key picture into two packets, so that each half was marked as damaged.)
+# Packets that come for this long without one whole frame: the source cannot be decoded. (Seen for real: a
+# server that put every key frame into two packets, so that each half was marked as damaged.)
 BARREN_SECONDS = 8.0
 LATE_RATIO = 0.95  # of the timeout
 # A title that is not UTF-8 must not end it: PyAV 19 keeps its bytes, PyAV before that raised unless told otherwise.
@@ -32,7 +32,7 @@ MAX_PIXELS = 2**26
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """A decoded picture: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took."""
+    """A decoded frame: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took."""
 
     image: NDArray[np.uint8]
     media_seconds: float | None
@@ -92,7 +92,7 @@ class Decoder(ThreadOwned):
             stream = self._container.streams.video[0]
             if stream.width * stream.height > MAX_PIXELS:
                 raise UndecodableError(
-                    f"has pictures of {stream.width}x{stream.height}, more than can be handled"
+                    f"has frames of {stream.width}x{stream.height}, more than can be handled"
                 )
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
@@ -115,18 +115,18 @@ class Decoder(ThreadOwned):
         return self._container.duration / av.time_base if self._container.duration else None
 
     def next(self) -> DecodedFrame | None:
-        """The next whole picture, or None at the end of the source; raises FFmpegError, or ClosedError."""
+        """The next whole frame, or None at the end of the source; raises FFmpegError, or ClosedError."""
         since: float | None = None
         with self.in_use():
             while True:
                 while self._ready:
-                    picture = self._take()
-                    if picture is not None:
-                        return picture
+                    frame = self._take()
+                    if frame is not None:
+                        return frame
                 asked = clock.monotonic()
                 packet = next(self._packets, None)
                 if self._live and clock.monotonic() - asked > LATE_RATIO * self._timeout:
-                    # FFmpeg ends its wait by handing over what it held back: a picture as old as the wait is long.
+                    # FFmpeg ends its wait by handing over what it held back: a frame as old as the wait is long.
                     raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
                 if packet is None:
                     return None
@@ -134,7 +134,7 @@ class Decoder(ThreadOwned):
                 # From the first packet on: a source that says nothing is another failure.
                 since = since or clock.monotonic()
                 if clock.monotonic() - since > BARREN_SECONDS:
-                    raise av.error.InvalidDataError(0, "no whole picture in it")
+                    raise av.error.InvalidDataError(0, "no whole frame in it")
                 if self.closing.is_set():
                     raise ClosedError
 
@@ -145,7 +145,7 @@ class Decoder(ThreadOwned):
             options=self._options,
             timeout=(self._timeout, self._timeout),
             **_ODD_TITLES,
-            # Pictures come back into main memory by themselves; other codecs than the GPU's fall back.
+            # Frames come back into main memory by themselves; other codecs than the GPU's fall back.
             hwaccel=HWAccel("cuda", allow_software_fallback=True) if self._cuda else None,
         )
 
@@ -170,20 +170,20 @@ class Decoder(ThreadOwned):
             self._mending_until = clock.monotonic() + MENDING_SECONDS
 
     def _take(self) -> DecodedFrame | None:
-        """The next decoded picture as BGR, or None for one that is damaged or refers to a damaged one."""
-        picture = self._ready.popleft()
-        if picture.is_corrupt:
+        """The next decoded frame as BGR, or None for one that is damaged or refers to a damaged one."""
+        frame = self._ready.popleft()
+        if frame.is_corrupt:
             self._note_damage()
             return None
         if self._mending_until is not None:
-            if not picture.key_frame and clock.monotonic() < self._mending_until:
+            if not frame.key_frame and clock.monotonic() < self._mending_until:
                 self._damaged.total += 1
                 return None
             self._mending_until = None
         started = clock.monotonic()
-        # One thread: for a picture of this size PyAV's default costs half as much again in handing over.
-        image = picture.to_ndarray(format="bgr24", threads=1)
-        if picture.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
-            image = np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90) % 4))
+        # One thread: for a frame of this size PyAV's default costs half as much again in handing over.
+        image = frame.to_ndarray(format="bgr24", threads=1)
+        if frame.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
+            image = np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
         spent, self._decode_seconds = self._decode_seconds + clock.monotonic() - started, 0.0
-        return DecodedFrame(image, picture.time, spent)
+        return DecodedFrame(image, frame.time, spent)

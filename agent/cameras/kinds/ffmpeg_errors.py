@@ -1,4 +1,4 @@
-"""What FFmpeg's errors mean for a camera: a kind of failure, and a line that says what to do."""
+"""Translates FFmpeg's errors to a camera's kinds of failure, each with a sentence on what to do."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         return CameraFailure.NOT_FOUND, "the host name {host} is not known; check the url or the name server"
     if address.host and number == errno.EIO:  # what FFmpeg calls a connection that was cut off
         return CameraFailure.END_OF_STREAM, "{shown} ended the stream"
-    said = getattr(error, "strerror", None) or type(error).__name__
-    return CameraFailure.OTHER, "{shown}: " + str(said).lower().replace("{", "(").replace("}", ")")
+    text = getattr(error, "strerror", None) or type(error).__name__
+    return CameraFailure.OTHER, "{shown}: " + str(text).lower().replace("{", "(").replace("}", ")")
 
 
 def is_cut_off(error: Exception) -> bool:

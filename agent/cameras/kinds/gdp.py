@@ -47,7 +47,7 @@ class GdpHeader:
 
 @dataclass(frozen=True, slots=True)
 class BufferLayout:
-    """How BGR pictures lie in a buffer: each row is padded to a multiple of four bytes."""
+    """How BGR frames lie in a buffer: each row is padded to a multiple of four bytes."""
 
     width: int
     height: int
@@ -59,7 +59,7 @@ class BufferLayout:
 
     @property
     def length(self) -> int:
-        """Bytes of a picture."""
+        """Bytes of a frame."""
         return self.stride * self.height
 
 
@@ -82,5 +82,5 @@ def layout(caps: bytes) -> BufferLayout:
     except (KeyError, ValueError):
         raise ProtocolError(f"caps {text[:80]}") from None
     if not 0 < found.length <= LARGEST_BYTES:
-        raise ProtocolError(f"pictures of {found.width}x{found.height}")
+        raise ProtocolError(f"frames of {found.width}x{found.height}")
     return found

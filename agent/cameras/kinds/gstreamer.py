@@ -30,7 +30,7 @@ PROGRAM = "gst-launch-1.0"
 _APPSINK = re.compile(r"!\s*appsink\b[^!]*$")
 _SINK = re.compile(r"(?:!|^)\s*(\w*sink)\b[^!]*$")
 
-# What gst-launch says, to what it means; the first that fits.
+# From gst-launch's error output to the kind of failure; the first that matches.
 _MEANINGS: tuple[tuple[str, CameraFailure, str], ...] = (
     (
         r'no element "gdppay"',
@@ -91,7 +91,7 @@ class GStreamerOptions:
         kind="duration",
         minimum=0.5,
         maximum=40,
-        doc="Longest wait for the first and for each further picture.",
+        doc="Longest wait for the first and for each further frame.",
     )
 
     def __post_init__(self) -> None:
@@ -114,7 +114,7 @@ class GStreamerOptions:
 
 
 class GStreamerCamera:
-    """The pictures of a pipeline."""
+    """The frames of a pipeline."""
 
     Options = GStreamerOptions
     apart = True
@@ -129,7 +129,7 @@ class GStreamerCamera:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Start the pipeline and wait for its first picture; raises CameraError."""
+        """Start the pipeline and wait for its first frame; raises CameraError."""
         # An interrupt lets it put its devices back: a killed one can leave a Jetson's camera service stuck.
         child = Child(lambda fd: command(self.options.pipeline.reveal(), fd), stop_signal=signal.SIGINT)
         with self._lock:
@@ -138,7 +138,7 @@ class GStreamerCamera:
             child.start()
             self._first = self._next_image(child)
             if self._first is None:
-                raise self._error(CameraFailure.CODEC, "the pipeline of camera '{camera}' gives no picture")
+                raise self._error(CameraFailure.CODEC, "the pipeline of camera '{camera}' gives no frame")
         except FileNotFoundError:
             self.close()
             raise self._error(
@@ -151,19 +151,19 @@ class GStreamerCamera:
             raise
 
     def read(self) -> Frame | None:
-        """The next picture; None at the end of a `file`."""
+        """The next frame; None at the end of a `file`."""
         child = self._child
         if child is None:
             raise self._error(CameraFailure.OTHER, "camera '{camera}' is not open")
-        picture, self._first = self._first, None
+        frame, self._first = self._first, None
         try:
-            picture = picture or self._next_image(child)
+            frame = frame or self._next_image(child)
         except ClosedError:
             raise self._error(CameraFailure.OTHER, "camera '{camera}' was closed") from None
-        if picture is None:
+        if frame is None:
             return None
         index, self._index = self._index, self._index + 1
-        return stamped(self.name, index, picture.image, media_seconds=picture.seconds)
+        return stamped(self.name, index, frame.image, media_seconds=frame.seconds)
 
     def close(self) -> None:
         """End the pipeline; from another thread, ask it to end."""
@@ -174,7 +174,7 @@ class GStreamerCamera:
             child.close()
 
     def _next_image(self, child: Child) -> _TimedImage | None:
-        """The next picture of the pipeline, None at the end of a `file`; raises CameraError, ClosedError."""
+        """The next frame of the pipeline, None at the end of a `file`; raises CameraError, ClosedError."""
         try:
             while True:
                 header = child.take(gdp.HEADER_BYTES, self.options.timeout)
@@ -195,14 +195,14 @@ class GStreamerCamera:
         except TimeoutError:
             raise self._error(
                 CameraFailure.TIMEOUT,
-                f"the pipeline of camera '{{camera}}' gave no picture for {self.options.timeout:g} s; "
+                f"the pipeline of camera '{{camera}}' gave no frame for {self.options.timeout:g} s; "
                 "check the camera and the network between",
             ) from None
 
     def _image(self, payload: NDArray[np.uint8]) -> NDArray[np.uint8]:
         layout = self._layout
         if layout is None or payload.size != layout.length:
-            raise gdp.ProtocolError(f"a picture of {payload.size} bytes, declared as {layout}")
+            raise gdp.ProtocolError(f"a frame of {payload.size} bytes, declared as {layout}")
         rows = payload.reshape(layout.height, layout.stride)[:, : layout.width * 3]
         return np.ascontiguousarray(rows).reshape(layout.height, layout.width, 3)
 
@@ -224,7 +224,7 @@ class GStreamerCamera:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TimedImage:
-    """A picture (H, W, 3) uint8 BGR, and its own time stamp."""
+    """A frame (H, W, 3) uint8 BGR, and its own time stamp."""
 
     image: NDArray[np.uint8]
     seconds: float | None

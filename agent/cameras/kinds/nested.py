@@ -5,7 +5,7 @@ address it names, so a hostile camera could have the agent fetch what only the a
 
 Laws
 ----
-1. A source is read by the protocols that its own scheme needs, and as a format that holds its pictures itself.
+1. A source is read by the protocols that its own scheme needs, and as a format that holds its frames itself.
 2. A playlist (HLS) is followed only where the address in the config names one (`.m3u8`). It may then
    name other hosts, as those of content networks do, by HTTP and HTTPS only.
 3. A redirect of HTTP is followed to the same host, and never from HTTPS to HTTP; to another host only for a playlist.
@@ -42,7 +42,7 @@ FORMATS = (
     "mpjpeg,mjpeg,jpeg_pipe,png_pipe,image2pipe,mpegts,mpeg,mpegvideo,h264,hevc,av1,obu,ivf,m4v,vc1,"
     "mov,matroska,flv,live_flv,avi,asf,ogg,nut,dhav,rm,mxf,gxf,wtv,yuv4mpegpipe"
 )
-"""Formats that hold their pictures themselves; no playlist, no session description, no list of files."""
+"""Formats that hold their frames themselves; no playlist, no session description, no list of files."""
 
 _PLAYLIST = re.compile(r"\.m3u8?\b", re.IGNORECASE)
 MOST_REDIRECTS = 3

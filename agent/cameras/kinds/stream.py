@@ -26,8 +26,8 @@ from agent.core.secret import Masked, Secret, first_line
 from agent.core.types import Frame
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
-# A file whose pictures end this much before the time it declares was cut off; the last pictures of sound
-# files end within a picture or two of it.
+# A file whose frames end this much before the time it declares was cut off; the last frames of sound
+# files end within a frame or two of it.
 MISSING_SECONDS = 1.0
 
 log = structlog.get_logger("vedette.cameras")
@@ -47,7 +47,7 @@ class StreamOptions:
     password_file: str = setting(
         "", kind="path", doc="File whose first line is the password; read at each connect."
     )
-    transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the pictures.")
+    transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the frames.")
     timeout: float = setting(
         10.0,
         kind="duration",
@@ -70,7 +70,7 @@ class StreamOptions:
     decoder: str = setting(
         "cpu",
         choices=("cpu", "cuda"),
-        doc="cuda: on an NVIDIA GPU, where it can; else on the CPU, which the journal then says once.",
+        doc="cuda: on an NVIDIA GPU, where it can; else on the CPU, which is then logged once.",
     )
 
     def __post_init__(self) -> None:
@@ -133,13 +133,13 @@ class StreamCamera:
         decoder = self._decoder
         if decoder is None:
             raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
-        picture = self._decoded(decoder)
-        if picture is None and self._ended_well(decoder):
+        frame = self._decoded(decoder)
+        if frame is None and self._ended_well(decoder):
             if not self.options.loop:
                 return None
-            picture = self._replayed()
-        assert picture is not None
-        return self._frame(picture)
+            frame = self._replayed()
+        assert frame is not None
+        return self._frame(frame)
 
     def close(self) -> None:
         """Release the source; from another thread, ask the reading one to."""
@@ -149,7 +149,7 @@ class StreamCamera:
             decoder.close()
 
     def take_failed(self) -> int:
-        """How many pictures were damaged, and so left out, since the last call."""
+        """How many frames were damaged, and so left out, since the last call."""
         count, self._reported = self._damaged.total - self._reported, self._damaged.total
         return count
 
@@ -197,7 +197,7 @@ class StreamCamera:
             options=ffmpeg_options(self.options, self._address),
             threads=self.options.threads or (_fast_threads(os.cpu_count() or 1) if self.lossless else 1),
             damaged=self._damaged,
-            frame_threads=self.lossless,  # they hold pictures back, which a live stream must not
+            frame_threads=self.lossless,  # they hold frames back, which a live stream must not
             cuda=cuda,
             live=not self._address.is_file,
         )
@@ -253,7 +253,7 @@ class StreamCamera:
         if not self._address.is_file and (self._address.scheme.startswith("rtsp") or duration is None):
             raise camera_error(av.error.EOFError(0, "end"), self.name, self._address)
         seen = self._clock.position
-        if self._clock.pictures == 0:
+        if self._clock.frames == 0:
             raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
         if duration is not None and duration - seen > max(MISSING_SECONDS, 0.02 * duration):
             raise CameraError(
@@ -264,17 +264,17 @@ class StreamCamera:
         return True
 
     def _replayed(self) -> DecodedFrame:
-        """The first picture of the file's next round."""
+        """The first frame of the file's next round."""
         self.close()
         decoder = self._acquire()
         self._clock.rewind()
-        picture = self._decoded(decoder)
-        if picture is None:
+        frame = self._decoded(decoder)
+        if frame is None:
             raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
-        return picture
+        return frame
 
-    def _frame(self, picture: DecodedFrame) -> Frame:
-        media = self._clock.tick(picture.media_seconds)
+    def _frame(self, frame: DecodedFrame) -> Frame:
+        media = self._clock.tick(frame.media_seconds)
         decoder = self._decoder
         if (
             self._address.is_file
@@ -287,7 +287,7 @@ class StreamCamera:
                 raise self._failure(ClosedError())
         index, self._index = self._index, self._index + 1
         return stamped(
-            self.name, index, picture.image, decode_seconds=picture.decode_seconds, media_seconds=media
+            self.name, index, frame.image, decode_seconds=frame.decode_seconds, media_seconds=media
         )
 
     def _failure(self, error: Exception) -> CameraError:
@@ -297,10 +297,10 @@ class StreamCamera:
 
 
 class _MediaClock:
-    """Time of the pictures over a file's rounds, and when each is due."""
+    """Time of the frames over a file's rounds, and when each is due."""
 
     def __init__(self) -> None:
-        self.pictures = 0
+        self.frames = 0
         self.position = 0.0
         self._offset = 0.0
         self._first: float | None = None
@@ -308,8 +308,8 @@ class _MediaClock:
         self._anchor: float | None = None
 
     def tick(self, time: float | None) -> float | None:
-        """The picture's time since the first one, growing over rounds."""
-        self.pictures += 1
+        """The frame's time since the first one, growing over rounds."""
+        self.frames += 1
         if time is None:
             return None
         if self._first is None:
@@ -321,29 +321,29 @@ class _MediaClock:
         return self._offset + position
 
     def rewind(self) -> None:
-        """A new round begins: one picture's time after the last."""
+        """A new round begins: one frame's time after the last."""
         self._offset += self.position + self._step
-        self.position, self._first, self.pictures = 0.0, None, 0
+        self.position, self._first, self.frames = 0.0, None, 0
 
     def wait(self, media: float, now: float) -> float:
-        """Seconds until the picture of `media` is due; one over a second late starts the count anew."""
+        """Seconds until the frame of `media` is due; one over a second late starts the count anew."""
         if self._anchor is None or now - (self._anchor + media) > 1.0:
             self._anchor = now - media
         return self._anchor + media - now
 
 
 def _fast_threads(cores: int) -> int:
-    """Decoder threads of a file read as fast as the model goes, which wants the cores itself."""
+    """Decoder threads of a file read as fast as the model goes, which needs the cores itself."""
     return max(1, min(4, cores // 2))
 
 
 def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
-    """What FFmpeg is told for a source at `place`."""
+    """FFmpeg's options for a source at `place`."""
     allowed = nested.limits(place.url.reveal(), place.scheme)
     if place.is_file:
         return allowed
     # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
-    # is no gain: it throws away the pictures seen meanwhile, the key picture first of all, and then nothing can
-    # be decoded up to the next one; old pictures are passed over quickly by themselves.
+    # is no gain: it throws away the frames seen meanwhile, the key frame first of all, and then nothing can
+    # be decoded up to the next one; old frames are passed over quickly by themselves.
     common = {**allowed, "fpsprobesize": "0"}
     return {**common, "rtsp_transport": options.transport} if place.scheme.startswith("rtsp") else common

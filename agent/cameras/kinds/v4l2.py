@@ -26,7 +26,7 @@ BY_ID = Path("/dev/v4l/by-id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class V4l2Options:
-    """Which device, and the pictures asked of it."""
+    """Which device, and the frames asked of it."""
 
     device: str = setting(
         "/dev/video0",
@@ -40,7 +40,7 @@ class V4l2Options:
     pixel_format: str = setting(
         "auto",
         choices=("auto", "mjpeg", "h264", "yuyv422", "nv12", "uyvy422", "rgb24"),
-        doc="How the device sends pictures; mjpeg lets most USB cameras run at full size and rate.",
+        doc="How the device sends frames; mjpeg lets most USB cameras run at full size and rate.",
     )
     timeout: float = setting(
         10.0,
@@ -93,10 +93,10 @@ class V4l2Camera:
         if decoder is None:
             raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
         try:
-            picture = decoder.next()
+            frame = decoder.next()
         except (av.error.FFmpegError, ClosedError) as error:
             raise self._failure(error) from None
-        if picture is None:
+        if frame is None:
             raise CameraError(
                 f"{self._path} stopped; plug the camera in again", kind=CameraFailure.DEVICE_GONE
             )
@@ -104,9 +104,9 @@ class V4l2Camera:
         return stamped(
             self.name,
             index,
-            picture.image,
-            decode_seconds=picture.decode_seconds,
-            media_seconds=picture.media_seconds,
+            frame.image,
+            decode_seconds=frame.decode_seconds,
+            media_seconds=frame.media_seconds,
         )
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ def device_options(options: V4l2Options) -> dict[str, str]:
 
 
 def requested_format(options: V4l2Options) -> str:
-    """The pictures asked for, in words."""
+    """The frames asked for, in words."""
     size = f"{options.width}x{options.height}" if options.width else "its usual size"
     rate = f" at {options.fps:g} fps" if options.fps else ""
     kind = f" as {options.pixel_format}" if options.pixel_format != "auto" else ""

@@ -146,7 +146,7 @@ def test_a_cut_to_another_size_is_seen(road):
     timed = pictures(road, seconds=28)
     changes, _ = told((now, image if now < 20 else cv2.resize(image, (320, 240))) for now, image in timed)
     assert names(changes) == ["online", "resized"]
-    assert changes[1][2].reason == "pictures are 320x240, normally 768x432"
+    assert changes[1][2].reason == "frames are 320x240, normally 768x432"
 
 
 # -- on drawn scenes -------------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ def test_a_rotated_file_is_shown_upright_as_players_do(video, tmp_path, degrees)
         (
             "huge.avi",
             "-f lavfi -i color=c=red:size=16000x16000:rate=1:duration=1 -c:v mjpeg",
-            "pictures of 16000x16000",
+            "frames of 16000x16000",
         ),
     ],
 )

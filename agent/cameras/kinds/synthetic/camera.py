@@ -1,4 +1,4 @@
-"""The synthetic camera: a drawn scene at its own frame rate, which can be told to drift and to fail."""
+"""The synthetic camera: a drawn scene at its own frame rate, which can drift and fail on request."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SyntheticOptions:
     length: float = setting(0.0, kind="duration", minimum=0, doc="The camera ends after this long; 0: never.")
     day_length: float = setting(86400.0, kind="duration", minimum=1, doc="How long a drawn day takes.")
     start_hour: float = setting(12.0, minimum=0, maximum=24, doc="Hour of the drawn day at the start.")
-    drift: tuple[str, ...] = setting((), doc=f"What happens to the picture and when: {_FORM}.")
+    drift: tuple[str, ...] = setting((), doc=f"What happens to the frame and when: {_FORM}.")
 
     def __post_init__(self) -> None:
         for entry in self.drift:
@@ -105,7 +105,7 @@ class SyntheticCamera:
         self._started = clock.monotonic()
 
     def read(self) -> Frame | None:
-        """The next picture, when it is due; None after `length`."""
+        """The next frame, when it is due; None after `length`."""
         if self._scene is None:
             raise CameraError(f"camera {self.name!r} is not open", kind=CameraFailure.DEVICE_GONE)
         at = self._index / self.options.fps
@@ -134,7 +134,7 @@ class SyntheticCamera:
         self._scene = None
 
     def set_disturbance(self, name: str, strength: float) -> None:
-        """Switch a disturbance on (0..1) or off (0) from the next picture on."""
+        """Switch a disturbance on (0..1) or off (0) from the next frame on."""
         _check_disturbance(name)
         with self._lock:
             self._switched[name] = min(1.0, max(0.0, strength))

@@ -1,1 +1,1 @@
-"""Drawn scenes: a street and a warehouse with things moving through them, as pictures with true boxes."""
+"""Drawn scenes: a street and a warehouse with things moving through them, as images with true boxes."""

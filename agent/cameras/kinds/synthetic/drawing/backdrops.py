@@ -15,7 +15,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A line along which things pass: `y` and `size` in picture heights, `speed` in picture widths a second."""
+    """A line along which things pass: `y` and `size` in image heights, `speed` in image widths a second."""
 
     y: float
     size: float
@@ -26,7 +26,7 @@ class Lane:
 
     @property
     def longest_seconds(self) -> float:
-        """The longest time that anything stays in the picture."""
+        """The longest time that anything stays in the image."""
         return 2.2 / (0.7 * self.speed)
 
 
@@ -40,7 +40,7 @@ class SceneLayout:
 
 
 def _rough(random: Random, image: Image, top: int, bottom: int, amount: float) -> None:
-    """A texture on a band of the picture: fine grain on coarse patches."""
+    """A texture on a band of the image: fine grain on coarse patches."""
     height, width = bottom - top, image.shape[1]
     coarse = cv2.resize(
         random.normal(0, amount, (max(2, height // 12), width // 12)).astype(np.float32), (width, height)

@@ -1,4 +1,4 @@
-"""What can happen to a camera's picture: fog, dirt, a knock, ... each a pure function of picture and strength."""
+"""What can happen to a camera's image: fog, dirt, a knock, ... each a pure function of image and strength."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Effect = Callable[[Image, float], Image]
 
 
 def fog(image: Image, strength: float) -> Image:
-    """Grey air, thicker towards the top of the picture (further away)."""
+    """Grey air, thicker towards the top of the image (further away)."""
     height = image.shape[0]
     depth = np.linspace(1.0, 0.55, height, dtype=np.float32)[:, None, None] * min(1.0, 0.9 * strength)
     return np.asarray(image * (1 - depth) + 205 * depth, dtype=np.uint8)
@@ -69,7 +69,7 @@ def overexposed(image: Image, strength: float) -> Image:
 
 
 def black(image: Image, _strength: float) -> Image:
-    """No picture, though frames arrive."""
+    """No image, though frames arrive."""
     return np.zeros_like(image)
 
 
@@ -101,7 +101,7 @@ DISTURBANCES: tuple[str, ...] = (*EFFECTS, *DRAWN, "frozen")
 
 
 def apply(image: Image, strengths: Mapping[str, float]) -> Image:
-    """The picture (H, W, 3) after every effect in `strengths` (0..1)."""
+    """The image (H, W, 3) after every effect in `strengths` (0..1)."""
     for name, effect in EFFECTS.items():
         if strengths.get(name, 0.0) > 0:
             image = effect(image, strengths[name])

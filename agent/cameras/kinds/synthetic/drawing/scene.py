@@ -35,7 +35,7 @@ class SceneObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DrawnImage:
-    """A drawn picture (H, W, 3) uint8 BGR with its true boxes (n, 4) float32 xyxy and class ids (n,) int64."""
+    """A drawn image (H, W, 3) uint8 BGR with its true boxes (n, 4) float32 xyxy and class ids (n,) int64."""
 
     image: Image
     boxes: NDArray[np.float32]
@@ -56,7 +56,7 @@ class Scene:
         self._tone = 1.0 + random.uniform(-0.04, 0.04, 3)
 
     def things(self, t: float, *, strangers: float = 0.0) -> list[SceneObject]:
-        """Who is in the picture at `t` seconds, far lanes first; `strangers` is the share of unknown things."""
+        """Who is in the image at `t` seconds, far lanes first; `strangers` is the share of unknown things."""
         found = []
         for number, lane in enumerate(self.layout.lanes):
             first = math.floor((t - lane.longest_seconds) / SLOT_SECONDS)
@@ -93,7 +93,7 @@ class Scene:
     def draw(
         self, t: float, hour: float, frame: int, *, strangers: float = 0.0, noise: float = 1.0
     ) -> DrawnImage:
-        """The picture at `t` seconds and `hour` of the day; `frame` picks the sensor noise."""
+        """The image at `t` seconds and `hour` of the day; `frame` picks the sensor noise."""
         light = daylight(hour)
         image = self._backdrop.copy()
         boxes: list[tuple[float, float, float, float]] = []

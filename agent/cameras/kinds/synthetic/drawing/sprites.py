@@ -1,4 +1,4 @@
-"""Drawing the things that move through a scene: one function a class, each a flat picture with variation. Pure.
+"""Drawing the things that move through a scene: one function a class, each a flat image with variation. Pure.
 
 A sprite is drawn around its foot point (x, y) with `size` pixels of height; `facing` is +1 or -1. Colours are BGR.
 """
