@@ -84,7 +84,7 @@ def legend(target: dict[str, Any], labels: dict[str, str]) -> str:
     return re.sub(r"{{(\w+)}}", lambda match: labels.get(match[1], ""), form)
 
 
-def told(value: float, unit: str) -> str:
+def with_unit(value: float, unit: str) -> str:
     """A value as people read it."""
     if unit == "percentunit":
         return f"{value * 100:.3g}%"
@@ -214,7 +214,7 @@ class Preview:
         words = (
             name
             if panel["options"]["textMode"] == "name"
-            else word_for(value, defaults) or told(value, defaults["unit"])
+            else word_for(value, defaults) or with_unit(value, defaults["unit"])
         )
         if panel["options"]["graphMode"] == "area" and len(points) > 1:
             low, high = min(v for _, v in points), max(v for _, v in points)
@@ -245,7 +245,7 @@ class Preview:
             ty = bottom - (bottom - y - 4) * tick / 3
             self._draw.box(left, ty, x + w - left, 0.5, "#2f3237")
             self._draw.text(
-                left - 5, ty + 4, told(level, defaults["unit"]), size=9, anchor="end", fill="#8e8e99"
+                left - 5, ty + 4, with_unit(level, defaults["unit"]), size=9, anchor="end", fill="#8e8e99"
             )
         for number, (_, points) in enumerate(found):
             drawn = [
@@ -313,7 +313,7 @@ class Preview:
                 )
         for row, bound in enumerate(bounds):
             if row % 3 == 0:
-                words = "+Inf" if bound == float("inf") else told(bound, "s")
+                words = "+Inf" if bound == float("inf") else with_unit(bound, "s")
                 self._draw.text(
                     left - 5, y + h - row * height - 3, words, size=9, anchor="end", fill="#8e8e99"
                 )

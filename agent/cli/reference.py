@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
 from agent.core import clock
+
+if TYPE_CHECKING:
+    from agent.references.offline.dataset import Images
+    from agent.references.offline.images import Built
 
 _BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by another of its kind
 
@@ -168,6 +172,17 @@ def _build(args: argparse.Namespace) -> int:
         window_frames=settings.windows.length * settings.drift.feature_fps,
     )
     built = build(plan, now=clock.wall(), progress=_bar)
+    _print_built(built, images)
+    if args.out:
+        write_output(args.out, built.stored.to_text().encode(), begins=_BEGINS, force=args.force)
+        print(f"{args.out}: reference {built.stored.id}; `vedette reference import` puts it in force")
+        return 0
+    put = ask(args, "reference_import", {"camera": args.camera, "text": built.stored.to_text()})
+    print(f"camera {put['camera']}: reference {put['id']} is in force")
+    return 0
+
+
+def _print_built(built: Built, images: Images) -> None:
     source = f"{built.used} images"
     if images.left_out:
         step = 1 + images.left_out // max(1, len(images.paths))
@@ -179,13 +194,6 @@ def _build(args: argparse.Namespace) -> int:
         print(f"left out: {path}: {reason}")
     if len(built.unreadable) > 5:
         print(f"left out: {len(built.unreadable) - 5} more")
-    if args.out:
-        write_output(args.out, built.stored.to_text().encode(), begins=_BEGINS, force=args.force)
-        print(f"{args.out}: reference {built.stored.id}; `vedette reference import` puts it in force")
-        return 0
-    put = ask(args, "reference_import", {"camera": args.camera, "text": built.stored.to_text()})
-    print(f"camera {put['camera']}: reference {put['id']} is in force")
-    return 0
 
 
 def _require_camera(args: argparse.Namespace, camera: str, *, of_old: bool = False) -> None:

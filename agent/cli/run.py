@@ -18,6 +18,7 @@ from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
 
 if TYPE_CHECKING:
     from agent.app.service import Service
+    from agent.app.systemd import SystemdNotifier
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
 
@@ -206,10 +207,29 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     notifier = SystemdNotifier()
     log.info("vedette is running", cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.device.line()}")
-    clock = Countdown(seconds)
+    _keep_alive(service, asked, notifier, Countdown(seconds))
+    exhausted = service.supervisor.exhausted
+    reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
+    notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing open windows")
+    damaged = service.camera_set.damaged() if service.camera_set.ended() else []
+    log.info("stopping", reason=reason)
+    with notifier.stopping(FED_SECONDS):
+        service.stop()
+    if damaged:
+        log.error("a source could not be read to its end", cameras=",".join(damaged))
+    say_repeats(everything=True)
+    return EXIT_EXHAUSTED if exhausted else int(bool(damaged))
+
+
+def _keep_alive(
+    service: Service, asked: SignalRequests, notifier: SystemdNotifier, countdown: Countdown
+) -> None:
+    """Feed the watchdog and start reloads until a stop is requested or nothing is left to do."""
+    from agent.logging.setup import say_repeats
+
     reloading = False
     while not (
-        asked.stop.is_set() or clock.over() or service.camera_set.ended() or service.supervisor.exhausted
+        asked.stop.is_set() or countdown.over() or service.camera_set.ended() or service.supervisor.exhausted
     ):
         asked.stop.wait(0.5)
         if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
@@ -225,17 +245,6 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
         elif reloading and not service.reloader.busy:
             notifier.send("READY=1", f"STATUS={service.device.line()}")
             reloading = False
-    exhausted = service.supervisor.exhausted
-    reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
-    notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing open windows")
-    damaged = service.camera_set.damaged() if service.camera_set.ended() else []
-    log.info("stopping", reason=reason)
-    with notifier.stopping(FED_SECONDS):
-        service.stop()
-    if damaged:
-        log.error("a source could not be read to its end", cameras=",".join(damaged))
-    say_repeats(everything=True)
-    return EXIT_EXHAUSTED if exhausted else int(bool(damaged))
 
 
 class Countdown:

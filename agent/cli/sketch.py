@@ -151,39 +151,10 @@ def _json(group: Group, reference: Reference | None) -> dict[str, Any]:
 
 
 def _print(merger: Merger, reference: Reference | None) -> None:
-    from rich.table import Table
-
-    from agent.alerts.words import stamp
-    from agent.core.counts import count, figures
-    from agent.core.terminal import console
-    from agent.references.offline.fleet_merge import RANKS
+    from agent.core.counts import count
 
     for group in merger.groups.values():
-        window = group.window
-        assert window is not None  # groups are made of windows
-        more = ", ..." if len(group.sources) > 4 else ""
-        print(
-            f"model {group.model_sha256[:12]}, features {group.feature_version}: {count(group.windows, 'window')} of "
-            f"{count(len(group.sources), 'camera')} ({', '.join(sorted(group.sources)[:4])}{more}), "
-            f"{stamp(window.start)} to {stamp(window.end)}, {count(window.frames, 'frame')}"
-        )
-        found, why = _compared(group, reference)
-        if why:
-            print(f"not compared: {why}")
-        table = Table(box=None, pad_edge=False)
-        table.add_column("feature")
-        for column in (
-            "values",
-            *(f"p{100 * rank:g}" for rank in RANKS),
-            *(("KS", "PSI", "normal p50") * bool(reference and not why)),
-        ):
-            table.add_column(column, justify="right")
-        for row in found:
-            against = [] if reference is None or why else ["-", "-", "-"]
-            if row.normal is not None:
-                against = [f"{row.ks:.2f}", f"{row.psi:.2f}", figures(row.normal[2])]
-            table.add_row(row.feature, str(row.count), *map(figures, row.quantiles), *against)
-        console().print(table)
+        _print_group(group, reference)
     if not merger.groups:
         print("no sketch message was found")
     for number, one, several in (
@@ -194,3 +165,36 @@ def _print(merger: Merger, reference: Reference | None) -> None:
     ):
         if number:
             print(f"{count(number, 'message')} {one if number == 1 else several}")
+
+
+def _print_group(group: Group, reference: Reference | None) -> None:
+    from rich.table import Table
+
+    from agent.alerts.words import stamp
+    from agent.core.counts import count, figures
+    from agent.core.terminal import console
+    from agent.references.offline.fleet_merge import RANKS
+
+    window = group.window
+    assert window is not None  # groups are made of windows
+    more = ", ..." if len(group.sources) > 4 else ""
+    print(
+        f"model {group.model_sha256[:12]}, features {group.feature_version}: {count(group.windows, 'window')} of "
+        f"{count(len(group.sources), 'camera')} ({', '.join(sorted(group.sources)[:4])}{more}), "
+        f"{stamp(window.start)} to {stamp(window.end)}, {count(window.frames, 'frame')}"
+    )
+    found, why = _compared(group, reference)
+    if why:
+        print(f"not compared: {why}")
+    compared = reference is not None and not why
+    table = Table(box=None, pad_edge=False)
+    table.add_column("feature")
+    distances = ("KS", "PSI", "normal p50") if compared else ()
+    for column in ("values", *(f"p{100 * rank:g}" for rank in RANKS), *distances):
+        table.add_column(column, justify="right")
+    for row in found:
+        against = ["-", "-", "-"] if compared else []
+        if row.normal is not None:
+            against = [f"{row.ks:.2f}", f"{row.psi:.2f}", figures(row.normal[2])]
+        table.add_row(row.feature, str(row.count), *map(figures, row.quantiles), *against)
+    console().print(table)
