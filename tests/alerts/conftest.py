@@ -8,23 +8,23 @@ from agent.config.schema import AlertSettings, RuleSettings
 from agent.core.types import Observation
 
 
-class Desk:
-    """An engine with a clock of its own, for tests: `see` observes, `go` lets time pass second by second."""
+class EngineDriver:
+    """An engine with a clock of its own, for tests: `observe` observes, `go` lets time pass second by second."""
 
     def __init__(self, *rules: RuleSettings, defaults: bool = False, window: float = 60.0) -> None:
         self.rules = compile_rules(rules, AlertSettings(default_rules=defaults))
         self.engine = AlertEngine(self.rules, window_seconds=window)
         self.now = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
-        self.told = []
+        self.published = []
 
-    def see(self, metric, value, labels=None, **more):
+    def observe(self, metric, value, labels=None, **more):
         labels = {"camera": "front"} if labels is None else labels
         observation = Observation(metric=metric, value=float(value), at=self.now, labels=labels, **more)
         return self.step(observation)
 
     def step(self, *observations, **keywords):
         alerts = self.engine.step(observations, self.now, **keywords)
-        self.told += alerts
+        self.published += alerts
         return alerts
 
     def go(self, seconds, every=1.0, *observations):
@@ -39,9 +39,9 @@ class Desk:
         return alerts
 
     def events(self):
-        return [(alert.rule, alert.event.value) for alert in self.told]
+        return [(alert.rule, alert.event.value) for alert in self.published]
 
 
 @pytest.fixture(scope="session")
-def desk():
-    return Desk
+def drive():
+    return EngineDriver

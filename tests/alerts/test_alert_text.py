@@ -11,15 +11,15 @@ def plain(text):
     return all(sign.isprintable() for sign in text)
 
 
-def test_what_a_camera_answers_is_escaped_in_every_sentence(desk):
+def test_what_a_camera_answers_is_escaped_in_every_sentence(drive):
     from agent.config.schema import RuleSettings
 
-    desk = desk(RuleSettings(name="down", when="camera.down for 1s"))
-    desk.see("camera.down", 1, text=f"server says {HOSTILE}")
-    desk.go(5, 1.0, ("camera.down", 1))
-    told = desk.see("camera.down", 1, text=HOSTILE) or desk.told
-    assert told
-    for alert in desk.told:
+    drive = drive(RuleSettings(name="down", when="camera.down for 1s"))
+    drive.observe("camera.down", 1, text=f"server says {HOSTILE}")
+    drive.go(5, 1.0, ("camera.down", 1))
+    published = drive.observe("camera.down", 1, text=HOSTILE) or drive.published
+    assert published
+    for alert in drive.published:
         assert plain(alert.what)
         assert plain(alert.expected)
         assert plain(journal_line(alert))

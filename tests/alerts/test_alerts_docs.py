@@ -63,7 +63,7 @@ def test_a_command_is_understood(line):
 
 
 @pytest.mark.parametrize("settings", [RuleSettings, NotifierSettings, AlertSettings])
-def test_every_key_is_told(settings):
+def test_every_key_is_documented(settings):
     from dataclasses import fields
 
     from agent.config.fields import key_of
@@ -76,7 +76,7 @@ def test_every_key_is_told(settings):
     ] == []
 
 
-def test_the_transcript_is_what_the_scripted_day_tells():
+def test_the_transcript_is_what_the_scripted_day_publishes():
     lines = "".join(f"{stamp(alert.changed_at)[11:]}  {journal_line(alert)}\n" for alert in scripted())
     assert lines in TEXT
     assert all(f"[{kind}-" in lines for kind in RULE_KINDS)

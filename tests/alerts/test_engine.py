@@ -21,65 +21,65 @@ from agent.core.types import AlertEvent, AlertState, Observation, Severity
 
 SLOW = RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5 for 5m", clear="0.4")
 HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80")
-START = 1_700_000_000.0  # where the desk's clock begins: 2023-11-14 22:13:20 UTC
+START = 1_700_000_000.0  # where the drive's clock begins: 2023-11-14 22:13:20 UTC
 LATENCY = "camera.latency_p99_seconds"
 
 
-def restarted(desk, away=0.0, rules=None):
-    """The same desk after a restart, through JSON as on disk."""
-    snapshot = json.loads(json.dumps(desk.engine.to_snapshot(desk.now)))
-    twin = type(desk)()
-    twin.engine, twin.now = AlertEngine(rules or desk.rules), desk.now + away
+def restarted(drive, away=0.0, rules=None):
+    """The same drive after a restart, through JSON as on disk."""
+    snapshot = json.loads(json.dumps(drive.engine.to_snapshot(drive.now)))
+    twin = type(drive)()
+    twin.engine, twin.now = AlertEngine(rules or drive.rules), drive.now + away
     twin.engine.restore(snapshot, twin.now)
     return twin
 
 
-def test_an_alert_says_what_was_expected_and_when(desk):
-    box = desk(SLOW)
+def test_an_alert_states_what_was_expected_and_when(drive):
+    box = drive(SLOW)
     box.go(400, 10, (LATENCY, 0.62))
-    (alert,) = box.told
+    (alert,) = box.published
     assert (alert.what, alert.expected) == ("camera front: latency p99 0.62 s", "at most 0.5 s")
     assert alert.window == "over 22:13-22:18 UTC, for 5 min"
     assert alert.first_seen == START + 10
     assert alert.evidence["limit"] == 0.5
 
 
-def test_hysteresis_holds_until_the_clear_value(desk):
-    box = desk(SLOW)
+def test_hysteresis_holds_until_the_clear_value(drive):
+    box = drive(SLOW)
     box.go(310, 10, (LATENCY, 0.6))
     assert box.go(60, 10, (LATENCY, 0.45)) == []
     (alert,) = box.go(10, 10, (LATENCY, 0.4))
     assert alert.state is AlertState.RESOLVED
     assert alert.what == "camera front: latency p99 back to 0.4 s"
-    assert alert.id == box.told[0].id
+    assert alert.id == box.published[0].id
 
 
-def test_each_target_is_on_its_own(desk):
-    box = desk(HOT)
+def test_each_target_is_on_its_own(drive):
+    box = drive(HOT)
     for target, value in (("a", 90), ("b", 70), ("a", 90)):
-        box.see("host.temperature_celsius", value, {"sensor": target})
-    assert [dict(alert.labels) for alert in box.told] == [{"sensor": "a"}]
+        box.observe("host.temperature_celsius", value, {"sensor": target})
+    assert [dict(alert.labels) for alert in box.published] == [{"sensor": "a"}]
 
 
-def test_a_selector_chooses_targets(desk):
-    box = desk(dataclasses.replace(HOT, when='host.temperature_celsius{sensor="b"} > 80'))
-    box.see("host.temperature_celsius", 90, {"sensor": "a"})
-    assert box.told == []
-    box.see("host.temperature_celsius", 90, {"sensor": "b"})
-    assert len(box.told) == 1
+def test_a_selector_chooses_targets(drive):
+    box = drive(dataclasses.replace(HOT, when='host.temperature_celsius{sensor="b"} > 80'))
+    box.observe("host.temperature_celsius", 90, {"sensor": "a"})
+    assert box.published == []
+    box.observe("host.temperature_celsius", 90, {"sensor": "b"})
+    assert len(box.published) == 1
 
 
-def test_the_last_value_stays_valid_until_it_is_stale(desk):
-    box = desk(SLOW)
-    box.see(LATENCY, 0.6)
+def test_the_last_value_stays_valid_until_it_is_stale(drive):
+    box = drive(SLOW)
+    box.observe(LATENCY, 0.6)
     (fired,) = box.go(300)
     assert fired.event.value == "fired"
     (over,) = box.go(10)
     assert "no data for 5 min" in over.what
 
 
-def test_a_blip_between_two_ticks_restarts_the_hold(desk):
-    box = desk(SLOW)
+def test_a_blip_between_two_ticks_restarts_the_hold(drive):
+    box = drive(SLOW)
     box.go(290, 10, (LATENCY, 0.6))
     at = box.now
     blip = [Observation(metric=LATENCY, value=value, at=at + step, labels={"camera": "front"})
@@ -90,18 +90,18 @@ def test_a_blip_between_two_ticks_restarts_the_hold(desk):
     assert len(box.go(20, 10, (LATENCY, 0.6))) == 1
 
 
-def test_nan_changes_nothing(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90)
-    assert box.see("host.temperature_celsius", float("nan")) == []
+def test_nan_changes_nothing(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90)
+    assert box.observe("host.temperature_celsius", float("nan")) == []
 
 
 # -- one alert per camera and cause ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", ["down", "frozen", "covered", "black"])
-def test_a_faulty_camera_inhibits_its_latency_frames_and_drift(desk, state):
-    box = desk(defaults=True)
+def test_a_faulty_camera_inhibits_its_latency_frames_and_drift(drive, state):
+    box = drive(defaults=True)
     bad = [(LATENCY, 9), ("camera.fps_in", 0), ("drift.ratio", 5)]
     box.go(600, 10, (f"camera.{state}", 1), *bad)
     assert box.events() == [(f"camera_{state}", "fired")]
@@ -109,75 +109,75 @@ def test_a_faulty_camera_inhibits_its_latency_frames_and_drift(desk, state):
     assert box.events()[1:] == [(f"camera_{state}", "resolved")]
 
 
-def test_what_a_fault_explained_is_told_when_it_outlives_the_fault(desk):
-    box = desk(defaults=True)
+def test_what_a_fault_explained_is_published_when_it_outlives_the_fault(drive):
+    box = drive(defaults=True)
     box.go(600, 10, ("camera.down", 1), ("drift.ratio", 5))
     box.go(120, 10, ("camera.down", 0), ("drift.ratio", 5))
     assert box.events() == [("camera_down", "fired"), ("camera_down", "resolved"), ("drift", "fired")]
 
 
-def test_another_camera_is_not_inhibited(desk):
-    box = desk(defaults=True)
-    box.see("camera.down", 1, {"camera": "yard"})
-    box.see("drift.ratio", 5)
+def test_another_camera_is_not_inhibited(drive):
+    box = drive(defaults=True)
+    box.observe("camera.down", 1, {"camera": "yard"})
+    box.observe("drift.ratio", 5)
     assert box.events() == [("drift", "fired")]
 
 
-def test_of_one_cause_the_worst_is_told_and_names_the_others(desk):
-    box = desk(
+def test_of_one_cause_the_worst_is_published_and_names_the_others(drive):
+    box = drive(
         RuleSettings(name="one", when="camera.fps_in < 5"),
         RuleSettings(name="two", when="camera.latency_p99_seconds > 1"),
         RuleSettings(name="worst", when="camera.latency_p99_seconds > 2", severity="critical"),
     )
     box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 3))
     assert box.events() == [("worst", "fired")]
-    assert box.told[0].evidence["also"] == ["one", "two"]
+    assert box.published[0].evidence["also"] == ["one", "two"]
     held = {standing.alert.rule: standing.suppressed_by for standing in box.engine.active_alerts(box.now)}
     assert held == {
         "worst": "",
-        "one": f"grouped with {box.told[0].id}",
-        "two": f"grouped with {box.told[0].id}",
+        "one": f"grouped with {box.published[0].id}",
+        "two": f"grouped with {box.published[0].id}",
     }
     box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 0.1))
     assert box.events()[1:] == [("worst", "resolved"), ("one", "fired")]
 
 
-def test_a_worse_alert_is_told_beside_a_milder_one(desk):
-    box = desk(defaults=True)
+def test_a_worse_alert_is_published_beside_a_milder_one(drive):
+    box = drive(defaults=True)
     host = {}
     for value in (0.95, 0.99):
         for _ in range(400):
             box.now += 1
-            box.see("host.disk_used_ratio", value, host)
+            box.observe("host.disk_used_ratio", value, host)
     assert box.events() == [("disk", "fired"), ("disk_full", "fired")]
 
 
-def test_groups_can_be_parted(desk):
-    box = desk(
+def test_groups_can_be_parted(drive):
+    box = drive(
         RuleSettings(name="one", when="camera.fps_in < 5", group="mine"),
         RuleSettings(name="two", when="camera.latency_p99_seconds > 1"),
     )
     box.go(1, 1, ("camera.fps_in", 1), (LATENCY, 3))
-    assert len(box.told) == 2
+    assert len(box.published) == 2
 
 
 # -- the other kinds of rule -----------------------------------------------------------------------------
 
 
-def test_absence(desk):
-    box = desk(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
+def test_absence(drive):
+    box = drive(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
     assert box.go(1000) == []  # never seen: not expected
-    box.see("camera.fps_in", 10)
+    box.observe("camera.fps_in", 10)
     assert box.go(179) == []
     (alert,) = box.go(1)
     assert alert.what.startswith("camera front: no report of frames received for 3 min, since ")
     assert alert.expected == "one at least every 3 min"
-    (over,) = box.see("camera.fps_in", 10)
+    (over,) = box.observe("camera.fps_in", 10)
     assert over.state is AlertState.RESOLVED
 
 
-def test_a_camera_that_was_removed_is_forgotten(desk):
-    box = desk(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"), SLOW)
+def test_a_camera_that_was_removed_leaves_nothing_behind(drive):
+    box = drive(RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"), SLOW)
     box.go(400, 60, ("camera.fps_in", 5), (LATENCY, 1))
     box.engine.remove_targets({"camera": "front"}, box.now)
     (over,) = box.go(1)
@@ -186,57 +186,57 @@ def test_a_camera_that_was_removed_is_forgotten(desk):
     assert box.go(1000) == []
 
 
-def test_rate_of_a_counter_survives_its_reset(desk):
-    box = desk(RuleSettings(name="lost", when="rate(host.outbox_lost_total, 10m) > 0"))
+def test_rate_of_a_counter_survives_its_reset(drive):
+    box = drive(RuleSettings(name="lost", when="rate(host.outbox_lost_total, 10m) > 0"))
     for value in (5, 5, 5, 0, 0):
-        box.see("host.outbox_lost_total", value, {})
+        box.observe("host.outbox_lost_total", value, {})
         box.now += 60
-    assert box.told == []
-    (alert,) = box.see("host.outbox_lost_total", 3, {})
+    assert box.published == []
+    (alert,) = box.observe("host.outbox_lost_total", 3, {})
     assert alert.what == "host: messages lost rose by 3 in 10 min"
     assert alert.expected == "no rise in 10 min"
     for _ in range(12):
         box.now += 60
-        box.see("host.outbox_lost_total", 3, {})
-    assert box.told[-1].state is AlertState.RESOLVED
+        box.observe("host.outbox_lost_total", 3, {})
+    assert box.published[-1].state is AlertState.RESOLVED
 
 
-def test_rate_of_a_gauge_may_fall(desk):
-    box = desk(RuleSettings(name="leak", when="rate(host.memory_available_bytes, 10m) < -1e6"))
+def test_rate_of_a_gauge_may_fall(drive):
+    box = drive(RuleSettings(name="leak", when="rate(host.memory_available_bytes, 10m) < -1e6"))
     for step in range(15):
-        box.see("host.memory_available_bytes", 8e9 - step * 120e6, {})
+        box.observe("host.memory_available_bytes", 8e9 - step * 120e6, {})
         box.now += 60
-    (alert,) = box.told
+    (alert,) = box.published
     assert "memory available fell by 720 MB in 10 min" in alert.what
 
 
-def test_burn_needs_both_windows_and_ends_soon(desk):
-    box = desk(RuleSettings(name="slo", when="burn(camera.latency_seconds > 0.5, 99%) > 10"))
+def test_burn_needs_both_windows_and_ends_soon(drive):
+    box = drive(RuleSettings(name="slo", when="burn(camera.latency_seconds > 0.5, 99%) > 10"))
     labels = {"camera": "front", "target": "0.5"}
 
     def minutes(count, share):
         for _ in range(count):
             box.now += 60
-            box.see("camera.latency_over_ratio", share, labels, evidence={"frames": 600})
+            box.observe("camera.latency_over_ratio", share, labels, evidence={"frames": 600})
 
     minutes(60, 0.0)
     minutes(5, 0.4)
-    assert box.told == []  # 40 times too fast, but only for five minutes: 3 % of the hour
+    assert box.published == []  # 40 times too fast, but only for five minutes: 3 % of the hour
     minutes(12, 0.4)
-    (alert,) = box.told
+    (alert,) = box.published
     assert "of frames over 0.5 s latency" in alert.what
     assert alert.expected == "99 % of frames within 0.5 s latency"
     minutes(6, 0.0)
-    assert box.told[-1].state is AlertState.RESOLVED
+    assert box.published[-1].state is AlertState.RESOLVED
 
 
-def test_burn_of_windows_by_their_own_target(desk):
-    box = desk(RuleSettings(name="slo", when="burn(camera.latency_p99_seconds > 0.5, 90%) > 5"))
+def test_burn_of_windows_by_their_own_target(drive):
+    box = drive(RuleSettings(name="slo", when="burn(camera.latency_p99_seconds > 0.5, 90%) > 5"))
     box.go(2400, 60, (LATENCY, 0.2))
-    assert box.told == []
+    assert box.published == []
     box.go(2400, 60, (LATENCY, 0.9))
     assert box.events() == [("slo", "fired")]
-    assert "of windows with latency p99 > 0.5 s" in box.told[0].what
+    assert "of windows with latency p99 > 0.5 s" in box.published[0].what
 
 
 def day(hour):
@@ -244,18 +244,18 @@ def day(hour):
     return 0.3 if 7 <= hour < 19 else 0.1
 
 
-def test_anomaly_knows_the_hour(desk):
-    box = desk(RuleSettings(name="odd", when="anomaly(camera.latency_p99_seconds) > 8 for 15m"))
+def test_anomaly_knows_the_hour(drive):
+    box = drive(RuleSettings(name="odd", when="anomaly(camera.latency_p99_seconds) > 8 for 15m"))
     box.now = 1_700_006_400.0  # 2023-11-15 00:00 UTC
     for step in range(5 * 288):
         hour = step % 288 // 12
-        box.see(LATENCY, day(hour) * (1 + 0.02 * (step % 7 - 3)))
+        box.observe(LATENCY, day(hour) * (1 + 0.02 * (step % 7 - 3)))
         box.now += 300
-    assert box.told == []
+    assert box.published == []
     box.go(3 * 3600, 300, (LATENCY, 0.1))
-    assert box.told == []
+    assert box.published == []
     box.go(1800, 300, (LATENCY, 0.3))  # usual at noon, unusual at three in the night
-    (alert,) = box.told
+    (alert,) = box.published
     assert "0.3 s, unusually high" in alert.what
     assert "at 02-05 UTC of the last 5 days" in alert.expected
     twin = restarted(box)
@@ -264,9 +264,9 @@ def test_anomaly_knows_the_hour(desk):
     assert [alert.state for alert in twin.go(300, 300, (LATENCY, 0.1))] == [AlertState.RESOLVED]
 
 
-def test_drift_carries_the_verdict(desk):
-    box = desk(defaults=True)
-    (alert,) = box.see(
+def test_drift_carries_the_verdict(drive):
+    box = drive(defaults=True)
+    (alert,) = box.observe(
         "drift.ratio",
         1.8,
         text="drift: sharpness KS 0.41, 1.8 times its limit; it fell from 210 to 35",
@@ -284,47 +284,47 @@ def control(box, kind, **about):
     return box.engine.apply(Control(kind=kind, who="ada", why="testing", at=box.now, **about))
 
 
-def test_acknowledge_is_told_and_ends_with_the_alert(desk):
-    box = desk(HOT)
-    (fired,) = box.see("host.temperature_celsius", 90, {})
+def test_acknowledge_is_published_and_ends_with_the_alert(drive):
+    box = drive(HOT)
+    (fired,) = box.observe("host.temperature_celsius", 90, {})
     control(box, ControlKind.ACKNOWLEDGE, alert=fired.id)
     (update,) = box.step()
     assert (update.event.value, update.controls["acknowledged"]["who"]) == ("acknowledged", "ada")
-    (over,) = box.see("host.temperature_celsius", 50, {})
+    (over,) = box.observe("host.temperature_celsius", 50, {})
     assert over.state is AlertState.RESOLVED
     assert box.engine.controls.entries == ()
 
 
-def test_a_snoozed_alert_is_told_again_when_the_snooze_ends(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_a_snoozed_alert_is_published_again_when_the_snooze_ends(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     control(box, ControlKind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     assert [alert.event.value for alert in box.go(99)] == ["snoozed"]
     assert [alert.event.value for alert in box.go(2)] == ["reminder"]
 
 
-def test_a_snooze_keeps_the_next_one_quiet_too(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_a_snooze_keeps_the_next_one_quiet_too(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     control(box, ControlKind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     box.go(10)
-    assert [alert.event.value for alert in box.see("host.temperature_celsius", 50, {})] == ["resolved"]
+    assert [alert.event.value for alert in box.observe("host.temperature_celsius", 50, {})] == ["resolved"]
     box.now += 10
-    assert box.see("host.temperature_celsius", 90, {}) == []
+    assert box.observe("host.temperature_celsius", 90, {}) == []
     assert [alert.event.value for alert in box.go(100)] == ["fired"]
 
 
-def test_undoing_a_snooze_brings_no_second_alarm(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_undoing_a_snooze_brings_no_second_alarm(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     made = control(box, ControlKind.SNOOZE, rule="hot", labels={}, until=box.now + 100)
     box.go(1)
     box.engine.undo(made.id, box.now, who="ada")
     assert [alert.event.value for alert in box.go(200)] == ["undone"]
 
 
-def test_mute_by_schedule_in_local_time(desk):
-    box = desk(HOT)
+def test_mute_by_schedule_in_local_time(drive):
+    box = drive(HOT)
     control(box, ControlKind.MUTE, schedule="23:00-24:00")  # it is 22:13 UTC, 23:13 an hour further east
     observation = Observation(metric="host.temperature_celsius", value=90.0, at=box.now)
     assert box.step(observation, utc_offset=3600.0) == []
@@ -332,13 +332,13 @@ def test_mute_by_schedule_in_local_time(desk):
     assert len(box.step(utc_offset=0.0)) == 1
 
 
-def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(desk):
-    box = desk(SLOW)
+def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(drive):
+    box = drive(SLOW)
     made = control(box, ControlKind.LIMIT, rule="slow", labels={"camera": "front"}, value=2.0)
     assert box.go(400, 10, (LATENCY, 1.5)) == []
     box.go(310, 10, (LATENCY, 2.5))
-    assert box.told[-1].expected == "at most 2 s"
-    assert box.told[-1].controls["limit"]["who"] == "ada"
+    assert box.published[-1].expected == "at most 2 s"
+    assert box.published[-1].controls["limit"]["who"] == "ada"
     assert box.go(20, 10, (LATENCY, 1.95)) == []
     assert box.go(20, 10, (LATENCY, 1.85))[0].state is AlertState.RESOLVED
     box.engine.undo(made.id, box.now, who="ada")
@@ -357,15 +357,15 @@ def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(desk):
         (ControlKind.MUTE, {"rule": "hot", "until": 5.0}, "in the past"),
     ],
 )
-def test_senseless_controls_are_refused(desk, kind, about, said):
+def test_senseless_controls_are_refused(drive, kind, about, said):
     with pytest.raises(VedetteError, match=said):
-        control(desk(HOT), kind, **about)
+        control(drive(HOT), kind, **about)
 
 
-def test_an_id_may_be_cut_short_while_it_is_plain(desk):
-    box = desk(HOT)
+def test_an_id_may_be_cut_short_while_it_is_plain(drive):
+    box = drive(HOT)
     for sensor in ("a", "b"):
-        box.see("host.temperature_celsius", 90, {"sensor": sensor})
+        box.observe("host.temperature_celsius", 90, {"sensor": sensor})
     with pytest.raises(VedetteError, match="several alerts begin with 'hot'"):
         box.engine.find("hot")
     assert box.engine.find("hot-b").labels == {"sensor": "b"}
@@ -374,19 +374,19 @@ def test_an_id_may_be_cut_short_while_it_is_plain(desk):
 # -- restart, reload, clocks -----------------------------------------------------------------------------
 
 
-def test_a_firing_alert_is_not_told_anew_after_a_restart(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_a_firing_alert_is_not_published_again_after_a_restart(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     twin = restarted(box, away=3600)
     assert twin.go(100) == []
-    assert twin.see("host.temperature_celsius", 90, {}) == []
-    (over,) = twin.see("host.temperature_celsius", 50, {})
-    assert (over.id, over.first_seen) == (box.told[0].id, START)
+    assert twin.observe("host.temperature_celsius", 90, {}) == []
+    (over,) = twin.observe("host.temperature_celsius", 50, {})
+    assert (over.id, over.first_seen) == (box.published[0].id, START)
 
 
-def test_what_is_not_seen_again_after_a_restart_resolves(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_what_is_not_observed_again_after_a_restart_resolves(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     twin = restarted(box, away=3600)
     (over,) = twin.go(310)
     assert over.state is AlertState.RESOLVED
@@ -395,35 +395,35 @@ def test_what_is_not_seen_again_after_a_restart_resolves(desk):
 DOWN = RuleSettings(name="down", when="camera.down for 15s")
 
 
-def test_a_camera_that_is_still_down_after_a_restart_is_not_told_anew(desk):
+def test_a_camera_that_is_still_down_after_a_restart_is_not_published_again(drive):
     """A camera begins as `starting`, and is found down only after a while."""
-    box = desk(DOWN)
+    box = drive(DOWN)
     box.go(20, 1, ("camera.down", 1))
     twin = restarted(box, away=5)
     assert twin.go(12, 1, ("camera.down", 0)) == []
     assert twin.go(600, 1, ("camera.down", 1)) == []
     (over,) = twin.go(2, 1, ("camera.down", 0))
-    assert (over.id, over.state) == (box.told[0].id, AlertState.RESOLVED)
+    assert (over.id, over.state) == (box.published[0].id, AlertState.RESOLVED)
 
 
-def test_a_camera_that_came_back_while_the_agent_was_off_resolves(desk):
-    box = desk(DOWN)
+def test_a_camera_that_came_back_while_the_agent_was_off_resolves(drive):
+    box = drive(DOWN)
     box.go(20, 1, ("camera.down", 1))
     twin = restarted(box, away=5)
     (over,) = twin.go(SETTLE_SECONDS, 1, ("camera.down", 0))
     assert (over.state, over.changed_at) == (AlertState.RESOLVED, twin.now)
 
 
-def test_what_was_asked_for_just_before_the_end_is_told_after_it(desk):
-    box = desk(HOT)
-    (fired,) = box.see("host.temperature_celsius", 90, {})
+def test_what_was_asked_for_just_before_the_end_is_published_after_it(drive):
+    box = drive(HOT)
+    (fired,) = box.observe("host.temperature_celsius", 90, {})
     control(box, ControlKind.ACKNOWLEDGE, alert=fired.id)
     twin = restarted(box)
     assert [(alert.id, alert.event.value) for alert in twin.go(1)] == [(fired.id, "acknowledged")]
 
 
-def test_a_short_restart_does_not_restart_a_hold(desk):
-    box = desk(SLOW)
+def test_a_short_restart_does_not_restart_a_hold(drive):
+    box = drive(SLOW)
     box.go(250, 10, (LATENCY, 1))
     twin = restarted(box, away=20)
     assert len(twin.go(60, 10, (LATENCY, 1))) == 1
@@ -431,19 +431,19 @@ def test_a_short_restart_does_not_restart_a_hold(desk):
     assert twin.go(60, 10, (LATENCY, 1)) == []
 
 
-def test_controls_limits_and_silence_survive_a_restart(desk):
-    box = desk(HOT, RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
-    box.see("camera.fps_in", 5)
+def test_controls_limits_and_silence_survive_a_restart(drive):
+    box = drive(HOT, RuleSettings(name="silent", when="absent(camera.fps_in) for 3m"))
+    box.observe("camera.fps_in", 5)
     control(box, ControlKind.LIMIT, rule="hot", value=95.0)
     twin = restarted(box, away=7200)
-    assert twin.see("host.temperature_celsius", 90, {}) == []
+    assert twin.observe("host.temperature_celsius", 90, {}) == []
     assert len(twin.go(181)) == 1  # the time off does not count, but the camera is expected
     assert twin.engine.undo("c1", twin.now, who="ada").value == 95.0
 
 
-def test_a_rule_that_is_gone_resolves_its_alert(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_a_rule_that_was_removed_resolves_its_alert(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     box.engine.set_rules(compile_rules([SLOW], AlertSettings(default_rules=False)))
     (over,) = box.go(1)
     assert "the rule was removed" in over.what
@@ -451,20 +451,20 @@ def test_a_rule_that_is_gone_resolves_its_alert(desk):
     assert twin.go(400) == []
 
 
-def test_a_reload_keeps_what_fires(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_a_reload_keeps_what_fires(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     box.engine.set_rules(
         compile_rules([dataclasses.replace(HOT, advice="other")], AlertSettings(default_rules=False))
     )
     assert box.go(10) == []
-    (over,) = box.see("host.temperature_celsius", 10, {})
+    (over,) = box.observe("host.temperature_celsius", 10, {})
     assert over.state is AlertState.RESOLVED
 
 
 @pytest.mark.parametrize("jump", [1e7, -1e7])
-def test_a_clock_that_is_set_neither_fires_nor_freezes(desk, jump):
-    box = desk(SLOW)
+def test_a_clock_that_is_set_neither_fires_nor_freezes(drive, jump):
+    box = drive(SLOW)
     monotonic = 50.0
     for _ in range(28):
         box.now, monotonic = box.now + 10, monotonic + 10
@@ -474,7 +474,7 @@ def test_a_clock_that_is_set_neither_fires_nor_freezes(desk, jump):
         )
     box.now += jump
     fired_after = 0
-    while not box.told:
+    while not box.published:
         box.now, monotonic, fired_after = box.now + 10, monotonic + 10, fired_after + 10
         box.step(
             Observation(metric=LATENCY, value=1.0, at=box.now, labels={"camera": "front"}),
@@ -482,14 +482,14 @@ def test_a_clock_that_is_set_neither_fires_nor_freezes(desk, jump):
         )
         assert fired_after <= 40
     assert fired_after == 30
-    assert box.told[0].first_seen == START + 10 + jump
+    assert box.published[0].first_seen == START + 10 + jump
 
 
-def test_a_snapshot_from_the_future_is_moved_to_now(desk):
-    box = desk(HOT)
-    box.see("host.temperature_celsius", 90, {})
+def test_a_snapshot_from_the_future_is_moved_to_now(drive):
+    box = drive(HOT)
+    box.observe("host.temperature_celsius", 90, {})
     twin = restarted(box, away=-1e8)
-    (over,) = twin.see("host.temperature_celsius", 10, {})
+    (over,) = twin.observe("host.temperature_celsius", 10, {})
     assert over.first_seen == START - 1e8
 
 
@@ -504,80 +504,80 @@ def test_a_snapshot_that_is_none_is_refused_whole(broken):
 # -- many ------------------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_alerts_at_once(desk):
-    box = desk(HOT)
+def test_ten_thousand_alerts_at_once(drive):
+    box = drive(HOT)
     burst = [
         Observation(metric="host.temperature_celsius", value=90.0, at=box.now, labels={"sensor": str(number)})
         for number in range(10_000)
     ]
     assert len(box.step(*burst)) == MOST_PUBLISHED
     assert box.engine.waiting == 10_000 - MOST_PUBLISHED
-    assert len({alert.id for alert in box.told}) == MOST_PUBLISHED
+    assert len({alert.id for alert in box.published}) == MOST_PUBLISHED
     assert box.go(1) == []
 
 
-def test_who_waits_has_its_turn_and_the_worst_wait_for_nobody(desk, monkeypatch):
+def test_who_waits_has_its_turn_and_the_worst_wait_for_nobody(drive, monkeypatch):
     monkeypatch.setattr("agent.alerts.engine.MOST_PUBLISHED", 2)
     fire = RuleSettings(name="fire", when="host.temperature_celsius > 200", severity="critical", group="fire")
-    box = desk(HOT, fire)
+    box = drive(HOT, fire)
     for sensor in "abcd":
-        box.see("host.temperature_celsius", 90, {"sensor": sensor})
-    assert [alert.labels["sensor"] for alert in box.told] == ["a", "b"]
+        box.observe("host.temperature_celsius", 90, {"sensor": sensor})
+    assert [alert.labels["sensor"] for alert in box.published] == ["a", "b"]
     held = {item.alert.labels["sensor"]: item.suppressed_by for item in box.engine.active_alerts(box.now)}
     assert held == {"a": "", "b": "", "c": TOO_MANY, "d": TOO_MANY}
-    assert [alert.rule for alert in box.see("host.temperature_celsius", 250, {"sensor": "d"})] == ["fire"]
-    told = box.see("host.temperature_celsius", 20, {"sensor": "a"})
-    assert [(alert.labels["sensor"], alert.state.value) for alert in told] == [
+    assert [alert.rule for alert in box.observe("host.temperature_celsius", 250, {"sensor": "d"})] == ["fire"]
+    alerts = box.observe("host.temperature_celsius", 20, {"sensor": "a"})
+    assert [(alert.labels["sensor"], alert.state.value) for alert in alerts] == [
         ("a", "resolved"), ("c", "firing"),
     ]  # fmt: skip
 
 
-# -- told again ------------------------------------------------------------------------------------------
+# -- published again ------------------------------------------------------------------------------------------
 
 
-def test_what_goes_on_is_told_again_until_somebody_looks_after_it(desk):
-    box = desk(RuleSettings(name="fire", when="host.temperature_celsius > 200", severity="critical"))
+def test_what_goes_on_is_published_again_until_acknowledged(drive):
+    box = drive(RuleSettings(name="fire", when="host.temperature_celsius > 200", severity="critical"))
     hours = AlertSettings().repeat_critical / 3600
     for minute in range(1, round(2 * hours * 60) + 2):
         box.now = START + 60 * minute
-        box.see("host.temperature_celsius", 250, {})
+        box.observe("host.temperature_celsius", 250, {})
     assert box.events() == [("fire", "fired"), ("fire", "reminder"), ("fire", "reminder")]
-    assert box.told[1].changed_at - box.told[0].changed_at == 3600 * hours
-    assert box.told[2].first_seen == box.told[0].first_seen
-    control(box, ControlKind.ACKNOWLEDGE, alert=box.told[0].id)
+    assert box.published[1].changed_at - box.published[0].changed_at == 3600 * hours
+    assert box.published[2].first_seen == box.published[0].first_seen
+    control(box, ControlKind.ACKNOWLEDGE, alert=box.published[0].id)
     for _ in range(round(3 * hours * 60)):
         box.now += 60
-        box.see("host.temperature_celsius", 250, {})
+        box.observe("host.temperature_celsius", 250, {})
     assert box.events()[3:] == [("fire", "acknowledged")]
 
 
-def test_an_info_is_told_once(desk):
-    box = desk(RuleSettings(name="warm", when="host.temperature_celsius > 30", severity="info"))
+def test_an_info_is_published_once(drive):
+    box = drive(RuleSettings(name="warm", when="host.temperature_celsius > 30", severity="info"))
     for _ in range(48):
         box.now += 3600
         box.step(*(Observation(metric="host.temperature_celsius", value=40.0, at=box.now),))
     assert box.events().count(("warm", "reminder")) == 0
 
 
-def test_what_is_kept_firing_is_shown_as_it_was_told(desk):
-    box = desk(RuleSettings(name="frozen", when="camera.frozen", keep_firing=60.0))
-    box.see("camera.frozen", 1, text="the same picture for 15 s")
+def test_what_is_kept_firing_is_shown_as_it_was_published(drive):
+    box = drive(RuleSettings(name="frozen", when="camera.frozen", keep_firing=60.0))
+    box.observe("camera.frozen", 1, text="the same picture for 15 s")
     box.go(10, 1, ("camera.frozen", 0))
     (standing,) = box.engine.active_alerts(box.now)
     assert standing.alert.what == "camera front is frozen: the same picture for 15 s"
 
 
-def test_between_limit_and_clear_value_it_says_what_ends_it(desk):
-    box = desk(RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5", clear="0.4"))
-    box.see(LATENCY, 0.6)
-    box.see(LATENCY, 0.45)
+def test_between_limit_and_clear_value_it_states_what_ends_it(drive):
+    box = drive(RuleSettings(name="slow", when="camera.latency_p99_seconds > 0.5", clear="0.4"))
+    box.observe(LATENCY, 0.6)
+    box.observe(LATENCY, 0.45)
     (standing,) = box.engine.active_alerts(box.now)
     assert standing.alert.expected == "at most 0.5 s; it is over at 0.4 s"
 
 
-def test_memory_is_bounded(desk, monkeypatch):
+def test_memory_is_bounded(drive, monkeypatch):
     monkeypatch.setattr("agent.alerts.rule_monitor.MOST_INSTANCES", 100)
-    box = desk(HOT)
+    box = drive(HOT)
     box.step(
         *(
             Observation(
@@ -586,7 +586,7 @@ def test_memory_is_bounded(desk, monkeypatch):
             for number in range(300)
         )
     )
-    assert (len(box.told), box.engine.refused) == (100, 200)
+    assert (len(box.published), box.engine.refused) == (100, 200)
 
 
 values = st.lists(st.tuples(st.integers(1, 200), st.sampled_from([0.1, 0.45, 0.6])), min_size=1, max_size=40)
@@ -594,56 +594,56 @@ values = st.lists(st.tuples(st.integers(1, 200), st.sampled_from([0.1, 0.45, 0.6
 
 @settings(max_examples=200)
 @given(values, st.sampled_from([0, 100]), st.sampled_from([0, 150]))
-def test_hysteresis_agrees_with_a_model(desk, steps, hold, keep):
+def test_hysteresis_agrees_with_a_model(drive, steps, hold, keep):
     """Over 0.5 it fires once that has held; below 0.4 it ends once that has lasted; in between it stays as it is."""
-    box = desk(RuleSettings(name="slow", when=f"{LATENCY} > 0.5", clear="0.4", hold=hold, keep_firing=keep))
-    told, since, last, firing, fires = [], None, 0.0, False, []
+    box = drive(RuleSettings(name="slow", when=f"{LATENCY} > 0.5", clear="0.4", hold=hold, keep_firing=keep))
+    changes, since, last, firing, fires = [], None, 0.0, False, []
     for gap, value in steps:
         box.now += gap
-        box.see(LATENCY, value)
+        box.observe(LATENCY, value)
         true = value > (0.4 if firing else 0.5)
         fires = [fired for fired in fires if box.now - fired < FLAP_SECONDS]
         since = (box.now if since is None else since) if true else None
         last = box.now if true else last
         patience = max(keep, FLAP_HOLD_SECONDS) if len(fires) >= FLAP_FIRES else keep
         if firing and not true and box.now - last >= patience:
-            firing, told = False, [*told, (box.now, "resolved")]
+            firing, changes = False, [*changes, (box.now, "resolved")]
         elif not firing and true and box.now - since >= hold:
-            firing, told, fires = True, [*told, (box.now, "fired")], [*fires, box.now]
-    assert [(alert.changed_at, alert.event.value) for alert in box.told] == told
+            firing, changes, fires = True, [*changes, (box.now, "fired")], [*fires, box.now]
+    assert [(alert.changed_at, alert.event.value) for alert in box.published] == changes
 
 
 @settings(max_examples=60, deadline=None)
 @given(values, st.integers(0, 39))
-def test_a_restart_at_any_moment_tells_the_same(desk, steps, cut):
-    """With and without a restart in between, the same is told (law 4)."""
-    one, two = desk(SLOW, HOT), desk(SLOW, HOT)
+def test_a_restart_at_any_moment_publishes_the_same(drive, steps, cut):
+    """With and without a restart in between, the same is published (law 4)."""
+    one, two = drive(SLOW, HOT), drive(SLOW, HOT)
     for number, (gap, value) in enumerate(steps):
         for box in (one, two):
             box.now += gap
         if number == cut:
-            told, two = two.told, restarted(two)
-            two.told = told
+            before, two = two.published, restarted(two)
+            two.published = before
         for box in (one, two):
-            box.see(LATENCY, value)
-    assert [(alert.id, alert.event, alert.what) for alert in one.told] == [
-        (alert.id, alert.event, alert.what) for alert in two.told
+            box.observe(LATENCY, value)
+    assert [(alert.id, alert.event, alert.what) for alert in one.published] == [
+        (alert.id, alert.event, alert.what) for alert in two.published
     ]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["one", "two", "worst"]), st.booleans()), max_size=40))
-def test_never_two_equals_of_a_group_and_every_end_is_told(desk, steps):
+def test_never_two_equals_of_a_group_and_every_end_is_published(drive, steps):
     rules = [
         RuleSettings(name=name, when=f"camera.{metric} > 0", severity=severity, group="g")
         for name, metric, severity in (
             ("one", "fps_in", "warning"), ("two", "detections", "warning"), ("worst", "batch_mean", "critical"))
     ]  # fmt: skip
     metrics = {"one": "camera.fps_in", "two": "camera.detections", "worst": "camera.batch_mean"}
-    box, live = desk(*rules), {}
+    box, live = drive(*rules), {}
     for rule, true in steps:
         box.now += 1
-        for alert in box.see(metrics[rule], true):
+        for alert in box.observe(metrics[rule], true):
             if alert.state is AlertState.RESOLVED:
                 del live[alert.id]
             else:
@@ -658,20 +658,20 @@ def test_never_two_equals_of_a_group_and_every_end_is_told(desk, steps):
     assert sorted(ended) == sorted(live)
 
 
-def test_what_a_removed_camera_still_waits_for_does_not_fire(desk):
-    box = desk(RuleSettings(name="no_frames", when="camera.fps_in <= 0 for 3m"))
-    box.see("camera.fps_in", 0)
+def test_what_a_removed_camera_still_waits_for_does_not_fire(drive):
+    box = drive(RuleSettings(name="no_frames", when="camera.fps_in <= 0 for 3m"))
+    box.observe("camera.fps_in", 0)
     box.engine.remove_targets({"camera": "front"}, box.now)
-    assert box.see("camera.fps_in", 0) == [], "a hold begins anew"
+    assert box.observe("camera.fps_in", 0) == [], "a hold begins anew"
     assert box.go(120, 60, ("camera.fps_in", 0)) == []
     assert len(box.go(120, 60, ("camera.fps_in", 0))) == 1
 
 
-def test_no_storm_of_reloads_makes_an_alert_fire_before_its_time(desk):
+def test_no_storm_of_reloads_makes_an_alert_fire_before_its_time(drive):
     rule = RuleSettings(name="no_frames", when="camera.fps_in <= 0 for 3m")
     other = RuleSettings(name="no_frames", when="camera.fps_in <= 1 for 3m")
     for seed in range(200):
-        box, chance, zero_since = desk(rule), random.Random(seed), None
+        box, chance, zero_since = drive(rule), random.Random(seed), None
         for _ in range(60):
             box.now += chance.choice((1, 5, 30, 60))
             act = chance.random()
@@ -684,7 +684,7 @@ def test_no_storm_of_reloads_makes_an_alert_fire_before_its_time(desk):
                 )
             value = chance.choice((0, 0, 0, 0, 10))
             zero_since = None if value else (box.now if zero_since is None else zero_since)
-            for alert in box.see("camera.fps_in", value):
+            for alert in box.observe("camera.fps_in", value):
                 if alert.event is AlertEvent.FIRED:
                     assert zero_since is not None, seed
                     assert box.now - zero_since >= 180, (seed, alert.window)

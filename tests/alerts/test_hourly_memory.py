@@ -49,7 +49,7 @@ def test_too_little_is_no_verdict_and_a_day_compares_with_all_hours():
     assert (usual.hour, usual.days, usual.median) == (12, 4, 12.0)
 
 
-def test_today_does_not_count_and_old_days_are_forgotten():
+def test_today_does_not_count_and_old_days_are_discarded():
     memory = filled(30, lambda day, hour: float(day))
     usual = memory.usual(29 * DAY + 23.9 * 3600)
     assert (usual.days, usual.median) == (RECENT_DAYS - 1, 22.0)

@@ -71,7 +71,7 @@ def test_old_days_and_too_many_bytes_are_dropped(tmp_path):
     assert sum(path.stat().st_size for path in days(tmp_path).values()) <= 300
 
 
-def test_a_full_disk_is_said_once(tmp_path):
+def test_a_full_disk_is_logged_once(tmp_path):
     (tmp_path / "observations").write_text("in the way")
     log = ObservationLog(tmp_path)
     for step in range(3):
@@ -100,7 +100,7 @@ def test_a_rule_is_tried_on_a_recorded_day(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("none would have fired\n")
 
 
-def test_a_rule_on_what_was_not_recorded_says_so(tmp_path, capsys):
+def test_a_rule_on_what_was_not_recorded_is_reported(tmp_path, capsys):
     record(tmp_path, minutes=5)
     file = config(
         tmp_path,
@@ -129,7 +129,7 @@ def test_today_and_yesterday(tmp_path, capsys):
         rules("test", file, "--replay", "1999-01-01")
 
 
-def test_mistakes_are_told_with_their_mend(tmp_path):
+def test_mistakes_are_reported_with_a_correction(tmp_path):
     file = config(tmp_path, '[[rules]]\nname = "slow"\nwhen = "camera.latency.p99 > 0.5"\n')
     with pytest.raises(
         ConfigError, match=r"toml:4: rules\[slow\].when: unknown metric .*latency_p99_seconds"

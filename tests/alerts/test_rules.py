@@ -99,14 +99,14 @@ def test_metrics_of_this_box_can_be_added():
         ({"name": "latncy_p99"}, "when", "did you mean 'latency_p99'"),
     ],
 )
-def test_mistakes_name_the_rule_the_key_and_the_mend(keys, key, said):
+def test_mistakes_name_the_rule_the_key_and_a_correction(keys, key, said):
     with pytest.raises(ConfigError) as caught:
         compiled(**keys)
     assert caught.value.key == f"rules[{keys.get('name', 'mine')}].{key}"
     assert said in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     bad = [RuleSettings(name=name, when="nothing") for name in ("a", "b", "a")]
     with pytest.raises(ConfigErrors) as caught:
         compile_rules(bad)

@@ -37,35 +37,35 @@ N, P, F = Phase.INACTIVE, Phase.PENDING, Phase.FIRING
 def test_transitions(timing, steps):
     state = RuleState()
     for at, true, phase, change in steps:
-        state, told = advance(state, true, at, timing)
-        assert (state.phase, told.value) == (phase, change), at
+        state, change_made = advance(state, true, at, timing)
+        assert (state.phase, change_made.value) == (phase, change), at
 
 
 def model(events, hold, keep):
-    """The ten-line model: what is told, and when, of a list of (time, true)."""
-    told, since, last, firing, fires = [], None, 0.0, False, []
+    """The ten-line model: what changes, and when, for a list of (time, true)."""
+    changes, since, last, firing, fires = [], None, 0.0, False, []
     for at, true in events:
         fires = [fired for fired in fires if at - fired < FLAP_SECONDS]
         since = (at if since is None else since) if true else None
         last = at if true else last
         patience = max(keep, FLAP_HOLD_SECONDS) if len(fires) >= FLAP_FIRES else keep
         if firing and not true and at - last >= patience:
-            firing, told = False, [*told, (at, "resolved")]
+            firing, changes = False, [*changes, (at, "resolved")]
         elif not firing and true and at - since >= hold:
-            firing, told, fires = True, [*told, (at, "fired")], [*fires, at]
-    return told
+            firing, changes, fires = True, [*changes, (at, "fired")], [*fires, at]
+    return changes
 
 
 gaps = st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=60)
 
 
 def run(events, timing):
-    state, told = RuleState(), []
+    state, changes = RuleState(), []
     for at, true in events:
         state, change = advance(state, true, at, timing)
         if change is not Transition.NONE:
-            told.append((at, change.value))
-    return told, state
+            changes.append((at, change.value))
+    return changes, state
 
 
 @settings(max_examples=400)
@@ -75,8 +75,8 @@ def test_agrees_with_the_model(steps, hold, keep):
     for gap, true in steps * 3:
         at += gap
         events.append((at, true))
-    told, _ = run(events, HoldTimes(hold=hold, keep_firing=keep))
-    assert told == model(events, hold, keep)
+    changes, _ = run(events, HoldTimes(hold=hold, keep_firing=keep))
+    assert changes == model(events, hold, keep)
 
 
 @given(gaps, st.integers(0, 300), st.integers(0, 300))
@@ -85,21 +85,21 @@ def test_fires_and_ends_alternate_and_an_hour_holds_few(steps, hold, keep):
     for gap, true in steps * 5:
         at += gap
         events.append((at, true))
-    told, _ = run(events, HoldTimes(hold=hold, keep_firing=keep))
-    assert [what for _, what in told] == ["fired", "resolved"] * (len(told) // 2) + ["fired"] * (
-        len(told) % 2
+    changes, _ = run(events, HoldTimes(hold=hold, keep_firing=keep))
+    assert [what for _, what in changes] == ["fired", "resolved"] * (len(changes) // 2) + ["fired"] * (
+        len(changes) % 2
     )
-    fires = [when for when, what in told if what == "fired"]
+    fires = [when for when, what in changes if what == "fired"]
     most = FLAP_FIRES + FLAP_SECONDS / FLAP_HOLD_SECONDS + 1
     assert all(sum(1 for other in fires if 0 <= other - when < FLAP_SECONDS) <= most for when in fires)
 
 
 def test_a_flapping_alert_goes_on_as_one():
-    told, state = run([(at, at % 20 == 0) for at in range(0, 1800, 10)], HoldTimes())
-    assert [what for _, what in told] == ["fired", "resolved"] * (FLAP_FIRES - 1) + ["fired"]
+    changes, state = run([(at, at % 20 == 0) for at in range(0, 1800, 10)], HoldTimes())
+    assert [what for _, what in changes] == ["fired", "resolved"] * (FLAP_FIRES - 1) + ["fired"]
     assert state.flapping()
-    told, state = run([(at, at < 60 and at % 20 == 0) for at in range(0, 8000, 10)], HoldTimes())
-    assert told[-1] == (40 + FLAP_HOLD_SECONDS, "resolved")
+    changes, state = run([(at, at < 60 and at % 20 == 0) for at in range(0, 8000, 10)], HoldTimes())
+    assert changes[-1] == (40 + FLAP_HOLD_SECONDS, "resolved")
     assert state.idle
 
 

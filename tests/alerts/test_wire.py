@@ -55,7 +55,7 @@ def minute(number, bad):
         "drift.ratio": 1.5 if bad else 0.3,
         "drift.outlier_ratio": 0.4 if bad else 0.01,
     }
-    # On a camera of its own: what a fault explains is not told.
+    # On a camera of its own: what a fault explains is suppressed.
     faulty = {"camera.frozen": ("yard", float(bad))} | ({} if bad else {"camera.batch_mean": ("gate", 1.0)})
     other = [
         Observation(metric=name, value=value, at=at, labels={"camera": camera})
@@ -87,10 +87,10 @@ def minute(number, bad):
 def scripted():
     """Four days to learn, 40 bad minutes, an hour of recovery; what the engine tells."""
     rules = [RuleSettings(name=name, when=when, group=name) for name, when in KINDS.items()]
-    engine, told = AlertEngine(compile_rules(rules, AlertSettings(default_rules=False))), []
+    engine, alerts = AlertEngine(compile_rules(rules, AlertSettings(default_rules=False))), []
     for number in range(4 * 1440 + 200):
-        told += engine.step(minute(number, BAD <= number < BAD + 40), START + 60.0 * number)
-    return told
+        alerts += engine.step(minute(number, BAD <= number < BAD + 40), START + 60.0 * number)
+    return alerts
 
 
 @pytest.fixture
@@ -112,15 +112,17 @@ def publisher(mosquitto, tmp_path):
 
 
 def test_every_kind_of_rule_reaches_the_broker_and_leaves_nothing_retained(publisher, listen):
-    told = scripted()
-    by_rule = {name: [alert.event.value for alert in told if alert.rule == name] for name in KINDS}
+    alerts = scripted()
+    by_rule = {name: [alert.event.value for alert in alerts if alert.rule == name] for name in KINDS}
     assert by_rule == {name: ["fired", "resolved"] for name in KINDS}
 
     listener = listen(publisher.broker_port, "vedette/+/+/alert/#")
-    for alert in told:
+    for alert in alerts:
         publisher.publish(alert_draft(alert))
     assert publisher.drain(15)
-    heard = listener.wait(lambda messages: len([m for m in messages if m.payload]) >= len(told) and messages)
+    heard = listener.wait(
+        lambda messages: len([m for m in messages if m.payload]) >= len(alerts) and messages
+    )
     bodies = [message.body for message in heard if message.payload]
     assert [violations("alert", body) for body in bodies] == [[]] * len(bodies)
     assert all(body["what"] and body["expected"] and body["window"] for body in bodies)

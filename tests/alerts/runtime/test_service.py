@@ -31,19 +31,19 @@ QUIET = RuleSettings(name="quiet", when="host.cpu_ratio > 90%", tell="journal")
 LOCAL = RuleSettings(name="local", when="host.broker_connected < 1", tell="local")
 
 
-def desk_in(folder, *rules):
-    desk = AlertService(
+def service_in(folder, *rules):
+    service = AlertService(
         AlertEngine(compile_rules(rules or (HOT,), AlertSettings(default_rules=False))),
         AlertStore(folder),
         cameras=lambda: ["hall", "yard"],
     )
-    desk.open()
-    return desk
+    service.open()
+    return service
 
 
-def observe(desk, value, metric="host.temperature_celsius"):
+def observe(service, value, metric="host.temperature_celsius"):
     now = time.time()
-    return desk.step([Observation(metric=metric, value=value, at=now)], now)
+    return service.step([Observation(metric=metric, value=value, at=now)], now)
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def state():
 
 
 def test_each_transition_is_one_journal_line(state):
-    desk = desk_in(state)
+    service = service_in(state)
     with capture_logs() as logs:
-        observe(desk, 90.0)
-        observe(desk, 50.0)
+        observe(service, 90.0)
+        observe(service, 50.0)
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
     fired, over = (entry["event"] for entry in logs)
     assert fired.startswith("WARNING: host: temperature 90 °C (expected at most 80 °C; at ")
@@ -69,10 +69,10 @@ def test_each_transition_is_one_journal_line(state):
 def test_a_rule_that_nothing_is_observed_for_is_spoken_of_once(state, monkeypatch):
     monkeypatch.setattr("agent.alerts.runtime.service.UNOBSERVED_SECONDS", 0.0)
     typo = RuleSettings(name="typo", when='camera.detections_peron{camera="front"} > 5')
-    desk = desk_in(state, HOT, typo)
+    service = service_in(state, HOT, typo)
     with capture_logs() as logs:
-        observe(desk, 1.0, "camera.detections_person")
-        observe(desk, 1.0)
+        observe(service, 1.0, "camera.detections_person")
+        observe(service, 1.0)
     assert [(entry["rule"], entry["event"]) for entry in logs] == [
         ("hot", "a rule cannot fire: nothing is observed of host.temperature_celsius"),
         ("typo", "a rule cannot fire: nothing is observed of camera.detections_peron{camera=\"front\"}; did you mean "
@@ -80,10 +80,10 @@ def test_a_rule_that_nothing_is_observed_for_is_spoken_of_once(state, monkeypatc
     ]  # fmt: skip
 
 
-def test_who_is_told_is_the_rules_choice(state):
-    desk = desk_in(state, HOT, QUIET, LOCAL)
+def test_a_rule_chooses_its_audience(state):
+    service = service_in(state, HOT, QUIET, LOCAL)
     now = time.time()
-    told = desk.step(
+    step = service.step(
         [
             Observation(metric="host.temperature_celsius", value=90.0, at=now),
             Observation(metric="host.cpu_ratio", value=0.99, at=now),
@@ -91,23 +91,23 @@ def test_who_is_told_is_the_rules_choice(state):
         ],
         now,
     )
-    assert [alert.rule for alert in told.publish] == ["hot"]
-    assert sorted(alert.rule for alert in told.notify) == ["hot", "local"]
-    assert desk.firing_count() == 3
+    assert [alert.rule for alert in step.publish] == ["hot"]
+    assert sorted(alert.rule for alert in step.notify) == ["hot", "local"]
+    assert service.firing_count() == 3
 
 
 def test_an_operators_session_survives_a_restart(state):
-    desk = desk_in(state)
-    (fired,) = observe(desk, 90.0).publish
-    handlers = desk.handlers()
+    service = service_in(state)
+    (fired,) = observe(service, 90.0).publish
+    handlers = service.handlers()
     handlers["acknowledge"]({"id": "hot", "who": "ada", "why": "on it"})
     handlers["snooze"]({"id": "hot", "for": "2h", "who": "ada"})
     handlers["mute"]({"camera": "yard", "schedule": "mon-fri 08:00-17:00", "who": "bob", "why": "works"})
     handlers["limit"]({"rule": "hot", "value": 85.0, "who": "ada", "why": "summer"})
     # no close: the process was killed
-    twin = desk_in(state)
-    told = observe(twin, 90.0).publish  # what was asked for, which it had no time to tell; nothing anew
-    assert [alert.event.value for alert in told] == ["acknowledged", "snoozed"]
+    twin = service_in(state)
+    published = observe(twin, 90.0).publish  # the controls, which it had no time to publish; nothing else
+    assert [alert.event.value for alert in published] == ["acknowledged", "snoozed"]
     shown = twin.handlers()["alerts"]({})["alerts"]
     assert [(alert["id"], alert["told"]) for alert in shown] == [(fired.id, True)]
     assert {kind: control["who"] for kind, control in shown[0]["controls"].items()} == {
@@ -128,21 +128,21 @@ def test_an_operators_session_survives_a_restart(state):
 
 def test_history_is_kept_and_bounded(state):
     store = AlertStore(state, most_history=5)
-    desk = AlertService(AlertEngine(compile_rules([HOT], AlertSettings(default_rules=False))), store)
-    desk.open()
+    service = AlertService(AlertEngine(compile_rules([HOT], AlertSettings(default_rules=False))), store)
+    service.open()
     for value in (90.0, 50.0) * 2:
-        observe(desk, value)
-    desk.close()
-    again = desk_in(state)
-    told = again.handlers()["history"]({"since": "1h"})["alerts"]
-    assert [alert["state"] for alert in told] == ["firing", "resolved"] * 2
+        observe(service, value)
+    service.close()
+    again = service_in(state)
+    history = again.handlers()["history"]({"since": "1h"})["alerts"]
+    assert [alert["state"] for alert in history] == ["firing", "resolved"] * 2
     assert again.handlers()["history"]({"since": time.time() + 5})["alerts"] == []
     again.close()
     small = AlertStore(state, most_history=3)
     small.open()
     from agent.alerts.alert_json import alert_from_json
 
-    small.record([alert_from_json(told[0])])
+    small.record([alert_from_json(history[0])])
     assert len(small.history()) == 3
     small.close()
 
@@ -195,18 +195,18 @@ def test_history_is_kept_and_bounded(state):
         ("mute", {"schedule": "99:99-1:00"}, "is no schedule"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(state, command, args, said):
-    desk = desk_in(state)
-    observe(desk, 90.0)
+def test_what_cannot_be_done_is_refused_and_changes_nothing(state, command, args, said):
+    service = service_in(state)
+    observe(service, 90.0)
     with pytest.raises(VedetteError, match=said):
-        desk.handlers()[command](args)
-    assert desk.handlers()["controls"]({})["controls"] == []
+        service.handlers()[command](args)
+    assert service.handlers()["controls"]({})["controls"] == []
 
 
 def test_until_a_time_of_day_is_the_next_one(state):
-    desk = desk_in(state)
-    observe(desk, 90.0)
-    until = desk.handlers()["snooze"]({"id": "hot", "until": "03:30", "who": "ada"})["control"]["until"]
+    service = service_in(state)
+    observe(service, 90.0)
+    until = service.handlers()["snooze"]({"id": "hot", "until": "03:30", "who": "ada"})["control"]["until"]
     assert 0 < until - time.time() <= 86400
     assert time.localtime(until)[3:5] == (3, 30)
 
@@ -215,12 +215,12 @@ def test_until_a_time_of_day_is_the_next_one(state):
 def test_a_broken_store_is_set_aside(state, content):
     (state / FILE_NAME).write_bytes(content)
     with capture_logs() as logs:
-        desk = desk_in(state)
+        service = service_in(state)
     assert (state / "alerts.broken").exists() is bool(content)
     assert bool(logs) is bool(content)
-    observe(desk, 90.0)
-    assert len(desk.handlers()["history"]({})["alerts"]) == 1
-    desk.close()
+    observe(service, 90.0)
+    assert len(service.handlers()["history"]({})["alerts"]) == 1
+    service.close()
 
 
 def test_a_snapshot_that_makes_no_sense_is_left(state):
@@ -229,43 +229,43 @@ def test_a_snapshot_that_makes_no_sense_is_left(state):
     store.record([], {"state": {"tracks": "none"}, "memory": 5})
     store.close()
     with capture_logs() as logs:
-        desk = desk_in(state)
+        service = service_in(state)
     assert [entry["event"] for entry in logs] == ["alert snapshot cannot be used, starting without it"] * 2
-    assert len(observe(desk, 90.0).publish) == 1
+    assert len(observe(service, 90.0).publish) == 1
 
 
 def test_without_a_disk_alerts_go_on(state):
     (state / "file").write_text("")
     with capture_logs() as logs:
-        desk = desk_in(state / "file" / "below")
-        assert len(observe(desk, 90.0).publish) == 1
-        assert observe(desk, 50.0).publish[0].state is AlertState.RESOLVED
+        service = service_in(state / "file" / "below")
+        assert len(observe(service, 90.0).publish) == 1
+        assert observe(service, 50.0).publish[0].state is AlertState.RESOLVED
     assert sum("alerts go on without it" in entry["event"] for entry in logs) == 1
 
 
 def test_ten_thousand_alerts_leave_a_readable_journal(state):
-    desk = desk_in(state)
+    service = service_in(state)
     now = time.time()
     burst = [
         Observation(metric="host.temperature_celsius", value=90.0, at=now, labels={"sensor": str(number)})
         for number in range(10_000)
     ]
     with capture_logs() as logs:
-        told = desk.step(burst, now)
-    assert len(told.publish) == MOST_PUBLISHED
+        step = service.step(burst, now)
+    assert len(step.publish) == MOST_PUBLISHED
     assert [entry["event"] for entry in logs[-2:]] == [
         "and 450 more alerts; see `vedette alerts`",
         "more alerts fire than are published at a time; see `vedette alerts --all`",
     ]
     assert len(logs) == 52
     assert logs[-1]["waiting"] == 10_000 - MOST_PUBLISHED
-    assert desk.handlers()["alerts"]({})["count"] == MOST_PUBLISHED
-    assert desk.handlers()["alerts"]({"all": True})["count"] == 10_000
+    assert service.handlers()["alerts"]({})["count"] == MOST_PUBLISHED
+    assert service.handlers()["alerts"]({"all": True})["count"] == 10_000
     with capture_logs() as logs:
-        desk.step([], now + 1)
+        service.step([], now + 1)
     assert logs == []
-    desk.close()
-    assert len(json.dumps(desk_in(state).handlers()["alerts"]({}))) < 1_000_000
+    service.close()
+    assert len(json.dumps(service_in(state).handlers()["alerts"]({}))) < 1_000_000
 
 
 # -- the command, over the real socket --------------------------------------------------------------------------
@@ -274,17 +274,17 @@ def test_ten_thousand_alerts_leave_a_readable_journal(state):
 @pytest.fixture
 def agent(state, monkeypatch):
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    desk = desk_in(state)
-    server, stop = ControlServer(state, {"status": dict, **desk.handlers()}), threading.Event()
+    service = service_in(state)
+    server, stop = ControlServer(state, {"status": dict, **service.handlers()}), threading.Event()
     thread = threading.Thread(target=server.run, args=(stop,))
     thread.start()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not server.path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    yield desk
+    yield service
     stop.set()
     thread.join(5)
-    desk.close()
+    service.close()
 
 
 def vedette(state, *words):
@@ -321,9 +321,9 @@ def test_the_command_line(agent, state, capsys):
 def test_history_without_an_agent_comes_from_the_store(state, capsys):
     with pytest.raises(VedetteError, match="there is no history"):
         vedette(state, "history")
-    desk = desk_in(state)
-    observe(desk, 90.0)
-    desk.close()
+    service = service_in(state)
+    observe(service, 90.0)
+    service.close()
     vedette(state, "history")
     assert "temperature 90 °C" in capsys.readouterr().out
     with socket.socket(socket.AF_UNIX) as left_behind:  # by an agent that was killed
@@ -335,14 +335,14 @@ def test_history_without_an_agent_comes_from_the_store(state, capsys):
 
 
 def test_the_history_comes_in_pages_that_fit_a_message(state):
-    desk = desk_in(state)
-    (fired,) = observe(desk, 90.0).publish
-    desk.close()
+    service = service_in(state)
+    (fired,) = observe(service, 90.0).publish
+    service.close()
     store = AlertStore(state)
     store.open()
     store.record([dataclasses.replace(fired, id=f"a{number}") for number in range(299)])
     store.close()
-    again = desk_in(state)
+    again = service_in(state)
     seen, pages, offset = [], 0, 0
     while offset is not None:
         page = again.handlers()["history"]({"since": "1h", "offset": offset, "limit": 500})
@@ -355,8 +355,8 @@ def test_the_history_comes_in_pages_that_fit_a_message(state):
 
 def test_random_arguments_are_refused_or_taken_and_nothing_else(state):
     random_ = random.Random(1)
-    desk = desk_in(state)
-    observe(desk, 90.0)
+    service = service_in(state)
+    observe(service, 90.0)
     values = [None, True, 0, -1, 1.5, 1e300, 10**400, float("nan"), float("-inf"), "", "hot", "1h", "18:00", "9" * 400, "a" * 9000,
               "\x1b]0;x", "\ud800", [], [1], {}, {"a": 1}, "2026-01-31T18:00", "0000-00-00", "mon-fri", "-", ":", "::", "24:00", "1:1"]  # fmt: skip
     names = [
@@ -376,7 +376,7 @@ def test_random_arguments_are_refused_or_taken_and_nothing_else(state):
         "x" * 300,
     ]
     for _ in range(3000):
-        handler = random_.choice(list(desk.handlers().values()))
+        handler = random_.choice(list(service.handlers().values()))
         args = {name: random_.choice(values) for name in random_.sample(names, random_.randint(0, 4))}
         try:
             reply = handler(args)
