@@ -53,9 +53,9 @@ def _finding(rule: Rule, labels: Labels, evaluation: Evaluation, limit: float) -
 
 
 def _window(rule: Rule, evaluation: Evaluation, since: float, now: float) -> str:
-    judged = evaluation.latest.evidence.get("window")
-    if isinstance(judged, str) and judged:
-        return judged
+    window = evaluation.latest.evidence.get("window")
+    if isinstance(window, str) and window:
+        return window
     if window := rule.condition.function.window(evaluation, now):
         return window
     if now - since < _SHORTEST_SPAN:
@@ -78,7 +78,7 @@ def resolved_text(
     """
     lasted = f"over {span(published.first_seen, ended)}, lasted {duration(ended - published.first_seen)}"
     if reason or rule is None or evaluation is None:
-        what = f"{published.what} (over: {reason or 'no longer judged'})"
+        what = f"{published.what} (over: {reason or 'no longer evaluated'})"
         return AlertText(what=what, expected=published.expected, window=lasted)
     finding, function = _finding(rule, published.labels, evaluation, limit), rule.condition.function
     what = _state_resolved(finding) if rule.metric.unit == "state" else function.resolved(finding)
@@ -103,7 +103,7 @@ def page_command(rule: str) -> str:
 
 
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
-    """The numbers behind an alert that its sentences do not say: single ones in one line, then a line for each of
+    """The numbers behind an alert that its sentences do not contain: single ones in one line, then a line for each of
     several things (the features that drifted).
 
     >>> evidence_lines({"limit": 5, "wait_p99_seconds": 0.02, "hour": 14})

@@ -23,7 +23,7 @@ _CAMERA = (
         name="camera_frozen",
         when="camera.frozen for 10s",
         severity="critical",
-        advice="Restart the camera; it sends the same picture again and again.",
+        advice="Restart the camera; it sends the same frame again and again.",
     ),
     RuleSettings(
         name="camera_black",
@@ -103,7 +103,7 @@ _UNUSUAL = (
         when="anomaly(camera.detections_per_frame) > 6 for 30m",
         clear="4",
         severity="info",
-        advice="Look at the picture: is the scene another one, or does the model see it worse?",
+        advice="Look at the snapshot: is the scene another one, or does the model see it worse?",
     ),
     RuleSettings(
         name="fps_unusual",
@@ -192,7 +192,7 @@ _DRIFT = (
         when="drift.ratio >= 1",
         clear="0.9",
         keep_firing=600.0,
-        advice="Look at the picture first: lens, light, view. If the scene changed for good, retrain: after an "
+        advice="Look at the snapshot first: lens, light, view. If the scene changed for good, retrain: after an "
         "abrupt change in full, after a gradual one incrementally.",
     ),
     RuleSettings(

@@ -22,9 +22,9 @@ InstanceKey = tuple[str, Target]  # rule, target
 class AlertInstance:
     """One rule on one target; the engine owns it.
 
-    `id` names the current occurrence. `published` says whether it was published as firing (and so must be published
+    `id` names the current occurrence. `published` is whether it was published as firing (and so must be published
     as resolved), `latest` is what was published last, `republish` whether it must be published again once nothing
-    suppresses it. After a restart it does not resolve before `settled_at`. `reason` says why it ended, where that is
+    suppresses it. After a restart it does not resolve before `settled_at`. `reason` is why it ended, where that is
     not its value.
     """
 

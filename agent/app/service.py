@@ -109,7 +109,7 @@ class Service:
             state_directory=state,
             device=identity.device,
             site=identity.site,
-            picture=self.snapshots.jpeg,
+            snapshot=self.snapshots.jpeg,
         )
         remote: dict[str, Handler] = {}  # filled below, by the objects that the commands are for
         self.commands = CommandWorker(settings.commands, remote)

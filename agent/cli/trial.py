@@ -33,7 +33,7 @@ def send_trials(config: str | None, names: Sequence[str]) -> int:
     failed = False
     for entry, notifier in notifiers:
         picture = trial_card(identity.device) if entry.picture else None
-        notice = trial_notice(device=identity.device, site=identity.site, now=clock.wall(), picture=picture)
+        notice = trial_notice(device=identity.device, site=identity.site, now=clock.wall(), snapshot=picture)
         try:
             notifier.send(notice)
             print(f"{entry.name:<20} sent" + (", with a picture" if picture else ""))

@@ -13,7 +13,7 @@ from agent.core.types import Alert, Severity
 class Notice:
     """One notification: alerts that belong together, worst first.
 
-    `text` describes all of them; `more` counts those that did not fit into `alerts`. `picture` is a JPEG
+    `text` describes all of them; `more` counts those that did not fit into `alerts`. `snapshot` is a JPEG
     of the scene, where there is one and the settings allow it.
     """
 
@@ -27,7 +27,7 @@ class Notice:
     alerts: tuple[Alert, ...]
     made_at: float
     more: int = 0
-    picture: bytes | None = None
+    snapshot: bytes | None = None
 
 
 class Notifier(Protocol):

@@ -63,12 +63,12 @@ class AppriseNotifier:
         kind = apprise.NotifyType.SUCCESS if notice.resolved else kinds[notice.severity]
         refused = []
         with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
-            picture = _write(notice.picture, Path(folder))
+            snapshot = _write(notice.snapshot, Path(folder))
             for number, service in enumerate(self._services):
                 if number in self._accepted[1]:
                     continue
                 with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as captured:
-                    if self._notify(service, notice, kind, picture):
+                    if self._notify(service, notice, kind, snapshot):
                         self._accepted[1].add(number)
                     else:
                         refused.append(f"{service.service_name}{self._reason(number, captured.getvalue())}")
@@ -82,11 +82,11 @@ class AppriseNotifier:
         return f" ({shown.rstrip('.')})" if shown else ""
 
     def _notify(
-        self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, picture: str | None
+        self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, snapshot: str | None
     ) -> bool:
         bundle = apprise.Apprise()
         bundle.add(service)
-        attach = apprise.AppriseAttachment(picture) if picture else None
+        attach = apprise.AppriseAttachment(snapshot) if snapshot else None
         return bool(
             bundle.notify(
                 title=notice.title,
@@ -98,9 +98,9 @@ class AppriseNotifier:
         )
 
 
-def _write(picture: bytes | None, folder: Path) -> str | None:
-    if picture is None:
+def _write(snapshot: bytes | None, folder: Path) -> str | None:
+    if snapshot is None:
         return None
     path = folder / "scene.jpg"
-    path.write_bytes(picture)
+    path.write_bytes(snapshot)
     return str(path)

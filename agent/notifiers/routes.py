@@ -121,7 +121,7 @@ def make_notice(
     site: str,
     now: float,
     more: int = 0,
-    picture: bytes | None = None,
+    snapshot: bytes | None = None,
 ) -> Notice:
     """The notice about `alerts` (not empty, worst first)."""
     firing = [alert for alert in alerts if alert.state is not AlertState.RESOLVED]
@@ -137,7 +137,7 @@ def make_notice(
         alerts=alerts,
         made_at=now,
         more=more,
-        picture=picture,
+        snapshot=snapshot,
     )
 
 

@@ -47,7 +47,7 @@ EXPIRY_SECONDS = 86400.0
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 600.0
 
-Picture = Callable[[str], "bytes | None"]
+SnapshotOf = Callable[[str], "bytes | None"]
 Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
 
 
@@ -84,7 +84,7 @@ def make_notifiers(settings: Sequence[NotifierSettings]) -> Notifiers:
 
 
 class NotifierWorker(Worker):
-    """Sends the alerts it is offered through `notifiers`; `picture` returns a JPEG of a camera's last frame."""
+    """Sends the alerts it is offered through `notifiers`; `snapshot` returns a JPEG of a camera's last frame."""
 
     def __init__(
         self,
@@ -93,13 +93,13 @@ class NotifierWorker(Worker):
         *,
         device: str,
         site: str,
-        picture: Picture | None = None,
+        snapshot: SnapshotOf | None = None,
     ) -> None:
         super().__init__("notifiers")
         self._outlets = _outlets(notifiers)
         self._replacement: Notifiers | None = None
         self._path = state_directory / FILE_NAME
-        self._device, self._site, self._picture = device, site, picture
+        self._device, self._site, self._snapshot = device, site, snapshot
         self._inbox: deque[Alert] = deque(maxlen=MOST_OFFERED)
         self._saved = b""
         self._restored = False
@@ -166,9 +166,9 @@ class NotifierWorker(Worker):
                 outlet.firing.pop(alert.id, None)
                 if alert.state is not AlertState.RESOLVED and len(outlet.firing) < MOST_FIRING:
                     outlet.firing[alert.id] = alert
-        picture = self._scene(alerts) if outlet.route.settings.picture else None
+        snapshot = self._scene(alerts) if outlet.route.settings.picture else None
         outlet.queue.append(
-            make_notice(alerts, device=self._device, site=self._site, now=now, more=more, picture=picture)
+            make_notice(alerts, device=self._device, site=self._site, now=now, more=more, snapshot=snapshot)
         )
         while len(outlet.queue) > MOST_QUEUED:
             self._lose(outlet, outlet.queue.popleft(), "too many notices wait")
@@ -176,7 +176,7 @@ class NotifierWorker(Worker):
     def _scene(self, alerts: Sequence[Alert]) -> bytes | None:
         cameras = (alert.labels.get("camera") for alert in alerts if alert.state is not AlertState.RESOLVED)
         camera = next((name for name in cameras if name), None)
-        return self._picture(camera) if self._picture and camera else None
+        return self._snapshot(camera) if self._snapshot and camera else None
 
     def _refresh(self, outlet: _Outlet, now: float, monotonic: float) -> None:
         every = outlet.notifier.refresh_seconds

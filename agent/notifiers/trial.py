@@ -7,7 +7,7 @@ from agent.notifiers import Notice
 from agent.notifiers.routes import make_notice
 
 
-def trial_notice(*, device: str, site: str, now: float, picture: bytes | None = None) -> Notice:
+def trial_notice(*, device: str, site: str, now: float, snapshot: bytes | None = None) -> Notice:
     """A notice with one alert of severity info, which expires by itself in an Alertmanager."""
     alert = Alert(
         id=f"trial-{int(now)}",
@@ -23,4 +23,4 @@ def trial_notice(*, device: str, site: str, now: float, picture: bytes | None = 
         changed_at=now,
         event=AlertEvent.FIRED,
     )
-    return make_notice((alert,), device=device, site=site, now=now, picture=picture)
+    return make_notice((alert,), device=device, site=site, now=now, snapshot=snapshot)

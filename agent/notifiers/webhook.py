@@ -63,7 +63,7 @@ def _escaped(text: str) -> str:
 
 
 def whole_body(notice: Notice) -> dict[str, Any]:
-    """The notice with its whole alerts; the picture as base64."""
+    """The notice with its whole alerts; the snapshot as base64."""
     body: dict[str, Any] = {
         "id": notice.id,
         "device": notice.device,
@@ -75,6 +75,6 @@ def whole_body(notice: Notice) -> dict[str, Any]:
         "alerts": [alert_to_json(alert) for alert in notice.alerts],
         "more": notice.more,
     }
-    if notice.picture is not None:
-        body["picture_jpeg"] = base64.b64encode(notice.picture).decode()
+    if notice.snapshot is not None:
+        body["picture_jpeg"] = base64.b64encode(notice.snapshot).decode()
     return body

@@ -17,7 +17,7 @@ def mail(port, to="night"):
 
 
 def test_an_e_mail_arrives_with_its_picture(mailbox, make_notice):
-    AppriseNotifier(AppriseOptions(urls=(mail(mailbox.port),))).send(make_notice(picture=JPEG))
+    AppriseNotifier(AppriseOptions(urls=(mail(mailbox.port),))).send(make_notice(snapshot=JPEG))
     (message,) = mailbox.messages
     assert message["Subject"] == "CRITICAL: edge-1: camera front is down: connection refused"
     assert "night@example.org" in message["To"]

@@ -28,7 +28,7 @@ def named(*kinds, **keys):
 def worker(tmp_path, *urls, scene=None, **keys):
     """A worker with a webhook for each URL (or with the notifiers given)."""
     kinds = [webhook(url) if isinstance(url, str) else url for url in urls]
-    return NotifierWorker(named(*kinds, **keys), tmp_path, device="edge-1", site="plant", picture=scene)
+    return NotifierWorker(named(*kinds, **keys), tmp_path, device="edge-1", site="plant", snapshot=scene)
 
 
 def start_and_stop(one):

@@ -28,7 +28,7 @@ def test_a_long_text_is_cut(receiver, make_notice, make_alert):
 
 def test_programs_get_the_alerts_whole(receiver, make_notice):
     options = WebhookOptions(url=receiver.url, format="json", authorization="Bearer token")
-    WebhookNotifier(options).send(make_notice(picture=b"\xff\xd8jpeg"))
+    WebhookNotifier(options).send(make_notice(snapshot=b"\xff\xd8jpeg"))
     _, headers, body = receiver.received[0]
     assert headers["Authorization"] == "Bearer token"
     assert body["alerts"][0]["rule"] == "camera_down"

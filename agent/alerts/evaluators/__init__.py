@@ -102,7 +102,7 @@ class Finding:
 
 
 class UnfitMetricError(ValueError):
-    """A function cannot be used on the metric it was given; `expected` says on which."""
+    """A function cannot be used on the metric it was given; `expected` is on which it can."""
 
     def __init__(self, message: str, expected: str) -> None:
         super().__init__(message)

@@ -106,7 +106,7 @@ class RateSeries:
         if self._last is None or self._last[0] <= self._samples[0][0]:
             return None
         (first_at, first), (last_at, last) = self._samples[0], self._last
-        # A young series is judged as if nothing had changed before: one step is no trend yet.
+        # A new series is evaluated as if nothing had changed before: one step is no trend yet.
         return (last - first) / max(last_at - first_at, self._over)
 
     def shift(self, seconds: float) -> None:
