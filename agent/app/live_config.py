@@ -12,7 +12,6 @@ from functools import partial
 import structlog
 
 from agent.app.camera_set import CameraSet
-from agent.app.reference_desk import ReferenceDesk
 from agent.app.reload import Applied, PartlyInForce, ReloadProgress, ReloadResult, error_text
 from agent.app.reload_plan import ReloadPlan, make_plan
 from agent.app.reporting import Reporter
@@ -26,6 +25,7 @@ from agent.exporter.about import About
 from agent.logging.setup import set_level
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.analyst import Analyst
+from agent.references.monitors import DriftMonitors
 
 log = structlog.get_logger("vedette.service")
 
@@ -40,7 +40,7 @@ class RunningAgent:
     reporter: Reporter
     notifiers: NotifierWorker
     commands: CommandWorker
-    references: ReferenceDesk
+    references: DriftMonitors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -20,9 +20,7 @@ from agent.alerts.runtime.store import AlertStore
 from agent.app.camera_set import CameraSet
 from agent.app.control_socket import ControlServer
 from agent.app.device import Device
-from agent.app.feature_watch import watch_maker
 from agent.app.live_config import LiveConfig, RunningAgent
-from agent.app.reference_desk import LOCAL_ONLY, ReferenceDesk
 from agent.app.reload import Reloader
 from agent.app.reporting import Reporter
 from agent.app.supervisor import Supervisor
@@ -46,6 +44,7 @@ from agent.exporter.about import About, missing
 from agent.notifiers.runner import NotifierWorker, make_notifiers
 from agent.pipeline.analyst import Analyst, CameraMonitor
 from agent.pipeline.snapshots import LastSnapshots
+from agent.references.monitors import LOCAL_ONLY, DriftMonitors
 from agent.telemetry.sampler import Sampler
 
 log = structlog.get_logger("vedette.service")
@@ -119,7 +118,13 @@ class Service:
             settings.windows.length, class_names=lambda: self.detector.info.classes, monitor=self._monitor
         )
         self.camera_set = CameraSet(self.supervisor, self.slots, state, self.analyst)
-        self.references = ReferenceDesk(state, settings.drift, settings.windows.length, self.analyst.submit)
+        self.references = DriftMonitors(
+            state,
+            settings.drift,
+            settings.windows.length,
+            submit=self.analyst.submit,
+            publish=self.publisher.publish,
+        )
         self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
             self.detector,
@@ -228,12 +233,7 @@ class Service:
 
     def _monitor(self, camera: str) -> CameraMonitor:
         """The drift monitor of a camera; in the analyst's thread."""
-        make = watch_maker(
-            self.settings.drift,
-            lambda name: self.references.keeper(name, self.detector.info),
-            self.publisher.publish,
-        )
-        return make(camera)
+        return self.references.monitor(camera, self.detector.info)
 
     def _deliver(self, result: FrameResult) -> None:
         """Hand a result to `on_frame` too; in the scheduler's threads."""

@@ -1,15 +1,8 @@
-"""Verdicts: what a window, with those before it, says about drift; numbers, and the same in words. Values only."""
+"""Verdicts: the numbers by which a window, with those before it, is compared with the reference. Values only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-ASPECT_WORDS = {
-    "location": ("it rose", "it fell"),
-    "spread": ("it varies more", "it varies less"),
-    "noise": ("it jumps more from frame to frame", "it is smoother from frame to frame"),
-    "shape": ("its distribution changed", "its distribution changed"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,27 +36,6 @@ class FeatureVerdict:
         """Whether the feature is over its limit."""
         return self.ratio >= 1.0
 
-    def words(self, hour: int | None = None) -> str:
-        """The verdict in words, `hour` (UTC) being the hour of day that it was compared with, if there is one.
-
-        `sharpness: it fell from 210 (p50) to 35, score 8.1, limit 5.4, over the last 16 min; KS 0.41, limit 0.12,
-        PSI 0.90, limit 0.31, over the last 16 min; compared with 14-15 h UTC`
-        """
-        compared = "" if hour is None else f"; compared with {hour_words(hour)}"
-        return (
-            f"{self.feature}: {self._what()}, score {abs(self.score):.1f}, limit {self.limit:.1f}, "
-            f"over the last {_span(self.minutes)}; KS {self.ks:.2f}, {_limit(self.ks_limit)}, PSI {self.psi:.2f}, "
-            f"limit {self.psi_limit:.2f}, over the last {_span(self.distance_minutes)}{compared}"
-        )
-
-    def _what(self) -> str:
-        """What happened, with the percentiles that show it."""
-        rose, fell = ASPECT_WORDS[self.aspect]
-        what = rose if self.score > 0 else fell
-        if self.aspect == "location":
-            return f"{what} from {self.then[1]:.3g} (p50) to {self.now[1]:.3g}"
-        return f"{what}, p10/p50/p90 {_three(self.now)}, normally {_three(self.then)}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassVerdict:
@@ -75,13 +47,6 @@ class ClassVerdict:
     psi: float
     psi_limit: float
     minutes: float
-
-    def words(self) -> str:
-        """The class mix in words."""
-        return (
-            f"class mix: Jensen-Shannon {self.distance:.2f} ({_limit(self.limit)}), "
-            f"PSI {self.psi:.2f} (limit {self.psi_limit:.2f}) over {_span(self.minutes)}"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,44 +91,3 @@ class DriftVerdict:
     def strongest(self, count: int = 5) -> tuple[FeatureVerdict, ...]:
         """The features that stand out most, strongest first."""
         return tuple(sorted(self.features, key=lambda verdict: -verdict.ratio)[:count])
-
-    def words(self, count: int = 5) -> str:
-        """The verdict for people, one thing a line."""
-        if not self.judged:
-            return f"not judged: {self.reason}"
-        lines = [self._headline()]
-        lines += [
-            f"  {verdict.words(self.hour)}" for verdict in self.strongest(count) if verdict.ratio >= 0.5
-        ]
-        if self.classes is not None and self.classes.ratio >= 0.5:
-            lines.append(f"  {self.classes.words()}")
-        return "\n".join(lines)
-
-    def _headline(self) -> str:
-        state = "drift" if self.alarm else "no drift"
-        note = f" (provisional: {self.reason})" if self.provisional else ""
-        return (
-            f"{state}: {self.ratio:.2f} times the limit, compared with {hour_words(self.hour)}; all features "
-            f"together {self.joint:.1f} (limit {self.joint_limit:.1f}) over the last "
-            f"{_span(self.joint_minutes)}{note}"
-        )
-
-
-def hour_words(hour: int) -> str:
-    """`14-15 h UTC`."""
-    return f"{hour:02d}-{(hour + 1) % 24:02d} h UTC"
-
-
-def _three(values: tuple[float, float, float]) -> str:
-    return "/".join(f"{value:.3g}" for value in values)
-
-
-def _limit(distance: float) -> str:
-    """The limit of a distance that goes from 0 to 1."""
-    return f"limit {distance:.2f}" if distance < 1.0 else "too little reference for a limit"
-
-
-def _span(minutes: float) -> str:
-    if minutes < 1:
-        return f"{60 * minutes:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"

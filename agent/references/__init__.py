@@ -1,5 +1,5 @@
 """References in use: recorded, kept on disk in versions, and what live windows are judged by.
 
 A camera's folder `references/CAMERA/` under the state directory holds its versions (`*.json`), `current` (the name of
-the one in force), `recording.json` (one that is being recorded) and `judge.json` (what the judge has seen).
+the one in force), `recording.json` (one that is being recorded) and `judge.json` (the judge's state).
 """

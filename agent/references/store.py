@@ -1,4 +1,4 @@
-"""The shelf: every camera's references on disk, in versions, one of them in force. Writes are atomic."""
+"""Every camera's references on disk, in versions, one of them in force. Writes are atomic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a verdict: the summary's fields, the rules' observations, and the sentence in the alert. Pure."""
+"""A verdict in words: the summary's fields, the rules' observations, the alert's sentence, the explanation. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from agent.alerts.words import duration
+from agent.alerts.words import duration, quantity
 from agent.core.counts import figures, multiple
 from agent.core.types import Observation
-from agent.drift.verdict import DriftVerdict, FeatureVerdict
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
+from agent.references.outliers import OutlierCount
 from agent.references.stored import StoredReference
 
 NAMED = 3
 """Features whose ratio is in every summary: naming all of them would double its size."""
 
 IN_EVIDENCE = 6
+EXPLAINED = 5
+_WORTH_EXPLAINING = 0.5  # of its limit
 _WORTH_NAMING = 0.6  # of its limit
+
+ASPECT_WORDS = {"location": "", "spread": " in spread", "noise": " from frame to frame", "shape": " in shape"}
 
 
 def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
@@ -53,10 +58,10 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
 
 
 def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -> list[Observation]:
-    """What the rules should know; nothing where nothing could be judged.
+    """The observations for the rules; none where nothing could be judged.
 
-    While the alarm is on, `drift.ratio` does not fall below 1: the scores forget a change that lasts, the alarm
-    ends when the change is gone.
+    While the alarm is on, `drift.ratio` does not fall below 1: the scores fade although a change lasts, and the alarm
+    ends when the change has ended.
     """
     if not verdict.judged:
         return []
@@ -129,6 +134,66 @@ def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
     return _hour(verdict.hour)
 
 
+def explanation(verdict: DriftVerdict, stored: StoredReference) -> str:
+    """A verdict for `vedette drift explain`: the alert's sentence, then a line of numbers for each that stands out."""
+    if not verdict.judged:
+        return f"not judged: {verdict.reason}"
+    strongest = (each for each in verdict.strongest(EXPLAINED) if each.ratio >= _WORTH_EXPLAINING)
+    lines = [sentence(verdict, stored), *map(_feature_line, strongest)]
+    if verdict.classes is not None and verdict.classes.ratio >= _WORTH_EXPLAINING:
+        lines.append(_classes_line(verdict.classes))
+    over = _span(60 * verdict.joint_minutes)
+    lines.append(
+        f"all features together: score {verdict.joint:.1f} (limit {verdict.joint_limit:.1f}) over {over}"
+    )
+    return "\n  ".join(lines)
+
+
+def _feature_line(each: FeatureVerdict) -> str:
+    """`sharpness: score 8.1 (limit 5.4) over 16 min; KS 0.41 (limit 0.12), PSI 0.9 (limit 0.31) over 16 min`."""
+    return (
+        f"{_name(each)}: score {abs(each.score):.1f} "
+        f"(limit {each.limit:.1f}) over {_span(60 * each.minutes)}; KS {each.ks:.2f} ({_limit(each.ks_limit)}), "
+        f"PSI {each.psi:.2f} (limit {each.psi_limit:.2f}) over {_span(60 * each.distance_minutes)}"
+    )
+
+
+def _name(each: FeatureVerdict) -> str:
+    return each.feature.replace("_", " ") + ASPECT_WORDS[each.aspect]
+
+
+def _classes_line(mix: ClassVerdict) -> str:
+    return (
+        f"class mix: Jensen-Shannon {mix.distance:.2f} ({_limit(mix.limit)}), PSI {mix.psi:.2f} "
+        f"(limit {mix.psi_limit:.2f}) over {_span(60 * mix.minutes)}"
+    )
+
+
+def _limit(distance: float) -> str:
+    """The limit of a distance that goes from 0 to 1."""
+    return f"limit {distance:.2f}" if distance < 1.0 else "too little reference for a limit"
+
+
+def outlier_fields(found: OutlierCount) -> dict[str, object]:
+    """The fields of a camera's summary about single frames."""
+    return {"frames_outlying": found.outliers, "drift_outlier_ratio": _short(found.outliers / found.frames)}
+
+
+def outlier_observation(found: OutlierCount, camera: str, at: float) -> Observation:
+    """The share of outliers, for the rules."""
+    share = found.outliers / found.frames
+    by = f" (by {', '.join(name.replace('_', ' ') for name in found.reasons)})" if found.reasons else ""
+    text = f"{quantity(share, 'ratio')} of frames are unlike all that the reference knows{by}"
+    return Observation(
+        metric="drift.outlier_ratio",
+        value=share,
+        at=at,
+        labels={"camera": camera},
+        text=text if found.outliers else "",
+        evidence={"frames": found.frames, "outliers": found.outliers, "by": list(found.reasons)},
+    )
+
+
 def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
     """The numbers behind an alert, as plain JSON values."""
     evidence: dict[str, Any] = {
@@ -171,12 +236,9 @@ def _numbers(each: FeatureVerdict) -> dict[str, Any]:
 
 def _detail(each: FeatureVerdict) -> str:
     """`sharpness 31/35/41 instead of 180/210/240 (p10/p50/p90) over 6 min`."""
-    what = {"spread": " in spread", "noise": " from frame to frame", "shape": " in shape"}.get(
-        each.aspect, ""
-    )
     return (
-        f"{each.feature.replace('_', ' ')}{what} {_three(each.now)} instead of {_three(each.then)} "
-        f"(p10/p50/p90) over {_span(60 * each.minutes)}"
+        f"{_name(each)} {_three(each.now)} instead of {_three(each.then)} (p10/p50/p90) "
+        f"over {_span(60 * each.minutes)}"
     )
 
 

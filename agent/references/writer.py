@@ -1,4 +1,4 @@
-"""The librarian: the thread that writes references to disk and builds them, so that watching never waits for it."""
+"""The thread that builds references and writes them to disk, so that the analysis never waits for either."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReferenceWriter(Worker):
         self._failing = False
 
     def ask(self, what: str, task: Task) -> None:
-        """Have `task` done; `what` says in the journal what could not be done."""
+        """Have `task` done; `what` names it in the journal should it fail."""
         self._tasks.put((what, task))
 
     def run(self, stop: threading.Event) -> None:
@@ -50,7 +50,7 @@ class ReferenceWriter(Worker):
         except ReferenceMismatch as error:
             log.error(f"cannot {what}", error=str(error))
         except OSError as error:
-            if not self._failing:  # a full disk is said once, not every quarter of an hour for each camera
+            if not self._failing:  # a full disk is logged once, not every quarter of an hour for each camera
                 log.error(f"cannot {what}", error=str(error))
             self._failing = True
         except Exception as error:  # noqa: BLE001  (the workers' rule: no task ends those after it)

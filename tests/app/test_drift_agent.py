@@ -123,9 +123,9 @@ def test_a_recorded_reference_finds_fog_and_the_alert_names_it(tmp_path, agent, 
     )
     assert foggy["drift_outlier_ratio"] > 0.5, "every frame in fog is unlike the reference"
 
-    told = vedette("drift", "explain", "--state", state, "--png", tmp_path / "png")
-    assert told.returncode == 0, told.stderr
-    assert "drift:" in told.stdout
+    explained = vedette("drift", "explain", "--state", state, "--png", tmp_path / "png")
+    assert explained.returncode == 0, explained.stderr
+    assert "  drift of " in explained.stdout
     assert (tmp_path / "png" / "contrast.png").read_bytes().startswith(b"\x89PNG")
     assert "drift" in vedette("drift", "status", "--state", state).stdout
 

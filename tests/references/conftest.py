@@ -1,4 +1,4 @@
-"""A camera whose features are drawn from a generator: windows as the agent makes them, and the room around a keeper."""
+"""A camera whose features are drawn from a generator: windows as the agent makes them, and a monitor of it."""
 
 import dataclasses
 
@@ -8,8 +8,9 @@ import pytest
 from agent.config.schema import DriftSettings
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
-from agent.references.keeper import Keeper
+from agent.references.monitor import DriftMonitor
 from agent.references.recorder import Recorder, Subject
+from agent.references.sampling import SampledFrame, SampledWindow
 from agent.references.store import ReferenceStore
 from agent.references.writer import ReferenceWriter
 
@@ -46,6 +47,15 @@ class Source:
         return [self.random.normal(1.0, 0.2, 64).astype(np.float32) for _ in range(count)]
 
 
+def sampled(window, vectors, embeddings=()):
+    """A window as it is sampled; the first frames have the embeddings."""
+    rest = [None] * (len(vectors) - len(embeddings))
+    frames = [
+        SampledFrame(vector=v, embedding=e) for v, e in zip(vectors, [*embeddings, *rest], strict=False)
+    ]
+    return SampledWindow(sketch=window, frames=frames)
+
+
 def recorded(windows=60, source=None, **changes):
     source = source or Source()
     subject = dataclasses.replace(SUBJECT, **changes)
@@ -57,39 +67,44 @@ def recorded(windows=60, source=None, **changes):
 
 
 class Room:
-    """A keeper with its shelf and librarian, without threads: what is asked is done by `settle`."""
+    """A monitor with its store and writer, without threads: `settle` carries out what they were given."""
 
     def __init__(self, folder, subject=SUBJECT, **settings):
         self.store = ReferenceStore(folder)
         self.writer = ReferenceWriter()
         self.settings = dataclasses.replace(DriftSettings(), **settings)
-        self.posted = []
+        self.posted, self.published = [], []
         self.subject = subject
-        self.keeper = self.new()
+        self.monitor = self.new()
 
     def new(self):
-        """Another keeper on the same files: after a restart."""
-        self.keeper = Keeper(self.subject, self.settings, self.store, self.writer, self.posted.append)
-        return self.keeper
+        """Another monitor on the same files: after a restart."""
+        self.monitor = DriftMonitor(
+            self.subject,
+            self.settings,
+            self.store,
+            self.writer,
+            submit=self.posted.append,
+            publish=self.published.append,
+        )
+        return self.monitor
 
     def settle(self):
-        """Have the librarian do what it was asked, and what it posted back done too."""
+        """Carry out the writer's tasks, and what they submit."""
         stop = type("Stop", (), {"is_set": staticmethod(lambda: True)})
         self.writer.run(stop)
         while self.posted:
             self.posted.pop(0)()
 
     def feed(self, source, windows, **shift):
-        """Windows through the keeper; what it told of each."""
-        told = []
+        """Windows through the monitor; the fields and observations of each."""
+        judged = []
         for _ in range(windows):
             window, vectors = source.window(**shift)
             embeddings = source.embeddings()
-            for vector in vectors:
-                self.keeper.see(vector, embeddings[0])
-            told.append(self.keeper.window(window, vectors, embeddings, window.end))
+            judged.append(self.monitor.process(sampled(window, vectors, embeddings), window.end))
             self.settle()
-        return told
+        return judged
 
 
 @pytest.fixture

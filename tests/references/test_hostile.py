@@ -17,8 +17,9 @@ from agent.core.kll import Sketch
 from agent.drift.judge import DriftJudge
 from agent.drift.storage import sealed
 from agent.features.distance import EmbeddingModel
-from agent.references.frames import FrameJudge
 from agent.references.offline.compare import compare
+from agent.references.outliers import OutlierLimits
+from agent.references.sampling import SampledFrame
 from agent.references.store import ReferenceStore
 from agent.references.stored import StoredReference
 from tests.references.conftest import NOON, Source
@@ -274,8 +275,10 @@ def use(found, windows, other):
             judge = DriftJudge(found.reference)
             for window in windows:
                 judge.judge(window, window.end)
-            frames = FrameJudge(found)
-            frames.see(np.zeros(len(found.low), np.float32), np.ones(64, np.float32))
+            frame = SampledFrame(
+                vector=np.zeros(len(found.low), np.float32), embedding=np.ones(64, np.float32)
+            )
+            OutlierLimits(found).count([frame])
             compare(found.reference, other.reference)
         except (VedetteError, ValueError) as error:
             assert isinstance(error, VedetteError) or "features" in str(error), repr(error)
@@ -309,14 +312,14 @@ def test_the_agent_says_once_what_is_wrong_with_a_reference_and_goes_on_without(
     path = place.store.folder("front") / version.name
     path.write_text(forged(path.read_text(), "origin", "made_at", value=1e300))
     with structlog.testing.capture_logs() as logs:
-        place.keeper.open(NOON)
+        place.monitor.open(NOON)
         place.feed(source, 3)
-        place.keeper.reload(NOON)
+        place.monitor.reload(NOON)
     said = [entry for entry in logs if "cannot be judged by" in entry["event"]]
     assert len(said) == 1
     assert version.name in said[0]["reason"]
     assert "`made_at`" in said[0]["reason"]
-    assert place.keeper.status()["reference"] is None
+    assert place.monitor.status()["reference"] is None
 
 
 def test_state_of_the_judge_that_somebody_changed_is_left_aside(room, stored, source, tmp_path):
@@ -324,8 +327,8 @@ def test_state_of_the_judge_that_somebody_changed_is_left_aside(room, stored, so
     place.store.put("front", stored)
     for raw in ("[1]", '{"judge": [], "history": []}', '{"judge": {}, "history": 3}', "[" * 50_000, "\x00"):
         (ReferenceStore(tmp_path).folder("front") / "judge.json").write_text(raw)
-        keeper = place.new()
+        monitor = place.new()
         with structlog.testing.capture_logs() as logs:
-            keeper.open(NOON)
+            monitor.open(NOON)
         assert [entry for entry in logs if "left aside" in entry["event"]], raw
         place.feed(source, 1)

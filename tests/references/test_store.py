@@ -175,7 +175,7 @@ def test_what_lies_beside_can_be_absent(store):
     assert store.read("front", JUDGE) == "{}"
 
 
-def test_a_recording_makes_the_same_reference_before_and_after_the_shelf(store):
+def test_a_recording_makes_the_same_reference_before_and_after_the_store(store):
     made = recorded(windows=12).make(NOON, final=True)
     store.put("front", made)
     assert store.load("front").id == made.id

@@ -21,7 +21,7 @@ def resumed(tmp_path, room):
     with tarfile.open(STATE) as archive:
         archive.extractall(tmp_path, filter="data")
     made = room(auto_reference=False)
-    made.keeper.open(SAVED_AT)
+    made.monitor.open(SAVED_AT)
     return made
 
 
@@ -36,7 +36,7 @@ def source():
 
 
 def test_reference_judge_and_recording_are_restored(resumed):
-    status = resumed.keeper.status()
+    status = resumed.monitor.status()
     assert status["problem"] == ""
     assert (status["reference"]["id"], status["reference"]["covered"]) == (REFERENCE, 1200.0)
     assert status["recording"] == {
@@ -46,7 +46,7 @@ def test_reference_judge_and_recording_are_restored(resumed):
         "length": 1200.0,
         "windows": 6,
     }
-    history = resumed.keeper.explanation()["history"]
+    history = resumed.monitor.explanation()["history"]
     assert [verdict["end"] for verdict in history] == [NOON + 60.0 * minute for minute in range(21, 34)]
     assert [verdict["alarm"] for verdict in history] == [False] * 4 + [True] * 9
 
@@ -68,5 +68,5 @@ def test_the_recording_becomes_the_next_reference(resumed, source):
     versions = resumed.store.versions("front")
     assert versions[0].id == REFERENCE
     assert [version.current for version in versions] == [False, True]
-    assert resumed.keeper.status()["reference"]["covered"] == 1200.0
-    assert resumed.keeper.status()["recording"] is None
+    assert resumed.monitor.status()["reference"]["covered"] == 1200.0
+    assert resumed.monitor.status()["recording"] is None

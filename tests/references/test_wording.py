@@ -1,7 +1,10 @@
 import json
 
+import pytest
+
 from agent.drift.judge import DriftJudge
-from agent.references.wording import evidence_of, fields_of, named, observations_of, sentence
+from agent.references.wording import evidence_of, explanation, fields_of, named, observations_of, sentence
+from tests.drift.test_verdict import feature, verdict
 from tests.references.conftest import NOON, Source
 
 
@@ -68,3 +71,42 @@ def test_what_cannot_be_judged_says_why_and_tells_the_rules_nothing(stored):
 
 def test_where_nothing_stands_out_something_is_still_named(stored):
     assert len(named(verdicts(stored)[-1])) >= 1
+
+
+@pytest.mark.parametrize(
+    ("aspect", "words"),
+    [
+        ("location", "drift of sharpness, 1.5 times the limit: sharpness 30/35/41 instead of 180/210/250"),
+        ("spread", "sharpness in spread 30/35/41"),
+        ("noise", "sharpness from frame to frame 30/35/41"),
+        ("shape", "sharpness in shape 30/35/41"),
+    ],
+)
+def test_each_aspect_has_its_words(stored, aspect, words):
+    named_alone = verdict(features=(feature(aspect=aspect),), classes=None)
+    assert words in sentence(named_alone, stored)
+
+
+def test_the_explanation_begins_with_the_alerts_sentence_and_gives_the_numbers(stored):
+    found = verdict()
+    lines = explanation(found, stored).split("\n  ")
+    assert lines == [
+        sentence(found, stored),
+        "sharpness: score 8.1 (limit 5.4) over 16 min; KS 0.41 (limit 0.12), PSI 0.90 (limit 0.31) over 16 min",
+        "class mix: Jensen-Shannon 0.30 (limit 0.20), PSI 0.40 (limit 0.20) over 30 s",
+        "all features together: score 3.0 (limit 6.0) over 3 h",
+    ]
+    assert lines[0].startswith(
+        "drift of sharpness and class mix, 1.5 times the limit: sharpness 30/35/41 instead of"
+    )
+    assert lines[0].endswith("compared with 23-00 h UTC")
+
+
+def test_a_limit_that_no_distance_reaches_is_not_called_one(stored):
+    text = explanation(verdict(features=(feature(ks_limit=1.7),)), stored)
+    assert "KS 0.41 (too little reference for a limit), PSI" in text
+
+
+def test_no_drift_and_what_was_not_judged(stored):
+    assert explanation(verdict(alarm=False), stored).startswith("change of ")
+    assert explanation(verdict(judged=False, reason="no frames"), stored) == "not judged: no frames"

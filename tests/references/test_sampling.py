@@ -1,4 +1,4 @@
-"""The feature watch: which frames are measured, what is told of a window, and that faulty pictures stay out."""
+"""From frames to summaries: which frames are sampled, the fields of a window, and that faulty frames stay out."""
 
 import dataclasses
 import json
@@ -7,28 +7,27 @@ import jsonschema
 import numpy as np
 import pytest
 
-from agent.app import feature_watch
-from agent.app.feature_watch import FeatureWatch, NoWatch, watch_maker
 from agent.config.schema import DriftSettings
+from agent.core import clock
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 from agent.delivery.messages import Stamp, encode
 from agent.delivery.verify.schemas import schema
 from agent.drift.sketch import WindowSketch
 from agent.pipeline.camera_window import CameraSummary
+from agent.references.monitors import DriftMonitors
 from agent.references.recorder import LEAST_WINDOWS
 from tests.references.conftest import NOON, SUBJECT, Room
 
 
 class Scene:
-    """A watch with a keeper on a folder of its own, fed with noise pictures at 10 fps."""
+    """A monitor on a folder of its own, fed with frames of noise at 10 fps."""
 
     def __init__(self, folder, monkeypatch, **settings):
         self.room = Room(folder, dataclasses.replace(SUBJECT, window_seconds=5.0), **settings)
-        self.room.keeper.open(NOON)
-        self.sent = []
         self.monotonic = 100.0
-        monkeypatch.setattr(feature_watch.clock, "monotonic", lambda: self.monotonic)
-        self.watch = FeatureWatch("front", self.room.settings, self.room.keeper, self.sent.append)
+        monkeypatch.setattr(clock, "monotonic", lambda: self.monotonic)
+        self.room.monitor.restart()
+        self.room.monitor.open(NOON)
         self.now, self.index = NOON, 0
         self.random = np.random.default_rng(1)
 
@@ -58,7 +57,7 @@ class Scene:
             nothing = StageSeconds(
                 decode=0.0, wait=0.0, preprocess=0.0, inference=0.0, postprocess=0.0, total=0.0
             )
-            self.watch.see(FrameResult(frame=frame, detections=seen, stages=nothing, batch=1))
+            self.room.monitor.see(FrameResult(frame=frame, detections=seen, stages=nothing, batch=1))
             self.index += 1
             self.monotonic += 0.1
             self.now += 0.1
@@ -68,7 +67,7 @@ class Scene:
             camera="front", start=self.now - seconds, end=self.now + step, body={}, sketches={}
         )
         self.now += step
-        told = self.watch.close(summary, self.now)
+        told = self.room.monitor.close(summary, self.now)
         self.room.settle()
         return told
 
@@ -84,10 +83,10 @@ def scene(tmp_path, monkeypatch):
 
 def recorded(scene, **settings):
     made = scene(auto_reference=False, **settings)
-    made.room.keeper.record(5.0 * LEAST_WINDOWS * 2, made.now)
+    made.room.monitor.record(5.0 * LEAST_WINDOWS * 2, made.now)
     for _ in range(2 * LEAST_WINDOWS):
         made.window()
-    assert made.room.keeper.status()["reference"]
+    assert made.room.monitor.status()["reference"]
     return made
 
 
@@ -146,7 +145,7 @@ def test_the_sketches_sent_are_those_of_the_window_and_can_be_read_back(scene):
     made = scene()
     made.window()
     made.window()
-    draft = made.sent[-1]
+    draft = made.room.published[-1]
     message = encode(draft, Stamp(prefix="v/s/d", device="d", boot="b-1", seq=1, at=made.now))
     body = json.loads(message.payload)
     jsonschema.validate(body, schema("sketch"))
@@ -160,7 +159,7 @@ def test_the_sketches_sent_are_those_of_the_window_and_can_be_read_back(scene):
 def test_sketches_need_not_be_sent(scene):
     made = scene(publish_sketches=False)
     made.window()
-    assert made.sent == []
+    assert made.room.published == []
 
 
 def test_a_window_without_any_frame_tells_so_and_nothing_more(scene):
@@ -170,7 +169,7 @@ def test_a_window_without_any_frame_tells_so_and_nothing_more(scene):
     fields, observations = made.close()
     assert fields["feature_samples"] == 0
     assert observations == []
-    assert made.sent == []
+    assert made.room.published == []
 
 
 @pytest.mark.parametrize("step", [3600.0, -86400.0])
@@ -188,30 +187,42 @@ def test_leaving_keeps_what_was_recorded(scene):
     made = scene(reference_length=600.0)
     for _ in range(3):
         made.window()
-    made.watch.leave(made.now)
+    made.room.monitor.leave(made.now)
     made.room.settle()
     made.room.new().open(made.now)
-    assert made.room.keeper.status()["recording"]["windows"] == 3
+    assert made.room.monitor.status()["recording"]["windows"] == 3
 
 
-def test_where_drift_is_off_nothing_is_measured():
-    watch = watch_maker(DriftSettings(enabled=False), lambda _camera: None, None)("front")
-    assert isinstance(watch, NoWatch)
-    watch.see(None)
-    watch.leave(0.0)
-    assert watch.close(None, 0.0) == ({}, [])
+def test_where_drift_is_off_nothing_is_measured(tmp_path):
+    off = DriftMonitors(tmp_path, DriftSettings(enabled=False), 60.0, submit=print, publish=print)
+    monitor = off.monitor("front", None)
+    monitor.see(None)
+    monitor.leave(0.0)
+    assert monitor.close(None, 0.0) == ({}, [])
+    assert monitor.pass_over(None) == {}
+
+
+def test_a_camera_that_was_away_begins_with_an_empty_window_and_no_clock_was_set(scene):
+    made = recorded(scene)
+    made.frames(2.0)
+    made.monotonic += 3600.0
+    made.now += 3600.0
+    made.room.monitor.restart()
+    fields, _ = made.window()
+    assert fields["feature_samples"] <= 11, "nothing of before"
+    assert fields["drift_state"] == "normal"
 
 
 def test_a_window_that_is_passed_over_is_told_but_neither_recorded_judged_nor_sent(scene):
     made = scene(reference_length=600.0)
     made.frames(2.0)
     summary = CameraSummary(camera="front", start=made.now - 2.0, end=made.now, body={}, sketches={})
-    fields = made.watch.pass_over(summary)
+    fields = made.room.monitor.pass_over(summary)
     assert fields["feature_samples"] == 5, "the first one begins out of step"
     assert fields["feature_brightness_mean"] == pytest.approx(100, abs=2)
-    assert made.sent == []
-    assert made.room.keeper.status()["recording"]["windows"] == 0
+    assert made.room.published == []
+    assert made.room.monitor.status()["recording"]["windows"] == 0
     fields, _ = made.window()
     assert fields["feature_samples"] == 10, "the next window holds its own frames only"
     assert fields["drift_state"] == "learning", "and its clock was not set"
-    assert made.room.keeper.status()["recording"]["windows"] == 1
+    assert made.room.monitor.status()["recording"]["windows"] == 1

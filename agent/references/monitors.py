@@ -1,6 +1,6 @@
-"""The reference desk: the keepers of all cameras, and what people ask of them over the control socket and MQTT.
+"""The drift monitors of all cameras, and the commands on them and their references, over the control socket and MQTT.
 
-Keepers belong to the analyst's thread; the handlers run in others', and have their work done there.
+Monitors belong to the analyst's thread; command handlers run in others' and have their work done there.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from agent.core import clock
 from agent.core.arguments import Handler, check_names, take_duration, take_word
 from agent.core.errors import ReferenceMismatch, VedetteError
 from agent.core.nearest import unknown
+from agent.core.types import Draft
 from agent.core.untrusted import take_flag, take_integer
 from agent.detection import ModelInfo
 from agent.features import FEATURE_VERSION, FEATURES
-from agent.references.keeper import Keeper, Submit
+from agent.references.monitor import DriftMonitor, NoMonitor, Submit
 from agent.references.recorder import Subject
 from agent.references.requests import CHANGING, StoreRequests
 from agent.references.store import ReferenceStore
 from agent.references.writer import ReferenceWriter
 
 ANSWER_SECONDS = 20.0
-TOLD = 5
+EXPLAINED = 5
 """Verdicts in an explanation, if not asked for another number."""
 
-MOST_TOLD = 10_000
+MOST_EXPLAINED = 10_000
 
 Answer = TypeVar("Answer")
 
@@ -36,22 +37,34 @@ LOCAL_ONLY = frozenset({"reference_export", "reference_import"})
 """Too large for a message."""
 
 
-class ReferenceDesk:
-    """Makes keepers by camera name and answers for them."""
+class DriftMonitors:
+    """Makes monitors by camera name and answers commands about them.
+
+    `submit` runs a task in the analyst's thread; `publish` takes the sketches of closed windows.
+    """
 
     def __init__(
-        self, state_directory: Path, settings: DriftSettings, window_seconds: float, submit: Submit
+        self,
+        state_directory: Path,
+        settings: DriftSettings,
+        window_seconds: float,
+        *,
+        submit: Submit,
+        publish: Callable[[Draft], None],
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
-        self._settings, self._window_seconds, self._submit = settings, window_seconds, submit
-        self._keepers: dict[str, Keeper] = {}
-        self._gone: set[str] = set()
+        self._settings, self._window_seconds = settings, window_seconds
+        self._submit, self._publish = submit, publish
+        self._monitors: dict[str, DriftMonitor] = {}
+        self._removed: set[str] = set()
 
-    def keeper(self, camera: str, model: ModelInfo) -> Keeper:
-        """The keeper of a camera; one that comes back finds what it had. In the analyst's thread."""
-        self._gone.discard(camera)
-        if camera not in self._keepers:
+    def monitor(self, camera: str, model: ModelInfo) -> DriftMonitor | NoMonitor:
+        """The monitor of a camera; one that was removed and added again goes on. In the analyst's thread."""
+        if not self._settings.enabled:
+            return NoMonitor()
+        self._removed.discard(camera)
+        if camera not in self._monitors:
             subject = Subject(
                 camera=camera,
                 model_sha256=model.sha256,
@@ -59,36 +72,44 @@ class ReferenceDesk:
                 features=FEATURES,
                 window_seconds=self._window_seconds,
             )
-            keeper = Keeper(subject, self._settings, self._store, self.writer, self._submit)
-            keeper.open(clock.wall())
-            self._keepers[camera] = keeper
-        return self._keepers[camera]
+            monitor = DriftMonitor(
+                subject,
+                self._settings,
+                self._store,
+                self.writer,
+                submit=self._submit,
+                publish=self._publish,
+            )
+            monitor.open(clock.wall())
+            self._monitors[camera] = monitor
+        self._monitors[camera].restart()
+        return self._monitors[camera]
 
     def set_budget(self, settings: DriftSettings) -> None:
-        """Have all cameras judged by the budget of false alarms in `settings`; from any thread."""
+        """Judge all cameras by the budget of false alarms in `settings`; from any thread."""
 
         def change() -> None:
             self._settings = settings
-            for keeper in self._keepers.values():
-                keeper.set_budget(settings)
+            for monitor in self._monitors.values():
+                monitor.set_budget(settings)
 
         self._submit(change)
 
     def remove(self, camera: str) -> None:
         """A camera was removed from the config; its references stay on disk. In the analyst's thread."""
-        self._gone.add(camera)
+        self._removed.add(camera)
 
     def handlers(self) -> dict[str, Handler]:
-        """What may be asked for; nothing but the files where drift is switched off."""
-        on_disk = {
+        """The handlers of the commands by name; only those on stored references where drift is switched off."""
+        stored = {
             name: self._reloading(name, handler)
             for name, handler in StoreRequests(self._store).handlers().items()
         }
         if not self._settings.enabled:
-            return on_disk
+            return stored
         return {
-            **on_disk,
-            "drift": self._drift,
+            **stored,
+            "drift": self._status,
             "drift_explain": self._explain,
             "reference_record": self._record,
             "reference_finish": self._finish,
@@ -97,75 +118,74 @@ class ReferenceDesk:
 
     # -- handlers: in other threads ---------------------------------------------------------------------
 
-    def _drift(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _status(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera")
-        return {"cameras": self._of_each(args, Keeper.status)}
+        return {"cameras": self._of_each(args, DriftMonitor.status)}
 
     def _explain(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera", "count", "recent")
-        count = take_integer(args, "count", TOLD, minimum=1, maximum=MOST_TOLD)
+        count = take_integer(args, "count", EXPLAINED, minimum=1, maximum=MOST_EXPLAINED)
         recent = take_flag(args, "recent", False)
 
-        def explain(keeper: Keeper) -> dict[str, Any]:
-            told = keeper.explanation()
-            told["history"] = told["history"][-count:]
+        def explain(monitor: DriftMonitor) -> dict[str, Any]:
+            explained = monitor.explanation()
+            explained["history"] = explained["history"][-count:]
             if not recent:
-                del told["recent"]
-            return {**keeper.status(), **told}
+                del explained["recent"]
+            return {**monitor.status(), **explained}
 
         return {"cameras": self._of_each(args, explain)}
 
     def _record(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera", "for")
         length = take_duration(args, "for", "24h")
-        now = clock.wall()
-        self._of_each(args, lambda keeper: keeper.record(length, now), one="record")
-        return {"cameras": self._of_each(args, Keeper.status)}
+        self._of_each(args, lambda monitor: monitor.record(length, clock.wall()), one="record")
+        return {"cameras": self._of_each(args, DriftMonitor.status)}
 
     def _finish(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera")
-        now = clock.wall()
-        self._of_each(args, lambda keeper: keeper.finish(now), one="finish")
-        return self._drift(args)
+        self._of_each(args, lambda monitor: monitor.finish(clock.wall()), one="finish")
+        return self._status(args)
 
     def _cancel(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera")
-        self._of_each(args, Keeper.cancel, one="cancel")
-        return self._drift(args)
+        self._of_each(args, DriftMonitor.cancel, one="cancel")
+        return self._status(args)
 
     def _reloading(self, name: str, handler: Handler) -> Handler:
-        def carry_out(args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`handler`, after which the camera's monitor reads the references again if they were changed."""
+
+        def answer(args: Mapping[str, Any]) -> Mapping[str, Any]:
             reply = handler(args)
             if name in CHANGING:
-                now = clock.wall()
-                self._in_analyst(lambda: self._reload(reply["camera"], now))
+                self._in_analyst(lambda: self._reload(reply["camera"]))
             return reply
 
-        return carry_out
+        return answer
 
     def _of_each(
-        self, args: Mapping[str, Any], work: Callable[[Keeper], Answer], *, one: str = ""
+        self, args: Mapping[str, Any], work: Callable[[DriftMonitor], Answer], *, one: str = ""
     ) -> list[Answer]:
-        """`work` on the keeper of the camera asked for, or of each, in the analyst's thread.
+        """`work` on the monitor of the camera in `args`, or of each, in the analyst's thread.
 
-        `one` names what needs a camera said, where there are several.
+        `one` names a command that needs a camera where there are several.
         """
-        return self._in_analyst(lambda: [work(keeper) for keeper in self._chosen(args, one)])
+        return self._in_analyst(lambda: [work(monitor) for monitor in self._chosen(args, one)])
 
     # -- in the analyst's thread ------------------------------------------------------------------------
 
-    def _reload(self, camera: str, now: float) -> None:
-        if camera in self._keepers:
-            self._keepers[camera].reload(now)
+    def _reload(self, camera: str) -> None:
+        if camera in self._monitors:
+            self._monitors[camera].reload(clock.wall())
 
-    def _chosen(self, args: Mapping[str, Any], one: str) -> list[Keeper]:
-        names = sorted(set(self._keepers) - self._gone)
+    def _chosen(self, args: Mapping[str, Any], one: str) -> list[DriftMonitor]:
+        names = sorted(set(self._monitors) - self._removed)
         camera = take_word(args, "camera", "") if args.get("camera") is not None else ""
         if camera and camera not in names:
             raise ReferenceMismatch(unknown("watched camera", camera, names))
         if one and not camera and len(names) != 1:
             raise ReferenceMismatch(f"camera: say which one to {one}; there are {', '.join(names) or 'none'}")
-        return [self._keepers[name] for name in ([camera] if camera else names)]
+        return [self._monitors[name] for name in ([camera] if camera else names)]
 
     # -- from other threads to it -----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a camera showed lately: the last verdicts in words, the last windows for pictures. One thread's own."""
+"""The last verdicts of a camera in words, and its last windows for charts. One thread's own."""
 
 from __future__ import annotations
 
@@ -15,40 +15,33 @@ WINDOWS = 16
 _ITEMS = 64  # values kept of each feature of a window
 
 
-class Recent:
+class VerdictHistory:
     """Keeps VERDICTS verdicts and WINDOWS windows."""
 
     def __init__(self) -> None:
         self._verdicts: deque[Mapping[str, Any]] = deque(maxlen=VERDICTS)
         self._windows: deque[WindowSketch] = deque(maxlen=WINDOWS)
 
-    def see(self, window: WindowSketch) -> None:
-        """Keep a window; one without frames is passed over."""
+    def add(self, window: WindowSketch, verdict: DriftVerdict, words: str) -> None:
+        """Keep a window if it has frames, and the verdict on it, in `words`, if it was judged."""
         if window.frames:
             self._windows.append(WindowSketch.from_body(window.to_body(_ITEMS)))
-
-    def judged(self, verdict: DriftVerdict) -> None:
-        """Keep a verdict; one that could not be given is passed over."""
         if verdict.judged:
+            ratio = round(verdict.ratio, 3)
             self._verdicts.append(
-                {
-                    "end": verdict.end,
-                    "ratio": round(verdict.ratio, 3),
-                    "alarm": verdict.alarm,
-                    "words": verdict.words(),
-                }
+                {"end": verdict.end, "ratio": ratio, "alarm": verdict.alarm, "words": words}
             )
 
-    def history(self) -> list[Mapping[str, Any]]:
+    def verdicts(self) -> list[Mapping[str, Any]]:
         """The verdicts as JSON values, oldest first."""
         return list(self._verdicts)
 
-    def restore(self, history: object) -> None:
-        """Go on from what `history` gave; BadInput, and nothing is changed, where it is something else."""
-        self._verdicts.extend([_verdict(entry) for entry in take_list({"history": history}, "history")])
+    def restore(self, verdicts: object) -> None:
+        """Go on from what `verdicts` gave; BadInput, and nothing is changed, where it is something else."""
+        self._verdicts.extend([_verdict(entry) for entry in take_list({"history": verdicts}, "history")])
 
     def window_body(self) -> dict[str, Any] | None:
-        """All windows kept as one, as `WindowSketch.to_body` tells it; None where there is none."""
+        """All windows merged, as `WindowSketch.to_body` gives them; None where there is none."""
         windows = list(self._windows)
         if not windows:
             return None
@@ -59,10 +52,10 @@ class Recent:
 
 
 def _verdict(entry: Any) -> Mapping[str, Any]:
-    told = take_object({"history": entry}, "history")
+    kept = take_object({"history": entry}, "history")
     return {
-        "end": take_number(told, "end", minimum=0.0, maximum=LATEST),
-        "ratio": take_number(told, "ratio"),
-        "alarm": take_flag(told, "alarm"),
-        "words": take_text(told, "words"),
+        "end": take_number(kept, "end", minimum=0.0, maximum=LATEST),
+        "ratio": take_number(kept, "ratio"),
+        "alarm": take_flag(kept, "alarm"),
+        "words": take_text(kept, "words"),
     }

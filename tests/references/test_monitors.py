@@ -1,4 +1,4 @@
-"""The reference desk: what people may ask, carried out in the analyst's thread."""
+"""Commands about drift and references, carried out in the analyst's thread."""
 
 import json
 import queue
@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from agent.app.control_socket import dispatch
-from agent.app.reference_desk import ReferenceDesk
 from agent.config.schema import DriftSettings
 from agent.delivery.messages import Stamp, reply_draft
 from agent.delivery.replies import Reply, reply_message
 from agent.detection import ModelInfo
+from agent.references.monitors import DriftMonitors
 from tests.references.conftest import SUBJECT, recorded
 
 MODEL = ModelInfo(
@@ -22,15 +22,15 @@ MODEL = ModelInfo(
 
 
 @pytest.fixture
-def alert_service(tmp_path):
-    """A desk with two cameras and a thread in the analyst's place."""
+def monitors(tmp_path):
+    """The monitors of two cameras and a thread in the analyst's place."""
     tasks = queue.SimpleQueue()
-    made = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, tasks.put)
+    made = DriftMonitors(tmp_path, DriftSettings(auto_reference=False), 60.0, submit=tasks.put, publish=print)
     ready = threading.Event()
 
     def analyst():
         for camera in ("front", "back"):
-            made.keeper(camera, MODEL)
+            made.monitor(camera, MODEL)
         ready.set()
         while (task := tasks.get()) is not None:
             task()
@@ -43,17 +43,21 @@ def alert_service(tmp_path):
     thread.join()
 
 
-def ask(alert_service, command, **args):
-    return dispatch(alert_service.handlers(), {"command": command, "args": args})
+def run(task):
+    task()
 
 
-def test_a_recording_is_begun_shown_and_cancelled(alert_service):
-    begun = ask(alert_service, "reference_record", camera="front", **{"for": "24h"})
+def ask(monitors, command, **args):
+    return dispatch(monitors.handlers(), {"command": command, "args": args})
+
+
+def test_a_recording_is_begun_shown_and_cancelled(monitors):
+    begun = ask(monitors, "reference_record", camera="front", **{"for": "24h"})
     assert begun["cameras"][0]["recording"]["length"] == 86400
-    states = {camera["camera"]: camera["recording"] for camera in ask(alert_service, "drift")["cameras"]}
+    states = {camera["camera"]: camera["recording"] for camera in ask(monitors, "drift")["cameras"]}
     assert states["front"]["made_by"] == "asked"
     assert states["back"] is None
-    assert ask(alert_service, "reference_cancel", camera="front")["cameras"][0]["recording"] is None
+    assert ask(monitors, "reference_cancel", camera="front")["cameras"][0]["recording"] is None
 
 
 @pytest.mark.parametrize(
@@ -89,53 +93,53 @@ def test_a_recording_is_begun_shown_and_cancelled(alert_service):
         ("reference_remove", {"camera": "front"}, "`id` is missing"),
     ],
 )
-def test_what_cannot_be_done_says_what_was_expected(alert_service, command, args, said):
-    reply = ask(alert_service, command, **args)
+def test_what_cannot_be_done_says_what_was_expected(monitors, command, args, said):
+    reply = ask(monitors, command, **args)
     assert reply["ok"] is False
     assert said in reply["error"]
 
 
-def test_what_is_put_on_the_shelf_is_in_force_at_once(alert_service):
+def test_what_is_put_in_the_store_is_in_force_at_once(monitors):
     made = recorded(windows=12)
     text = made.make(1.0, final=True).to_text()
-    put = ask(alert_service, "reference_import", camera="front", text=text)
+    put = ask(monitors, "reference_import", camera="front", text=text)
     assert put["ok"], put
-    (front,) = ask(alert_service, "drift", camera="front")["cameras"]
+    (front,) = ask(monitors, "drift", camera="front")["cameras"]
     assert front["reference"]["id"] == put["id"]
-    assert ask(alert_service, "reference_remove", camera="front", id=put["id"])["ok"]
-    assert ask(alert_service, "drift", camera="front")["cameras"][0]["reference"] is None
+    assert ask(monitors, "reference_remove", camera="front", id=put["id"])["ok"]
+    assert ask(monitors, "drift", camera="front")["cameras"][0]["reference"] is None
 
 
-def test_a_camera_that_goes_and_comes_back_finds_what_it_had(alert_service):
-    ask(alert_service, "reference_record", camera="front", **{"for": "24h"})
-    alert_service.remove("front")
-    assert [camera["camera"] for camera in ask(alert_service, "drift")["cameras"]] == ["back"]
-    assert alert_service.keeper("front", MODEL).status()["recording"] is not None
+def test_a_camera_that_goes_and_comes_back_finds_what_it_had(monitors):
+    ask(monitors, "reference_record", camera="front", **{"for": "24h"})
+    monitors.remove("front")
+    assert [camera["camera"] for camera in ask(monitors, "drift")["cameras"]] == ["back"]
+    assert monitors.monitor("front", MODEL).status()["recording"] is not None
 
 
-def test_explanations_are_short_unless_asked_for_more(alert_service):
-    (front,) = ask(alert_service, "drift_explain", camera="front")["cameras"]
+def test_explanations_are_short_unless_asked_for_more(monitors):
+    (front,) = ask(monitors, "drift_explain", camera="front")["cameras"]
     assert front["history"] == []
     assert "recent" not in front
-    assert ask(alert_service, "drift_explain", camera="front", recent=True)["cameras"][0]["recent"] is None
+    assert ask(monitors, "drift_explain", camera="front", recent=True)["cameras"][0]["recent"] is None
 
 
 def test_where_drift_is_off_only_the_files_can_be_handled(tmp_path):
-    off = ReferenceDesk(tmp_path, DriftSettings(enabled=False), 60.0, lambda task: task())
+    off = DriftMonitors(tmp_path, DriftSettings(enabled=False), 60.0, submit=run, publish=print)
     assert "drift" not in off.handlers()
     assert ask(off, "references")["versions"] == []
 
 
 def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path):
-    alert_service = ReferenceDesk(tmp_path, DriftSettings(auto_reference=False), 60.0, lambda task: task())
+    monitors = DriftMonitors(tmp_path, DriftSettings(auto_reference=False), 60.0, submit=run, publish=print)
     text = recorded(windows=12).make(1.0, final=True).to_text()
     names = [f"yard-camera-{number:02}" for number in range(64)]
     for name in names:
-        alert_service.keeper(name, MODEL)
-        assert ask(alert_service, "reference_import", camera=name, text=text)["ok"]
+        monitors.monitor(name, MODEL)
+        assert ask(monitors, "reference_import", camera=name, text=text)["ok"]
 
     def sent(command, **args):
-        body = {"command": command, "id": "c1", **ask(alert_service, command, **args)}
+        body = {"command": command, "id": "c1", **ask(monitors, command, **args)}
         stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b", seq=1, at=1.0)
         message = reply_message(Reply(draft=reply_draft("c1", body), topic=None, correlation=None), stamp)
         return json.loads(message.payload)
@@ -143,7 +147,7 @@ def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path)
     assert [camera["camera"] for camera in sent("drift")["cameras"]] == names
     assert [version["camera"] for version in sent("references")["versions"]] == names
     for name in names:
-        alert_service.keeper(name, MODEL)._recent._verdicts.extend([{"text": "x" * 400}] * 5)
+        monitors.monitor(name, MODEL)._history._verdicts.extend([{"text": "x" * 400}] * 5)
     refused = sent("drift_explain")
     assert (refused["ok"], refused["id"]) == (False, "c1")
     assert "ask for less: one camera" in refused["error"]

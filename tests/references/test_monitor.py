@@ -5,14 +5,14 @@ import re
 import pytest
 
 from agent.core.errors import ReferenceMismatch
-from agent.references.keeper import FIRST_WINDOWS
+from agent.references.reference_recording import FIRST_WINDOWS
 from agent.references.store import JUDGE, RECORDING
-from tests.references.conftest import NOON, SUBJECT, Room, Source, recorded
+from tests.references.conftest import NOON, SUBJECT, Room, Source, recorded, sampled
 
 
 def opened(room, **settings):
     made = room(**settings)
-    made.keeper.open(NOON)
+    made.monitor.open(NOON)
     made.settle()
     return made
 
@@ -20,7 +20,7 @@ def opened(room, **settings):
 def with_reference(room, stored, **settings):
     made = room(**{"auto_reference": False, **settings})
     made.store.put("front", stored)
-    made.keeper.open(NOON + 3600)
+    made.monitor.open(NOON + 3600)
     made.settle()
     return made
 
@@ -42,7 +42,7 @@ def test_without_a_reference_one_is_recorded_by_itself_and_used_before_it_is_don
     assert version.current
     assert made.store.read("front", RECORDING) is None
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
-    assert made.keeper.status()["recording"] is None, "and it does not begin again"
+    assert made.monitor.status()["recording"] is None, "and it does not begin again"
 
 
 def test_switched_off_nothing_is_recorded(room, source):
@@ -62,13 +62,13 @@ def test_a_drift_raises_an_alarm_that_names_it_and_a_restart_keeps_it(room, stor
     assert ratio.value >= 1
     assert "contrast" in ratio.text
     assert "contrast" in ratio.evidence["features"]
-    made.keeper.save(source.now)
+    made.monitor.save(source.now)
     made.settle()
     made.new().open(source.now)
     again, _ = made.feed(source, 1, contrast=-8)[0]
     assert again["drift_state"] == "drift"
     assert again["drift_since"] == fields["drift_since"], "no second alarm for the same drift"
-    assert len(made.keeper.explanation()["history"]) >= 14
+    assert len(made.monitor.explanation()["history"]) >= 14
 
 
 def test_another_budget_moves_the_limits_and_forgets_nothing(room, stored):
@@ -78,20 +78,20 @@ def test_another_budget_moves_the_limits_and_forgets_nothing(room, stored):
     made = with_reference(room, stored)
     source = Source(start=NOON + 3600, seed=8)
     before = ratio(made.feed(source, 4, contrast=-8)[-1])
-    made.keeper.set_budget(dataclasses.replace(made.keeper._settings, false_alarms_per_month=0.001))
+    made.monitor.set_budget(dataclasses.replace(made.settings, false_alarms_per_month=0.001))
     after = ratio(made.feed(source, 1, contrast=-8)[-1])
     assert after < before, "fewer false alarms, wider limits"
-    assert len(made.keeper.explanation()["history"]) == 5
+    assert len(made.monitor.explanation()["history"]) == 5
 
 
 def test_a_recording_goes_on_after_a_restart(room, source):
     made = opened(room, auto_reference=False)
-    made.keeper.record(3600.0, NOON)
+    made.monitor.record(3600.0, NOON)
     made.feed(source, 20)
-    made.keeper.save(source.now)
+    made.monitor.save(source.now)
     made.settle()
     made.new().open(source.now)
-    status = made.keeper.status()["recording"]
+    status = made.monitor.status()["recording"]
     assert status["windows"] == 20
     assert status["made_by"] == "asked"
     made.feed(source, 40)
@@ -101,38 +101,38 @@ def test_a_recording_goes_on_after_a_restart(room, source):
 def test_a_renewal_waits_while_the_alarm_is_on(room, source):
     made = opened(room, reference_length=86400.0)
     made.feed(source, 61)
-    first = made.keeper.status()["reference"]["id"]
+    first = made.monitor.status()["reference"]["id"]
     told = made.feed(source, 61, brightness=9)
     assert told[-1][0]["drift_state"] == "drift"
-    assert made.keeper.status()["reference"]["id"] == first, "what alarms must not become what is normal"
+    assert made.monitor.status()["reference"]["id"] == first, "what alarms must not become what is normal"
 
 
 def test_asking_twice_or_for_too_little_is_refused_with_the_numbers(room, source):
     made = opened(room, auto_reference=False)
     with pytest.raises(ReferenceMismatch, match=r"300 s are too short .* at least 600 s"):
-        made.keeper.record(300.0, NOON)
-    made.keeper.record(3600.0, NOON)
+        made.monitor.record(300.0, NOON)
+    made.monitor.record(3600.0, NOON)
     with pytest.raises(ReferenceMismatch, match="is being recorded already"):
-        made.keeper.record(3600.0, NOON)
+        made.monitor.record(3600.0, NOON)
     made.feed(source, 3)
     with pytest.raises(ReferenceMismatch, match=r"3 windows are recorded; expected at least 10"):
-        made.keeper.finish(source.now)
+        made.monitor.finish(source.now)
     made.feed(source, 7)
-    made.keeper.finish(source.now)
+    made.monitor.finish(source.now)
     made.settle()
-    assert made.keeper.status()["reference"]["covered"] == 600.0
+    assert made.monitor.status()["reference"]["covered"] == 600.0
     with pytest.raises(ReferenceMismatch, match="no reference of camera 'front' is being recorded"):
-        made.keeper.cancel()
+        made.monitor.cancel()
 
 
 def test_cancelling_leaves_the_reference_there_was(room, stored, source):
     made = with_reference(room, stored)
-    made.keeper.record(3600.0, NOON)
+    made.monitor.record(3600.0, NOON)
     made.feed(source, 3)
-    made.keeper.cancel()
+    made.monitor.cancel()
     made.settle()
     assert made.store.read("front", RECORDING) is None
-    assert made.keeper.status()["reference"]["id"] == stored.id
+    assert made.monitor.status()["reference"]["id"] == stored.id
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_whoever_goes_back_to_the_old_model_finds_its_reference_again(room, stor
     made = with_reference(room, stored)
     other = recorded(windows=12, model_sha256="b" * 64).make(NOON + 7200, final=True)
     made.store.put("front", other)
-    made.keeper.reload(NOON + 7200)
-    assert made.keeper.status()["reference"]["id"] == stored.id
+    made.monitor.reload(NOON + 7200)
+    assert made.monitor.status()["reference"]["id"] == stored.id
 
 
 def test_after_a_change_of_model_a_new_one_is_recorded_by_itself(room, stored, source):
@@ -177,7 +177,7 @@ def test_after_a_change_of_model_a_new_one_is_recorded_by_itself(room, stored, s
 def test_a_damaged_reference_recording_or_judge_never_stops_the_camera(room, stored, source, tmp_path):
     made = with_reference(room, stored)
     made.feed(source, 2)
-    made.keeper.save(source.now)
+    made.monitor.save(source.now)
     made.settle()
     folder = tmp_path / "references" / "front"
     (folder / JUDGE).write_text('{"judge": {"reference": "else"}')
@@ -199,7 +199,7 @@ def test_windows_without_frames_and_with_undefined_features_raise_nothing(room, 
     assert made.feed(source, 3)[-1][0]["drift_state"] == "normal"
     for _ in range(5):
         window, vectors = source.window(samples=0)
-        fields, observations = made.keeper.window(window, vectors, [], window.end)
+        fields, observations = made.monitor.process(sampled(window, vectors), window.end)
         assert fields["drift_state"] == "silent"
         assert observations == []
     told = made.feed(source, 20, box_x=float("nan"), contrast=float("inf"))
@@ -212,7 +212,7 @@ def test_a_clock_that_jumps_is_said_and_raises_nothing(room, stored, step):
     source = Source(start=NOON + 3600, seed=2)
     made.feed(source, 5)
     window, vectors = source.window()
-    fields, observations = made.keeper.window(window, vectors, [], window.end + step, clock_step=step)
+    fields, observations = made.monitor.process(sampled(window, vectors), window.end + step, clock_step=step)
     assert fields["drift_state"] == "silent"
     assert "the clock was set by" in fields["drift_reason"]
     assert not [each for each in observations if each.metric == "drift.ratio"]
@@ -223,7 +223,7 @@ def test_a_clock_that_jumps_is_said_and_raises_nothing(room, stored, step):
 
 def test_a_recording_survives_a_clock_that_jumps(room, source):
     made = opened(room, auto_reference=False)
-    made.keeper.record(1200.0, NOON)
+    made.monitor.record(1200.0, NOON)
     made.feed(source, 10)
     source.now -= 30 * 86400
     made.feed(source, 10)
@@ -245,7 +245,7 @@ def test_outliers_are_counted_and_told_to_the_rules(room, stored):
 
 def test_a_disk_that_is_full_loses_nothing_that_is_recorded(room, source, monkeypatch):
     made = opened(room, auto_reference=False)
-    made.keeper.record(600.0, NOON)
+    made.monitor.record(600.0, NOON)
     made.feed(source, 9)
 
     def full(*_args, **_more):
@@ -256,23 +256,23 @@ def test_a_disk_that_is_full_loses_nothing_that_is_recorded(room, source, monkey
         made.feed(source, 3)
         assert made.store.versions("front") == []
     made.feed(source, 1)
-    assert made.keeper.status()["reference"] is not None
+    assert made.monitor.status()["reference"] is not None
 
 
 def test_what_it_tells_people_is_plain_json(room, stored):
     made = with_reference(room, stored)
     made.feed(Source(start=NOON + 3600), 3)
-    json.dumps([made.keeper.status(), made.keeper.explanation()])
+    json.dumps([made.monitor.status(), made.monitor.explanation()])
 
 
-def test_a_keeper_can_be_made_of_nothing(tmp_path):
-    assert Room(tmp_path).keeper.explanation()["recent"] is None
+def test_a_monitor_can_be_made_of_nothing(tmp_path):
+    assert Room(tmp_path).monitor.explanation()["recent"] is None
 
 
 def test_a_recording_resumed_early_waits_for_as_many_windows_as_one_that_was_not(room, source, capsys):
     made = opened(room, reference_length=3600.0)
     made.feed(source, 2)
-    made.keeper.save(source.now)
+    made.monitor.save(source.now)
     made.settle()
     made.new().open(source.now)
     told = made.feed(source, FIRST_WINDOWS - 2)

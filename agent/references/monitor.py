@@ -1,0 +1,338 @@
+"""The drift monitor of one camera: samples its frames, records and renews its reference, judges its windows by it.
+
+    no reference ──(auto_reference, or requested)──▶ recording ──▶ provisional, renewed as it goes on ──▶ final
+
+What is judged and recorded survives restarts. A reference that does not fit the model or the features is logged once,
+and then nothing is judged rather than judged wrongly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from agent.config.schema import DriftSettings
+from agent.core import clock
+from agent.core.errors import ReferenceMismatch
+from agent.core.types import Draft, FrameResult, Observation
+from agent.core.untrusted import parse_kept
+from agent.delivery.messages import sketch_draft
+from agent.drift.judge import DriftJudge
+from agent.drift.sketch import WindowSketch
+from agent.drift.verdict import DriftVerdict
+from agent.pipeline.camera_window import CameraSummary
+from agent.references.choice import choose
+from agent.references.history import VerdictHistory
+from agent.references.outliers import OutlierLimits
+from agent.references.recorder import Recorder, Subject
+from agent.references.reference_recording import Due, ReferenceRecording
+from agent.references.sampling import FrameSampler, SampledWindow
+from agent.references.store import JUDGE, RECORDING, ReferenceStore
+from agent.references.stored import StoredReference
+from agent.references.wording import (
+    explanation,
+    fields_of,
+    observations_of,
+    outlier_fields,
+    outlier_observation,
+)
+from agent.references.writer import ReferenceWriter
+
+log = structlog.get_logger("vedette.drift")
+
+SAVE_SECONDS = 900.0
+CLOCK_STEP_SECONDS = 5.0
+"""A window that lasted so much longer by the wall clock than by the monotonic one saw the clock being set."""
+
+PUBLISHED_ITEMS = 24
+"""Values a published sketch keeps: 26 features stay under 6 kB, ranks of a merged hour within 2 %."""
+
+Submit = Callable[[Callable[[], None]], None]
+Judged = tuple[dict[str, object], list[Observation]]
+"""Fields for the camera's summary, and observations for the rules."""
+
+
+class DriftMonitor:
+    """Belongs to the analyst's thread, but for what the writer's thread does; `submit` leads back from there."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        settings: DriftSettings,
+        store: ReferenceStore,
+        writer: ReferenceWriter,
+        *,
+        submit: Submit,
+        publish: Callable[[Draft], None],
+    ) -> None:
+        self.subject, self._settings = subject, settings
+        self._store, self._writer, self._submit, self._publish = store, writer, submit, publish
+        self._recording = ReferenceRecording(subject)
+        self._stored: StoredReference | None = None
+        self._judge: DriftJudge | None = None
+        self._limits: OutlierLimits | None = None
+        self._history = VerdictHistory()
+        self._verdict: DriftVerdict | None = None
+        self._outlier_fields: dict[str, object] = {}
+        self._problem = ""
+        self._saved_at: float | None = None
+        self.restart()
+
+    def open(self, now: float) -> None:
+        """Go on where the last run ended."""
+        self._load()
+        self._restore_judge()
+        self._resume_recording()
+        self._recording.begin_if_needed(self._stored, self._settings, now)
+
+    # -- frames and windows -----------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """The camera was added, or added again: begin with an empty window."""
+        self._sampler = FrameSampler(self.subject.camera, self._settings.feature_fps)
+        self._closed_at = clock.monotonic()
+
+    def see(self, result: FrameResult) -> None:
+        """Sample a frame."""
+        self._sampler.add(result)
+
+    def close(self, summary: CameraSummary, now: float) -> Judged:
+        """Close the window: publish its sketches, record and judge it."""
+        window = self._sampler.close(summary.start, summary.end)
+        if window.frames and self._settings.publish_sketches:
+            self._publish_sketches(window.sketch)
+        fields, observations = self.process(window, now, clock_step=self._clock_step(summary))
+        return {**window.fields(), **fields}, observations
+
+    def pass_over(self, summary: CameraSummary) -> dict[str, object]:
+        """Close a window that is neither recorded nor judged; its fields for the summary."""
+        self._clock_step(summary)
+        return self._sampler.close(summary.start, summary.end).fields()
+
+    def process(self, window: SampledWindow, now: float, *, clock_step: float = 0.0) -> Judged:
+        """Record and judge a closed window.
+
+        `clock_step` is the seconds by which the clock was set in it: then its times are wrong, and it is left out.
+        """
+        if clock_step:
+            fields, observations = self._state_fields(), self._outliers(window, now)[1]
+            reason = f"the clock was set by {clock_step:+.0f} s during this window"
+            return {**fields, "drift_state": "silent", "drift_reason": reason}, observations
+        due = self._recording.add(window, alarmed=self._judge is not None and self._judge.alarm)
+        if due is not None:
+            self._build(now, final=due is Due.FINAL)
+        fields, observations = self._judged(window.sketch, now)
+        more, others = self._outliers(window, now)
+        if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
+            self.save(now)
+        return {**fields, **more}, [*observations, *others]
+
+    def _judged(self, window: WindowSketch, now: float) -> Judged:
+        if self._judge is None or self._stored is None:
+            return self._state_fields(), []
+        alarm = self._judge.alarm
+        verdict = self._verdict = self._judge.judge(window, now)
+        self._history.add(window, verdict, explanation(verdict, self._stored))
+        if verdict.alarm != alarm:
+            self.save(now)
+        return self._state_fields(), observations_of(verdict, self._stored, window.end)
+
+    def _outliers(self, window: SampledWindow, now: float) -> Judged:
+        if self._limits is None or not window.frames:
+            return {}, []
+        found = self._limits.count(window.frames)
+        self._outlier_fields = outlier_fields(found)
+        return self._outlier_fields, [outlier_observation(found, self.subject.camera, now)]
+
+    def _state_fields(self) -> dict[str, object]:
+        """The drift state, for the summary."""
+        fields = self._recording.fields()
+        if self._stored is not None and self._verdict is not None:
+            return {**fields, **fields_of(self._verdict, self._stored.id)}
+        if self._problem:
+            fields["drift_reason"] = self._problem
+        if self._stored is not None:
+            state = "silent"
+        elif self._recording.recorder is not None:
+            state = "learning"
+        else:
+            state = "unusable" if self._problem else "none"
+        return {**fields, "drift_state": state}
+
+    def _clock_step(self, summary: CameraSummary) -> float:
+        """By how many seconds the wall clock was set in the window; 0 if it was not."""
+        monotonic = clock.monotonic()
+        step = (summary.end - summary.start) - (monotonic - self._closed_at)
+        self._closed_at = monotonic
+        return step if abs(step) > CLOCK_STEP_SECONDS else 0.0
+
+    def _publish_sketches(self, window: WindowSketch) -> None:
+        body = {**window.to_body(PUBLISHED_ITEMS), "model_sha256": self.subject.model_sha256}
+        self._publish(sketch_draft(self.subject.camera, {}, body, start=window.start, end=window.end))
+
+    # -- commands ---------------------------------------------------------------------------------------
+
+    def record(self, length: float, now: float) -> None:
+        """Begin recording a reference; ReferenceMismatch where one was requested already, or it is too short."""
+        self._recording.request(length, now)
+        self.save(now)
+
+    def finish(self, now: float) -> None:
+        """Make a reference of what is recorded so far; ReferenceMismatch where that is too little."""
+        self._recording.check_enough()
+        self._build(now, final=True)
+
+    def cancel(self) -> None:
+        """Discard what is recorded so far."""
+        self._recording.cancel()
+        camera, store = self.subject.camera, self._store
+        self._writer.ask(f"delete the recording of camera {camera}", lambda: store.delete(camera, RECORDING))
+
+    def set_budget(self, settings: DriftSettings) -> None:
+        """Judge by the budget of false alarms in `settings` from now on; what was judged stays."""
+        self._settings = settings
+        if self._judge is not None:
+            self._judge.set_budget(settings.false_alarms_per_month)
+
+    def status(self) -> dict[str, Any]:
+        """The state of this camera's drift, as JSON values."""
+        return {
+            "camera": self.subject.camera,
+            **self._state_fields(),
+            **(self._outlier_fields if self._stored is not None else {}),
+            "problem": self._problem,
+            "reference": None if self._stored is None else self._stored.about(),
+            "recording": self._recording.about(),
+        }
+
+    def explanation(self) -> dict[str, Any]:
+        """The last verdicts in words, and the last windows as one window of sketches (None: nothing)."""
+        return {
+            "camera": self.subject.camera,
+            "history": self._history.verdicts(),
+            "recent": self._history.window_body(),
+        }
+
+    # -- the reference ----------------------------------------------------------------------------------
+
+    def reload(self, now: float) -> None:
+        """The versions on disk were changed."""
+        self._load()
+        self._recording.begin_if_needed(self._stored, self._settings, now)
+
+    def _load(self) -> None:
+        """Take the reference in force, or else the newest that fits; log once why there is none."""
+        stored, problem = choose(self._store, self.subject)
+        if problem and problem != self._problem:
+            log.warning(
+                "this reference cannot be judged by",
+                camera=self.subject.camera,
+                reason=problem,
+                instead=stored.id if stored else "none: drift is not judged",
+            )
+        self._problem = problem if stored is None else ""
+        replaced = stored is None or self._stored is None or stored.id != self._stored.id
+        self._stored = stored
+        if replaced:
+            self._verdict = None
+            budget = self._settings.false_alarms_per_month
+            self._judge = DriftJudge(stored.reference, budget) if stored else None
+            self._limits = OutlierLimits(stored) if stored else None
+
+    def _build(self, now: float, *, final: bool) -> None:
+        """Have the writer make a reference of what is recorded; the recording stays until that is done."""
+        recorder = self._recording.recorder
+        assert recorder is not None  # it is due, or was checked to be enough
+        camera, text, store = self.subject.camera, recorder.to_text(), self._store
+        stored, renewed = self._stored, recorder.made_by == "auto"
+        replaces = stored.id if stored is not None and not stored.final and renewed else ""
+        self._recording.building = final
+
+        def build() -> None:
+            try:
+                store.write(camera, RECORDING, text)
+                made = Recorder.from_text(text).make(now, final=final)
+                version = store.put(camera, made, replaces=replaces)
+                if final:
+                    store.delete(camera, RECORDING)
+            except Exception:
+                self._submit(self._not_built)
+                raise
+            self._submit(lambda: self._built(version.id, final=final))
+
+        self._writer.ask(f"build the reference of camera {camera}", build)
+
+    def _built(self, id: str, *, final: bool) -> None:
+        self._recording.building = False
+        if final:
+            self._recording.recorder = None
+        self._load()
+        log.info("reference in force", camera=self.subject.camera, reference=id, final=final)
+
+    def _not_built(self) -> None:
+        self._recording.building = False  # the next window tries again; the recording is still there
+
+    # -- across restarts --------------------------------------------------------------------------------
+
+    def leave(self, now: float) -> None:
+        """The camera was removed, or the agent stops: save what must not be lost."""
+        self.save(now)
+
+    def save(self, now: float) -> None:
+        """Have what was judged and recorded written to disk."""
+        self._saved_at = now
+        camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
+        judged = recorded = None
+        if self._judge is not None:
+            judged = json.dumps({"judge": self._judge.state(), "history": self._history.verdicts()})
+        if recorder is not None and not self._recording.building:
+            recorded = recorder.to_text()
+
+        def write() -> None:
+            if judged is not None:
+                store.write(camera, JUDGE, judged)
+            if recorded is not None:
+                store.write(camera, RECORDING, recorded)
+
+        self._writer.ask(f"keep the drift state of camera {camera}", write)
+
+    def _restore_judge(self) -> None:
+        if self._judge is None:
+            return
+        try:
+            kept = parse_kept(self._store.read(self.subject.camera, JUDGE) or "{}")
+            if kept:
+                self._judge.restore(kept["judge"])
+                self._history.restore(kept["history"])
+        except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:
+            log.warning("what was judged before is left aside", camera=self.subject.camera, reason=str(error))
+
+    def _resume_recording(self) -> None:
+        try:
+            text = self._store.read(self.subject.camera, RECORDING)
+        except ReferenceMismatch as error:
+            log.warning("the recording is left aside", camera=self.subject.camera, reason=str(error))
+            return
+        if text is not None:
+            self._recording.resume(text, self._stored)
+
+
+class NoMonitor:
+    """The monitor where drift is switched off: nothing is measured."""
+
+    def see(self, _result: FrameResult) -> None:
+        """Ignore the frame."""
+
+    def close(self, _summary: CameraSummary, _now: float) -> Judged:
+        """No fields, no observations."""
+        return {}, []
+
+    def pass_over(self, _summary: CameraSummary) -> dict[str, object]:
+        """No fields."""
+        return {}
+
+    def leave(self, _now: float) -> None:
+        """Nothing to save."""

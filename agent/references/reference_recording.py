@@ -1,0 +1,150 @@
+"""The recording of a camera's reference: begun by itself or on request, and when a reference is made of it. Pure.
+
+begin ──(every 24th of its length, if automatic)──▶ RENEWAL ──▶ ... ──(length covered)──▶ FINAL ──▶ built
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import structlog
+
+from agent.config.schema import DriftSettings
+from agent.core.counts import count
+from agent.core.errors import ReferenceMismatch
+from agent.references.recorder import LEAST_WINDOWS, Recorder, Subject
+from agent.references.sampling import SampledWindow
+from agent.references.stored import StoredReference
+
+log = structlog.get_logger("vedette.drift")
+
+FIRST_WINDOWS = 20
+"""Windows that even the first provisional reference rests on."""
+
+FIRST_SHARE = 1 / 24
+"""Of the length of an automatic recording: after so much (an hour of a day) it is used, and renewed as often."""
+
+LONGEST_WAIT = 1.25
+"""Times its length that an automatic recording waits for an alarm to end; what still lasts then is taken for normal."""
+
+
+class Due(Enum):
+    """Which reference is to be made of a recording now."""
+
+    RENEWAL = "renewal"
+    FINAL = "final"
+
+
+class ReferenceRecording:
+    """The recording under way, if any; `building` while its final reference is being made."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self.recorder: Recorder | None = None
+        self.building = False
+        self._next_renewal = 0.0
+
+    def add(self, window: SampledWindow, *, alarmed: bool) -> Due | None:
+        """Record a window; which reference is due after it. While `alarmed`, an automatic recording waits."""
+        recorder = self.recorder
+        if recorder is None or self.building:
+            return None
+        recorder.add(window.sketch, window.vectors, window.embeddings)
+        automatic = recorder.made_by == "auto"
+        if alarmed and automatic and recorder.covered < LONGEST_WAIT * recorder.length:
+            return None  # what is alarming at the moment must not quietly become what is normal
+        if not recorder.enough:
+            return None
+        if recorder.complete:
+            return Due.FINAL
+        if automatic and recorder.covered >= self._next_renewal:
+            self._next_renewal = recorder.covered + self._renewal_every(recorder)
+            return Due.RENEWAL
+        return None
+
+    def request(self, length: float, now: float) -> None:
+        """Begin a recording on request; ReferenceMismatch where one was requested already, or it is too short."""
+        least = LEAST_WINDOWS * self._subject.window_seconds
+        if length < least:
+            raise ReferenceMismatch(
+                f"{length:g} s are too short for a reference; expected at least {least:g} s "
+                f"({LEAST_WINDOWS} windows), better a day"
+            )
+        if self.recorder is not None and self.recorder.made_by == "asked":
+            raise ReferenceMismatch(
+                f"a reference of camera {self._subject.camera!r} is being recorded already "
+                f"({self.recorder.covered:.0f} of {self.recorder.length:.0f} s); stop that one first"
+            )
+        self._begin("asked", length, now)
+
+    def begin_if_needed(self, stored: StoredReference | None, settings: DriftSettings, now: float) -> None:
+        """Begin an automatic recording where there is no reference yet, or only an unfinished one."""
+        unfinished = stored is not None and stored.made_by == "auto" and not stored.final
+        if self.recorder is None and settings.auto_reference and (stored is None or unfinished):
+            least = LEAST_WINDOWS * self._subject.window_seconds
+            self._begin("auto", max(settings.reference_length, least), now)
+
+    def check_enough(self) -> None:
+        """ReferenceMismatch where no reference can be made of what is recorded so far."""
+        recorder = self._under_way()
+        if not recorder.enough:
+            raise ReferenceMismatch(
+                f"{count(recorder.windows, 'window is', 'windows are')} recorded; "
+                f"expected at least {LEAST_WINDOWS}"
+            )
+
+    def cancel(self) -> None:
+        """Discard what is recorded so far."""
+        self._under_way()
+        self.recorder = None
+
+    def resume(self, text: str, stored: StoredReference | None) -> None:
+        """Go on with a recording kept on disk, where it is of this subject."""
+        camera = self._subject.camera
+        try:
+            recorder = Recorder.from_text(text)
+        except ReferenceMismatch as error:
+            log.warning("the recording is left aside", camera=camera, reason=str(error))
+            return
+        covered = round(recorder.covered)
+        if recorder.subject != self._subject:
+            reason = "the recording is left aside: the model, the features or the windows changed"
+            log.warning(reason, camera=camera, covered=covered)
+            return
+        self.recorder = recorder
+        every = self._renewal_every(recorder)  # no earlier than had there been no restart
+        self._next_renewal = max(recorder.covered, every) if stored is None else recorder.covered + every
+        log.info("going on recording a reference", camera=camera, covered=covered, of=round(recorder.length))
+
+    def fields(self) -> dict[str, object]:
+        """The field of the camera's summary."""
+        if self.recorder is None:
+            return {}
+        return {"drift_recorded_ratio": round(min(1.0, self.recorder.covered / self.recorder.length), 4)}
+
+    def about(self) -> dict[str, Any] | None:
+        """The progress as JSON values; None where nothing is recorded."""
+        recorder = self.recorder
+        if recorder is None:
+            return None
+        return {
+            "made_by": recorder.made_by,
+            "started_at": recorder.started_at,
+            "covered": recorder.covered,
+            "length": recorder.length,
+            "windows": recorder.windows,
+        }
+
+    def _begin(self, made_by: str, length: float, now: float) -> None:
+        self.recorder = Recorder(self._subject, made_by=made_by, length=length, started_at=now)
+        self._next_renewal = self._renewal_every(self.recorder)
+        log.info("recording a reference", camera=self._subject.camera, seconds=length, by=made_by)
+
+    def _renewal_every(self, recorder: Recorder) -> float:
+        return max(FIRST_WINDOWS * self._subject.window_seconds, FIRST_SHARE * recorder.length)
+
+    def _under_way(self) -> Recorder:
+        if self.recorder is None:
+            raise ReferenceMismatch(f"no reference of camera {self._subject.camera!r} is being recorded")
+        return self.recorder
