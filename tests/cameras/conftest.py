@@ -235,8 +235,10 @@ class Running:
         self.statuses, self.frames, self.times = [], [], []
         self.slots = FrameSlots()
         self.stop = threading.Event()
-        self.told = threading.Condition()
+        self.changed = threading.Condition()  # a status, a frame or a beat came
+        self.beats = 0
         self.reader = Reader(camera, CameraSettings(name=camera.name, **settings), self.slots, self._tell)
+        self._beat, self.reader.beat = self.reader.beat, self._count_beat
         self.thread = threading.Thread(target=self.reader.run, args=(self.stop,), daemon=True)
         self.taker = threading.Thread(target=self._take, daemon=True)
         self.taking = take
@@ -255,20 +257,43 @@ class Running:
             self.taker.join(5)
 
     def _tell(self, status):
-        with self.told:
+        with self.changed:
             self.statuses.append(status)
             self.times.append(time.monotonic())
-            self.told.notify_all()
+            self.changed.notify_all()
+
+    def _count_beat(self):
+        self._beat()
+        with self.changed:
+            self.beats += 1
+            self.changed.notify_all()
 
     def _take(self):
         while not self.stop.is_set():
-            self.frames.extend(self.slots.take(1, timeout=0.05))
+            taken = self.slots.take(1, timeout=0.05)
+            with self.changed:
+                self.frames.extend(taken)
+                self.changed.notify_all()
+
+    def until(self, condition, timeout=20.0):
+        """Until `condition()` holds: asked again at every status, frame and beat of the reader."""
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout), (self.story(), len(self.frames))
+
+    def until_frames(self, count, timeout=20.0):
+        """Until `count` more frames were taken."""
+        count += len(self.frames)
+        self.until(lambda: len(self.frames) >= count, timeout)
+
+    def until_beats(self, count):
+        """Until the reader has gone `count` more rounds of whatever it waits for."""
+        count += self.beats
+        self.until(lambda: self.beats >= count)
 
     def wait(self, state, timeout=10.0, after=0):
         """Until `state` was told after the first `after` statuses; its index."""
-        with self.told:
-            assert self.told.wait_for(lambda: self._find(state, after) is not None, timeout), self.story()
-            return self._find(state, after)
+        self.until(lambda: self._find(state, after) is not None, timeout)
+        return self._find(state, after)
 
     def _find(self, state, after):
         return next((i for i, s in enumerate(self.statuses) if i >= after and s.state == state), None)

@@ -21,9 +21,10 @@ class Script:
 
     def __init__(self, act: Callable[[int], list[Reading]], *, present: bool = True) -> None:
         self.act, self.present = act, present
-        self.reads = self.opened = self.closed = 0
+        self.reads = self.tries = self.opened = self.closed = 0
 
     def open(self) -> None:
+        self.tries += 1
         if not self.present:
             raise ProbeUnavailable("not there")
         self.opened += 1
@@ -123,10 +124,9 @@ def test_a_hung_probe_holds_up_nobody_and_is_counted(monkeypatch):
 
 def test_a_hung_probe_does_not_hold_up_the_end():
     release = threading.Event()
-    began = time.monotonic()
-    with running(Sampler(FAST, Path("/tmp"), {"hung": Script(lambda _: release.wait(30) or [])})):
-        time.sleep(0.3)
-    assert time.monotonic() - began < 4
+    hung = Script(lambda _: release.wait(30) or [])
+    with running(Sampler(FAST, Path("/tmp"), {"hung": hung})):  # it ends in time, or this fails
+        until(lambda: hung.reads)
     release.set()
 
 
@@ -142,7 +142,7 @@ def test_a_probe_that_comes_up_late_is_found(monkeypatch):
     monkeypatch.setattr(worker, "LOOK_AGAIN_SECONDS", 0.1)
     late = Script(host, present=False)
     with running(Sampler(FAST, Path("/tmp"), {"late": late})) as sampler:
-        time.sleep(0.3)
+        until(lambda: late.tries >= 3)
         assert sampler.latest() == []
         late.present = True
         until(sampler.latest)

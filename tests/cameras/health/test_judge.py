@@ -157,7 +157,9 @@ def test_a_cut_to_another_size_is_seen(road):
 def test_drawn_nights_show_no_fault(layout, hour):
     from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 
-    options = SyntheticOptions(layout=layout, start_hour=hour, fps=4, pace="fast", seed=3)
+    options = SyntheticOptions(
+        layout=layout, width=320, height=180, start_hour=hour, fps=4, pace="fast", seed=3
+    )
     camera = SyntheticCamera("drawn", options)
     camera.open()
     changes, _ = told((index / 4, camera.read().image) for index in range(160))
@@ -166,7 +168,7 @@ def test_drawn_nights_show_no_fault(layout, hour):
 
 def textured(seed=1):
     picture = np.random.default_rng(seed).integers(0, 255, (27, 48, 3), dtype=np.uint8)
-    return cv2.resize(picture, (768, 432), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(picture, (384, 216), interpolation=cv2.INTER_CUBIC)
 
 
 def still(image, seconds, start=0.0):
@@ -175,8 +177,9 @@ def still(image, seconds, start=0.0):
 
 def grainy(image, seconds, spread, start=0.0):
     rng = np.random.default_rng(5)
-    for now, picture in still(image, seconds, start):
-        yield now, np.clip(picture + rng.normal(0, spread, picture.shape), 0, 255).astype(np.uint8)
+    grain = [np.rint(rng.normal(0, spread, image.shape)).astype(np.int16) for _ in range(7)]
+    for number, (now, picture) in enumerate(still(image, seconds, start)):
+        yield now, np.clip(picture + grain[number % 7], 0, 255).astype(np.uint8)
 
 
 def test_a_still_scene_with_a_little_sensor_noise_is_not_frozen():
@@ -200,7 +203,7 @@ def test_a_quiet_scene_teaches_patience():
 
 def test_a_white_wall_is_normal_for_a_camera_that_always_saw_it():
     wall = textured()
-    wall[:, :500] = 255
+    wall[:, :250] = 255
     changes, _ = told(grainy(wall, 40, 2.0))
     assert names(changes) == ["online"]
     bright = cv2.convertScaleAbs(wall, alpha=3.0, beta=150)

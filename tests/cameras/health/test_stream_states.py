@@ -5,7 +5,6 @@ The health's patience is shortened here; `python -m benchmarks.cameras states` r
 
 import dataclasses
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -66,12 +65,10 @@ def goes_through(run, state, begin, end):
     begin()
     place = run.wait(state, timeout=12, after=mark)
     assert run.statuses[place].reason
-    time.sleep(0.3)
-    assert not run.frames[-1].usable
+    run.until(lambda: not run.frames[-1].usable)
     end()
     run.wait(CameraState.ONLINE, timeout=12, after=place)
-    time.sleep(0.3)
-    assert run.frames[-1].usable
+    run.until(lambda: run.frames[-1].usable)
     assert [status.state.value for status in run.statuses[mark:]] == [state.value, "online"]
 
 
@@ -80,7 +77,7 @@ def test_each_state_comes_and_goes_with_its_cause(street, through, running, impa
     camera = StreamCamera("front", StreamOptions(url=f"rtsp://127.0.0.1:{through.port}/live"))
     with running(camera) as run:
         run.wait(CameraState.ONLINE)
-        time.sleep(6)  # its normal is learnt, its rate too
+        run.until_frames(6 * FPS)  # its normal is learnt, its rate too
         for fault in faults:
             if fault in ("stamps", "leaps"):
                 state, place, well = CameraState.BAD_TIMESTAMPS, (through, "mode"), "pass"

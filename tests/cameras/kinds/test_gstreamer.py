@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +105,9 @@ def test_a_wrong_password_is_named_so(rtsp):
 
 def test_a_pipeline_that_gives_nothing_is_a_timeout():
     made = camera("appsrc is-live=true", timeout=0.6)
-    started = time.monotonic()
     with pytest.raises(CameraError) as caught:
         made.open()
     assert caught.value.kind is CameraFailure.TIMEOUT
-    assert time.monotonic() - started < 4
 
 
 def test_a_decoder_that_crashes_is_a_failure_of_that_camera_and_it_comes_back(running):

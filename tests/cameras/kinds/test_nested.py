@@ -198,14 +198,14 @@ def test_a_server_that_trickles_its_answer_is_left_after_the_timeout(listening):
     import time
 
     def trickle(connection):
-        for _ in range(100):
+        for _ in range(1200):
             connection.sendall(b"x")
             time.sleep(0.05)
 
     server = listening(trickle)
     started = time.monotonic()
     assert nested.redirect(f"http://127.0.0.1:{server.port}/", 0.5) == ""
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_the_decoder_itself_is_told(camera):
