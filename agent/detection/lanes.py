@@ -1,4 +1,4 @@
-"""Lanes: threads that serve one model. What keeps their results in order, and tells them when to begin."""
+"""Lanes are threads that serve one model: keeps their results in order, and forecasts when the next may begin."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ _MARGIN_SECONDS = 0.0005  # a lane that wakes late leaves the model idle; that c
 
 
 class ResultOrder:
-    """Numbers what is begun, and tells it in that order; a lane whose turn has not come does not wait for it."""
+    """Numbers batches as they begin, and delivers them in that order; a lane whose turn has not come does not wait."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._begun = self._told = 0
+        self._begun = self._delivered = 0
         self._ready: dict[int, Callable[[], None]] = {}
-        self._telling = False
+        self._delivering = False
 
     def begin(self) -> int:
-        """The next number; each must be told, else nothing after it is. Waits while too much waits for one."""
+        """The next number; each must be delivered, else none after it is. Waits while too many wait for one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._begun - self._told < _AHEAD)
+            self._changed.wait_for(lambda: self._begun - self._delivered < _AHEAD)
             self._begun += 1
             return self._begun
 
-    def tell(self, number: int, say: Callable[[], None]) -> None:
-        """Have `say` called once all before `number` were: at once, or later by the lane that they wait for.
+    def deliver(self, number: int, deliver: Callable[[], None]) -> None:
+        """Call `deliver` once all before `number` were called: at once, or later by the lane that they wait for.
 
-        Raises what it, or one that had waited, raised; those after that are told nonetheless.
+        Raises what it, or one that had waited, raised; those after that are delivered nonetheless.
         """
         with self._changed:
-            self._ready[number] = say
-            if self._telling:
+            self._ready[number] = deliver
+            if self._delivering:
                 return
-            self._telling = True
+            self._delivering = True
         failure: Exception | None = None
         while following := self._following():
             try:
                 following()
-            except Exception as error:  # noqa: BLE001, PERF203  (raised below, once the others were told)
+            except Exception as error:  # noqa: BLE001, PERF203  (raised below, once the others were delivered)
                 failure = failure or error
         if failure:
             raise failure
 
     def _following(self) -> Callable[[], None] | None:
         with self._changed:
-            say = self._ready.pop(self._told + 1, None)
-            self._telling = say is not None
-            if say is not None:
-                self._told += 1
+            deliver = self._ready.pop(self._delivered + 1, None)
+            self._delivering = deliver is not None
+            if deliver is not None:
+                self._delivered += 1
                 self._changed.notify_all()
-            return say
+            return deliver
 
 
 class BusyForecast:

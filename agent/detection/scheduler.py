@@ -119,7 +119,7 @@ class Scheduler(Worker):
         try:
             self._serve(frames, results)
         finally:
-            self._turns.tell(turn, lambda: self._tell(results))
+            self._turns.deliver(turn, lambda: self._tell(results))
 
     def _choose(self, stop: threading.Event) -> list[Frame]:
         if rest := self._governor.rest_seconds():

@@ -22,7 +22,7 @@ def test_whatever_takes_how_long_it_is_told_in_the_order_in_which_it_began():
                 return
             turn = turns.begin()
         time.sleep(chance.random() / 500)
-        turns.tell(turn, lambda: told.append(number))
+        turns.deliver(turn, lambda: told.append(number))
 
     stop = threading.Event()
     work_abreast(4, step, stop)
@@ -32,10 +32,10 @@ def test_whatever_takes_how_long_it_is_told_in_the_order_in_which_it_began():
 def test_what_comes_early_is_told_by_the_lane_it_waits_for():
     turns, told = ResultOrder(), []
     first, second, third = (turns.begin() for _ in range(3))
-    turns.tell(third, lambda: told.append(3))
-    turns.tell(second, lambda: told.append(2))
+    turns.deliver(third, lambda: told.append(3))
+    turns.deliver(second, lambda: told.append(2))
     assert told == []
-    turns.tell(first, lambda: told.append(1))
+    turns.deliver(first, lambda: told.append(1))
     assert told == [1, 2, 3]
 
 
@@ -45,10 +45,10 @@ def test_a_turn_that_fails_does_not_hold_up_those_after_it():
 
     turns, told = ResultOrder(), []
     first, second, third = (turns.begin() for _ in range(3))
-    turns.tell(second, lambda: told.append(2))
+    turns.deliver(second, lambda: told.append(2))
     with pytest.raises(KeyError):
-        turns.tell(first, fail)
-    turns.tell(third, lambda: told.append(3))
+        turns.deliver(first, fail)
+    turns.deliver(third, lambda: told.append(3))
     assert told == [2, 3]
 
 
@@ -61,13 +61,13 @@ def test_a_lane_that_is_stuck_stops_the_others_before_they_hold_too_many_picture
         for _ in range(100):
             turn = turns.begin()
             begun.append(turn)
-            turns.tell(turn, lambda: None)
+            turns.deliver(turn, lambda: None)
 
     thread = threading.Thread(target=lane)
     thread.start()
     thread.join(0.2)
     assert thread.is_alive() and len(begun) < 10
-    turns.tell(stuck, lambda: None)
+    turns.deliver(stuck, lambda: None)
     thread.join(5)
     assert len(begun) == 100
 
