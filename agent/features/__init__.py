@@ -7,13 +7,19 @@ FEATURE_VERSION, and with it which references can be used.
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 
-from agent.features import boxes, confidence, embedding, image, motion
 from agent.features.definition import AnyFamily, AnyFeature
 
-FAMILIES: tuple[AnyFamily, ...] = tuple(
-    family.FAMILY for family in (image, motion, boxes, confidence, embedding)
+_FILES = (
+    "image",
+    "motion",
+    "boxes",
+    "confidence",
+    "embedding",
 )
+
+FAMILIES: tuple[AnyFamily, ...] = tuple(import_module(f"agent.features.{name}").FAMILY for name in _FILES)
 
 SPECS: tuple[AnyFeature, ...] = tuple(feature for family in FAMILIES for feature in family.features)
 """Every feature; the order is the layout of the vectors."""

@@ -35,7 +35,7 @@ def check_url(url: Secret, *, keys: bool = False) -> str:
     return parts.hostname
 
 
-def post_json(url: Secret, body: Any, *, authorization: Secret, timeout: float) -> None:
+def post_json(url: Secret, body: Any, *, timeout: float, authorization: Secret = Secret()) -> None:
     """POST `body` to `url`; raises RetryableDelivery or PermanentDelivery, naming the host alone."""
     host = check_url(url)
     login = {"Authorization": authorization.reveal()} if authorization else {}

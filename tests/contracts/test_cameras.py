@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 import threading
 import time
@@ -60,8 +61,9 @@ ABSENT = {
     "v4l2": {"device": "/dev/video97"},
 }
 NEEDS = {"gstreamer": "gst-launch-1.0"}
-HERE = {kind for kind in SOURCES if kind not in NEEDS or shutil.which(NEEDS[kind])}
-WORKING = [kind for kind, source in SOURCES.items() if source is not None and kind in HERE]
+HERE = {kind for kind in CAMERAS if kind not in NEEDS or shutil.which(NEEDS[kind])}
+ENDING = [kind for kind, source in SOURCES.items() if source is not None and kind in HERE]
+WORKING = [*ENDING, *(CAMERAS.keys() - SOURCES.keys())]  # a kind that is not listed works with its defaults
 
 
 def made(kind, options):
@@ -71,7 +73,8 @@ def made(kind, options):
 
 @pytest.fixture
 def source(request, tmp_path):
-    camera = made(request.param, SOURCES[request.param](tmp_path, (96, 64)))
+    options = SOURCES[request.param](tmp_path, (96, 64)) if request.param in SOURCES else {}
+    camera = made(request.param, options)
     yield camera
     camera.close()
 
@@ -80,8 +83,12 @@ def each_working(test):
     return pytest.mark.parametrize("source", WORKING, indirect=True)(test)
 
 
-def test_every_kind_is_tried_here():
-    assert set(SOURCES) == set(CAMERAS)
+def each_that_ends(test):
+    return pytest.mark.parametrize("source", ENDING, indirect=True)(test)
+
+
+def test_no_kind_is_listed_that_there_is_not():
+    assert set(SOURCES) <= set(CAMERAS)
 
 
 @pytest.mark.parametrize("kind", CAMERAS)
@@ -100,15 +107,22 @@ def test_making_a_camera_touches_nothing_and_an_absent_source_is_a_camera_error(
     camera.close()
 
 
+@each_that_ends
+def test_every_frame_comes_in_its_size(source):
+    source.open()
+    assert [frame.image.shape for frame in iter(source.read, None)] == [(64, 96, 3)] * FRAMES
+
+
 @each_working
 def test_frames_are_whole_and_stamped(source):
     source.open()
     before = time.monotonic_ns()
-    frames = list(iter(source.read, None))
+    frames = list(itertools.islice(iter(source.read, None), FRAMES))
     assert len(frames) == FRAMES
     for index, frame in enumerate(frames):
         assert isinstance(frame, Frame)
-        assert (frame.camera, frame.index, frame.image.shape) == ("front", index, (64, 96, 3))
+        assert (frame.camera, frame.index) == ("front", index)
+        assert frame.image.shape[2:] == (3,)
         assert frame.image.dtype == np.uint8
         assert not frame.image.flags.writeable
         assert frame.usable
@@ -119,7 +133,7 @@ def test_frames_are_whole_and_stamped(source):
     assert times == sorted(set(times))
 
 
-@each_working
+@each_that_ends
 def test_the_end_stays_the_end(source):
     source.open()
     list(iter(source.read, None))
@@ -183,6 +197,6 @@ def test_close_from_another_thread_ends_reading(source, tmp_path):
     reader.join(3)
 
 
-@each_working
+@each_that_ends
 def test_it_says_whether_frames_may_be_lost(source):
     assert source.lossless is True

@@ -27,7 +27,7 @@ def made(name, port, secret="s3cret"):
         "webhook": {"url": f"{address}/{secret}", "authorization": secret},
         "apprise": {"urls": (f"json://me:{secret}@127.0.0.1:{port}",)},
         "alertmanager": {"url": address, "username": "me", "password": secret},
-    }[name]
+    }.get(name, {"url": f"{address}/{secret}"})  # a kind with other options than an address is added above
     kind = kind_of(name)
     return kind(kind.Options(**options))
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from agent.drift.statistics import STATISTICS
 
 NAMES = tuple(STATISTICS)
-MOST = {"ks": 1.0, "psi": 11.0, "jensen_shannon": 1.0, "wasserstein": 1.0}
+MOST = {"psi": 11.0}  # a statistic that is not listed stays within 0..1
 counts = arrays(np.float64, 20, elements=st.floats(0, 100)).filter(lambda found: found.sum() > 0)
 
 
@@ -37,7 +37,7 @@ def test_zero_on_itself(name, found):
 def test_bounded_and_alike_from_both_sides(name, one, other):
     distance = STATISTICS.load(name)
     found = float(distance(shares(one), shares(other)))
-    assert 0.0 <= found <= MOST[name] + 1e-9
+    assert 0.0 <= found <= MOST.get(name, 1.0) + 1e-9
     assert float(distance(shares(other), shares(one))) == pytest.approx(found, abs=1e-9)
 
 
