@@ -81,7 +81,7 @@ def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path
 def test_the_first_summary_is_published_early_and_no_rule_fires_by_it(
     tmp_path, mosquitto, listen, monkeypatch
 ):
-    monkeypatch.setattr(analysis, "OPENING_SECONDS", 4.0)
+    monkeypatch.setattr(analysis, "OPENING_SECONDS", 3.0)
     monkeypatch.setattr(analysis, "LEAST_WINDOW", 2.0)
     broker = mosquitto()
     ears = listen(broker.port)
@@ -89,7 +89,7 @@ def test_the_first_summary_is_published_early_and_no_rule_fires_by_it(
         Settings(
             state_directory=str(tmp_path / "state"),
             broker=BrokerSettings(url=broker.url),
-            windows=WindowSettings(length=8.0),
+            windows=WindowSettings(length=5.0),
             rules=(RuleSettings(name="few", when="camera.frames_inferred < 100000", severity="info"),),
             cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=20.0)),),
         )
