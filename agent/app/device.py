@@ -51,7 +51,7 @@ class Device:
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
-        self._state, self._state_since = "", self.started_at
+        self._state = ""
         self._info: Mapping[str, Any] = {}
 
     # -- what is reported to it ---------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Device:
         whole = f"{state} {','.join(unwell)}"
         if whole == self._state:
             return
-        self._state, self._state_since = whole, now
+        self._state = whole
         self._publisher.publish(
             status_draft(
                 state, since=now, version=__version__, reason=", ".join(unwell), started_at=self.started_at
