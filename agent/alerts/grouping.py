@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from agent.alerts.rules import Rule
+from agent.core.camera_states import STATES
 from agent.core.types import CameraState, Labels, Severity
 
 RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-
-_NO_FRAMES = frozenset({"speed", "drift", "scene"})
-_BAD_FRAMES = frozenset({"drift", "scene"})
-
-# By state of a camera, the causes of alerts that it inhibits: a camera that is down does not drift.
-INHIBITED: Mapping[CameraState, frozenset[str]] = {
-    CameraState.STARTING: _NO_FRAMES,
-    CameraState.DOWN: _NO_FRAMES,
-    CameraState.ENDED: _NO_FRAMES,
-    CameraState.FROZEN: _NO_FRAMES,
-    CameraState.BLACK: _NO_FRAMES,
-    CameraState.COVERED: _NO_FRAMES,
-    CameraState.BLURRED: _BAD_FRAMES,
-    CameraState.OVEREXPOSED: _BAD_FRAMES,
-    CameraState.MOVED: _BAD_FRAMES,
-    CameraState.RESIZED: _BAD_FRAMES,
-    CameraState.SLOW: frozenset({"speed"}),
-}
 
 GroupKey = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -53,7 +34,7 @@ class CameraFaults:
         """The fault that explains an alert of `rule` on a target; None if there is none."""
         states = self._states.get(labels.get("camera", ""), {})
         fresh = (state for state, at in states.items() if now - at <= self._linger)
-        return next((state for state in fresh if rule.metric.cause in INHIBITED[state]), None)
+        return next((state for state in fresh if rule.metric.cause in STATES[state].inhibits), None)
 
     def remove(self, camera: str) -> None:
         """Discard what is known of `camera`."""
@@ -67,4 +48,4 @@ class CameraFaults:
         }
 
 
-_STATE_METRICS = {f"camera.{state.value}": state for state in INHIBITED}
+_STATE_METRICS = {f"camera.{state.value}": state for state, meaning in STATES.items() if meaning.inhibits}

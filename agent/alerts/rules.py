@@ -13,7 +13,7 @@ from agent.alerts import metrics
 from agent.alerts.defaults import default_settings
 from agent.alerts.evaluators import Condition, UnfitMetricError, compare
 from agent.alerts.expression import ExpressionError, parse, parse_number
-from agent.alerts.metrics import Metric
+from agent.alerts.metrics import RuleMetric
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.core.errors import ConfigError, ConfigErrors
 from agent.core.nearest import nearest
@@ -36,7 +36,7 @@ class Rule:
 
     name: str
     condition: Condition
-    metric: Metric
+    metric: RuleMetric
     severity: Severity
     hold: float
     keep_firing: float
@@ -179,7 +179,9 @@ def _condition(entry: RuleSettings) -> Condition:
         raise _error(entry.name, "when", place, error.expected) from None
 
 
-def _resolve(entry: RuleSettings, condition: Condition, extra: frozenset[str]) -> tuple[Condition, Metric]:
+def _resolve(
+    entry: RuleSettings, condition: Condition, extra: frozenset[str]
+) -> tuple[Condition, RuleMetric]:
     """The condition on the metric that is really observed, and that metric; raises ConfigError if unknown."""
     try:
         resolved, metric = condition.function.resolve(condition, partial(metrics.find, extra=extra))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from agent.alerts.metrics import Unit
 from agent.core.counts import figures
+from agent.core.metrics.definition import Unit
 from agent.core.types import Labels
 
 

@@ -24,6 +24,7 @@ from agent.cameras.isolation.quarantine import camera_for
 from agent.cameras.reader import Reader, ReaderCounts
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.core import clock
+from agent.core.camera_states import STATES
 from agent.core.frame_slots import FrameSlots, SlotCounts
 from agent.core.types import CameraState, CameraStatus, Frame
 from agent.pipeline.analyst import ActiveCameras, CameraRun
@@ -33,8 +34,6 @@ log = structlog.get_logger("vedette.cameras")
 
 LEAVE_SECONDS = 4.0
 """How long all cameras that are stopped together may take; a reader needs two where its camera hangs."""
-
-_NOT_FLOWING = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.ENDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,7 +170,7 @@ class CameraSet:
     def flowing(self) -> int:
         """How many cameras give frames."""
         statuses = [one.reader.status for one in self._active.values()]
-        return sum(status is not None and status.state not in _NOT_FLOWING for status in statuses)
+        return sum(status is not None and STATES[status.state].flowing for status in statuses)
 
     def online(self) -> int:
         """How many cameras give good frames."""

@@ -13,8 +13,8 @@ from agent.app.supervisor import Supervisor
 from agent.config.schema import Settings
 from agent.core import clock
 from agent.core.arguments import Handler, check_names
+from agent.core.camera_states import STATES
 from agent.core.counts import count
-from agent.core.types import CameraState
 from agent.delivery.home_assistant import DiscoveryTopics, discovery
 from agent.delivery.identity import Identity
 from agent.delivery.messages import info_draft, status_draft
@@ -22,8 +22,6 @@ from agent.delivery.publisher import Publisher
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.telemetry.sampler import Sampler
-
-UNWELL = frozenset(CameraState) - {CameraState.STARTING, CameraState.ONLINE, CameraState.ENDED}
 
 
 class Device:
@@ -90,7 +88,7 @@ class Device:
         unwell = sorted(
             f"{status.camera} {status.state.value}"
             for status in self._cameras.statuses
-            if status.state in UNWELL
+            if STATES[status.state].fault
         )
         state = "degraded" if unwell else "online"
         whole = f"{state} {','.join(unwell)}"

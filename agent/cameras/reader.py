@@ -33,6 +33,7 @@ from agent.cameras.connection import Feed
 from agent.cameras.health.inspector import Inspector
 from agent.config.schema import CameraSettings
 from agent.core import clock
+from agent.core.camera_states import CONTENT_FAULTS
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState, CameraStatus, Frame
@@ -276,18 +277,15 @@ class Reader(Worker):
         self._log_health(last.state if last else None, state, reason)
 
     def _log_health(self, last: CameraState | None, state: CameraState, reason: str) -> None:
-        by_content = state not in _COURSE
+        by_content = state in CONTENT_FAULTS
         if by_content:
             log.warning(
                 "camera gives faulty frames", camera=self._settings.name, state=state.value, reason=reason
             )
         elif state is CameraState.ONLINE and last is CameraState.STARTING:
             log.info("camera is online", camera=self._settings.name)
-        elif state is CameraState.ONLINE and last is not None and last not in _COURSE:
+        elif state is CameraState.ONLINE and last is not None and last in CONTENT_FAULTS:
             log.info("camera gives good frames again", camera=self._settings.name, was=last.value)
-
-
-_COURSE = frozenset({CameraState.STARTING, CameraState.ONLINE, CameraState.DOWN, CameraState.ENDED})
 
 
 class FpsLimiter:

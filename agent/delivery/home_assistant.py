@@ -13,14 +13,11 @@ from typing import Any
 
 from agent import __version__
 from agent.config.schema import Settings
+from agent.core.camera_states import STATES
 from agent.core.printable import printable
-from agent.core.types import CameraState
 from agent.delivery.identity import Identity
 
 Json = dict[str, Any]
-
-WELL = ("online", "starting", "ended")
-"""States of a camera that are no trouble."""
 
 EXPIRE_WINDOWS = 3
 """A value that is not renewed for so many windows is shown as unavailable."""
@@ -159,7 +156,7 @@ def _device() -> Iterator[Json]:
 
 def _camera(camera: str) -> Iterator[Json]:
     topic, key = f"camera/{camera}", f"camera_{camera}"
-    well = ", ".join(f"'{state}'" for state in WELL)
+    well = ", ".join(f"'{state.value}'" for state, meaning in STATES.items() if not meaning.fault)
     yield _problem(f"{key}_problem", f"{camera} problem", topic, f"value_json.state not in [{well}]")
     yield _entity(
         "sensor",
@@ -168,7 +165,7 @@ def _camera(camera: str) -> Iterator[Json]:
         topic,
         value_template="{{ value_json.state }}",
         device_class="enum",
-        options=[state.value for state in CameraState],
+        options=[state.value for state in STATES],
         json_attributes_template="{{ {'reason': value_json.state_reason | default('')} | tojson }}",
         icon="mdi:cctv",
     )

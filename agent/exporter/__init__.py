@@ -1,7 +1,7 @@
 """The exporter: the agent's numbers as Prometheus reads them, and whether it is healthy and ready, over HTTP.
 
 `catalogue` says what is exported, `ledger` keeps the numbers, `about` asks the agent for the rest, `exposition` writes
-them, `server` serves them. A new metric is one line in the catalogue.
+them, `server` serves them. A new metric is one entry in `agent.core.metrics`.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from agent.core.metrics.definition import MetricKind
 from agent.core.printable import printable
 from agent.exporter.about import About, own_values
-from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, ExportedMetric, MetricKind
+from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, ExportedMetric
 from agent.exporter.ledger import Histogram, Labels, Ledger
 
 LONGEST_LABEL = 200

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.metrics.definition import ValidFor
+from agent.core.stages import STAGES
 from agent.core.types import FrameResult, Observation, StageSeconds
-from agent.exporter.catalogue import LATENCY_BUCKETS, ExportedMetric, ValidFor, find
+from agent.exporter.catalogue import LATENCY_BUCKETS, ExportedMetric, find
 
 MOST_SERIES = 2000
 """Of one metric. 16 cameras that see 80 classes each are 1,280."""
@@ -23,7 +25,6 @@ MOST_SERIES = 2000
 MOST_FRAMES = 20_000
 """Frames kept between two ticks of the agent."""
 
-STAGES = ("decode", "wait", "preprocess", "inference", "postprocess", "total")
 WINDOW_END = "vedette_camera_window_end_timestamp_seconds"
 CLOSES_WINDOW = "camera.frames_seen"  # in every summary, whatever the camera does
 
@@ -117,11 +118,11 @@ class Ledger:
     ) -> None:
         labels = {"name": observation.text, **observation.labels, **named}
         values = tuple(labels.get(name, "") for name in entry.labels)
-        if entry.keep is ValidFor.ADD:
+        if entry.valid is ValidFor.ADD:
             before = self._added.get(entry.name, {}).get(values, 0.0)
             self._put(self._added, entry.name, values, before + observation.value)
         else:
-            series = fresh if entry.keep is ValidFor.NOW else self._window
+            series = fresh if entry.valid is ValidFor.NOW else self._window
             self._put(series, entry.name, values, observation.value)
         self._explain(fresh, observation)
 
@@ -150,7 +151,7 @@ class Ledger:
             camera, times = self._frames.popleft()
             stages.setdefault(camera, []).append(times)
         for camera, waiting in stages.items():
-            for stage in STAGES:
+            for stage in (*STAGES, "total"):
                 values = np.array([getattr(one, stage) for one in waiting], dtype=np.float64)
                 self._histograms.setdefault((camera, stage), Histogram()).add(values)
 

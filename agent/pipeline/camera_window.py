@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from agent.core.kll import Sketch
+from agent.core.stages import STAGES, TOTAL
 from agent.core.types import CameraStatus, FrameResult, StageSeconds
 
-STAGES = ("decode", "wait", "preprocess", "inference", "postprocess")
 RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -126,7 +126,7 @@ class CameraWindow:
 
     def _sketches(self) -> dict[str, Sketch]:
         columns = {stage: [getattr(times, stage) for times in self._stages] for stage in STAGES}
-        columns["latency"] = [times.total for times in self._stages]
+        columns[TOTAL] = [times.total for times in self._stages]
         sketches = {}
         for stage, values in columns.items():
             sketches[stage] = Sketch()

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from agent.alerts.slo import LatencyTarget, share_observations
+from agent.core.stages import STAGES
 from agent.core.types import CameraState, CameraStatus, Observation
 from agent.pipeline.analyst import ClosedWindow
-from agent.pipeline.camera_window import STAGES, CameraSummary
+from agent.pipeline.camera_window import CameraSummary
 
 
 def state_observations(status: CameraStatus, at: float) -> list[Observation]:

@@ -9,7 +9,8 @@ import pytest
 
 from agent.app.kinds import KINDS
 from agent.config.load import parse
-from agent.exporter.catalogue import CATALOGUE, MetricKind
+from agent.core.metrics.definition import MetricKind
+from agent.exporter.catalogue import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 

@@ -4,7 +4,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.exporter.catalogue import CATALOGUE, MetricKind
+from agent.core.metrics.definition import MetricKind
+from agent.exporter.catalogue import CATALOGUE
 from agent.exporter.exposition import family
 
 

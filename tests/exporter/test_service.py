@@ -51,4 +51,4 @@ def test_nothing_that_is_observed_is_forgotten(tmp_path):
     assert "host.broker_connected" in noting.metrics
     assert any(name.startswith("camera.detections_") for name in noting.metrics)
     left = [name for name in sorted(noting.metrics) if find(name) is None and not LEFT_OUT.fullmatch(name)]
-    assert not left, f"give them a line in agent/exporter/catalogue.py and docs/metrics.md: {left}"
+    assert not left, f"give them a line in agent/core/metrics and docs/metrics.md: {left}"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.metrics.definition import MetricKind
 from agent.delivery.verify.schemas import schema
-from agent.exporter.catalogue import CATALOGUE, MetricKind
+from agent.exporter.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 BOARDS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "agent/grafana").glob("*.json")}

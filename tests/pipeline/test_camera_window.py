@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from agent.core.stages import STAGES
 from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
-from agent.pipeline.camera_window import STAGES, CameraSummary, CameraWindow, FrameCounts, class_field
+from agent.pipeline.camera_window import CameraSummary, CameraWindow, FrameCounts, class_field
 from agent.pipeline.observations import summary_observations
 
 STATUS = CameraStatus(camera="front", state=CameraState.ONLINE, since=1.0)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from agent.alerts.metrics import Metric
+from agent.alerts.metrics import RuleMetric
 from agent.alerts.words import quantity
 from agent.core.registry import Registry
 from agent.core.types import Labels, Observation
@@ -86,7 +86,7 @@ class Finding:
 
     subject: str
     condition: Condition
-    metric: Metric
+    metric: RuleMetric
     evaluation: Evaluation
     limit: float
     clear: float | None = None
@@ -137,7 +137,7 @@ class Series:
     """
 
     condition: Condition
-    metric: Metric
+    metric: RuleMetric
     stale_seconds: float
     history: Callable[[Target], HourlyMemory | None]
 
@@ -206,8 +206,8 @@ class RuleFunction(ABC):
         return f"{self.name}({series})"
 
     def resolve(
-        self, condition: Condition, find: Callable[[str], Metric | None]
-    ) -> tuple[Condition, Metric | None]:
+        self, condition: Condition, find: Callable[[str], RuleMetric | None]
+    ) -> tuple[Condition, RuleMetric | None]:
         """The condition on the metric that is really observed, and that metric, None if there is no such metric.
 
         Raises UnfitMetricError.

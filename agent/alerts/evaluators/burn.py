@@ -22,14 +22,15 @@ from agent.alerts.evaluators import (
     compare,
 )
 from agent.alerts.evaluators.sampled import SampledEvaluator
-from agent.alerts.metrics import Metric, unlisted
+from agent.alerts.metrics import RuleMetric, unlisted
 from agent.alerts.words import clock, duration, quantity
 from agent.core.counts import figures
+from agent.core.stages import STAGES, TOTAL
 from agent.core.types import Observation
 from agent.core.units import duration_text
 
 DEFAULT_SECONDS = 3600.0
-_STAGE_SECONDS = re.compile(r"camera\.(latency|decode|wait|preprocess|inference|postprocess)_seconds")
+_STAGE_SECONDS = re.compile(rf"camera\.({'|'.join((TOTAL, *STAGES))})_seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +74,8 @@ class Burn(RuleFunction):
         return f"burn({series}{target}, {self.objective * 100:g}%, {duration_text(self.over)})"
 
     def resolve(
-        self, condition: Condition, find: Callable[[str], Metric | None]
-    ) -> tuple[Condition, Metric | None]:
+        self, condition: Condition, find: Callable[[str], RuleMetric | None]
+    ) -> tuple[Condition, RuleMetric | None]:
         """A target of a stage's time is counted frame by frame (`slo.py`): its share of slow frames is observed."""
         stage = _STAGE_SECONDS.fullmatch(condition.metric)
         if stage and self.target is not None:

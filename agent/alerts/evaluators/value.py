@@ -16,7 +16,7 @@ from agent.alerts.evaluators import (
     UnfitMetricError,
     compare,
 )
-from agent.alerts.metrics import Metric
+from agent.alerts.metrics import RuleMetric
 from agent.core.counts import multiple
 from agent.core.types import Observation
 
@@ -34,8 +34,8 @@ class Value(RuleFunction):
         return series
 
     def resolve(
-        self, condition: Condition, find: Callable[[str], Metric | None]
-    ) -> tuple[Condition, Metric | None]:
+        self, condition: Condition, find: Callable[[str], RuleMetric | None]
+    ) -> tuple[Condition, RuleMetric | None]:
         """Refuse a bare metric that is no state, and a share over 1."""
         metric, limit = find(condition.metric), condition.limit
         if metric is not None and not condition.compared and metric.unit != "state":

@@ -1,17 +1,12 @@
 """Merging the messages of several windows into one of a longer window, exactly. Pure.
 
-The rule of a field is found by its name, first match wins:
+How the numbers of a field are merged its metric says (`agent.core.metrics`); besides that
 
-    start / end                                first / last moment
-    lost, merged                               add (`merged`: how many messages this one stands for)
-    <stem>_kll                                 merge the sketches
-    <stem>_p50_seconds, _p90_, _p99_ ...       quantile of the merged sketch of <stem>; null where there is none
-    feature_*_mean                             mean, weighted by `feature_samples`
-    *_max, *_max_*, drift_* / *_min, *_min_*   largest / smallest (a drift verdict is not averaged away)
-    frames_*, detections, detections_<class>, class_<id>_count, feature_samples*, reconnects    add
-    *_total and all that is no number          the last one
-    confidence_mean, *_per_frame, batch_mean, *_ratio of a camera    mean, weighted by what it counts
-    every other number                         mean, weighted by the seconds that each covers
+    start / end                     first / last moment
+    merged                          how many messages this one stands for: adds
+    <stem>_kll                      merge the sketches
+    <stem>_p50_seconds, _p90_ ...   quantile of the merged sketch of <stem>; null where there is none
+    all that is no number           the last one
 
 Percentiles are never averaged: that gives a number which is the percentile of nothing.
 """
@@ -21,12 +16,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agent.core.errors import PermanentDelivery
 from agent.core.kll import Sketch
+from agent.core.metrics.catalogue import merge_of
+from agent.core.metrics.definition import Merge
 from agent.core.untrusted import parse_object
 from agent.delivery.messages import short, to_json, unix_time
 from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, unpack, unpack_sketches
@@ -34,11 +31,18 @@ from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, unpack, u
 Body = dict[str, Any]
 
 _QUANTILE = re.compile(r"(?P<stem>\w+?)_p(?P<digits>\d{2,4})(_[a-z]+)?")
-_LARGEST = re.compile(r"\w+_max(_\w+)?|drift_\w+")
-_FEATURE = re.compile(r"feature_\w+_mean")
-_SMALLEST = re.compile(r"\w+_min(_\w+)?")
-_RATE = re.compile(r"\w+_per_frame|\w+_mean|\w+_ratio|fps_\w+|\w+_seconds")
-_COUNT = re.compile(r"frames_\w+|detections|detections_\w+|class_\d+_count|feature_samples\w*|reconnects")
+
+_WHOLE: Mapping[Merge, Callable[[list[float]], float]] = {
+    Merge.SUM: sum,
+    Merge.LARGEST: max,
+    Merge.SMALLEST: min,
+}
+_COUNTED: Mapping[Merge, str] = {
+    Merge.MEAN_OVER_FRAMES: "frames_inferred",
+    Merge.MEAN_OVER_DETECTIONS: "detections",
+    Merge.MEAN_OVER_SAMPLES: "feature_samples",
+}
+"""The field of the same window that a mean is weighted by."""
 
 
 def merge_rows(rows: Sequence[OutboxRow], span: int) -> OutboxRow | None:
@@ -102,26 +106,21 @@ def _merge_field(
     if quantile:
         return _quantile(sketches.get(quantile["stem"]), quantile["digits"])
     numbers = [entry for entry in present if _is_number(entry[0])]
-    if not numbers or name == "seq" or name.endswith("_total") or isinstance(last, (str, bool, dict, list)):
+    merge = merge_of(name)
+    if not numbers or name == "seq" or merge is Merge.LAST or isinstance(last, (str, bool, dict, list)):
         return last
-    return _merge_numbers(name, numbers)
+    return _merge_numbers(merge, numbers)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _merge_numbers(name: str, numbers: Sequence[tuple[Any, Body, float]]) -> float:
+def _merge_numbers(merge: Merge, numbers: Sequence[tuple[Any, Body, float]]) -> float:
     values: list[float] = [value for value, _, _ in numbers]
-    if _FEATURE.fullmatch(name):  # also of one that is itself a least or largest value
-        return _mean(values, [float(body.get("feature_samples") or 0) for _, body, _ in numbers])
-    if _LARGEST.fullmatch(name):
-        return max(values)
-    if _SMALLEST.fullmatch(name):
-        return min(values)
-    if name == "lost" or (_COUNT.fullmatch(name) and not _RATE.fullmatch(name)):
-        return sum(values)
-    return _mean(values, [_weight(name, body, length) for _, body, length in numbers])
+    if merge in _WHOLE:
+        return _WHOLE[merge](values)
+    return _mean(values, [_weight(merge, body, length) for _, body, length in numbers])
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
@@ -131,12 +130,11 @@ def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
     return short(sum(value * weight for value, weight in zip(values, weights, strict=True)) / total)
 
 
-def _weight(name: str, body: Body, seconds: float) -> float:
+def _weight(merge: Merge, body: Body, seconds: float) -> float:
     """What a mean is weighted by: what it counts where the body says so, else the time it covers."""
-    if name == "confidence_mean":
-        return float(body.get("detections") or 0)
-    if "frames_inferred" in body and not name.startswith("fps_"):
-        return float(body["frames_inferred"] or 0)
+    counted = _COUNTED.get(merge, "")
+    if counted and (counted in body or merge is not Merge.MEAN_OVER_FRAMES):
+        return float(body.get(counted) or 0)
     return seconds
 
 

@@ -1,0 +1,65 @@
+"""Metrics of the outbox and the connection to the broker."""
+
+from __future__ import annotations
+
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric
+
+DELIVERY = (
+    Metric(
+        "host.broker_connected",
+        Alerting("is connected to the broker", "broker", "state", "connected"),
+        Export("broker_connected", "1 while connected to the MQTT broker."),
+    ),
+    Metric(
+        "host.delivered_total",
+        Alerting("messages delivered", "broker"),
+        Export("broker_delivered_messages_total", "Messages that the broker acknowledged."),
+        merge=Merge.LAST,
+    ),
+    Metric(
+        "host.outbox_messages",
+        Alerting("messages waiting", "outbox", "count"),
+        Export("outbox_messages", "Messages waiting in the outbox."),
+    ),
+    Metric(
+        "host.outbox_used_ratio",
+        Alerting("outbox in use", "outbox"),
+        Export("outbox_used_ratio", "Share of the outbox's disk in use."),
+    ),
+    Metric(
+        "host.outbox_durable",
+        Alerting("is keeping messages on disk", "outbox", "state", "messages kept on disk"),
+        Export("outbox_durable", "1 while messages are kept on disk, 0 while only in memory."),
+    ),
+    Metric(
+        "host.outbox_lost_total",
+        Alerting("messages lost", "outbox_loss"),
+        Export("outbox_lost_messages_total", "Messages dropped since the outbox was full."),
+        merge=Merge.LAST,
+    ),
+    Metric(
+        "host.outbox_commits_total",
+        Alerting("commits of the outbox", "outbox"),
+        Export("outbox_commits_total", "Commits to the outbox: each is one sync."),
+        merge=Merge.LAST,
+    ),
+    Metric(
+        "host.outbox_written_bytes_total",
+        Alerting("bytes written by delivery", "outbox"),
+        Export("outbox_written_bytes_total", "Bytes that delivery had written to disk."),
+        merge=Merge.LAST,
+    ),
+    Metric(
+        "host.outbox_merged_total",
+        Alerting("messages merged", "outbox"),
+        Export("outbox_merged_messages_total", "Windows merged into longer ones."),
+        merge=Merge.LAST,
+    ),
+    Metric(
+        "host.outbox_damaged_total",
+        Alerting("damaged outbox files", "outbox_loss"),
+        Export("outbox_damaged_files_total", "Outbox files that were damaged and set aside."),
+        merge=Merge.LAST,
+    ),
+    Metric("host.outbox_lost", Alerting("messages lost lately", "outbox_loss", "count")),
+)

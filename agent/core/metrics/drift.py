@@ -1,0 +1,55 @@
+"""Metrics of drift: how far a camera is from its reference."""
+
+from __future__ import annotations
+
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric, ValidFor
+
+DRIFT = (
+    Metric(
+        "drift.ratio",
+        Alerting("drift score", "drift", "times"),
+        Export(
+            "camera_drift_ratio",
+            "Drift score over its limit: above 1 the camera has drifted.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
+        "drift.joint_ratio",
+        Alerting("drift of joint", "drift", "times"),
+        Export(
+            "camera_drift_joint_ratio",
+            "The same of all features together: many small shifts at once.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
+        "drift.classes_ratio",
+        Alerting("drift of classes", "drift", "times"),
+        Export("camera_drift_classes_ratio", "The same of the mix of classes.", valid=ValidFor.WINDOW),
+    ),
+    Metric(
+        "drift.{feature}_ratio",
+        Alerting("", "drift", "times"),
+        Export("camera_feature_drift_ratio", "The same of one feature.", valid=ValidFor.WINDOW),
+        labels={"feature": r"(?!(?:joint|classes|outlier)_ratio)\w+"},
+    ),
+    Metric(
+        "drift.outlier_ratio",
+        Alerting("share of frames unlike the reference", "drift"),
+        Export(
+            "camera_outlier_ratio",
+            "Share of the window's frames that are unlike the reference.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
+        "camera.drift_recorded_ratio",
+        export=Export(
+            "camera_reference_recorded_ratio",
+            "How much of the reference is recorded, while one is being recorded.",
+            valid=ValidFor.WINDOW,
+        ),
+        merge=Merge.LARGEST,
+    ),
+)

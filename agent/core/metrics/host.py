@@ -1,0 +1,150 @@
+"""Metrics of the box and of the agent's own process."""
+
+from __future__ import annotations
+
+from agent.core.metrics.definition import Alerting, Export, Metric, Value
+
+_DISKS = {
+    "": Value(words="", exported="state"),
+    "root_": Value(words="system ", exported="root"),
+}
+"""The disk of the state directory, and the one of /."""
+
+HOST = (
+    Metric(
+        "host.cpu_ratio",
+        Alerting("processor use", "load"),
+        Export("host_cpu_ratio", "Share of the processor in use."),
+    ),
+    Metric(
+        "host.cpu_clock_hertz", export=Export("host_cpu_clock_hertz", "Mean clock of the processor's cores.")
+    ),
+    Metric(
+        "host.load_1m",
+        Alerting("load over one minute", "load", "count"),
+        Export("host_load1", "Processes that run or wait, mean of a minute."),
+    ),
+    Metric(
+        "host.load_5m",
+        Alerting("load over five minutes", "load", "count"),
+        Export("host_load5", "Processes that run or wait, mean of five minutes."),
+    ),
+    Metric(
+        "host.load_15m",
+        Alerting("load over fifteen minutes", "load", "count"),
+        Export("host_load15", "Processes that run or wait, mean of fifteen minutes."),
+    ),
+    Metric(
+        "host.memory_used_bytes",
+        Alerting("memory in use", "memory"),
+        Export("host_memory_used_bytes", "Memory in use."),
+    ),
+    Metric(
+        "host.memory_available_bytes",
+        Alerting("memory available", "memory"),
+        Export("host_memory_available_bytes", "Memory that programs can still have."),
+    ),
+    Metric(
+        "host.memory_used_ratio",
+        Alerting("memory in use", "memory"),
+        Export("host_memory_used_ratio", "Share of the memory in use."),
+    ),
+    Metric("host.swap_used_bytes", export=Export("host_swap_used_bytes", "Swap in use.")),
+    Metric(
+        "host.swap_used_ratio",
+        Alerting("swap in use", "memory"),
+        Export("host_swap_used_ratio", "Share of the swap in use."),
+    ),
+    Metric(
+        "host.{disk}disk_used_bytes",
+        Alerting("{disk}disk in use", "disk"),
+        Export("host_disk_used_bytes", "Used of the disk of the state directory, or of /."),
+        labels={"disk": _DISKS},
+    ),
+    Metric(
+        "host.{disk}disk_free_bytes",
+        Alerting("{disk}disk free", "disk"),
+        Export("host_disk_free_bytes", "Free for ordinary users on that disk."),
+        labels={"disk": _DISKS},
+    ),
+    Metric(
+        "host.{disk}disk_used_ratio",
+        Alerting("{disk}disk in use", "disk"),
+        Export("host_disk_used_ratio", "Share of that disk in use."),
+        labels={"disk": _DISKS},
+    ),
+    Metric(
+        "host.network_receive_bytes_per_second",
+        Alerting("bytes received a second", "network", "bytes"),
+        Export("host_network_receive_bytes_per_second", "Received, all interfaces but lo."),
+    ),
+    Metric(
+        "host.network_transmit_bytes_per_second",
+        Alerting("bytes sent a second", "network", "bytes"),
+        Export("host_network_transmit_bytes_per_second", "Sent, all interfaces but lo."),
+    ),
+    Metric(
+        "host.temperature_celsius",
+        Alerting("temperature", "heat"),
+        Export("host_temperature_celsius", "The hottest sensor."),
+    ),
+    Metric(
+        "host.temperature_{sensor}_celsius",
+        Alerting("", "heat"),
+        Export("host_sensor_temperature_celsius", "A sensor chip's or thermal zone's temperature."),
+        labels={"sensor": r"\w+"},
+    ),
+    Metric("host.power_watts", export=Export("host_power_watts", "Power of the whole board (Jetson).")),
+    Metric(
+        "host.power_{rail}_watts",
+        export=Export("host_rail_power_watts", "Power of one rail (Jetson, INA3221)."),
+        labels={"rail": r"\w+"},
+    ),
+    Metric(
+        "host.model_busy_limit_ratio",
+        Alerting("share of the time that the model may run", "heat"),
+        Export(
+            "host_model_busy_limit_ratio",
+            "Share of the time that the model may run: below 1 while the box is too hot.",
+        ),
+    ),
+    Metric(
+        "host.emc_clock_hertz",
+        export=Export("host_emc_clock_hertz", "Clock of the memory controller (Jetson)."),
+    ),
+    Metric(
+        "host.emc_utilization_ratio",
+        export=Export("host_emc_utilization_ratio", "Use of the memory controller (Jetson)."),
+    ),
+    Metric(
+        "host.uptime_seconds",
+        Alerting("time since the boot", "load"),
+        Export("host_uptime_seconds", "Time since the boot."),
+    ),
+    Metric(
+        "host.process_cpu_ratio",
+        Alerting("processor use of the agent", "load"),
+        Export("host_process_cpu_ratio", "Processor seconds a second that the agent takes."),
+    ),
+    Metric(
+        "host.process_threads",
+        Alerting("threads of the agent", "load", "count"),
+        Export("host_process_threads", "Threads of the agent."),
+    ),
+    Metric(
+        "host.probe_{probe}_seconds",
+        export=Export(
+            "probe_duration_seconds", "What the last measurement of a probe (host, nvml, tegra) took."
+        ),
+        labels={"probe": r"\w+"},
+    ),
+    Metric("host.process_files", Alerting("open files of the agent", "load", "count")),
+    Metric("host.process_memory_bytes", Alerting("memory of the agent", "memory")),
+    Metric(
+        "host.{before}temperature{after}_celsius",
+        Alerting("", "heat"),
+        labels={"before": r"[a-z0-9_]*", "after": r"[a-z0-9_]*"},
+    ),
+    Metric("host.network_{field}", Alerting("", "network"), labels={"field": r"[a-z0-9_]+"}),
+    Metric("host.probe_{field}", Alerting("", "load"), labels={"field": r"[a-z0-9_]+"}),
+)
