@@ -26,8 +26,8 @@ def locked(mosquitto, tmp_path):
 
 def run(capsys, command, *more):
     code = main([*COMMANDS[command], *map(str, more)])
-    said = capsys.readouterr()
-    return code, said.out + said.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 @pytest.mark.broker
@@ -44,9 +44,9 @@ def test_a_password_comes_from_a_file_the_environment_or_a_config(
     user = ("--broker", locked.url, "--username", "agent")
     assert HEARD[command] in run(capsys, command, *user, "--password-file", file)[1]
     assert HEARD[command] in run(capsys, command, "--config", config)[1]
-    code, said = run(capsys, command, *user)
+    code, output = run(capsys, command, *user)
     assert code == 1
-    assert "authori" in said.lower()
+    assert "authori" in output.lower()
     monkeypatch.setenv("VEDETTE_BROKER_PASSWORD", "right")
     assert HEARD[command] in run(capsys, command, *user)[1]
     assert "vedette-agent" not in locked.log.read_text(), "these tools have client ids of their own"
@@ -64,14 +64,14 @@ def test_a_client_certificate_opens_a_broker_that_asks_for_one(mosquitto, certif
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("url", ["foo:bar:baz", "mqtt://[bad", "ftp://x", "mqtt://"])
-def test_what_is_no_address_is_said_with_its_option(capsys, command, url):
-    code, said = run(capsys, command, "--broker", url)
+def test_what_is_no_address_is_reported_with_its_option(capsys, command, url):
+    code, output = run(capsys, command, "--broker", url)
     assert code == 78
-    assert said.startswith("vedette: command line: --broker: ")
-    assert "mqtt://HOST:PORT" in said
+    assert output.startswith("vedette: command line: --broker: ")
+    assert "mqtt://HOST:PORT" in output
 
 
-def test_run_says_it_the_same_way(capsys, tmp_path):
+def test_run_reports_it_the_same_way(capsys, tmp_path):
     for words, option in (
         (["--broker", "foo:bar:baz"], "--broker: "),
         (["--broker", "mqtt://x", "--password-file", "/nowhere/file"], "--password-file: /nowhere/file: "),
@@ -103,10 +103,10 @@ def test_run_logs_in_with_the_file_that_is_named(locked, tmp_path, listen):
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--password-file", "--ca-file", "--cert-file", "--key-file"])
-def test_a_file_that_is_not_there_is_said_with_its_option(capsys, command, flag):
-    code, said = run(capsys, command, "--broker", "mqtt://127.0.0.1:1", flag, "/nowhere/file")
+def test_a_file_that_is_not_there_is_reported_with_its_option(capsys, command, flag):
+    code, output = run(capsys, command, "--broker", "mqtt://127.0.0.1:1", flag, "/nowhere/file")
     assert code == 78
-    assert f"command line: {flag}: /nowhere/file: No such file or directory" in said
+    assert f"command line: {flag}: /nowhere/file: No such file or directory" in output
 
 
 @pytest.mark.parametrize("words", [["watch"], ["verify"], ["sketch", "merge"], ["run"]])

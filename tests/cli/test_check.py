@@ -65,7 +65,7 @@ def test_the_running_agent_is_asked_and_no_second_connection_made(tmp_path):
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_running_agent_that_is_refused_says_so_and_what_to_do(tmp_path):
+def test_a_running_agent_that_is_refused_reports_it_and_what_to_do(tmp_path):
     with (
         agent(tmp_path, CONNECTED, refused="camera/front: not authorized"),
         pytest.raises(PermanentDelivery) as caught,
@@ -76,7 +76,7 @@ def test_a_running_agent_that_is_refused_says_so_and_what_to_do(tmp_path):
 
 
 @pytest.mark.usefixtures("alone")
-def test_an_agent_without_a_connection_says_why(tmp_path):
+def test_an_agent_without_a_connection_reports_why(tmp_path):
     state = {"broker": URL, "state": "waiting", "reason": "not authorized", "version": ""}
     with agent(tmp_path, state), pytest.raises(RetryableDelivery, match="not authorized"):
         check_broker(settings_of(tmp_path), tmp_path / "v.toml")
@@ -125,9 +125,9 @@ def test_an_agent_that_cannot_be_asked_keeps_its_certificate_to_itself(tmp_path,
         'key_file = "client.key"\n[[cameras]]\nname = "a"\nkind = "synthetic"\nfps = 30\n'
     )
     assert main([*words, str(config)]) == 1
-    said = re.sub(r"\s+", " ", "".join(capsys.readouterr()))
-    assert "not tried: " in said
-    assert "permission denied" in said
+    output = re.sub(r"\s+", " ", "".join(capsys.readouterr()))
+    assert "not tried: " in output
+    assert "permission denied" in output
 
 
 def test_a_listener_with_the_agents_certificate_does_not_connect_while_it_runs(tmp_path, capsys):
@@ -150,7 +150,7 @@ def with_rules(mosquitto, folder, *rules):
 
 
 @pytest.mark.broker
-def test_a_broker_that_refuses_this_devices_topics_is_told(mosquitto, tmp_path):
+def test_a_broker_that_refuses_this_devices_topics_is_reported(mosquitto, tmp_path):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
     with pytest.raises(PermanentDelivery) as caught:
         check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
@@ -159,7 +159,7 @@ def test_a_broker_that_refuses_this_devices_topics_is_told(mosquitto, tmp_path):
 
 
 @pytest.mark.broker
-def test_a_broker_that_takes_them_is_told_and_keeps_nothing(mosquitto, tmp_path, capsys):
+def test_a_broker_that_takes_them_is_reported_and_keeps_nothing(mosquitto, tmp_path, capsys):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/dock/box/#")
     found = check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
     assert "may publish below vedette/dock/box" in found
@@ -168,7 +168,7 @@ def test_a_broker_that_takes_them_is_told_and_keeps_nothing(mosquitto, tmp_path,
 
 
 @pytest.mark.broker
-def test_mqtt_311_cannot_tell(mosquitto, tmp_path):
+def test_mqtt_311_cannot_report_it(mosquitto, tmp_path):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
     found = check_broker(settings_of(tmp_path, broker.url, protocol="3.1.1"), tmp_path / "v.toml")
     assert "this broker does not report" in found
@@ -208,7 +208,7 @@ def test_the_documented_credential_counts_beside_the_config(tmp_path):
 
 
 @pytest.mark.usefixtures("no_password")
-def test_systemd_says_where_the_service_has_its_password_from(tmp_path, monkeypatch):
+def test_systemd_knows_where_the_service_has_its_password_from(tmp_path, monkeypatch):
     config, secret, systemctl = (
         tmp_path / "config.toml",
         tmp_path / "elsewhere",
@@ -246,21 +246,21 @@ except VedetteError as error:
 @pytest.mark.usefixtures("no_password")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 @pytest.mark.parametrize(
-    ("mode", "said"), [(0o755, "which you may not read"), (0o700, "which you may not open")]
+    ("mode", "expected"), [(0o755, "which you may not read"), (0o700, "which you may not open")]
 )
-def test_who_may_not_read_the_services_password_is_told(tmp_path, mode, said):
+def test_who_may_not_read_the_services_password_is_reported(tmp_path, mode, expected):
     folder = tmp_path / "credentials"
     folder.mkdir()
     (folder / "broker_password").touch(0o600)
     folder.chmod(mode)
     for parent in (tmp_path, *tmp_path.parents[:-2]):
         parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o011)
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(tmp_path / "config.toml")],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert said in told.stdout, told.stderr
-    assert str(folder) in told.stdout
+    assert expected in output.stdout, output.stderr
+    assert str(folder) in output.stdout

@@ -166,7 +166,7 @@ def test_the_commands_are_found():
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         ("vedette rules try x.toml", "invalid choice: 'try'"),
         ("vedette statsu", "did you mean 'status'?"),
@@ -176,6 +176,6 @@ def test_the_commands_are_found():
         ("vedette snapshot 'left open", "No closing quotation"),
     ],
 )
-def test_a_wrong_one_is_noticed(line, said):
+def test_a_wrong_one_is_noticed(line, expected):
     (wrong,) = check([(line, True)])
-    assert said in wrong
+    assert expected in wrong

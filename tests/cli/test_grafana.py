@@ -21,9 +21,9 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     assert main(["grafana", "export", place]) == 1
-    told = capsys.readouterr().err
-    assert "cannot be written" in told
-    assert len(told.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert "cannot be written" in output
+    assert len(output.splitlines()) == 1
     assert (tmp_path / "file").read_text() == "mine"
 
 

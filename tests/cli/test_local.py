@@ -66,7 +66,7 @@ def test_output_onto_a_full_disk_is_one_line_and_fails(words):
         assert (done.returncode, done.stderr) == (1, "vedette: No space left on device\n")
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure():
+def test_a_reader_that_closes_early_is_no_failure():
     command = f"{sys.executable} -m agent config example | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -32,8 +32,8 @@ def state(tmp_path, made):
 
 def vedette(capsys, *words):
     code = main([str(word) for word in words])
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def test_versions_are_listed_with_what_they_are(capsys, state, made):
@@ -46,11 +46,11 @@ def test_versions_are_listed_with_what_they_are(capsys, state, made):
     assert [version["current"] for version in listed["versions"]] == [False, True]
 
 
-def test_an_empty_state_says_so(capsys, tmp_path):
+def test_an_empty_state_reports_it(capsys, tmp_path):
     assert "there is no reference" in vedette(capsys, "reference", "list", "--state", tmp_path)[1]
 
 
-def test_one_is_shown_as_tables_and_pictures(capsys, state, tmp_path):
+def test_one_is_shown_as_tables_and_charts(capsys, state, tmp_path):
     code, out, _ = vedette(
         capsys, "reference", "show", "--camera", "front", "--state", state, "--png", tmp_path / "p"
     )
@@ -101,7 +101,7 @@ def test_from_one_box_to_another(capsys, state, made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "it is no JSON"),
         (b'{"format": "vedette-reference", "version": 1', "was cut off"),
@@ -110,18 +110,18 @@ def test_from_one_box_to_another(capsys, state, made, tmp_path):
     ],
 )
 def test_a_foreign_or_truncated_file_is_named_and_changes_nothing(
-    capsys, state, made, tmp_path, content, said
+    capsys, state, made, tmp_path, content, expected
 ):
     file = tmp_path / "strange.json"
     file.write_bytes(content)
     code, _, err = vedette(capsys, "reference", "import", file, "--camera", "front", "--state", state)
     assert code == 1
     assert str(file) in err
-    assert said in err
+    assert expected in err
     assert ReferenceStore(state).find("front").id == made.id
 
 
-def test_recording_needs_a_running_agent_and_says_so(capsys, state):
+def test_recording_needs_a_running_agent_and_reports_it(capsys, state):
     code, _, err = vedette(
         capsys, "reference", "record", "--camera", "front", "--for", "24h", "--state", state
     )
@@ -149,7 +149,7 @@ def test_a_reference_of_images_is_built_and_put_in_force(capsys, tmp_path):
     assert "made of images" in vedette(capsys, "reference", "show", "--camera", "dock", "--state", state)[1]
 
 
-def test_an_empty_folder_says_what_was_expected(capsys, tmp_path):
+def test_an_empty_folder_reports_what_was_expected(capsys, tmp_path):
     (tmp_path / "none").mkdir()
     code, _, err = vedette(capsys, "reference", "build", "--camera", "a", "--data", tmp_path / "none")
     assert code == 78
@@ -186,7 +186,7 @@ def test_an_export_replaces_a_reference_and_nothing_else(capsys, state, tmp_path
     assert not (tmp_path / "precious").exists()
 
 
-def test_a_place_that_is_taken_is_said_before_images_are_looked_at(capsys, tmp_path):
+def test_a_place_that_is_taken_is_reported_before_images_are_read(capsys, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "taken").write_text("mine")
     words = (
@@ -251,7 +251,7 @@ def test_every_action_knows_the_cameras_of_the_config_and_those_that_were_remove
     )
 
 
-def test_misspelt_names_are_told_the_nearest(capsys, state):
+def test_misspelt_names_are_answered_with_the_nearest(capsys, state):
     for words in (("show",), ("rollback",), ("remove", "--id", "1")):
         code, _, err = vedette(capsys, "reference", *words, "--camera", "frnt", "--state", state)
         assert code == 1

@@ -27,7 +27,7 @@ def test_a_name_sorts_by_camera_and_time():
     assert file_name("front", 1.2) < file_name("front", 1.3)
 
 
-def test_a_picture_is_written_once_and_the_oldest_make_room(tmp_path, monkeypatch):
+def test_a_snapshot_is_written_once_and_the_oldest_make_room(tmp_path, monkeypatch):
     monkeypatch.setattr(saving, "MOST_FILES", 3)
     pictures = LastSnapshots()
     saver = Saver(tmp_path, pictures)
@@ -42,7 +42,7 @@ def test_a_picture_is_written_once_and_the_oldest_make_room(tmp_path, monkeypatc
     ]
 
 
-def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path):
+def test_a_full_disk_is_reported_once_and_ends_nothing(tmp_path):
     pictures = LastSnapshots()
     (tmp_path / "file").write_text("")
     saver = Saver(tmp_path / "file" / "below", pictures)
@@ -55,7 +55,7 @@ def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path):
         pass
 
 
-def test_a_run_leaves_pictures_with_boxes(tmp_path):
+def test_a_run_leaves_frames_with_boxes(tmp_path):
     done = vedette(
         "run",
         "--source",

@@ -33,7 +33,7 @@ url = "http://hook.invalid/"
 """
 
 
-def test_an_installation_that_works_says_so_and_leaves_no_trace(tmp_path):
+def test_an_installation_that_works_reports_it_and_leaves_no_trace(tmp_path):
     done = selftest(tmp_path, CONFIG.format(state=tmp_path / "state"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "works with" in done.stdout
@@ -50,14 +50,14 @@ def test_a_model_that_is_broken_fails_it(tmp_path):
     assert "cut.onnx" in done.stderr
 
 
-def test_a_bad_config_is_told_apart(tmp_path):
+def test_a_bad_config_has_its_own_exit_code(tmp_path):
     done = selftest(tmp_path, CONFIG.format(state=tmp_path) + "[modell]\n")
     assert done.returncode == 78
     assert "did you mean 'model'?" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["selftest", "check"])
-def test_a_model_that_is_none_is_said_in_words(tmp_path, capsys, command):
+def test_a_model_that_is_none_is_reported_in_words(tmp_path, capsys, command):
     from agent.__main__ import main
 
     os.mkfifo(tmp_path / "model.onnx")
@@ -68,6 +68,6 @@ def test_a_model_that_is_none_is_said_in_words(tmp_path, capsys, command):
     )
     words = ["selftest", "--config", str(config)] if command == "selftest" else ["check", str(config)]
     assert main(words) == 1
-    told = capsys.readouterr()
-    said = " ".join((told.out + told.err).split())
-    assert "is no plain file; give the path of a model's file" in said
+    output = capsys.readouterr()
+    output = " ".join((output.out + output.err).split())
+    assert "is no plain file; give the path of a model's file" in output

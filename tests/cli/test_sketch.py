@@ -23,7 +23,7 @@ def merged(capsys, *words):
 
 def test_two_real_agents_become_one_distribution(tmp_path, mosquitto, listen, capsys):
     broker = mosquitto()
-    ears = listen(broker.port)
+    subscriber = listen(broker.port)
     agents = []
     for name, seed in (("one", 1), ("two", 2)):
         config = tmp_path / f"{name}.toml"
@@ -33,31 +33,31 @@ def test_two_real_agents_become_one_distribution(tmp_path, mosquitto, listen, ca
         )
         words = [sys.executable, "-m", "agent", "run", "--config", str(config)]
         agents.append(subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL))
-    said = {}
+    output = {}
 
     def hear():
-        said["code"] = main(["sketch", "merge", "--broker", broker.url, "--for", "3s", "--json"])
+        output["code"] = main(["sketch", "merge", "--broker", broker.url, "--for", "3s", "--json"])
 
     try:
-        ears.wait(
+        subscriber.wait(
             lambda heard: {m.topic.split("/")[2] for m in heard if "/sketch/" in m.topic} == {"one", "two"},
             60,
         )
         listening = threading.Thread(target=hear)
         listening.start()
         listening.join(60)
-        ears.wait(lambda heard: len([m for m in heard if "/sketch/" in m.topic]) >= 6, 60)
+        subscriber.wait(lambda heard: len([m for m in heard if "/sketch/" in m.topic]) >= 6, 60)
     finally:
         for agent in agents:
             agent.terminate()
         for agent in agents:
             agent.wait(20)
     live = json.loads(capsys.readouterr().out)
-    assert said["code"] == 0
+    assert output["code"] == 0
     assert live[0]["sources"] == ["one/gate", "two/gate"]
 
     file = tmp_path / "sketches.jsonl"
-    payloads = [m.payload for m in ears.messages if "/sketch/" in m.topic]
+    payloads = [m.payload for m in subscriber.messages if "/sketch/" in m.topic]
     file.write_bytes(b"\n".join(payloads))
     code, out = merged(capsys, file)
     assert code == 0
@@ -81,7 +81,7 @@ def test_against_an_exported_reference_it_prints_ks_and_psi(tmp_path, capsys):
     assert "1 message could not be read" in out
 
 
-def test_the_wrong_reference_and_missing_files_are_told(tmp_path, capsys):
+def test_the_wrong_reference_and_missing_files_are_reported(tmp_path, capsys):
     file = tmp_path / "a.jsonl"
     file.write_bytes(message(Source().window()[0], 1))
     exported = tmp_path / "other.json"

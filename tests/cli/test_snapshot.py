@@ -83,7 +83,7 @@ def test_a_file_is_read_at_the_second_asked_for_and_never_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said", "code"),
+    ("words", "expected", "code"),
     [
         (("--source", "nosuch.mp4"), "nosuch.mp4", 78),
         (("--source", "synthetic", "--out", "x.gif"), ".jpg", 1),
@@ -92,14 +92,14 @@ def test_a_file_is_read_at_the_second_asked_for_and_never_overwritten(tmp_path):
         (("--state", "nosuch"), "no agent answers", 1),
     ],
 )
-def test_what_cannot_be_done_is_one_line(words, said, code):
+def test_what_cannot_be_done_is_one_line(words, expected, code):
     done = vedette("snapshot", *words)
     assert done.returncode == code
-    assert said in done.stderr
+    assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_damaged_picture_is_named_in_our_words_alone(tmp_path):
+def test_a_damaged_image_is_named_in_our_words_alone(tmp_path):
     (tmp_path / "x.tif").write_bytes(b"II*\0" + b"\xff" * 14)  # OpenCV has much to say of it
     done = vedette("snapshot", "--source", str(tmp_path))
     assert done.returncode == 1
@@ -108,7 +108,7 @@ def test_a_damaged_picture_is_named_in_our_words_alone(tmp_path):
 
 
 @pytest.mark.parametrize("true_colour", [True, False])
-def test_a_picture_fits_the_terminal_in_colours(true_colour):
+def test_an_image_fits_the_terminal_in_colours(true_colour):
     image = np.zeros((480, 640, 3), np.uint8)
     image[:, :] = (0, 0, 255)
     text = blocks(image, 79, 12, true_colour=true_colour)

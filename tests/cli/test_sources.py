@@ -51,7 +51,7 @@ def chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def test_a_folder_is_played_and_a_picture_of_impossible_size_left_out(tmp_path):
+def test_a_folder_is_played_and_an_image_of_impossible_size_left_out(tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
@@ -76,10 +76,10 @@ def test_a_folder_is_played_and_a_picture_of_impossible_size_left_out(tmp_path):
         text=True,
         timeout=60,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert said.count("image cannot be read, skipped") == 1
-    assert "camera source is at its end" in said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert output.count("image cannot be read, skipped") == 1
+    assert "camera source is at its end" in output
 
 
 @pytest.mark.parametrize("source", ["nosuch.mp4", "nosuch/", "~nosuchuser/x.mp4"])
@@ -118,7 +118,7 @@ def test_a_password_that_makes_the_user_a_host_is_refused_unseen(given):
     assert "S3cret" not in ended.stdout + ended.stderr
 
 
-def test_a_folder_without_images_is_said_before_anything_starts(tmp_path):
+def test_a_folder_without_images_is_reported_before_anything_starts(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ConfigError, match=r"^command line: --source: no image matches"):
         camera_of(str(tmp_path), asked(), 0)
@@ -140,7 +140,7 @@ def test_a_mistyped_source_is_answered_with_what_was_meant(source, meant):
         (["--source", "rtsp://h/s", "--model", "m.onnx"], False),
     ],
 )
-def test_what_a_run_says_at_first_fits_eighty_columns_and_warns_of_a_model_that_sees_nothing_real(
+def test_what_a_run_prints_at_first_fits_eighty_columns_and_warns_of_a_model_for_drawn_scenes(
     words, puzzling
 ):
     parser = argparse.ArgumentParser()

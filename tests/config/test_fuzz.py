@@ -213,7 +213,7 @@ def test_a_file_is_not_read_beyond_its_limit():
         load("/dev/zero", KINDS)
 
 
-def test_not_every_mistake_of_a_hopeless_file_is_told(tmp_path):
+def test_not_every_mistake_of_a_hopeless_file_is_reported(tmp_path):
     with pytest.raises(ConfigError) as caught:
         parse("".join(f"key{n} = 1\n" for n in range(1000)), KINDS, base=tmp_path)
     assert len(str(caught.value).splitlines()) == 50

@@ -25,7 +25,7 @@ def test_an_empty_file_is_all_defaults():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("[broker]\nulr = 'x'", "v.toml:2: broker.ulr: unknown key; did you mean 'url'?"),
         ("[brokr]\nurl = 'x'", "v.toml:1: brokr: unknown key; did you mean 'broker'?"),
@@ -67,11 +67,11 @@ def test_an_empty_file_is_all_defaults():
         ("broker = 3", "v.toml:1: broker: is 3; expected a table [broker]"),
     ],
 )
-def test_a_mistake_is_told_with_line_key_and_mend(text, said):
-    assert any(line.startswith(said) for line in mistakes(text)), mistakes(text)
+def test_a_mistake_is_reported_with_line_key_and_remedy(text, expected):
+    assert any(line.startswith(expected) for line in mistakes(text)), mistakes(text)
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     assert len(mistakes("[model]\niou = 9\n[broker]\nkeepalive = 'x'\n[windows]\nlenth = 1")) == 3
 
 
@@ -79,7 +79,7 @@ def test_broken_toml_names_the_line():
     assert mistakes("[model]\npath = \n")[0].startswith("v.toml:2: path: not TOML")
 
 
-def test_a_missing_file_says_where_to_start(tmp_path):
+def test_a_missing_file_is_answered_with_where_to_start(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: there is no such file.*config\.example\.toml"):
         load(tmp_path / "none.toml", KINDS)
 

@@ -12,7 +12,7 @@ from agent.references.offline.fleet_merge import Merger, rows
 from tests.dashboard.conftest import fuzzed, receive, shown
 
 
-def test_an_alert_goes_when_it_is_resolved_and_is_told_once():
+def test_an_alert_is_removed_when_it_is_resolved_and_is_reported_once():
     fleet = Fleet()
     for state in ("firing", "firing", "resolved"):
         receive(fleet, "alert/a", id="a", state=state)
@@ -118,12 +118,14 @@ def fuzz(seed, count, every):
         verifier.hear(topic, payload, retained=False, now=1_790_000_000.0)
         merger.hear(payload)
         if number % every == 0:
-            said = shown(fleet, width=80) + shown(fleet, width=120, height=200) + describe(verifier.report())
+            output = (
+                shown(fleet, width=80) + shown(fleet, width=120, height=200) + describe(verifier.report())
+            )
             json.dumps(verifier.report(), allow_nan=False)
             for group in merger.groups.values():
-                said += "".join(row.feature for row in rows(group))
-            assert not [sign for sign in said if not (sign.isprintable() or sign in "\n│╭╮╰╯─")]
-            del said
+                output += "".join(row.feature for row in rows(group))
+            assert not [sign for sign in output if not (sign.isprintable() or sign in "\n│╭╮╰╯─")]
+            del output
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     return sizes

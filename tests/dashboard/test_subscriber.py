@@ -32,7 +32,7 @@ def test_a_flood_is_kept_within_bounds_and_counted(mosquitto, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])
-def test_what_is_no_certificate_is_said_with_its_file(tmp_path, key):
+def test_what_is_no_certificate_is_reported_with_its_file(tmp_path, key):
     file = tmp_path / "x.pem"
     file.write_text("no certificate")
     with pytest.raises(ConfigError, match=rf"broker\.{key}: .*x\.pem"):

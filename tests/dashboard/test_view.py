@@ -73,8 +73,8 @@ def test_a_long_sentence_is_folded_where_there_is_room_and_shortened_where_there
         expected="drift ratio below its limit",
     )
     lines = shown(fleet, width=80, height=24).splitlines()
-    said = " ".join(" ".join(lines[1:4]).split())
-    assert said == f"--:--:-- WARNING {long}; expected drift ratio below its limit"
+    output = " ".join(" ".join(lines[1:4]).split())
+    assert output == f"--:--:-- WARNING {long}; expected drift ratio below its limit"
     assert lines[2][:18].isspace()
     assert lines[2][18] != " "
     for index in range(12):
@@ -123,7 +123,7 @@ def test_more_devices_than_lines_are_counted_by_state():
     assert "more devices: " in lines[-1]
 
 
-def test_an_empty_fleet_says_so():
+def test_an_empty_fleet_reports_it():
     assert "no message yet" in shown(Fleet())
 
 

@@ -25,14 +25,14 @@ def test_messages_get_through(kind, monkeypatch):
             assert subscriber.take(timeout=10) == ("vedette/a/b/status", b'{"state": "online"}')
 
 
-def test_a_subscriber_says_what_is_wrong():
+def test_a_subscriber_reports_what_is_wrong():
     with pytest.raises(VedetteError, match="is it running"):
         Subscriber(BrokerSettings(url=f"mqtt://user:secret@127.0.0.1:{module.free_port()}")).open()
     with pytest.raises(ConfigError, match="is no broker address"):
         Subscriber(BrokerSettings(url="ftp://x"))
 
 
-def test_the_python_broker_says_nothing_of_connections_that_close_without_a_word(monkeypatch, caplog, capfd):
+def test_the_python_broker_logs_nothing_of_connections_that_close_without_a_word(monkeypatch, caplog, capfd):
     pytest.importorskip("amqtt")
     monkeypatch.setattr(module.shutil, "which", lambda *_, **__: None)
     with DemoBroker() as broker:

@@ -35,7 +35,7 @@ def test_whatever_begins_also_ends_and_names_real_things(tmp_path):
     assert set(state.values()) == {0.0}
 
 
-def test_the_title_says_what_goes_on():
+def test_the_title_shows_what_goes_on():
     assert current(0) == "learning what is normal; trouble in 66 s (Ctrl-C ends)"
     assert current(INCIDENT[0].at - 1) == "learning what is normal; trouble in 1 s (Ctrl-C ends)"
     assert len(f"vedette demo  {INCIDENT[0].at:.0f} s  {current(0)}") <= 80
@@ -43,25 +43,25 @@ def test_the_title_says_what_goes_on():
     assert current(LENGTH_SECONDS + 1) == INCIDENT[-1].text
 
 
-def test_what_is_said_at_begin_and_end_fits_eighty_columns():
+def test_what_is_reported_at_begin_and_end_fits_eighty_columns():
     assert max(len(line) for line in (OPENING + NEXT).splitlines()) <= 80
     assert max(len(event.text) for event in INCIDENT) <= 60
 
 
-def test_a_shell_that_does_not_find_vedette_is_told_how_it_would(monkeypatch, tmp_path):
+def test_a_shell_that_does_not_find_vedette_is_shown_how_it_would(monkeypatch, tmp_path):
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "activate").touch()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    said = next_steps()
-    assert "\n  . .venv/bin/activate " in said
-    assert max(len(line) for line in said.splitlines()) <= 80
+    output = next_steps()
+    assert "\n  . .venv/bin/activate " in output
+    assert max(len(line) for line in output.splitlines()) <= 80
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert next_steps() == NEXT
 
 
-def test_without_a_terminal_it_says_what_happens_in_plain_words_and_where_to_go_next(tmp_path):
+def test_without_a_terminal_it_prints_what_happens_in_plain_words_and_where_to_go_next(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "agent", "demo", "--seconds", "3"],
         cwd=ROOT,

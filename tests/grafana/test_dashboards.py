@@ -104,7 +104,7 @@ def test_every_variable_used_is_there(name):
 
 
 @every_board
-def test_letters_tell_the_queries_of_a_panel_apart(name):
+def test_letters_identify_the_queries_of_a_panel(name):
     for panel in panels(name):
         letters = [target["refId"] for target in panel["targets"]]
         assert letters, panel["title"]
@@ -165,8 +165,8 @@ def test_export_writes_what_can_be_imported(tmp_path):
         "--source",
         "prometheus",
     ]
-    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    output = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     files = sorted((tmp_path / "new").iterdir())
     assert [path.stem for path in files] == sorted(name for name in BOARDS if name.startswith("prometheus"))
-    assert all(str(path) in told.stdout for path in files)
+    assert all(str(path) in output.stdout for path in files)
     assert json.loads(files[0].read_text()) == BOARDS[files[0].stem]

@@ -51,7 +51,7 @@ def asked():
                 yield f"{path.stem}: {panel['title']}", topic, fields
 
 
-def test_every_field_asked_for_is_heard(tmp_path, mosquitto, listen):
+def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler")
@@ -59,7 +59,7 @@ def test_every_field_asked_for_is_heard(tmp_path, mosquitto, listen):
     words = [compiler, "-shared", "-fPIC", "-w", "-o", tmp_path / "libnvidia-ml.so.1", source]
     subprocess.run(words, check=True)
     broker = mosquitto()
-    ears = listen(broker.port, "vedette/#")
+    subscriber = listen(broker.port, "vedette/#")
     (tmp_path / "v.toml").write_text(CONFIG.format(folder=tmp_path, broker=broker.url))
     with (tmp_path / "log").open("w") as log:
         agent = subprocess.Popen(
@@ -67,7 +67,7 @@ def test_every_field_asked_for_is_heard(tmp_path, mosquitto, listen):
             cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)},
         )  # fmt: skip
     try:
-        ears.wait(
+        subscriber.wait(
             lambda heard: (
                 {"status", "info", "host", "gpu", "alert"} <= {m.topic.split("/")[3] for m in heard}
                 and any("latency_p99_seconds" in m.body for m in heard if "/camera/" in m.topic)
@@ -78,7 +78,7 @@ def test_every_field_asked_for_is_heard(tmp_path, mosquitto, listen):
         agent.terminate()
         agent.wait(20)
     for panel, topic, fields in asked():
-        bodies = [m.body for m in ears.messages if m.payload and topic_matches_sub(topic, m.topic)]
+        bodies = [m.body for m in subscriber.messages if m.payload and topic_matches_sub(topic, m.topic)]
         assert bodies, (panel, topic)
         missing = fields - set().union(*bodies) - NOT_HERE
         assert not missing, (panel, topic)

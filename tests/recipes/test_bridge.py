@@ -110,7 +110,7 @@ def brokers(tmp_path):
         broker.stop()
 
 
-def test_what_a_site_says_reaches_the_centre_over_an_outage_and_commands_come_back(brokers):
+def test_what_a_site_publishes_reaches_the_centre_over_an_outage_and_commands_come_back(brokers):
     centre, site = brokers
     box = Ears(site, "box-1", "vedette/north/box-1/command/#")
     anna = Ears(centre, "anna", "vedette/#")
@@ -124,8 +124,8 @@ def test_what_a_site_says_reaches_the_centre_over_an_outage_and_commands_come_ba
             box.publish("vedette/north/box-1/host", f"during {number}".encode())
         centre.start()
         anna.wait(b"during 49")
-        told = [payload for topic, payload in anna.heard if topic.endswith("/host")]
-        assert list(dict.fromkeys(told)) == [
+        output = [payload for topic, payload in anna.heard if topic.endswith("/host")]
+        assert list(dict.fromkeys(output)) == [
             b"before",
             *(f"during {number}".encode() for number in range(50)),
         ]

@@ -39,7 +39,7 @@ def test_alerts_become_sentences_once_each(tmp_path, mosquitto, listen):
     (tmp_path / "settings.js").write_text(
         'module.exports = {uiHost: "127.0.0.1", uiPort: 0, httpAdminRoot: false, flowFile: "flow.json"};'
     )
-    ears = listen(broker.port, "vedette-alarms")
+    subscriber = listen(broker.port, "vedette-alarms")
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
@@ -57,14 +57,14 @@ def test_alerts_become_sentences_once_each(tmp_path, mosquitto, listen):
             assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.2)
         publish()
-        ears.wait(lambda heard: len(heard) == 1)
+        subscriber.wait(lambda heard: len(heard) == 1)
         publish()  # the same again
         publish(seq=8, state="resolved")
         publish(seq="clear")
         publish(seq=9, what="camera back is down")
-        ears.wait(lambda heard: len(heard) >= 3)
-        said = [message.payload.decode() for message in ears.messages]
-        assert said == [
+        subscriber.wait(lambda heard: len(heard) >= 3)
+        output = [message.payload.decode() for message in subscriber.messages]
+        assert output == [
             "critical: north/box-1: camera front is down (expected: online)",
             "over: north/box-1: camera front is down (expected: online)",
             "critical: north/box-1: camera back is down (expected: online)",
