@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import subprocess
+from functools import lru_cache
 
 import av
 import cv2
@@ -33,15 +34,23 @@ def pictures(path, rounds=1, seconds=None):
     """(time, picture) of a video, as often as health looks, over `rounds` of it."""
     start = 0.0
     for _ in range(rounds):
-        with av.open(str(path)) as container:
-            last = -1.0
-            for picture in container.decode(video=0):
-                if picture.time - last >= SAMPLE_SECONDS - 1e-6:
-                    last = picture.time
-                    if seconds is not None and start + last >= seconds:
-                        return
-                    yield start + last, picture.to_ndarray(format="bgr24")
-        start += last + SAMPLE_SECONDS
+        for time, image in decoded(path):
+            if seconds is not None and start + time >= seconds:
+                return
+            yield start + time, image
+        start += time + SAMPLE_SECONDS
+
+
+@lru_cache(maxsize=3)  # one for each real video: dozens of tests read them, some three rounds
+def decoded(path):
+    """(time, picture) of a whole video; the pictures are read-only."""
+    sampled = []
+    with av.open(str(path)) as container:
+        for picture in container.decode(video=0):
+            if not sampled or picture.time - sampled[-1][0] >= SAMPLE_SECONDS - 1e-6:
+                sampled.append((picture.time, picture.to_ndarray(format="bgr24")))
+                sampled[-1][1].flags.writeable = False
+    return sampled
 
 
 def told(timed, pace=STEADY, state=None):
