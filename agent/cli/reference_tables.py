@@ -35,8 +35,8 @@ def show(stored: StoredReference) -> None:
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "feature" else "right")
     for number, name in enumerate(origin.features):
-        ks = usual[0, [0, -1], number] * allowed.ks[number]
-        psi = (usual[1, [0, -1], number] * allowed.psi[number]) ** 2
+        ks = usual[0, [0, -1], number] * allowed.of("ks")[number]
+        psi = (usual[1, [0, -1], number] * allowed.of("psi")[number]) ** 2
         table.add_row(
             name,
             _three(reference.whole(name).quantiles([0.1, 0.5, 0.9])),
@@ -46,7 +46,7 @@ def show(stored: StoredReference) -> None:
             _range(np.array([stored.low[number], stored.high[number]])),
         )
     console().print(table)
-    if (usual[0, 0] * allowed.ks >= 1).any():
+    if (usual[0, 0] * allowed.of("ks") >= 1).any():
         print(
             "-: no distance can be so large; by so short a reference only levels, spreads and steps are judged"
         )

@@ -18,6 +18,7 @@ from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade
 from agent.drift.noise import CAUTIOUS, DECAYS, SLOW, fit, matched_filters
+from agent.drift.statistics import STATISTICS, psi, statistics
 from agent.drift.tables import FAR
 from agent.drift.tail import Tail, fit_tails
 
@@ -46,7 +47,6 @@ _CHUNK = 512
 # Assumed where nothing can be learnt; sizes as simulated streams of autocorrelation times up to a minute show.
 _ASSUMED_VARIANCE = np.array([[0.3], [0.1], [0.1]])
 _ASSUMED_KS = np.array([0.40, 0.28, 0.20, 0.16])
-_PSI_PER_KS = 3.2
 _ASSUMED_JOINT = 0.35
 
 
@@ -77,9 +77,9 @@ class Calibration:
     `offset` (3, F) evidence's mean; `most` (3, F) what one window may count for; `loud` (24, 3, F) by how much more
     it scatters at an hour of the day than on the whole, 1 or more; `noise` (3, F, 8) its wandering;
     `size` (3, F, J) what scores still exceed 1 by; `joint_mean`, `joint_variance` (J,);
-    `distances` (2, 4, F) usual KS and root PSI; `classes` (2, 4) usual Jensen-Shannon and root PSI; `tails` of
-    each aspect's features and of the other scores; `longest` the largest age judged, in windows; `windows` and
-    `blocks` how much it rests on.
+    `distances` (S, 4, F) the usual size of each statistic, NaN for one that an older reference lacks; `classes` (2, 4)
+    usual Jensen-Shannon and root PSI; `tails` of each aspect's features and of the other scores; `longest` the largest
+    age judged, in windows; `windows` and `blocks` how much it rests on.
     """
 
     offset: NDArray[np.float64]
@@ -114,14 +114,17 @@ class Calibration:
 class Limits:
     """The largest scores that are normal, for one budget.
 
-    `aspects` (3, F); `ks`, `psi` (F,); `joint` and `classes` one each.
+    `aspects` (3, F); `distances` (S, F), over their usual size; `joint` and `classes` one each.
     """
 
     aspects: NDArray[np.float64]
     joint: float
-    ks: NDArray[np.float64]
-    psi: NDArray[np.float64]
+    distances: NDArray[np.float64]
     classes: float
+
+    def of(self, statistic: str) -> NDArray[np.float64]:
+        """A statistic's limits (F,), over its usual size."""
+        return np.asarray(self.distances[list(STATISTICS).index(statistic)])
 
 
 def limits(calibration: Calibration, false_alarms_per_month: float, window_seconds: float) -> Limits:
@@ -134,11 +137,15 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
     def of(name: str, rate: float) -> NDArray[np.float64]:
         return np.array([tail.limit(rate) for tail in calibration.tails[name]])
 
+    def of_statistic(name: str) -> NDArray[np.float64]:
+        if name not in calibration.tails:
+            return np.full(features, np.nan)
+        return of(name, share["distances"] / features)
+
     return Limits(
         aspects=np.stack([of(aspect, each) for aspect in ASPECTS]),
         joint=float(of("joint", share["joint"])[0]),
-        ks=of("ks", share["distances"] / features),
-        psi=of("psi", share["distances"] / features),
+        distances=np.stack([of_statistic(name) for name in STATISTICS]),
         classes=float(of("classes", share["classes"])[0]),
     )
 
@@ -271,10 +278,10 @@ def _joint(
 def _distances(
     held: HeldOut,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Usual sizes (2, 4, F) and (2, 4), and the largest ratios over scales: ks, psi (W, F), classes (W, 1)."""
+    """Usual sizes (S, 4, F) and (2, 4), and the largest ratios over scales: statistics (W, F), classes (W, 1)."""
     windows, features = held.filled.shape
     fading = Fading.empty(features, held.seen.shape[1] - 1)
-    found = np.empty((windows, 2, SCALES.size, features))
+    found = np.empty((windows, len(STATISTICS), SCALES.size, features))
     mixed = np.empty((windows, 2, SCALES.size))
     for place in range(windows):
         fading.add(held.ranks[place], held.filled[place], held.seen[place], held.expected[place])
@@ -282,11 +289,8 @@ def _distances(
     usual = np.maximum(np.sqrt((found**2).mean(axis=0)), 0.01)
     usual_mix = np.maximum(np.sqrt((mixed**2).mean(axis=0)), 0.01)
     ratios = (found / usual).max(axis=2)
-    return (
-        usual,
-        usual_mix,
-        {"ks": ratios[:, 0], "psi": ratios[:, 1], "classes": (mixed / usual_mix)[:, 0].max(axis=1)[:, None]},
-    )
+    tops = {name: ratios[:, number] for number, name in enumerate(STATISTICS)}
+    return usual, usual_mix, tops | {"classes": (mixed / usual_mix)[:, 0].max(axis=1)[:, None]}
 
 
 def assumed(aspects: NDArray[np.float64]) -> Calibration:
@@ -311,9 +315,9 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
         size=np.ones((*noise.shape[:2], AGES.size)),
         joint_mean=np.full(AGES.size, _ASSUMED_JOINT * features),
         joint_variance=np.full(AGES.size, features / 2.0),
-        distances=np.stack([usual, _PSI_PER_KS * usual]),
-        classes=np.stack([usual[:, 0], _PSI_PER_KS * usual[:, 0]]),
-        tails=dict.fromkeys((*ASPECTS, "ks", "psi"), (wide,) * features)
+        distances=np.stack([statistic.per_ks * usual for statistic in statistics()]),
+        classes=np.stack([usual[:, 0], psi.STATISTIC.per_ks * usual[:, 0]]),
+        tails=dict.fromkeys((*ASPECTS, *STATISTICS), (wide,) * features)
         | dict.fromkeys(("joint", "classes"), (wide,)),
         longest=int(AGES[-1]),
         windows=windows,

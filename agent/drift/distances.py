@@ -1,4 +1,4 @@
-"""KS, PSI and the class mix at several time scales, from fading distributions in constant space.
+"""Statistics of features and of the class mix at several time scales, from fading distributions in constant space.
 
 Ranks of a normal hour are evenly spread whatever the hour, so windows of different hours can be added up, each
 against what was normal at its own time. Distances are means over about 1, 4, 16 and 64 windows; until that many
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agent.drift.evidence import BINS, EDGES
 from agent.drift.memory import SCALE_KEEP, SCALES
-from agent.drift.statistics import jensen_shannon, ks, psi
+from agent.drift.statistics import jensen_shannon, psi, statistics
 
 _EVEN = np.full(BINS, 1.0 / BINS)
 
@@ -54,9 +54,9 @@ class Fading:
         self.seen = self.expected + keep * (self.seen - self.expected)
 
     def of_features(self) -> NDArray[np.float64]:
-        """KS and the square root of PSI, (2, 4, F): PSI grows with the square of a change."""
+        """The size of each statistic, (S, 4, F), in the registry's order."""
         shares = np.diff(self.ranks, axis=-1, prepend=0.0, append=1.0)
-        return np.stack([ks.distance(shares, _EVEN), np.sqrt(psi.distance(shares, _EVEN))])
+        return np.stack([statistic.size(shares, _EVEN) for statistic in statistics()])
 
     def of_classes(self) -> NDArray[np.float64]:
         """Jensen-Shannon distance and the square root of PSI of the class mix, (2, 4)."""

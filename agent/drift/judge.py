@@ -23,9 +23,10 @@ from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.sketch import LATEST, WindowSketch
+from agent.drift.statistics import STATISTICS, statistics
 from agent.drift.storage import array, numbers
 from agent.drift.tables import Table, interpolate_rows
-from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, Measured
 
 FARTHEST = 1.5
 """Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""
@@ -36,6 +37,7 @@ LEAST_SHARE = 0.1
 CLOCK_SLACK = 86400.0
 """Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
 
+_KS = list(STATISTICS).index("ks")
 _QUANTILES = np.array([0.1, 0.5, 0.9])
 _KNOT_PLACES = np.rint(_QUANTILES * KNOTS - 0.5).astype(int)
 
@@ -177,12 +179,12 @@ class DriftJudge:
         top = np.take_along_axis(scores, best[..., None], axis=-1)[..., 0]
         ratios = np.abs(top) / allowed.aspects
         aspect = ratios.argmax(axis=0)
-        sizes = distances / usual
-        scale = sizes[0].argmax(axis=0)
+        sizes = distances[_KS] / usual[_KS]
+        scale = sizes.argmax(axis=0)
         each = np.arange(len(self._names))
-        shape = sizes[0, scale, each] / allowed.ks
+        shape = sizes[scale, each] / allowed.distances[_KS]
         by_shape = shape > ratios[aspect, each]
-        limit_ks, limit_psi = usual[0, scale, each] * allowed.ks, (usual[1, scale, each] * allowed.psi) ** 2
+        measured = self._measured(distances[:, scale, each], usual[:, scale, each] * allowed.distances)
         now, then = self._percentiles(scale, expected.table)
         ages = AGES[best[aspect, each]]
         shift = self._shifts(aspect, best[aspect, each])
@@ -190,21 +192,30 @@ class DriftJudge:
             FeatureVerdict(
                 feature=name,
                 aspect="shape" if by_shape[f] else ASPECTS[aspect[f]],
-                score=float(sizes[0, scale[f], f] if by_shape[f] else top[aspect[f], f]),
-                limit=float(allowed.ks[f] if by_shape[f] else allowed.aspects[aspect[f], f]),
+                score=float(sizes[scale[f], f] if by_shape[f] else top[aspect[f], f]),
+                limit=float(allowed.distances[_KS, f] if by_shape[f] else allowed.aspects[aspect[f], f]),
                 ratio=float(max(shape[f], ratios[aspect[f], f])),
                 minutes=float(SCALES[scale[f]] if by_shape[f] else ages[f]) * self._minutes,
                 shift=float(shift[f]),
-                ks=float(distances[0, scale[f], f]),
-                ks_limit=float(limit_ks[f]),
-                psi=float(distances[1, scale[f], f] ** 2),
-                psi_limit=float(limit_psi[f]),
+                distances=measured[f],
                 distance_minutes=float(SCALES[scale[f]]) * self._minutes,
                 now=tuple(now[f].tolist()),
                 then=tuple(then[f].tolist()),
             )
             for f, name in enumerate(self._names)
         )
+
+    @staticmethod
+    def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[Mapping[str, Measured]]:
+        """Each feature's distances by statistic, of their sizes and limits (S, F)."""
+        return [
+            {
+                name: Measured(statistic.value(float(size)), statistic.value(float(limit)))
+                for name, statistic, size, limit in zip(STATISTICS, every, *pairs, strict=True)
+            }
+            for every in [statistics()]
+            for pairs in zip(sizes.T, limits.T, strict=True)
+        ]
 
     def _shifts(self, aspect: NDArray[np.int64], age: NDArray[np.int64]) -> NDArray[np.float64]:
         """By how much each feature's aspect has changed since, (F,)."""

@@ -36,6 +36,7 @@ from agent.drift.noise import DECAYS
 from agent.drift.recording import Block, Recording
 from agent.drift.reference import HourNormal, Origin, Reference
 from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
+from agent.drift.statistics import IN_VERDICT, STATISTICS
 from agent.drift.tail import Tail
 
 FORMAT = "vedette-reference"
@@ -79,13 +80,25 @@ def body_of(reference: Reference) -> dict[str, Any]:
         },
         "hours": {str(hour): _hour_body(normal) for hour, normal in sorted(reference.hours.items())},
         "calibration": {
-            **{name: numbers(getattr(calibration, name)) for name in _SHAPES},
+            **{name: numbers(getattr(calibration, name)) for name in _SHAPES if name != "distances"},
+            **_distances_body(calibration),
             "tails": {name: [tail.stretch for tail in tails] for name, tails in calibration.tails.items()},
             "longest": calibration.longest,
             "windows": calibration.windows,
             "blocks": calibration.blocks,
         },
     }
+
+
+def _distances_body(calibration: Calibration) -> dict[str, Any]:
+    """Usual sizes of statistics: those of IN_VERDICT in one array, as all versions read it, others by name."""
+    by_name = dict(zip(STATISTICS, calibration.distances, strict=True))
+    others = {
+        name: numbers(usual)
+        for name, usual in by_name.items()
+        if name not in IN_VERDICT and name in calibration.tails
+    }
+    return {"distances": numbers(np.stack([by_name[name] for name in IN_VERDICT])), "more_distances": others}
 
 
 def sealed(body: Mapping[str, Any]) -> str:
@@ -179,7 +192,7 @@ _SHAPES: dict[str, tuple[int | str, ...]] = {
     "size": (len(ASPECTS), "F", AGES.size),
     "joint_mean": (AGES.size,),
     "joint_variance": (AGES.size,),
-    "distances": (2, SCALES.size, "F"),
+    "distances": (len(IN_VERDICT), SCALES.size, "F"),
     "classes": (2, SCALES.size),
 }
 _POSITIVE = ("loud", "noise", "size", "joint_mean", "joint_variance", "distances", "classes")
@@ -276,10 +289,12 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
         )
         for name, shape in _SHAPES.items()
     }
-    tails = take_object(body, "tails")
-    counts = dict.fromkeys((*ASPECTS, "ks", "psi"), features) | {"joint": 1, "classes": 1}
+    tails, known = take_object(body, "tails"), _known_distances(body, arrays.pop("distances"))
+    counts = dict.fromkeys((*ASPECTS, *known), features) | {"joint": 1, "classes": 1}
+    unknown = np.full((SCALES.size, features), np.nan)
     return Calibration(
         **arrays,
+        distances=np.stack([known.get(name, unknown) for name in STATISTICS]),
         tails={
             name: _tails(tails, name, counts[name]) for name in sorted(counts, key=[*tails, *counts].index)
         },
@@ -287,6 +302,17 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
         windows=take_integer(body, "windows", minimum=0, maximum=_MOST_WINDOWS),
         blocks=take_integer(body, "blocks", minimum=0, maximum=_MOST_WINDOWS),
     )
+
+
+def _known_distances(
+    body: Mapping[str, Any], in_verdict: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Usual sizes (4, F) by statistic: a reference of an earlier version lacks those not in IN_VERDICT."""
+    others = take_object(body, "more_distances") if "more_distances" in body else {}
+    shape = in_verdict.shape[1:]
+    return dict(zip(IN_VERDICT, in_verdict, strict=True)) | {
+        name: array(others, name, shape, low=_TINY) for name in STATISTICS if name in others
+    }
 
 
 def _tails(body: Mapping[str, Any], name: str, count: int) -> tuple[Tail, ...]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Measured(NamedTuple):
+    """A distance and its limit, NaN where the reference is not calibrated for it."""
+
+    value: float
+    limit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +21,7 @@ class FeatureVerdict:
     `aspect` is what stands out most: "location", "spread", "noise", or "shape" (then KS decides). `score` is
     signed and in units of its usual size, `limit` what it may reach, `ratio` = |score| / limit, `minutes` how long
     ago the change that fits best began. `shift` is the change of the aspect since, in its unit (location: sigma).
-    `ks` and `psi` are over the last `distance_minutes`, each with its own limit. `now` and `then` are the
+    `distances` are over the last `distance_minutes`, by the statistic's name. `now` and `then` are the
     10th, 50th and 90th percentile over that time and at the hour compared with.
     """
 
@@ -23,10 +32,7 @@ class FeatureVerdict:
     ratio: float
     minutes: float
     shift: float
-    ks: float
-    ks_limit: float
-    psi: float
-    psi_limit: float
+    distances: Mapping[str, Measured]
     distance_minutes: float
     now: tuple[float, float, float]
     then: tuple[float, float, float]

@@ -32,7 +32,7 @@ def draw_reference(reference: Reference, folder: Path, budget: float = 1.0) -> l
             if normal.sketches[number].count
         }
         if hours:
-            share = float(usual[number] * allowed.ks[number])
+            share = float(usual[number] * allowed.of("ks")[number])
             canvas = _by_hour(reference, name, hours, share)
             made.append(canvas.save(folder / f"{name}.png"))
     return made

@@ -9,6 +9,7 @@ from typing import Any
 from agent.alerts.words import duration, quantity
 from agent.core.counts import figures, multiple
 from agent.core.types import Observation
+from agent.drift.statistics import IN_VERDICT, statistics
 from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
 from agent.references.outliers import OutlierCount
 from agent.references.stored import StoredReference
@@ -46,12 +47,11 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
         "drift_ratio": _short(verdict.ratio),
         "drift_joint_ratio": _short(max(verdict.joint_ratio, 0.0)),
         "drift_feature": worst.feature,
-        "drift_ks": _short(worst.ks),
-        "drift_psi": _short(worst.psi),
+        **{f"drift_{name}": _short(worst.distances[name].value) for name in IN_VERDICT},
     }
     # Against a short reference the limits may lie beyond what the distances can reach: then they are not judged.
-    if worst.ks_limit < 1.0:
-        fields |= {"drift_ks_limit": _short(worst.ks_limit), "drift_psi_limit": _short(worst.psi_limit)}
+    if worst.distances["ks"].limit < 1.0:
+        fields |= {f"drift_{name}_limit": _short(worst.distances[name].limit) for name in IN_VERDICT}
     if verdict.classes is not None:
         fields["drift_classes_ratio"] = _short(verdict.classes.ratio)
     return fields | {f"drift_{each.feature}_ratio": _short(each.ratio) for each in strongest}
@@ -151,10 +151,13 @@ def explanation(verdict: DriftVerdict, stored: StoredReference) -> str:
 
 def _feature_line(each: FeatureVerdict) -> str:
     """`sharpness: score 8.1 (limit 5.4) over 16 min; KS 0.41 (limit 0.12), PSI 0.9 (limit 0.31) over 16 min`."""
+    distances = ", ".join(
+        f"{statistic.title} {value:.2f} ({_limit(limit, statistic.most)})"
+        for statistic, (value, limit) in zip(statistics(), each.distances.values(), strict=True)
+    )
     return (
-        f"{_name(each)}: score {abs(each.score):.1f} "
-        f"(limit {each.limit:.1f}) over {_span(60 * each.minutes)}; KS {each.ks:.2f} ({_limit(each.ks_limit)}), "
-        f"PSI {each.psi:.2f} (limit {each.psi_limit:.2f}) over {_span(60 * each.distance_minutes)}"
+        f"{_name(each)}: score {abs(each.score):.1f} (limit {each.limit:.1f}) over {_span(60 * each.minutes)}; "
+        f"{distances} over {_span(60 * each.distance_minutes)}"
     )
 
 
@@ -164,14 +167,14 @@ def _name(each: FeatureVerdict) -> str:
 
 def _classes_line(mix: ClassVerdict) -> str:
     return (
-        f"class mix: Jensen-Shannon {mix.distance:.2f} ({_limit(mix.limit)}), PSI {mix.psi:.2f} "
+        f"class mix: Jensen-Shannon {mix.distance:.2f} ({_limit(mix.limit, 1.0)}), PSI {mix.psi:.2f} "
         f"(limit {mix.psi_limit:.2f}) over {_span(60 * mix.minutes)}"
     )
 
 
-def _limit(distance: float) -> str:
-    """The limit of a distance that goes from 0 to 1."""
-    return f"limit {distance:.2f}" if distance < 1.0 else "too little reference for a limit"
+def _limit(limit: float, most: float) -> str:
+    """The limit of a distance that goes from 0 to `most`; NaN: the reference is older than the statistic."""
+    return f"limit {limit:.2f}" if limit < most else "too little reference for a limit"
 
 
 def outlier_fields(found: OutlierCount) -> dict[str, object]:
@@ -219,7 +222,7 @@ def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
 
 
 def _numbers(each: FeatureVerdict) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "ratio": _short(each.ratio),
         "aspect": each.aspect,
         "score": _short(each.score),
@@ -227,11 +230,10 @@ def _numbers(each: FeatureVerdict) -> dict[str, Any]:
         "minutes": _short(each.minutes),
         "now_p10_p50_p90": [_short(value) for value in each.now],
         "normal_p10_p50_p90": [_short(value) for value in each.then],
-        "ks": _short(each.ks),
-        "ks_limit": _short(each.ks_limit),
-        "psi": _short(each.psi),
-        "psi_limit": _short(each.psi_limit),
     }
+    for name in IN_VERDICT:
+        found[name], found[f"{name}_limit"] = map(_short, each.distances[name])
+    return found
 
 
 def _detail(each: FeatureVerdict) -> str:

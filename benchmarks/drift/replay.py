@@ -158,7 +158,7 @@ class Replay:
     def _shape(self, ranks: NDArray) -> float:
         """The largest ratio of a KS distance to its limit, of fading ranks (4, F, 19)."""
         sizes = np.abs(ranks - EDGES).max(axis=-1) / self.calibration.distances[0]
-        return float((sizes.max(axis=0) / self.limits.ks).max())
+        return float((sizes.max(axis=0) / self.limits.of("ks")).max())
 
     def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(
@@ -178,7 +178,7 @@ class Replay:
         ratios = Ratios(
             (np.abs(AGE_WEIGHTS * scores).max(axis=-1) / self.limits.aspects).max(axis=-2),
             (AGE_WEIGHTS * sums)[..., self._used].max(axis=-1) / self.limits.joint,
-            shape / self.limits.ks,
+            shape / self.limits.of("ks"),
         )
         return ratios, Past(memory[-1], np.stack(last, axis=1))
 

@@ -21,8 +21,7 @@ def calibration(day_recording):
 def test_a_greater_budget_never_gives_a_higher_limit(calibration, budgets):
     strict, loose = (limits(calibration, budget, 60.0) for budget in sorted(budgets))
     assert (loose.aspects <= strict.aspects).all()
-    assert (loose.ks <= strict.ks).all()
-    assert (loose.psi <= strict.psi).all()
+    assert (loose.distances <= strict.distances).all()
     assert loose.joint <= strict.joint
     assert loose.classes <= strict.classes
 

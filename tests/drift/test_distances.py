@@ -13,7 +13,7 @@ def test_what_is_normal_is_no_distance_away():
     fading = Fading.empty(1, 2)
     for _ in range(100):
         fading.add(NORMAL, np.ones(1), EVEN, EVEN)
-    assert fading.of_features() == pytest.approx(np.zeros((2, 4, 1)), abs=1e-9)
+    assert fading.of_features() == pytest.approx(np.zeros((4, 4, 1)), abs=1e-6)
     assert fading.of_classes() == pytest.approx(np.zeros((2, 4)), abs=1e-6)
 
 

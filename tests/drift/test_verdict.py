@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, Measured
 
 FELL = FeatureVerdict(
     feature="sharpness",
@@ -10,10 +12,12 @@ FELL = FeatureVerdict(
     ratio=1.503,
     minutes=16.0,
     shift=-2.0,
-    ks=0.412,
-    ks_limit=0.121,
-    psi=0.9,
-    psi_limit=0.31,
+    distances={
+        "ks": Measured(0.412, 0.121),
+        "psi": Measured(0.9, 0.31),
+        "jensen_shannon": Measured(0.35, 0.2),
+        "wasserstein": Measured(0.3, math.nan),
+    },
     distance_minutes=16.0,
     now=(30.0, 35.0, 41.0),
     then=(180.0, 210.0, 250.0),

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from agent.drift.judge import DriftJudge
+from agent.drift.verdict import Measured
 from agent.references.wording import evidence_of, explanation, fields_of, named, observations_of, sentence
-from tests.drift.test_verdict import feature, verdict
+from tests.drift.test_verdict import FELL, feature, verdict
 from tests.references.conftest import NOON, Source
 
 
@@ -92,7 +93,8 @@ def test_the_explanation_begins_with_the_alerts_sentence_and_gives_the_numbers(s
     lines = explanation(found, stored).split("\n  ")
     assert lines == [
         sentence(found, stored),
-        "sharpness: score 8.1 (limit 5.4) over 16 min; KS 0.41 (limit 0.12), PSI 0.90 (limit 0.31) over 16 min",
+        "sharpness: score 8.1 (limit 5.4) over 16 min; KS 0.41 (limit 0.12), PSI 0.90 (limit 0.31), "
+        "Jensen-Shannon 0.35 (limit 0.20), Wasserstein 0.30 (too little reference for a limit) over 16 min",
         "class mix: Jensen-Shannon 0.30 (limit 0.20), PSI 0.40 (limit 0.20) over 30 s",
         "all features together: score 3.0 (limit 6.0) over 3 h",
     ]
@@ -103,7 +105,9 @@ def test_the_explanation_begins_with_the_alerts_sentence_and_gives_the_numbers(s
 
 
 def test_a_limit_that_no_distance_reaches_is_not_called_one(stored):
-    text = explanation(verdict(features=(feature(ks_limit=1.7),)), stored)
+    text = explanation(
+        verdict(features=(feature(distances={**FELL.distances, "ks": Measured(0.412, 1.7)}),)), stored
+    )
     assert "KS 0.41 (too little reference for a limit), PSI" in text
 
 

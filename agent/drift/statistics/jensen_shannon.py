@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.statistics import Shares
+from agent.drift.statistics import Shares, Statistic
 
 
 def distance(seen: Shares, expected: Shares) -> NDArray[np.float64]:
@@ -28,3 +28,6 @@ def _part(side: Shares, middle: Shares) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(side > 0, side * np.log2(side / middle), 0.0)
     return np.asarray(terms.sum(axis=-1), dtype=np.float64)
+
+
+STATISTIC = Statistic(title="Jensen-Shannon", distance=distance, per_ks=1.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.statistics import Shares
+from agent.drift.statistics import Shares, Statistic
 
 
 def distance(seen: Shares, expected: Shares) -> NDArray[np.float64]:
@@ -20,3 +20,6 @@ def distance(seen: Shares, expected: Shares) -> NDArray[np.float64]:
     0.5
     """
     return np.asarray(np.abs(np.cumsum(seen - expected, axis=-1)).max(axis=-1), dtype=np.float64)
+
+
+STATISTIC = Statistic(title="KS", distance=distance)

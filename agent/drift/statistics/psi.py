@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.statistics import Shares
+from agent.drift.statistics import Shares, Statistic
 
 SMOOTHING = 0.005
 """Every bin is given this much of both sides before they are compared, in shares of the whole (see `distance`)."""
@@ -30,3 +30,6 @@ def distance(seen: Shares, expected: Shares) -> NDArray[np.float64]:
     whole = 1.0 + SMOOTHING * seen.shape[-1]
     p, q = (seen + SMOOTHING) / whole, (expected + SMOOTHING) / whole
     return np.asarray(np.maximum(((p - q) * np.log(p / q)).sum(axis=-1), 0.0), dtype=np.float64)
+
+
+STATISTIC = Statistic(title="PSI", distance=distance, most=10.7, quadratic=True, per_ks=3.2)

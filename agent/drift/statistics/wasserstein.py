@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.statistics import Shares
+from agent.drift.statistics import Shares, Statistic
 
 
 def distance(seen: Shares, expected: Shares) -> NDArray[np.float64]:
@@ -18,3 +18,6 @@ def distance(seen: Shares, expected: Shares) -> NDArray[np.float64]:
     """
     moved = np.abs(np.cumsum(seen - expected, axis=-1)).sum(axis=-1)
     return np.asarray(moved / seen.shape[-1], dtype=np.float64)
+
+
+STATISTIC = Statistic(title="Wasserstein", distance=distance, per_ks=0.45)
