@@ -212,7 +212,7 @@ def video(tmp_path):
     return make
 
 
-@pytest.fixture(params=VIDEOS)
+@pytest.fixture(params=VIDEOS, scope="module")  # so that the tests of one video follow one another
 def real_video(request):
     path = SHARED / f"{request.param}.mp4"
     if not path.exists():

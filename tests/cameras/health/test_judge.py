@@ -34,23 +34,28 @@ def pictures(path, rounds=1, seconds=None):
     """(time, picture) of a video, as often as health looks, over `rounds` of it."""
     start = 0.0
     for _ in range(rounds):
-        for time, image in decoded(path):
+        for time, image in decoded(path, seconds) if seconds else sampled(path):
             if seconds is not None and start + time >= seconds:
                 return
             yield start + time, image
         start += time + SAMPLE_SECONDS
 
 
-@lru_cache(maxsize=3)  # one for each real video: dozens of tests read them, some three rounds
-def decoded(path):
+@lru_cache(maxsize=1)  # the tests of one video follow one another
+def decoded(path, seconds):
+    """The first seconds of a video, decoded once for the dozen faults planted in it."""
+    return list(itertools.takewhile(lambda timed: timed[0] < seconds, sampled(path)))
+
+
+def sampled(path):
     """(time, picture) of a whole video; the pictures are read-only."""
-    sampled = []
+    last = -1.0
     with av.open(str(path)) as container:
         for picture in container.decode(video=0):
-            if not sampled or picture.time - sampled[-1][0] >= SAMPLE_SECONDS - 1e-6:
-                sampled.append((picture.time, picture.to_ndarray(format="bgr24")))
-                sampled[-1][1].flags.writeable = False
-    return sampled
+            if picture.time - last >= SAMPLE_SECONDS - 1e-6:
+                last, image = picture.time, picture.to_ndarray(format="bgr24")
+                image.flags.writeable = False
+                yield last, image
 
 
 def told(timed, pace=STEADY, state=None):
