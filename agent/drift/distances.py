@@ -74,7 +74,7 @@ def class_shares(
     """Class shares (C+1,) of a window with `counts` (C+1,), the last being classes unknown to the reference.
 
     Returns what was seen and what is normal. A window with few boxes says little: a quarter of the `usual` number
-    of boxes, in the `normal` mix (C,), is added to it. Where the normal mix is unknown nothing is said.
+    of boxes, in the `normal` mix (C,), is added to it. Where the normal mix is unknown, both are even.
     """
     if usual <= 0 or np.isnan(normal).any():
         even = np.full(counts.shape, 1.0 / counts.size)

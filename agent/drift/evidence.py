@@ -1,4 +1,4 @@
-"""Evidence: what one window says against what is normal at its moment, as a few numbers per feature.
+"""Evidence: one window compared with what is normal at its moment, as a few numbers per feature.
 
     location   mean of the window's normal scores                          0 when normal, 1: one sigma up
     spread     log of the scores' mean distance from that mean                0.69 up: spread doubled

@@ -32,7 +32,7 @@ FARTHEST = 1.5
 """Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""
 
 LEAST_SHARE = 0.1
-"""A window with less than this share of the usual frames says nothing."""
+"""A window with less than this share of the usual frames is not judged."""
 
 CLOCK_SLACK = 86400.0
 """Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
@@ -95,7 +95,7 @@ class DriftJudge:
             )
 
     def _unfit(self, window: WindowSketch, expected: Expected, now: float) -> str:
-        """Why nothing can be said about this window; empty if something can."""
+        """Why this window cannot be judged; empty if it can."""
         origin = self.reference.origin
         if window.frames < max(1.0, LEAST_SHARE * self.reference.usual.frames):
             return f"{window.frames} usable frames in the window, normally {self.reference.usual.frames:.0f}"

@@ -52,7 +52,7 @@ def fit(series: NDArray[np.float64]) -> NDArray[np.float64]:
     importance = (1.0 + lags) ** -0.25
     design, target = parts * importance[:, None], covariance * importance[:, None]
     weights = _non_negative(design.T @ design, design.T @ target)
-    # What decays over longer than was watched cannot be told from a constant: keep it, but never below a trace.
+    # What decays over longer than was recorded looks like a constant: keep it, but never below a trace.
     return np.asarray(np.maximum(weights.T, _SMALLEST), dtype=np.float64)
 
 

@@ -59,7 +59,7 @@ class ClassVerdict:
 class DriftVerdict:
     """The verdict on one window of one camera.
 
-    `judged` is False where nothing can be said; then `reason` says why, and the alarm stands as it stood. `reason`
+    `judged` is False where the window cannot be judged; then `reason` says why, and the alarm stays as it was. `reason`
     also says why a verdict is `provisional`. `ratio` is the largest of all ratios: at 1 the alarm goes on. `joint` is
     the score of all features together, with `joint_limit` and the age of the change in `joint_minutes`. `hour` is
     the hour of day (UTC) compared with. `alarm` stays on until the drift that raised it has been gone for a

@@ -42,14 +42,14 @@ def _by_hour(reference: Reference, name: str, hours: dict[int, Sketch], ks_limit
     x, table = _stretched(hours, _RANKS, everywhere=reference.any_hour)
     low, high = table[:, 0].min(), table[:, -1].max()
     origin = reference.origin
-    said = (
+    limit_note = (
         f"KS limit over {SCALES[_SCALE]} windows {ks_limit:.2f}"
         if ks_limit < 1
         else "KS not judged: too short"
     )
     canvas = Canvas(
         f"{name}, camera {origin.camera}, reference {reference.id}",
-        f"hour of day (UTC); {origin.covered / 3600:.1f} h recorded; {said}",
+        f"hour of day (UTC); {origin.covered / 3600:.1f} h recorded; {limit_note}",
         (0.0, 24.0),
         (float(low), float(high)),
         x_step=3.0,

@@ -1,4 +1,4 @@
-"""A reference that is being recorded: gathers a camera's windows, survives restarts, and says when it is enough."""
+"""A reference that is being recorded: gathers a camera's windows, survives restarts, knows when they are enough."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGEST_BYTES = 256 * 1024 * 1024
 """Of a recording that is still read: a day of 20 features has 2.6 MB."""
 
 LEAST_WINDOWS = 10
-"""Fewer windows than this are too short a recording to say what is normal."""
+"""Fewer windows than this are too short a recording to show what is normal."""
 
 _ENOUGH = 0.995  # of the length asked for: the last window must not be waited for twice
 

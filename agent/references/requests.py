@@ -33,7 +33,7 @@ class StoreRequests:
         }
 
     def references(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All versions of `camera`, or of all cameras, with what they are; a damaged one says so."""
+        """All versions of `camera`, or of all cameras, with their origin; a damaged one with its problem."""
         check_names(args, "camera", "limit", "offset")
         page, camera = Page.of(args), take_word(args, "camera", "") if args.get("camera") is not None else ""
         cameras = [camera] if camera else self._store.cameras()

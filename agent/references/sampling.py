@@ -17,7 +17,7 @@ from agent.features.view import Thumbnail
 
 _IN_SUMMARY = tuple(
     spec.unit != "" for spec in SPECS
-)  # the mean of a random projection tells a dashboard nothing
+)  # the mean of a random projection means nothing on a dashboard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

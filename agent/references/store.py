@@ -30,7 +30,7 @@ _CAMERA = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceVersion:
-    """One version of a camera's reference; `made_at` is Unix time, `current` says that it is in force."""
+    """One version of a camera's reference; `made_at` is Unix time, `current`: whether it is in force."""
 
     camera: str
     name: str

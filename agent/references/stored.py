@@ -41,7 +41,7 @@ class StoredReference:
         return self.reference.id
 
     def about(self) -> dict[str, Any]:
-        """What there is to say of it in a line, as JSON values."""
+        """Its origin and state, as JSON values."""
         reference, origin = self.reference, self.reference.origin
         return {
             "id": self.id,
@@ -79,7 +79,7 @@ class StoredReference:
         reference = storage.from_body(body)
         frames = body.get("frames")
         if not isinstance(frames, dict):
-            raise ReferenceMismatch("the reference is damaged (what it says about single frames is missing)")
+            raise ReferenceMismatch("the reference is damaged (the limits of single frames are missing)")
         width = len(reference.origin.features)
         try:
             made_by = take_text(frames, "made_by", longest=16)
