@@ -28,6 +28,11 @@ default_rules = false
 name = "wall"
 kind = "bars"
 grey = 200
+[[cameras]]
+name = "gate"
+kind = "synthetic"
+pace = "real"
+fps = 10
 [[rules]]
 name = "bright"
 when = "camera.feature_brightness_mean > 90 for 1s"
@@ -54,7 +59,7 @@ class Service:
         self.ears, self.receiver = Listener(self.broker.port), Receiver()
         config = CONFIG.format(folder=folder, broker=self.broker.url, receiver=self.receiver.url)
         (folder / "v.toml").write_text(config)
-        self.journal = folder / "journal"
+        self.folder, self.journal = folder, folder / "journal"
         with self.journal.open("w") as journal:
             words = ("agent", "run", "--config", folder / "v.toml")
             self.process = extended.start(*words, stdout=journal, stderr=subprocess.STDOUT)
@@ -102,6 +107,18 @@ def test_a_probe(service):
     assert 0 < service.summary("/host", "open_files_ratio") < 1
 
 
+def test_a_statistic(service, extended):
+    state = ("--state", service.folder / "state")
+    extended.run("reference", "record", *state, "--camera", "gate", "--for", "11s")
+    service.ears.wait(
+        lambda _: [
+            b for b in service.ears.bodies("/camera/gate") if b.get("drift_state") in {"normal", "drift"}
+        ],
+        60,
+    )
+    assert "Hellinger" in extended.run("drift", "explain", *state)
+
+
 def test_a_notifier(service):
     service.receiver.wait()
     assert "brightness" in service.receiver.bodies()[0]["content"]
@@ -130,7 +147,7 @@ def test_every_example_is_tried_here():
 
 def test_the_contracts_cover_a_new_entry(extended):
     """Camera, feature, probe, notifier: the contract tests take every entry up from the registries."""
-    names = ("bars", "open_files", "discord", "blueness")
+    names = ("bars", "open_files", "discord", "blueness", "hellinger")
     words = ["pytest", "-vv", "-p", "no:cacheprovider", "-p", "no:xdist", "-c", ROOT / "pyproject.toml"]
     process = extended.start(
         *words, "--rootdir", ROOT, ROOT / "tests/contracts", "-k", " or ".join(names),
