@@ -79,7 +79,7 @@ class InflightWindow:
         self._progress_at = 0.0
         self._tokens = 1.0
         self._tokens_at = 0.0
-        self._complaint = ""
+        self._last_refusal = ""
         self._refusals: dict[Priority, str] = {}
         self.delivered_total = 0
 
@@ -251,7 +251,7 @@ class InflightWindow:
         if sent is None:
             self._extra.discard(event.mid)
             if event.code >= REFUSED:
-                self._complain("status", event)
+                self._log_refusal("status", event)
             return
         if event.code >= REFUSED:
             self._direct.drop(sent)
@@ -270,14 +270,14 @@ class InflightWindow:
         if event.code in NEVER:
             self._give_up(row, f"the broker refuses it: {event.reason}")
             return
-        self._complain(row.topic, event)
+        self._log_refusal(row.topic, event)
         self._refusals[row.priority] = f"{row.topic}: {event.reason.lower()}"
         self._held_until[row.priority] = now + HOLD_SECONDS
         self._next[row.priority].appendleft(row)
 
-    def _complain(self, topic: str, event: Acked) -> None:
-        if self._complaint != f"{topic.partition('/')[0]} {event.code}":
-            self._complaint = f"{topic.partition('/')[0]} {event.code}"
+    def _log_refusal(self, topic: str, event: Acked) -> None:
+        if self._last_refusal != f"{topic.partition('/')[0]} {event.code}":
+            self._last_refusal = f"{topic.partition('/')[0]} {event.code}"
             log.error("the broker refuses messages, holding them back", topic=topic, reason=event.reason)
 
     def _give_up(self, row: OutboxRow, reason: str) -> None:

@@ -33,7 +33,7 @@ from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, encode, is_topic
 from agent.delivery.outbox.notes import Notes
-from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, told_lost, window_of
+from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, reported_lost, window_of
 from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
 from agent.delivery.outbox.store import (
     COLUMNS,
@@ -58,10 +58,10 @@ class _Family:
     lost: int = 0
     lost_total: int = 0
 
-    def lose(self, count: int, told: int = 0) -> None:
-        """`count` numbers are lost; of these, `told` were counted before, in the report that is lost with them."""
+    def lose(self, count: int, reported: int = 0) -> None:
+        """Count `count` numbers as lost; `reported` of them were counted before, in a report lost with them."""
         self.lost += count
-        self.lost_total += count - told
+        self.lost_total += count - reported
 
 
 @dataclass(slots=True)
@@ -303,36 +303,36 @@ class Outbox:
         """Remove rows that will never be delivered, and count them as lost."""
         rows = list(rows)
         lost: Counter[str] = Counter()
-        told: Counter[str] = Counter()
+        reported: Counter[str] = Counter()
         for row in rows:
             lost[row.family] += row.weight
-            told[row.family] += told_lost(row.payload) if row.weight > 1 else 0
-        self._delete([(row.priority, row.id) for row in rows], lost, told)
+            reported[row.family] += reported_lost(row.payload) if row.weight > 1 else 0
+        self._delete([(row.priority, row.id) for row in rows], lost, reported)
 
     def _delete(
-        self, keys: Iterable[tuple[Priority, int]], lost: Mapping[str, int], told: Mapping[str, int]
+        self, keys: Iterable[tuple[Priority, int]], lost: Mapping[str, int], reported: Mapping[str, int]
     ) -> None:
         by_lane: dict[Priority, list[int]] = {}
         for lane, row_id in keys:
             by_lane.setdefault(lane, []).append(row_id)
         if not by_lane:
             return
-        families = self._with_losses(lost, told)
+        families = self._with_losses(lost, reported)
         depths = dict(self._depths)
         with self.store.transaction() as sql:
             for lane, ids in by_lane.items():
-                gone = sql.executemany(
+                deleted = sql.executemany(
                     f"DELETE FROM {table(lane)} WHERE id = ?", [(i,) for i in ids]
                 ).rowcount
-                depths[lane] -= gone
+                depths[lane] -= deleted
                 self._write_depth(sql, lane, depths[lane])
             self._write_families(sql, families)
         self._families, self._depths = families, depths
 
-    def _with_losses(self, lost: Mapping[str, int], told: Mapping[str, int]) -> dict[str, _Family]:
+    def _with_losses(self, lost: Mapping[str, int], reported: Mapping[str, int]) -> dict[str, _Family]:
         families = {name: replace(family) for name, family in self._families.items()}
         for name, count in lost.items():
-            families.setdefault(name, _Family()).lose(count, told.get(name, 0))
+            families.setdefault(name, _Family()).lose(count, reported.get(name, 0))
         return families
 
     # -- bounds ---------------------------------------------------------------------------------------------
@@ -357,10 +357,10 @@ class Outbox:
         return done > 0
 
     def _carry_out(self, plan: DiscardPlan) -> None:
-        families = self._with_losses(plan.lost, plan.told)
-        depth = self._depths[plan.lane] - len(plan.gone)
+        families = self._with_losses(plan.lost, plan.reported)
+        depth = self._depths[plan.lane] - len(plan.deleted)
         with self.store.transaction() as sql:
-            sql.executemany(f"DELETE FROM {table(plan.lane)} WHERE id = ?", [(i,) for i in plan.gone])
+            sql.executemany(f"DELETE FROM {table(plan.lane)} WHERE id = ?", [(i,) for i in plan.deleted])
             sql.executemany(
                 f"UPDATE {table(plan.lane)} SET start=?, window=?, span=?, weight=?, payload=?, sketches=? WHERE id=?",
                 [(r.start, r.window, r.span, r.weight, r.payload, r.sketches, r.id) for r in plan.merged],
@@ -370,7 +370,7 @@ class Outbox:
         self._families = families
         self._depths[plan.lane] = depth
         if plan.merged:
-            self.merged_total += len(plan.gone)
+            self.merged_total += len(plan.deleted)
 
     # -- figures --------------------------------------------------------------------------------------------
 

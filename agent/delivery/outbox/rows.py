@@ -115,7 +115,7 @@ def unpack(payload: bytes) -> bytes:
         raise ValueError(f"damaged payload: {error}") from None
 
 
-def told_lost(payload: bytes) -> int:
+def reported_lost(payload: bytes) -> int:
     """How many messages a stored payload reports as lost before it; 0 where it is damaged."""
     try:
         return int(parse_object(unpack(payload)).get("lost", 0))

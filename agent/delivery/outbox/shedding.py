@@ -1,4 +1,4 @@
-"""What goes when the outbox fills: plans to merge old windows, then to drop, the least important first.
+"""Plans what a full outbox merges and drops: old windows first, the least important first.
 
 The order is `STEPS`: sketches are merged, then dropped; then summaries; alerts are the last to go. A plan is
 small enough for one transaction; the outbox carries it out and keeps the books.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.core.types import Priority
 from agent.delivery.outbox.compaction import merge_rows
-from agent.delivery.outbox.rows import OutboxRow, told_lost
+from agent.delivery.outbox.rows import OutboxRow, reported_lost
 from agent.delivery.outbox.store import COLUMNS, MessageStore, table
 
 START_RATIO, STOP_RATIO = 0.80, 0.75  # shedding starts above the one and stops below the other
@@ -24,17 +24,17 @@ MERGE_ROWS = 100  # of these the payloads; a transaction that outgrows the log g
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardPlan:
-    """What to take from the lane: delete `gone`, put each of `merged` in place of the row with its id.
+    """Rows of one lane to remove: those in `deleted`, and those that a row of `merged` replaces.
 
-    `lost` counts, by family, the sequence numbers that nothing will speak for any more; of these, `told` had been
-    reported as lost by a message that is itself among `gone`.
+    `lost` counts, by family, the sequence numbers that no message stands for any more; of these, `reported` had
+    been reported as lost by a message that is itself deleted.
     """
 
     lane: Priority
-    gone: Sequence[int]
+    deleted: Sequence[int]
     merged: Sequence[OutboxRow] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
-    told: Mapping[str, int] = field(default_factory=dict)
+    reported: Mapping[str, int] = field(default_factory=dict)
 
 
 # Priority and the span to merge its windows to; 0: drop.
@@ -73,12 +73,16 @@ class Shedder:
             (floor, DROP_ROWS),
         )
         lost: Counter[str] = Counter()
-        told: Counter[str] = Counter()
+        reported: Counter[str] = Counter()
         for _, topic, weight, payload in rows:
             family = topic.partition("/")[0]
             lost[family] += weight
-            told[family] += told_lost(payload) if weight > 1 else 0
-        return DiscardPlan(lane=lane, gone=[row[0] for row in rows], lost=lost, told=told) if rows else None
+            reported[family] += reported_lost(payload) if weight > 1 else 0
+        return (
+            DiscardPlan(lane=lane, deleted=[row[0] for row in rows], lost=lost, reported=reported)
+            if rows
+            else None
+        )
 
     def _merge(self, lane: Priority, span: int, floor: int) -> DiscardPlan | None:
         while True:
@@ -98,11 +102,11 @@ class Shedder:
 
     def _first(self, lane: Priority, span: int, groups: Sequence[Sequence[int]]) -> DiscardPlan | None:
         """Merge the first groups, as many as one transaction should take."""
-        gone: list[int] = []
+        deleted: list[int] = []
         merged: list[OutboxRow] = []
         size = 0
         for ids in groups:
-            if merged and (len(gone) + len(ids) > MERGE_ROWS or size > self._store.log_bytes // 8):
+            if merged and (len(deleted) + len(ids) > MERGE_ROWS or size > self._store.log_bytes // 8):
                 break
             row = merge_rows(self._load(lane, ids), span)
             if row is None:
@@ -110,8 +114,8 @@ class Shedder:
             else:
                 merged.append(row)
                 size += len(row.payload) + len(row.sketches)
-                gone += ids[:-1]
-        return DiscardPlan(lane=lane, gone=gone, merged=merged) if merged else None
+                deleted += ids[:-1]
+        return DiscardPlan(lane=lane, deleted=deleted, merged=merged) if merged else None
 
     def _load(self, lane: Priority, ids: Sequence[int]) -> list[OutboxRow]:
         marks = ",".join("?" * len(ids))

@@ -68,7 +68,7 @@ def test_windows_of_ten_minutes_become_one_and_the_newest_ten_minutes_stay_open(
     outbox = make_outbox(careless=True)
     put_all(outbox, [drafts.host(start=HOUR + 60 * i) for i in range(15)])
     found = plan(outbox)
-    assert (found.lane, list(found.gone)) == (Priority.SUMMARY, list(range(1, 10)))
+    assert (found.lane, list(found.deleted)) == (Priority.SUMMARY, list(range(1, 10)))
     assert [(row.id, row.start, row.window, row.span, row.weight) for row in found.merged] == [
         (10, HOUR, 600.0, 600, 10)
     ]
@@ -87,28 +87,28 @@ def test_windows_of_different_topics_are_merged_apart(make_outbox, drafts):
 def test_what_may_have_been_sent_is_not_merged(make_outbox, drafts):
     outbox = make_outbox(careless=True)
     put_all(outbox, [drafts.host(start=HOUR + 60 * i) for i in range(15)])
-    assert list(plan(outbox, touched={**NONE_SENT, Priority.SUMMARY: 4}).gone) == list(range(5, 10))
+    assert list(plan(outbox, touched={**NONE_SENT, Priority.SUMMARY: 4}).deleted) == list(range(5, 10))
 
 
 def test_what_is_on_its_way_is_not_dropped(make_outbox):
     outbox = make_outbox(careless=True)
     put_all(outbox, bulk(10))
     found = plan(outbox, leased={**NONE_SENT, Priority.SUMMARY: 4})
-    assert list(found.gone) == list(range(5, 11))
+    assert list(found.deleted) == list(range(5, 11))
     assert found.lost == {"host": 6}
 
 
 def test_a_plan_drops_no_more_than_fits_one_transaction(make_outbox):
     outbox = make_outbox(careless=True)
     put_all(outbox, bulk(DROP_ROWS + 1, size=20))
-    assert len(plan(outbox).gone) == DROP_ROWS
+    assert len(plan(outbox).deleted) == DROP_ROWS
 
 
 def test_what_a_dropped_message_reported_as_lost_is_counted_once(make_outbox, drafts):
     outbox = make_outbox(careless=True)
     outbox.put_many([drafts.host()], {"host": 3})
     found = plan(outbox)
-    assert (found.lost, found.told) == ({"host": 4}, {"host": 3})
+    assert (found.lost, found.reported) == ({"host": 4}, {"host": 3})
     assert shed_all(outbox) == 1
     assert outbox.lost_total() == {"host": 4}
     put_all(outbox, [drafts.host()])
@@ -121,7 +121,7 @@ def test_windows_that_cannot_be_read_are_not_merged_but_dropped(make_outbox, dra
     outbox.store.sql.execute("UPDATE lane_summary SET payload = x'7800' WHERE id = 3")
     found = plan(outbox)
     assert found.merged == ()
-    assert list(found.gone) == list(range(1, 16))
+    assert list(found.deleted) == list(range(1, 16))
 
 
 WINDOWS = st.lists(
