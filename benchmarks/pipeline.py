@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from contenders.agent_run import Run, Told, peak_mb, run_agent
@@ -132,7 +133,7 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
     if args.prepared:
         contenders["vedette, prepared model"] = lambda: agent(1, model=args.prepared)
     for count in args.cameras:
-        contenders[f"vedette, {count} cameras"] = lambda count=count: agent(count)  # type: ignore[misc]
+        contenders[f"vedette, {count} cameras"] = partial(agent, count)
     size = json.dumps(args.shape[2:])
     contenders["OpenCV DNN"] = lambda: script(sys.executable, "opencv_dnn", model, video, seconds, size)
     if args.ultralytics_python:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ def checks(settings: Settings, file: Path, timeout: float) -> Iterator[Row]:
     yield attempt("model", lambda: _model(settings))
     for camera in settings.cameras:
         if camera.enabled:
-            yield attempt(f"camera {camera.name}", lambda camera=camera: _camera(camera, timeout))  # type: ignore[misc]
+            yield attempt(f"camera {camera.name}", partial(_camera, camera, timeout))
     yield attempt("broker", lambda: check_broker(settings, file))
     if settings.prometheus.listen:
         yield attempt("metrics", lambda: _metrics(settings))

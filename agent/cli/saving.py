@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -65,7 +66,7 @@ class Saver:
             if snapshot is not None and snapshot.captured_at != self._last.get(camera):
                 self._last[camera] = snapshot.captured_at
                 path = self._directory / file_name(camera, snapshot.captured_at)
-                self._try(lambda path=path, jpeg=snapshot.jpeg: self._write(path, jpeg))  # type: ignore[misc]
+                self._try(partial(self._write, path, snapshot.jpeg))
 
     def _write(self, path: Path, jpeg: bytes) -> None:
         write_atomic(path, jpeg)

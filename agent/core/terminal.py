@@ -30,7 +30,7 @@ class SafeStream:
     def __init__(self, raw: TextIO) -> None:
         self.raw = raw
         with suppress(AttributeError, ValueError):  # a terminal of another alphabet is no reason to fail
-            raw.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+            raw.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]  # a text stream of the terminal has it
 
     def write(self, text: str) -> int:
         """Write `text`, escaped."""

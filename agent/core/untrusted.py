@@ -80,7 +80,7 @@ def _parse(data: bytes | str, largest: int, deepest: int, **numbers: Callable[[s
     _check_depth(raw, deepest)
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, parse_int=_integer, **numbers)  # type: ignore[arg-type]
+        value = json.loads(text, parse_int=_integer, **numbers)  # type: ignore[arg-type]  # json takes any result of parse_int
     except BadInput:
         raise
     except UnicodeDecodeError:

@@ -208,7 +208,7 @@ class Publisher(Worker):
         self._inbox.awake()
         now = clock.monotonic()
         for event in self._session.events(now, self._clock.wall()):
-            self._guard(lambda event=event: self._on_event(event, now))  # type: ignore[misc]
+            self._guard(partial(self._on_event, event, now))
         self._commit_when_due(now)
         self._guard(lambda: self._window.settle_when_due(now))
         self._guard(self._safe.outbox.shed)
@@ -389,7 +389,7 @@ class Publisher(Worker):
                     self._window.fill_direct(connection, clock.monotonic())
                 self._session.drive(0.1, self._inbox.wake_fd, clock.monotonic())
                 for event in self._session.events(clock.monotonic(), self._clock.wall()):
-                    self._guard(lambda event=event: self._on_event(event, clock.monotonic()))  # type: ignore[misc]
+                    self._guard(partial(self._on_event, event, clock.monotonic()))
         log.info("delivery stopped", left=self._safe.outbox.depth, durable=self._safe.outbox.durable)
 
 

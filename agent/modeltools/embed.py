@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]  # typed in newer releases
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from agent.core.errors import ModelError

@@ -209,7 +209,7 @@ class Connection:
         """Send; the id by which `Acked` will name it. Raises PermanentDelivery for what MQTT cannot carry."""
         properties = None
         if self.options.version is ProtocolVersion.V5 and (expiry is not None or correlation):
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             if expiry is not None:
                 properties.MessageExpiryInterval = max(expiry, 1)
             if correlation:
@@ -233,7 +233,7 @@ class Connection:
         self.closed = True
         properties = None
         if forget and self.options.version is ProtocolVersion.V5:
-            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.SessionExpiryInterval = 0
         if self._ready and self._client.socket() is not None:
             with suppress(*_BROKEN):
@@ -367,7 +367,7 @@ def _secure(client: paho.Client, address: BrokerAddress, options: ConnectionOpti
 def _session(options: ConnectionOptions) -> dict[str, Any]:
     if options.version is not ProtocolVersion.V5:
         return {}
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
     properties.SessionExpiryInterval = int(options.session_expiry)
     properties.MaximumPacketSize = LARGEST_PACKET
     return {"clean_start": options.session_expiry <= 0, "properties": properties}

@@ -168,13 +168,17 @@ def _read_facts(nvml: Any, gpus: list[_Gpu]) -> dict[str, Scalar]:
         "cuda_version": lambda: parse_cuda_version(nvml.nvmlSystemGetCudaDriverVersion_v2()),
     }
     for gpu in gpus:
-        asks[f"gpu_{gpu.index}_name"] = lambda gpu=gpu: text(nvml.nvmlDeviceGetName(gpu.handle()))  # type: ignore[misc]
-        asks[f"gpu_{gpu.index}_uuid"] = lambda gpu=gpu: text(nvml.nvmlDeviceGetUUID(gpu.handle()))  # type: ignore[misc]
-        asks[f"gpu_{gpu.index}_memory_bytes"] = lambda gpu=gpu: int(  # type: ignore[misc]
-            nvml.nvmlDeviceGetMemoryInfo(gpu.handle()).total
-        )
+        asks |= _gpu_facts(nvml, gpu)
     facts = {name: _answer(nvml, ask) for name, ask in asks.items()}
     return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _gpu_facts(nvml: Any, gpu: _Gpu) -> dict[str, Callable[[], Scalar]]:
+    return {
+        f"gpu_{gpu.index}_name": lambda: text(nvml.nvmlDeviceGetName(gpu.handle())),
+        f"gpu_{gpu.index}_uuid": lambda: text(nvml.nvmlDeviceGetUUID(gpu.handle())),
+        f"gpu_{gpu.index}_memory_bytes": lambda: int(nvml.nvmlDeviceGetMemoryInfo(gpu.handle()).total),
+    }
 
 
 def _answer(nvml: Any, ask: Callable[[], Scalar]) -> Scalar:
