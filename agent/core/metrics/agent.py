@@ -44,9 +44,7 @@ AGENT = (
     Metric(
         "",
         export=Export(
-            "part_failures_total",
-            "Times that a part failed and was started anew.",
-            labels=("part",),
+            "part_failures_total", "Times that a part failed and was started anew.", labels=("part",)
         ),
     ),
     Metric(
