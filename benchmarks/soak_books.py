@@ -97,7 +97,7 @@ class Ear:
                 return
             if heard is not None and heard[0].payload:
                 message, at = heard
-                self.verifier.hear(message.topic, message.payload, retained=message.retained, now=at)
+                self.verifier.process(message.topic, message.payload, retained=message.retained, now=at)
                 self._book(message.topic, message.payload)
 
     def _book(self, topic: str, payload: bytes) -> None:

@@ -106,7 +106,7 @@ def _listen(args: argparse.Namespace, merger: Merger) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         for heard in listener.hear(seconds_of(args.length)):
             if heard is not None and "/sketch/" in heard[0].topic:
-                merger.hear(heard[0].payload)
+                merger.process(heard[0].payload)
 
 
 def _compared(group: Group, reference: Reference | None) -> tuple[list[FleetRow], str]:

@@ -73,7 +73,7 @@ def _listen(listener: Listener, verifier: Verifier, seconds: float) -> None:
         for heard in listener.hear(seconds):
             if heard is not None:
                 message, at = heard
-                verifier.hear(message.topic, message.payload, retained=message.retained, now=at)
+                verifier.process(message.topic, message.payload, retained=message.retained, now=at)
             show(verifier)
 
 

@@ -52,7 +52,7 @@ class MotionGate:
         self._seen[frame.camera] = now
         return True
 
-    def forget(self, camera: str) -> None:
+    def remove(self, camera: str) -> None:
         """A camera that was removed leaves nothing behind."""
         self._seen.pop(camera, None)
 

@@ -86,7 +86,7 @@ class Scheduler(Worker):
     def remove(self, camera: str) -> None:
         """Discard what is kept of a camera that was removed."""
         with self._lock:
-            self._gate.forget(camera)
+            self._gate.remove(camera)
             self._failing.discard(camera)
 
     def _open(self) -> None:

@@ -75,7 +75,7 @@ class Ledger:
             self._now = fresh
             self._count_frames()
 
-    def forget(self, camera: str) -> None:
+    def remove(self, camera: str) -> None:
         """A camera was removed."""
         with self._lock:
             for series in (self._now, self._window, self._added):

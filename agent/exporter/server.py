@@ -73,7 +73,7 @@ class ExporterWorker(Worker):
 
     def remove(self, camera: str) -> None:
         """A camera was removed."""
-        self._ledger.forget(camera)
+        self._ledger.remove(camera)
 
     def run(self, stop: threading.Event) -> None:
         """Serve until stopped."""

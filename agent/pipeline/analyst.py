@@ -40,16 +40,16 @@ LEAST_WINDOW = 2 * OPENING_SECONDS  # windows shorter than this come soon enough
 class CameraMonitor(Protocol):
     """Judges one camera's frames and windows, beyond counting them (drift)."""
 
-    def see(self, result: FrameResult, /) -> None:
+    def add_frame(self, result: FrameResult, /) -> None:
         """Process one frame."""
 
     def close(self, summary: CameraSummary, now: float, /) -> tuple[dict[str, object], list[Observation]]:
         """At the end of a window: fields for its summary, and observations for the rules."""
 
-    def pass_over(self, summary: CameraSummary, /) -> dict[str, object]:
+    def skip(self, summary: CameraSummary, /) -> dict[str, object]:
         """At the end of a window that is not judged: fields for its summary."""
 
-    def leave(self, now: float, /) -> None:
+    def save(self, now: float, /) -> None:
         """The camera was removed or the agent stops: save what must not be lost."""
 
 
@@ -189,7 +189,7 @@ class Analyst(Worker):
             self._close_windows(left, least=0.0)
         self._tick()
         for name, camera in self._cameras.items():
-            self.attempt(f"save the state of camera {name}", partial(camera.monitor.leave, clock.wall()))
+            self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.wall()))
 
     def _work(self, timeout: float) -> None:
         with self._wake:
@@ -228,7 +228,7 @@ class Analyst(Worker):
         """Close the open window of a camera, and keep nothing of it."""
         self._close(name, least=self._length / 2)
         camera = self._cameras.pop(name)
-        self.attempt(f"save the state of camera {name}", partial(camera.monitor.leave, clock.wall()))
+        self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.wall()))
         self.sink.remove(name)
 
     # -- frames and states ------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Analyst(Worker):
             return
         camera.window.add(result)
         self.sink.frame(result)
-        camera.monitor.see(result)
+        camera.monitor.add_frame(result)
 
     def _status(self, status: CameraStatus, since_ns: int) -> None:
         camera = self._cameras.get(status.camera)
@@ -279,7 +279,7 @@ def _closed(
     if judged:
         fields, observations = camera.monitor.close(summary, now)
     else:
-        fields, observations = camera.monitor.pass_over(summary), []
+        fields, observations = camera.monitor.skip(summary), []
     whole = dataclasses.replace(summary, body={**summary.body, **fields})
     return ClosedWindow(summary=whole, observations=observations, judged=judged)
 

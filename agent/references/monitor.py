@@ -95,7 +95,7 @@ class DriftMonitor:
         self._sampler = FrameSampler(self.subject.camera, self._settings.feature_fps)
         self._closed_at = clock.monotonic()
 
-    def see(self, result: FrameResult) -> None:
+    def add_frame(self, result: FrameResult) -> None:
         """Sample a frame."""
         self._sampler.add(result)
 
@@ -107,7 +107,7 @@ class DriftMonitor:
         fields, observations = self.process(window, now, clock_step=self._clock_step(summary))
         return {**window.fields(), **fields}, observations
 
-    def pass_over(self, summary: CameraSummary) -> dict[str, object]:
+    def skip(self, summary: CameraSummary) -> dict[str, object]:
         """Close a window that is neither recorded nor judged; its fields for the summary."""
         self._clock_step(summary)
         return self._sampler.close(summary.start, summary.end).fields()
@@ -277,10 +277,6 @@ class DriftMonitor:
 
     # -- across restarts --------------------------------------------------------------------------------
 
-    def leave(self, now: float) -> None:
-        """The camera was removed, or the agent stops: save what must not be lost."""
-        self.save(now)
-
     def save(self, now: float) -> None:
         """Have what was judged and recorded written to disk."""
         self._saved_at = now
@@ -323,16 +319,16 @@ class DriftMonitor:
 class NoMonitor:
     """The monitor where drift is switched off: nothing is measured."""
 
-    def see(self, _result: FrameResult) -> None:
+    def add_frame(self, _result: FrameResult) -> None:
         """Ignore the frame."""
 
     def close(self, _summary: CameraSummary, _now: float) -> Judged:
         """No fields, no observations."""
         return {}, []
 
-    def pass_over(self, _summary: CameraSummary) -> dict[str, object]:
+    def skip(self, _summary: CameraSummary) -> dict[str, object]:
         """No fields."""
         return {}
 
-    def leave(self, _now: float) -> None:
+    def save(self, _now: float) -> None:
         """Nothing to save."""

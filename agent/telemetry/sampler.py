@@ -106,7 +106,7 @@ class Sampler(Worker):
                 fresh.append(outcome)
         with self._lock:
             for watch in self._watches:
-                watch.forget(now)
+                watch.remove(now)
             for entity, values in _merged(fresh).items():
                 self._windows.setdefault(entity, EntityWindow()).add(values)
             if costs:
@@ -155,7 +155,7 @@ class _Watch:
             values[f"probe_{name}_seconds"] = outcome.seconds
         return values
 
-    def forget(self, now: float) -> None:
+    def remove(self, now: float) -> None:
         """Let go of an answer that is no longer news."""
         if self.last is not None and now - self.last.monotonic > STUCK_SECONDS:
             self.last = None

@@ -106,7 +106,7 @@ def test_what_it_prints_as_json_can_be_merged_further(tmp_path, capsys, count):
     assert main(["sketch", "merge", str(file), "--json"]) == 0
     (group,) = json.loads(capsys.readouterr().out)
     again = Merger()
-    again.hear(
+    again.process(
         json.dumps(
             {
                 **group["merged"],

@@ -115,8 +115,8 @@ def fuzz(seed, count, every):
     tracemalloc.start()
     for number, (topic, payload) in enumerate(fuzzed(seed, count), 1):
         fleet.process(topic, payload, 0.0)
-        verifier.hear(topic, payload, retained=False, now=1_790_000_000.0)
-        merger.hear(payload)
+        verifier.process(topic, payload, retained=False, now=1_790_000_000.0)
+        merger.process(payload)
         if number % every == 0:
             output = (
                 shown(fleet, width=80) + shown(fleet, width=120, height=200) + describe(verifier.report())

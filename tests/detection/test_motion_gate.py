@@ -70,8 +70,8 @@ def test_another_size_another_camera_and_a_clock_that_went_back_pass():
 def test_a_camera_that_was_forgotten_begins_anew():
     gate = MotionGate()
     assert gate.passes(frame(scene(), 0), 10)
-    gate.forget("a")
-    gate.forget("never seen")
+    gate.remove("a")
+    gate.remove("never seen")
     assert gate.passes(frame(scene(), 1), 10)
 
 

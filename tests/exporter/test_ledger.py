@@ -65,7 +65,7 @@ def test_a_camera_that_was_removed_is_forgotten_and_others_stay():
     for camera in ("front", "back"):
         ledger.frame(frame(camera))
     ledger.latencies()
-    ledger.forget("front")
+    ledger.remove("front")
     assert ledger.values()["vedette_camera_frames_seen_total"] == {("back",): 7}
     assert {key[0] for key in ledger.latencies()} == {"back"}
 

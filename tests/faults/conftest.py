@@ -189,7 +189,7 @@ class Account:
         verifier, delivered = Verifier(), {}
         self.delay = self.twice = 0
         for message in heard:
-            verifier.hear(message.topic, message.payload, retained=message.retain, now=message.at)
+            verifier.process(message.topic, message.payload, retained=message.retain, now=message.at)
             levels = message.topic.split("/")
             if family not in levels or not message.payload:
                 continue

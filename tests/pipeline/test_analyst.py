@@ -20,18 +20,18 @@ class Monitor:
     def __init__(self):
         self.closed, self.passed_over = [], []
 
-    def see(self, result):
+    def add_frame(self, result):
         pass
 
     def close(self, summary, now):
         self.closed.append(summary)
         return {"judged": 1}, []
 
-    def pass_over(self, summary):
+    def skip(self, summary):
         self.passed_over.append(summary)
         return {"passed_over": 1}
 
-    def leave(self, now):
+    def save(self, now):
         pass
 
 

@@ -57,7 +57,7 @@ class Scene:
             nothing = StageSeconds(
                 decode=0.0, wait=0.0, preprocess=0.0, inference=0.0, postprocess=0.0, total=0.0
             )
-            self.room.monitor.see(FrameResult(frame=frame, detections=seen, stages=nothing, batch=1))
+            self.room.monitor.add_frame(FrameResult(frame=frame, detections=seen, stages=nothing, batch=1))
             self.index += 1
             self.monotonic += 0.1
             self.now += 0.1
@@ -187,7 +187,7 @@ def test_leaving_keeps_what_was_recorded(scene):
     made = scene(reference_length=600.0)
     for _ in range(3):
         made.window()
-    made.room.monitor.leave(made.now)
+    made.room.monitor.save(made.now)
     made.room.settle()
     made.room.new().open(made.now)
     assert made.room.monitor.status()["recording"]["windows"] == 3
@@ -196,10 +196,10 @@ def test_leaving_keeps_what_was_recorded(scene):
 def test_where_drift_is_off_nothing_is_measured(tmp_path):
     off = DriftMonitors(tmp_path, DriftSettings(enabled=False), 60.0, submit=print, publish=print)
     monitor = off.monitor("front", None)
-    monitor.see(None)
-    monitor.leave(0.0)
+    monitor.add_frame(None)
+    monitor.save(0.0)
     assert monitor.close(None, 0.0) == ({}, [])
-    assert monitor.pass_over(None) == {}
+    assert monitor.skip(None) == {}
 
 
 def test_a_camera_that_was_away_begins_with_an_empty_window_and_no_clock_was_set(scene):
@@ -217,7 +217,7 @@ def test_a_window_that_is_passed_over_is_told_but_neither_recorded_judged_nor_se
     made = scene(reference_length=600.0)
     made.frames(2.0)
     summary = CameraSummary(camera="front", start=made.now - 2.0, end=made.now, body={}, sketches={})
-    fields = made.room.monitor.pass_over(summary)
+    fields = made.room.monitor.skip(summary)
     assert fields["feature_samples"] == 5, "the first one begins out of step"
     assert fields["feature_brightness_mean"] == pytest.approx(100, abs=2)
     assert made.room.published == []

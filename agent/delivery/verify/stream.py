@@ -78,7 +78,7 @@ class Stream:
     seen: dict[int, int] = field(default_factory=dict)
     _before_first: int = 0
 
-    def hear(self, head: MessageIdentity, *, replay: bool, now: float) -> None:
+    def process(self, head: MessageIdentity, *, replay: bool, now: float) -> None:
         """Count one message that arrived at `now`."""
         seq = head.seq
         if seq in self.seen:
@@ -140,7 +140,7 @@ class Verifier:
         self.foreign = 0
         self.left_out = 0
 
-    def hear(self, topic: str, payload: bytes, *, retained: bool, now: float) -> None:
+    def process(self, topic: str, payload: bytes, *, retained: bool, now: float) -> None:
         """Take in one message that arrived at `now` (Unix time); `retained` ones are from before we listened."""
         levels = topic.split("/")
         depth = len(self._prefix)
@@ -173,7 +173,7 @@ class Verifier:
         if key not in report.streams and len(report.streams) >= MOST_STREAMS:
             report.left_out += 1
             return
-        report.streams.setdefault(key, Stream()).hear(head, replay=replay, now=now)
+        report.streams.setdefault(key, Stream()).process(head, replay=replay, now=now)
 
     @staticmethod
     def _read(report: DeviceReport, family: str, topic: str, payload: bytes) -> MessageIdentity | None:

@@ -48,7 +48,7 @@ class Merger:
         self.others = self.damaged = self.twice = self.left_out = 0
         self._seen: dict[tuple[str, str, int], None] = {}
 
-    def hear(self, payload: bytes | str) -> None:
+    def process(self, payload: bytes | str) -> None:
         """Take one payload in."""
         try:
             body = parse_object(payload)
@@ -95,7 +95,7 @@ class Merger:
             text = line.decode(errors="replace") if isinstance(line, bytes) else line
             begin = text.find("{")
             if begin >= 0:
-                self.hear(text[begin:])
+                self.process(text[begin:])
 
 
 def _identity(body: Mapping[str, Any]) -> tuple[tuple[str, str, int], str]:

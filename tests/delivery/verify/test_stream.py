@@ -20,7 +20,7 @@ def hear(
             prefix="vedette/dock/box", device="box", boot=boot, seq=seq, at=NOW, lost=(lost or {}).get(seq, 0)
         )
         payload = encode(drafts.host(**extra), stamp).payload
-        verifier.hear(topic, payload, retained=False, now=NOW + late)
+        verifier.process(topic, payload, retained=False, now=NOW + late)
 
 
 def stream(verifier):
@@ -75,7 +75,7 @@ def test_late_and_replayed_messages_are_counted():
 @pytest.mark.parametrize("payload", [b"{", b"[]", b'{"schema":"host/1"}', b"\xff\xfe"])
 def test_what_breaks_the_schema_is_reported_with_an_example(payload):
     verifier = Verifier()
-    verifier.hear("vedette/dock/box/host", payload, retained=False, now=NOW)
+    verifier.process("vedette/dock/box/host", payload, retained=False, now=NOW)
     report = verifier.report()
     assert (report["ok"], report["devices"]["dock/box"]["invalid"]) == (False, 1)
     assert "vedette/dock/box/host: " in describe(report)
@@ -84,8 +84,8 @@ def test_what_breaks_the_schema_is_reported_with_an_example(payload):
 def test_foreign_topics_and_cleared_alerts_are_no_errors():
     verifier = Verifier("fleet/vedette")
     for topic in ("homeassistant/x", "fleet/vedette/a", "vedette/dock/box/host"):
-        verifier.hear(topic, b"{}", retained=False, now=NOW)
-    verifier.hear("fleet/vedette/dock/box/alert/1", b"", retained=False, now=NOW)
+        verifier.process(topic, b"{}", retained=False, now=NOW)
+    verifier.process("fleet/vedette/dock/box/alert/1", b"", retained=False, now=NOW)
     assert verifier.report() == {"ok": True, "foreign": 3, "left_out": 0, "devices": {}}
     assert "nothing was heard" in describe(verifier.report())
 
@@ -106,7 +106,7 @@ def test_a_device_of_which_only_states_are_heard_is_told():
     verifier = Verifier()
     stamp = Stamp(prefix="vedette/dock/box", device="box", boot="b-e", seq=1, at=NOW)
     message = encode(status_draft("offline", since=NOW, version="1"), stamp)
-    verifier.hear(message.topic, message.payload, retained=True, now=NOW)
+    verifier.process(message.topic, message.payload, retained=True, now=NOW)
     assert "is it offline" in describe(verifier.report())
 
 

@@ -22,7 +22,7 @@ def test_a_days_messages_of_two_boxes_give_the_quantiles_of_all_their_frames():
         for seq in range(1, 41):
             window, vectors = source.window()
             every.append(vectors)
-            merger.hear(message(window, seq, device))
+            merger.process(message(window, seq, device))
     (group,) = merger.groups.values()
     assert (group.windows, group.sources) == (80, {"a/front", "b/front"})
     row = rows(group)[0]
@@ -35,7 +35,7 @@ def test_a_days_messages_of_two_boxes_give_the_quantiles_of_all_their_frames():
 def test_against_a_reference_the_feature_that_drifted_stands_first():
     merger, source = Merger(), Source(seed=6)
     for seq in range(1, 21):
-        merger.hear(message(source.window(tint=2)[0], seq))
+        merger.process(message(source.window(tint=2)[0], seq))
     reference = recorded(windows=30).make(NOON, final=True).reference
     (group,) = merger.groups.values()
     found = rows(group, reference)
@@ -48,8 +48,8 @@ def test_against_a_reference_the_feature_that_drifted_stands_first():
 
 def test_other_models_are_kept_apart_and_not_compared_with_the_wrong_reference():
     merger, source = Merger(), Source()
-    merger.hear(message(source.window()[0], 1))
-    merger.hear(message(source.window()[0], 2, model="b" * 64))
+    merger.process(message(source.window()[0], 1))
+    merger.process(message(source.window()[0], 2, model="b" * 64))
     assert len(merger.groups) == 2
     reference = recorded(windows=12).make(NOON, final=True).reference
     with pytest.raises(ReferenceMismatch, match="another model"):
