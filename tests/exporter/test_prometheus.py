@@ -39,7 +39,7 @@ def test_latency_can_be_aggregated(scraped):
     query = "histogram_quantile(0.9, sum by (le) (rate(vedette_camera_latency_seconds_bucket{stage='total'}[1m])))"
     [sample] = scraped.wait(query)
     exact = max(
-        float(one["value"][1]) for one in scraped.query("vedette_camera_window_latency_seconds{rank='max'}")
+        float(one["value"][1]) for one in scraped.wait("vedette_camera_window_latency_seconds{rank='max'}")
     )
     assert 0 < float(sample["value"][1]) < 10
     assert exact > 0
