@@ -1,4 +1,4 @@
-"""References and recordings as JSON text, and back; whatever cannot be read is refused with clear words."""
+"""References as JSON text, and back; whatever cannot be read is refused with clear words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -30,10 +29,9 @@ from agent.core.untrusted import (
 )
 from agent.drift.calibrate import Calibration
 from agent.drift.contexts import HOURS
-from agent.drift.evidence import ASPECTS, KNOTS, Looks, Usual
+from agent.drift.evidence import ASPECTS, Usual
 from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
-from agent.drift.recording import Block, Recording
 from agent.drift.reference import HourNormal, Origin, Reference
 from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
 from agent.drift.statistics import IN_VERDICT, STATISTICS
@@ -46,14 +44,12 @@ LARGEST_BYTES = 16 * 1024 * 1024
 """Of a reference that is still read: one has a quarter of a megabyte."""
 
 # What a number in a reference can be at most. A feature is a float32; what is made of it stays far within a float64.
-_HUGE, _TINY = 1e30, 1e-30
+HUGE, _TINY = 1e30, 1e-30
 _LARGEST_LOG = 200.0
-_LONGEST_WINDOW = 604_800.0
-_MOST_CLASSES = 1_000_000
-_MOST_COUNT = 2**53
+LONGEST_WINDOW = 604_800.0
+MOST_CLASSES = 1_000_000
+MOST_COUNT = 2**53
 _MOST_WINDOWS = 10**9
-_MOST_BLOCKS = int(LATEST // 3600)
-_MOST_RECORDED = 1_000_000
 _LONGEST_WORD = 128
 _DEEPEST = 8
 
@@ -154,7 +150,7 @@ def numbers(array: NDArray[Any]) -> str:
 
 
 def array(
-    body: Mapping[str, Any], name: str, shape: Sequence[int], *, low: float = -_HUGE, high: float = _HUGE,
+    body: Mapping[str, Any], name: str, shape: Sequence[int], *, low: float = -HUGE, high: float = HUGE,
     kind: str = "<f8", unknown: bool = False,
 ) -> NDArray[np.float64]:  # fmt: skip
     """The array at `name` as `numbers` wrote it, of `shape`, its values from `low` to `high`; else BadInput.
@@ -208,10 +204,10 @@ def _reference(body: Mapping[str, Any]) -> Reference:
         class_ids=class_ids,
         usual=Usual(
             counts=array(usual, "counts", (features,), low=0.0),
-            frames=take_number(usual, "frames", minimum=_TINY, maximum=_HUGE),
+            frames=take_number(usual, "frames", minimum=_TINY, maximum=HUGE),
             steps=array(usual, "steps", (features,)),
         ),
-        usual_boxes=take_number(body, "usual_boxes", minimum=0.0, maximum=_HUGE),
+        usual_boxes=take_number(body, "usual_boxes", minimum=0.0, maximum=HUGE),
         calibration=_calibration(take_object(body, "calibration"), features),
         any_hour=take_flag(body, "any_hour"),
     )
@@ -226,9 +222,9 @@ def _origin(body: Mapping[str, Any]) -> Origin:
         made_at=take_number(body, "made_at", minimum=0.0, maximum=LATEST),
         start=take_number(body, "start", minimum=0.0, maximum=LATEST),
         end=take_number(body, "end", minimum=0.0, maximum=LATEST),
-        features=_features(body),
+        features=features_of(body),
         covered=take_number(body, "covered", minimum=0.0, maximum=LATEST),
-        window_seconds=take_number(body, "window_seconds", minimum=_TINY, maximum=_LONGEST_WINDOW),
+        window_seconds=take_number(body, "window_seconds", minimum=_TINY, maximum=LONGEST_WINDOW),
     )
 
 
@@ -236,7 +232,8 @@ def _word(body: Mapping[str, Any], name: str) -> str:
     return printable(take_text(body, name, longest=_LONGEST_WORD))
 
 
-def _features(body: Mapping[str, Any]) -> tuple[str, ...]:
+def features_of(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the features of `body`; BadInput where one is none."""
     names = tuple(take_list(body, "features", longest=MOST_FEATURES))
     strange = [name for name in names if not (isinstance(name, str) and FEATURE_NAME.fullmatch(name))]
     if strange:
@@ -247,9 +244,9 @@ def _features(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _class_ids(body: Mapping[str, Any]) -> tuple[int, ...]:
-    numbers = take_list(body, "class_ids", longest=_MOST_CLASSES)
+    numbers = take_list(body, "class_ids", longest=MOST_CLASSES)
     ids = tuple(
-        take_integer({"class_ids": each}, "class_ids", minimum=0, maximum=_MOST_CLASSES) for each in numbers
+        take_integer({"class_ids": each}, "class_ids", minimum=0, maximum=MOST_CLASSES) for each in numbers
     )
     if len(set(ids)) != len(ids):
         raise BadInput("`class_ids` names a class twice")
@@ -266,13 +263,14 @@ def _hours(body: Mapping[str, Any], features: int, classes: int) -> dict[int, Ho
 
 def _hour(entry: Mapping[str, Any], features: int, classes: int) -> HourNormal:
     return HourNormal(
-        sketches=_sketches(entry, features),
+        sketches=sketches_of(entry, features),
         log_steps=array(entry, "log_steps", (features,), low=-_LARGEST_LOG, high=_LARGEST_LOG, unknown=True),
         classes=array(entry, "classes", (classes,), low=0.0),
     )
 
 
-def _sketches(entry: Mapping[str, Any], features: int) -> tuple[Sketch, ...]:
+def sketches_of(entry: Mapping[str, Any], features: int) -> tuple[Sketch, ...]:
+    """The sketches of `entry`, one for each feature; BadInput where they are not as many or damaged."""
     texts = take_list(entry, "sketches", longest=MOST_FEATURES)
     if len(texts) != features:
         raise BadInput(f"`sketches` has {len(texts)} entries; expected {features}")
@@ -285,7 +283,7 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
             body,
             name,
             [features if side == "F" else int(side) for side in shape],
-            low=_TINY if name in _POSITIVE else 0.0 if name == "most" else -_HUGE,
+            low=_TINY if name in _POSITIVE else 0.0 if name == "most" else -HUGE,
         )
         for name, shape in _SHAPES.items()
     }
@@ -320,97 +318,5 @@ def _tails(body: Mapping[str, Any], name: str, count: int) -> tuple[Tail, ...]:
     if len(stretches) != count:
         raise BadInput(f"`{name}` has {len(stretches)} tails; expected {count}")
     return tuple(
-        Tail(stretch=take_number({name: each}, name, minimum=_TINY, maximum=_HUGE)) for each in stretches
+        Tail(stretch=take_number({name: each}, name, minimum=_TINY, maximum=HUGE)) for each in stretches
     )
-
-
-def recording_state(recording: Recording) -> dict[str, Any]:
-    """A recording as JSON-able values, so that a restart loses none of it (2.6 MB a day of 20 features)."""
-    looks = recording.looks
-    return {
-        "features": list(recording.features),
-        "starts": numbers(np.array(recording.starts)),
-        "seconds": numbers(np.array(recording.seconds)),
-        "knots": _singles([each.knots for each in looks]),
-        "counts": _singles([each.counts for each in looks]),
-        "steps": _singles([each.steps for each in looks]),
-        "frames": [int(each.frames[0]) for each in looks],
-        "classes": [{str(number): count for number, count in seen.items()} for seen in recording.classes],
-        "blocks": {
-            str(number): {
-                "sketches": [base64.b64encode(sketch.to_bytes()).decode() for sketch in block.sketches],
-                "classes": {str(each): count for each, count in block.classes.items()},
-                "seconds": block.seconds,
-            }
-            for number, block in recording.blocks.items()
-        },
-    }
-
-
-def restore_recording(state: Mapping[str, Any]) -> Recording:
-    """The recording that `recording_state` described; ReferenceMismatch where it is damaged."""
-    try:
-        return _recording(state)
-    except ValueError as error:
-        raise ReferenceMismatch(f"the recording is damaged: {error}") from None
-
-
-def _recording(state: Mapping[str, Any]) -> Recording:
-    recording = Recording(_features(state))
-    frames = [
-        take_integer({"frames": each}, "frames", minimum=0, maximum=_MOST_COUNT)
-        for each in take_list(state, "frames", longest=_MOST_RECORDED)
-    ]
-    features, count = len(recording.features), len(frames)
-    knots = _from_singles(state, "knots", (count, features, KNOTS))
-    counts, steps = (_from_singles(state, name, (count, features)) for name in ("counts", "steps"))
-    recording.starts = array(state, "starts", (count,), low=0.0, high=LATEST).tolist()
-    recording.seconds = array(state, "seconds", (count,), low=0.0, high=_LONGEST_WINDOW).tolist()
-    recording.classes = [
-        _counts({"classes": seen}, "classes") for seen in take_list(state, "classes", longest=_MOST_RECORDED)
-    ]
-    if len(recording.classes) != count:
-        raise BadInput(f"`classes` has {len(recording.classes)} entries; expected {count}")
-    recording.looks = [
-        Looks(
-            knots=knots[i : i + 1],
-            counts=counts[i : i + 1],
-            steps=steps[i : i + 1],
-            frames=np.array([frames[i]]),
-        )
-        for i in range(count)
-    ]
-    blocks = take_object(state, "blocks")
-    if len(blocks) > count:
-        raise BadInput(f"`blocks` has {len(blocks)} entries for {count} windows")
-    for key in blocks:
-        entry = take_object(blocks, key)
-        recording.blocks[_number(key, _MOST_BLOCKS)] = Block(
-            list(_sketches(entry, features)),
-            Counter(_counts(entry, "classes")),
-            take_number(entry, "seconds", minimum=0.0, maximum=_HUGE),
-        )
-    return recording
-
-
-def _counts(body: Mapping[str, Any], name: str) -> dict[int, int]:
-    seen = take_object(body, name)
-    return {
-        _number(key, _MOST_CLASSES): take_integer(seen, key, minimum=0, maximum=_MOST_COUNT) for key in seen
-    }
-
-
-def _number(key: str, most: int) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) <= most):
-        raise BadInput(f"'{printable(key, 24)}' is no number from 0 to {most}")
-    return int(key)
-
-
-def _singles(arrays: Sequence[NDArray[np.float32]]) -> str:
-    joined = np.concatenate(arrays) if arrays else np.empty(0, np.float32)
-    return base64.b64encode(joined.astype("<f4").tobytes()).decode()
-
-
-def _from_singles(body: Mapping[str, Any], name: str, shape: Sequence[int]) -> NDArray[np.float32]:
-    largest = float(np.finfo(np.float32).max)
-    return array(body, name, shape, low=-largest, high=largest, kind="<f4", unknown=True).astype(np.float32)

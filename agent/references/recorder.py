@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput, parse_kept, take_list, take_number, take_object, take_text
-from agent.drift import reference, storage
+from agent.drift import recording_storage, reference
 from agent.drift.recording import Recording
 from agent.drift.sketch import LATEST, MOST_FEATURES, WindowSketch
 from agent.features.distance import EmbeddingModel
@@ -119,7 +119,7 @@ class Recorder:
             "made_by": self.made_by,
             "length": self.length,
             "started_at": self.started_at,
-            "recording": storage.recording_state(self.recording),
+            "recording": recording_storage.recording_state(self.recording),
             "extremes": self.extremes.to_json(),
             "embedding": self.embedding.to_json(),
         }
@@ -139,7 +139,7 @@ class Recorder:
                 length=take_number(body, "length", minimum=0.0, maximum=LATEST),
                 started_at=take_number(body, "started_at", minimum=0.0, maximum=LATEST),
             )
-            recorder.recording = storage.restore_recording(take_object(body, "recording"))
+            recorder.recording = recording_storage.restore_recording(take_object(body, "recording"))
             recorder.extremes = Extremes.from_json(take_object(body, "extremes"))
             recorder.embedding = EmbeddingModel.from_json(take_object(body, "embedding"))
         except BadInput as error:
