@@ -3,27 +3,35 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent.app.kinds import KINDS
 from agent.config.load import parse
-from agent.core.metrics.definition import MetricKind
 from agent.exporter.catalogue import CATALOGUE
 
-DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-
-
-def row(entry):
-    name = f"{entry.name}_info" if entry.kind is MetricKind.INFO else entry.name
-    return f"| `{name}` | {entry.kind.value} | {', '.join(entry.labels) or '-'} | {entry.help} |"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "metrics.md"
 
 
 def test_every_metric_is_documented_and_no_other():
-    found = [line for line in DOCS.read_text().splitlines() if line.startswith("| `vedette_")]
-    wanted = [row(entry) for entry in CATALOGUE]
-    assert found == wanted, "the table in docs/metrics.md should be:\n" + "\n".join(wanted)
+    checked = subprocess.run([sys.executable, "scripts/metrics_page.py", "--check"], cwd=ROOT, timeout=60)
+    assert checked.returncode == 0, "python scripts/metrics_page.py writes the table of docs/metrics.md anew"
+
+
+def test_a_stale_page_is_found(tmp_path):
+    page = tmp_path / "docs" / "metrics.md"
+    for folder in ("scripts", "agent"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    page.parent.mkdir()
+    page.write_text(DOCS.read_text().replace("| `vedette_ready` | gauge |", "| `vedette_ready` | counter |"))
+    script = tmp_path / "scripts" / "metrics_page.py"
+    run = [sys.executable, "-c", f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"]
+    assert subprocess.run([*run, "--check"], cwd=tmp_path, timeout=60).returncode == 1
+    assert subprocess.run(run, cwd=tmp_path, timeout=60).returncode == 0
+    assert page.read_text() == DOCS.read_text()
 
 
 def blocks(language):
@@ -42,7 +50,7 @@ def test_promtool_takes_what_is_shown(tmp_path, kind, words):
     )
     assert told.returncode == 0, told.stdout + told.stderr
     names = set(re.findall(r"vedette_\w+", block))
-    assert names <= {row(entry).split("`")[1] for entry in CATALOGUE}
+    assert names <= {entry.name for entry in CATALOGUE}
 
 
 def test_the_config_shown_is_right():
