@@ -135,11 +135,12 @@ def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
 
 
 def explanation(verdict: DriftVerdict, stored: StoredReference) -> str:
-    """A verdict for `vedette drift explain`: the alert's sentence, then a line of numbers for each that stands out."""
+    """A verdict for `vedette drift explain`: the alert's sentence, then numbers of what comes nearest its limit."""
     if not verdict.judged:
         return f"not judged: {verdict.reason}"
-    strongest = (each for each in verdict.strongest(EXPLAINED) if each.ratio >= _WORTH_EXPLAINING)
-    lines = [sentence(verdict, stored), *map(_feature_line, strongest)]
+    strongest = verdict.strongest(EXPLAINED)
+    near = [each for each in strongest if each is strongest[0] or each.ratio >= _WORTH_EXPLAINING]
+    lines = [sentence(verdict, stored), *map(_feature_line, near)]
     if verdict.classes is not None and verdict.classes.ratio >= _WORTH_EXPLAINING:
         lines.append(_classes_line(verdict.classes))
     over = _span(60 * verdict.joint_minutes)

@@ -70,7 +70,7 @@ def test_everything_is_delivered_in_order(state, mosquitto, listen, publish, clo
             assert [row for row in found if row[0] == topic] == [row for row in rows if row[0] == topic]
     verifier = Verifier()
     for message in heard:
-        verifier.hear(message.topic, message.payload, retained=message.retain, now=message.at)
+        verifier.process(message.topic, message.payload, retained=message.retain, now=message.at)
     device = verifier.report()["devices"]["dock/box"]
     gaps = {stream["family"]: stream["gaps"] for stream in device["streams"] if stream["gaps"]}
     assert (device["invalid"], gaps) == (0, {"alert": 2}), "seq 2 and 3 were delivered before"
