@@ -90,7 +90,7 @@ def test_dead_cameras_stop_no_other(fleet, video, tmp_path, listening, rtsp, fre
         "no-element": ({"kind": "gstreamer", "pipeline": "nonsense ! decodebin"}, "other"),
     }
     names = [f"live{index}" for index in range(8)]
-    path = video(frames=100, fps=10)
+    path = video(frames=100, fps=5)
     made = fleet(
         "".join(table(name, url=str(path), loop=True) for name in names)
         + "".join(table(name, **keys) for name, (keys, _) in dead.items())

@@ -268,7 +268,7 @@ def test_a_camera_that_was_removed_is_published_no_more(tmp_path, mosquitto, lis
     ears = listen(broker.port)
     box = Box(tmp_path, broker.url)
     try:
-        for _ in range(5):
+        for _ in range(3):
             box.write(box.cameras("one") + box.cameras("gone", fps=200))
             box.reload()
             box.until(
