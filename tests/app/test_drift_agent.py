@@ -116,12 +116,19 @@ def test_a_recorded_reference_finds_fog_and_the_alert_names_it(tmp_path, agent, 
     quiet = [body for body in cameras(ears) if body.get("drift_state") == "normal"]
     assert quiet, "it judged before the fog, and was silent"
     assert all(body["drift_ratio"] < 1 for body in quiet)
+    # The first window in drift may have begun in clear air: one that lies in the fog as a whole is awaited.
     foggy = ears.wait(
         lambda heard: next(
-            (m.body for m in heard if "/camera/" in m.topic and m.body.get("drift_state") == "drift"), None
+            (
+                m.body
+                for m in heard
+                if "/camera/" in m.topic
+                and m.body.get("drift_state") == "drift"
+                and m.body["drift_outlier_ratio"] > 0.9
+            ),
+            None,
         )
     )
-    assert foggy["drift_outlier_ratio"] > 0.5, "every frame in fog is unlike the reference"
 
     explained = vedette("drift", "explain", "--state", state, "--png", tmp_path / "png")
     assert explained.returncode == 0, explained.stderr
