@@ -63,11 +63,11 @@ class _Token:
     at: int
 
 
-def parse(text: str) -> Condition:
-    """The condition in `text`; raises ExpressionError."""
+def parse(text: str, hold: float = 0.0) -> Condition:
+    """The condition in `text`; raises ExpressionError. `hold` is its `for` (seconds) where `text` gives none."""
     if len(text) > LONGEST_TEXT:
         raise ExpressionError("is too long", LONGEST_TEXT, f"{LONGEST_TEXT} characters at most")
-    return _Parser(_tokens(text), len(text)).condition()
+    return _Parser(_tokens(text), len(text), hold).condition()
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -85,8 +85,8 @@ def _tokens(text: str) -> list[_Token]:
 class _Parser:
     """One pass over the tokens; each method reads what it is named after."""
 
-    def __init__(self, tokens: list[_Token], end: int) -> None:
-        self._tokens, self._end, self._next = tokens, end, 0
+    def __init__(self, tokens: list[_Token], end: int, hold: float) -> None:
+        self._tokens, self._end, self._next, self._default_hold = tokens, end, 0, hold or None
 
     def condition(self) -> Condition:
         word = self._take("word", "a metric or a function, such as camera.latency_p99_seconds")
@@ -138,7 +138,7 @@ class _Parser:
 
     def _hold(self) -> float | None:
         if self._done() or self._peek_text() != "for":
-            return None
+            return self._default_hold
         self._next += 1
         return self.duration()
 

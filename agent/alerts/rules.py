@@ -173,7 +173,7 @@ def _check_selector(entry: RuleSettings, condition: Condition, cameras: Sequence
 
 def _condition(entry: RuleSettings) -> Condition:
     try:
-        return parse(entry.when)
+        return parse(entry.when, entry.hold)
     except ExpressionError as error:
         place = f"{error} (at character {error.position + 1} of {entry.when!r})"
         raise _error(entry.name, "when", place, error.expected) from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import DEFAULT_BROKER, LOGIN_EPILOG, add_broker_arguments, broker_settings
@@ -65,29 +67,44 @@ def _live(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end
     with Live(console=screen, refresh_per_second=4, screen=True, redirect_stdout=False) as live:
         while clock.monotonic() < end:
             subscriber.feed(fleet, clock.wall())
-            dropped = f"  {count(subscriber.dropped, 'message')} dropped: too many, too large" * bool(
-                subscriber.dropped
-            )
             room = ScreenSize(width=screen.size.width, height=screen.size.height)
-            live.update(draw(fleet, clock.wall(), room, title=title + dropped))
+            live.update(draw(fleet, clock.wall(), room, title=f"{title}{_remarks(subscriber)}"))
             time.sleep(0.25)
+
+
+def _remarks(subscriber: Subscriber) -> str:
+    """What keeps messages from being shown, behind the title."""
+    dropped = f"  {count(subscriber.dropped, 'message')} dropped: too many, too large" * bool(
+        subscriber.dropped
+    )
+    return dropped + f"  REFUSED: {subscriber.refused}" * bool(subscriber.refused)
+
+
+def _taken(subscriber: Subscriber, end: float) -> Iterator[tuple[str, bytes]]:
+    """Each message until `end`; a subscription that a later connection refused is reported once, on stderr."""
+    reported = ""
+    while (left := end - clock.monotonic()) > 0:
+        if subscriber.refused != reported:
+            reported = subscriber.refused
+            if reported:
+                print(f"vedette: {reported}", file=sys.stderr, flush=True)
+        if message := subscriber.take(min(left, 1.0)):
+            yield message
 
 
 def _lines(screen: Console, subscriber: Subscriber, fleet: Fleet, title: str, end: float) -> None:
     from agent.dashboard.view import ScreenSize, draw, event_line
 
     try:
-        while clock.monotonic() < end:
-            if message := subscriber.take(min(1.0, end - clock.monotonic())):
-                last = fleet.events[-1] if fleet.events else None
-                fleet.process(*message, clock.wall())
-                if fleet.events and fleet.events[-1] is not last:
-                    screen.print(event_line(fleet.events[-1], device=True))
+        for message in _taken(subscriber, end):
+            last = fleet.events[-1] if fleet.events else None
+            fleet.process(*message, clock.wall())
+            if fleet.events and fleet.events[-1] is not last:
+                screen.print(event_line(fleet.events[-1], device=True))
     finally:
         screen.print(draw(fleet, clock.wall(), ScreenSize(width=120), title=title))
 
 
 def _raw(subscriber: Subscriber, end: float) -> None:
-    while (left := end - clock.monotonic()) > 0:
-        if message := subscriber.take(min(left, 1.0)):
-            print(message[0], message[1].decode("utf-8", "replace").replace("\n", "\\n"), flush=True)
+    for topic, payload in _taken(subscriber, end):
+        print(topic, payload.decode("utf-8", "replace").replace("\n", "\\n"), flush=True)

@@ -22,9 +22,14 @@ MOST_WAITING_BYTES = 32 * 1024 * 1024
 LONGEST_PAYLOAD = 256 * 1024
 """Longer payloads are dropped: an agent sends 64 kB at most."""
 
+UNSPECIFIED = "unspecified error"  # the only reason that MQTT 3.1.1 knows
+
 
 class Subscriber:
-    """Subscriber of `<prefix>/#`: messages wait in a queue of 32 MB; `dropped` counts those that did not fit."""
+    """Subscriber of `<prefix>/#`: messages wait in a queue of 32 MB; `dropped` counts those that did not fit.
+
+    `refused` is the broker's reason where, on a later connection, it refused the subscription; "" where it did not.
+    """
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._address = broker_addresses(settings)[0]
@@ -33,6 +38,7 @@ class Subscriber:
         self._arrived = threading.Condition()
         self._bytes = 0
         self.dropped = 0
+        self.refused = ""
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._client = _client(self._address, settings)
         self._client.on_connect = self._on_connect
@@ -55,7 +61,7 @@ class Subscriber:
             raise VedetteError(f"{where}: connected, but no answer within {timeout:.0f} s") from None
         if refusal:
             self.close()
-            raise VedetteError(f"{where}: refused: {refusal}; check user, password and certificates")
+            raise VedetteError(f"{where}: {refusal}")
 
     def close(self) -> None:
         """Disconnect; may be called twice."""
@@ -90,15 +96,22 @@ class Subscriber:
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if reason.is_failure:
-            self._answers.put(str(reason))
+            self._answers.put(f"refused: {reason}; check user, password and certificates")
         else:
             client.subscribe(self._topic, qos=1)  # on every connect: a session is not kept
 
-    def _on_subscribe(self, *_: Any) -> None:
-        self._answers.put(None)
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: Any, _mid: int, reasons: Any, _properties: Any
+    ) -> None:
+        refused = next((str(reason).lower() for reason in reasons if reason.is_failure), "")
+        if refused:
+            why = "" if refused == UNSPECIFIED else f" ({refused})"
+            refused = f"may not subscribe to {self._topic}{why}: check this user's rights at the broker (ACL)"
+        self.refused = refused
+        self._answers.put(self.refused or None)
 
     def _on_disconnect(self, *_: Any) -> None:  # with TLS 1.3 this is how a certificate is refused
-        self._answers.put("connection closed by the broker")
+        self._answers.put("connection closed by the broker; check user, password and certificates")
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         try:

@@ -37,13 +37,18 @@ class ScreenSize:
     height: int = 10_000
 
 
+NOTHING_HEARD = (
+    "no message yet: does an agent publish, is the prefix right, and may this user read it? "
+    "(mosquitto grants every subscription and sends nothing to a user without rights)"
+)
+
+
 def draw(fleet: Fleet, now: float, room: ScreenSize, *, title: str = "") -> RenderableType:
     """The whole screen, within `room`."""
     lines: list[RenderableType] = [_line(Text(title, "bold"), room)] if title else []
-    alerts = draw_alerts(fleet, room)
-    lines += alerts
     if not fleet.devices:
-        return Group(*lines, Text("no message yet ...", style="dim"))
+        return Group(*lines, Text(NOTHING_HEARD, style="dim"))
+    lines += draw_alerts(fleet, room)
     return Group(*lines, *_devices(fleet, now, room, room.height - len(lines) - 1))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.alerts.defaults import default_settings
 from agent.alerts.metrics import METRICS
 from agent.alerts.rules import compile_rules
 from agent.config.schema import AlertSettings, RuleSettings
@@ -54,6 +55,23 @@ def test_a_condition_of_ones_own_keeps_severity_and_advice():
 def test_a_rule_without_condition_adjusts_the_default():
     rule = compiled(name="memory", severity="critical")
     assert (rule.severity, rule.condition.limit, rule.clear) == (Severity.CRITICAL, 0.92, 0.88)
+
+
+@pytest.mark.parametrize("name", [item.name for item in default_settings()])
+def test_for_alone_changes_how_long_any_default_rule_waits(name):
+    """Also of `no_summaries`, whose `for` is its limit."""
+    default = compiled(name=name, severity="info")
+    rule = compiled(name=name, hold=1234567.5)
+    assert 1234567.5 in (rule.hold, rule.condition.limit)
+    assert rule.condition.metric == default.condition.metric
+
+
+def test_absence_takes_its_duration_from_either_place():
+    assert compiled(when="absent(camera.fps_in)", hold=90.0).condition.limit == 90
+    with pytest.raises(ConfigError, match="says 60 s, but `when` says 90 s"):
+        compiled(when="absent(camera.fps_in) for 90s", hold=60.0)
+    with pytest.raises(ConfigError, match="must say for how long"):
+        compiled(when="absent(camera.fps_in)")
 
 
 def test_a_default_can_be_switched_off():

@@ -25,6 +25,8 @@ PAYLOADS = [
     ("alert/a", {"id": "a", "state": "firing", "severity": "critical", "what": HOSTILE, "changed_at": 1e9}),
 ]
 
+PLUGIN = Path("/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so")
+
 pytestmark = pytest.mark.broker
 
 
@@ -81,3 +83,28 @@ def test_a_pipe_gets_plain_text(hostile, more):
     assert done.stderr == ""
     assert all(sign.isprintable() or sign == "\n" for sign in done.stdout)
     assert "vedette/north/box/camera/front" in done.stdout if more else "CRITICAL" in done.stdout
+
+
+RIGHTS = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+
+
+@pytest.mark.skipif(not PLUGIN.exists(), reason="needs mosquitto's dynamic security plugin")
+@pytest.mark.parametrize("more", [(), ("--raw",)])
+def test_a_refused_subscription_is_reported_and_ends_it(mosquitto, tmp_path, more):
+    (tmp_path / "rights.json").write_text(
+        json.dumps({"defaultACLAccess": RIGHTS, "clients": [], "roles": []})
+    )
+    broker = mosquitto(
+        "allow_anonymous true", f"plugin {PLUGIN}", f"plugin_opt_config_file {tmp_path / 'rights.json'}"
+    )
+    done = subprocess.run(words(broker, *more), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "may not subscribe to vedette/#: check this user's rights" in done.stderr
+    assert "password" not in done.stderr, "the login was right"
+
+
+def test_silence_is_not_shown_as_all_well(mosquitto):
+    broker = mosquitto()
+    done = subprocess.run(words(broker), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "nothing fires" not in done.stdout
+    assert "no message yet" in done.stdout

@@ -4,6 +4,8 @@ import time
 
 import pytest
 from paho.mqtt import publish
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
@@ -37,3 +39,13 @@ def test_what_is_no_certificate_is_reported_with_its_file(tmp_path, key):
     file.write_text("no certificate")
     with pytest.raises(ConfigError, match=rf"broker\.{key}: .*x\.pem"):
         Subscriber(BrokerSettings(url="mqtts://127.0.0.1", **{key: str(file)}))
+
+
+@pytest.mark.parametrize("codes", [(0x80,), (1, 0x87)])
+def test_a_subscription_refused_on_a_later_connection_is_shown_until_one_is_granted(codes):
+    subscriber = Subscriber(BrokerSettings(url="mqtt://127.0.0.1"))
+    reasons = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in codes]
+    subscriber._on_subscribe(None, None, 1, reasons, None)
+    assert subscriber.refused.startswith("may not subscribe to vedette/#: ")
+    subscriber._on_subscribe(None, None, 2, [ReasonCode(PacketTypes.SUBACK, identifier=1)], None)
+    assert subscriber.refused == ""
