@@ -46,6 +46,6 @@ def test_a_subscription_refused_on_a_later_connection_is_shown_until_one_is_gran
     subscriber = Subscriber(BrokerSettings(url="mqtt://127.0.0.1"))
     reasons = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in codes]
     subscriber._on_subscribe(None, None, 1, reasons, None)
-    assert subscriber.refused.startswith("may not subscribe to vedette/#: ")
+    assert subscriber.refused.startswith("may not subscribe to vedette/#")
     subscriber._on_subscribe(None, None, 2, [ReasonCode(PacketTypes.SUBACK, identifier=1)], None)
     assert subscriber.refused == ""
