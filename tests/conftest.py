@@ -193,7 +193,7 @@ class Receiver:
     """An HTTP server that keeps what it was sent; `answers` are the statuses it gives, the last for good."""
 
     def __init__(self) -> None:
-        self.received, self.answers, self.delay = [], [200], 0.0
+        self.received, self.answers, self.delay, self.headers = [], [200], 0.0, {}
         self._arrived = threading.Condition()
         receiver = self
 
@@ -208,6 +208,8 @@ class Receiver:
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok")
@@ -237,6 +239,45 @@ def receiver():
     server = Receiver()
     yield server
     server.close()
+
+
+class Dripper:
+    """A server that greets with `greeting` and then sends `drip` again and again, never a whole answer."""
+
+    def __init__(self, greeting, drip):
+        self._greeting, self._drip, self._closing = greeting, drip, threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, channel):
+        with channel, contextlib.suppress(OSError):
+            channel.sendall(self._greeting)
+            while not self._closing.wait(0.05):
+                channel.sendall(self._drip)
+
+    def close(self):
+        self._closing.set()
+        self._listener.close()
+
+
+@pytest.fixture
+def dripper():
+    """Makes drippers: `dripper(greeting, drip)`; a drip of b"" is a server that hangs."""
+    made = []
+
+    def make(greeting=b"", drip=b""):
+        made.append(Dripper(greeting, drip))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

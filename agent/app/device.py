@@ -21,6 +21,7 @@ from agent.delivery.messages import info_draft, status_draft
 from agent.delivery.publisher import Publisher
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
+from agent.notifiers.runner import NotifierWorker
 from agent.telemetry.sampler import Sampler
 
 
@@ -39,13 +40,14 @@ class Device:
         governor: Governor,
         sampler: Sampler,
         supervisor: Supervisor,
+        notifiers: NotifierWorker,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.sampler = sampler
         self.started_at = clock.wall()
         self._settings, self._detector, self._cameras = settings, detector, cameras
         self._publisher, self._alerts, self._governor = publisher, alerts, governor
-        self._supervisor, self._submit = supervisor, submit
+        self._supervisor, self._notifiers, self._submit = supervisor, notifiers, submit
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
@@ -150,6 +152,7 @@ class Device:
                 for status in self._cameras.statuses
             ],
             **self._publisher.report(),
+            "notifiers": self._notifiers.report(),
             "parts": self._supervisor.report(),
             "config_error": self._reload.error,
             "restart_needed_for": list(self._reload.waiting),

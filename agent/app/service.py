@@ -147,6 +147,7 @@ class Service:
             governor=self.governor,
             sampler=Sampler(settings.telemetry, state),
             supervisor=self.supervisor,
+            notifiers=self.notifiers,
             submit=self.analyst.submit,
         )
         about = self._about(identity)
@@ -205,7 +206,14 @@ class Service:
 
     def _handlers(self) -> dict[str, Handler]:
         """The handlers of all commands, over the control socket and (those allowed) over MQTT, by name."""
-        owners = (self.device, self.reloader, self.snapshots, self.alert_service, self.references)
+        owners = (
+            self.device,
+            self.reloader,
+            self.snapshots,
+            self.alert_service,
+            self.notifiers,
+            self.references,
+        )
         return {name: handler for owner in owners for name, handler in owner.handlers().items()}
 
     def _about(self, identity: Identity) -> About:

@@ -21,6 +21,7 @@ examples:
   vedette alerts limit latency_p99 0.8 --camera front
   vedette alerts controls                              the controls in force; `undo ID` withdraws one
   vedette alerts history --since 24h
+  vedette alerts notifiers                             how each notifier stands: sent, waiting, why it fails
   vedette alerts test-notify                           send a trial notice through every notifier of the config
 """
 
@@ -62,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     history = actions.add_parser("history", help="state changes of the past")
     history.add_argument("--since", default="24h", help="how long ago, or a time (default %(default)s)")
     history.add_argument("--limit", type=int, default=200, help="newest so many (default %(default)s)")
+    actions.add_parser(
+        "notifiers", help="how each notifier of the running agent stands, and why it cannot deliver"
+    )
     trial = actions.add_parser(
         "test-notify", help="send a trial notice through the config's notifiers; needs no running agent"
     )
@@ -104,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
         _print_alerts(reply["alerts"], reply["count"])
     elif command == "history":
         _print_history(reply["alerts"])
+    elif command == "notifiers":
+        _print_notifiers(reply["notifiers"])
     elif command == "controls":
         for control in reply["controls"]:
             print(_control_line(control))
@@ -127,6 +133,8 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         words["for"] = args.duration
     if command == "alerts":
         words = {"all": args.all}
+    elif command == "notifiers":
+        words = {}
     elif command == "history":
         words = {"since": args.since}
     return command, words
@@ -177,6 +185,17 @@ def _print_alerts(alerts: list[Mapping[str, Any]], count: int) -> None:
         print(f"    id         {alert['id']}")
     if count > len(alerts):
         print(f"and {count - len(alerts)} more")
+
+
+def _print_notifiers(notifiers: list[Mapping[str, Any]]) -> None:
+    from agent.cli.status import notifier_line
+    from agent.core.terminal import console
+
+    screen = console(soft_wrap=True)
+    for notifier in notifiers:
+        screen.print(notifier_line(notifier))
+    if not notifiers:
+        screen.print("no notifier is configured")
 
 
 def _print_history(alerts: list[Mapping[str, Any]]) -> None:

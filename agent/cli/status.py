@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         )
     cameras = [{**camera, "since": _ago(camera["since"])} for camera in reply["cameras"]]
     screen.print(_table(("camera", "state", "since", "reason"), cameras))
+    for notifier in reply.get("notifiers", ()):  # missing from an older agent
+        screen.print(notifier_line(notifier))
     screen.print(_table(("part", "state", "silent_seconds", "failures", "discarded"), reply["parts"]))
     return 0
 
@@ -77,6 +79,27 @@ def outbox_line(outbox: Mapping[str, Any]) -> Text:
         line.append(f", {outbox['lost']} lost", "red")
     if outbox.get("refused"):  # missing from an older agent
         line.append(printable(f"; the broker refuses {outbox['refused']}"), "red")
+    return line
+
+
+def notifier_line(notifier: Mapping[str, Any]) -> Text:
+    """What a notifier sent, and why it cannot; when it tries again."""
+    from agent.core.counts import count
+    from agent.core.printable import printable
+
+    line = _marked("", f"notifier {notifier['notifier']} ({notifier['kind']}): ")
+    if notifier["state"] == "ok":
+        last = f"the last {_ago(notifier['sent_at'])} ago" if notifier["sent_at"] else "nothing yet"
+        line.append(f"{count(notifier['sent'], 'notice')} sent, {last}")
+        if notifier["reason"]:
+            line.append(printable(f"; {notifier['reason']}"), "red")
+    else:
+        line.append(f"CANNOT DELIVER for {_ago(notifier['failing_since'])}: ", "red")
+        line.append(printable(f"{notifier['reason']}; next attempt in {notifier['retry_seconds']:.0f} s"))
+    if notifier["waiting"]:
+        line.append(f", {count(notifier['waiting'], 'notice waits', 'notices wait')}")
+    if notifier["lost"]:
+        line.append(f", {notifier['lost']} lost", "red")
     return line
 
 

@@ -19,6 +19,7 @@ def send_trials(config: str | None, names: Sequence[str]) -> int:
     from agent.cli.local import SYSTEM_CONFIG
     from agent.config.load import load, placed
     from agent.delivery.identity import identify
+    from agent.notifiers.attempt import send_within_timeout
     from agent.notifiers.runner import make_notifiers
     from agent.notifiers.trial import trial_notice
     from agent.pipeline.snapshots import trial_card
@@ -35,7 +36,7 @@ def send_trials(config: str | None, names: Sequence[str]) -> int:
         picture = trial_card(identity.device) if entry.picture else None
         notice = trial_notice(device=identity.device, site=identity.site, now=clock.wall(), snapshot=picture)
         try:
-            notifier.send(notice)
+            send_within_timeout(notifier, notice)
             print(f"{entry.name:<20} sent" + (", with a picture" if picture else ""))
         except DeliveryError as error:
             failed = True

@@ -137,7 +137,11 @@ class DeliveryError(VedetteError):
 
 
 class RetryableDelivery(DeliveryError):
-    """The same message may succeed later."""
+    """The same message may succeed later; `retry_after` is how many seconds the receiver asks to wait."""
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class PermanentDelivery(DeliveryError):

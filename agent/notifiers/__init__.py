@@ -34,10 +34,12 @@ class Notifier(Protocol):
     """One way to notify people. Made as `Kind(options)`; raises ConfigError where the options cannot be right.
 
     `refresh_seconds`, where not 0, is how often firing alerts must be sent again, to a receiver that expires them.
+    `timeout_seconds` is how long `send` may take as a whole: the runner then ends it and counts it as failed.
     """
 
     Options: ClassVar[type[Any]]
     refresh_seconds: float
+    timeout_seconds: float
 
     def send(self, notice: Notice) -> None:
         """Send it; raises RetryableDelivery or PermanentDelivery. Errors never show what is secret."""

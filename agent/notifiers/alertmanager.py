@@ -54,7 +54,7 @@ class AlertmanagerNotifier:
                 "holds a user name", key="url", expected="https://HOST:PORT, with `username` and `password`"
             )
         self._options = options
-        self.refresh_seconds = options.hold / 3
+        self.refresh_seconds, self.timeout_seconds = options.hold / 3, options.timeout
 
     def send(self, notice: Notice) -> None:
         """POST its alerts; raises RetryableDelivery or PermanentDelivery."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import apprise
@@ -24,6 +28,9 @@ class AppriseOptions:
         kind="secret",
         doc="Addresses in Apprise's notation.",
         example='["mailtos://user:password@example.org?to=night@example.org", "ntfy://ntfy.sh/topic"]',
+    )
+    timeout: float = setting(
+        30.0, kind="duration", minimum=1, maximum=120, doc="How long all of them together may take."
     )
 
     def __post_init__(self) -> None:
@@ -48,11 +55,15 @@ class AppriseNotifier:
             self._services.append(service)
         if not self._services:
             raise ConfigError("is empty", key="urls", expected="at least one address")
-        self._urls = options.urls
+        self._urls, self.timeout_seconds = options.urls, options.timeout
+        self._order = list(range(len(self._services)))
         self._accepted: tuple[str, set[int]] = ("", set())
 
     def send(self, notice: Notice) -> None:
-        """Send to every service that has not yet accepted this notice; raises RetryableDelivery while one refuses."""
+        """Send to every service that has not yet accepted this notice; raises RetryableDelivery while one refuses.
+
+        May be ended in the middle (`timeout_seconds`): the service that was in progress is then the last the next time.
+        """
         if self._accepted[0] != notice.id:
             self._accepted = (notice.id, set())
         kinds = {
@@ -64,38 +75,59 @@ class AppriseNotifier:
         refused = []
         with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
             snapshot = _write(notice.snapshot, Path(folder))
-            for number, service in enumerate(self._services):
-                if number in self._accepted[1]:
-                    continue
-                with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as captured:
+            for number in [one for one in self._order if one not in self._accepted[1]]:
+                self._order.remove(number)
+                self._order.append(number)
+                service = self._services[number]
+                with _warnings() as lines:
                     if self._notify(service, notice, kind, snapshot):
                         self._accepted[1].add(number)
                     else:
-                        refused.append(f"{service.service_name}{self._reason(number, captured.getvalue())}")
+                        refused.append(f"{service.service_name}{self._reason(number, lines)}")
         if refused:
             raise RetryableDelivery(f"not taken by {', '.join(refused)}")
 
-    def _reason(self, number: int, logged: str) -> str:
+    def _reason(self, number: int, lines: list[str]) -> str:
         """The library's last log line, unless it contains a piece of the address, which may be secret."""
-        lines = logged.strip().splitlines()
         shown = excerpt(lines[-1], self._urls[number]) if lines else ""
         return f" ({shown.rstrip('.')})" if shown else ""
 
     def _notify(
         self, service: apprise.NotifyBase, notice: Notice, kind: apprise.NotifyType, snapshot: str | None
     ) -> bool:
-        bundle = apprise.Apprise()
-        bundle.add(service)
-        attach = apprise.AppriseAttachment(snapshot) if snapshot else None
-        return bool(
-            bundle.notify(
-                title=notice.title,
-                body=notice.text,
-                notify_type=kind,
-                attach=attach,
-                body_format=apprise.NotifyFormat.TEXT,
+        """Ask the service itself: `apprise.Apprise` would use threads of its own, which nobody could end."""
+        try:
+            return bool(
+                service.notify(
+                    title=notice.title,
+                    body=notice.text,
+                    notify_type=kind,
+                    attach=apprise.AppriseAttachment(snapshot) if snapshot else None,
+                    body_format=apprise.NotifyFormat.TEXT,
+                )
             )
-        )
+        except Exception as error:  # noqa: BLE001  (a mistake of one plugin is a failure of that service alone)
+            logging.getLogger("apprise").warning("%s: %s", type(error).__name__, error)
+            return False
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """The lines that the library logs in this thread: another notifier's may show what is secret there."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.addFilter(partial(_of_thread, threading.get_ident()))
+    handler.emit = lambda record: lines.extend(record.getMessage().strip().splitlines()[-1:])  # type: ignore[method-assign]  # a class for one line
+    logger = logging.getLogger("apprise")
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+
+
+def _of_thread(thread: int, record: logging.LogRecord) -> bool:
+    return record.thread == thread
 
 
 def _write(snapshot: bytes | None, folder: Path) -> str | None:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from email.message import Message
+from email.utils import parsedate_to_datetime
 from typing import Any
 
+from agent.core import clock
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret, excerpt, split_url
 
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _RETRYABLE = {408, 423, 425, 429}
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -51,12 +58,35 @@ def post_json(url: Secret, body: Any, *, timeout: float, authorization: Secret =
         with error:
             text = f"{host} answered {error.code}{_quoted(error, url, authorization, _login(authorization))}"
         if error.code in _RETRYABLE or error.code >= 500:
-            raise RetryableDelivery(text) from None
+            wait = retry_after(error.headers, clock.wall())
+            asked = f"; it asks to wait {wait:.0f} s" if wait else ""
+            raise RetryableDelivery(f"{text}{asked}", retry_after=wait) from None
         raise PermanentDelivery(text) from None
     except (http.client.InvalidURL, ValueError):  # a line break in the header, a host that is no name
         raise PermanentDelivery(f"{host}: the address cannot be used") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise RetryableDelivery(f"{host}: {_reason(error)}") from None
+
+
+def retry_after(headers: Message | Mapping[str, str], now: float) -> float:
+    """Seconds that a server asks to wait (`Retry-After`, RFC 9110), an hour at most; 0 where it does not.
+
+    A date is compared with the server's own `Date`, since its clock and ours may differ; without one with `now`.
+    """
+    text = str(headers.get("Retry-After") or "").strip()
+    if _SECONDS.fullmatch(text):
+        seconds = float(text[:12])
+    else:
+        until, base = _http_date(text), _http_date(str(headers.get("Date") or ""))
+        seconds = 0.0 if until is None else until - (now if base is None else base)
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text[:64]).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError, OSError):
+        return None
 
 
 def _login(authorization: Secret) -> Secret:

@@ -3,8 +3,9 @@
 Laws
 ----
 1. `offer` never blocks: it only puts alerts into a bounded inbox.
-2. Each notifier has its own batch, queue and backoff; one that cannot be reached does not hold up another
-   for longer than its timeout.
+2. Each notifier has its own batch, queue, backoff and thread for the attempt in progress; one that hangs holds up no
+   other. An attempt that takes longer than the notifier's `timeout_seconds` has failed; the next one waits for the end
+   of its thread. A pause begins at the end of an attempt and is at least as long as the server asks for (Retry-After).
 3. A notice is retried until it is accepted, refused for good, older than EXPIRY_SECONDS, or displaced by
    MOST_QUEUED newer ones; every loss is logged.
 4. Batches and queues are on disk before a notice is sent; a restart may send one twice, and loses none.
@@ -13,27 +14,27 @@ Laws
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.config.schema import NotifierSettings
 from agent.core import clock
+from agent.core.arguments import Handler, check_names
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.state_dir import write_atomic
 from agent.core.types import Alert, AlertState
 from agent.core.untrusted import parse_kept
 from agent.core.worker import Worker
 from agent.notifiers import NOTIFIERS, Notice, Notifier
+from agent.notifiers.attempt import Attempt, too_late
+from agent.notifiers.outlet import LONGEST_PAUSE_SECONDS, Outlet
 from agent.notifiers.routes import Route, check, make_notice
 
 log = structlog.get_logger("vedette.notifiers")
@@ -41,31 +42,14 @@ log = structlog.get_logger("vedette.notifiers")
 FILE_NAME = "notices.json"
 LARGEST_KEPT = 64 * 1024 * 1024
 MOST_OFFERED = 20_000
-MOST_QUEUED = 50
 MOST_FIRING = 500
 EXPIRY_SECONDS = 86400.0
-FIRST_PAUSE_SECONDS = 2.0
-LONGEST_PAUSE_SECONDS = 600.0
+IDLE_SECONDS = 0.5
+LAST_SECONDS = 2.0
+"""How long a stop waits for attempts in progress; what is not sent by then is sent after the start."""
 
 SnapshotOf = Callable[[str], "bytes | None"]
 Notifiers = Sequence[tuple[NotifierSettings, Notifier]]
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Outlet:
-    """One notifier with its route and queue; `firing` is what must be sent again to a receiver that expires alerts."""
-
-    notifier: Notifier
-    route: Route
-    queue: deque[Notice] = field(default_factory=deque)
-    firing: dict[str, Alert] = field(default_factory=dict)
-    failures: int = 0
-    not_before: float = 0.0  # monotonic
-    refreshed_at: float = 0.0  # monotonic
-
-    @property
-    def name(self) -> str:
-        return self.route.settings.name
 
 
 def make_notifiers(settings: Sequence[NotifierSettings]) -> Notifiers:
@@ -102,6 +86,7 @@ class NotifierWorker(Worker):
         self._device, self._site, self._snapshot = device, site, snapshot
         self._inbox: deque[Alert] = deque(maxlen=MOST_OFFERED)
         self._saved = b""
+        self._ended = threading.Event()
         self._restored = False
         self.sent = self.lost = 0
 
@@ -119,26 +104,54 @@ class NotifierWorker(Worker):
             self._restored = True
             self._restore()
         while not stop.is_set():
+            self._ended.clear()
             self.work(clock.wall(), clock.monotonic())
             self.beat()
-            stop.wait(0.5)
+            self._ended.wait(IDLE_SECONDS)
         self._gather(clock.wall())
+        self.settle(LAST_SECONDS)
         self._save()
 
     def work(self, now: float, monotonic: float) -> None:
-        """One round: gather what was offered, make notices of the batches that are due, send them."""
+        """One round: take in what ended and what was offered, make notices of the batches that are due, begin to send.
+
+        Returns at once: what is sent is sent in threads.
+        """
         self._replace_outlets()
+        self._collect(now, monotonic)
         self._gather(now)
         offset = float(time.localtime(now).tm_gmtoff)
         for outlet in self._outlets:
             if outlet.route.due(now, offset):
                 self._enqueue(outlet, now)
-        self._save()
         for outlet in self._outlets:
             self._refresh(outlet, now, monotonic)
-            self._send(outlet, now, monotonic)
-            self._save()  # at once: a slow notifier after it, and a kill meanwhile, must not send it twice
-            self.beat()
+        self._save()
+        for outlet in self._outlets:
+            self._begin(outlet, now, monotonic)
+
+    def settle(self, seconds: float) -> bool:
+        """Wait at most so long for the attempts in progress, and take in how they ended; whether all have."""
+        until = clock.monotonic() + seconds
+        for outlet in self._outlets:
+            if outlet.attempt is not None:
+                outlet.attempt.wait(max(0.0, until - clock.monotonic()))
+        self._collect(clock.wall(), clock.monotonic())
+        return all(outlet.attempt is None for outlet in self._outlets)
+
+    def report(self) -> list[dict[str, Any]]:
+        """How each notifier stands, as plain values; may be called from any thread."""
+        now = clock.monotonic()
+        return [outlet.report(now) for outlet in self._outlets]
+
+    def handlers(self) -> dict[str, Handler]:
+        """The command `notifiers`."""
+
+        def notifiers(args: Mapping[str, Any]) -> Mapping[str, Any]:
+            check_names(args)
+            return {"notifiers": self.report()}
+
+        return {"notifiers": notifiers}
 
     def _replace_outlets(self) -> None:
         replacement, self._replacement = self._replacement, None
@@ -147,9 +160,11 @@ class NotifierWorker(Worker):
         before = {outlet.name: outlet for outlet in self._outlets}
         self._outlets = _outlets(replacement)
         for outlet in self._outlets:
-            if old := before.get(outlet.name):
-                outlet.queue, outlet.firing = old.queue, old.firing
-                outlet.route.restore(old.route.to_json())
+            if old := before.pop(outlet.name, None):
+                outlet.take_over(old)
+        for removed in before.values():
+            if removed.attempt is not None:
+                removed.attempt.cancel()
 
     def _gather(self, now: float) -> None:
         while self._inbox:
@@ -157,7 +172,7 @@ class NotifierWorker(Worker):
             for outlet in self._outlets:
                 self.attempt("gather an alert for a notifier", partial(outlet.route.gather, alert, now))
 
-    def _enqueue(self, outlet: _Outlet, now: float) -> None:
+    def _enqueue(self, outlet: Outlet, now: float) -> None:
         alerts, more = outlet.route.take()
         if not alerts:
             return
@@ -170,15 +185,15 @@ class NotifierWorker(Worker):
         outlet.queue.append(
             make_notice(alerts, device=self._device, site=self._site, now=now, more=more, snapshot=snapshot)
         )
-        while len(outlet.queue) > MOST_QUEUED:
-            self._lose(outlet, outlet.queue.popleft(), "too many notices wait")
+        while (excess := outlet.excess()) is not None:
+            self._lose(outlet, excess, "too many notices wait")
 
     def _scene(self, alerts: Sequence[Alert]) -> bytes | None:
         cameras = (alert.labels.get("camera") for alert in alerts if alert.state is not AlertState.RESOLVED)
         camera = next((name for name in cameras if name), None)
         return self._snapshot(camera) if self._snapshot and camera else None
 
-    def _refresh(self, outlet: _Outlet, now: float, monotonic: float) -> None:
+    def _refresh(self, outlet: Outlet, now: float, monotonic: float) -> None:
         every = outlet.notifier.refresh_seconds
         if not every or not outlet.firing or outlet.queue:
             return
@@ -186,50 +201,71 @@ class NotifierWorker(Worker):
             alerts = tuple(outlet.firing.values())
             outlet.queue.append(make_notice(alerts, device=self._device, site=self._site, now=now))
 
-    def _send(self, outlet: _Outlet, now: float, monotonic: float) -> None:
-        if not outlet.queue or monotonic < outlet.not_before:
+    def _begin(self, outlet: Outlet, now: float, monotonic: float) -> None:
+        if not outlet.queue or outlet.attempt is not None or monotonic < outlet.not_before:
             return
+        if outlet.cancelled is not None and outlet.cancelled.running:
+            return
+        outlet.cancelled = None
         notice = outlet.queue[0]
         if now - notice.made_at > EXPIRY_SECONDS:
             self._lose(outlet, outlet.queue.popleft(), "it is a day old")
             return
-        try:
-            outlet.notifier.send(notice)
-        except RetryableDelivery as error:
-            self._wait(outlet, str(error), monotonic)
-            return
-        except PermanentDelivery as error:
-            self._lose(outlet, outlet.queue.popleft(), str(error))
-            return
-        except Exception as error:  # noqa: BLE001  (the workers' rule: one notice ends no other)
+        outlet.attempt = Attempt(outlet.notifier, notice, monotonic, self._ended.set)
+
+    def _collect(self, now: float, monotonic: float) -> None:
+        """Take in how attempts ended; what was sent is stored at once: a kill later must not have it sent twice."""
+        for outlet in self._outlets:
+            attempt = outlet.attempt
+            if attempt is None:
+                continue
+            if attempt.ended:
+                self._take_in(outlet, attempt.error, now, monotonic)
+                self._save()
+            elif attempt.overdue(monotonic):
+                attempt.cancel()
+                outlet.cancelled = attempt
+                self._take_in(outlet, too_late(outlet.notifier), now, monotonic)
+
+    def _take_in(self, outlet: Outlet, error: Exception | None, now: float, monotonic: float) -> None:
+        if error is None:
+            self.sent += 1
+            if failures := outlet.succeeded(now, monotonic):
+                log.info("notifier works again", notifier=outlet.name, after_failures=failures)
+        elif isinstance(error, RetryableDelivery):
+            before = outlet.reason
+            pause = outlet.failed(error, now, monotonic)
+            if outlet.reason != before or pause > LONGEST_PAUSE_SECONDS / 2:
+                log.warning(
+                    "notifier cannot deliver, retrying",
+                    notifier=outlet.name,
+                    reason=outlet.reason,
+                    retry_seconds=round(pause, 1),
+                    waiting=len(outlet.queue),
+                )
+        else:
+            self._refused(outlet, error)
+
+    def _refused(self, outlet: Outlet, error: Exception) -> None:
+        """A notice that will never be accepted ends no other."""
+        reason = str(error)
+        if not isinstance(error, PermanentDelivery):
             self.discard("send a notice", error)
-            self._lose(outlet, outlet.queue.popleft(), f"unexpected {type(error).__name__}")
-            return
-        outlet.queue.popleft()
-        outlet.refreshed_at = monotonic
-        self.sent += 1
-        if outlet.failures:
-            log.info("notifier works again", notifier=outlet.name, after_failures=outlet.failures)
-            outlet.failures, outlet.not_before = 0, 0.0
+            reason = f"unexpected {type(error).__name__}"
+        if outlet.attempt is not None:
+            self._lose(outlet, outlet.attempt.notice, reason)
+        outlet.done()
 
-    def _wait(self, outlet: _Outlet, reason: str, monotonic: float) -> None:
-        outlet.failures += 1
-        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(outlet.failures - 1, 20))
-        pause = random.uniform(ceiling / 2, ceiling)
-        outlet.not_before = monotonic + pause
-        if outlet.failures == 1 or pause > LONGEST_PAUSE_SECONDS / 2:
-            log.warning(
-                "notifier cannot deliver, retrying", notifier=outlet.name, reason=reason, retry_seconds=pause
-            )
-
-    def _lose(self, outlet: _Outlet, notice: Notice, reason: str) -> None:
+    def _lose(self, outlet: Outlet, notice: Notice, reason: str) -> None:
         self.lost += 1
+        outlet.lost += 1
+        outlet.reason = outlet.reason or f"a notice was lost: {reason}"
         log.error("notice is lost", notifier=outlet.name, reason=reason, notice=notice.title)
 
     # -- over a restart ---------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        data = json.dumps({outlet.name: _to_json(outlet) for outlet in self._outlets}, default=str).encode()
+        data = json.dumps({outlet.name: outlet.to_json() for outlet in self._outlets}, default=str).encode()
         if data == self._saved:
             return
         try:
@@ -243,42 +279,12 @@ class NotifierWorker(Worker):
             stored = parse_kept(self._path.read_bytes(), largest=LARGEST_KEPT)
             for outlet in self._outlets:
                 if outlet.name in stored:
-                    self._restore_outlet(outlet, stored[outlet.name])
+                    outlet.restore(stored[outlet.name], device=self._device, site=self._site)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.error("stored notices cannot be read, starting without them", error=repr(error))
 
-    def _restore_outlet(self, outlet: _Outlet, entry: Mapping[str, Any]) -> None:
-        outlet.route.restore(entry["route"])
-        firing = [alert_from_json(item) for item in entry["firing"]]
-        outlet.firing = {alert.id: alert for alert in firing}
-        outlet.queue = deque(
-            make_notice(
-                tuple(alert_from_json(item) for item in notice["alerts"]),
-                device=self._device,
-                site=self._site,
-                now=float(notice["made_at"]),
-                more=int(notice["more"]),
-            )
-            for notice in entry["queue"]
-        )
 
-
-def _outlets(notifiers: Notifiers) -> list[_Outlet]:
-    return [_Outlet(notifier=notifier, route=Route(settings=settings)) for settings, notifier in notifiers]
-
-
-def _to_json(outlet: _Outlet) -> dict[str, Any]:
-    return {
-        "route": outlet.route.to_json(),
-        "firing": [alert_to_json(alert) for alert in outlet.firing.values()],
-        "queue": [
-            {
-                "made_at": notice.made_at,
-                "more": notice.more,
-                "alerts": [alert_to_json(alert) for alert in notice.alerts],
-            }
-            for notice in outlet.queue
-        ],
-    }
+def _outlets(notifiers: Notifiers) -> list[Outlet]:
+    return [Outlet(notifier=notifier, route=Route(settings=settings)) for settings, notifier in notifiers]

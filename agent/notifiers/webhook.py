@@ -44,6 +44,7 @@ class WebhookNotifier:
     def __init__(self, options: WebhookOptions) -> None:
         check_url(options.url)
         self._options = options
+        self.timeout_seconds = options.timeout
 
     def send(self, notice: Notice) -> None:
         """POST it; raises RetryableDelivery or PermanentDelivery."""

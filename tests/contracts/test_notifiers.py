@@ -11,6 +11,7 @@ import pytest
 from agent.core.errors import ConfigError, MissingExtra, RetryableDelivery
 from agent.core.types import Alert, AlertState, Severity
 from agent.notifiers import NOTIFIERS
+from agent.notifiers.attempt import Attempt, send_within_timeout
 from agent.notifiers.routes import make_notice
 
 
@@ -68,6 +69,21 @@ def test_a_server_that_hangs_up_is_retryable(name, notice):
         threading.Thread(target=hang_up, daemon=True).start()
         with pytest.raises(RetryableDelivery):
             made(name, server.getsockname()[1]).send(notice)
+
+
+@pytest.mark.parametrize("name", NOTIFIERS)
+def test_a_server_that_drips_headers_takes_no_longer_than_the_notifiers_time(name, notice, dripper):
+    """Each byte begins the read's own limit anew: the limit of the whole must hold, and the thread must end."""
+    server = dripper(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"a")
+    one = made(name, server.port)
+    one.timeout_seconds = 0.5
+    attempt = Attempt(one, notice)
+    assert not attempt.wait(one.timeout_seconds), "the server never ends its answer"
+    attempt.cancel()
+    attempt._thread.join(30)
+    assert not attempt.running
+    with pytest.raises(RetryableDelivery, match=r"no complete answer within 0\.5 s"):
+        send_within_timeout(one, notice)
 
 
 @pytest.mark.parametrize("name", NOTIFIERS)

@@ -68,7 +68,7 @@ def test_the_librarys_last_line_is_quoted_unless_it_shows_a_piece_of_the_address
             logging.getLogger("apprise").warning(line)
         return False
 
-    monkeypatch.setattr("apprise.Apprise.notify", refuse)
+    monkeypatch.setattr("apprise.NotifyBase.notify", refuse)
     with pytest.raises(RetryableDelivery) as caught:
         AppriseNotifier(AppriseOptions(urls=("json://127.0.0.1:9/token12345",))).send(make_notice())
     assert str(caught.value) == f"not taken by JSON{reason}"

@@ -13,7 +13,7 @@ import pytest
 
 from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret
-from agent.notifiers.http import post_json
+from agent.notifiers.http import LONGEST_RETRY_AFTER_SECONDS, post_json, retry_after
 
 BASIC = "Basic dXNlcjE6UyZjcmV0UHc="  # user1:S&cretPw
 BEARER = "Bearer T0kenOfOurs"
@@ -212,3 +212,34 @@ def test_an_address_or_header_that_cannot_be_sent_is_permanent():
         post("http://127.0.0.1:1/a b", BEARER)
     with pytest.raises(PermanentDelivery, match="the address cannot be used"):
         post("http://127.0.0.1:1/", "Bearer a\r\nX: y")
+
+
+NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
+MOST = LONGEST_RETRY_AFTER_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"Retry-After": "120"}, 120),
+        ({"Retry-After": " 7.5 "}, 7.5),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:30:00 GMT"}, 120),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:20:00 GMT"}, 0),
+        # the server's clock is a day ahead of ours, or ours behind
+        ({"Retry-After": "Thu, 22 Oct 2015 07:30:00 GMT", "Date": "Thu, 22 Oct 2015 07:28:00 GMT"}, 120),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:30:00 GMT", "Date": "nonsense"}, 120),
+        ({"Retry-After": "9" * 5000}, MOST),
+        ({"Retry-After": "1e9"}, 0),
+        ({"Retry-After": "-5"}, 0),
+        ({"Retry-After": "inf"}, 0),
+        ({"Retry-After": "nan"}, 0),
+        ({"Retry-After": "\u0661\u0662"}, 0),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, MOST),
+        ({"Retry-After": "Fri, 31 Dec 99999 23:59:59 GMT"}, 0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:30:00 +9999"}, 0),
+        ({"Retry-After": "," * 100_000}, 0),
+    ],
+)
+def test_the_wait_that_a_server_asks_for_is_heeded_within_bounds(headers, seconds):
+    assert retry_after(headers, NOW) == seconds

@@ -121,7 +121,7 @@ def test_recorded_observations_are_replayed(state):
 class Recorder:
     """A notifier that takes everything."""
 
-    refresh_seconds = 0.0
+    refresh_seconds, timeout_seconds = 0.0, 10.0
 
     def __init__(self):
         self.notices = []

@@ -1,0 +1,140 @@
+"""One notifier at work: its route, the notices that wait for it, and when it may try again. Time is passed in."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.alerts.alert_json import alert_from_json, alert_to_json
+from agent.core.errors import RetryableDelivery
+from agent.core.types import Alert
+from agent.notifiers import Notice, Notifier
+from agent.notifiers.attempt import Attempt
+from agent.notifiers.routes import Route, make_notice
+
+MOST_QUEUED = 50
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 600.0
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Outlet:
+    """`firing` is what must be sent again to a receiver that expires alerts; `reason` why the last attempt failed.
+
+    `attempt` is in progress; `cancelled` took too long, and its thread may still run for a moment.
+
+    `not_before` and `refreshed_at` are monotonic, `failing_since` and `sent_at` Unix seconds.
+    """
+
+    notifier: Notifier
+    route: Route
+    queue: deque[Notice] = field(default_factory=deque)
+    firing: dict[str, Alert] = field(default_factory=dict)
+    attempt: Attempt | None = None
+    cancelled: Attempt | None = None
+    failures: int = 0
+    reason: str = ""
+    failing_since: float | None = None
+    not_before: float = 0.0
+    refreshed_at: float = 0.0
+    sent_at: float | None = None
+    sent: int = 0
+    lost: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the config calls it."""
+        return self.route.settings.name
+
+    def excess(self) -> Notice | None:
+        """Take out the oldest notice that is not being sent, where too many wait."""
+        if len(self.queue) <= MOST_QUEUED:
+            return None
+        place = 0 if self.attempt is None else 1
+        notice = self.queue[place]
+        del self.queue[place]
+        return notice
+
+    def done(self) -> None:
+        """Remove the notice of the attempt that ended."""
+        if self.attempt is not None and self.queue and self.queue[0] is self.attempt.notice:
+            self.queue.popleft()
+        self.attempt = None
+
+    def succeeded(self, now: float, monotonic: float) -> int:
+        """The attempt ended well; how many had failed before."""
+        self.done()
+        failures, self.failures = self.failures, 0
+        self.reason, self.failing_since, self.not_before = "", None, 0.0
+        self.refreshed_at, self.sent_at = monotonic, now
+        self.sent += 1
+        return failures
+
+    def failed(self, error: RetryableDelivery, now: float, monotonic: float) -> float:
+        """The attempt ended now, in vain; seconds to wait: more each time, and what its server asks for at least."""
+        self.attempt = None
+        self.failures += 1
+        self.reason = str(error)
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, 20))
+        pause = max(random.uniform(ceiling / 2, ceiling), error.retry_after)
+        self.not_before = monotonic + pause
+        return pause
+
+    def take_over(self, old: Outlet) -> None:
+        """Continue with what waits in the outlet that this one replaces."""
+        self.queue, self.firing = old.queue, old.firing
+        self.attempt, self.cancelled = old.attempt, old.cancelled
+        self.sent, self.lost, self.sent_at = old.sent, old.lost, old.sent_at
+        self.route.restore(old.route.to_json())
+
+    def report(self, monotonic: float) -> dict[str, Any]:
+        """How it stands, as plain values; `retry_seconds` is null where nothing failed."""
+        failing = self.failures > 0
+        return {
+            "notifier": self.name,
+            "kind": self.route.settings.kind,
+            "state": "failing" if failing else "ok",
+            "waiting": len(self.queue),
+            "sent": self.sent,
+            "lost": self.lost,
+            "sent_at": self.sent_at,
+            "failures": self.failures,
+            "failing_since": self.failing_since,
+            "reason": self.reason,
+            "retry_seconds": round(max(0.0, self.not_before - monotonic), 1) if failing else None,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """What a restart must know, as plain JSON values."""
+        return {
+            "route": self.route.to_json(),
+            "firing": [alert_to_json(alert) for alert in self.firing.values()],
+            "queue": [
+                {
+                    "made_at": notice.made_at,
+                    "more": notice.more,
+                    "alerts": [alert_to_json(alert) for alert in notice.alerts],
+                }
+                for notice in self.queue
+            ],
+        }
+
+    def restore(self, entry: Mapping[str, Any], *, device: str, site: str) -> None:
+        """Continue from what `to_json` returned."""
+        self.route.restore(entry["route"])
+        firing = [alert_from_json(item) for item in entry["firing"]]
+        self.firing = {alert.id: alert for alert in firing}
+        self.queue = deque(
+            make_notice(
+                tuple(alert_from_json(item) for item in notice["alerts"]),
+                device=device,
+                site=site,
+                now=float(notice["made_at"]),
+                more=int(notice["more"]),
+            )
+            for notice in entry["queue"]
+        )
