@@ -18,6 +18,7 @@ from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade
 from agent.drift.noise import CAUTIOUS, DECAYS, SLOW, fit, matched_filters
+from agent.drift.refine import Refinement, learn, nothing_learnt
 from agent.drift.statistics import STATISTICS, psi, statistics
 from agent.drift.tables import FAR
 from agent.drift.tail import Tail, fit_tails
@@ -30,17 +31,16 @@ LEAST_BLOCKS = 6
 
 _NOISE_FLOOR = 0.02  # sigma of slow wandering below which no feature is trusted to stay
 _PRIOR = 10.0  # independent looks that "the noise model is right" is worth against the scores' own size
-_PRIOR_WINDOWS = 120.0  # ... and windows that "this hour scatters like the others" is worth
+_UNCERTAIN_FACTORS = 1.4
+"""By how much wider the limits of common factors are: they were chosen because they move most in this reference, and
+what moves twelve features at once (weather) is the slowest and least often seen of all."""
+_LEAST_GATE = 0.05  # windows that say less of a feature are no part of its tail
 _TWO_DAYS = 36  # blocks
 _SINGLE_DAY = 1.2
 """By how much more slow noise there is than the held-out hours of a single day show: those are compared with the mean
 of two hours before and after, which halves the reference's own weather, and share part of it. With more days it is
 so much divided by their number: few days have seen little weather."""
 _SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
-MOST = np.array([4.0, 3.0, 3.0])
-"""What one window may count for, in sigma of each aspect: a minute with a lorry before the lens is no drift, and
-means of bounded evidence are soon normal, whatever its tails."""
-_LEAST_SPREAD = 0.02
 _HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
 _CHUNK = 512
 
@@ -54,6 +54,7 @@ _ASSUMED_JOINT = 0.35
 class HeldOut:
     """Held-out windows in order: `aspects`, `trust` (W, 3, F), `ranks` (W, F, BINS-1), class shares (W, C+1).
 
+    `gate` (W, F), 0..1, is the part of `trust` that follows from the moment alone.
     `filled` (W, F), 0..1, is how many of the usual values each window had.
     `hours` (W,) is each window's hour of day, 0..23; `gaps` (W,) how many windows it lies after the one before (1:
     the next). `blocks` counts the hours.
@@ -62,6 +63,7 @@ class HeldOut:
     aspects: NDArray[np.float64]
     ranks: NDArray[np.float64]
     trust: NDArray[np.float64]
+    gate: NDArray[np.float64]
     filled: NDArray[np.float64]
     seen: NDArray[np.float64]
     expected: NDArray[np.float64]
@@ -74,17 +76,14 @@ class HeldOut:
 class Calibration:
     """What is learnt from held-out blocks.
 
-    `offset` (3, F) evidence's mean; `most` (3, F) what one window may count for; `loud` (24, 3, F) by how much more
-    it scatters at an hour of the day than on the whole, 1 or more; `noise` (3, F, 8) its wandering;
-    `size` (3, F, J) what scores still exceed 1 by; `joint_mean`, `joint_variance` (J,);
-    `distances` (S, 4, F) the usual size of each statistic, NaN for one that an older reference lacks; `classes` (2, 4)
-    usual Jensen-Shannon and root PSI; `tails` of each aspect's features and of the other scores; `longest` the largest
-    age judged, in windows; `windows` and `blocks` how much it rests on.
+    Columns are the F features and R common factors of each aspect. `refinement` makes evidence of them; `noise`
+    (3, F + R, 8) is its wandering; `size` (3, F + R, J) what scores still exceed 1 by; `joint_mean`, `joint_variance`
+    (J,); `distances` (S, 4, F) the usual size of each statistic, NaN for one that an older reference lacks; `classes`
+    (2, 4) usual Jensen-Shannon and root PSI; `tails` of each aspect's features, of its factors ("location factors") and
+    of the other scores; `longest` the largest age judged, in windows; `windows` and `blocks` how much it rests on.
     """
 
-    offset: NDArray[np.float64]
-    most: NDArray[np.float64]
-    loud: NDArray[np.float64]
+    refinement: Refinement
     noise: NDArray[np.float64]
     size: NDArray[np.float64]
     joint_mean: NDArray[np.float64]
@@ -96,17 +95,13 @@ class Calibration:
     windows: int
     blocks: int
 
-    def centred(
-        self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64] | int
-    ) -> NDArray[np.float64]:
-        """Evidence (..., 3, F) of windows at `hours` (...) of the day, about zero where all is normal.
-
-        No window counts for more than `most`, and one of a loud hour for less.
-        """
-        return trust * np.clip(aspects - self.offset, -self.most, self.most) / self.loud[hours]
+    @property
+    def features(self) -> int:
+        """How many features there are."""
+        return self.refinement.offset.shape[1]
 
     def filters(self) -> NDArray[np.float64]:
-        """Filters (3, F, J, K) that make scores out of a fading memory (3, F, K)."""
+        """Filters (3, F + R, J, K) that make scores out of a fading memory (3, F + R, K)."""
         return matched_filters(self.noise, self.longest) / self.size[..., None]
 
 
@@ -114,7 +109,7 @@ class Calibration:
 class Limits:
     """The largest scores that are normal, for one budget.
 
-    `aspects` (3, F); `distances` (S, F), over their usual size; `joint` and `classes` one each.
+    `aspects` (3, F + R); `distances` (S, F), over their usual size; `joint` and `classes` one each.
     """
 
     aspects: NDArray[np.float64]
@@ -129,7 +124,7 @@ class Limits:
 
 def limits(calibration: Calibration, false_alarms_per_month: float, window_seconds: float) -> Limits:
     """The limits that keep false alarms of a camera within the budget; they fall as the budget grows."""
-    features = calibration.offset.shape[1]
+    features = calibration.features
     per_window = false_alarms_per_month * window_seconds / (30 * 86400.0)
     share = {name: part * per_window for name, part in BUDGET_SHARES.items()}
     each = share["features"] / (len(ASPECTS) * features)
@@ -143,78 +138,69 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
         return of(name, share["distances"] / features)
 
     return Limits(
-        aspects=np.stack([of(aspect, each) for aspect in ASPECTS]),
+        aspects=np.stack(
+            [np.concatenate([of(aspect, each), of(factors_of(aspect), each)]) for aspect in ASPECTS]
+        ),
         joint=float(of("joint", share["joint"])[0]),
         distances=np.stack([of_statistic(name) for name in STATISTICS]),
         classes=float(of("classes", share["classes"])[0]),
     )
 
 
+def factors_of(aspect: str) -> str:
+    """The name of the tails of an aspect's common factors."""
+    return f"{aspect} factors"
+
+
 def calibrate(held: HeldOut) -> Calibration:
     """Learn from held-out windows of at least LEAST_BLOCKS hours; for shorter references see `assumed`."""
-    weight = np.maximum(held.trust.sum(axis=0), 1e-9)
-    offset = (held.trust * held.aspects).sum(axis=0) / weight
-    spread = np.sqrt((held.trust * (held.aspects - offset) ** 2).sum(axis=0) / weight)
-    most = MOST[:, None] * np.maximum(spread, _LEAST_SPREAD)
-    series = held.trust * np.clip(held.aspects - offset, -most, most)
-    loud = _loudness(series, held.trust, held.hours)
-    series = series / loud[held.hours]
-    windows, _, features = series.shape
-    noise = _steadied(fit(series.reshape(windows, -1)).reshape(len(ASPECTS), features, DECAYS.size), windows)
-    noise = np.where(SLOW, 1.0 + _SINGLE_DAY * min(1.0, HOURS / held.blocks), 1.0) * noise
+    refinement = learn(held.aspects, held.trust, held.gate, held.hours, held.gaps)
+    series = refinement(held.aspects, held.trust, held.hours)
+    gates = refinement.gates(held.gate)
+    windows, aspects, columns = series.shape
+    features = held.gate.shape[1]
     longest = max(1, windows // _HISTORY)
+    fitted = fit(series.reshape(windows, -1), gates.reshape(windows, -1)).reshape(
+        aspects, columns, DECAYS.size
+    )
+    few_days = 1.0 + _SINGLE_DAY * min(1.0, HOURS / held.blocks)
+    noise = np.where(SLOW, few_days, 1.0) * _steadied(fitted, windows, features)
     filters = matched_filters(noise, longest)
-    size = _sizes(series, held.gaps, filters)
-    tops = _tops(series, held.gaps, filters / size[..., None])
-    tails = {aspect: fit_tails(tops[:, number]) for number, aspect in enumerate(ASPECTS)}
-    mean, variance, together = _joint(series, held.gaps, filters / size[..., None])
+    size = _sizes(series, gates, held.gaps, filters)
+    filters = filters / size[..., None]
+    tops, sums = _tops_and_sums(series, held.gaps, filters, features)
+    mean, variance, together = _joint(sums, longest)
     distances, classes, distance_tops = _distances(held)
-    tails |= {name: fit_tails(top) for name, top in distance_tops.items()}
+    days = held.blocks / HOURS
+    tails = {name: fit_tails(top, days) for name, top in distance_tops.items()} | _tails(
+        tops, gates, features, days
+    )
     return Calibration(
-        offset=offset,
-        most=most,
-        loud=loud,
+        refinement=refinement,
         noise=noise,
         size=size,
         joint_mean=mean,
         joint_variance=variance,
         distances=distances * (_SINGLE_DAY_DISTANCES if held.blocks < _TWO_DAYS else 1.0),
         classes=classes,
-        tails=tails | {"joint": fit_tails(together[:, None])},
+        tails=tails | {"joint": fit_tails(together[:, None], days)},
         longest=longest,
         windows=windows,
         blocks=held.blocks,
     )
 
 
-def _loudness(
-    series: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """By how much more evidence (W, 3, F) scatters at an hour of the day than on the whole, (24, 3, F), 1 or more.
+def _steadied(noise: NDArray[np.float64], windows: int, features: int) -> NDArray[np.float64]:
+    """Each column's noise (3, F + R, 8), not below a floor.
 
-    A count that is nearly always 0 at night says little then, and much at noon: one limit for both would be too
-    low for noon. Hours count half for their neighbours, and are drawn towards the whole.
-    """
-    squares, weights = np.zeros((2, HOURS, *series.shape[1:]))
-    np.add.at(squares, hours, series**2)
-    np.add.at(weights, hours, trust**2)
-    whole = squares.sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-9)
-    around = [
-        each + (np.roll(each, 1, axis=0) + np.roll(each, -1, axis=0)) / 2 for each in (squares, weights)
-    ]
-    drawn = (around[0] + _PRIOR_WINDOWS * whole) / (around[1] + _PRIOR_WINDOWS)
-    return np.asarray(np.sqrt(np.maximum(drawn / np.maximum(whole, 1e-12), 1.0)), dtype=np.float64)
-
-
-def _steadied(noise: NDArray[np.float64], windows: int) -> NDArray[np.float64]:
-    """Each feature's noise (3, F, 8), its slow parts' share drawn towards that of all features, and not below a floor.
-
-    A part of time constant t is known from windows / 2t independent looks, few for weather on one day.
+    A part of time constant t is known from windows / 2t independent looks, few for weather on one day: the slow parts'
+    share of a feature is drawn towards that of all features. Factors are slow by choice, and stay as they are.
     """
     looks = windows / (2.0 * np.maximum(DECAYS, 1.0))
     total = noise.sum(axis=-1, keepdims=True)
-    common = total * (noise / total).mean(axis=1, keepdims=True)
+    common = total * (noise / total)[:, :features].mean(axis=1, keepdims=True)
     drawn = (looks * noise + _PRIOR * common) / (looks + _PRIOR)
+    drawn[:, features:] = noise[:, features:]
     return np.asarray(np.where(SLOW, drawn, noise) + (DECAYS == 300.0) * _NOISE_FLOOR**2, dtype=np.float64)
 
 
@@ -233,40 +219,62 @@ def memories(
 
 
 def score(memory: NDArray[np.float64], filters: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores (..., 3, F, J) of memories (..., 3, F, K)."""
-    return np.asarray((filters @ memory[..., None])[..., 0], dtype=np.float64)
+    """Scores (..., 3, C, J) of memories (..., 3, C, K) by filters (3, C, J, K)."""
+    aspects, columns, ages, keeps = filters.shape
+    rows = memory.reshape(-1, aspects * columns, keeps).transpose(1, 0, 2)
+    found = rows @ filters.reshape(aspects * columns, ages, keeps).transpose(0, 2, 1)
+    return np.asarray(found.transpose(1, 0, 2).reshape(*memory.shape[:-1], ages), dtype=np.float64)
 
 
 def _sizes(
-    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
+    series: NDArray[np.float64],
+    gates: NDArray[np.float64],
+    gaps: NDArray[np.float64],
+    filters: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Root mean square of the scores (3, F, J), drawn towards 1 where few independent looks stand behind it."""
-    squares = sum((score(memory, filters) ** 2).sum(axis=0) for _, memory in memories(series, gaps))
+    """Root mean square of the scores (3, F + R, J), drawn towards 1 where few independent looks stand behind it."""
+    squares = np.zeros(filters.shape[:-1])
+    for piece, memory in memories(series, gaps):
+        squares += np.einsum("waf,wafj->afj", gates[piece], score(memory, filters) ** 2)
     looks = len(series) / (2.0 * AGES)
-    mean = np.asarray(squares) / len(series)
+    mean = squares / np.maximum(gates.sum(axis=0), 1.0)[..., None]
     drawn = (looks * mean + _PRIOR) / (looks + _PRIOR)
     # A variance from n looks is uncertain: what is new scatters by that much more (Student's t).
     uncertain = np.maximum(drawn, 1.0) * (1.0 + 2.0 / looks)
     return np.asarray(np.where(AGES <= len(series) // _HISTORY, np.sqrt(uncertain), 1.0), dtype=np.float64)
 
 
-def _tops(
-    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The largest score over all ages, (W, 3, F)."""
-    pieces = [
-        np.abs(score(memory, filters) * AGE_WEIGHTS).max(axis=-1) for _, memory in memories(series, gaps)
-    ]
-    return np.concatenate(pieces)
+def _tops_and_sums(
+    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64], features: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest weighted score over all ages (W, 3, F + R), and the joint sum (W, J) of the features."""
+    tops, sums = [], []
+    for _, memory in memories(series, gaps):
+        scores = score(memory, filters)
+        tops.append(np.abs(scores * AGE_WEIGHTS).max(axis=-1))
+        sums.append(joint.combine(scores[:, :, :features]))
+    return np.concatenate(tops), np.concatenate(sums)
+
+
+def _tails(
+    tops: NDArray[np.float64], gates: NDArray[np.float64], features: int, days: float
+) -> dict[str, tuple[Tail, ...]]:
+    """The tails of each aspect's features and factors, of their largest scores (W, 3, F + R)."""
+    known = np.where(gates > _LEAST_GATE, tops, 0.0)
+    found = {}
+    for number, aspect in enumerate(ASPECTS):
+        found[aspect] = fit_tails(known[:, number, :features], days)
+        factors = [fit_tails(column[:, None], days)[0] for column in known[:, number, features:].T]
+        found[factors_of(aspect)] = tuple(Tail(stretch=_UNCERTAIN_FACTORS * each.stretch) for each in factors)
+    return found
 
 
 def _joint(
-    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64]
+    sums: NDArray[np.float64], longest: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance (J,) of the joint sum, and the joint score (W,)."""
-    sums = np.concatenate([joint.combine(score(memory, filters)) for _, memory in memories(series, gaps)])
-    used = max(1, len(series) // _HISTORY) >= AGES
-    looks = len(series) / (2.0 * AGES)
+    """Mean and variance (J,) of the joint sum (W, J), and the joint score (W,)."""
+    used = longest >= AGES
+    looks = len(sums) / (2.0 * AGES)
     mean, variance = sums.mean(axis=0), sums.var(axis=0)
     # What the shortest ages show, on many looks, steadies the long ones, which rest on few.
     mean = np.maximum((looks * mean + _PRIOR * mean[0]) / (looks + _PRIOR), mean[0])
@@ -307,10 +315,11 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
     wide = Tail(stretch=1.4)
     usual = np.tile(_ASSUMED_KS[:, None], (1, features))
     return Calibration(
-        offset=aspects.mean(axis=0) if windows else np.zeros(variance.shape),
         # Images say nothing of how much a camera varies within a minute, and less of how it moves.
-        most=np.repeat([[FAR], [FAR if windows else 0.0], [FAR if windows else 0.0]], features, axis=1),
-        loud=np.ones((HOURS, *variance.shape)),
+        refinement=nothing_learnt(
+            offset=aspects.mean(axis=0) if windows else np.zeros(variance.shape),
+            most=np.repeat([[FAR], [FAR if windows else 0.0], [FAR if windows else 0.0]], features, axis=1),
+        ),
         noise=noise,
         size=np.ones((*noise.shape[:2], AGES.size)),
         joint_mean=np.full(AGES.size, _ASSUMED_JOINT * features),
@@ -318,6 +327,7 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
         distances=np.stack([statistic.per_ks * usual for statistic in statistics()]),
         classes=np.stack([usual[:, 0], psi.STATISTIC.per_ks * usual[:, 0]]),
         tails=dict.fromkeys((*ASPECTS, *STATISTICS), (wide,) * features)
+        | dict.fromkeys(map(factors_of, ASPECTS), ())
         | dict.fromkeys(("joint", "classes"), (wide,)),
         longest=int(AGES[-1]),
         windows=windows,

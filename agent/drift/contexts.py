@@ -18,6 +18,10 @@ HOURS = 24
 SLOT_SECONDS = 600.0
 """Tables are made for the middle of each ten minutes: finer steps are below any shift worth an alarm."""
 
+_MUTE, _CLEAR = 0.85, 0.60
+"""Share of the commonest value from which on an hour says nothing of a feature's level, and up to which it says all:
+above 85 % fewer than three of a window's sixteen quantiles differ from it, at 60 % the median is still free to move."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Context:
@@ -31,17 +35,25 @@ class Context:
     log_steps: NDArray[np.float64]
     classes: NDArray[np.float64]
 
+    @property
+    def informative(self) -> NDArray[np.float64]:
+        """How much this hour can say of each feature, (F,) 0..1."""
+        return np.array([informativeness(*samples) for samples in self.samples])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Expected:
     """What is normal at one moment: the ranks' table, `log_steps` (F,), class shares (C,), and where it is from.
 
-    `hour` is the context that weighs most, `distance` the hours between the moment and the nearest context.
+    `informative` (F,), 0..1, is how much a window can say of each feature: 0 where nearly all values are one and the
+    same (a count at night). `hour` is the context that weighs most, `distance` the hours between the moment and the
+    nearest context.
     """
 
     table: Table
     log_steps: NDArray[np.float64]
     shares: NDArray[np.float64]
+    informative: NDArray[np.float64]
     hour: int
     distance: float
 
@@ -76,6 +88,7 @@ class Contexts:
             table=table,
             log_steps=_mixed(first.log_steps, second.log_steps, share),
             shares=_mixed(_normalised(first.classes), _normalised(second.classes), share),
+            informative=first.informative + share * (second.informative - first.informative),
             hour=before if share <= 0.5 else after,
             distance=distance,
         )
@@ -105,6 +118,22 @@ class Contexts:
         parts = ((before, 1.0 - share), (after, share))
         samples = [(self.hours[hour].samples[number], part) for hour, part in parts]
         return make_rows([mix(samples)], self.spread[number : number + 1])[0]
+
+
+def informativeness(values: NDArray[np.float32], weights: NDArray[np.int64]) -> float:
+    """How much values of this distribution can say of a change, 0..1, by the share of the commonest value.
+
+    A window whose values are nearly all the same in normal times has a score that is 0 for hours and then jumps:
+    neither its mean nor its spread is near normal, and a noise model fitted to it calls everything slow.
+
+    >>> informativeness(np.array([0, 1], np.float32), np.array([90, 10]))
+    0.0
+    """
+    if not values.size:
+        return 0.0
+    _, first = np.unique(values, return_index=True)
+    commonest = float(np.add.reduceat(weights, first).max() / weights.sum())
+    return min(1.0, max(0.0, (_MUTE - commonest) / (_MUTE - _CLEAR)))
 
 
 def mix(parts: Sequence[tuple[Samples, float]]) -> Samples:

@@ -64,11 +64,13 @@ class Looks:
 class Evidence:
     """`aspects` (W, 3, F) float64 in the order of ASPECTS; `ranks` (W, F, BINS-1) the share of values below EDGES.
 
-    `trust` (W, 3, F), 0..1, is how much each aspect is to count: 0 where the window says nothing about it.
+    `trust` (W, 3, F), 0..1, is how much each aspect is to count: 0 where the window says nothing about it. `gate` (F,)
+    is the part of it that follows from the moment alone (`Expected.informative`).
     """
 
     aspects: NDArray[np.float64]
     trust: NDArray[np.float64]
+    gate: NDArray[np.float64]
     ranks: NDArray[np.float64]
 
 
@@ -109,10 +111,11 @@ def weigh(looks: Looks, expected: Expected, usual: Usual) -> Evidence:
     sizes = np.abs(ranked.score - location[..., None]).mean(axis=-1)
     spread = np.log(sizes / _USUAL_SIZE + _FLOOR)
     noise, known = _noise(looks, expected, usual, ranked.slope.mean(axis=-1))
-    trust = looks.counts / (looks.counts + _SHRINK * usual.counts + 1e-9)
+    trust = expected.informative * looks.counts / (looks.counts + _SHRINK * usual.counts + 1e-9)
     return Evidence(
         aspects=np.stack([location, spread, noise], axis=1),
         trust=np.stack([trust, trust, trust * known], axis=1),
+        gate=expected.informative,
         ranks=_rank_shares(ranked),
     )
 

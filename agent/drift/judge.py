@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_integer, take_number, take_object
-from agent.drift import joint
 from agent.drift.alarm import Alarm
-from agent.drift.calibrate import limits, score
 from agent.drift.contexts import Expected, hour_of
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
-from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, SCALES, fade
+from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
+from agent.drift.scoring import Scored, Scorer
 from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.statistics import STATISTICS, statistics
 from agent.drift.storage import array, numbers
@@ -37,6 +36,9 @@ LEAST_SHARE = 0.1
 CLOCK_SLACK = 86400.0
 """Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
 
+_FOLLOWS = 0.5
+"""Of the largest share in a common factor: features with so much of it are named where the factor stands out."""
+
 _KS = list(STATISTICS).index("ks")
 _QUANTILES = np.array([0.1, 0.5, 0.9])
 _KNOT_PLACES = np.rint(_QUANTILES * KNOTS - 0.5).astype(int)
@@ -50,21 +52,20 @@ class DriftJudge:
         features = len(reference.origin.features)
         self._names = reference.origin.features
         self._contexts = reference.contexts()
-        self._filters = reference.calibration.filters()
-        self._ages = AGES <= max(reference.calibration.longest, 1)
         self._minutes = reference.origin.window_seconds / 60.0
-        self._memory = np.zeros((len(ASPECTS), features, KEEP.size))
+        self.set_budget(false_alarms_per_month)
+        self._memory = np.zeros((*self._scorer.columns, KEEP.size))
         self._fading = Fading.empty(features, len(reference.class_ids))
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
         self._alarm = Alarm()
-        self.set_budget(false_alarms_per_month)
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""
-        self._limits = limits(
+        self._scorer = Scorer(
             self.reference.calibration, false_alarms_per_month, self.reference.origin.window_seconds
         )
+        self._limits = self._scorer.limits
 
     @property
     def alarm(self) -> bool:
@@ -109,8 +110,10 @@ class DriftJudge:
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
         evidence = weigh(looks, expected, reference.usual)
-        centred = reference.calibration.centred(evidence.aspects[0], evidence.trust[0], hour_of(window.start))
-        self._memory = fade(self._memory, centred, gap)
+        refined = reference.calibration.refinement(
+            evidence.aspects[0], evidence.trust[0], hour_of(window.start)
+        )
+        self._memory = fade(self._memory, refined, gap)
         filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
@@ -138,21 +141,13 @@ class DriftJudge:
     # -- saying what it means ---------------------------------------------------------------------------
 
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
-        calibration, allowed = self.reference.calibration, self._limits
-        plain = score(self._memory, self._filters)
-        scores = AGE_WEIGHTS * plain
-        sums = joint.made_normal(joint.combine(plain), calibration.joint_mean, calibration.joint_variance)
-        sums = np.where(self._ages, AGE_WEIGHTS * sums, -np.inf)
-        together = int(sums.argmax())
-        distances = self._fading.of_features()
-        features = self._features(scores, distances, expected)
+        scored = self._scorer(self._memory)
+        features = self._features(scored, self._fading.of_features(), expected)
         classes = self._classes()
-        ratio = max(
-            float(sums[together]) / allowed.joint,
-            max((verdict.ratio for verdict in features), default=0.0),
-            classes.ratio if classes else 0.0,
-        )
-        self._alarm_step(window.end, ratio, scores, together, features, classes)
+        shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
+        by_distance = max(shape, classes.ratio if classes else 0.0)
+        ratio = max(float(self._scorer.ratio(scored)), by_distance)
+        self._alarm_step(window.end, ratio, scored, by_distance)
         return DriftVerdict(
             camera=window.camera,
             start=window.start,
@@ -161,9 +156,9 @@ class DriftJudge:
             reason=self._why_provisional(),
             provisional=self.reference.provisional,
             ratio=ratio,
-            joint=float(sums[together]),
-            joint_limit=allowed.joint,
-            joint_minutes=float(AGES[together]) * self._minutes,
+            joint=float(scored.joint),
+            joint_limit=self._limits.joint,
+            joint_minutes=float(AGES[scored.together]) * self._minutes,
             hour=expected.hour,
             features=features,
             classes=classes,
@@ -172,30 +167,33 @@ class DriftJudge:
         )
 
     def _features(
-        self, scores: NDArray[np.float64], distances: NDArray[np.float64], expected: Expected
+        self, scored: Scored, distances: NDArray[np.float64], expected: Expected
     ) -> tuple[FeatureVerdict, ...]:
         usual, allowed = self.reference.calibration.distances, self._limits
-        best = np.abs(scores).argmax(axis=-1)
-        top = np.take_along_axis(scores, best[..., None], axis=-1)[..., 0]
-        ratios = np.abs(top) / allowed.aspects
-        aspect = ratios.argmax(axis=0)
+        each = np.arange(len(self._names))
+        column = self._standing_for(scored.ratios)
+        aspect = np.take_along_axis(scored.ratios, column, axis=1).argmax(axis=0)
+        column = column[aspect, each]
+        ratios, weighted = scored.ratios[aspect, column], scored.weighted[aspect, column]
+        best = np.abs(weighted).argmax(axis=-1)
+        top = weighted[each, best] * self._direction(aspect, column)
         sizes = distances[_KS] / usual[_KS]
         scale = sizes.argmax(axis=0)
-        each = np.arange(len(self._names))
         shape = sizes[scale, each] / allowed.distances[_KS]
-        by_shape = shape > ratios[aspect, each]
+        by_shape = shape > ratios
         measured = self._measured(distances[:, scale, each], usual[:, scale, each] * allowed.distances)
         now, then = self._percentiles(scale, expected.table)
-        ages = AGES[best[aspect, each]]
-        shift = self._shifts(aspect, best[aspect, each])
+        shift = self._shifts(aspect, best)
         return tuple(
             FeatureVerdict(
                 feature=name,
                 aspect="shape" if by_shape[f] else ASPECTS[aspect[f]],
-                score=float(sizes[scale[f], f] if by_shape[f] else top[aspect[f], f]),
-                limit=float(allowed.distances[_KS, f] if by_shape[f] else allowed.aspects[aspect[f], f]),
-                ratio=float(max(shape[f], ratios[aspect[f], f])),
-                minutes=float(SCALES[scale[f]] if by_shape[f] else ages[f]) * self._minutes,
+                score=float(sizes[scale[f], f] if by_shape[f] else top[f]),
+                limit=float(
+                    allowed.distances[_KS, f] if by_shape[f] else allowed.aspects[aspect[f], column[f]]
+                ),
+                ratio=float(max(shape[f], ratios[f])),
+                minutes=float(SCALES[scale[f]] if by_shape[f] else AGES[best[f]]) * self._minutes,
                 shift=float(shift[f]),
                 distances=measured[f],
                 distance_minutes=float(SCALES[scale[f]]) * self._minutes,
@@ -204,6 +202,25 @@ class DriftJudge:
             )
             for f, name in enumerate(self._names)
         )
+
+    def _standing_for(self, ratios: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The column (3, F) that stands out most of each feature's own and the factors it mainly follows."""
+        loadings = np.abs(self.reference.calibration.refinement.loadings)
+        features = loadings.shape[1]
+        follows = loadings >= np.maximum(_FOLLOWS * loadings.max(axis=1, keepdims=True), 1e-9)
+        shared = np.where(follows, ratios[:, None, features:], 0.0)
+        every = np.concatenate([ratios[:, :features, None], shared], axis=-1)
+        place = every.argmax(axis=-1)
+        return np.where(place > 0, features + place - 1, np.arange(features))
+
+    def _direction(self, aspect: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
+        """1, or -1 where a feature goes down as the factor that stands for it goes up, (F,)."""
+        loadings = self.reference.calibration.refinement.loadings
+        if not loadings.shape[2]:
+            return np.ones(column.size)
+        factor = np.maximum(column - column.size, 0)
+        sign = np.sign(loadings[aspect, np.arange(column.size), factor])
+        return np.where(column >= column.size, sign, 1.0)
 
     @staticmethod
     def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[Mapping[str, Measured]]:
@@ -220,7 +237,8 @@ class DriftJudge:
     def _shifts(self, aspect: NDArray[np.int64], age: NDArray[np.int64]) -> NDArray[np.float64]:
         """By how much each feature's aspect has changed since, (F,)."""
         place = np.minimum(np.searchsorted(1.0 / (1.0 - KEEP), AGES[age]), KEEP.size - 1)
-        level = self._memory[aspect, np.arange(age.size), place]
+        whole = self.reference.calibration.refinement.of_features(self._memory)
+        level = whole[aspect, np.arange(age.size), place]
         return np.asarray(level / (1.0 - KEEP[place] ** AGES[age]), dtype=np.float64)
 
     def _percentiles(
@@ -256,39 +274,14 @@ class DriftJudge:
             minutes=float(SCALES[scale]) * self._minutes,
         )
 
-    def _alarm_step(
-        self,
-        now: float,
-        ratio: float,
-        scores: NDArray[np.float64],
-        together: int,
-        features: tuple[FeatureVerdict, ...],
-        classes: ClassVerdict | None,
-    ) -> None:
-        shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
-        distance_ratio = max(shape, classes.ratio if classes else 0.0)
+    def _alarm_step(self, now: float, ratio: float, scored: Scored, by_distance: float) -> None:
         if self.alarm:
-            if self._alarm.watch(self._memory, distance_ratio):
+            if self._alarm.watch(self._memory, by_distance):
                 self._begin_anew()
-        elif ratio >= 1.0:
-            self._raise_alarm(now, ratio, scores, together, distance_ratio)
-
-    def _raise_alarm(
-        self, now: float, ratio: float, scores: NDArray[np.float64], together: int, distance_ratio: float
-    ) -> None:
-        if ratio <= distance_ratio:
+        elif ratio >= 1.0 and ratio <= by_distance:
             self._alarm.raise_by_distance(now, ratio)
-            return
-        ratios = np.abs(scores) / self._limits.aspects[..., None]
-        a, f, age = np.unravel_index(int(ratios.argmax()), ratios.shape)
-        if ratios[a, f, age] >= 1.0:
-            changed = np.zeros(scores.shape[:2], dtype=np.bool_)
-            changed[a, f] = True
-            self._alarm.raise_by_change(now, self._memory, changed, int(AGES[age]))
-        else:
-            adding = joint.contributions(scores[..., together] / AGE_WEIGHTS[together])
-            changed = adding >= 0.1 * adding.max()
-            self._alarm.raise_by_change(now, self._memory, changed, int(AGES[together]))
+        elif ratio >= 1.0:
+            self._alarm.raise_by_change(now, self._memory, *self._scorer.changed(scored))
 
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
@@ -357,7 +350,7 @@ class DriftJudge:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         entry, features = take_object(state, "alarm"), len(self._names)
-        level = None if entry.get("level") is None else array(entry, "level", (len(ASPECTS), features))
+        level = None if entry.get("level") is None else array(entry, "level", self._scorer.columns)
         alarm = Alarm(
             take_number(entry, "since", None, minimum=0.0, maximum=LATEST),
             take_integer(entry, "place", minimum=0, maximum=KEEP.size - 1),

@@ -37,6 +37,15 @@ def fade(memory: NDArray[np.float64], new: NDArray[np.float64], windows: float =
     return memory * KEEP**windows + (1.0 - KEEP) * new[..., None]
 
 
+def fading_means(series: NDArray[np.float64], gaps: NDArray[np.float64], place: int) -> NDArray[np.float64]:
+    """The fading mean of time constant TIMES[place] after each window of series (W, ...), `gaps` (W,) apart."""
+    keep, mean, out = KEEP[place], np.zeros(series.shape[1:]), np.empty(series.shape)
+    for number, (new, passed) in enumerate(zip(series, keep**gaps, strict=True)):
+        mean = passed * mean + (1.0 - keep) * new
+        out[number] = mean
+    return out
+
+
 def step_response(ages: NDArray[np.int64] = AGES) -> NDArray[np.float64]:
     """What the memory holds of a unit step that began `ages` windows ago, (J, K)."""
     return np.asarray(1.0 - KEEP ** ages[:, None], dtype=np.float64)

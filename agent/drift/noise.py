@@ -29,25 +29,27 @@ _RIDGE = 0.01  # filters that need more than two digits of the covariance are fi
 _SWEEPS = 400
 
 
-def autocovariance(series: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Lags (L,) and autocovariance (L, N) of series (W, N) about zero; NaN marks windows that are missing."""
-    known = np.isfinite(series)
-    filled = np.where(known, series, 0.0)
-    present = known.astype(np.float64)
+def autocovariance(
+    series: NDArray[np.float64], gate: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Lags (L,) and autocovariance (L, N) of series (W, N) about zero, of which windows count by `gate` (W, N), 0..1.
+
+    The series has been multiplied by the gate: a pair of windows holds as much as the product of their gates.
+    """
     lags = np.concatenate(([0], _LAGS[max(1, len(series) // 4) >= _LAGS]))
     lags = lags[lags < len(series)]
     end = len(series)
-    sums = [(filled[: end - lag] * filled[lag:]).sum(axis=0) for lag in lags]
-    pairs = [(present[: end - lag] * present[lag:]).sum(axis=0) for lag in lags]
+    sums = [(series[: end - lag] * series[lag:]).sum(axis=0) for lag in lags]
+    pairs = [(gate[: end - lag] * gate[lag:]).sum(axis=0) for lag in lags]
     return lags, np.array(sums) / np.maximum(np.array(pairs), 1.0)
 
 
-def fit(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights (N, 8) of the noise's parts for series (W, N): least squares with weights >= 0.
+def fit(series: NDArray[np.float64], gate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (N, 8) of the noise's parts for series (W, N) under `gate` (W, N): least squares with weights >= 0.
 
     Long lags rest on few independent pairs and count less.
     """
-    lags, covariance = autocovariance(series)
+    lags, covariance = autocovariance(series, gate)
     parts = np.where(DECAYS > 0, np.exp(-lags[:, None] / np.maximum(DECAYS, 1e-9)), lags[:, None] == 0)
     importance = (1.0 + lags) ** -0.25
     design, target = parts * importance[:, None], covariance * importance[:, None]

@@ -166,6 +166,7 @@ def hold_out(gathered: Gathered, spread: NDArray[np.float64], *, everything: boo
     held = HeldOut(
         aspects=np.zeros((windows, len(ASPECTS), features)),
         trust=np.zeros((windows, len(ASPECTS), features)),
+        gate=np.zeros((windows, features)),
         ranks=np.zeros((windows, features, BINS - 1)),
         filled=np.clip(gathered.looks.counts / np.maximum(gathered.usual.counts, 1.0), 0.0, 1.0),
         seen=np.zeros((windows, classes + 1)),
@@ -202,7 +203,7 @@ def _slots(gathered: Gathered, number: int) -> list[slice]:
 def _hold_out_slot(gathered: Gathered, contexts: Contexts, part: slice, held: HeldOut) -> None:
     expected = contexts.at(float(gathered.starts[part.start]))
     evidence = weigh(gathered.looks[part], expected, gathered.usual)
-    held.aspects[part], held.trust[part] = evidence.aspects, evidence.trust
+    held.aspects[part], held.trust[part], held.gate[part] = evidence.aspects, evidence.trust, evidence.gate
     held.ranks[part] = evidence.ranks
     for place in range(part.start, part.stop):
         held.seen[place], held.expected[place] = class_shares(

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -27,19 +27,23 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
-from agent.drift.calibrate import Calibration
+from agent.drift.calibrate import Calibration, factors_of
 from agent.drift.contexts import HOURS
 from agent.drift.evidence import ASPECTS, Usual
 from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
 from agent.drift.reference import HourNormal, Origin, Reference
+from agent.drift.refine import UNBOUNDED, Refinement, nothing_learnt
 from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
 from agent.drift.statistics import IN_VERDICT, STATISTICS
 from agent.drift.tail import Tail
 
 FORMAT = "vedette-reference"
 _CHECKSUM = "checksum"
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)
+"""1: before windows were bounded as a whole and common factors taken out of them."""
+
 LARGEST_BYTES = 16 * 1024 * 1024
 """Of a reference that is still read: one has a quarter of a megabyte."""
 
@@ -77,6 +81,9 @@ def body_of(reference: Reference) -> dict[str, Any]:
         "hours": {str(hour): _hour_body(normal) for hour, normal in sorted(reference.hours.items())},
         "calibration": {
             **{name: numbers(getattr(calibration, name)) for name in _SHAPES if name != "distances"},
+            **{name: numbers(getattr(calibration.refinement, name)) for name in _REFINEMENT_SHAPES},
+            "bound": calibration.refinement.bound,
+            "factors": calibration.refinement.factors,
             **_distances_body(calibration),
             "tails": {name: [tail.stretch for tail in tails] for name, tails in calibration.tails.items()},
             "longest": calibration.longest,
@@ -118,10 +125,10 @@ def opened(text: str | bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ReferenceMismatch("not a reference: the file is something else")
-    if body.get("version") != VERSION:
+    if body.get("version") not in READ_VERSIONS:
         raise ReferenceMismatch(
-            f"the reference has format version {printable(body.get('version'), 24)}, this agent reads {VERSION}: "
-            "record a new one"
+            f"the reference has format version {printable(body.get('version'), 24)}, this agent reads "
+            f"{READ_VERSIONS[0]} to {VERSION}: record a new one"
         )
     if body.pop(_CHECKSUM, None) != _checksum(body):
         raise ReferenceMismatch("the reference is damaged: its content does not fit its checksum")
@@ -180,18 +187,25 @@ def _hour_body(normal: HourNormal) -> dict[str, Any]:
     }
 
 
-_SHAPES: dict[str, tuple[int | str, ...]] = {
-    "offset": (len(ASPECTS), "F"),
-    "most": (len(ASPECTS), "F"),
-    "loud": (HOURS, len(ASPECTS), "F"),
-    "noise": (len(ASPECTS), "F", DECAYS.size),
-    "size": (len(ASPECTS), "F", AGES.size),
+_Shape = tuple[int | str, ...]
+"""Sides of an array: F features, R common factors, C = F + R columns of evidence."""
+
+_SHAPES: dict[str, _Shape] = {
+    "noise": (len(ASPECTS), "C", DECAYS.size),
+    "size": (len(ASPECTS), "C", AGES.size),
     "joint_mean": (AGES.size,),
     "joint_variance": (AGES.size,),
     "distances": (len(IN_VERDICT), SCALES.size, "F"),
     "classes": (2, SCALES.size),
 }
-_POSITIVE = ("loud", "noise", "size", "joint_mean", "joint_variance", "distances", "classes")
+_REFINEMENT_SHAPES: dict[str, _Shape] = {
+    "offset": (len(ASPECTS), "F"),
+    "most": (len(ASPECTS), "F"),
+    "loud": (HOURS, len(ASPECTS), "F"),
+    "unit": (len(ASPECTS), "F"),
+    "loadings": (len(ASPECTS), "F", "R"),
+}
+_POSITIVE = ("loud", "unit", "noise", "size", "joint_mean", "joint_variance", "distances", "classes")
 
 
 def _reference(body: Mapping[str, Any]) -> Reference:
@@ -278,28 +292,54 @@ def sketches_of(entry: Mapping[str, Any], features: int) -> tuple[Sketch, ...]:
 
 
 def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
-    arrays = {
-        name: array(
-            body,
-            name,
-            [features if side == "F" else int(side) for side in shape],
-            low=_TINY if name in _POSITIVE else 0.0 if name == "most" else -HUGE,
-        )
-        for name, shape in _SHAPES.items()
-    }
+    refinement = _refinement(body, features)
+    factors = refinement.factors
+    arrays = _arrays(body, _SHAPES, features, factors)
     tails, known = take_object(body, "tails"), _known_distances(body, arrays.pop("distances"))
     counts = dict.fromkeys((*ASPECTS, *known), features) | {"joint": 1, "classes": 1}
+    if "factors" in body:
+        counts |= dict.fromkeys(map(factors_of, ASPECTS), factors)
     unknown = np.full((SCALES.size, features), np.nan)
     return Calibration(
         **arrays,
+        refinement=refinement,
         distances=np.stack([known.get(name, unknown) for name in STATISTICS]),
         tails={
             name: _tails(tails, name, counts[name]) for name in sorted(counts, key=[*tails, *counts].index)
-        },
+        }
+        | {name: () for name in map(factors_of, ASPECTS) if name not in counts},
         longest=take_integer(body, "longest", minimum=0, maximum=_MOST_WINDOWS),
         windows=take_integer(body, "windows", minimum=0, maximum=_MOST_WINDOWS),
         blocks=take_integer(body, "blocks", minimum=0, maximum=_MOST_WINDOWS),
     )
+
+
+def _refinement(body: Mapping[str, Any], features: int) -> Refinement:
+    """Of version 1: windows are not bounded as a whole, and there are no common factors."""
+    if "factors" not in body:
+        plain = nothing_learnt(np.zeros((len(ASPECTS), features)), np.zeros((len(ASPECTS), features)))
+        shapes = {name: _REFINEMENT_SHAPES[name] for name in ("offset", "most", "loud")}
+        return replace(plain, **_arrays(body, shapes, features, 0))
+    factors = take_integer(body, "factors", minimum=0, maximum=features)
+    return Refinement(
+        **_arrays(body, _REFINEMENT_SHAPES, features, factors),
+        bound=take_number(body, "bound", minimum=_TINY, maximum=UNBOUNDED),
+    )
+
+
+def _arrays(
+    body: Mapping[str, Any], shapes: Mapping[str, _Shape], features: int, factors: int
+) -> dict[str, NDArray[np.float64]]:
+    sides = {"F": features, "R": factors, "C": features + factors}
+    return {
+        name: array(
+            body,
+            name,
+            [sides[side] if isinstance(side, str) else side for side in shape],
+            low=_TINY if name in _POSITIVE else 0.0 if name == "most" else -HUGE,
+        )
+        for name, shape in shapes.items()
+    }
 
 
 def _known_distances(

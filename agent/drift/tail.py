@@ -24,9 +24,10 @@ _LEAST_EPISODES = 4
 _ALONE = (
     0.95  # a single feature's stretch is known within 5 %: it counts where it is more than that beyond all
 )
-_MARGIN = 1.07
-"""What scores exceeded their limits by in simulated months: sizes are known within some per cent, and a month is not
-quite like the days recorded. 5 % let through two to three times as many false alarms and hardly shortened a delay."""
+_MARGIN, _MARGIN_DAYS = 0.07, 7.0
+"""What scores exceeded their limits by in simulated months after a week of reference: sizes are known within some per
+cent, and a month is not quite like the days recorded. 5 % let through two to three times as many false alarms and
+hardly shortened a delay. How well a size is known grows with the square root of the days, and so the margin falls."""
 _WIDEST = 3.0
 
 
@@ -51,8 +52,8 @@ def normal_level(rate: float) -> float:
     return math.sqrt(max(squared, 1.0))
 
 
-def fit_tails(scores: NDArray[np.float64]) -> tuple[Tail, ...]:
-    """The tails of F alike series of scores (W, F): as far out as most are, or further where one alone is.
+def fit_tails(scores: NDArray[np.float64], days: float) -> tuple[Tail, ...]:
+    """The tails of F alike series of scores (W, F) of `days`: as far out as most are, or further where one alone is.
 
     What a handful of episodes says is uncertain: a standard error, of one or of the mean of many, is added.
     """
@@ -60,7 +61,17 @@ def fit_tails(scores: NDArray[np.float64]) -> tuple[Tail, ...]:
     alone = [_stretch(column, wanted) for column in scores.T]
     doubt = _uncertainty(wanted, len(scores)) / math.sqrt(len(alone))
     usual = float(np.median(alone)) * (1.0 + doubt)
-    return tuple(Tail(stretch=min(_MARGIN * max(1.0, usual, _ALONE * each), _WIDEST)) for each in alone)
+    wider = margin(days)
+    return tuple(Tail(stretch=min(wider * max(1.0, usual, _ALONE * each), _WIDEST)) for each in alone)
+
+
+def margin(days: float) -> float:
+    """What limits are multiplied by for what a reference of so many days cannot know.
+
+    >>> [round(margin(days), 2) for days in (1, 3, 7, 28)]
+    [1.19, 1.11, 1.07, 1.07]
+    """
+    return 1.0 + _MARGIN * math.sqrt(max(1.0, _MARGIN_DAYS / max(days, 1e-9)))
 
 
 def _stretch(series: NDArray[np.float64], wanted: int) -> float:

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
-from agent.drift import joint
-from agent.drift.calibrate import limits, score
 from agent.drift.contexts import SLOT_SECONDS, hour_of
-from agent.drift.evidence import ASPECTS, EDGES, KNOTS, Looks, weigh
+from agent.drift.evidence import EDGES, KNOTS, Looks, weigh
 from agent.drift.judge import DriftJudge
-from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALE_KEEP, fade
+from agent.drift.memory import KEEP, SCALE_KEEP, fade
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
+from agent.drift.scoring import Scorer
 
 WINDOW = 60.0
 PIECE = 512  # windows scored at once: 20 MB
@@ -60,7 +59,7 @@ def record(recording: Recording, values: NDArray[np.float32], start: float, per_
 
 @dataclass(slots=True, eq=False)
 class Past:
-    """What N trials have seen: fading evidence (N, 3, F, K) and fading ranks (N, 4, F, 19)."""
+    """What N trials have seen: fading evidence (N, 3, C, K) of C columns, and fading ranks (N, 4, F, 19)."""
 
     memory: NDArray[np.float64]
     ranks: NDArray[np.float64]
@@ -72,16 +71,16 @@ class Past:
 
 @dataclass(slots=True, eq=False)
 class Ratios:
-    """Scores over their limits after each window: `features` (W, N, F), `joint` (W, N), `shape` (W, N, F)."""
+    """Scores over their limits after each window: of `columns` (W, N, C), `joint` (W, N), `shape` (W, N, F)."""
 
-    features: NDArray[np.float64]
+    columns: NDArray[np.float64]
     joint: NDArray[np.float64]
     shape: NDArray[np.float64]
 
     @property
     def top(self) -> NDArray[np.float64]:
         """The largest of all, (W, N): at 1 the alarm goes on."""
-        return np.maximum(self.joint, np.maximum(self.features, self.shape).max(axis=-1))
+        return np.maximum(np.maximum(self.joint, self.columns.max(axis=-1)), self.shape.max(axis=-1))
 
 
 class Replay:
@@ -89,23 +88,22 @@ class Replay:
 
     def __init__(self, reference: Reference, budget: float = 1.0) -> None:
         self.reference, self.calibration = reference, reference.calibration
-        self.limits = limits(reference.calibration, budget, reference.origin.window_seconds)
+        self._scorer = Scorer(reference.calibration, budget, reference.origin.window_seconds)
+        self.limits = self._scorer.limits
         self._contexts = replace(reference.contexts(), remember=144)
-        self._filters = self.calibration.filters()
-        self._used = np.maximum(self.calibration.longest, 1) >= AGES
 
     def nothing(self, trials: int = 1) -> Past:
         """Nothing seen yet."""
         features = len(self.reference.origin.features)
         return Past(
-            np.zeros((trials, len(ASPECTS), features, KEEP.size)),
+            np.zeros((trials, *self._scorer.columns, KEEP.size)),
             np.tile(EDGES, (trials, SCALE_KEEP.size, features, 1)),
         )
 
     def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
-        """Centred aspects (W, 3, F) and ranks (W, F, 19) of windows starting at `starts`."""
+        """Refined evidence (W, 3, C) and ranks (W, F, 19) of windows starting at `starts`."""
         features = looks.knots.shape[1]
-        centred = np.empty((len(starts), len(ASPECTS), features))
+        refined = np.empty((len(starts), *self._scorer.columns))
         ranks = np.empty((len(starts), features, EDGES.size))
         slots = ((starts % 86400.0) // SLOT_SECONDS).astype(int)
         for slot in np.unique(slots):
@@ -115,11 +113,12 @@ class Replay:
             )
             found = weigh(some, self._contexts.at((slot + 0.5) * SLOT_SECONDS), self.reference.usual)
             hour = hour_of(slot * SLOT_SECONDS)
-            centred[at], ranks[at] = self.calibration.centred(found.aspects, found.trust, hour), found.ranks
-        return centred, ranks
+            refined[at] = self.calibration.refinement(found.aspects, found.trust, hour)
+            ranks[at] = found.ranks
+        return refined, ranks
 
     def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
-        """Ratios after each of W windows of N trials: aspects (W, N, 3, F), ranks (W, N, F, 19)."""
+        """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19)."""
         found = []
         for start in range(0, len(aspects), PIECE):
             piece = slice(start, start + PIECE)
@@ -128,7 +127,7 @@ class Replay:
         whole = Ratios(
             *(
                 np.concatenate([getattr(each, name) for each in found])
-                for name in ("features", "joint", "shape")
+                for name in ("columns", "joint", "shape")
             )
         )
         return whole, past
@@ -136,18 +135,9 @@ class Replay:
     def lasting(self, aspects: NDArray, ranks: NDArray, past: Past) -> int:
         """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends."""
         judge, memory, faded = DriftJudge(self.reference), past.memory[0], past.ranks[0]
-        plain = score(memory, self._filters)
-        sums = joint.made_normal(
-            joint.combine(plain), self.calibration.joint_mean, self.calibration.joint_variance
-        )
-        together = int(np.where(self._used, AGE_WEIGHTS * sums, -np.inf).argmax())
         judge._memory = memory
-        shape = self._shape(faded)
-        other = max(
-            float(AGE_WEIGHTS[together] * sums[together]) / self.limits.joint,
-            float((np.abs(AGE_WEIGHTS * plain).max(axis=-1) / self.limits.aspects).max()),
-        )
-        judge._raise_alarm(0.0, max(shape, other), AGE_WEIGHTS * plain, together, shape)
+        scored, shape = self._scorer(memory), self._shape(faded)
+        judge._alarm_step(0.0, max(shape, float(self._scorer.ratio(scored))), scored, shape)
         for number in range(len(aspects)):
             memory = fade(memory, aspects[number, 0])
             faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
@@ -163,7 +153,7 @@ class Replay:
     def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(
             [_faded(aspects, past.memory[..., k], keep) for k, keep in enumerate(KEEP)], axis=-1
-        )  # (W, N, 3, F, K)
+        )  # (W, N, 3, C, K)
         shape = 0.0
         last = []
         for place, keep in enumerate(SCALE_KEEP):
@@ -171,13 +161,10 @@ class Replay:
             sizes = np.abs(faded - EDGES).max(axis=-1) / self.calibration.distances[0, place]
             shape = np.maximum(shape, sizes)
             last.append(faded[-1])
-        scores = _scores(memory, self._filters)
-        sums = joint.made_normal(
-            joint.combine(scores), self.calibration.joint_mean, self.calibration.joint_variance
-        )
+        scored = self._scorer(memory)
         ratios = Ratios(
-            (np.abs(AGE_WEIGHTS * scores).max(axis=-1) / self.limits.aspects).max(axis=-2),
-            (AGE_WEIGHTS * sums)[..., self._used].max(axis=-1) / self.limits.joint,
+            scored.ratios.max(axis=-2),
+            scored.joint / self.limits.joint,
             shape / self.limits.of("ks"),
         )
         return ratios, Past(memory[-1], np.stack(last, axis=1))
@@ -186,11 +173,3 @@ class Replay:
 def _faded(series: NDArray, before: NDArray, keep: float) -> NDArray:
     """The fading mean (W, ...) of series (W, ...) that was `before` (...) at first."""
     return lfilter([1.0 - keep], [1.0, -keep], series, axis=0, zi=(keep * before)[None])[0]
-
-
-def _scores(memory: NDArray, filters: NDArray) -> NDArray:
-    """Scores (W, N, 3, F, J) of memories (W, N, 3, F, K), as one matrix product per aspect and feature."""
-    windows, trials, aspects, features, keeps = memory.shape
-    flat = memory.reshape(windows * trials, aspects * features, keeps).transpose(1, 0, 2)
-    scores = flat @ filters.reshape(aspects * features, -1, keeps).transpose(0, 2, 1)
-    return scores.transpose(1, 0, 2).reshape(windows, trials, aspects, features, -1)

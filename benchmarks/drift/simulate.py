@@ -96,10 +96,13 @@ def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[
     }
 
 
-def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[str]]:
-    """Judge windows of one stream, aspects (W, 3, F) and ranks (W, F, 19); what was seen, and the alarms raised."""
+def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[str], int]:
+    """Judge windows of one stream, evidence (W, 3, C) and ranks (W, F, 19).
+
+    What was seen, the alarms raised, and the windows in alarm.
+    """
     aspects, ranks = aspects[:, None], ranks[:, None]
-    at, past, alarms = 0, replay.nothing(), []
+    at, past, alarms, inside = 0, replay.nothing(), [], 0
     while at < len(aspects):
         ratios, after = replay.judge(aspects[at : at + DAY_WINDOWS], ranks[at : at + DAY_WINDOWS], past)
         over = np.flatnonzero(ratios.top[:, 0] >= 1.0)
@@ -110,9 +113,10 @@ def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[
         alarms.append(blame(ratios, first - 1, replay))
         past = replay.judge(aspects[at : at + first], ranks[at : at + first], past)[1]
         at += first
-        at += replay.lasting(aspects[at:], ranks[at:], past)
+        lasted = replay.lasting(aspects[at:], ranks[at:], past)
+        at, inside = at + lasted, inside + lasted
         past = replay.nothing()
-    return past, alarms
+    return past, alarms, inside
 
 
 def blame(ratios: Any, at: int, replay: Replay) -> str:
@@ -120,11 +124,15 @@ def blame(ratios: Any, at: int, replay: Replay) -> str:
     names = replay.reference.origin.features
     parts = {
         "joint": ratios.joint[at, 0],
-        "feature " + names[int(ratios.features[at, 0].argmax())]: ratios.features[at, 0].max(),
+        _column(names, int(ratios.columns[at, 0].argmax())): ratios.columns[at, 0].max(),
         "shape " + names[int(ratios.shape[at, 0].argmax())]: ratios.shape[at, 0].max(),
     }
     best = max(parts, key=parts.__getitem__)
     return f"{best} {parts[best]:.2f}"
+
+
+def _column(names: tuple[str, ...], column: int) -> str:
+    return "feature " + names[column] if column < len(names) else f"common factor {column - len(names) + 1}"
 
 
 def delays(plan: Plan, replays: dict[int, Replay], start: float) -> dict[int, dict[str, list[float | None]]]:

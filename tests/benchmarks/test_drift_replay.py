@@ -12,15 +12,17 @@ from benchmarks.drift.simulate import references
 from benchmarks.drift.streams import Change, Stream, StreamSpec
 
 
-def test_replay_is_the_judge():
-    spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0)
+@pytest.mark.parametrize(("weather", "factors"), [(0.0, False), (1.0, True)])
+def test_replay_is_the_judge(weather, factors):
+    spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0, weather=weather, weather_shared=0.9)
     stream = Stream(spec, 1)
     replay = Replay(references(stream, (1,))[1])
+    assert replay.calibration.refinement.loadings.any() == factors
     start, frames = stream.now, round(WINDOW * spec.rate)
     values = np.concatenate([stream.run(3600.0), stream.run(3600.0, Change(features=2, shift=0.4))])
     starts = start + WINDOW * np.arange(120)
-    aspects, ranks = replay.evidence(looks_of(values, frames), starts)
-    ratios, _ = replay.judge(aspects[:, None], ranks[:, None], replay.nothing())
+    evidence, ranks = replay.evidence(looks_of(values, frames), starts)
+    ratios, _ = replay.judge(evidence[:, None], ranks[:, None], replay.nothing())
     judge, collector = DriftJudge(replay.reference), Window("simulated", spec.names, "1", interval=2.0)
     for number, begin in enumerate(starts):
         collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))

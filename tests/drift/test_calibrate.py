@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.drift.calibrate import MOST, assumed, calibrate, limits, memories, score
+from agent.drift.calibrate import assumed, calibrate, limits, memories, score
 from agent.drift.memory import AGES, KEEP, fade
 from agent.drift.recording import contexts_of, gather, hold_out
 
@@ -36,18 +36,12 @@ def test_limits_are_a_few_times_the_usual_size(calibration):
 def test_scores_of_its_own_windows_are_about_one(day_recording, calibration):
     gathered = gather(day_recording)
     held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread)
-    series = calibration.centred(held.aspects, held.trust, held.hours)
+    series = calibration.refinement(held.aspects, held.trust, held.hours)
     squares = np.mean(
         np.concatenate([score(m, calibration.filters()) ** 2 for _, m in memories(series, held.gaps)]), axis=0
     )
     moving = squares[:, :4, :8]  # features that move at all, ages with many looks
     assert moving == pytest.approx(np.ones(moving.shape), abs=0.5)
-
-
-def test_one_window_counts_for_no_more_than_its_share(calibration):
-    wild = calibration.centred(np.full((3, 5), 1e9), np.ones((3, 5)), 12)
-    assert wild == pytest.approx(calibration.most / calibration.loud[12])
-    assert MOST.max() <= 4.0
 
 
 def test_an_hour_that_scatters_more_has_no_lower_limit(day_recording):
@@ -56,11 +50,14 @@ def test_an_hour_that_scatters_more_has_no_lower_limit(day_recording):
     random = np.random.default_rng(3)
     noon = held.hours == 12
     wild = random.standard_normal(held.aspects.shape) * np.where(noon, 5.0, 1.0)[:, None, None]
-    made = calibrate(replace(held, aspects=wild, trust=np.ones_like(held.trust)))
-    assert (made.loud >= 1.0).all()
-    assert (made.loud[12] > 1.5).all()
-    assert made.loud[2] == pytest.approx(1.0)
-    scaled = made.centred(wild, np.ones_like(wild), held.hours)
+    made = calibrate(
+        replace(held, aspects=wild, trust=np.ones_like(held.trust), gate=np.ones_like(held.gate))
+    )
+    refinement = made.refinement
+    assert (refinement.loud >= 1.0).all()
+    assert (refinement.loud[12] > 1.5).all()
+    assert refinement.loud[2] == pytest.approx(1.0)
+    scaled = refinement(wild, np.ones_like(wild), held.hours)
     assert scaled[noon].std() < 2.5 * scaled[~noon].std()
 
 

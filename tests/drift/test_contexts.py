@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from agent.drift.contexts import Context, Contexts, mix, overall_spread, pooled
+from agent.drift.contexts import Context, Contexts, informativeness, mix, overall_spread, pooled
 
 RNG = np.random.default_rng(9)
 
@@ -74,3 +74,13 @@ def test_mixing_nothing_is_nothing():
     empty = (np.empty(0, np.float32), np.empty(0, np.int64))
     assert mix([(empty, 0.5), (empty, 0.5)])[0].size == 0
     assert pooled([])[0].size == 0
+
+
+@pytest.mark.parametrize(
+    ("commonest", "informative"), [(0.3, 1.0), (0.6, 1.0), (0.725, 0.5), (0.85, 0.0), (1.0, 0.0)]
+)
+def test_an_hour_of_nearly_one_value_says_little(commonest, informative):
+    values = np.array([0, 1, 2, 3], np.float32)
+    weights = np.array([commonest, *[(1 - commonest) / 3] * 3]) * 12000
+    assert informativeness(values, weights.astype(np.int64)) == pytest.approx(informative, abs=0.01)
+    assert informativeness(np.empty(0, np.float32), np.empty(0, np.int64)) == 0.0

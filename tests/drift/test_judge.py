@@ -84,10 +84,18 @@ def test_small_changes_of_all_features_count_together(day_reference, camera):
     source = camera(12, day_reference.origin.end)
     judge = DriftJudge(day_reference, 30.0)
     assert until_alarm(judge, source.windows(60)) is None
-    _, verdict = until_alarm(judge, source.windows(600, feature=slice(None), shift=0.6))
+    _, verdict = until_alarm(judge, source.windows(600, feature=slice(None), shift=0.75))
     assert verdict.joint_ratio >= 1.0
     assert not any(each.over for each in verdict.features)
     assert sum(each.ratio >= 0.6 for each in verdict.features) >= 2
+
+
+@pytest.mark.parametrize("shift", [2.0, 3.0, 5.0])
+def test_one_odd_minute_is_no_drift(day_reference, tomorrow, shift):
+    judge = DriftJudge(day_reference)
+    assert until_alarm(judge, tomorrow.windows(60)) is None
+    assert until_alarm(judge, tomorrow.windows(1, feature=slice(None), shift=shift)) is None
+    assert until_alarm(judge, tomorrow.windows(60)) is None
 
 
 def test_another_class_mix_is_drift_of_the_mix(day_reference, tomorrow):

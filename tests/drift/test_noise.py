@@ -15,28 +15,34 @@ def wandering(windows: int, decay: float, size: float = 1.0) -> np.ndarray:
 
 
 def test_white_noise_is_found_to_be_white():
-    weights = fit(RNG.standard_normal((4000, 1)))[0]
+    weights = fit(RNG.standard_normal((4000, 1)), np.ones((4000, 1)))[0]
     assert weights[0] == pytest.approx(1.0, abs=0.1)
     assert weights[1:].sum() < 0.1
 
 
 def test_slow_wandering_is_told_from_fast():
     series = RNG.standard_normal(8000) + wandering(8000, 100.0)
-    weights = fit(series[:, None])[0]
+    weights = fit(series[:, None], np.ones((8000, 1)))[0]
     assert weights[0] == pytest.approx(1.0, abs=0.2)
     assert weights[DECAYS >= 30].sum() == pytest.approx(1.0, abs=0.4)
 
 
-def test_missing_windows_are_left_out():
-    series = RNG.standard_normal((500, 1))
-    series[100:200] = np.nan
-    _, covariance = autocovariance(series)
-    assert np.isfinite(covariance).all()
+def test_windows_that_say_nothing_are_left_out():
+    gate = np.ones((3000, 1))
+    gate[1000:2500] = 0.0
+    _, covariance = autocovariance(gate * RNG.standard_normal((3000, 1)), gate)
     assert covariance[0, 0] == pytest.approx(1.0, abs=0.2)
 
 
+def test_a_feature_that_is_silent_at_night_is_not_called_slow():
+    gate = np.tile(np.repeat([0.0, 1.0], 720), 3)[:, None]
+    weights = fit(gate * RNG.standard_normal((4320, 1)), gate)[0]
+    assert weights[0] == pytest.approx(1.0, abs=0.15)
+    assert weights[1:].sum() < 0.1
+
+
 def test_two_windows_are_enough_not_to_fail():
-    assert np.isfinite(fit(RNG.standard_normal((2, 3)))).all()
+    assert np.isfinite(fit(RNG.standard_normal((2, 3)), np.ones((2, 3)))).all()
 
 
 def test_the_memory_covariance_is_what_memories_show():

@@ -17,7 +17,7 @@ def test_one_hour_is_one_episode():
 
 def test_the_limit_is_reached_as_often_as_was_asked_for():
     scores = np.abs(RNG.standard_normal((50_000, 4)))
-    limit = fit_tails(scores)[0].limit(1e-4)
+    limit = fit_tails(scores, 7.0)[0].limit(1e-4)
     fresh = np.abs(RNG.standard_normal((200_000, 4)))
     episodes = sum(episode_peaks(column, limit).size for column in fresh.T)
     assert (
@@ -28,19 +28,19 @@ def test_the_limit_is_reached_as_often_as_was_asked_for():
 def test_a_wider_tail_gets_a_wider_limit():
     scores = np.abs(RNG.standard_normal((20_000, 4)))
     scores[:, 3] *= 1.8
-    limits = [tail.limit(1e-6) for tail in fit_tails(scores)]
+    limits = [tail.limit(1e-6) for tail in fit_tails(scores, 7.0)]
     assert limits[3] > 1.4 * limits[0]
 
 
 def test_a_score_that_never_moves_is_judged_like_a_normal_one():
-    still, other = fit_tails(np.zeros((300, 2)))
+    still, other = fit_tails(np.zeros((300, 2)), 7.0)
     assert still == other
     assert 1.0 < still.stretch < 1.1  # the margin
 
 
 def test_one_series_alone_is_trusted_less():
     scores = 1.5 * np.abs(RNG.standard_normal((5_000, 1)))
-    assert fit_tails(scores)[0].stretch > fit_tails(np.tile(scores, (1, 9)))[0].stretch
+    assert fit_tails(scores, 7.0)[0].stretch > fit_tails(np.tile(scores, (1, 9)), 7.0)[0].stretch
 
 
 @given(

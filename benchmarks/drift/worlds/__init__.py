@@ -1,0 +1,23 @@
+"""Simulated worlds in which nothing that matters changes: one file each, run by `benchmarks.drift.worlds.run`."""
+
+from __future__ import annotations
+
+from agent.core.registry import Registry
+
+WORLDS = Registry(
+    "world",
+    {
+        "steady": "benchmarks.drift.worlds.world:World",
+        "skewed": "benchmarks.drift.worlds.skewed:Skewed",
+        "one count": "benchmarks.drift.worlds.one_count:OneCount",
+        "weekends": "benchmarks.drift.worlds.weekends:Weekends",
+        "sunrise": "benchmarks.drift.worlds.sunrise:Sunrise",
+        "weather 2 h": "benchmarks.drift.worlds.weather:Weather2h",
+        "weather 12 h": "benchmarks.drift.worlds.weather:Weather12h",
+        "infrared": "benchmarks.drift.worlds.infrared:Infrared",
+        "lorries": "benchmarks.drift.worlds.events:Lorries",
+        "rain": "benchmarks.drift.worlds.events:Rain",
+        "clock change": "benchmarks.drift.worlds.clock_change:ClockChange",
+    },
+)
+"""A world's class by its name; a world file holds what moves in it, in sigma of its features' fast noise."""

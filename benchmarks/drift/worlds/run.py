@@ -1,0 +1,202 @@
+"""False alarms and delays of the product's own judge in worlds where nothing that matters changes.
+
+    python -m benchmarks.drift.worlds.run --out worlds.jsonl     # every world, references of 1, 3 and 7 days, a month
+
+Each line of JSON is one world, seed and reference: alarms and hours in alarm in the days judged, and minutes from a
+change to the alarm. Judging is `benchmarks.drift.replay`, which `tests/benchmarks` holds against the judge itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.evidence import Looks
+from agent.drift.recording import Recording
+from agent.drift.reference import Reference, build
+from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
+from benchmarks.drift.simulate import median, quiet
+from benchmarks.drift.streams import Change
+from benchmarks.drift.worlds import WORLDS
+from benchmarks.drift.worlds.world import NAMES, World
+
+DAY_MINUTES = 1440
+WARM_UP = 720
+CHANGES = {
+    "0.5 sigma / 1": Change(features=1, shift=0.5),
+    "1 sigma / 1": Change(features=1, shift=1.0),
+    "2 sigma / 1": Change(features=1, shift=2.0),
+    "0.5 sigma / 5": Change(features=5, shift=0.5),
+    "1 sigma / 5": Change(features=5, shift=1.0),
+    "2 sigma / 5": Change(features=5, shift=2.0),
+    "0.5 sigma / 20": Change(features=20, shift=0.5),
+    "1 sigma / 20": Change(features=20, shift=1.0),
+    "2 sigma / 20": Change(features=20, shift=2.0),
+    "variance x2 / 1": Change(features=1, variance=2.0),
+    "variance x2 / 5": Change(features=5, variance=2.0),
+}
+STAGES = (10, 50, 180, 480, 720)
+"""Minutes judged after a change, in stages: what was seen drops out."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One world and seed."""
+
+    world: str
+    seed: int
+    rate: float
+    references: tuple[int, ...]
+    days: int
+    repeats: int
+
+
+def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
+    """References of several lengths (days) that all end now, from the last days of one world."""
+    recordings = {length: Recording(NAMES) for length in days}
+    for day in range(max(days)):
+        start, values = world.now, world.run(DAY_MINUTES)
+        for length, recording in recordings.items():
+            if day >= max(days) - length:
+                record(recording, values, start, world.per_minute)
+    return {
+        length: build(recording, camera="simulated", model_sha256="0", feature_version="1", now=world.now)
+        for length, recording in recordings.items()
+    }
+
+
+def seen(world: World, minutes: int, change: Change | None = None) -> tuple[Looks, NDArray[np.float64]]:
+    """The next minutes as windows, and when each begins."""
+    starts = world.now + WINDOW * np.arange(minutes)
+    return looks_of(world.run(minutes, change), world.per_minute), starts
+
+
+def false_alarms(replays: dict[int, Replay], world: World, days: int) -> dict[int, tuple[list[str], float]]:
+    """What each reference raised alarms for, and the hours in alarm."""
+    found: dict[int, list[Any]] = {length: [] for length in replays}
+    for _ in range(days):
+        day = seen(world, DAY_MINUTES)
+        for length, replay in replays.items():
+            found[length].append(replay.evidence(*day))
+    result = {}
+    for length, replay in replays.items():
+        parts = [np.concatenate(each) for each in zip(*found[length], strict=True)]
+        _, alarms, minutes = quiet(replay, *parts)
+        result[length] = alarms, round(minutes / 60, 1)
+    return result
+
+
+def delays(plan: Plan, replays: dict[int, Replay], world: World) -> dict[int, dict[str, list[float | None]]]:
+    """Minutes from a change to the alarm, by reference and change; None where it was not seen in a day."""
+    found: dict[int, dict[str, list[float | None]]] = {
+        length: {name: [] for name in CHANGES} for length in replays
+    }
+    for repeat in range(plan.repeats):
+        warm = world.twin(1000 * plan.seed + repeat)
+        warm.run(60 * ((7 * repeat) % 24))
+        before = seen(warm, WARM_UP)
+        for length, replay in replays.items():
+            past = quiet(replay, *replay.evidence(*before))[0]
+            for number, (name, change) in enumerate(CHANGES.items()):
+                first = Change(**{**vars(change), "first": repeat})
+                found[length][name].append(race(replay, past, warm.twin(100 * repeat + number), first))
+    return found
+
+
+def race(replay: Replay, past: Past, world: World, change: Change) -> float | None:
+    """Minutes until one change is seen."""
+    gone = 0
+    for stage in STAGES:
+        aspects, ranks = replay.evidence(*seen(world, stage, change))
+        ratios, past = replay.judge(aspects[:, None], ranks[:, None], past)
+        over = ratios.top[:, 0] >= 1.0
+        if over.any():
+            return float(gone + over.argmax() + 1)
+        gone += stage
+    return None
+
+
+def trial(plan: Plan) -> list[dict[str, Any]]:
+    """One world: its references, a month by each, delays by each; one result per reference."""
+    began = time.process_time()
+    world = WORLDS.load(plan.world)(plan.seed, rate=plan.rate)
+    world.run(DAY_MINUTES * (plan.seed % 7))
+    replays = {length: Replay(made) for length, made in references(world, plan.references).items()}
+    after = world.twin(plan.seed)
+    alarms = false_alarms(replays, world, plan.days)
+    late = delays(plan, replays, after)
+    return [
+        {
+            "world": plan.world,
+            "seed": plan.seed,
+            "reference_days": length,
+            "days": plan.days,
+            "alarms": alarms[length][0],
+            "hours": alarms[length][1],
+            "delays": late[length],
+            "cpu_seconds": round(time.process_time() - began, 1),
+        }
+        for length in plan.references
+    ]
+
+
+def main() -> None:
+    """Run the plans and print a line each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--worlds", default=",".join(WORLDS))
+    parser.add_argument("--references", default="1,3,7", help="days")
+    parser.add_argument("--seeds", default="1")
+    parser.add_argument("--rate", type=float, default=2.0, help="samples a second")
+    parser.add_argument("--days", type=int, default=30, help="days judged")
+    parser.add_argument("--repeats", type=int, default=0, help="trials of each change")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="file that lines of JSON are appended to")
+    options = parser.parse_args()
+    lengths = tuple(map(int, options.references.split(",")))
+    plans = [
+        Plan(name, int(seed), options.rate, lengths, options.days, options.repeats)
+        for name in options.worlds.split(",")
+        for seed in options.seeds.split(",")
+    ]
+    with ProcessPoolExecutor(options.processes) as pool:
+        for results in pool.map(trial, plans):
+            show(results)
+            if options.out:
+                with options.out.open("a") as file:
+                    file.writelines(json.dumps(result) + "\n" for result in results)
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """Print one world's figures."""
+    first = results[0]
+    print(f"{first['world']:14s} seed {first['seed']}  {results[-1]['cpu_seconds']:5.0f} s", end="  ")
+    print(
+        "  ".join(
+            f"{each['reference_days']} d: {len(each['alarms'])} ({each['hours']:g} h)" for each in results
+        ),
+        flush=True,
+    )
+    for each in results:
+        if each["alarms"]:
+            print("      ", each["reference_days"], "d", each["alarms"][:6])
+        if any(each["delays"].values()):
+            print(
+                "      ",
+                each["reference_days"],
+                "d",
+                {name: median(late) for name, late in each["delays"].items()},
+            )
+
+
+if __name__ == "__main__":
+    main()
