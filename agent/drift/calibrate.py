@@ -98,7 +98,7 @@ class Calibration:
     @property
     def features(self) -> int:
         """How many features there are."""
-        return self.refinement.offset.shape[1]
+        return int(self.refinement.offset.shape[1])
 
     def filters(self) -> NDArray[np.float64]:
         """Filters (3, F + R, J, K) that make scores out of a fading memory (3, F + R, K)."""

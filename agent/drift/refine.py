@@ -57,7 +57,7 @@ class Refinement:
     @property
     def factors(self) -> int:
         """R, how many common factors each aspect has room for."""
-        return self.loadings.shape[2]
+        return int(self.loadings.shape[2])
 
     def __call__(
         self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64] | int

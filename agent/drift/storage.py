@@ -317,9 +317,9 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
 def _refinement(body: Mapping[str, Any], features: int) -> Refinement:
     """Of version 1: windows are not bounded as a whole, and there are no common factors."""
     if "factors" not in body:
-        plain = nothing_learnt(np.zeros((len(ASPECTS), features)), np.zeros((len(ASPECTS), features)))
-        shapes = {name: _REFINEMENT_SHAPES[name] for name in ("offset", "most", "loud")}
-        return replace(plain, **_arrays(body, shapes, features, 0))
+        known = {name: _REFINEMENT_SHAPES[name] for name in ("offset", "most", "loud")}
+        arrays = _arrays(body, known, features, 0)
+        return replace(nothing_learnt(arrays["offset"], arrays["most"]), loud=arrays["loud"])
     factors = take_integer(body, "factors", minimum=0, maximum=features)
     return Refinement(
         **_arrays(body, _REFINEMENT_SHAPES, features, factors),

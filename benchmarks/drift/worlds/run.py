@@ -75,7 +75,7 @@ def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
 
 def seen(world: World, minutes: int, change: Change | None = None) -> tuple[Looks, NDArray[np.float64]]:
     """The next minutes as windows, and when each begins."""
-    starts = world.now + WINDOW * np.arange(minutes)
+    starts = world.now + WINDOW * np.arange(minutes, dtype=np.float64)
     return looks_of(world.run(minutes, change), world.per_minute), starts
 
 
