@@ -10,6 +10,7 @@ from agent.alerts.runtime.service import AlertService
 from agent.app.camera_set import CameraSet
 from agent.app.reload import ReloadOutcome
 from agent.app.supervisor import Supervisor
+from agent.config.report_plan import ReportPlan
 from agent.config.schema import Settings
 from agent.core import clock
 from agent.core.arguments import Handler, check_names
@@ -115,6 +116,7 @@ class Device:
             "model_classes": len(model.classes),
             "cameras": ",".join(self._cameras.names),
             "window_seconds": self._settings.windows.length,
+            **ReportPlan.of(self._settings).facts(),
             "config_error": self._reload.error.partition("\n")[0],
             "restart_needed_for": ",".join(self._reload.waiting),
             **self.sampler.facts(),

@@ -9,9 +9,11 @@ from agent.alerts.rules import Rule
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.slo import targets
 from agent.app.device import Device
+from agent.config.report_plan import ReportPlan
 from agent.core.types import CameraStatus, FrameResult, Observation
 from agent.delivery.messages import alert_draft, camera_draft, gpu_draft, host_draft
 from agent.delivery.publisher import Publisher
+from agent.delivery.reports import Reports
 from agent.detection.thermal.governor import Governor
 from agent.exporter import Exporter
 from agent.notifiers.runner import NotifierWorker
@@ -46,12 +48,14 @@ class Reporter:
         snapshots: LastSnapshots,
         rules: Sequence[Rule],
         records: Sequence[CameraRecords],
+        plan: ReportPlan,
     ) -> None:
         self.exporter = exporter
         self._device, self._publisher, self._alerts, self._notifiers = device, publisher, alerts, notifiers
         self._governor, self._snapshots = governor, snapshots
         self._targets = targets(rules)
         self._records = records
+        self._reports = Reports(plan, publisher.publish)
         self._pending: list[Observation] = []
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
@@ -76,20 +80,21 @@ class Reporter:
         """Publish a camera's window; its numbers are judged at the next tick."""
         summary = window.summary
         self._device.set_rate(summary.camera, float(summary.body["fps_inferred"]))
-        self._publisher.publish(
+        self._reports.add(
             camera_draft(summary.camera, summary.body, summary.sketches, start=summary.start, end=summary.end)
         )
         self._pending += window_observations(window, self._targets)
 
     def interval(self, start: float, end: float) -> None:
         """Publish the telemetry of an interval."""
-        more = {**self._publisher.statistics(), **self._governor.take_window()}
+        firing = {"alerts_firing": self._alerts.firing_count()}
+        more = {**self._publisher.statistics(), **self._governor.take_window(), **firing}
         for summary in self._device.sampler.take_window():
             kind, _, index = summary.entity.partition("/")
             if kind == "gpu":
-                self._publisher.publish(gpu_draft(int(index), summary.values, start=start, end=end))
+                self._reports.add(gpu_draft(int(index), summary.values, start=start, end=end))
             else:
-                self._publisher.publish(host_draft({**summary.values, **more}, start=start, end=end))
+                self._reports.add(host_draft({**summary.values, **more}, start=start, end=end))
         self._device.publish()
 
     def status(self, status: CameraStatus, now: float) -> None:
@@ -110,8 +115,13 @@ class Reporter:
             self._publisher.publish(alert_draft(alert))
         self._notifiers.offer(result.notify)
 
+    def finish(self) -> None:
+        """Publish what is gathered: no window follows."""
+        self._reports.flush()
+
     def remove(self, camera: str) -> None:
-        """Discard what is kept of a camera: also what was to be judged at the next tick."""
+        """Publish what is gathered of a camera, and discard the rest: also what was to be judged at the next tick."""
+        self._reports.end(f"camera/{camera}")
         self._pending = [one for one in self._pending if one.labels.get("camera") != camera]
         self._alerts.remove_targets({"camera": camera})
         records: list[CameraRecords] = [self._device, self._snapshots, self.exporter, *self._records]

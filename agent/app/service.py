@@ -25,6 +25,7 @@ from agent.app.reload import Reloader
 from agent.app.reporting import Reporter
 from agent.app.supervisor import Supervisor
 from agent.app.validate import rules_of
+from agent.config.report_plan import ReportPlan
 from agent.config.schema import Settings
 from agent.core import clock
 from agent.core import memory as heap
@@ -118,12 +119,14 @@ class Service:
             settings.windows.length, class_names=lambda: self.detector.info.classes, monitor=self._monitor
         )
         self.camera_set = CameraSet(self.supervisor, self.slots, state, self.analyst)
+        plan = ReportPlan.of(settings)
         self.references = DriftMonitors(
             state,
             settings.drift,
             settings.windows.length,
             submit=self.analyst.submit,
             publish=self.publisher.publish,
+            sketch_seconds=plan.sketch_seconds,
         )
         self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
@@ -161,6 +164,7 @@ class Service:
             snapshots=self.snapshots,
             rules=rules,
             records=(self.scheduler, self.references),
+            plan=plan,
         )
         self.live_config = LiveConfig(settings, self._load, self._running_agent(), about)
         self.reloader = Reloader(self.live_config.reload, self.device.reloaded)

@@ -202,6 +202,40 @@ class WindowSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """How much is published of what is measured; rules and alerts do not depend on it."""
+
+    profile: str = setting(
+        "normal",
+        choices=("lean", "normal", "full"),
+        doc="How much is published. full: every field of every window, and its sketches (45 MB a day for four "
+        "cameras). normal: each window's figures, the others where they change, sketches by the hour (6 MB). lean: "
+        "figures of ten minutes (1 MB).",
+    )
+    summary_interval: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        maximum=3600,
+        doc="Time that a published summary covers; 0: as the profile has it (a window; lean: 10m).",
+    )
+    complete_interval: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        maximum=86400,
+        doc="A summary with every field comes this often; 0: as the profile has it (full: all; normal: 15m; lean: 1h).",
+    )
+    sketch_interval: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        maximum=86400,
+        doc="Time that published sketches cover; 0: as the profile has it (full: a window; else 1h).",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
     """Measuring the box."""
 
@@ -235,7 +269,7 @@ class DriftSettings:
     false_alarms_per_month: float = setting(
         1.0, minimum=0.001, maximum=1000, doc="False drift alarms a camera and month that are acceptable."
     )
-    publish_sketches: bool = setting(True, doc="Publish each window's sketches, for merging over a fleet.")
+    publish_sketches: bool = setting(True, doc="Publish sketches of the features, for merging over a fleet.")
     auto_reference: bool = setting(
         True, doc="Without a reference, record a provisional one from the live camera."
     )
@@ -363,6 +397,7 @@ class Settings:
     commands: CommandSettings = CommandSettings()
     model: ModelSettings = ModelSettings()
     windows: WindowSettings = WindowSettings()
+    reports: ReportSettings = ReportSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     drift: DriftSettings = DriftSettings()

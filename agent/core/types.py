@@ -204,7 +204,8 @@ class Draft:
     `topic` is relative to the device's prefix (`camera/front`); its first segment is the topic family.
     `body` is one flat JSON object (alerts may nest `evidence`). `durable` drafts go through the outbox; the
     others (status, info) are sent as they are now or not at all. `sketches` (serialised KLL sketches, by the
-    stem of the quantile fields they stand for) are never sent: they let windows be merged exactly.
+    stem of the quantile fields they stand for) are never sent: they let windows be merged exactly. So do `held`
+    fields: those of the window that this message leaves out, since little has changed (`agent.delivery.thinning`).
     """
 
     topic: str
@@ -214,6 +215,7 @@ class Draft:
     durable: bool = True
     expiry_seconds: int | None = None
     sketches: Mapping[str, bytes] = field(default_factory=dict)
+    held: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def family(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent import __version__
+from agent.config.report_plan import ReportPlan
 from agent.config.schema import Settings
 from agent.core.camera_states import STATES
 from agent.core.printable import printable
@@ -19,8 +20,8 @@ from agent.delivery.identity import Identity
 
 Json = dict[str, Any]
 
-EXPIRE_WINDOWS = 3
-"""A value that is not renewed for so many windows is shown as unavailable."""
+EXPIRE_SUMMARIES = 3
+"""A value that is not renewed for so many summaries is shown as unavailable."""
 
 _UNITS: Mapping[str, Json] = {
     "_ratio": {"unit_of_measurement": "%"},
@@ -39,7 +40,7 @@ class DiscoveryTopics:
     prefix: str
     device: str
     site: str
-    window_seconds: float
+    summary_seconds: float
 
     @classmethod
     def of(cls, settings: Settings, identity: Identity) -> DiscoveryTopics:
@@ -49,7 +50,7 @@ class DiscoveryTopics:
             prefix=identity.prefix,
             device=identity.device,
             site=identity.site,
-            window_seconds=settings.windows.length,
+            summary_seconds=ReportPlan.of(settings).summary_seconds,
         )
 
     @property
@@ -95,7 +96,7 @@ def _payload(place: DiscoveryTopics, info: Mapping[str, Any], entity: Json) -> b
     if "json_attributes_template" in body:
         body["json_attributes_topic"] = body["state_topic"]
     if entity["windowed"]:
-        body["expire_after"] = round(EXPIRE_WINDOWS * place.window_seconds)
+        body["expire_after"] = round(EXPIRE_SUMMARIES * place.summary_seconds)
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -87,7 +87,7 @@ def encode(draft: Draft, stamp: Stamp) -> Message:
     if stamp.lost:
         body["lost"] = stamp.lost
     try:
-        body |= {name: _plain(name, value) for name, value in draft.body.items()}
+        body |= plain(draft.body)
     except (TypeError, ValueError, RecursionError) as error:
         raise PermanentDelivery(f"message for {draft.topic}: {error}") from None
     return Message(
@@ -119,6 +119,11 @@ def to_json(body: Mapping[str, Any], topic: str) -> bytes:
             f"message for {topic}: {len(payload)} bytes, over the limit of {PAYLOAD_LIMIT}"
         )
     return payload
+
+
+def plain(body: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` as JSON has it; raises TypeError, ValueError or RecursionError."""
+    return {name: _plain(name, value) for name, value in body.items()}
 
 
 def _plain(name: str, value: Any) -> Any:

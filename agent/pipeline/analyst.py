@@ -104,6 +104,9 @@ class ResultSink(Protocol):
     def remove(self, camera: str, /) -> None:
         """A camera was removed or replaced: keep nothing of it."""
 
+    def finish(self) -> None:
+        """The last windows were closed."""
+
 
 @dataclass(slots=True, eq=False)
 class _Camera:
@@ -187,6 +190,7 @@ class Analyst(Worker):
         left = clock.monotonic() - opened
         if left >= _sliver(self._length) or any(camera.window.inferred for camera in self._cameras.values()):
             self._close_windows(left, least=0.0)
+        self.attempt("publish what is gathered", self.sink.finish)
         self._tick()
         for name, camera in self._cameras.items():
             self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.wall()))

@@ -30,6 +30,7 @@ from agent.references.outliers import OutlierLimits
 from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
+from agent.references.sketch_report import SketchReport
 from agent.references.store import JUDGE, RECORDING, ReferenceStore
 from agent.references.stored import StoredReference
 from agent.references.wording import (
@@ -46,9 +47,6 @@ log = structlog.get_logger("vedette.drift")
 SAVE_SECONDS = 900.0
 CLOCK_STEP_SECONDS = 5.0
 """A window that lasted so much longer by the wall clock than by the monotonic one saw the clock being set."""
-
-PUBLISHED_ITEMS = 24
-"""Values a published sketch keeps: 26 features stay under 6 kB, ranks of a merged hour within 2 %."""
 
 Submit = Callable[[Callable[[], None]], None]
 Judged = tuple[dict[str, object], list[Observation]]
@@ -67,9 +65,11 @@ class DriftMonitor:
         *,
         submit: Submit,
         publish: Callable[[Draft], None],
+        sketch_seconds: float | None,
     ) -> None:
         self.subject, self._settings = subject, settings
         self._store, self._writer, self._submit, self._publish = store, writer, submit, publish
+        self._sketches = SketchReport(sketch_seconds, self._publish_sketches)
         self._recording = ReferenceRecording(subject)
         self._stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
@@ -100,10 +100,9 @@ class DriftMonitor:
         self._sampler.add(result)
 
     def close(self, summary: CameraSummary, now: float) -> Judged:
-        """Close the window: publish its sketches, record and judge it."""
+        """Close the window: publish its sketches when they are due, record and judge it."""
         window = self._sampler.close(summary.start, summary.end)
-        if window.frames and self._settings.publish_sketches:
-            self._publish_sketches(window.sketch)
+        self._sketches.add(window.sketch)
         fields, observations = self.process(window, now, clock_step=self._clock_step(summary))
         return {**window.fields(), **fields}, observations
 
@@ -127,7 +126,7 @@ class DriftMonitor:
         fields, observations = self._judged(window.sketch, now)
         more, others = self._outliers(window, now)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
-            self.save(now)
+            self._save(now)
         return {**fields, **more}, [*observations, *others]
 
     def _judged(self, window: WindowSketch, now: float) -> Judged:
@@ -137,7 +136,7 @@ class DriftMonitor:
         verdict = self._verdict = self._judge.judge(window, now)
         self._history.add(window, verdict, explanation(verdict, self._stored))
         if verdict.alarm != alarm:
-            self.save(now)
+            self._save(now)
         return self._state_fields(), observations_of(verdict, self._stored, window.end)
 
     def _outliers(self, window: SampledWindow, now: float) -> Judged:
@@ -169,8 +168,8 @@ class DriftMonitor:
         self._closed_at = monotonic
         return step if abs(step) > CLOCK_STEP_SECONDS else 0.0
 
-    def _publish_sketches(self, window: WindowSketch) -> None:
-        body = {**window.to_body(PUBLISHED_ITEMS), "model_sha256": self.subject.model_sha256}
+    def _publish_sketches(self, window: WindowSketch, items: int) -> None:
+        body = {**window.to_body(items), "model_sha256": self.subject.model_sha256}
         self._publish(sketch_draft(self.subject.camera, {}, body, start=window.start, end=window.end))
 
     # -- commands ---------------------------------------------------------------------------------------
@@ -178,7 +177,7 @@ class DriftMonitor:
     def record(self, length: float, now: float) -> None:
         """Begin recording a reference; ReferenceMismatch where one was requested already, or it is too short."""
         self._recording.request(length, now)
-        self.save(now)
+        self._save(now)
 
     def finish(self, now: float) -> None:
         """Make a reference of what is recorded so far; ReferenceMismatch where that is too little."""
@@ -278,7 +277,11 @@ class DriftMonitor:
     # -- across restarts --------------------------------------------------------------------------------
 
     def save(self, now: float) -> None:
-        """Have what was judged and recorded written to disk."""
+        """Publish the sketches that are gathered, and have what was judged and recorded written to disk."""
+        self._sketches.flush()
+        self._save(now)
+
+    def _save(self, now: float) -> None:
         self._saved_at = now
         camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
         judged = recorded = None

@@ -40,7 +40,8 @@ LOCAL_ONLY = frozenset({"reference_export", "reference_import"})
 class DriftMonitors:
     """Makes monitors by camera name and answers commands about them.
 
-    `submit` runs a task in the analyst's thread; `publish` takes the sketches of closed windows.
+    `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
+    `sketch_seconds` (0: a window; None: none are published).
     """
 
     def __init__(
@@ -51,11 +52,12 @@ class DriftMonitors:
         *,
         submit: Submit,
         publish: Callable[[Draft], None],
+        sketch_seconds: float | None = 0.0,
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
         self._settings, self._window_seconds = settings, window_seconds
-        self._submit, self._publish = submit, publish
+        self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
         self._monitors: dict[str, DriftMonitor] = {}
         self._removed: set[str] = set()
 
@@ -79,6 +81,7 @@ class DriftMonitors:
                 self.writer,
                 submit=self._submit,
                 publish=self._publish,
+                sketch_seconds=self._sketch_seconds,
             )
             monitor.open(clock.wall())
             self._monitors[camera] = monitor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.core.camera_states import STATES
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric, MetricKind, ValidFor, Value
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric, MetricKind, Sent, ValidFor, Value
 from agent.core.stages import STAGES, TOTAL
 
 _STATES: Mapping[str, Value] = {
@@ -30,12 +30,14 @@ CAMERA = (
         Alerting("frames received in a window", "speed", "count"),
         Export("camera_frames_seen_total", "Frames that the camera gave.", valid=ValidFor.ADD),
         merge=Merge.SUM,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.frames_inferred",
         Alerting("frames analysed in a window", "speed", "count"),
         Export("camera_frames_inferred_total", "Frames that the model ran on.", valid=ValidFor.ADD),
         merge=Merge.SUM,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.frames_dropped",
@@ -46,11 +48,13 @@ CAMERA = (
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.frames_skipped",
         export=Export("camera_frames_skipped_total", "Frames left out for max_fps.", valid=ValidFor.ADD),
         merge=Merge.SUM,
+        sent=Sent.NOT_ZERO,
     ),
     Metric(
         "camera.frames_still",
@@ -61,6 +65,7 @@ CAMERA = (
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
+        sent=Sent.NOT_ZERO,
     ),
     Metric(
         "camera.frames_failed",
@@ -71,12 +76,14 @@ CAMERA = (
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.reconnects",
         Alerting("reconnects in a window", "view", "count"),
         Export("camera_reconnects_total", "Times that the camera was connected to anew.", valid=ValidFor.ADD),
         merge=Merge.SUM,
+        sent=Sent.NOT_ZERO,
     ),
     Metric(
         "camera.detections_{class}",
@@ -84,6 +91,7 @@ CAMERA = (
         Export("camera_detections_total", "Boxes of a class.", valid=ValidFor.ADD),
         merge=Merge.SUM,
         labels={"class": r"(?!per_frame$)\w+"},
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.feature_samples",
@@ -91,6 +99,7 @@ CAMERA = (
             "camera_feature_samples_total", "Frames whose features were measured.", valid=ValidFor.ADD
         ),
         merge=Merge.SUM,
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "camera.feature_samples_kept_out",
@@ -100,6 +109,7 @@ CAMERA = (
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
+        sent=Sent.NOT_ZERO,
     ),
     Metric(
         "",
@@ -120,6 +130,7 @@ CAMERA = (
         ),
         merge=Merge.MEAN_OVER_FRAMES,
         labels={"stage": _STAGES, "rank": _RANKS},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "",
@@ -138,6 +149,7 @@ CAMERA = (
             "Frames a second that the camera gave in the last window.",
             valid=ValidFor.WINDOW,
         ),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.fps_inferred",
@@ -147,6 +159,7 @@ CAMERA = (
             "Frames a second that the model ran on.",
             valid=ValidFor.WINDOW,
         ),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.batch_mean",
@@ -157,24 +170,28 @@ CAMERA = (
             valid=ValidFor.WINDOW,
         ),
         merge=Merge.MEAN_OVER_FRAMES,
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "camera.detections",
         Alerting("detections in a window", "scene", "count"),
         Export("camera_window_detections", "Boxes in the last window.", valid=ValidFor.WINDOW),
         merge=Merge.SUM,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.detections_per_frame",
         Alerting("detections per frame", "scene", "count"),
         Export("camera_detections_per_frame", "Boxes a frame, mean of the window.", valid=ValidFor.WINDOW),
         merge=Merge.MEAN_OVER_FRAMES,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.confidence_mean",
         Alerting("mean confidence", "scene", "ratio"),
         Export("camera_confidence_ratio", "Score of the boxes, mean of the window.", valid=ValidFor.WINDOW),
         merge=Merge.MEAN_OVER_DETECTIONS,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.latency_over_ratio",

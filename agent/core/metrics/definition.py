@@ -59,6 +59,15 @@ class Merge(str, Enum):
     MEAN_OVER_SAMPLES = "mean weighted by `feature_samples`"
 
 
+class Sent(str, Enum):
+    """When a field goes into a message, where `[reports] profile` is not `full`."""
+
+    ALWAYS = "in every message"
+    NOT_ZERO = "where it is not zero or empty; in every complete message"
+    CHANGED = "where it changed by more than it usually does; in every complete message"
+    COMPLETE = "in every complete message"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
     """One value of a label: its words in an alert, and what Prometheus calls it where that differs."""
@@ -106,7 +115,8 @@ class Metric:
     """One number, as it is observed: `<entity>.<field>`, "" where the exporter makes it itself.
 
     `{label}` in the name stands for the label's values: a table of those that there are, or a pattern. Without
-    `alerting` rules do not know it, without `export` Prometheus does not.
+    `alerting` rules do not know it, without `export` Prometheus does not. `doc` says what it is where `export` does
+    not say it, or not as the payload has it.
     """
 
     name: str
@@ -114,6 +124,8 @@ class Metric:
     export: Export | None = None
     merge: Merge = Merge.MEAN_OVER_TIME
     labels: Mapping[str, Mapping[str, Value] | str] = field(default_factory=dict)
+    sent: Sent = Sent.CHANGED
+    doc: str = ""
 
     @property
     def listed(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric, Sent
 
 DELIVERY = (
     Metric(
@@ -15,11 +15,13 @@ DELIVERY = (
         Alerting("messages delivered", "broker"),
         Export("broker_delivered_messages_total", "Messages that the broker acknowledged."),
         merge=Merge.LAST,
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.outbox_messages",
         Alerting("messages waiting", "outbox", "count"),
         Export("outbox_messages", "Messages waiting in the outbox."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "host.outbox_used_ratio",
@@ -42,12 +44,14 @@ DELIVERY = (
         Alerting("commits of the outbox", "outbox"),
         Export("outbox_commits_total", "Commits to the outbox: each is one sync."),
         merge=Merge.LAST,
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.outbox_written_bytes_total",
         Alerting("bytes written by delivery", "outbox"),
         Export("outbox_written_bytes_total", "Bytes that delivery had written to disk."),
         merge=Merge.LAST,
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.outbox_merged_total",
@@ -61,5 +65,10 @@ DELIVERY = (
         Export("outbox_damaged_files_total", "Outbox files that were damaged and set aside."),
         merge=Merge.LAST,
     ),
-    Metric("host.outbox_lost", Alerting("messages lost lately", "outbox_loss", "count")),
+    Metric(
+        "host.outbox_lost",
+        Alerting("messages lost lately", "outbox_loss", "count"),
+        doc="Messages lost in the last ten minutes.",
+        sent=Sent.NOT_ZERO,
+    ),
 )

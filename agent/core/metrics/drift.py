@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric, ValidFor
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric, Sent, ValidFor
 
 DRIFT = (
     Metric(
@@ -13,6 +13,7 @@ DRIFT = (
             "Drift score over its limit: above 1 the camera has drifted.",
             valid=ValidFor.WINDOW,
         ),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "drift.joint_ratio",
@@ -33,6 +34,7 @@ DRIFT = (
         Alerting("", "drift", "times"),
         Export("camera_feature_drift_ratio", "The same of one feature.", valid=ValidFor.WINDOW),
         labels={"feature": r"(?!(?:joint|classes|outlier)_ratio)\w+"},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "drift.outlier_ratio",

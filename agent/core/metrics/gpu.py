@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric, Sent
 
 GPU = (
     Metric(
         "gpu.lost",
         Alerting("is lost", "gpu", "state", "an answer from it"),
         Export("gpu_lost", "1 if the GPU does not answer (see vedette_gpu_state)."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "",
@@ -22,35 +23,50 @@ GPU = (
         "gpu.utilization_ratio",
         Alerting("use", "load"),
         Export("gpu_utilization_ratio", "Share of the last second in which a kernel ran."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "gpu.memory_activity_ratio",
         export=Export(
             "gpu_memory_activity_ratio", "Share of the last second in which memory was read or written."
         ),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "gpu.memory_used_bytes",
         Alerting("memory in use", "memory"),
         Export("gpu_memory_used_bytes", "GPU memory in use."),
+        sent=Sent.COMPLETE,
     ),
-    Metric("gpu.memory_total_bytes", export=Export("gpu_memory_bytes", "GPU memory there is.")),
+    Metric(
+        "gpu.memory_total_bytes",
+        export=Export("gpu_memory_bytes", "GPU memory there is."),
+        sent=Sent.COMPLETE,
+    ),
     Metric(
         "gpu.memory_used_ratio",
         Alerting("memory in use", "memory"),
         Export("gpu_memory_used_ratio", "Share of the GPU memory in use."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "gpu.own_memory_bytes",
         Alerting("memory of the agent", "memory"),
         Export("gpu_own_memory_bytes", "GPU memory of the agent itself."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "gpu.temperature_celsius",
         Alerting("temperature", "heat"),
         Export("gpu_temperature_celsius", "Temperature."),
+        sent=Sent.ALWAYS,
     ),
-    Metric("gpu.power_watts", Alerting("power", "heat"), Export("gpu_power_watts", "Power.")),
+    Metric(
+        "gpu.power_watts",
+        Alerting("power", "heat"),
+        Export("gpu_power_watts", "Power."),
+        sent=Sent.ALWAYS,
+    ),
     Metric("gpu.power_limit_watts", export=Export("gpu_power_limit_watts", "The power limit in force.")),
     Metric(
         "gpu.clock_sm_hertz",
@@ -60,13 +76,19 @@ GPU = (
     Metric(
         "gpu.clock_sm_limit_hertz",
         export=Export("gpu_clock_sm_limit_hertz", "The highest clock of the multiprocessors."),
+        sent=Sent.COMPLETE,
     ),
-    Metric("gpu.clock_memory_hertz", export=Export("gpu_clock_memory_hertz", "Clock of the memory.")),
+    Metric(
+        "gpu.clock_memory_hertz",
+        export=Export("gpu_clock_memory_hertz", "Clock of the memory."),
+        sent=Sent.COMPLETE,
+    ),
     Metric("gpu.performance_state", export=Export("gpu_performance_state", "P0 (fastest) to P15.")),
     Metric(
         "gpu.throttled",
         Alerting("is throttled", "throttle", "state", "full clocks"),
         Export("gpu_throttled", "1 while the GPU is slowed down against its will."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "",
@@ -77,7 +99,9 @@ GPU = (
         ),
     ),
     Metric(
-        "gpu.idle_ratio", export=Export("gpu_idle", "1 while clocks are low since there is nothing to do.")
+        "gpu.idle_ratio",
+        export=Export("gpu_idle", "1 while clocks are low since there is nothing to do."),
+        doc="Share of the window that clocks were low since there was nothing to do.",
     ),
     Metric(
         "gpu.encoder_ratio",
@@ -117,21 +141,25 @@ GPU = (
     Metric(
         "gpu.pcie_receive_bytes_per_second",
         export=Export("gpu_pcie_receive_bytes_per_second", "Received over PCIe."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "gpu.pcie_transmit_bytes_per_second",
         export=Export("gpu_pcie_transmit_bytes_per_second", "Sent over PCIe."),
+        sent=Sent.COMPLETE,
     ),
     Metric("gpu.mig_mode", export=Export("gpu_mig_mode", "1 if the GPU is split (MIG).")),
     Metric(
         "gpu.mig_{instance}_memory_used_bytes",
         export=Export("gpu_mig_memory_used_bytes", "Memory in use of a MIG instance.", labels=("name",)),
         labels={"instance": r"\d+"},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "gpu.mig_{instance}_memory_total_bytes",
         export=Export("gpu_mig_memory_bytes", "Memory of a MIG instance.", labels=("name",)),
         labels={"instance": r"\d+"},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "gpu.mig_{instance}_memory_used_ratio",

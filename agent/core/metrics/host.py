@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.metrics.definition import Alerting, Export, Metric, Value
+from agent.core.metrics.definition import Alerting, Export, Metric, Sent, Value
 
 _DISKS = {
     "": Value(words="", exported="state"),
@@ -15,9 +15,12 @@ HOST = (
         "host.cpu_ratio",
         Alerting("processor use", "load"),
         Export("host_cpu_ratio", "Share of the processor in use."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
-        "host.cpu_clock_hertz", export=Export("host_cpu_clock_hertz", "Mean clock of the processor's cores.")
+        "host.cpu_clock_hertz",
+        export=Export("host_cpu_clock_hertz", "Mean clock of the processor's cores."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.load_1m",
@@ -28,28 +31,37 @@ HOST = (
         "host.load_5m",
         Alerting("load over five minutes", "load", "count"),
         Export("host_load5", "Processes that run or wait, mean of five minutes."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.load_15m",
         Alerting("load over fifteen minutes", "load", "count"),
         Export("host_load15", "Processes that run or wait, mean of fifteen minutes."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.memory_used_bytes",
         Alerting("memory in use", "memory"),
         Export("host_memory_used_bytes", "Memory in use."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.memory_available_bytes",
         Alerting("memory available", "memory"),
         Export("host_memory_available_bytes", "Memory that programs can still have."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.memory_used_ratio",
         Alerting("memory in use", "memory"),
         Export("host_memory_used_ratio", "Share of the memory in use."),
+        sent=Sent.ALWAYS,
     ),
-    Metric("host.swap_used_bytes", export=Export("host_swap_used_bytes", "Swap in use.")),
+    Metric(
+        "host.swap_used_bytes",
+        export=Export("host_swap_used_bytes", "Swap in use."),
+        sent=Sent.COMPLETE,
+    ),
     Metric(
         "host.swap_used_ratio",
         Alerting("swap in use", "memory"),
@@ -60,12 +72,14 @@ HOST = (
         Alerting("{disk}disk in use", "disk"),
         Export("host_disk_used_bytes", "Used of the disk of the state directory, or of /."),
         labels={"disk": _DISKS},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.{disk}disk_free_bytes",
         Alerting("{disk}disk free", "disk"),
         Export("host_disk_free_bytes", "Free for ordinary users on that disk."),
         labels={"disk": _DISKS},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.{disk}disk_used_ratio",
@@ -87,6 +101,7 @@ HOST = (
         "host.temperature_celsius",
         Alerting("temperature", "heat"),
         Export("host_temperature_celsius", "The hottest sensor."),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "host.temperature_{sensor}_celsius",
@@ -94,7 +109,11 @@ HOST = (
         Export("host_sensor_temperature_celsius", "A sensor chip's or thermal zone's temperature."),
         labels={"sensor": r"\w+"},
     ),
-    Metric("host.power_watts", export=Export("host_power_watts", "Power of the whole board (Jetson).")),
+    Metric(
+        "host.power_watts",
+        export=Export("host_power_watts", "Power of the whole board (Jetson)."),
+        sent=Sent.ALWAYS,
+    ),
     Metric(
         "host.power_{rail}_watts",
         export=Export("host_rail_power_watts", "Power of one rail (Jetson, INA3221)."),
@@ -107,10 +126,12 @@ HOST = (
             "host_model_busy_limit_ratio",
             "Share of the time that the model may run: below 1 while the box is too hot.",
         ),
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "host.emc_clock_hertz",
         export=Export("host_emc_clock_hertz", "Clock of the memory controller (Jetson)."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.emc_utilization_ratio",
@@ -120,6 +141,7 @@ HOST = (
         "host.uptime_seconds",
         Alerting("time since the boot", "load"),
         Export("host_uptime_seconds", "Time since the boot."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.process_cpu_ratio",
@@ -130,6 +152,7 @@ HOST = (
         "host.process_threads",
         Alerting("threads of the agent", "load", "count"),
         Export("host_process_threads", "Threads of the agent."),
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.probe_{probe}_seconds",
@@ -137,9 +160,20 @@ HOST = (
             "probe_duration_seconds", "What the last measurement of a probe (host, nvml, tegra) took."
         ),
         labels={"probe": r"\w+"},
+        sent=Sent.COMPLETE,
     ),
-    Metric("host.process_files", Alerting("open files of the agent", "load", "count")),
-    Metric("host.process_memory_bytes", Alerting("memory of the agent", "memory")),
+    Metric(
+        "host.process_files",
+        Alerting("open files of the agent", "load", "count"),
+        doc="Open files of the agent.",
+        sent=Sent.COMPLETE,
+    ),
+    Metric(
+        "host.process_memory_bytes",
+        Alerting("memory of the agent", "memory"),
+        doc="Resident memory of the agent.",
+        sent=Sent.ALWAYS,
+    ),
     Metric(
         "host.{before}temperature{after}_celsius",
         Alerting("", "heat"),

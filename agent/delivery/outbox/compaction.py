@@ -26,7 +26,14 @@ from agent.core.metrics.catalogue import merge_of
 from agent.core.metrics.definition import Merge
 from agent.core.untrusted import parse_object
 from agent.delivery.messages import short, to_json, unix_time
-from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, unpack, unpack_sketches
+from agent.delivery.outbox.rows import (
+    OutboxRow,
+    pack,
+    pack_sketches,
+    unpack,
+    unpack_held,
+    unpack_sketches,
+)
 
 Body = dict[str, Any]
 
@@ -51,7 +58,7 @@ def merge_rows(rows: Sequence[OutboxRow], span: int) -> OutboxRow | None:
     None where they cannot be one: damaged, or too large together.
     """
     try:
-        bodies: list[Body] = [parse_object(unpack(row.payload)) for row in rows]
+        bodies = [_whole_body(row) for row in rows]
         hidden = merge_sketches([unpack_sketches(row.sketches) for row in rows])
         body = merge_bodies(bodies, [row.window for row in rows], hidden)
         payload = to_json(body, rows[-1].topic)
@@ -67,6 +74,13 @@ def merge_rows(rows: Sequence[OutboxRow], span: int) -> OutboxRow | None:
         payload=pack(payload),
         sketches=pack_sketches({name: sketch.to_bytes() for name, sketch in hidden.items()}),
     )
+
+
+def _whole_body(row: OutboxRow) -> Body:
+    """What the row publishes, and what it left out: a longer window is made of all of it."""
+    held = unpack_held(row.sketches)
+    body: Body = {**parse_object(unpack(row.payload)), **held}
+    return body | {"complete": True} if held else body
 
 
 def merge_sketches(maps: Sequence[Mapping[str, bytes]]) -> dict[str, Sketch]:

@@ -31,7 +31,7 @@ from agent.core.printable import printable
 from agent.core.types import Draft, Priority
 from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
-from agent.delivery.messages import Stamp, encode, is_topic
+from agent.delivery.messages import Stamp, encode, is_topic, plain
 from agent.delivery.outbox.notes import Notes
 from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, reported_lost, window_of
 from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
@@ -227,7 +227,7 @@ class Outbox:
             span=0,
             weight=1 + stamp.lost,
             payload=pack(message.payload),
-            sketches=pack_sketches(draft.sketches),
+            sketches=pack_sketches(draft.sketches, plain(draft.held)),
         )
 
     def _commit(self, batch: _Batch) -> None:

@@ -9,6 +9,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from agent.core.types import Draft, Priority
@@ -16,6 +17,8 @@ from agent.core.untrusted import parse_object
 from agent.delivery.messages import unix_time
 
 PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
+_HELD = ""  # no stem of a quantile is empty
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,8 @@ class OutboxRow:
     `id` orders the rows of a priority. `weight` is how many sequence numbers the row stands for: itself, those
     merged into it and those it reports as lost. `created` is Unix time and `boottime` seconds since the boot
     named `boot`. `start` and `window` (seconds) are those of the window it tells of, `span` the length
-    (seconds) windows were merged to, 0 if not. `payload` is JSON, packed or not; `sketches` packed or empty.
+    (seconds) windows were merged to, 0 if not. `payload` is JSON, packed or not; `sketches` packed or empty,
+    with the fields that the payload leaves out.
     """
 
     priority: Priority
@@ -123,23 +127,37 @@ def reported_lost(payload: bytes) -> int:
         return 0
 
 
-def pack_sketches(sketches: Mapping[str, bytes]) -> bytes:
-    """Sketches by name, as one blob."""
-    if not sketches:
+def pack_sketches(sketches: Mapping[str, bytes], held: Mapping[str, Any] = _NONE) -> bytes:
+    """Sketches by name, and the fields of the window that the payload leaves out (plain JSON values), as one blob."""
+    if not sketches and not held:
         return b""
-    return zlib.compress(
-        json.dumps({name: base64.b64encode(blob).decode() for name, blob in sketches.items()}).encode(), 1
-    )
+    entries: dict[str, Any] = {name: base64.b64encode(blob).decode() for name, blob in sketches.items()}
+    if held:
+        entries[_HELD] = held
+    return zlib.compress(json.dumps(entries).encode(), 1)
 
 
 def unpack_sketches(blob: bytes) -> dict[str, bytes]:
-    """The inverse of `pack_sketches`; ValueError where it is damaged."""
-    if not blob:
-        return {}
+    """The sketches that `pack_sketches` packed; ValueError where they are damaged."""
     try:
-        texts = parse_object(zlib.decompress(blob))
-        return {name: base64.b64decode(text, validate=True) for name, text in texts.items()}
-    except (zlib.error, binascii.Error, ValueError, TypeError) as error:
+        texts = _hidden(blob)
+        return {name: base64.b64decode(text, validate=True) for name, text in texts.items() if name != _HELD}
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise ValueError(f"damaged sketches: {error}") from None
+
+
+def unpack_held(blob: bytes) -> dict[str, Any]:
+    """The fields that `pack_sketches` packed beside the sketches; ValueError where they are damaged."""
+    held = _hidden(blob).get(_HELD, {})
+    if not isinstance(held, dict):
+        raise ValueError("damaged fields beside the sketches")
+    return held
+
+
+def _hidden(blob: bytes) -> dict[str, Any]:
+    try:
+        return dict(parse_object(zlib.decompress(blob))) if blob else {}
+    except zlib.error as error:
         raise ValueError(f"damaged sketches: {error}") from None
 
 
