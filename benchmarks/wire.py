@@ -151,6 +151,7 @@ class Run:
     agent: subprocess.Popen[bytes]
     folder: Path
     first: Tally = field(default_factory=Tally)
+    last: Tally = field(default_factory=Tally)
     written_before: int = 0
     written: int = 0
 
@@ -189,10 +190,27 @@ def config(profile: str, port: int, folder: Path, cameras: int) -> Path:
 def start(profile: str, relay: Relay, folder: Path, cameras: int, *, files: bool) -> Run:
     """Start an agent."""
     folder.mkdir()
-    command = [sys.executable, "-m", "agent", "run", "--config", str(config(profile, relay.port, folder, cameras))]
+    command = [
+        sys.executable,
+        "-m",
+        "agent",
+        "run",
+        "--config",
+        str(config(profile, relay.port, folder, cameras)),
+    ]
     if files:
         calls = "trace=write,writev,pwrite64,pwritev,fsync,fdatasync"
-        command = ["strace", "-f", "--seccomp-bpf", "-y", "-e", calls, "-o", str(folder / "writes.txt"), *command]
+        command = [
+            "strace",
+            "-f",
+            "--seccomp-bpf",
+            "-y",
+            "-e",
+            calls,
+            "-o",
+            str(folder / "writes.txt"),
+            *command,
+        ]
     with (folder / "log.txt").open("wb") as log:
         return Run(profile, relay, subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT), folder)
 
@@ -235,7 +253,9 @@ def files_written(folder: Path) -> Iterator[str]:
         found = re.search(r" (\w+)\(\d+<([^>]*)>.* = (\d+)$", line)
         if not found or not found[2].startswith(str(folder / "state")):
             continue
-        name = re.sub(r"\d{4,}|\.[0-9a-z_]{6,}\.tmp|tmp\w+", "*", found[2].removeprefix(str(folder / "state")))
+        name = re.sub(
+            r"\d{4,}|\.[0-9a-z_]{6,}\.tmp|tmp\w+", "*", found[2].removeprefix(str(folder / "state"))
+        )
         (syncs if "sync" in found[1] else octets)[name] += 1 if "sync" in found[1] else int(found[3])
     for name in sorted({*octets, *syncs}, key=lambda name: -octets[name]):
         yield f"| `{name}` | {octets[name]:,} | {syncs[name]} |"
@@ -245,21 +265,34 @@ def report(runs: list[Run], minutes: float, *, files: bool) -> str:
     """Everything as Markdown."""
     rows = ["| profile | topics | messages a minute | bytes a minute | MB a day |", "|---|---|---|---|---|"]
     for run in runs:
-        rows += lines(run, run.relay.tally.since(run.first), minutes)
-    rows += ["", "| profile | first minute, bytes | written to disk, kB a minute | MB a day |", "|---|---|---|---|"]
+        rows += lines(run, run.last.since(run.first), minutes)
+    rows += [
+        "",
+        "| profile | first minute, bytes | written to disk, kB a minute | MB a day |",
+        "|---|---|---|---|",
+    ]
     for run in runs:
         octets = (run.written - run.written_before) / minutes
         rows.append(
             f"| {run.profile} | {sum(run.first.octets.values()):,} | {octets / 1e3:,.1f} | {octets * DAY_MINUTES / 1e6:,.1f} |"
         )
     for run in runs if files else ():
-        rows += ["", f"{run.profile}:", "", "| file | bytes | syncs |", "|---|---|---|", *files_written(run.folder)]
+        rows += [
+            "",
+            f"{run.profile}:",
+            "",
+            "| file | bytes | syncs |",
+            "|---|---|---|",
+            *files_written(run.folder),
+        ]
     return "\n".join(rows)
 
 
 def main() -> None:
     """Run the agents side by side, and print what was counted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--profiles", nargs="+", default=["full", "normal", "lean"])
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--cameras", type=int, default=4)
@@ -285,7 +318,7 @@ def main() -> None:
             run.first, run.written_before = run.relay.tally.copy(), run.written_bytes()
         time.sleep(args.minutes * 60)
         for run in runs:
-            run.written = run.written_bytes()
+            run.last, run.written = run.relay.tally.copy(), run.written_bytes()
             if run.agent.poll() is not None:
                 sys.exit((run.folder / "log.txt").read_text())
             run.stop()

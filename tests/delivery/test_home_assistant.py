@@ -14,7 +14,7 @@ from agent.delivery.verify.schemas import schema
 
 ROOT = Path(__file__).parents[2]
 PLACE = DiscoveryTopics(
-    root="homeassistant", prefix="vedette/dock/box 7", device="box 7", site="dock", window_seconds=60.0
+    root="homeassistant", prefix="vedette/dock/box 7", device="box 7", site="dock", summary_seconds=60.0
 )
 INFO = {"gpu_count": 2, "machine_model": "Orin"}
 

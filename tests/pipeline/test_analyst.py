@@ -69,6 +69,9 @@ class Room:
             self.observed += window_observations(window, ())
             self.changed.notify_all()
 
+    def finish(self):
+        pass
+
     def interval(self, start, end):
         pass
 

@@ -69,12 +69,12 @@ def recorded(windows=60, source=None, **changes):
 class Room:
     """A monitor with its store and writer, without threads: `settle` carries out what they were given."""
 
-    def __init__(self, folder, subject=SUBJECT, **settings):
+    def __init__(self, folder, subject=SUBJECT, sketch_seconds=0.0, **settings):
         self.store = ReferenceStore(folder)
         self.writer = ReferenceWriter()
         self.settings = dataclasses.replace(DriftSettings(), **settings)
         self.posted, self.published = [], []
-        self.subject = subject
+        self.subject, self.sketch_seconds = subject, sketch_seconds
         self.monitor = self.new()
 
     def new(self):
@@ -86,6 +86,7 @@ class Room:
             self.writer,
             submit=self.posted.append,
             publish=self.published.append,
+            sketch_seconds=self.sketch_seconds,
         )
         return self.monitor
 

@@ -157,7 +157,7 @@ def test_the_sketches_sent_are_those_of_the_window_and_can_be_read_back(scene):
 
 
 def test_sketches_need_not_be_sent(scene):
-    made = scene(publish_sketches=False)
+    made = scene(sketch_seconds=None)
     made.window()
     assert made.room.published == []
 

@@ -30,6 +30,7 @@ from agent.core.errors import PermanentDelivery
 from agent.core.printable import printable
 from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.failures import BY_CODE, ConnectionFailure, why_not
 
 READS_AT_ONCE = 1000  # then something else may have its turn
@@ -132,6 +133,7 @@ class Connection:
         self.closed = False
         self._wake = wake
         self._ready = False
+        self._aliases = TopicAliases()
         self._client = _client(address, options, self)
 
     def start(self) -> None:
@@ -207,17 +209,24 @@ class Connection:
         correlation: bytes | None = None,
     ) -> int:
         """Send; the id by which `Acked` will name it. Raises PermanentDelivery for what MQTT cannot carry."""
+        known = self._aliases.of(topic)
         properties = None
-        if self.options.version is ProtocolVersion.V5 and (expiry is not None or correlation):
+        if self.options.version is ProtocolVersion.V5 and (expiry is not None or correlation or known.alias):
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             if expiry is not None:
                 properties.MessageExpiryInterval = max(expiry, 1)
             if correlation:
                 properties.CorrelationData = correlation
+            if known.alias:
+                properties.TopicAlias = known.alias
         try:
-            return self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid
+            mid = self._client.publish(
+                known.topic, payload, qos=qos, retain=retain, properties=properties
+            ).mid
         except _BROKEN as error:
             raise PermanentDelivery(f"{type(error).__name__}: {printable(error, 200)}") from None
+        self._aliases.sent(known)
+        return mid
 
     def subscribe(self, topic: str) -> None:
         """Ask for `topic`; on MQTT 5 without what is retained."""
@@ -266,6 +275,7 @@ class Connection:
             failure = BY_CODE.get(reason.value, ConnectionFailure.REFUSED)
             self._end(failure, self._said(properties, reason))
             return
+        self._aliases = TopicAliases(getattr(properties, "TopicAliasMaximum", 0))
         self.opened = Opened(
             receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
             maximum_packet=getattr(properties, "MaximumPacketSize", None),
