@@ -2,8 +2,8 @@
 
     python benchmarks/wire.py [--profiles full normal lean] [--minutes 12] [--cameras 4] [--markdown FILE] [--files]
 
-The agents (one for each profile, at the same time, each with a broker connection of its own) detect on drawn cameras
-with the default windows. Counted is every PUBLISH as it passes: fixed header, topic, properties and payload. `minutes`
+The agents (one for each profile, at the same time, each with a broker of its own) detect on drawn cameras with the
+default windows. Counted is every PUBLISH as it passes: fixed header, topic, properties and payload. `minutes`
 run from the end of the first minute on (`status`, `info` and the opening window come before and are shown apart).
 `--files` counts writes by file with strace.
 """
@@ -40,8 +40,9 @@ PROPERTY_BYTES = {0x01: 1, 0x02: 4, TOPIC_ALIAS: 2}
 
 @dataclass(slots=True)
 class Tally:
-    """PUBLISH packets and their bytes, by what comes after the device's part of the topic."""
+    """PUBLISH packets and their bytes, by what comes after the device's part of the topic; `aliased` named no topic."""
 
+    aliased: int = 0
     packets: Counter[str] = field(default_factory=Counter)
     octets: Counter[str] = field(default_factory=Counter)
 
@@ -53,11 +54,13 @@ class Tally:
 
     def since(self, before: Tally) -> Tally:
         """What was counted after `before`."""
-        return Tally(self.packets - before.packets, self.octets - before.octets)
+        return Tally(
+            self.aliased - before.aliased, self.packets - before.packets, self.octets - before.octets
+        )
 
     def copy(self) -> Tally:
         """The counts of now."""
-        return Tally(Counter(self.packets), Counter(self.octets))
+        return Tally(self.aliased, Counter(self.packets), Counter(self.octets))
 
 
 class PacketCounter:
@@ -91,6 +94,7 @@ class PacketCounter:
         alias = self._alias(body[end + (2 if head & 0x06 else 0) :]) if self._version == 5 else None
         if alias is not None and topic:
             self._aliases[alias] = topic
+        self._tally.aliased += not topic
         return topic or self._aliases[alias or 0]
 
     @staticmethod
@@ -118,7 +122,7 @@ def _packet_length(data: bytes) -> int | None:
 class Relay:
     """Passes connections on to the broker at `port`, and counts what the clients publish."""
 
-    def __init__(self, port: int, payloads: IO[bytes] | None) -> None:
+    def __init__(self, port: int, payloads: IO[bytes] | None = None) -> None:
         self.tally, self.port, self._broker, self._payloads = Tally(), 0, port, payloads
         self._loop = asyncio.new_event_loop()
         listening = asyncio.run_coroutine_threadsafe
@@ -127,7 +131,11 @@ class Relay:
         self.port = server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._broker)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._broker)
+        except ConnectionError:
+            writer.close()
+            return
         counter = PacketCounter(self.tally, self._payloads)
         await asyncio.gather(_pass(reader, back, counter), _pass(there, writer, None))
 
@@ -189,7 +197,6 @@ def config(profile: str, port: int, folder: Path, cameras: int) -> Path:
 
 def start(profile: str, relay: Relay, folder: Path, cameras: int, *, files: bool) -> Run:
     """Start an agent."""
-    folder.mkdir()
     command = [
         sys.executable,
         "-m",
@@ -302,13 +309,13 @@ def main() -> None:
     args = parser.parse_args()
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-wire-")))
-        broker, port = mosquitto(folder)
-        closing.callback(broker.terminate)
         out = closing.enter_context(args.payloads.open("wb")) if args.payloads else None
-        runs = [
-            start(name, Relay(port, out), folder / name, args.cameras, files=args.files)
-            for name in args.profiles
-        ]
+        runs = []
+        for name in args.profiles:
+            (folder / name).mkdir()
+            broker, port = mosquitto(folder / name)
+            closing.callback(broker.terminate)
+            runs.append(start(name, Relay(port, out), folder / name, args.cameras, files=args.files))
         for run in runs:
             closing.callback(run.stop)
         time.sleep(START_SECONDS)

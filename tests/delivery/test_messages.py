@@ -32,7 +32,7 @@ def decoded(draft, stamp=STAMP):
 def every_draft(drafts):
     return [
         status_draft("online", since=1.0, version="1.2", reason="", started_at=2.0),
-        info_draft({"model_name": "yolo11n", "cameras": 4, "config_hash": "abc"}),
+        info_draft({"model_name": "yolo11n", "cameras": "front,back", "config_hash": "abc"}),
         drafts.host(
             outbox_messages=3, outbox_durable=1.0, broker_connected=1.0, cpu_temperature_celsius=None
         ),

@@ -70,9 +70,9 @@ def test_what_is_gathered_is_published_at_the_end_and_where_a_camera_goes():
     reports.end("camera/never")
     reports.flush()
     assert [(one.topic, one.body.get("frames_seen")) for one in sent] == [
-        ("camera/front", 1), ("camera/front", 3), ("host", None)
+        ("camera/front", 1), ("host", None), ("camera/front", 3), ("host", None)
     ]  # fmt: skip
-    assert sent[-1].body["cpu_ratio"] == 0.15
+    assert sent[-1].body["cpu_ratio"] == 0.2
 
 
 def test_the_complete_messages_of_several_topics_are_spread():

@@ -130,6 +130,7 @@ CAMERA = (
         ),
         merge=Merge.MEAN_OVER_FRAMES,
         labels={"stage": _STAGES, "rank": _RANKS},
+        doc="Quantile of the time of a stage of a frame, or the longest: p50, p90, p99, max.",
         sent=Sent.COMPLETE,
     ),
     Metric(

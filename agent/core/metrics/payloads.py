@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from agent.core.metrics.camera import CAMERA
-from agent.core.metrics.definition import Metric, Sent, unit_of
+from agent.core.metrics.definition import Merge, Metric, Sent, unit_of
 from agent.core.metrics.delivery import DELIVERY
 from agent.core.metrics.drift import DRIFT
 from agent.core.metrics.gpu import GPU
@@ -86,7 +86,7 @@ WINDOW = (
 COMPLETE = _field(
     "complete",
     FLAG,
-    "`true` where the message holds every field that there is; else a field that is not there is as it was.",
+    "`true` where the message holds every field that there is; else see 'How much is sent'.",
     Sent.NOT_ZERO,
 )
 
@@ -179,6 +179,7 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("latency_p99_seconds", "seconds", "99th percentile of the same."),
         _field("{stage}_p50_seconds", "seconds", "Median time of a stage of a frame.", Sent.CHANGED),
         _field("{stage}_p99_seconds", "seconds", "99th percentile of the same.", Sent.CHANGED),
+        _field("feature_{feature}_mean", "of the feature", "Mean of a feature in the window.", Sent.CHANGED),
         _field(
             "drift_state",
             TEXT,
@@ -282,6 +283,7 @@ def _of_metrics(family: str) -> Iterator[PayloadField]:
         if name in own:
             continue
         unit = (metric.alerting.unit if metric.alerting else "") or unit_of(name)[1]
+        unit = unit or ("count" if metric.merge is Merge.SUM else "")
         expression = _payload_name(metric.pattern().pattern.replace(r"\.", ".", 1))
         yield PayloadField(name=name, unit=unit, doc=doc, sent=metric.sent, expression=expression)
 
