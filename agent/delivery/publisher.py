@@ -109,7 +109,6 @@ class Publisher(Worker):
             in_flight=broker.in_flight,
             backlog_rate=broker.backlog_rate,
             message_expiry=broker.message_expiry,
-            settle_seconds=outbox.commit_interval,
             discard=self.discard,
         )
         self._commands = commands

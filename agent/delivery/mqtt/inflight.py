@@ -27,7 +27,7 @@ from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
 from agent.delivery.mqtt.connection import Acked, Connection, Opened
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
-from agent.delivery.outbox.queue import Outbox
+from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
 from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.store import LANES
 
@@ -37,6 +37,8 @@ LATE_SECONDS = 120.0
 LATE_WINDOWS = 2.0
 LEASE_ROWS = 64
 ACK_ROWS = 256
+BUSY_SECONDS = 1.0
+SETTLE_SECONDS = 90.0  # the windows of a minute take along what was delivered of the last
 HOLD_SECONDS = 30.0
 REFUSED = 0x80
 NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
@@ -61,11 +63,10 @@ class InflightWindow:
         in_flight: int,
         backlog_rate: float = 0.0,
         message_expiry: float = 0.0,
-        settle_seconds: float = 1.0,
         discard: Callable[[str, Exception], None],
     ) -> None:
         self._outbox, self._clock, self._prefix, self._discard = outbox, clock, prefix, discard
-        self._in_flight, self._rate, self._settle_seconds = in_flight, backlog_rate, settle_seconds
+        self._in_flight, self._rate = in_flight, backlog_rate
         self._message_expiry = message_expiry
         self._limit = in_flight
         self._opened: Opened | None = None
@@ -101,8 +102,9 @@ class InflightWindow:
         self._held_until.clear()
         for lane in self._next.values():
             lane.clear()
+        self._note_delivered()
         self._outbox.release()
-        self.settle()
+        self._outbox.remove_delivered()
 
     def move_to(self, outbox: Outbox) -> None:
         """Use another outbox from now on; to be called while nothing is on its way."""
@@ -261,7 +263,6 @@ class InflightWindow:
         self._refusals.pop(sent.row.priority, None)
         if not sent.awaited:
             self._acked.append((sent.row.priority, sent.row.id))
-            self._acked_at = self._acked_at or now
             self.delivered_total += 1
 
     def _refused(self, row: OutboxRow, event: Acked, now: float) -> None:
@@ -285,15 +286,23 @@ class InflightWindow:
         self._outbox.give_up([row])
 
     def settle_when_due(self, now: float) -> None:
-        """Remove delivered rows from disk once enough have gathered."""
-        if self._acked and (len(self._acked) >= ACK_ROWS or now - self._acked_at >= self._settle_seconds):
-            self.settle()
+        """Remove delivered rows from disk once enough have gathered, or no commit has taken them along."""
+        self._note_delivered()
+        rows = self._outbox.delivered_rows
+        if not rows:
+            self._acked_at = now
+        patience = SETTLE_SECONDS if rows <= DELIVERED_ROWS else BUSY_SECONDS
+        if rows >= ACK_ROWS or now - self._acked_at >= patience:
+            self._outbox.remove_delivered()
 
     def settle(self) -> None:
-        """Remove delivered rows from disk. They are kept in mind where the disk refuses."""
-        self._outbox.ack(self._acked)
+        """Remove delivered rows from disk now. They are kept in mind where the disk refuses."""
+        self._note_delivered()
+        self._outbox.remove_delivered()
+
+    def _note_delivered(self) -> None:
+        self._outbox.note_delivered(self._acked)
         self._acked.clear()
-        self._acked_at = 0.0
 
 
 def is_late(row: OutboxRow, age: float) -> bool:

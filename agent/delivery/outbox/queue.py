@@ -7,8 +7,9 @@ Laws, each with its test:
 2. Sequence numbers count within a topic family, on and on over restarts, and are stored in the same
    transaction. A new or lost file begins a new *epoch*, which is part of the published `boot`, so an id never
    names two messages.
-3. Rows of one priority leave in the order they came. Only `ack` and `shed` remove a row. What may have been
-   sent is never merged: its id must go on to mean the same message.
+3. Rows of one priority leave in the order they came. Only what was delivered or shed is removed, what was delivered
+   with the next commit: a killed process may send it again. What may have been sent is never merged: its id must go
+   on to mean the same message.
 4. The file stays under its size. What is shed for that is counted, and the next message of the family says
    how many (`lost`). So in an epoch: messages, those merged into others, and those lost, add up to the sequence
    numbers given out.
@@ -19,8 +20,8 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +51,9 @@ log = structlog.get_logger("vedette.delivery")
 MEMORY_BYTES = 16 * 1024 * 1024  # bound of the queue where there is no disk
 BATCH_ROWS = 512
 SHED_SECONDS = 0.1
+
+DELIVERED_ROWS = 64
+"""Delivered rows that may still be on disk: they are removed with the next commit, which writes the same pages."""
 
 
 @dataclass(slots=True)
@@ -96,6 +100,7 @@ class Outbox:
         self._next_ids: dict[Priority, int] = {}
         self._leased: dict[Priority, int] = {}
         self._touched: dict[Priority, int] = {}
+        self._delivered: dict[Priority, list[int]] = {}
         self.epoch = ""
         self.merged_total = 0
 
@@ -133,12 +138,16 @@ class Outbox:
     def _perhaps_sent(self, lane: Priority) -> int:
         """The last id of which a process that was killed may have sent the message: the oldest go first."""
         oldest = self.store.query(
-            f"SELECT id FROM {table(lane)} ORDER BY id LIMIT 1 OFFSET ?", (self._in_flight - 1,)
+            f"SELECT id FROM {table(lane)} ORDER BY id LIMIT 1 OFFSET ?",
+            (self._in_flight + DELIVERED_ROWS - 1,),
         )
         return int(oldest[0][0]) if oldest else self._next_ids[lane] - 1
 
     def close(self) -> None:
         """Close; may be called twice."""
+        if self.is_open:
+            with suppress(StoreFull, StoreUnwritable, StoreCorrupt):
+                self.remove_delivered()
         self.store.close()
 
     # -- in -------------------------------------------------------------------------------------------------
@@ -231,7 +240,7 @@ class Outbox:
         )
 
     def _commit(self, batch: _Batch) -> None:
-        with self.store.transaction() as sql:
+        with self._transaction() as sql:
             for lane, rows in batch.rows.items():
                 _insert(sql, lane, rows)
                 self._write_depth(sql, lane, self._depths[lane] + len(rows))
@@ -277,8 +286,9 @@ class Outbox:
 
     def lease(self, lane: Priority, limit: int) -> list[OutboxRow]:
         """The next `limit` rows of `lane` at most, oldest first, each once until `release`."""
+        delivered = ",".join(map(str, self._delivered.get(lane, ())))
         found = self.store.query(
-            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? AND id NOT IN ({delivered}) ORDER BY id LIMIT ?",
             (self._leased[lane], limit),
         )
         rows = [OutboxRow.from_values(lane, values) for values in found]
@@ -293,11 +303,40 @@ class Outbox:
 
     def release(self) -> None:
         """Forget what is leased: rows that were not acknowledged will be leased again."""
+        with suppress(StoreFull, StoreUnwritable, StoreCorrupt):
+            self.remove_delivered()
         self._leased = dict.fromkeys(LANES, 0)
 
+    def note_delivered(self, delivered: Iterable[tuple[Priority, int]]) -> None:
+        """The broker has taken responsibility for rows, by (priority, id): the next commit removes them."""
+        for lane, row_id in delivered:
+            self._delivered.setdefault(lane, []).append(row_id)
+            self._depths[lane] -= 1
+
+    @property
+    def delivered_rows(self) -> int:
+        """Rows that were delivered and are still on disk."""
+        return sum(map(len, self._delivered.values()))
+
+    def remove_delivered(self) -> None:
+        """Remove what was delivered now; raises the store's errors, and then it is kept in mind."""
+        if self._delivered:
+            with self._transaction():
+                pass
+
     def ack(self, delivered: Iterable[tuple[Priority, int]]) -> None:
-        """Remove rows that the broker has taken responsibility for, by (priority, id)."""
+        """Remove rows that the broker has taken responsibility for, by (priority, id), at once."""
         self._delete(delivered, {}, {})
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of the store that also removes what was delivered."""
+        with self.store.transaction() as sql:
+            for lane, ids in self._delivered.items():
+                sql.executemany(f"DELETE FROM {table(lane)} WHERE id = ?", [(i,) for i in ids])
+                self._write_depth(sql, lane, self._depths[lane])
+            yield sql
+        self._delivered = {}
 
     def give_up(self, rows: Iterable[OutboxRow]) -> None:
         """Remove rows that will never be delivered, and count them as lost."""
@@ -319,7 +358,7 @@ class Outbox:
             return
         families = self._with_losses(lost, reported)
         depths = dict(self._depths)
-        with self.store.transaction() as sql:
+        with self._transaction() as sql:
             for lane, ids in by_lane.items():
                 deleted = sql.executemany(
                     f"DELETE FROM {table(lane)} WHERE id = ?", [(i,) for i in ids]
@@ -359,7 +398,7 @@ class Outbox:
     def _carry_out(self, plan: DiscardPlan) -> None:
         families = self._with_losses(plan.lost, plan.reported)
         depth = self._depths[plan.lane] - len(plan.deleted)
-        with self.store.transaction() as sql:
+        with self._transaction() as sql:
             sql.executemany(f"DELETE FROM {table(plan.lane)} WHERE id = ?", [(i,) for i in plan.deleted])
             sql.executemany(
                 f"UPDATE {table(plan.lane)} SET start=?, window=?, span=?, weight=?, payload=?, sketches=? WHERE id=?",

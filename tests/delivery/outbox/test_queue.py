@@ -14,7 +14,7 @@ from agent.delivery.messages import unix_time
 from agent.delivery.mqtt.inflight import is_late
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
-from agent.delivery.outbox.store import LANES
+from agent.delivery.outbox.store import LANES, StoreUnwritable
 from tests.delivery.conftest import IDENTITY, NOW, Drafts, FakeClock, bodies, bulk, depth_of, put_all
 
 
@@ -220,7 +220,7 @@ def test_leased_rows_are_neither_merged_nor_dropped(make_outbox):
 def test_what_may_have_been_sent_is_never_merged(make_outbox, restart):
     """Its id would come to mean another message, and a subscriber would drop nine windows as duplicates."""
     drafts, outbox = Drafts(), make_outbox()
-    put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(60)])
+    put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(160)])
     outbox.lease(Priority.SUMMARY, 20)
     outbox.release()  # the connection broke, or the process was killed
     if restart:
@@ -229,7 +229,7 @@ def test_what_may_have_been_sent_is_never_merged(make_outbox, restart):
     outbox.shed(forced=True)
     told = {body["seq"]: body.get("merged", 1) for body in bodies(outbox, Priority.SUMMARY)}
     assert {seq: merged for seq, merged in told.items() if seq <= 20} == dict.fromkeys(range(1, 21), 1)
-    assert sum(told.values()) == 60
+    assert sum(told.values()) == 160
     assert max(told.values()) > 1
 
 
@@ -335,3 +335,53 @@ def test_opening_a_long_queue_is_quick(make_outbox, tmp_path):
     rows = again.lease(Priority.SUMMARY, 64)
     assert time.perf_counter() - started < 5.0  # it reads no list of what waits
     assert (row, again.depth, len(rows)) == (None, 200_000, 64)
+
+
+def rows_on_disk(outbox):
+    return outbox.store.query("SELECT count(*) FROM lane_summary")[0][0]
+
+
+def test_what_was_delivered_is_removed_with_the_next_commit(make_outbox):
+    drafts, outbox = Drafts(), make_outbox()
+    put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(5)])
+    commits = outbox.store.commits_total
+    outbox.note_delivered([(row.priority, row.id) for row in outbox.lease(Priority.SUMMARY, 3)])
+    assert (outbox.depth, outbox.delivered_rows, rows_on_disk(outbox)) == (2, 3, 5)
+    assert depth_of(outbox, Priority.SUMMARY) == 5, "the file counts what is in it"
+    put_all(outbox, [drafts.camera(start=NOW + 300)])
+    assert (outbox.depth, outbox.delivered_rows, rows_on_disk(outbox)) == (3, 0, 3)
+    assert (depth_of(outbox, Priority.SUMMARY), outbox.store.commits_total) == (3, commits + 1)
+
+
+@pytest.mark.parametrize("end", ["released", "closed", "killed"])
+def test_what_was_delivered_is_not_sent_again_but_by_a_killed_process(make_outbox, end):
+    drafts, outbox = Drafts(), make_outbox()
+    put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(5)])
+    outbox.note_delivered([(row.priority, row.id) for row in outbox.lease(Priority.SUMMARY, 3)])
+    if end == "released":
+        outbox.release()
+    else:
+        if end == "closed":
+            outbox.close()
+        outbox = make_outbox()
+    again = [row.seq for row in outbox.lease(Priority.SUMMARY, 9)]
+    assert again == ([1, 2, 3, 4, 5] if end == "killed" else [4, 5])
+    assert outbox.depth == len(again) == depth_of(outbox, Priority.SUMMARY)
+
+
+def test_a_disk_that_refuses_the_removal_is_asked_again_and_nothing_goes_twice(make_outbox, monkeypatch):
+    drafts, outbox = Drafts(), make_outbox()
+    put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(5)])
+    outbox.note_delivered([(row.priority, row.id) for row in outbox.lease(Priority.SUMMARY, 3)])
+    with monkeypatch.context() as broken:
+        broken.setattr(outbox.store, "transaction", _refusing)
+        with pytest.raises(StoreUnwritable):
+            outbox.remove_delivered()
+        outbox.release()
+        assert [row.seq for row in outbox.lease(Priority.SUMMARY, 9)] == [4, 5]
+    outbox.remove_delivered()
+    assert (rows_on_disk(outbox), depth_of(outbox, Priority.SUMMARY)) == (2, 2)
+
+
+def _refusing():
+    raise StoreUnwritable("read-only")
