@@ -351,6 +351,11 @@ class AlertEngine:
 
     # -- over a restart ---------------------------------------------------------------------------------
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no alert is pending, fires or waits to be published."""
+        return not self._monitor.instances and not self._outgoing
+
     def to_snapshot(self, now: float) -> dict[str, Any]:
         """All that must survive a restart, except the history of anomaly rules, as plain JSON values."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import time
 
 import pytest
@@ -41,7 +42,7 @@ def rules(*words):
 def test_one_value_a_minute_and_every_change_of_a_state(tmp_path):
     record(tmp_path)
     (path,) = days(tmp_path).values()
-    assert path.name == "2023-11-15.jsonl"
+    assert path.name == "2023-11-15.jsonl.gz"
     kept = list(read(path))
     latencies = [item for item in kept if item.metric == "camera.latency_p99_seconds"]
     assert len(latencies) == 60
@@ -55,8 +56,35 @@ def test_a_torn_line_is_passed_over(tmp_path):
     record(tmp_path, minutes=3)
     (path,) = days(tmp_path).values()
     whole = len(list(read(path)))
-    path.write_bytes(path.read_bytes()[:-20] + b"\n\xff{}\n")
-    assert len(list(read(path))) == whole - 1
+    plain = path.with_suffix("")
+    plain.write_bytes(gzip.decompress(path.read_bytes())[:-20] + b"\n\xff{}\n")
+    path.unlink()
+    assert len(list(read(plain))) == whole - 1
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 4096], ids=["cut off", "zeros"])
+def test_a_piece_torn_by_a_crash_costs_no_later_one(tmp_path, left):
+    record(tmp_path, minutes=30)
+    (path,) = days(tmp_path).values()
+    before = path.read_bytes()
+    first = len(list(read(path)))
+    record(tmp_path, start=NOON + 3600, minutes=30)
+    torn = path.read_bytes()[len(before) :]
+    path.write_bytes(before + torn[: len(torn) // 5] + left)
+    record(tmp_path, start=NOON + 7200, minutes=30)
+    found = [item.at for item in read(path)]
+    assert first <= len([at for at in found if at < NOON + 3600])
+    assert len([at for at in found if at >= NOON + 7200]) == len([at for at in found if at < NOON + 1800])
+
+
+def test_a_day_begun_by_an_earlier_version_is_read_whole(tmp_path):
+    record(tmp_path, minutes=3)
+    (path,) = days(tmp_path).values()
+    path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+    record(tmp_path, start=NOON + 3600, minutes=3)
+    (both,) = days(tmp_path).values()
+    assert {round(item.at - NOON) // 3600 for item in read(both)} == {0, 1}
 
 
 def test_old_days_and_too_many_bytes_are_dropped(tmp_path):

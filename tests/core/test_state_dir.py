@@ -153,7 +153,7 @@ def test_no_file_of_the_agents_is_written_through_a_link(tmp_path):
     log = ObservationLog(tmp_path)
     folder = tmp_path / "observations"
     folder.mkdir()
-    (folder / f"{day_of(1_800_000_000.0)}.jsonl").symlink_to(precious)
+    (folder / f"{day_of(1_800_000_000.0)}.jsonl.gz").symlink_to(precious)
     log.record([Observation(metric="host.cpu_used_ratio", value=0.5, at=1_800_000_000.0)], 1_800_000_000.0)
     log.flush(1_800_000_000.0)
     (tmp_path / "alerts.sqlite3").symlink_to(precious)

@@ -1,15 +1,19 @@
 """The observation log: a few days of observations on disk, one a minute, so that rules can be tried on the past.
 
-One file a day (UTC), `observations/2026-01-31.jsonl`; a line holds the metrics of one target at one time:
+One file a day (UTC), `observations/2026-01-31.jsonl.gz` (`zcat` prints it; each flush adds a piece); a line holds the
+metrics of one target at one time:
 `{"at": 1769860800.0, "labels": {"camera": "front"}, "values": {"camera.fps_in": 25.0}}`. Beyond
-KEEP_DAYS or MOST_BYTES the oldest days are removed.
+KEEP_DAYS or MOST_BYTES the oldest days are removed. Days of earlier versions, `2026-01-31.jsonl`, are read too.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,16 +30,20 @@ FOLDER = "observations"
 KEEP_DAYS = 8
 MOST_BYTES = 64 * 1024 * 1024
 SPACING_SECONDS = 60.0
-FLUSH_SECONDS = 60.0
+FLUSH_SECONDS = 300.0
+"""Flash is written by whole pages, and more lines are packed better."""
+
 MOST_SERIES = 20_000
 LARGEST_LINE = 256 * 1024
-_NAME = re.compile(r"\d{4}-\d{2}-\d{2}\.jsonl")
+LARGEST_PIECE = 64 * 1024 * 1024
+_PIECE = b"\x1f\x8b\x08"  # how gzip begins
+_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl(\.gz)?")
 
 _Target = tuple[tuple[str, str], ...]
 
 
 class ObservationLog:
-    """Writes observations to the state directory, once a minute; belongs to one thread."""
+    """Writes observations to the state directory, every five minutes; belongs to one thread."""
 
     def __init__(self, state_directory: Path, *, most_bytes: int = MOST_BYTES) -> None:
         self._folder = state_directory / FOLDER
@@ -80,8 +88,8 @@ class ObservationLog:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             for day, texts in days.items():
-                with open(self._folder / f"{day}.jsonl", "a", encoding="utf-8", opener=unlinked) as file:
-                    file.write("".join(f"{text}\n" for text in texts))
+                with open(self._folder / f"{day}.jsonl.gz", "ab", opener=unlinked) as file:
+                    file.write(gzip.compress("".join(f"{text}\n" for text in texts).encode()))
             self._prune()
             self._failing = False
         except OSError as error:
@@ -110,18 +118,45 @@ def days(state_directory: Path) -> dict[str, Path]:
     folder = state_directory / FOLDER
     if not folder.is_dir():
         return {}
-    return {path.stem: path for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)}
+    named = [(found[1], path) for path in sorted(folder.iterdir()) if (found := _NAME.fullmatch(path.name))]
+    return dict(named)  # of a day's two files the packed one, which sorts last: `read` reads both
 
 
 def read(path: Path) -> Iterator[Observation]:
-    """The observations in a file, in its order; lines torn by a crash are skipped."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                entry = parse_kept(line, largest=LARGEST_LINE)
-                at, labels, values = float(entry["at"]), dict(entry["labels"]), dict(entry["values"])
-                observed = [(metric, float(value)) for metric, value in values.items()]
-            except (ValueError, KeyError, TypeError):
-                continue
-            for metric, value in observed:
-                yield Observation(metric=metric, value=value, at=at, labels=labels)
+    """The observations of a day, in the order of its files; lines torn by a crash are skipped."""
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    for one in dict.fromkeys((plain, path)):
+        if one.exists():
+            yield from _read(one)
+
+
+def _read(path: Path) -> Iterator[Observation]:
+    for line in _lines(path):
+        try:
+            entry = parse_kept(line, largest=LARGEST_LINE)
+            at, labels, values = float(entry["at"]), dict(entry["labels"]), dict(entry["values"])
+            observed = [(metric, float(value)) for metric, value in values.items()]
+        except (ValueError, KeyError, TypeError):
+            continue
+        for metric, value in observed:
+            yield Observation(metric=metric, value=value, at=at, labels=labels)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    data = path.read_bytes()
+    if path.suffix != ".gz":
+        yield from data.decode("utf-8", "replace").splitlines()
+        return
+    at = data.find(_PIECE)
+    while at >= 0:
+        text, at = _unpacked(data, at)
+        yield from text.decode("utf-8", "replace").splitlines()
+
+
+def _unpacked(data: bytes, at: int) -> tuple[bytes, int]:
+    """The piece at `at`, or the beginning that a crash left of it, and where the next begins (-1: nowhere)."""
+    decoder, text = zlib.decompressobj(wbits=31), b""
+    with suppress(zlib.error):
+        text = decoder.decompress(memoryview(data)[at:], LARGEST_PIECE)
+    after = len(data) - len(decoder.unused_data) if decoder.eof else at + len(_PIECE)
+    return text, data.find(_PIECE, after)

@@ -32,6 +32,7 @@ from agent.core.untrusted import take_flag, take_number
 log = structlog.get_logger("vedette.alerts")
 
 SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds and the like
+SAVE_QUIET_SECONDS = 900.0  # where nothing is pending or fires: samples of rules alone
 SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
 UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
@@ -150,7 +151,8 @@ class AlertService:
         since = monotonic - self._saved_at
         due = bool(self._unsaved) and since >= self._save_cost / SAVE_SHARE
         with_memory = monotonic - self._memory_saved_at >= SAVE_MEMORY_SECONDS
-        if due or with_memory or since >= max(SAVE_SECONDS, self._save_cost / SAVE_SHARE):
+        spacing = SAVE_QUIET_SECONDS if self._engine.is_quiet else SAVE_SECONDS
+        if due or with_memory or since >= max(spacing, self._save_cost / SAVE_SHARE):
             self._save(with_memory=with_memory)
 
     def _save(self, *, with_memory: bool = False) -> None:
