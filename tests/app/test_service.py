@@ -15,6 +15,7 @@ from agent.config.schema import (
     BrokerSettings,
     CameraSettings,
     CommandSettings,
+    ReportSettings,
     RuleSettings,
     Settings,
     TelemetrySettings,
@@ -90,6 +91,7 @@ def test_the_first_summary_is_published_early_and_no_rule_fires_by_it(
             state_directory=str(tmp_path / "state"),
             broker=BrokerSettings(url=broker.url),
             windows=WindowSettings(length=5.0),
+            reports=ReportSettings(profile="full"),
             rules=(RuleSettings(name="few", when="camera.frames_inferred < 100000", severity="info"),),
             cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=20.0)),),
         )

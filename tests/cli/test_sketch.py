@@ -29,7 +29,7 @@ def test_two_real_agents_become_one_distribution(tmp_path, mosquitto, listen, ca
         config = tmp_path / f"{name}.toml"
         config.write_text(
             f'state_directory = "{tmp_path}/{name}"\n[device]\nname = "{name}"\n[broker]\nurl = "{broker.url}"\nclient_id = "{name}"\n'
-            f'[windows]\nlength = "1s"\n[[cameras]]\nname = "gate"\nkind = "synthetic"\nseed = {seed}\n'
+            f'[windows]\nlength = "1s"\n[reports]\nprofile = "full"\n[[cameras]]\nname = "gate"\nkind = "synthetic"\nseed = {seed}\n'
         )
         words = [sys.executable, "-m", "agent", "run", "--config", str(config)]
         agents.append(subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL))

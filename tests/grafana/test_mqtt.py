@@ -71,6 +71,8 @@ def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
             lambda heard: (
                 {"status", "info", "host", "gpu", "alert"} <= {m.topic.split("/")[3] for m in heard}
                 and any("latency_p99_seconds" in m.body for m in heard if "/camera/" in m.topic)
+                and {"host", "gpu", "camera"}
+                <= {m.topic.split("/")[3] for m in heard if m.payload and m.body.get("complete")}
             ),
             40,
         )

@@ -99,7 +99,7 @@ CAMERA = (
             "camera_feature_samples_total", "Frames whose features were measured.", valid=ValidFor.ADD
         ),
         merge=Merge.SUM,
-        sent=Sent.COMPLETE,
+        sent=Sent.ALWAYS,
     ),
     Metric(
         "camera.feature_samples_kept_out",

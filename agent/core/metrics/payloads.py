@@ -139,7 +139,7 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("process_uptime_seconds", "seconds", "Time since the agent started.", Sent.COMPLETE),
         _field("model_busy_ratio", "ratio", "Share of the time that the model ran."),
         _field(
-            "model_slowed_reason", TEXT, "Why the model may run less: the heat of which part.", Sent.CHANGED
+            "model_slowed_reason", TEXT, "Why the model may run less: the heat of which part.", Sent.NOT_ZERO
         ),
         _field(
             "probe_{probe}_success_ratio",
