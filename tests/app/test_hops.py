@@ -95,7 +95,7 @@ def trace(tmp_path_factory):
     return noted
 
 
-@pytest.mark.parametrize(("way", "most"), [(FRAME_TO_MESSAGE, 18), (VERDICT_TO_ALERT, 13)])
+@pytest.mark.parametrize(("way", "most"), [(FRAME_TO_MESSAGE, 19), (VERDICT_TO_ALERT, 13)])
 def test_a_way_passes_few_files(trace, way, most):
     files, changes = trace.hops(way)
     print(len(files), changes, {key[1]: trace.stacks[key] for key in way})
