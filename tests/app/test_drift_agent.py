@@ -23,6 +23,8 @@ enabled = true
 allow = ["drift", "reference_record"]
 [windows]
 length = "1s"
+[reports]
+profile = "full"
 [drift]
 auto_reference = false
 feature_fps = 5
