@@ -20,7 +20,7 @@ LONGEST_LINE = 2 * 1024 * 1024
 _EPILOG = (
     """\
 examples:
-  vedette sketch merge --broker mqtt://broker --for 10m
+  vedette sketch merge --broker mqtt://broker --for 2h
   mosquitto_sub -h broker -t 'vedette/+/+/sketch/#' -W 600 > sketches.jsonl
   vedette sketch merge sketches.jsonl --reference front.json     (from `vedette reference export`)
 

@@ -19,6 +19,9 @@ from agent.delivery.thinning import Thinner
 _NEWS = ("state", "drift_state", "gpu_state")
 """Fields whose change is not kept waiting for the other windows of a report."""
 
+_CLOCK_SECONDS = 5.0
+"""What a clock that is kept in time may be set back by."""
+
 _ITEMS, _TOTAL_ITEMS = 24, 64
 """Values that a hidden sketch keeps on disk, of a stage and of the whole way: merged hours keep ranks within 1 %."""
 
@@ -40,6 +43,8 @@ class Reports:
     def add(self, draft: Draft) -> None:
         """A window has closed."""
         topic = self._topics.get(draft.topic) or self._open(draft)
+        if topic.gathered and not self._follows(topic.gathered[-1], draft):
+            self._report(topic)
         topic.gathered.append(draft)
         news = tuple(draft.body.get(name) for name in _NEWS)
         if news != topic.news or len(topic.gathered) >= self._plan.windows or self._is_opening(topic):
@@ -63,6 +68,11 @@ class Reports:
         first = 1 + len(self._topics) % every if every > 1 else 0
         topic = self._topics[draft.topic] = _Topic(Thinner(draft.family, every=every, first=first))
         return topic
+
+    def _follows(self, last: Draft, draft: Draft) -> bool:
+        """Whether a window belongs to the one before: the clock may have been set between them."""
+        (start, length), (following, _) = window_of(last, 0.0), window_of(draft, 0.0)
+        return -_CLOCK_SECONDS <= following - (start + length) <= self._plan.summary_seconds
 
     def _is_opening(self, topic: _Topic) -> bool:
         """A short window by itself: people wait for it."""

@@ -45,6 +45,9 @@ from agent.references.writer import ReferenceWriter
 log = structlog.get_logger("vedette.drift")
 
 SAVE_SECONDS = 900.0
+SAVE_RECORDING_SECONDS = 3600.0
+"""A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
+
 CLOCK_STEP_SECONDS = 5.0
 """A window that lasted so much longer by the wall clock than by the monotonic one saw the clock being set."""
 
@@ -79,6 +82,7 @@ class DriftMonitor:
         self._outlier_fields: dict[str, object] = {}
         self._problem = ""
         self._saved_at: float | None = None
+        self._recording_saved_at: float | None = None
         self.restart()
 
     def open(self, now: float) -> None:
@@ -177,6 +181,7 @@ class DriftMonitor:
     def record(self, length: float, now: float) -> None:
         """Begin recording a reference; ReferenceMismatch where one was requested already, or it is too short."""
         self._recording.request(length, now)
+        self._recording_saved_at = None
         self._save(now)
 
     def finish(self, now: float) -> None:
@@ -279,6 +284,7 @@ class DriftMonitor:
     def save(self, now: float) -> None:
         """Publish the sketches that are gathered, and have what was judged and recorded written to disk."""
         self._sketches.flush()
+        self._recording_saved_at = None
         self._save(now)
 
     def _save(self, now: float) -> None:
@@ -287,8 +293,8 @@ class DriftMonitor:
         judged = recorded = None
         if self._judge is not None:
             judged = json.dumps({"judge": self._judge.state(), "history": self._history.verdicts()})
-        if recorder is not None and not self._recording.building:
-            recorded = recorder.to_text()
+        if recorder is not None and not self._recording.building and self._recording_is_due(now):
+            recorded, self._recording_saved_at = recorder.to_text(), now
 
         def write() -> None:
             if judged is not None:
@@ -297,6 +303,10 @@ class DriftMonitor:
                 store.write(camera, RECORDING, recorded)
 
         self._writer.ask(f"keep the drift state of camera {camera}", write)
+
+    def _recording_is_due(self, now: float) -> bool:
+        saved_at = self._recording_saved_at
+        return saved_at is None or not 0 <= now - saved_at < SAVE_RECORDING_SECONDS
 
     def _restore_judge(self) -> None:
         if self._judge is None:

@@ -13,6 +13,9 @@ from agent.drift.sketch import WIRE_ITEMS, WindowSketch, merge
 WINDOW_ITEMS = 24
 """Values kept of a single window: 26 features stay under 6 kB. Of merged ones WIRE_ITEMS are."""
 
+_CLOCK_SECONDS = 5.0
+"""What a clock that is kept in time may be set back by."""
+
 
 class SketchReport:
     """Gathers one camera's windows over `seconds` (0: each is published by itself; None: none is).
@@ -28,6 +31,8 @@ class SketchReport:
         """A window has closed; one without frames only moves time on."""
         if self._seconds is None:
             return
+        if self._gathered and not self._follows(self._gathered, window, self._seconds):
+            self.flush()
         if window.frames:
             self._gathered = merge(self._gathered, window) if self._gathered else window
         if self._gathered and self._is_due(self._gathered, window.end, self._seconds):
@@ -41,8 +46,10 @@ class SketchReport:
 
     @staticmethod
     def _is_due(gathered: WindowSketch, now: float, seconds: float) -> bool:
-        """Whether a boundary has passed since enough was gathered; the clock may have been set meanwhile."""
-        covered = now - gathered.start
-        if not seconds or not 0 <= covered <= 2 * seconds:
-            return True
-        return now // seconds > (gathered.start + seconds / 2) // seconds
+        """Whether a boundary has passed since enough was gathered."""
+        return not seconds or now // seconds > (gathered.start + seconds / 2) // seconds
+
+    @staticmethod
+    def _follows(gathered: WindowSketch, window: WindowSketch, seconds: float) -> bool:
+        """Whether a window belongs to what is gathered: the clock may have been set between them."""
+        return -_CLOCK_SECONDS <= window.start - gathered.end <= seconds

@@ -1,6 +1,7 @@
 """Windows become messages: merged exactly, thinned, and none of them forgotten."""
 
 import numpy as np
+import pytest
 
 from agent.app.kinds import KINDS
 from agent.config.load import parse
@@ -99,3 +100,16 @@ def test_a_profile_is_a_set_of_intervals_and_each_can_be_chosen():
     long = plan_of('[windows]\nlength = "30m"\n[reports]\nprofile = "lean"')
     assert (long.windows, long.complete_every, long.summary_seconds) == (1, 2, 1800.0)
     assert plan_of("[drift]\npublish_sketches = false").sketch_seconds is None
+
+
+@pytest.mark.parametrize("step", [-86400.0, 86400.0, -1.7e9])
+def test_windows_on_both_sides_of_a_clock_that_was_set_are_two_reports(step):
+    sent = []
+    reports = Reports(LEAN, sent.append)
+    for n in range(12):
+        draft = window(n, [0.1])
+        start = float(draft.body["start"]) + (step if n >= 5 else 0.0)
+        reports.add(camera_draft("front", {**draft.body}, {}, start=start, end=start + 60))
+    reports.flush()
+    assert sum(one.body["frames_seen"] for one in sent) == 12
+    assert all(0 < one.body["end"] - one.body["start"] <= 600 for one in sent)

@@ -279,3 +279,27 @@ def test_a_recording_resumed_early_waits_for_as_many_windows_as_one_that_was_not
     assert {fields["drift_state"] for fields, _ in told[:-1]} == {"learning"}
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
     assert "cannot build" not in capsys.readouterr().out
+
+
+def test_a_recording_is_written_by_the_hour_and_whole_at_the_end(room, source, monkeypatch):
+    """It grows to megabytes and is written as a whole: flash would wear out."""
+    made = opened(room, reference_length=86400.0)
+    written = []
+    write = made.store.write
+
+    def noting(camera, name, text):
+        written.append(name)
+        write(camera, name, text)
+
+    monkeypatch.setattr(made.store, "write", noting)
+    made.feed(source, FIRST_WINDOWS - 1)
+    assert written.count(RECORDING) == 1
+    made.monitor.save(source.now)
+    made.settle()
+    kept = made.store.read("front", RECORDING)
+    assert made.monitor.status()["recording"] is not None
+    again = Room(made.store.folder("front").parents[1], reference_length=86400.0)
+    again.monitor.open(source.now)
+    assert again.monitor.status()["recording"] == made.monitor.status()["recording"]
+    assert written.count(RECORDING) == 2
+    assert kept
