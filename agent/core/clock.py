@@ -14,6 +14,11 @@ def wall() -> float:
     return time.time()
 
 
+def utc_offset(moment: float) -> float:
+    """Seconds by which this machine's local time is ahead of UTC at a Unix time."""
+    return float(time.localtime(moment).tm_gmtoff)
+
+
 def monotonic() -> float:
     """Seconds since some moment of the past; never jumps, stands still while the machine sleeps."""
     return time.monotonic()

@@ -7,7 +7,7 @@ then the tail of its largest values gives the limit for a budget of false alarms
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from agent.drift import joint
 from agent.drift.contexts import HOURS
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
+from agent.drift.excursions import Excursions, learn_excursions, no_excursions
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade
 from agent.drift.noise import CAUTIOUS, DECAYS, SLOW, fit, matched_filters
 from agent.drift.refine import Refinement, learn, nothing_learnt
@@ -43,6 +44,7 @@ so much divided by their number: few days have seen little weather."""
 _SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
 _HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
 _CHUNK = 512
+_MINUTE = 60.0  # windows of another length have nearly the same limits
 
 # Assumed where nothing can be learnt; sizes as simulated streams of autocorrelation times up to a minute show.
 _ASSUMED_VARIANCE = np.array([[0.3], [0.1], [0.1]])
@@ -80,7 +82,8 @@ class Calibration:
     (3, F + R, 8) is its wandering; `size` (3, F + R, J) what scores still exceed 1 by; `joint_mean`, `joint_variance`
     (J,); `distances` (S, 4, F) the usual size of each statistic, NaN for one that an older reference lacks; `classes`
     (2, 4) usual Jensen-Shannon and root PSI; `tails` of each aspect's features, of its factors ("location factors") and
-    of the other scores; `longest` the largest age judged, in windows; `windows` and `blocks` how much it rests on.
+    of the other scores; `excursions` what came and went; `longest` the largest age judged, in windows; `windows` and
+    `blocks` how much it rests on.
     """
 
     refinement: Refinement
@@ -91,6 +94,7 @@ class Calibration:
     distances: NDArray[np.float64]
     classes: NDArray[np.float64]
     tails: dict[str, tuple[Tail, ...]]
+    excursions: Excursions
     longest: int
     windows: int
     blocks: int
@@ -175,7 +179,7 @@ def calibrate(held: HeldOut) -> Calibration:
     tails = {name: fit_tails(top, days) for name, top in distance_tops.items()} | _tails(
         tops, gates, features, days
     )
-    return Calibration(
+    made = Calibration(
         refinement=refinement,
         noise=noise,
         size=size,
@@ -184,10 +188,14 @@ def calibrate(held: HeldOut) -> Calibration:
         distances=distances * (_SINGLE_DAY_DISTANCES if held.blocks < _TWO_DAYS else 1.0),
         classes=classes,
         tails=tails | {"joint": fit_tails(together[:, None], days)},
+        excursions=no_excursions((aspects, columns)),
         longest=longest,
         windows=windows,
         blocks=held.blocks,
     )
+    allowed = limits(made, 1.0, _MINUTE)
+    ratios = np.maximum((tops / allowed.aspects).max(axis=(1, 2)), together / allowed.joint)
+    return replace(made, excursions=learn_excursions(ratios, series / refinement.units))
 
 
 def _steadied(noise: NDArray[np.float64], windows: int, features: int) -> NDArray[np.float64]:
@@ -329,6 +337,7 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
         tails=dict.fromkeys((*ASPECTS, *STATISTICS), (wide,) * features)
         | dict.fromkeys(map(factors_of, ASPECTS), ())
         | dict.fromkeys(("joint", "classes"), (wide,)),
+        excursions=no_excursions(variance.shape),
         longest=int(AGES[-1]),
         windows=windows,
         blocks=0,

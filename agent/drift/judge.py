@@ -15,20 +15,24 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_integer, take_number, take_object
 from agent.drift.alarm import Alarm
 from agent.drift.contexts import Expected, hour_of
+from agent.drift.day_kinds import UNSEEN_TRUST, weekend
+from agent.drift.describe import QUANTILES, Describer, Remembered
 from agent.drift.distances import Fading, class_shares
-from agent.drift.evidence import ASPECTS, EDGES, KNOTS, look, weigh
+from agent.drift.evidence import KNOTS, look, weigh
+from agent.drift.excursions import Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored, Scorer
 from agent.drift.sketch import LATEST, WindowSketch
-from agent.drift.statistics import STATISTICS, statistics
 from agent.drift.storage import array, numbers
-from agent.drift.tables import Table, interpolate_rows
-from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, Measured
+from agent.drift.verdict import DriftVerdict
 
 FARTHEST = 1.5
 """Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""
+
+FAMILIAR_RATIO = 0.99
+"""What the ratio of a familiar excursion is shown as at most: it is no alarm, of a rule neither."""
 
 LEAST_SHARE = 0.1
 """A window with less than this share of the usual frames is not judged."""
@@ -36,12 +40,7 @@ LEAST_SHARE = 0.1
 CLOCK_SLACK = 86400.0
 """Seconds by which a window may lie before the reference's making; more, and the clock is wrong."""
 
-_FOLLOWS = 0.5
-"""Of the largest share in a common factor: features with so much of it are named where the factor stands out."""
-
-_KS = list(STATISTICS).index("ks")
-_QUANTILES = np.array([0.1, 0.5, 0.9])
-_KNOT_PLACES = np.rint(_QUANTILES * KNOTS - 0.5).astype(int)
+_KNOT_PLACES = np.rint(QUANTILES * KNOTS - 0.5).astype(int)
 
 
 class DriftJudge:
@@ -58,14 +57,15 @@ class DriftJudge:
         self._fading = Fading.empty(features, len(reference.class_ids))
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
-        self._alarm = Alarm()
+        self._alarm, self._excuse = Alarm(), Excuse()
+        self._kinds_seen = reference.kinds_seen()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""
         self._scorer = Scorer(
             self.reference.calibration, false_alarms_per_month, self.reference.origin.window_seconds
         )
-        self._limits = self._scorer.limits
+        self._describer = Describer(self.reference, self._scorer.limits)
 
     @property
     def alarm(self) -> bool:
@@ -110,11 +110,12 @@ class DriftJudge:
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
         evidence = weigh(looks, expected, reference.usual)
+        trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
         refined = reference.calibration.refinement(
-            evidence.aspects[0], evidence.trust[0], hour_of(window.start)
+            evidence.aspects[0], trust * evidence.trust[0], hour_of(window.start)
         )
         self._memory = fade(self._memory, refined, gap)
-        filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
+        filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         if gap > 1:
@@ -122,6 +123,11 @@ class DriftJudge:
         self._fading.add(evidence.ranks[0], filled, seen, normal)
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
         self._last_end = window.end
+
+    def _kind_seen(self, window: WindowSketch) -> bool:
+        """Whether the reference saw this hour on such a day (a weekday, a weekend)."""
+        kind = weekend(window.start, self.reference.origin.utc_offset)
+        return bool(self._kinds_seen[hour_of(window.start), int(kind)])
 
     def _gap(self, window: WindowSketch) -> float:
         """How many windows after the last one this one ends; 1 where the clock went back."""
@@ -141,23 +147,26 @@ class DriftJudge:
     # -- saying what it means ---------------------------------------------------------------------------
 
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
+        assert self._knots is not None  # the window was taken in before
+        remembered = Remembered(memory=self._memory, fading=self._fading, knots=self._knots)
         scored = self._scorer(self._memory)
-        features = self._features(scored, self._fading.of_features(), expected)
-        classes = self._classes()
+        features = self._describer.features(scored, remembered, expected.table)
+        classes = self._describer.classes(self._fading)
         shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
         by_distance = max(shape, classes.ratio if classes else 0.0)
+        familiar = self._alarm_step(window.end, scored, by_distance)
         ratio = max(float(self._scorer.ratio(scored)), by_distance)
-        self._alarm_step(window.end, ratio, scored, by_distance)
         return DriftVerdict(
             camera=window.camera,
             start=window.start,
             end=window.end,
             judged=True,
-            reason=self._why_provisional(),
-            provisional=self.reference.provisional,
-            ratio=ratio,
+            reason=self._why_provisional(window),
+            provisional=self.reference.provisional or not self._kind_seen(window),
+            ratio=min(ratio, FAMILIAR_RATIO) if familiar else ratio,
+            familiar=familiar,
             joint=float(scored.joint),
-            joint_limit=self._limits.joint,
+            joint_limit=self._scorer.limits.joint,
             joint_minutes=float(AGES[scored.together]) * self._minutes,
             hour=expected.hour,
             features=features,
@@ -166,130 +175,31 @@ class DriftJudge:
             alarm_since=self._alarm.since,
         )
 
-    def _features(
-        self, scored: Scored, distances: NDArray[np.float64], expected: Expected
-    ) -> tuple[FeatureVerdict, ...]:
-        usual, allowed = self.reference.calibration.distances, self._limits
-        each = np.arange(len(self._names))
-        column = self._standing_for(scored.ratios)
-        aspect = np.take_along_axis(scored.ratios, column, axis=1).argmax(axis=0)
-        column = column[aspect, each]
-        ratios, weighted = scored.ratios[aspect, column], scored.weighted[aspect, column]
-        best = np.abs(weighted).argmax(axis=-1)
-        top = weighted[each, best] * self._direction(aspect, column)
-        sizes = distances[_KS] / usual[_KS]
-        scale = sizes.argmax(axis=0)
-        shape = sizes[scale, each] / allowed.distances[_KS]
-        by_shape = shape > ratios
-        measured = self._measured(distances[:, scale, each], usual[:, scale, each] * allowed.distances)
-        now, then = self._percentiles(scale, expected.table)
-        shift = self._shifts(aspect, best)
-        return tuple(
-            FeatureVerdict(
-                feature=name,
-                aspect="shape" if by_shape[f] else ASPECTS[aspect[f]],
-                score=float(sizes[scale[f], f] if by_shape[f] else top[f]),
-                limit=float(
-                    allowed.distances[_KS, f] if by_shape[f] else allowed.aspects[aspect[f], column[f]]
-                ),
-                ratio=float(max(shape[f], ratios[f])),
-                minutes=float(SCALES[scale[f]] if by_shape[f] else AGES[best[f]]) * self._minutes,
-                shift=float(shift[f]),
-                distances=measured[f],
-                distance_minutes=float(SCALES[scale[f]]) * self._minutes,
-                now=tuple(now[f].tolist()),
-                then=tuple(then[f].tolist()),
-            )
-            for f, name in enumerate(self._names)
-        )
-
-    def _standing_for(self, ratios: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The column (3, F) that stands out most of each feature's own and the factors it mainly follows."""
-        loadings = np.abs(self.reference.calibration.refinement.loadings)
-        features = loadings.shape[1]
-        follows = loadings >= np.maximum(_FOLLOWS * loadings.max(axis=1, keepdims=True), 1e-9)
-        shared = np.where(follows, ratios[:, None, features:], 0.0)
-        every = np.concatenate([ratios[:, :features, None], shared], axis=-1)
-        place = every.argmax(axis=-1)
-        return np.where(place > 0, features + place - 1, np.arange(features))
-
-    def _direction(self, aspect: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
-        """1, or -1 where a feature goes down as the factor that stands for it goes up, (F,)."""
-        loadings = self.reference.calibration.refinement.loadings
-        if not loadings.shape[2]:
-            return np.ones(column.size)
-        factor = np.maximum(column - column.size, 0)
-        sign = np.sign(loadings[aspect, np.arange(column.size), factor])
-        return np.where(column >= column.size, sign, 1.0)
-
-    @staticmethod
-    def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[Mapping[str, Measured]]:
-        """Each feature's distances by statistic, of their sizes and limits (S, F)."""
-        return [
-            {
-                name: Measured(statistic.value(float(size)), statistic.value(float(limit)))
-                for name, statistic, size, limit in zip(STATISTICS, every, *pairs, strict=True)
-            }
-            for every in [statistics()]
-            for pairs in zip(sizes.T, limits.T, strict=True)
-        ]
-
-    def _shifts(self, aspect: NDArray[np.int64], age: NDArray[np.int64]) -> NDArray[np.float64]:
-        """By how much each feature's aspect has changed since, (F,)."""
-        place = np.minimum(np.searchsorted(1.0 / (1.0 - KEEP), AGES[age]), KEEP.size - 1)
-        whole = self.reference.calibration.refinement.of_features(self._memory)
-        level = whole[aspect, np.arange(age.size), place]
-        return np.asarray(level / (1.0 - KEEP[place] ** AGES[age]), dtype=np.float64)
-
-    def _percentiles(
-        self, scale: NDArray[np.int64], table: Table
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """p10, p50, p90 (F, 3) of now, at each feature's scale, and of what is normal.
-
-        Within the range of the reference they are read off the fading ranks; beyond it ranks say nothing, and the
-        mean of the windows' own percentiles stands in.
-        """
-        assert self._knots is not None  # a window was taken in before
-        each = np.arange(scale.size)
-        ranks, own = self._fading.ranks[scale, each], self._knots[scale, each]
-        asked = np.broadcast_to(_QUANTILES, (each.size, _QUANTILES.size))
-        edges = np.broadcast_to(EDGES, ranks.shape)
-        at = interpolate_rows(asked, np.maximum.accumulate(ranks, axis=1), edges)
-        now, then = table.values_at(at), table.values_at(asked)
-        beyond = (at <= EDGES[0]) | (at >= EDGES[-1])
-        return np.where(beyond & np.isfinite(own), own, now), then
-
-    def _classes(self) -> ClassVerdict | None:
-        if not self.reference.usual_boxes:
-            return None
-        found, usual = self._fading.of_classes(), self.reference.calibration.classes
-        scale = int((found[0] / usual[0]).argmax())
-        limit = float(usual[0, scale]) * self._limits.classes
-        return ClassVerdict(
-            distance=float(found[0, scale]),
-            limit=limit,
-            ratio=float(found[0, scale]) / limit,
-            psi=float(found[1, scale] ** 2),
-            psi_limit=float((usual[1, scale] * self._limits.classes) ** 2),
-            minutes=float(SCALES[scale]) * self._minutes,
-        )
-
-    def _alarm_step(self, now: float, ratio: float, scored: Scored, by_distance: float) -> None:
+    def _alarm_step(self, now: float, scored: Scored, by_distance: float) -> bool:
+        """Raise or end the alarm; whether what is over the limit is a familiar excursion."""
         if self.alarm:
             if self._alarm.watch(self._memory, by_distance):
                 self._begin_anew()
-        elif ratio >= 1.0 and ratio <= by_distance:
-            self._alarm.raise_by_distance(now, ratio)
-        elif ratio >= 1.0:
+            return False
+        calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
+        usual_sizes = self._memory / calibration.refinement.units[..., None]
+        familiar = self._excuse.step(ratio >= 1.0, calibration.excursions, usual_sizes)
+        if by_distance >= max(1.0, 0.0 if familiar else ratio):
+            self._alarm.raise_by_distance(now, by_distance)
+        elif ratio >= 1.0 and not familiar:
             self._alarm.raise_by_change(now, self._memory, *self._scorer.changed(scored))
+        return familiar and not self.alarm
 
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
         self._memory = np.zeros_like(self._memory)
         self._fading = Fading.empty(len(self._names), len(self.reference.class_ids))
 
-    def _why_provisional(self) -> str:
+    def _why_provisional(self, window: WindowSketch) -> str:
         reference = self.reference
+        if not self._kind_seen(window):
+            days = "weekend" if weekend(window.start, reference.origin.utc_offset) else "weekday"
+            return f"the reference saw no {days} at this hour: only large changes are judged"
         if not reference.provisional:
             return ""
         if reference.any_hour:
@@ -306,8 +216,9 @@ class DriftJudge:
             reason=reason,
             provisional=self.reference.provisional,
             ratio=0.0,
+            familiar=False,
             joint=0.0,
-            joint_limit=self._limits.joint,
+            joint_limit=self._scorer.limits.joint,
             joint_minutes=0.0,
             hour=expected.hour,
             features=(),
@@ -329,6 +240,7 @@ class DriftJudge:
             "expected": numbers(self._fading.expected),
             "knots": None if self._knots is None else numbers(self._knots),
             "last_end": self._last_end,
+            "excuse": self._excuse.state(),
             "alarm": {
                 "since": alarm.since,
                 "place": alarm.place,
@@ -365,8 +277,11 @@ class DriftJudge:
             array(state, "seen", self._fading.seen.shape),
             array(state, "expected", self._fading.expected.shape),
         )
-        shape = (SCALES.size, features, _QUANTILES.size)
+        shape = (SCALES.size, features, QUANTILES.size)
         percentiles = None if state.get("knots") is None else array(state, "knots", shape, unknown=True)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
-        self._knots, self._last_end = percentiles, last_end
+        excuse = Excuse()
+        if "excuse" in state:  # the version before had none
+            excuse = Excuse.restore(take_object(state, "excuse"), self.reference.calibration.excursions)
+        self._knots, self._last_end, self._excuse = percentiles, last_end, excuse
         self._memory, self._fading, self._alarm = memory, fading, alarm

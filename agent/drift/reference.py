@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from agent.core.errors import ReferenceMismatch
 from agent.core.kll import Sketch
 from agent.drift.calibrate import LEAST_BLOCKS, Calibration, HeldOut, assumed, calibrate
-from agent.drift.contexts import Context, Contexts, overall_spread
+from agent.drift.contexts import HOURS, Context, Contexts, overall_spread
+from agent.drift.day_kinds import kinds_seen
 from agent.drift.evidence import Usual
 from agent.drift.recording import KEPT_ITEMS, Recording, contexts_of, gather, hold_out, kept
 
@@ -29,7 +30,8 @@ _LENGTHS_ALIKE = 0.1  # windows may differ from the reference's by this part of 
 class Origin:
     """Where a reference comes from and what it may judge.
 
-    `made_how` is "recording" or "images". Times are Unix times; `covered` is the seconds of windows it rests on.
+    `made_how` is "recording" or "images". Times are Unix times; `covered` is the seconds of windows it rests on;
+    `utc_offset` the seconds that local time was ahead of UTC (it is no part of a reference's id).
     """
 
     camera: str
@@ -42,6 +44,7 @@ class Origin:
     end: float
     covered: float
     window_seconds: float
+    utc_offset: float = field(default=0.0, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,6 +83,12 @@ class Reference:
         content = [repr(self.origin).encode(), self.calibration.noise.tobytes()]
         content += [sketch.to_bytes() for normal in self.hours.values() for sketch in normal.sketches]
         return hashlib.sha256(b"".join(content)).hexdigest()[:12]
+
+    def kinds_seen(self) -> NDArray[np.bool_]:
+        """Which hours of the day it saw on weekdays and on weekends, (24, 2); all of them where it has no hours."""
+        if self.any_hour:
+            return np.ones((HOURS, 2), dtype=np.bool_)
+        return kinds_seen(self.origin.start, self.origin.end, self.origin.utc_offset)
 
     def contexts(self) -> Contexts:
         """What judging needs of `hours`."""

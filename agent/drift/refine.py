@@ -59,6 +59,11 @@ class Refinement:
         """R, how many common factors each aspect has room for."""
         return int(self.loadings.shape[2])
 
+    @property
+    def units(self) -> NDArray[np.float64]:
+        """The usual size of each column, (3, F + R)."""
+        return np.concatenate([self.unit, np.ones((len(self.unit), self.factors))], axis=1)
+
     def __call__(
         self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64] | int
     ) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ from agent.core.untrusted import (
 from agent.drift.calibrate import Calibration, factors_of
 from agent.drift.contexts import HOURS
 from agent.drift.evidence import ASPECTS, Usual
+from agent.drift.excursions import MOST_KEPT, Excursions, no_excursions
 from agent.drift.memory import AGES, SCALES
 from agent.drift.noise import DECAYS
 from agent.drift.reference import HourNormal, Origin, Reference
@@ -50,6 +51,7 @@ LARGEST_BYTES = 16 * 1024 * 1024
 # What a number in a reference can be at most. A feature is a float32; what is made of it stays far within a float64.
 HUGE, _TINY = 1e30, 1e-30
 _LARGEST_LOG = 200.0
+_DAY = 86_400.0
 LONGEST_WINDOW = 604_800.0
 MOST_CLASSES = 1_000_000
 MOST_COUNT = 2**53
@@ -86,6 +88,11 @@ def body_of(reference: Reference) -> dict[str, Any]:
             "factors": calibration.refinement.factors,
             **_distances_body(calibration),
             "tails": {name: [tail.stretch for tail in tails] for name, tails in calibration.tails.items()},
+            "excursions": {
+                "count": len(calibration.excursions.spans),
+                "directions": numbers(calibration.excursions.directions),
+                "spans": numbers(calibration.excursions.spans),
+            },
             "longest": calibration.longest,
             "windows": calibration.windows,
             "blocks": calibration.blocks,
@@ -239,6 +246,7 @@ def _origin(body: Mapping[str, Any]) -> Origin:
         features=features_of(body),
         covered=take_number(body, "covered", minimum=0.0, maximum=LATEST),
         window_seconds=take_number(body, "window_seconds", minimum=_TINY, maximum=LONGEST_WINDOW),
+        utc_offset=take_number(body, "utc_offset", 0.0, minimum=-_DAY, maximum=_DAY),
     )
 
 
@@ -308,6 +316,7 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
             name: _tails(tails, name, counts[name]) for name in sorted(counts, key=[*tails, *counts].index)
         }
         | {name: () for name in map(factors_of, ASPECTS) if name not in counts},
+        excursions=_excursions(body, features + factors),
         longest=take_integer(body, "longest", minimum=0, maximum=_MOST_WINDOWS),
         windows=take_integer(body, "windows", minimum=0, maximum=_MOST_WINDOWS),
         blocks=take_integer(body, "blocks", minimum=0, maximum=_MOST_WINDOWS),
@@ -324,6 +333,18 @@ def _refinement(body: Mapping[str, Any], features: int) -> Refinement:
     return Refinement(
         **_arrays(body, _REFINEMENT_SHAPES, features, factors),
         bound=take_number(body, "bound", minimum=_TINY, maximum=UNBOUNDED),
+    )
+
+
+def _excursions(body: Mapping[str, Any], columns: int) -> Excursions:
+    """Of version 1: none."""
+    if "excursions" not in body:
+        return no_excursions((len(ASPECTS), columns))
+    entry = take_object(body, "excursions")
+    count = take_integer(entry, "count", minimum=0, maximum=MOST_KEPT)
+    return Excursions(
+        directions=array(entry, "directions", (count, len(ASPECTS), columns)),
+        spans=array(entry, "spans", (count,), low=0.0, high=_MOST_WINDOWS),
     )
 
 

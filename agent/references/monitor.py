@@ -258,7 +258,7 @@ class DriftMonitor:
         def build() -> None:
             try:
                 store.write(camera, RECORDING, text)
-                made = Recorder.from_text(text).make(now, final=final)
+                made = Recorder.from_text(text).make(now, final=final, utc_offset=clock.utc_offset(now))
                 version = store.put(camera, made, replaces=replaces)
                 if final:
                     store.delete(camera, RECORDING)

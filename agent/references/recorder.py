@@ -84,8 +84,11 @@ class Recorder:
         """Whether it covers what was asked for."""
         return self.covered >= _ENOUGH * self.length
 
-    def make(self, now: float, *, final: bool) -> StoredReference:
-        """The reference so far; ReferenceMismatch where that is too little."""
+    def make(self, now: float, *, final: bool, utc_offset: float = 0.0) -> StoredReference:
+        """The reference so far; ReferenceMismatch where that is too little.
+
+        `utc_offset` is the seconds that local time is ahead of UTC.
+        """
         if not self.enough:
             raise ReferenceMismatch(
                 f"camera {self.subject.camera!r}: {self.windows} windows with frames in them were recorded, "
@@ -100,7 +103,9 @@ class Recorder:
             now=now,
         )
         # A busy machine closes windows a little late; what the reference is for are windows as configured.
-        origin = dataclasses.replace(made.origin, window_seconds=subject.window_seconds)
+        origin = dataclasses.replace(
+            made.origin, window_seconds=subject.window_seconds, utc_offset=utc_offset
+        )
         low, high = self.extremes.limits()
         return StoredReference(
             reference=dataclasses.replace(made, origin=origin),

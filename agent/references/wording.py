@@ -121,7 +121,8 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     )
     details = "; ".join(_detail(each) for each in about[:NAMED])
     kind = "drift of" if verdict.alarm else "change of"
-    return f"{kind} {_listed(names)}, {times}: {details}; compared with {_normal(verdict, stored)}"
+    known = "; the reference had the like, so it is no alarm unless it lasts" if verdict.familiar else ""
+    return f"{kind} {_listed(names)}, {times}: {details}; compared with {_normal(verdict, stored)}{known}"
 
 
 def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:

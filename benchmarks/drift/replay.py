@@ -13,7 +13,9 @@ from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
 from agent.drift.contexts import SLOT_SECONDS, hour_of
+from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.evidence import EDGES, KNOTS, Looks, weigh
+from agent.drift.excursions import Excuse
 from agent.drift.judge import DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP, fade
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
@@ -63,24 +65,36 @@ class Past:
 
     memory: NDArray[np.float64]
     ranks: NDArray[np.float64]
+    excuses: list[Excuse]
 
     def of(self, chosen: NDArray[np.int64]) -> Past:
         """The past of some of the trials."""
-        return Past(self.memory[chosen], self.ranks[chosen])
+        return Past(
+            self.memory[chosen], self.ranks[chosen], [replace(self.excuses[place]) for place in chosen]
+        )
 
 
 @dataclass(slots=True, eq=False)
 class Ratios:
-    """Scores over their limits after each window: of `columns` (W, N, C), `joint` (W, N), `shape` (W, N, F)."""
+    """Scores over their limits after each window: of `columns` (W, N, C), `joint` (W, N), `shape` (W, N, F).
+
+    `memories` (3, C, K) are those of windows and trials at which evidence is over a limit.
+    """
 
     columns: NDArray[np.float64]
     joint: NDArray[np.float64]
     shape: NDArray[np.float64]
+    memories: dict[tuple[int, int], NDArray[np.float64]]
+
+    @property
+    def evidence(self) -> NDArray[np.float64]:
+        """The largest of evidence, (W, N)."""
+        return np.maximum(self.joint, self.columns.max(axis=-1))
 
     @property
     def top(self) -> NDArray[np.float64]:
-        """The largest of all, (W, N): at 1 the alarm goes on."""
-        return np.maximum(np.maximum(self.joint, self.columns.max(axis=-1)), self.shape.max(axis=-1))
+        """The largest of all, (W, N): at 1 the alarm goes on, unless it is excused."""
+        return np.maximum(self.evidence, self.shape.max(axis=-1))
 
 
 class Replay:
@@ -90,6 +104,7 @@ class Replay:
         self.reference, self.calibration = reference, reference.calibration
         self._scorer = Scorer(reference.calibration, budget, reference.origin.window_seconds)
         self.limits = self._scorer.limits
+        self._kinds_seen = reference.kinds_seen()
         self._contexts = replace(reference.contexts(), remember=144)
 
     def nothing(self, trials: int = 1) -> Past:
@@ -98,6 +113,7 @@ class Replay:
         return Past(
             np.zeros((trials, *self._scorer.columns, KEEP.size)),
             np.tile(EDGES, (trials, SCALE_KEEP.size, features, 1)),
+            [Excuse() for _ in range(trials)],
         )
 
     def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
@@ -105,17 +121,35 @@ class Replay:
         features = looks.knots.shape[1]
         refined = np.empty((len(starts), *self._scorer.columns))
         ranks = np.empty((len(starts), features, EDGES.size))
-        slots = ((starts % 86400.0) // SLOT_SECONDS).astype(int)
+        slots = (starts // SLOT_SECONDS).astype(int)
         for slot in np.unique(slots):
             at = np.flatnonzero(slots == slot)
             some = Looks(
                 knots=looks.knots[at], counts=looks.counts[at], steps=looks.steps[at], frames=looks.frames[at]
             )
             found = weigh(some, self._contexts.at((slot + 0.5) * SLOT_SECONDS), self.reference.usual)
-            hour = hour_of(slot * SLOT_SECONDS)
-            refined[at] = self.calibration.refinement(found.aspects, found.trust, hour)
-            ranks[at] = found.ranks
+            trust, hour = self._trust(slot * SLOT_SECONDS), hour_of(slot * SLOT_SECONDS)
+            refined[at] = self.calibration.refinement(found.aspects, trust * found.trust, hour)
+            ranks[at] = EDGES + trust * (found.ranks - EDGES)
         return refined, ranks
+
+    def _trust(self, moment: float) -> float:
+        kind = weekend(moment, self.reference.origin.utc_offset)
+        return 1.0 if self._kinds_seen[hour_of(moment), int(kind)] else UNSEEN_TRUST
+
+    def first_alarm(self, ratios: Ratios, trial: int, excuse: Excuse) -> int | None:
+        """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there."""
+        last, units = -1, self.calibration.refinement.units[..., None]
+        for at in np.flatnonzero(ratios.top[:, trial] >= 1.0).tolist():
+            excuse.rest(at - last - 1)
+            last = at
+            memory = ratios.memories.get((at, trial))
+            if memory is None or not excuse.step(True, self.calibration.excursions, memory / units):
+                return at
+            if ratios.shape[at, trial].max() >= 1.0:
+                return at
+        excuse.rest(len(ratios.joint) - last - 1)
+        return None
 
     def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19)."""
@@ -123,21 +157,21 @@ class Replay:
         for start in range(0, len(aspects), PIECE):
             piece = slice(start, start + PIECE)
             ratios, past = self._piece(aspects[piece], ranks[piece], past)
+            ratios.memories = {(start + at, trial): each for (at, trial), each in ratios.memories.items()}
             found.append(ratios)
         whole = Ratios(
-            *(
-                np.concatenate([getattr(each, name) for each in found])
-                for name in ("columns", "joint", "shape")
-            )
+            columns=np.concatenate([each.columns for each in found]),
+            joint=np.concatenate([each.joint for each in found]),
+            shape=np.concatenate([each.shape for each in found]),
+            memories={key: memory for each in found for key, memory in each.memories.items()},
         )
         return whole, past
 
     def lasting(self, aspects: NDArray, ranks: NDArray, past: Past) -> int:
         """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends."""
         judge, memory, faded = DriftJudge(self.reference), past.memory[0], past.ranks[0]
-        judge._memory = memory
-        scored, shape = self._scorer(memory), self._shape(faded)
-        judge._alarm_step(0.0, max(shape, float(self._scorer.ratio(scored))), scored, shape)
+        judge._memory, judge._excuse = memory, Excuse(calm=0)
+        judge._alarm_step(0.0, self._scorer(memory), self._shape(faded))
         for number in range(len(aspects)):
             memory = fade(memory, aspects[number, 0])
             faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
@@ -166,8 +200,11 @@ class Replay:
             scored.ratios.max(axis=-2),
             scored.joint / self.limits.joint,
             shape / self.limits.of("ks"),
+            {},
         )
-        return ratios, Past(memory[-1], np.stack(last, axis=1))
+        over = np.argwhere(ratios.evidence >= 1.0).tolist()
+        ratios.memories = {(at, trial): memory[at, trial] for at, trial in over}
+        return ratios, Past(memory[-1], np.stack(last, axis=1), past.excuses)
 
 
 def _faded(series: NDArray, before: NDArray, keep: float) -> NDArray:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.drift.excursions import Excuse
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
@@ -105,17 +106,18 @@ def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[
     at, past, alarms, inside = 0, replay.nothing(), [], 0
     while at < len(aspects):
         ratios, after = replay.judge(aspects[at : at + DAY_WINDOWS], ranks[at : at + DAY_WINDOWS], past)
-        over = np.flatnonzero(ratios.top[:, 0] >= 1.0)
-        if not over.size:
+        found = replay.first_alarm(ratios, 0, past.excuses[0])
+        if found is None:
             at, past = at + DAY_WINDOWS, after
             continue
-        first = int(over[0]) + 1
-        alarms.append(blame(ratios, first - 1, replay))
+        first = found + 1
+        alarms.append(blame(ratios, found, replay))
         past = replay.judge(aspects[at : at + first], ranks[at : at + first], past)[1]
         at += first
         lasted = replay.lasting(aspects[at:], ranks[at:], past)
         at, inside = at + lasted, inside + lasted
         past = replay.nothing()
+        past.excuses[0] = Excuse(calm=0)
     return past, alarms, inside
 
 
@@ -189,11 +191,11 @@ def _race(
             np.stack([pair[1] for pair in pairs], axis=1),
             pasts,
         )
-        over = ratios.top >= 1.0
-        seen = over.any(axis=0)
-        for place in np.flatnonzero(seen):
-            took[left[place]] = float(gone + over[:, place].argmax() + 1) * WINDOW / 60.0
-        left, pasts, gone = left[~seen], pasts.of(np.flatnonzero(~seen)), gone + stage
+        firsts = [replay.first_alarm(ratios, place, pasts.excuses[place]) for place in range(len(left))]
+        for place, first in enumerate(firsts):
+            took[left[place]] = None if first is None else float(gone + first + 1) * WINDOW / 60.0
+        unseen = np.array([first is None for first in firsts])
+        left, pasts, gone = left[unseen], pasts.of(np.flatnonzero(unseen)), gone + stage
         if not left.size:
             break
     return took

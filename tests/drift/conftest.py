@@ -14,7 +14,8 @@ from agent.drift.sketch import Window, WindowSketch
 
 NAMES = ("brightness", "sharpness", "boxes", "confidence", "constant")
 FRAMES = 30
-MIDNIGHT = 1_800_000_000.0 - 1_800_000_000.0 % 86400.0
+MIDNIGHT = 1_799_625_600.0
+"""A Monday, 2027-01-11."""
 
 
 class Camera:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ReferenceMismatch
+from agent.drift.excursions import Excursions
 from agent.drift.judge import DriftJudge
 from agent.drift.reference import from_images
 from agent.drift.sketch import Window
@@ -183,6 +184,31 @@ def test_an_hour_that_was_never_recorded_is_not_judged(short_reference, camera):
     verdict = DriftJudge(short_reference).judge(next(iter(camera(9, noon).windows(1))), noon + 60.0)
     assert not verdict.judged
     assert "hour of the day" in verdict.reason
+
+
+def test_on_a_kind_of_day_that_was_not_recorded_only_large_changes_are_judged(day_reference, camera):
+    saturday = camera(7, day_reference.origin.start + 5 * 86400.0 + 6 * 3600.0)
+    judge = DriftJudge(day_reference)
+    assert until_alarm(judge, saturday.windows(60, feature=0, shift=0.7)) is None
+    verdict = judge.judge(next(iter(saturday.windows(1))), saturday.now)
+    assert verdict.provisional
+    assert verdict.reason == "the reference saw no weekend at this hour: only large changes are judged"
+    assert until_alarm(judge, saturday.windows(60, feature=slice(None), shift=8.0)) is not None
+
+
+def test_an_excursion_that_the_reference_had_is_no_alarm_unless_it_lasts(day_reference, tomorrow, camera):
+    judge = DriftJudge(day_reference)
+    until_alarm(judge, tomorrow.windows(60))
+    until_alarm(judge, tomorrow.windows(60, feature=0, shift=3.0))
+    usual = day_reference.calibration.refinement.units
+    shown = Excursions(directions=(judge._memory[..., 3] / usual)[None], spans=np.array([20.0]))
+    knowing = replace(day_reference, calibration=replace(day_reference.calibration, excursions=shown))
+    judge, again = DriftJudge(knowing), camera(78, tomorrow.now)
+    until_alarm(judge, again.windows(60))
+    verdicts = [judge.judge(each, each.end) for each in again.windows(30, feature=0, shift=3.0)]
+    assert any(each.familiar for each in verdicts)
+    assert not any(each.alarm or each.ratio >= 1.0 for each in verdicts)
+    assert until_alarm(judge, again.windows(30, feature=0, shift=3.0)) is not None
 
 
 def test_a_provisional_reference_says_so(short_reference, camera):

@@ -37,6 +37,7 @@ def verdict(**changes):
         "reason": "",
         "provisional": False,
         "ratio": 1.5,
+        "familiar": False,
         "joint": 3.0,
         "joint_limit": 6.0,
         "joint_minutes": 180.0,

@@ -113,13 +113,13 @@ def delays(plan: Plan, replays: dict[int, Replay], world: World) -> dict[int, di
 
 def race(replay: Replay, past: Past, world: World, change: Change) -> float | None:
     """Minutes until one change is seen."""
-    gone = 0
+    gone, past = 0, past.of(np.zeros(1, dtype=np.int64))
     for stage in STAGES:
         aspects, ranks = replay.evidence(*seen(world, stage, change))
         ratios, past = replay.judge(aspects[:, None], ranks[:, None], past)
-        over = ratios.top[:, 0] >= 1.0
-        if over.any():
-            return float(gone + over.argmax() + 1)
+        found = replay.first_alarm(ratios, 0, past.excuses[0])
+        if found is not None:
+            return float(gone + found + 1)
         gone += stage
     return None
 

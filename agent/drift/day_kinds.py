@@ -1,0 +1,37 @@
+"""Kinds of day, weekday and weekend by local time: what a reference saw of them, and how much the others may say."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.contexts import HOURS, hour_of
+
+UNSEEN_TRUST = 0.5
+"""What a window of a kind of day that the reference never saw counts for. Half the usual traffic is what a weekend may
+do: half of that evidence seldom reaches a limit in two days, while a blurred or moved camera still does in minutes."""
+
+_DAY = 86400.0
+_FIRST_MONDAY = 4  # days after 1970-01-01
+_WEEKEND_FROM = 5
+
+
+def weekend(moment: float, utc_offset: float) -> bool:
+    """Whether `moment` (Unix time) is on a Saturday or Sunday, local time being `utc_offset` seconds ahead of UTC.
+
+    >>> weekend(1_790_380_800.0, 0.0), weekend(1_790_380_800.0, -3600.0)  # Saturday, 2026-09-26 00:00 UTC
+    (True, False)
+    """
+    return int((moment + utc_offset) // _DAY - _FIRST_MONDAY) % 7 >= _WEEKEND_FROM
+
+
+def kinds_seen(start: float, end: float, utc_offset: float) -> NDArray[np.bool_]:
+    """Which hours of the day (UTC) a recording from `start` to `end` saw on weekdays and on weekends, (24, 2).
+
+    An hour counts for the one before and after it as well.
+    """
+    seen = np.zeros((HOURS, 2), dtype=np.bool_)
+    for hour in range(int(start // 3600), int(-(-end // 3600))):
+        middle = 3600.0 * hour + 1800.0
+        seen[hour_of(middle), int(weekend(middle, utc_offset))] = True
+    return np.asarray(seen | np.roll(seen, 1, axis=0) | np.roll(seen, -1, axis=0))

@@ -1,0 +1,132 @@
+"""Familiar excursions: what came and went within the reference (rain, lorries) is no drift, unless it lasts.
+
+    ready ── over the limit, alike a familiar one ──▶ excused ── longer or larger than that one was ──▶ spent
+    excused, spent ── CALM windows below the limit ──▶ ready
+
+Only while excused there is no alarm. What is excused once is not excused again before it has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.untrusted import take_integer, take_number
+from agent.drift.memory import TIMES
+
+CALM = 60
+"""Windows between two excursions at least; nearer ones are one."""
+
+MOST_KEPT = 16
+NEARLY = 0.8
+"""Of the limit: an excursion of the reference that came so near to it may go beyond it the next time."""
+
+_LEAST_WINDOWS = 3  # that an excursion's direction is the mean of
+_ALIKE = 0.7  # cosine: half of the evidence is in that direction
+_LONGER, _LONGER_WINDOWS = 1.5, 5.0
+_LARGER = 1.5
+_LATELY = int(np.flatnonzero(TIMES == 4.0)[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Excursions:
+    """The largest excursions of a reference: `directions` (N, 3, C), their mean evidence from start to peak in usual
+    sizes; `spans` (N,), how many windows each was near the limit.
+    """
+
+    directions: NDArray[np.float64]
+    spans: NDArray[np.float64]
+
+    def alike(self, memory: NDArray[np.float64]) -> int | None:
+        """The excursion that memory (3, C, K), in usual sizes, resembles most on any time scale; None if none does."""
+        if not len(self.spans):
+            return None
+        rows = self.directions.reshape(len(self.spans), -1)
+        seen = memory.reshape(-1, memory.shape[-1])
+        lengths = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(seen, axis=0)
+        cosines = (rows @ seen / np.maximum(lengths, 1e-9)).max(axis=1)
+        best = int(cosines.argmax())
+        return best if cosines[best] >= _ALIKE else None
+
+    def size(self, number: int, memory: NDArray[np.float64]) -> float:
+        """How large excursion `number` lately is in memory (3, C, K): 1 as large as in the reference."""
+        direction = self.directions[number]
+        return float((memory[..., _LATELY] * direction).sum() / max(float((direction**2).sum()), 1e-12))
+
+
+def no_excursions(columns: tuple[int, int]) -> Excursions:
+    """None, for evidence of (3, C)."""
+    return Excursions(directions=np.zeros((0, *columns)), spans=np.zeros(0))
+
+
+def learn_excursions(ratios: NDArray[np.float64], evidence: NDArray[np.float64]) -> Excursions:
+    """The largest episodes in which `ratios` (W,) of held-out windows came near 1.
+
+    `evidence` (W, 3, C) is in usual sizes.
+    """
+    near = np.flatnonzero(ratios >= NEARLY)
+    runs = np.split(near, np.flatnonzero(np.diff(near) >= CALM) + 1) if near.size else []
+    runs = sorted(runs, key=lambda run: -ratios[run].max())[:MOST_KEPT]
+    found = no_excursions(evidence.shape[1:])
+    if not runs:
+        return found
+    peaks = [int(run[ratios[run].argmax()]) for run in runs]
+    return Excursions(
+        directions=np.stack(
+            [
+                evidence[run[0] : max(peak + 1, run[0] + _LEAST_WINDOWS)].mean(axis=0)
+                for run, peak in zip(runs, peaks, strict=True)
+            ]
+        ),
+        spans=np.array([run[-1] - run[0] + 1.0 for run in runs]),
+    )
+
+
+@dataclass(slots=True)
+class Excuse:
+    """The state: `number` of the excursion that is excused, or None; `left` windows that it may still last, 0 when
+    spent; `calm` windows below the limit since."""
+
+    number: int | None = None
+    left: float = 0.0
+    calm: int = CALM
+
+    def step(self, over: bool, excursions: Excursions, memory: NDArray[np.float64]) -> bool:
+        """One more window, with memory (3, C, K) in usual sizes; whether what is over the limit is excused."""
+        self.rest(0 if over else 1)
+        if not over:
+            return False
+        if self.calm >= CALM:
+            self.number = excursions.alike(memory)
+            if self.number is not None:
+                self.left = _LONGER * float(excursions.spans[self.number]) + _LONGER_WINDOWS
+        self.calm = 0
+        self.left = max(self.left - 1.0, 0.0)
+        if self.number is not None and excursions.size(self.number, memory) > _LARGER:
+            self.left = 0.0
+        return self.left > 0.0
+
+    def rest(self, windows: int) -> None:
+        """`windows` windows below the limit."""
+        self.calm = min(self.calm + windows, CALM)
+        self.left = max(self.left - windows, 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"number": self.number, "left": self.left, "calm": self.calm}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], excursions: Excursions) -> Excuse:
+        """What `state` gave; BadInput for anything else."""
+        number = state.get("number")
+        if number is not None:
+            number = take_integer(state, "number", minimum=0, maximum=max(len(excursions.spans) - 1, 0))
+        return cls(
+            number if len(excursions.spans) else None,
+            take_number(state, "left", minimum=0.0),
+            take_integer(state, "calm", minimum=0, maximum=CALM),
+        )

@@ -1,0 +1,28 @@
+import pytest
+
+from agent.drift.day_kinds import kinds_seen, weekend
+
+HOUR, DAY = 3600.0, 86400.0
+MONDAY = 1_789_948_800.0
+
+
+def test_weekends_are_those_of_local_time():
+    assert [weekend(MONDAY + day * DAY, 0.0) for day in range(7)] == [False] * 5 + [True] * 2
+    assert weekend(MONDAY + 5 * DAY - HOUR, 2 * HOUR)
+    assert not weekend(MONDAY + 5 * DAY + HOUR, -8 * HOUR)
+
+
+def test_a_week_has_seen_everything():
+    assert kinds_seen(MONDAY, MONDAY + 7 * DAY, 5.5 * HOUR).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 8 * HOUR, -7 * HOUR])
+def test_a_day_of_the_week_has_seen_no_weekend(offset):
+    seen = kinds_seen(MONDAY + DAY, MONDAY + 2 * DAY, offset)
+    assert seen[:, 0].all()
+    assert not seen[:, 1].any()
+
+
+def test_a_morning_has_seen_its_hours_and_the_next():
+    seen = kinds_seen(MONDAY + 8 * HOUR, MONDAY + 10 * HOUR, 0.0)
+    assert seen[:, 0].nonzero()[0].tolist() == [7, 8, 9, 10]
