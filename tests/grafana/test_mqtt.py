@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import topic_matches_sub
 
+from agent.core.metrics.payloads import field_of
+
 ROOT = Path(__file__).parents[2]
 VARIABLES = {"${prefix}": "vedette", "${site}": "north", "${device}": "box-7", "${camera}": "front"}
 
@@ -79,6 +81,14 @@ def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
     finally:
         agent.terminate()
         agent.wait(20)
+    unknown = {
+        (family, name)
+        for m in subscriber.messages
+        for family in [m.topic.split("/")[3]]
+        for name in (m.body if m.payload else ())
+        if field_of(family, name) is None
+    }
+    assert not unknown, "docs/wire.md names every field that is published"
     for panel, topic, fields in asked():
         bodies = [m.body for m in subscriber.messages if m.payload and topic_matches_sub(topic, m.topic)]
         assert bodies, (panel, topic)

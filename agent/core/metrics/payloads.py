@@ -123,6 +123,7 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("os_name", TEXT, "Operating system."),
         _field("python_version", TEXT, "Version of Python."),
         _field("gpu_count", "count", "GPUs of the box."),
+        _field("gpu_state", TEXT, "Whether they answer: as `gpu_state` in `gpu/<n>`."),
         _field("gpu_driver_version", TEXT, "Version of the NVIDIA driver."),
         _field("gpu_{number}_{fact}", TEXT, "A fact of one GPU."),
         _field("cuda_version", TEXT, "Version of CUDA that the driver knows."),

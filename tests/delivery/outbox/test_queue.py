@@ -14,7 +14,7 @@ from agent.delivery.messages import unix_time
 from agent.delivery.mqtt.inflight import is_late
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
-from agent.delivery.outbox.store import LANES, StoreUnwritable
+from agent.delivery.outbox.store import LANES, StoreUnwritable, table
 from tests.delivery.conftest import IDENTITY, NOW, Drafts, FakeClock, bodies, bulk, depth_of, put_all
 
 
@@ -282,9 +282,10 @@ class AgainstAList(RuleBasedStateMachine):
         self.leased[lane] += len(rows)
         self.out += rows
 
-    @rule()
-    def ack(self):
-        self.outbox.ack([(row.priority, row.id) for row in self.out])
+    @rule(lazily=st.booleans())
+    def deliver(self, lazily):
+        remove = self.outbox.note_delivered if lazily else self.outbox.ack
+        remove([(row.priority, row.id) for row in self.out])
         for row in self.out:
             self.queued[row.priority].remove(row.seq)
             self.leased[row.priority] -= 1
@@ -305,9 +306,12 @@ class AgainstAList(RuleBasedStateMachine):
 
     @invariant()
     def depth_agrees(self):
-        assert {lane: depth_of(self.outbox, lane) for lane in LANES} == {
-            l: len(q) for l, q in self.queued.items()
+        on_disk = {
+            lane: self.outbox.store.query(f"SELECT count(*) FROM {table(lane)}")[0][0] for lane in LANES
         }
+        assert {lane: depth_of(self.outbox, lane) for lane in LANES} == on_disk
+        assert self.outbox.depth == sum(map(len, self.queued.values()))
+        assert sum(on_disk.values()) - self.outbox.delivered_rows == self.outbox.depth
 
     def teardown(self):
         self.outbox.close()
