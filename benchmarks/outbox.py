@@ -33,6 +33,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agent.config.report_plan import ReportPlan
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.core.kll import Sketch
 from agent.core.secret import Masked
@@ -43,6 +44,7 @@ from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
 from agent.delivery.publisher import Publisher
+from agent.delivery.reports import Reports
 
 IDENTITY = Identity(device="box", site="s", boot="b00t0001", client_id="bench", topic_prefix="vedette")
 STAMP = Stamp(prefix="vedette/s/box", device="box", boot="b", seq=1, at=1.8e9)
@@ -313,7 +315,7 @@ def out_litequeue(drafts: list[Draft], port: int) -> float:
 
 
 def an_hour() -> None:
-    """What the delivery of a box with four cameras asks of its disk in an hour; run under strace by `wear`."""
+    """What the delivery of a box with four cameras (profile normal) asks of its disk in an hour; run by `wear`."""
     with broker() as port, directory() as at:
         publisher = Publisher(
             BrokerSettings(url=Masked(f"mqtt://127.0.0.1:{port}")),
@@ -327,10 +329,14 @@ def an_hour() -> None:
         while not publisher.statistics().get("broker_connected"):
             time.sleep(0.01)
         windows = [one_window(START + MINUTE * minute) for minute in range(60)]
+        reports = Reports(ReportPlan(profile="normal", complete_every=15), publisher.publish)
         before = written_bytes()
-        for drafts in windows:
+        for minute, drafts in enumerate(windows):
             for draft in drafts:
-                publisher.publish(draft)
+                if draft.family != "sketch":
+                    reports.add(draft)
+                elif minute == 59:  # the hour's
+                    publisher.publish(draft)
             publisher.drain(10)
         print("bytes", written_bytes() - before)
         stop.set()
