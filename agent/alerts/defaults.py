@@ -224,6 +224,11 @@ _DELIVERY = (
         advice="The state directory cannot be written: check the disk and its permissions.",
     ),
     RuleSettings(
+        name="broker_refuses",
+        when="host.broker_refused_topics > 0 for 1m",
+        advice="Check the access rules of the broker for the topic that is named, and its limit of packets.",
+    ),
+    RuleSettings(
         name="broker_down",
         when="host.broker_connected < 1 for 2m",
         tell="local",

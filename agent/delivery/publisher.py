@@ -62,6 +62,7 @@ log = structlog.get_logger("vedette.delivery")
 OUTBOX_FILE = "outbox.db"
 IDLE_SECONDS = 0.5
 ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
+HEARTBEAT_SECONDS = 60.0  # of the status, where the broker retains nothing
 WEAR_SECONDS = 5.0  # how often the kernel is asked what was written
 RECENT_SECONDS = 600.0  # how long a loss counts as recent, so that an alert on it fires and resolves
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
@@ -122,6 +123,7 @@ class Publisher(Worker):
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
         self._lost_before = 0
         self._statistics: dict[str, float] = {}
+        self._heartbeat_at = 0.0
         self._written, self._written_at = 0, -WEAR_SECONDS
         self._quiet, self._quiet_after = False, 0
 
@@ -147,7 +149,7 @@ class Publisher(Worker):
 
     def observations(self, now: float) -> list[Observation]:
         """The statistics as rules see them; without a connection it is said why."""
-        said = {"broker_connected": self.connection.reason}
+        said = {"broker_connected": self.connection.reason, "broker_refused_topics": self._window.refused}
         return [
             Observation(metric=f"host.{name}", value=value, at=now, text=said.get(name, ""))
             for name, value in self._statistics.items()
@@ -311,6 +313,7 @@ class Publisher(Worker):
         elif isinstance(event, Opened):
             self._on_opened(event, now)
         elif isinstance(event, Closed):
+            self._window.died(now)
             self._window.end()
         elif isinstance(event, Subscribed) and not event.allowed:
             log.error(
@@ -334,17 +337,27 @@ class Publisher(Worker):
         self._announcements.forget()
         if self._commands is not None and self._commands.enabled:
             connection.subscribe(f"{self._identity.prefix}/command/+")
-        online = status_draft("online", since=self._clock.wall(), version=__version__)
-        for draft in {"status": online, **self._standing_drafts}.values():
+        self._heartbeat_at = now + HEARTBEAT_SECONDS
+        for draft in {"status": self._online(), **self._standing_drafts}.values():
             self._send_direct(draft)
         for alert in self._safe.outbox.notes.standing():
             self._window.publish_direct(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
+
+    def _online(self) -> Draft:
+        return status_draft("online", since=self.connection.since, version=__version__)
+
+    def _beat_heart(self, now: float) -> None:
+        """Who subscribes later learns nothing from a broker that retains nothing: the status is repeated."""
+        if self._session.connected and not self._window.may_retain and now >= self._heartbeat_at:
+            self._heartbeat_at = now + HEARTBEAT_SECONDS
+            self._send_direct(self._standing_drafts.get("status", self._online()))
 
     # -- watching over it -----------------------------------------------------------------------------------
 
     def _watch(self, now: float) -> None:
         if self._session.connected and self._window.stalled_seconds(now) > self._timing.acknowledge:
             self._session.fail(ConnectionFailure.SILENT, "the broker takes messages and acknowledges none")
+        self._beat_heart(now)
         if self._safe.revisit(now):
             self._use_other_outbox()
         handed_over = self._inbox.total
@@ -368,6 +381,7 @@ class Publisher(Worker):
             "outbox_lost_total": float(lost),
             "outbox_lost": float(sum(count for at, count in self._losses if now - at < RECENT_SECONDS)),
             "broker_connected": float(self._session.connected),
+            "broker_refused_topics": float(self._window.refused_topics),
             "delivered_total": float(self._window.delivered_total),
             "outbox_commits_total": float(self._safe.commits_total),
             "outbox_written_bytes_total": float(self._written),

@@ -83,7 +83,7 @@ def test_network_breaks(mosquitto, listen, proxy, load, account, fault):
             running.until(
                 lambda p: (
                     p.connection.failure
-                    in {ConnectionFailure.SILENT.value, ConnectionFailure.TAKEN_OVER.value}
+                    in {ConnectionFailure.SILENT.value, ConnectionFailure.SHORT_LIVED.value}
                 )
             )
             between.mode = "pass"

@@ -7,11 +7,14 @@ import time
 
 
 class StrictBroker:
-    """Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
+    """`refuses` topics (0x87), hangs up on a topic in which `ends_on` is found, `lacks` "retain" or "qos" (CONNACK 0x9A, 0x9B).
 
-    def __init__(self, receive_maximum=10, pause=0.02):
+    Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
+
+    def __init__(self, receive_maximum=10, pause=0.02, refuses=(), ends_on=None, lacks=()):
         self.receive_maximum, self.pause = receive_maximum, pause
         self.most, self.exceeded, self.published = 0, 0, []
+        self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"mqtt://127.0.0.1:{self.port}"
@@ -28,7 +31,7 @@ class StrictBroker:
                 return
             threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
 
-    def _serve(self, channel):
+    def _serve(self, channel):  # noqa: PLR0912  (one branch a packet)
         data, owed, due = b"", [], 0.0
         with channel:
             while True:
@@ -45,12 +48,27 @@ class StrictBroker:
                 while (packet := self._packet(data)) is not None:
                     kind, body, data = packet
                     if kind >> 4 == 1:
+                        flags = body[7]
+                        self.logins.append(flags)
+                        if (flags & 0x20 and "retain" in self.lacks) or (
+                            flags & 0x18 and "qos" in self.lacks
+                        ):
+                            code = 0x9A if flags & 0x20 and "retain" in self.lacks else 0x9B
+                            channel.sendall(bytes([0x20, 3, 0, code, 0]))
+                            return
                         properties = b"\x21" + struct.pack(">H", self.receive_maximum)
                         channel.sendall(
                             bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties
                         )
                     elif kind >> 4 == 3:
-                        owed.append(self._publish(kind, body))
+                        if self.ends_on and self.ends_on in body[2:100].decode(errors="replace"):
+                            return
+                        topic, mid = self._publish(kind, body)
+                        if not kind & 6:
+                            continue
+                        owed.append(
+                            b"\x40\x03" + mid + b"\x87" if topic in self.refuses else b"\x40\x02" + mid
+                        )
                         due = due or time.monotonic() + self.pause
                         self.most = max(self.most, len(owed))
                         if len(owed) > self.receive_maximum:
@@ -64,15 +82,15 @@ class StrictBroker:
                     elif kind >> 4 == 14:
                         return
                 if owed and time.monotonic() >= due:
-                    channel.sendall(b"".join(b"\x40\x02" + mid for mid in owed))
+                    channel.sendall(b"".join(owed))
                     owed, due = [], 0.0
 
     def _publish(self, kind, body):
         length = struct.unpack(">H", body[:2])[0]
         topic, rest = body[2 : 2 + length].decode(), body[2 + length :]
-        mid, rest = rest[:2], rest[2:]
+        mid, rest = (rest[:2], rest[2:]) if kind & 6 else (b"", rest)
         self.published.append((topic, rest[1 + rest[0] :], bool(kind & 1)))
-        return mid
+        return topic, mid
 
     @staticmethod
     def _packet(data):

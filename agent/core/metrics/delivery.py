@@ -11,6 +11,11 @@ DELIVERY = (
         Export("broker_connected", "1 while connected to the MQTT broker."),
     ),
     Metric(
+        "host.broker_refused_topics",
+        Alerting("topics that the broker refuses", "broker", "count"),
+        Export("broker_refused_topics", "Topics that the broker refuses at present."),
+    ),
+    Metric(
         "host.delivered_total",
         Alerting("messages delivered", "broker"),
         Export("broker_delivered_messages_total", "Messages that the broker acknowledged."),

@@ -32,6 +32,7 @@ from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.failures import BY_CODE, ConnectionFailure, why_not
+from agent.delivery.mqtt.fallback import ALL, Demands
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
@@ -100,7 +101,7 @@ Event = Opened | Closed | Acked | Received | Subscribed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Will:
-    """What the broker says for us when we are gone; retained."""
+    """What the broker publishes for us when the connection breaks; QoS and retain are by `Demands`."""
 
     topic: str
     payload: bytes
@@ -119,6 +120,7 @@ class ConnectionOptions:
     key_file: str = ""
     timeout: float = 10.0
     will: Will | None = None
+    demands: Demands = ALL
 
 
 class Connection:
@@ -279,8 +281,8 @@ class Connection:
         self.opened = Opened(
             receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
             maximum_packet=getattr(properties, "MaximumPacketSize", None),
-            maximum_qos=getattr(properties, "MaximumQoS", 2),
-            retain_available=bool(getattr(properties, "RetainAvailable", 1)),
+            maximum_qos=min(getattr(properties, "MaximumQoS", 2), 2 if self.options.demands.qos else 0),
+            retain_available=bool(getattr(properties, "RetainAvailable", 1)) and self.options.demands.retain,
             session_present=bool(flags.session_present),
         )
         self.events.append(self.opened)
@@ -354,8 +356,9 @@ def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connectio
         client.ws_set_options(path=address.web_path)
     if address.username or address.password:
         client.username_pw_set(address.username, address.password.reveal() or None)
-    if options.will is not None:
-        client.will_set(options.will.topic, options.will.payload, qos=1, retain=True)
+    demands = options.demands
+    if options.will is not None and demands.will:
+        client.will_set(options.will.topic, options.will.payload, qos=demands.qos, retain=demands.retain)
     # Having this callback keeps publish() from writing to the socket at once: one write serves many.
     client.on_socket_register_write = lambda *_: None
     client.on_connect, client.on_disconnect = owner.on_connect, owner.on_disconnect

@@ -23,6 +23,9 @@ class ConnectionFailure(str, Enum):
     REFUSED = "refused"
     SILENT = "silent"
     LOST = "lost"
+    SHORT_LIVED = "short_lived"
+    NO_RETAIN = "no_retain"
+    NO_QOS = "no_qos"
 
 
 # Reason codes of CONNACK and DISCONNECT, MQTT 5; 3.1.1's five are translated to these by paho.
@@ -38,6 +41,8 @@ BY_CODE = {
     0x8C: ConnectionFailure.LOGIN,
     0x8E: ConnectionFailure.TAKEN_OVER,
     0x97: ConnectionFailure.BUSY,
+    0x9A: ConnectionFailure.NO_RETAIN,
+    0x9B: ConnectionFailure.NO_QOS,
     0x9F: ConnectionFailure.BUSY,
 }
 

@@ -7,9 +7,11 @@ Laws:
 2. The most important priority goes first, so a fresh alert overtakes a backlog; within one, first come first
    go.
 3. A row is removed when the broker acknowledged all of it with a code below 0x80; what it refuses for good is
-   given up and counted; what it refuses for now holds its priority back for a while.
+   given up and counted; what it refuses for now holds its topic back (refusals.py), and no other.
 4. A summary or sketch that is older than two of its windows, and than two minutes, when it is handed to a
    connection goes to `replay/...`; so does what was merged. Alerts never do: they are states.
+5. After a connection that ended with something on its way, the next publishes go one at a time: so the message that
+   makes the broker hang up is known, and given up once that is sure (suspects.py).
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
 from agent.delivery.mqtt.connection import Acked, Connection, Opened
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
+from agent.delivery.mqtt.refusals import Refusals, RowKey
+from agent.delivery.mqtt.suspects import Suspects, Verdict
 from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
 from agent.delivery.outbox.rows import OutboxRow, unpack
+from agent.delivery.outbox.shedding import START_RATIO
 from agent.delivery.outbox.store import LANES
 
 log = structlog.get_logger("vedette.delivery")
@@ -39,15 +44,22 @@ LEASE_ROWS = 64
 ACK_ROWS = 256
 BUSY_SECONDS = 1.0
 SETTLE_SECONDS = 90.0  # the windows of a minute take along what was delivered of the last
-HOLD_SECONDS = 30.0
+CAREFUL_PUBLISHES = 32
+ROWS_AT_ONCE = 500  # looked at in one turn: a long row of held ones must not keep the thread
 REFUSED = 0x80
+LOGGED_TOPICS = 5  # refused at one time; `vedette status` counts the others
 NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
 PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
+
+
+_DISOWNED = DirectPublish(topic="", payload=b"")
+"""Is on its way, and its answer is of no interest any more."""
 
 
 @dataclass(slots=True)
 class _Sent:
     row: OutboxRow
+    topic: str
     awaited: int = 1
 
 
@@ -71,37 +83,57 @@ class InflightWindow:
         self._limit = in_flight
         self._opened: Opened | None = None
         self._next: dict[Priority, deque[OutboxRow]] = {lane: deque() for lane in LANES}
-        self._held_until: dict[Priority, float] = {}
+        self._returned: dict[Priority, deque[int]] = {lane: deque() for lane in LANES}
         self._sent: dict[int, _Sent] = {}
-        self._extra: set[int] = set()
+        self._extra: dict[int, DirectPublish] = {}
+        self._order: dict[int, None] = {}  # what is on its way, oldest first
         self._direct = DirectQueue()
         self._acked: list[tuple[Priority, int]] = []
         self._acked_at = 0.0
         self._progress_at = 0.0
         self._tokens = 1.0
         self._tokens_at = 0.0
-        self._last_refusal = ""
-        self._refusals: dict[Priority, str] = {}
+        self._refusals, self._suspects = Refusals(), Suspects()
+        self._careful = 0
         self.delivered_total = 0
 
     def begin(self, opened: Opened, now: float) -> None:
         """A connection was opened."""
         self.end()
-        self._refusals.clear()
         self._opened = opened
         self._limit = max(min(self._in_flight, opened.receive_maximum), 1)
         self._progress_at = now
-        if opened.maximum_qos < 1:
-            log.warning("the broker has no QoS 1: what it loses, nobody will know")
+
+    def died(self, now: float) -> None:
+        """The connection ended by itself; to be called before `end`. Law 5."""
+        if not self._order:
+            return
+        self._careful = CAREFUL_PUBLISHES
+        mid = next(iter(self._order))
+        sent = self._sent.get(mid)
+        if sent is None and self._extra[mid] is _DISOWNED:
+            return
+        topic = sent.topic if sent else self._extra[mid].topic
+        key = (sent.row.priority, sent.row.id) if sent else topic
+        size = len(sent.row.payload) if sent else len(self._extra[mid].payload)
+        verdict = self._suspects.ended(key, alone=len(self._order) == 1)
+        if verdict is Verdict.GUILTY and sent:
+            self._refusals.remove(topic)
+            self._give_up(sent.row, f"the broker hangs up on it, each time it is sent alone to {topic}")
+        elif verdict is not Verdict.RETRY:
+            reason = f"the broker may hang up on a message of {size} bytes (packed)"
+            if self._refusals.refused(topic, reason, now, suspected=True):
+                log.error("the connection ends whenever this message is sent, holding its topic back",
+                          topic=topic, bytes=size, connections=self._suspects.deaths(key))  # fmt: skip
 
     def end(self) -> None:
         """The connection is gone: what was not acknowledged will be sent again."""
         self._sent.clear()
         self._extra.clear()
+        self._order.clear()
         self._direct.clear()
-        self._held_until.clear()
-        for lane in self._next.values():
-            lane.clear()
+        self._refusals.reconnected()
+        self._clear_lanes()
         self._note_delivered()
         self._outbox.release()
         self._outbox.remove_delivered()
@@ -111,11 +143,17 @@ class InflightWindow:
         self._acked.clear()
         for sent in {id(sent): sent for sent in self._sent.values()}.values():
             self._direct.drop(sent)
-        self._extra |= self._sent.keys()  # they are on their way all the same
+        for mid in self._sent:  # they are on their way all the same
+            self._extra[mid] = _DISOWNED
         self._sent.clear()
-        for lane in self._next.values():
-            lane.clear()
+        self._refusals.reconnected()
+        self._clear_lanes()
         self._outbox = outbox
+
+    def _clear_lanes(self) -> None:
+        for lane in LANES:
+            self._next[lane].clear()
+            self._returned[lane].clear()
 
     @property
     def on_the_way(self) -> int:
@@ -125,7 +163,11 @@ class InflightWindow:
     @property
     def room(self) -> bool:
         """Whether another publish may go out, and none waits for that already."""
-        return self.on_the_way < self._limit and not self._direct
+        return self._free and not self._direct
+
+    @property
+    def _free(self) -> bool:
+        return self.on_the_way < (1 if self._careful else self._limit)
 
     @property
     def idle(self) -> bool:
@@ -135,7 +177,17 @@ class InflightWindow:
     @property
     def refused(self) -> str:
         """What the broker does not let us publish at present, and why; "" where it takes everything."""
-        return "; ".join(dict.fromkeys(self._refusals.values()))
+        return str(self._refusals)
+
+    @property
+    def refused_topics(self) -> int:
+        """How many topics the broker does not let us publish to at present."""
+        return len(self._refusals)
+
+    @property
+    def may_retain(self) -> bool:
+        """Whether the broker retains messages, as far as it has announced."""
+        return self._opened is None or self._opened.retain_available
 
     def stalled_seconds(self, now: float) -> float:
         """How long the broker has owed us an acknowledgement."""
@@ -150,47 +202,82 @@ class InflightWindow:
     def fill(self, connection: Connection, now: float) -> None:
         """Send what waits beside, then rows, while the window has room."""
         self.fill_direct(connection, now)
+        self._retry_held(connection, now)
         for lane in LANES:
-            if self._held_until.get(lane, 0.0) > now:
-                continue
-            while self.on_the_way < self._limit:
+            for _ in range(ROWS_AT_ONCE):
+                if not self._free:
+                    return
                 row = self._take(lane)
                 if row is None:
                     break
                 if not self._send(connection, row, now):
                     self._next[lane].appendleft(row)
                     break
-            if self.on_the_way >= self._limit:
-                return
+
+    def _retry_held(self, connection: Connection, now: float) -> None:
+        for topic, item in self._refusals.due(now):
+            suspected = self._refusals.suspected(topic)
+            if not self._free or (suspected and self.on_the_way):
+                continue
+            self._careful = CAREFUL_PUBLISHES if suspected else self._careful
+            self._refusals.tried(topic)
+            if isinstance(item, DirectPublish):
+                self._publish_direct(connection, item, now)
+                continue
+            rows = self._outbox.fetch(item[0], [item[1]])
+            if not rows or not self._send(connection, rows[0], now, trying=topic):
+                self._release(topic, [item] if rows else [])
+
+    def _release(self, topic: str, first: list[RowKey]) -> None:
+        """`topic` is held no longer: what was kept of it is next, behind `first`."""
+        rows, direct = self._refusals.remove(topic)
+        for lane, row_id in [*first, *rows]:
+            self._returned[lane].append(row_id)
+        if direct is not None:
+            self._direct.put(direct)
 
     def fill_direct(self, connection: Connection, now: float) -> None:
         """Send what waits beside while the window has room."""
-        while self._direct and self.on_the_way < self._limit:
+        while self._direct and self._free:
             item = self._direct.take()
-            self._progress_at = self._progress_at if self.on_the_way else now
-            retain = item.retain and self._may_retain()
-            try:
-                mid = connection.publish(
-                    item.topic, item.payload, retain=retain, qos=self._qos(), correlation=item.correlation
-                )
-            except PermanentDelivery as error:
-                self._discard(f"send {printable(item.topic, 200)}", error)
+            if item.retain and item.belongs_to is None and self._refusals.holds(item.topic):
+                self._refusals.park_direct(item)
                 continue
-            if item.belongs_to is None:
-                self._extra.add(mid)
-            else:
-                self._sent[mid] = item.belongs_to
+            self._publish_direct(connection, item, now)
+
+    def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> None:
+        self._progress_at = self._progress_at if self.on_the_way else now
+        retain = item.retain and self.may_retain
+        try:
+            mid = connection.publish(
+                item.topic, item.payload, retain=retain, qos=self._qos(), correlation=item.correlation
+            )
+        except PermanentDelivery as error:
+            self._discard(f"send {printable(item.topic, 200)}", error)
+            return
+        self._order[mid] = None
+        if item.belongs_to is None:
+            self._extra[mid] = item
+        else:
+            self._sent[mid] = item.belongs_to
 
     def _take(self, lane: Priority) -> OutboxRow | None:
-        rows = self._next[lane]
+        rows, returned = self._next[lane], self._returned[lane]
+        if returned:
+            ids = [returned.popleft() for _ in range(min(LEASE_ROWS, len(returned)))]
+            rows.extendleft(reversed(self._outbox.fetch(lane, ids)))
         if not rows and self._outbox.waiting(lane):
             rows.extend(self._outbox.lease(lane, LEASE_ROWS))
         return rows.popleft() if rows else None
 
-    def _send(self, connection: Connection, row: OutboxRow, now: float) -> bool:
-        """Send one row; False where it must wait for the backlog's rate."""
+    def _send(self, connection: Connection, row: OutboxRow, now: float, trying: str = "") -> bool:
+        """Send or park one row; False where it must wait for the backlog's rate. `trying`: sent though held."""
         age = row.age(wall=self._clock.wall(), boottime=self._clock.boottime(), boot=self._outbox.boot)
         late = is_late(row, age)
+        topic = f"{self._prefix}/{'replay/' if late else ''}{row.topic}"
+        if topic != trying and self._refusals.holds(topic):
+            self._refusals.park(topic, (row.priority, row.id))
+            return True
         if late and not self._may_replay(now):
             return False
         try:
@@ -198,7 +285,6 @@ class InflightWindow:
         except ValueError as error:
             self._give_up(row, str(error))
             return True
-        topic = f"{self._prefix}/{'replay/' if late else ''}{row.topic}"
         largest = self._opened.maximum_packet if self._opened else None
         if largest is not None and len(payload) + len(topic) + PACKET_OVERHEAD > largest:
             self._give_up(row, f"{len(payload)} bytes, the broker takes packets of {largest}")
@@ -209,15 +295,16 @@ class InflightWindow:
         if not self.on_the_way:
             self._progress_at = now
         expiry = self._expiry(row, age)
-        retain = row.retain and self._may_retain()
-        sent = _Sent(row)
+        retain = row.retain and self.may_retain
+        sent = _Sent(row, topic)
         try:
             mid = connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._qos())
         except PermanentDelivery as error:
             self._give_up(row, str(error))
             return True
         self._sent[mid] = sent
-        if clears_retained(row.family, retain=row.retain) and self._may_retain():
+        self._order[mid] = None
+        if clears_retained(row.family, retain=row.retain) and self.may_retain:
             sent.awaited = 2
             self._direct.put_first(DirectPublish(topic=topic, payload=b"", retain=True, belongs_to=sent))
             self.fill_direct(connection, now)
@@ -233,9 +320,6 @@ class InflightWindow:
     def _qos(self) -> int:
         return min(1, self._opened.maximum_qos) if self._opened else 1
 
-    def _may_retain(self) -> bool:
-        return self._opened is None or self._opened.retain_available
-
     def _may_replay(self, now: float) -> bool:
         if self._rate <= 0:
             return True
@@ -249,37 +333,66 @@ class InflightWindow:
     def acked(self, event: Acked, now: float) -> None:
         """The broker answered one publish."""
         self._progress_at = now
-        sent = self._sent.pop(event.mid, None)
+        self._order.pop(event.mid, None)
+        self._careful = max(self._careful - 1, 0)
+        sent, item = self._sent.pop(event.mid, None), self._extra.pop(event.mid, None)
+        if item is not None and item is not _DISOWNED:
+            self._acked_direct(item, event, now)
         if sent is None:
-            self._extra.discard(event.mid)
-            if event.code >= REFUSED:
-                self._log_refusal("status", event)
             return
+        self._acquit((sent.row.priority, sent.row.id), now)
         if event.code >= REFUSED:
             self._direct.drop(sent)
-            self._refused(sent.row, event, now)
+            self._refused(sent, event, now)
             return
         sent.awaited -= 1
-        self._refusals.pop(sent.row.priority, None)
         if not sent.awaited:
+            self._release(sent.topic, [])
             self._acked.append((sent.row.priority, sent.row.id))
             self.delivered_total += 1
 
-    def _refused(self, row: OutboxRow, event: Acked, now: float) -> None:
-        for mid in [mid for mid, sent in self._sent.items() if sent.row is row]:
+    def _acquit(self, key: RowKey | str, now: float) -> None:
+        if self._suspects.acknowledged(key):
+            self._refusals.retry_soon(now)
+
+    def _acked_direct(self, item: DirectPublish, event: Acked, now: float) -> None:
+        self._acquit(item.topic, now)
+        if event.code < REFUSED:
+            self._release(item.topic, [])
+            return
+        if not item.retain:
+            log.error("the broker refuses a message", topic=item.topic, reason=event.reason)
+            return
+        self._hold(item.topic, event, now)
+        self._refusals.park_direct(item)
+
+    def _refused(self, sent: _Sent, event: Acked, now: float) -> None:
+        row = sent.row
+        for mid in [mid for mid, other in self._sent.items() if other.row is row]:
+            self._extra[mid] = _DISOWNED  # it is on its way all the same
             del self._sent[mid]
         if event.code in NEVER:
             self._give_up(row, f"the broker refuses it: {event.reason}")
+            self._release(sent.topic, [])
             return
-        self._log_refusal(row.topic, event)
-        self._refusals[row.priority] = f"{row.topic}: {event.reason.lower()}"
-        self._held_until[row.priority] = now + HOLD_SECONDS
-        self._next[row.priority].appendleft(row)
+        self._hold(sent.topic, event, now)
+        self._refusals.park(sent.topic, (row.priority, row.id))
 
-    def _log_refusal(self, topic: str, event: Acked) -> None:
-        if self._last_refusal != f"{topic.partition('/')[0]} {event.code}":
-            self._last_refusal = f"{topic.partition('/')[0]} {event.code}"
+    def _hold(self, topic: str, event: Acked, now: float) -> None:
+        if self._refusals.refused(topic, event.reason.lower(), now) and len(self._refusals) <= LOGGED_TOPICS:
             log.error("the broker refuses messages, holding them back", topic=topic, reason=event.reason)
+
+    def _shed_held(self) -> None:
+        """A full outbox cannot keep what the broker refuses: the oldest of it is given up, and counted."""
+        if not self._refusals or self._outbox.store.used_ratio() <= START_RATIO:
+            return
+        by_lane: dict[Priority, list[int]] = {}
+        for lane, row_id in self._refusals.oldest(LEASE_ROWS):
+            by_lane.setdefault(lane, []).append(row_id)
+        for lane, ids in by_lane.items():
+            rows = self._outbox.fetch(lane, ids)
+            log.error("the outbox is full: messages that the broker refuses are given up", count=len(rows))
+            self._outbox.give_up(rows)
 
     def _give_up(self, row: OutboxRow, reason: str) -> None:
         log.error("message given up", topic=row.topic, seq=row.seq, reason=reason)
@@ -288,6 +401,7 @@ class InflightWindow:
     def settle_when_due(self, now: float) -> None:
         """Remove delivered rows from disk once enough have gathered, or no commit has taken them along."""
         self._note_delivered()
+        self._shed_held()
         rows = self._outbox.delivered_rows
         if not rows:
             self._acked_at = now

@@ -26,6 +26,7 @@ from agent.delivery.mqtt.connection import (
     Subscribed,
 )
 from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.fallback import ask_less
 
 log = structlog.get_logger("vedette.verify")
 
@@ -153,16 +154,17 @@ def open_connection(
         started = clock.monotonic()
         # a 3.1.1 broker would keep our session for ever
         expiry = options.session_expiry if version is ProtocolVersion.V5 else 0.0
-        connection = Connection(
-            address,
-            replace(options, version=version, session_expiry=expiry),
-            lambda: _wake(pipe[1]),
-            started,
-        )
-        connection.start()
-        failure, reason = _wait(connection, pipe[0])
-        if failure is None:
-            return connection
+        tried = replace(options, version=version, session_expiry=expiry)
+        while True:
+            connection = Connection(address, tried, lambda: _wake(pipe[1]), started)
+            connection.start()
+            failure, reason = _wait(connection, pipe[0])
+            if failure is None:
+                return connection
+            less = ask_less(tried.demands, failure)
+            if less is None:
+                break
+            tried = replace(tried, demands=less)
         if failure not in {ConnectionFailure.VERSION, ConnectionFailure.LOST}:
             break
     raise RetryableDelivery(f"broker {address.shown}: {reason}")

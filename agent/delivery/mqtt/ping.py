@@ -12,7 +12,7 @@ from agent.config.schema import BrokerSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
-from agent.delivery.mqtt.connection import Acked, Closed, Connection, ConnectionOptions, ProtocolVersion
+from agent.delivery.mqtt.connection import Acked, Closed, Connection, ConnectionOptions, ProtocolVersion, Will
 from agent.delivery.mqtt.listener import awake, open_connection
 
 REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
@@ -55,6 +55,7 @@ def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout:
         ca_file=settings.ca_file,
         cert_file=settings.cert_file,
         key_file=settings.key_file,
+        will=Will(topic=topic, payload=b""),  # as the agent has one: a broker may refuse it
     )
     versions = (
         tuple(ProtocolVersion) if settings.protocol == "auto" else (ProtocolVersion(settings.protocol),)

@@ -6,9 +6,11 @@ Laws:
 2. How long to wait depends on the worst failure of the round and doubles up to that failure's limit, with
    jitter: a wrong password must not lock the account, a second box with our client id must not be fought.
 3. The wait starts anew only after a connection has held for a while. One that breaks seconds after each
-   login is taken for a fight over the client id: not every broker says so (mosquitto 2.0 does not).
+   login may be a fight over the client id (mosquitto 2.0 does not name it), or a message that the broker hangs up
+   on: both are named, neither is sure.
 4. Connected to a fallback, the first broker is tried again now and then, beside the running connection.
 5. A change is logged once; the same failure again is not.
+6. A broker that lacks retained messages or QoS 1 is asked for less (fallback.py), and what is lost is logged once.
 """
 
 from __future__ import annotations
@@ -31,11 +33,12 @@ from agent.delivery.mqtt.connection import (
     Will,
 )
 from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less
 
 log = structlog.get_logger("vedette.delivery")
 
 PROVEN_SECONDS = 10.0
-SHORT_LIVES = 3  # in a row: somebody else has our client id
+SHORT_LIVES = 3  # in a row: no accident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,10 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.SILENT: (2.0, 120.0),
     ConnectionFailure.BUSY: (5.0, 120.0),
     ConnectionFailure.VERSION: (5.0, 300.0),
+    ConnectionFailure.SHORT_LIVED: (5.0, 120.0),
     ConnectionFailure.TLS: (10.0, 300.0),
+    ConnectionFailure.NO_RETAIN: (10.0, 300.0),
+    ConnectionFailure.NO_QOS: (10.0, 300.0),
     ConnectionFailure.REFUSED: (10.0, 300.0),
     ConnectionFailure.CLIENT_ID: (10.0, 300.0),
     ConnectionFailure.CERTIFICATE: (15.0, 300.0),
@@ -93,6 +99,8 @@ _MEND = {
     ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
     ConnectionFailure.CLIENT_ID: "check broker.client_id",
     ConnectionFailure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
+    ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine cloned?), or the "
+    "broker hangs up on what is sent (access rules, packet size): its log has the reason",
 }
 
 
@@ -117,6 +125,8 @@ class Session:
         self._fixed = ProtocolVersion(protocol) if protocol != "auto" else None
         self._versions = dict.fromkeys(range(len(self._addresses)), self._fixed or ProtocolVersion.V5)
         self._broken_starts: dict[int, int] = {}
+        self._demands: dict[int, Demands] = {}
+        self._lost = ""
         self._index = 0
         self._round = 0
         self._worst: ConnectionFailure | None = None
@@ -145,7 +155,8 @@ class Session:
             self._candidate = self._open(0, now, will())
 
     def _open(self, index: int, now: float, will: Will) -> Connection:
-        options = replace(self._options, version=self._versions[index], will=will)
+        demands = self._demands.get(index, ALL)
+        options = replace(self._options, version=self._versions[index], will=will, demands=demands)
         connection = Connection(self._addresses[index], options, self._wake, now)
         connection.start()
         return connection
@@ -186,7 +197,7 @@ class Session:
         if self._short_lives < SHORT_LIVES:
             return event
         reason = f"the connection breaks right after login, {self._short_lives} times in a row"
-        return Closed(failure=ConnectionFailure.TAKEN_OVER, reason=reason)
+        return Closed(failure=ConnectionFailure.SHORT_LIVED, reason=reason)
 
     def _weigh_candidate(self, now: float) -> list[Event]:
         """Move to the preferred broker when it answers."""
@@ -223,6 +234,7 @@ class Session:
         self._broken_starts.pop(self._index, None)
         self._retry_preferred_at = now + self._timing.preferred
         self._show("connected", wall)
+        self._log_lost(connection)
         if self._said != f"connected {self.state.broker}":
             self._said = f"connected {self.state.broker}"
             log.info("connected to the broker", broker=self.state.broker, mqtt=version.value)
@@ -232,11 +244,21 @@ class Session:
                     broker=self.state.broker,
                 )
 
+    def _log_lost(self, connection: Connection) -> None:
+        """Law 6."""
+        opened, demands = connection.opened, connection.options.demands
+        if opened is None:
+            return
+        lost = replace(demands, retain=opened.retain_available, qos=min(opened.maximum_qos, 1)).lost
+        if lost and lost != self._lost:
+            log.warning("the broker lacks what delivery relies on", broker=self.state.broker, lost=lost)
+        self._lost = lost
+
     def _on_closed(self, connection: Connection, event: Closed, now: float, wall: float) -> None:
         connection.abort()
         self.connection = None
         self._say(connection, event)
-        if self._other_version(connection, event.failure):
+        if self._less(event.failure) or self._other_version(connection, event.failure):
             self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
             return
         if self._worst is None or _ORDER.index(event.failure) > _ORDER.index(self._worst):
@@ -250,15 +272,26 @@ class Session:
             self._worst = None
         self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
 
+    def _less(self, failure: ConnectionFailure) -> bool:
+        """Whether to try at once with fewer demands: the broker has named what it lacks."""
+        less = ask_less(self._demands.get(self._index, ALL), failure)
+        if less is not None:
+            self._demands[self._index] = less
+        return less is not None
+
     def _other_version(self, connection: Connection, failure: ConnectionFailure) -> bool:
         """Whether to try at once with the other version: the broker said so, or hung up on us twice."""
-        if self._fixed is not None or connection.opened is not None:
+        if connection.opened is not None:
             return False
         if failure is ConnectionFailure.SILENT:  # amqtt does not even answer
             self._broken_starts[self._index] = 2
         elif failure is ConnectionFailure.LOST:
             self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
         hung_up = self._broken_starts.get(self._index, 0)
+        if self._fixed is not None:
+            if hung_up >= 2:
+                self._demand_less_silently()
+            return False
         if connection.options.version is ProtocolVersion.V5 and (
             failure is ConnectionFailure.VERSION or hung_up >= 2
         ):
@@ -266,8 +299,13 @@ class Session:
             return True
         if connection.options.version is ProtocolVersion.V311 and hung_up >= 4:
             self._versions[self._index] = ProtocolVersion.V5
-            self._broken_starts.pop(self._index)
+            self._demand_less_silently()
         return False
+
+    def _demand_less_silently(self) -> None:
+        """All versions were hung up on: the will may be the reason."""
+        self._broken_starts.pop(self._index)
+        self._demands[self._index] = after_silence(self._demands.get(self._index, ALL))
 
     def _say(self, connection: Connection, event: Closed) -> None:
         said = f"{connection.address.shown} {event.failure.value}"

@@ -297,6 +297,14 @@ class Outbox:
             self._touched[lane] = max(self._touched[lane], rows[-1].id)
         return rows
 
+    def fetch(self, lane: Priority, ids: Sequence[int]) -> list[OutboxRow]:
+        """Rows that were leased before, by id and in its order; those that are deleted since are left out."""
+        marks = ",".join("?" * len(ids))
+        found = self.store.query(
+            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
+        )
+        return [OutboxRow.from_values(lane, values) for values in found]
+
     def waiting(self, lane: Priority) -> bool:
         """Whether `lease` would find something in `lane`."""
         return self._depths[lane] > 0 and self._leased[lane] < self._next_ids[lane] - 1

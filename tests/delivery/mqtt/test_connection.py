@@ -166,7 +166,7 @@ def test_a_fight_over_a_client_id_is_recognised_though_the_broker_says_nothing(
     broker = mosquitto()
     both = [publish(broker.url, directory=tmp_path / name) for name in ("one", "two")]
     both[0].until(
-        lambda _: any(r.publisher.connection.failure == ConnectionFailure.TAKEN_OVER.value for r in both)
+        lambda _: any(r.publisher.connection.failure == ConnectionFailure.SHORT_LIVED.value for r in both)
     )
     assert "was this machine cloned?" in capsys.readouterr().out
 

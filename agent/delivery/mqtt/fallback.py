@@ -1,0 +1,57 @@
+"""What to ask less of a broker that does not let us in with a will of QoS 1 that it retains. Pure.
+
+Steps: without retain, QoS 0, no will. MQTT 5 brokers name what they lack (CONNACK 0x9A, 0x9B); others hang up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.delivery.mqtt.failures import ConnectionFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What we ask of a broker: of messages, QoS 1 and retain; of its login, a will."""
+
+    retain: bool = True
+    qos: int = 1
+    will: bool = True
+
+    @property
+    def lost(self) -> str:
+        """What the operator loses by what is not asked; "" where nothing is."""
+        lost = []
+        if not self.retain:
+            lost.append("nothing is retained: who subscribes later waits for the next message")
+        if self.qos < 1:
+            lost.append("no QoS 1: what the broker loses is not sent again")
+        if not self.will:
+            lost.append("no will: the broker does not report that this device has disappeared")
+        return "; ".join(lost)
+
+
+ALL = Demands()
+
+
+def ask_less(demands: Demands, failure: ConnectionFailure) -> Demands | None:
+    """What to try next after `failure`; None where asking less does not help.
+
+    >>> ask_less(ALL, ConnectionFailure.NO_RETAIN)
+    Demands(retain=False, qos=1, will=True)
+    """
+    if failure is ConnectionFailure.NO_RETAIN and demands.retain:
+        return Demands(retain=False, qos=demands.qos, will=demands.will)
+    if failure is ConnectionFailure.NO_QOS and demands.qos:
+        return Demands(retain=demands.retain, qos=0, will=demands.will)
+    lacking = failure in {ConnectionFailure.NO_RETAIN, ConnectionFailure.NO_QOS}
+    return Demands(retain=demands.retain, qos=demands.qos, will=False) if lacking and demands.will else None
+
+
+def after_silence(demands: Demands) -> Demands:
+    """The next step where the broker hung up without a reason; after the last the first again."""
+    if demands.retain:
+        return Demands(retain=False)
+    if demands.qos:
+        return Demands(retain=False, qos=0)
+    return Demands(retain=False, qos=0, will=False) if demands.will else ALL

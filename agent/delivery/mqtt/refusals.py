@@ -1,0 +1,124 @@
+"""What the broker does not take at present: each topic is held alone, with a backoff, and all others go on. Pure.
+
+Laws:
+
+1. A refused topic is held: its rows are parked in order by their ids, and only one of them is tried when the
+   pause is over. The pause doubles with each refusal of that try.
+2. A topic that is accepted again gives back all its rows, oldest first.
+3. A new connection ends all holds (access rules may have been mended), except those of messages that are
+   suspected of ending the connection.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from agent.core.types import Priority
+from agent.delivery.mqtt.direct import DirectPublish
+
+FIRST_SECONDS = 30.0
+LONGEST_SECONDS = 600.0
+SHOWN_TOPICS = 3
+
+RowKey = tuple[Priority, int]
+
+
+@dataclass(slots=True)
+class _Hold:
+    reason: str
+    until: float
+    wait: float
+    suspected: bool = False
+    trying: bool = False
+    rows: list[RowKey] = field(default_factory=list)
+    direct: DirectPublish | None = None
+
+
+class Refusals:
+    """The held topics of one broker; `now` is monotonic."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Hold] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __str__(self) -> str:
+        shown = [f"{topic}: {hold.reason}" for topic, hold in list(self._held.items())[:SHOWN_TOPICS]]
+        more = len(self._held) - len(shown)
+        return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+    def holds(self, topic: str) -> bool:
+        """Whether nothing is to be sent to `topic` now."""
+        return topic in self._held
+
+    def suspected(self, topic: str) -> bool:
+        """Whether `topic` is held because of a message that is suspected of ending the connection."""
+        return topic in self._held and self._held[topic].suspected
+
+    def refused(self, topic: str, reason: str, now: float, *, suspected: bool = False) -> bool:
+        """The broker does not take `topic`; whether that is new."""
+        hold = self._held.get(topic)
+        if hold is None:
+            self._held[topic] = _Hold(reason, now + FIRST_SECONDS, FIRST_SECONDS, suspected)
+            return True
+        if hold.trying or now >= hold.until:
+            hold.wait = min(2 * hold.wait, LONGEST_SECONDS)
+            hold.until, hold.trying = now + hold.wait, False
+        hold.reason, hold.suspected = reason, hold.suspected or suspected
+        return False
+
+    def park(self, topic: str, key: RowKey) -> None:
+        """Keep the id of a row until `topic` is accepted."""
+        insort(self._held[topic].rows, key)
+
+    def park_direct(self, item: DirectPublish) -> None:
+        """Keep what does not come from the outbox; only the newest of a topic counts."""
+        self._held[item.topic].direct = item
+
+    def due(self, now: float) -> Iterator[tuple[str, RowKey | DirectPublish]]:
+        """One row or publish of each topic whose pause is over; it is to be sent now, by `topic`."""
+        for topic, hold in list(self._held.items()):
+            if hold.trying or now < hold.until or topic not in self._held:
+                continue
+            item = hold.rows[0] if hold.rows else hold.direct
+            if item is None:
+                del self._held[topic]  # nothing is left that could be refused
+                continue
+            yield topic, item
+
+    def tried(self, topic: str) -> None:
+        """What `due` gave out was sent."""
+        hold = self._held[topic]
+        hold.trying = True
+        if hold.rows:
+            hold.rows.pop(0)
+        else:
+            hold.direct = None
+
+    def remove(self, topic: str) -> tuple[list[RowKey], DirectPublish | None]:
+        """`topic` is accepted: what was kept of it, in order."""
+        hold = self._held.pop(topic, None)
+        return (hold.rows, hold.direct) if hold else ([], None)
+
+    def retry_soon(self, now: float) -> None:
+        """Suspected topics are tried again now: the broker has proved to take others."""
+        for hold in self._held.values():
+            if hold.suspected and not hold.trying:
+                hold.until = now
+
+    def oldest(self, most: int) -> list[RowKey]:
+        """Take up to `most` parked rows out, those of the topic that has most of them first."""
+        hold = max(self._held.values(), key=lambda one: len(one.rows), default=None)
+        if hold is None:
+            return []
+        taken, hold.rows = hold.rows[:most], hold.rows[most:]
+        return taken
+
+    def reconnected(self) -> None:
+        """Law 3; the parked ids are dropped, since a new connection leases all rows again."""
+        self._held = {topic: hold for topic, hold in self._held.items() if hold.suspected}
+        for hold in self._held.values():
+            hold.rows, hold.direct, hold.trying = [], None, False

@@ -1,0 +1,97 @@
+"""Brokers that refuse a topic, hang up on a message, or lack retain or QoS 1: everything else is delivered."""
+
+import pytest
+
+from agent.config.schema import BrokerSettings
+from agent.core.types import Priority
+from agent.delivery.mqtt.ping import ping
+from agent.delivery.mqtt.refusals import LONGEST_SECONDS, Refusals
+from agent.delivery.mqtt.suspects import DEATHS, Suspects, Verdict
+from tests.delivery.mqtt.test_inflight import strict_broker
+
+REFUSED = "vedette/dock/box/camera/front"
+
+
+@pytest.fixture
+def broker():
+    made = []
+
+    def make(**behaviour):
+        made.append(strict_broker.StrictBroker(**behaviour))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_one_refused_topic_keeps_no_other_of_its_lane_back(broker, publish, drafts):
+    strict = broker(pause=0.0, refuses={REFUSED})
+    running = publish(strict.url)
+    for _ in range(60):
+        running.publisher.publish(drafts.host())
+        running.publisher.publish(drafts.camera("front"))
+    running.until(lambda p: p.statistics().get("delivered_total") == 60, 30)
+    running.until(lambda p: p.statistics()["broker_refused_topics"] == 1)
+    assert REFUSED in running.publisher.report()["outbox"]["refused"]
+    assert running.publisher.statistics()["outbox_messages"] == 60
+    tries = sum(topic == REFUSED for topic, _, _ in strict.published)
+    assert tries <= 20, "no more than one window of it"
+
+
+def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker, publish, drafts, capsys):
+    strict = broker(pause=0.0, ends_on="/camera/front")
+    running = publish(strict.url)
+    running.publisher.publish(drafts.camera("front"))
+    for _ in range(30):
+        running.publisher.publish(drafts.host())
+    running.until(lambda p: p.statistics().get("delivered_total") == 30, 60)
+    running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
+    said = capsys.readouterr().out
+    assert "the broker hangs up on it, each time it is sent alone to vedette/dock/box/" in said
+    assert "another client uses the same client id; was" not in said
+
+
+@pytest.mark.parametrize("lacks", [("retain",), ("qos",), ("retain", "qos")])
+def test_brokers_without_retain_or_qos_are_asked_for_less(broker, publish, drafts, lacks, capsys):
+    strict = broker(pause=0.0, lacks=lacks)
+    running = publish(strict.url)
+    running.publisher.publish(drafts.host())
+    running.until(lambda p: p.statistics().get("delivered_total") == 1, 30)
+    assert bool(strict.logins[-1] & 0x20) == ("retain" not in lacks)
+    assert bool(strict.logins[-1] & 0x18) == ("qos" not in lacks)
+    assert strict.logins[-1] & 0x04, "there is a will all the same"
+    assert capsys.readouterr().out.count("the broker lacks what delivery relies on") == 1
+    assert ping(BrokerSettings(url=strict.url), "vedette/check")[0].ok
+
+
+def test_a_refused_topic_waits_longer_each_time_and_keeps_its_order():
+    refusals, now, waits = Refusals(), 0.0, []
+    refusals.refused("t", "no", now)
+    for number in (3, 1, 2):
+        refusals.park("t", (Priority.SUMMARY, number))
+    for _ in range(10):
+        began = now
+        while not (due := list(refusals.due(now))):
+            now += 1.0
+        assert due == [("t", (Priority.SUMMARY, 1))]
+        waits.append(now - began)
+        refusals.tried("t")
+        refusals.refused("t", "no", now)
+        refusals.park("t", (Priority.SUMMARY, 1))
+    assert waits == sorted(waits) and waits[-1] == LONGEST_SECONDS
+    assert refusals.remove("t")[0] == [(Priority.SUMMARY, n) for n in (1, 2, 3)]
+
+
+def test_a_broker_that_acknowledges_nothing_makes_no_message_guilty():
+    suspects = Suspects()
+    assert {suspects.ended(key % 7, alone=True) for key in range(1000)} == {Verdict.RETRY, Verdict.HOLD}
+
+
+def test_a_message_is_guilty_only_after_others_passed_and_alone():
+    suspects = Suspects()
+    for _ in range(DEATHS):
+        suspects.ended("bad", alone=False)
+    assert suspects.acknowledged("good")
+    assert suspects.ended("bad", alone=False) is Verdict.HOLD
+    assert suspects.ended("bad", alone=True) is Verdict.GUILTY
