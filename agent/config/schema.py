@@ -20,6 +20,12 @@ class DeviceSettings:
     site: str = setting("default", doc="Site (a group of devices); the second level of every topic.")
 
 
+LONGEST_ON_WIRE = 2**32 - 2
+"""Seconds: MQTT has 32 bits for them, and the last number means "for ever"."""
+
+LONGEST_PREFIX = 200
+"""Bytes: a topic has 65,535, but cloud brokers take 256 to 512 for all of it."""
+
 BROKER_SCHEMES = ("mqtt", "mqtts", "ws", "wss")
 _BROKER = "mqtt://HOST:PORT, mqtts://, ws:// or wss://HOST:PORT/PATH"
 
@@ -54,12 +60,17 @@ class BrokerSettings:
     client_id: str = setting("", doc="MQTT client id; empty: derived from the machine id, fixed.")
     keepalive: float = setting(30.0, kind="duration", minimum=5, maximum=3600, doc="MQTT keep-alive.")
     session_expiry: float = setting(
-        3600.0, kind="duration", minimum=0, doc="How long the broker keeps our session."
+        3600.0,
+        kind="duration",
+        minimum=0,
+        maximum=LONGEST_ON_WIRE,
+        doc="How long the broker keeps our session.",
     )
     message_expiry: float = setting(
         0.0,
         kind="duration",
         minimum=0,
+        maximum=LONGEST_ON_WIRE,
         doc="How long the broker keeps summaries and sketches for subscribers that are away (MQTT 5); 0: for ever.",
     )
     in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
@@ -77,10 +88,28 @@ class BrokerSettings:
     def __post_init__(self) -> None:
         """Every address must be a broker's."""
         seal(self)
+        for key in ("topic_prefix", "home_assistant_prefix"):
+            _check_prefix(key, getattr(self, key))
         for key, url in (("url", self.url), *(("fallback_urls", url) for url in self.fallback_urls)):
             parts = split_url(url.reveal(), key=key, expected=_BROKER)
             if parts.scheme not in BROKER_SCHEMES or not parts.hostname:
                 raise ConfigError("is no broker address", key=key, expected=_BROKER)
+
+
+def _check_prefix(key: str, prefix: str) -> None:
+    """Raise ConfigError where no message could be published under `prefix`; slashes around it do not count."""
+    levels = prefix.strip("/").split("/")
+    if not all(levels):
+        wrong = "has an empty level"
+    elif any(not character.isprintable() or character in "+#" for character in prefix):
+        wrong = "has a wildcard (+ or #) or a control character"
+    elif prefix.lstrip("/").startswith("$"):
+        wrong = "begins with $, which brokers keep for themselves"
+    elif len(prefix.encode()) > LONGEST_PREFIX:
+        wrong = f"is longer than {LONGEST_PREFIX} bytes"
+    else:
+        return
+    raise ConfigError(wrong, key=key, expected='levels of a topic, as in "vedette" or "factory/line 2"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
