@@ -148,6 +148,26 @@ _HOST = (
         advice="Find the process that grows (`systemd-cgtop -m`); the kernel ends one when memory is full.",
     ),
     RuleSettings(
+        name="memory_limit",
+        when="host.memory_limit_used_ratio > 90% for 1m",
+        clear="85%",
+        advice="Raise MemoryMax of the unit or the container's limit, or run fewer cameras: at the limit the kernel "
+        "ends the agent.",
+    ),
+    RuleSettings(
+        name="memory_pressure",
+        when="host.pressure_memory_full_ratio > 20% for 2m",
+        clear="10%",
+        advice="Free memory now (`systemd-cgtop -m`): the agent waits for memory, the next step is a kill.",
+    ),
+    RuleSettings(
+        name="out_of_memory",
+        when="rate(host.oom_kills_total, 10m) > 0",
+        severity="critical",
+        advice="The kernel ended a process of the agent: see `journalctl -k -g oom`; raise the memory limit or run "
+        "fewer cameras.",
+    ),
+    RuleSettings(
         name="disk",
         when="host.disk_used_ratio > 90% for 5m",
         clear="88%",

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.core.cgroup import read_limits
+
 _M_ARENA_MAX = -8  # malloc.h
 _ARENAS = 2  # by default eight for each core: every camera's thread that comes and goes leaves a pool behind
 
@@ -37,12 +39,16 @@ def bounded() -> Iterator[None]:
 
 
 def _free() -> int:
-    """Bytes of memory that nobody uses, and 0 where that is not known."""
+    """Bytes of memory that this process can still have, and 0 where that is not known."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), 0)
+    free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), 0)
+    limits = read_limits()
+    if limits.memory_free_bytes is None:
+        return free
+    return min(free, max(1, limits.memory_free_bytes))
 
 
 def trim() -> None:

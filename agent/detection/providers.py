@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from agent.core.cgroup import read_limits
 from agent.core.errors import MissingExtra
 from agent.core.installation import how_to_add
 
@@ -132,16 +133,14 @@ def describe_gpu(device_id: int) -> str:
         return _read(Path("/proc/device-tree/model")) + _read(Path("/etc/nv_tegra_release"))
 
 
-def available_threads(quota: str | None = None) -> int:
-    """CPUs that this process may really use: its affinity, capped by the container's quota.
+def available_threads(quota: float | None = None) -> int:
+    """CPUs that this process may really use: its affinity, capped by the limit of its control groups.
 
-    `quota` is the text of cgroup's `cpu.max` ("200000 100000"); None reads it.
+    `quota` is that limit in processor seconds a second; None reads it.
     """
     cpus = len(os.sched_getaffinity(0))
-    limit, _, period = (_read(Path("/sys/fs/cgroup/cpu.max")) if quota is None else quota).partition(" ")
-    if limit.isdigit() and period.strip().isdigit():
-        cpus = min(cpus, max(1, round(int(limit) / int(period))))
-    return cpus
+    limit = read_limits().cpus if quota is None else quota
+    return cpus if limit is None else min(cpus, max(1, round(limit)))
 
 
 def share(threads: int, lanes: int = 0) -> tuple[int, int]:

@@ -59,6 +59,7 @@ PROBES = Registry(
     {
         # Where two probes know the same number of one entity, the later one is believed.
         "host": "agent.telemetry.probes.host:HostProbe",
+        "cgroup": "agent.telemetry.probes.cgroup:CgroupProbe",
         "tegra": "agent.telemetry.probes.tegra:TegraProbe",
         "nvml": "agent.telemetry.probes.nvml:NvmlProbe",
     },

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from agent.core.metrics.definition import Alerting, Export, Metric, Sent, Value
+from agent.core.metrics.definition import Alerting, Export, Merge, Metric, Sent, Value
 
 _DISKS = {
     "": Value(words="", exported="state"),
     "root_": Value(words="system ", exported="root"),
 }
 """The disk of the state directory, and the one of /."""
+
+_RESOURCES = {name: Value(words=name) for name in ("cpu", "memory", "io")}
+_SHARES = {
+    "some": Value(words="some tasks wait"),
+    "full": Value(words="all tasks wait"),
+}
+"""The kernel's pressure stall information: at least one task waited, or all at once."""
 
 HOST = (
     Metric(
@@ -56,6 +63,42 @@ HOST = (
         Alerting("memory in use", "memory"),
         Export("host_memory_used_ratio", "Share of the memory in use."),
         sent=Sent.ALWAYS,
+    ),
+    Metric(
+        "host.memory_limit_bytes",
+        Alerting("memory limit of the agent", "memory"),
+        Export("host_memory_limit_bytes", "Memory limit (MemoryMax, container) that the agent runs under."),
+        sent=Sent.COMPLETE,
+    ),
+    Metric(
+        "host.memory_limit_used_ratio",
+        Alerting("memory limit of the agent in use", "memory"),
+        Export("host_memory_limit_used_ratio", "Share of that limit in use, without file cache."),
+    ),
+    Metric(
+        "host.oom_kills_total",
+        Alerting("processes of the agent ended for lack of memory", "memory"),
+        Export("host_oom_kills_total", "Processes of the agent that the kernel ended for lack of memory."),
+        merge=Merge.LAST,
+        sent=Sent.NOT_ZERO,
+    ),
+    Metric(
+        "host.cpu_limit_ratio",
+        Alerting("processor limit of the agent", "load"),
+        Export(
+            "host_cpu_limit_ratio", "Processor seconds a second (CPUQuota, container) allowed to the agent."
+        ),
+        sent=Sent.COMPLETE,
+    ),
+    Metric(
+        "host.pressure_{resource}_{share}_ratio",
+        Alerting("pressure on {resource}: {share}", "load"),
+        Export(
+            "host_pressure_ratio",
+            "Share of the last ten seconds in which some, or all, tasks of the agent (else of the box) waited for it.",
+        ),
+        labels={"resource": _RESOURCES, "share": _SHARES},
+        sent=Sent.COMPLETE,
     ),
     Metric(
         "host.swap_used_bytes",
