@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
+from agent.core import user
 
 _EPILOG = """\
 examples:
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     commands = {None: "alerts", "ack": "acknowledge", "unmute": "undo"}
     command = commands.get(args.action, args.action)
-    who = args.who or getpass.getuser()
+    who = args.who or user.name()
     given = {
         name: getattr(args, name, None)
         for name in ("id", "rule", "camera", "schedule", "until", "why", "value")

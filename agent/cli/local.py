@@ -64,6 +64,7 @@ def _configured_directory(file: Path) -> str:
     Raises ConfigError where the file cannot be read at all.
     """
     from agent.core.errors import ConfigError
+    from agent.core.user import expanded
 
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -72,7 +73,7 @@ def _configured_directory(file: Path) -> str:
     found = _STATE_DIRECTORY.search(("\n" + text).partition("\n[")[0])
     if found is None or "\0" in found[2]:
         return ""
-    return str(file.resolve().parent / Path(found[2]).expanduser())
+    return str(file.resolve().parent / expanded(found[2]))
 
 
 def agent_runs(args: argparse.Namespace) -> bool:

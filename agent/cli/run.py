@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
@@ -152,8 +151,9 @@ def saving(directory: str | None, service: Service) -> AbstractContextManager[ob
     if not directory:
         return nullcontext()
     from agent.cli.saving import Saver
+    from agent.core.user import expanded
 
-    return Saver(Path(directory).expanduser(), service.snapshots)
+    return Saver(expanded(directory), service.snapshots)
 
 
 def hints(args: argparse.Namespace, settings: Settings) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agent.cli.local import add_state_arguments
 from agent.core import clock
 from agent.core.errors import VedetteError
+from agent.core.user import expanded
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -89,7 +90,7 @@ def _target(args: argparse.Namespace, snapshot: Snapshot, *, several: bool) -> P
     name = file_name(snapshot.camera, snapshot.captured_at)
     if not args.out:
         return Path(name)
-    out = Path(args.out).expanduser()
+    out = expanded(args.out)
     if out.is_dir() or several:
         out.mkdir(parents=True, exist_ok=True)
         return out / name

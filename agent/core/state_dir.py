@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.core.errors import VedetteError
+from agent.core.user import home
 
 LOCK_FILE = "agent.lock"
 _OURS = (
@@ -28,7 +29,10 @@ _OURS = (
 
 
 def directory(configured: str = "") -> Path:
-    """The state directory: `configured`, else systemd's, else /var/lib/vedette for root, else the user's own."""
+    """The state directory: `configured`, else systemd's, else /var/lib/vedette for root, else the user's own.
+
+    Raises VedetteError where none is given and the user has no home.
+    """
     if configured:
         return Path(configured)
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -36,8 +40,7 @@ def directory(configured: str = "") -> Path:
         return Path(given)
     if os.geteuid() == 0:
         return Path("/var/lib/vedette")
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "vedette"
+    return Path(os.environ.get("XDG_STATE_HOME") or home() / ".local" / "state") / "vedette"
 
 
 def keep_private(directory: Path) -> None:

@@ -18,6 +18,7 @@ from agent.config.schema import ModelSettings
 from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame
+from agent.core.user import home
 from agent.detection import DetectedBatch, ModelInfo, onnx_file, providers
 from agent.detection.buffers import SpareBuffers
 from agent.detection.decode import BoxLayout, Candidates, count_classes, decode, recognise
@@ -59,7 +60,7 @@ class Detector:
 
     def __init__(self, settings: ModelSettings, *, cache: Path | None = None) -> None:
         self.settings = settings
-        self._cache = cache or Path.home() / ".cache" / "vedette" / "engines"
+        self._cache = cache
         self._opened: _Opened | None = None
         self._info: ModelInfo | None = None
         self._spare = SpareBuffers()
@@ -252,9 +253,9 @@ class Detector:
 
     def _engines(self, runtime: Any, sha256: str) -> Path:
         if TENSORRT not in runtime.get_available_providers():
-            return self._cache / "none"
+            return Path("none")
         return providers.engine_directory(
-            self._cache,
+            self._cache or home() / ".cache" / "vedette" / "engines",
             model=sha256,
             precision=self.settings.precision,
             runtime=runtime.__version__,

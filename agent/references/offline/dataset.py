@@ -10,6 +10,7 @@ from typing import Any
 from agent.core.errors import ConfigError, MissingExtra
 from agent.core.installation import how_to_add
 from agent.core.untrusted import parse_yaml
+from agent.core.user import expanded
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 SPLITS = ("train", "val", "test")
@@ -87,7 +88,7 @@ def _roots(file: Path, path: object) -> list[Path]:
     beside = file.resolve().parent
     if not path:
         return [beside]
-    given = Path(str(path)).expanduser()
+    given = expanded(str(path))
     return [given] if given.is_absolute() else [beside / given, Path.cwd() / given, beside]
 
 
