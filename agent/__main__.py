@@ -15,7 +15,7 @@ from agent import __version__
 from agent.cli import COMMANDS
 from agent.core.errors import ConfigError, VedetteError
 from agent.core.printable import printable, printable_lines
-from agent.core.terminal import safe_streams
+from agent.core.terminal import open_standard_streams, safe_streams
 
 _NO_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)$", re.DOTALL)
 EXIT_FAILED = 1
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**26))
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     sys.excepthook = _crashed
+    open_standard_streams()
     with safe_streams():
         return _run(list(sys.argv[1:] if argv is None else argv))
 

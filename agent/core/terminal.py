@@ -10,6 +10,7 @@ Two things hold whoever prints, and whatever the text is made of:
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,6 +50,20 @@ class SafeStream:
 def raw_stream(stream: TextIO) -> TextIO:
     """The stream beneath, for who escapes by itself and has colours to send."""
     return stream.raw if isinstance(stream, SafeStream) else stream
+
+
+def open_standard_streams() -> None:
+    """Have /dev/null stand for each standard stream that is closed at the start (`>&-`).
+
+    Python has None then for what it prints to, and the next file opened, such as the outbox, would get its number.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 @contextmanager

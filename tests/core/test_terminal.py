@@ -126,3 +126,19 @@ def test_nobody_makes_a_console_of_their_own_or_parses_markup():
             if made or (name in FORBIDDEN and "stdout" in ast.unparse(node)) or name in FORBIDDEN[:-1]:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
     assert found == []
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_runs_with_standard_streams_closed(closed, tmp_path):
+    """Whatever is opened later must not get the number of a standard stream."""
+    code = (
+        "import os, sys; from agent.__main__ import main; code = main(['config', 'example']);"
+        f"file = open({str(tmp_path / 'result')!r}, 'w'); file.write(f'{{code}} {{file.fileno() > 2}}')"
+    )
+    subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code],
+        timeout=60,
+        check=False,
+        capture_output=True,
+    )
+    assert (tmp_path / "result").read_text() == "0 True"
