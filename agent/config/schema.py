@@ -20,9 +20,6 @@ class DeviceSettings:
     site: str = setting("default", doc="Site (a group of devices); the second level of every topic.")
 
 
-LONGEST_ON_WIRE = 2**32 - 2
-"""Seconds: MQTT has 32 bits for them, and the last number means "for ever"."""
-
 LONGEST_PREFIX = 200
 """Bytes: a topic has 65,535, but cloud brokers take 256 to 512 for all of it."""
 
@@ -63,14 +60,12 @@ class BrokerSettings:
         3600.0,
         kind="duration",
         minimum=0,
-        maximum=LONGEST_ON_WIRE,
         doc="How long the broker keeps our session.",
     )
     message_expiry: float = setting(
         0.0,
         kind="duration",
         minimum=0,
-        maximum=LONGEST_ON_WIRE,
         doc="How long the broker keeps summaries and sketches for subscribers that are away (MQTT 5); 0: for ever.",
     )
     in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
