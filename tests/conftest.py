@@ -193,7 +193,7 @@ class Receiver:
     """An HTTP server that keeps what it was sent; `answers` are the statuses it gives, the last for good."""
 
     def __init__(self) -> None:
-        self.received, self.answers, self.delay, self.headers = [], [200], 0.0, {}
+        self.received, self.answers, self.delay, self.headers, self.dated = [], [200], 0.0, {}, True
         self._arrived = threading.Condition()
         receiver = self
 
@@ -205,7 +205,7 @@ class Receiver:
                     receiver._arrived.notify_all()
                 time.sleep(receiver.delay)
                 status = receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
-                self.send_response(status)
+                (self.send_response if receiver.dated else self.send_response_only)(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
                 for name, value in receiver.headers.items():

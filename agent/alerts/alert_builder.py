@@ -26,9 +26,14 @@ def active_alert(
     controls: Mapping[str, Any],
     now: float,
     event: AlertEvent,
+    unix_offset: float,
 ) -> Alert:
-    """A pending or firing alert at `now`; `also` names the other rules that fire in its group."""
-    since = min(instance.state.true_since, now)
+    """A pending or firing alert at `now`; `also` names the other rules that fire in its group.
+
+    `unix_offset` makes its times Unix time: an alert is labelled once, here.
+    """
+    since, now = min(instance.state.true_since, now) + unix_offset, now + unix_offset
+    evaluation = _labelled(evaluation, unix_offset)
     text = active_text(rule, instance.labels, evaluation, limit, since=since, now=now)
     return Alert(
         id=instance.id,
@@ -58,12 +63,16 @@ def resolved_alert(
     *,
     controls: Mapping[str, Any],
     at: float,
+    unix_offset: float,
 ) -> Alert:
-    """The end of an alert that was published."""
+    """The end of an alert that was published, at `at`."""
     assert instance.latest is not None
-    text = resolved_text(rule, instance.latest, evaluation, instance.reason, limit=limit, ended=at)
+    since, at = min(instance.state.true_since, at) + unix_offset, at + unix_offset
+    evaluation = _labelled(evaluation, unix_offset) if evaluation else None
+    published = dataclasses.replace(instance.latest, first_seen=since)
+    text = resolved_text(rule, published, evaluation, instance.reason, limit=limit, ended=at)
     return dataclasses.replace(
-        instance.latest,
+        published,
         state=AlertState.RESOLVED,
         what=text.what,
         expected=text.expected,
@@ -76,17 +85,38 @@ def resolved_alert(
     )
 
 
-def repeated_alert(latest: Alert, event: AlertEvent, controls: Mapping[str, Any], now: float) -> Alert:
-    """What was published last, for a condition that cannot be evaluated now."""
-    return dataclasses.replace(latest, event=event, controls=controls, changed_at=now)
+def repeated_alert(
+    instance: AlertInstance,
+    event: AlertEvent,
+    *,
+    controls: Mapping[str, Any],
+    now: float,
+    unix_offset: float,
+) -> Alert | None:
+    """What was published last, for a condition that cannot be evaluated now; None where nothing was."""
+    if instance.latest is None:
+        return None
+    return dataclasses.replace(
+        instance.latest,
+        event=event,
+        controls=controls,
+        first_seen=min(instance.state.true_since, now) + unix_offset,
+        changed_at=now + unix_offset,
+    )
 
 
-def control_to_json(control: Control) -> dict[str, Any]:
-    """A control as an alert carries it: who, when, why, until."""
-    entry = {"id": control.id, "who": control.who, "at": control.at, "why": control.why}
-    if control.until is not None:
-        entry["until"] = control.until
+def control_to_json(control: Control, unix_offset: float) -> dict[str, Any]:
+    """A control as an alert carries it: who, when, why, until; in Unix time."""
+    labelled = control.labelled(unix_offset)
+    entry = {"id": control.id, "who": control.who, "at": labelled.at, "why": control.why}
+    if labelled.until is not None:
+        entry["until"] = labelled.until
     return {**entry, "value": control.value} if control.value is not None else entry
+
+
+def _labelled(evaluation: Evaluation, unix_offset: float) -> Evaluation:
+    latest = dataclasses.replace(evaluation.latest, at=evaluation.latest.at + unix_offset)
+    return dataclasses.replace(evaluation, latest=latest)
 
 
 def _evidence(

@@ -34,7 +34,8 @@ class Control:
     """One request of a person that is in force.
 
     `alert` is set for acknowledgements; `rule` and `labels` say what it applies to (empty: everything; of
-    `labels`, those given must match, for a snooze all of them); `until` is Unix time, None: for good.
+    `labels`, those given must match, for a snooze all of them). `until` is when it ends, None: never; where
+    `by_wall`, that is Unix time ("until 18:00"), else it is of the same time as `at` ("for 2 hours").
     """
 
     id: str = ""
@@ -46,8 +47,18 @@ class Control:
     rule: str = ""
     labels: Labels = field(default_factory=dict)
     until: float | None = None
+    by_wall: bool = False
     schedule: str = ""
     value: float | None = None
+
+    def in_force(self, now: float, unix_offset: float) -> bool:
+        """Whether it has not ended at `now`, which `unix_offset` makes Unix time."""
+        return self.until is None or self.until > (now + unix_offset if self.by_wall else now)
+
+    def labelled(self, unix_offset: float) -> Control:
+        """The same with all times in Unix time, as people see it."""
+        until = self.until if self.until is None or self.by_wall else self.until + unix_offset
+        return dataclasses.replace(self, at=self.at + unix_offset, until=until)
 
     def applies(self, rule: str, labels: Labels) -> bool:
         """Whether it is about alerts of `rule` on a target with `labels`."""
@@ -55,7 +66,8 @@ class Control:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**dataclasses.asdict(self), "kind": self.kind.value, "labels": dict(self.labels)}
+        entry = {**dataclasses.asdict(self), "kind": self.kind.value, "labels": dict(self.labels)}
+        return {name: value for name, value in entry.items() if name != "by_wall" or value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +108,6 @@ def add(controls: Controls, control: Control) -> tuple[Controls, Control]:
 def _check(control: Control) -> None:
     if not control.who:
         raise VedetteError("say who asks for it")
-    if control.until is not None and control.until <= control.at:
-        raise VedetteError("the end lies in the past")
     if control.kind is ControlKind.LIMIT and (control.value is None or not math.isfinite(control.value)):
         raise VedetteError("a limit is a finite number")
     if control.kind is ControlKind.SNOOZE and control.until is None:
@@ -130,10 +140,23 @@ def undo(controls: Controls, control_id: str) -> tuple[Controls, Control]:
     return _without(controls, found), found
 
 
-def expire(controls: Controls, now: float) -> Controls:
+def expire(controls: Controls, now: float, unix_offset: float = 0.0) -> Controls:
     """`controls` without those that have expired."""
-    kept = tuple(entry for entry in controls.entries if entry.until is None or entry.until > now)
+    kept = tuple(entry for entry in controls.entries if entry.in_force(now, unix_offset))
     return controls if len(kept) == len(controls.entries) else dataclasses.replace(controls, entries=kept)
+
+
+def count_off(controls: Controls, seconds: float, before: float) -> Controls:
+    """`controls` after `seconds` off became known: those made `before` that moment run out sooner by them."""
+    return dataclasses.replace(
+        controls,
+        entries=tuple(
+            dataclasses.replace(entry, until=entry.until - seconds)
+            if entry.until is not None and not entry.by_wall and entry.at < before
+            else entry
+            for entry in controls.entries
+        ),
+    )
 
 
 def settle(controls: Controls, alert: str) -> Controls:
@@ -153,29 +176,38 @@ def acknowledged_by(controls: Controls, alert: str) -> Control | None:
     return next((entry for entry in controls.of(ControlKind.ACKNOWLEDGE) if entry.alert == alert), None)
 
 
-def snoozed_by(controls: Controls, rule: str, labels: Labels, now: float) -> Control | None:
+def snoozed_by(
+    controls: Controls, rule: str, labels: Labels, now: float, unix_offset: float = 0.0
+) -> Control | None:
     """The snooze that suppresses `rule` on the target with `labels`."""
     return next(
         (
             entry
             for entry in controls.of(ControlKind.SNOOZE)
-            if entry.rule == rule and dict(entry.labels) == dict(labels) and _in_force(entry, now)
+            if entry.rule == rule and dict(entry.labels) == dict(labels) and entry.in_force(now, unix_offset)
         ),
         None,
     )
 
 
 def muted_by(
-    controls: Controls, rule: str, labels: Labels, now: float, utc_offset: float = 0.0
+    controls: Controls,
+    rule: str,
+    labels: Labels,
+    now: float,
+    *,
+    unix_offset: float = 0.0,
+    utc_offset: float = 0.0,
 ) -> Control | None:
     """The mute that suppresses `rule` on a target with `labels`; schedules are in local time."""
+    local_offset = unix_offset + utc_offset
     return next(
         (
             entry
             for entry in controls.of(ControlKind.MUTE)
             if entry.applies(rule, labels)
-            and _in_force(entry, now)
-            and (not entry.schedule or parse_schedule(entry.schedule).on(now, utc_offset))
+            and entry.in_force(now, unix_offset)
+            and (not entry.schedule or parse_schedule(entry.schedule).on(now, local_offset))
         ),
         None,
     )
@@ -189,7 +221,3 @@ def limit_by(controls: Controls, rule: str, labels: Labels) -> Control | None:
         if entry.rule == rule and entry.applies(rule, labels)
     ]
     return max(found, key=lambda entry: len(entry.labels), default=None)
-
-
-def _in_force(control: Control, now: float) -> bool:
-    return control.until is None or control.until > now

@@ -9,7 +9,8 @@ Laws
 3. What was published as firing is published as resolved, suppressed or not: a retained alert must not stay.
 4. After a restart nothing is published again; an alert that is not observed again within `stale_seconds` resolves,
    one about a fault of a camera within SETTLE_SECONDS.
-5. When the wall clock is set, everything remembered moves with it: holds neither jump nor freeze.
+5. `now` is steady time (`agent/core/clock.py`): a wall clock that is set changes the times that alerts are labelled
+   with, and nothing else. A box that slept observed nothing meanwhile: sleep makes nothing stale, absent or true.
 6. Memory is bounded: MOST_INSTANCES, beyond that `refused` counts what was left out. So is what is published:
    MOST_PUBLISHED alerts of each severity at a time; `waiting` counts those that wait for their turn.
 """
@@ -38,7 +39,6 @@ from agent.core.types import Alert, AlertEvent, Labels, Observation, Severity
 MOST_ALSO = 20
 MOST_PUBLISHED = 500
 TOO_MANY = f"{MOST_PUBLISHED} alerts of its severity are published already"
-CLOCK_STEP_SECONDS = 5.0  # a smaller difference between the clocks is drift, not a clock that was set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +67,20 @@ class AlertEngine:
         )
         self.waiting = 0
         self._outgoing: list[Alert] = []
-        self._clocks: tuple[float, float | None] | None = None
         self._utc_offset = 0.0
         self._monitor.set_rules(rules)
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Replace the rules; alerts of rules that were removed resolve at the next step."""
         self._monitor.set_rules(rules)
+
+    @property
+    def _unix_offset(self) -> float:
+        return self._monitor.unix_offset
+
+    def set_offset(self, unix_offset: float) -> None:
+        """Label times by `unix_offset` seconds, which make a time given as `now` Unix time, from now on."""
+        self._monitor.unix_offset = unix_offset
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -103,34 +110,25 @@ class AlertEngine:
         observations: Iterable[Observation],
         now: float,
         *,
-        monotonic: float | None = None,
+        asleep: float = 0.0,
+        unix_offset: float = 0.0,
         utc_offset: float = 0.0,
     ) -> list[Alert]:
-        """The alerts to publish at `now` (Unix time), after `observations` that came since the last step.
+        """The alerts to publish at `now`, after `observations` that came since the last step.
 
-        `monotonic` seconds distinguish a clock that was set from time that passed; `utc_offset` (seconds) makes the
-        local time of schedules.
+        `asleep` is how many of the seconds since then the box slept. `unix_offset` (seconds) makes `now` Unix time,
+        for labels, and `utc_offset` that the local time of schedules.
         """
         self._utc_offset = utc_offset
-        self._follow_clock(now, monotonic)
+        self.set_offset(unix_offset)
+        if asleep > 0:
+            self._monitor.sleep(asleep)
         for observation in sorted(observations, key=lambda item: item.at):
             self._monitor.observe(observation, min(observation.at, now))
         self._monitor.tick(now)
         self._publish_due(now)
         alerts, self._outgoing = self._outgoing, []
         return alerts
-
-    def _follow_clock(self, now: float, monotonic: float | None) -> None:
-        if self._clocks is not None:
-            passed = now - self._clocks[0]
-            true_passed = (
-                monotonic - self._clocks[1]
-                if monotonic is not None and self._clocks[1] is not None
-                else max(passed, 0.0)
-            )
-            if abs(passed - true_passed) > CLOCK_STEP_SECONDS:
-                self._monitor.shift(passed - true_passed)
-        self._clocks = (now, monotonic)
 
     def _end(
         self, instance: AlertInstance, rule: Rule | None, evaluation: Evaluation | None, at: float
@@ -139,7 +137,9 @@ class AlertEngine:
             limit = self._limit(rule, instance.labels) if rule is not None else 0.0
             controls = self._controls_of(instance, at)
             self._outgoing.append(
-                alert_builder.resolved_alert(instance, rule, evaluation, limit, controls=controls, at=at)
+                alert_builder.resolved_alert(
+                    instance, rule, evaluation, limit, controls=controls, at=at, unix_offset=self._unix_offset
+                )
             )
         self.controls = people.settle(self.controls, instance.id)
         instance.published, instance.latest = False, None
@@ -153,7 +153,7 @@ class AlertEngine:
     # -- publishing ----------------------------------------------------------------------------------------
 
     def _publish_due(self, now: float) -> None:
-        self.controls = people.expire(self.controls, now)
+        self.controls = people.expire(self.controls, now, self._unix_offset)
         firing = self._monitor.firing()
         candidates = [
             (instance, rule)
@@ -178,12 +178,13 @@ class AlertEngine:
             alert = self._alert(instance, rule, members, now, event)
             if alert is not None:
                 room[rule.severity] -= not instance.published
-                instance.published, instance.republish, instance.latest = True, False, alert
+                instance.published, instance.republish = True, False
+                instance.latest, instance.published_at = alert, now
                 self._outgoing.append(alert)
 
     def _repeat_due(self, instance: AlertInstance, rule: Rule, now: float) -> bool:
         """Whether a published alert still fires and nobody acknowledged it: it is published again."""
-        if not rule.repeat or instance.latest is None or now - instance.latest.changed_at < rule.repeat:
+        if not rule.repeat or instance.latest is None or now - instance.published_at < rule.repeat:
             return False
         acknowledged = people.acknowledged_by(self.controls, instance.id) is not None
         return not acknowledged and self._monitor.evaluate(instance, now) is not None
@@ -192,9 +193,12 @@ class AlertEngine:
         self, instance: AlertInstance, rule: Rule, members: Sequence[tuple[AlertInstance, Rule]], now: float
     ) -> str:
         """Why an alert is not published now; empty if nothing suppresses it."""
-        if mute := people.muted_by(self.controls, rule.name, instance.labels, now, self._utc_offset):
+        offset = self._unix_offset
+        if mute := people.muted_by(
+            self.controls, rule.name, instance.labels, now, unix_offset=offset, utc_offset=self._utc_offset
+        ):
             return f"muted ({mute.id})"
-        if snooze := people.snoozed_by(self.controls, rule.name, instance.labels, now):
+        if snooze := people.snoozed_by(self.controls, rule.name, instance.labels, now, offset):
             return f"snoozed ({snooze.id})"
         if fault := self._monitor.faults.inhibiting(rule, instance.labels, now):
             return f"explained by the camera being {fault.value}"
@@ -215,16 +219,23 @@ class AlertEngine:
         """The alert of `instance`: as published last where its condition does not hold, None if it never was."""
         evaluation = self._monitor.evaluate(instance, now)
         controls = self._controls_of(instance, now)
+        offset = self._unix_offset
         if evaluation is None:
-            return (
-                alert_builder.repeated_alert(instance.latest, event, controls, now)
-                if instance.latest
-                else None
+            return alert_builder.repeated_alert(
+                instance, event, controls=controls, now=now, unix_offset=offset
             )
         also = sorted(other.rule for other, _ in members if other is not instance)[:MOST_ALSO]
         limit = self._limit(rule, instance.labels)
         return alert_builder.active_alert(
-            instance, rule, evaluation, limit, also=also, controls=controls, now=now, event=event
+            instance,
+            rule,
+            evaluation,
+            limit,
+            also=also,
+            controls=controls,
+            now=now,
+            event=event,
+            unix_offset=offset,
         )
 
     def _controls_of(self, instance: AlertInstance, now: float) -> dict[str, Any]:
@@ -232,11 +243,13 @@ class AlertEngine:
             return {}
         found = {
             "acknowledged": people.acknowledged_by(self.controls, instance.id),
-            "snoozed": people.snoozed_by(self.controls, instance.rule, instance.labels, now),
+            "snoozed": people.snoozed_by(
+                self.controls, instance.rule, instance.labels, now, self._unix_offset
+            ),
             "limit": people.limit_by(self.controls, instance.rule, instance.labels),
         }
         return {
-            key: alert_builder.control_to_json(control)
+            key: alert_builder.control_to_json(control, self._unix_offset)
             for key, control in found.items()
             if control is not None
         }
@@ -298,6 +311,8 @@ class AlertEngine:
             raise VedetteError("say which rule gets another limit")
         if control.kind is ControlKind.ACKNOWLEDGE:
             self.find(control.alert)
+        if not control.in_force(control.at, self._unix_offset):
+            raise VedetteError("the end lies in the past")
         self.controls, made = people.add(self.controls, control)
         event = {
             ControlKind.ACKNOWLEDGE: AlertEvent.ACKNOWLEDGED,
@@ -311,7 +326,13 @@ class AlertEngine:
     def undo(self, control_id: str, now: float, *, who: str, why: str = "") -> Control:
         """Withdraw the control `control_id`. Raises VedetteError."""
         self.controls, undone = people.undo(self.controls, control_id)
-        entry = {"id": undone.id, "kind": undone.kind.value, "who": who, "at": now, "why": why}
+        entry = {
+            "id": undone.id,
+            "kind": undone.kind.value,
+            "who": who,
+            "at": now + self._unix_offset,
+            "why": why,
+        }
         for instance in self._concerned(undone):
             instance.republish = False
             self._update(instance, AlertEvent.UNDONE, now, {"undone": entry})
@@ -346,7 +367,7 @@ class AlertEngine:
         alert = self._alert(instance, rule, [], now, event)
         if alert is not None:
             alert = dataclasses.replace(alert, controls={**alert.controls, **(more or {})})
-            instance.latest = alert
+            instance.latest, instance.published_at = alert, now
             self._outgoing.append(alert)
 
     # -- over a restart ---------------------------------------------------------------------------------
@@ -373,8 +394,12 @@ class AlertEngine:
         outgoing = [alert_from_json(entry) for entry in snapshot.get("untold", ())]
         away = now - float(snapshot["saved_at"])
         self._monitor.restore(instances, snapshot["series"], away=away, now=now)
-        self.controls = people.expire(controls, now)
+        self.controls = people.expire(controls, now, self._unix_offset)
         self._outgoing = outgoing
+
+    def count_off(self, seconds: float, before: float) -> None:
+        """It became known that the box was off for `seconds` that the times given did not count, until `before`."""
+        self.controls = people.count_off(self.controls, seconds, before)
 
     def memory_snapshot(self) -> list[dict[str, Any]]:
         """The history that anomaly rules need, as plain JSON values: large, and so saved seldom."""

@@ -40,8 +40,8 @@ class CameraFaults:
         """Discard what is known of `camera`."""
         self._states.pop(camera, None)
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
+    def sleep(self, seconds: float) -> None:
+        """The box slept for `seconds`: no state became older by that."""
         self._states = {
             camera: {state: at + seconds for state, at in states.items()}
             for camera, states in self._states.items()

@@ -82,7 +82,8 @@ def _smallest_step(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 class HourlyMemory:
     """Samples of one series by hour of day and day; at most RECENT_DAYS days are remembered.
 
-    Days and hours are of the times passed in (UTC): a day is a comparison's unit, not a calendar's.
+    Days and hours are of the times passed in (Unix time, UTC): a day is a comparison's unit, not a calendar's. What
+    was remembered by a clock that was far off is not compared with, and is the first to be discarded.
     """
 
     def __init__(self) -> None:
@@ -101,7 +102,7 @@ class HourlyMemory:
         for old in [known for known in days if known <= day - RECENT_DAYS]:
             del days[old]
         while len(days) > RECENT_DAYS:  # a clock that was set back
-            del days[min(days)]
+            del days[max(days, key=lambda known: abs(known - day))]
 
     def usual(self, now: float) -> Baseline | None:
         """What is usual at `now`, from earlier days only; None while too little is known."""
@@ -115,7 +116,7 @@ class HourlyMemory:
             (day, kept)
             for around in (hour - 1, hour, hour + 1)
             for day, kept in self._hours.get(around % 24, {}).items()
-            if day < today
+            if today - RECENT_DAYS <= day < today
         ]
         samples = [value for _, kept in near for value in kept]
         days = len({day for day, _ in near})
@@ -125,7 +126,7 @@ class HourlyMemory:
             (day, other): kept
             for other, days in self._hours.items()
             for day, kept in days.items()
-            if day * 24 + other < today * 24 + hour
+            if today - RECENT_DAYS <= day and day * 24 + other < today * 24 + hour
         }
         if len(pooled) < 24:  # a full day at least, or night would be unusual
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import zlib
@@ -23,9 +22,9 @@ class AlertInstance:
     """One rule on one target; the engine owns it.
 
     `id` names the current occurrence. `published` is whether it was published as firing (and so must be published
-    as resolved), `latest` is what was published last, `republish` whether it must be published again once nothing
-    suppresses it. After a restart it does not resolve before `settled_at`. `reason` is why it ended, where that is
-    not its value.
+    as resolved), `latest` is what was published last, at `published_at` (its own times are labels), `republish`
+    whether it must be published again once nothing suppresses it. After a restart it does not resolve before
+    `settled_at`. `reason` is why it ended, where that is not its value.
     """
 
     rule: str
@@ -35,6 +34,7 @@ class AlertInstance:
     published: bool = False
     republish: bool = False
     latest: Alert | None = None
+    published_at: float = -math.inf
     reason: str = ""
     settled_at: float = -math.inf
 
@@ -50,15 +50,15 @@ class AlertInstance:
         self.latest, self.reason = None, ""
 
     def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
+        """Move all times by `seconds`: they were stored on a time that was ahead."""
         self.state = self.state.shifted(seconds)
+        self.published_at += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """The box slept for `seconds`: a condition did not hold for that long, what must settle has not yet."""
         self.settled_at += seconds
-        if self.latest is not None:
-            self.latest = dataclasses.replace(
-                self.latest,
-                first_seen=self.latest.first_seen + seconds,
-                changed_at=self.latest.changed_at + seconds,
-            )
+        if self.state.phase is Phase.PENDING:
+            self.state = self.state.shifted(seconds)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -75,11 +75,14 @@ class AlertInstance:
             "announced": self.published,
             "hushed": self.republish,
             "told": alert_to_json(self.latest) if self.latest else None,
+            "told_at": self.published_at if self.latest else None,
         }
 
 
 def instance_from_json(entry: Mapping[str, Any]) -> AlertInstance:
-    """The instance that `AlertInstance.to_json` made the values of."""
+    """The instance that `AlertInstance.to_json` made the values of; before 0.2 there was no `told_at`."""
+    latest = alert_from_json(entry["told"]) if entry["told"] else None
+    published_at = entry.get("told_at", latest.changed_at if latest else None)
     return AlertInstance(
         rule=str(entry["rule"]),
         labels=dict(entry["labels"]),
@@ -93,7 +96,8 @@ def instance_from_json(entry: Mapping[str, Any]) -> AlertInstance:
         id=str(entry["id"]),
         published=bool(entry["announced"]),
         republish=bool(entry["hushed"]),
-        latest=alert_from_json(entry["told"]) if entry["told"] else None,
+        latest=latest,
+        published_at=-math.inf if published_at is None else float(published_at),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ class RuleMonitor:
 
     `limit_of` returns the limit of a rule on a target; `on_end` is called for each firing instance that ended.
     `stale_seconds` is how long a value counts as fresh, `linger_seconds` how long a fault explains others;
-    `metrics` are the names that were observed.
+    `metrics` are the names that were observed, `unix_offset` is what makes a time Unix time (hours of the day).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RuleMonitor:
         self._by_metric: dict[str, list[tuple[Rule, Evaluator]]] = {}
         self._history_metrics: frozenset[str] = frozenset()
         self._grace_until = -math.inf
+        self.unix_offset = 0.0
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Replace the rules; alerts of rules that were removed resolve at the next step."""
@@ -77,6 +79,7 @@ class RuleMonitor:
             metric=rule.metric,
             stale_seconds=self.stale_seconds,
             history=lambda target: self._memories.get((metric, target)),
+            unix=lambda at: at + self.unix_offset,
         )
         return rule.condition.function.evaluator(series)
 
@@ -166,7 +169,7 @@ class RuleMonitor:
                 self.refused += 1
                 return
             self._memories[key] = HourlyMemory()
-        self._memories[key].add(observation.value, at)
+        self._memories[key].add(observation.value, at + self.unix_offset)
 
     def tick(self, now: float) -> None:
         """Evaluate what changes by time alone; discard what has ended."""
@@ -219,13 +222,13 @@ class RuleMonitor:
         instance = self.instances[rule.name, target] = AlertInstance(rule=rule.name, labels=dict(target))
         return instance
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
+    def sleep(self, seconds: float) -> None:
+        """The box slept for `seconds`: nothing could be observed meanwhile, and so nothing is missing."""
         for instance in self.instances.values():
-            instance.shift(seconds)
+            instance.sleep(seconds)
         for _, evaluator in self._evaluators.values():
-            evaluator.shift(seconds)
-        self.faults.shift(seconds)
+            evaluator.sleep(seconds)
+        self.faults.sleep(seconds)
         self._grace_until += seconds
 
     # -- over a restart ---------------------------------------------------------------------------------
@@ -240,7 +243,7 @@ class RuleMonitor:
     def restore(
         self, instances: Iterable[AlertInstance], series: Mapping[str, Any], *, away: float, now: float
     ) -> None:
-        """Continue with `instances` and `series` after `away` seconds off (negative: the clock was set back)."""
+        """Continue with `instances` and `series` after `away` seconds off (negative: it was stored on a time ahead)."""
         for name, entries in series.items():
             if name in self._evaluators:
                 self._evaluators[name][1].restore(entries, now)
@@ -252,7 +255,18 @@ class RuleMonitor:
                 del self.instances[instance.key]
             elif instance.state.phase is Phase.FIRING and _takes_time(self.rule(instance.rule)):
                 instance.settled_at = now + SETTLE_SECONDS
+            elif instance.state.phase is Phase.FIRING:
+                self._stay_absent(instance)
         self._grace_until = now + self.stale_seconds
+
+    def _stay_absent(self, instance: AlertInstance) -> None:
+        """What was absent before the restart is so until it is observed: only what was not waits anew."""
+        rule, evaluator = self._evaluators.get(instance.rule, (None, None))
+        if rule is not None and evaluator is not None and rule.condition.function.is_duration:
+            target = target_of(instance.labels)
+            if latest := evaluator.latest.get(target):
+                since = instance.state.true_since - rule.condition.limit
+                evaluator.latest[target] = dataclasses.replace(latest, at=min(latest.at, since))
 
     def memory_snapshot(self) -> list[dict[str, Any]]:
         """The history that anomaly rules need, as plain JSON values: large, and so saved seldom."""

@@ -73,7 +73,7 @@ class RuleState:
         return len(self.fires) >= FLAP_FIRES
 
     def shifted(self, seconds: float) -> RuleState:
-        """The same state on a clock that was set forward by `seconds`."""
+        """The same state `seconds` later."""
         return dataclasses.replace(
             self,
             true_since=self.true_since + seconds,

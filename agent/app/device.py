@@ -25,6 +25,10 @@ from agent.detection.thermal.governor import Governor
 from agent.notifiers.runner import NotifierWorker
 from agent.telemetry.sampler import Sampler
 
+CLOCK_STEP_SECONDS = (
+    5.0  # a clock that was set by more has the status published again, with its times corrected
+)
+
 
 class Device:
     """Status and info of the device. `publish` and what it calls belong to the analyst's thread (`submit`)."""
@@ -45,14 +49,14 @@ class Device:
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.sampler = sampler
-        self.started_at = clock.wall()
+        self._started_at = clock.now()
         self._settings, self._detector, self._cameras = settings, detector, cameras
         self._publisher, self._alerts, self._governor = publisher, alerts, governor
         self._supervisor, self._notifiers, self._submit = supervisor, notifiers, submit
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
-        self._state = ""
+        self._state, self._state_since, self._labelled_by = "", 0.0, 0.0
         self._info: Mapping[str, Any] = {}
 
     # -- what is reported to it ---------------------------------------------------------------------------------
@@ -61,6 +65,11 @@ class Device:
     def fps(self) -> float:
         """Frames a second that went through the model in the last windows, over all cameras."""
         return sum(self._rates.values())
+
+    @property
+    def started_at(self) -> float:
+        """When this process started, Unix time by what the wall clock knows now."""
+        return round(clock.unix(self._started_at), 3)
 
     def set_rate(self, camera: str, fps: float) -> None:
         """Record the frames a second of a camera's last window."""
@@ -79,7 +88,7 @@ class Device:
 
     def publish(self) -> None:
         """Publish status and info where they changed."""
-        self._publish_status(clock.wall())
+        self._publish_status(clock.now())
         info = self.info()
         if info != self._info:
             self._info = info
@@ -95,12 +104,15 @@ class Device:
         )
         state = "degraded" if unwell else "online"
         whole = f"{state} {','.join(unwell)}"
-        if whole == self._state:
+        if whole != self._state:
+            self._state, self._state_since = whole, now
+        elif abs(clock.offset() - self._labelled_by) < CLOCK_STEP_SECONDS:
             return
-        self._state = whole
+        self._labelled_by = clock.offset()
+        since = clock.unix(self._state_since)
         self._publisher.publish(
             status_draft(
-                state, since=now, version=__version__, reason=", ".join(unwell), started_at=self.started_at
+                state, since=since, version=__version__, reason=", ".join(unwell), started_at=self.started_at
             )
         )
 
@@ -148,7 +160,7 @@ class Device:
                 {
                     "camera": status.camera,
                     "state": status.state.value,
-                    "since": status.since,
+                    "since": clock.unix(status.since),
                     "reason": status.reason,
                 }
                 for status in self._cameras.statuses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from agent.alerts.rules import Rule
@@ -10,6 +10,7 @@ from agent.alerts.runtime.service import AlertService
 from agent.alerts.slo import targets
 from agent.app.device import Device
 from agent.config.report_plan import ReportPlan
+from agent.core import clock
 from agent.core.types import CameraStatus, FrameResult, Observation
 from agent.delivery.messages import alert_draft, camera_draft, gpu_draft, host_draft
 from agent.delivery.publisher import Publisher
@@ -33,7 +34,8 @@ class CameraRecords(Protocol):
 class Reporter:
     """The analyst's `ResultSink`; belongs to the analyst's thread.
 
-    `records` are further objects that keep something by camera, which `remove` clears.
+    `records` are further objects that keep something by camera, which `remove` clears; `on_tick` is called at each
+    tick. What comes is in steady time, what is published is labelled with Unix time here.
     """
 
     def __init__(
@@ -49,12 +51,13 @@ class Reporter:
         rules: Sequence[Rule],
         records: Sequence[CameraRecords],
         plan: ReportPlan,
+        on_tick: Callable[[], None] = lambda: None,
     ) -> None:
         self.exporter = exporter
         self._device, self._publisher, self._alerts, self._notifiers = device, publisher, alerts, notifiers
         self._governor, self._snapshots = governor, snapshots
         self._targets = targets(rules)
-        self._records = records
+        self._records, self._on_tick = records, on_tick
         self._reports = Reports(plan, publisher.publish)
         self._pending: list[Observation] = []
 
@@ -80,13 +83,14 @@ class Reporter:
         """Publish a camera's window; its numbers are judged at the next tick."""
         summary = window.summary
         self._device.set_rate(summary.camera, float(summary.body["fps_inferred"]))
-        self._reports.add(
-            camera_draft(summary.camera, summary.body, summary.sketches, start=summary.start, end=summary.end)
-        )
+        start, end = clock.unix(summary.start), clock.unix(summary.end)
+        body = {**summary.body, "state_since": clock.unix(summary.body["state_since"])}
+        self._reports.add(camera_draft(summary.camera, body, summary.sketches, start=start, end=end))
         self._pending += window_observations(window, self._targets)
 
     def interval(self, start: float, end: float) -> None:
         """Publish the telemetry of an interval."""
+        start, end = clock.unix(start), clock.unix(end)
         firing = {"alerts_firing": self._alerts.firing_count()}
         more = {**self._publisher.statistics(), **self._governor.take_window(), **firing}
         for summary in self._device.sampler.take_window():
@@ -104,6 +108,7 @@ class Reporter:
 
     def tick(self, statuses: Iterable[CameraStatus], now: float) -> None:
         """Have the rules judge all that was observed since the last tick, and report what fires."""
+        self._on_tick()
         states = [observation for status in statuses for observation in state_observations(status, now)]
         measured = self._device.sampler.latest()
         measured += self._governor.heed(measured, now)

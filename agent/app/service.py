@@ -18,6 +18,7 @@ from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
 from agent.app.camera_set import CameraSet
+from agent.app.clock_watch import ClockWatch
 from agent.app.control_socket import ControlServer
 from agent.app.device import Device
 from agent.app.live_config import LiveConfig, RunningAgent
@@ -92,6 +93,9 @@ class Service:
         cv2.setNumThreads(1)
         heap.share_arenas()
         self._closing.callback(claim(state))
+        clock_watch = ClockWatch(state)
+        clock_watch.open()
+        self._closing.callback(clock_watch.save)
         self.detector.open()
         self._closing.callback(self.detector.close)
         identity = identify(settings.device, settings.broker)
@@ -165,6 +169,7 @@ class Service:
             rules=rules,
             records=(self.scheduler, self.references),
             plan=plan,
+            on_tick=clock_watch.tick,
         )
         self.live_config = LiveConfig(settings, self._load, self._running_agent(), about)
         self.reloader = Reloader(self.live_config.reload, self.device.reloaded)
@@ -223,7 +228,7 @@ class Service:
     def _about(self, identity: Identity) -> About:
         return About(
             info=self.device.info,
-            alerts=lambda: self.alert_service.firing(clock.wall()),
+            alerts=lambda: self.alert_service.firing(clock.now()),
             parts=self.supervisor.health,
             missing=lambda: missing(
                 self.supervisor.health(), self.scheduler.name, self.camera_set.names, self.camera_set.statuses

@@ -271,7 +271,7 @@ class Reader(Worker):
             if feed is not None and feed is not self._feed:
                 return
             self.status = CameraStatus(
-                camera=self._settings.name, state=state, since=clock.wall(), reason=reason, failure=kind
+                camera=self._settings.name, state=state, since=clock.now(), reason=reason, failure=kind
             )
             self._on_status(self.status)
         self._log_health(last.state if last else None, state, reason)

@@ -23,7 +23,7 @@ def stamped(
         camera=camera,
         index=index,
         image=image,
-        captured_at=clock.wall(),
+        captured_at=clock.unix_now(),
         monotonic_ns=clock.monotonic_ns(),
         decode_seconds=decode_seconds,
         media_seconds=media_seconds,

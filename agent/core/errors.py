@@ -137,11 +137,14 @@ class DeliveryError(VedetteError):
 
 
 class RetryableDelivery(DeliveryError):
-    """The same message may succeed later; `retry_after` is how many seconds the receiver asks to wait."""
+    """The same message may succeed later; `retry_after` is how many seconds the receiver asks to wait.
 
-    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+    `by_clock` is whether it failed by a clock that is not synchronised.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 0.0, by_clock: bool = False) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.by_clock = retry_after, by_clock
 
 
 class PermanentDelivery(DeliveryError):

@@ -1,7 +1,8 @@
 """The values that flow through the agent: plain, frozen, with shapes and units.
 
-Times are seconds. `captured_at` and everything called `*_at`, `start`, `end`, `now` is Unix time (UTC);
-everything called `monotonic` is the monotonic clock and means something only within one process.
+Times are seconds. `now`, `at`, `since`, `start` and `end` are steady time (`agent/core/clock.py`), which is never set;
+what is published, stored for people or shown is labelled with Unix time (UTC): `captured_at`, the times of an Alert and
+of a Draft's body. `monotonic` is the monotonic clock and means something only within one process.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class CameraState(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraStatus:
-    """State of a camera since `since` (Unix time); `reason` is one line for people, `failure` a failure kind."""
+    """State of a camera since `since` (steady time); `reason` is one line for people, `failure` a failure kind."""
 
     camera: str
     state: CameraState
@@ -167,7 +168,7 @@ class Alert:
     `id` is stable for one occurrence (from pending to resolved). `what` says what happened, `expected` what
     was expected, `window` the time frame judged, `advice` what to do next; `evidence` carries the numbers.
     `event` says why it is told now; `controls` who acknowledged or snoozed it, when and why; `runbook` is a
-    page to read.
+    page to read. Its times are Unix time: it is labelled when it is made.
     """
 
     id: str

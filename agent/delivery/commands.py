@@ -122,12 +122,19 @@ class CommandWorker(Worker):
         self._settings = settings
 
     def receive(
-        self, received: Received, *, wall: float, now: float, first_time: Callable[[str], bool]
+        self,
+        received: Received,
+        *,
+        wall: float,
+        now: float,
+        first_time: Callable[[str], bool],
+        synced: bool = True,
     ) -> None:
         """Judge a message and queue the command; runs in the delivery thread and never blocks.
 
         `first_time` remembers an id on disk and says whether it is new: it is asked last and before the command
-        runs, so a command is carried out once or, after a crash at the wrong moment, not at all.
+        runs, so a command is carried out once or, after a crash at the wrong moment, not at all. `wall` is Unix time,
+        `synced` whether it can be trusted.
         """
         within = self._rate.allows(now)
         if not within and not self._excess.allows(now):
@@ -139,7 +146,7 @@ class CommandWorker(Worker):
         try:
             command = parse(received)
             check_return(received, self._settings.reply_prefixes, command.id)
-            self._judge(command, wall=wall, within=within)
+            self._judge(command, wall=wall, within=within, synced=synced)
             if not _is_new(command, first_time):
                 log.info("command delivered twice, ignored", command=command.name, id=command.id)
                 return
@@ -149,7 +156,7 @@ class CommandWorker(Worker):
         except queue.Full:
             self._refuse(received, CommandRefused("too many commands are waiting"))
 
-    def _judge(self, command: Command, *, wall: float, within: bool) -> None:
+    def _judge(self, command: Command, *, wall: float, within: bool, synced: bool) -> None:
         allowed = self._settings.allow
         if not self._settings.enabled or ("*" not in allowed and command.name not in allowed):
             raise CommandRefused(
@@ -163,7 +170,9 @@ class CommandWorker(Worker):
             raise CommandRefused("`time` must be RFC 3339", command_id=command.id) from None
         if not -_AHEAD_SECONDS <= age <= self._settings.max_age:
             raise CommandRefused(
-                f"{age:.0f} s old, at most {self._settings.max_age:.0f} s is accepted", command_id=command.id
+                f"{age:.0f} s old by this box's clock{'' if synced else ', which is not synchronised'}; "
+                f"at most {self._settings.max_age:.0f} s is accepted",
+                command_id=command.id,
             )
         if not within:
             raise CommandRefused(

@@ -2,7 +2,8 @@
 
 A payload is one flat JSON object: the draft's body plus `schema`, `device`, `boot`, `seq`, `time`,
 `clock_synced` and, where messages of the family were dropped since the last one, `lost`. The id of a message,
-by which a subscriber drops duplicates, is (`device`, `boot`, `seq`) within its family.
+by which a subscriber drops duplicates, is (`device`, `boot`, `seq`) within its family. `clock_corrected_seconds`
+stands where all times were corrected, since the clock was synchronised between the acceptance and the first sending.
 """
 
 from __future__ import annotations
@@ -149,6 +150,22 @@ def _moment(at: float) -> str | None:
         return rfc3339(at)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def relabelled(body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """A payload's object with every moment in it later by `seconds`."""
+    return {name: _later(name, value, seconds) for name, value in body.items()}
+
+
+def _later(name: str, value: Any, seconds: float) -> Any:
+    if isinstance(value, Mapping):
+        return relabelled(value, seconds)
+    if isinstance(value, str) and (name == "time" or _is_moment(name)):
+        try:
+            return _moment(unix_time(value) + seconds)
+        except ValueError:
+            return value  # no moment, whatever its name says
+    return value
 
 
 def _is_moment(name: str) -> bool:

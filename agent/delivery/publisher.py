@@ -61,6 +61,7 @@ log = structlog.get_logger("vedette.delivery")
 
 OUTBOX_FILE = "outbox.db"
 IDLE_SECONDS = 0.5
+CLOCK_STEP_SECONDS = 60.0  # a clock that is set by less makes no certificate valid
 ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
 HEARTBEAT_SECONDS = 60.0  # of the status, where the broker retains nothing
 WEAR_SECONDS = 5.0  # how often the kernel is asked what was written
@@ -126,6 +127,7 @@ class Publisher(Worker):
         self._heartbeat_at = 0.0
         self._written, self._written_at = 0, -WEAR_SECONDS
         self._quiet, self._quiet_after = False, 0
+        self._clock_was: tuple[bool, float] | None = None
 
     # -- for every thread -----------------------------------------------------------------------------------
 
@@ -159,7 +161,7 @@ class Publisher(Worker):
         """How delivery stands, for `vedette status`: plain values."""
         connection, numbers = self.connection, self._statistics
         return {
-            "broker": {**asdict(connection), "mend": connection.mend},
+            "broker": {**asdict(connection), "since": clock.unix(connection.since), "mend": connection.mend},
             "outbox": {
                 "messages": int(numbers.get("outbox_messages", 0)),
                 "durable": bool(numbers.get("outbox_durable", 0)),
@@ -172,9 +174,9 @@ class Publisher(Worker):
 
     def drain(self, timeout: float) -> bool:
         """Wait until nothing waits to be sent or acknowledged; whether that came true in `timeout` seconds."""
-        target, deadline = self._inbox.total, clock.monotonic() + timeout
+        target, deadline = self._inbox.total, clock.boottime() + timeout
         while self._quiet_after < target or not self._quiet:
-            if clock.monotonic() >= deadline:
+            if clock.boottime() >= deadline:
                 return False
             time.sleep(0.01)
         return True
@@ -187,7 +189,7 @@ class Publisher(Worker):
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until stopped; then for `timing.stop` seconds more what is left, and say goodbye."""
-        self._safe.open(clock.monotonic())
+        self._safe.open(clock.boottime())
         self._window.move_to(self._safe.outbox)
         self._lost_before = sum(self._safe.outbox.lost_total().values())
         try:
@@ -196,24 +198,37 @@ class Publisher(Worker):
                 self.beat()
             self._finish()
         finally:
-            self._session.close(self._clock.wall())
+            self._session.close(self._clock.steady())
             self._guard(self._window.end)
             self._safe.close()
 
     def _turn(self) -> None:
-        now = clock.monotonic()
-        self._session.tick(now, self._clock.wall(), self._will)
+        now = clock.boottime()
+        self._follow_clock()
+        self._session.tick(now, self._clock.steady(), self._will)
         if self._session.connected:
             self._guard(self._send)
         self._session.drive(self._wait_seconds(now), self._inbox.wake_fd, now)
         self._inbox.awake()
-        now = clock.monotonic()
-        for event in self._session.events(now, self._clock.wall()):
+        now = clock.boottime()
+        for event in self._session.events(now, self._clock.steady()):
             self._guard(partial(self._on_event, event, now))
         self._commit_when_due(now)
         self._guard(lambda: self._window.settle_when_due(now))
         self._guard(self._safe.outbox.shed)
         self._watch(now)
+
+    def _follow_clock(self) -> None:
+        """Have what waits for the clock go on as soon as it is set."""
+        before, self._clock_was = (
+            self._clock_was,
+            (self._clock.synced(), self._clock.wall() - self._clock.boottime()),
+        )
+        if before is None:
+            return
+        synced, ahead = self._clock_was
+        if (synced and not before[0]) or abs(ahead - before[1]) > CLOCK_STEP_SECONDS:
+            self._session.clock_changed()
 
     def _wait_seconds(self, now: float) -> float:
         return IDLE_SECONDS if self._commit_at is None else min(max(self._commit_at - now, 0.0), IDLE_SECONDS)
@@ -223,7 +238,7 @@ class Publisher(Worker):
         try:
             step()
         except _STORE_ERRORS as error:
-            if self._safe.failed(error, clock.monotonic()):
+            if self._safe.failed(error, clock.boottime()):
                 self._use_other_outbox()
             return False
         return True
@@ -282,11 +297,11 @@ class Publisher(Worker):
             return
         while self._replies and self._window.room:
             self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
-            self._window.fill_direct(connection, clock.monotonic())
+            self._window.fill_direct(connection, clock.boottime())
         if self._window.room:
             for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
                 self._window.publish_direct(topic, payload, retain=True)
-        self._window.fill(connection, clock.monotonic())
+        self._window.fill(connection, clock.boottime())
 
     def _answer(self, reply: Reply) -> None:
         message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
@@ -325,8 +340,14 @@ class Publisher(Worker):
             self.attempt("take a command", partial(self._take_command, self._commands, event, now))
 
     def _take_command(self, commands: CommandWorker, event: Received, now: float) -> None:
-        wall, remember = self._clock.wall(), self._safe.outbox.notes.first_time
-        commands.receive(event, wall=wall, now=now, first_time=lambda command_id: remember(command_id, wall))
+        remember, steady = self._safe.outbox.notes.first_time, self._clock.steady()
+        commands.receive(
+            event,
+            wall=self._clock.wall(),
+            synced=self._clock.synced(),
+            now=now,
+            first_time=lambda command_id: remember(command_id, steady),
+        )
 
     def _on_opened(self, opened: Opened, now: float) -> None:
         """A broker may have forgotten everything: say again what holds."""
@@ -389,20 +410,20 @@ class Publisher(Worker):
 
     def _finish(self) -> None:
         """Stopping: what came in is committed whatever happens; what can be delivered in time is."""
-        deadline = clock.monotonic() + self._timing.stop
-        self._commit_at = clock.monotonic()
+        deadline = clock.boottime() + self._timing.stop
+        self._commit_at = clock.boottime()
         self._turn()
-        while clock.monotonic() < deadline and self._session.connected and not self._quiet:
+        while clock.boottime() < deadline and self._session.connected and not self._quiet:
             self._turn()
         if self._session.connected:
             self._send_direct(self._offline("stopped"))
-            until = min(clock.monotonic() + 1.0, deadline + 0.5)
-            while clock.monotonic() < until and self._session.connected and not self._window.idle:
+            until = min(clock.boottime() + 1.0, deadline + 0.5)
+            while clock.boottime() < until and self._session.connected and not self._window.idle:
                 if (connection := self._session.connection) is not None:
-                    self._window.fill_direct(connection, clock.monotonic())
-                self._session.drive(0.1, self._inbox.wake_fd, clock.monotonic())
-                for event in self._session.events(clock.monotonic(), self._clock.wall()):
-                    self._guard(partial(self._on_event, event, clock.monotonic()))
+                    self._window.fill_direct(connection, clock.boottime())
+                self._session.drive(0.1, self._inbox.wake_fd, clock.boottime())
+                for event in self._session.events(clock.boottime(), self._clock.steady()):
+                    self._guard(partial(self._on_event, event, clock.boottime()))
         log.info("delivery stopped", left=self._safe.outbox.depth, durable=self._safe.outbox.durable)
 
 

@@ -38,8 +38,11 @@ class Notifier(Protocol):
     """
 
     Options: ClassVar[type[Any]]
-    refresh_seconds: float
     timeout_seconds: float
+
+    @property
+    def refresh_seconds(self) -> float:
+        """Seconds; 0: never."""
 
     def send(self, notice: Notice) -> None:
         """Send it; raises RetryableDelivery or PermanentDelivery. Errors never show what is secret."""

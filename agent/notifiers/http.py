@@ -15,7 +15,9 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from agent.alerts.words import stamp
 from agent.core import clock
+from agent.core.certificates import clock_is_suspect, clock_reason
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret, excerpt, split_url
 
@@ -42,8 +44,11 @@ def check_url(url: Secret, *, keys: bool = False) -> str:
     return parts.hostname
 
 
-def post_json(url: Secret, body: Any, *, timeout: float, authorization: Secret = Secret()) -> None:
-    """POST `body` to `url`; raises RetryableDelivery or PermanentDelivery, naming the host alone."""
+def post_json(url: Secret, body: Any, *, timeout: float, authorization: Secret = Secret()) -> float | None:
+    """POST `body` to `url`; the Unix time by the server's clock, None where it does not say.
+
+    Raises RetryableDelivery or PermanentDelivery, naming the host alone.
+    """
     host = check_url(url)
     login = {"Authorization": authorization.reveal()} if authorization else {}
     try:
@@ -53,19 +58,22 @@ def post_json(url: Secret, body: Any, *, timeout: float, authorization: Secret =
             headers={"Content-Type": "application/json", "User-Agent": "vedette", **login},
             method="POST",
         )
-        _OPENER.open(request, timeout=timeout).close()  # the status is enough: a body might never end
+        with _OPENER.open(request, timeout=timeout) as answer:  # the head is enough: a body might never end
+            return _http_date(str(answer.headers.get("Date") or ""))
     except urllib.error.HTTPError as error:
         with error:
             text = f"{host} answered {error.code}{_quoted(error, url, authorization, _login(authorization))}"
         if error.code in _RETRYABLE or error.code >= 500:
-            wait = retry_after(error.headers, clock.wall())
+            wait = retry_after(error.headers, clock.unix_now())
             asked = f"; it asks to wait {wait:.0f} s" if wait else ""
             raise RetryableDelivery(f"{text}{asked}", retry_after=wait) from None
         raise PermanentDelivery(text) from None
     except (http.client.InvalidURL, ValueError):  # a line break in the header, a host that is no name
         raise PermanentDelivery(f"{host}: the address cannot be used") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise RetryableDelivery(f"{host}: {_reason(error)}") from None
+        raise RetryableDelivery(
+            f"{host}: {_reason(error)}", by_clock=clock_is_suspect(_cause(error))
+        ) from None
 
 
 def retry_after(headers: Message | Mapping[str, str], now: float) -> float:
@@ -110,8 +118,14 @@ def _quoted(error: urllib.error.HTTPError, *secrets: Secret) -> str:
     return f"{' ' if pieces[0] else ''}{pieces[0]}{': ' if pieces[1] else ''}{pieces[1]}"
 
 
+def _cause(error: Exception) -> BaseException | str:
+    return error.reason if isinstance(error, urllib.error.URLError) else error
+
+
 def _reason(error: Exception) -> str:
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    cause = _cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError) and clock_is_suspect(cause):
+        return clock_reason(cause, stamp(clock.unix_now()))
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message})"
     if isinstance(cause, (TimeoutError, socket.timeout)):

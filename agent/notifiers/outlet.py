@@ -26,7 +26,8 @@ class Outlet:
 
     `attempt` is in progress; `cancelled` took too long, and its thread may still run for a moment.
 
-    `not_before` and `refreshed_at` are monotonic, `failing_since` and `sent_at` Unix seconds.
+    `not_before` and `refreshed_at` are boot time, `failing_since` and `sent_at` steady time. `waits_for_clock` is
+    whether the last attempt failed by a clock that was not set.
     """
 
     notifier: Notifier
@@ -38,6 +39,7 @@ class Outlet:
     failures: int = 0
     reason: str = ""
     failing_since: float | None = None
+    waits_for_clock: bool = False
     not_before: float = 0.0
     refreshed_at: float = 0.0
     sent_at: float | None = None
@@ -77,7 +79,7 @@ class Outlet:
         """The attempt ended now, in vain; seconds to wait: more each time, and what its server asks for at least."""
         self.attempt = None
         self.failures += 1
-        self.reason = str(error)
+        self.reason, self.waits_for_clock = str(error), error.by_clock
         self.failing_since = now if self.failing_since is None else self.failing_since
         ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, 20))
         pause = max(random.uniform(ceiling / 2, ceiling), error.retry_after)
@@ -91,9 +93,15 @@ class Outlet:
         self.sent, self.lost, self.sent_at = old.sent, old.lost, old.sent_at
         self.route.restore(old.route.to_json())
 
-    def report(self, monotonic: float) -> dict[str, Any]:
-        """How it stands, as plain values; `retry_seconds` is null where nothing failed."""
+    def report(self, monotonic: float, unix_offset: float = 0.0) -> dict[str, Any]:
+        """How it stands, as plain values; `retry_seconds` is null where nothing failed.
+
+        `unix_offset` makes steady time Unix time, in seconds.
+        """
         failing = self.failures > 0
+        sent_at, since = (
+            None if at is None else at + unix_offset for at in (self.sent_at, self.failing_since)
+        )
         return {
             "notifier": self.name,
             "kind": self.route.settings.kind,
@@ -101,9 +109,9 @@ class Outlet:
             "waiting": len(self.queue),
             "sent": self.sent,
             "lost": self.lost,
-            "sent_at": self.sent_at,
+            "sent_at": sent_at,
             "failures": self.failures,
-            "failing_since": self.failing_since,
+            "failing_since": since,
             "reason": self.reason,
             "retry_seconds": round(max(0.0, self.not_before - monotonic), 1) if failing else None,
         }

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -88,6 +87,7 @@ class NotifierWorker(Worker):
         self._saved = b""
         self._ended = threading.Event()
         self._restored = False
+        self._clock_synced = True
         self.sent = self.lost = 0
 
     def offer(self, alerts: Sequence[Alert]) -> None:
@@ -105,10 +105,10 @@ class NotifierWorker(Worker):
             self._restore()
         while not stop.is_set():
             self._ended.clear()
-            self.work(clock.wall(), clock.monotonic())
+            self.work(clock.now(), clock.boottime())
             self.beat()
             self._ended.wait(IDLE_SECONDS)
-        self._gather(clock.wall())
+        self._gather(clock.now())
         self.settle(LAST_SECONDS)
         self._save()
 
@@ -120,7 +120,10 @@ class NotifierWorker(Worker):
         self._replace_outlets()
         self._collect(now, monotonic)
         self._gather(now)
-        offset = float(time.localtime(now).tm_gmtoff)
+        if clock.synced() and not self._clock_synced:
+            self._retry_now()
+        self._clock_synced = clock.synced()
+        offset = clock.local_offset()
         for outlet in self._outlets:
             if outlet.route.due(now, offset):
                 self._enqueue(outlet, now)
@@ -136,13 +139,13 @@ class NotifierWorker(Worker):
         for outlet in self._outlets:
             if outlet.attempt is not None:
                 outlet.attempt.wait(max(0.0, until - clock.monotonic()))
-        self._collect(clock.wall(), clock.monotonic())
+        self._collect(clock.now(), clock.boottime())
         return all(outlet.attempt is None for outlet in self._outlets)
 
     def report(self) -> list[dict[str, Any]]:
         """How each notifier stands, as plain values; may be called from any thread."""
-        now = clock.monotonic()
-        return [outlet.report(now) for outlet in self._outlets]
+        now, offset = clock.boottime(), clock.offset()
+        return [outlet.report(now, offset) for outlet in self._outlets]
 
     def handlers(self) -> dict[str, Handler]:
         """The command `notifiers`."""
@@ -255,6 +258,12 @@ class NotifierWorker(Worker):
         if outlet.attempt is not None:
             self._lose(outlet, outlet.attempt.notice, reason)
         outlet.done()
+
+    def _retry_now(self) -> None:
+        """The clock is synchronised: certificates that were refused for their dates may be valid now."""
+        for outlet in self._outlets:
+            if outlet.waits_for_clock:
+                outlet.not_before = 0.0
 
     def _lose(self, outlet: Outlet, notice: Notice, reason: str) -> None:
         self.lost += 1

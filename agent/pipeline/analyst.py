@@ -84,7 +84,7 @@ class ClosedWindow:
 
 
 class ResultSink(Protocol):
-    """Takes what the analyst produces. All is called in the analyst's thread and must not block."""
+    """Takes what the analyst produces, in steady time. All is called in the analyst's thread and must not block."""
 
     def frame(self, result: FrameResult, /) -> None:
         """A frame of an active camera, just added to its window."""
@@ -193,7 +193,7 @@ class Analyst(Worker):
         self.attempt("publish what is gathered", self.sink.finish)
         self._tick()
         for name, camera in self._cameras.items():
-            self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.wall()))
+            self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.unix_now()))
 
     def _work(self, timeout: float) -> None:
         with self._wake:
@@ -219,7 +219,7 @@ class Analyst(Worker):
                 self.attempt(f"add camera {name}", partial(self._add, run))
 
     def _add(self, run: CameraRun) -> None:
-        name, now = run.name, clock.wall()
+        name, now = run.name, clock.now()
         self._cameras[name] = _Camera(
             run=run,
             opened=clock.monotonic(),
@@ -232,7 +232,7 @@ class Analyst(Worker):
         """Close the open window of a camera, and keep nothing of it."""
         self._close(name, least=self._length / 2)
         camera = self._cameras.pop(name)
-        self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.wall()))
+        self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.unix_now()))
         self.sink.remove(name)
 
     # -- frames and states ------------------------------------------------------------------------------
@@ -250,13 +250,13 @@ class Analyst(Worker):
         if camera is None or since_ns != camera.run.since_ns:
             return
         camera.status = status
-        self.sink.status(status, clock.wall())
+        self.sink.status(status, clock.now())
 
     # -- windows and ticks ------------------------------------------------------------------------------
 
     def _close_windows(self, seconds: float, *, least: float) -> None:
         """Close all; those of cameras that were active for less than `least` seconds are not judged."""
-        monotonic, now = clock.monotonic(), clock.wall()
+        monotonic, now = clock.monotonic(), clock.now()
         for name, camera in self._cameras.items():
             if camera.window.inferred or monotonic - camera.opened >= _sliver(seconds):
                 self._close(name, least=least)
@@ -264,7 +264,7 @@ class Analyst(Worker):
 
     def _close(self, name: str, *, least: float) -> None:
         """Close a camera's window and open the next, whatever goes wrong with this one."""
-        camera, now, monotonic = self._cameras[name], clock.wall(), clock.monotonic()
+        camera, now, monotonic = self._cameras[name], clock.now(), clock.monotonic()
         window, seconds = camera.window, monotonic - camera.opened
         camera.window, camera.opened = CameraWindow(name, self._class_names(), now), monotonic
         self.attempt(
@@ -273,7 +273,7 @@ class Analyst(Worker):
         )
 
     def _tick(self) -> None:
-        self.sink.tick([camera.status for camera in self._cameras.values()], clock.wall())
+        self.sink.tick([camera.status for camera in self._cameras.values()], clock.now())
 
 
 def _closed(

@@ -15,6 +15,7 @@ from agent.core.kll import Sketch
 from agent.core.stages import STAGES, TOTAL
 from agent.core.types import CameraStatus, FrameResult, StageSeconds
 
+LEAST_SLEEP_SECONDS = 0.5  # the clocks are read one after the other
 RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -92,12 +93,16 @@ class CameraWindow:
         self._confidence += float(result.detections.scores.sum())
 
     def close(self, end: float, seconds: float, counts: FrameCounts, status: CameraStatus) -> CameraSummary:
-        """The summary at `end`, after a window of `seconds` by the monotonic clock."""
+        """The summary at `end`, after a window of `seconds` by the monotonic clock.
+
+        A box that slept meanwhile had a window of the time that it was awake.
+        """
         sketches = self._sketches()
+        start = end - seconds if end - seconds - self.start > LEAST_SLEEP_SECONDS else self.start
         seconds = max(seconds, 1e-9)
         detections = sum(self._classes.values())
         body: dict[str, Any] = {
-            "start": self.start,
+            "start": start,
             "end": end,
             "state": status.state.value,
             "state_reason": status.reason,
@@ -122,7 +127,7 @@ class CameraWindow:
         fields = class_fields(tuple(self._names))
         for class_id, count in sorted(self._classes.items()):
             body[fields[class_id] if 0 <= class_id < len(fields) else class_field(str(class_id))] = count
-        return CameraSummary(camera=self.camera, start=self.start, end=end, body=body, sketches=sketches)
+        return CameraSummary(camera=self.camera, start=start, end=end, body=body, sketches=sketches)
 
     def _sketches(self) -> dict[str, Sketch]:
         columns = {stage: [getattr(times, stage) for times in self._stages] for stage in STAGES}

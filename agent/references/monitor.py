@@ -8,6 +8,7 @@ and then nothing is judged rather than judged wrongly.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +50,7 @@ SAVE_RECORDING_SECONDS = 3600.0
 """A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
 
 CLOCK_STEP_SECONDS = 5.0
-"""A window that lasted so much longer by the wall clock than by the monotonic one saw the clock being set."""
+"""A window in which the wall clock was set by more is not judged: which hour of the day it is of is not known."""
 
 Submit = Callable[[Callable[[], None]], None]
 Judged = tuple[dict[str, object], list[Observation]]
@@ -97,26 +98,30 @@ class DriftMonitor:
     def restart(self) -> None:
         """The camera was added, or added again: begin with an empty window."""
         self._sampler = FrameSampler(self.subject.camera, self._settings.feature_fps)
-        self._closed_at = clock.monotonic()
+        self._offset = clock.offset()
 
     def add_frame(self, result: FrameResult) -> None:
         """Sample a frame."""
         self._sampler.add(result)
 
     def close(self, summary: CameraSummary, now: float) -> Judged:
-        """Close the window: publish its sketches when they are due, record and judge it."""
-        window = self._sampler.close(summary.start, summary.end)
+        """Close the window, at `now` (steady time): publish its sketches when they are due, record and judge it.
+
+        All of that is under Unix time.
+        """
+        window = self._sampler.close(clock.unix(summary.start), clock.unix(summary.end))
         self._sketches.add(window.sketch)
-        fields, observations = self.process(window, now, clock_step=self._clock_step(summary))
-        return {**window.fields(), **fields}, observations
+        fields, observations = self.process(window, clock.unix(now), clock_step=self._clock_step())
+        observed = [dataclasses.replace(one, at=summary.end) for one in observations]
+        return {**window.fields(), **fields}, observed
 
     def skip(self, summary: CameraSummary) -> dict[str, object]:
         """Close a window that is neither recorded nor judged; its fields for the summary."""
-        self._clock_step(summary)
-        return self._sampler.close(summary.start, summary.end).fields()
+        self._clock_step()
+        return self._sampler.close(clock.unix(summary.start), clock.unix(summary.end)).fields()
 
     def process(self, window: SampledWindow, now: float, *, clock_step: float = 0.0) -> Judged:
-        """Record and judge a closed window.
+        """Record and judge a closed window; its times and `now` are Unix time.
 
         `clock_step` is the seconds by which the clock was set in it: then its times are wrong, and it is left out.
         """
@@ -165,11 +170,10 @@ class DriftMonitor:
             state = "unusable" if self._problem else "none"
         return {**fields, "drift_state": state}
 
-    def _clock_step(self, summary: CameraSummary) -> float:
+    def _clock_step(self) -> float:
         """By how many seconds the wall clock was set in the window; 0 if it was not."""
-        monotonic = clock.monotonic()
-        step = (summary.end - summary.start) - (monotonic - self._closed_at)
-        self._closed_at = monotonic
+        before, self._offset = self._offset, clock.offset()
+        step = self._offset - before
         return step if abs(step) > CLOCK_STEP_SECONDS else 0.0
 
     def _publish_sketches(self, window: WindowSketch, items: int) -> None:

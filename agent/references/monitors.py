@@ -83,7 +83,7 @@ class DriftMonitors:
                 publish=self._publish,
                 sketch_seconds=self._sketch_seconds,
             )
-            monitor.open(clock.wall())
+            monitor.open(clock.unix_now())
             self._monitors[camera] = monitor
         self._monitors[camera].restart()
         return self._monitors[camera]
@@ -142,12 +142,12 @@ class DriftMonitors:
     def _record(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera", "for")
         length = take_duration(args, "for", "24h")
-        self._of_each(args, lambda monitor: monitor.record(length, clock.wall()), one="record")
+        self._of_each(args, lambda monitor: monitor.record(length, clock.unix_now()), one="record")
         return {"cameras": self._of_each(args, DriftMonitor.status)}
 
     def _finish(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera")
-        self._of_each(args, lambda monitor: monitor.finish(clock.wall()), one="finish")
+        self._of_each(args, lambda monitor: monitor.finish(clock.unix_now()), one="finish")
         return self._status(args)
 
     def _cancel(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -179,7 +179,7 @@ class DriftMonitors:
 
     def _reload(self, camera: str) -> None:
         if camera in self._monitors:
-            self._monitors[camera].reload(clock.wall())
+            self._monitors[camera].reload(clock.unix_now())
 
     def _chosen(self, args: Mapping[str, Any], one: str) -> list[DriftMonitor]:
         names = sorted(set(self._monitors) - self._removed)

@@ -122,7 +122,7 @@ class ProbeWorker:
         outcome = ProbeOutcome(
             readings=readings,
             seconds=ended - began,
-            at=clock.wall(),
+            at=clock.now(),
             monotonic=ended,
         )
         with self._changed:

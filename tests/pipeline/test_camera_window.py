@@ -86,3 +86,10 @@ def test_a_latency_brings_its_stages_as_evidence():
 
 def close_again(body):
     return CameraSummary(camera="front", start=100.0, end=110.0, body=body, sketches={})
+
+
+def test_a_window_in_which_the_box_slept_is_as_long_as_it_was_awake():
+    window = CameraWindow("front", (), 110.0 - 8 * 3600.0)
+    summary = close(window, seconds=10.0, seen=100)
+    assert (summary.start, summary.end, summary.body["start"]) == (100.0, 110.0, 100.0)
+    assert summary.body["fps_in"] == 10.0

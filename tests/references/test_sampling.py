@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from agent.config.schema import DriftSettings
-from agent.core import clock
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 from agent.delivery.messages import Stamp, encode
 from agent.delivery.verify.schemas import schema
@@ -16,6 +15,7 @@ from agent.drift.sketch import WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.monitors import DriftMonitors
 from agent.references.recorder import LEAST_WINDOWS
+from tests.clocks import Machine
 from tests.references.conftest import NOON, SUBJECT, Room
 
 
@@ -25,7 +25,8 @@ class Scene:
     def __init__(self, folder, monkeypatch, **settings):
         self.room = Room(folder, dataclasses.replace(SUBJECT, window_seconds=5.0), **settings)
         self.monotonic = 100.0
-        monkeypatch.setattr(clock, "monotonic", lambda: self.monotonic)
+        self.box = Machine(true=NOON, up=100.0)
+        self.box.install(monkeypatch)
         self.room.monitor.restart()
         self.room.monitor.open(NOON)
         self.now, self.index = NOON, 0
@@ -63,10 +64,8 @@ class Scene:
             self.now += 0.1
 
     def close(self, step=0.0, seconds=5.0):
-        summary = CameraSummary(
-            camera="front", start=self.now - seconds, end=self.now + step, body={}, sketches={}
-        )
-        self.now += step
+        summary = CameraSummary(camera="front", start=self.now - seconds, end=self.now, body={}, sketches={})
+        self.box.step(step)
         told = self.room.monitor.close(summary, self.now)
         self.room.settle()
         return told

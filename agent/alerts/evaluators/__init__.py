@@ -133,13 +133,14 @@ class Series:
     """What an evaluator is made for: the metric of one rule.
 
     A value is stale after `stale_seconds`; `history` finds what is remembered of a target by hour of day, for
-    functions with `uses_history`.
+    functions with `uses_history`, and `unix` is the Unix time of a moment, which has one.
     """
 
     condition: Condition
     metric: RuleMetric
     stale_seconds: float
     history: Callable[[Target], HourlyMemory | None]
+    unix: Callable[[float], float] = float
 
 
 class Evaluator(ABC):
@@ -168,8 +169,8 @@ class Evaluator(ABC):
         """Discard what is known of `target`."""
         self.latest.pop(target, None)
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
+    def sleep(self, seconds: float) -> None:
+        """The box slept for `seconds`: no observation became older by that."""
         self.latest = {
             target: dataclasses.replace(latest, at=latest.at + seconds)
             for target, latest in self.latest.items()

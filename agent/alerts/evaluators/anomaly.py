@@ -104,7 +104,7 @@ class _AnomalyEvaluator(Evaluator):
 
     def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
         memory = self.series.history(target)
-        usual = memory.usual(now) if memory else None
+        usual = memory.usual(self.series.unix(now)) if memory else None
         if usual is None:
             return None
         return Evaluation(value=self._distance(usual.z(latest.value)), latest=latest, details=usual)

@@ -199,11 +199,6 @@ class BurnSeries:
         total = sum(bucket[2] for bucket in kept)
         return sum(bucket[1] for bucket in kept) / total if total else None
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
-        for bucket in self._buckets:
-            bucket[0] += seconds
-
     def to_json(self) -> list[Any]:
         """The buckets as plain JSON values."""
         return [list(bucket) for bucket in self._buckets]

@@ -109,12 +109,6 @@ class RateSeries:
         # A new series is evaluated as if nothing had changed before: one step is no trend yet.
         return (last - first) / max(last_at - first_at, self._over)
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
-        self._samples = deque((at + seconds, value) for at, value in self._samples)
-        if self._last is not None:
-            self._last = (self._last[0] + seconds, self._last[1])
-
     def to_json(self) -> list[Any]:
         """The samples, the last one included, as plain JSON values."""
         kept = [list(sample) for sample in self._samples]

@@ -13,9 +13,6 @@ from agent.core.types import Observation
 class Samples(Protocol):
     """What is remembered of one target."""
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
-
     def to_json(self) -> list[Any]:
         """The samples as plain JSON values, each a list that begins with its time."""
 
@@ -53,12 +50,6 @@ class SampledEvaluator(Evaluator, Generic[Kept]):
         super().remove(target)
         self._samples.pop(target, None)
 
-    def shift(self, seconds: float) -> None:
-        """Move all times: the clock was set forward by `seconds`."""
-        super().shift(seconds)
-        for samples in self._samples.values():
-            samples.shift(seconds)
-
     def to_json(self) -> list[Any]:
         """The samples of each target."""
         return [
@@ -67,7 +58,7 @@ class SampledEvaluator(Evaluator, Generic[Kept]):
         ]
 
     def restore(self, entries: Iterable[Any], now: float) -> None:
-        """Take over samples that `to_json` returned; those of a clock that was ahead are discarded."""
+        """Take over samples that `to_json` returned; those of the future are discarded."""
         for entry in entries:
             samples = self._new()
             samples.restore([sample for sample in entry["samples"] if sample[0] <= now])

@@ -3,7 +3,8 @@
 One file a day (UTC), `observations/2026-01-31.jsonl.gz` (`zcat` prints it; each flush adds a piece); a line holds the
 metrics of one target at one time:
 `{"at": 1769860800.0, "labels": {"camera": "front"}, "values": {"camera.fps_in": 25.0}}`. Beyond
-KEEP_DAYS or MOST_BYTES the oldest days are removed. Days of earlier versions, `2026-01-31.jsonl`, are read too.
+KEEP_DAYS or MOST_BYTES the oldest days are removed; days of a clock that was ahead go first. Days of earlier versions,
+`2026-01-31.jsonl`, are read too.
 """
 
 from __future__ import annotations
@@ -53,18 +54,29 @@ class ObservationLog:
         self._flushed_at = 0.0
         self._failing = False
 
-    def record(self, observations: Iterable[Observation], now: float) -> None:
-        """Record one value a minute of each series, and every change of a state."""
+    def record(
+        self,
+        observations: Iterable[Observation],
+        now: float,
+        *,
+        unix_offset: float = 0.0,
+        clock_synced: bool = True,
+    ) -> None:
+        """Record one value a minute of each series, and every change of a state, under Unix time.
+
+        `unix_offset` seconds make `now` and the observations' times Unix time.
+        """
         for observation in observations:
             target = tuple(sorted(observation.labels.items()))
             key = observation.metric, target
             if not self._is_due(key, observation):
                 continue
             self._recorded[key] = observation.at, observation.value
-            line = self._lines.setdefault((round(observation.at, 1), target), {})
+            line = self._lines.setdefault((round(observation.at + unix_offset, 1), target), {})
             line[observation.metric] = float(f"{observation.value:.6g}")
-        if abs(now - self._flushed_at) >= FLUSH_SECONDS:
-            self.flush(now)
+        if now - self._flushed_at >= FLUSH_SECONDS:
+            self._flushed_at = now
+            self.flush(now + unix_offset, clock_synced=clock_synced)
 
     def _is_due(self, key: tuple[str, _Target], observation: Observation) -> bool:
         metric = METRICS.get(observation.metric)
@@ -77,9 +89,8 @@ class ObservationLog:
         old = not 0 <= observation.at - before[0] < SPACING_SECONDS
         return old and not (is_state and not observation.value and not before[1])
 
-    def flush(self, now: float) -> None:
+    def flush(self, unix_now: float, *, clock_synced: bool = True) -> None:
         """Write what is gathered; a disk that cannot be written is logged once."""
-        self._flushed_at = now
         lines, self._lines = self._lines, {}
         days: dict[str, list[str]] = {}
         for (at, target), values in sorted(lines.items(), key=lambda item: item[0][0]):
@@ -90,15 +101,19 @@ class ObservationLog:
             for day, texts in days.items():
                 with open(self._folder / f"{day}.jsonl.gz", "ab", opener=unlinked) as file:
                     file.write(gzip.compress("".join(f"{text}\n" for text in texts).encode()))
-            self._prune()
+            self._prune(day_of(unix_now), clock_synced=clock_synced)
             self._failing = False
         except OSError as error:
             if not self._failing:
                 self._failing = True
                 log.warning("observations cannot be written", path=str(self._folder), error=str(error))
 
-    def _prune(self) -> None:
-        files = sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+    def _prune(self, today: str, *, clock_synced: bool) -> None:
+        """Remove the days that a clock ahead of this one wrote, if this one can be trusted, then the oldest."""
+        found = sorted(path for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+        ahead = [path for path in found if path.name[:10] > today] if clock_synced else []
+        files = [*ahead, *(path for path in found if path not in ahead and path.name[:10] != today)]
+        files += [path for path in found if path.name[:10] == today]
         sizes = {path: path.stat().st_size for path in files}
         while len(files) > KEEP_DAYS or (
             len(files) > 1 and sum(sizes[path] for path in files) > self._most_bytes

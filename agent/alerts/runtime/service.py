@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +35,7 @@ SAVE_QUIET_SECONDS = 900.0  # where nothing is pending or fires: samples of rule
 SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
 UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
+LEAST_SLEEP_SECONDS = 0.5  # the clocks are read one after the other
 MOST_LINES = 50  # in the journal for one step
 _WHO_AND_UNTIL = ("who", "why", "for", "until")
 
@@ -70,10 +70,13 @@ class AlertService:
         self._unsaved: list[Alert] = []
         self._crowded = False
         self._unobserved_due = math.inf
+        self._opened_at, self._slept = -math.inf, 0.0
 
     def open(self) -> None:
         """Open the store and continue where the last run ended."""
-        now, monotonic = clock.wall(), clock.monotonic()
+        now, monotonic = clock.now(), clock.monotonic()
+        self._opened_at, self._slept = now, clock.boottime() - monotonic
+        self._engine.set_offset(clock.offset())
         self._store.open()
         self._unobserved_due = monotonic + UNOBSERVED_SECONDS
         self._saved_at = self._memory_saved_at = monotonic
@@ -94,7 +97,7 @@ class AlertService:
             self._save(with_memory=True)
             self._store.close()
         if self._observations is not None:
-            self._observations.flush(clock.wall())
+            self._observations.flush(clock.unix(clock.now()), clock_synced=clock.synced())
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Replace the rules."""
@@ -105,17 +108,26 @@ class AlertService:
     def remove_targets(self, labels: Labels) -> None:
         """Discard targets with these labels, such as those of a removed camera; their alerts resolve."""
         with self._lock:
-            self._engine.remove_targets(labels, clock.wall())
+            self._engine.remove_targets(labels, clock.now())
 
     def step(self, observations: Iterable[Observation], now: float) -> StepResult:
-        """Evaluate and record `observations`, log state changes; returns what to publish and whom to notify of what."""
-        monotonic = clock.monotonic()
+        """Evaluate and record `observations`, log state changes; returns what to publish and whom to notify of what.
+
+        `now` and the observations' times are steady time.
+        """
+        monotonic, offset = clock.monotonic(), clock.offset()
         observations = list(observations)
         if self._observations is not None:
-            self._observations.record(observations, now)
+            self._observations.record(observations, now, unix_offset=offset, clock_synced=clock.synced())
         with self._lock:
+            if off := clock.settle():
+                self._engine.count_off(off, self._opened_at)
             alerts = self._engine.step(
-                observations, now, monotonic=monotonic, utc_offset=float(time.localtime(now).tm_gmtoff)
+                observations,
+                now,
+                asleep=self._take_sleep(monotonic),
+                unix_offset=offset,
+                utc_offset=clock.local_offset() - offset,
             )
             self._unsaved += alerts
             self._save_when_due(monotonic)
@@ -134,6 +146,11 @@ class AlertService:
             publish=tuple(alert for alert in alerts if audience.get(alert.rule, "all") == "all"),
             notify=tuple(alert for alert in alerts if audience.get(alert.rule, "all") != "journal"),
         )
+
+    def _take_sleep(self, monotonic: float) -> float:
+        """Seconds that the box slept since the last call."""
+        before, self._slept = self._slept, clock.boottime() - monotonic
+        return self._slept - before if self._slept - before > LEAST_SLEEP_SECONDS else 0.0
 
     def firing_count(self) -> int:
         """How many alerts were published and still fire."""
@@ -156,7 +173,7 @@ class AlertService:
             self._save(with_memory=with_memory)
 
     def _save(self, *, with_memory: bool = False) -> None:
-        began, now = clock.monotonic(), clock.wall()
+        began, now = clock.monotonic(), clock.now()
         snapshots: dict[str, Any] = {"state": self._engine.to_snapshot(now)}
         if with_memory:
             snapshots["memory"] = self._engine.memory_snapshot()
@@ -184,7 +201,7 @@ class AlertService:
     def _list(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "all", "limit", "offset")
         page, everything = Page.of(args), take_flag(args, "all", False)
-        now = clock.wall()
+        now = clock.now()
         with self._lock:
             active = self._engine.active_alerts(now)
         listed = [item for item in active if item.published or everything]
@@ -230,29 +247,31 @@ class AlertService:
         return {"camera": camera} if camera else {}
 
     def _apply(self, kind: ControlKind, args: Mapping[str, Any], **about: Any) -> Mapping[str, Any]:
-        now = clock.wall()
+        now = clock.now()
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
-        until = _until(args, now)
-        control = self._engine.apply(Control(kind=kind, who=who, why=why, at=now, until=until, **about))
+        until, by_wall = _until(args, now)
+        control = self._engine.apply(
+            Control(kind=kind, who=who, why=why, at=now, until=until, by_wall=by_wall, **about)
+        )
         self._save()
         log.info(f"{kind.value} asked for", control=control.id, who=who, why=why, subject=_subject(control))
-        return {"control": control.to_json()}
+        return {"control": control.labelled(clock.offset()).to_json()}
 
     def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "id", "who", "why")
-        now = clock.wall()
+        now = clock.now()
         who, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
         with self._lock:
             undone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
             self._save()
         log.info(f"{undone.kind.value} undone", control=undone.id, who=who, why=why, subject=_subject(undone))
-        return {"control": undone.to_json()}
+        return {"control": undone.labelled(clock.offset()).to_json()}
 
     def _controls(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "limit", "offset", "who")
         page = Page.of(args)
         with self._lock:
-            entries = [entry.to_json() for entry in self._engine.controls.entries]
+            entries = [entry.labelled(clock.offset()).to_json() for entry in self._engine.controls.entries]
         shown = page.cut(entries)
         return {"controls": shown, **page.about(shown, len(entries))}
 
@@ -260,7 +279,7 @@ class AlertService:
         """Pages begin with the newest; within one, the oldest stands first."""
         check_names(args, "since", "limit", "offset")
         page = Page.of(args, limit=200)
-        since = take_moment(args, "since", "24h", clock.wall(), backwards=True)
+        since = take_moment(args, "since", "24h", clock.unix(clock.now()), backwards=True)
         with self._lock:
             unsaved = [alert for alert in self._unsaved if alert.changed_at >= since]
             saved = self._store.history(since, page.offset + page.limit)
@@ -302,9 +321,12 @@ def _subject(control: Control) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _until(args: Mapping[str, Any], now: float) -> float | None:
+def _until(args: Mapping[str, Any], now: float) -> tuple[float | None, bool]:
+    """When a control ends, and whether that is by the wall clock ("until") rather than after a time ("for")."""
     if args.get("for") is not None and args.get("until") is not None:
         raise VedetteError("give `for` or `until`, not both")
     if args.get("for") is not None:
-        return now + take_duration(args, "for", "2h")
-    return take_moment(args, "until", None, now) if args.get("until") is not None else None
+        return now + take_duration(args, "for", "2h"), False
+    if args.get("until") is not None:
+        return take_moment(args, "until", None, clock.unix(now)), True
+    return None, False

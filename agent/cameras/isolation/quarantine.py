@@ -122,7 +122,7 @@ def _record_crash(directory: Path, words: str, marked: Mapping[str, str], at: fl
         cause=words.splitlines()[0],
         where=place(words) or "unknown",
         cameras=",".join(names) or "none",
-        crashed_seconds_ago=round(clock.wall() - at),
+        crashed_seconds_ago=round(clock.unix_now() - at),
         file=str(directory / LAST_CRASH_FILE),
     )
     if from_outside(words):

@@ -74,6 +74,12 @@ IDENTITY = (
     ),
     _field("time", MOMENT, "When the message was accepted."),
     _field("clock_synced", FLAG, "Whether the clock could be trusted then."),
+    _field(
+        "clock_corrected_seconds",
+        "seconds",
+        "By how much all times were corrected: the clock was synchronised after the message was accepted and before it "
+        "was first sent. Only where it was.",
+    ),
     _field("lost", "count", "Messages of the family dropped since the last one; only where there are any."),
     _field("merged", "count", "Messages that were merged into this one in the queue; only where they were."),
 )

@@ -6,6 +6,9 @@ import socket
 import ssl
 from enum import Enum
 
+from agent.core import clock
+from agent.core.certificates import clock_is_suspect, clock_reason
+from agent.delivery.messages import rfc3339
 from agent.delivery.mqtt.address import BrokerAddress
 
 
@@ -14,6 +17,7 @@ class ConnectionFailure(str, Enum):
 
     UNREACHABLE = "unreachable"
     CERTIFICATE = "certificate"
+    CLOCK = "clock"
     TLS = "tls"
     LOGIN = "login"
     CLIENT_ID = "client_id"
@@ -50,6 +54,8 @@ BY_CODE = {
 def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFailure, str]:
     """What kept us from connecting, in one line that tells the mend."""
     where = f"{address.host}:{address.port}"
+    if isinstance(error, ssl.SSLCertVerificationError) and clock_is_suspect(error):
+        return ConnectionFailure.CLOCK, f"{where}: {clock_reason(error, rfc3339(clock.unix_now()))}"
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = f"{where}: certificate refused: {error.verify_message}; see broker.ca_file"
         return ConnectionFailure.CERTIFICATE, reason

@@ -9,7 +9,8 @@ Laws:
 3. A row is removed when the broker acknowledged all of it with a code below 0x80; what it refuses for good is
    given up and counted; what it refuses for now holds its topic back (refusals.py), and no other.
 4. A summary or sketch that is older than two of its windows, and than two minutes, when it is handed to a
-   connection goes to `replay/...`; so does what was merged. Alerts never do: they are states.
+   connection goes to `replay/...`; so does what was merged, and what an earlier boot left where no clock can tell its
+   age. Alerts never do: they are states.
 5. After a connection that ended with something on its way, the next publishes go one at a time: so the message that
    makes the broker hang up is known, and given up once that is sure (suspects.py).
 """
@@ -272,7 +273,10 @@ class InflightWindow:
 
     def _send(self, connection: Connection, row: OutboxRow, now: float, trying: str = "") -> bool:
         """Send or park one row; False where it must wait for the backlog's rate. `trying`: sent though held."""
-        age = row.age(wall=self._clock.wall(), boottime=self._clock.boottime(), boot=self._outbox.boot)
+        read = self._clock
+        age = row.age(
+            wall=read.wall(), boottime=read.boottime(), boot=self._outbox.boot, synced=read.synced()
+        )
         late = is_late(row, age)
         topic = f"{self._prefix}/{'replay/' if late else ''}{row.topic}"
         if topic != trying and self._refusals.holds(topic):
@@ -289,7 +293,7 @@ class InflightWindow:
         if largest is not None and len(payload) + len(topic) + PACKET_OVERHEAD > largest:
             self._give_up(row, f"{len(payload)} bytes, the broker takes packets of {largest}")
             return True
-        if row.expiry is not None and age >= row.expiry:
+        if row.expiry is not None and age is not None and age >= row.expiry:
             self._give_up(row, f"expired after {row.expiry} s")
             return True
         if not self.on_the_way:
@@ -310,10 +314,10 @@ class InflightWindow:
             self.fill_direct(connection, now)
         return True
 
-    def _expiry(self, row: OutboxRow, age: float) -> int | None:
+    def _expiry(self, row: OutboxRow, age: float | None) -> int | None:
         """How long a broker may keep it for subscribers that are away; states have no such end."""
         if row.expiry is not None:
-            return int(row.expiry - age) + 1
+            return int(row.expiry - (age or 0.0)) + 1
         ends = self._message_expiry > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
         return int(self._message_expiry) or 1 if ends else None
 
@@ -419,8 +423,8 @@ class InflightWindow:
         self._acked.clear()
 
 
-def is_late(row: OutboxRow, age: float) -> bool:
-    """Law 4."""
+def is_late(row: OutboxRow, age: float | None) -> bool:
+    """Law 4; `age` is None where it cannot be known."""
     if row.priority not in {Priority.SUMMARY, Priority.SKETCH}:
         return False
-    return row.span > 0 or age > max(LATE_SECONDS, LATE_WINDOWS * row.window)
+    return row.span > 0 or age is None or age > max(LATE_SECONDS, LATE_WINDOWS * row.window)

@@ -95,7 +95,7 @@ class Listener:
                 awake(pipe[0])
                 while connection.events:
                     if received := self._take(connection.events.popleft()):
-                        yield received, clock.wall()
+                        yield received, clock.unix_now()
                 yield None
         finally:
             self.subscribed = False

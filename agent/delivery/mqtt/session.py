@@ -46,7 +46,7 @@ class ConnectionState:
     """A snapshot for people and summaries. `state`: connected, connecting, waiting or stopped.
 
     `failure` is the kind of the last failure ("" while connected), `reason` says it in words, `broker` is the
-    address without password, `since` (Unix time) when we were connected, or ceased to be.
+    address without password, `since` (steady time) when we were connected, or ceased to be.
     """
 
     state: str
@@ -81,6 +81,7 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.UNREACHABLE: (1.0, 60.0),
     ConnectionFailure.SILENT: (2.0, 120.0),
     ConnectionFailure.BUSY: (5.0, 120.0),
+    ConnectionFailure.CLOCK: (5.0, 60.0),
     ConnectionFailure.VERSION: (5.0, 300.0),
     ConnectionFailure.SHORT_LIVED: (5.0, 120.0),
     ConnectionFailure.TLS: (10.0, 300.0),
@@ -93,9 +94,11 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.TAKEN_OVER: (30.0, 300.0),
 }
 _ORDER = list(BACKOFF)
+_BY_CLOCK = {ConnectionFailure.CLOCK.value, ConnectionFailure.CERTIFICATE.value}
 
 _MEND = {
     ConnectionFailure.LOGIN: "check user name and password",
+    ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
     ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
     ConnectionFailure.CLIENT_ID: "check broker.client_id",
     ConnectionFailure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
@@ -111,7 +114,7 @@ def backoff_seconds(failure: ConnectionFailure, attempt: int, jitter: float) -> 
 
 
 class Session:
-    """Keeps one connection alive; driven by the delivery thread. `now` is monotonic, `wall` Unix time."""
+    """Keeps one connection alive; driven by the delivery thread. `now` is boot time, `wall` steady time for `since`."""
 
     def __init__(
         self,
@@ -153,6 +156,11 @@ class Session:
             self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
         elif self.connected and self._index and self._candidate is None and now >= self._retry_preferred_at:
             self._candidate = self._open(0, now, will())
+
+    def clock_changed(self) -> None:
+        """The wall clock was set or synchronised: a certificate that was refused may be valid now."""
+        if self.connection is None and self.state.failure in _BY_CLOCK:
+            self._wait_until, self._round = 0.0, 0
 
     def _open(self, index: int, now: float, will: Will) -> Connection:
         demands = self._demands.get(index, ALL)

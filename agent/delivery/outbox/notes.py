@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.core.types import Priority
@@ -54,6 +54,13 @@ class Notes:
                 "DELETE FROM standing WHERE seq <= (SELECT seq FROM standing ORDER BY seq DESC LIMIT 1 OFFSET ?)",
                 (STANDING_AT_MOST,),
             )
+
+    def correct(self, sql: sqlite3.Connection, rows: Iterable[OutboxRow]) -> None:
+        """Have the standing alerts among `rows` stand with their payload as it is now; part of a transaction."""
+        sql.executemany(
+            "UPDATE standing SET payload = ? WHERE topic = ? AND seq = ?",
+            [(row.payload, row.topic, row.seq) for row in rows],
+        )
 
     def standing(self) -> list[RetainedMessage]:
         """Firing alerts of which no message is in the queue any more, oldest first."""

@@ -8,8 +8,8 @@ Laws, each with its test:
    transaction. A new or lost file begins a new *epoch*, which is part of the published `boot`, so an id never
    names two messages.
 3. Rows of one priority leave in the order they came. Only what was delivered or shed is removed, what was delivered
-   with the next commit: a killed process may send it again. What may have been sent is never merged: its id must go
-   on to mean the same message.
+   with the next commit: a killed process may send it again. What may have been sent is never merged nor corrected: its
+   id must go on to mean the same message.
 4. The file stays under its size. What is shed for that is counted, and the next message of the family says
    how many (`lost`). So in an epoch: messages, those merged into others, and those lost, add up to the sequence
    numbers given out.
@@ -34,7 +34,14 @@ from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, encode, is_topic, plain
 from agent.delivery.outbox.notes import Notes
-from agent.delivery.outbox.rows import OutboxRow, pack, pack_sketches, reported_lost, window_of
+from agent.delivery.outbox.rows import (
+    OutboxRow,
+    corrected_rows,
+    pack,
+    pack_sketches,
+    reported_lost,
+    window_of,
+)
 from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
 from agent.delivery.outbox.store import (
     COLUMNS,
@@ -101,6 +108,7 @@ class Outbox:
         self._leased: dict[Priority, int] = {}
         self._touched: dict[Priority, int] = {}
         self._delivered: dict[Priority, list[int]] = {}
+        self._adopted = dict.fromkeys(LANES, 0)
         self.epoch = ""
         self.merged_total = 0
 
@@ -281,6 +289,8 @@ class Outbox:
             lane = batch.rows.setdefault(row.priority, [])
             lane.append(replace(row, id=self._next_ids[row.priority] + len(lane)))
         self._commit(batch)
+        for priority in batch.rows:  # they may have been sent from there
+            self._adopted[priority] = self._next_ids[priority] - 1
 
     # -- out ------------------------------------------------------------------------------------------------
 
@@ -291,7 +301,7 @@ class Outbox:
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? AND id NOT IN ({delivered}) ORDER BY id LIMIT ?",
             (self._leased[lane], limit),
         )
-        rows = [OutboxRow.from_values(lane, values) for values in found]
+        rows = self._with_right_times(lane, [OutboxRow.from_values(lane, values) for values in found])
         if rows:
             self._leased[lane] = rows[-1].id
             self._touched[lane] = max(self._touched[lane], rows[-1].id)
@@ -304,6 +314,21 @@ class Outbox:
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
         )
         return [OutboxRow.from_values(lane, values) for values in found]
+
+    def _with_right_times(self, lane: Priority, rows: list[OutboxRow]) -> list[OutboxRow]:
+        """`rows`, those corrected that were accepted while the clock was wrong and never sent; on disk first."""
+        if not self._clock.synced():
+            return rows
+        first = max(self._touched[lane], self._adopted[lane]) + 1
+        corrected = corrected_rows(rows, first, self._clock, self.boot)
+        if corrected:
+            with self._transaction() as sql:
+                sql.executemany(
+                    f"UPDATE {table(lane)} SET created=?, start=?, payload=? WHERE id=?",
+                    [(row.created, row.start, row.payload, row.id) for row in corrected.values()],
+                )
+                self.notes.correct(sql, corrected.values())
+        return [corrected.get(row.id, row) for row in rows]
 
     def waiting(self, lane: Priority) -> bool:
         """Whether `lease` would find something in `lane`."""

@@ -7,15 +7,18 @@ import binascii
 import json
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from agent.core.errors import PermanentDelivery
 from agent.core.types import Draft, Priority
 from agent.core.untrusted import parse_object
-from agent.delivery.messages import unix_time
+from agent.delivery.clock import Clock
+from agent.delivery.messages import relabelled, to_json, unix_time
 
+CORRECTED_FROM_SECONDS = 1.0  # by less no clock is wrong that is not synchronised yet
 PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
 _HELD = ""  # no stem of a quantile is empty
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -96,9 +99,56 @@ class OutboxRow:
             sketches=blobs[1],
         )
 
-    def age(self, *, wall: float, boottime: float, boot: str) -> float:
-        """Seconds since it was accepted; by the clock that cannot jump where the boot is the same."""
-        return max(boottime - self.boottime if boot == self.boot else wall - self.created, 0.0)
+    def age(self, *, wall: float, boottime: float, boot: str, synced: bool = True) -> float | None:
+        """Seconds since it was accepted: exact within a boot; of another boot only by clocks that were synchronised.
+
+        None where that cannot be known: then it is at least as old as this boot.
+        """
+        if _same_boot(self.boot, boot):
+            return max(boottime - self.boottime, 0.0)
+        return max(wall - self.created, 0.0) if synced and self.clock_synced() else None
+
+    def clock_synced(self) -> bool:
+        """Whether the wall clock was synchronised when it was accepted."""
+        try:
+            return parse_object(unpack(self.payload)).get("clock_synced") is not False
+        except ValueError:
+            return False
+
+    def corrected(self, *, wall: float, boottime: float, boot: str) -> OutboxRow | None:
+        """The same with the times that a clock which is synchronised by now gives; None where they are right already.
+
+        Only for rows of this boot that were never sent: what is sent again must stay as it was.
+        """
+        ahead = (wall - boottime) - (self.created - self.boottime)
+        if not _same_boot(self.boot, boot) or abs(ahead) < CORRECTED_FROM_SECONDS:
+            return None
+        try:
+            body = parse_object(unpack(self.payload))
+            if body.get("clock_synced") is not False:
+                return None
+            payload = to_json(
+                {**relabelled(body, ahead), "clock_synced": True, "clock_corrected_seconds": round(ahead, 3)},
+                self.topic,
+            )
+        except (ValueError, PermanentDelivery):
+            return None  # damaged: that is found when it is sent
+        return replace(self, created=self.created + ahead, start=self.start + ahead, payload=pack(payload))
+
+
+def corrected_rows(rows: Iterable[OutboxRow], first: int, read: Clock, boot: str) -> dict[int, OutboxRow]:
+    """Those of `rows` from the id `first` on that must be corrected, by id, as they should be."""
+    wall, boottime = read.wall(), read.boottime()
+    return {
+        row.id: right
+        for row in rows
+        if row.id >= first and (right := row.corrected(wall=wall, boottime=boottime, boot=boot)) is not None
+    }
+
+
+def _same_boot(one: str, other: str) -> bool:
+    """Whether two boots as published are one, whatever the epochs of their queues."""
+    return one.partition("-")[0] == other.partition("-")[0]
 
 
 def pack(payload: bytes) -> bytes:

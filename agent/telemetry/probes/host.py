@@ -35,7 +35,6 @@ class HostSample:
     """
 
     monotonic: float
-    unix: float
     cpu_busy: float
     cpu_total: float
     cpu_clocks: tuple[float, ...] = ()
@@ -46,7 +45,7 @@ class HostSample:
     root_disk: Any = None
     network: tuple[int, int] | None = None
     temperatures: Mapping[str, float] = field(default_factory=dict)
-    boot: float | None = None
+    uptime: float | None = None
     process_cpu: float | None = None
     process_memory: int | None = None
     process_threads: int | None = None
@@ -98,7 +97,6 @@ def read_host(process: psutil.Process, state_directory: Path, *, temperatures: b
     memory = _ask(process.memory_info)
     return HostSample(
         monotonic=clock.monotonic(),
-        unix=clock.wall(),
         cpu_busy=total - idle,
         cpu_total=total,
         cpu_clocks=read_cpu_clocks(Path("/sys")),
@@ -111,12 +109,12 @@ def read_host(process: psutil.Process, state_directory: Path, *, temperatures: b
         temperatures=(_ask(lambda: chip_temperatures(psutil.sensors_temperatures())) or {})
         if temperatures
         else {},
-        boot=_ask(psutil.boot_time),
+        uptime=clock.boottime(),
         process_cpu=cpu.user + cpu.system if cpu else None,
         process_memory=memory.rss if memory else None,
         process_threads=_ask(process.num_threads),
         process_files=_ask(process.num_fds),
-        process_start=_ask(process.create_time),
+        process_start=_ask(process_start),
     )
 
 
@@ -140,8 +138,8 @@ def host_values(now: HostSample, before: HostSample | None) -> Values:
             values[f"{prefix}_free_bytes"] = disk.free
             values[f"{prefix}_used_ratio"] = disk.used / max(1, disk.used + disk.free)
     values |= temperature_values(now.temperatures)
-    if now.boot is not None:
-        values["uptime_seconds"] = max(0.0, now.unix - now.boot)
+    if now.uptime is not None:
+        values["uptime_seconds"] = now.uptime
     return values | _process_values(now) | (_rates(now, before) if before else {})
 
 
@@ -153,8 +151,8 @@ def _process_values(now: HostSample) -> Values:
         values["process_threads"] = now.process_threads
     if now.process_files is not None:
         values["process_files"] = now.process_files
-    if now.process_start is not None:
-        values["process_uptime_seconds"] = max(0.0, now.unix - now.process_start)
+    if now.process_start is not None and now.uptime is not None:
+        values["process_uptime_seconds"] = max(0.0, now.uptime - now.process_start)
     return values
 
 
@@ -203,6 +201,12 @@ def traffic(interfaces: Mapping[str, Any]) -> tuple[int, int]:
     """(received, sent) bytes over all interfaces but the loopback."""
     outside = [counters for name, counters in interfaces.items() if name != "lo"]
     return sum(one.bytes_recv for one in outside), sum(one.bytes_sent for one in outside)
+
+
+def process_start(proc: Path = Path("/proc")) -> float:
+    """When this process started, in seconds since the boot (proc(5), field 22 of `stat`): no clock that is set."""
+    after_name = (proc / "self/stat").read_text().rpartition(")")[2].split()
+    return int(after_name[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def read_cpu_clocks(sys: Path) -> tuple[float, ...]:

@@ -20,9 +20,9 @@ from agent.alerts.runtime import observation_log
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
 from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
-from agent.core import clock
 from agent.core.types import AlertState, Observation
 from agent.notifiers.runner import NotifierWorker
+from tests.clocks import Machine
 
 WRITTEN = Path(__file__).parents[2] / "data" / "upgrade" / "845a528"
 EXPECTED = json.loads((WRITTEN / "expected.json").read_text())
@@ -40,7 +40,7 @@ def state(tmp_path):
 
 @pytest.fixture
 def service(state, monkeypatch):
-    monkeypatch.setattr(clock, "wall", lambda: RESTART)
+    Machine(true=RESTART).install(monkeypatch)
     service = AlertService(AlertEngine(RULES), AlertStore(state))
     service.open()
     yield service

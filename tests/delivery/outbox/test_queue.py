@@ -1,9 +1,11 @@
+import dataclasses
 import json
 import shutil
 import time
 from collections import Counter
 from itertools import pairwise
 
+import jsonschema
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,8 +15,9 @@ from agent.core.types import AlertState, Draft, Priority
 from agent.delivery.messages import unix_time
 from agent.delivery.mqtt.inflight import is_late
 from agent.delivery.outbox.queue import Outbox
-from agent.delivery.outbox.rows import unpack
-from agent.delivery.outbox.store import LANES, StoreUnwritable, table
+from agent.delivery.outbox.rows import OutboxRow, unpack
+from agent.delivery.outbox.store import COLUMNS, LANES, StoreUnwritable, table
+from agent.delivery.verify.schemas import schema
 from tests.delivery.conftest import IDENTITY, NOW, Drafts, FakeClock, bodies, bulk, depth_of, put_all
 
 
@@ -124,6 +127,124 @@ def test_unsynchronised_clocks_are_told(make_outbox, drafts, clock):
     outbox = make_outbox(clock=clock)
     put_all(outbox, [drafts.host()])
     assert bodies(outbox, Priority.SUMMARY)[0]["clock_synced"] is False
+
+
+def reboot(clock, off=86400.0, *, rtc=False):
+    clock.true = clock.now + off
+    clock.up, clock.now, clock.is_synced = 20.0, clock.true if rtc else 60.0, rtc
+    return dataclasses.replace(IDENTITY, boot="b00t0002")
+
+
+def test_what_an_earlier_boot_left_is_late_where_no_clock_tells_its_age(make_outbox, drafts, clock, tmp_path):
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.host(), drafts.alert()])
+    outbox.close()
+    again = make_outbox(clock=clock, identity=reboot(clock))
+    put_all(again, [drafts.host()])
+    left, fresh = again.lease(Priority.SUMMARY, 9)
+    (alert,) = again.lease(Priority.ALERT, 9)
+    ages = [age_of(row, clock, again) for row in (left, fresh, alert)]
+    assert ages == [None, 0.0, None]
+    assert [is_late(row, age) for row, age in zip((left, fresh, alert), ages, strict=True)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(("off", "late"), [(30.0, False), (86400.0, True)])
+def test_over_a_reboot_with_a_good_clock_age_is_wall_time(make_outbox, drafts, clock, off, late):
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.host()])
+    outbox.close()
+    again = make_outbox(clock=clock, identity=reboot(clock, off, rtc=True))
+    (left,) = again.lease(Priority.SUMMARY, 9)
+    assert age_of(left, clock, again) == off
+    assert is_late(left, off) is late
+
+
+def test_a_restart_within_a_boot_ages_by_the_boot_clock_whatever_the_epoch(make_outbox, drafts, clock):
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.host()])
+    (row,) = outbox.lease(Priority.SUMMARY, 9)
+    clock.up, clock.is_synced = clock.up + 7, False
+    assert row.age(wall=0.0, boottime=clock.up, boot=f"{IDENTITY.boot}-0ther", synced=False) == 7.0
+
+
+def age_of(row, clock, outbox):
+    return row.age(wall=clock.wall(), boottime=clock.boottime(), boot=outbox.boot, synced=clock.synced())
+
+
+STEP = 56 * 365.25 * 86400
+
+
+def test_times_of_an_unsynchronised_boot_are_corrected_before_they_are_first_sent(make_outbox, clock):
+    clock.now, clock.is_synced = 60.0, False
+    drafts = Drafts()
+    drafts.at = 60.0
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.camera(start=0.0), drafts.alert()])
+    before = {
+        lane: json.loads(unpack(peek(outbox, lane).payload)) for lane in (Priority.SUMMARY, Priority.ALERT)
+    }
+    clock.pass_seconds(5)
+    clock.now, clock.is_synced = clock.now + STEP, True
+    for lane, old in before.items():
+        (row,) = outbox.lease(lane, 9)
+        body = json.loads(unpack(row.payload))
+        assert body["clock_synced"] is True
+        assert body["clock_corrected_seconds"] == pytest.approx(STEP, abs=0.01)
+        moments = [
+            name for name, value in old.items() if isinstance(value, str) and value.startswith("1970-")
+        ]
+        assert len(moments) >= 3
+        for name in moments:
+            assert unix_time(body[name]) - unix_time(old[name]) == pytest.approx(STEP, abs=0.01)
+        unmoved = old.keys() - {*moments, "clock_synced"}
+        assert {name: body[name] for name in unmoved} == {name: old[name] for name in unmoved}
+        jsonschema.validate(body, schema(row.family))
+        outbox.release()
+        assert outbox.lease(lane, 9)[0] == row, "what is sent again stays as it was"
+
+
+def test_what_may_have_been_sent_is_not_corrected(make_outbox, drafts, clock):
+    clock.now, clock.is_synced, drafts.at = 60.0, False, 50.0
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.camera(start=0.0), drafts.alert()])
+    sent = [outbox.lease(lane, 9)[0] for lane in (Priority.SUMMARY, Priority.ALERT)]
+    clock.now, clock.is_synced = STEP, True
+    outbox.release()
+    assert [outbox.lease(row.priority, 9)[0] for row in sent] == sent
+    outbox.close()
+    again = make_outbox(clock=clock)  # killed: its first rows may have been sent
+    assert [again.lease(row.priority, 9)[0] for row in sent] == sent
+
+
+def test_a_standing_alert_stands_with_its_corrected_times(make_outbox, drafts, clock):
+    clock.now, clock.is_synced, drafts.at = 60.0, False, 50.0
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.alert()])
+    clock.now, clock.is_synced = STEP, True
+    (row,) = outbox.lease(Priority.ALERT, 9)
+    outbox.ack([(row.priority, row.id)])
+    (standing,) = outbox.notes.standing()
+    assert standing.payload == unpack(row.payload)
+    assert json.loads(standing.payload)["changed_at"].startswith("20")
+
+
+def test_a_small_difference_and_a_clock_that_was_right_are_left_alone(make_outbox, drafts, clock):
+    outbox = make_outbox(clock=clock)
+    put_all(outbox, [drafts.host()])
+    clock.is_synced = False
+    put_all(outbox, [drafts.host()])
+    clock.now, clock.is_synced = clock.now + 0.5, True
+    assert not [body for body in bodies(outbox, Priority.SUMMARY) if "clock_corrected_seconds" in body]
+
+
+def peek(outbox, lane):
+    """The oldest row, as it lies on disk."""
+    (values,) = outbox.store.query(f"SELECT {COLUMNS} FROM {table(lane)} ORDER BY id LIMIT 1")
+    return OutboxRow.from_values(lane, values)
 
 
 def test_the_file_stays_under_its_size_and_summaries_are_merged_exactly(make_outbox, tmp_path):

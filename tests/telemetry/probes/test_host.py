@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from agent.core import clock
 from agent.telemetry.probes.host import (
     HostProbe,
     HostSample,
@@ -18,18 +19,19 @@ from agent.telemetry.probes.host import (
     parse_cpu_model,
     parse_os_name,
     read_cpu_clocks,
+    read_host,
     traffic,
 )
+from tests.clocks import Machine
 
 GIB = 2**30
 BEFORE = HostSample(
     monotonic=100.0,
-    unix=1000.0,
     cpu_busy=50.0,
     cpu_total=200.0,
     network=(1000, 500),
     process_cpu=3.0,
-    boot=400.0,
+    uptime=600.0,
 )
 
 
@@ -53,7 +55,7 @@ def test_rates_are_differences_over_time():
     now = replace(
         BEFORE,
         monotonic=102.0,
-        unix=1002.0,
+        uptime=602.0,
         cpu_busy=51.0,
         cpu_total=204.0,
         network=(3000, 500),
@@ -139,3 +141,14 @@ def test_parsing():
     assert parse_os_name('NAME="x"\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\n') == "Ubuntu 22.04.5 LTS"
     assert parse_os_name("") == ""
     assert field_name("CPU-therm (x)") == "cpu_therm_x"
+
+
+def test_a_clock_that_is_set_changes_no_uptime(tmp_path, monkeypatch):
+    box = Machine(up=clock.boottime())
+    box.install(monkeypatch)
+    first = read_host(psutil.Process(), tmp_path, temperatures=False)
+    box.run(10)
+    box.step(56 * 365 * 86400.0)
+    second = read_host(psutil.Process(), tmp_path, temperatures=False)
+    assert second.uptime - first.uptime == pytest.approx(10)
+    assert second.process_start == first.process_start < first.uptime

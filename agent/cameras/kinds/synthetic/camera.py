@@ -120,7 +120,7 @@ class SyntheticCamera:
             camera=self.name,
             index=self._index,
             image=image,
-            captured_at=clock.wall(),
+            captured_at=clock.unix_now(),
             monotonic_ns=clock.monotonic_ns(),
             decode_seconds=clock.monotonic() - began,
             media_seconds=at,
