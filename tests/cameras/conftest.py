@@ -212,7 +212,10 @@ def video(tmp_path):
     return make
 
 
-@pytest.fixture(params=VIDEOS, scope="module")  # so that the tests of one video follow one another
+# The tests of one video follow one another, in one process, which decodes it once.
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in VIDEOS], scope="module"
+)
 def real_video(request):
     path = SHARED / f"{request.param}.mp4"
     if not path.exists():

@@ -156,9 +156,10 @@ def observe(
 ) -> tuple[HealthState, HealthVerdict]:
     """The state after the sample of `now` (any clock that grows), and what it means."""
     figures = measure(sample.grey)
+    like = likeness(figures.edges, state.normal.background) if state.normal else 0.0
     stretch = _stretch(state, sample, now)
     signs = {
-        **_signs(state.normal, sample, figures, pace),
+        **_signs(state.normal, sample, figures, like, pace),
         CameraState.FROZEN: _frozen(stretch, now),
     }
     standings = {
@@ -177,7 +178,7 @@ def observe(
         state = replace(state, normal=None, learning=())
     state = replace(state, stretch=stretch, standings=standings)
     if not any(standing.on or standing.turned is not None for standing in standings.values()):
-        state = _learn(state, sample, figures)
+        state = _learn(state, sample, figures, like)
     return state, _verdict(standings, signs, accepted)
 
 
@@ -207,9 +208,9 @@ def _verdict(
 
 
 def _signs(
-    normal: CameraNormal | None, sample: SmallImage, figures: ImageMeasures, pace: TimingReport
+    normal: CameraNormal | None, sample: SmallImage, figures: ImageMeasures, like: float, pace: TimingReport
 ) -> dict[CameraState, Sign]:
-    """The sign of each fault in this sample."""
+    """The sign of each fault in this sample, whose edges agree with the background's to `like` (-1..1)."""
     black = figures.dark >= BLACK_SHARE
     signs: dict[CameraState, Sign] = {
         CameraState.BLACK: (black, f"{figures.dark:.0%} of the frame is dark"),
@@ -220,7 +221,7 @@ def _signs(
         CameraState.RESIZED: _resized(normal, sample),
     }
     obscured = black or any(signs[name][0] for name in (CameraState.OVEREXPOSED, CameraState.COVERED))
-    signs[CameraState.MOVED] = _moved(normal, figures, obscured)
+    signs[CameraState.MOVED] = _moved(normal, like, obscured)
     signs[CameraState.BLURRED] = _blurred(normal, figures, obscured)
     return signs
 
@@ -266,10 +267,9 @@ def _resized(normal: CameraNormal | None, sample: SmallImage) -> Sign:
     return True, "frames are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
 
 
-def _moved(normal: CameraNormal | None, figures: ImageMeasures, obscured: bool) -> Sign:
+def _moved(normal: CameraNormal | None, like: float, obscured: bool) -> Sign:
     if normal is None or normal.likeness < LEAST_LIKENESS:
         return False, ""
-    like = likeness(figures.edges, normal.background)
     words = f"the view agrees with the usual one to {max(like, 0.0):.2f}, normally {normal.likeness:.2f}"
     if obscured:
         return None, words
@@ -317,14 +317,13 @@ def _equal(one: SmallImage, other: SmallImage) -> bool:
     )
 
 
-def _learn(state: HealthState, sample: SmallImage, figures: ImageMeasures) -> HealthState:
+def _learn(state: HealthState, sample: SmallImage, figures: ImageMeasures, like: float) -> HealthState:
     if state.normal is None:
         learning = (*state.learning, figures)
         if len(learning) < LEARNING_SAMPLES:
             return replace(state, learning=learning)
         return replace(state, normal=_first_normal(learning, sample.size), learning=())
     normal, rate = state.normal, np.float32(LEARNING_RATE)
-    like = likeness(figures.edges, normal.background)
     return replace(
         state,
         normal=CameraNormal(
