@@ -57,6 +57,7 @@ class Device:
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
         self._state, self._state_since, self._labelled_by = "", 0.0, 0.0
+        self._measured = False
         self._info: Mapping[str, Any] = {}
 
     # -- what is reported to it ---------------------------------------------------------------------------------
@@ -86,15 +87,16 @@ class Device:
 
     # -- what it publishes and answers --------------------------------------------------------------------------
 
-    def publish(self) -> None:
-        """Publish status and info where they changed."""
+    def publish(self, *, measured: bool = False) -> None:
+        """Publish status and info where they changed; `measured` once telemetry is in, so that the GPUs are known."""
+        self._measured |= measured
         self._publish_status(clock.now())
         info = self.info()
         if info != self._info:
             self._info = info
             self._publisher.publish(info_draft(info))
-        if self._discovery:
-            self._publisher.announce(discovery(self._discovery, info, self._cameras.names))
+        entities = discovery(self._discovery, info, self._cameras.names) if self._discovery else {}
+        self._publisher.announce(entities, complete=self._measured or self._discovery is None)
 
     def _publish_status(self, now: float) -> None:
         unwell = sorted(

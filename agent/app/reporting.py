@@ -99,7 +99,7 @@ class Reporter:
                 self._reports.add(gpu_draft(int(index), summary.values, start=start, end=end))
             else:
                 self._reports.add(host_draft({**summary.values, **more}, start=start, end=end))
-        self._device.publish()
+        self._device.publish(measured=True)
 
     def status(self, status: CameraStatus, now: float) -> None:
         """Publish what a camera's new state makes of the device's; the rules judge it at the next tick."""

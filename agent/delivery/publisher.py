@@ -51,6 +51,7 @@ from agent.delivery.mqtt.connection import (
 )
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
+from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.session import ConnectionState, Session, SessionTiming
 from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
@@ -97,8 +98,11 @@ class Publisher(Worker):
             retry=self._timing.disk_retry,
             in_flight=broker.in_flight,
         )
+        addresses = broker_addresses(broker)
+        self._brokers = [address.shown for address in addresses]
+        self._ledger = RetainedLedger(self._safe.outbox, identity.prefix)
         self._session = Session(
-            broker_addresses(broker),
+            addresses,
             _options(broker, identity, self._timing),
             broker.protocol,
             self._timing,
@@ -108,6 +112,7 @@ class Publisher(Worker):
             self._safe.outbox,
             self._clock,
             prefix=identity.prefix,
+            ledger=self._ledger,
             in_flight=broker.in_flight,
             backlog_rate=broker.backlog_rate,
             message_expiry=broker.message_expiry,
@@ -120,6 +125,9 @@ class Publisher(Worker):
         self._on_accepted = on_accepted or (lambda _: None)
         self._standing_drafts: dict[str, Draft] = {}
         self._announcements = Announcements()
+        self._left_over: list[str] = []
+        self._left_over_for: Mapping[str, bytes] | None = None
+        self._command_topic = f"{identity.prefix}/command/+"
         self._commit_at: float | None = None
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
         self._lost_before = 0
@@ -135,9 +143,12 @@ class Publisher(Worker):
         """Hand a draft over; never blocks. It is accepted when committed, `commit_interval` later at most."""
         self._inbox.put(draft)
 
-    def announce(self, payloads: Mapping[str, bytes]) -> None:
-        """Keep these retained at the broker, by their whole topic; what was announced before and is not, is cleared."""
-        self._announcements.wanted = payloads
+    def announce(self, payloads: Mapping[str, bytes], *, complete: bool = True) -> None:
+        """Keep these retained at the broker, by their whole topic; what was announced before and is not, is cleared.
+
+        Nothing is cleared while more may come (`complete` False).
+        """
+        self._announcements.wanted, self._announcements.complete = payloads, complete
         self._inbox.wake()
 
     @property
@@ -190,7 +201,8 @@ class Publisher(Worker):
     def run(self, stop: threading.Event) -> None:
         """Deliver until stopped; then for `timing.stop` seconds more what is left, and say goodbye."""
         self._safe.open(clock.boottime())
-        self._window.move_to(self._safe.outbox)
+        self._use_other_outbox()
+        self._log_other_brokers()
         self._lost_before = sum(self._safe.outbox.lost_total().values())
         try:
             while not stop.is_set():
@@ -246,6 +258,17 @@ class Publisher(Worker):
     def _use_other_outbox(self) -> None:
         """What was on its way will be sent again, from where it is kept now: twice is better than not at all."""
         self._window.move_to(self._safe.outbox)
+        self._ledger.move_to(self._safe.outbox)
+
+    def _log_other_brokers(self) -> None:
+        """What a former broker retains is cleared by a person: its login is not in the config any more."""
+        for broker, topics in self._ledger.elsewhere(self._brokers).items():
+            log.warning(
+                "a broker that is not in the config any more retains messages of this device",
+                broker=broker,
+                topics=topics,
+                mend=f"vedette retire --broker {broker}",
+            )
 
     # -- in ---------------------------------------------------------------------------------------------------
 
@@ -299,9 +322,32 @@ class Publisher(Worker):
             self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
             self._window.fill_direct(connection, clock.boottime())
         if self._window.room:
-            for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE).items():
+            self._find_left_over()
+            for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE, self._left_over).items():
                 self._window.publish_direct(topic, payload, retain=True)
         self._window.fill(connection, clock.boottime())
+
+    def _find_left_over(self) -> None:
+        """Where what is wanted changed, see again what this broker retains besides."""
+        wanted = self._announcements.wanted
+        if wanted is self._left_over_for:
+            return
+        prefix = self._identity.prefix
+        alerts = {f"{prefix}/{topic}" for topic in self._safe.outbox.retained.alert_topics()}
+        states = {f"{prefix}/{topic}" for topic in ("status", "info", *self._standing_drafts)}
+        self._left_over = self._ledger.left_over(
+            {*wanted, *alerts, *states}, discovery=self._announcements.complete
+        )
+        self._left_over_for = wanted
+
+    def _clear_former_name(self, received: Received) -> bool:
+        """Whether this is the retained status of a former name that was asked for."""
+        topics = self._ledger.checked(received.topic, received.payload)
+        for topic in topics or ():
+            self._window.publish_direct(topic, b"", retain=True)
+        if topics is not None and self._session.connection is not None:
+            self._session.connection.unsubscribe(received.topic)
+        return topics is not None
 
     def _answer(self, reply: Reply) -> None:
         message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
@@ -315,8 +361,11 @@ class Publisher(Worker):
         message = encode(draft, self._safe.outbox.stamp(draft.family))
         self._window.publish_direct(message.topic, message.payload, retain=draft.retain)
 
-    def _will(self) -> Will:
+    def _will(self, broker: str) -> Will:
+        if not self._session.connected:
+            self._ledger.begin(broker)
         message = encode(self._offline("connection lost"), self._safe.outbox.stamp("status"))
+        self._ledger.record([message.topic])
         return Will(topic=message.topic, payload=message.payload)
 
     def _offline(self, reason: str) -> Draft:
@@ -330,17 +379,19 @@ class Publisher(Worker):
         elif isinstance(event, Closed):
             self._window.died(now)
             self._window.end()
-        elif isinstance(event, Subscribed) and not event.allowed:
+        elif isinstance(event, Subscribed) and not event.allowed and event.topic == self._command_topic:
             log.error(
                 "the broker does not let us listen for commands",
-                topic=f"{self._identity.prefix}/command/+",
+                topic=self._command_topic,
                 reason=event.reason,
             )
+        elif isinstance(event, Received) and event.retained and self._clear_former_name(event):
+            pass
         elif isinstance(event, Received) and self._commands is not None:
             self.attempt("take a command", partial(self._take_command, self._commands, event, now))
 
     def _take_command(self, commands: CommandWorker, event: Received, now: float) -> None:
-        remember, steady = self._safe.outbox.notes.first_time, self._clock.steady()
+        remember, steady = self._safe.outbox.executed.first_time, self._clock.steady()
         commands.receive(
             event,
             wall=self._clock.wall(),
@@ -355,13 +406,17 @@ class Publisher(Worker):
         if connection is None:
             return
         self._window.begin(opened, now)
-        self._announcements.forget()
+        self._ledger.begin(connection.address.shown)
+        self._announcements.new_connection()
+        self._left_over_for = None
+        for topic in self._ledger.to_check(now):
+            connection.subscribe(topic, retained=True)
         if self._commands is not None and self._commands.enabled:
-            connection.subscribe(f"{self._identity.prefix}/command/+")
+            connection.subscribe(self._command_topic)
         self._heartbeat_at = now + HEARTBEAT_SECONDS
         for draft in {"status": self._online(), **self._standing_drafts}.values():
             self._send_direct(draft)
-        for alert in self._safe.outbox.notes.standing():
+        for alert in self._safe.outbox.retained.standing(self._identity.device):
             self._window.publish_direct(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
 
     def _online(self) -> Draft:
@@ -379,6 +434,7 @@ class Publisher(Worker):
         if self._session.connected and self._window.stalled_seconds(now) > self._timing.acknowledge:
             self._session.fail(ConnectionFailure.SILENT, "the broker takes messages and acknowledges none")
         self._beat_heart(now)
+        self._ledger.unanswered(now)
         if self._safe.revisit(now):
             self._use_other_outbox()
         handed_over = self._inbox.total

@@ -92,6 +92,7 @@ class Received:
 class Subscribed:
     """The broker's answer to `subscribe`; `allowed` False: its access rules forbid it."""
 
+    topic: str
     allowed: bool
     reason: str
 
@@ -136,6 +137,7 @@ class Connection:
         self._wake = wake
         self._ready = False
         self._aliases = TopicAliases()
+        self._subscribing: dict[int | None, str] = {}
         self._client = _client(address, options, self)
 
     def start(self) -> None:
@@ -230,11 +232,18 @@ class Connection:
         self._aliases.sent(known)
         return mid
 
-    def subscribe(self, topic: str) -> None:
-        """Ask for `topic`; on MQTT 5 without what is retained."""
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+    def subscribe(self, topic: str, *, retained: bool = False) -> None:
+        """Ask for `topic`; on MQTT 5 without what is retained, unless `retained` asks for that."""
+        handling = (
+            SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+        )
+        options = SubscribeOptions(qos=1, retainHandling=handling)
         asked = {"options": options} if self.options.version is ProtocolVersion.V5 else {"qos": 1}
-        self._client.subscribe(topic, **asked)
+        self._subscribing[self._client.subscribe(topic, **asked)[1]] = topic
+
+    def unsubscribe(self, topic: str) -> None:
+        """Ask for `topic` no more."""
+        self._client.unsubscribe(topic)
 
     def close(self, *, forget: bool = False) -> None:
         """Say goodbye (the broker then drops the will) and hang up; may be called twice.
@@ -298,10 +307,11 @@ class Connection:
         """PUBACK."""
         self.events.append(Acked(mid=mid, code=reason.value, reason=str(reason)))
 
-    def on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+    def on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: Any, _properties: Any) -> None:
         """SUBACK; one topic is asked for at a time."""
         allowed = not any(reason.is_failure for reason in reasons)
-        self.events.append(Subscribed(allowed=allowed, reason=", ".join(map(str, reasons)).lower()))
+        reason = ", ".join(map(str, reasons)).lower()
+        self.events.append(Subscribed(topic=self._subscribing.pop(mid, ""), allowed=allowed, reason=reason))
 
     def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         """A message for us; one whose topic is no text is nobody's."""

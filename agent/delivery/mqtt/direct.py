@@ -49,6 +49,10 @@ class DirectQueue:
             if item.belongs_to is belongs_to:
                 del self._waiting[key]
 
+    def retained_topics(self) -> list[str]:
+        """The topics that will hold something retained."""
+        return [item.topic for item in self._waiting.values() if item.retain and item.payload]
+
     def clear(self) -> None:
         """Drop everything."""
         self._waiting.clear()

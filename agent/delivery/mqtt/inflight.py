@@ -30,6 +30,7 @@ from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
 from agent.delivery.mqtt.connection import Acked, Connection, Opened
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
+from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.refusals import Refusals, RowKey
 from agent.delivery.mqtt.suspects import Suspects, Verdict
 from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
@@ -73,12 +74,14 @@ class InflightWindow:
         clock: Clock,
         *,
         prefix: str,
+        ledger: RetainedLedger,
         in_flight: int,
         backlog_rate: float = 0.0,
         message_expiry: float = 0.0,
         discard: Callable[[str, Exception], None],
     ) -> None:
         self._outbox, self._clock, self._prefix, self._discard = outbox, clock, prefix, discard
+        self._ledger = ledger
         self._in_flight, self._rate = in_flight, backlog_rate
         self._message_expiry = message_expiry
         self._limit = in_flight
@@ -239,6 +242,8 @@ class InflightWindow:
 
     def fill_direct(self, connection: Connection, now: float) -> None:
         """Send what waits beside while the window has room."""
+        if self.may_retain:
+            self._ledger.record(self._direct.retained_topics())  # all in one transaction
         while self._direct and self._free:
             item = self._direct.take()
             if item.retain and item.belongs_to is None and self._refusals.holds(item.topic):
@@ -249,6 +254,10 @@ class InflightWindow:
     def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> None:
         self._progress_at = self._progress_at if self.on_the_way else now
         retain = item.retain and self.may_retain
+        if retain and item.payload:
+            self._ledger.record([item.topic])
+        elif retain:
+            self._ledger.clearing(item.topic)
         try:
             mid = connection.publish(
                 item.topic, item.payload, retain=retain, qos=self._qos(), correlation=item.correlation
@@ -268,7 +277,10 @@ class InflightWindow:
             ids = [returned.popleft() for _ in range(min(LEASE_ROWS, len(returned)))]
             rows.extendleft(reversed(self._outbox.fetch(lane, ids)))
         if not rows and self._outbox.waiting(lane):
-            rows.extend(self._outbox.lease(lane, LEASE_ROWS))
+            leased = self._outbox.lease(lane, LEASE_ROWS)
+            if self.may_retain:
+                self._ledger.record(f"{self._prefix}/{row.topic}" for row in leased if row.retain)
+            rows.extend(leased)
         return rows.popleft() if rows else None
 
     def _send(self, connection: Connection, row: OutboxRow, now: float, trying: str = "") -> bool:
@@ -354,6 +366,8 @@ class InflightWindow:
             self._release(sent.topic, [])
             self._acked.append((sent.row.priority, sent.row.id))
             self.delivered_total += 1
+            if clears_retained(sent.row.family, retain=sent.row.retain):
+                self._ledger.cleared([f"{self._prefix}/{sent.row.topic}"])
 
     def _acquit(self, key: RowKey | str, now: float) -> None:
         if self._suspects.acknowledged(key):
@@ -363,6 +377,8 @@ class InflightWindow:
         self._acquit(item.topic, now)
         if event.code < REFUSED:
             self._release(item.topic, [])
+            if item.retain and not item.payload:
+                self._ledger.cleared([item.topic])
             return
         if not item.retain:
             log.error("the broker refuses a message", topic=item.topic, reason=event.reason)
@@ -412,11 +428,14 @@ class InflightWindow:
         patience = SETTLE_SECONDS if rows <= DELIVERED_ROWS else BUSY_SECONDS
         if rows >= ACK_ROWS or now - self._acked_at >= patience:
             self._outbox.remove_delivered()
+        if not self.on_the_way:
+            self._ledger.settle()
 
     def settle(self) -> None:
         """Remove delivered rows from disk now. They are kept in mind where the disk refuses."""
         self._note_delivered()
         self._outbox.remove_delivered()
+        self._ledger.settle()
 
     def _note_delivered(self) -> None:
         self._outbox.note_delivered(self._acked)

@@ -149,13 +149,13 @@ class Session:
             self.connection is not None and self.connection.opened is not None and not self.connection.closed
         )
 
-    def tick(self, now: float, wall: float, will: Callable[[], Will]) -> None:
-        """Connect if it is time to."""
+    def tick(self, now: float, wall: float, will: Callable[[str], Will]) -> None:
+        """Connect if it is time to; `will` gets the address of the broker, without login."""
         if self.connection is None and now >= self._wait_until:
-            self.connection = self._open(self._index, now, will())
+            self.connection = self._open(self._index, now, will(self._addresses[self._index].shown))
             self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
         elif self.connected and self._index and self._candidate is None and now >= self._retry_preferred_at:
-            self._candidate = self._open(0, now, will())
+            self._candidate = self._open(0, now, will(self._addresses[0].shown))
 
     def clock_changed(self) -> None:
         """The wall clock was set or synchronised: a certificate that was refused may be valid now."""

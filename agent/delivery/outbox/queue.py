@@ -33,7 +33,8 @@ from agent.core.types import Draft, Priority
 from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
 from agent.delivery.messages import Stamp, encode, is_topic, plain
-from agent.delivery.outbox.notes import Notes
+from agent.delivery.outbox.executed import ExecutedCommands
+from agent.delivery.outbox.retained import RetainedRecords
 from agent.delivery.outbox.rows import (
     OutboxRow,
     corrected_rows,
@@ -100,7 +101,7 @@ class Outbox:
         self.path = path
         self.store = MessageStore(path, size if path else min(size, MEMORY_BYTES))
         self._identity, self._clock, self._in_flight = identity, clock or Clock(), in_flight
-        self.notes = Notes(self.store)
+        self.retained, self.executed = RetainedRecords(self.store), ExecutedCommands(self.store)
         self._shedder = Shedder(self.store)
         self._families: dict[str, _Family] = {}
         self._depths: dict[Priority, int] = {}
@@ -253,7 +254,7 @@ class Outbox:
                 _insert(sql, lane, rows)
                 self._write_depth(sql, lane, self._depths[lane] + len(rows))
             self._write_families(sql, batch.families)
-            self.notes.note_alerts(sql, batch.rows.get(Priority.ALERT, ()))
+            self.retained.note_alerts(sql, batch.rows.get(Priority.ALERT, ()))
         self._families = batch.families
         for lane, rows in batch.rows.items():
             self._depths[lane] += len(rows)
@@ -327,7 +328,7 @@ class Outbox:
                     f"UPDATE {table(lane)} SET created=?, start=?, payload=? WHERE id=?",
                     [(row.created, row.start, row.payload, row.id) for row in corrected.values()],
                 )
-                self.notes.correct(sql, corrected.values())
+                self.retained.correct(sql, corrected.values())
         return [corrected.get(row.id, row) for row in rows]
 
     def waiting(self, lane: Priority) -> bool:

@@ -20,8 +20,8 @@ from agent.core.errors import DeliveryError
 from agent.core.types import Priority
 from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
-from agent.delivery.outbox.notes import NotesCopy
 from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
+from agent.delivery.outbox.retained import RetainedCopy
 from agent.delivery.outbox.salvage import salvage, set_aside
 from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
 
@@ -47,7 +47,7 @@ class OutboxRecovery:
         self._failing_since: float | None = None
         self._retry_at = 0.0
         self._copied: list[tuple[Priority, int]] = []
-        self._notes_handed_on = False
+        self._records_copied = False
         self._commits_before = 0
         self.outbox = self._on_disk()
         self.damaged_total = 0
@@ -104,7 +104,8 @@ class OutboxRecovery:
         try:
             disk.open()
             disk.ack(self._copied)
-            disk.notes.take_over(self._notes_for(disk))
+            disk.retained.take_over(self._retained_for(disk))
+            disk.executed.take_over(self.outbox.executed.copy())
             self._move(self.outbox, disk)
         except DeliveryError:
             disk.close()
@@ -144,18 +145,18 @@ class OutboxRecovery:
         self._commits_before += disk.store.commits_total if disk.durable else 0
         self.outbox = self._outbox(None)
         self.outbox.open()
-        self._notes_handed_on = disk.is_open and _hand_on_notes(disk, self.outbox)
+        self._records_copied = disk.is_open and _copy_records(disk, self.outbox)
         self._copied = _copy(disk, self.outbox) if disk.is_open else []
         disk.close()
         self._failing_since = None
         self._retry_at = now + self._retry_seconds
 
-    def _notes_for(self, disk: Outbox) -> NotesCopy:
+    def _retained_for(self, disk: Outbox) -> RetainedCopy:
         """What memory knows; with what the disk knows besides, where that could not be read when it was given up."""
-        ours = self.outbox.notes.copy()
-        if self._notes_handed_on:
+        ours = self.outbox.retained.copy()
+        if self._records_copied:
             return ours
-        both = {note[0]: note for note in (*disk.notes.copy().standing, *ours.standing)}
+        both = {row[0]: row for row in (*disk.retained.copy().standing, *ours.standing)}
         return replace(ours, standing=list(both.values()))
 
     @staticmethod
@@ -168,9 +169,10 @@ class OutboxRecovery:
                 memory.ack([(row.priority, row.id) for row in rows])
 
 
-def _hand_on_notes(old: Outbox, new: Outbox) -> bool:
+def _copy_records(old: Outbox, new: Outbox) -> bool:
     try:
-        new.notes.take_over(old.notes.copy())
+        new.retained.take_over(old.retained.copy())
+        new.executed.take_over(old.executed.copy())
     except DeliveryError:
         return False
     return True

@@ -13,8 +13,9 @@ from typing import Any
 import structlog
 
 from agent.core.types import Priority
-from agent.delivery.outbox.notes import NotesCopy
+from agent.delivery.messages import is_topic
 from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
+from agent.delivery.outbox.retained import RetainedCopy
 from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.store import COLUMNS, LANES, PAGE_BYTES, MessageStore, StoreFull, table
 
@@ -57,7 +58,8 @@ def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
     if not _opens(aside):
         _replace_first_page(aside)
     with closing(sqlite3.connect(aside, isolation_level=None)) as sql:
-        fresh.notes.take_over(_notes(sql))
+        fresh.retained.take_over(_retained(sql))
+        fresh.executed.take_over(_rows(sql, "id, at FROM command", (str, float)))
         for lane in LANES:
             expected = _depth(sql, lane)
             found = _carry_over(sql, lane, fresh)
@@ -96,21 +98,22 @@ def _replace_first_page(path: Path) -> None:
         file.write(page)
 
 
-def _notes(sql: sqlite3.Connection) -> NotesCopy:
-    """As far as they can be read."""
-    found: dict[str, list[Any]] = {"topic, seq, payload FROM standing": [], "id, at FROM command": []}
-    for what in found:
-        with suppress(sqlite3.Error):
-            found[what] += sql.execute(f"SELECT {what}").fetchall()
-    standing, commands = found.values()
-    return NotesCopy(
-        standing=[note for note in standing if _sound(note, (str, int, bytes)) and _unpacks(note[2])],
-        commands=[note for note in commands if _sound(note, (str, float))],
+def _retained(sql: sqlite3.Connection) -> RetainedCopy:
+    """As far as it can be read."""
+    standing = _rows(sql, "topic, seq, payload FROM standing", (str, int, bytes))
+    topics = _rows(sql, "broker, topic, prefix, kind FROM retained", (str, str, str, str))
+    return RetainedCopy(
+        standing=[row for row in standing if _unpacks(row[2])],
+        topics=[row for row in topics if is_topic(row[1])],
     )
 
 
-def _sound(note: tuple[Any, ...], types: tuple[type, ...]) -> bool:
-    return all(isinstance(value, kind) for value, kind in zip(note, types, strict=True))
+def _rows(sql: sqlite3.Connection, what: str, types: tuple[type, ...]) -> list[Any]:
+    """The rows of `what` that can be read and have these types."""
+    found: list[tuple[Any, ...]] = []
+    with suppress(sqlite3.Error):
+        found += sql.execute(f"SELECT {what}")
+    return [row for row in found if all(isinstance(*pair) for pair in zip(row, types, strict=True))]
 
 
 def _unpacks(payload: bytes) -> bool:

@@ -46,6 +46,9 @@ _TABLES = (
     " WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS command (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
     *(_LANE.format(table=f"lane_{lane.name.lower()}") for lane in LANES),
+    # What is added comes last: salvaging takes the places of the tables from a new file.
+    "CREATE TABLE IF NOT EXISTS retained (broker TEXT NOT NULL, topic TEXT NOT NULL, prefix TEXT NOT NULL,"
+    " kind TEXT NOT NULL, PRIMARY KEY (broker, topic)) WITHOUT ROWID",
 )
 
 

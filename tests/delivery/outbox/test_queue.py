@@ -100,11 +100,11 @@ def test_firing_alerts_stand_until_resolved_over_restarts(make_outbox, drafts):
         outbox,
         [drafts.alert("a"), drafts.alert("b"), drafts.alert("b", AlertState.RESOLVED), drafts.alert("c")],
     )
-    assert outbox.notes.standing() == []  # they are still queued: the queue will say it
+    assert outbox.retained.standing("box") == []  # they are still queued: the queue will say it
     outbox.ack([(row.priority, row.id) for row in outbox.lease(Priority.ALERT, 3)])
-    assert [alert.topic for alert in outbox.notes.standing()] == ["alert/a"]
+    assert [alert.topic for alert in outbox.retained.standing("box")] == ["alert/a"]
     outbox.close()
-    assert [alert.topic for alert in make_outbox().notes.standing()] == ["alert/a"]
+    assert [alert.topic for alert in make_outbox().retained.standing("box")] == ["alert/a"]
 
 
 def test_a_clock_that_jumps_changes_neither_order_nor_age(make_outbox, drafts, clock):
@@ -227,7 +227,7 @@ def test_a_standing_alert_stands_with_its_corrected_times(make_outbox, drafts, c
     clock.now, clock.is_synced = STEP, True
     (row,) = outbox.lease(Priority.ALERT, 9)
     outbox.ack([(row.priority, row.id)])
-    (standing,) = outbox.notes.standing()
+    (standing,) = outbox.retained.standing("box")
     assert standing.payload == unpack(row.payload)
     assert json.loads(standing.payload)["changed_at"].startswith("20")
 

@@ -29,7 +29,13 @@ def test_a_damaged_file_is_set_aside_and_what_is_readable_saved(tmp_path, drafts
     path = tmp_path / "outbox.db"
     content = bytearray(path.read_bytes())
     if where == "middle":
-        content[len(content) // 2 : len(content) // 2 + 4096 * 4] = os.urandom(4096 * 4)
+        pages = len(content) // 4096
+        leaves = [
+            at
+            for at in range(pages // 2, pages - 4)
+            if all(content[(at + n) * 4096] == 0x0D for n in range(4))
+        ]
+        content[leaves[0] * 4096 : (leaves[0] + 4) * 4096] = os.urandom(4096 * 4)
     elif where == "header":
         content[:100] = os.urandom(100)
     else:
@@ -144,30 +150,30 @@ def test_alerts_that_stand_and_commands_that_ran_are_known_wherever_messages_are
             safe.outbox.ack([(row.priority, row.id) for row in safe.outbox.lease(lane, 100)])
 
     def known():
-        return sorted(alert.topic for alert in safe.outbox.notes.standing())
+        return sorted(alert.topic for alert in safe.outbox.retained.standing("box"))
 
     put_all(safe.outbox, [drafts.alert("a"), drafts.alert("b")])
-    assert safe.outbox.notes.first_time("c1", NOW)
+    assert safe.outbox.executed.first_time("c1", NOW)
     deliver_all()
     assert safe.failed(StoreUnwritable("disk I/O error"), 0.0)
     assert not safe.outbox.durable
     assert known() == ["alert/a", "alert/b"]
-    assert not safe.outbox.notes.first_time("c1", NOW)
+    assert not safe.outbox.executed.first_time("c1", NOW)
 
     put_all(safe.outbox, [drafts.alert("a", AlertState.RESOLVED), drafts.alert("c")])
-    assert safe.outbox.notes.first_time("c2", NOW)
+    assert safe.outbox.executed.first_time("c2", NOW)
     deliver_all()
     assert safe.revisit(1000.0)
     assert safe.outbox.durable
     assert known() == ["alert/b", "alert/c"]
-    assert not safe.outbox.notes.first_time("c1", NOW)
-    assert not safe.outbox.notes.first_time("c2", NOW)
+    assert not safe.outbox.executed.first_time("c1", NOW)
+    assert not safe.outbox.executed.first_time("c2", NOW)
 
     safe.outbox.store.sql.execute("INSERT INTO standing VALUES ('alert/torn', 99, x'789c00')")
     assert safe.failed(StoreCorrupt("malformed"), 1001.0)
     assert safe.damaged_total == 1
     assert known() == ["alert/b", "alert/c"]
-    assert not safe.outbox.notes.first_time("c2", NOW)
+    assert not safe.outbox.executed.first_time("c2", NOW)
     safe.close()
 
 
@@ -180,5 +186,5 @@ def test_an_alert_that_stood_on_a_disk_that_could_not_be_read_still_stands_when_
     put_all(safe.outbox, [drafts.alert("b")])
     safe.outbox.ack([(row.priority, row.id) for row in safe.outbox.lease(Priority.ALERT, 9)])
     assert safe.revisit(1000.0)
-    assert sorted(alert.topic for alert in safe.outbox.notes.standing()) == ["alert/a", "alert/b"]
+    assert sorted(alert.topic for alert in safe.outbox.retained.standing("box")) == ["alert/a", "alert/b"]
     safe.close()

@@ -21,7 +21,7 @@ def aside(tmp_path, make_outbox, drafts):
     """An outbox with three alerts, small messages and a command, closed and moved away."""
     outbox = make_outbox("old.db", careless=True)
     put_all(outbox, [drafts.alert(f"a{i}") for i in range(3)] + bulk(PLANTED, size=200))
-    assert outbox.notes.first_time("c1", NOW)
+    assert outbox.executed.first_time("c1", NOW)
     outbox.close()
     return tmp_path / "old.db"
 
@@ -66,8 +66,8 @@ def test_a_whole_file_is_carried_over_with_its_stamps_in_order(aside, make_outbo
     assert waiting(fresh) == before
     assert fresh.boot != boot
     assert fresh.lost_total() == {}
-    assert [note[0] for note in fresh.notes.copy().standing] == ["alert/a0", "alert/a1", "alert/a2"]
-    assert not fresh.notes.first_time("c1", NOW)
+    assert [row[0] for row in fresh.retained.copy().standing] == ["alert/a0", "alert/a1", "alert/a2"]
+    assert not fresh.executed.first_time("c1", NOW)
     assert fresh.put_many([drafts.host()])[0].seq == 1, "a new epoch counts from one"
 
 
@@ -101,17 +101,21 @@ def test_where_the_counts_cannot_be_read_nobody_knows_how_many_are_lost(aside, m
     assert (result.saved, result.lost) == (PLANTED + 3 - 1, None)
 
 
-def test_notes_that_cannot_be_read_are_left_out(aside, make_outbox):
+def test_records_that_cannot_be_read_are_left_out(aside, make_outbox):
     execute(
         aside,
         "INSERT INTO standing VALUES ('alert/torn', 9, x'789c00')",
         "INSERT INTO standing VALUES ('alert/text', 9, 'text')",
         "INSERT INTO command VALUES ('late', 'never')",
+        "INSERT INTO retained VALUES ('mqtt://b:1883', 'vedette/dock/box/info', 'vedette/dock/box', 'info')",
+        "INSERT INTO retained VALUES ('mqtt://b:1883', 'home/#', 'vedette/dock/box', 'discovery')",
+        "INSERT INTO retained VALUES ('mqtt://b:1883', 'home/light', x'00', 'discovery')",
     )
     fresh = make_outbox("new.db", careless=True)
     salvage(aside, fresh)
-    assert [note[0] for note in fresh.notes.copy().standing] == ["alert/a0", "alert/a1", "alert/a2"]
-    assert [note[0] for note in fresh.notes.copy().commands] == ["c1"]
+    assert [row[0] for row in fresh.retained.copy().standing] == ["alert/a0", "alert/a1", "alert/a2"]
+    assert [row[0] for row in fresh.executed.copy()] == ["c1"]
+    assert [record.topic for record in fresh.retained.topics()] == ["vedette/dock/box/info"]
 
 
 def test_what_does_not_fit_into_the_new_outbox_is_counted_as_lost(tmp_path, make_outbox, drafts):

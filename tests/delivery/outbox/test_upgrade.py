@@ -37,9 +37,9 @@ def test_what_waits_what_is_retained_and_what_was_lost_are_read(state, make_outb
     waiting = {lane: [(row.topic, row.seq) for row in outbox.lease(lane, 99)] for lane in LANES}
     assert waiting == WAITING
     assert (outbox.boot, outbox.depth, outbox.lost_total()) == (BOOT, 14, {"host": 1})
-    assert [alert.topic for alert in outbox.notes.standing()] == ["alert/standing"]
-    assert not outbox.notes.first_time("c1", NOW)
-    assert outbox.notes.first_time("c2", NOW)
+    assert [alert.topic for alert in outbox.retained.standing("box")] == ["alert/standing"]
+    assert not outbox.executed.first_time("c1", NOW)
+    assert outbox.executed.first_time("c2", NOW)
     assert outbox.put_many([drafts.host()])[0].seq == 5
     assert {
         body["seq"]: body.get("lost")
