@@ -33,6 +33,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "agent.cli.verify",
         "listen at a broker and report gaps, duplicates, disorder and late messages",
     ),
+    "devices": (
+        "agent.cli.devices",
+        "list the devices that a broker knows, or clear what it retains of one that is gone",
+    ),
+    "retire": ("agent.cli.retire", "clear all that this box retains at its brokers, before it is taken away"),
     "selftest": (
         "agent.cli.selftest",
         "run the whole agent for a few seconds on a drawn camera, beside the one in service",

@@ -11,6 +11,7 @@ from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_
 from agent.core import clock
 
 if TYPE_CHECKING:
+    from agent.config.schema import BrokerSettings
     from agent.delivery.mqtt.listener import Listener
     from agent.delivery.verify.stream import Verifier
 
@@ -21,6 +22,7 @@ _EPILOG = (
   came twice      allowed (delivery is at least once), with the same content; with other content it is a fault
   out of order, schema errors               faults
   replayed, late  delivered after an outage; worst delay is from stamping to arrival, by both machines' clocks
+  ghosts          retained by devices that are renamed or have been offline for a day, or for cameras that are removed
 
 A broken line is mended; an MQTT 5 broker keeps what comes meanwhile. Exit code: 0 nothing is amiss, 1 something is,
 or nothing arrived, or the broker cannot be reached. Ctrl-C ends the listening early and still reports.
@@ -31,6 +33,9 @@ or nothing arrived, or the broker cannot be reached. Ctrl-C ends the listening e
 """
     + LOGIN_EPILOG
 )
+
+
+GHOSTS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
             for cut in listener.interruptions
         ]
     }
-    print(json.dumps(report, indent=2) if args.json else "\n".join([describe(report), *_interrupted(report)]))
+    report["ghosts"] = _ghosts(broker)
+    lines = [describe(report), *_interrupted(report), *_ghost_lines(report["ghosts"])]
+    print(json.dumps(report, indent=2) if args.json else "\n".join(lines))
     return 0 if report["ok"] and report["devices"] else 1
 
 
@@ -91,6 +98,36 @@ def _interrupted(report: dict[str, Any]) -> list[str]:
     return [
         f"{line}; the broker did not keep what came meanwhile, so some gaps may be of this listener's making"
     ]
+
+
+def _ghosts(broker: BrokerSettings) -> list[dict[str, str]]:
+    """What is retained and nobody stands behind, as plain values; [] where it cannot be read."""
+    from dataclasses import asdict
+
+    from agent.core.errors import DeliveryError
+    from agent.delivery.mqtt.address import broker_addresses
+    from agent.delivery.mqtt.retained_client import RetainedClient
+    from agent.delivery.verify.inventory import ghosts, inventory
+
+    prefix, root = broker.topic_prefix, broker.home_assistant_prefix.strip("/")
+    try:
+        with RetainedClient(broker_addresses(broker)[0], broker) as client:
+            retained = client.read((f"{prefix}/#", f"{root}/+/+/+/config"))
+    except DeliveryError:
+        return []
+    return [asdict(ghost) for ghost in ghosts(inventory(prefix, root, retained), clock.wall())]
+
+
+def _ghost_lines(found: list[dict[str, str]]) -> list[str]:
+    if not found:
+        return []
+    from agent.core.counts import count
+    from agent.core.printable import printable
+
+    shown = [f"  {printable(ghost['topic'], 200)}: {ghost['reason']}" for ghost in found[:GHOSTS_SHOWN]]
+    more = [f"  and {len(found) - GHOSTS_SHOWN} more"] * (len(found) > GHOSTS_SHOWN)
+    head = f"{count(len(found), 'ghost')}: retained, and nobody stands behind it"
+    return [f"{head}; `vedette devices remove` clears what is retained of a device", *shown, *more]
 
 
 @contextmanager

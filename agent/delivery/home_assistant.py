@@ -56,7 +56,12 @@ class DiscoveryTopics:
     @property
     def node(self) -> str:
         """What all entities of the device are called by."""
-        return "vedette_" + re.sub(r"[^A-Za-z0-9_-]", "_", self.device)
+        return node_of(self.device)
+
+
+def node_of(device: str) -> str:
+    """What all entities of a device are called by."""
+    return "vedette_" + re.sub(r"[^A-Za-z0-9_-]", "_", device)
 
 
 def discovery(place: DiscoveryTopics, info: Mapping[str, Any], cameras: Iterable[str]) -> dict[str, bytes]:

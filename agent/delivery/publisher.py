@@ -99,7 +99,7 @@ class Publisher(Worker):
             in_flight=broker.in_flight,
         )
         addresses = broker_addresses(broker)
-        self._brokers = [address.shown for address in addresses]
+        self._brokers = [address.server for address in addresses]
         self._ledger = RetainedLedger(self._safe.outbox, identity.prefix)
         self._session = Session(
             addresses,
@@ -406,7 +406,7 @@ class Publisher(Worker):
         if connection is None:
             return
         self._window.begin(opened, now)
-        self._ledger.begin(connection.address.shown)
+        self._ledger.begin(connection.address.server)
         self._announcements.new_connection()
         self._left_over_for = None
         for topic in self._ledger.to_check(now):

@@ -28,6 +28,15 @@ class BrokerAddress:
     password: Secret = Secret()
     shown: str = ""
 
+    @property
+    def server(self) -> str:
+        """The URL of the server alone, however it was written: without login, with its port."""
+        scheme = (
+            ("wss" if self.tls else "ws") if self.web_path is not None else "mqtts" if self.tls else "mqtt"
+        )
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host.lower()}:{self.port}{self.web_path or ''}"
+
 
 def parse_broker_url(url: str | Masked, key: str = "broker.url") -> BrokerAddress:
     """The address in `mqtt://`, `mqtts://`, `ws://` or `wss://[USER[:PASSWORD]@]HOST[:PORT][/PATH]`.

@@ -57,7 +57,7 @@ class RetainedLedger:
         return dict(Counter(one.broker for one in records if one.broker not in brokers))
 
     def begin(self, broker: str) -> None:
-        """A connection to `broker` (its address without login) is about to be opened."""
+        """A connection to `broker` (`BrokerAddress.server`) is about to be opened."""
         self.settle()
         if broker != self._broker:
             self._unsaved.clear()

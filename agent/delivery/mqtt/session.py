@@ -150,12 +150,12 @@ class Session:
         )
 
     def tick(self, now: float, wall: float, will: Callable[[str], Will]) -> None:
-        """Connect if it is time to; `will` gets the address of the broker, without login."""
+        """Connect if it is time to; `will` gets the broker's `BrokerAddress.server`."""
         if self.connection is None and now >= self._wait_until:
-            self.connection = self._open(self._index, now, will(self._addresses[self._index].shown))
+            self.connection = self._open(self._index, now, will(self._addresses[self._index].server))
             self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
         elif self.connected and self._index and self._candidate is None and now >= self._retry_preferred_at:
-            self._candidate = self._open(0, now, will(self._addresses[0].shown))
+            self._candidate = self._open(0, now, will(self._addresses[0].server))
 
     def clock_changed(self) -> None:
         """The wall clock was set or synchronised: a certificate that was refused may be valid now."""

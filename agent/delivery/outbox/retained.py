@@ -37,7 +37,7 @@ class RetainedMessage:
 class RetainedTopic:
     """One topic that this device published retained.
 
-    `broker` is the address without login, `prefix` the device's part of the topics at that time, `kind` what was
+    `broker` is `BrokerAddress.server`, `prefix` the device's part of the topics at that time, `kind` what was
     published: a family of messages, or `discovery`.
     """
 
