@@ -83,7 +83,10 @@ def _payload(place: DiscoveryTopics, info: Mapping[str, Any], entity: Json) -> b
     body: Json = {
         "name": entity["name"],
         "unique_id": f"{place.node}_{entity['id']}",
+        # How the entity is called at first: until 2025.9 by the one, from 2025.10 by the other. Each ignores the other
+        # (2024.3.3 and 2026.11.0 run), and neither warns where both are given.
         "object_id": f"{place.node}_{entity['id']}",
+        "default_entity_id": f"{entity['kind']}.{place.node}_{entity['id']}".lower().replace("-", "_"),
         "state_topic": f"{place.prefix}/{entity['topic']}",
         **entity["more"],
         "availability_topic": status,

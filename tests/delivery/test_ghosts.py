@@ -16,6 +16,7 @@ pytestmark = pytest.mark.broker
 
 RENAMED = replace(IDENTITY, device="hall")
 FRONT, BACK = "homeassistant/sensor/vedette_box/front/config", "homeassistant/sensor/vedette_box/back/config"
+NEW_FRONT = "homeassistant/sensor/vedette_hall/front/config"
 OLD = "vedette/dock/box"
 
 
@@ -83,14 +84,18 @@ def test_a_former_name_leaves_neither_status_nor_alert_nor_entities(
     fill(running, drafts)
     running.stop()
     renamed = publish(broker.url, identity=RENAMED)
-    renamed.publisher.announce({"homeassistant/sensor/vedette_hall/front/config": b"{}"})
+    renamed.publisher.announce({NEW_FRONT: b"{}"})
+    new = {"vedette/dock/hall/status", "vedette/dock/hall/alert/a1", NEW_FRONT}
     found = until(
-        listen, broker, lambda found: not any(topic.startswith(OLD) or "_box/" in topic for topic in found)
+        listen,
+        broker,
+        lambda found: (
+            new <= found.keys() and not any(topic.startswith(OLD) or "_box/" in topic for topic in found)
+        ),
     )
     assert json.loads(found["vedette/dock/hall/alert/a1"])["device"] == "hall", (
         "it fires on, under the new name"
     )
-    assert found.keys() >= {"vedette/dock/hall/status", "homeassistant/sensor/vedette_hall/front/config"}
     renamed.publisher.publish(drafts.alert("a1", AlertState.RESOLVED))
     assert renamed.publisher.drain(30)
     renamed.stop()

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 from homeassistant import bootstrap, config_entries, runner
 from homeassistant.helpers import device_registry, entity_registry
@@ -34,6 +35,7 @@ async def main(folder, port, seconds):
     wanted = {
         "version": 1, "minor_version": 1, "domain": "mqtt", "title": "broker", "source": "user", "options": {},
         "data": {"broker": "127.0.0.1", "port": port}, "unique_id": None,
+        "discovery_keys": MappingProxyType({}), "subentries_data": (),
     }  # fmt: skip
     known = inspect.signature(config_entries.ConfigEntry.__init__).parameters
     await hass.config_entries.async_add(
@@ -50,7 +52,13 @@ async def main(folder, port, seconds):
             "state": state.state if state else None,
             "attributes": {key: str(value) for key, value in (state.attributes if state else {}).items()},
         }
-    devices = [one.name for one in device_registry.async_get(hass).devices.values()]
+    registry = device_registry.async_get(
+        hass
+    ).devices  # a mapping once, a collection of the entries from 2026 on
+    try:
+        devices = [one.name for one in registry.values()]
+    except (AttributeError, RuntimeError):
+        devices = [one.name for one in registry]
     print(json.dumps({"entities": found, "devices": devices, "complaints": complaints.lines}))
     await hass.async_stop(force=True)
 
