@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
@@ -44,11 +45,10 @@ def fill(running, drafts, *, entities=(FRONT, BACK), alert="a1"):
 
 def until(listen, broker, condition):
     """Wait for the broker to retain what it should."""
-    for _ in range(200):
-        found = retained(listen, broker)
-        if condition(found):
-            return found
-    raise AssertionError(found)
+    end = time.monotonic() + 90
+    while not condition(found := retained(listen, broker)):
+        assert time.monotonic() < end, found
+    return found
 
 
 def test_entities_of_cameras_that_were_removed_while_the_agent_was_off_are_cleared(

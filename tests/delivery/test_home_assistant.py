@@ -33,6 +33,15 @@ def test_every_entity_is_found_under_its_own_topic_and_name():
     assert len({json.dumps(body["device"]) for body in MESSAGES.values()}) == 1
 
 
+def test_an_entity_is_called_alike_by_old_and_new_versions():
+    """Until 2025.9 by `object_id`, from 2025.10 by `default_entity_id`, which must have the domain of its topic."""
+    for topic, body in MESSAGES.items():
+        domain = topic.split("/")[1]
+        assert re.fullmatch(rf"{domain}\.[a-z0-9_]+", body["default_entity_id"])
+        assert body["default_entity_id"] == f"{domain}.{body['object_id']}".lower().replace("-", "_")
+    assert len({body["default_entity_id"] for body in MESSAGES.values()}) == len(MESSAGES)
+
+
 def test_nothing_is_announced_that_is_not_there():
     topics = discovery(PLACE, {}, [])
     assert topics
@@ -131,7 +140,10 @@ def test_a_real_home_assistant_shows_it(tmp_path, mosquitto, run):
     assert told.returncode == 0, told.stderr[-2000:]
     shown = json.loads(told.stdout)
     assert shown["complaints"] == []
-    assert shown["devices"] == ["box-7"]
+    assert "box-7" in shown["devices"], "newer ones have devices of their own besides"
+    assert all(
+        one["entity"].endswith(f".{name}".replace("-", "_")) for name, one in shown["entities"].items()
+    )
     states = {name: entity["state"] for name, entity in shown["entities"].items()}
     assert len(states) == 13
     assert states["vedette_box-7_camera_front_state"] == "online"
