@@ -78,12 +78,12 @@ class Meter(threading.Thread):
 class Load:
     """A publisher in this process with a thread that keeps feeding it; remembers what was accepted."""
 
-    def __init__(self, url, directory, *, rate=300.0, size=16 << 20, clock=None):
+    def __init__(self, url, directory, *, rate=300.0, size=16 << 20, clock=None, identity=IDENTITY):
         self.accepted = []
         self.publisher = Publisher(
             BrokerSettings(url=url),
             OutboxSettings(size=size, commit_interval=0.02),
-            IDENTITY,
+            identity,
             directory,
             timing=QUICK,
             clock=clock,
