@@ -128,6 +128,7 @@ class Publisher(Worker):
         self._left_over: list[str] = []
         self._left_over_for: Mapping[str, bytes] | None = None
         self._command_topic = f"{identity.prefix}/command/+"
+        self._birth_topic = f"{broker.home_assistant_prefix}/status" if broker.home_assistant else ""
         self._commit_at: float | None = None
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
         self._lost_before = 0
@@ -379,16 +380,21 @@ class Publisher(Worker):
         elif isinstance(event, Closed):
             self._window.died(now)
             self._window.end()
-        elif isinstance(event, Subscribed) and not event.allowed and event.topic == self._command_topic:
-            log.error(
-                "the broker does not let us listen for commands",
-                topic=self._command_topic,
-                reason=event.reason,
-            )
+        elif isinstance(event, Subscribed) and not event.allowed:
+            self._on_not_allowed(event)
         elif isinstance(event, Received) and event.retained and self._clear_former_name(event):
             pass
+        elif isinstance(event, Received) and event.topic == self._birth_topic:
+            if event.payload == b"online" and not event.retained:
+                self._announcements.send_again()  # RabbitMQ hands no retained messages to its wildcard
         elif isinstance(event, Received) and self._commands is not None:
             self.attempt("take a command", partial(self._take_command, self._commands, event, now))
+
+    def _on_not_allowed(self, event: Subscribed) -> None:
+        listened_for = {self._command_topic: "commands", self._birth_topic: "the start of Home Assistant"}
+        if event.topic in listened_for:
+            what = listened_for[event.topic]
+            log.error(f"the broker does not let us listen for {what}", topic=event.topic, reason=event.reason)
 
     def _take_command(self, commands: CommandWorker, event: Received, now: float) -> None:
         remember, steady = self._safe.outbox.executed.first_time, self._clock.steady()
@@ -407,12 +413,14 @@ class Publisher(Worker):
             return
         self._window.begin(opened, now)
         self._ledger.begin(connection.address.server)
-        self._announcements.new_connection()
+        self._announcements.send_again()
         self._left_over_for = None
         for topic in self._ledger.to_check(now):
             connection.subscribe(topic, retained=True)
         if self._commands is not None and self._commands.enabled:
             connection.subscribe(self._command_topic)
+        if self._birth_topic:
+            connection.subscribe(self._birth_topic)
         self._heartbeat_at = now + HEARTBEAT_SECONDS
         for draft in {"status": self._online(), **self._standing_drafts}.values():
             self._send_direct(draft)

@@ -63,7 +63,7 @@ def test_an_agent_connects_publishes_answers_and_dies(broker, run_agent, observe
     discovered = observe(broker, "homeassistant/#")
     agent = run_agent("life", f'url = "{broker.url}"\nhome_assistant = true')
     ears.wait(lambda heard: "online" in states(heard))
-    for family in ("info", "host", "camera/front", "sketch/front"):
+    for family in ("info", "host", "camera/front"):
         ears.wait(lambda heard, family=family: any(m.topic.endswith(f"/{family}") for m in heard))
     status = agent.status()["broker"]
     assert status["state"] == "connected"

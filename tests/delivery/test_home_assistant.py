@@ -149,3 +149,17 @@ def test_a_real_home_assistant_shows_it(tmp_path, mosquitto, run):
     assert states["vedette_box-7_camera_front_state"] == "online"
     assert states["vedette_box-7_camera_front_problem"] == "off"
     assert float(states["vedette_box-7_memory"]) > 0
+
+
+def test_a_home_assistant_that_starts_gets_the_discovery_messages_again(mosquitto, listen, publish):
+    """Not every broker hands retained messages on to a wildcard: RabbitMQ does not."""
+    broker = mosquitto()
+    running = publish(broker.url, home_assistant=True)
+    topic = "homeassistant/sensor/vedette_box/memory/config"
+    running.publisher.announce({topic: b'{"name": "memory"}'})
+    running.until(lambda p: p.connection.state == "connected")
+    ears = listen(broker.port, "homeassistant/#")
+    ears.wait(lambda heard: [m for m in heard if m.topic == topic])
+    ears._client.publish("homeassistant/status", b"offline", qos=1)
+    ears._client.publish("homeassistant/status", b"online", qos=1)
+    ears.wait(lambda heard: [m for m in heard[-1:] if m.topic == topic and len(heard) >= 4])

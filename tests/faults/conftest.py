@@ -78,10 +78,12 @@ class Meter(threading.Thread):
 class Load:
     """A publisher in this process with a thread that keeps feeding it; remembers what was accepted."""
 
-    def __init__(self, url, directory, *, rate=300.0, size=16 << 20, clock=None, identity=IDENTITY):
+    def __init__(
+        self, url, directory, *, rate=300.0, size=16 << 20, clock=None, identity=IDENTITY, fallbacks=()
+    ):
         self.accepted = []
         self.publisher = Publisher(
-            BrokerSettings(url=url),
+            BrokerSettings(url=url, fallback_urls=tuple(fallbacks)),
             OutboxSettings(size=size, commit_interval=0.02),
             identity,
             directory,

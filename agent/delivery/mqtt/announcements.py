@@ -16,8 +16,8 @@ class Announcements:
         self.complete = False
         self._sent: dict[str, bytes | None] = {}  # None: what the broker holds is not known
 
-    def new_connection(self) -> None:
-        """The broker may have lost everything, or never have had what was sent last."""
+    def send_again(self) -> None:
+        """After a new connection, since the broker may have lost everything, and when Home Assistant starts."""
         self._sent = {topic: None for topic in self._sent if topic in self.wanted}
 
     def due(self, most: int, left_over: Iterable[str] = ()) -> dict[str, bytes]:

@@ -32,6 +32,9 @@ class ConnectionFailure(str, Enum):
     NO_QOS = "no_qos"
 
 
+OTHER_VERSION = frozenset({ConnectionFailure.VERSION, ConnectionFailure.LOST, ConnectionFailure.SILENT})
+"""What a broker may do that does not speak our version: say so, hang up, or (amqtt) not even answer the login."""
+
 # Reason codes of CONNACK and DISCONNECT, MQTT 5; 3.1.1's five are translated to these by paho.
 BY_CODE = {
     0x84: ConnectionFailure.VERSION,

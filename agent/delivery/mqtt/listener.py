@@ -25,7 +25,7 @@ from agent.delivery.mqtt.connection import (
     Received,
     Subscribed,
 )
-from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.failures import OTHER_VERSION, ConnectionFailure
 from agent.delivery.mqtt.fallback import ask_less
 
 log = structlog.get_logger("vedette.verify")
@@ -85,8 +85,8 @@ class Listener:
         does not let us subscribe. A line that breaks later is mended and noted in `interruptions`.
         """
         pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        until = clock.monotonic() + seconds
         connection = self._open(pipe)
+        until = clock.monotonic() + seconds  # finding out that a broker speaks 3.1.1 only may take long
         try:
             while (left := until - clock.monotonic()) > 0:
                 if connection.closed:
@@ -165,7 +165,7 @@ def open_connection(
             if less is None:
                 break
             tried = replace(tried, demands=less)
-        if failure not in {ConnectionFailure.VERSION, ConnectionFailure.LOST}:
+        if failure not in OTHER_VERSION:
             break
     raise RetryableDelivery(f"broker {address.shown}: {reason}")
 

@@ -11,16 +11,17 @@ BIN = "/usr/lib/rabbitmq/bin"
 
 
 class RabbitMqNode:
-    """One node at `address`, with ports of its own; `network` and `settings` are for clusters."""
+    """One node at `address`, with ports of its own; `network`, `settings` and `more` (for Erlang) are for clusters."""
 
-    def __init__(self, folder, *, root="/", address="127.0.0.1", network=None, settings=(), cookie="vedette"):
+    def __init__(self, folder, *, root="/", address="127.0.0.1", network=None, settings=(), more=""):
         self._folder, self._root, self._network, self.address = Path(folder), root, network, address
         self.port, self._sandbox, self.node = free_port(), None, f"rabbit@{address}"
         self.url = f"mqtt://guest:guest@{address}:{self.port}"
         self._folder.mkdir(exist_ok=True)
         self._write("rabbitmq.conf", "\n".join([*self._settings(), *settings, ""]))
+        self._write("inetrc", "{lookup, [file]}.\n")  # no name server is reached from a network namespace
         self._write("plugins", "[rabbitmq_mqtt].\n")
-        self._write(".erlang.cookie", cookie)
+        self._write(".erlang.cookie", "vedette")
         (self._folder / ".erlang.cookie").chmod(0o400)
         distribution = ("4369", "25672") if network else (free_port(), free_port())
         self._environment = {
@@ -29,6 +30,7 @@ class RabbitMqNode:
             "LANG": "C.UTF-8",
             "RABBITMQ_USE_LONGNAME": "true",
             "RABBITMQ_NODENAME": self.node,
+            "ERL_INETRC": self._folder / "inetrc",
             "ERL_EPMD_PORT": distribution[0],
             "RABBITMQ_DIST_PORT": distribution[1],
             "RABBITMQ_MNESIA_BASE": self._folder / "data",
@@ -36,7 +38,7 @@ class RabbitMqNode:
             "RABBITMQ_CONFIG_FILE": self._folder / "rabbitmq.conf",
             "RABBITMQ_ENABLED_PLUGINS_FILE": self._folder / "plugins",
             "RABBITMQ_PID_FILE": self._folder / "pid",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",  # a small machine
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"+S 1:1 +sbwt none {more}",  # a small machine
         }
 
     def _settings(self):
@@ -66,6 +68,10 @@ class RabbitMqNode:
         self.wait()
         return self
 
+    @property
+    def running(self):
+        return self._sandbox is not None and self._sandbox.running
+
     def stop(self):
         if self._sandbox:
             self._sandbox.stop("beam.smp", timeout=60)
@@ -77,6 +83,10 @@ class RabbitMqNode:
 class RabbitMq12(RabbitMqNode):
     name = "RabbitMQ (Debian 12)"
     lacks = frozenset({"mqtt 5", "retained wildcard", "retained kill", "dots"})
+
+    @staticmethod
+    def root():
+        return "/"
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -95,7 +105,7 @@ class RabbitMq12(RabbitMqNode):
 class RabbitMq13(RabbitMqNode):
     name = "RabbitMQ (Debian 13)"
     lacks = frozenset({"retained wildcard", "retained kill", "dots"})  # retained: written every 2 s
-    missing = staticmethod(roots.missing)
+    missing, root = staticmethod(roots.missing), staticmethod(roots.trixie)
 
     def __init__(self, folder):
         super().__init__(folder, root=roots.trixie())

@@ -23,7 +23,7 @@ def test_the_broker_ends_up_with_what_is_wanted(steps, wanted, most):
 
     for step in steps:
         if step == "reconnect":
-            announcements.new_connection()
+            announcements.send_again()
         elif step == "send":
             send()
         else:
@@ -40,5 +40,5 @@ def test_a_broker_that_forgot_is_told_again():
     announcements.wanted = {"a": b"1"}
     assert announcements.due(10) == {"a": b"1"}
     assert announcements.due(10) == {}
-    announcements.new_connection()
+    announcements.send_again()
     assert announcements.due(10) == {"a": b"1"}
