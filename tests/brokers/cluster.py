@@ -42,8 +42,9 @@ class Cluster:
             self.nodes.append(
                 RabbitMqNode(self._folder / f"n{number}", root=self._root, address=address, **more)
             )
-        for node in self.nodes:  # the first makes the cluster, the others find it
+        for node in self.nodes:
             node.begin()
+        for node in self.nodes:  # each waits for the others
             node.wait()
         return self
 

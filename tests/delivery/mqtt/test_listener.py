@@ -5,8 +5,10 @@ import struct
 import threading
 import time
 
+from agent.config.schema import BrokerSettings
 from agent.delivery.mqtt.address import parse_broker_url
 from agent.delivery.mqtt.listener import Listener
+from agent.delivery.mqtt.ping import ping
 
 
 def packet(kind, body):
@@ -44,3 +46,24 @@ def test_all_that_arrived_before_the_broker_died_is_heard():
         listener = Listener(parse_broker_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}"), "vedette")
         heard = [found[0].payload for found in listener.hear(1.5) if found is not None]
     assert heard == [b"%d" % number for number in range(1, 101)]
+
+
+def test_a_broker_that_does_not_answer_mqtt_5_is_asked_with_3_1_1():
+    """amqtt ignores a login of MQTT 5: the agent falls back, so `vedette check` and `verify` have to."""
+    levels = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            for _ in range(2):
+                channel, _ = server.accept()
+                levels.append(channel.recv(4096)[8])
+                if levels[-1] == 4:
+                    channel.sendall(packet(0x20, b"\0\0"))
+                while channel.recv(4096):
+                    pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        settings = BrokerSettings(url=f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        found = ping(settings, "vedette/s/d/check", timeout=1.0)
+    assert levels == [5, 4]
+    assert [(one.ok, one.version) for one in found] == [(True, "3.1.1")]
