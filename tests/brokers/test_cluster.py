@@ -18,7 +18,7 @@ IDENTITY = Identity(
 )
 
 
-@pytest.fixture(params=["rabbitmq-debian13", "rabbitmq-debian12"])
+@pytest.fixture(params=["rabbitmq-debian13"])
 def cluster(request, tmp_path):
     kind = load_kind(request.param)
     if kind.missing() or clusters.missing():

@@ -9,11 +9,11 @@ What may be lacking:
     mqtt 5              it speaks 3.1.1 only
     retained            it keeps no retained messages
     retained wildcard   a retained message comes only to who subscribes to its exact topic
+    retained will       the will is published, and not retained: a newcomer finds the status of before
     retained kill       retained messages are lost when it is killed
     retained stop       ... and also when it is stopped in good order
     session kill        what it acknowledged and had not passed on is lost when it is killed
     session stop        ... and also when it is stopped in good order
-    qos 1               it delivers at most once
     dots                a "." in a topic arrives as "/"
 """
 

@@ -22,7 +22,9 @@ asyncio.run(main())
 
 class Amqtt(Program):
     name = "amqtt"
-    lacks = frozenset({"mqtt 5", "retained kill", "retained stop", "session kill", "session stop"})
+    lacks = frozenset(
+        {"mqtt 5", "retained will", "retained kill", "retained stop", "session kill", "session stop"}
+    )
 
     @staticmethod
     def missing():
