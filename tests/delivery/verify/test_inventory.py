@@ -24,7 +24,7 @@ def device(name="box", *, state="online", since=NOW - 60, cameras="front", site=
 
 def entities(name="box", cameras=("front",), site="dock"):
     place = DiscoveryTopics(
-        root="homeassistant", prefix=f"vedette/{site}/{name}", device=name, site=site, window_seconds=60.0
+        root="homeassistant", prefix=f"vedette/{site}/{name}", device=name, site=site, summary_seconds=60.0
     )
     return {topic: json.loads(payload) for topic, payload in discovery(place, {}, cameras).items()}
 
