@@ -176,7 +176,7 @@ def test_a_defect_of_one_probe_is_counted_and_the_others_go_on():
 
 
 def test_settings_choose_the_probes():
-    assert list(load_probes(TelemetrySettings(), Path("/tmp"))) == ["host", "tegra", "nvml"]
+    assert list(load_probes(TelemetrySettings(), Path("/tmp"))) == ["host", "cgroup", "tegra", "nvml"]
     assert "nvml" not in load_probes(TelemetrySettings(gpu=False), Path("/tmp"))
 
 
