@@ -142,6 +142,13 @@ _HOST = (
         advice="Cool the box; until then fewer frames are analysed (frames_dropped), on purpose.",
     ),
     RuleSettings(
+        name="model_implausible",
+        when="host.model_implausible",
+        severity="critical",
+        advice="The model or its output is not what it is taken for: prepare it anew with `vedette model prepare`, or "
+        "set model.layout; until then counts, drift and alerts on detections mean nothing.",
+    ),
+    RuleSettings(
         name="memory",
         when="host.memory_used_ratio > 92% for 5m",
         clear="88%",

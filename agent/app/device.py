@@ -16,6 +16,7 @@ from agent.core import clock
 from agent.core.arguments import Handler, check_names
 from agent.core.camera_states import STATES
 from agent.core.counts import count
+from agent.core.types import Observation
 from agent.delivery.home_assistant import DiscoveryTopics, discovery
 from agent.delivery.identity import Identity
 from agent.delivery.messages import info_draft, status_draft
@@ -85,6 +86,10 @@ class Device:
         self._reload = outcome
         self._submit(self.publish)
 
+    def observations(self, at: float) -> list[Observation]:
+        """What is observed of the device now beside its telemetry, `at` (Unix time), for the rules."""
+        return self._detector.observations(at)
+
     # -- what it publishes and answers --------------------------------------------------------------------------
 
     def publish(self, *, measured: bool = False) -> None:
@@ -128,6 +133,8 @@ class Device:
             "model_sha256": model.sha256,
             "model_provider": model.provider,
             "model_classes": len(model.classes),
+            "model_layout": model.layout,
+            "model_verification": self._detector.verification[0].value,
             "cameras": ",".join(self._cameras.names),
             "window_seconds": self._settings.windows.length,
             **ReportPlan.of(self._settings).facts(),

@@ -112,7 +112,9 @@ class Reporter:
         states = [observation for status in statuses for observation in state_observations(status, now)]
         measured = self._device.sampler.latest()
         measured += self._governor.heed(measured, now)
-        observed = [*self._pending, *states, *measured, *self._publisher.observations(now)]
+        observed = [
+            *self._pending, *states, *measured, *self._device.observations(now), *self._publisher.observations(now)
+        ]  # fmt: skip
         self._pending = []
         self.exporter.observe(observed)
         result = self._alerts.step([one for one in observed if one.judged], now)

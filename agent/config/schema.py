@@ -144,6 +144,14 @@ class ModelSettings:
     path: str = setting(
         "", kind="path", doc="ONNX file of a detection model; empty: the small demo model that ships."
     )
+    layout: str = setting(
+        "auto",
+        choices=("auto", "channels", "transposed", "rows", "end2end", "rtdetr", "queries"),
+        doc="How the model writes its boxes; auto: recognised by its output. `vedette check` shows it.",
+    )
+    names: tuple[str, ...] = setting(
+        (), doc="Class names in the order of their numbers, where the model has none or wrong ones."
+    )
     provider: str = setting(
         "auto",
         choices=("auto", "cpu", "cuda", "tensorrt"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,13 @@ class Manifest:
 def path_of(model: Path) -> Path:
     """Where the manifest of a model lies."""
     return model.with_suffix(".json")
+
+
+def identity(path: Path, beside: Sequence[Path]) -> str:
+    """The sha256 of a model, in hex: of its file, or of the digests of all where weights lie in files `beside` it."""
+    if not beside:
+        return digest(path)
+    return hashlib.sha256("".join(digest(one) for one in (path, *beside)).encode()).hexdigest()
 
 
 def digest(path: Path) -> str:

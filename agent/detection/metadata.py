@@ -55,7 +55,7 @@ def parse(raw: Mapping[str, str], model: object) -> Metadata:
             ) from None
 
     return Metadata(
-        names=entry("names", _names, ()),
+        names=_plain_names(raw.get("names", "")) or entry("names", _names, ()),
         task=_word(raw, "task"),
         end_to_end=entry("end2end", _flag, absent=False) or entry("args", _with_nms, absent=False),
         stride=entry("stride", lambda value: _whole(value, LARGEST_STRIDE), 32),
@@ -81,11 +81,20 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(_name(number, name) for number, name in enumerate(value))
 
 
+def _plain_names(text: str) -> tuple[str, ...]:
+    """Names written without any notation, between commas or line ends; () where there is one."""
+    if not text.strip() or any(mark in text for mark in "[]{}()'\":"):
+        return ()
+    return _names([name.strip() for name in text.replace("\n", ",").split(",") if name.strip()])
+
+
 def _in_order(named: dict[Any, Any]) -> list[Any]:
+    """Names by number; numbers begin at 0, or at 1 as some tools count."""
     numbers = {_class_number(key): name for key, name in named.items()}
-    if set(numbers) != set(range(len(named))):
-        raise BadInput(f"its {len(named)} classes are not numbered from 0 to {len(named) - 1}")
-    return [numbers[number] for number in range(len(numbers))]
+    first = 0 if 0 in numbers else 1
+    if set(numbers) != set(range(first, first + len(named))):
+        raise BadInput(f"its {len(named)} classes are not numbered from 0 to {len(named) - 1}, nor from 1 on")
+    return [numbers[number] for number in range(first, first + len(numbers))]
 
 
 def _class_number(key: Any) -> Any:

@@ -56,12 +56,17 @@ _INSIDE: dict[str, dict[int, str]] = {
 _Span = tuple[int, int]
 
 
-def check(path: Path) -> None:
-    """Raise ModelError where the file is none, is cut off, or declares what no detector on this box may take."""
+def check(path: Path) -> tuple[Path, ...]:
+    """The files beside it that hold weights of the model, sorted.
+
+    Raises ModelError where the file is none, is cut off, or declares what no detector on this box may take.
+    """
     size = plain_file(path)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _Walk(path, data, size).run()
+            walk = _Walk(path, data, size)
+            walk.run()
+            return tuple(sorted(walk.beside))
     except OSError as error:
         raise ModelError(f"model {path} cannot be read: {error.strerror or error}") from error
     except (ValueError, UnicodeDecodeError) as error:  # it changed while it was read; no text
@@ -100,6 +105,7 @@ class _Walk:
     def __init__(self, path: Path, data: mmap.mmap, size: int) -> None:
         self._path, self._data, self._size = path, data, size
         self._fields = 0
+        self.beside: set[Path] = set()
 
     def run(self) -> None:
         """Walk through all messages that `_INSIDE` leads to; those with a limit are looked at."""
@@ -171,6 +177,7 @@ class _Walk:
             raise self._refused(f"names no place in '{shown}' where its weights lie: export it again")
         if sum(map(int, numbers)) > found.stat().st_size:
             raise self._refused(f"keeps weights beyond the end of '{shown}': copy that file again")
+        self.beside.add(found)
 
     # -- the format -----------------------------------------------------------------------------------------
 

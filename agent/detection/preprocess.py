@@ -58,8 +58,15 @@ class Letterbox:
 
 
 @lru_cache(maxsize=256)
-def plan(source: tuple[int, int], target: tuple[int, int], *, stride: int, minimal: bool) -> Letterbox:
-    """How an image of shape `source` fits into `target`; `minimal` pads only to a multiple of `stride`."""
+def plan(
+    source: tuple[int, int], target: tuple[int, int], *, stride: int, minimal: bool, stretched: bool = False
+) -> Letterbox:
+    """How an image of shape `source` fits into `target`.
+
+    `minimal` pads only to a multiple of `stride`; `stretched` fills the target, whatever the image's proportions.
+    """
+    if stretched:
+        return Letterbox(source=source, size=target, content=target, offset=(0, 0))
     scale = min(target[0] / source[0], target[1] / source[1])
     height, width = (max(round(side * scale), 1) for side in source)
     spare = [target[0] - height, target[1] - width]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.core import memory as heap
@@ -171,9 +170,3 @@ def parse_input(path: Path, inputs: Sequence[Any]) -> InputShape:
     return InputShape(
         name=name, dtype=_TYPES[kind], batch=batch, height=rest[0], width=rest[1], pixels=pixels
     )
-
-
-def zeros(shape: InputShape, batch: int, size: tuple[int, int]) -> NDArray[Any]:
-    """An empty image batch that the model accepts."""
-    dimensions = (batch, *size, 3) if shape.pixels else (batch, 3, *size)
-    return np.zeros(dimensions, dtype=shape.dtype)

@@ -34,6 +34,7 @@ from agent.detection.thermal.governor import Governor
 
 log = structlog.get_logger("vedette.detection")
 
+_BATCHES_TRIED = 2
 _IDLE_SECONDS = 0.5  # how often an idle or resting scheduler looks whether it is to stop
 
 
@@ -72,6 +73,7 @@ class Scheduler(Worker):
         self._sizer = BatchSizer(max_batch, max_batch)
         self._lock = threading.Lock()
         self._failing: set[str] = set()
+        self._batches_failed = 0
         self._choosing = threading.Lock()
         self._turns, self._outlook = ResultOrder(), BusyForecast()
 
@@ -157,6 +159,17 @@ class Scheduler(Worker):
                 self._sizer.at_most(most)
                 log.warning("not enough memory for the batch, making it smaller", frames=most)
             self._serve_singly(frames, results)
+            if error.kind is not InferenceFailure.OUT_OF_MEMORY and len(results) == len(frames):
+                self._take_no_batches(str(error))
+
+    def _take_no_batches(self, reason: str) -> None:
+        """A batch failed whose frames all work alone; a second time it is the model, free of a batch size by name only."""
+        with self._lock:
+            self._batches_failed += 1
+            if self._batches_failed == _BATCHES_TRIED:
+                self._sizer.at_most(1)
+        if self._batches_failed == _BATCHES_TRIED:
+            log.warning("the model takes no batches, running each frame alone", reason=reason)
 
     def _serve_singly(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
         waiting = list(frames)

@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 from agent.config.schema import ModelSettings
 from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
-from agent.core.types import Detections, Frame
+from agent.core.types import Detections, Frame, Observation
 from agent.core.user import home
 from agent.detection import DetectedBatch, ModelInfo, onnx_file, providers
 from agent.detection.buffers import SpareBuffers
-from agent.detection.decode import BoxLayout, Candidates, count_classes, decode, recognise
-from agent.detection.manifest import digest
+from agent.detection.layouts.layout import Candidates, Layout, ModelFacts
+from agent.detection.manifest import identity
 from agent.detection.metadata import Metadata, parse
 from agent.detection.nms import suppress
+from agent.detection.plausibility import BoxCheck, Verification
 from agent.detection.preprocess import InputType, Letterbox, plan
 from agent.detection.providers import CPU, CUDA, TENSORRT
-from agent.detection.runner import InputShape, Providers, Runner, zeros
+from agent.detection.recognise import recognise
+from agent.detection.runner import InputShape, Providers, Runner
+from agent.detection.trial import trial_batch
 
 log = structlog.get_logger("vedette.detection")
 
@@ -44,9 +47,10 @@ class _Opened:
     runner: Runner
     alone: AbstractContextManager[Any]
     info: ModelInfo
-    layout: BoxLayout
+    layout: Layout
     boxes_output: int
     embedding_output: int | None
+    check: BoxCheck
 
 
 class Detector:
@@ -64,6 +68,20 @@ class Detector:
         self._opened: _Opened | None = None
         self._info: ModelInfo | None = None
         self._spare = SpareBuffers()
+        self._checking = threading.Lock()
+
+    @property
+    def verification(self) -> tuple[Verification, str]:
+        """Whether what the model finds can be objects, and by what that is known."""
+        if self._opened is None:
+            return Verification.UNVERIFIED, "the model is not open"
+        return self._opened.check.state, self._opened.check.reason
+
+    def observations(self, at: float) -> list[Observation]:
+        """What the rules should know of the model's boxes, observed `at` (Unix time)."""
+        state, reason = self.verification
+        implausible = float(state is Verification.IMPLAUSIBLE)
+        return [Observation(metric="host.model_implausible", value=implausible, at=at, text=reason)]
 
     @property
     def info(self) -> ModelInfo:
@@ -80,9 +98,9 @@ class Detector:
         """
         if self._opened is not None:
             return
-        path = _checked(self.settings.path)
+        path, beside = _checked(self.settings.path)
         started = clock.monotonic()
-        self._opened = self._understand(*self._load(path))
+        self._opened = self._understand(*self._load(path, identity(path, beside)))
         self._info = self._opened.info
         log.info(
             "model is ready",
@@ -93,6 +111,7 @@ class Detector:
             input="x".join(str(side) for side in self._info.input_size),
             seconds=round(clock.monotonic() - started, 2),
         )
+        _report(self._opened.check, path.name)
 
     def close(self) -> None:
         """Let go of the model and its memory; may be called twice."""
@@ -109,7 +128,7 @@ class Detector:
             raise ModelError("the model is closed")
         found: list[Detections | None] = [None] * len(frames)
         seconds = [0.0, 0.0, 0.0]
-        for indices, boxes in self._runs(frames):
+        for indices, boxes in self._runs(frames, opened.layout):
             marks = [clock.monotonic()]
             with self._prepared([frames[index] for index in indices], boxes) as batch:
                 marks.append(clock.monotonic())
@@ -135,16 +154,16 @@ class Detector:
         opened = self._opened
         if opened is None:
             raise ModelError("the model is closed")
-        ((_, boxes),) = self._runs([frame])
+        ((_, boxes),) = self._runs([frame], opened.layout)
         with self._prepared([frame], boxes) as batch, opened.alone:
             outputs = opened.runner.run(batch)
-        return decode(outputs[opened.boxes_output][0], opened.layout, self.settings.confidence)
+        return opened.layout.decode(outputs[opened.boxes_output][0], self.settings.confidence, boxes[0].size)
 
-    def _runs(self, frames: Sequence[Frame]) -> list[tuple[list[int], list[Letterbox]]]:
+    def _runs(self, frames: Sequence[Frame], layout: Layout) -> list[tuple[list[int], list[Letterbox]]]:
         """Which frames (by index) go into which model run, with their letterboxes."""
         groups: dict[tuple[int, int], tuple[list[int], list[Letterbox]]] = {}
         for index, frame in enumerate(frames):
-            box = self._letterbox(frame)
+            box = self._letterbox(frame, stretched=layout.stretched)
             indices, boxes = groups.setdefault(box.size, ([], []))
             indices.append(index)
             boxes.append(box)
@@ -155,7 +174,7 @@ class Detector:
             for start in range(0, len(indices), step)
         ]
 
-    def _letterbox(self, frame: Frame) -> Letterbox:
+    def _letterbox(self, frame: Frame, *, stretched: bool) -> Letterbox:
         image = frame.image
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise InferenceError(
@@ -165,7 +184,13 @@ class Detector:
             )
         height, width = image.shape[:2]
         info = self.info
-        return plan((height, width), info.input_size, stride=info.stride, minimal=info.dynamic_size)
+        return plan(
+            (height, width),
+            info.input_size,
+            stride=info.stride,
+            minimal=info.dynamic_size,
+            stretched=stretched,
+        )
 
     @contextmanager
     def _prepared(self, frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> Iterator[NDArray[Any]]:
@@ -185,8 +210,10 @@ class Detector:
 
     def _read(self, opened: _Opened, outputs: list[NDArray[Any]], row: int, box: Letterbox) -> Detections:
         settings = self.settings
-        found = decode(outputs[opened.boxes_output][row], opened.layout, settings.confidence)
-        if opened.layout is BoxLayout.END_TO_END:
+        found = opened.layout.decode(outputs[opened.boxes_output][row], settings.confidence, box.size)
+        if opened.check.undecided:
+            self._check(opened, found, box.size)
+        if opened.layout.suppressed:
             kept = np.argsort(-found.scores, kind="stable")[: settings.max_detections]
         else:
             kept = suppress(
@@ -208,10 +235,14 @@ class Detector:
             embedding=embedding,
         )
 
-    def _load(self, path: Path) -> tuple[Runner, str]:
+    def _check(self, opened: _Opened, found: Candidates, size: tuple[int, int]) -> None:
+        with self._checking:
+            if opened.check.add(found, size):
+                _report(opened.check, opened.info.name)
+
+    def _load(self, path: Path, sha256: str) -> tuple[Runner, str]:
         """An open session on the provider that really works, and the model's sha256."""
         runtime = providers.load_runtime()
-        sha256 = digest(path)
         _, threads = self._share()
         wanted = self.settings.provider
         engines = self._engines(runtime, sha256)
@@ -296,42 +327,41 @@ class Detector:
         return shape.height or rounded[0], shape.width or rounded[1]
 
     def _understand(self, runner: Runner, sha256: str) -> _Opened:
-        """Run the model once on an empty image, and learn from its outputs what it is."""
+        """Run the model on a trial image, and learn from what it gives what it is."""
         shape, metadata = runner.input, parse(runner.metadata, runner.path)
         size = self._input_size(shape, metadata)
         tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
+        input_type = _input_type(shape, metadata)
         try:
-            outputs = runner.warm_up(zeros(shape, shape.batch or 1, tried))
+            outputs = runner.warm_up(trial_batch(input_type, tried, shape.batch or 1))
         except InferenceError as error:
             raise ModelError(f"model {runner.path} cannot run: {error}") from error
         _small_enough(runner.path, outputs)
         embedding = runner.outputs.index(EMBEDDING) if EMBEDDING in runner.outputs else None
         others = [index for index in range(len(outputs)) if index != embedding]
         others.sort(key=lambda index: outputs[index].ndim != 3)  # YOLOv5 exports may carry raw heads as well
-        shapes = [outputs[index].shape for index in others]
+        names = self.settings.names or metadata.names
+        facts = ModelFacts(size=tried, classes=len(names), end_to_end=metadata.end_to_end)
         try:
-            layout = recognise(
-                shapes,
-                classes=len(metadata.names),
-                task=metadata.task,
-                end_to_end=metadata.end_to_end,
-                rows_anchors=3 * sum((tried[0] // step) * (tried[1] // step) for step in (8, 16, 32)),
+            layout, doubt = recognise(
+                [outputs[index] for index in others], facts, task=metadata.task, wanted=self.settings.layout
             )
         except ModelError as error:
             raise ModelError(f"model {runner.path} {error}") from None
+        first = outputs[others[0]]
         on_cpu = runner.threads > 0
         info = ModelInfo(
             path=str(runner.path),
             sha256=sha256,
             name=runner.path.stem,
-            classes=metadata.names or tuple(f"class{n}" for n in range(count_classes(shapes[0], layout))),
+            classes=names or tuple(f"class{n}" for n in range(layout.classes(first.shape[1:]))),
             input_size=size,
             stride=metadata.stride,
-            input_type=_input_type(shape, metadata).value,
+            input_type=input_type.value,
             dynamic_batch=shape.batch is None,
             dynamic_size=shape.height is None and shape.width is None,
             max_batch=self._batch(shape),
-            layout=layout.value,
+            layout=layout.name,
             embedding_size=0 if embedding is None else int(np.prod(outputs[embedding].shape[1:])),
             provider=runner.provider,
             threads=runner.threads,
@@ -339,6 +369,9 @@ class Detector:
             runtime=f"onnxruntime {providers.load_runtime().__version__}",
             source=metadata.description,
         )
+        check = BoxCheck(len(names), doubted=doubt)
+        if not doubt:
+            check.add_trial(layout.decode(first[0], self.settings.confidence, tried), tried)
         return _Opened(
             runner=runner,
             alone=nullcontext() if on_cpu else threading.Lock(),
@@ -346,15 +379,30 @@ class Detector:
             layout=layout,
             boxes_output=others[0],
             embedding_output=embedding,
+            check=check,
         )
 
 
-def _checked(setting: str) -> Path:
+def _report(check: BoxCheck, model: str) -> None:
+    if check.state is Verification.VERIFIED:
+        log.info("model is verified: its boxes can be objects", model=model, by=check.reason)
+    elif check.state is Verification.UNVERIFIED:
+        log.info("model is not verified yet, its first boxes decide", model=model, reason=check.reason)
+    else:
+        log.error(
+            "the model's boxes cannot be objects",
+            model=model,
+            reason=check.reason,
+            advice="export it anew with `vedette model prepare`, or set model.layout",
+        )
+
+
+def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:
+    """The model's file, and those beside it that hold its weights."""
     path = Path(setting) if setting else DEMO_MODEL
     if path.suffix.lower() in _EXPORT_FIRST:
         raise ModelError(f"model {path} is no ONNX file: make one with `vedette model prepare`")
-    onnx_file.check(path)
-    return path
+    return path, onnx_file.check(path)
 
 
 def _small_enough(path: Path, outputs: Sequence[NDArray[Any]]) -> None:

@@ -15,7 +15,7 @@ from agent.core.errors import ModelError
 from agent.core.image_file import read_image
 from agent.core.types import Frame
 from agent.core.untrusted import BadInput
-from agent.detection.decode import Candidates
+from agent.detection.layouts.layout import Candidates
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
 

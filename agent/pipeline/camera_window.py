@@ -55,13 +55,19 @@ def class_field(name: str) -> str:
     return f"detections_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}"
 
 
+_OTHER_FIGURES = frozenset({"detections_per_frame"})
+
+
 @lru_cache(maxsize=8)
 def class_fields(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The field of each class: one that several would share, or that no letter is left in, ends in its number."""
+    """The field of each class, of its own.
+
+    One that several would share, that another figure has, or that no letter is left in ends in the class's number.
+    """
     fields = [class_field(name) for name in names]
     shared, made = Counter(fields), set[str]()
     for number, field in enumerate(fields):
-        if shared[field] > 1 or field == class_field(""):
+        if shared[field] > 1 or field == class_field("") or field in _OTHER_FIGURES:
             fields[number] = f"{field.rstrip('_')}_{number}"
         while fields[number] in made or (fields[number] != field and fields[number] in shared):
             fields[number] += f"_{number}"
@@ -126,7 +132,9 @@ class CameraWindow:
             body["confidence_mean"] = round(self._confidence / detections, 4)
         fields = class_fields(tuple(self._names))
         for class_id, count in sorted(self._classes.items()):
-            body[fields[class_id] if 0 <= class_id < len(fields) else class_field(str(class_id))] = count
+            known = 0 <= class_id < len(fields)
+            unknown = f"unknown class {class_id}" if fields else str(class_id)
+            body[fields[class_id] if known else class_field(unknown)] = count
         return CameraSummary(camera=self.camera, start=start, end=end, body=body, sketches=sketches)
 
     def _sketches(self) -> dict[str, Sketch]:

@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 
 from agent.config.schema import ModelSettings
-from agent.detection.decode import BoxLayout, decode
+from agent.detection.layouts import LAYOUTS
 from agent.detection.nms import overlap, suppress
 from agent.detection.preprocess import BatchBuffer, InputType, plan
 from agent.detection.runner import Runner
@@ -133,19 +133,28 @@ def finish(found, box, *, nms):
     return np.concatenate(parts, axis=1)
 
 
+def decode(output, layout, size):
+    return next(one for one in LAYOUTS if one.name == layout).decode(output, 0.25, size)
+
+
 def test_the_same_output_in_every_layout_gives_what_ultralytics_gives(scene):
     output, box, theirs = scene
     assert len(theirs) >= 3
-    found = decode(output, BoxLayout.CHANNELS, 0.25)
+    found = decode(output, "channels", box.size)
     kept = suppress(found.boxes, found.scores, found.class_ids, iou=0.7, limit=300)
     rows_layout = np.insert(output.T, 4, 1.0, axis=1)  # YOLOv5: an objectness of 1 between box and classes
     end_to_end = np.zeros((300, 6), np.float32)
     end_to_end[: len(kept)] = np.column_stack((found.boxes, found.scores, found.class_ids))[kept]
     assert_agree(finish(found, box, nms=True), theirs, "channels")
-    assert_agree(finish(decode(rows_layout, BoxLayout.ROWS, 0.25), box, nms=True), theirs, "rows")
-    assert_agree(finish(decode(end_to_end, BoxLayout.END_TO_END, 0.25), box, nms=False), theirs, "end2end")
-    half = decode(output.astype(np.float16), BoxLayout.CHANNELS, 0.25)
+    assert_agree(finish(decode(rows_layout, "rows", box.size), box, nms=True), theirs, "rows")
+    assert_agree(finish(decode(end_to_end, "end2end", box.size), box, nms=False), theirs, "end2end")
+    half = decode(output.astype(np.float16), "channels", box.size)
     assert_agree(finish(half, box, nms=True), theirs, "float16 output")
+    assert_agree(finish(decode(output.T, "transposed", box.size), box, nms=True), theirs, "transposed")
+    shares = output.T.copy()
+    shares[:, :4] /= [box.size[1], box.size[0]] * 2
+    queries = shares[np.argsort(-shares[:, 4:].max(axis=1))[:300]]
+    assert_agree(finish(decode(queries, "rtdetr", box.size), box, nms=True), theirs, "rtdetr")
 
 
 def test_the_model_in_half_precision(shared, tmp_path, make_frame):

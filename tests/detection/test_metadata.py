@@ -50,7 +50,7 @@ def test_what_ultralytics_writes_is_read():
         ("names", "{[]:1}", "where a key is expected"),
         ("names", "-" * 5000, "cannot be read"),
         ("names", "[" * 100_000, "levels deep"),
-        ("names", "{1: 'a'}", "not numbered from 0 to 0"),
+        ("names", "{2: 'a'}", "not numbered from 0 to 0"),
         ("names", "{'x': 'a'}", "not numbered from 0"),
         ("names", "{0: ['a']}", "the name of class 0 is a list"),
         ("names", "'person'", "it is a string"),
@@ -77,6 +77,15 @@ def test_what_cannot_be_meant_is_refused_by_name(key, text, words):
     assert words in refusal(**{key: text})
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"0": "person", "1": "car"}', '["person", "car"]', "{1: 'person', 2: 'car'}", "person,car", "person\ncar\n",
+     " person , car "],
+)  # fmt: skip
+def test_names_are_read_in_every_notation_that_tools_write(text):
+    assert parse({"names": text}, "m").names == ("person", "car")
+
+
 def test_names_are_printable_and_no_two_become_one_field():
     found = parse({"names": str(["[/x]", "\x1b]52;c;cm0=\x07", "a b", "a-b", "車", "\u202e", "dog"])}, "m")
     assert all(name.isprintable() for name in found.names)
@@ -100,8 +109,14 @@ def test_the_limit_of_a_side_is_the_configs():
     assert ModelSettings.__dataclass_fields__["input_size"].metadata["maximum"] == LARGEST_SIDE
 
 
-@given(st.lists(st.sampled_from(["a", "A", "a 0", "a_1", "a 0 0", "", "_", "車"]), max_size=8))
+@given(
+    st.lists(
+        st.sampled_from(["per frame", "Per-Frame", "a", "A", "a 0", "a_1", "a 0 0", "", "_", "車"]),
+        max_size=8,
+    )
+)
 def test_each_class_has_a_field_of_its_own(names):
     fields = class_fields(tuple(names))
     assert len(set(fields)) == len(names)
     assert all(field.startswith("detections_") for field in fields)
+    assert "detections_per_frame" not in fields

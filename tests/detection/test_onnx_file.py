@@ -13,6 +13,7 @@ import pytest
 from agent.config.schema import ModelSettings
 from agent.core.errors import ModelError, VedetteError
 from agent.detection import onnx_file, runner
+from agent.detection.manifest import digest, identity
 from agent.detection.session import DEMO_MODEL, Detector
 
 onnx = pytest.importorskip("onnx")
@@ -166,6 +167,21 @@ def test_weights_lie_beside_the_model_or_it_is_refused(tmp_path, location, words
     nodes = [helper.make_node("Conv", ["images", "w"], ["output0"])]
     path = save(folder / "m.onnx", output=(1, 3, 63, 63), nodes=nodes, weights=[tensor])
     assert words in refusal(path)
+
+
+def test_the_identity_of_a_model_covers_the_weights_that_lie_beside_it(tmp_path):
+    tensor = TensorProto(name="w", data_type=1, dims=[3, 3, 2, 2], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="w.bin")
+    tensor.external_data.add(key="length", value="144")
+    nodes = [helper.make_node("Conv", ["images", "w"], ["output0"])]
+    (tmp_path / "w.bin").write_bytes(b"\0" * 144)
+    path = save(tmp_path / "m.onnx", output=(1, 3, 63, 63), nodes=nodes, weights=[tensor])
+    before = identity(path, onnx_file.check(path))
+    (tmp_path / "w.bin").write_bytes(b"\1" * 144)
+    assert identity(path, onnx_file.check(path)) != before
+    alone = save(tmp_path / "alone.onnx")
+    assert onnx_file.check(alone) == ()
+    assert identity(alone, ()) == digest(alone)
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):

@@ -101,3 +101,9 @@ def test_boxes_as_far_out_as_numbers_go_are_clipped_without_a_word():
     box = plan((100, 200), (64, 64), stride=32, minimal=False)
     far = np.float32(3e38)
     assert box.to_source(np.array([[-far, -far, far, far]], np.float32)).tolist() == [[0, 0, 200, 100]]
+
+
+def test_a_stretched_image_fills_the_input_and_its_boxes_come_back():
+    box = plan((100, 400), (320, 320), stride=32, minimal=True, stretched=True)
+    assert (box.size, box.content, box.offset) == ((320, 320), (320, 320), (0, 0))
+    assert np.allclose(box.to_source(np.array([[80, 80, 160, 320]], np.float32)), [[100, 25, 200, 100]])

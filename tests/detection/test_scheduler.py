@@ -149,6 +149,17 @@ def test_a_batch_too_big_for_memory_is_served_singly_and_later_batches_are_small
     assert sum(rig.slots.take_counts(camera).failed for camera in "abcd") == 0
 
 
+def test_a_model_whose_batch_is_free_by_name_only_is_soon_run_frame_by_frame(detector):
+    breaking = Breaking(detector, lambda frames: len(frames) > 1 and InferenceFailure.OTHER)
+    with Rig(breaking, batch_wait=0.2, cameras=lambda: 4) as rig:
+        for turn in range(4):
+            for camera in "abcd":
+                rig.slots.put(frame(camera, turn))
+            rig.until(lambda turn=turn: len(rig.results) == 4 * (turn + 1))
+    assert sum(size > 1 for size in breaking.sizes) == 2
+    assert sum(rig.slots.take_counts(camera).failed for camera in "abcd") == 0
+
+
 @pytest.mark.parametrize("kind", [InferenceFailure.GPU_LOST, InferenceFailure.OUT_OF_MEMORY])
 def test_a_lost_gpu_ends_the_run_counts_every_frame_and_a_new_run_opens_the_model_anew(detector, kind):
     lost = [kind]

@@ -172,6 +172,11 @@ HOST = (
         sent=Sent.ALWAYS,
     ),
     Metric(
+        "host.model_implausible",
+        Alerting("boxes of the model that cannot be objects", "model"),
+        Export("host_model_implausible", "1 while the boxes that the model gives cannot be objects."),
+    ),
+    Metric(
         "host.emc_clock_hertz",
         export=Export("host_emc_clock_hertz", "Clock of the memory controller (Jetson)."),
         sent=Sent.COMPLETE,

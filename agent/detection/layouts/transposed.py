@@ -1,0 +1,43 @@
+"""The layout of YOLOv8 and later, exported with rows and columns exchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.detection.layouts import channels
+from agent.detection.layouts.layout import Candidates, Layout, ModelFacts
+
+_NEARLY_ALL = 0.97  # of the boxes: no class is the likeliest of that many
+
+
+def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
+    if facts.end_to_end or sides[1] < 5:
+        return False
+    if facts.classes:
+        return sides[1] == 4 + facts.classes and sides[0] not in {3 * cells for cells in facts.cells()}
+    return sides[0] in facts.cells()
+
+
+def _doubt(output: NDArray[Any], facts: ModelFacts) -> str:
+    scores = output[:, 4:]
+    if not facts.classes and scores.shape[1] > 2 and np.mean(scores.argmax(axis=1) == 0) > _NEARLY_ALL:
+        return "its first score is the highest nearly everywhere: an objectness, as YOLOX has"
+    return channels.doubt(output.T, facts)
+
+
+def _decode(output: NDArray[Any], threshold: float, size: tuple[int, int]) -> Candidates:
+    return channels.decode(output.T, threshold, size)
+
+
+LAYOUT = Layout(
+    name="transposed",
+    models="YOLOv8 and later, transposed",
+    expected="(batch, boxes, 4 + classes)",
+    fits=_fits,
+    doubt=_doubt,
+    classes=lambda sides: sides[1] - 4,
+    decode=_decode,
+)

@@ -1,0 +1,79 @@
+"""Whether what a model finds can be objects: it is verified by boxes, of a trial image or of live frames.
+
+Pure; a model whose layout is right and whose input is wrong (another order of channels, another scale) finds nothing
+or nonsense, and no shape shows it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from agent.detection.layouts.layout import Candidates
+from agent.detection.layouts.values import odd_boxes
+
+ENOUGH_BOXES = 30
+ENOUGH_FRAMES = 5
+MOST_ODD = 0.2
+"""Share of odd boxes up to which a model counts as verified; real ones have a few at the edges."""
+
+TOO_ODD = 0.5
+"""Share of odd boxes above which a model counts as implausible; between the two more frames are awaited."""
+
+
+class Verification(str, Enum):
+    """What is known of a model's boxes."""
+
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    IMPLAUSIBLE = "implausible"
+
+
+class BoxCheck:
+    """Collects boxes until there are enough to judge the model by. Belongs to one thread at a time."""
+
+    def __init__(self, classes: int, *, doubted: str = "") -> None:
+        self.state = Verification.UNVERIFIED
+        self.reason = doubted or "no boxes found yet that it could be judged by"
+        self._classes = classes
+        self._boxes = self._odd = self._frames = 0
+
+    @property
+    def undecided(self) -> bool:
+        """Whether further boxes may change the state."""
+        return self.state is Verification.UNVERIFIED
+
+    def add_trial(self, found: Candidates, size: tuple[int, int]) -> None:
+        """Take boxes of the trial image, in an input of (height, width): a few good ones are enough."""
+        odd = self._count_odd(found, size)
+        if len(found) and odd <= MOST_ODD * len(found):
+            self._verified(f"{len(found)} boxes on the trial image")
+
+    def add(self, found: Candidates, size: tuple[int, int]) -> bool:
+        """Take the boxes of a live frame; whether the state changed."""
+        if not self.undecided or not len(found):
+            return False
+        self._frames += 1
+        self._boxes += len(found)
+        self._odd += self._count_odd(found, size)
+        if self._frames < ENOUGH_FRAMES or self._boxes < ENOUGH_BOXES:
+            return False
+        if self._odd <= MOST_ODD * self._boxes:
+            self._verified(f"{self._boxes} boxes on {self._frames} frames")
+        elif self._odd > TOO_ODD * self._boxes:
+            self.state = Verification.IMPLAUSIBLE
+            self.reason = (
+                f"{self._odd} of {self._boxes} boxes on {self._frames} frames cannot be objects "
+                "(thinner than a pixel, outside of the image, larger than it, or of no class)"
+            )
+        return not self.undecided
+
+    def _verified(self, by: str) -> None:
+        self.state, self.reason = Verification.VERIFIED, by
+
+    def _count_odd(self, found: Candidates, size: tuple[int, int]) -> int:
+        odd = odd_boxes(found.boxes, size) | (found.scores > 1.01) | (found.class_ids < 0)
+        if self._classes:
+            odd |= found.class_ids >= self._classes
+        return int(np.count_nonzero(odd))

@@ -1,0 +1,167 @@
+"""A model is recognised by its output's shape and values together, or refused with what it seems to be."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.core.errors import ModelError
+from agent.detection.layouts.layout import ModelFacts
+from agent.detection.plausibility import BoxCheck, Verification
+from agent.detection.recognise import recognise
+
+sys.path.insert(0, str(Path(__file__).parent / "layouts"))
+import outputs
+
+
+def facts(classes=0, end_to_end=False):
+    return ModelFacts(size=outputs.SIZE, classes=classes, end_to_end=end_to_end)
+
+
+@pytest.mark.parametrize(
+    ("output", "known", "name"),
+    [
+        (outputs.channels(80), 80, "channels"),
+        (outputs.channels(2), 2, "channels"),
+        (outputs.channels(80), 0, "channels"),
+        (outputs.channels(1), 0, "channels"),
+        (outputs.channels(3, strides=(8, 16, 32, 64)), 3, "channels"),
+        (outputs.channels(3).astype(np.float16), 3, "channels"),
+        (outputs.transposed(80), 80, "transposed"),
+        (outputs.transposed(80), 0, "transposed"),
+        (outputs.transposed(2), 0, "transposed"),
+        (outputs.transposed(2), 2, "transposed"),
+        (outputs.transposed(3, strides=(4, 8, 16, 32)), 0, "transposed"),
+        (outputs.rows(80), 80, "rows"),
+        (outputs.rows(80), 0, "rows"),
+        (outputs.rows(1), 1, "rows"),
+        (outputs.rows(1), 0, "rows"),
+        (outputs.rows(1, class_score=0.99998).astype(np.float16), 0, "rows"),
+        (outputs.rows(1, class_score=0.5), 0, "rows"),
+        (outputs.rows(3, strides=(8, 16, 32, 64)), 0, "rows"),
+        (outputs.end_to_end(), 3, "end2end"),
+        (outputs.end_to_end(), 0, "end2end"),
+        (outputs.end_to_end(padded=False), 0, "end2end"),
+        (outputs.end_to_end(padded=False), 80, "end2end"),
+        (outputs.end_to_end() * 0, 0, "end2end"),
+        (outputs.rtdetr(2), 2, "rtdetr"),
+        (outputs.rtdetr(2), 0, "rtdetr"),
+        (outputs.rtdetr(80), 80, "rtdetr"),
+        (outputs.rtdetr(80), 0, "rtdetr"),
+        (outputs.rtdetr(1), 1, "rtdetr"),
+        (outputs.queries(), 3, "queries"),
+        (outputs.queries(), 0, "queries"),
+    ],
+)
+def test_the_layout_is_found(output, known, name):
+    layout, doubt = recognise([output], facts(known))
+    assert (layout.name, doubt) == (name, "")
+    found = layout.decode(output[0], 0.5, outputs.SIZE)
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    for x, y, *_ in outputs.OBJECTS if len(found) else ():
+        assert np.abs(centres - (x, y)).sum(axis=1).min() < 2
+
+
+@pytest.mark.parametrize(
+    ("output", "known", "words"),
+    [
+        (outputs.rotated(), 0, "angles"),
+        (outputs.rotated_upright(), 0, "no class score"),
+        (outputs.rotated(15), 0, "angles"),
+        (outputs.pose(), 0, "keypoints"),
+        (outputs.yolox(80), 80, "YOLOX"),
+        (outputs.yolox_decoded(80), 80, "YOLOX"),
+        (outputs.yolox_decoded(80), 0, "an objectness, as YOLOX"),
+        (outputs.yolox(3), 0, "YOLOX"),
+        (outputs.normalised(), 3, "not in pixels"),
+        (outputs.normalised(), 0, "not in pixels"),
+        (outputs.logits(), 3, "raw logits"),
+        (outputs.corners(), 3, "not decoded"),
+        (outputs.channels(80), 3, "3 class names"),
+        (outputs.end_to_end(padded=False)[..., [5, 4, 0, 1, 2, 3]], 0, "no class number"),
+        (np.zeros((1, 3, 3), np.float32), 0, "no detector that is known"),
+        (np.zeros((1, 3, 80, 80, 85), np.float32), 80, "no detector that is known"),
+        (np.zeros((1, 1000), np.float32), 1000, "classification model"),
+        (np.zeros((300, 7), np.float32), 80, "end-to-end YOLOv7"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_it_seems_to_be(output, known, words):
+    with pytest.raises(ModelError) as caught:
+        recognise([output], facts(known))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ([(1, 100, 92), (1, 100, 4)], "separate outputs"),
+        ([(1, 1), (1, 100, 4), (1, 100), (1, 100)], "separate outputs"),
+        ([(1, 116, 1575), (1, 32, 160, 160)], "segmentation model"),
+        ([], "no output"),
+    ],
+)
+def test_several_outputs_are_named(shapes, words):
+    with pytest.raises(ModelError, match=words):
+        recognise([np.zeros(shape, np.float32) for shape in shapes], facts(80))
+
+
+@pytest.mark.parametrize(("task", "words"), [("pose", "pose model"), ("obb", "rotated boxes"), ("x", "'x'")])
+def test_another_task_is_named(task, words):
+    with pytest.raises(ModelError, match=words):
+        recognise([outputs.channels()], facts(3), task=task)
+
+
+def test_end2end_in_the_metadata_needs_its_shape():
+    with pytest.raises(ModelError, match=r"says end2end.*expected \(batch, boxes, 6\)"):
+        recognise([outputs.channels(80)], facts(80, end_to_end=True))
+
+
+def test_a_layout_that_is_set_is_taken_and_what_speaks_against_it_is_kept():
+    layout, doubt = recognise([outputs.yolox_decoded(80)], facts(80), wanted="rows")
+    assert layout.name == "rows"
+    assert "YOLOX" in doubt
+    with pytest.raises(ModelError, match=r"model.layout is 'rtdetr': expected"):
+        recognise([outputs.channels(80)], facts(80), wanted="rtdetr")
+
+
+def found(boxes, classes=3):
+    from agent.detection.layouts.layout import Candidates
+
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    return Candidates(
+        boxes=boxes, scores=np.full(len(boxes), 0.5, np.float32), class_ids=np.arange(len(boxes)) % classes
+    )
+
+
+def test_a_model_is_verified_by_live_boxes():
+    check = BoxCheck(3)
+    assert not check.add(found([]), (100, 100))
+    changed = [check.add(found([[10, 10, 40, 40]] * 5), (100, 100)) for _ in range(8)]
+    assert changed == [False] * 5 + [True] + [False] * 2
+    assert check.state is Verification.VERIFIED
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        [[10, 10, 10.5, 40]] * 5,
+        [[10, 10, 10.5, 40]] * 4 + [[10, 10, 40, 40]],
+        [[300, 10, 340, 40]] * 5,
+        [[-500, -500, 900, 900]] * 5,
+        [[40, 40, 10, 10]] * 5,
+    ],
+)
+def test_boxes_that_cannot_be_objects_make_it_implausible(boxes):
+    check = BoxCheck(3)
+    assert any(check.add(found(boxes), (100, 100)) for _ in range(10))
+    assert check.state is Verification.IMPLAUSIBLE
+    assert "cannot be objects" in check.reason
+
+
+def test_classes_that_the_model_does_not_have_make_it_implausible():
+    check = BoxCheck(2)
+    for _ in range(10):
+        check.add(found([[10, 10, 40, 40]] * 6, classes=6), (100, 100))
+    assert check.state is Verification.IMPLAUSIBLE
