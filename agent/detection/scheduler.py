@@ -163,7 +163,7 @@ class Scheduler(Worker):
                 self._take_no_batches(str(error))
 
     def _take_no_batches(self, reason: str) -> None:
-        """A batch failed whose frames all work alone; a second time it is the model, free of a batch size by name only."""
+        """A batch failed whose frames all work alone; a second time it is the model, whose batch is not free."""
         with self._lock:
             self._batches_failed += 1
             if self._batches_failed == _BATCHES_TRIED:
