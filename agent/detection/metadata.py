@@ -9,7 +9,7 @@ from typing import Any
 from agent.core.errors import ModelError
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, kind_of
-from agent.detection.literals import parse_literal
+from agent.detection.literals import LARGEST_TEXT, parse_literal
 
 INPUT_KEY = "vedette_input"  # written by `vedette model prepare --input uint8`
 
@@ -83,7 +83,8 @@ def _names(value: Any) -> tuple[str, ...]:
 
 def _plain_names(text: str) -> tuple[str, ...]:
     """Names written without any notation, between commas or line ends; () where there is one."""
-    if not text.strip() or any(mark in text for mark in "[]{}()'\":"):
+    separated = "," in text or "\n" in text.strip()
+    if not separated or len(text) > LARGEST_TEXT or any(mark in text for mark in "[]{}()'\":"):
         return ()
     return _names([name.strip() for name in text.replace("\n", ",").split(",") if name.strip()])
 

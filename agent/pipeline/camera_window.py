@@ -75,6 +75,12 @@ def class_fields(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(fields)
 
 
+def _unnamed_field(class_id: int, taken: Sequence[str]) -> str:
+    """The field of a class that the model has no name for."""
+    field = class_field(str(class_id))
+    return field if field not in taken else class_field(f"unnamed class {class_id}")
+
+
 class CameraWindow:
     """One camera's open window. Belongs to one thread; cheap to add to: lists now, sketches once at the end."""
 
@@ -133,8 +139,7 @@ class CameraWindow:
         fields = class_fields(tuple(self._names))
         for class_id, count in sorted(self._classes.items()):
             known = 0 <= class_id < len(fields)
-            unknown = f"unknown class {class_id}" if fields else str(class_id)
-            body[fields[class_id] if known else class_field(unknown)] = count
+            body[fields[class_id] if known else _unnamed_field(class_id, fields)] = count
         return CameraSummary(camera=self.camera, start=start, end=end, body=body, sketches=sketches)
 
     def _sketches(self) -> dict[str, Sketch]:
