@@ -143,7 +143,7 @@ _HOST = (
     ),
     RuleSettings(
         name="model_implausible",
-        when="host.model_implausible > 0",
+        when="host.model_implausible",
         severity="critical",
         advice="The model or its output is not what it is taken for: prepare it anew with `vedette model prepare`, or "
         "set model.layout; until then counts, drift and alerts on detections mean nothing.",

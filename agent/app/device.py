@@ -24,6 +24,7 @@ from agent.delivery.publisher import Publisher
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.notifiers.runner import NotifierWorker
+from agent.pipeline.camera_window import field_names
 from agent.telemetry.sampler import Sampler
 
 CLOCK_STEP_SECONDS = (
@@ -133,6 +134,7 @@ class Device:
             "model_sha256": model.sha256,
             "model_provider": model.provider,
             "model_classes": len(model.classes),
+            "model_class_names": field_names(model.classes),
             "model_layout": model.layout,
             "model_verification": self._detector.verification[0].value,
             "cameras": ",".join(self._cameras.names),

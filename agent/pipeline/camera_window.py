@@ -55,6 +55,7 @@ def class_field(name: str) -> str:
     return f"detections_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}"
 
 
+_LONGEST_NAMES = 8000
 _OTHER_FIGURES = frozenset({"detections_per_frame"})
 
 
@@ -73,6 +74,13 @@ def class_fields(names: tuple[str, ...]) -> tuple[str, ...]:
             fields[number] += f"_{number}"
         made.add(fields[number])
     return tuple(fields)
+
+
+def field_names(names: Sequence[str]) -> str:
+    """The names that their field does not carry as they are, each as `field=name`; at most `_LONGEST_NAMES` letters."""
+    pairs = zip(class_fields(tuple(names)), names, strict=True)
+    odd = [f"{field}={name}" for field, name in pairs if field != f"detections_{name.replace(' ', '_')}"]
+    return "; ".join(odd)[:_LONGEST_NAMES]
 
 
 def _unnamed_field(class_id: int, taken: Sequence[str]) -> str:

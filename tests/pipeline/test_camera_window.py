@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.stages import STAGES
 from agent.core.types import CameraState, CameraStatus, Detections, Frame, FrameResult, StageSeconds
-from agent.pipeline.camera_window import CameraSummary, CameraWindow, FrameCounts, class_field
+from agent.pipeline.camera_window import CameraSummary, CameraWindow, FrameCounts, class_field, field_names
 from agent.pipeline.observations import summary_observations
 
 STATUS = CameraStatus(camera="front", state=CameraState.ONLINE, since=1.0)
@@ -93,3 +93,9 @@ def test_a_window_in_which_the_box_slept_is_as_long_as_it_was_awake():
     summary = close(window, seconds=10.0, seen=100)
     assert (summary.start, summary.end, summary.body["start"]) == (100.0, 110.0, 100.0)
     assert summary.body["fps_in"] == 10.0
+
+
+def test_the_name_that_a_field_does_not_carry_is_listed():
+    assert field_names(["person", "traffic light", "Per-son", "per son", "犬", "per frame"]) == (
+        "detections_per_son_2=Per-son; detections_per_son_3=per son; detections_4=犬; detections_per_frame_5=per frame"
+    )

@@ -173,7 +173,7 @@ HOST = (
     ),
     Metric(
         "host.model_implausible",
-        Alerting("boxes of the model that cannot be objects", "model"),
+        Alerting("gives boxes that cannot be objects", "model", "state", "boxes of objects"),
         Export("host_model_implausible", "1 while the boxes that the model gives cannot be objects."),
     ),
     Metric(

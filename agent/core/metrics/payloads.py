@@ -111,6 +111,17 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("model_sha256", TEXT, "Hash of the model's file."),
         _field("model_provider", TEXT, "What runs the model: cpu, cuda, tensorrt."),
         _field("model_classes", "count", "Classes that the model knows."),
+        _field(
+            "model_class_names",
+            TEXT,
+            "Names that a field of a class does not carry as they are, as `detections_4=車`, separated by `; `.",
+        ),
+        _field("model_layout", TEXT, "How the model writes its boxes (`model.layout`)."),
+        _field(
+            "model_verification",
+            TEXT,
+            "Whether its boxes can be objects: `verified`, `unverified` (none found yet) or `implausible`.",
+        ),
         _field("cameras", TEXT, "Names of the cameras, separated by commas."),
         _field("window_seconds", "seconds", "Length of a window (`[windows] length`)."),
         _field("profile", TEXT, "How much is published (`[reports] profile`)."),
