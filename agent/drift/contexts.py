@@ -67,8 +67,9 @@ class Contexts:
 
     hours: Mapping[int, Context]
     spread: NDArray[np.float64]
-    remember: int = 8
+    remember: int = 16
     _rows: dict[int, list[TableRow]] = field(default_factory=dict)
+    _gates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     _made: dict[int, Expected] = field(default_factory=dict)
 
     def at(self, moment: float) -> Expected:
@@ -88,7 +89,7 @@ class Contexts:
             table=table,
             log_steps=_mixed(first.log_steps, second.log_steps, share),
             shares=_mixed(_normalised(first.classes), _normalised(second.classes), share),
-            informative=first.informative + share * (second.informative - first.informative),
+            informative=_mixed(self._informative(before), self._informative(after), share),
             hour=before if share <= 0.5 else after,
             distance=distance,
         )
@@ -113,6 +114,11 @@ class Contexts:
         if hour not in self._rows:
             self._rows[hour] = make_rows(self.hours[hour].samples, self.spread)
         return self._rows[hour]
+
+    def _informative(self, hour: int) -> NDArray[np.float64]:
+        if hour not in self._gates:
+            self._gates[hour] = self.hours[hour].informative
+        return self._gates[hour]
 
     def _mixture(self, before: int, after: int, share: float, number: int) -> TableRow:
         parts = ((before, 1.0 - share), (after, share))

@@ -47,14 +47,17 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Looks:
-    """Windows boiled down: `knots` (W, F, KNOTS) float32, `counts` (W, F), `steps` (W, F), `frames` (W,)."""
+    """Windows boiled down: `knots` (W, F, KNOTS) float32, `counts` (W, F), `steps` (W, F), `frames` (W,).
+
+    A part of them, by slice or places, is Looks again.
+    """
 
     knots: NDArray[np.float32]
     counts: NDArray[np.float32]
     steps: NDArray[np.float32]
     frames: NDArray[np.int64]
 
-    def __getitem__(self, part: slice) -> Looks:
+    def __getitem__(self, part: slice | NDArray[np.int64]) -> Looks:
         return Looks(
             knots=self.knots[part], counts=self.counts[part], steps=self.steps[part], frames=self.frames[part]
         )

@@ -18,18 +18,16 @@ from agent.drift.contexts import Expected, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.describe import QUANTILES, Describer, Remembered
 from agent.drift.distances import Fading, class_shares
-from agent.drift.evidence import KNOTS, look, weigh
+from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
+from agent.drift.nearest import FARTHEST, weigh_nearest
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored, Scorer
 from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.storage import array, numbers
 from agent.drift.verdict import DriftVerdict
-
-FARTHEST = 1.5
-"""Hours between a window and the nearest context beyond which nothing is judged: that hour was never seen."""
 
 FAMILIAR_RATIO = 0.99
 """What the ratio of a familiar excursion is shown as at most: it is no alarm, of a rule neither."""
@@ -78,12 +76,11 @@ class DriftJudge:
         Raises ReferenceMismatch where the window's features are not those of the reference.
         """
         self._check(window)
-        expected = self._contexts.at((window.start + window.end) / 2.0)
-        reason = self._unfit(window, expected, now)
+        moment = (window.start + window.end) / 2.0
+        reason = self._unfit(window, self._contexts.at(moment), now)
         if reason:
-            return self._silent(window, expected, reason)
-        self._take(window, expected)
-        return self._verdict(window, expected)
+            return self._silent(window, self._contexts.at(moment), reason)
+        return self._verdict(window, self._take(window, moment))
 
     # -- taking a window in -----------------------------------------------------------------------------
 
@@ -106,10 +103,11 @@ class DriftJudge:
             return "this hour of the day is not in the reference"
         return ""
 
-    def _take(self, window: WindowSketch, expected: Expected) -> None:
+    def _take(self, window: WindowSketch, moment: float) -> Expected:
+        """Remember a window; what it was compared with."""
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
-        evidence = weigh(looks, expected, reference.usual)
+        [(_, expected, evidence)] = weigh_nearest(looks, self._contexts, moment, reference.usual)
         trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
         refined = reference.calibration.refinement(
             evidence.aspects[0], trust * evidence.trust[0], hour_of(window.start)
@@ -123,6 +121,7 @@ class DriftJudge:
         self._fading.add(evidence.ranks[0], filled, seen, normal)
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
         self._last_end = window.end
+        return expected
 
     def _kind_seen(self, window: WindowSketch) -> bool:
         """Whether the reference saw this hour on such a day (a weekday, a weekend)."""

@@ -13,11 +13,15 @@ from agent.core.kll import Sketch
 from agent.drift.calibrate import HeldOut
 from agent.drift.contexts import HOURS, SLOT_SECONDS, Context, Contexts, overall_spread, pooled
 from agent.drift.distances import class_shares
-from agent.drift.evidence import ASPECTS, BINS, Looks, Usual, log_steps, look, stack, weigh
+from agent.drift.evidence import ASPECTS, BINS, Looks, Usual, log_steps, look, stack
+from agent.drift.nearest import weigh_nearest
 from agent.drift.sketch import WindowSketch
 from agent.drift.tables import Samples
 
 BLOCK_SECONDS = 3600.0
+_REACH = (
+    2  # hours before and after one that it is compared with: an hour early or late, and the one beyond it
+)
 KEPT_ITEMS = 64
 """Values kept per feature and hour: ranks within 1 %, which is a fifth of an hour's own uncertainty."""
 
@@ -188,7 +192,7 @@ def _others(gathered: Gathered, number: int) -> list[int]:
     far = [each for each in gathered.samples if abs(each - number) > 1]
     hours = {each % HOURS for each in far}
     after = sorted((each - number) % HOURS for each in hours)
-    near = {after[-1], next((each for each in after if each >= 1), after[0])} | ({0} & set(after))
+    near = {*after[-_REACH:], *[each for each in after if each >= 1][:_REACH]} | ({0} & set(after))
     return [each for each in far if (each - number) % HOURS in near]
 
 
@@ -201,14 +205,15 @@ def _slots(gathered: Gathered, number: int) -> list[slice]:
 
 
 def _hold_out_slot(gathered: Gathered, contexts: Contexts, part: slice, held: HeldOut) -> None:
-    expected = contexts.at(float(gathered.starts[part.start]))
-    evidence = weigh(gathered.looks[part], expected, gathered.usual)
-    held.aspects[part], held.trust[part], held.gate[part] = evidence.aspects, evidence.trust, evidence.gate
-    held.ranks[part] = evidence.ranks
-    for place in range(part.start, part.stop):
-        held.seen[place], held.expected[place] = class_shares(
-            gathered.class_counts[place], expected.shares, gathered.usual_boxes
-        )
+    start = float(gathered.starts[part.start])
+    for places, expected, evidence in weigh_nearest(gathered.looks[part], contexts, start, gathered.usual):
+        at = part.start + places
+        held.aspects[at], held.trust[at], held.gate[at] = evidence.aspects, evidence.trust, evidence.gate
+        held.ranks[at] = evidence.ranks
+        for place in at:
+            held.seen[place], held.expected[place] = class_shares(
+                gathered.class_counts[place], expected.shares, gathered.usual_boxes
+            )
 
 
 def _gaps(gathered: Gathered) -> NDArray[np.float64]:

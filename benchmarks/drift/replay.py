@@ -14,10 +14,11 @@ from scipy.signal import lfilter
 from agent.core.kll import Sketch
 from agent.drift.contexts import SLOT_SECONDS, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
-from agent.drift.evidence import EDGES, KNOTS, Looks, weigh
+from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP, fade
+from agent.drift.nearest import weigh_nearest
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scorer
@@ -124,13 +125,11 @@ class Replay:
         slots = (starts // SLOT_SECONDS).astype(int)
         for slot in np.unique(slots):
             at = np.flatnonzero(slots == slot)
-            some = Looks(
-                knots=looks.knots[at], counts=looks.counts[at], steps=looks.steps[at], frames=looks.frames[at]
-            )
-            found = weigh(some, self._contexts.at((slot + 0.5) * SLOT_SECONDS), self.reference.usual)
             trust, hour = self._trust(slot * SLOT_SECONDS), hour_of(slot * SLOT_SECONDS)
-            refined[at] = self.calibration.refinement(found.aspects, trust * found.trust, hour)
-            ranks[at] = EDGES + trust * (found.ranks - EDGES)
+            middle = (slot + 0.5) * SLOT_SECONDS
+            for places, _, found in weigh_nearest(looks[at], self._contexts, middle, self.reference.usual):
+                refined[at[places]] = self.calibration.refinement(found.aspects, trust * found.trust, hour)
+                ranks[at[places]] = EDGES + trust * (found.ranks - EDGES)
         return refined, ranks
 
     def _trust(self, moment: float) -> float:
