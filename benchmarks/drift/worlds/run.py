@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +101,12 @@ def delays(plan: Plan, replays: dict[int, Replay], world: World) -> dict[int, di
     }
     for repeat in range(plan.repeats):
         warm = world.twin(1000 * plan.seed + repeat)
-        warm.run(60 * ((7 * repeat) % 24))
+        warm.run(60 * (1 + (7 * repeat) % 24))  # changes begin at all hours of the day
         before = seen(warm, WARM_UP)
         for length, replay in replays.items():
             past = quiet(replay, *replay.evidence(*before))[0]
             for number, (name, change) in enumerate(CHANGES.items()):
-                first = Change(**{**vars(change), "first": repeat})
+                first = replace(change, first=repeat)
                 found[length][name].append(race(replay, past, warm.twin(100 * repeat + number), first))
     return found
 
