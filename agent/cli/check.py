@@ -123,10 +123,11 @@ def _model(settings: Settings) -> str:
     started = clock.monotonic()
     with heap.bounded():
         detector.open()
-    info = detector.info
+    info, (verification, _) = detector.info, detector.verification
     detector.close()
     return (
         f"{Path(info.path).name}: {len(info.classes)} classes, input {info.input_size[1]}×{info.input_size[0]}, "
+        f"layout {info.layout}, {verification.value}, "
         f"on {info.provider} ({info.runtime}), ready in {clock.monotonic() - started:.1f} s"
     )
 
