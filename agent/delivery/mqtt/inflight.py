@@ -110,6 +110,7 @@ class InflightWindow:
 
     def died(self, now: float) -> None:
         """The connection ended by itself; to be called before `end`. Law 5."""
+        self._refusals.connection_ended(now)
         if not self._order:
             return
         self._careful = CAREFUL_PUBLISHES

@@ -6,7 +6,8 @@ Laws:
    pause is over. The pause doubles with each refusal of that try.
 2. A topic that is accepted again gives back all its rows, oldest first.
 3. A new connection ends all holds (access rules may have been mended), except those of messages that are
-   suspected of ending the connection.
+   suspected of ending the connection, or whose refusal the broker followed with the connection's end: it would
+   do so again, and nothing else would be delivered.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from agent.delivery.mqtt.direct import DirectPublish
 
 FIRST_SECONDS = 30.0
 LONGEST_SECONDS = 600.0
+HANG_UP_SECONDS = 2.0
+"""A connection that ends so soon after a refusal is taken to have ended by it."""
+
 SHOWN_TOPICS = 3
 
 RowKey = tuple[Priority, int]
@@ -31,6 +35,8 @@ class _Hold:
     until: float
     wait: float
     suspected: bool = False
+    at: float = 0.0  # of the last refusal
+    survives: bool = False  # the next connections, too
     trying: bool = False
     rows: list[RowKey] = field(default_factory=list)
     direct: DirectPublish | None = None
@@ -62,8 +68,9 @@ class Refusals:
         """The broker does not take `topic`; whether that is new."""
         hold = self._held.get(topic)
         if hold is None:
-            self._held[topic] = _Hold(reason, now + FIRST_SECONDS, FIRST_SECONDS, suspected)
+            self._held[topic] = _Hold(reason, now + FIRST_SECONDS, FIRST_SECONDS, suspected, now)
             return True
+        hold.at = now
         if hold.trying or now >= hold.until:
             hold.wait = min(2 * hold.wait, LONGEST_SECONDS)
             hold.until, hold.trying = now + hold.wait, False
@@ -117,8 +124,13 @@ class Refusals:
         taken, hold.rows = hold.rows[:most], hold.rows[most:]
         return taken
 
+    def connection_ended(self, now: float) -> None:
+        """The connection ended by itself: law 3 for what was refused just before."""
+        for hold in self._held.values():
+            hold.survives |= now - hold.at <= HANG_UP_SECONDS
+
     def reconnected(self) -> None:
         """Law 3; the parked ids are dropped, since a new connection leases all rows again."""
-        self._held = {topic: hold for topic, hold in self._held.items() if hold.suspected}
+        self._held = {topic: hold for topic, hold in self._held.items() if hold.suspected or hold.survives}
         for hold in self._held.values():
             hold.rows, hold.direct, hold.trying = [], None, False

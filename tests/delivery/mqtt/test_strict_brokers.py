@@ -95,3 +95,23 @@ def test_a_message_is_guilty_only_after_others_passed_and_alone():
     assert suspects.acknowledged("good")
     assert suspects.ended("bad", alone=False) is Verdict.HOLD
     assert suspects.ended("bad", alone=True) is Verdict.GUILTY
+
+
+def test_a_broker_that_hangs_up_on_what_it_refuses_gets_the_others_on_the_next_connection():
+    held = Refusals()
+    held.refused("vedette/a", "not authorized", 100.0)
+    held.connection_ended(100.5)
+    held.reconnected()
+    held.refused("vedette/b", "not authorized", 103.0)
+    held.connection_ended(103.1)
+    held.reconnected()
+    assert (held.holds("vedette/a"), held.holds("vedette/b")) == (True, True)
+    assert not held.holds("vedette/c")
+
+
+def test_a_connection_that_ends_for_another_reason_ends_what_was_held():
+    held = Refusals()
+    held.refused("vedette/a", "not authorized", 100.0)
+    held.connection_ended(150.0)
+    held.reconnected()
+    assert not held.holds("vedette/a")
