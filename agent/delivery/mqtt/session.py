@@ -129,6 +129,8 @@ class Session:
         self._versions = dict.fromkeys(range(len(self._addresses)), self._fixed or ProtocolVersion.V5)
         self._broken_starts: dict[int, int] = {}
         self._demands: dict[int, Demands] = {}
+        self._took_all: set[int] = set()  # brokers that let us in without asking less
+        self._guessed: set[int] = set()  # brokers that are asked for less though they did not say why
         self._lost = ""
         self._index = 0
         self._round = 0
@@ -242,6 +244,8 @@ class Session:
         self._broken_starts.pop(self._index, None)
         self._retry_preferred_at = now + self._timing.preferred
         self._show("connected", wall)
+        if connection.options.demands == ALL:
+            self._took_all.add(self._index)
         self._log_lost(connection)
         if self._said != f"connected {self.state.broker}":
             self._said = f"connected {self.state.broker}"
@@ -272,6 +276,11 @@ class Session:
         if self._worst is None or _ORDER.index(event.failure) > _ORDER.index(self._worst):
             self._worst = event.failure
         was_open = connection.opened is not None
+        if (
+            was_open and self._index in self._guessed
+        ):  # a guess: what it lacks may have been the broker itself
+            self._guessed.discard(self._index)
+            self._demands.pop(self._index, None)
         self._index = 0 if was_open else (self._index + 1) % len(self._addresses)
         if was_open or self._index == 0:
             wait = backoff_seconds(self._worst, self._round, random.random()) * self._timing.scale
@@ -311,8 +320,11 @@ class Session:
         return False
 
     def _demand_less_silently(self) -> None:
-        """All versions were hung up on: the will may be the reason."""
+        """All versions were hung up on: the will may be the reason, but not at a broker that has taken it before."""
         self._broken_starts.pop(self._index)
+        if self._index in self._took_all:
+            return
+        self._guessed.add(self._index)
         self._demands[self._index] = after_silence(self._demands.get(self._index, ALL))
 
     def _say(self, connection: Connection, event: Closed) -> None:
