@@ -36,6 +36,7 @@ from agent.delivery.mqtt.fallback import ALL, Demands
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
+_REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
 """Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
 
 LONGEST_REASON = 200
@@ -70,11 +71,16 @@ class Closed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acked:
-    """The broker's answer to the publish `mid`; a code from 0x80 on is a refusal."""
+    """The broker's answer to the publish `mid`."""
 
     mid: int
     code: int
     reason: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker did not take it."""
+        return self.code >= _REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

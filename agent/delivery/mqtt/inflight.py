@@ -48,7 +48,6 @@ BUSY_SECONDS = 1.0
 SETTLE_SECONDS = 90.0  # the windows of a minute take along what was delivered of the last
 CAREFUL_PUBLISHES = 32
 ROWS_AT_ONCE = 500  # looked at in one turn: a long row of held ones must not keep the thread
-REFUSED = 0x80
 LOGGED_TOPICS = 5  # refused at one time; `vedette status` counts the others
 NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
 PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
@@ -358,7 +357,7 @@ class InflightWindow:
         if sent is None:
             return
         self._acquit((sent.row.priority, sent.row.id), now)
-        if event.code >= REFUSED:
+        if event.refused:
             self._direct.drop(sent)
             self._refused(sent, event, now)
             return
@@ -376,7 +375,7 @@ class InflightWindow:
 
     def _acked_direct(self, item: DirectPublish, event: Acked, now: float) -> None:
         self._acquit(item.topic, now)
-        if event.code < REFUSED:
+        if not event.refused:
             self._release(item.topic, [])
             if item.retain and not item.payload:
                 self._ledger.cleared([item.topic])

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import structlog
 
 from agent.config.schema import BrokerSettings
 from agent.core import clock
-from agent.core.errors import PermanentDelivery, RetryableDelivery
+from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
+from agent.delivery.mqtt.beside import Pipe, check_allowed, drive, open_connection, wake_pipe
 from agent.delivery.mqtt.connection import (
     Closed,
     Connection,
     ConnectionOptions,
     Event,
-    Opened,
-    ProtocolVersion,
     Received,
     Subscribed,
 )
-from agent.delivery.mqtt.failures import OTHER_VERSION, ConnectionFailure
-from agent.delivery.mqtt.fallback import ask_less
 
 log = structlog.get_logger("vedette.verify")
 
@@ -84,31 +79,27 @@ class Listener:
         Raises RetryableDelivery where the broker cannot be reached to begin with, and PermanentDelivery where it
         does not let us subscribe. A line that breaks later is mended and noted in `interruptions`.
         """
-        pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        connection = self._open(pipe)
-        until = clock.monotonic() + seconds  # finding out that a broker speaks 3.1.1 only may take long
-        try:
-            while (left := until - clock.monotonic()) > 0:
-                if connection.closed:
-                    connection = self._reopen(connection, pipe, left)
-                connection.drive(min(left, 0.5), pipe[0], clock.monotonic())
-                awake(pipe[0])
-                while connection.events:
-                    if received := self._take(connection.events.popleft()):
-                        yield received, clock.unix_now()
-                yield None
-        finally:
-            self.subscribed = False
-            connection.close(forget=True)
-            os.close(pipe[0])
-            os.close(pipe[1])
+        with wake_pipe() as pipe:
+            connection = self._open(pipe)
+            until = clock.monotonic() + seconds  # finding out that a broker speaks 3.1.1 only may take long
+            try:
+                while (left := until - clock.monotonic()) > 0:
+                    if connection.closed:
+                        connection = self._reopen(connection, pipe, left)
+                    for event in drive(connection, pipe, min(left, 0.5)):
+                        if received := self._take(event):
+                            yield received, clock.unix_now()
+                    yield None
+            finally:
+                self.subscribed = False
+                connection.close(forget=True)
 
-    def _open(self, pipe: tuple[int, int]) -> Connection:
+    def _open(self, pipe: Pipe) -> Connection:
         connection = open_connection(self._address, self._options, pipe)
         connection.subscribe(self._topic)
         return connection
 
-    def _reopen(self, connection: Connection, pipe: tuple[int, int], left: float) -> Connection:
+    def _reopen(self, connection: Connection, pipe: Pipe, left: float) -> Connection:
         """A new connection, or the closed one again where there is still none."""
         try:
             opened = self._open(pipe)
@@ -131,63 +122,9 @@ class Listener:
         if isinstance(event, Received):
             return event
         if isinstance(event, Subscribed):
-            if not event.allowed:
-                raise PermanentDelivery(
-                    f"broker {self._address.shown}: may not subscribe to {self._topic}: {event.reason}"
-                )
+            check_allowed(event, self._address)
             self.subscribed = True
         elif isinstance(event, Closed):
             self.subscribed = False
             self._cut = self._cut or (clock.monotonic(), event.reason)
         return None
-
-
-def open_connection(
-    address: BrokerAddress,
-    options: ConnectionOptions,
-    pipe: tuple[int, int],
-    versions: Sequence[ProtocolVersion] = tuple(ProtocolVersion),
-) -> Connection:
-    """A connection that the broker has let in, with the first version it speaks; raises RetryableDelivery."""
-    reason = ""
-    for version in versions:
-        started = clock.monotonic()
-        # a 3.1.1 broker would keep our session for ever
-        expiry = options.session_expiry if version is ProtocolVersion.V5 else 0.0
-        tried = replace(options, version=version, session_expiry=expiry)
-        while True:
-            connection = Connection(address, tried, lambda: _wake(pipe[1]), started)
-            connection.start()
-            failure, reason = _wait(connection, pipe[0])
-            if failure is None:
-                return connection
-            less = ask_less(tried.demands, failure)
-            if less is None:
-                break
-            tried = replace(tried, demands=less)
-        if failure not in OTHER_VERSION:
-            break
-    raise RetryableDelivery(f"broker {address.shown}: {reason}")
-
-
-def _wait(connection: Connection, wake_fd: int) -> tuple[ConnectionFailure | None, str]:
-    while True:
-        connection.drive(0.2, wake_fd, clock.monotonic())
-        awake(wake_fd)
-        while connection.events:
-            event = connection.events.popleft()
-            if isinstance(event, Opened):
-                return None, ""
-            if isinstance(event, Closed):
-                return event.failure, event.reason
-
-
-def _wake(descriptor: int) -> None:
-    with suppress(OSError):  # closed meanwhile: nobody waits any more
-        os.write(descriptor, b"\0")
-
-
-def awake(descriptor: int) -> None:
-    """Take what woke us out of the pipe."""
-    with suppress(BlockingIOError):
-        os.read(descriptor, 4096)

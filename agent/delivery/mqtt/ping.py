@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,10 +11,8 @@ from agent.config.schema import BrokerSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
+from agent.delivery.mqtt.beside import Pipe, drive, open_connection, wake_pipe
 from agent.delivery.mqtt.connection import Acked, Closed, Connection, ConnectionOptions, ProtocolVersion, Will
-from agent.delivery.mqtt.listener import awake, open_connection
-
-REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
 
 
 class PublishRight(str, Enum):
@@ -60,39 +57,30 @@ def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout:
     versions = (
         tuple(ProtocolVersion) if settings.protocol == "auto" else (ProtocolVersion(settings.protocol),)
     )
-    pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     started = clock.monotonic()
     try:
-        with closing(open_connection(address, options, pipe, versions)) as connection:
+        with wake_pipe() as pipe, closing(open_connection(address, options, pipe, versions)) as connection:
             opened = PingResult(
                 broker=address.shown,
                 ok=True,
                 version=connection.options.version.value,
                 seconds=clock.monotonic() - started,
             )
-            return _tried(opened, connection, topic, pipe[0], clock.monotonic() + timeout)
+            return _tried(opened, connection, topic, pipe, clock.monotonic() + timeout)
     except RetryableDelivery as error:
         return PingResult(broker=address.shown, ok=False, reason=str(error))
-    finally:
-        os.close(pipe[0])
-        os.close(pipe[1])
 
 
-def _tried(
-    result: PingResult, connection: Connection, topic: str, wake_fd: int, deadline: float
-) -> PingResult:
+def _tried(result: PingResult, connection: Connection, topic: str, pipe: Pipe, deadline: float) -> PingResult:
     """`result` with whether `topic` may be published; nothing stays behind at the broker."""
     without_qos = connection.opened is not None and connection.opened.maximum_qos < 1
     if connection.options.version is not ProtocolVersion.V5 or without_qos:
         return result
     mid = connection.publish(topic, b"", qos=1)
     while not connection.closed and clock.monotonic() < deadline:
-        connection.drive(0.2, wake_fd, clock.monotonic())
-        awake(wake_fd)
-        while connection.events:
-            event = connection.events.popleft()
+        for event in drive(connection, pipe, 0.2):
             if isinstance(event, Acked) and event.mid == mid:
-                right = PublishRight.REFUSED if event.code >= REFUSED else PublishRight.GRANTED
+                right = PublishRight.REFUSED if event.refused else PublishRight.GRANTED
                 return replace(result, right=right, reason=event.reason.lower())
             if isinstance(event, Closed):  # some brokers hang up on who publishes what he may not
                 return replace(result, right=PublishRight.REFUSED, reason=event.reason)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from agent.config.schema import BrokerSettings
 from agent.core import clock
-from agent.core.errors import PermanentDelivery, RetryableDelivery
+from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.beside import Pipe, check_allowed, drive, open_connection, wake_pipe
 from agent.delivery.mqtt.connection import (
     Acked,
     Closed,
     Connection,
     ConnectionOptions,
     Event,
+    ProtocolVersion,
     Received,
     Subscribed,
 )
-from agent.delivery.mqtt.inflight import REFUSED
-from agent.delivery.mqtt.listener import awake, open_connection
 
 QUIET_SECONDS = 1.0
 """What is retained comes at once after the subscription; after so long without any more, that was all."""
@@ -57,27 +57,22 @@ class RetainedClient:
             cert_file=settings.cert_file,
             key_file=settings.key_file,
         )
-        self._pipe = (-1, -1)
+        self._closing = ExitStack()
+        self._pipe: Pipe = (-1, -1)
         self._connection: Connection | None = None
 
     def __enter__(self) -> RetainedClient:
-        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            self._connection = open_connection(self._address, self._options, self._pipe)
-        except BaseException:
-            self._close_pipe()
-            raise
+        with ExitStack() as opened:
+            self._pipe = opened.enter_context(wake_pipe())
+            connection = self._connection = open_connection(self._address, self._options, self._pipe)
+            opened.callback(lambda: connection.close(forget=True))
+            self._closing = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close(forget=True)
-        self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        os.close(self._pipe[0])
-        os.close(self._pipe[1])
+        self._closing.close()
 
     @property
     def _open(self) -> Connection:
@@ -88,7 +83,7 @@ class RetainedClient:
     @property
     def reports_refusals(self) -> bool:
         """Whether the broker says so when it refuses a message: MQTT 3.1.1 cannot."""
-        return self._open.options.version.value == "5"
+        return self._open.options.version is ProtocolVersion.V5
 
     def read(self, filters: Iterable[str]) -> Mapping[str, bytes]:
         """What is retained at topics that match `filters`, by topic."""
@@ -100,7 +95,7 @@ class RetainedClient:
             while (now := clock.monotonic()) < until and (quiet is None or now < quiet):
                 for event in self._events(min(0.2, until - now)):
                     if isinstance(event, Subscribed):
-                        self._check(event, topic_filter)
+                        check_allowed(event, self._address)
                         quiet = clock.monotonic() + QUIET_SECONDS
                     elif isinstance(event, Received) and event.retained and event.payload:
                         quiet = clock.monotonic() + QUIET_SECONDS
@@ -111,12 +106,6 @@ class RetainedClient:
                 raise RetryableDelivery(f"broker {self._address.shown}: no answer to the subscription")
             self._open.unsubscribe(topic_filter)
         return found
-
-    def _check(self, event: Subscribed, topic_filter: str) -> None:
-        if not event.allowed:
-            raise PermanentDelivery(
-                f"broker {self._address.shown}: may not subscribe to {topic_filter}: {event.reason}"
-            )
 
     def clear(self, topics: Iterable[str], report: Callable[[int], None] = lambda _: None) -> Cleared:
         """Clear each topic by an empty retained message; `report` gets how many were answered so far."""
@@ -137,11 +126,7 @@ class RetainedClient:
         return result
 
     def _events(self, seconds: float, hint: str = "") -> list[Event]:
-        connection = self._open
-        connection.drive(seconds, self._pipe[0], clock.monotonic())
-        awake(self._pipe[0])
-        events = list(connection.events)
-        connection.events.clear()
+        events = drive(self._open, self._pipe, seconds)
         for event in events:
             if isinstance(event, Closed):
                 raise RetryableDelivery(f"broker {self._address.shown}: {event.reason}{hint}")
@@ -149,7 +134,7 @@ class RetainedClient:
 
 
 def _take_in(result: Cleared, topic: str, event: Acked) -> None:
-    if event.code >= REFUSED:
+    if event.refused:
         result.refused[topic] = event.reason.lower()
     else:
         result.topics.append(topic)
