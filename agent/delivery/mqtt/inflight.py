@@ -123,7 +123,10 @@ class InflightWindow:
         verdict = self._suspects.ended(key, alone=len(self._order) == 1)
         if verdict is Verdict.GUILTY and sent:
             self._refusals.remove(topic)
-            self._give_up(sent.row, f"the broker hangs up on it, each time it is sent alone to {topic}")
+            reason = (
+                f"the broker hangs up on it, each time it is sent alone to {topic} ({size} bytes, packed)"
+            )
+            self._give_up(sent.row, reason)
         elif verdict is not Verdict.RETRY:
             reason = f"the broker may hang up on a message of {size} bytes (packed)"
             if self._refusals.refused(topic, reason, now, suspected=True):
@@ -151,6 +154,7 @@ class InflightWindow:
             self._extra[mid] = _DISOWNED
         self._sent.clear()
         self._refusals.reconnected()
+        self._suspects = Suspects()  # its keys are ids of rows, which mean other messages in another file
         self._clear_lanes()
         self._outbox = outbox
 

@@ -3,7 +3,8 @@
 Laws:
 
 1. The suspect is the oldest publish without an acknowledgement when a connection ends: a broker answers in order.
-2. After `DEATHS` connections in a row that ended so it is held, and others are sent.
+2. After `DEATHS` connections that ended so since it was last acknowledged it is held, and others are sent. Another
+   suspect in between does not count for it: two bad messages would acquit each other for ever.
 3. It is guilty only when the broker has acknowledged others since, and hangs up again on it alone. A broker that
    acknowledges nothing at all makes no message guilty.
 4. An acknowledgement acquits.

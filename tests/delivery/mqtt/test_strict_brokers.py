@@ -4,6 +4,9 @@ import pytest
 
 from agent.config.schema import BrokerSettings
 from agent.core.types import Priority
+from agent.delivery.mqtt.connection import Acked, Opened
+from agent.delivery.mqtt.inflight import InflightWindow
+from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.ping import ping
 from agent.delivery.mqtt.refusals import LONGEST_SECONDS, Refusals
 from agent.delivery.mqtt.suspects import DEATHS, Suspects, Verdict
@@ -115,3 +118,48 @@ def test_a_connection_that_ends_for_another_reason_ends_what_was_held():
     held.connection_ended(150.0)
     held.reconnected()
     assert not held.holds("vedette/a")
+
+
+class Wire:
+    """A connection that takes everything and answers nothing."""
+
+    def __init__(self):
+        self.mid = 0
+
+    def publish(self, *_args, **_options):
+        self.mid += 1
+        return self.mid
+
+
+def test_deaths_belong_to_the_outbox_that_the_message_was_in(make_outbox, drafts, clock):
+    first, second = make_outbox("a.db", clock=clock), make_outbox("b.db", clock=clock)
+    ledger = RetainedLedger(first, "vedette/dock/box")
+    window = InflightWindow(
+        first, clock, prefix="vedette/dock/box", ledger=ledger, in_flight=20, discard=lambda *_: None
+    )
+    opened = Opened(
+        receive_maximum=20, maximum_packet=None, maximum_qos=1, retain_available=True, session_present=False
+    )
+    wire = Wire()
+
+    def connect(now):
+        window.begin(opened, now)
+        window.fill(wire, now)
+
+    first.put_many([drafts.host()])
+    for turn in range(DEATHS):
+        connect(100.0 * turn)
+        window.died(100.0 * turn + 50.0)
+    window.end()
+    first.put_many([drafts.camera()])
+    connect(500.0)
+    window.acked(Acked(mid=wire.mid, code=0, reason=""), 500.0)  # the broker takes others
+    window.end()
+    second.put_many([drafts.host()])
+    window.move_to(second)
+    connect(1000.0)
+    assert window.on_the_way == 1
+    window.died(1050.0)
+    window.end()
+    assert sum(second.lost_total().values()) == 0
+    assert second.waiting(Priority.SUMMARY)
