@@ -77,7 +77,7 @@ def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str) -> None:
         )
     if len(shape) == 2:
         raise ModelError(f"is a classification model (output {list(shape)}), not a detector")
-    if len(shape) != 3 or 0 in shape:
+    if len(shape) != 3 or 0 in (shape[0], shape[2]):  # no box at all is an answer: nothing was found
         raise ModelError(f"is no detector that is known: output of shape {list(shape)}")
 
 

@@ -1,8 +1,5 @@
 """A model is recognised by its output's shape and values together, or refused with what it seems to be."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,9 +7,7 @@ from agent.core.errors import ModelError
 from agent.detection.layouts.layout import ModelFacts
 from agent.detection.plausibility import BoxCheck, Verification
 from agent.detection.recognise import recognise
-
-sys.path.insert(0, str(Path(__file__).parent / "layouts"))
-import outputs
+from tests.detection.layouts import outputs
 
 
 def facts(classes=0, end_to_end=False):
@@ -45,6 +40,9 @@ def facts(classes=0, end_to_end=False):
         (outputs.end_to_end(padded=False), 0, "end2end"),
         (outputs.end_to_end(padded=False), 80, "end2end"),
         (outputs.end_to_end() * 0, 0, "end2end"),
+        (outputs.end_to_end()[:, :0], 0, "end2end"),
+        (outputs.end_to_end()[:, :0], 1, "end2end"),
+        (outputs.end_to_end()[:, :0], 2, "end2end"),
         (outputs.rtdetr(2), 2, "rtdetr"),
         (outputs.rtdetr(2), 0, "rtdetr"),
         (outputs.rtdetr(80), 80, "rtdetr"),
@@ -81,6 +79,7 @@ def test_the_layout_is_found(output, known, name):
         (outputs.channels(80), 3, "3 class names"),
         (outputs.end_to_end(padded=False)[..., [5, 4, 0, 1, 2, 3]], 0, "no class number"),
         (np.zeros((1, 3, 3), np.float32), 0, "no detector that is known"),
+        (np.zeros((1, 0, 85), np.float32), 80, "no boxes"),
         (np.zeros((1, 3, 80, 80, 85), np.float32), 80, "no detector that is known"),
         (np.zeros((1, 1000), np.float32), 1000, "classification model"),
         (np.zeros((300, 7), np.float32), 80, "end-to-end YOLOv7"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agent.detection.layouts.end_to_end import bad_classes
 from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, finite
-from agent.detection.layouts.values import bad_range, is_normalised
+from agent.detection.layouts.values import bad_range, bad_share
 
 
 def _fits(sides: tuple[int, int], _facts: ModelFacts) -> bool:
@@ -18,9 +18,7 @@ def _fits(sides: tuple[int, int], _facts: ModelFacts) -> bool:
 
 def _doubt(output: NDArray[Any], facts: ModelFacts) -> str:
     rows = finite(output.astype(np.float32))
-    if not is_normalised(rows[:, :4]) or float(np.mean(rows[:, :4] < -0.01)) > 0.01:
-        return "its boxes are not within 0..1"
-    return bad_classes(rows[:, 5], facts) or bad_range(rows[:, 4:5])
+    return bad_share(rows[:, :4]) or bad_classes(rows[:, 5], facts) or bad_range(rows[:, 4:5])
 
 
 def _decode(output: NDArray[Any], threshold: float, size: tuple[int, int]) -> Candidates:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, finite
-from agent.detection.layouts.values import bad_scores, is_normalised
+from agent.detection.layouts.values import bad_scores, bad_share
 
 _MOST_QUERIES = 1000
 
@@ -20,10 +20,7 @@ def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
 
 
 def _doubt(output: NDArray[Any], _facts: ModelFacts) -> str:
-    boxes = finite(output[:, :4].astype(np.float32))
-    if not is_normalised(boxes) or float(np.mean(boxes < -0.01)) > 0.01:
-        return "its boxes are not within 0..1"
-    return bad_scores(output[:, 4:])
+    return bad_share(finite(output[:, :4].astype(np.float32))) or bad_scores(output[:, 4:])
 
 
 def _decode(output: NDArray[Any], threshold: float, size: tuple[int, int]) -> Candidates:

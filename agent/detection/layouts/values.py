@@ -48,8 +48,8 @@ def bad_range(scores: NDArray[Any]) -> str:
 def bad_grid(boxes: NDArray[Any], size: tuple[int, int]) -> str:
     """What is wrong with (anchors, 4) boxes cx, cy, w, h of a whole grid in an input of (height, width)."""
     known = boxes[np.isfinite(boxes).all(axis=1)].astype(np.float32)
-    if len(known) < len(boxes) / 2:
-        return "most of its boxes are no numbers"
+    if len(known) == 0 or len(known) < len(boxes) / 2:
+        return "most of its boxes are no numbers" if len(boxes) else "it has no boxes"
     if is_normalised(known):
         return "its boxes lie within 0..1, not in pixels: export it without normalised boxes"
     if float(np.mean(known[:, 2:] < 0)) > 0.01:
@@ -60,6 +60,12 @@ def bad_grid(boxes: NDArray[Any], size: tuple[int, int]) -> str:
         if low > 0.4 * side or high < 0.6 * side or high > 1.5 * side:
             return f"its boxes lie from {low:.3g} to {high:.3g} in an image {side} pixels {axis}: they are not decoded"
     return ""
+
+
+def bad_share(boxes: NDArray[np.float32]) -> str:
+    """What is wrong with (n, 4) boxes that are shares of the image, "" where they lie within 0..1."""
+    inside = is_normalised(boxes) and float(np.mean(boxes < -0.01)) <= 0.01
+    return "" if inside else "its boxes are not within 0..1"
 
 
 def is_normalised(boxes: NDArray[Any]) -> bool:
