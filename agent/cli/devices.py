@@ -160,7 +160,11 @@ def confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
         print(f"{question} nobody can be asked here: give --yes")
         return False
-    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.config.schema import BrokerSettings
-    from agent.delivery.outbox.retained import RetainedTopic
+    from agent.delivery.outbox.retained import RetainedRecords, RetainedTopic
 
 _EPILOG = f"""\
 examples:
@@ -41,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     from agent.cli.local import agent_runs, state_directory
     from agent.core.counts import count
     from agent.core.errors import VedetteError
-    from agent.core.state_dir import as_owner
 
     if agent_runs(args):
         raise VedetteError(
@@ -49,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
         )
     state = state_directory(args)
     brokers = _brokers(args)
-    with as_owner(state):
-        records = _records(state)
+    records = _topics(state)
     if not records:
         print(
             f"nothing is recorded as retained in {state}; an agent before this version recorded nothing: "
@@ -96,26 +96,38 @@ def _brokers(args: argparse.Namespace) -> dict[str, BrokerSettings]:
     return {broker_addresses(one)[0].server: one for one in alone}
 
 
-def _records(state: Path) -> list[RetainedTopic]:
+@contextmanager
+def _records(state: Path) -> Iterator[RetainedRecords]:
+    """What the agent recorded, opened as the owner of the state directory."""
+    from agent.core.state_dir import as_owner
     from agent.delivery.outbox.retained import RetainedRecords
     from agent.delivery.outbox.store import MessageStore
     from agent.delivery.publisher import OUTBOX_FILE
 
-    if not (state / OUTBOX_FILE).exists():
-        return []
-    store = MessageStore(state / OUTBOX_FILE, size=1 << 40)
-    store.open()
-    try:
-        return RetainedRecords(store).topics()
-    finally:
-        store.close()
+    with as_owner(state):
+        store = MessageStore(state / OUTBOX_FILE, size=1 << 40)
+        store.open()
+        try:
+            yield RetainedRecords(store)
+        finally:
+            store.close()
+
+
+def _topics(state: Path) -> list[RetainedTopic]:
+    from agent.core.state_dir import as_owner
+    from agent.delivery.publisher import OUTBOX_FILE
+
+    with as_owner(state):
+        if not (state / OUTBOX_FILE).exists():
+            return []
+    with _records(state) as records:
+        return records.topics()
 
 
 def _clear(broker: BrokerSettings, topics: list[str], state: Path) -> int:
     """Clear `topics` at one broker and remove their records; 1 where something is left."""
     from agent.cli.devices import print_result, progress
     from agent.core.errors import DeliveryError
-    from agent.core.state_dir import as_owner
     from agent.delivery.mqtt.address import broker_addresses
     from agent.delivery.mqtt.retained_client import RetainedClient
 
@@ -128,19 +140,6 @@ def _clear(broker: BrokerSettings, topics: list[str], state: Path) -> int:
     except DeliveryError as error:
         print(f"  NOT CLEARED: {error}")
         return 1
-    with as_owner(state):
-        _remove_records(state, address.server, cleared.topics)
+    with _records(state) as records:
+        records.remove(address.server, cleared.topics)
     return print_result(cleared, set(cleared.refused))
-
-
-def _remove_records(state: Path, server: str, topics: list[str]) -> None:
-    from agent.delivery.outbox.retained import RetainedRecords
-    from agent.delivery.outbox.store import MessageStore
-    from agent.delivery.publisher import OUTBOX_FILE
-
-    store = MessageStore(state / OUTBOX_FILE, size=1 << 40)
-    store.open()
-    try:
-        RetainedRecords(store).remove(server, topics)
-    finally:
-        store.close()

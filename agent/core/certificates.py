@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from typing import TypeGuard
 
 from agent.core import clock
 
 _NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 
-def clock_is_suspect(error: BaseException | str) -> bool:
+def clock_is_suspect(error: BaseException | str) -> TypeGuard[ssl.SSLCertVerificationError]:
     """Whether a certificate was refused for its dates by a clock that is not synchronised."""
     return (
         isinstance(error, ssl.SSLCertVerificationError)

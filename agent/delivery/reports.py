@@ -12,15 +12,13 @@ from agent.config.report_plan import ReportPlan
 from agent.core.kll import Sketch
 from agent.core.stages import TOTAL
 from agent.core.types import Draft
+from agent.core.windows import follows
 from agent.delivery.outbox.compaction import merge_bodies, merge_sketches
 from agent.delivery.outbox.rows import window_of
 from agent.delivery.thinning import Thinner
 
 _NEWS = ("state", "drift_state", "gpu_state")
 """Fields whose change is not kept waiting for the other windows of a report."""
-
-_CLOCK_SECONDS = 5.0
-"""What a clock that is kept in time may be set back by."""
 
 _ITEMS, _TOTAL_ITEMS = 24, 64
 """Values that a hidden sketch keeps on disk, of a stage and of the whole way: merged hours keep ranks within 1 %."""
@@ -72,7 +70,7 @@ class Reports:
     def _follows(self, last: Draft, draft: Draft) -> bool:
         """Whether a window belongs to the one before: the clock may have been set between them."""
         (start, length), (following, _) = window_of(last, 0.0), window_of(draft, 0.0)
-        return -_CLOCK_SECONDS <= following - (start + length) <= self._plan.summary_seconds
+        return follows(start + length, following, self._plan.summary_seconds)
 
     def _is_opening(self, topic: _Topic) -> bool:
         """A short window by itself: people wait for it."""

@@ -163,12 +163,13 @@ class Scheduler(Worker):
                 self._take_no_batches(str(error))
 
     def _take_no_batches(self, reason: str) -> None:
-        """A batch failed whose frames all work alone; a second time it is the model, whose batch is not free."""
+        """A batch failed whose frames all work alone; a second time in a row it is the model: its batch is fixed."""
         with self._lock:
             self._batches_failed += 1
-            if self._batches_failed == _BATCHES_TRIED:
+            learnt = self._batches_failed == _BATCHES_TRIED
+            if learnt:
                 self._sizer.at_most(1)
-        if self._batches_failed == _BATCHES_TRIED:
+        if learnt:
             log.warning("the model takes no batches, running each frame alone", reason=reason)
 
     def _serve_singly(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
@@ -190,6 +191,8 @@ class Scheduler(Worker):
         self._governor.ran(ran - batch.inference, batch.inference, self._abreast)
         with self._lock:
             self._sizer.ran(len(frames), batch.inference)
+            if len(frames) > 1:
+                self._batches_failed = 0
         return [
             FrameResult(
                 frame=frame, detections=detections, stages=_stages(frame, batch, done), batch=len(frames)

@@ -124,7 +124,7 @@ def _cause(error: Exception) -> BaseException | str:
 
 def _reason(error: Exception) -> str:
     cause = _cause(error)
-    if isinstance(cause, ssl.SSLCertVerificationError) and clock_is_suspect(cause):
+    if clock_is_suspect(cause):
         return clock_reason(cause, stamp(clock.unix_now()))
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message})"

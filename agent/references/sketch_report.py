@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.core.windows import follows
 from agent.drift.sketch import WIRE_ITEMS, WindowSketch, merge
 
 WINDOW_ITEMS = 24
 """Values kept of a single window: 26 features stay under 6 kB. Of merged ones WIRE_ITEMS are."""
-
-_CLOCK_SECONDS = 5.0
-"""What a clock that is kept in time may be set back by."""
 
 
 class SketchReport:
@@ -31,7 +29,7 @@ class SketchReport:
         """A window has closed; one without frames only moves time on."""
         if self._seconds is None:
             return
-        if self._gathered and not self._follows(self._gathered, window, self._seconds):
+        if self._gathered and not follows(self._gathered.end, window.start, self._seconds):
             self.flush()
         if window.frames:
             self._gathered = merge(self._gathered, window) if self._gathered else window
@@ -48,8 +46,3 @@ class SketchReport:
     def _is_due(gathered: WindowSketch, now: float, seconds: float) -> bool:
         """Whether a boundary has passed since enough was gathered."""
         return not seconds or now // seconds > (gathered.start + seconds / 2) // seconds
-
-    @staticmethod
-    def _follows(gathered: WindowSketch, window: WindowSketch, seconds: float) -> bool:
-        """Whether a window belongs to what is gathered: the clock may have been set between them."""
-        return -_CLOCK_SECONDS <= window.start - gathered.end <= seconds

@@ -160,6 +160,22 @@ def test_a_model_whose_batch_is_free_by_name_only_is_soon_run_frame_by_frame(det
     assert sum(rig.slots.take_counts(camera).failed for camera in "abcd") == 0
 
 
+def test_batches_that_fail_now_and_then_do_not_end_batching(detector):
+    turns = [0]
+
+    def every_second(frames):
+        turns[0] += len(frames) > 1
+        return len(frames) > 1 and turns[0] % 2 and InferenceFailure.OTHER
+
+    breaking = Breaking(detector, every_second)
+    with Rig(breaking, batch_wait=5.0, cameras=lambda: 4) as rig:
+        for turn in range(6):
+            for camera in "abcd":
+                rig.slots.put(frame(camera, turn))
+            rig.until(lambda turn=turn: len(rig.results) == 4 * (turn + 1))
+    assert turns[0] == 6
+
+
 @pytest.mark.parametrize("kind", [InferenceFailure.GPU_LOST, InferenceFailure.OUT_OF_MEMORY])
 def test_a_lost_gpu_ends_the_run_counts_every_frame_and_a_new_run_opens_the_model_anew(detector, kind):
     lost = [kind]

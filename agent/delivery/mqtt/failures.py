@@ -57,7 +57,7 @@ BY_CODE = {
 def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFailure, str]:
     """What kept us from connecting, in one line that tells the mend."""
     where = f"{address.host}:{address.port}"
-    if isinstance(error, ssl.SSLCertVerificationError) and clock_is_suspect(error):
+    if clock_is_suspect(error):
         return ConnectionFailure.CLOCK, f"{where}: {clock_reason(error, rfc3339(clock.unix_now()))}"
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = f"{where}: certificate refused: {error.verify_message}; see broker.ca_file"
