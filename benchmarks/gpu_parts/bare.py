@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
 from agent.core.types import Frame
+from agent.detection.opening import DEMO_MODEL
 from agent.detection.providers import CPU, CUDA
-from agent.detection.session import DEMO_MODEL, Detector
+from agent.detection.session import Detector
 from gpu_parts.device import Gpu
 from gpu_parts.note import note, rounded, run
 

@@ -14,7 +14,8 @@ from agent.config.schema import ModelSettings
 from agent.core.errors import ModelError, VedetteError
 from agent.detection import onnx_file, runner
 from agent.detection.manifest import digest, identity
-from agent.detection.session import DEMO_MODEL, Detector
+from agent.detection.opening import DEMO_MODEL
+from agent.detection.session import Detector
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto

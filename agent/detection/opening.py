@@ -1,0 +1,139 @@
+"""Open a model: load it, and learn from what it gives on a trial image what it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.config.schema import ModelSettings
+from agent.core.errors import InferenceError, ModelError
+from agent.detection import ModelInfo, onnx_file, providers
+from agent.detection.layouts.layout import Layout, ModelFacts
+from agent.detection.loading import Loader
+from agent.detection.manifest import identity
+from agent.detection.metadata import Metadata, parse
+from agent.detection.plausibility import BoxCheck
+from agent.detection.preprocess import InputType
+from agent.detection.recognise import recognise
+from agent.detection.runner import InputShape, Runner
+from agent.detection.trial import trial_batch
+
+DEMO_MODEL = Path(__file__).with_name("demo.onnx")
+EMBEDDING = "embedding"  # the output that `vedette model prepare` adds
+_EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackage")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenedModel:
+    """A model that is ready: how to run it and how to read it; `alone` admits one run at a time, where it must."""
+
+    runner: Runner
+    alone: AbstractContextManager[Any]
+    info: ModelInfo
+    layout: Layout
+    boxes_output: int
+    embedding_output: int | None
+    check: BoxCheck
+
+
+def open_model(settings: ModelSettings, cache: Path | None) -> OpenedModel:
+    """Load the model, see that it is a detector, warm it up; raises ModelError, MissingExtra."""
+    path, beside = _checked(settings.path)
+    loader, sha256 = Loader(settings, cache), identity(path, beside)
+    return _understand(loader, loader.load(path, sha256), sha256)
+
+
+def _understand(loader: Loader, runner: Runner, sha256: str) -> OpenedModel:
+    """Run the model on a trial image, and learn from what it gives what it is."""
+    settings = loader.settings
+    shape, metadata = runner.input, parse(runner.metadata, runner.path)
+    size = loader.input_size(shape, metadata)
+    tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
+    input_type = _input_type(shape, metadata)
+    try:
+        outputs = runner.warm_up(trial_batch(input_type, tried, shape.batch or 1))
+    except InferenceError as error:
+        raise ModelError(f"model {runner.path} cannot run: {error}") from error
+    _small_enough(runner.path, outputs)
+    embedding = runner.outputs.index(EMBEDDING) if EMBEDDING in runner.outputs else None
+    others = [index for index in range(len(outputs)) if index != embedding]
+    others.sort(key=lambda index: outputs[index].ndim != 3)  # YOLOv5 exports may carry raw heads as well
+    names = settings.names or metadata.names
+    facts = ModelFacts(size=tried, classes=len(names), end_to_end=metadata.end_to_end)
+    try:
+        layout, doubt = recognise(
+            [outputs[index] for index in others], facts, task=metadata.task, wanted=settings.layout
+        )
+    except ModelError as error:
+        raise ModelError(f"model {runner.path} {error}") from None
+    first = outputs[others[0]]
+    on_cpu = runner.threads > 0
+    info = ModelInfo(
+        path=str(runner.path),
+        sha256=sha256,
+        name=runner.path.stem,
+        classes=names or tuple(f"class{n}" for n in range(layout.classes(first.shape[1:]))),
+        input_size=size,
+        stride=metadata.stride,
+        input_type=input_type.value,
+        dynamic_batch=shape.batch is None,
+        dynamic_size=shape.height is None and shape.width is None,
+        max_batch=loader.batch(shape),
+        layout=layout.name,
+        embedding_size=0 if embedding is None else int(np.prod(outputs[embedding].shape[1:])),
+        provider=runner.provider,
+        threads=runner.threads,
+        lanes=loader.share()[0] if on_cpu else settings.lanes or 2,
+        runtime=f"onnxruntime {providers.load_runtime().__version__}",
+        source=metadata.description,
+    )
+    check = BoxCheck(len(names), doubted=doubt)
+    if not doubt:
+        check.add_trial(layout.decode(first[0], settings.confidence, tried), tried)
+    return OpenedModel(
+        runner=runner,
+        alone=nullcontext() if on_cpu else threading.Lock(),
+        info=info,
+        layout=layout,
+        boxes_output=others[0],
+        embedding_output=embedding,
+        check=check,
+    )
+
+
+def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:
+    """The model's file, and those beside it that hold its weights."""
+    path = Path(setting) if setting else DEMO_MODEL
+    if path.suffix.lower() in _EXPORT_FIRST:
+        raise ModelError(f"model {path} is no ONNX file: make one with `vedette model prepare`")
+    return path, onnx_file.check(path)
+
+
+def _small_enough(path: Path, outputs: Sequence[NDArray[Any]]) -> None:
+    """What a graph leaves open until it runs is held to the limit of what it declares."""
+    taken, most = max((output.nbytes for output in outputs), default=0), onnx_file.largest_tensor()
+    if taken > most:
+        raise ModelError(
+            f"model {path} gives an output of {taken >> 20} MiB; at most {most >> 20} MiB are accepted on this box"
+        )
+
+
+def _input_type(shape: InputShape, metadata: Metadata) -> InputType:
+    if shape.dtype != "uint8":
+        return InputType(shape.dtype)
+    if not shape.pixels:
+        return InputType.UINT8_PLANES
+    return InputType.UINT8_BGR if metadata.input_type == InputType.UINT8_BGR.value else InputType.UINT8_PIXELS
+
+
+def _smaller(shape: InputShape, size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Half of `size` where the model leaves it free: ONNX Runtime keeps some of what a trial takes for good."""
+    height, width = (max(stride, side // 2 // stride * stride) for side in size)
+    return shape.height or height, shape.width or width
