@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "agent.cli.snapshot",
         "write the last frame of a camera, or one of a source, with its boxes, as a file",
     ),
-    "model": ("agent.cli.model", "prepare and inspect models"),
+    "model": ("agent.cli.model", "prepare, inspect and evaluate models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),
     "alerts": ("agent.cli.alerts", "list what fires on this box; acknowledge, snooze, mute, history"),

@@ -1,4 +1,4 @@
-"""`vedette model`: prepares a model for the agent, and describes models."""
+"""`vedette model`: prepares a model for the agent, describes models, evaluates them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from agent.cli import evaluate
 from agent.core import clock
 
 
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect = what.add_parser("inspect", help="describe a model and its manifest")
     inspect.add_argument("source", type=Path, help="an ONNX file")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    evaluate.add_arguments(what)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     log.set_up("warning")  # what was found is printed; that models were loaded on the way is no news
     with heap.bounded():
-        return _prepare(args) if args.what == "prepare" else _inspect(args)
+        return {"prepare": _prepare, "inspect": _inspect, "evaluate": evaluate.run}[args.what](args)
 
 
 def _prepare(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from agent.cli.local import accept_after_action, add_state_arguments
 from agent.core import clock
 
 if TYPE_CHECKING:
-    from agent.references.offline.dataset import Images
+    from agent.core.dataset import Images
     from agent.references.offline.images import Built
 
 _BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by another of its kind
@@ -152,8 +152,8 @@ def _build(args: argparse.Namespace) -> int:
     from agent.cli.local import ask, settings_of
     from agent.cli.output import refuse_taken, write_output
     from agent.config.schema import ModelSettings, Settings
+    from agent.core.dataset import images_of
     from agent.logging import setup as log
-    from agent.references.offline.dataset import images_of
     from agent.references.offline.images import ImagePlan, build
 
     log.set_up("warning")

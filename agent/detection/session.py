@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ from agent.detection.plausibility import BoxCheck, Verification
 from agent.detection.preprocess import InputType, Letterbox, plan
 
 log = structlog.get_logger("vedette.detection")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Proposals:
+    """Boxes of one image in input pixels, and where the image lies there; `seconds` is what the model took.
+
+    `suppressed` is True where the model itself leaves no box twice.
+    """
+
+    found: Candidates
+    letterbox: Letterbox
+    suppressed: bool
+    seconds: float
 
 
 class Detector:
@@ -123,15 +137,24 @@ class Detector:
             postprocess=seconds[2],
         )
 
-    def candidates(self, frame: Frame) -> Candidates:
-        """Boxes of one frame above the confidence, before suppression, in input pixels: to compare models."""
+    def propose(self, frame: Frame, *, every_class: bool = False) -> Proposals:
+        """Boxes of one frame above the confidence, before suppression: to compare and to evaluate models.
+
+        `every_class`: a box counts for each class above the confidence, not for the best alone.
+        """
         opened = self._opened
         if opened is None:
             raise ModelError("the model is closed")
         ((_, boxes),) = self._runs([frame], opened.layout)
         with self._prepared([frame], boxes) as batch, opened.alone:
+            began = clock.monotonic()
             outputs = opened.runner.run(batch)
-        return opened.layout.decode(outputs[opened.boxes_output][0], self.settings.confidence, boxes[0].size)
+            seconds = clock.monotonic() - began
+        decode = (opened.layout.pairs if every_class else None) or opened.layout.decode
+        found = decode(outputs[opened.boxes_output][0], self.settings.confidence, boxes[0].size)
+        return Proposals(
+            found=found, letterbox=boxes[0], suppressed=opened.layout.suppressed, seconds=seconds
+        )
 
     def _runs(self, frames: Sequence[Frame], layout: Layout) -> list[tuple[list[int], list[Letterbox]]]:
         """Which frames (by index) go into which model run, with their letterboxes."""

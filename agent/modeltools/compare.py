@@ -82,7 +82,7 @@ def _candidates(path: Path, images: Sequence[NDArray[np.uint8]]) -> list[Candida
             Frame(camera="check", index=index, image=image, captured_at=0.0, monotonic_ns=0)
             for index, image in enumerate(images)
         )
-        return [detector.candidates(frame) for frame in frames]
+        return [detector.propose(frame).found for frame in frames]
     finally:
         detector.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, finite
+from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, class_pairs, finite
 from agent.detection.layouts.values import bad_grid, bad_scores
 
 
@@ -26,6 +26,11 @@ def decode(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Ca
     """Candidates of (4 + classes, anchors); as in Ultralytics a box counts once, for its best class."""
     chosen = np.flatnonzero(_largest_score(output[4:]) > threshold)
     return candidates(finite(output[:, chosen].T.astype(np.float32)), 4)
+
+
+def pairs(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Candidates:
+    """As `decode`, one candidate a box and class."""
+    return class_pairs(output[:4].T, output[4:].T, threshold)
 
 
 def _largest_score(scores: NDArray[Any]) -> NDArray[np.float32]:
@@ -49,4 +54,5 @@ LAYOUT = Layout(
     doubt=doubt,
     classes=lambda sides: sides[0] - 4,
     decode=decode,
+    pairs=pairs,
 )

@@ -52,7 +52,8 @@ class Layout:
     values of such an output speaks against it, "" where nothing does. `classes` is how many classes the sides
     declare, 0 where they do not. `decode` gives the candidates of one image, (rows, columns) float32 or float16, at
     an input of (height, width), above a threshold. `suppressed` is True where no box is left twice, `stretched` where
-    the model was trained on images that are stretched to its input, not padded.
+    the model was trained on images that are stretched to its input, not padded. `pairs` is as `decode`, but a box
+    counts for each class that is above the threshold, as evaluations count it; None where that makes no difference.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Layout:
     doubt: Callable[[NDArray[Any], ModelFacts], str]
     classes: Callable[[tuple[int, int]], int]
     decode: Callable[[NDArray[Any], float, tuple[int, int]], Candidates]
+    pairs: Callable[[NDArray[Any], float, tuple[int, int]], Candidates] | None = None
     suppressed: bool = False
     stretched: bool = False
 
@@ -69,6 +71,17 @@ class Layout:
 def finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows without those of a half-precision model that overflowed."""
     return rows[np.isfinite(rows).all(axis=1)]
+
+
+def class_pairs(boxes: NDArray[Any], scores: NDArray[Any], threshold: float) -> Candidates:
+    """Candidates of boxes (n, 4) cx, cy, w, h and scores (n, classes): one a box and class above the threshold."""
+    chosen, class_ids = np.nonzero(scores > threshold)
+    rows = np.column_stack((boxes[chosen], scores[chosen, class_ids])).astype(np.float32)
+    known = np.isfinite(rows).all(axis=1)
+    found = candidates(rows[known], 4)
+    return Candidates(
+        boxes=found.boxes, scores=found.scores, class_ids=class_ids[known].astype(np.int64, copy=False)
+    )
 
 
 def candidates(rows: NDArray[np.float32], first_class: int) -> Candidates:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, finite
+from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, class_pairs, finite
 from agent.detection.layouts.values import bad_grid, bad_scores
 
 
@@ -37,6 +37,10 @@ def _decode(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> C
     return candidates(rows[rows[:, 5:].max(axis=1, initial=0) > threshold], 5)
 
 
+def _pairs(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Candidates:
+    return class_pairs(output[:, :4], _scores(output), threshold)
+
+
 LAYOUT = Layout(
     name="rows",
     models="YOLOv5, v7",
@@ -45,4 +49,5 @@ LAYOUT = Layout(
     doubt=_doubt,
     classes=lambda sides: sides[1] - 5,
     decode=_decode,
+    pairs=_pairs,
 )

@@ -32,6 +32,10 @@ def _decode(output: NDArray[Any], threshold: float, size: tuple[int, int]) -> Ca
     return channels.decode(output.T, threshold, size)
 
 
+def _pairs(output: NDArray[Any], threshold: float, size: tuple[int, int]) -> Candidates:
+    return channels.pairs(output.T, threshold, size)
+
+
 LAYOUT = Layout(
     name="transposed",
     models="YOLOv8 and later, transposed",
@@ -40,4 +44,5 @@ LAYOUT = Layout(
     doubt=_doubt,
     classes=lambda sides: sides[1] - 4,
     decode=_decode,
+    pairs=_pairs,
 )

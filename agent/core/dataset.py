@@ -1,4 +1,4 @@
-"""Which images a reference is to be made of: a folder, or the lists of an Ultralytics data.yaml."""
+"""The images of a data set: a folder, or the lists of an Ultralytics data.yaml."""
 
 from __future__ import annotations
 
@@ -38,6 +38,26 @@ def images_of(data: Path, split: str = "train", *, most: int = 5000) -> Images:
     step = -(-len(found) // most)
     chosen = tuple(found[::step])
     return Images(paths=chosen, left_out=len(found) - len(chosen))
+
+
+def class_names(data: Path) -> tuple[str, ...]:
+    """The names of the classes of a data.yaml by number, () where it has none or `data` is a folder; ConfigError."""
+    if not data.is_file() or data.suffix.lower() not in {".yaml", ".yml"}:
+        return ()
+    names = _parse(data).get("names")
+    if isinstance(names, dict) and all(str(key).isdecimal() for key in names):
+        numbered = {int(key): name for key, name in names.items()}
+        names = [numbered.get(number) for number in range(len(numbered))]
+    if names is None:
+        return ()
+    if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
+        raise ConfigError(
+            "are no class names",
+            file=str(data),
+            key="names",
+            expected="a list, or a name for each number from 0",
+        )
+    return tuple(str(name) for name in names)
 
 
 def _in_folder(folder: Path) -> list[Path]:

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.core.dataset import images_of
 from agent.core.errors import ConfigError
-from agent.references.offline.dataset import images_of
 
 
 @pytest.fixture
