@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
@@ -15,7 +16,12 @@ from agent import __version__
 from agent.cli import COMMANDS
 from agent.core.errors import ConfigError, VedetteError
 from agent.core.printable import printable, printable_lines
-from agent.core.terminal import open_standard_streams, safe_streams
+from agent.core.terminal import (
+    discard_refused_output,
+    open_standard_streams,
+    output_has_no_reader,
+    safe_streams,
+)
 
 _NO_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)$", re.DOTALL)
 EXIT_FAILED = 1
@@ -44,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.excepthook = _crashed
     open_standard_streams()
     with safe_streams():
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            discard_refused_output()
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -52,42 +61,49 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
     import traceback
 
     from agent.core.masking import mask
+    from agent.logging.line_writer import write_within
 
     text = "".join(traceback.format_exception(kind, error, trace))
-    sys.stderr.write(printable_lines(mask(text), 100_000))
+    write_within(
+        sys.stderr, printable_lines(mask(text), 100_000)
+    )  # (a blocked output must not hold the end up)
 
 
 def _run(words: list[str]) -> int:
-    parser = _parser(words)
-    args = parser.parse_args(words)
-    if not args.command:
-        parser.print_help()
-        return EXIT_USAGE
     try:
-        code = int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+        code = _execute(words)
         sys.stdout.flush()  # a full disk or a closed pipe shows here, not at the interpreter's end
         return code
     except ConfigError as error:
-        sys.stderr.write(f"vedette: {error}\n")
-        return EXIT_CONFIG
+        return _failed(str(error), EXIT_CONFIG)
     except VedetteError as error:
-        sys.stderr.write(f"vedette: {error}\n")
-        return EXIT_FAILED
+        return _failed(str(error))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `vedette ... | head`: the reader has seen enough
-        _drop_output()
-        return 0
     except OSError as error:
-        _drop_output()
+        if isinstance(error, BrokenPipeError) and output_has_no_reader():
+            return 0  # `vedette ... | head`: the reader has seen enough
         where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"vedette: {printable(where + (error.strerror or str(error)))}\n")
-        return EXIT_FAILED
+        return _failed(printable(where + (error.strerror or str(error))))
 
 
-def _drop_output() -> None:
-    """What is still buffered goes nowhere: the interpreter would try once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _execute(words: list[str]) -> int:
+    parser = _parser(words)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit:  # after --help or --version
+        sys.stdout.flush()
+        raise
+    if not args.command:
+        parser.print_help()
+        return EXIT_USAGE
+    return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+
+
+def _failed(text: str, code: int = EXIT_FAILED) -> int:
+    with suppress(OSError):
+        sys.stderr.write(f"vedette: {text}\n")
+    return code
 
 
 class _Parser(argparse.ArgumentParser):

@@ -212,11 +212,9 @@ class LiveLines:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Remove the live lines; the log stays."""
+        """Remove the live lines; the log stays. A terminal that takes nothing (Ctrl-S) is left as it is."""
         self._over.set()
         self._thread.join(2.0)
-        with suppress(OSError):
-            self.screen.show(())
 
     def follow(self, service: Service) -> None:
         """Draw the state of `service`, which has been started."""
@@ -227,6 +225,7 @@ class LiveLines:
             while not self._over.is_set():
                 self.screen.show(self._lines(self.screen.width()))
                 self._over.wait(REDRAW_SECONDS)
+            self.screen.show(())
 
     def _lines(self, width: int) -> list[str]:
         if self._service is None:

@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from agent.app.systemd import SystemdNotifier
     from agent.cli.sources import settings_from
     from agent.core.errors import VedetteError
+    from agent.core.terminal import SafeStream
     from agent.logging import setup as log
 
     if not args.config and not args.source:
@@ -106,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load()
     live = live_lines(settings)
-    log.set_up(settings.log.level, settings.log.format, cast(TextIO, live.screen) if live else None)
+    stderr = log.set_up(settings.log.level, settings.log.format, cast(TextIO, live.screen) if live else None)
+    sys.stderr = cast(TextIO, SafeStream(stderr))  # whoever else writes to it is not stopped by it either
 
     from agent.app.service import Service
     from agent.cameras.isolation import quarantine
@@ -120,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with live or nullcontext():
         if live:
-            print(hints(args, settings), file=live.screen)
+            print(hints(args, settings), file=stderr)
         with SystemdNotifier().starting(
             f"loading the model {settings.model.path or '(the small one that ships)'}"
         ):
@@ -141,9 +143,9 @@ def live_lines(settings: Settings) -> LiveLines | None:
     ):
         return None
     from agent.cli.live import LiveLines, Screen
-    from agent.core.terminal import raw_stream
+    from agent.core.terminal import UnbufferedStream, raw_stream
 
-    return LiveLines(Screen(raw_stream(sys.stderr)))
+    return LiveLines(Screen(UnbufferedStream.of(raw_stream(sys.stderr))))
 
 
 def saving(directory: str | None, service: Service) -> AbstractContextManager[object]:

@@ -10,7 +10,9 @@ Two things hold whoever prints, and whatever the text is made of:
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,6 +49,46 @@ class SafeStream:
         return getattr(self.raw, name)
 
 
+class UnbufferedStream:
+    """Text straight to the file beneath `stream`; all else is as `stream` has it.
+
+    Python's own streams hold a lock and keep text while a write is blocked: who writes to them next, or the
+    interpreter at its end, would be blocked too. A line that was torn by an error is ended before the next text.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        stream.flush()
+        self._stream, self._file = stream, stream.fileno()
+        self._torn = False
+
+    @classmethod
+    def of(cls, stream: TextIO) -> TextIO:
+        """`stream` itself where it is none of Python's own, or has no file beneath."""
+        with suppress(OSError, ValueError):
+            if isinstance(stream, io.TextIOWrapper):
+                return cast(TextIO, cls(stream))
+        return stream
+
+    def write(self, text: str) -> int:
+        """Write all of `text`, however long that is blocked; raises OSError."""
+        data = memoryview(("\n" * self._torn + text).encode(self._stream.encoding, "backslashreplace"))
+        while data:
+            try:
+                written = os.write(self._file, data)
+            except BlockingIOError:  # who shares the file set it so
+                select.select((), (self._file,), ())
+                continue
+            data = data[written:]
+            self._torn = bool(data)
+        return len(text)
+
+    def flush(self) -> None:
+        """Everything is written at once."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def raw_stream(stream: TextIO) -> TextIO:
     """The stream beneath, for who escapes by itself and has colours to send."""
     return stream.raw if isinstance(stream, SafeStream) else stream
@@ -79,6 +121,39 @@ def safe_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
+def output_has_no_reader() -> bool:
+    """Whether stdout or stderr is a pipe or socket whose other end is closed."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            poll.register(stream.fileno(), 0)  # errors and hang-ups are always reported
+    return bool(poll.poll(0))
+
+
+def discard_refused_output() -> None:
+    """What is printed and cannot be written (full disk, closed pipe) goes nowhere.
+
+    The interpreter would try once more at its end, and print a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not _flushed(stream):
+            discard_output(stream)
+
+
+def discard_output(stream: TextIO) -> None:
+    """What anybody in this process, C libraries included, writes to the file of `stream` from now on goes nowhere."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), stream.fileno())
+
+
+def _flushed(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def console(*, stderr: bool = False, width: int | None = None, **more: Any) -> Console:
     """A rich console for data of any origin; without a terminal it is wide enough to break no line of a table."""
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -97,6 +172,10 @@ def console(*, stderr: bool = False, width: int | None = None, **more: Any) -> C
             for segment in super().render(renderable, options):
                 text = segment.text if segment.control else printable_output(segment.text)
                 yield segment if text == segment.text else Segment(text, segment.style)
+
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command: rich would end the process as failed."""
+            raise  # noqa: PLE0704  (rich calls this while it handles the BrokenPipeError)
 
     more = {"file": raw_stream(sys.stderr if stderr else sys.stdout), **more}
     made = SafeConsole(markup=False, emoji=False, highlight=False, width=width, **more)

@@ -9,13 +9,14 @@ quotes, and against signs that would move the cursor of who reads the log.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias, cast
 
 import structlog
 
@@ -23,8 +24,9 @@ from agent.core import clock
 from agent.core.counts import count
 from agent.core.masking import MASK, mask
 from agent.core.printable import printable, printable_lines
-from agent.core.terminal import raw_stream
+from agent.core.terminal import UnbufferedStream, discard_output, raw_stream
 from agent.logging.journald import SOCKET, Journal, entry, leads_to_journal
+from agent.logging.line_writer import LineStream, LineWriter
 from agent.logging.rate_limit import Repeats
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -38,11 +40,25 @@ _SECRET_FIELDS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line for journald, and the same as systemd reads it from stderr, for when journald is away."""
+
+    datagram: bytes
+    line: str
+
+    def __len__(self) -> int:
+        return len(self.datagram) + len(self.line)
+
+
+_Rendered: TypeAlias = "str | _Entry"
+
+
 @dataclass(slots=True, eq=False)
 class _Output:
     """How the process logs now."""
 
-    stream: TextIO
+    writer: LineWriter[_Rendered]
     form: str
     level: str
     repeats: Repeats = field(default_factory=Repeats)
@@ -52,19 +68,31 @@ class _Output:
 _output: _Output | None = None
 
 
-def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> TextIO:
     """Send every event of the agent to `stream` (default stderr) in `form`: auto, journal, plain or color.
 
     `journal` means journald's own socket where it is there and `stream` leads to it, else lines with a priority
-    in front, as systemd reads them.
+    in front, as systemd reads them. Returns a stream for other text: it is written between the lines of the log, and
+    like them stops nobody where the output is blocked.
     """
     global _output  # noqa: PLW0603  (a process has one log)
     target = raw_stream(stream or sys.stderr)  # every line is escaped here, colours are not
     chosen = _choose(target) if form == "auto" else form
     if chosen == "journal" and stream is None and Path(SOCKET).exists():
         chosen = "journald"
-    _output = _Output(stream=target, form=chosen, level=level)
+    if _output is not None:
+        _output.writer.close()
+    write = _Lines(UnbufferedStream.of(target), Journal() if chosen == "journald" else None).write
+    _output = _Output(writer=LineWriter(write, _lost_line), form=chosen, level=level)
+    atexit.register(_end, _output.writer, target)
     _configure(_output)
+    return cast(TextIO, LineStream(_output.writer.put, target))
+
+
+def _end(writer: LineWriter[_Rendered], target: TextIO) -> None:
+    """At the process's end: what C libraries write then would wait for a blocked output for ever."""
+    if not writer.close():
+        discard_output(target)
 
 
 def set_level(level: str) -> None:
@@ -88,30 +116,31 @@ def say_repeats(*, everything: bool = False) -> None:
 
 def _configure(output: _Output) -> None:
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            _hold_back,
-            structlog.processors.format_exc_info,
-            _make_safe,
-            *_renderers(output.form),
-        ],
+        processors=[structlog.processors.add_log_level, _hold_back, *_rendering(output.form)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, output.level.upper())),
-        logger_factory=_logger_factory(output),
+        logger_factory=lambda *_names: _Logger(output.writer),
         cache_logger_on_first_use=False,
     )
 
 
-def _logger_factory(output: _Output) -> Callable[..., Any]:
-    if output.form != "journald":
-        return structlog.PrintLoggerFactory(file=output.stream)
-    logger = _JournalLogger(Journal(), output.stream)
-    return lambda *_names: logger
+def _lost_line(lines: int, reason: str) -> _Rendered:
+    form = _output.form if _output is not None else "plain"
+    logger = structlog.wrap_logger(
+        structlog.ReturnLogger(),
+        processors=[structlog.processors.add_log_level, *_rendering(form)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
+    return cast(_Rendered, logger.warning("log lines were lost before this one", lines=lines, reason=reason))
 
 
 def _choose(target: TextIO) -> str:
     if leads_to_journal(target):
         return "journal"
     return "color" if target.isatty() else "plain"
+
+
+def _rendering(form: str) -> list[Any]:
+    return [structlog.processors.format_exc_info, _make_safe, *_renderers(form)]
 
 
 def _renderers(form: str) -> list[Any]:
@@ -208,14 +237,6 @@ def _without_level(text: str, level: str) -> str:
 # -- journald ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A line for journald, and the same as systemd reads it from stderr, for when journald is away."""
-
-    datagram: bytes
-    line: str
-
-
 def _journal_entry(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str | tuple[Any, Any]:
     line = dict(event)
     fields = {**event, **event.pop("journal", {})}
@@ -228,14 +249,33 @@ def _journal_entry(_logger: Any, _method: str, event: MutableMapping[str, Any]) 
     return (_Entry(datagram, _journal_line(_logger, _method, line)),), {}
 
 
-class _JournalLogger:
-    """Sends entries to journald, or lines to stderr while it is away."""
+# -- where a line goes ------------------------------------------------------------------------------------
 
-    def __init__(self, journal: Journal, stream: TextIO) -> None:
-        self._journal, self._stream = journal, stream
 
-    def msg(self, line: _Entry) -> None:
-        if not self._journal.send(line.datagram):
-            print(line.line, file=self._stream, flush=True)
+@dataclass(frozen=True, slots=True)
+class _Logger:
+    """What structlog hands rendered lines to."""
+
+    writer: LineWriter[_Rendered]
+
+    def msg(self, line: _Rendered) -> None:
+        self.writer.put(line)
 
     debug = info = warning = error = critical = msg
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Sends entries to journald, and lines to the stream: all of them, or while journald is away."""
+
+    stream: TextIO
+    journal: Journal | None
+
+    def write(self, line: _Rendered) -> None:
+        """In the writer's thread; raises OSError where the line is refused."""
+        if isinstance(line, _Entry):
+            if self.journal is not None and self.journal.send(line.datagram):
+                return
+            line = line.line
+        self.stream.write(f"{line}\n")
+        self.stream.flush()

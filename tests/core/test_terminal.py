@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,31 @@ def test_a_command_runs_with_standard_streams_closed(closed, tmp_path):
         capture_output=True,
     )
     assert (tmp_path / "result").read_text() == "0 True"
+
+
+BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("config example | head -c 1 >&3; echo ${PIPESTATUS[0]}", "0", "#"),
+        ("--help | true; echo ${PIPESTATUS[0]}", "0", ""),
+        ("rules list 2>&1 | true; echo ${PIPESTATUS[0]}", "0", ""),
+        ("alerts --state /nowhere 2>&1 | true; echo ${PIPESTATUS[0]}", "1", ""),
+        ("--version >/dev/full; echo $?", "1", "vedette: No space left on device\n"),
+        ("schema >/dev/full; echo $?", "1", "vedette: No space left on device\n"),
+        ("schema >/dev/full 2>&1; echo $?", "1", ""),
+    ],
+)
+def test_an_output_that_is_closed_or_full_gives_no_traceback(line, code, said):
+    """`true` never reads. A full disk fails the command, a reader that has seen enough does not."""
+    done = subprocess.run(
+        ["bash", "-c", f'exec 3>&2; "$0" -m agent {line}', sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=BUFFERED,
+        timeout=60,
+    )
+    assert (done.stdout.strip(), done.stderr) == (code, said)
