@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path("/")
@@ -57,39 +58,48 @@ _MEMORY = {
 }
 
 
+class ControlGroups:
+    """The groups of this process as they are now; one object for one sample."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+        self._texts = _text(root / "proc/self/cgroup"), _text(root / "proc/self/mountinfo")
+
+    def limits(self, *, memory_total: int | None = None) -> Limits:
+        """The limits of this process; `memory_total` is the memory of the box in bytes (None: ask the system)."""
+        total = memory_total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        version, groups = _groups("memory", self._root, *self._texts)
+        names = _MEMORY[version]
+        limits = [
+            (group, limit) for group in groups if 0 < (limit := _count(group / names.limit) or 0) < total
+        ]
+        used = [(found, limit) for group, limit in limits if (found := _used(group, names)) is not None]
+        version, cpu_groups = _groups("cpu", self._root, *self._texts)
+        cpus = [count for group in cpu_groups if (count := _cpus(group, version)) is not None]
+        return Limits(
+            memory_bytes=min((limit for _, limit in limits), default=None),
+            memory_used_ratio=max((found / limit for found, limit in used), default=None),
+            memory_free_bytes=min((max(0, limit - found) for found, limit in used), default=None),
+            cpus=min(cpus, default=None),
+            oom_kills=_keyed(groups[0] / names.events, "oom_kill") if groups else None,
+        )
+
+    def pressure(self, resource: str) -> dict[str, float]:
+        """Share of the last ten seconds in which some, or all, tasks waited for `resource` (cpu, memory, io), 0..1.
+
+        Of the own group where the kernel counts it there (v2), else of the whole box; {} where it does not count.
+        """
+        _, groups = _groups(resource, self._root, *self._texts)
+        paths = (
+            *(group / f"{resource}.pressure" for group in groups[:1]),
+            self._root / "proc/pressure" / resource,
+        )
+        return next((found for path in paths if (found := parse_pressure(_text(path)))), {})
+
+
 def read_limits(root: Path = ROOT, *, memory_total: int | None = None) -> Limits:
-    """The limits of this process; `memory_total` is the memory of the box in bytes (None: ask the system)."""
-    total = memory_total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    version, groups = _groups("memory", root)
-    names = _MEMORY[version]
-    limits = [(group, limit) for group in groups if 0 < (limit := _count(group / names.limit) or 0) < total]
-    used = [(found, limit) for group, limit in limits if (found := _used(group, names)) is not None]
-    version, cpu_groups = _groups("cpu", root)
-    cpus = [count for group in cpu_groups if (count := _cpus(group, version)) is not None]
-    return Limits(
-        memory_bytes=min((limit for _, limit in limits), default=None),
-        memory_used_ratio=max((found / limit for found, limit in used), default=None),
-        memory_free_bytes=min((max(0, limit - found) for found, limit in used), default=None),
-        cpus=min(cpus, default=None),
-        oom_kills=_keyed(groups[0] / names.events, "oom_kill") if groups else None,
-    )
-
-
-def read_pressure(resource: str, root: Path = ROOT) -> dict[str, float]:
-    """Share of the last ten seconds in which some, or all, tasks waited for `resource` (cpu, memory, io), 0..1.
-
-    Of the own group where the kernel counts it there (v2), else of the whole box; {} where it does not count.
-    """
-    _, groups = _groups(resource, root)
-    texts = [_text(group / f"{resource}.pressure") for group in groups[:1]]
-    return next(
-        (
-            found
-            for text in (*texts, _text(root / "proc/pressure" / resource))
-            if (found := parse_pressure(text))
-        ),
-        {},
-    )
+    """The limits of this process now."""
+    return ControlGroups(root).limits(memory_total=memory_total)
 
 
 def parse_pressure(text: str) -> dict[str, float]:
@@ -98,10 +108,14 @@ def parse_pressure(text: str) -> dict[str, float]:
     return {share: min(1.0, float(percent) / 100) for share, percent in lines}
 
 
-def _groups(controller: str, root: Path) -> tuple[str, tuple[Path, ...]]:
-    """The version that has the controller, and the folders of the own group and of its visible ancestors."""
+@lru_cache(maxsize=16)  # a box with many mounts has a long table, and it hardly ever changes
+def _groups(controller: str, root: Path, membership: str, mounts: str) -> tuple[str, tuple[Path, ...]]:
+    """The version that has the controller, and the folders of the own group and of its visible ancestors.
+
+    `membership` and `mounts` are the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+    """
     v1, v2 = "", ""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in membership.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if controller in controllers.split(","):
@@ -111,7 +125,7 @@ def _groups(controller: str, root: Path) -> tuple[str, tuple[Path, ...]]:
     version, path = (_V1, v1) if v1 else (_V2, v2)
     if not path:
         return version, ()
-    for top, mounted in _mounts(version, controller, root):
+    for top, mounted in _mounts(version, controller, root, mounts):
         inside = Path(path.lstrip("/") if top == "/" else path[len(top) :].lstrip("/"))
         known = top in ("/", path) or path.startswith(f"{top}/")
         if not known or ".." in inside.parts:
@@ -121,9 +135,9 @@ def _groups(controller: str, root: Path) -> tuple[str, tuple[Path, ...]]:
     return version, ()
 
 
-def _mounts(version: str, controller: str, root: Path) -> Iterator[tuple[str, Path]]:
+def _mounts(version: str, controller: str, root: Path, mounts: str) -> Iterator[tuple[str, Path]]:
     """What of the hierarchy is mounted (`/` for all of it), and where."""
-    for line in _text(root / "proc/self/mountinfo").splitlines():
+    for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         where, how = before.split(" "), after.split(" ")
         if len(where) < 5 or len(how) < 3 or how[0] != version:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.cgroup import Limits, parse_pressure, read_limits, read_pressure
+from agent.core.cgroup import ControlGroups, Limits, parse_pressure, read_limits
 
 GIB = 2**30
 V2_MOUNT = "30 23 0:26 {top} {at} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -60,7 +60,14 @@ def test_a_units_limits_in_version_2(tmp_path):
     assert limits(root) == Limits(
         memory_bytes=2 * GIB, memory_used_ratio=0.5, memory_free_bytes=GIB, cpus=1.5, oom_kills=2
     )
-    assert read_pressure("memory", root) == {"some": 0.125, "full": 0.03}
+    assert ControlGroups(root).pressure("memory") == {"some": 0.125, "full": 0.03}
+
+
+def test_a_process_that_is_moved_is_found_in_its_new_group_by_the_next_sample(tmp_path):
+    root = v2(tmp_path, {"one/memory.max": f"{GIB}\n", "two/memory.max": f"{2 * GIB}\n"}, path="/one")
+    assert limits(root).memory_bytes == GIB
+    (root / "proc/self/cgroup").write_text("0::/two\n")
+    assert limits(root).memory_bytes == 2 * GIB
 
 
 def test_a_units_limits_in_version_1(tmp_path):
@@ -149,7 +156,7 @@ def test_files_without_a_number_are_no_limit(tmp_path, text):
     names = ("memory.max", "memory.current", "memory.stat", "memory.events", "cpu.max", "cpu.pressure")
     root = v2(tmp_path, dict.fromkeys(names, text), path="/")
     assert limits(root) == Limits()
-    assert read_pressure("cpu", root) == {}
+    assert ControlGroups(root).pressure("cpu") == {}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ def test_a_limit_beyond_the_memory_of_the_box_is_none(tmp_path):
 def test_pressure_of_the_box_where_the_group_has_none(tmp_path):
     files = {"proc/pressure/io": "some avg10=100.00 avg60=1.00\nfull avg10=0.50 avg60=1.00\n"}
     root = tree(tmp_path, "0::/\n", V2_MOUNT.format(top="/", at="/sys/fs/cgroup"), files)
-    assert read_pressure("io", root) == {"some": 1.0, "full": 0.005}
+    assert ControlGroups(root).pressure("io") == {"some": 1.0, "full": 0.005}
     assert parse_pressure("full avg10=120.00 avg60") == {"full": 1.0}
 
 
@@ -195,9 +202,11 @@ print(found.memory_bytes, found.oom_kills, found.memory_used_ratio is not None)
 @pytest.fixture
 def group():
     """A real group below the own one, in which 64 MiB are allowed."""
-    from agent.core.cgroup import _groups
+    from agent.core.cgroup import _groups, _text
 
-    version, groups = _groups("memory", Path("/"))
+    version, groups = _groups(
+        "memory", Path("/"), _text(Path("/proc/self/cgroup")), _text(Path("/proc/self/mountinfo"))
+    )
     made = groups[0] / f"vedette-test-{os.getpid()}" if groups else Path("/nothing/here")
     try:
         made.mkdir()

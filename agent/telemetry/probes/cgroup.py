@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config.schema import TelemetrySettings
-from agent.core.cgroup import ROOT, Limits, read_limits, read_pressure
+from agent.core.cgroup import ROOT, ControlGroups, Limits
 from agent.core.errors import ProbeUnavailable
 from agent.core.types import Scalar
 from agent.telemetry import Reading, Values
@@ -31,7 +31,8 @@ class CgroupProbe:
 
     def read(self) -> list[Reading]:
         """What holds now; a limit can be changed while the agent runs."""
-        values = limit_values(read_limits(self._root)) | self._pressure()
+        groups = ControlGroups(self._root)
+        values = limit_values(groups.limits()) | pressure_values(groups)
         if not values:
             raise ProbeUnavailable(
                 "no control group limits memory or processor, and the kernel counts no pressure"
@@ -45,13 +46,6 @@ class CgroupProbe:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _pressure(self) -> Values:
-        return {
-            f"pressure_{resource}_{share}_ratio": ratio
-            for resource in RESOURCES
-            for share, ratio in read_pressure(resource, self._root).items()
-        }
-
 
 def limit_values(limits: Limits) -> Values:
     """The published numbers; what has no limit is left out."""
@@ -62,3 +56,12 @@ def limit_values(limits: Limits) -> Values:
         "oom_kills_total": limits.oom_kills,
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def pressure_values(groups: ControlGroups) -> Values:
+    """The published shares of time in which tasks waited; what the kernel does not count is left out."""
+    return {
+        f"pressure_{resource}_{share}_ratio": ratio
+        for resource in RESOURCES
+        for share, ratio in groups.pressure(resource).items()
+    }
