@@ -27,6 +27,9 @@ from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.analyst import Analyst
 from agent.references.monitors import DriftMonitors
 
+SETTLE_SECONDS = 5.0
+"""How long a reload waits until no frame is kept that was taken under other privacy masks."""
+
 log = structlog.get_logger("vedette.service")
 
 
@@ -61,6 +64,8 @@ def _apply_cameras(agent: RunningAgent, change: Change) -> Applied:
         log.error("the cameras cannot be put in force", exc_info=error)
         kept = tuple(one for one in old.cameras if one in new.cameras)
         return Applied(failed=[f"cameras: {error_text(error)}"], in_force={"cameras": kept})
+    if not agent.analyst.settle(SETTLE_SECONDS):
+        log.warning("analysis is behind, the last frames of the old cameras are still kept")
     for name, reason in changed.failed.items():
         log.error("camera cannot be started", camera=name, error=reason)
     return Applied(

@@ -131,6 +131,12 @@ class Reporter:
         self._reports.end(f"camera/{camera}")
         self._pending = [one for one in self._pending if one.labels.get("camera") != camera]
         self._alerts.remove_targets({"camera": camera})
-        records: list[CameraRecords] = [self._device, self._snapshots, self.exporter, *self._records]
+        records: list[CameraRecords] = [
+            self._device,
+            self._snapshots,
+            self._notifiers,
+            self.exporter,
+            *self._records,
+        ]
         for record in records:
             record.remove(camera)

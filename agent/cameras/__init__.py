@@ -23,7 +23,10 @@ class Camera(Protocol):
         """Acquire the source; raises CameraError (with its kind) and may be called again after `close`."""
 
     def read(self) -> Frame | None:
-        """Block for the next frame; None at the regular end of a source. Raises CameraError."""
+        """Block for the next frame; None at the regular end of a source. Raises CameraError.
+
+        Its image is memory that is no one else's: privacy masks are drawn into it.
+        """
 
     def close(self) -> None:
         """Release everything; may be called twice, and from another thread to end a blocking `read`."""

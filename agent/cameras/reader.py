@@ -31,6 +31,7 @@ from agent.cameras import Camera
 from agent.cameras.backoff import BackoffState, after_failure
 from agent.cameras.connection import Feed
 from agent.cameras.health.inspector import Inspector
+from agent.cameras.privacy import PrivacyMasks
 from agent.config.schema import CameraSettings
 from agent.core import clock
 from agent.core.camera_states import CONTENT_FAULTS
@@ -86,6 +87,7 @@ class Reader(Worker):
         self._finite = bool(getattr(camera, "finite", False))
         self._stall_seconds = settings.stall_timeout + float(getattr(camera, "period", 0.0))
         self._take_failed = camera.take_failed if isinstance(camera, LossyCamera) else None
+        self._privacy = PrivacyMasks(settings.privacy_masks)
         self._inspector = Inspector(by_media=self._lossless)
         self._lock = threading.Lock()  # guards the counts, the status and which feed is current
         self._counts = ReaderCounts()
@@ -206,6 +208,7 @@ class Reader(Worker):
     # -- frames (in the feed's thread) ---------------------------------------------------------------------
 
     def _deliver(self, feed: Feed, frame: Frame) -> None:
+        frame = self._privacy.apply(frame)  # before all else, which gets no other frame
         if feed.frames == 1:
             self._on_first_frame()
         verdict = self._inspector.inspect(frame)

@@ -15,6 +15,7 @@ from agent.config.fields import TYPES, key_of
 from agent.core.errors import ConfigError
 from agent.core.masking import mask
 from agent.core.nearest import nearest
+from agent.core.polygon import Polygon, parse_polygon
 from agent.core.printable import printable
 from agent.core.secret import Secret
 from agent.core.units import parse_duration, parse_size
@@ -27,6 +28,7 @@ MOST_MISTAKES = 50
 
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e9
+MOST_POLYGONS = 32  # of one key: each costs time for every frame
 LONGEST_PATH, LONGEST_NAME = 4095, 255  # bytes: what Linux takes
 
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -112,6 +114,8 @@ class Converter:
         """`value` as the declared type, within its declared limits; None where a mistake was reported."""
         if dataclasses.is_dataclass(hint):
             return self.settings(hint, value, path)
+        if field.metadata.get("kind") == "polygons":
+            return self._polygons(value, path)
         if typing.get_origin(hint) is tuple:
             return self._array(typing.get_args(hint)[0], field, value, path)
         return self._scalar(hint, field, value, path)
@@ -122,6 +126,21 @@ class Converter:
             return None
         items = [self.value(item, field, entry, (*path, index)) for index, entry in enumerate(value)]
         return None if any(entry is None for entry in items) else tuple(items)
+
+    def _polygons(self, value: object, path: KeyPath) -> tuple[Polygon, ...] | None:
+        if not isinstance(value, list) or len(value) > MOST_POLYGONS:
+            found = f"has {len(value)} polygons" if isinstance(value, list) else f"is {describe(value)}"
+            self._report(path, found, f"a list of at most {MOST_POLYGONS} polygons", None)
+            return None
+        polygons = [self._polygon(entry, (*path, index)) for index, entry in enumerate(value)]
+        return None if None in polygons else tuple(filter(None, polygons))
+
+    def _polygon(self, value: object, path: KeyPath) -> Polygon | None:
+        try:
+            return parse_polygon(value)
+        except ConfigError as error:
+            self._report(path, error.message, error.expected, None)
+            return None
 
     def _scalar(self, hint: Any, field: dataclasses.Field[Any], value: object, path: KeyPath) -> Any:
         kind = field.metadata.get("kind", "plain")

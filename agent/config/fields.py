@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from agent.core.secret import Masked, Secret
 
-Kind = Literal["plain", "duration", "size", "url", "pipeline", "path", "secret", "listen"]
+Kind = Literal["plain", "duration", "size", "url", "pipeline", "path", "secret", "listen", "polygons"]
 REQUIRED: Any = dataclasses.MISSING
 TYPES: Mapping[str, type[Secret]] = {"secret": Secret, "url": Masked, "pipeline": Masked}
 """Kinds whose values may be, or hold, a secret: settings carry them in these types, and no error shows them."""
@@ -33,7 +33,7 @@ def setting(
 
     `kind` "duration" accepts `"5m"`, `"250ms"` or seconds and yields float seconds; "size" accepts `"64MB"`
     or bytes and yields int; "secret" yields a `Secret`, "url" and "pipeline" (GStreamer's) a `Masked`; "path" is
-    taken relative to the file; "listen" must be ADDRESS:PORT.
+    taken relative to the file; "listen" must be ADDRESS:PORT; "polygons" is a list of polygons in shares of the frame.
     `choices` restricts a string. `example` is the TOML text shown for a setting without default. `key` is the
     name in the file where Python keeps that word for itself (`for`).
     """

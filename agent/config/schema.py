@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.config.fields import seal, setting
 from agent.core.errors import ConfigError
+from agent.core.polygon import Polygon
 from agent.core.secret import Masked, Secret, split_url
 
 
@@ -222,6 +223,12 @@ class CameraSettings:
         choices=("auto", "always", "never"),
         doc="Decode in a process of its own, so that a crash of the decoder ends only that; "
         "auto: once this camera's decoder has crashed the agent.",
+    )
+    privacy_masks: tuple[Polygon, ...] = setting(
+        (),
+        kind="polygons",
+        doc="Areas that are black in every frame before anything else gets to it: polygons, each a list of corners "
+        "[x, y] in shares of the frame, such as [[[0, 0], [0.3, 0], [0.3, 0.2], [0, 0.2]]].",
     )
     options: Any = None
 

@@ -17,6 +17,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ class NotifierWorker(Worker):
         super().__init__("notifiers")
         self._outlets = _outlets(notifiers)
         self._replacement: Notifiers | None = None
+        self._removed: deque[str] = deque()
         self._path = state_directory / FILE_NAME
         self._device, self._site, self._snapshot = device, site, snapshot
         self._inbox: deque[Alert] = deque(maxlen=MOST_OFFERED)
@@ -97,6 +99,10 @@ class NotifierWorker(Worker):
     def change(self, notifiers: Notifiers) -> None:
         """Replace the notifiers at the next round; one that keeps its name keeps its queue. From any thread."""
         self._replacement = notifiers
+
+    def remove(self, camera: str) -> None:
+        """Send no more images of a camera that was removed or changed: its masks may be others now. From any thread."""
+        self._removed.append(camera)
 
     def run(self, stop: threading.Event) -> None:
         """Work until stopped; what is not sent by then is stored."""
@@ -118,6 +124,7 @@ class NotifierWorker(Worker):
         Returns at once: what is sent is sent in threads.
         """
         self._replace_outlets()
+        self._discard_images()
         self._collect(now, monotonic)
         self._gather(now)
         if clock.synced() and not self._clock_synced:
@@ -192,9 +199,17 @@ class NotifierWorker(Worker):
             self._lose(outlet, excess, "too many notices wait")
 
     def _scene(self, alerts: Sequence[Alert]) -> bytes | None:
-        cameras = (alert.labels.get("camera") for alert in alerts if alert.state is not AlertState.RESOLVED)
-        camera = next((name for name in cameras if name), None)
+        camera = _shown(alerts)
         return self._snapshot(camera) if self._snapshot and camera else None
+
+    def _discard_images(self) -> None:
+        while self._removed:
+            camera = self._removed.popleft()
+            for outlet in self._outlets:
+                for place, notice in enumerate(outlet.queue):
+                    running = outlet.attempt is not None and outlet.attempt.notice is notice
+                    if notice.snapshot is not None and not running and _shown(notice.alerts) == camera:
+                        outlet.queue[place] = replace(notice, snapshot=None)
 
     def _refresh(self, outlet: Outlet, now: float, monotonic: float) -> None:
         every = outlet.notifier.refresh_seconds
@@ -293,6 +308,12 @@ class NotifierWorker(Worker):
             return
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.error("stored notices cannot be read, starting without them", error=repr(error))
+
+
+def _shown(alerts: Sequence[Alert]) -> str | None:
+    """The camera whose frame is attached to a notice of `alerts`."""
+    cameras = (alert.labels.get("camera") for alert in alerts if alert.state is not AlertState.RESOLVED)
+    return next((name for name in cameras if name), None)
 
 
 def _outlets(notifiers: Notifiers) -> list[Outlet]:

@@ -160,6 +160,12 @@ class Analyst(Worker):
         """Have `task` run in the analyst's thread: the way to reach what it owns."""
         self._post(task)
 
+    def settle(self, timeout: float) -> bool:
+        """Wait until all that was posted before is processed; whether it was within `timeout` seconds."""
+        done = threading.Event()
+        self._post(done.set)
+        return done.wait(timeout)
+
     def _post(self, item: Callable[[], None], *, droppable: bool = False) -> None:
         with self._wake:
             if droppable and len(self._inbox) >= INBOX_SIZE:

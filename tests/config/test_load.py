@@ -133,3 +133,32 @@ def test_no_text_crashes_the_reader(text):
         assert dataclasses.is_dataclass(parse(text, KINDS))
     except ConfigError as error:
         assert str(error)
+
+
+MASKED = '[[cameras]]\nname = "front"\nkind = "synthetic"\nprivacy_masks = {}\n'
+
+
+def test_masks_are_polygons():
+    (camera,) = parse(MASKED.format("[[[0, 0], [0.5, 0], [0.5, 0.25]]]"), KINDS).cameras
+    assert camera.privacy_masks == (((0.0, 0.0), (0.5, 0.0), (0.5, 0.25)),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[[0, 0], [1, 1], [1, 0], [0, 1]]]", "cameras[0].privacy_masks[0]: its outline crosses"),
+        ("[[[0, 0], [1, 0], [1, 1]], [[0, 0], [nan, 0], [1, 1]]]", "privacy_masks[1]: corner 2 is outside"),
+        ("[[[0, 0], [640, 0], [640, 360]]]", "divide pixels by the frame's width and height"),
+        ("[[0, 0], [1, 0], [1, 1]]", "privacy_masks[0]: corner 1 is no pair of numbers"),
+        ('"0,0,1,0,1,1"', 'privacy_masks: is "0,0,1,0,1,1"'),
+        ("[" + "[[0, 0], [1, 0], [1, 1]]," * 33 + "]", "privacy_masks: has 33 polygons"),
+        ("[[" + "[0, 0]," * 3000 + "]]", "privacy_masks[0]: has 3000 corners"),
+    ],
+    ids=["crossing", "nan", "pixels", "flat", "text", "many", "large"],
+)
+def test_a_bad_polygon_is_refused_with_its_key_and_a_mend(text, words):
+    with pytest.raises(ConfigError) as caught:
+        parse(MASKED.format(text), KINDS, file="v.toml")
+    assert words in str(caught.value)
+    assert "v.toml:4" in str(caught.value)
+    assert "expected" in str(caught.value)

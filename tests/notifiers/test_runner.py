@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 import threading
 import time
@@ -64,6 +65,24 @@ def test_what_is_offered_arrives(tmp_path, receiver, make_alert):
     thread.join(5)
     assert receiver.bodies()[0]["alerts"][0]["id"] == make_alert().id
     assert not one.stuck()
+
+
+def test_an_image_that_waits_is_not_sent_once_its_camera_was_changed(tmp_path, receiver, make_alert):
+    """Its privacy masks may be others now."""
+    one = worker(tmp_path, receiver.url, scene=lambda camera: camera.encode(), picture=True)
+    receiver.answers = [503, 503, 200]
+    one.offer([make_alert()])
+    turn(one, NOW, 0)
+    one.offer([make_alert(labels={"camera": "back"})])
+    turn(one, NOW + 1, 1)
+    one.remove("front")
+    for second in range(2, 20):
+        turn(one, NOW + second, second)
+    first, *_, third, fourth = receiver.bodies()
+    assert base64.b64decode(first["picture_jpeg"]) == b"front"
+    assert "picture_jpeg" not in third
+    assert third["alerts"] == first["alerts"]
+    assert base64.b64decode(fourth["picture_jpeg"]) == b"back"
 
 
 def test_it_is_retried_with_growing_pauses_until_it_is_taken(tmp_path, receiver, make_alert):

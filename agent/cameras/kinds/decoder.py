@@ -183,6 +183,8 @@ class Decoder(ThreadOwned):
         started = clock.monotonic()
         # One thread: for a frame of this size PyAV's default costs half as much again in handing over.
         image = frame.to_ndarray(format="bgr24", threads=1)
+        if frame.format.name == "bgr24":  # then it is no conversion, but the decoder's own memory
+            image = image.copy()
         if frame.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
             image = np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
         spent, self._decode_seconds = self._decode_seconds + clock.monotonic() - started, 0.0
