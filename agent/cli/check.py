@@ -95,11 +95,15 @@ def attempt(what: str, check: Callable[[], str]) -> Row:
 
 
 def _state(settings: Settings) -> str:
+    from agent.core.errors import VedetteError
+    from agent.core.state_access import obstacle
     from agent.core.state_dir import as_owner, directory
 
     path = directory(settings.state_directory)
-    path.mkdir(parents=True, exist_ok=True)
     with as_owner(path):  # as the service writes there; root could write anywhere
+        if found := obstacle(path):
+            raise VedetteError(str(found))
+        path.mkdir(parents=True, exist_ok=True)
         _write_for_real(path)
     free, wanted = shutil.disk_usage(path).free, settings.outbox.size
     short = f", less than the outbox may take ({wanted / 1e6:,.0f} MB)" if free < wanted else ""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, TextIO, cast
 from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.app.service import Service
     from agent.app.systemd import SystemdNotifier
     from agent.cli.live import LiveLines
@@ -116,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
     state = directory(settings.state_directory)
     keep_private(state)
+    log_obstacles(state)
     quarantine.watch(state, settings.cameras)
     service = Service(
         settings, load=load if args.config else None, on_frame=live.frames.add if live else None
@@ -132,6 +135,19 @@ def run(args: argparse.Namespace) -> int:
             live.follow(service)
         with saving(args.save, service):
             return attend(service, asked, seconds=args.seconds)
+
+
+def log_obstacles(state: Path) -> None:
+    """Log what keeps this user from using the state directory: the agent goes on without, cameras come first."""
+    import structlog
+
+    from agent.core.state_access import obstacle, will_be_roots
+
+    log = structlog.get_logger("vedette")
+    if found := obstacle(state):
+        log.error(f"{found.text}; the agent goes on without", mend=f"{found.mend}, then restart the agent")
+    elif found := will_be_roots(state):
+        log.warning(found.text, mend=found.mend)
 
 
 def live_lines(settings: Settings) -> LiveLines | None:

@@ -24,6 +24,7 @@ _OURS = (
     "observations",
     "references",
     "engines",
+    "clock",
 )
 """How the names of what the agent keeps begin; a configured state directory may hold other files too."""
 
@@ -50,7 +51,7 @@ def keep_private(directory: Path) -> None:
     """
     os.umask(0o077)
     with suppress(OSError):
-        if (directory / LOCK_FILE).exists() and not any(map(_is_strange, directory.iterdir())):
+        if (directory / LOCK_FILE).exists() and all(map(is_ours, directory.iterdir())):
             _close_to_others(directory)
         for path in directory.iterdir():
             if path.name.startswith(_OURS):
@@ -59,8 +60,9 @@ def keep_private(directory: Path) -> None:
                     _close_to_others(inner)
 
 
-def _is_strange(path: Path) -> bool:
-    return not path.name.startswith((*_OURS, LOCK_FILE, "control", "."))
+def is_ours(path: Path) -> bool:
+    """Whether the agent made `path`, which lies in its state directory; by its name."""
+    return path.name.startswith((*_OURS, LOCK_FILE, "control", "."))
 
 
 def _close_to_others(path: Path) -> None:

@@ -204,6 +204,7 @@ def test_nobody_else_reads_what_the_agent_keeps(tmp_path, open_mask):
     kept = tmp_path / "state"
     words = [sys.executable, "-m", "agent", "run", "--source", "synthetic", "--broker", "mqtt://127.0.0.1:1"]
     subprocess.run([*words, "--state", kept, "--seconds", "2"], check=True, capture_output=True, timeout=60)
+    assert [path.name for path in kept.iterdir() if not state.is_ours(path)] == []
     found = modes(kept)
     assert {"outbox.db", "crash.txt", "alerts.sqlite3", "observations", "notices.json"} <= set(found)
     assert {mode for mode in found.values() if int(mode, 8) & 0o077} == set()
