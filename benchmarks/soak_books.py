@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from proxy import Proxy
 
-from agent.delivery.mqtt.address import parse_broker_url
+from agent.config.schema import BrokerSettings
+from agent.core.secret import Masked
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.verify.stream import COUNTED, Verifier
 
@@ -83,7 +84,7 @@ class Ear:
 
     def __init__(self, port: int, seconds: float) -> None:
         self.verifier = Verifier()
-        self.listener = Listener(parse_broker_url(f"mqtt://127.0.0.1:{port}"), "vedette")
+        self.listener = Listener(BrokerSettings(url=Masked(f"mqtt://127.0.0.1:{port}")))
         self.payloads: dict[tuple[str, str, str, int], int] = {}
         self.twice: Counter[str] = Counter()
         self.altered: Counter[str] = Counter()

@@ -25,12 +25,13 @@ _OPTIONS = {
     "ca_file": ("FILE", "CA certificates (PEM) for TLS (default: the system's)"),
     "cert_file": ("FILE", "client certificate (PEM)"),
     "key_file": ("FILE", "key of the client certificate (PEM)"),
+    "key_password_file": ("FILE", "file whose first line is the password of an encrypted key"),
 }
 _FLAGS = {"broker.url": "--broker", **{f"broker.{name}": f"--{name.replace('_', '-')}" for name in _OPTIONS}}
 
 
 def add_login_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how to log in: `--username`, `--password-file`, `--ca-file`, `--cert-file`, `--key-file`."""
+    """Declare how to log in: `--username`, `--password-file`, `--ca-file`, `--cert-file`, `--key-file`, ..."""
     for name, (metavar, text) in _OPTIONS.items():
         parser.add_argument(_FLAGS[f"broker.{name}"], metavar=metavar, default="", help=text)
 
@@ -55,7 +56,7 @@ def with_login(broker: BrokerSettings, args: argparse.Namespace) -> BrokerSettin
         if name.endswith("_file"):
             _check_readable(path, _FLAGS[f"broker.{name}"])
     if "password_file" in given:  # the file that was named counts, not a password in the config
-        broker = replace(broker, password=type(broker.password)())
+        broker = replace(broker, password=type(broker.password)(), token_command=())
     return replace(broker, **given)
 
 
@@ -65,6 +66,7 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
 
     from agent.config.schema import BrokerSettings
     from agent.delivery.mqtt.address import broker_addresses
+    from agent.delivery.mqtt.login import check_password_file
 
     if args.config:
         broker = _of_config(args)
@@ -72,6 +74,7 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
         broker = with_login(with_url(BrokerSettings(), args.broker or DEFAULT_BROKER), args)
     with nullcontext() if args.config else naming_options():
         broker_addresses(broker)
+        check_password_file(broker)
     return replace(broker, topic_prefix=(args.prefix or broker.topic_prefix).strip("/"))
 
 

@@ -14,7 +14,6 @@ from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings
-    from agent.delivery.mqtt.address import BrokerAddress
 
 UNIT = "vedette.service"
 FOLDER = "credentials"
@@ -26,9 +25,9 @@ def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSetting
 
     Raises VedetteError where that password is needed and only others may read it.
     """
-    from agent.delivery.mqtt.address import CREDENTIAL, broker_addresses
+    from agent.delivery.mqtt.login import CREDENTIAL
 
-    if os.environ.get("CREDENTIALS_DIRECTORY") or not _lacks_password(broker_addresses(broker)):
+    if os.environ.get("CREDENTIALS_DIRECTORY") or not _lacks_password(broker):
         return broker
     file = _loaded(config).get(CREDENTIAL) or config.resolve().parent / FOLDER / CREDENTIAL
     if os.access(file, os.R_OK):
@@ -46,8 +45,14 @@ def folder_is_closed(folder: Path) -> bool:
     return os.path.isdir(folder) and not os.access(folder, os.X_OK)  # noqa: PTH112  (as above)
 
 
-def _lacks_password(addresses: list[BrokerAddress]) -> bool:
-    return any(address.username and not address.password for address in addresses)
+def _lacks_password(broker: BrokerSettings) -> bool:
+    from agent.delivery.mqtt.address import broker_addresses
+    from agent.delivery.mqtt.login import has_password
+
+    return any(
+        (address.username or broker.username) and not has_password(broker, address)
+        for address in broker_addresses(broker)
+    )
 
 
 def _loaded(config: Path) -> dict[str, Path]:

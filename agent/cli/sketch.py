@@ -102,7 +102,7 @@ def _listen(args: argparse.Namespace, merger: Merger) -> None:
     from agent.cli.verify import seconds_of
     from agent.delivery.mqtt.listener import Listener
 
-    listener = Listener.of(broker_settings(args))
+    listener = Listener(broker_settings(args))
     with contextlib.suppress(KeyboardInterrupt):
         for heard in listener.hear(seconds_of(args.length)):
             if heard is not None and "/sketch/" in heard[0].topic:

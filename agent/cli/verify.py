@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = seconds_of(args.length)
     broker = broker_settings(args)
     verifier = Verifier(broker.topic_prefix)
-    listener = Listener.of(broker)
+    listener = Listener(broker)
     with suppress(KeyboardInterrupt):
         _listen(listener, verifier, seconds)
     report = verifier.report() | {

@@ -48,10 +48,21 @@ class BrokerSettings:
         kind="secret",
         doc="Password; better: password_file, $VEDETTE_BROKER_PASSWORD or the systemd credential broker_password.",
     )
-    password_file: str = setting("", kind="path", doc="File whose first line is the password.")
+    password_file: str = setting(
+        "", kind="path", doc="File whose first line is the password or token; read at each connect."
+    )
+    token_command: tuple[Secret, ...] = setting(
+        (),
+        kind="secret",
+        doc="Program and arguments (no shell) that print the password or token, run at each connect, 20 s at most. "
+        "A JWT or SAS token is replaced before it ends.",
+    )
     ca_file: str = setting("", kind="path", doc="CA certificates (PEM) for TLS; empty: the system's.")
-    cert_file: str = setting("", kind="path", doc="Client certificate (PEM).")
-    key_file: str = setting("", kind="path", doc="Client key (PEM).")
+    cert_file: str = setting("", kind="path", doc="Client certificate (PEM); read at each connect.")
+    key_file: str = setting("", kind="path", doc="Client key (PEM); empty: it is in cert_file.")
+    key_password_file: str = setting(
+        "", kind="path", doc="File whose first line is the password of an encrypted key_file."
+    )
     protocol: str = setting(
         "auto", choices=("auto", "5", "3.1.1"), doc="MQTT version; auto tries 5 and falls back to 3.1.1."
     )
@@ -86,6 +97,10 @@ class BrokerSettings:
         seal(self)
         for key in ("topic_prefix", "home_assistant_prefix"):
             _check_prefix(key, getattr(self, key))
+        if self.token_command and (self.password or self.password_file):
+            raise ConfigError("is given beside a password", key="token_command", expected="one of the two")
+        if self.token_command and not self.token_command[0]:
+            raise ConfigError("names no program", key="token_command", expected='such as ["/usr/bin/token"]')
         for key, url in (("url", self.url), *(("fallback_urls", url) for url in self.fallback_urls)):
             parts = split_url(url.reveal(), key=key, expected=_BROKER)
             if parts.scheme not in BROKER_SCHEMES or not parts.hostname:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import ssl
 import threading
 import uuid
 from collections import deque
@@ -17,6 +16,8 @@ from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.fleet import Fleet
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
+from agent.delivery.mqtt.login import read_credentials
+from agent.delivery.mqtt.tls import load_files, tls_context
 
 MOST_WAITING_BYTES = 32 * 1024 * 1024
 LONGEST_PAYLOAD = 256 * 1024
@@ -137,21 +138,20 @@ def _client(address: BrokerAddress, settings: BrokerSettings) -> mqtt.Client:
     )
     if address.web_path:
         client.ws_set_options(path=address.web_path)
-    if address.tls:
-        client.tls_set_context(_context(settings))
-    if address.username:
-        client.username_pw_set(address.username, address.password.reveal() or None)
+    context = tls_context(settings) if address.tls else None
+    if context is not None:
+        client.tls_set_context(context)
+
+    def log_in(*_: Any) -> None:
+        """Read login and certificates for each connection: they may have been rotated."""
+        try:
+            if context is not None:
+                load_files(context, settings)
+            credentials = read_credentials(settings, address)
+        except ConfigError as error:
+            raise OSError(str(error)) from None  # paho tries again later
+        if credentials.username or credentials.password:
+            client.username_pw_set(credentials.username, credentials.password.reveal() or None)
+
+    client.on_pre_connect = log_in
     return client
-
-
-def _context(settings: BrokerSettings) -> ssl.SSLContext:
-    key, path = "broker.ca_file", settings.ca_file
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.cert_file:
-            key, path = "broker.cert_file", settings.cert_file
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "no certificate"
-        raise ConfigError(f"{path}: {reason}", key=key, expected="certificates in PEM") from None
-    return context

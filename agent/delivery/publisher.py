@@ -241,7 +241,7 @@ class Publisher(Worker):
             return
         synced, ahead = self._clock_was
         if (synced and not before[0]) or abs(ahead - before[1]) > CLOCK_STEP_SECONDS:
-            self._session.clock_changed()
+            self._session.clock_changed(clock.boottime())
 
     def _wait_seconds(self, now: float) -> float:
         return IDLE_SECONDS if self._commit_at is None else min(max(self._commit_at - now, 0.0), IDLE_SECONDS)
@@ -378,7 +378,8 @@ class Publisher(Worker):
         elif isinstance(event, Opened):
             self._on_opened(event, now)
         elif isinstance(event, Closed):
-            self._window.died(now)
+            if not event.ours:
+                self._window.died(now)
             self._window.end()
         elif isinstance(event, Subscribed) and not event.allowed:
             self._on_not_allowed(event)
@@ -496,8 +497,6 @@ def _options(broker: BrokerSettings, identity: Identity, timing: SessionTiming) 
         client_id=identity.client_id,
         keepalive=broker.keepalive,
         session_expiry=broker.session_expiry,
-        ca_file=broker.ca_file,
-        cert_file=broker.cert_file,
-        key_file=broker.key_file,
+        broker=broker,
         timeout=timing.connect,
     )

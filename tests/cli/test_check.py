@@ -19,6 +19,7 @@ from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
 from agent.core.secret import Masked
 from agent.delivery.mqtt import ping
 from agent.delivery.mqtt.address import broker_addresses
+from agent.delivery.mqtt.login import read_credentials
 from tests.delivery.conftest import Drafts
 
 URL = "mqtts://broker:8883"
@@ -193,7 +194,8 @@ def no_password(monkeypatch):
 
 def password_of(config, **more):
     broker = BrokerSettings(url=Masked("mqtt://u@h"), **more)
-    return broker_addresses(credentials.with_service_password(broker, config))[0].password.reveal()
+    found = credentials.with_service_password(broker, config)
+    return read_credentials(found, broker_addresses(found)[0]).password.reveal()
 
 
 @pytest.mark.usefixtures("no_password")
@@ -232,7 +234,7 @@ import os, sys
 from pathlib import Path
 from agent.cli import credentials
 from agent.config.schema import BrokerSettings
-from agent.delivery.mqtt import address as urls
+from agent.delivery.mqtt import login
 from agent.core.errors import VedetteError
 from agent.core.secret import Masked
 os.setgid(65534), os.setuid(65534)

@@ -15,6 +15,7 @@ class StrictBroker:
         self.receive_maximum, self.pause = receive_maximum, pause
         self.most, self.exceeded, self.published = 0, 0, []
         self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
+        self.connects, self.goodbyes = [], 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"mqtt://127.0.0.1:{self.port}"
@@ -50,6 +51,7 @@ class StrictBroker:
                     if kind >> 4 == 1:
                         flags = body[7]
                         self.logins.append(flags)
+                        self.connects.append(body)
                         if (flags & 0x20 and "retain" in self.lacks) or (
                             flags & 0x18 and "qos" in self.lacks
                         ):
@@ -80,6 +82,7 @@ class StrictBroker:
                     elif kind >> 4 == 12:
                         channel.sendall(b"\xd0\x00")
                     elif kind >> 4 == 14:
+                        self.goodbyes += 1
                         return
                 if owed and time.monotonic() >= due:
                     channel.sendall(b"".join(owed))

@@ -1,24 +1,20 @@
-"""Broker addresses and passwords: from the settings to what a client needs, and never back into a log."""
+"""Broker addresses: from the URLs of the settings to what a client needs, and never back into a log."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
-from agent.core.secret import Masked, Secret, first_line, split_url
+from agent.core.secret import Masked, Secret, split_url
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-PASSWORD_VARIABLE = "VEDETTE_BROKER_PASSWORD"
-CREDENTIAL = "broker_password"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where a broker is and how to log in; `shown` is its URL without the login."""
+    """Where a broker is, and the login of its URL; `shown` is the URL without that."""
 
     host: str
     port: int
@@ -61,43 +57,6 @@ def parse_broker_url(url: str | Masked, key: str = "broker.url") -> BrokerAddres
 
 
 def broker_addresses(settings: BrokerSettings) -> list[BrokerAddress]:
-    """All brokers of the settings in order of preference, each with its login. Reads the password's file.
-
-    The password is the first found of: the URL's, `password`, `password_file`, $VEDETTE_BROKER_PASSWORD,
-    systemd's credential `broker_password`. Raises ConfigError.
-    """
+    """All brokers of the settings in order of preference, with the logins that their URLs hold; raises ConfigError."""
     urls = [("broker.url", settings.url)] + [("broker.fallback_urls", url) for url in settings.fallback_urls]
-    addresses = [parse_broker_url(url, key) for key, url in urls]
-    shared = Secret() if all(address.password for address in addresses) else _shared_password(settings)
-    return [
-        replace(
-            address,
-            username=address.username or settings.username,
-            password=address.password or shared,
-        )
-        for address in addresses
-    ]
-
-
-def _shared_password(settings: BrokerSettings) -> Secret:
-    if settings.password:
-        return settings.password
-    if settings.password_file:
-        return _password(Path(settings.password_file))
-    if os.environ.get(PASSWORD_VARIABLE):
-        return Secret(os.environ[PASSWORD_VARIABLE])
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / CREDENTIAL).exists():
-        return _password(Path(credentials) / CREDENTIAL)
-    return Secret()
-
-
-def _password(path: Path) -> Secret:
-    try:
-        return first_line(path)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}",
-            key="broker.password_file",
-            expected="a readable file with the password",
-        ) from None
+    return [parse_broker_url(url, key) for key, url in urls]

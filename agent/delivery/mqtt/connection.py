@@ -26,20 +26,23 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.core.errors import PermanentDelivery
+from agent.config.schema import BrokerSettings
+from agent.core.errors import ConfigError, PermanentDelivery
 from agent.core.printable import printable
 from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.failures import BY_CODE, ConnectionFailure, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
+from agent.delivery.mqtt.login import Credentials, read_credentials, reading_seconds
+from agent.delivery.mqtt.tls import expired_certificate, tls_context
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
 _REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
 """Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
 
-LONGEST_REASON = 200
+LONGEST_REASON = 400
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
 
 
@@ -63,10 +66,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
-    """There is no connection (any more); reported once, last."""
+    """There is no connection (any more); reported once, last. `ours`: it was replaced by another, on purpose."""
 
     failure: ConnectionFailure
     reason: str
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,22 +123,28 @@ class ConnectionOptions:
     """How to connect."""
 
     client_id: str
+    broker: BrokerSettings  # whose login and TLS files are read for this connection
     version: ProtocolVersion = ProtocolVersion.V5
     keepalive: float = 30.0
     session_expiry: float = 3600.0
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
     timeout: float = 10.0
     will: Will | None = None
     demands: Demands = ALL
 
 
 class Connection:
-    """One try. `start` once; then `drive` until `events` yields `Closed`."""
+    """One try. `start` once; then `drive` until `events` yields `Closed`.
+
+    The login is read when it starts, unless `credentials` are given.
+    """
 
     def __init__(
-        self, address: BrokerAddress, options: ConnectionOptions, wake: Callable[[], None], started: float
+        self,
+        address: BrokerAddress,
+        options: ConnectionOptions,
+        wake: Callable[[], None],
+        started: float,
+        credentials: Credentials | None = None,
     ) -> None:
         self.address, self.options, self.started = address, options, started
         self.events: deque[Event] = deque()
@@ -144,6 +154,7 @@ class Connection:
         self._ready = False
         self._aliases = TopicAliases()
         self._subscribing: dict[int | None, str] = {}
+        self.credentials = credentials
         self._client = _client(address, options, self)
 
     def start(self) -> None:
@@ -152,17 +163,38 @@ class Connection:
 
     def _connect(self) -> None:
         try:
-            _secure(self._client, self.address, self.options)
+            self._log_in()
+            if self.closed:  # it took so long that nobody waits: a login now would end the next connection
+                return
             self._client.connect(
                 self.address.host,
                 self.address.port,
                 keepalive=max(int(self.options.keepalive), 1),
                 **_session(self.options),
             )
+        except ConfigError as error:
+            self._end(ConnectionFailure.CREDENTIALS, str(error))
         except _BROKEN as error:
-            self._end(*why_not(error, self.address))
+            self._end(*self._why_not(error))
         self._ready = True
+        if self.closed:
+            self.abort()
         self._wake()
+
+    def _log_in(self) -> None:
+        """Read login and certificates, unless the login is there; raises ConfigError."""
+        broker = self.options.broker
+        credentials = self.credentials = self.credentials or read_credentials(broker, self.address)
+        if self.address.tls:
+            self._client.tls_set_context(tls_context(broker))
+        if credentials.username or credentials.password:
+            self._client.username_pw_set(credentials.username, credentials.password.reveal() or None)
+
+    def _why_not(self, error: BaseException) -> tuple[ConnectionFailure, str]:
+        """What kept us from connecting; an expired certificate of our own is a likely cause, so it is named."""
+        failure, reason = why_not(error, self.address)
+        expired = expired_certificate(self.options.broker) if self.address.tls else ""
+        return failure, f"{reason}; {expired}" if expired else reason
 
     def drive(self, timeout: float, wake_fd: int, now: float) -> None:
         """Wait up to `timeout` seconds for the network or `wake_fd`, then read and write what is due."""
@@ -182,7 +214,8 @@ class Connection:
             self._read_all()
             self._write_some()
             self._attempt(self._client.loop_misc)
-        if self.opened is None and not self.closed and now - self.started > self.options.timeout:
+        patience = self.options.timeout + reading_seconds(self.options.broker)
+        if self.opened is None and not self.closed and now - self.started > patience:
             self._end(ConnectionFailure.SILENT, "no answer to the login")
 
     def _write_some(self) -> None:
@@ -203,10 +236,17 @@ class Connection:
         try:
             code = step()
         except _BROKEN as error:
-            self._end(ConnectionFailure.LOST, f"protocol error: {type(error).__name__}: {error}")
+            self._lost(f"protocol error: {type(error).__name__}: {error}")
             return
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._end(ConnectionFailure.LOST, paho.error_string(code).rstrip("."))
+            self._lost(paho.error_string(code).rstrip("."))
+
+    def _lost(self, reason: str) -> None:
+        """It broke; with TLS 1.3 a broker refuses our certificate only after the handshake, which paho hides."""
+        if self.opened is None and self._client.tls_error is not None:
+            self._end(*self._why_not(self._client.tls_error))
+        else:
+            self._end(ConnectionFailure.LOST, reason)
 
     def publish(
         self,
@@ -282,7 +322,8 @@ class Connection:
     def _said(self, properties: Any, reason: Any) -> str:
         """What the broker says of it, as far as that can be shown, else what its code means."""
         said = str(getattr(properties, "ReasonString", None) or "")
-        return excerpt(said, self.address.password, Secret(self.address.username)) or str(reason).lower()
+        login = self.credentials or Credentials()
+        return excerpt(said, login.password, Secret(login.username)) or str(reason).lower()
 
     # -- paho's callbacks: append, nothing else ---------------------------------------------------------
 
@@ -307,7 +348,7 @@ class Connection:
         if flags.is_disconnect_packet_from_server:
             self._end(BY_CODE.get(reason.value, ConnectionFailure.LOST), self._said(properties, reason))
         else:
-            self._end(ConnectionFailure.LOST, "the connection broke")
+            self._lost("the connection broke")
 
     def on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
         """PUBACK."""
@@ -326,14 +367,23 @@ class Connection:
 
 
 class _Client(paho.Client):
-    """paho gathers as large a packet as is announced; this one takes none of over LARGEST_PACKET."""
+    """paho gathers as large a packet as is announced; this one takes none of over LARGEST_PACKET.
+
+    `tls_error` is why TLS ended the connection while reading; paho swallows it.
+    """
+
+    tls_error: ssl.SSLError | None = None
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > LARGEST_PACKET:
             raise ValueError(
                 f"the broker sends a packet of {bufsize} bytes, at most {LARGEST_PACKET} are taken"
             )
-        return super()._sock_recv(bufsize)
+        try:
+            return super()._sock_recv(bufsize)
+        except ssl.SSLError as error:
+            self.tls_error = error
+            raise
 
 
 def _received(message: paho.MQTTMessage) -> Received:
@@ -356,7 +406,7 @@ def _readable(sock: Any) -> bool:
     return bool((hasattr(sock, "pending") and sock.pending() > 0) or poll.poll(0))
 
 
-def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connection) -> paho.Client:
+def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connection) -> _Client:
     newest = options.version is ProtocolVersion.V5
     client = _Client(
         CallbackAPIVersion.VERSION2,
@@ -370,8 +420,6 @@ def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connectio
     client.max_inflight_messages_set(0)  # the window is ours
     if address.web_path is not None:
         client.ws_set_options(path=address.web_path)
-    if address.username or address.password:
-        client.username_pw_set(address.username, address.password.reveal() or None)
     demands = options.demands
     if options.will is not None and demands.will:
         client.will_set(options.will.topic, options.will.payload, qos=demands.qos, retain=demands.retain)
@@ -381,16 +429,6 @@ def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connectio
     client.on_publish, client.on_message = owner.on_publish, owner.on_message
     client.on_subscribe = owner.on_subscribe
     return client
-
-
-def _secure(client: paho.Client, address: BrokerAddress, options: ConnectionOptions) -> None:
-    if not address.tls:
-        return
-    context = ssl.create_default_context(cafile=options.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.cert_file:
-        context.load_cert_chain(options.cert_file, options.key_file or None)
-    client.tls_set_context(context)
 
 
 def _session(options: ConnectionOptions) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class ConnectionFailure(str, Enum):
 
     UNREACHABLE = "unreachable"
     CERTIFICATE = "certificate"
+    CLIENT_CERTIFICATE = "client_certificate"
+    CREDENTIALS = "credentials"
     CLOCK = "clock"
     TLS = "tls"
     LOGIN = "login"
@@ -31,6 +33,17 @@ class ConnectionFailure(str, Enum):
     NO_RETAIN = "no_retain"
     NO_QOS = "no_qos"
 
+
+REFUSALS = frozenset(
+    {
+        ConnectionFailure.LOGIN,
+        ConnectionFailure.CLIENT_ID,
+        ConnectionFailure.CLIENT_CERTIFICATE,
+        ConnectionFailure.TAKEN_OVER,
+        ConnectionFailure.REFUSED,
+    }
+)
+"""Where the broker itself has said that it does not let us in; all else is our side's or a guess."""
 
 OTHER_VERSION = frozenset({ConnectionFailure.VERSION, ConnectionFailure.LOST, ConnectionFailure.SILENT})
 """What a broker may do that does not speak our version: say so, hang up, or (amqtt) not even answer the login."""
@@ -53,6 +66,20 @@ BY_CODE = {
     0x9F: ConnectionFailure.BUSY,
 }
 
+# Alerts of TLS (RFC 8446, 6.2) by which a server says that it does not take the client's certificate.
+_OUR_CERTIFICATE = frozenset(
+    {
+        "BAD_CERTIFICATE",
+        "UNSUPPORTED_CERTIFICATE",
+        "CERTIFICATE_REVOKED",
+        "CERTIFICATE_EXPIRED",
+        "CERTIFICATE_UNKNOWN",
+        "CERTIFICATE_REQUIRED",
+        "UNKNOWN_CA",
+        "ACCESS_DENIED",
+    }
+)
+
 
 def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFailure, str]:
     """What kept us from connecting, in one line that tells the mend."""
@@ -62,17 +89,18 @@ def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFai
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = f"{where}: certificate refused: {error.verify_message}; see broker.ca_file"
         return ConnectionFailure.CERTIFICATE, reason
+    if isinstance(error, ssl.SSLError) and (error.reason or "").partition("_ALERT_")[2] in _OUR_CERTIFICATE:
+        alert = (error.reason or "").partition("_ALERT_")[2].lower().replace("_", " ")
+        return (
+            ConnectionFailure.CLIENT_CERTIFICATE,
+            f"{where}: the broker refuses our certificate (TLS alert: {alert})",
+        )
     if isinstance(error, ssl.SSLError):
         return ConnectionFailure.TLS, f"{where}: TLS failed: {error.reason or error}"
     if isinstance(error, socket.gaierror):
         return ConnectionFailure.UNREACHABLE, f"{address.host}: unknown host ({error.strerror})"
     if isinstance(error, (TimeoutError, socket.timeout)):
         return ConnectionFailure.UNREACHABLE, f"{where}: no answer in time"
-    if isinstance(error, FileNotFoundError):
-        return (
-            ConnectionFailure.TLS,
-            f"{where}: a TLS file is missing; see broker.ca_file, cert_file, key_file",
-        )
     if isinstance(error, OSError) and error.strerror:
         return ConnectionFailure.UNREACHABLE, f"{where}: {error.strerror.lower()}"
     return ConnectionFailure.UNREACHABLE, f"{where}: {error}"

@@ -12,7 +12,7 @@ import structlog
 from agent.config.schema import BrokerSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
-from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
+from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.beside import Pipe, check_allowed, drive, open_connection, wake_pipe
 from agent.delivery.mqtt.connection import (
     Closed,
@@ -39,39 +39,21 @@ class Interruption:
 
 
 class Listener:
-    """Subscribes to all under `prefix`; belongs to one thread, but `subscribed` may be read by any."""
+    """Subscribes to all under the prefix at the first broker of the settings (ConfigError where that is none).
 
-    def __init__(
-        self,
-        address: BrokerAddress,
-        prefix: str,
-        *,
-        ca_file: str = "",
-        cert_file: str = "",
-        key_file: str = "",
-    ) -> None:
+    Belongs to one thread, but `subscribed` may be read by any.
+    """
+
+    def __init__(self, broker: BrokerSettings) -> None:
         self.subscribed = False
         self.interruptions: list[Interruption] = []
-        self._address, self._topic = address, f"{prefix}/#"
+        self._address, self._topic = broker_addresses(broker)[0], f"{broker.topic_prefix.strip('/')}/#"
         self._options = ConnectionOptions(
             client_id=f"vedette-verify-{uuid.uuid4().hex[:8]}",
             session_expiry=SESSION_SECONDS,
-            ca_file=ca_file,
-            cert_file=cert_file,
-            key_file=key_file,
+            broker=broker,
         )
         self._cut: tuple[float, str] | None = None
-
-    @classmethod
-    def of(cls, broker: BrokerSettings) -> Listener:
-        """A listener at the first broker of the settings; raises ConfigError."""
-        return cls(
-            broker_addresses(broker)[0],
-            broker.topic_prefix.strip("/"),
-            ca_file=broker.ca_file,
-            cert_file=broker.cert_file,
-            key_file=broker.key_file,
-        )
 
     def hear(self, seconds: float) -> Iterator[tuple[Received, float] | None]:
         """Each message and its time of arrival (Unix) for `seconds`, and None now and then where there is none.

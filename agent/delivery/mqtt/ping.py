@@ -49,9 +49,7 @@ def _ping(address: BrokerAddress, settings: BrokerSettings, topic: str, timeout:
         client_id=f"vedette-check-{uuid.uuid4().hex[:8]}",
         session_expiry=0,
         timeout=timeout,
-        ca_file=settings.ca_file,
-        cert_file=settings.cert_file,
-        key_file=settings.key_file,
+        broker=settings,
         will=Will(topic=topic, payload=b""),  # as the agent has one: a broker may refuse it
     )
     versions = (

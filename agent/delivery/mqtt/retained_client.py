@@ -53,9 +53,7 @@ class RetainedClient:
         self._options = ConnectionOptions(
             client_id=f"vedette-clear-{uuid.uuid4().hex[:8]}",
             session_expiry=0.0,
-            ca_file=settings.ca_file,
-            cert_file=settings.cert_file,
-            key_file=settings.key_file,
+            broker=settings,
         )
         self._closing = ExitStack()
         self._pipe: Pipe = (-1, -1)

@@ -10,7 +10,8 @@ Laws:
    on: both are named, neither is sure.
 4. Connected to a fallback, the first broker is tried again now and then, beside the running connection.
 5. A change is logged once; the same failure again is not.
-6. A broker that lacks retained messages or QoS 1 is asked for less (fallback.py), and what is lost is logged once.
+6. A token that ends (JWT, SAS) is replaced before it does (renewal.py): a new connection, without a wait.
+7. A broker that lacks retained messages or QoS 1 is asked for less (fallback.py), and what is lost is logged once.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from agent.delivery.mqtt.connection import (
     ProtocolVersion,
     Will,
 )
-from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.failures import REFUSALS, ConnectionFailure
 from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less
+from agent.delivery.mqtt.login import Credentials
+from agent.delivery.mqtt.renewal import Renewal
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -89,7 +92,9 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.NO_QOS: (10.0, 300.0),
     ConnectionFailure.REFUSED: (10.0, 300.0),
     ConnectionFailure.CLIENT_ID: (10.0, 300.0),
+    ConnectionFailure.CREDENTIALS: (5.0, 60.0),
     ConnectionFailure.CERTIFICATE: (15.0, 300.0),
+    ConnectionFailure.CLIENT_CERTIFICATE: (15.0, 300.0),
     ConnectionFailure.LOGIN: (15.0, 300.0),
     ConnectionFailure.TAKEN_OVER: (30.0, 300.0),
 }
@@ -100,6 +105,8 @@ _MEND = {
     ConnectionFailure.LOGIN: "check user name and password",
     ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
     ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
+    ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
+    ConnectionFailure.CREDENTIALS: "mend the file or key that is named; it is read again at each try",
     ConnectionFailure.CLIENT_ID: "check broker.client_id",
     ConnectionFailure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
     ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine cloned?), or the "
@@ -141,6 +148,8 @@ class Session:
         self._retry_preferred_at = 0.0
         self._candidate: Connection | None = None
         self._said = ""
+        self._renewal = Renewal(options.broker, wake)
+        self._replaced: list[Event] = []
         self.connection: Connection | None = None
         self.state = ConnectionState(state="connecting", since=0.0)
 
@@ -156,18 +165,37 @@ class Session:
         if self.connection is None and now >= self._wait_until:
             self.connection = self._open(self._index, now, will(self._addresses[self._index].server))
             self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
+        elif self._replace(now, will):
+            self._show("connecting", wall)
         elif self.connected and self._index and self._candidate is None and now >= self._retry_preferred_at:
             self._candidate = self._open(0, now, will(self._addresses[0].server))
 
-    def clock_changed(self) -> None:
+    def _replace(self, now: float, will: Callable[[str], Will]) -> bool:
+        """Law 6: whether the connection was replaced by one with another login."""
+        connection = self.connection
+        if connection is None or not self.connected:
+            return False
+        credentials = self._renewal.step(connection.address, now)
+        if credentials is None:
+            return False
+        log.debug("connecting with another login: the one in use ends soon", broker=connection.address.shown)
+        connection.close()
+        reason = "replaced by a connection with another login"
+        self._replaced.append(Closed(failure=ConnectionFailure.LOST, reason=reason, ours=True))
+        self._renewal.end()
+        self.connection = self._open(self._index, now, will(connection.address.server), credentials)
+        return True
+
+    def clock_changed(self, now: float) -> None:
         """The wall clock was set or synchronised: a certificate that was refused may be valid now."""
+        self._renewal.clock_changed(now)
         if self.connection is None and self.state.failure in _BY_CLOCK:
             self._wait_until, self._round = 0.0, 0
 
-    def _open(self, index: int, now: float, will: Will) -> Connection:
+    def _open(self, index: int, now: float, will: Will, credentials: Credentials | None = None) -> Connection:
         demands = self._demands.get(index, ALL)
         options = replace(self._options, version=self._versions[index], will=will, demands=demands)
-        connection = Connection(self._addresses[index], options, self._wake, now)
+        connection = Connection(self._addresses[index], options, self._wake, now, credentials)
         connection.start()
         return connection
 
@@ -185,7 +213,8 @@ class Session:
 
     def events(self, now: float, wall: float) -> list[Event]:
         """What happened since the last call; `Opened` begins and `Closed` ends the time of one connection."""
-        happened = self._weigh_candidate(now)
+        happened = [*self._replaced, *self._weigh_candidate(now)]
+        self._replaced.clear()
         connection = self.connection
         while connection is not None and connection.events:
             event = connection.events.popleft()
@@ -219,10 +248,12 @@ class Session:
             candidate.abort()
             self._retry_preferred_at = now + self._timing.preferred
             return []
+        self._renewal.end()
         if self.connection is not None:
             self.connection.close()
         self.connection, self._index = candidate, 0
-        return [Closed(failure=ConnectionFailure.LOST, reason="going back to the preferred broker")]
+        reason = "going back to the preferred broker"
+        return [Closed(failure=ConnectionFailure.LOST, reason=reason, ours=True)]
 
     def fail(self, failure: ConnectionFailure, reason: str) -> None:
         """Give the connection up: it is open, but good for nothing."""
@@ -241,6 +272,7 @@ class Session:
     def _on_opened(self, connection: Connection, now: float, wall: float) -> None:
         version = connection.options.version
         self._opened_at, self._worst = now, None
+        self._renewal.begin(connection.credentials, now)
         self._broken_starts.pop(self._index, None)
         self._retry_preferred_at = now + self._timing.preferred
         self._show("connected", wall)
@@ -257,7 +289,7 @@ class Session:
                 )
 
     def _log_lost(self, connection: Connection) -> None:
-        """Law 6."""
+        """Law 7."""
         opened, demands = connection.opened, connection.options.demands
         if opened is None:
             return
@@ -269,6 +301,7 @@ class Session:
     def _on_closed(self, connection: Connection, event: Closed, now: float, wall: float) -> None:
         connection.abort()
         self.connection = None
+        self._renewal.end()
         self._say(connection, event)
         if self._less(event.failure) or self._other_version(connection, event.failure):
             self._show("waiting", wall, reason=event.reason, failure=event.failure.value)
@@ -336,7 +369,9 @@ class Session:
         mend = _MEND.get(event.failure)
         speak = log.error if mend else log.warning
         more = {"mend": mend} if mend else {}
-        text = "the broker refused us" if mend else "no connection to the broker, retrying"
+        text = (
+            "the broker refused us" if event.failure in REFUSALS else "no connection to the broker, retrying"
+        )
         speak(text, broker=connection.address.shown, failure=event.failure.value, reason=event.reason, **more)
 
     def _show(self, state: str, wall: float, *, reason: str = "", failure: str = "") -> None:

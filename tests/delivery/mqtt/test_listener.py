@@ -6,7 +6,6 @@ import threading
 import time
 
 from agent.config.schema import BrokerSettings
-from agent.delivery.mqtt.address import parse_broker_url
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
 
@@ -43,7 +42,7 @@ def test_all_that_arrived_before_the_broker_died_is_heard():
             channel.close()  # a reset, as when a process with unread data is killed
 
         threading.Thread(target=serve, daemon=True).start()
-        listener = Listener(parse_broker_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}"), "vedette")
+        listener = Listener(BrokerSettings(url=f"mqtt://127.0.0.1:{server.getsockname()[1]}"))
         heard = [found[0].payload for found in listener.hear(1.5) if found is not None]
     assert heard == [b"%d" % number for number in range(1, 101)]
 

@@ -6,6 +6,7 @@ from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import broker_addresses, parse_broker_url
 from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.login import read_credentials
 from agent.delivery.mqtt.session import BACKOFF, backoff_seconds
 
 
@@ -58,8 +59,7 @@ def test_what_is_no_address_is_refused_without_its_password(url):
     assert "secret" not in str(refused.value)
 
 
-def test_the_url_s_login_wins_over_the_shared_one(tmp_path):
+def test_the_url_s_login_wins_over_the_shared_one():
     settings = BrokerSettings(url="mqtt://a:1@x", fallback_urls=("mqtt://y",), username="b", password="2")
-    assert [(a.username, a.password.reveal()) for a in broker_addresses(settings)] == [("a", "1"), ("b", "2")]
-    with pytest.raises(ConfigError, match="password_file"):
-        broker_addresses(BrokerSettings(password_file=str(tmp_path / "absent")))
+    logins = [read_credentials(settings, address) for address in broker_addresses(settings)]
+    assert [(login.username, login.password.reveal()) for login in logins] == [("a", "1"), ("b", "2")]
