@@ -24,7 +24,8 @@ def check_broker(settings: Settings, config: Path) -> str:
     from agent.delivery.identity import identify
     from agent.delivery.mqtt.ping import ping
 
-    broker, prefix = settings.broker, identify(settings.device, settings.broker).prefix
+    broker, identity = settings.broker, identify(settings.device, settings.broker)
+    prefix = identity.prefix
     status = status_beside(settings.state_directory, broker, config)
     if status is not None and _speaks_of(status.get("broker", {}).get("broker"), broker):
         return _described(status, prefix)
@@ -34,7 +35,7 @@ def check_broker(settings: Settings, config: Path) -> str:
         raise RetryableDelivery(found)
     if all(_refused(result) for result in results if result.ok):
         raise PermanentDelivery(found)
-    return found
+    return f"{found}; the agent's client id is {identity.client_id}"
 
 
 def status_beside(state: str, broker: BrokerSettings, config: Path) -> Mapping[str, Any] | None:

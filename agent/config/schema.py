@@ -66,7 +66,9 @@ class BrokerSettings:
     protocol: str = setting(
         "auto", choices=("auto", "5", "3.1.1"), doc="MQTT version; auto tries 5 and falls back to 3.1.1."
     )
-    client_id: str = setting("", doc="MQTT client id; empty: derived from the machine id, fixed.")
+    client_id: str = setting(
+        "", doc="MQTT client id; empty: fixed, derived from the machine id and, where it is set, device.name."
+    )
     keepalive: float = setting(30.0, kind="duration", minimum=5, maximum=3600, doc="MQTT keep-alive.")
     session_expiry: float = setting(
         3600.0,

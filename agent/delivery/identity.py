@@ -6,7 +6,7 @@ import hashlib
 import re
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config.schema import BrokerSettings, DeviceSettings
@@ -39,13 +39,22 @@ def identify(device: DeviceSettings, broker: BrokerSettings, root: Path = Path("
     """This box's identity by the settings and the machine whose files lie under `root`."""
     fingerprint = _fingerprint(root)
     name = device.name or f"{socket.gethostname().partition('.')[0]}-{fingerprint[:6]}"
-    return Identity(
+    identity = Identity(
         device=topic_level(name),
         site=topic_level(device.site),
         boot=_boot(root),
-        client_id=broker.client_id or f"vedette-{fingerprint[:15]}",  # 23 characters: all that 3.1 promises
+        client_id=broker.client_id,
         topic_prefix=broker.topic_prefix.strip("/"),
     )
+    if broker.client_id:
+        return identity
+    return replace(identity, client_id=_client_id(fingerprint, identity.prefix if device.name else ""))
+
+
+def _client_id(fingerprint: str, prefix: str) -> str:
+    """23 characters, all that MQTT 3.1 promises; agents of one machine with names of their own have each its own."""
+    named = hashlib.sha256(f"{fingerprint}:{prefix}".encode()).hexdigest() if prefix else fingerprint
+    return f"vedette-{named[:15]}"
 
 
 def topic_level(name: str) -> str:

@@ -163,7 +163,7 @@ def test_a_broker_that_refuses_this_devices_topics_is_reported(mosquitto, tmp_pa
 def test_a_broker_that_takes_them_is_reported_and_keeps_nothing(mosquitto, tmp_path, capsys):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/dock/box/#")
     found = check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
-    assert "may publish below vedette/dock/box" in found
+    assert "may publish below vedette/dock/box; the agent's client id is vedette-" in found
     assert main(["verify", "--for", "1s", "--broker", broker.url]) == 1
     assert "nothing was heard" in capsys.readouterr().out, "nothing is left at the broker"
 

@@ -108,7 +108,8 @@ _MEND = {
     ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
     ConnectionFailure.CREDENTIALS: "mend the file or key that is named; it is read again at each try",
     ConnectionFailure.CLIENT_ID: "check broker.client_id",
-    ConnectionFailure.TAKEN_OVER: "another client uses the same client id; was this machine cloned?",
+    ConnectionFailure.TAKEN_OVER: "another client uses the same client id: was this machine cloned, or does a second "
+    "agent run on it? A device.name of its own, or broker.client_id, ends that",
     ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine cloned?), or the "
     "broker hangs up on what is sent (access rules, packet size): its log has the reason",
 }
