@@ -16,6 +16,7 @@ import structlog
 
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.core.printable import printable
+from agent.core.sqlite_file import connect_wal
 from agent.core.state_dir import refuse_link
 from agent.core.types import Alert
 from agent.core.untrusted import LARGEST_BYTES, parse_kept
@@ -64,10 +65,9 @@ class AlertStore:
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         refuse_link(self.path)
-        database = sqlite3.connect(self.path, check_same_thread=False, timeout=5.0, isolation_level=None)
+        database = connect_wal(self.path)
         try:
             self.path.chmod(0o600)
-            database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             database.execute("PRAGMA journal_size_limit=4194304")
             database.executescript(_SCHEMA)

@@ -57,7 +57,7 @@ def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
     saved, missing, known = 0, dict.fromkeys(LANES, 0), True
     if not _opens(aside):
         _replace_first_page(aside)
-    with closing(sqlite3.connect(aside, isolation_level=None)) as sql:
+    with closing(_connect(aside)) as sql:
         fresh.retained.take_over(_retained(sql))
         fresh.executed.take_over(_rows(sql, "id, at FROM command", (str, float)))
         for lane in LANES:
@@ -72,8 +72,15 @@ def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
     return SalvageResult(aside=aside, saved=saved, lost=sum(lost.values()) if known else None)
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection to a file that nobody else uses: the log beside it is then read on any file system."""
+    sql = sqlite3.connect(path, isolation_level=None)
+    sql.execute("PRAGMA locking_mode=EXCLUSIVE")
+    return sql
+
+
 def _opens(path: Path) -> bool:
-    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+    with closing(_connect(path)) as sql:
         try:
             return bool(sql.execute("SELECT count(*) > 0 FROM sqlite_master").fetchone()[0])
         except sqlite3.Error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import RetryableDelivery
+from agent.core.sqlite_file import connect_wal
 from agent.core.state_dir import refuse_link
 from agent.core.types import Priority
 
@@ -103,9 +104,9 @@ class MessageStore:
                 except OSError as error:
                     raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
                 self._fit_log_to_disk()
-            self._connection = sqlite3.connect(
-                self.path or ":memory:", isolation_level=None, timeout=5.0, check_same_thread=False
-            )
+                self._connection = connect_wal(self.path, page_bytes=PAGE_BYTES)
+            else:
+                self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
             except BaseException:
@@ -137,8 +138,6 @@ class MessageStore:
 
     def _prepare(self) -> None:
         for pragma in (
-            f"page_size={PAGE_BYTES}",
-            "journal_mode=WAL",
             "synchronous=FULL",
             f"wal_autocheckpoint={self.log_bytes // 4 // PAGE_BYTES}",
             f"journal_size_limit={self.log_bytes}",

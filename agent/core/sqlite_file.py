@@ -1,0 +1,35 @@
+"""Opening a SQLite file with a write-ahead log, on any file system."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+BUSY_SECONDS = 5.0
+
+
+def connect_wal(path: Path, *, page_bytes: int = 4096) -> sqlite3.Connection:
+    """A connection in autocommit mode to `path`, which is made if it is not there; raises sqlite3.Error.
+
+    Processes that use a log together share memory with it. Where the file system shares none (NFS, 9p, some of FUSE)
+    the file is locked for this connection alone, and the log works without: <https://sqlite.org/wal.html#noshm>.
+    """
+    try:
+        return _connect(path, page_bytes, "NORMAL")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise
+        return _connect(path, page_bytes, "EXCLUSIVE")
+
+
+def _connect(path: Path, page_bytes: int, locking: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA locking_mode={locking}")
+        connection.execute(f"PRAGMA page_size={page_bytes}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first use of shared memory
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
