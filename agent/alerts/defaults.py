@@ -149,6 +149,13 @@ _HOST = (
         "set model.layout; until then counts, drift and alerts on detections mean nothing.",
     ),
     RuleSettings(
+        name="golden_mismatch",
+        when="host.golden_mismatch",
+        severity="critical",
+        advice="Undo what was changed (driver, runtime, engine), or copy the model again; where the new results are "
+        "right, `vedette model golden --accept`.",
+    ),
+    RuleSettings(
         name="memory",
         when="host.memory_used_ratio > 92% for 5m",
         clear="88%",

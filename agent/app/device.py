@@ -23,6 +23,7 @@ from agent.delivery.messages import info_draft, status_draft
 from agent.delivery.publisher import Publisher
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
+from agent.maintenance.golden.check import GoldenCheck
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.camera_window import field_names
 from agent.telemetry.sampler import Sampler
@@ -48,6 +49,7 @@ class Device:
         sampler: Sampler,
         supervisor: Supervisor,
         notifiers: NotifierWorker,
+        golden: GoldenCheck,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.sampler = sampler
@@ -55,6 +57,7 @@ class Device:
         self._settings, self._detector, self._cameras = settings, detector, cameras
         self._publisher, self._alerts, self._governor = publisher, alerts, governor
         self._supervisor, self._notifiers, self._submit = supervisor, notifiers, submit
+        self._golden = golden
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
@@ -89,7 +92,7 @@ class Device:
 
     def observations(self, at: float) -> list[Observation]:
         """What is observed of the device now beside its telemetry, `at` (Unix time), for the rules."""
-        return self._detector.observations(at)
+        return [*self._detector.observations(at), *self._golden.observations(at)]
 
     # -- what it publishes and answers --------------------------------------------------------------------------
 
@@ -137,6 +140,7 @@ class Device:
             "model_class_names": field_names(model.classes),
             "model_layout": model.layout,
             "model_verification": self._detector.verification[0].value,
+            "model_golden": self._golden.result.state,
             "cameras": ",".join(self._cameras.names),
             "window_seconds": self._settings.windows.length,
             **ReportPlan.of(self._settings).facts(),

@@ -43,6 +43,7 @@ from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.exporter import make_exporter
 from agent.exporter.about import About, missing
+from agent.maintenance.golden.check import GoldenCheck
 from agent.notifiers.runner import NotifierWorker, make_notifiers
 from agent.pipeline.analyst import Analyst, CameraMonitor
 from agent.pipeline.snapshots import LastSnapshots
@@ -51,8 +52,8 @@ from agent.telemetry.sampler import Sampler
 
 log = structlog.get_logger("vedette.service")
 
-NEVER_REMOTE = LOCAL_ONLY | {"snapshot"}
-"""Commands that the network may not give: images of the scene stay on the device."""
+NEVER_REMOTE = LOCAL_ONLY | {"snapshot", "golden_accept"}
+"""Commands that the network may not give: images stay on the device, and so does what its model is judged by."""
 
 STOP_SECONDS = 10.0
 RELOAD_SECONDS = 2.0  # how long a stop waits for a reload in progress
@@ -144,6 +145,7 @@ class Service:
             watches=self.camera_set.is_current,
             governor=self.governor,
         )
+        self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
         self.device = Device(
             settings,
             identity,
@@ -155,6 +157,7 @@ class Service:
             sampler=Sampler(settings.telemetry, state),
             supervisor=self.supervisor,
             notifiers=self.notifiers,
+            golden=self.golden,
             submit=self.analyst.submit,
         )
         about = self._about(identity)
@@ -187,6 +190,8 @@ class Service:
         self.supervisor.add(self.references.writer)
         self.supervisor.add(self.analyst)
         self.supervisor.add(self.scheduler)
+        if self.golden.enabled:
+            self.supervisor.add(self.golden)
         self.camera_set.start(self.settings)
         if isinstance(self.reporter.exporter, Worker):
             self.supervisor.add(self.reporter.exporter)
@@ -203,6 +208,7 @@ class Service:
         self.supervisor.close()  # a worker that a reload started now would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
         late += self.camera_set.stop(left)
+        late += self.supervisor.remove_all([self.golden.name], left())
         senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
         for worker in senders:
             late += self.supervisor.remove_all([worker.name], left())
@@ -222,6 +228,7 @@ class Service:
             self.alert_service,
             self.notifiers,
             self.references,
+            self.golden,
         )
         return {name: handler for owner in owners for name, handler in owner.handlers().items()}
 

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.cli import evaluate
+from agent.cli import evaluate, golden
 from agent.core import clock
 
 
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("source", type=Path, help="an ONNX file")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_arguments(what)
+    golden.add_arguments(what)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
     log.set_up("warning")  # what was found is printed; that models were loaded on the way is no news
     with heap.bounded():
-        return {"prepare": _prepare, "inspect": _inspect, "evaluate": evaluate.run}[args.what](args)
+        return {"prepare": _prepare, "inspect": _inspect, "evaluate": evaluate.run, "golden": golden.run}[
+            args.what
+        ](args)
 
 
 def _prepare(args: argparse.Namespace) -> int:
@@ -160,3 +163,6 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return str(value)
+
+
+_RUNS = {"prepare": _prepare, "inspect": _inspect, "evaluate": evaluate.run, "golden": golden.run}

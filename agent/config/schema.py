@@ -215,6 +215,14 @@ class ModelSettings:
         doc="Above this temperature (°C), or when a GPU is throttled by its heat, the model runs less often "
         "until the box has cooled; 0: never.",
     )
+    golden_every: float = setting(
+        3600.0,
+        kind="duration",
+        minimum=0,
+        maximum=30 * 86400,
+        doc="How often the model is run on fixed images, to see that it still gives what it gave when it was taken "
+        "in use; 0: never.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from agent.core.user import home
 
 LOCK_FILE = "agent.lock"
 _OURS = (
+    "clock.json",
+    "golden.json",
     "outbox.db",
     "alerts.sqlite3",
     "crash",

@@ -58,6 +58,13 @@ class Detector:
         self._info: ModelInfo | None = None
         self._spare = SpareBuffers()
         self._checking = threading.Lock()
+        self.openings = 0
+        """How often the model was opened."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether the model is open."""
+        return self._opened is not None
 
     @property
     def verification(self) -> tuple[Verification, str]:
@@ -90,6 +97,7 @@ class Detector:
         started = clock.monotonic()
         self._opened = open_model(self.settings, self._cache)
         self._info = self._opened.info
+        self.openings += 1
         log.info(
             "model is ready",
             model=Path(self._info.path).name,
@@ -137,10 +145,13 @@ class Detector:
             postprocess=seconds[2],
         )
 
-    def propose(self, frame: Frame, *, every_class: bool = False) -> Proposals:
-        """Boxes of one frame above the confidence, before suppression: to compare and to evaluate models.
+    def propose(
+        self, frame: Frame, *, confidence: float | None = None, every_class: bool = False
+    ) -> Proposals:
+        """Boxes of one frame above `confidence` (None: that of the settings), before suppression.
 
-        `every_class`: a box counts for each class above the confidence, not for the best alone.
+        For comparisons and evaluations. `every_class`: a box counts for each class above the confidence, not for the
+        best alone. Raises InferenceError, ModelError.
         """
         opened = self._opened
         if opened is None:
@@ -151,7 +162,8 @@ class Detector:
             outputs = opened.runner.run(batch)
             seconds = clock.monotonic() - began
         decode = (opened.layout.pairs if every_class else None) or opened.layout.decode
-        found = decode(outputs[opened.boxes_output][0], self.settings.confidence, boxes[0].size)
+        least = self.settings.confidence if confidence is None else confidence
+        found = decode(outputs[opened.boxes_output][0], least, boxes[0].size)
         return Proposals(
             found=found, letterbox=boxes[0], suppressed=opened.layout.suppressed, seconds=seconds
         )

@@ -15,28 +15,11 @@ from agent.core.errors import ModelError
 from agent.core.image_file import read_image
 from agent.core.types import Frame
 from agent.core.untrusted import BadInput
+from agent.detection.agreement import LEAST_SCORE, Tolerance, agree
 from agent.detection.layouts.layout import Candidates
-from agent.detection.nms import overlap
 from agent.detection.session import Detector
 
-_COMPARED = 50  # best candidates of each image that must be found again
-_LEAST_SCORE = 0.001  # below this even a sound model's candidates are noise
-_CLASS_MATTERS = 0.05  # below this the best class of a box is a matter of rounding
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """How far a box may be from its partner."""
-
-    iou: float
-    score: float
-
-
-EXACT = Tolerance(iou=0.99, score=0.002)  # the same arithmetic, perhaps fused differently
-# Half precision moves a doubtful candidate by some hundredths (0.05 seen on YOLO11n, boxes after suppression
-# by less than 0.02); what is broken is off by far more.
-HALF = Tolerance(iou=0.95, score=0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,29 +36,25 @@ class Comparison:
 def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], limit: Tolerance) -> Comparison:
     """Run both models on `images` (H, W, 3) BGR. Raises ModelError if a box moved beyond the tolerance."""
     theirs, ours = (_candidates(path, images) for path in (source, result))
-    boxes = sure = 0
-    least_iou, largest = 1.0, 0.0
-    for index, (before, after) in enumerate(zip(theirs, ours, strict=True)):
-        for box in _best(before):
-            iou, difference = _partner(before, box, after)
-            if iou < limit.iou or difference > limit.score:
-                raise ModelError(
-                    f"the prepared model does not find what its source finds: image {index}, a box of score "
-                    f"{before.scores[box]:.3f} has a partner with IoU {iou:.3f}, score {difference:.3f} off"
-                )
-            boxes, sure = boxes + 1, sure + int(before.scores[box] > 0.25)
-            least_iou, largest = min(least_iou, iou), max(largest, difference)
+    found = [agree(before, after, limit) for before, after in zip(theirs, ours, strict=True)]
+    for index, one in enumerate(found):
+        if one.lost is not None:
+            score, iou, difference = one.lost
+            raise ModelError(
+                f"the prepared model does not find what its source finds: image {index}, a box of score "
+                f"{score:.3f} has a partner with IoU {iou:.3f}, score {difference:.3f} off"
+            )
     return Comparison(
         pictures=len(images),
-        boxes=boxes,
-        sure=sure,
-        least_iou=round(least_iou, 4),
-        largest_score_difference=round(largest, 5),
+        boxes=sum(one.boxes for one in found),
+        sure=sum(one.sure for one in found),
+        least_iou=round(min(one.least_iou for one in found), 4),
+        largest_score_difference=round(max(one.largest_score_difference for one in found), 5),
     )
 
 
 def _candidates(path: Path, images: Sequence[NDArray[np.uint8]]) -> list[Candidates]:
-    detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=_LEAST_SCORE, lanes=1))
+    detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=LEAST_SCORE, lanes=1))
     detector.open()
     try:
         frames = (
@@ -85,24 +64,6 @@ def _candidates(path: Path, images: Sequence[NDArray[np.uint8]]) -> list[Candida
         return [detector.propose(frame).found for frame in frames]
     finally:
         detector.close()
-
-
-def _best(found: Candidates) -> list[int]:
-    order: list[int] = np.argsort(-found.scores, kind="stable")[:_COMPARED].tolist()
-    return order
-
-
-def _partner(before: Candidates, box: int, after: Candidates) -> tuple[float, float]:
-    """IoU and score difference of the candidate in `after` that is closest to `box` of `before`."""
-    score, class_id = before.scores[box], before.class_ids[box]
-    ious = overlap(before.boxes[box : box + 1], after.boxes)[0]
-    if score > _CLASS_MATTERS:
-        ious = np.where(after.class_ids == class_id, ious, 0)
-    if not len(ious):
-        return 0.0, float(score)
-    differences = np.abs(after.scores - score)
-    best = int(np.argmin((1 - ious) + differences))
-    return float(ious[best]), float(differences[best])
 
 
 def read_pictures(folder: Path, most: int = 32) -> list[NDArray[np.uint8]]:

@@ -29,10 +29,11 @@ from agent.core.printable import printable
 from agent.core.state_dir import write_atomic
 from agent.core.untrusted import BadInput, parse_object, take_text
 from agent.detection import ModelInfo, manifest, onnx_file
+from agent.detection.agreement import EXACT, HALF
 from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.session import Detector
-from agent.modeltools.compare import EXACT, HALF, compare, drawn_images
+from agent.modeltools.compare import compare, drawn_images
 
 OPSET = 17  # read by every ONNX Runtime since 1.12, TensorRT since 8.6
 _EXPORT_SECONDS = 1800  # exporting a large checkpoint on a small board takes minutes, not half an hour

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from agent.app.camera_set import CameraSet
-from agent.app.service import Service
+from agent.app.service import NEVER_REMOTE, Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import (
     BrokerSettings,
@@ -142,7 +142,7 @@ def test_the_status_of_64_cameras_fits_into_an_answer_and_every_command_refuses_
     try:
         online = ears.wait(lambda heard: next((m for m in heard if m.topic.endswith("/status")), None), 20)
         prefix = online.topic.removesuffix("/status")
-        names = sorted(service.handlers.keys() - {"snapshot", "reference_export", "reference_import"})
+        names = sorted(service.handlers.keys() - NEVER_REMOTE)
         assert len(names) > 10
 
         def answer(number, name, **args):

@@ -208,6 +208,9 @@ def test_nobody_else_reads_what_the_agent_keeps(tmp_path, open_mask):
     found = modes(kept)
     assert {"outbox.db", "crash.txt", "alerts.sqlite3", "observations", "notices.json"} <= set(found)
     assert {mode for mode in found.values() if int(mode, 8) & 0o077} == set()
+    kept.chmod(0o755)  # an older version: it is closed where all in it is known as the agent's
+    state.keep_private(kept)
+    assert modes(kept)["."] == "0o700"
 
 
 def test_what_an_older_version_left_open_is_closed(tmp_path, open_mask):

@@ -14,8 +14,9 @@ from agent.cli import model as command
 from agent.config.schema import ModelSettings
 from agent.core.errors import MissingExtra, ModelError
 from agent.detection import manifest
+from agent.detection.agreement import HALF, Tolerance
 from agent.detection.session import Detector
-from agent.modeltools.compare import HALF, Tolerance, compare, drawn_images
+from agent.modeltools.compare import compare, drawn_images
 
 onnx = pytest.importorskip("onnx")
 

@@ -177,6 +177,15 @@ HOST = (
         Export("host_model_implausible", "1 while the boxes that the model gives cannot be objects."),
     ),
     Metric(
+        "host.golden_mismatch",
+        Alerting(
+            "gives other results than when it was taken in use", "model", "state", "the results recorded then"
+        ),
+        Export(
+            "host_golden_mismatch", "1 while the model gives other results on fixed images than it once did."
+        ),
+    ),
+    Metric(
         "host.emc_clock_hertz",
         export=Export("host_emc_clock_hertz", "Clock of the memory controller (Jetson)."),
         sent=Sent.COMPLETE,

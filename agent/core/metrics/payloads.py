@@ -122,6 +122,12 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
             TEXT,
             "Whether its boxes can be objects: `verified`, `unverified` (none found yet) or `implausible`.",
         ),
+        _field(
+            "model_golden",
+            TEXT,
+            "Whether it gives on fixed images what it gave when it was taken in use: `agrees`, `differs`, `waiting` "
+            "or `off`.",
+        ),
         _field("cameras", TEXT, "Names of the cameras, separated by commas."),
         _field("window_seconds", "seconds", "Length of a window (`[windows] length`)."),
         _field("profile", TEXT, "How much is published (`[reports] profile`)."),

@@ -1,0 +1,152 @@
+"""The golden check at work, with the model that ships and with damaged copies of it."""
+
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from agent.config.schema import ModelSettings
+from agent.detection.layouts.layout import Candidates
+from agent.detection.opening import DEMO_MODEL
+from agent.detection.session import Detector
+from agent.maintenance.golden.check import GoldenCheck
+from agent.maintenance.golden.store import FILE_NAME
+
+
+@pytest.fixture
+def model(tmp_path):
+    return shutil.copy(DEMO_MODEL, tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def opened():
+    detectors = []
+
+    def make(path):
+        detectors.append(Detector(ModelSettings(path=str(path), provider="cpu", lanes=1)))
+        detectors[-1].open()
+        return detectors[-1]
+
+    yield make
+    for detector in detectors:
+        detector.close()
+
+
+def damaged(detector):
+    """The detector as if its weights had been hit: its scores are off, its file is the same."""
+    propose = detector.propose
+
+    def wrong(frame, **options):
+        result = propose(frame, **options)
+        found = result.found
+        off = Candidates(boxes=found.boxes, scores=found.scores * 0.5, class_ids=found.class_ids)
+        return type(result)(
+            found=off, letterbox=result.letterbox, suppressed=result.suppressed, seconds=result.seconds
+        )
+
+    detector.propose = wrong
+    return lambda: detector.__dict__.pop("propose")
+
+
+def test_a_model_is_recorded_when_it_is_new_and_agrees_after_a_restart(tmp_path, model, opened):
+    check = GoldenCheck(opened(model), tmp_path, 3600.0)
+    assert check.result.state == "waiting"
+    check.step(0.0)
+    assert check.result.state == "agrees"
+    first = (tmp_path / FILE_NAME).read_bytes()
+    assert check.handlers()["golden"]({})["boxes"] > 20
+    again = GoldenCheck(opened(model), tmp_path, 3600.0)
+    again.step(0.0)
+    assert again.result.state == "agrees"
+    assert (tmp_path / FILE_NAME).read_bytes() == first
+
+
+def test_results_that_change_while_it_runs_are_found_within_the_interval_and_recover(tmp_path, model, opened):
+    detector = opened(model)
+    check = GoldenCheck(detector, tmp_path, 3600.0)
+    check.step(0.0)
+    repair = damaged(detector)
+    for now in np.arange(1.0, 3601.0):
+        check.step(float(now))
+    assert check.result.state == "differs"
+    (observed,) = check.observations(3600.0)
+    assert (observed.metric, observed.value) == ("host.golden_mismatch", 1.0)
+    assert "nothing that is recorded has changed" in observed.text
+    repair()
+    for now in np.arange(3601.0, 7300.0):
+        check.step(float(now))
+    assert check.result.state == "agrees"
+    assert check.observations(7300.0)[0].value == 0.0
+
+
+def test_a_result_that_is_wrong_once_is_no_alert(tmp_path, model, opened):
+    detector = opened(model)
+    check = GoldenCheck(detector, tmp_path, 3600.0)
+    check.step(0.0)
+    repair = damaged(detector)
+    wrong = detector.propose
+    detector.propose = lambda frame, **options: repair_after(wrong(frame, **options))
+
+    def repair_after(result):
+        repair()
+        return result
+
+    check.step(1000.0)
+    assert check.result.state == "agrees"
+
+
+def test_another_release_of_the_runtime_is_named(tmp_path, model, opened):
+    check = GoldenCheck(opened(model), tmp_path, 3600.0)
+    check.step(0.0)
+    kept = (tmp_path / FILE_NAME).read_text()
+    (tmp_path / FILE_NAME).write_text(kept.replace('"runtime":"onnxruntime ', '"runtime":"onnxruntime 0.'))
+    detector = opened(model)
+    damaged(detector)
+    later = GoldenCheck(detector, tmp_path, 3600.0)
+    later.step(0.0)
+    assert later.result.state == "differs"
+    assert "runtime onnxruntime 0." in later.result.reason
+
+
+def test_new_results_are_taken_as_right_when_a_person_says_so(tmp_path, model, opened):
+    detector = opened(model)
+    check = GoldenCheck(detector, tmp_path, 3600.0)
+    check.step(0.0)
+    damaged(detector)
+    check.step(1000.0)
+    assert check.result.state == "differs"
+    check.handlers()["golden_accept"]({})
+    check.step(1001.0)
+    assert check.result.state == "agrees"
+
+
+def test_a_model_that_was_opened_again_is_checked_on_all_images_at_once(tmp_path, model, opened):
+    detector = opened(model)
+    check = GoldenCheck(detector, tmp_path, 3600.0)
+    check.step(0.0)
+    detector.close()
+    detector.open()
+    damaged(detector)
+    check.step(1.0)
+    assert check.result.state == "differs"
+
+
+def test_another_model_has_a_record_of_its_own(tmp_path, model, opened):
+    GoldenCheck(opened(model), tmp_path, 3600.0).step(0.0)
+    changed = onnx.load(model)
+    onnx.helper.set_model_props(changed, {one.key: one.value for one in changed.metadata_props} | {"x": "y"})
+    onnx.save(changed, tmp_path / "other.onnx")
+    check = GoldenCheck(opened(tmp_path / "other.onnx"), tmp_path, 3600.0)
+    check.step(0.0)
+    assert check.result.state == "agrees"
+    assert (tmp_path / FILE_NAME).read_text().count('"model"') == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"records": [{}]}', b'{"records": 3}', b"\xff\xfe"])
+def test_a_damaged_file_is_recorded_anew(tmp_path, model, opened, content):
+    (tmp_path / FILE_NAME).write_bytes(content)
+    check = GoldenCheck(opened(model), tmp_path, 3600.0)
+    check.step(0.0)
+    assert check.result.state == "agrees"
+    assert b'"model"' in (tmp_path / FILE_NAME).read_bytes()
