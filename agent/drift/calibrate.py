@@ -159,7 +159,7 @@ def factors_of(aspect: str) -> str:
 def calibrate(held: HeldOut) -> Calibration:
     """Learn from held-out windows of at least LEAST_BLOCKS hours; for shorter references see `assumed`."""
     refinement = learn(held.aspects, held.trust, held.gate, held.hours, held.gaps)
-    series = refinement(held.aspects, held.trust, held.hours)
+    series = refinement(held.aspects, held.trust, held.hours[:, None])
     gates = refinement.gates(held.gate)
     windows, aspects, columns = series.shape
     features = held.gate.shape[1]

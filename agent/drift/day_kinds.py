@@ -14,6 +14,7 @@ do: half of that evidence seldom reaches a limit in two days, while a blurred or
 _DAY = 86400.0
 _FIRST_MONDAY = 4  # days after 1970-01-01
 _WEEKEND_FROM = 5
+_WEEK = 7 * HOURS
 
 
 def weekend(moment: float, utc_offset: float) -> bool:
@@ -31,7 +32,8 @@ def kinds_seen(start: float, end: float, utc_offset: float) -> NDArray[np.bool_]
     An hour counts for the one before and after it as well.
     """
     seen = np.zeros((HOURS, 2), dtype=np.bool_)
-    for hour in range(int(start // 3600), int(-(-end // 3600))):
+    first = int(start // 3600)
+    for hour in range(first, min(int(-(-end // 3600)), first + _WEEK)):  # a week has seen all there is
         middle = 3600.0 * hour + 1800.0
         seen[hour_of(middle), int(weekend(middle, utc_offset))] = True
     return np.asarray(seen | np.roll(seen, 1, axis=0) | np.roll(seen, -1, axis=0))

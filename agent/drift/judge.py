@@ -5,7 +5,7 @@ Pure and deterministic: the same windows give the same verdicts, also across a r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
-from agent.drift.nearest import FARTHEST, weigh_nearest
+from agent.drift.nearest import FARTHEST, Passed, weigh_nearest
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored, Scorer
@@ -44,8 +44,16 @@ _KNOT_PLACES = np.rint(QUANTILES * KNOTS - 0.5).astype(int)
 class DriftJudge:
     """Holds what one camera's last windows showed, and judges the next."""
 
-    def __init__(self, reference: Reference, false_alarms_per_month: float = 1.0) -> None:
-        self.reference = reference
+    def __init__(
+        self,
+        reference: Reference,
+        false_alarms_per_month: float = 1.0,
+        *,
+        utc_offset: Callable[[float], float] | None = None,
+    ) -> None:
+        """`utc_offset` gives the seconds that local time is ahead of UTC at a Unix time; without it, clocks stay as
+        they were in the reference."""
+        self.reference, self._utc_offset = reference, utc_offset
         features = len(reference.origin.features)
         self._names = reference.origin.features
         self._contexts = reference.contexts()
@@ -77,9 +85,10 @@ class DriftJudge:
         """
         self._check(window)
         moment = (window.start + window.end) / 2.0
-        reason = self._unfit(window, self._contexts.at(moment), now)
+        expected = self._contexts.at(moment)
+        reason = self._unfit(window, expected, now)
         if reason:
-            return self._silent(window, self._contexts.at(moment), reason)
+            return self._silent(window, expected, reason)
         return self._verdict(window, self._take(window, moment))
 
     # -- taking a window in -----------------------------------------------------------------------------
@@ -107,11 +116,10 @@ class DriftJudge:
         """Remember a window; what it was compared with."""
         reference, gap = self.reference, self._gap(window)
         looks = look(window)
-        [(_, expected, evidence)] = weigh_nearest(looks, self._contexts, moment, reference.usual)
+        [fit] = weigh_nearest(looks, self._contexts, moment, reference.usual, self._passed(moment))
+        expected, evidence = fit.expected, fit.evidence
         trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
-        refined = reference.calibration.refinement(
-            evidence.aspects[0], trust * evidence.trust[0], hour_of(window.start)
-        )
+        refined = reference.calibration.refinement(evidence.aspects[0], trust * evidence.trust[0], fit.hours)
         self._memory = fade(self._memory, refined, gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
@@ -122,6 +130,11 @@ class DriftJudge:
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
         self._last_end = window.end
         return expected
+
+    def _passed(self, moment: float) -> Passed:
+        origin = self.reference.origin
+        offset = origin.utc_offset if self._utc_offset is None else self._utc_offset(moment)
+        return Passed.since(origin.end, moment, origin.utc_offset, offset)
 
     def _kind_seen(self, window: WindowSketch) -> bool:
         """Whether the reference saw this hour on such a day (a weekday, a weekend)."""

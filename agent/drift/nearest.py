@@ -1,49 +1,103 @@
-"""The context nearest to what a window shows: a day may run up to an hour early or late by the clock.
+"""The context nearest to what a window shows: a day may run early or late by the clock, and clocks are moved.
 
-The sun rises earlier or later, a camera switches to infrared at dusk, clocks change. So a window is compared with the
-moment, up to an hour from its own, whose light all its features fit best: the same moment for all of them, so that no
-feature is excused alone. Held-out hours are compared in the same way, and so limits know what the choice does.
+The sun rises earlier or later, a camera switches to infrared at dusk. So a window is compared with the moment near its
+own whose light all its features fit best: the same moment for all of them, so that no feature is excused alone. When
+clocks were moved since the reference, what people do moved with them and the light did not: then each feature follows
+whichever of the two it fits. Held-out hours are compared in the same way, and so limits know what the choice does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.contexts import Contexts, Expected
+from agent.drift.contexts import Contexts, Expected, hour_of
 from agent.drift.evidence import KNOTS, Evidence, Looks, Usual, weigh
-from agent.drift.tables import Table, rank
-
-OFFSETS = 60.0 * np.array([0, -20, 20, -40, 40, -60, 60])
-"""Moments compared, in seconds from a window's own; the nearer first, as the first of equals is chosen."""
+from agent.drift.tables import merged, rank, stacked
 
 FARTHEST = 1.5
 """Hours between a moment and the nearest context beyond which nothing is compared: that hour was never seen."""
 
+_STEP, _REACH = 1200.0, 3600.0
+_MOST_REACH = 2 * _REACH
+_SUN = 120.0
+"""Seconds by which sunrise and sunset move from one day to the next at most, up to a latitude of 50 degrees."""
+
+_DAY = 86400.0
+_CLOCK_CHANGE = (
+    3600.0  # clocks are moved by an hour or less; what is more is another time zone, and nobody's rhythm
+)
 _PLACES = np.arange(1, KNOTS, 4)  # of a window's quantiles: enough to place it
 _MOST = 2.0  # sigma: one feature that is far off at all moments must not choose among them
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """What has passed between a reference and a moment: `days` since its end, 0 within it; `clock` seconds by which
+    local clocks were moved forward since (back: negative)."""
+
+    days: float = 0.0
+    clock: float = 0.0
+
+    @classmethod
+    def since(cls, end: float, moment: float, offset_then: float, offset_now: float) -> Passed:
+        """From the end of a reference to `moment`, local time being so many seconds ahead of UTC then and now."""
+        moved = offset_now - offset_then
+        return cls(
+            days=max(0.0, moment - end) / _DAY, clock=moved if 0 < abs(moved) <= _CLOCK_CHANGE else 0.0
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fit:
+    """Windows that fit one moment: their `places`, what is `expected`, the `evidence` of them; `hours` (F,) the hour of
+    day of each feature."""
+
+    places: NDArray[np.int64]
+    expected: Expected
+    evidence: Evidence
+    hours: NDArray[np.int64]
+
+
 def weigh_nearest(
-    looks: Looks, contexts: Contexts, moment: float, usual: Usual
-) -> Iterator[tuple[NDArray[np.int64], Expected, Evidence]]:
-    """The evidence of windows that lie in one time slot, in groups by the moment that each fits best: places, what is
-    expected there, and the evidence of those windows."""
-    near = moments(contexts, moment)
-    chosen = choose(looks, near, usual)
-    for number in np.unique(chosen):
-        places = np.flatnonzero(chosen == number)
-        yield places, near[number], weigh(looks[places], near[number], usual)
+    looks: Looks, contexts: Contexts, moment: float, usual: Usual, passed: Passed
+) -> Iterator[Fit]:
+    """The evidence of windows that lie in one time slot, in groups by what they fit best."""
+    near = moments(contexts, moment, passed.days)
+    by_clock = contexts.at(moment + passed.clock) if passed.clock else None
+    if by_clock is None or by_clock.distance > FARTHEST:
+        chosen, follows = choose(looks, near, usual), np.zeros((len(looks.frames), 1), dtype=np.bool_)
+    else:
+        chosen, follows = choose_each(looks, near, by_clock, usual)
+    own, moved = hour_of(moment), hour_of(moment + passed.clock)
+    for group in np.unique(np.column_stack([chosen, follows]), axis=0):
+        places = np.flatnonzero((chosen == group[0]) & (follows == group[1:]).all(axis=1))
+        expected = near[group[0]]
+        if by_clock is not None:
+            expected = _with(expected, by_clock, group[1:].astype(np.bool_))
+        yield Fit(
+            places=places,
+            expected=expected,
+            evidence=weigh(looks[places], expected, usual),
+            hours=np.where(group[1:], moved, own),
+        )
 
 
-def moments(contexts: Contexts, moment: float) -> list[Expected]:
-    """What is expected at `moment`, and at those around it that the reference knows."""
+def moments(contexts: Contexts, moment: float, days: float = 0.0) -> list[Expected]:
+    """What is expected at `moment`, and at those around it that the reference knows; the nearer first, as the first of
+    equals is chosen.
+
+    They reach an hour, and as far as the sun may have moved in the `days` since the reference, up to two hours.
+    """
     own = contexts.at(moment)
     if len(contexts.hours) == 1:
         return [own]
-    others = [contexts.at(moment + offset) for offset in OFFSETS[1:].tolist()]
+    reach = min(_REACH + _SUN * days, _MOST_REACH)
+    steps = _STEP * np.arange(1, int(reach // _STEP) + 1)
+    others = [contexts.at(moment + each) for each in np.column_stack([-steps, steps]).ravel().tolist()]
     return [own, *(each for each in others if each.distance <= FARTHEST)]
 
 
@@ -51,23 +105,40 @@ def choose(looks: Looks, near: list[Expected], usual: Usual) -> NDArray[np.int64
     """Which of the moments each window (W,) fits best: the least sum of squares of the features' mean scores."""
     if len(near) == 1:
         return np.zeros(len(looks.frames), dtype=np.int64)
-    features = looks.knots.shape[1]
+    # How much a feature says is that of the own moment: where it says nothing there, no other is a better fit.
+    weights = near[0].informative * _filled(looks, usual)
+    return np.asarray((_distances(looks, near) * weights[:, None, :]).sum(axis=-1).argmin(axis=1))
+
+
+def choose_each(
+    looks: Looks, near: list[Expected], by_clock: Expected, usual: Usual
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Which of the moments each window (W,) fits best where a feature may follow the clock, and which do (W, F)."""
+    found = _distances(looks, [*near, by_clock])
+    light, people = found[:, :-1], found[:, -1:]
+    weights = np.maximum(near[0].informative, by_clock.informative) * _filled(looks, usual)
+    chosen = (np.minimum(light, people) * weights[:, None, :]).sum(axis=-1).argmin(axis=1)
+    return np.asarray(chosen), people[:, 0] < light[np.arange(len(chosen)), chosen]
+
+
+def _distances(looks: Looks, near: list[Expected]) -> NDArray[np.float64]:
+    """Squares of the features' mean scores at each of M moments, (W, M, F)."""
     knots = np.tile(looks.knots[..., _PLACES], (1, len(near), 1))
-    scores = rank(_stacked([each.table for each in near]), knots).score.mean(axis=-1)
-    scores = np.clip(scores.reshape(-1, len(near), features), -_MOST, _MOST)
-    informative = near[
-        0
-    ].informative  # of the own moment: where a feature says nothing there is no better fit
-    filled = np.clip(looks.counts / np.maximum(usual.counts, 1.0), 0.0, 1.0)
-    distances = (scores**2 * informative * filled[:, None, :]).sum(axis=-1)
-    return np.asarray(distances.argmin(axis=1), dtype=np.int64)
+    scores = rank(stacked([each.table for each in near]), knots).score.mean(axis=-1)
+    scores = np.clip(scores.reshape(len(knots), len(near), -1), -_MOST, _MOST)
+    return np.asarray(scores**2)
 
 
-def _stacked(tables: list[Table]) -> Table:
-    """Tables as one, one after the other."""
-    return Table(
-        **{
-            name: np.concatenate([getattr(each, name) for each in tables])
-            for name in ("values", "lower", "upper", "scores", "tail", "slopes", "used")
-        }
+def _filled(looks: Looks, usual: Usual) -> NDArray[np.float64]:
+    return np.asarray(np.clip(looks.counts / np.maximum(usual.counts, 1.0), 0.0, 1.0))
+
+
+def _with(light: Expected, people: Expected, follows: NDArray[np.bool_]) -> Expected:
+    """What is expected where the features in `follows` (F,), and the class mix, keep to `people`."""
+    return replace(
+        light,
+        table=merged(light.table, people.table, follows),
+        log_steps=np.where(follows, people.log_steps, light.log_steps),
+        informative=np.where(follows, people.informative, light.informative),
+        shares=people.shares,
     )

@@ -14,7 +14,7 @@ from agent.drift.calibrate import HeldOut
 from agent.drift.contexts import HOURS, SLOT_SECONDS, Context, Contexts, overall_spread, pooled
 from agent.drift.distances import class_shares
 from agent.drift.evidence import ASPECTS, BINS, Looks, Usual, log_steps, look, stack
-from agent.drift.nearest import weigh_nearest
+from agent.drift.nearest import Passed, weigh_nearest
 from agent.drift.sketch import WindowSketch
 from agent.drift.tables import Samples
 
@@ -206,8 +206,8 @@ def _slots(gathered: Gathered, number: int) -> list[slice]:
 
 def _hold_out_slot(gathered: Gathered, contexts: Contexts, part: slice, held: HeldOut) -> None:
     start = float(gathered.starts[part.start])
-    for places, expected, evidence in weigh_nearest(gathered.looks[part], contexts, start, gathered.usual):
-        at = part.start + places
+    for fit in weigh_nearest(gathered.looks[part], contexts, start, gathered.usual, Passed()):
+        at, expected, evidence = part.start + fit.places, fit.expected, fit.evidence
         held.aspects[at], held.trust[at], held.gate[at] = evidence.aspects, evidence.trust, evidence.gate
         held.ranks[at] = evidence.ranks
         for place in at:

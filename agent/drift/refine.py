@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +65,12 @@ class Refinement:
         return np.concatenate([self.unit, np.ones((len(self.unit), self.factors))], axis=1)
 
     def __call__(
-        self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64] | int
+        self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Evidence (..., 3, F) of windows at `hours` (...) of the day as it is remembered, (..., 3, F + R)."""
+        """Evidence (..., 3, F) as it is remembered, (..., 3, F + R).
+
+        `hours`, of a shape that broadcasts to (..., F), are the hours of day that each feature is compared with.
+        """
         return self._separated(self._bounded(self._centred(aspects, trust, hours)))
 
     def gates(self, gate: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,9 +87,10 @@ class Refinement:
         return np.asarray(own + shared, dtype=np.float64)
 
     def _centred(
-        self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64] | int
+        self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        return trust * np.clip(aspects - self.offset, -self.most, self.most) / self.loud[hours]
+        loud = np.swapaxes(self.loud[hours, :, np.arange(self.offset.shape[1])], -1, -2)
+        return np.asarray(trust * np.clip(aspects - self.offset, -self.most, self.most) / loud)
 
     def _bounded(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         size = _sizes(evidence, self.unit)
@@ -123,10 +127,7 @@ def learn(
         bound=float(np.quantile(_sizes(evidence, unit), _USUAL_SHARE)),
         loadings=np.zeros((len(ASPECTS), features, 0)),
     )  # fmt: skip
-    return Refinement(
-        offset=offset, most=most, loud=loud, unit=unit, bound=plain.bound,
-        loadings=_loadings(plain(aspects, trust, hours) / unit, gaps),
-    )  # fmt: skip
+    return replace(plain, loadings=_loadings(plain(aspects, trust, hours[:, None]) / unit, gaps))
 
 
 def nothing_learnt(offset: NDArray[np.float64], most: NDArray[np.float64]) -> Refinement:

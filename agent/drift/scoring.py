@@ -1,4 +1,4 @@
-"""Scores of what is remembered, of each column and of all together, over the limits of a budget.."""
+"""Scores of what is remembered, of each column and of all together, over the limits of a budget."""
 
 from __future__ import annotations
 

@@ -127,6 +127,25 @@ def make_table(rows: Sequence[TableRow]) -> Table:
     )
 
 
+_COLUMNS = ("values", "lower", "upper", "scores", "tail", "slopes", "used")
+
+
+def stacked(tables: Sequence[Table]) -> Table:
+    """Tables as one, one after the other."""
+    return Table(**{name: np.concatenate([getattr(each, name) for each in tables]) for name in _COLUMNS})
+
+
+def merged(table: Table, other: Table, where: NDArray[np.bool_]) -> Table:
+    """`table` with the rows in `where` (F,) from `other`."""
+    return Table(
+        **{
+            name: np.where(where.reshape(-1, *[1] * (mine.ndim - 1)), getattr(other, name), mine)
+            for name in _COLUMNS
+            for mine in [getattr(table, name)]
+        }
+    )
+
+
 def interpolate_rows(
     at: NDArray[np.float64], known: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:

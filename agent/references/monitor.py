@@ -247,7 +247,9 @@ class DriftMonitor:
         if replaced:
             self._verdict = None
             budget = self._settings.false_alarms_per_month
-            self._judge = DriftJudge(stored.reference, budget) if stored else None
+            self._judge = (
+                DriftJudge(stored.reference, budget, utc_offset=clock.utc_offset) if stored else None
+            )
             self._limits = OutlierLimits(stored) if stored else None
 
     def _build(self, now: float, *, final: bool) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP, fade
-from agent.drift.nearest import weigh_nearest
+from agent.drift.nearest import Passed, weigh_nearest
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scorer
@@ -101,8 +102,14 @@ class Ratios:
 class Replay:
     """Judges windows by one reference and budget."""
 
-    def __init__(self, reference: Reference, budget: float = 1.0) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        budget: float = 1.0,
+        utc_offset: Callable[[float], float] | None = None,
+    ) -> None:
         self.reference, self.calibration = reference, reference.calibration
+        self._utc_offset = utc_offset or (lambda _: reference.origin.utc_offset)
         self._scorer = Scorer(reference.calibration, budget, reference.origin.window_seconds)
         self.limits = self._scorer.limits
         self._kinds_seen = reference.kinds_seen()
@@ -125,12 +132,17 @@ class Replay:
         slots = (starts // SLOT_SECONDS).astype(int)
         for slot in np.unique(slots):
             at = np.flatnonzero(slots == slot)
-            trust, hour = self._trust(slot * SLOT_SECONDS), hour_of(slot * SLOT_SECONDS)
-            middle = (slot + 0.5) * SLOT_SECONDS
-            for places, _, found in weigh_nearest(looks[at], self._contexts, middle, self.reference.usual):
-                refined[at[places]] = self.calibration.refinement(found.aspects, trust * found.trust, hour)
-                ranks[at[places]] = EDGES + trust * (found.ranks - EDGES)
+            trust, middle = self._trust(slot * SLOT_SECONDS), (slot + 0.5) * SLOT_SECONDS
+            passed, usual = self._passed(middle), self.reference.usual
+            for fit in weigh_nearest(looks[at], self._contexts, middle, usual, passed):
+                found, places = fit.evidence, at[fit.places]
+                refined[places] = self.calibration.refinement(found.aspects, trust * found.trust, fit.hours)
+                ranks[places] = EDGES + trust * (found.ranks - EDGES)
         return refined, ranks
+
+    def _passed(self, moment: float) -> Passed:
+        origin = self.reference.origin
+        return Passed.since(origin.end, moment, origin.utc_offset, self._utc_offset(moment))
 
     def _trust(self, moment: float) -> float:
         kind = weekend(moment, self.reference.origin.utc_offset)

@@ -12,18 +12,19 @@ from benchmarks.drift.simulate import references
 from benchmarks.drift.streams import Change, Stream, StreamSpec
 
 
-@pytest.mark.parametrize(("weather", "factors"), [(0.0, False), (1.0, True)])
-def test_replay_is_the_judge(weather, factors):
+@pytest.mark.parametrize(("weather", "factors", "moved"), [(0.0, False, 0.0), (1.0, True, 3600.0)])
+def test_replay_is_the_judge(weather, factors, moved):
     spec = StreamSpec(features=6, rate=0.5, taus=(5.0, 60.0), daily=1.0, weather=weather, weather_shared=0.9)
     stream = Stream(spec, 1)
-    replay = Replay(references(stream, (1,))[1])
+    replay = Replay(references(stream, (1,))[1], utc_offset=lambda _: moved)
     assert replay.calibration.refinement.loadings.any() == factors
     start, frames = stream.now, round(WINDOW * spec.rate)
     values = np.concatenate([stream.run(3600.0), stream.run(3600.0, Change(features=2, shift=0.4))])
     starts = start + WINDOW * np.arange(120)
     evidence, ranks = replay.evidence(looks_of(values, frames), starts)
     ratios, _ = replay.judge(evidence[:, None], ranks[:, None], replay.nothing())
-    judge, collector = DriftJudge(replay.reference), Window("simulated", spec.names, "1", interval=2.0)
+    judge = DriftJudge(replay.reference, utc_offset=lambda _: moved)
+    collector = Window("simulated", spec.names, "1", interval=2.0)
     for number, begin in enumerate(starts):
         collector.extend(values[number * frames : (number + 1) * frames], at=begin + 2.0 * np.arange(frames))
         verdict = judge.judge(collector.close(begin, begin + WINDOW), begin + WINDOW)

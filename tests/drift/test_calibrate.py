@@ -36,7 +36,7 @@ def test_limits_are_a_few_times_the_usual_size(calibration):
 def test_scores_of_its_own_windows_are_about_one(day_recording, calibration):
     gathered = gather(day_recording)
     held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread)
-    series = calibration.refinement(held.aspects, held.trust, held.hours)
+    series = calibration.refinement(held.aspects, held.trust, held.hours[:, None])
     squares = np.mean(
         np.concatenate([score(m, calibration.filters()) ** 2 for _, m in memories(series, held.gaps)]), axis=0
     )
@@ -57,7 +57,7 @@ def test_an_hour_that_scatters_more_has_no_lower_limit(day_recording):
     assert (refinement.loud >= 1.0).all()
     assert (refinement.loud[12] > 1.5).all()
     assert refinement.loud[2] == pytest.approx(1.0)
-    scaled = refinement(wild, np.ones_like(wild), held.hours)
+    scaled = refinement(wild, np.ones_like(wild), held.hours[:, None])
     assert scaled[noon].std() < 2.5 * scaled[~noon].std()
 
 

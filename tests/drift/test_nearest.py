@@ -3,11 +3,12 @@ import pytest
 
 from agent.drift.contexts import Context, Contexts, overall_spread
 from agent.drift.evidence import KNOTS, Looks, Usual
-from agent.drift.nearest import OFFSETS, choose, moments, weigh_nearest
+from agent.drift.nearest import Passed, choose, moments, weigh_nearest
 
 FEATURES = 6
 USUAL = Usual(counts=np.full(FEATURES, 30.0), frames=30.0, steps=np.ones(FEATURES))
-DAWN = 6.0
+DAWN, DUSK = 6.0, 18.0
+NOTHING = Passed()
 RNG = np.random.default_rng(2)
 
 
@@ -43,11 +44,11 @@ def windows(level, count=40):
     )
 
 
-def location(contexts, looks, hour):
+def location(contexts, looks, hour, passed=NOTHING):
     """Mean location of each feature, of windows at `hour`."""
     found = np.zeros((len(looks.frames), FEATURES))
-    for places, _, evidence in weigh_nearest(looks, contexts, hour * 3600.0, USUAL):
-        found[places] = evidence.aspects[:, 0]
+    for fit in weigh_nearest(looks, contexts, hour * 3600.0, USUAL, passed):
+        found[fit.places] = fit.evidence.aspects[:, 0]
     return found.mean(axis=0)
 
 
@@ -56,6 +57,36 @@ def test_a_dawn_that_comes_early_or_late_is_no_evidence(contexts, late):
     found = location(contexts, windows(light(DAWN - late)), DAWN)
     assert np.abs(found[:3]).max() < 0.6
     assert np.abs(light(DAWN - late)[0] - light(DAWN)[0]) > 0.6
+
+
+@pytest.mark.parametrize("moved", [-3600.0, 3600.0])
+def test_when_clocks_were_moved_people_follow_them_and_the_sun_does_not(contexts, moved):
+    passed = Passed(clock=moved)
+    for hour in (DAWN - 1.0, DAWN, DAWN + 1.0):
+        people = light(hour + moved / 3600.0)[0] * (np.arange(FEATURES) < 2)
+        sun = light(hour)[2] * (np.arange(FEATURES) == 2)
+        assert np.abs(location(contexts, windows(people + sun), hour, passed)[:3]).max() < 0.8
+
+
+def test_a_change_is_evidence_still_when_clocks_were_moved(contexts):
+    changed = (
+        light(DAWN) + np.where(np.arange(FEATURES) < 2, -3.0, 0.0) - np.where(np.arange(FEATURES) > 3, 1.5, 0)
+    )
+    found = location(contexts, windows(changed), 12.0, Passed(clock=-3600.0))
+    assert (np.abs(found[[0, 1, 4, 5]]) > 1.2).all()
+
+
+def test_another_time_zone_is_no_clock_change():
+    assert Passed.since(0.0, 86400.0, 7200.0, 3600.0) == Passed(days=1.0, clock=-3600.0)
+    assert Passed.since(0.0, 86400.0, 0.0, 19800.0) == Passed(days=1.0)
+    assert Passed.since(86400.0, 0.0, 0.0, 0.0) == Passed()
+
+
+def test_the_sun_may_have_moved_since_the_reference(contexts):
+    month = Passed(days=30.0)
+    late = windows(light(DAWN - 1.67))
+    assert np.abs(location(contexts, late, DAWN, month)[:3]).max() < 0.6
+    assert len(moments(contexts, DAWN * 3600.0, 300.0)) == 13
 
 
 def test_a_change_of_one_feature_is_evidence_still(contexts):
@@ -71,12 +102,12 @@ def test_a_change_at_an_hour_like_its_neighbours_is_evidence_in_full(contexts):
 
 def test_of_moments_that_fit_alike_the_windows_own_is_chosen(contexts):
     own = contexts.at(14 * 3600.0)
-    assert choose(windows(light(14.0)), [own] * OFFSETS.size, USUAL).tolist() == [0] * 40
+    assert choose(windows(light(14.0)), [own] * 7, USUAL).tolist() == [0] * 40
 
 
 def test_hours_that_were_never_recorded_are_no_candidates(contexts):
     known = {hour: contexts.hours[hour] for hour in (10, 11, 12)}
     few = Contexts(hours=known, spread=contexts.spread)
-    assert len(moments(few, 11.5 * 3600.0)) == OFFSETS.size
+    assert len(moments(few, 11.5 * 3600.0)) == 7
     assert all(each.distance <= 1.5 for each in moments(few, 13.2 * 3600.0))
     assert len(moments(Contexts(hours={12: known[12]}, spread=contexts.spread), 0.0)) == 1

@@ -43,7 +43,7 @@ def test_a_shared_cause_is_one_factor_of_the_aspect_that_shows_it(shared):
 
 def test_features_are_free_of_the_shared_cause_and_nothing_is_lost(shared):
     refinement = learnt(shared)
-    columns = refinement(shared, np.ones_like(shared), HOURS)
+    columns = refinement(shared, np.ones_like(shared), HOURS[:, None])
     slow = np.array([np.convolve(columns[:, 0, f], np.ones(60) / 60, "valid").std() for f in range(4)])
     before = np.array([np.convolve(shared[:, 0, f], np.ones(60) / 60, "valid").std() for f in range(4)])
     assert (slow < 0.5 * before).all()
@@ -56,7 +56,9 @@ def test_a_change_of_one_feature_stays_that_features(shared):
     refinement = learnt(shared)
     odd = np.zeros((3, FEATURES))
     odd[0, 0] = 1.0
-    moved = refinement(odd, np.ones((3, FEATURES)), 3) - refinement(0 * odd, np.ones((3, FEATURES)), 3)
+    moved = refinement(odd, np.ones((3, FEATURES)), np.array(3)) - refinement(
+        0 * odd, np.ones((3, FEATURES)), np.array(3)
+    )
     assert np.abs(moved[0, :FEATURES]).argmax() == 0
     assert moved[0, 0] > 0.5
 

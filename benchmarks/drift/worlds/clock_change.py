@@ -13,11 +13,6 @@ CHANGES_ON = FIRST_DAY + 34 * DAY + 3600.0
 """2026-10-25 01:00 UTC: the clocks of Central Europe go back by an hour."""
 
 
-def local_hour(minutes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The hour of the day in Central Europe."""
-    return (hour(minutes) + np.where(minutes < CHANGES_ON, 2.0, 1.0)) % 24
-
-
 class ClockChange(World):
     """Eight counts and eight features follow local hours from 7 to 19, eight other features follow the sun."""
 
@@ -35,6 +30,11 @@ class ClockChange(World):
         return out
 
     @staticmethod
+    def utc_offset(moment: float) -> float:
+        """Of Central Europe."""
+        return 7200.0 if moment < CHANGES_ON else 3600.0
+
+    @staticmethod
     def _busy(minutes: NDArray[np.float64]) -> NDArray[np.float64]:
-        at = local_hour(minutes)
+        at = hour(minutes + np.where(minutes < CHANGES_ON, 7200.0, 3600.0))
         return 1 / (1 + np.exp(-(at - 8) / 0.2)) - 1 / (1 + np.exp(-(at - 18) / 0.2))

@@ -67,9 +67,13 @@ def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
         for length, recording in recordings.items():
             if day >= max(days) - length:
                 record(recording, values, start, world.per_minute)
-    return {
+    made = {
         length: build(recording, camera="simulated", model_sha256="0", feature_version="1", now=world.now)
         for length, recording in recordings.items()
+    }
+    offset = world.utc_offset(world.now)
+    return {
+        length: replace(each, origin=replace(each.origin, utc_offset=offset)) for length, each in made.items()
     }
 
 
@@ -129,7 +133,10 @@ def trial(plan: Plan) -> list[dict[str, Any]]:
     began = time.process_time()
     world = WORLDS.load(plan.world)(plan.seed, rate=plan.rate)
     world.run(DAY_MINUTES * (plan.seed % 7))
-    replays = {length: Replay(made) for length, made in references(world, plan.references).items()}
+    replays = {
+        length: Replay(made, utc_offset=world.utc_offset)
+        for length, made in references(world, plan.references).items()
+    }
     after = world.twin(plan.seed)
     alarms = false_alarms(replays, world, plan.days)
     late = delays(plan, replays, after)

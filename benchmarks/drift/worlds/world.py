@@ -47,6 +47,11 @@ class World:
         """Latent values (M, n, F) of the minutes that begin at `minutes` as features show them."""
         return 100.0 + 10.0 * latent
 
+    @staticmethod
+    def utc_offset(_moment: float) -> float:
+        """Seconds that local time is ahead of UTC."""
+        return 0.0
+
     def twin(self, seed: int) -> World:
         """A copy that goes on from here with other random numbers."""
         other = copy.deepcopy(self)
