@@ -6,44 +6,38 @@ then the tail of its largest values gives the limit for a budget of false alarms
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift import joint
+from agent.drift.class_mix import ClassMix, learn_class_mix
 from agent.drift.contexts import HOURS
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS
 from agent.drift.excursions import Excursions, learn_excursions, no_excursions
-from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade
-from agent.drift.noise import CAUTIOUS, DECAYS, SLOW, fit, matched_filters
+from agent.drift.memory import AGE_WEIGHTS, AGES, SCALES
+from agent.drift.noise import CAUTIOUS, matched_filters
 from agent.drift.refine import Refinement, learn, nothing_learnt
+from agent.drift.series import PRIOR, Series, largest, score
 from agent.drift.statistics import STATISTICS, psi, statistics
 from agent.drift.tables import FAR
 from agent.drift.tail import Tail, fit_tails
 
 BUDGET_SHARES = {"features": 0.5, "joint": 0.35, "distances": 0.1, "classes": 0.05}
-"""How the budget of false alarms is divided: each kind of score catches what the others miss."""
+"""How the budget of false alarms is divided: each kind of score catches what the others miss. That of classes is for
+their distance and for their likelihood, half for each."""
 
 LEAST_BLOCKS = 6
 """Fewer hours than this and nothing can be held out: the noise is then assumed, cautiously."""
 
-_NOISE_FLOOR = 0.02  # sigma of slow wandering below which no feature is trusted to stay
-_PRIOR = 10.0  # independent looks that "the noise model is right" is worth against the scores' own size
 _UNCERTAIN_FACTORS = 1.4
 """By how much wider the limits of common factors are: they were chosen because they move most in this reference, and
 what moves twelve features at once (weather) is the slowest and least often seen of all."""
 _LEAST_GATE = 0.05  # windows that say less of a feature are no part of its tail
 _TWO_DAYS = 36  # blocks
-_SINGLE_DAY = 1.2
-"""By how much more slow noise there is than the held-out hours of a single day show: those are compared with the mean
-of two hours before and after, which halves the reference's own weather, and share part of it. With more days it is
-so much divided by their number: few days have seen little weather."""
 _SINGLE_DAY_DISTANCES = np.array([1.0, 1.1, 1.25, 1.4])[:, None]  # the same for distances, by scale
-_HISTORY = 4  # a change is looked for over at most the fourth part of what the reference covers
-_CHUNK = 512
 _MINUTE = 60.0  # windows of another length have nearly the same limits
 
 # Assumed where nothing can be learnt; sizes as simulated streams of autocorrelation times up to a minute show.
@@ -54,7 +48,8 @@ _ASSUMED_JOINT = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
-    """Held-out windows in order: `aspects`, `trust` (W, 3, F), `ranks` (W, F, BINS-1), class shares (W, C+1).
+    """Held-out windows in order: `aspects`, `trust` (W, 3, F), `ranks` (W, F, BINS-1), class shares `seen` and
+    `expected` (W, C+1); `boxes` (W, C+1) counted of each class, and `shares` (W, C) that are normal, NaN if unknown.
 
     `gate` (W, F), 0..1, is the part of `trust` that follows from the moment alone.
     `filled` (W, F), 0..1, is how many of the usual values each window had.
@@ -69,6 +64,8 @@ class HeldOut:
     filled: NDArray[np.float64]
     seen: NDArray[np.float64]
     expected: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    shares: NDArray[np.float64]
     hours: NDArray[np.int64]
     gaps: NDArray[np.float64]
     blocks: int
@@ -81,9 +78,9 @@ class Calibration:
     Columns are the F features and R common factors of each aspect. `refinement` makes evidence of them; `noise`
     (3, F + R, 8) is its wandering; `size` (3, F + R, J) what scores still exceed 1 by; `joint_mean`, `joint_variance`
     (J,); `distances` (S, 4, F) the usual size of each statistic, NaN for one that an older reference lacks; `classes`
-    (2, 4) usual Jensen-Shannon and root PSI; `tails` of each aspect's features, of its factors ("location factors") and
-    of the other scores; `excursions` what came and went; `longest` the largest age judged, in windows; `windows` and
-    `blocks` how much it rests on.
+    (2, 4) usual Jensen-Shannon and root PSI; `mix` the class mix as evidence, None where nothing could be learnt;
+    `tails` of each aspect's features, of its factors ("location factors") and of the other scores; `excursions` what
+    came and went; `longest` the largest age judged, in windows; `windows` and `blocks` how much it rests on.
     """
 
     refinement: Refinement
@@ -95,6 +92,7 @@ class Calibration:
     classes: NDArray[np.float64]
     tails: dict[str, tuple[Tail, ...]]
     excursions: Excursions
+    mix: ClassMix | None
     longest: int
     windows: int
     blocks: int
@@ -113,13 +111,15 @@ class Calibration:
 class Limits:
     """The largest scores that are normal, for one budget.
 
-    `aspects` (3, F + R); `distances` (S, F), over their usual size; `joint` and `classes` one each.
+    `aspects` (3, F + R); `distances` (S, F), over their usual size; `joint` and `classes` (distances of the class mix)
+    one each; `mix` (C,), empty where it is not judged as evidence.
     """
 
     aspects: NDArray[np.float64]
     joint: float
     distances: NDArray[np.float64]
     classes: float
+    mix: NDArray[np.float64]
 
     def of(self, statistic: str) -> NDArray[np.float64]:
         """A statistic's limits (F,), over its usual size."""
@@ -147,7 +147,8 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
         ),
         joint=float(of("joint", share["joint"])[0]),
         distances=np.stack([of_statistic(name) for name in STATISTICS]),
-        classes=float(of("classes", share["classes"])[0]),
+        classes=float(of("classes", share["classes"] / 2)[0]),
+        mix=of("mix", share["classes"] / 2 / max(len(calibration.tails["mix"]), 1)),
     )
 
 
@@ -159,21 +160,16 @@ def factors_of(aspect: str) -> str:
 def calibrate(held: HeldOut) -> Calibration:
     """Learn from held-out windows of at least LEAST_BLOCKS hours; for shorter references see `assumed`."""
     refinement = learn(held.aspects, held.trust, held.gate, held.hours, held.gaps)
-    series = refinement(held.aspects, held.trust, held.hours[:, None])
+    evidence = refinement(held.aspects, held.trust, held.hours[:, None])
     gates = refinement.gates(held.gate)
-    windows, aspects, columns = series.shape
+    windows, aspects, columns = evidence.shape
     features = held.gate.shape[1]
-    longest = max(1, windows // _HISTORY)
-    fitted = fit(series.reshape(windows, -1), gates.reshape(windows, -1)).reshape(
-        aspects, columns, DECAYS.size
-    )
-    few_days = 1.0 + _SINGLE_DAY * min(1.0, HOURS / held.blocks)
-    noise = np.where(SLOW, few_days, 1.0) * _steadied(fitted, windows, features)
-    filters = matched_filters(noise, longest)
-    size = _sizes(series, gates, held.gaps, filters)
-    filters = filters / size[..., None]
-    tops, sums = _tops_and_sums(series, held.gaps, filters, features)
-    mean, variance, together = _joint(sums, longest)
+    series = Series(evidence=evidence, gates=gates, gaps=held.gaps, blocks=held.blocks)
+    noise = series.noise(features)
+    size = series.sizes(noise)
+    tops, sums = _tops_and_sums(series, matched_filters(noise, series.longest) / size[..., None], features)
+    mean, variance, together = _joint(sums, series.longest)
+    mix, mix_tops = learn_class_mix(held.boxes, held.shares, held.hours, held.gaps, held.blocks)
     distances, classes, distance_tops = _distances(held)
     days = held.blocks / HOURS
     tails = {name: fit_tails(top, days) for name, top in distance_tops.items()} | _tails(
@@ -187,79 +183,26 @@ def calibrate(held: HeldOut) -> Calibration:
         joint_variance=variance,
         distances=distances * (_SINGLE_DAY_DISTANCES if held.blocks < _TWO_DAYS else 1.0),
         classes=classes,
-        tails=tails | {"joint": fit_tails(together[:, None], days)},
+        tails=tails | {"joint": fit_tails(together[:, None], days), "mix": fit_tails(mix_tops, days)},
         excursions=no_excursions((aspects, columns)),
-        longest=longest,
+        mix=mix,
+        longest=series.longest,
         windows=windows,
         blocks=held.blocks,
     )
     allowed = limits(made, 1.0, _MINUTE)
     ratios = np.maximum((tops / allowed.aspects).max(axis=(1, 2)), together / allowed.joint)
-    return replace(made, excursions=learn_excursions(ratios, series / refinement.units))
-
-
-def _steadied(noise: NDArray[np.float64], windows: int, features: int) -> NDArray[np.float64]:
-    """Each column's noise (3, F + R, 8), not below a floor.
-
-    A part of time constant t is known from windows / 2t independent looks, few for weather on one day: the slow parts'
-    share of a feature is drawn towards that of all features. Factors are slow by choice, and stay as they are.
-    """
-    looks = windows / (2.0 * np.maximum(DECAYS, 1.0))
-    total = noise.sum(axis=-1, keepdims=True)
-    common = total * (noise / total)[:, :features].mean(axis=1, keepdims=True)
-    drawn = (looks * noise + _PRIOR * common) / (looks + _PRIOR)
-    drawn[:, features:] = noise[:, features:]
-    return np.asarray(np.where(SLOW, drawn, noise) + (DECAYS == 300.0) * _NOISE_FLOOR**2, dtype=np.float64)
-
-
-def memories(
-    series: NDArray[np.float64], gaps: NDArray[np.float64]
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """The fading memory (n, 3, F, K) after each window of series (W, 3, F), in pieces."""
-    memory = np.zeros((*series.shape[1:], KEEP.size))
-    for start in range(0, len(series), _CHUNK):
-        piece = slice(start, min(start + _CHUNK, len(series)))
-        out = np.empty((piece.stop - start, *memory.shape))
-        for place, (new, gap) in enumerate(zip(series[piece], gaps[piece], strict=True)):
-            memory = fade(memory, new, gap)
-            out[place] = memory
-        yield piece, out
-
-
-def score(memory: NDArray[np.float64], filters: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores (..., 3, C, J) of memories (..., 3, C, K) by filters (3, C, J, K)."""
-    aspects, columns, ages, keeps = filters.shape
-    rows = memory.reshape(-1, aspects * columns, keeps).transpose(1, 0, 2)
-    found = rows @ filters.reshape(aspects * columns, ages, keeps).transpose(0, 2, 1)
-    return np.asarray(found.transpose(1, 0, 2).reshape(*memory.shape[:-1], ages), dtype=np.float64)
-
-
-def _sizes(
-    series: NDArray[np.float64],
-    gates: NDArray[np.float64],
-    gaps: NDArray[np.float64],
-    filters: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Root mean square of the scores (3, F + R, J), drawn towards 1 where few independent looks stand behind it."""
-    squares = np.zeros(filters.shape[:-1])
-    for piece, memory in memories(series, gaps):
-        squares += np.einsum("waf,wafj->afj", gates[piece], score(memory, filters) ** 2)
-    looks = len(series) / (2.0 * AGES)
-    mean = squares / np.maximum(gates.sum(axis=0), 1.0)[..., None]
-    drawn = (looks * mean + _PRIOR) / (looks + _PRIOR)
-    # A variance from n looks is uncertain: what is new scatters by that much more (Student's t).
-    uncertain = np.maximum(drawn, 1.0) * (1.0 + 2.0 / looks)
-    return np.asarray(np.where(AGES <= len(series) // _HISTORY, np.sqrt(uncertain), 1.0), dtype=np.float64)
+    return replace(made, excursions=learn_excursions(ratios, evidence / refinement.units))
 
 
 def _tops_and_sums(
-    series: NDArray[np.float64], gaps: NDArray[np.float64], filters: NDArray[np.float64], features: int
+    series: Series, filters: NDArray[np.float64], features: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The largest weighted score over all ages (W, 3, F + R), and the joint sum (W, J) of the features."""
     tops, sums = [], []
-    for _, memory in memories(series, gaps):
+    for _, memory in series.memories():
         scores = score(memory, filters)
-        tops.append(np.abs(scores * AGE_WEIGHTS).max(axis=-1))
+        tops.append(largest(scores))
         sums.append(joint.combine(scores[:, :, :features]))
     return np.concatenate(tops), np.concatenate(sums)
 
@@ -285,8 +228,8 @@ def _joint(
     looks = len(sums) / (2.0 * AGES)
     mean, variance = sums.mean(axis=0), sums.var(axis=0)
     # What the shortest ages show, on many looks, steadies the long ones, which rest on few.
-    mean = np.maximum((looks * mean + _PRIOR * mean[0]) / (looks + _PRIOR), mean[0])
-    variance = np.maximum((looks * variance + _PRIOR * variance[0]) / (looks + _PRIOR), variance[0])
+    mean = np.maximum((looks * mean + PRIOR * mean[0]) / (looks + PRIOR), mean[0])
+    variance = np.maximum((looks * variance + PRIOR * variance[0]) / (looks + PRIOR), variance[0])
     mean, variance = np.where(used, mean, 1.0), np.where(used, variance, 1.0)
     return mean, variance, (AGE_WEIGHTS * joint.made_normal(sums, mean, variance))[:, used].max(axis=-1)
 
@@ -335,9 +278,10 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
         distances=np.stack([statistic.per_ks * usual for statistic in statistics()]),
         classes=np.stack([usual[:, 0], psi.STATISTIC.per_ks * usual[:, 0]]),
         tails=dict.fromkeys((*ASPECTS, *STATISTICS), (wide,) * features)
-        | dict.fromkeys(map(factors_of, ASPECTS), ())
+        | dict.fromkeys((*map(factors_of, ASPECTS), "mix"), ())
         | dict.fromkeys(("joint", "classes"), (wide,)),
         excursions=no_excursions(variance.shape),
+        mix=None,
         longest=int(AGES[-1]),
         windows=windows,
         blocks=0,

@@ -67,7 +67,7 @@ class Contexts:
 
     hours: Mapping[int, Context]
     spread: NDArray[np.float64]
-    remember: int = 16
+    remember: int = 28
     _rows: dict[int, list[TableRow]] = field(default_factory=dict)
     _gates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     _made: dict[int, Expected] = field(default_factory=dict)

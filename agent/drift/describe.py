@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.calibrate import Limits
+from agent.drift.class_mix import ClassMix
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS, EDGES
 from agent.drift.memory import AGES, KEEP, SCALES
@@ -29,10 +30,11 @@ _KS = list(STATISTICS).index("ks")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Remembered:
-    """What the last windows left: `memory` (3, F + R, K) of evidence, `fading` distributions, and `knots` (4, F, 3),
-    the windows' own percentiles."""
+    """What the last windows left: `memory` (3, F + R, K) of evidence, `classes` (1, C, K) of that of the class mix,
+    `fading` distributions, and `knots` (4, F, 3), the windows' own percentiles."""
 
     memory: NDArray[np.float64]
+    classes: NDArray[np.float64]
     fading: Fading
     knots: NDArray[np.float64]
 
@@ -44,6 +46,8 @@ class Describer:
         self._names, self._boxes = reference.origin.features, reference.usual_boxes
         self._minutes = reference.origin.window_seconds / 60.0
         self._calibration, self._limits = reference.calibration, limits
+        mix = reference.calibration.mix
+        self._mix_filters = mix.filters(reference.calibration.longest) if mix else None
 
     def features(self, scored: Scored, remembered: Remembered, table: Table) -> tuple[FeatureVerdict, ...]:
         """One verdict for each feature, compared with what is normal by `table`."""
@@ -109,21 +113,27 @@ class Describer:
         level = whole[aspect, np.arange(age.size), place]
         return np.asarray(level / (1.0 - KEEP[place] ** AGES[age]), dtype=np.float64)
 
-    def classes(self, fading: Fading) -> ClassVerdict | None:
+    def classes(self, remembered: Remembered) -> ClassVerdict | None:
         """The verdict on the class mix; None where the reference has no boxes."""
         if not self._boxes:
             return None
-        found, usual = fading.of_classes(), self._calibration.classes
+        found, usual = remembered.fading.of_classes(), self._calibration.classes
         scale = int((found[0] / usual[0]).argmax())
         limit = float(usual[0, scale]) * self._limits.classes
         return ClassVerdict(
             distance=float(found[0, scale]),
             limit=limit,
-            ratio=float(found[0, scale]) / limit,
+            ratio=max(float(found[0, scale]) / limit, self._likelihood(remembered.classes)),
             psi=float(found[1, scale] ** 2),
             psi_limit=float((usual[1, scale] * self._limits.classes) ** 2),
             minutes=float(SCALES[scale]) * self._minutes,
         )
+
+    def _likelihood(self, memory: NDArray[np.float64]) -> float:
+        """The largest score of a class, over its limit."""
+        if self._mix_filters is None:
+            return 0.0
+        return float((ClassMix.tops(memory, self._mix_filters) / self._limits.mix).max())
 
 
 def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[Mapping[str, Measured]]:

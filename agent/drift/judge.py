@@ -60,6 +60,7 @@ class DriftJudge:
         self._minutes = reference.origin.window_seconds / 60.0
         self.set_budget(false_alarms_per_month)
         self._memory = np.zeros((*self._scorer.columns, KEEP.size))
+        self._class_memory = self._no_classes()
         self._fading = Fading.empty(features, len(reference.class_ids))
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
@@ -123,6 +124,10 @@ class DriftJudge:
         self._memory = fade(self._memory, refined, gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
+        if reference.calibration.mix is not None:
+            hour = np.array([hour_of(window.start)])
+            mix = reference.calibration.mix.evidence(counts[None], expected.shares[None], hour)
+            self._class_memory = fade(self._class_memory, trust * mix, gap)
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         if gap > 1:
             self._fading.rest(gap - 1)
@@ -160,10 +165,12 @@ class DriftJudge:
 
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
         assert self._knots is not None  # the window was taken in before
-        remembered = Remembered(memory=self._memory, fading=self._fading, knots=self._knots)
+        remembered = Remembered(
+            memory=self._memory, classes=self._class_memory, fading=self._fading, knots=self._knots
+        )
         scored = self._scorer(self._memory)
         features = self._describer.features(scored, remembered, expected.table)
-        classes = self._describer.classes(self._fading)
+        classes = self._describer.classes(remembered)
         shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
         by_distance = max(shape, classes.ratio if classes else 0.0)
         familiar = self._alarm_step(window.end, scored, by_distance)
@@ -204,8 +211,12 @@ class DriftJudge:
 
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
-        self._memory = np.zeros_like(self._memory)
+        self._memory, self._class_memory = np.zeros_like(self._memory), self._no_classes()
         self._fading = Fading.empty(len(self._names), len(self.reference.class_ids))
+
+    def _no_classes(self) -> NDArray[np.float64]:
+        """The memory (1, C, K) of the class mix in which nothing was seen."""
+        return np.zeros((1, self._scorer.limits.mix.size, KEEP.size))
 
     def _why_provisional(self, window: WindowSketch) -> str:
         reference = self.reference
@@ -247,6 +258,7 @@ class DriftJudge:
         return {
             "reference": self.reference.id,
             "memory": numbers(self._memory),
+            "classes": numbers(self._class_memory),
             "ranks": numbers(self._fading.ranks),
             "seen": numbers(self._fading.seen),
             "expected": numbers(self._fading.expected),
@@ -295,5 +307,9 @@ class DriftJudge:
         excuse = Excuse()
         if "excuse" in state:  # the version before had none
             excuse = Excuse.restore(take_object(state, "excuse"), self.reference.calibration.excursions)
+        classes = self._no_classes()
+        if "classes" in state:  # likewise
+            classes = array(state, "classes", classes.shape)
+        self._class_memory = classes
         self._knots, self._last_end, self._excuse = percentiles, last_end, excuse
         self._memory, self._fading, self._alarm = memory, fading, alarm

@@ -53,8 +53,8 @@ class Passed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
-    """Windows that fit one moment: their `places`, what is `expected`, the `evidence` of them; `hours` (F,) the hour of
-    day of each feature."""
+    """Windows that fit one moment: their `places`, what is `expected`, the `evidence` of them; `hours`, () or (F,), the
+    hour of day that features are compared with."""
 
     places: NDArray[np.int64]
     expected: Expected
@@ -66,23 +66,24 @@ def weigh_nearest(
     looks: Looks, contexts: Contexts, moment: float, usual: Usual, passed: Passed
 ) -> Iterator[Fit]:
     """The evidence of windows that lie in one time slot, in groups by what they fit best."""
-    near = moments(contexts, moment, passed.days)
-    by_clock = contexts.at(moment + passed.clock) if passed.clock else None
-    if by_clock is None or by_clock.distance > FARTHEST:
-        chosen, follows = choose(looks, near, usual), np.zeros((len(looks.frames), 1), dtype=np.bool_)
+    light = moments(contexts, moment, passed.days)
+    people = moments(contexts, moment + passed.clock) if passed.clock else []
+    if not people or people[0].distance > FARTHEST:
+        people = []
+        choices = choose(looks, light, usual)[:, None]
     else:
-        chosen, follows = choose_each(looks, near, by_clock, usual)
+        choices = choose_both(looks, light, people, usual)
     own, moved = hour_of(moment), hour_of(moment + passed.clock)
-    for group in np.unique(np.column_stack([chosen, follows]), axis=0):
-        places = np.flatnonzero((chosen == group[0]) & (follows == group[1:]).all(axis=1))
-        expected = near[group[0]]
-        if by_clock is not None:
-            expected = _with(expected, by_clock, group[1:].astype(np.bool_))
+    for choice in np.unique(choices, axis=0):
+        places = np.flatnonzero((choices == choice).all(axis=1))
+        expected, follows = light[choice[0]], choice[2:].astype(np.bool_)
+        if people:
+            expected = _with(expected, people[choice[1]], follows)
         yield Fit(
             places=places,
             expected=expected,
             evidence=weigh(looks[places], expected, usual),
-            hours=np.where(group[1:], moved, own),
+            hours=np.where(follows, moved, own) if people else np.array(own),
         )
 
 
@@ -110,15 +111,19 @@ def choose(looks: Looks, near: list[Expected], usual: Usual) -> NDArray[np.int64
     return np.asarray((_distances(looks, near) * weights[:, None, :]).sum(axis=-1).argmin(axis=1))
 
 
-def choose_each(
-    looks: Looks, near: list[Expected], by_clock: Expected, usual: Usual
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Which of the moments each window (W,) fits best where a feature may follow the clock, and which do (W, F)."""
-    found = _distances(looks, [*near, by_clock])
-    light, people = found[:, :-1], found[:, -1:]
-    weights = np.maximum(near[0].informative, by_clock.informative) * _filled(looks, usual)
-    chosen = (np.minimum(light, people) * weights[:, None, :]).sum(axis=-1).argmin(axis=1)
-    return np.asarray(chosen), people[:, 0] < light[np.arange(len(chosen)), chosen]
+def choose_both(
+    looks: Looks, light: list[Expected], people: list[Expected], usual: Usual
+) -> NDArray[np.int64]:
+    """What windows fit best where each feature follows either the light or the clock, (W, 2 + F): the moments in
+    `light` and in `people`, and which features (0 or 1) follow the latter."""
+    every, by_light = np.arange(len(looks.frames)), len(light)
+    found = _distances(looks, [*light, *people])
+    either = np.minimum(found[:, :by_light, None], found[:, None, by_light:])
+    weights = np.maximum(light[0].informative, people[0].informative) * _filled(looks, usual)
+    best = (either * weights[:, None, None]).sum(axis=-1).reshape(len(every), -1).argmin(axis=1)
+    first, second = np.divmod(best, len(people))
+    follows = found[every, by_light + second] < found[every, first]
+    return np.column_stack([first, second, follows])
 
 
 def _distances(looks: Looks, near: list[Expected]) -> NDArray[np.float64]:

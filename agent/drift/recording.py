@@ -175,6 +175,8 @@ def hold_out(gathered: Gathered, spread: NDArray[np.float64], *, everything: boo
         filled=np.clip(gathered.looks.counts / np.maximum(gathered.usual.counts, 1.0), 0.0, 1.0),
         seen=np.zeros((windows, classes + 1)),
         expected=np.zeros((windows, classes + 1)),
+        boxes=gathered.class_counts,
+        shares=np.full((windows, classes), np.nan),
         hours=gathered.numbers % HOURS,
         gaps=_gaps(gathered),
         blocks=len(gathered.samples),
@@ -209,7 +211,7 @@ def _hold_out_slot(gathered: Gathered, contexts: Contexts, part: slice, held: He
     for fit in weigh_nearest(gathered.looks[part], contexts, start, gathered.usual, Passed()):
         at, expected, evidence = part.start + fit.places, fit.expected, fit.evidence
         held.aspects[at], held.trust[at], held.gate[at] = evidence.aspects, evidence.trust, evidence.gate
-        held.ranks[at] = evidence.ranks
+        held.ranks[at], held.shares[at] = evidence.ranks, expected.shares
         for place in at:
             held.seen[place], held.expected[place] = class_shares(
                 gathered.class_counts[place], expected.shares, gathered.usual_boxes

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift import joint
-from agent.drift.calibrate import Calibration, limits, score
+from agent.drift.calibrate import Calibration, limits
 from agent.drift.memory import AGE_WEIGHTS, AGES
+from agent.drift.series import score
 
 _ADDING = 0.1  # of what adds most to the joint score: less is no part of the change
 

@@ -28,6 +28,8 @@ from agent.core.untrusted import (
     take_text,
 )
 from agent.drift.calibrate import Calibration, factors_of
+from agent.drift.class_mix import MOST_CLASSES as MOST_JUDGED
+from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import HOURS
 from agent.drift.evidence import ASPECTS, Usual
 from agent.drift.excursions import MOST_KEPT, Excursions, no_excursions
@@ -88,6 +90,7 @@ def body_of(reference: Reference) -> dict[str, Any]:
             "factors": calibration.refinement.factors,
             **_distances_body(calibration),
             "tails": {name: [tail.stretch for tail in tails] for name, tails in calibration.tails.items()},
+            **({"mix": _mix_body(calibration.mix)} if calibration.mix else {}),
             "excursions": {
                 "count": len(calibration.excursions.spans),
                 "directions": numbers(calibration.excursions.directions),
@@ -97,6 +100,14 @@ def body_of(reference: Reference) -> dict[str, Any]:
             "windows": calibration.windows,
             "blocks": calibration.blocks,
         },
+    }
+
+
+def _mix_body(mix: ClassMix) -> dict[str, Any]:
+    """How the class mix is judged as evidence; earlier versions have none."""
+    return {
+        "judged": list(mix.judged),
+        **{name: numbers(getattr(mix, name)) for name in ("overdispersion", "unit", "noise", "size")},
     }
 
 
@@ -229,7 +240,7 @@ def _reference(body: Mapping[str, Any]) -> Reference:
             steps=array(usual, "steps", (features,)),
         ),
         usual_boxes=take_number(body, "usual_boxes", minimum=0.0, maximum=HUGE),
-        calibration=_calibration(take_object(body, "calibration"), features),
+        calibration=_calibration(take_object(body, "calibration"), features, len(class_ids)),
         any_hour=take_flag(body, "any_hour"),
     )
 
@@ -299,12 +310,15 @@ def sketches_of(entry: Mapping[str, Any], features: int) -> tuple[Sketch, ...]:
     return tuple(Sketch.from_text(text) for text in texts)
 
 
-def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
+def _calibration(body: Mapping[str, Any], features: int, classes: int) -> Calibration:
     refinement = _refinement(body, features)
     factors = refinement.factors
     arrays = _arrays(body, _SHAPES, features, factors)
     tails, known = take_object(body, "tails"), _known_distances(body, arrays.pop("distances"))
+    mix = _mix(take_object(body, "mix"), classes) if "mix" in body else None
     counts = dict.fromkeys((*ASPECTS, *known), features) | {"joint": 1, "classes": 1}
+    if mix is not None:
+        counts |= {"mix": len(mix.unit)}
     if "factors" in body:
         counts |= dict.fromkeys(map(factors_of, ASPECTS), factors)
     unknown = np.full((SCALES.size, features), np.nan)
@@ -315,11 +329,29 @@ def _calibration(body: Mapping[str, Any], features: int) -> Calibration:
         tails={
             name: _tails(tails, name, counts[name]) for name in sorted(counts, key=[*tails, *counts].index)
         }
-        | {name: () for name in map(factors_of, ASPECTS) if name not in counts},
+        | {name: () for name in (*map(factors_of, ASPECTS), "mix") if name not in counts},
+        mix=mix,
         excursions=_excursions(body, features + factors),
         longest=take_integer(body, "longest", minimum=0, maximum=_MOST_WINDOWS),
         windows=take_integer(body, "windows", minimum=0, maximum=_MOST_WINDOWS),
         blocks=take_integer(body, "blocks", minimum=0, maximum=_MOST_WINDOWS),
+    )
+
+
+def _mix(body: Mapping[str, Any], classes: int) -> ClassMix:
+    places = take_list(body, "judged", longest=MOST_JUDGED)
+    judged = tuple(
+        take_integer({"judged": each}, "judged", minimum=0, maximum=max(classes - 1, 0)) for each in places
+    )
+    if len(set(judged)) != len(judged) or len(judged) > classes:
+        raise BadInput("`judged` names a class twice, or one that the reference does not have")
+    columns = len(judged) + 1
+    return ClassMix(
+        judged=judged,
+        overdispersion=array(body, "overdispersion", (HOURS, 2), low=0.0),
+        unit=array(body, "unit", (columns,), low=_TINY),
+        noise=array(body, "noise", (1, columns, DECAYS.size), low=_TINY),
+        size=array(body, "size", (1, columns, AGES.size), low=_TINY),
     )
 
 

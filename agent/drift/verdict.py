@@ -45,7 +45,10 @@ class FeatureVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassVerdict:
-    """The class mix against what is normal: Jensen-Shannon distance and PSI over `minutes`, with limits."""
+    """The class mix against what is normal: Jensen-Shannon distance and PSI over `minutes`, with limits.
+
+    `ratio` is the larger of the distance's over its limit and of the likelihood's, which sees small changes that last.
+    """
 
     distance: float
     limit: float

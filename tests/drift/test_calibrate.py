@@ -5,15 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.drift.calibrate import assumed, calibrate, limits, memories, score
+from agent.drift.calibrate import assumed, calibrate, limits
 from agent.drift.memory import AGES, KEEP, fade
 from agent.drift.recording import contexts_of, gather, hold_out
+from agent.drift.series import Series, score
 
 
 @pytest.fixture(scope="module")
 def calibration(day_recording):
     gathered = gather(day_recording)
     return calibrate(hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread))
+
+
+def made_of(evidence, gaps):
+    return Series(evidence=evidence, gates=np.ones_like(evidence), gaps=gaps, blocks=26)
 
 
 @settings(max_examples=50, deadline=None)
@@ -36,9 +41,9 @@ def test_limits_are_a_few_times_the_usual_size(calibration):
 def test_scores_of_its_own_windows_are_about_one(day_recording, calibration):
     gathered = gather(day_recording)
     held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread)
-    series = calibration.refinement(held.aspects, held.trust, held.hours[:, None])
+    series = made_of(calibration.refinement(held.aspects, held.trust, held.hours[:, None]), held.gaps)
     squares = np.mean(
-        np.concatenate([score(m, calibration.filters()) ** 2 for _, m in memories(series, held.gaps)]), axis=0
+        np.concatenate([score(m, calibration.filters()) ** 2 for _, m in series.memories()]), axis=0
     )
     moving = squares[:, :4, :8]  # features that move at all, ages with many looks
     assert moving == pytest.approx(np.ones(moving.shape), abs=0.5)
@@ -73,7 +78,7 @@ def test_memories_in_pieces_are_the_memory():
     memory = np.zeros((3, 2, KEEP.size))
     for new, gap in zip(series, gaps, strict=True):
         memory = fade(memory, new, gap)
-    assert list(memories(series, gaps))[-1][1][-1] == pytest.approx(memory)
+    assert list(made_of(series, gaps).memories())[-1][1][-1] == pytest.approx(memory)
 
 
 @pytest.mark.parametrize("windows", [0, 1, 30])

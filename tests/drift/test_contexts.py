@@ -65,7 +65,7 @@ def test_counts_are_mixed_not_shifted():
 
 def test_only_the_last_tables_are_kept():
     every = contexts(h3=context(30), h4=context(40))
-    for slot in range(20):
+    for slot in range(40):
         every.at(3 * 3600 + 600.0 * slot)
     assert len(every._made) == every.remember
 
