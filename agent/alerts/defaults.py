@@ -263,6 +263,11 @@ _DELIVERY = (
         advice="Check the access rules of the broker for the topic that is named, and its limit of packets.",
     ),
     RuleSettings(
+        name="name_taken",
+        when="host.name_taken > 0",
+        advice="Give one of the two boxes another device.name; until then what both publish is mixed.",
+    ),
+    RuleSettings(
         name="broker_down",
         when="host.broker_connected < 1 for 2m",
         tell="local",

@@ -22,6 +22,7 @@ _EPILOG = (
   came twice      allowed (delivery is at least once), with the same content; with other content it is a fault
   out of order, schema errors               faults
   replayed, late  delivered after an outage; worst delay is from stamping to arrival, by both machines' clocks
+  name taken      two machines publish under one device's name, in turn
   ghosts          retained by devices that are renamed or have been offline for a day, or for cameras that are removed
 
 A broken line is mended; an MQTT 5 broker keeps what comes meanwhile. Exit code: 0 nothing is amiss, 1 something is,

@@ -21,13 +21,17 @@ _MACHINE_ID_FILES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Names of this device. `boot` is a piece of the kernel's boot id: every start of the box has its own."""
+    """Names of this device.
+
+    `boot` is a piece of the kernel's boot id: every start of the box has its own. `machine` stays with the box.
+    """
 
     device: str
     site: str
     boot: str
     client_id: str
     topic_prefix: str
+    machine: str = ""
 
     @property
     def prefix(self) -> str:
@@ -45,6 +49,7 @@ def identify(device: DeviceSettings, broker: BrokerSettings, root: Path = Path("
         boot=_boot(root),
         client_id=broker.client_id,
         topic_prefix=broker.topic_prefix.strip("/"),
+        machine=hashlib.sha256(f"{fingerprint}:machine".encode()).hexdigest()[:8],
     )
     if broker.client_id:
         return identity

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.core import clock
 from agent.core.printable import printable
-from agent.core.types import Draft, Observation
+from agent.core.types import Draft, Message, Observation
 from agent.core.worker import Worker
 from agent.delivery.clock import Clock, written_bytes
 from agent.delivery.commands import CommandWorker
@@ -52,6 +52,7 @@ from agent.delivery.mqtt.connection import (
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
+from agent.delivery.mqtt.name_watch import NameWatch
 from agent.delivery.mqtt.session import ConnectionState, Session, SessionTiming
 from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
@@ -128,6 +129,7 @@ class Publisher(Worker):
         self._left_over: list[str] = []
         self._left_over_for: Mapping[str, bytes] | None = None
         self._command_topic = f"{identity.prefix}/command/+"
+        self._name = NameWatch(f"{identity.prefix}/status", identity.machine)
         self._birth_topic = f"{broker.home_assistant_prefix}/status" if broker.home_assistant else ""
         self._commit_at: float | None = None
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
@@ -163,7 +165,11 @@ class Publisher(Worker):
 
     def observations(self, now: float) -> list[Observation]:
         """The statistics as rules see them; without a connection it is said why."""
-        said = {"broker_connected": self.connection.reason, "broker_refused_topics": self._window.refused}
+        said = {
+            "broker_connected": self.connection.reason,
+            "broker_refused_topics": self._window.refused,
+            "name_taken": f"machine {self._name.taken_by(clock.boottime())} publishes there",
+        }
         return [
             Observation(metric=f"host.{name}", value=value, at=now, text=said.get(name, ""))
             for name, value in self._statistics.items()
@@ -359,13 +365,18 @@ class Publisher(Worker):
         self.attempt(f"send {printable(draft.topic, 200)}", partial(self._encode_direct, draft))
 
     def _encode_direct(self, draft: Draft) -> None:
-        message = encode(draft, self._safe.outbox.stamp(draft.family))
+        message = self._encode(draft)
         self._window.publish_direct(message.topic, message.payload, retain=draft.retain)
+
+    def _encode(self, draft: Draft) -> Message:
+        if draft.family == "status" and self._identity.machine:
+            draft = replace(draft, body={**draft.body, "machine": self._identity.machine})
+        return encode(draft, self._safe.outbox.stamp(draft.family))
 
     def _will(self, broker: str) -> Will:
         if not self._session.connected:
             self._ledger.begin(broker)
-        message = encode(self._offline("connection lost"), self._safe.outbox.stamp("status"))
+        message = self._encode(self._offline("connection lost"))
         self._ledger.record([message.topic])
         return Will(topic=message.topic, payload=message.payload)
 
@@ -380,9 +391,12 @@ class Publisher(Worker):
         elif isinstance(event, Closed):
             if not event.ours:
                 self._window.died(now)
+                self._name.connection_ended()
             self._window.end()
-        elif isinstance(event, Subscribed) and not event.allowed:
-            self._on_not_allowed(event)
+        elif isinstance(event, Subscribed):
+            self._on_subscribed(event)
+        elif isinstance(event, Received) and event.topic == self._name.topic:
+            self._name.received(event.payload, retained=event.retained, now=now)
         elif isinstance(event, Received) and event.retained and self._clear_former_name(event):
             pass
         elif isinstance(event, Received) and event.topic == self._birth_topic:
@@ -391,7 +405,11 @@ class Publisher(Worker):
         elif isinstance(event, Received) and self._commands is not None:
             self.attempt("take a command", partial(self._take_command, self._commands, event, now))
 
-    def _on_not_allowed(self, event: Subscribed) -> None:
+    def _on_subscribed(self, event: Subscribed) -> None:
+        if event.topic == self._name.topic:
+            self._name.answered()
+        if event.allowed:
+            return
         listened_for = {self._command_topic: "commands", self._birth_topic: "the start of Home Assistant"}
         if event.topic in listened_for:
             what = listened_for[event.topic]
@@ -422,6 +440,9 @@ class Publisher(Worker):
             connection.subscribe(self._command_topic)
         if self._birth_topic:
             connection.subscribe(self._birth_topic)
+        if self._name.wanted:
+            self._name.subscribing()
+            connection.subscribe(self._name.topic)
         self._heartbeat_at = now + HEARTBEAT_SECONDS
         for draft in {"status": self._online(), **self._standing_drafts}.values():
             self._send_direct(draft)
@@ -432,8 +453,11 @@ class Publisher(Worker):
         return status_draft("online", since=self.connection.since, version=__version__)
 
     def _beat_heart(self, now: float) -> None:
-        """Who subscribes later learns nothing from a broker that retains nothing: the status is repeated."""
-        if self._session.connected and not self._window.may_retain and now >= self._heartbeat_at:
+        """Repeat the status: where the broker retains nothing, and as an answer to a box that has our name."""
+        if not self._session.connected:
+            return
+        repeated = not self._window.may_retain and now >= self._heartbeat_at
+        if self._name.answer_due(now) or repeated:
             self._heartbeat_at = now + HEARTBEAT_SECONDS
             self._send_direct(self._standing_drafts.get("status", self._online()))
 
@@ -468,6 +492,7 @@ class Publisher(Worker):
             "outbox_lost": float(sum(count for at, count in self._losses if now - at < RECENT_SECONDS)),
             "broker_connected": float(self._session.connected),
             "broker_refused_topics": float(self._window.refused_topics),
+            "name_taken": float(bool(self._name.taken_by(now))),
             "delivered_total": float(self._window.delivered_total),
             "outbox_commits_total": float(self._safe.commits_total),
             "outbox_written_bytes_total": float(self._written),

@@ -11,11 +11,13 @@ class StrictBroker:
 
     Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
 
-    def __init__(self, receive_maximum=10, pause=0.02, refuses=(), ends_on=None, lacks=()):
+    def __init__(
+        self, receive_maximum=10, pause=0.02, refuses=(), ends_on=None, lacks=(), refuses_subscription=False
+    ):
         self.receive_maximum, self.pause = receive_maximum, pause
         self.most, self.exceeded, self.published = 0, 0, []
         self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
-        self.connects, self.goodbyes = [], 0
+        self.connects, self.goodbyes, self.refuses_subscription = [], 0, refuses_subscription
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"mqtt://127.0.0.1:{self.port}"
@@ -78,6 +80,8 @@ class StrictBroker:
                             channel.sendall(b"\xe0\x01\x93")
                             return
                     elif kind >> 4 == 8:
+                        if self.refuses_subscription:
+                            return
                         channel.sendall(b"\x90\x04" + body[:2] + b"\x00\x01")
                     elif kind >> 4 == 12:
                         channel.sendall(b"\xd0\x00")

@@ -16,6 +16,12 @@ DELIVERY = (
         Export("broker_refused_topics", "Topics that the broker refuses at present."),
     ),
     Metric(
+        "host.name_taken",
+        Alerting("another box has this device's name", "broker", "state", "name of its own"),
+        Export("name_taken", "1 while another box publishes under this device's name."),
+        sent=Sent.NOT_ZERO,
+    ),
+    Metric(
         "host.delivered_total",
         Alerting("messages delivered", "broker"),
         Export("broker_delivered_messages_total", "Messages that the broker acknowledged."),

@@ -103,6 +103,11 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("version", TEXT, "Version of the agent."),
         _field("reason", TEXT, "Why it is degraded or offline: the cameras and their states."),
         _field("started_at", MOMENT, "When the agent started."),
+        _field(
+            "machine",
+            TEXT,
+            "A piece of a hash of the machine id: another one under the same name is another box.",
+        ),
     ),
     "info": (
         _field("version", TEXT, "Version of the agent."),

@@ -17,6 +17,7 @@ from agent.core.counts import count
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, parse_object, take_integer, take_text
 from agent.delivery.messages import FAMILIES, unix_time
+from agent.delivery.mqtt.name_watch import machine_there
 from agent.delivery.verify.schemas import violations
 
 LATE_SECONDS = 60.0
@@ -27,6 +28,7 @@ NAME = 60  # characters of a device's name that are kept
 MOST_DEVICES = 2000
 MOST_STREAMS = 64  # of a device: five families, in as many epochs of its outbox
 MOST_SEEN = 20_000  # numbers of a stream that are remembered, to know again what comes twice
+MOST_MACHINES = 16  # of a device
 MOST_JOINED = 10**9  # windows in one message, or lost before it
 
 
@@ -121,6 +123,17 @@ class DeviceReport:
     invalid: int = 0
     left_out: int = 0
     examples: list[str] = field(default_factory=list)
+    machines: list[str] = field(default_factory=list)  # in the order in which they were there
+
+    @property
+    def name_taken(self) -> bool:
+        """Whether two machines publish under the name in turn; one that takes the other's place is none."""
+        return len(self.machines) > len(set(self.machines))
+
+    def there(self, machine: str) -> None:
+        """A status says that `machine` is there now."""
+        if machine and len(self.machines) < MOST_MACHINES and machine not in self.machines[-1:]:
+            self.machines.append(machine)
 
     def note(self, topic: str, wrong: object) -> None:
         """Count a message that breaks the contract, and keep the first few as examples."""
@@ -166,6 +179,7 @@ class Verifier:
             self._count(report, family, head, replay=replay, now=now)
         else:
             report.others[family] += 1
+            report.there(machine_there(payload) if family == "status" else "")
 
     @staticmethod
     def _count(report: DeviceReport, family: str, head: MessageIdentity, *, replay: bool, now: float) -> None:
@@ -224,7 +238,8 @@ def _device(report: DeviceReport) -> dict[str, Any]:
     amiss = sum(stream.gaps + stream.altered + stream.disorder for stream in report.streams.values())
     least = min((stream.least_delay_seconds for stream in report.streams.values()), default=0.0)
     return {
-        "ok": not amiss and not report.invalid and not report.left_out,
+        "ok": not amiss and not report.invalid and not report.left_out and not report.name_taken,
+        "name_taken": report.name_taken,
         "invalid": report.invalid,
         "left_out": report.left_out,
         "examples": report.examples,
@@ -251,6 +266,8 @@ def describe(report: dict[str, Any]) -> str:
 def _lines(name: str, device: dict[str, Any]) -> Iterator[str]:
     yield f"{name}: {'ok' if device['ok'] else 'NOT OK'}, {count(device['invalid'], 'schema error')}"
     yield from (f"  {example}" for example in device["examples"])
+    if device["name_taken"]:
+        yield "  NAME TAKEN: two machines publish under this name; give one of them another device.name"
     if device["clock_ahead_seconds"]:
         yield f"  its clock is {device['clock_ahead_seconds']:.0f} s ahead of ours, so delays are longer than told"
     if device["left_out"]:
