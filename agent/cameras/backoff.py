@@ -30,12 +30,14 @@ class Wait:
 
 # A wrong password locks many cameras after three to five tries: a minute at least, then up to ten. A refused
 # or silent camera is most often restarting, which takes it half a minute to two. A missing path or file and a
-# codec do not mend themselves quickly. A USB device is back within seconds of being plugged in.
+# codec do not mend themselves quickly. Name resolution comes up late at a boot, and asking again costs no camera
+# anything. A USB device is back within seconds of being plugged in.
 # What crashed a decoder may never come again, or at every start.
 WAITS: Mapping[CameraFailure, Wait] = {
     CameraFailure.AUTH: Wait(60.0, 600.0),
     CameraFailure.REFUSED: Wait(1.0, 30.0),
     CameraFailure.NOT_FOUND: Wait(5.0, 120.0),
+    CameraFailure.UNRESOLVED: Wait(1.0, 5.0),
     CameraFailure.TIMEOUT: Wait(1.0, 30.0),
     CameraFailure.END_OF_STREAM: Wait(1.0, 30.0),
     CameraFailure.CODEC: Wait(2.0, 60.0),

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 from agent.core.masking import mask
@@ -87,6 +88,7 @@ class CameraFailure(str, Enum):
     AUTH = "auth"
     REFUSED = "refused"
     NOT_FOUND = "not_found"
+    UNRESOLVED = "unresolved"
     TIMEOUT = "timeout"
     END_OF_STREAM = "end_of_stream"
     CODEC = "codec"
@@ -139,12 +141,20 @@ class DeliveryError(VedetteError):
 class RetryableDelivery(DeliveryError):
     """The same message may succeed later; `retry_after` is how many seconds the receiver asks to wait.
 
-    `by_clock` is whether it failed by a clock that is not synchronised.
+    `longest_pause` bounds the seconds between tries, where one costs the receiver nothing. `by_clock` is whether it
+    failed by a clock that is not synchronised.
     """
 
-    def __init__(self, message: str, *, retry_after: float = 0.0, by_clock: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float = 0.0,
+        longest_pause: float = math.inf,
+        by_clock: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.retry_after, self.by_clock = retry_after, by_clock
+        self.retry_after, self.longest_pause, self.by_clock = retry_after, longest_pause, by_clock
 
 
 class PermanentDelivery(DeliveryError):

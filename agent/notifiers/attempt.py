@@ -15,6 +15,9 @@ from contextlib import suppress
 from agent.core.errors import RetryableDelivery
 from agent.notifiers import Notice, Notifier
 
+SILENT_PAUSE_SECONDS = 60.0
+"""The longest pause after an attempt that nobody answered."""
+
 
 class _Cancelled(BaseException):
     """Raised in the thread of an attempt to end it; no `except Exception` of a library takes it."""
@@ -74,7 +77,9 @@ class Attempt:
 
 def too_late(notifier: Notifier) -> RetryableDelivery:
     """The error of an attempt that took longer than it may."""
-    return RetryableDelivery(f"no complete answer within {notifier.timeout_seconds:g} s")
+    return RetryableDelivery(
+        f"no complete answer within {notifier.timeout_seconds:g} s", longest_pause=SILENT_PAUSE_SECONDS
+    )
 
 
 def send_within_timeout(notifier: Notifier, notice: Notice) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import math
 import re
 import socket
 import ssl
@@ -20,8 +21,10 @@ from agent.core import clock
 from agent.core.certificates import clock_is_suspect, clock_reason
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret, excerpt, split_url
+from agent.notifiers.attempt import SILENT_PAUSE_SECONDS
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
+UNRESOLVED_PAUSE_SECONDS = 5.0
 _RETRYABLE = {408, 423, 425, 429}
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -72,7 +75,9 @@ def post_json(url: Secret, body: Any, *, timeout: float, authorization: Secret =
         raise PermanentDelivery(f"{host}: the address cannot be used") from None
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise RetryableDelivery(
-            f"{host}: {_reason(error)}", by_clock=clock_is_suspect(_cause(error))
+            f"{host}: {_reason(error)}",
+            longest_pause=_longest_pause(_cause(error)),
+            by_clock=clock_is_suspect(_cause(error)),
         ) from None
 
 
@@ -120,6 +125,13 @@ def _quoted(error: urllib.error.HTTPError, *secrets: Secret) -> str:
 
 def _cause(error: Exception) -> BaseException | str:
     return error.reason if isinstance(error, urllib.error.URLError) else error
+
+
+def _longest_pause(cause: BaseException | str) -> float:
+    """No receiver is spared by a longer pause: name resolution comes up late at a boot, and so does a network."""
+    if isinstance(cause, socket.gaierror):
+        return UNRESOLVED_PAUSE_SECONDS
+    return SILENT_PAUSE_SECONDS if isinstance(cause, (TimeoutError, socket.timeout)) else math.inf
 
 
 def _reason(error: Exception) -> str:

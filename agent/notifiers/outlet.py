@@ -81,7 +81,8 @@ class Outlet:
         self.failures += 1
         self.reason, self.waits_for_clock = str(error), error.by_clock
         self.failing_since = now if self.failing_since is None else self.failing_since
-        ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, 20))
+        longest = min(LONGEST_PAUSE_SECONDS, error.longest_pause)
+        ceiling = min(longest, FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, 20))
         pause = max(random.uniform(ceiling / 2, ceiling), error.retry_after)
         self.not_before = monotonic + pause
         return pause

@@ -13,7 +13,7 @@ import pytest
 
 from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret
-from agent.notifiers.http import LONGEST_RETRY_AFTER_SECONDS, post_json, retry_after
+from agent.notifiers.http import LONGEST_RETRY_AFTER_SECONDS, UNRESOLVED_PAUSE_SECONDS, post_json, retry_after
 
 BASIC = "Basic dXNlcjE6UyZjcmV0UHc="  # user1:S&cretPw
 BEARER = "Bearer T0kenOfOurs"
@@ -196,8 +196,9 @@ def test_a_name_that_cannot_be_resolved_is_retryable(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(RetryableDelivery, match=r"^nowhere.example: the name cannot be resolved$"):
+    with pytest.raises(RetryableDelivery, match=r"^nowhere.example: the name cannot be resolved$") as caught:
         post("http://nowhere.example/")
+    assert caught.value.longest_pause == UNRESOLVED_PAUSE_SECONDS
 
 
 def test_a_refused_connection_is_retryable():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 import threading
 import time
 
@@ -96,6 +97,27 @@ def test_it_is_retried_with_growing_pauses_until_it_is_taken(tmp_path, receiver,
     assert one.sent == 1
     said = [entry["event"] for entry in logs]
     assert said == ["notifier cannot deliver, retrying", "notifier works again"]
+
+
+def test_a_name_that_is_not_resolved_is_tried_again_soon_however_long_that_lasts(
+    tmp_path, make_alert, monkeypatch
+):
+    """Name resolution comes up late at a boot: the notices of the first minutes go out within seconds of it."""
+
+    def fail(*_args, **_keywords):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    one = worker(tmp_path, "http://nowhere.invalid/")
+    one.offer([make_alert()])
+    with capture_logs() as logs:
+        for second in range(0, 300, 5):
+            turn(one, NOW + second, second)
+    (outlet,) = one.report()
+    assert outlet["failures"] > 50
+    assert [entry["event"] for entry in logs] == ["notifier cannot deliver, retrying"], (
+        "one line for all of it"
+    )
 
 
 def test_one_that_is_refused_for_good_is_logged_and_discarded(tmp_path, receiver, make_alert):

@@ -95,7 +95,7 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
     if number in _BY_ERRNO:
         return _BY_ERRNO[number]
     if address.host and not _resolves(address.host):
-        return CameraFailure.NOT_FOUND, "the host name {host} is not known; check the url or the name server"
+        return CameraFailure.UNRESOLVED, "the host name {host} is not known; check the url or the name server"
     if address.host and number == errno.EIO:  # what FFmpeg calls a connection that was cut off
         return CameraFailure.END_OF_STREAM, "{shown} ended the stream"
     text = getattr(error, "strerror", None) or type(error).__name__

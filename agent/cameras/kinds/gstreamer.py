@@ -53,7 +53,12 @@ _MEANINGS: tuple[tuple[str, CameraFailure, str], ...] = (
         "the device is not there: {detail}",
     ),
     (
-        r"No such file|Resource not found|\b404\b|Not Found|Could not resolve",
+        r"Could not resolve|Error resolving",
+        CameraFailure.UNRESOLVED,
+        "the host name is not known: {detail}",
+    ),
+    (
+        r"No such file|Resource not found|\b404\b|Not Found",
         CameraFailure.NOT_FOUND,
         "the source is not there: {detail}",
     ),

@@ -15,6 +15,7 @@ from agent.delivery.mqtt.address import BrokerAddress
 class ConnectionFailure(str, Enum):
     """Why there is no connection (any more); each kind has its own patience."""
 
+    UNRESOLVED = "unresolved"
     UNREACHABLE = "unreachable"
     CERTIFICATE = "certificate"
     CLIENT_CERTIFICATE = "client_certificate"
@@ -98,7 +99,7 @@ def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFai
     if isinstance(error, ssl.SSLError):
         return ConnectionFailure.TLS, f"{where}: TLS failed: {error.reason or error}"
     if isinstance(error, socket.gaierror):
-        return ConnectionFailure.UNREACHABLE, f"{address.host}: unknown host ({error.strerror})"
+        return ConnectionFailure.UNRESOLVED, f"{address.host}: unknown host ({error.strerror})"
     if isinstance(error, (TimeoutError, socket.timeout)):
         return ConnectionFailure.UNREACHABLE, f"{where}: no answer in time"
     if isinstance(error, OSError) and error.strerror:

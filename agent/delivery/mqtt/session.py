@@ -80,6 +80,7 @@ class SessionTiming:
 
 # First and longest wait in seconds.
 BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
+    ConnectionFailure.UNRESOLVED: (1.0, 5.0),  # name resolution comes up late at a boot
     ConnectionFailure.LOST: (1.0, 60.0),
     ConnectionFailure.UNREACHABLE: (1.0, 60.0),
     ConnectionFailure.SILENT: (2.0, 120.0),

@@ -333,7 +333,7 @@ def test_a_server_that_never_answers_is_a_timeout(listening, scheme):
 
 def test_an_unknown_host_is_named():
     error, _ = failure("rtsp://camera.invalid/x", timeout=2)
-    assert (error.kind, "camera.invalid" in str(error)) == (CameraFailure.NOT_FOUND, True)
+    assert (error.kind, "camera.invalid" in str(error)) == (CameraFailure.UNRESOLVED, True)
 
 
 # -- HTTP ------------------------------------------------------------------------------------------------------
