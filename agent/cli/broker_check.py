@@ -14,9 +14,11 @@ from agent.core.secret import Masked
 
 if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings, Settings
+    from agent.delivery.identity import Identity
     from agent.delivery.mqtt.ping import PingResult
 
 RUNTIME = Path("/run/vedette")
+SHOWN_TOPICS = 4
 
 
 def check_broker(settings: Settings, config: Path) -> str:
@@ -29,13 +31,40 @@ def check_broker(settings: Settings, config: Path) -> str:
     status = status_beside(settings.state_directory, broker, config)
     if status is not None and _speaks_of(status.get("broker", {}).get("broker"), broker):
         return _described(status, prefix)
-    results = ping(with_service_password(broker, config), f"{prefix}/check")
+    results = ping(
+        with_service_password(broker, config),
+        f"{prefix}/check",
+        families=_families(settings, identity),
+        subscriptions=_subscriptions(settings, prefix),
+    )
     found = "; ".join(_line(result, prefix) for result in results)
     if not any(result.ok for result in results):
         raise RetryableDelivery(found)
     if all(_refused(result) for result in results if result.ok):
         raise PermanentDelivery(found)
     return f"{found}; the agent's client id is {identity.client_id}"
+
+
+def _families(settings: Settings, identity: Identity) -> list[str]:
+    """A topic of each family that the agent publishes; where someone may listen, one that means nothing.
+
+    Not status and info: readers would take the empty message for the device's removal.
+    """
+    from agent.delivery.home_assistant import node_of
+
+    below = ("host", "gpu/check", "camera/check", "sketch/check", "alert/check", "reply/check",
+             "replay/host", "replay/camera/check", "replay/sketch/check")  # fmt: skip
+    topics = [f"{identity.prefix}/{one}" for one in below]
+    if settings.broker.home_assistant:
+        root = settings.broker.home_assistant_prefix.strip("/")
+        topics.append(f"{root}/sensor/{node_of(identity.device)}/check/config")
+    return topics
+
+
+def _subscriptions(settings: Settings, prefix: str) -> list[str]:
+    commands = [f"{prefix}/command/+"] * settings.commands.enabled
+    birth = [f"{settings.broker.home_assistant_prefix.strip('/')}/status"] * settings.broker.home_assistant
+    return commands + birth
 
 
 def status_beside(state: str, broker: BrokerSettings, config: Path) -> Mapping[str, Any] | None:
@@ -105,7 +134,9 @@ def _line(result: PingResult, prefix: str) -> str:
         return result.reason
     let_in = f"{result.broker}: MQTT {result.version}, {1000 * result.seconds:.0f} ms"
     if result.right is PublishRight.REFUSED:
-        return f"{let_in}, but {_mend(f'{prefix}/check: {printable(result.reason)}', prefix)}"
+        shown = [f"{topic}: {printable(reason)}" for topic, reason in result.refused.items()]
+        more = f"; and {len(shown) - SHOWN_TOPICS} more" if len(shown) > SHOWN_TOPICS else ""
+        return f"{let_in}, but {_mend('; '.join(shown[:SHOWN_TOPICS]) + more, prefix)}"
     if result.right is PublishRight.GRANTED:
         return f"{let_in}, may publish below {prefix}"
     return f"{let_in}; whether it may publish below {prefix}, this broker does not report"
@@ -118,4 +149,7 @@ def _refused(result: PingResult) -> bool:
 
 
 def _mend(refusal: str, prefix: str) -> str:
-    return f"the broker refuses {refusal}; its access rules (ACL) must let this user write {prefix}/#"
+    return (
+        f"the broker refuses {refusal}; its access rules (ACL) must let this user write {prefix}/#"
+        " and read what it subscribes to"
+    )

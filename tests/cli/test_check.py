@@ -20,7 +20,9 @@ from agent.core.secret import Masked
 from agent.delivery.mqtt import ping
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.login import read_credentials
+from agent.delivery.mqtt.ping import PublishRight
 from tests.delivery.conftest import Drafts
+from tests.servers.strict_broker import StrictBroker
 
 URL = "mqtts://broker:8883"
 CONNECTED = {"broker": URL, "state": "connected", "version": "5"}
@@ -155,7 +157,10 @@ def test_a_broker_that_refuses_this_devices_topics_is_reported(mosquitto, tmp_pa
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
     with pytest.raises(PermanentDelivery) as caught:
         check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
-    assert "refuses vedette/dock/box/check: not authorized" in str(caught.value)
+    assert "refuses vedette/dock/box/host: not authorized; vedette/dock/box/gpu/check: not" in str(
+        caught.value
+    )
+    assert "and 5 more" in str(caught.value)
     assert "write vedette/dock/box/#" in str(caught.value)
 
 
@@ -169,10 +174,46 @@ def test_a_broker_that_takes_them_is_reported_and_keeps_nothing(mosquitto, tmp_p
 
 
 @pytest.mark.broker
-def test_mqtt_311_cannot_report_it(mosquitto, tmp_path):
+def test_the_families_that_are_refused_are_named_and_no_others(mosquitto, tmp_path):
+    allowed = ("host", "gpu/+", "camera/+", "reply/+", "replay/#", "sketch/+")
+    broker = with_rules(mosquitto, tmp_path, *(f"topic write vedette/dock/box/{one}" for one in allowed))
+    with pytest.raises(PermanentDelivery) as caught:
+        check_broker(settings_of(tmp_path, broker.url), tmp_path / "v.toml")
+    assert "refuses vedette/dock/box/alert/check: not authorized; its access rules" in str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", ["5"])
+def test_topics_on_which_the_broker_hangs_up_are_named_each(protocol):
+    strict = StrictBroker(pause=0.0, ends_on="/camera/", refuses={"p/host"})
+    found = ping.ping(
+        BrokerSettings(url=strict.url, protocol=protocol),
+        "p/check",
+        families=["p/camera/a", "p/gpu/a", "p/host", "p/camera/b", "p/alert/a"],
+    )[0]
+    strict.close()
+    assert list(found.refused) == ["p/camera/a", "p/host", "p/camera/b"]
+    assert "hangs up on it" in found.refused["p/camera/b"]
+    assert found.right is PublishRight.REFUSED and found.ok
+    assert [topic for topic, payload, retained in strict.published if payload or retained] == []
+
+
+def test_a_subscription_that_is_refused_is_named():
+    strict = StrictBroker(pause=0.0, refuses_subscription=True)
+    found = ping.ping(BrokerSettings(url=strict.url), "p/check", subscriptions=["p/command/+"])[0]
+    strict.close()
+    assert list(found.refused) == ["p/command/+"]
+
+
+@pytest.mark.broker
+def test_mqtt_311_cannot_report_it_unless_the_broker_hangs_up(mosquitto, tmp_path):
     broker = with_rules(mosquitto, tmp_path, "topic write vedette/elsewhere/#")
-    found = check_broker(settings_of(tmp_path, broker.url, protocol="3.1.1"), tmp_path / "v.toml")
-    assert "this broker does not report" in found
+    try:
+        found = check_broker(settings_of(tmp_path, broker.url, protocol="3.1.1"), tmp_path / "v.toml")
+    except PermanentDelivery as refused:  # Mosquitto 2.0.11 does
+        found = str(refused)
+        assert "refuses vedette/dock/box/host: the broker hangs up on it" in found and "and 5 more" in found
+    else:
+        assert "this broker does not report" in found
 
 
 @pytest.mark.broker
