@@ -22,10 +22,12 @@ from agent.app.supervisor import Supervisor
 from agent.cameras import Camera
 from agent.cameras.isolation.quarantine import camera_for
 from agent.cameras.reader import Reader, ReaderCounts
+from agent.config.changes import reopened
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.core import clock
 from agent.core.camera_states import STATES
 from agent.core.frame_slots import FrameSlots, SlotCounts
+from agent.core.scope import Scope
 from agent.core.types import CameraState, CameraStatus, Frame
 from agent.pipeline.analyst import ActiveCameras, CameraRun
 from agent.pipeline.camera_window import FrameCounts
@@ -89,17 +91,21 @@ class CameraSet:
     def change(
         self, old: Settings, new: Settings, cameras: Sequence[tuple[CameraSettings, Camera]]
     ) -> CameraChanges:
-        """Touch only what differs; `cameras` are the enabled ones that are new or differ."""
+        """Touch only what differs; `cameras` are the enabled ones that are new or have to be opened anew."""
         before = {camera.name: camera for camera in old.cameras}
         after = {camera.name: camera for camera in new.cameras}
-        touched = [name for name in before if after.get(name) != before[name]]
+        differing = [name for name in before if after.get(name) != before[name]]
+        touched = [name for name in differing if name not in after or reopened(before[name], after[name])]
+        for name in differing:
+            if name in after and before[name].scope != after[name].scope:
+                self._change_scope(name, after[name].scope, judged=new.drift.enabled)
         self._stop([name for name in touched if name in self._active])
         fresh = {one.name: self._made(one, camera, new.drift) for one, camera in cameras}
         merged = {name: one for name, one in self._active.items() if name not in touched} | fresh
         self._put({name: merged[name] for name in after if name in merged})
         return CameraChanges(
             done=[
-                *(f"camera {name} {'changed' if name in after else 'removed'}" for name in touched),
+                *(f"camera {name} {'changed' if name in after else 'removed'}" for name in differing),
                 *(f"camera {name} added" for name in after if name not in before),
             ],
             failed=self._start(fresh),
@@ -125,6 +131,17 @@ class CameraSet:
             reader=reader,
             still_interval=still_interval(settings, drift),
         )
+
+    def _change_scope(self, name: str, scope: Scope, *, judged: bool) -> None:
+        """Change what counts in a camera's frames while it is read."""
+        if name in self._active:
+            self._active[name].reader.scope = scope
+        if judged:
+            log.warning(
+                "masks and zones differ from those that the camera's reference was recorded with",
+                camera=name,
+                advice="record another: vedette reference record",
+            )
 
     def _put(self, active: Mapping[str, ActiveCamera]) -> None:
         self._active = active

@@ -16,11 +16,13 @@ from agent.app.reload import Applied, PartlyInForce, ReloadProgress, ReloadResul
 from agent.app.reload_plan import ReloadPlan, make_plan
 from agent.app.reporting import Reporter
 from agent.app.supervisor import Supervisor
+from agent.app.validate import validate_classes
 from agent.config.changes import live
 from agent.config.schema import Settings
 from agent.core.printable import printable
 from agent.core.worker import Worker
 from agent.delivery.commands import CommandWorker
+from agent.detection import ModelInfo
 from agent.exporter.about import About
 from agent.logging.setup import set_level
 from agent.notifiers.runner import NotifierWorker
@@ -44,6 +46,7 @@ class RunningAgent:
     notifiers: NotifierWorker
     commands: CommandWorker
     references: DriftMonitors
+    model: Callable[[], ModelInfo]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,6 +161,7 @@ class LiveConfig:
         if self._load is None:
             return ReloadResult(text="this agent runs without a config file; nothing to reload")
         new, waiting = live(self.settings, self._load(), LIVE_KEYS)
+        validate_classes(new, self._agent.model())
         change = Change(old=self.settings, new=new, plan=make_plan(self.settings, new, self._about))
         progress = self._apply(change)
         self.settings = progress.in_force

@@ -11,6 +11,7 @@ from agent.alerts.rules import Rule
 from agent.app.validate import rules_of
 from agent.cameras import Camera
 from agent.cameras.isolation.quarantine import camera_for
+from agent.config.changes import reopened
 from agent.config.schema import CameraSettings, Settings
 from agent.core.errors import ConfigError, ConfigErrors, VedetteError
 from agent.core.state_dir import directory
@@ -24,7 +25,7 @@ log = structlog.get_logger("vedette.service")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadPlan:
-    """What a reload puts in force; `cameras` are the enabled ones that are new or differ.
+    """What a reload puts in force; `cameras` are the enabled ones that are new or have to be opened anew.
 
     `exporter` and `sampler` are there where they differ.
     """
@@ -45,7 +46,7 @@ def make_plan(old: Settings, new: Settings, about: About) -> ReloadPlan:
         cameras=[
             (settings, camera_for(settings, directory(new.state_directory)))
             for settings in new.cameras
-            if settings.enabled and before.get(settings.name) != settings
+            if settings.enabled and (settings.name not in before or reopened(before[settings.name], settings))
         ],
         exporter=None if old.prometheus == new.prometheus else make_exporter(new.prometheus.listen, about),
         sampler=None

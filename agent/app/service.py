@@ -25,7 +25,7 @@ from agent.app.live_config import LiveConfig, RunningAgent
 from agent.app.reload import Reloader
 from agent.app.reporting import Reporter
 from agent.app.supervisor import Supervisor
-from agent.app.validate import rules_of
+from agent.app.validate import rules_of, validate_classes
 from agent.config.report_plan import ReportPlan
 from agent.config.schema import Settings
 from agent.core import clock
@@ -99,6 +99,7 @@ class Service:
         self._closing.callback(clock_watch.save)
         self.detector.open()
         self._closing.callback(self.detector.close)
+        validate_classes(settings, self.detector.info)
         identity = identify(settings.device, settings.broker)
 
         self.alert_service = AlertService(
@@ -253,6 +254,7 @@ class Service:
             notifiers=self.notifiers,
             commands=self.commands,
             references=self.references,
+            model=lambda: self.detector.info,
         )
 
     def _monitor(self, camera: str) -> CameraMonitor:

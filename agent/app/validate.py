@@ -4,12 +4,14 @@ either name exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.alerts.rules import Rule, compile_rules
 from agent.config.schema import Settings
 from agent.core.errors import ConfigError, ConfigErrors
 from agent.core.nearest import nearest
+from agent.detection import ModelInfo
 from agent.features import FEATURES
 from agent.notifiers.runner import make_notifiers
 
@@ -45,6 +47,30 @@ def validate(settings: Settings) -> tuple[Rule, ...]:
     if errors:
         raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
     return rules
+
+
+def validate_classes(settings: Settings, model: ModelInfo) -> None:
+    """Raise ConfigError or ConfigErrors for `classes` of cameras that the model does not have."""
+    errors = [
+        ConfigError(
+            f"the model {model.name} has no class {name!r}",
+            key=f"cameras[{camera.name}].classes",
+            expected=None if nearest(name, model.classes) else _names(model.classes),
+            nearest=nearest(name, model.classes),
+        )
+        for camera in settings.cameras
+        for name in camera.classes
+        if not model.class_ids((name,))
+    ]
+    if errors:
+        raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+
+
+def _names(classes: Sequence[str]) -> str:
+    """The classes of a model, as far as they fit into a message."""
+    if not classes:
+        return "class0, class1, ...: the model has no names for them"
+    return f"one of {textwrap.shorten(', '.join(classes), 300, placeholder=' ...')}"
 
 
 def _unknown_names(settings: Settings, rules: set[str] | None) -> Iterator[ConfigError]:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import CameraError, CameraFailure
-from agent.core.polygon import Polygon, covered
+from agent.core.polygon import Polygon
+from agent.core.raster import covered
 from agent.core.types import Frame
 
 Image = NDArray[np.uint8]

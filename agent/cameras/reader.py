@@ -37,6 +37,7 @@ from agent.core import clock
 from agent.core.camera_states import CONTENT_FAULTS
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.frame_slots import FrameSlots
+from agent.core.scope import WHOLE
 from agent.core.types import CameraState, CameraStatus, Frame
 from agent.core.worker import Worker
 
@@ -71,7 +72,8 @@ class Reader(Worker):
     """The part that reads one camera.
 
     `status` is the last one reported, None before the first; `finished` is set once the source is at its end for good,
-    never because the reader was stopped. Both may be read by any thread.
+    never because the reader was stopped. Both may be read by any thread, and `scope`, which goes with each frame, be
+    replaced.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Reader(Worker):
         self._finite = bool(getattr(camera, "finite", False))
         self._stall_seconds = settings.stall_timeout + float(getattr(camera, "period", 0.0))
         self._take_failed = camera.take_failed if isinstance(camera, LossyCamera) else None
+        self.scope = settings.scope
         self._privacy = PrivacyMasks(settings.privacy_masks)
         self._inspector = Inspector(by_media=self._lossless)
         self._lock = threading.Lock()  # guards the counts, the status and which feed is current
@@ -209,6 +212,8 @@ class Reader(Worker):
 
     def _deliver(self, feed: Feed, frame: Frame) -> None:
         frame = self._privacy.apply(frame)  # before all else, which gets no other frame
+        if self.scope != WHOLE:
+            frame = dataclasses.replace(frame, scope=self.scope)
         if feed.frames == 1:
             self._on_first_frame()
         verdict = self._inspector.inspect(frame)

@@ -75,7 +75,7 @@ def _counts(settings: Settings, rules: int) -> str:
 def checks(settings: Settings, file: Path, timeout: float) -> Iterator[Row]:
     """A row for each thing that the config in `file` names."""
     yield attempt("state", lambda: _state(settings))
-    yield attempt("model", lambda: _model(settings))
+    yield attempt("model", lambda: _model(settings, file))
     for camera in settings.cameras:
         if camera.enabled:
             yield attempt(f"camera {camera.name}", partial(_camera, camera, timeout))
@@ -119,7 +119,9 @@ def _write_for_real(folder: Path) -> None:
         os.fsync(probe.fileno())
 
 
-def _model(settings: Settings) -> str:
+def _model(settings: Settings, file: Path) -> str:
+    from agent.app.validate import validate_classes
+    from agent.config.load import placed
     from agent.core import memory as heap
     from agent.detection.session import Detector
 
@@ -129,6 +131,8 @@ def _model(settings: Settings) -> str:
         detector.open()
     info, (verification, _) = detector.info, detector.verification
     detector.close()
+    with placed(file):
+        validate_classes(settings, info)
     return (
         f"{Path(info.path).name}: {len(info.classes)} classes, input {info.input_size[1]}×{info.input_size[0]}, "
         f"layout {info.layout}, {verification.value}, "

@@ -151,7 +151,7 @@ def _progress(camera: dict[str, Any]) -> str:
 def _build(args: argparse.Namespace) -> int:
     from agent.cli.local import ask, settings_of
     from agent.cli.output import refuse_taken, write_output
-    from agent.config.schema import ModelSettings, Settings
+    from agent.config.schema import CameraSettings, ModelSettings, Settings
     from agent.core.dataset import images_of
     from agent.logging import setup as log
     from agent.references.offline.images import ImagePlan, build
@@ -163,6 +163,7 @@ def _build(args: argparse.Namespace) -> int:
         _require_camera(args, args.camera)
     settings = settings_of(args) or Settings()
     model = ModelSettings(path=args.model) if args.model else settings.model
+    camera = next((one for one in settings.cameras if one.name == args.camera), CameraSettings(name="none"))
     images = images_of(args.data, args.split, most=args.most)
     plan = ImagePlan(
         camera=args.camera,
@@ -170,6 +171,8 @@ def _build(args: argparse.Namespace) -> int:
         model=model,
         window_seconds=settings.windows.length,
         window_frames=settings.windows.length * settings.drift.feature_fps,
+        privacy=camera.privacy_masks,
+        scope=camera.scope,
     )
     built = build(plan, now=clock.wall(), progress=_bar)
     _print_built(built, images)

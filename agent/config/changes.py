@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.config.fields import key_of
-from agent.config.schema import Settings
+from agent.config.schema import CameraSettings, Settings
+
+IN_PLACE = ("ignore_masks", "include_zones", "exclude_zones", "classes", "confidence")
+"""Keys of a camera that a reload changes while it is read; all others open it anew. (So do `privacy_masks`: with the
+camera all frames go that were taken under others.)
+"""
+
+
+def reopened(in_force: CameraSettings, new: CameraSettings) -> bool:
+    """Whether the camera has to be opened anew for `new`."""
+    return dataclasses.replace(in_force, **{key: getattr(new, key) for key in IN_PLACE}) != new
 
 
 def live(

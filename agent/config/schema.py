@@ -8,6 +8,7 @@ from typing import Any
 from agent.config.fields import seal, setting
 from agent.core.errors import ConfigError
 from agent.core.polygon import Polygon
+from agent.core.scope import Scope
 from agent.core.secret import Masked, Secret, split_url
 
 
@@ -255,7 +256,36 @@ class CameraSettings:
         doc="Areas that are black in every frame before anything else gets to it: polygons, each a list of corners "
         "[x, y] in shares of the frame, such as [[[0, 0], [0.3, 0], [0.3, 0.2], [0, 0.2]]].",
     )
+    ignore_masks: tuple[Polygon, ...] = setting(
+        (),
+        kind="polygons",
+        doc="Areas that count neither for the camera's health nor for drift nor as motion: a burnt-in clock, a screen, "
+        "a tree. The model sees them.",
+    )
+    include_zones: tuple[Polygon, ...] = setting(
+        (),
+        kind="polygons",
+        doc="Only detections in these areas count: those whose box stands in one with the middle of its lower edge.",
+    )
+    exclude_zones: tuple[Polygon, ...] = setting(
+        (), kind="polygons", doc="Detections in these areas do not count, by the same point."
+    )
+    classes: tuple[str, ...] = setting((), doc="Names of the classes whose detections count; empty: all.")
+    confidence: float = setting(
+        0.0, minimum=0, maximum=1, doc="Detections below this score do not count; 0: that of [model]."
+    )
     options: Any = None
+
+    @property
+    def scope(self) -> Scope:
+        """What counts in this camera's frames; a black area is no part of the scene."""
+        return Scope(
+            ignored=self.privacy_masks + self.ignore_masks,
+            included=self.include_zones,
+            excluded=self.exclude_zones,
+            classes=self.classes,
+            confidence=self.confidence,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

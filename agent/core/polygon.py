@@ -1,4 +1,4 @@
-"""Polygons in shares of a frame: parsed with every mistake named, drawn as pixels, asked for points. Pure.
+"""Polygons in shares of a frame: parsed with every mistake named, asked for points. Pure.
 
 A polygon is simple: its outline neither crosses nor touches itself, so it has one inside whatever rule is used.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,9 +20,6 @@ Polygon = tuple[Point, ...]
 MOST_CORNERS = 100
 LEAST_AREA = 1e-6
 """Share of the frame: two pixels of 1920 × 1080."""
-
-SLACK_PIXELS = 2
-"""By so much a drawn polygon is widened: rounding its corners and drawing its edges may each cost one pixel."""
 
 _CORNER = "a corner [x, y] in shares of the frame, from 0 (left, top) to 1 (right, bottom)"
 _OUTLINE = "a list of its corners in order, such as [[0, 0], [0.3, 0], [0.3, 0.2]]"
@@ -123,32 +118,6 @@ def _near(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.bo
     low, high = np.minimum(start, end), np.maximum(start, end)
     overlap = (low[:, None] <= high[None, :]) & (low[None, :] <= high[:, None])
     return np.asarray(overlap.all(axis=2), dtype=np.bool_)
-
-
-# -- pixels -----------------------------------------------------------------------------------------------------
-
-
-def covered(polygons: Sequence[Polygon], width: int, height: int) -> NDArray[np.uint8]:
-    """(height, width) uint8: 255 at every pixel that a polygon touches, and up to three pixels around; 0 elsewhere."""
-    mask = np.zeros((height, width), dtype=np.uint8)
-    for polygon in polygons:
-        corners = np.floor(np.array(polygon) * (width, height))
-        corners = np.minimum(corners, (width - 1, height - 1)).astype(np.int32)
-        cv2.fillPoly(mask, [corners], 255)  # one by one: OpenCV leaves out what an even number of them cover
-    side = 2 * SLACK_PIXELS + 1
-    widened: NDArray[np.uint8] = cv2.dilate(mask, np.ones((side, side), dtype=np.uint8))
-    return widened
-
-
-@lru_cache(maxsize=64)
-def covered_cells(
-    polygons: tuple[Polygon, ...], size: tuple[int, int], cells: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Which cells of a small copy (width, height) `cells` of a frame of `size` a polygon touches; (h, w), read-only."""
-    shares = cv2.resize(covered(polygons, *size), cells, interpolation=cv2.INTER_AREA)
-    touched: NDArray[np.bool_] = np.asarray(shares) > 0
-    touched.flags.writeable = False
-    return touched
 
 
 # -- points -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.scope import WHOLE, Scope
+
 Scalar = float | int | str | bool | None
 Labels = Mapping[str, str]
 
@@ -26,7 +28,8 @@ class Frame:
     `image` is (H, W, 3) uint8 BGR, read-only. `index` counts from 0 since the camera was last opened.
     `monotonic_ns` is stamped after the blocking read returned. `usable` is False while the camera's content
     is known to be faulty (frozen, black, ...): such frames are detected on, but stay out of drift windows.
-    `media_seconds` is the source's own time stamp, where it has one; it grows over a file's loops.
+    `media_seconds` is the source's own time stamp, where it has one; it grows over a file's loops. `scope` says
+    what of it counts.
     """
 
     camera: str
@@ -37,6 +40,7 @@ class Frame:
     decode_seconds: float = 0.0
     usable: bool = True
     media_seconds: float | None = None
+    scope: Scope = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

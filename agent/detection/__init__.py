@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.types import Detections, Frame
+
+_UNNAMED = re.compile("class[0-9]{1,6}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,12 @@ class ModelInfo:
     def class_name(self, class_id: int) -> str:
         """What a class is called; `class7` where the model does not say."""
         return self.classes[class_id] if 0 <= class_id < len(self.classes) else f"class{class_id}"
+
+    def class_ids(self, names: Collection[str]) -> frozenset[int]:
+        """The numbers of all classes that `class_name` calls by one of `names`."""
+        if self.classes:
+            return frozenset(number for number, name in enumerate(self.classes) if name in names)
+        return frozenset(int(name[5:]) for name in names if _UNNAMED.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.raster import kept_cells
 from agent.core.types import Frame
 
 WIDTH, HEIGHT = 96, 54  # cells of 20 x 20 pixels in a 1080p frame: a person in the middle distance covers ten
@@ -39,7 +40,7 @@ class MotionGate:
         if interval <= 0:
             return True
         now, seen = (
-            _Seen(cells(frame.image), frame.image.shape, frame.monotonic_ns),
+            _Seen(_cells_of(frame), frame.image.shape, frame.monotonic_ns),
             self._seen.get(frame.camera),
         )
         if (
@@ -55,6 +56,15 @@ class MotionGate:
     def remove(self, camera: str) -> None:
         """A camera that was removed leaves nothing behind."""
         self._seen.pop(camera, None)
+
+
+def _cells_of(frame: Frame) -> NDArray[np.int16]:
+    """The frame's cells; those that its scope leaves out never move."""
+    height, width = frame.image.shape[:2]
+    means, kept = cells(frame.image), kept_cells(frame.scope, (width, height), (WIDTH, HEIGHT))
+    if kept is not None and kept.any():
+        means[~kept] = int(np.median(means[kept]))
+    return means
 
 
 def cells(image: NDArray[np.uint8]) -> NDArray[np.int16]:

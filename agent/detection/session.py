@@ -133,7 +133,7 @@ class Detector:
                     outputs = opened.runner.run(batch)
                     marks.append(clock.monotonic())
             for row, (index, box) in enumerate(zip(indices, boxes, strict=True)):
-                found[index] = self._read(opened, outputs, row, box)
+                found[index] = self._read(opened, outputs, row, box, frames[index])
             marks.append(clock.monotonic())
             began, prepared, free, ran, read = marks
             spent = (prepared - began, ran - free, read - ran)  # waiting for another thread's run is no work
@@ -217,17 +217,16 @@ class Detector:
                 ) from error
             yield buffer.array[:capacity]
 
-    def _read(self, opened: OpenedModel, outputs: list[NDArray[Any]], row: int, box: Letterbox) -> Detections:
-        settings = self.settings
-        found = opened.layout.decode(outputs[opened.boxes_output][row], settings.confidence, box.size)
+    def _read(
+        self, opened: OpenedModel, outputs: list[NDArray[Any]], row: int, box: Letterbox, frame: Frame
+    ) -> Detections:
+        scope, threshold = frame.scope, frame.scope.confidence or self.settings.confidence
+        found = opened.layout.decode(outputs[opened.boxes_output][row], threshold, box.size)
         if opened.check.undecided:
             self._check(opened, found, box.size)
-        if opened.layout.suppressed:
-            kept = np.argsort(-found.scores, kind="stable")[: settings.max_detections]
-        else:
-            kept = suppress(
-                found.boxes, found.scores, found.class_ids, iou=settings.iou, limit=settings.max_detections
-            )
+        if scope.classes:
+            found = found.of_classes(opened.info.class_ids(scope.classes))
+        kept = self._kept(opened.layout, found, box, frame)
         embedding = None
         if opened.embedding_output is not None:
             embedding = outputs[opened.embedding_output][row].astype(np.float32).reshape(-1)
@@ -239,10 +238,23 @@ class Detector:
             boxes=boxes,
             scores=scores,
             class_ids=class_ids,
-            threshold=settings.confidence,
+            threshold=threshold,
             candidates=len(found),
             embedding=embedding,
         )
+
+    def _kept(self, layout: Layout, found: Candidates, box: Letterbox, frame: Frame) -> NDArray[np.int64]:
+        """Indices of the boxes that stay: one for each object, in the camera's zones, best score first."""
+        most, scope = self.settings.max_detections, frame.scope
+        limit = len(found) if scope.zoned else most  # what is outside takes no one's place
+        if layout.suppressed:
+            kept = np.argsort(-found.scores, kind="stable")[:limit]
+        else:
+            kept = suppress(found.boxes, found.scores, found.class_ids, iou=self.settings.iou, limit=limit)
+        if scope.zoned:
+            height, width = frame.image.shape[:2]
+            kept = kept[scope.counted(box.to_source(found.boxes[kept]), (width, height))]
+        return kept[:most]
 
     def _check(self, opened: OpenedModel, found: Candidates, size: tuple[int, int]) -> None:
         with self._checking:

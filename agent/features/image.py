@@ -49,12 +49,13 @@ class ColourCast(NamedTuple):
 
 def prepare(view: View) -> Light:
     """Statistics of the small copy."""
-    mean, deviation = cv2.meanStdDev(view.grey)
+    mean, deviation = cv2.meanStdDev(view.grey, mask=view.kept)
+    counts = cv2.calcHist([view.grey], [0], view.kept, [256], [0, 256]).ravel()
     return Light(
         mean=float(mean[0, 0]),
         deviation=float(deviation[0, 0]),
-        share=cv2.calcHist([view.grey], [0], None, [256], [0, 256]).ravel() / view.grey.size,
-        colour=colour_cast(view.small),
+        share=counts / max(1.0, float(counts.sum())),
+        colour=colour_cast(view.small, view.kept),
         view=view,
     )
 
@@ -62,8 +63,10 @@ def prepare(view: View) -> Light:
 def sharpness(tiles: NDArray[np.uint8]) -> float:
     """Mean over the tiles' pixels of the squared Laplacian `4 p - (up + down + left + right)`.
 
-    For tiles (n, t, t). The "energy of Laplacian" of Subbarao, Choi and Nikzad (1993); NaN where t < 3.
+    For tiles (n, t, t). The "energy of Laplacian" of Subbarao, Choi and Nikzad (1993); NaN where t < 3 or n is 0.
     """
+    if len(tiles) == 0:
+        return math.nan
     inner = _interior(cv2.Laplacian(_stack(tiles), cv2.CV_16S), tiles.shape)
     if inner.size == 0:
         return math.nan
@@ -77,6 +80,8 @@ def noise(tiles: NDArray[np.uint8]) -> float:
     of two Laplacians M, which no linear edge passes; the lower quartile over the tiles that are neither black
     nor burnt out. NaN where there is none, or t < 3.
     """
+    if len(tiles) == 0:
+        return math.nan
     inner = _interior(cv2.filter2D(_stack(tiles), cv2.CV_32F, _IMMERKAER), tiles.shape)
     means = tiles.mean(axis=(1, 2))
     lit = (means > 2 * DARK) & (means < 2 * BRIGHT - 255)
@@ -97,9 +102,9 @@ def saturation(small: NDArray[np.uint8]) -> float:
     return (high - low) / high if high else math.nan
 
 
-def colour_cast(small: NDArray[np.uint8]) -> ColourCast:
-    """(warmth, tint) = (ln(R / B), ln(G / sqrt(R B))) of the channel means."""
-    blue, green, red = (math.log(level + LOG_OFFSET) for level in cv2.mean(small)[:3])
+def colour_cast(small: NDArray[np.uint8], kept: NDArray[np.uint8] | None = None) -> ColourCast:
+    """(warmth, tint) = (ln(R / B), ln(G / sqrt(R B))) of the channel means, over the pixels `kept`."""
+    blue, green, red = (math.log(level + LOG_OFFSET) for level in cv2.mean(small, kept)[:3])
     return ColourCast(red - blue, green - (red + blue) / 2)
 
 

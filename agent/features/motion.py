@@ -15,16 +15,25 @@ MOVED = 12
 """Grey levels by which a smoothed pixel must differ to count as moved: above the noise of a camera at night
 (sigma 10 at native resolution leaves about 2 on the smoothed small copy)."""
 
+_NEIGHBOURS = np.ones((3, 3), dtype=np.uint8)
+
 
 def prepare(view: View) -> NDArray[np.int16] | None:
-    """Absolute change of each pixel since the last sampled frame; None without one of the same shape.
+    """Absolute change of each pixel that counts since the last sampled frame; None without one of the same shape.
 
     The mean difference is taken out first: a step of the automatic exposure is no motion.
     """
     before, after = view.previous, view.thumbnail
     if before is None or before.shape != after.shape or before.grey.shape != after.grey.shape:
         return None
+    if before.ignored != after.ignored:
+        return None
     change: NDArray[np.int16] = after.grey.astype(np.int16) - before.grey
+    if view.kept is not None:
+        inner = cv2.erode(view.kept, _NEIGHBOURS)  # smoothing has mixed the outermost with what is left out
+        change = change[inner > 0].reshape(-1, 1)
+        if change.size == 0:
+            return None
     change -= round(float(change.mean()))
     return np.abs(change, out=change)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.polygon import Polygon
+from agent.core.raster import kept_cells, kept_parts
+from agent.core.scope import WHOLE, Scope
 from agent.core.types import Detections
 
 SMALL_PIXELS = 192 * 108
@@ -23,19 +27,21 @@ TILE_ROWS, TILE_COLUMNS = 4, 6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Thumbnail:
-    """What is kept of a camera's last sampled frame: smoothed grey (h, w) uint8, and the full shape."""
+    """What is kept of a camera's last sampled frame: smoothed grey (h, w) uint8, the full shape, what was left out."""
 
     grey: NDArray[np.uint8]
     shape: tuple[int, int]
+    ignored: tuple[Polygon, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
-    """A frame prepared for measuring; every array is its own copy.
+    """A frame prepared for measuring, without what its scope leaves out; every array is its own copy.
 
     `small` (h, w, 3) uint8 BGR has about SMALL_PIXELS pixels (never more than the frame), `grey` (h, w) uint8
     is its luma, `tiles` (n, t, t) uint8 are grey tiles at native resolution (t = TILE but for tiny frames),
-    `shape` is the frame's (H, W).
+    `shape` is the frame's (H, W). `kept` (h, w) uint8 is 255 where a pixel of `small` and `grey` counts, None: all do;
+    the others are black. Tiles that would show any of what is left out are not there.
     """
 
     small: NDArray[np.uint8]
@@ -45,21 +51,28 @@ class View:
     detections: Detections
     thumbnail: Thumbnail
     previous: Thumbnail | None
+    kept: NDArray[np.uint8] | None = None
 
 
-def look(image: NDArray[np.uint8], detections: Detections, previous: Thumbnail | None) -> View:
+def look(
+    image: NDArray[np.uint8], detections: Detections, previous: Thumbnail | None, scope: Scope = WHOLE
+) -> View:
     """Prepare `image`, (H, W, 3) uint8 BGR, for measuring; it is not written to."""
     small = shrink(image)
-    grey: NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     shape = (int(image.shape[0]), int(image.shape[1]))
+    kept = kept_cells(scope, shape[::-1], (small.shape[1], small.shape[0]))
+    if kept is not None:
+        small[~kept] = 0
+    grey: NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     return View(
         small=small,
         grey=grey,
-        tiles=native_tiles(image),
+        tiles=native_tiles(image, scope),
         shape=shape,
         detections=detections,
-        thumbnail=Thumbnail(grey=cv2.blur(grey, (3, 3)), shape=shape),
+        thumbnail=Thumbnail(grey=cv2.blur(grey, (3, 3)), shape=shape, ignored=scope.ignored),
         previous=previous,
+        kept=None if kept is None else kept.astype(np.uint8) * 255,
     )
 
 
@@ -81,15 +94,25 @@ def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return small
 
 
-def native_tiles(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def native_tiles(image: NDArray[np.uint8], scope: Scope = WHOLE) -> NDArray[np.uint8]:
     """(n, t, t) uint8 grey tiles on an even grid; t is TILE, or the shorter side where that is less."""
     height, width = image.shape[:2]
     side = min(TILE, height, width)
-    mosaic = np.empty((TILE_ROWS * TILE_COLUMNS * side, side, 3), dtype=np.uint8)
-    tops = np.linspace(0, height - side, TILE_ROWS).astype(int).tolist()
-    lefts = np.linspace(0, width - side, TILE_COLUMNS).astype(int).tolist()
-    corners = [(top, left) for top in tops for left in lefts]
+    corners = tile_corners(height, width, side, scope)
+    if not corners:
+        return np.empty((0, side, side), dtype=np.uint8)
+    mosaic = np.empty((len(corners) * side, side, 3), dtype=np.uint8)
     for place, (top, left) in enumerate(corners):
         mosaic[place * side : (place + 1) * side] = image[top : top + side, left : left + side]
     grey: NDArray[np.uint8] = cv2.cvtColor(mosaic, cv2.COLOR_BGR2GRAY).reshape(-1, side, side)
     return grey
+
+
+@lru_cache(maxsize=256)
+def tile_corners(height: int, width: int, side: int, scope: Scope) -> tuple[tuple[int, int], ...]:
+    """The upper left corners (top, left) of the tiles of a frame that show nothing of what `scope` leaves out."""
+    tops = np.linspace(0, height - side, TILE_ROWS).astype(int).tolist()
+    lefts = np.linspace(0, width - side, TILE_COLUMNS).astype(int).tolist()
+    corners = [(top, left) for top in tops for left in lefts]
+    kept = kept_parts(scope, (width, height), corners, side) if scope.ignored else [True] * len(corners)
+    return tuple(corner for corner, counts in zip(corners, kept, strict=True) if counts)

@@ -98,7 +98,7 @@ class FrameSampler:
             self._previous = None
             return
         before = self._previous
-        vector, self._previous = extract(frame.image, detections, before)
+        vector, self._previous = extract(frame.image, detections, before, frame.scope)
         if before is not None and np.array_equal(before.grey, self._previous.grey):
             self._kept_out += (
                 1  # a repeated frame is no evidence; a frozen camera is recognised later than this

@@ -14,6 +14,7 @@ from agent.cameras.kinds.stream import StreamOptions
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.core.frame_slots import FrameSlots
+from agent.core.scope import WHOLE
 from tests.cameras.conftest import write_video
 
 
@@ -87,6 +88,37 @@ def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig
     slots.take(8, timeout=1.0)
     until(lambda: {frame.camera for frame in slots.take(8, timeout=1.0)} <= {"a", "b"})
     assert camera_set.stop(lambda: 5.0) == []
+
+
+CORNER = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5))
+
+
+def test_masks_and_zones_are_changed_in_place_and_a_privacy_mask_with_the_camera(rig, tmp_path):
+    camera_set, slots, active = rig
+    old = Settings(state_directory=str(tmp_path), cameras=(drawn("a"), drawn("b")))
+    camera_set.start(old)
+    frames = {}
+
+    def scopes():
+        frames.update({one.camera: one for one in slots.take(8, timeout=1.0)})
+        return {name: one.scope for name, one in frames.items()}
+
+    until(lambda: scopes().keys() == {"a", "b"})
+    kept = camera_set.camera("a")
+    scoped = drawn("a", ignore_masks=(CORNER,), include_zones=(CORNER,), classes=("car",), confidence=0.5)
+    new = replace(old, cameras=(scoped, drawn("b")))
+    assert change(camera_set, old, new).done == ["camera a changed"]
+    until(lambda: scopes()["a"] == scoped.scope)
+    assert scopes()["b"] == WHOLE
+    assert camera_set.camera("a") is kept
+    assert active[-1]["a"] is active[0]["a"]
+    assert camera_set.is_current(frames["a"])
+    hidden = replace(new, cameras=(replace(scoped, privacy_masks=(CORNER,)), drawn("b")))
+    assert change(camera_set, new, hidden).done == ["camera a changed"]
+    assert camera_set.camera("a") is not kept
+    assert not camera_set.is_current(frames["a"])
+    until(lambda: scopes()["a"].ignored == (CORNER, CORNER))
+    assert not frames["a"].image[10, 100].any()
 
 
 def test_frames_of_a_camera_that_was_removed_or_changed_are_known_as_such(rig, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import sys
 import pytest
 
 from agent.app.kinds import KINDS
-from agent.app.validate import validate
+from agent.app.validate import validate, validate_classes
 from agent.config.load import load, placed
 from agent.core.errors import ConfigError, ConfigErrors
+from agent.detection import ModelInfo
 
 CAMERA = '[[cameras]]\nname = "front"\nkind = "synthetic"\n'
 
@@ -99,3 +101,45 @@ def test_ordinary_settings_give_the_rules_in_force(tmp_path):
         CAMERA + '[alerts]\ndefault_rules = false\n[[rules]]\nname = "a"\nwhen = "camera.black"\n'
     )
     assert [rule.name for rule in validate(load(file, KINDS))] == ["a"]
+
+
+# -- classes of the model ----------------------------------------------------------------------------------------
+
+
+MODEL = ModelInfo(
+    path="/m/yolo.onnx", sha256="", name="yolo.onnx", classes=("person", "traffic light", "car"), input_size=(64, 64),
+    stride=32, input_type="float32", dynamic_batch=True, dynamic_size=True, max_batch=8, layout="channels",
+    embedding_size=0, provider="cpu", threads=1, lanes=1, runtime="", source="",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ('["persn"]', "no class 'persn'; did you mean 'person'?"),
+        (
+            '["car", "zebra crossing"]',
+            "no class 'zebra crossing'; expected one of person, traffic light, car",
+        ),
+        ('["class0"]', "no class 'class0'"),
+    ],
+)
+def test_a_class_that_the_model_does_not_have_is_named_with_its_place(tmp_path, classes, said):
+    file = tmp_path / "v.toml"
+    file.write_text(f"{CAMERA}classes = {classes}\n")
+    settings = load(file, KINDS)
+    with pytest.raises(ConfigError) as caught, placed(file):
+        validate_classes(settings, MODEL)
+    assert f"v.toml:4: cameras[front].classes: the model yolo.onnx has {said}" in str(caught.value)
+
+
+def test_classes_are_those_of_the_model_or_its_numbers_where_it_has_no_names(tmp_path):
+    file = tmp_path / "v.toml"
+    file.write_text(f'{CAMERA}classes = ["traffic light", "car"]\n')
+    validate_classes(load(file, KINDS), MODEL)
+    unnamed = dataclasses.replace(MODEL, classes=())
+    file.write_text(f'{CAMERA}classes = ["class7"]\n')
+    validate_classes(load(file, KINDS), unnamed)
+    file.write_text(f'{CAMERA}classes = ["car"]\n')
+    with pytest.raises(ConfigError, match=r"expected class0, class1, ..."):
+        validate_classes(load(file, KINDS), unnamed)

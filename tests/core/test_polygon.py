@@ -1,14 +1,13 @@
-"""Polygons: what is none is refused with a mend, and no pixel that one touches is left out of its mask."""
+"""Polygons: what is none is refused with a mend, and a point is in one or not."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ConfigError
-from agent.core.polygon import MOST_CORNERS, area, covered, covered_cells, inside, parse_polygon
+from agent.core.polygon import MOST_CORNERS, area, inside, parse_polygon
 
 SQUARE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
 
@@ -94,39 +93,6 @@ def touched(polygon, width, height, samples=4):
     return hit.any(axis=(1, 3))
 
 
-@settings(max_examples=150, deadline=None)
-@given(stars(), st.integers(1, 70), st.integers(1, 50))
-def test_no_pixel_that_a_polygon_touches_is_left_out(value, width, height):
-    polygon = parsed(value)
-    if polygon is None:
-        return
-    mask = covered((polygon,), width, height)
-    hit = touched(polygon, width, height)
-    assert mask.shape == (height, width)
-    assert (mask[hit] == 255).all()
-
-
-@settings(max_examples=60, deadline=None)
-@given(stars())
-def test_a_mask_reaches_few_pixels_beyond_its_polygon(value):
-    polygon = parsed(value)
-    if polygon is None:
-        return
-    places = [tuple(place) for place in np.argwhere(touched(polygon, 64, 48, 8))[:, ::-1]]
-    for (x0, y0), (x1, y1) in zip(polygon, polygon[1:] + polygon[:1], strict=True):  # a sliver has no inside
-        places += [(64 * (x0 + t * (x1 - x0)), 48 * (y0 + t * (y1 - y0))) for t in np.linspace(0, 1, 200)]
-    near = np.zeros((48, 64), dtype=bool)
-    for x, y in places:
-        near[max(0, int(y) - 4) : int(y) + 5, max(0, int(x) - 4) : int(x) + 5] = True
-    assert near[covered((polygon,), 64, 48) > 0].all()
-
-
-def test_polygons_that_overlap_are_covered_where_they_do():
-    other = ((0.4, 0.0), (0.6, 0.0), (0.6, 1.0), (0.4, 1.0))
-    mask = covered((SQUARE, other), 100, 100)
-    assert mask[50, 50] == 255
-
-
 def test_a_point_on_the_outline_is_inside():
     points = np.array(
         [[0.25, 0.5], [0.75, 0.75], [0.5, 0.25], [0.5, 0.5], [0.2, 0.5], [0.5, 0.8], [0.9, 0.75]]
@@ -139,13 +105,6 @@ def test_a_ray_through_a_corner_counts_once():
     assert inside(diamond, np.array([[0.3, 0.5], [0.05, 0.5], [0.0, 0.1], [0.0, 0.9]])).tolist() == [
         True, False, False, False,
     ]  # fmt: skip
-
-
-def test_cells_are_those_of_which_a_pixel_is_covered():
-    cells = covered_cells((((0.0, 0.0), (0.01, 0.0), (0.01, 0.01), (0.0, 0.01)),), (1920, 1080), (16, 9))
-    assert cells.shape == (9, 16)
-    assert cells[0, 0]
-    assert cells.sum() == 1
 
 
 def test_the_area_does_not_depend_on_the_direction():

@@ -1,5 +1,6 @@
 """The detector on small real models of every layout and type, and every way a model can be wrong."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import structlog
 
 from agent.config.schema import ModelSettings
 from agent.core.errors import InferenceError, MissingExtra, ModelError
+from agent.core.scope import WHOLE, Scope
 from agent.detection.runner import Runner
 from agent.detection.session import Detector
 
@@ -239,3 +241,50 @@ def test_the_hash_is_that_of_the_file(tiny):
     path = tiny()
     assert opened(path).info.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
     assert re.fullmatch(r"onnxruntime \d+\.\d+.*", opened(path).info.runtime)
+
+
+# -- a camera's scope --------------------------------------------------------------------------------------------
+
+
+LEFT = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+UPPER = ((0.0, 0.0), (1.0, 0.0), (1.0, 0.5), (0.0, 0.5))
+SCOPES = {
+    "all": (WHOLE, [0, 1, 2], 0.25),
+    "classes": (Scope(classes=("blue", "green")), [1, 2], 0.25),
+    "a higher score": (Scope(confidence=0.85), [0, 1], 0.85),
+    "a lower score": (Scope(confidence=0.05), [0, 1, 2, 0], 0.05),
+    "a zone": (Scope(included=(LEFT,)), [0, 2], 0.25),
+    "an excluded zone": (Scope(excluded=(LEFT,)), [1], 0.25),
+    "zones": (Scope(included=(UPPER,), excluded=(LEFT,)), [1], 0.25),
+    "nothing": (Scope(classes=("blue",), included=(UPPER,)), [], 0.25),
+}
+
+
+@pytest.mark.parametrize("layout", ["channels", "end2end"])
+def test_only_what_is_in_a_cameras_scope_is_a_detection(tiny, make_frame, layout):
+    detector = opened(tiny(layout))
+    image = picture()
+    image[32:, 32:] = (0, 0, 20)
+    frames = [dataclasses.replace(make_frame(image), scope=scope) for scope, _, _ in SCOPES.values()]
+    found = detector.detect(frames).detections  # one batch of frames with scopes of their own
+    for one, (name, (_, classes, threshold)) in zip(found, SCOPES.items(), strict=True):
+        assert one.class_ids.tolist() == classes, name
+        assert one.threshold == threshold
+        assert len(one.boxes) == len(one.scores) == len(classes)
+
+
+@pytest.mark.parametrize("layout", ["channels", "end2end"])
+def test_what_is_outside_a_zone_takes_no_place_among_the_boxes_at_most(tiny, make_frame, layout):
+    detector = opened(tiny(layout), max_detections=1)
+    frame = make_frame(picture())
+    assert detector.detect([frame]).detections[0].class_ids.tolist() == [0]
+    scoped = dataclasses.replace(frame, scope=Scope(excluded=(LEFT,)))
+    assert detector.detect([scoped]).detections[0].class_ids.tolist() == [1]
+
+
+def test_classes_are_found_by_their_names_all_of_a_name_and_by_number_where_they_have_none(tiny):
+    info = opened(tiny()).info
+    assert info.class_ids(("blue", "red", "mauve", "class1")) == {0, 2}
+    assert dataclasses.replace(info, classes=("a", "b", "a")).class_ids(("a",)) == {0, 2}
+    unnamed = dataclasses.replace(info, classes=())
+    assert unnamed.class_ids(("class7", "class007", "red", "class", f"class{'9' * 5000}")) == {7}

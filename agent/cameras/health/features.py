@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.raster import kept_cells, kept_pixels
+from agent.core.scope import WHOLE, Scope
+
 WIDTH, HEIGHT = 160, 90
 ROWS, COLUMNS = 5, 8  # blocks of 20x18 pixels: about as large as a person in the middle distance
 BLOCKS = ROWS * COLUMNS
@@ -16,6 +19,7 @@ BRIGHT_LEVEL = 250
 
 Grey = NDArray[np.uint8]
 Blocks = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,12 +27,15 @@ class SmallImage:
     """A frame scaled down for its health.
 
     `grey` (90, 160) uint8 is its area mean, in which sensor noise is averaged away; `raw` (about 90 x 160)
-    uint8 are single green pixels, in which it is kept; `size` the (width, height) of the frame.
+    uint8 are single green pixels, in which it is kept; `size` the (width, height) of the frame. `kept` and `kept_raw`
+    are the pixels of either that count, None: all; the others have the mean of these.
     """
 
     grey: Grey
     raw: Grey
     size: tuple[int, int]
+    kept: Mask | None = None
+    kept_raw: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,24 +54,34 @@ class ImageMeasures:
     edges: NDArray[np.float32]
 
 
-def small_image(image: NDArray[np.uint8]) -> SmallImage:
-    """The small copy of `image` (H, W, 3) uint8 BGR."""
+def small_image(image: NDArray[np.uint8], scope: Scope = WHOLE) -> SmallImage:
+    """The small copy of `image` (H, W, 3) uint8 BGR, without what `scope` leaves out."""
     height, width = image.shape[:2]
     # Grey first: the area mean of one plane costs a third of that of three.
     small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
     raw = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x, 1])
-    return SmallImage(np.asarray(small, dtype=np.uint8), raw, (width, height))
+    size = (width, height)
+    kept = kept_cells(scope, size, (WIDTH, HEIGHT))
+    kept_raw = kept_pixels(scope, size, (step_x, step_y))
+    grey = np.asarray(small, dtype=np.uint8)
+    return SmallImage(_levelled(grey, kept), _levelled(raw, kept_raw), size, kept, kept_raw)
 
 
-def measure(grey: Grey) -> ImageMeasures:
-    """The figures of a small grey frame."""
+def _levelled(plane: Grey, kept: Mask | None) -> Grey:
+    """The plane with the mean of what is kept in the place of the rest: no light, no edge, no motion of its own."""
+    if kept is not None and kept.any():
+        plane[~kept] = round(float(plane[kept].mean()))
+    return plane
+
+
+def measure(grey: Grey, kept: Mask | None = None) -> ImageMeasures:
+    """The figures of a small grey frame, of which the pixels `kept` count."""
     fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32)
-    pixels = grey.size
     return ImageMeasures(
-        dark=int(np.count_nonzero(grey <= DARK_LEVEL)) / pixels,
-        bright=int(np.count_nonzero(grey >= BRIGHT_LEVEL)) / pixels,
+        dark=_share(grey <= DARK_LEVEL, kept),
+        bright=_share(grey >= BRIGHT_LEVEL, kept),
         detail=float(fine.std()),
         fine=_spread(np.asarray(fine, dtype=np.float32)),
         coarse=_spread(smooth),
@@ -72,11 +89,17 @@ def measure(grey: Grey) -> ImageMeasures:
     )
 
 
-def share_changed(one: Grey, other: Grey, levels: int) -> float:
-    """Share of pixels in 0..1 that differ by more than `levels`; 1 where the shapes differ."""
+def share_changed(one: Grey, other: Grey, levels: int, kept: Mask | None = None) -> float:
+    """Share of pixels (of those `kept`) in 0..1 that differ by more than `levels`; 1 where the shapes differ."""
     if one.shape != other.shape:
         return 1.0
-    return int(np.count_nonzero(cv2.absdiff(one, other) > levels)) / one.size
+    return _share(np.asarray(cv2.absdiff(one, other) > levels), kept)
+
+
+def _share(hits: Mask, kept: Mask | None) -> float:
+    if kept is None:
+        return int(np.count_nonzero(hits)) / hits.size
+    return int(np.count_nonzero(hits & kept)) / max(1, int(np.count_nonzero(kept)))
 
 
 def likeness(edges: NDArray[np.float32], background: NDArray[np.float32]) -> float:
@@ -86,8 +109,10 @@ def likeness(edges: NDArray[np.float32], background: NDArray[np.float32]) -> flo
     """
     one, other = _centred(edges), _centred(background)
     product = (one * other).sum(axis=1)
-    norm = np.sqrt((one * one).sum(axis=1) * (other * other).sum(axis=1))
-    return float(np.median(product / np.maximum(norm, 1e-6)))
+    known = (other * other).sum(axis=1)
+    norm = np.sqrt((one * one).sum(axis=1) * known)
+    agreement = (product / np.maximum(norm, 1e-6))[known > 0]  # a block under a mask has no edges
+    return float(np.median(agreement)) if agreement.size else 0.0
 
 
 def _edges(grey: Grey) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent.cameras.health.features import small_image
 from agent.cameras.health.judge import SAMPLE_SECONDS, WELL, HealthState, HealthVerdict, observe, reopened
 from agent.cameras.health.timing import FrameTiming
+from agent.core.polygon import Polygon
 from agent.core.types import CameraState, Frame
 
 
@@ -17,6 +18,7 @@ class Inspector:
     def __init__(self, *, by_media: bool) -> None:
         self._by_media = by_media
         self._health = HealthState()
+        self._ignored: tuple[Polygon, ...] = ()
         self._timing = FrameTiming()
         self._sampled_at: float | None = None
         self.verdict: HealthVerdict = WELL
@@ -29,6 +31,8 @@ class Inspector:
 
     def inspect(self, frame: Frame) -> HealthVerdict:
         """What the camera's state is with this frame."""
+        if frame.scope.ignored != self._ignored:  # what is normal was learnt of other areas
+            self._ignored, self._health = frame.scope.ignored, HealthState()
         now = frame.monotonic_ns / 1e9
         if self._by_media and frame.media_seconds is not None:
             now = frame.media_seconds
@@ -36,7 +40,7 @@ class Inspector:
         if self._sampled_at is None or not 0.0 <= now - self._sampled_at < SAMPLE_SECONDS:
             self._sampled_at = now
             self._health, self.verdict = observe(
-                self._health, small_image(frame.image), now, self._timing.pace(now)
+                self._health, small_image(frame.image, frame.scope), now, self._timing.pace(now)
             )
             if CameraState.SLOW in self.verdict.accepted:
                 self._timing.relearn_rate()

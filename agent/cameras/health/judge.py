@@ -155,7 +155,7 @@ def observe(
     state: HealthState, sample: SmallImage, now: float, pace: TimingReport
 ) -> tuple[HealthState, HealthVerdict]:
     """The state after the sample of `now` (any clock that grows), and what it means."""
-    figures = measure(sample.grey)
+    figures = measure(sample.grey, sample.kept)
     like = likeness(figures.edges, state.normal.background) if state.normal else 0.0
     stretch = _stretch(state, sample, now)
     signs = {
@@ -312,8 +312,8 @@ def _stretch(state: HealthState, sample: SmallImage, now: float) -> EqualRun:
 
 def _equal(one: SmallImage, other: SmallImage) -> bool:
     return (
-        share_changed(one.grey, other.grey, EQUAL_LEVELS) <= EQUAL_SHARE
-        and share_changed(one.raw, other.raw, EQUAL_RAW_LEVELS) <= EQUAL_RAW_SHARE
+        share_changed(one.grey, other.grey, EQUAL_LEVELS, one.kept) <= EQUAL_SHARE
+        and share_changed(one.raw, other.raw, EQUAL_RAW_LEVELS, one.kept_raw) <= EQUAL_RAW_SHARE
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,13 @@ class Candidates:
 
     def __len__(self) -> int:
         return int(self.scores.shape[0])
+
+    def of_classes(self, ids: Collection[int]) -> Candidates:
+        """Those of some classes."""
+        wanted = np.isin(self.class_ids, list(ids))
+        return Candidates(
+            boxes=self.boxes[wanted], scores=self.scores[wanted], class_ids=self.class_ids[wanted]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.cameras.privacy import PrivacyMasks
 from agent.config.schema import ModelSettings
 from agent.core.errors import ReferenceMismatch
 from agent.core.image_file import read_image
-from agent.core.types import Detections, Frame
+from agent.core.polygon import Polygon
+from agent.core.scope import WHOLE, Scope
+from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 from agent.detection.session import Detector
 from agent.drift.reference import from_images
@@ -31,13 +34,15 @@ Progress = Callable[[Iterable[Path], int], Iterable[Path]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePlan:
     """What to make: for `camera`, of `images`, by `model`; its live windows last `window_seconds` and hold
-    `window_frames` sampled frames."""
+    `window_frames` sampled frames. The images are masked and judged as the camera's frames are: `privacy`, `scope`."""
 
     camera: str
     images: Sequence[Path]
     model: ModelSettings
     window_seconds: float
     window_frames: float
+    privacy: tuple[Polygon, ...] = ()
+    scope: Scope = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,14 +64,16 @@ def build(plan: ImagePlan, *, now: float, progress: Progress = lambda paths, _to
     classes: Counter[int] = Counter()
     embedding = EmbeddingModel()
     unreadable: list[tuple[Path, str]] = []
+    masks = PrivacyMasks(plan.privacy)
     for path in progress(plan.images, len(plan.images)):
         try:
             image = read_image(path)
         except BadInput as error:
             unreadable.append((path, str(error)))
             continue
-        detections = _detect(detector, plan.camera, image, len(vectors))
-        vectors.append(extract(image, detections)[0])
+        frame = masks.apply(_frame(plan, image, len(vectors)))
+        detections = detector.detect([frame]).detections[0]
+        vectors.append(extract(frame.image, detections, scope=frame.scope)[0])
         classes.update(detections.class_ids.tolist())
         if detections.embedding is not None:
             embedding.add(detections.embedding)
@@ -104,14 +111,14 @@ def build(plan: ImagePlan, *, now: float, progress: Progress = lambda paths, _to
     )
 
 
-def _detect(detector: Detector, camera: str, image: NDArray[np.uint8], index: int) -> Detections:
-    frame = Frame(
-        camera=camera,
+def _frame(plan: ImagePlan, image: NDArray[np.uint8], index: int) -> Frame:
+    return Frame(
+        camera=plan.camera,
         index=index,
         image=image,
         captured_at=0.0,
         monotonic_ns=0,
         decode_seconds=0.0,
         media_seconds=0.0,
+        scope=plan.scope,
     )
-    return detector.detect([frame]).detections[0]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.config.schema import ModelSettings
 from agent.core.errors import ReferenceMismatch
+from agent.core.scope import Scope
 from agent.drift.judge import DriftJudge
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
@@ -75,3 +78,22 @@ def test_too_few_images_say_how_many_are_needed(pictures, tmp_path):
     broken.write_text("x")
     with pytest.raises(ReferenceMismatch, match=r"0 images .* 1 cannot be read \(the first: .*a.jpg\)"):
         build(plan([broken]), now=NOON)
+
+
+def test_images_are_masked_as_the_cameras_frames_are(pictures, tmp_path):
+    """What is under a mask is in no figure of the reference."""
+    corner = ((0.0, 0.0), (0.4, 0.0), (0.4, 0.5), (0.0, 0.5))
+    limits = []
+    for level in (0, 255):
+        folder = tmp_path / str(level)
+        folder.mkdir()
+        for number, path in enumerate(sorted(pictures.iterdir())[:LEAST_IMAGES]):
+            image = cv2.imread(str(path))
+            image[:94, :126] = level if number % 2 else 90
+            cv2.imwrite(str(folder / f"{path.stem}.png"), image)
+        scope = Scope(ignored=(corner,), excluded=(((0.5, 0.0), (1.0, 0.0), (1.0, 1.0)),))
+        masked = replace(plan(sorted(folder.iterdir())), privacy=(corner,), scope=scope)
+        built = build(masked, now=NOON)
+        limits.append((built.boxes, *built.stored.low.tolist(), *built.stored.high.tolist()))
+    assert np.array_equal(*limits, equal_nan=True)
+    assert limits[0][0] < build(plan(sorted(pictures.iterdir())[:LEAST_IMAGES]), now=NOON).boxes
