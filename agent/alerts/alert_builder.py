@@ -44,7 +44,7 @@ def active_alert(
         what=text.what,
         expected=text.expected,
         window=text.window,
-        advice=rule.advice,
+        advice=" ".join(filter(None, (rule.advice, evaluation.latest.advice))),
         first_seen=since,
         changed_at=now,
         value=evaluation.latest.value,

@@ -1,4 +1,4 @@
-"""`vedette reference`: record, build, show, compare, move and roll back the references of cameras."""
+"""`vedette reference`: record, accept, build, show, compare, move and roll back the references of cameras."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.cli import reference_acceptance as acceptance
 from agent.cli.local import accept_after_action, add_state_arguments
 from agent.core import clock
 
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 
 _BEGINS = b'{"format":"vedette-reference"'  # of a file that may be replaced by another of its kind
 
-_OF_ONE_CAMERA = ("record", "list", "show", "export", "rollback", "remove")
+_OF_ONE_CAMERA = ("record", "accept", "undo", "history", "list", "show", "export", "rollback", "remove")
 
 _EPILOG = """\
 examples:
   vedette reference record --camera front --for 24h    by the running agent, from the live camera
+  vedette reference accept --camera front --since 09:14    what is seen since then is normal from now on
+  vedette reference undo --camera front                    withdraw that
+  vedette reference history --camera front                 who changed what, and when
   vedette reference build --camera front --data train/ --model yolo11n.onnx
   vedette reference build --camera front --data data.yaml --model yolo11n.onnx --split train
   vedette reference list                               versions, and recordings with their progress
@@ -48,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--finish", action="store_true", help="make it now of what is recorded so far")
     how.add_argument("--cancel", action="store_true", help="discard what is recorded so far")
+    acceptance.add_arguments(actions)
     build = actions.add_parser(
         "build", help="build one from images: the training set, or what the camera should show"
     )
@@ -104,6 +109,9 @@ def run(args: argparse.Namespace) -> int:
         _require_camera(args, args.camera, of_old=True)
     return {
         "record": _record,
+        "accept": acceptance.accept,
+        "undo": acceptance.undo,
+        "history": acceptance.history,
         "build": _build,
         "list": _list,
         "show": _show,
@@ -262,7 +270,7 @@ def _list(args: argparse.Namespace) -> int:
             ),
             duration(version["covered"]) if version.get("covered") else "-",
             f"{len(version['hours'])} of 24" if version.get("hours") else "any",
-            version.get("problem") or ("provisional" if version["provisional"] else ""),
+            version.get("problem") or _remarks(version),
         )
     console().print(table if versions else "there is no reference")
     for camera in live:
@@ -271,6 +279,15 @@ def _list(args: argparse.Namespace) -> int:
         if camera["problem"]:
             print(f"camera {camera['camera']}: not judged: {camera['problem']}")
     return 0
+
+
+def _remarks(version: dict[str, Any]) -> str:
+    from agent.alerts.words import stamp
+
+    remarks = ["provisional"] if version["provisional"] else []
+    if accepted := version.get("accepted"):
+        remarks.append(f"accepted from {stamp(accepted['since'])} by {accepted['by']}, of {accepted['base']}")
+    return ", ".join(remarks)
 
 
 def _live(args: argparse.Namespace, words: dict[str, Any]) -> list[dict[str, Any]]:
@@ -340,29 +357,26 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from agent.cli.local import ask
     from agent.references.store import parse_file, read_text
 
     text = read_text(args.file)
     stored = parse_file(args.file, text)
     camera = args.camera or stored.reference.origin.camera
     _require_camera(args, camera)
-    reply = ask(args, "reference_import", {"camera": camera, "text": text, "file": str(args.file)})
-    print(f"camera {reply['camera']}: reference {reply['id']} is in force")
-    return 0
+    return acceptance.put_in_force(
+        args, "reference_import", {"camera": camera, "text": text, "file": str(args.file)}
+    )
 
 
 def _rollback(args: argparse.Namespace) -> int:
-    from agent.cli.local import ask
-
-    reply = ask(args, "reference_rollback", {"camera": args.camera, "id": args.id})
-    print(f"camera {reply['camera']}: reference {reply['id']} is in force")
-    return 0
+    return acceptance.put_in_force(args, "reference_rollback", {"camera": args.camera, "id": args.id})
 
 
 def _remove(args: argparse.Namespace) -> int:
     from agent.cli.local import ask
+    from agent.core import user
 
-    reply = ask(args, "reference_remove", {"camera": args.camera, "id": args.id})
+    words = {"camera": args.camera, "id": args.id, "who": user.name()}
+    reply = ask(args, "reference_remove", words)
     print(f"camera {reply['camera']}: reference {reply['id']} is removed")
     return 0

@@ -62,7 +62,7 @@ def take_duration(args: Arguments, key: str, example: str) -> float:
 
 
 def take_moment(args: Arguments, key: str, default: object, now: float, *, backwards: bool = False) -> float:
-    """Unix time of the number, ISO 8601 time, next local `HH:MM` or, `backwards`, the duration ago at `key`."""
+    """Unix time of the number, ISO 8601 time, next local `HH:MM` or, `backwards`, the last one or a duration ago."""
     value = default if args.get(key) is None else args[key]
     if isinstance(value, (int, float)):
         moment: float = take_number({key: value}, key, minimum=0.0, maximum=LATEST)
@@ -72,7 +72,7 @@ def take_moment(args: Arguments, key: str, default: object, now: float, *, backw
         if backwards and "-" not in text and ":" not in text:
             moment = now - parse_duration(text)
         elif len(text) <= 5 and ":" in text:
-            moment = _next_time(text, now)
+            moment = _time_of_day(text, now, backwards=backwards)
         else:
             moment = datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()  # else: local time
     except (ValueError, OverflowError, OSError):
@@ -85,10 +85,13 @@ def take_moment(args: Arguments, key: str, default: object, now: float, *, backw
     return moment
 
 
-def _next_time(text: str, now: float) -> float:
+def _time_of_day(text: str, now: float, *, backwards: bool) -> float:
+    """The next local time `HH:MM` after `now`, or the last one before it."""
     today = datetime.fromtimestamp(now)  # noqa: DTZ006  (the operator's wall clock is meant)
     hour, minute = (int(part) for part in text.split(":"))
     moment = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    if backwards:
+        return (moment if moment <= today else moment - timedelta(days=1)).timestamp()
     return (moment if moment > today else moment + timedelta(days=1)).timestamp()
 
 

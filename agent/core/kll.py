@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import datasketches
@@ -124,6 +125,20 @@ class Sketch:
         than a value's weight; a sketch with a smaller `k` of the same size errs several times as much.
         """
         return _compacted(self, items)
+
+    def mapped(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Sketch:
+        """A sketch of values changed by `change`, which takes ascending values and gives them ascending."""
+        values, weights, minimum, maximum = _parse(self.to_bytes())
+        ends = change(np.array([minimum, maximum], dtype=np.float32))
+        twin = Sketch(self.k)
+        twin.missing = self.missing
+        if values.size:
+            order = np.argsort(values, kind="stable")
+            new = np.clip(change(values[order]), *ends)
+            levels = [new[weights[order] == 1 << each] for each in range(int(weights.max()).bit_length())]
+            twin = Sketch.from_bytes(_serialised(levels, self.count, float(ends[0]), float(ends[1]), self.k))
+            twin.missing = self.missing
+        return twin
 
     def copy(self) -> Sketch:
         """An independent sketch of the same values."""

@@ -125,7 +125,8 @@ class Observation:
     `metric` is `<entity kind>.<field>` exactly as published: field `latency_p99_seconds` of topic
     `camera/front` is metric `camera.latency_p99_seconds` with labels {"camera": "front"}. States are
     observed as 0/1 numbers (`camera.frozen`). `text` says in words what was seen (a state's reason, a
-    verdict), `evidence` carries further numbers; both end up in the alert. `judged` is False where rules must
+    verdict), `evidence` carries further numbers, `advice` what may be done about this one; they end up in the
+    alert. `judged` is False where rules must
     pass it over: it is of a window shorter than the others, whose counts would look small.
     """
 
@@ -135,6 +136,7 @@ class Observation:
     labels: Labels = field(default_factory=dict)
     text: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    advice: str = ""
     judged: bool = True
 
 

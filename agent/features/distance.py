@@ -99,6 +99,16 @@ class EmbeddingModel:
         merged._before, merged._now = self._before + other._before, self._now + other._now
         return merged
 
+    def widened(self, mean: NDArray[np.float64], count: int) -> EmbeddingModel:
+        """A model that also knows `count` embeddings around `mean` (32,), projected, that scatter as its own do."""
+        if not count or not self.count:
+            return self.merge(EmbeddingModel())
+        other = EmbeddingModel()
+        other.count = min(count, self.count)
+        other._mean = np.asarray(mean, dtype=np.float64)
+        other._scatter = self._scatter * (other.count / self.count)
+        return self.merge(other)
+
     def covariance(self) -> NDArray[np.float64]:
         """The shrunk covariance, (32, 32); needs two embeddings at least."""
         sample = self._scatter / self.count

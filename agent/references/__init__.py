@@ -1,5 +1,6 @@
 """References in use: recorded, kept on disk in versions, and what live windows are judged by.
 
 A camera's folder `references/CAMERA/` under the state directory holds its versions (`*.json`), `current` (the name of
-the one in force), `recording.json` (one that is being recorded) and `judge.json` (the judge's state).
+the one in force), `recording.json` (one that is being recorded), `judge.json` (the judge's state), `recent.json` (what
+was seen lately, which an operator may accept) and `changes.json` (who changed which one is in force).
 """

@@ -1,6 +1,7 @@
 """The drift monitor of one camera: samples its frames, records and renews its reference, judges its windows by it.
 
     no reference ──(auto_reference, or requested)──▶ recording ──▶ provisional, renewed as it goes on ──▶ final
+    any reference ──(an operator accepts what was seen since a moment)──▶ one that takes it in (acceptance.py)
 
 What is judged and recorded survives restarts. A reference that does not fit the model or the features is logged once,
 and then nothing is judged rather than judged wrongly.
@@ -25,6 +26,7 @@ from agent.drift.judge import DriftJudge
 from agent.drift.sketch import WindowSketch
 from agent.drift.verdict import DriftVerdict
 from agent.pipeline.camera_window import CameraSummary
+from agent.references.acceptance import Acceptance, Request
 from agent.references.choice import choose
 from agent.references.history import VerdictHistory
 from agent.references.outliers import OutlierLimits
@@ -32,8 +34,8 @@ from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
 from agent.references.sketch_report import SketchReport
-from agent.references.store import JUDGE, RECORDING, ReferenceStore
-from agent.references.stored import StoredReference
+from agent.references.store import JUDGE, RECENT, RECORDING, ReferenceStore
+from agent.references.stored import Accepted, StoredReference
 from agent.references.wording import (
     explanation,
     fields_of,
@@ -78,10 +80,11 @@ class DriftMonitor:
         self._stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
         self._limits: OutlierLimits | None = None
-        self._history = VerdictHistory()
+        self._history, self._acceptance = VerdictHistory(), Acceptance()
         self._verdict: DriftVerdict | None = None
         self._outlier_fields: dict[str, object] = {}
         self._problem = ""
+        self._taking_in = False
         self._saved_at: float | None = None
         self._recording_saved_at: float | None = None
         self.restart()
@@ -90,6 +93,7 @@ class DriftMonitor:
         """Go on where the last run ended."""
         self._load()
         self._restore_judge()
+        self._acceptance.restore(self._store, self.subject.camera, len(self.subject.features))
         self._resume_recording()
         self._recording.begin_if_needed(self._stored, self._settings, now)
 
@@ -129,14 +133,18 @@ class DriftMonitor:
             fields, observations = self._state_fields(), self._outliers(window, now)[1]
             reason = f"the clock was set by {clock_step:+.0f} s during this window"
             return {**fields, "drift_state": "silent", "drift_reason": reason}, observations
-        due = self._recording.add(window, alarmed=self._judge is not None and self._judge.alarm)
-        if due is not None:
+        alarmed = self._judge is not None and self._judge.alarm
+        due = self._recording.add(window, alarmed=alarmed)
+        if due is Due.FINAL or (due is Due.RENEWAL and self._covers_more()):
             self._build(now, final=due is Due.FINAL)
         fields, observations = self._judged(window.sketch, now)
-        more, others = self._outliers(window, now)
+        self._acceptance.add(window, alarmed=alarmed)
+        if not alarmed and self._stored is not None:
+            self._take_in(self._acceptance.continued(self._stored, window.sketch.end), now)
+        found, others = self._outliers(window, now)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
             self._save(now)
-        return {**fields, **more}, [*observations, *others]
+        return {**fields, **found}, [*observations, *others]
 
     def _judged(self, window: WindowSketch, now: float) -> Judged:
         if self._judge is None or self._stored is None:
@@ -198,6 +206,23 @@ class DriftMonitor:
         self._recording.cancel()
         camera, store = self.subject.camera, self._store
         self._writer.ask(f"delete the recording of camera {camera}", lambda: store.delete(camera, RECORDING))
+
+    def accept(self, since: float | None, now: float, *, by: str, why: str) -> Accepted:
+        """Take what was seen since then (None: since the alarm went on) into the reference in force.
+
+        It is in force once the writer has built it. ReferenceMismatch where there is none, or too little was seen.
+        """
+        stored, camera = self._stored, self.subject.camera
+        if stored is None:
+            raise ReferenceMismatch(f"no reference of camera {camera!r} is in force; record one")
+        if since is None:
+            since = self._verdict.alarm_since if self._verdict is not None else None
+        if since is None:
+            raise ReferenceMismatch(f"`since` is missing: no drift alarm of camera {camera!r} is on")
+        request = self._acceptance.asked(stored, since, now=now, by=by, why=why)
+        self._recording.begin_anew(now)
+        self._take_in(request, now)
+        return request.accepted
 
     def set_budget(self, settings: DriftSettings) -> None:
         """Judge by the budget of false alarms in `settings` from now on; what was judged stays."""
@@ -282,6 +307,36 @@ class DriftMonitor:
         self._load()
         log.info("reference in force", camera=self.subject.camera, reference=id, final=final)
 
+    def _take_in(self, request: Request | None, now: float) -> None:
+        """Have the writer put the reference in force that takes in what is requested, if anything is."""
+        stored, camera, store = self._stored, self.subject.camera, self._store
+        if request is None or stored is None or self._taking_in:
+            return
+        self._taking_in = True
+
+        def build() -> None:
+            try:
+                version = request.carry_out(store, camera, stored.id, now)
+            except Exception:
+                self._submit(lambda: self._taken_in(""))
+                raise
+            self._submit(lambda: self._taken_in(version.id))
+
+        self._writer.ask(f"accept what camera {camera} showed", build)
+
+    def _taken_in(self, id: str) -> None:
+        self._taking_in = False
+        if id:
+            self._load()
+            log.info("reference in force", camera=self.subject.camera, reference=id, accepted=True)
+
+    def _covers_more(self) -> bool:
+        """Whether the recording under way holds as much as the reference that was accepted meanwhile."""
+        recorder, stored = self._recording.recorder, self._stored
+        if recorder is None or stored is None or stored.accepted is None:
+            return True
+        return recorder.covered >= stored.reference.origin.covered
+
     def _not_built(self) -> None:
         self._recording.building = False  # the next window tries again; the recording is still there
 
@@ -296,17 +351,21 @@ class DriftMonitor:
     def _save(self, now: float) -> None:
         self._saved_at = now
         camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
-        judged = recorded = None
+        judged = recorded = recent = None
         if self._judge is not None:
             judged = json.dumps({"judge": self._judge.state(), "history": self._history.verdicts()})
-        if recorder is not None and not self._recording.building and self._recording_is_due(now):
-            recorded, self._recording_saved_at = recorder.to_text(), now
+        if self._recording_is_due(now):
+            self._recording_saved_at, recent = now, self._acceptance.to_text()
+            if recorder is not None and not self._recording.building:
+                recorded = recorder.to_text()
 
         def write() -> None:
             if judged is not None:
                 store.write(camera, JUDGE, judged)
             if recorded is not None:
                 store.write(camera, RECORDING, recorded)
+            if recent is not None:
+                store.write(camera, RECENT, recent)
 
         self._writer.ask(f"keep the drift state of camera {camera}", write)
 
@@ -333,21 +392,3 @@ class DriftMonitor:
             return
         if text is not None:
             self._recording.resume(text, self._stored)
-
-
-class NoMonitor:
-    """The monitor where drift is switched off: nothing is measured."""
-
-    def add_frame(self, _result: FrameResult) -> None:
-        """Ignore the frame."""
-
-    def close(self, _summary: CameraSummary, _now: float) -> Judged:
-        """No fields, no observations."""
-        return {}, []
-
-    def skip(self, _summary: CameraSummary) -> dict[str, object]:
-        """No fields."""
-        return {}
-
-    def save(self, _now: float) -> None:
-        """Nothing to save."""

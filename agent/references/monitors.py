@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.config.schema import DriftSettings
 from agent.core import clock
-from agent.core.arguments import Handler, check_names, take_duration, take_word
+from agent.core.arguments import Handler, check_names, take_duration, take_moment, take_word
 from agent.core.errors import ReferenceMismatch, VedetteError
 from agent.core.nearest import unknown
 from agent.core.types import Draft
 from agent.core.untrusted import take_flag, take_integer
 from agent.detection import ModelInfo
 from agent.features import FEATURE_VERSION, FEATURES
-from agent.references.monitor import DriftMonitor, NoMonitor, Submit
+from agent.references.monitor import DriftMonitor, Submit
+from agent.references.no_monitor import NoMonitor
 from agent.references.recorder import Subject
 from agent.references.requests import CHANGING, StoreRequests
 from agent.references.store import ReferenceStore
@@ -117,6 +119,7 @@ class DriftMonitors:
             "reference_record": self._record,
             "reference_finish": self._finish,
             "reference_cancel": self._cancel,
+            "reference_accept": self._accept,
         }
 
     # -- handlers: in other threads ---------------------------------------------------------------------
@@ -154,6 +157,20 @@ class DriftMonitors:
         check_names(args, "camera")
         self._of_each(args, DriftMonitor.cancel, one="cancel")
         return self._status(args)
+
+    def _accept(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "camera", "since", "who", "why")
+        now = clock.unix_now()
+        since = (
+            take_moment(args, "since", None, now, backwards=True) if args.get("since") is not None else None
+        )
+        by, why = take_word(args, "who", "unknown"), take_word(args, "why", "")
+        [(camera, accepted)] = self._of_each(
+            args,
+            lambda monitor: (monitor.subject.camera, monitor.accept(since, now, by=by, why=why)),
+            one="accept",
+        )
+        return {"camera": camera, **asdict(accepted)}
 
     def _reloading(self, name: str, handler: Handler) -> Handler:
         """`handler`, after which the camera's monitor reads the references again if they were changed."""

@@ -94,6 +94,11 @@ class ReferenceRecording:
                 f"expected at least {LEAST_WINDOWS}"
             )
 
+    def begin_anew(self, now: float) -> None:
+        """Begin an automatic recording anew: what it holds is no longer how things are."""
+        if self.recorder is not None and self.recorder.made_by == "auto":
+            self._begin("auto", self.recorder.length, now)
+
     def cancel(self) -> None:
         """Discard what is recorded so far."""
         self._under_way()

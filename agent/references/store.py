@@ -24,6 +24,7 @@ LARGEST_RECORDING = 256 * 1024 * 1024
 """Of a recording: a week of 20 features has 18 MB."""
 
 CURRENT, RECORDING, JUDGE = "current", "recording.json", "judge.json"
+RECENT, CHANGES = "recent.json", "changes.json"
 _VERSION = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
 _CAMERA = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
@@ -154,18 +155,18 @@ class ReferenceStore:
     # -- what else lies beside them ---------------------------------------------------------------------
 
     def write(self, camera: str, name: str, text: str) -> None:
-        """Write RECORDING or JUDGE."""
+        """Write RECORDING, JUDGE, RECENT or CHANGES."""
         self._write(self.folder(camera) / name, text.encode())
 
     def read(self, camera: str, name: str) -> str | None:
-        """Read RECORDING or JUDGE; None where it is not there."""
+        """Read RECORDING, JUDGE, RECENT or CHANGES; None where it is not there."""
         path = self.folder(camera) / name
         if path.is_symlink():
             raise ReferenceMismatch(f"{path} is a link, and no file of ours: remove it")
         return read_text(path, LARGEST_RECORDING) if path.exists() else None
 
     def delete(self, camera: str, name: str) -> None:
-        """Delete RECORDING or JUDGE."""
+        """Delete RECORDING, JUDGE, RECENT or CHANGES."""
         (self.folder(camera) / name).unlink(missing_ok=True)
 
     def _current_name(self, folder: Path) -> str:

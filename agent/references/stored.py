@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import BadInput, take_flag, take_list, take_number, take_object, take_text
+from agent.core.printable import printable
+from agent.core.untrusted import (
+    BadInput,
+    take_flag,
+    take_integer,
+    take_list,
+    take_number,
+    take_object,
+    take_text,
+)
 from agent.drift import storage
 from agent.drift.reference import Reference
-from agent.drift.sketch import MOST_FEATURES
+from agent.drift.sketch import LATEST, MOST_FEATURES
 from agent.features.distance import EmbeddingModel
 
 MADE_BY = ("auto", "asked", "images")
+_LONGEST_WORD = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What an operator took in: `windows` from `since` to `until` (Unix times), into the reference `base` (its id).
+
+    `by` is who asked, `at` when, `why` the reason given.
+    """
+
+    base: str
+    since: float
+    until: float
+    windows: int
+    by: str
+    why: str
+    at: float
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Accepted:
+        """What `asdict` gave; BadInput for anything else."""
+        return cls(
+            base=printable(take_text(body, "base", longest=64)),
+            since=take_number(body, "since", minimum=0.0, maximum=LATEST),
+            until=take_number(body, "until", minimum=0.0, maximum=LATEST),
+            windows=take_integer(body, "windows", minimum=0, maximum=storage.MOST_COUNT),
+            by=printable(take_text(body, "by", longest=_LONGEST_WORD)),
+            why=printable(take_text(body, "why", longest=_LONGEST_WORD)),
+            at=take_number(body, "at", minimum=0.0, maximum=LATEST),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,7 +64,7 @@ class StoredReference:
 
     `low`, `high` (F,) float32 are the 0.1 % and 99.9 % quantiles of each feature's frames, NaN where never seen;
     `embedding` knows the embeddings. `made_by` is one of MADE_BY; `final` is False for what is renewed while its
-    recording goes on.
+    recording goes on. `accepted` is what was taken into it since it was recorded.
     """
 
     reference: Reference
@@ -34,6 +73,7 @@ class StoredReference:
     embedding: EmbeddingModel
     made_by: str
     final: bool
+    accepted: Accepted | None = None
 
     @property
     def id(self) -> str:
@@ -54,6 +94,7 @@ class StoredReference:
             "final": self.final,
             "model_sha256": origin.model_sha256,
             "feature_version": origin.feature_version,
+            **({"accepted": asdict(self.accepted)} if self.accepted else {}),
         }
 
     def to_text(self) -> str:
@@ -65,6 +106,7 @@ class StoredReference:
             "embedding": self.embedding.to_json(),
             "made_by": self.made_by,
             "final": self.final,
+            **({"accepted": asdict(self.accepted)} if self.accepted else {}),
         }
         return storage.sealed(body)
 
@@ -90,6 +132,9 @@ class StoredReference:
                 embedding=EmbeddingModel.from_json(take_object(frames, "embedding")),
                 made_by=made_by if made_by in MADE_BY else MADE_BY[1],
                 final=take_flag(frames, "final"),
+                accepted=Accepted.from_body(take_object(frames, "accepted"))
+                if "accepted" in frames
+                else None,
             )
         except BadInput as error:
             raise ReferenceMismatch(f"the reference is damaged: {error}; record a new one") from None

@@ -92,6 +92,7 @@ def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -
             labels=labels,
             text=sentence(verdict, stored),
             evidence=evidence_of(verdict, stored.id),
+            advice=way_out(verdict),
         ),
         plain("joint_ratio", max(verdict.joint_ratio, 0.0)),
     ]
@@ -123,6 +124,14 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     kind = "drift of" if verdict.alarm else "change of"
     known = "; the reference had the like, so it is no alarm unless it lasts" if verdict.familiar else ""
     return f"{kind} {_listed(names)}, {times}: {details}; compared with {_normal(verdict, stored)}{known}"
+
+
+def way_out(verdict: DriftVerdict) -> str:
+    """The command that accepts the drift of an alarm; empty where there is none."""
+    if verdict.alarm_since is None:
+        return ""
+    since = datetime.fromtimestamp(verdict.alarm_since, timezone.utc)
+    return f"If it is fine as it is: vedette reference accept --camera {verdict.camera} --since {since:%Y-%m-%dT%H:%MZ}"
 
 
 def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:

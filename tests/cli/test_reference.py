@@ -1,5 +1,6 @@
 """`vedette reference` without a running agent: on the files of a state directory."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,8 +12,10 @@ import pytest
 
 from agent.__main__ import main
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.core import user
 from agent.references.offline.images import LEAST_IMAGES
 from agent.references.store import ReferenceStore
+from agent.references.stored import Accepted
 from tests.references.conftest import NOON, recorded
 
 
@@ -281,7 +284,7 @@ def test_what_root_imports_belongs_to_whom_the_state_belongs_to_and_goes_no_furt
         words = ("reference", "import", file, "--state", theirs, "--camera")
         assert vedette(capsys, *words, "front")[0] == 0
         made = list(theirs.rglob("*"))
-        assert len(made) == 4
+        assert len(made) == 5
         assert {path.lstat().st_uid for path in made} == {12345}
         # a folder that only root may write to, reached by the state directory's owner through a link
         for path in sorted(made, reverse=True):
@@ -308,3 +311,25 @@ def test_images_that_are_none_are_left_out(capsys, tmp_path):
         code, _, err = vedette(capsys, "reference", "build", "--camera", "front", "--data", data)
         assert code == 1
         assert "images are too few for a reference" in err
+
+
+def test_an_acceptance_is_listed_undone_and_remembered_with_who(capsys, state, made):
+    store = ReferenceStore(state)
+    about = Accepted(base=made.id, since=NOON, until=NOON + 600, windows=10, by="anna", why="", at=NOON + 660)
+    origin = dataclasses.replace(made.reference.origin, made_at=NOON + 660)
+    reference = dataclasses.replace(made.reference, origin=origin)
+    store.put("front", dataclasses.replace(made, reference=reference, accepted=about))
+    assert f"by anna, of {made.id}" in vedette(capsys, "reference", "list", "--state", state)[1]
+    code, out, _ = vedette(capsys, "reference", "undo", "--camera", "front", "--why", "no", "--state", state)
+    assert (code, f"reference {made.id} is in force" in out) == (0, True)
+    listed = vedette(capsys, "reference", "history", "--camera", "front", "--state", state)[1]
+    assert f"undone by {user.name()} (no): reference {made.id}" in listed
+    code, _, err = vedette(capsys, "reference", "undo", "--camera", "front", "--state", state)
+    assert code != 0
+    assert "nothing was accepted" in err
+
+
+def test_accepting_needs_a_running_agent(capsys, state):
+    code, _, err = vedette(capsys, "reference", "accept", "--camera", "front", "--state", state)
+    assert code != 0
+    assert "no agent" in err.lower()

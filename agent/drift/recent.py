@@ -1,0 +1,206 @@
+"""What a camera showed lately, in blocks of five minutes and then of hours: bounded, for an operator to accept."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
+from agent.drift.evidence import KNOTS, look
+from agent.drift.sketch import LATEST, WindowSketch
+from agent.drift.storage import MOST_CLASSES, MOST_COUNT, array
+
+SHORT_SECONDS, HOUR_SECONDS = 300.0, 3600.0
+SHORT_FOR_SECONDS = 6 * HOUR_SECONDS
+"""For so long blocks of five minutes are kept as they are: a change is accepted from its beginning on."""
+
+KEPT_SECONDS = 7 * 86400.0
+"""A week of hours of 26 features takes 320 kB."""
+
+DIRECTIONS = 32
+"""Of the embedding, as `agent.features.distance` projects it."""
+
+_KNOWN, _STEPS, _STEPS_KNOWN = KNOTS, KNOTS + 1, KNOTS + 2
+_COLUMNS = KNOTS + 3
+_MOST_BLOCKS = 1000
+_LARGEST = 1e36
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """Windows of up to an hour as sums: `sums` (F, KNOTS + 3) of their quantiles, how many had any, steps, and how many
+    had those; `classes` boxes by class; `frames`; `embedding` (DIRECTIONS,) the sum of so many `embeddings`; `alarmed`
+    windows in which the alarm was on."""
+
+    start: float
+    end: float
+    windows: int
+    frames: int
+    sums: NDArray[np.float64]
+    classes: Counter[int] = field(default_factory=Counter)
+    embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(DIRECTIONS))
+    embeddings: int = 0
+    alarmed: int = 0
+
+    def add(self, later: Block) -> None:
+        """Take in a block that follows."""
+        self.end, self.windows, self.frames = (
+            later.end,
+            self.windows + later.windows,
+            self.frames + later.frames,
+        )
+        self.sums = self.sums + later.sums
+        self.classes = self.classes + later.classes
+        self.alarmed += later.alarmed
+        self.embedding, self.embeddings = (
+            self.embedding + later.embedding,
+            self.embeddings + later.embeddings,
+        )
+
+    @property
+    def known(self) -> NDArray[np.float64]:
+        """Windows in which each feature had a value, (F,)."""
+        return self.sums[:, _KNOWN]
+
+    @property
+    def knots(self) -> NDArray[np.float64]:
+        """The mean window's quantiles, (F, KNOTS); NaN where a feature had no value."""
+        return _means(self.sums[:, :KNOTS], self.sums[:, _KNOWN, None])
+
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """The mean step from frame to frame, (F,); NaN where there was none."""
+        return _means(self.sums[:, _STEPS], self.sums[:, _STEPS_KNOWN])
+
+
+def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan), dtype=np.float64)
+
+
+class Recent:
+    """The blocks of the last week, oldest first."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+
+    def add(
+        self, window: WindowSketch, embedding: NDArray[np.float64], embeddings: int, *, alarmed: bool
+    ) -> None:
+        """Add a window, with the sum `embedding` (DIRECTIONS,) of so many; one without frames is passed over."""
+        if not window.frames:
+            return
+        # Where the clock went back, what lies ahead of it was under a wrong time.
+        self.blocks = [each for each in self.blocks if each.start <= window.start]
+        new = _block(window, embedding, embeddings, alarmed)
+        if self.blocks and _slot(self.blocks[-1], SHORT_SECONDS) == _slot(new, SHORT_SECONDS):
+            self.blocks[-1].add(new)
+        else:
+            self.blocks.append(new)
+            self._tidy(window.end)
+
+    def since(self, at: float) -> list[Block]:
+        """The blocks that begin at `at` or later; one that began before it holds what may have been normal."""
+        return [each for each in self.blocks if each.start >= at]
+
+    def _tidy(self, now: float) -> None:
+        kept: list[Block] = []
+        for block in self.blocks:
+            if block.end < now - KEPT_SECONDS:
+                continue
+            old = block.end < now - SHORT_FOR_SECONDS
+            if kept and old and _slot(kept[-1], HOUR_SECONDS) == _slot(block, HOUR_SECONDS):
+                kept[-1].add(block)
+            else:
+                kept.append(block)
+        self.blocks = kept[-_MOST_BLOCKS:]
+
+    def state(self) -> list[dict[str, Any]]:
+        """As JSON values."""
+        return [
+            {
+                "start": each.start,
+                "end": each.end,
+                "windows": each.windows,
+                "frames": each.frames,
+                "sums": _singles(each.sums),
+                "classes": {str(number): boxes for number, boxes in each.classes.items()},
+                "embedding": _singles(each.embedding),
+                "embeddings": each.embeddings,
+                "alarmed": each.alarmed,
+            }
+            for each in self.blocks
+        ]
+
+    @classmethod
+    def restore(cls, state: object, features: int) -> Recent:
+        """What `state` gave; BadInput for anything else."""
+        recent = cls()
+        entries = take_list({"blocks": state}, "blocks", longest=_MOST_BLOCKS)
+        recent.blocks = [_restored(take_object({"block": each}, "block"), features) for each in entries]
+        starts = [each.start for each in recent.blocks]
+        if starts != sorted(starts):
+            raise BadInput("`blocks` are out of order")
+        return recent
+
+
+def _slot(block: Block, seconds: float) -> int:
+    return int(block.start // seconds)
+
+
+def _block(window: WindowSketch, embedding: NDArray[np.float64], embeddings: int, alarmed: bool) -> Block:
+    looks = look(window)
+    knots, steps = looks.knots[0].astype(np.float64), looks.steps[0].astype(np.float64)
+    known = np.isfinite(knots).all(axis=1)
+    moved = np.isfinite(steps)
+    columns = [np.where(known[:, None], knots, 0.0), known[:, None], np.where(moved, steps, 0.0)[:, None]]
+    return Block(
+        start=window.start,
+        end=window.end,
+        windows=1,
+        frames=window.frames,
+        sums=np.concatenate([*columns, moved[:, None]], axis=1),
+        classes=Counter(window.classes),
+        embedding=embedding,
+        embeddings=embeddings,
+        alarmed=int(alarmed),
+    )
+
+
+def _singles(values: NDArray[np.float64]) -> str:
+    return base64.b64encode(
+        np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST), "<f4").tobytes()
+    ).decode()
+
+
+def _restored(entry: Mapping[str, Any], features: int) -> Block:
+    counts = {
+        name: take_integer(entry, name, minimum=least, maximum=MOST_COUNT)
+        for name, least in (("windows", 1), ("frames", 1), ("embeddings", 0), ("alarmed", 0))
+    }
+    classes = take_object(entry, "classes")
+    start = take_number(entry, "start", minimum=0.0, maximum=LATEST)
+    sums = array(entry, "sums", (features, _COLUMNS), low=-2 * _LARGEST, high=2 * _LARGEST, kind="<f4")
+    if (sums[:, [_KNOWN, _STEPS_KNOWN]] < 0).any():
+        raise BadInput("`sums` counts less than nothing")
+    return Block(
+        start=start,
+        end=take_number(entry, "end", minimum=start, maximum=LATEST),
+        sums=sums,
+        classes=Counter(
+            {_class(key): take_integer(classes, key, minimum=0, maximum=MOST_COUNT) for key in classes}
+        ),
+        embedding=array(entry, "embedding", (DIRECTIONS,), low=-_LARGEST, high=_LARGEST, kind="<f4"),
+        **counts,
+    )
+
+
+def _class(key: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) < 9 and int(key) <= MOST_CLASSES):
+        raise BadInput("`classes` names what is no class")
+    return int(key)

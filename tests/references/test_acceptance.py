@@ -1,0 +1,130 @@
+"""An operator accepts what a camera shows: the alarm ends, the reference keeps the rest, and it can be undone."""
+
+import pytest
+
+from agent.core.errors import ReferenceMismatch
+from agent.references.changes import changes
+from agent.references.requests import StoreRequests
+from agent.references.store import CHANGES, RECENT
+from tests.references.conftest import NOON, Source
+from tests.references.test_monitor import with_reference
+
+CHANGE = {"contrast": -8, "sharpness": 5}
+
+
+@pytest.fixture
+def drifted(room, stored):
+    """A camera in alarm for a change, and its source."""
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=8)
+    made.feed(source, 5)
+    assert made.feed(source, 20, **CHANGE)[-1][0]["drift_state"] == "drift"
+    return made, source
+
+
+def accepted(made, source, since=None):
+    result = made.monitor.accept(since, source.now, by="anna", why="new lamp")
+    made.settle()
+    return result
+
+
+def test_what_was_accepted_is_normal_from_then_on_and_a_restart_keeps_that(drifted):
+    made, source = drifted
+    before = made.monitor.status()["reference"]["id"]
+    about = accepted(made, source)
+    assert about.windows >= 10
+    assert about.base == before
+    fields = [fields for fields, _ in made.feed(source, 20, **CHANGE)]
+    assert {each["drift_state"] for each in fields} == {"normal"}
+    assert max(each["drift_outlier_ratio"] for each in fields) < 0.1, "single frames are known too"
+    made.monitor.save(source.now)
+    made.settle()
+    made.new().open(source.now)
+    assert made.monitor.status()["reference"]["accepted"]["by"] == "anna"
+    assert made.feed(source, 1, **CHANGE)[0][0]["drift_state"] == "normal"
+
+
+def test_it_is_undone_and_both_are_listed_with_who_and_when(drifted):
+    made, source = drifted
+    before = made.monitor.status()["reference"]["id"]
+    accepted(made, source)
+    requests = StoreRequests(made.store).handlers()
+    requests["reference_undo"]({"camera": "front", "who": "ben"})
+    made.monitor.reload(source.now)
+    assert made.monitor.status()["reference"]["id"] == before
+    assert made.feed(source, 3, **CHANGE)[-1][0]["drift_state"] == "drift"
+    listed = requests["reference_history"]({"camera": "front"})["changes"]
+    assert [(each["what"], each["who"]) for each in listed] == [("accepted", "anna"), ("undone", "ben")]
+    assert listed[0]["why"] == "new lamp"
+    with pytest.raises(ReferenceMismatch, match="nothing was accepted"):
+        requests["reference_undo"]({"camera": "front"})
+
+
+def test_it_goes_on_taking_in_what_follows_until_a_day_of_it_is_known(drifted):
+    made, source = drifted
+    first = accepted(made, source)
+    made.feed(source, 2 * first.windows, **CHANGE)
+    about = made.monitor.status()["reference"]["accepted"]
+    assert about["windows"] >= 1.9 * first.windows
+    assert about["base"] == first.base
+    ids = [version.id for version in made.store.versions("front")]
+    assert len(ids) == 2, "renewed in place: the one it is based on and itself"
+
+
+def test_windows_in_alarm_are_not_taken_in_by_themselves(drifted):
+    made, source = drifted
+    first = accepted(made, source)
+    reference = made.monitor.status()["reference"]["id"]
+    states = [
+        fields["drift_state"]
+        for fields, _ in made.feed(source, first.windows + 5, **{**CHANGE, "brightness": 9})
+    ]
+    assert states[2:] == ["drift"] * len(states[2:])
+    assert made.monitor.status()["reference"]["id"] == reference
+
+
+def test_a_recording_under_way_begins_anew_and_replaces_nothing_larger(room, source):
+    made = room(auto_reference=True, reference_length=86400.0)
+    made.monitor.open(NOON)
+    made.settle()
+    made.feed(source, 130)
+    assert made.feed(source, 20, **CHANGE)[-1][0]["drift_state"] == "drift"
+    accepted(made, source)
+    assert made.monitor.status()["recording"]["windows"] == 0
+    taken = made.monitor.status()["reference"]["accepted"]["at"]
+    assert made.feed(source, 62, **CHANGE)[-1][0]["drift_state"] != "drift"
+    assert made.monitor.status()["reference"]["accepted"]["at"] == taken, "an hour replaces no two hours"
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        (NOON + 3600 + 26 * 60, r"0 windows are known since .*; expected at least 10"),
+        (NOON + 10 * 86400, "0 windows are known"),
+    ],
+)
+def test_too_little_is_refused_with_the_numbers(drifted, since, words):
+    made, source = drifted
+    with pytest.raises(ReferenceMismatch, match=words):
+        made.monitor.accept(since, source.now, by="x", why="")
+
+
+def test_without_an_alarm_or_a_reference_it_names_what_is_missing(room, stored, source):
+    made = room(auto_reference=False)
+    made.monitor.open(NOON)
+    with pytest.raises(ReferenceMismatch, match="no reference of camera 'front' is in force"):
+        made.monitor.accept(None, source.now, by="x", why="")
+    quiet = with_reference(room, stored)
+    quiet.feed(source, 2)
+    with pytest.raises(ReferenceMismatch, match="no drift alarm of camera 'front' is on"):
+        quiet.monitor.accept(None, source.now, by="x", why="")
+
+
+@pytest.mark.parametrize("text", ["", "[", '{"a": 1}', "[1]", '[{"start": 1}]'])
+def test_damaged_files_stop_nothing(room, stored, source, text):
+    made = with_reference(room, stored)
+    for name in (RECENT, CHANGES):
+        made.store.write("front", name, text)
+    made.new().open(NOON + 3600)
+    assert made.feed(source, 12)[-1][0]["drift_state"] == "normal"
+    assert changes(made.store, "front") == []
