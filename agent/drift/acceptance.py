@@ -281,7 +281,7 @@ def _range(reference: Reference, number: int, blocks: Sequence[Block]) -> tuple[
 def _known(number: int, blocks: Sequence[Block]) -> NDArray[np.float64]:
     """The values of one feature that blocks show."""
     knots = np.concatenate([each.knots[number] for each in blocks])
-    return knots[np.isfinite(knots)]
+    return np.asarray(knots[np.isfinite(knots)], dtype=np.float64)
 
 
 def _seen(number: int, blocks: Sequence[Block]) -> Sketch:
