@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "agent.cli.snapshot",
         "write the last frame of a camera, or one of a source, with its boxes, as a file",
     ),
+    "zones": ("agent.cli.zones", "draw the masks and zones of a camera over one of its frames"),
     "model": ("agent.cli.model", "prepare, inspect and evaluate models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),

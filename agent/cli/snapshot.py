@@ -172,7 +172,7 @@ def _of_source(args: argparse.Namespace) -> Snapshot:
 
     log.set_up("error")
     settings = camera_of(args.source, argparse.Namespace(loop=False, fast=True), 0)
-    frame = _frame(CAMERAS.load(settings.kind)(settings.name, settings.options), args.at)
+    frame = settled_frame(CAMERAS.load(settings.kind)(settings.name, settings.options), args.at)
     detector = Detector(ModelSettings(path=args.model or ""))
     detector.open()
     try:
@@ -186,7 +186,7 @@ def _of_source(args: argparse.Namespace) -> Snapshot:
         detector.close()
 
 
-def _frame(camera: Camera, at: float) -> Frame:
+def settled_frame(camera: Camera, at: float = 0.0) -> Frame:
     """The frame at `at` seconds of a file; of a live camera one after it has settled. Raises CameraError."""
     finite = getattr(camera, "finite", False)
     camera.open()

@@ -1,5 +1,6 @@
 """Planted pixels: a colour inside a privacy mask is in nothing that the agent gives out or keeps, from the reload on."""
 
+import argparse
 import base64
 import re
 import time
@@ -13,6 +14,7 @@ import structlog
 from agent.app.control_socket import call
 from agent.app.kinds import KINDS
 from agent.app.service import Service
+from agent.cli import zones
 from agent.cli.saving import Saver
 from agent.config.load import parse
 
@@ -124,6 +126,7 @@ def test_what_is_under_a_privacy_mask_leaves_the_agent_nowhere(tmp_path, mosquit
                     assert not shows(base64.b64decode(answer["jpeg"]))
                     clean += 1
             receiver.wait(sent + 1)
+            assert not shows(_zones(text.format(masks=MASK), tmp_path))
         for body in receiver.bodies()[sent:]:
             assert not any(map(shows, _pictures(body)))
         later = [path for path in saved.glob("*.jpg") if _taken(path) > changed]
@@ -135,6 +138,15 @@ def test_what_is_under_a_privacy_mask_leaves_the_agent_nowhere(tmp_path, mosquit
     assert any(path.name == "outbox.db" for path in kept)
     assert not any(shows(one) for path in kept for one in images_in(path.read_bytes()))
     assert not any(images_in(message.payload) for message in ears.messages)
+
+
+def _zones(config, folder):
+    """What `vedette zones show` draws over the agent's last frame."""
+    file, out = folder / "v.toml", folder / "zones.png"
+    file.write_text(config)
+    arguments = argparse.Namespace(config=str(file), state=None, camera="yard", out=out, open=False)
+    assert zones.run(arguments) == 0
+    return out.read_bytes()
 
 
 def _pictures(body):

@@ -1,0 +1,176 @@
+"""`vedette zones`: draws the masks and zones of a camera over one of its frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.local import accept_after_action, add_state_arguments
+from agent.core.errors import VedetteError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from agent.config.schema import CameraSettings
+    from agent.core.polygon import Polygon
+
+    Image = NDArray[np.uint8]
+
+_PNG = b"\x89PNG"
+COLOURS = {
+    "privacy_masks": (60, 60, 230),
+    "ignore_masks": (0, 165, 255),
+    "include_zones": (80, 200, 60),
+    "exclude_zones": (200, 60, 160),
+}
+"""The keys of masks and zones, and in which colour (BGR) they are drawn."""
+
+TINT = 0.3
+NARROWEST = 640
+"""Pixels: a smaller frame is enlarged, so that what is written on it can be read."""
+
+_EPILOG = """\
+examples:
+  vedette zones show --camera front --out zones.png
+  vedette zones show --camera front --out zones.png --config new.toml     before a reload
+
+The frame is the running agent's last one, with its boxes; where no agent runs, the camera is opened. The masks and
+zones are those of the config file. How to write them: docs/cameras.md.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="draw the masks and zones of a camera over one of its frames")
+    show.add_argument("--camera", default="", help="which camera (may be left out where there is one)")
+    show.add_argument("--out", required=True, type=Path, metavar="FILE", help="the PNG to write")
+    show.add_argument("--open", action="store_true", help="open the camera, even if an agent runs")
+    accept_after_action(actions)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw, and print what each colour stands for."""
+    import cv2
+
+    from agent.cli.output import refuse_taken, write_output
+
+    camera = _camera(args)
+    refuse_taken(args.out, begins=_PNG)
+    frame, of = _frame(args, camera)
+    write_output(args.out, cv2.imencode(".png", drawn(frame, camera))[1].tobytes(), begins=_PNG)
+    print(f"{args.out}: {of}")
+    there = areas(camera)
+    for key, number, polygon in there:
+        print(f"  {key}[{number}]  {_share(polygon)} of the frame, {len(polygon)} corners")
+    if not there:
+        print(f"  no masks or zones; set {', '.join(COLOURS)} of the camera")
+    return 0
+
+
+def areas(camera: CameraSettings) -> list[tuple[str, int, Polygon]]:
+    """Each mask and zone: its key, its place there and its corners."""
+    return [(key, number, area) for key in COLOURS for number, area in enumerate(getattr(camera, key))]
+
+
+def _share(polygon: Polygon) -> str:
+    from agent.core.polygon import area
+
+    return f"{100 * area(polygon):.3g} %"
+
+
+def _camera(args: argparse.Namespace) -> CameraSettings:
+    """The settings of the camera that is meant; raises VedetteError."""
+    from agent.cli.local import SYSTEM_CONFIG, settings_of
+    from agent.core.nearest import unknown
+
+    settings = settings_of(args)
+    if settings is None:
+        raise VedetteError(f"there is no {SYSTEM_CONFIG}; name the config file with --config")
+    cameras = {camera.name: camera for camera in settings.cameras}
+    if not args.camera and len(cameras) == 1:
+        return next(iter(cameras.values()))
+    if args.camera not in cameras:
+        raise VedetteError(f"{unknown('camera', args.camera, list(cameras))}; choose one with --camera")
+    return cameras[args.camera]
+
+
+def _frame(args: argparse.Namespace, camera: CameraSettings) -> tuple[Image, str]:
+    """A frame of the camera, and where it is from."""
+    from agent.cli.local import agent_runs
+
+    if not args.open and agent_runs(args):
+        return _of_agent(args, camera), f"over the last frame of camera {camera.name} of the running agent"
+    return _of_camera(camera), f"over a frame of camera {camera.name}, opened for this"
+
+
+def _of_agent(args: argparse.Namespace, camera: CameraSettings) -> Image:
+    import cv2
+    import numpy as np
+
+    from agent.app.control_socket import call
+    from agent.cli.local import state_directory
+    from agent.pipeline.snapshots import read_answer
+
+    try:
+        snapshot = read_answer(call(state_directory(args), "snapshot", {"camera": camera.name}))
+    except VedetteError as error:
+        raise VedetteError(f"{error}; with --open the camera is opened") from None
+    image = cv2.imdecode(np.frombuffer(snapshot.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise VedetteError("the agent's snapshot is damaged; with --open the camera is opened")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _of_camera(camera: CameraSettings) -> Image:
+    from agent.cameras import CAMERAS
+    from agent.cameras.privacy import PrivacyMasks
+    from agent.cli.snapshot import settled_frame
+    from agent.logging import setup as log
+
+    log.set_up("error")
+    frame = settled_frame(CAMERAS.load(camera.kind)(camera.name, camera.options))
+    return PrivacyMasks(camera.privacy_masks).apply(frame).image
+
+
+def drawn(frame: Image, camera: CameraSettings) -> Image:
+    """A copy of the frame with the camera's masks and zones, each named by its key and place."""
+    import cv2
+    import numpy as np
+
+    scale = max(1.0, NARROWEST / frame.shape[1])
+    image = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    size = (image.shape[1], image.shape[0])
+    tinted = image.copy()
+    outlines = [
+        (f"{key}[{number}]", COLOURS[key], np.round(np.array(area) * size).astype(np.int32))
+        for key, number, area in areas(camera)
+    ]
+    for _, colour, outline in outlines:
+        cv2.fillPoly(tinted, [outline], colour)
+    image = cv2.addWeighted(tinted, TINT, image, 1 - TINT, 0)
+    for _, colour, outline in outlines:
+        cv2.polylines(image, [outline], True, colour, 2, cv2.LINE_AA)
+    for name, _, outline in outlines:
+        _name(image, name, outline)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _name(image: NDArray[np.uint8], text: str, outline: NDArray[np.int32]) -> None:
+    """Write `text` at the upper left of what `outline` encloses, within the image."""
+    import cv2
+
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+    (width, height), _ = cv2.getTextSize(text, font, size, 1)
+    left, top = (int(side) for side in outline.min(axis=0))
+    at = (
+        max(2, min(left + 4, image.shape[1] - width - 2)),
+        min(max(top, 0) + height + 4, image.shape[0] - 3),
+    )
+    cv2.putText(image, text, at, font, size, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(image, text, at, font, size, (255, 255, 255), 1, cv2.LINE_AA)
