@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.cameras.reader import Reader
 from agent.config.schema import CameraSettings
 from agent.core.frame_slots import FrameSlots

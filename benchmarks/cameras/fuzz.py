@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.errors import CameraError
 from agent.core.secret import Masked
 

@@ -20,7 +20,8 @@ import psutil
 
 from agent.cameras.isolation.isolated import IsolatedCamera
 from agent.cameras.kinds.gstreamer import GStreamerCamera, GStreamerOptions
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.secret import Masked
 from benchmarks.cameras.agent import Running, gaps, table
 from benchmarks.cameras.bench import ROOT

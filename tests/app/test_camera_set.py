@@ -10,7 +10,7 @@ import structlog
 from agent.app.camera_set import CameraSet, still_interval
 from agent.app.reload_plan import make_plan
 from agent.app.supervisor import Supervisor
-from agent.cameras.kinds.stream import StreamOptions
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.core.frame_slots import FrameSlots

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from agent.cameras.health.inspector import Inspector
 from agent.cameras.isolation.isolated import IsolatedCamera
 from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.cameras.privacy import PrivacyMasks
 from agent.cameras.stamping import stamped
 from agent.core.errors import CameraError

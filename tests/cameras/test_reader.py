@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from agent.cameras import reader as reader_module
 from agent.cameras.health import judge as health
 from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.cameras.reader import FpsLimiter, Reader, ReaderCounts
 from agent.cameras.stamping import stamped
 from agent.config.schema import CameraSettings

@@ -14,6 +14,7 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
+from agent.cameras.kinds.source_facts import SourceFacts, video_stream
 from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
 
@@ -32,9 +33,13 @@ MAX_PIXELS = 2**26
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """A decoded frame: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took."""
+    """A decoded frame: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took.
+
+    `number` counts the frames of the source, damaged ones, too.
+    """
 
     image: NDArray[np.uint8]
+    number: int
     media_seconds: float | None
     decode_seconds: float
 
@@ -79,6 +84,10 @@ class Decoder(ThreadOwned):
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._ready: deque[Any] = deque()
+        self._stream: Any = None
+        self.facts = SourceFacts()
+        self._number = 0
+        self._end = 0.0
         self._decode_seconds = 0.0
         self._mending_until: float | None = None
         self._damaged = damaged or FailureCount()
@@ -87,9 +96,11 @@ class Decoder(ThreadOwned):
         """Open the source; raises FFmpegError, or ClosedError."""
         with self.in_use():
             self._container = self._opened()
-            if not self._container.streams.video:
-                raise UndecodableError("has no video in it, only sound or text")
-            stream = self._container.streams.video[0]
+            stream = self._stream = video_stream(self._container)
+            if stream is None:
+                kinds = "sound and a cover picture" if self._container.streams.video else "sound or text"
+                raise UndecodableError(f"has no video in it, only {kinds}")
+            self.facts = SourceFacts.of(self._container, stream)
             if stream.width * stream.height > MAX_PIXELS:
                 raise UndecodableError(
                     f"has frames of {stream.width}x{stream.height}, more than can be handled"
@@ -97,22 +108,18 @@ class Decoder(ThreadOwned):
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            self._packets = self._container.demux(stream)
+            # Of what has an end every stream is read, since its sound may end after its video.
+            self._packets = self._container.demux() if self.facts.finite else self._container.demux(stream)
 
     @property
     def on_gpu(self) -> bool:
         """Whether a GPU decodes."""
-        return self._cuda and bool(self._container.streams.video[0].codec_context.is_hwaccel)
+        return self._cuda and bool(self._stream.codec_context.is_hwaccel)
 
     @property
-    def duration(self) -> float | None:
-        """Seconds of video, where the source says so."""
-        if self._container is None:
-            return None
-        stream = self._container.streams.video[0]
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return self._container.duration / av.time_base if self._container.duration else None
+    def seconds_seen(self) -> float:
+        """How far into the source any of its streams has been read, in seconds."""
+        return self._end
 
     def next(self) -> DecodedFrame | None:
         """The next whole frame, or None at the end of the source; raises FFmpegError, or ClosedError."""
@@ -130,6 +137,9 @@ class Decoder(ThreadOwned):
                     raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
                 if packet is None:
                     return None
+                self._note_time(packet)
+                if packet.stream.index != self._stream.index:
+                    continue
                 self._decode(packet)
                 # From the first packet on: a source that says nothing is another failure.
                 since = since or clock.monotonic()
@@ -151,10 +161,19 @@ class Decoder(ThreadOwned):
 
     def _free(self) -> None:
         container, self._container = self._container, None
+        self._stream = None
         self._packets = iter(())
         self._ready.clear()
         if container is not None:
             container.close()
+
+    def _note_time(self, packet: Any) -> None:
+        if packet.pts is not None and packet.time_base:
+            start = self._container.start_time or 0
+            self._end = max(
+                self._end,
+                float((packet.pts + (packet.duration or 0)) * packet.time_base) - start / av.time_base,
+            )
 
     def _decode(self, packet: Any) -> None:
         started = clock.monotonic()
@@ -165,6 +184,7 @@ class Decoder(ThreadOwned):
         self._decode_seconds += clock.monotonic() - started
 
     def _note_damage(self) -> None:
+        self._number += 1
         self._damaged.total += 1
         if self._mending_until is None:
             self._mending_until = clock.monotonic() + MENDING_SECONDS
@@ -177,6 +197,7 @@ class Decoder(ThreadOwned):
             return None
         if self._mending_until is not None:
             if not frame.key_frame and clock.monotonic() < self._mending_until:
+                self._number += 1
                 self._damaged.total += 1
                 return None
             self._mending_until = None
@@ -188,4 +209,5 @@ class Decoder(ThreadOwned):
         if frame.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
             image = np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
         spent, self._decode_seconds = self._decode_seconds + clock.monotonic() - started, 0.0
-        return DecodedFrame(image, frame.time, spent)
+        number, self._number = self._number, self._number + 1
+        return DecodedFrame(image, number, frame.time, spent)

@@ -4,101 +4,31 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import av.error
 import structlog
 
-from agent.cameras import CAMERAS
 from agent.cameras.address import Address, address
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
+from agent.cameras.kinds.media_clock import MediaClock
+from agent.cameras.kinds.stream_options import StreamOptions, ffmpeg_options
 from agent.cameras.owned import ClosedError
 from agent.cameras.stamping import stamped
-from agent.config.fields import seal, setting
 from agent.core import clock
-from agent.core.errors import CameraError, CameraFailure, ConfigError
+from agent.core.errors import CameraError, CameraFailure
 from agent.core.masking import mask
-from agent.core.nearest import nearest
 from agent.core.printable import printable
-from agent.core.secret import Masked, Secret, first_line
+from agent.core.secret import Masked, first_line
 from agent.core.types import Frame
 
-SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
-# A file whose frames end this much before the time it declares was cut off; the last frames of sound
-# files end within a frame or two of it.
+# A file that ends this much before the time it declares was cut off; intact files end within a frame or two of it.
 MISSING_SECONDS = 1.0
+USUAL_RATE = 25.0  # of a file that has no stamps and declares none, as FFmpeg assumes
 
 log = structlog.get_logger("vedette.cameras")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
-    """Where a stream or file is, and how it is read."""
-
-    url: Masked = setting(
-        kind="url",
-        doc="rtsp://, http://, https://, rtmp://, srt:// or udp:// address, or the path of a video file.",
-        example='"rtsp://192.168.1.20/stream1"',
-    )
-    username: str = setting("", doc="User name at the camera (goes before one in the url).")
-    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
-    password_file: str = setting(
-        "", kind="path", doc="File whose first line is the password; read at each connect."
-    )
-    transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the frames.")
-    timeout: float = setting(
-        10.0,
-        kind="duration",
-        minimum=0.5,
-        maximum=20,
-        doc="Longest wait for an answer or a packet of the camera.",
-    )
-    loop: bool = setting(False, doc="Play a file again and again.")
-    pace: str = setting(
-        "real",
-        choices=("real", "fast"),
-        doc="Files: at their own rate, or as fast as the model can without losing a frame.",
-    )
-    threads: int = setting(
-        0,
-        minimum=0,
-        maximum=64,
-        doc="Decoder threads; 0: one, for a file with pace fast half as many as cores and at most four.",
-    )
-    decoder: str = setting(
-        "cpu",
-        choices=("cpu", "cuda"),
-        doc="cuda: on an NVIDIA GPU, where it can; else on the CPU, which is then logged once.",
-    )
-
-    def __post_init__(self) -> None:
-        """Check what spans several keys, and what is part of a key."""
-        seal(self)
-        if not self.url:
-            raise ConfigError("is empty", key="url", expected="an address or the path of a video file")
-        place = address(self.url)
-        if place.scheme not in ("", *SCHEMES):
-            near = nearest(place.scheme, SCHEMES)
-            raise ConfigError(
-                "has an unknown scheme",
-                key="url",
-                expected="rtsp://, http:// or a path",
-                nearest=f"{near}://" if near else None,
-            )
-        if place.is_file and (kind := _kind_meant(place.url.reveal())):
-            raise ConfigError("names another kind of camera", key="url", expected=f'kind = "{kind}"')
-        if self.password and self.password_file:
-            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
-
-
-def _kind_meant(path: str) -> str | None:
-    """The kind of camera that `path`, where there is no such file, names."""
-    if path.startswith("/dev/video"):
-        return "v4l2"
-    name = os.path.basename(path)  # noqa: PTH119  (the loader made a path of the name)
-    return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110  (as above)
 
 
 class StreamCamera:
@@ -115,7 +45,7 @@ class StreamCamera:
         self._reported = 0
         self._lock = threading.Lock()
         self._index = 0
-        self._clock = _MediaClock()
+        self._clock = MediaClock(live=not self._address.is_file)
         self._cuda = options.decoder == "cuda"
 
     @property
@@ -125,7 +55,7 @@ class StreamCamera:
 
     def open(self) -> None:
         """Connect, or open the file; raises CameraError."""
-        self._index, self._clock = 0, _MediaClock()
+        self._index, self._clock = 0, MediaClock(live=not self._address.is_file)
         self._acquire()
 
     def read(self) -> Frame | None:
@@ -249,12 +179,12 @@ class StreamCamera:
 
     def _ended_well(self, decoder: Decoder) -> bool:
         """True at the regular end of a file; raises CameraError for any other end."""
-        duration = decoder.duration
-        if not self._address.is_file and (self._address.scheme.startswith("rtsp") or duration is None):
+        duration, finite = decoder.facts.seconds, decoder.facts.finite
+        if not self._address.is_file and (self._address.scheme.startswith("rtsp") or not finite):
             raise camera_error(av.error.EOFError(0, "end"), self.name, self._address)
-        seen = self._clock.position
         if self._clock.frames == 0:
             raise camera_error(av.error.InvalidDataError(0, "empty"), self.name, self._address)
+        seen = max(self._clock.position + self._clock.step, decoder.seconds_seen)
         if duration is not None and duration - seen > max(MISSING_SECONDS, 0.02 * duration):
             raise CameraError(
                 f"{self._address.shown} ends after {seen:.1f} s of {duration:.1f} s; "
@@ -274,15 +204,12 @@ class StreamCamera:
         return frame
 
     def _frame(self, frame: DecodedFrame) -> Frame:
-        media = self._clock.tick(frame.media_seconds)
         decoder = self._decoder
-        if (
-            self._address.is_file
-            and self.options.pace == "real"
-            and media is not None
-            and decoder is not None
-        ):
-            wait = self._clock.wait(media, clock.monotonic())
+        if decoder is None:
+            raise self._failure(ClosedError())
+        media = self._media_seconds(frame, decoder)
+        if self._address.is_file and self.options.pace == "real" and media is not None:
+            wait = self._clock.due_in(media, clock.monotonic())
             if wait > 0 and decoder.closing.wait(wait):
                 raise self._failure(ClosedError())
         index, self._index = self._index, self._index + 1
@@ -290,60 +217,19 @@ class StreamCamera:
             self.name, index, frame.image, decode_seconds=frame.decode_seconds, media_seconds=media
         )
 
+    def _media_seconds(self, frame: DecodedFrame, decoder: Decoder) -> float | None:
+        """The frame's time; a live source that has no clock has none: the time of its arrival is its clock."""
+        if decoder.facts.has_clock:
+            return self._clock.tick(frame.media_seconds, restarts=decoder.facts.stamps_restart)
+        rate = self.options.fps or decoder.facts.fps or USUAL_RATE
+        return self._clock.tick(frame.number / rate if self._address.is_file else None)
+
     def _failure(self, error: Exception) -> CameraError:
         if isinstance(error, ClosedError):
             return CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
         return camera_error(error, self.name, self._address)
 
 
-class _MediaClock:
-    """Time of the frames over a file's rounds, and when each is due."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.position = 0.0
-        self._offset = 0.0
-        self._first: float | None = None
-        self._step = 0.0
-        self._anchor: float | None = None
-
-    def tick(self, time: float | None) -> float | None:
-        """The frame's time since the first one, growing over rounds."""
-        self.frames += 1
-        if time is None:
-            return None
-        if self._first is None:
-            self._first = time
-        position = time - self._first
-        if position > self.position:
-            self._step = position - self.position
-        self.position = position
-        return self._offset + position
-
-    def rewind(self) -> None:
-        """A new round begins: one frame's time after the last."""
-        self._offset += self.position + self._step
-        self.position, self._first, self.frames = 0.0, None, 0
-
-    def wait(self, media: float, now: float) -> float:
-        """Seconds until the frame of `media` is due; one over a second late starts the count anew."""
-        if self._anchor is None or now - (self._anchor + media) > 1.0:
-            self._anchor = now - media
-        return self._anchor + media - now
-
-
 def _fast_threads(cores: int) -> int:
     """Decoder threads of a file read as fast as the model goes, which needs the cores itself."""
     return max(1, min(4, cores // 2))
-
-
-def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
-    """FFmpeg's options for a source at `place`."""
-    allowed = nested.limits(place.url.reveal(), place.scheme)
-    if place.is_file:
-        return allowed
-    # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
-    # is no gain: it throws away the frames seen meanwhile, the key frame first of all, and then nothing can
-    # be decoded up to the next one; old frames are passed over quickly by themselves.
-    common = {**allowed, "fpsprobesize": "0"}
-    return {**common, "rtsp_transport": options.transport} if place.scheme.startswith("rtsp") else common

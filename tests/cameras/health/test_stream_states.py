@@ -12,7 +12,8 @@ import pytest
 
 from agent.cameras.health import inspector, timing
 from agent.cameras.health import judge as health
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.cameras.kinds.synthetic.camera import SyntheticCamera, SyntheticOptions
 from agent.core.types import CameraState
 

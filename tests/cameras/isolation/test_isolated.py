@@ -14,7 +14,8 @@ import pytest
 
 from agent.cameras.isolation.isolated import IsolatedCamera
 from agent.cameras.kinds.images import ImagesOptions
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.types import CameraState
 
@@ -144,7 +145,8 @@ def test_nothing_in_the_working_directory_is_imported(video, tmp_path):
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from agent.cameras.isolation.isolated import IsolatedCamera
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 os.chdir({str(planted)!r})
 sys.path.insert(0, "")  # as in a shell of Python's
 camera = IsolatedCamera("stream", "front", StreamOptions(url={str(video())!r}))

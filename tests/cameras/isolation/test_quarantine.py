@@ -21,7 +21,8 @@ from agent.cameras.isolation.quarantine import (
     load,
     marks,
 )
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.config.schema import CameraSettings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,8 @@ import pytest
 
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.decoder import Decoder
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.errors import CameraError, CameraFailure
 
 
@@ -189,7 +190,7 @@ def test_the_path_of_a_file_is_no_command_to_ffmpeg(video, path):
 
 
 def test_every_scheme_that_a_url_may_have_has_its_list():
-    from agent.cameras.kinds.stream import SCHEMES
+    from agent.cameras.kinds.stream_options import SCHEMES
 
     assert set(SCHEMES) | {""} == set(nested.PROTOCOLS)
 

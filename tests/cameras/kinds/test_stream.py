@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.cameras.address import address
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.config.load import parse
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 

@@ -12,7 +12,8 @@ import pytest
 
 from agent.cameras import reader as reader_module
 from agent.cameras.kinds import decoder
-from agent.cameras.kinds.stream import StreamCamera, StreamOptions
+from agent.cameras.kinds.stream import StreamCamera
+from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.types import CameraState
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "servers"))

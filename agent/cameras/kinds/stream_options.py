@@ -1,0 +1,102 @@
+"""The settings of a stream or video file, and what FFmpeg makes of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from agent.cameras import CAMERAS
+from agent.cameras.address import Address, address
+from agent.cameras.kinds import nested
+from agent.config.fields import seal, setting
+from agent.core.errors import ConfigError
+from agent.core.nearest import nearest
+from agent.core.secret import Masked, Secret
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """Where a stream or file is, and how it is read."""
+
+    url: Masked = setting(
+        kind="url",
+        doc="rtsp://, http://, https://, rtmp://, srt:// or udp:// address, or the path of a video file.",
+        example='"rtsp://192.168.1.20/stream1"',
+    )
+    username: str = setting("", doc="User name at the camera (goes before one in the url).")
+    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
+    password_file: str = setting(
+        "", kind="path", doc="File whose first line is the password; read at each connect."
+    )
+    transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the frames.")
+    timeout: float = setting(
+        10.0,
+        kind="duration",
+        minimum=0.5,
+        maximum=20,
+        doc="Longest wait for an answer or a packet of the camera.",
+    )
+    loop: bool = setting(False, doc="Play a file again and again.")
+    pace: str = setting(
+        "real",
+        choices=("real", "fast"),
+        doc="Files: at their own rate, or as fast as the model can without losing a frame.",
+    )
+    fps: float = setting(
+        0.0,
+        minimum=0,
+        maximum=1000,
+        doc="Frames a second of a file without time stamps (raw H.264, HEVC, motion JPEG); 0: as it declares, else 25.",
+    )
+    threads: int = setting(
+        0,
+        minimum=0,
+        maximum=64,
+        doc="Decoder threads; 0: one, for a file with pace fast half as many as cores and at most four.",
+    )
+    decoder: str = setting(
+        "cpu",
+        choices=("cpu", "cuda"),
+        doc="cuda: on an NVIDIA GPU, where it can; else on the CPU, which is then logged once.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check what spans several keys, and what is part of a key."""
+        seal(self)
+        if not self.url:
+            raise ConfigError("is empty", key="url", expected="an address or the path of a video file")
+        place = address(self.url)
+        if place.scheme not in ("", *SCHEMES):
+            near = nearest(place.scheme, SCHEMES)
+            raise ConfigError(
+                "has an unknown scheme",
+                key="url",
+                expected="rtsp://, http:// or a path",
+                nearest=f"{near}://" if near else None,
+            )
+        if place.is_file and (kind := _kind_meant(place.url.reveal())):
+            raise ConfigError("names another kind of camera", key="url", expected=f'kind = "{kind}"')
+        if self.password and self.password_file:
+            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
+
+
+def _kind_meant(path: str) -> str | None:
+    """The kind of camera that `path`, where there is no such file, names."""
+    if path.startswith("/dev/video"):
+        return "v4l2"
+    name = os.path.basename(path)  # noqa: PTH119  (the loader made a path of the name)
+    return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110  (as above)
+
+
+def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
+    """FFmpeg's options for a source at `place`."""
+    allowed = nested.limits(place.url.reveal(), place.scheme)
+    if place.is_file:
+        return allowed
+    # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
+    # is no gain: it throws away the frames seen meanwhile, the key frame first of all, and then nothing can
+    # be decoded up to the next one; old frames are passed over quickly by themselves.
+    common = {**allowed, "fpsprobesize": "0"}
+    return {**common, "rtsp_transport": options.transport} if place.scheme.startswith("rtsp") else common
