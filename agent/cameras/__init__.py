@@ -14,9 +14,10 @@ class Camera(Protocol):
     Its class has `Options`, a settings dataclass, and is made as `Kind(name, options)`, which only stores. A
     kind may also have `lossless` (True: no frame may be left out, as in a file read as fast as possible),
     `finite` (True: it ends by itself), `apart` (True: a process of its
-    own decodes, so that a crash there harms nothing else), `period` (seconds between frames, where that is long) and
+    own decodes, so that a crash there harms nothing else), `period` (seconds between frames, where that is long),
     `take_failed()` (how many frames were damaged, and so left out, since the last call; for the reading
-    thread).
+    thread) and `on_waiting` (set by the reader: `read` calls it, with a note or "", while there is a good reason that
+    no frame comes).
     """
 
     def open(self) -> None:

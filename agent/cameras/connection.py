@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import statistics
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from agent.core import clock
 from agent.core.errors import CameraError
 from agent.core.types import Frame
 
+GAPS = 5
+
 log = structlog.get_logger("vedette.cameras")
 
 
@@ -28,7 +32,7 @@ class Feed:
     """Opens `camera`, hands each frame to `sink`, closes it; `done` is set when the thread is through.
 
     `error` is then what ended it, None at the regular end of the source. `opened` says whether it came as far
-    as frames could come, `touched` when there last was progress (monotonic seconds).
+    as frames could come, `touched` when there last was progress (monotonic seconds), `note` what is waited for.
     """
 
     def __init__(self, camera: Camera, name: str, sink: Callable[[Feed, Frame], None]) -> None:
@@ -40,7 +44,10 @@ class Feed:
         self.done = threading.Event()
         self.error: Exception | None = None
         self.opened = False
+        self.note = ""
+        self._noted_at: float | None = None
         self.frames = 0
+        self._gaps: deque[float] = deque(maxlen=GAPS)
         self.started = self.touched = clock.monotonic()
         self.first_frame: float | None = None
 
@@ -51,6 +58,11 @@ class Feed:
     def touch(self) -> None:
         """Record progress, or a good reason for none."""
         self.touched = clock.monotonic()
+
+    def usual_gap(self) -> float:
+        """Seconds from frame to frame, lately; 0 before that is known."""
+        gaps = tuple(self._gaps)  # the thread that reads appends
+        return statistics.median(gaps) if len(gaps) == GAPS else 0.0
 
     def silent_seconds(self) -> float:
         """Seconds since there was progress."""
@@ -65,6 +77,19 @@ class Feed:
         self.abandoned.set()
         self._close()
         return self.done.wait(patience)
+
+    def noted_seconds(self) -> float:
+        """For how long `note` has named something."""
+        began = self._noted_at
+        return 0.0 if began is None else clock.monotonic() - began
+
+    def _on_waiting(self, note: str) -> None:
+        self.touch()
+        if not note:
+            self._noted_at = None
+        elif self._noted_at is None:
+            self._noted_at = self.touched
+        self.note = note
 
     def _run(self) -> None:
         _show_name(self._name)
@@ -88,14 +113,20 @@ class Feed:
             )
 
     def _read_on(self) -> None:
+        if hasattr(self._camera, "on_waiting"):
+            self._camera.on_waiting = self._on_waiting
         self._camera.open()
         self.opened = True
         self.touch()
+        frame_at: float | None = None
         while not self.abandoned.is_set():
             frame = self._camera.read()
             if frame is None or self.abandoned.is_set():
                 return
-            self.touch()
+            self._on_waiting("")
+            if frame_at is not None:
+                self._gaps.append(self.touched - frame_at)
+            frame_at = self.touched
             if self.first_frame is None:
                 self.first_frame = self.touched
             self.frames += 1

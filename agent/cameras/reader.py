@@ -12,7 +12,9 @@ Laws
 ----
 1. Each change of state is published once and logged once; retries that change nothing are counted, not logged.
 2. No frame within `stall_timeout` is a stall, whatever the camera's thread is doing; a thread that does not
-   come back is left alone, and the camera is not opened again before it has.
+   come back is left alone, and the camera is not opened again before it has. A source that is slow by nature has
+   longer: GAPS_OF_PATIENCE of its usual gaps between frames. While the camera itself reports a good reason to wait (a
+   key frame, a pause in a file), it is no stall, and the status says what is waited for.
 3. A frame is handed on or it is counted: nothing is invented for one that could not be read.
 """
 
@@ -45,7 +47,11 @@ WATCH_SECONDS = 0.25
 # Opening may take twice the longest `timeout` (20 s) of a kind: FFmpeg connects, then probes the stream.
 OPENING_SECONDS = 45.0
 CLOSING_SECONDS = 1.0
+GAPS_OF_PATIENCE = 3.0
+NOTE_LOGGED_SECONDS = 5.0
 REMIND_SECONDS = 600.0
+
+_NOTED = frozenset({CameraState.STARTING, CameraState.DOWN, CameraState.ONLINE})
 
 log = structlog.get_logger("vedette.cameras")
 
@@ -87,7 +93,7 @@ class Reader(Worker):
         self._camera, self._settings, self._slots, self._on_status = camera, settings, slots, on_status
         self._lossless = bool(getattr(camera, "lossless", False))
         self._finite = bool(getattr(camera, "finite", False))
-        self._stall_seconds = settings.stall_timeout + float(getattr(camera, "period", 0.0))
+        self._period = float(getattr(camera, "period", 0.0))
         self._take_failed = camera.take_failed if isinstance(camera, LossyCamera) else None
         self.scope = settings.scope
         self._privacy = PrivacyMasks(settings.privacy_masks)
@@ -95,6 +101,7 @@ class Reader(Worker):
         self._lock = threading.Lock()  # guards the counts, the status and which feed is current
         self._counts = ReaderCounts()
         self.status: CameraStatus | None = None
+        self._reason = ""  # of the state; a note of what is waited for may stand in its place
         self.finished = False
         self._feed: Feed | None = None
         self._hanging: Feed | None = None
@@ -142,19 +149,38 @@ class Reader(Worker):
 
     def _watch(self, feed: Feed, stop: threading.Event) -> CameraError | None:
         """Watch `feed` to its end; returns its failure, None at the regular end or when stopped."""
+        noted = False
         while not feed.done.wait(WATCH_SECONDS):
             self.beat()
             if stop.is_set():
                 return None
-            limit = self._stall_seconds if feed.opened else OPENING_SECONDS
+            self._show_note(feed.note)
+            if feed.noted_seconds() > NOTE_LOGGED_SECONDS and not noted:
+                noted = True
+                log.info("camera waits", camera=self._settings.name, reason=feed.note)
+            limit = self._patience(feed)
             if feed.silent_seconds() > limit:
                 return self._stalled(feed, limit)
+        self._show_note("")
         if feed.error is None or isinstance(feed.error, CameraError):
             return feed.error
         # A fault of ours or of a library in one camera's code: that camera is retried, the others go on.
         log.error("unexpected error in a camera", camera=self._settings.name, exc_info=feed.error)
         what = type(feed.error).__name__
         return CameraError(f"unexpected {what}, see the journal", kind=CameraFailure.OTHER)
+
+    def _patience(self, feed: Feed) -> float:
+        """Seconds of silence after which `feed` counts as stalled."""
+        if not feed.opened:
+            return OPENING_SECONDS + 2 * self._period
+        return max(self._settings.stall_timeout + self._period, GAPS_OF_PATIENCE * feed.usual_gap())
+
+    def _show_note(self, note: str) -> None:
+        """Have the status say what is waited for, "" for nothing; that is no change of state."""
+        with self._lock:
+            status = self.status
+            if status is not None and status.state in _NOTED and status.reason != (note or self._reason):
+                self.status = dataclasses.replace(status, reason=note or self._reason)
 
     def _stalled(self, feed: Feed, limit: float) -> CameraError:
         self._abandon()
@@ -278,6 +304,7 @@ class Reader(Worker):
         with self._lock:
             if feed is not None and feed is not self._feed:
                 return
+            self._reason = reason
             self.status = CameraStatus(
                 camera=self._settings.name, state=state, since=clock.now(), reason=reason, failure=kind
             )

@@ -146,6 +146,9 @@ def _camera(settings: CameraSettings, timeout: float) -> str:
 
     camera = CAMERAS.load(settings.kind)(settings.name, settings.options)
     found: list[str | CameraError] = []
+    notes = [""]
+    if hasattr(camera, "on_waiting"):
+        camera.on_waiting = notes.append
 
     def read() -> None:
         try:
@@ -163,7 +166,8 @@ def _camera(settings: CameraSettings, timeout: float) -> str:
     thread.start()
     thread.join(timeout)
     if not found:
-        raise CameraError(f"no frame within {timeout:.0f} s", kind=CameraFailure.TIMEOUT)
+        note = f": {notes[-1]}" if notes[-1] else ""
+        raise CameraError(f"no frame within {timeout:.0f} s{note}", kind=CameraFailure.TIMEOUT)
     if isinstance(found[0], CameraError):
         raise found[0]
     return f"{settings.kind}, {found[0]}, first frame after {clock.monotonic() - started:.1f} s"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 
 from agent.cameras import CAMERAS
 from agent.cameras.isolation.child import Child, ended_by, own_python
-from agent.cameras.isolation.worker import END, ERROR, FRAME, HEAD, MessageHeader, parse_error, request
+from agent.cameras.isolation.worker import (
+    END,
+    ERROR,
+    FRAME,
+    HEAD,
+    WAITING,
+    MessageHeader,
+    parse_error,
+    request,
+)
 from agent.cameras.owned import ClosedError
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.types import Frame
@@ -31,6 +41,7 @@ class IsolatedCamera:
         self.lossless = bool(getattr(inside, "lossless", False))
         self.finite = bool(getattr(inside, "finite", False))
         self.period = float(getattr(inside, "period", 0.0))
+        self.on_waiting: Callable[[str], None] = lambda _note: None
         self._child: Child | None = None
         self._lock = threading.Lock()
         self._index = self._failed = 0
@@ -88,7 +99,10 @@ class IsolatedCamera:
     def _receive(self, child: Child) -> Frame | None:
         """The next message: a frame, or None for one that brings none; raises CameraError."""
         try:
-            head = MessageHeader.unpack(self._take(child, HEAD.size).tobytes())
+            head = self._head(child)
+            while head.what == WAITING:
+                self.on_waiting(self._take(child, head.length).tobytes().decode("utf-8", "replace"))
+                head = self._head(child)
             self._failed += head.failed
             if head.what == ERROR:
                 raise parse_error(self._take(child, head.length).tobytes())
@@ -98,6 +112,9 @@ class IsolatedCamera:
             raise CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER) from None
         self._ended = head.what == END
         return None
+
+    def _head(self, child: Child) -> MessageHeader:
+        return MessageHeader.unpack(self._take(child, HEAD.size).tobytes())
 
     def _take(self, child: Child, length: int) -> NDArray[np.uint8]:
         data = child.take(length, None)  # the camera inside has its own time limits

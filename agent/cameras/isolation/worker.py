@@ -23,7 +23,7 @@ from agent.core.secret import Secret
 from agent.core.types import Frame
 from agent.core.untrusted import parse_json, parse_object
 
-OPENED, FRAME, END, ERROR = b"O", b"F", b"N", b"E"
+OPENED, FRAME, END, ERROR, WAITING = b"O", b"F", b"N", b"E", b"W"
 # What it is; height, width, bytes that follow; damaged frames; Unix and monotonic time; decode and media seconds.
 HEAD = struct.Struct("=cIIIIdQdd")
 
@@ -94,6 +94,13 @@ def frame_head(frame: Frame, failed: int) -> MessageHeader:
 def serve(camera: Camera, fd: int) -> None:
     """Read `camera` to its end into the pipe `fd`."""
     take_failed = getattr(camera, "take_failed", int)
+
+    def on_waiting(note: str) -> None:
+        text = note.encode()
+        _write(fd, MessageHeader(WAITING, length=len(text)).pack(), text)
+
+    if hasattr(camera, "on_waiting"):
+        camera.on_waiting = on_waiting
     try:
         camera.open()
         _write(fd, MessageHeader(OPENED).pack())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
+from agent.cameras.kinds.frame_wait import FrameWait
 from agent.cameras.kinds.source_facts import SourceFacts, video_stream
 from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
@@ -21,9 +22,6 @@ from agent.core import clock
 # A damaged frame damages all that refer to it, up to the next key frame: of the 114 damaged frames of a
 # damaged file FFmpeg marked 8. A stream without key frames (intra refresh) has mended itself by then.
 MENDING_SECONDS = 5.0
-# Packets that come for this long without one whole frame: the source cannot be decoded. (Seen for real: a
-# server that put every key frame into two packets, so that each half was marked as damaged.)
-BARREN_SECONDS = 8.0
 LATE_RATIO = 0.95  # of the timeout
 # A title that is not UTF-8 must not end it: PyAV 19 keeps its bytes, PyAV before that raised unless told otherwise.
 _ODD_TITLES = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
@@ -76,6 +74,7 @@ class Decoder(ThreadOwned):
         damaged: FailureCount | None = None,
         cuda: bool = False,
         live: bool = True,
+        on_waiting: Callable[[str], None] = lambda _note: None,
     ) -> None:
         super().__init__()
         self._url, self._format, self._options = url, input_format, dict(options or {})
@@ -86,9 +85,11 @@ class Decoder(ThreadOwned):
         self._ready: deque[Any] = deque()
         self._stream: Any = None
         self.facts = SourceFacts()
+        self._on_waiting, self._wait = on_waiting, FrameWait()
         self._number = 0
         self._end = 0.0
         self._decode_seconds = 0.0
+        self._whole = False  # whether there has been a whole frame
         self._mending_until: float | None = None
         self._damaged = damaged or FailureCount()
 
@@ -123,12 +124,13 @@ class Decoder(ThreadOwned):
 
     def next(self) -> DecodedFrame | None:
         """The next whole frame, or None at the end of the source; raises FFmpegError, or ClosedError."""
-        since: float | None = None
         with self.in_use():
             while True:
                 while self._ready:
                     frame = self._take()
                     if frame is not None:
+                        self._wait.frame()
+                        self._whole = True
                         return frame
                 asked = clock.monotonic()
                 packet = next(self._packets, None)
@@ -138,15 +140,20 @@ class Decoder(ThreadOwned):
                 if packet is None:
                     return None
                 self._note_time(packet)
-                if packet.stream.index != self._stream.index:
-                    continue
-                self._decode(packet)
-                # From the first packet on: a source that says nothing is another failure.
-                since = since or clock.monotonic()
-                if clock.monotonic() - since > BARREN_SECONDS:
-                    raise av.error.InvalidDataError(0, "no whole frame in it")
+                if packet.stream.index == self._stream.index:
+                    self._decode(packet)
+                if not self._ready:
+                    self._go_on_waiting()
                 if self.closing.is_set():
                     raise ClosedError
+
+    def _go_on_waiting(self) -> None:
+        """Report what is waited for; raises UndecodableError where that will not come."""
+        now = clock.monotonic()
+        if failure := self._wait.failure(now):
+            raise UndecodableError(failure)
+        if note := self._wait.note(now):
+            self._on_waiting(note)
 
     def _opened(self) -> Any:
         return av.open(
@@ -177,6 +184,7 @@ class Decoder(ThreadOwned):
 
     def _decode(self, packet: Any) -> None:
         started = clock.monotonic()
+        self._wait.packet(started, key_frame=packet.is_keyframe)
         try:
             self._ready.extend(packet.decode())
         except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
@@ -185,6 +193,8 @@ class Decoder(ThreadOwned):
 
     def _note_damage(self) -> None:
         self._number += 1
+        if not self._whole and not self._wait.saw_key_frame:
+            return  # before its first key frame nothing can be decoded, and nothing is damaged
         self._damaged.total += 1
         if self._mending_until is None:
             self._mending_until = clock.monotonic() + MENDING_SECONDS

@@ -39,7 +39,7 @@ _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...]
     (
         (TimeoutError, av.error.ExitError),
         CameraFailure.TIMEOUT,
-        "{shown} does not answer; check the camera and the network between",
+        "{shown} does not answer, or sends nothing for as long as `timeout`; check the camera and the network between",
     ),
     ((EOFError,), CameraFailure.END_OF_STREAM, "{shown} ended the stream"),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import av.error
@@ -26,6 +27,8 @@ from agent.core.types import Frame
 
 # A file that ends this much before the time it declares was cut off; intact files end within a frame or two of it.
 MISSING_SECONDS = 1.0
+TURN_SECONDS = 1.0  # the reader hears this often of a wait
+PATIENT_SECONDS = 20.0  # a longer `timeout` is for a camera that sends frames that seldom
 USUAL_RATE = 25.0  # of a file that has no stamps and declares none, as FFmpeg assumes
 
 log = structlog.get_logger("vedette.cameras")
@@ -47,6 +50,8 @@ class StreamCamera:
         self._index = 0
         self._clock = MediaClock(live=not self._address.is_file)
         self._cuda = options.decoder == "cuda"
+        self.period = options.timeout if options.timeout > PATIENT_SECONDS else 0.0
+        self.on_waiting: Callable[[str], None] = lambda _note: None
 
     @property
     def finite(self) -> bool:
@@ -130,6 +135,7 @@ class StreamCamera:
             frame_threads=self.lossless,  # they hold frames back, which a live stream must not
             cuda=cuda,
             live=not self._address.is_file,
+            on_waiting=self.on_waiting,
         )
         with self._lock:
             self._decoder = decoder
@@ -209,13 +215,19 @@ class StreamCamera:
             raise self._failure(ClosedError())
         media = self._media_seconds(frame, decoder)
         if self._address.is_file and self.options.pace == "real" and media is not None:
-            wait = self._clock.due_in(media, clock.monotonic())
-            if wait > 0 and decoder.closing.wait(wait):
-                raise self._failure(ClosedError())
+            self._wait_until_due(media, decoder)
         index, self._index = self._index, self._index + 1
         return stamped(
             self.name, index, frame.image, decode_seconds=frame.decode_seconds, media_seconds=media
         )
+
+    def _wait_until_due(self, media: float, decoder: Decoder) -> None:
+        """Wait for the time of a file's frame; a pause in the file is no stall, so it is reported as a wait."""
+        while (left := self._clock.due_in(media, clock.monotonic())) > 0:
+            note = f"the next frame of the file is due in {left:.0f} s" if left > TURN_SECONDS else ""
+            self.on_waiting(note)
+            if decoder.closing.wait(min(left, TURN_SECONDS)):
+                raise self._failure(ClosedError())
 
     def _media_seconds(self, frame: DecodedFrame, decoder: Decoder) -> float | None:
         """The frame's time; a live source that has no clock has none: the time of its arrival is its clock."""

@@ -35,8 +35,8 @@ class StreamOptions:
         10.0,
         kind="duration",
         minimum=0.5,
-        maximum=20,
-        doc="Longest wait for an answer or a packet of the camera.",
+        maximum=3600,
+        doc="Longest wait for an answer or a packet of the camera; longer than 20s where it sends frames that seldom.",
     )
     loop: bool = setting(False, doc="Play a file again and again.")
     pace: str = setting(

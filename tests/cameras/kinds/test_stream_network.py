@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from agent.cameras import reader as reader_module
-from agent.cameras.kinds import decoder
+from agent.cameras.kinds import frame_wait
 from agent.cameras.kinds.stream import StreamCamera
 from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.types import CameraState
@@ -93,7 +93,7 @@ def test_a_server_that_accepts_and_says_nothing_is_a_timeout_and_then_comes(prox
 
 def test_a_stream_that_falls_silent_is_a_timeout_not_a_broken_codec(proxied, running, monkeypatch):
     """FFmpeg hands over half a packet at the end of its wait; that must not count as unreadable video."""
-    monkeypatch.setattr(decoder, "BARREN_SECONDS", 1.0)
+    monkeypatch.setattr(frame_wait, "BARREN_SECONDS", 1.0)
     proxy = proxied()
     with running(camera(proxy, timeout=2), stall_timeout=30) as run:
         run.wait(CameraState.ONLINE)
