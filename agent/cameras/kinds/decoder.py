@@ -118,6 +118,11 @@ class Decoder(ThreadOwned):
         return self._cuda and bool(self._stream.codec_context.is_hwaccel)
 
     @property
+    def has_size(self) -> bool:
+        """Whether the size of the frames is known already."""
+        return bool(self._stream.width)
+
+    @property
     def seconds_seen(self) -> float:
         """How far into the source any of its streams has been read, in seconds."""
         return self._end

@@ -85,8 +85,8 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
     if isinstance(error, av.error.ArgumentError) and address.scheme.startswith("http"):
         return CameraFailure.CODEC, (
-            "{shown} answers with a playlist or with no video; a playlist is followed only where the url names one "
-            "(.m3u8)"
+            "{shown} answers with a playlist, an image or no video; a playlist is followed where the url names one "
+            '(.m3u8) or with format = "hls", an image is polled with kind = "snapshot"'
         )
     for types, kind, text in _BY_TYPE:
         if isinstance(error, types):

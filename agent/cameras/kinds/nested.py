@@ -6,7 +6,7 @@ address it names, so a hostile camera could have the agent fetch what only the a
 Laws
 ----
 1. A source is read by the protocols that its own scheme needs, and as a format that holds its frames itself.
-2. A playlist (HLS) is followed only where the address in the config names one (`.m3u8`). It may then
+2. A playlist (HLS) is followed only where the config names one (`.m3u8` in its url, or `format = "hls"`). It may then
    name other hosts, as those of content networks do, by HTTP and HTTPS only.
 3. A redirect of HTTP is followed to the same host, and never from HTTPS to HTTP; to another host only for a playlist.
 """
@@ -43,6 +43,8 @@ FORMATS = (
     "mov,matroska,flv,live_flv,avi,asf,ogg,nut,dhav,rm,mxf,gxf,wtv,yuv4mpegpipe"
 )
 """Formats that hold their frames themselves; no playlist, no session description, no list of files."""
+_HTTP_FORMATS = ",".join(name for name in FORMATS.split(",") if name != "mjpeg" and "pipe" not in name)
+"""Over HTTP an image is a snapshot; JPEGs behind one another are read as `mjpeg` with options of its own."""
 
 _PLAYLIST = re.compile(r"\.m3u8?\b", re.IGNORECASE)
 MOST_REDIRECTS = 3
@@ -52,8 +54,8 @@ _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _LOCATION = re.compile(rb"\r\nLocation:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 
 
-def limits(url: str, scheme: str) -> dict[str, str]:
-    """The options by which FFmpeg keeps to what the source at `url` may lead to."""
+def limits(url: str, scheme: str, input_format: str = "") -> dict[str, str]:
+    """The options by which FFmpeg keeps to what the source at `url` may lead to; `input_format` is the config's."""
     allowed = {"protocol_whitelist": PROTOCOLS.get(scheme, scheme)}
     if not scheme:
         return allowed
@@ -63,9 +65,9 @@ def limits(url: str, scheme: str) -> dict[str, str]:
         return {**allowed, "format_whitelist": "rtp,sdp"}
     if not scheme.startswith("http"):
         return {**allowed, "format_whitelist": FORMATS}
-    if names_playlist(url):
+    if names_playlist(url) or input_format == "hls":
         return {**allowed, "format_whitelist": f"hls,{FORMATS},webvtt,aac,mp3,ac3,eac3"}
-    return {**allowed, "format_whitelist": FORMATS, "max_redirects": "0"}
+    return {**allowed, "format_whitelist": input_format or _HTTP_FORMATS, "max_redirects": "0"}
 
 
 def names_playlist(url: str) -> bool:

@@ -16,12 +16,13 @@ _PLAUSIBLE_FPS = 0.01, 1000.0
 class SourceFacts:
     """Facts of an opened source.
 
-    `has_clock`: its format has time stamps; FFmpeg stamps frames of one without at 25 a second, however they come.
-    `stamps_restart`: they may start anew at any place. `finite`: it has an end. `fps`: frames a second as declared.
-    `seconds`: length of the video (else of the whole source) as its head declares it, None where FFmpeg only
-    estimates it.
+    `format` is FFmpeg's name of its format. `has_clock`: that has time stamps; FFmpeg stamps frames of one without at
+    25 a second, however they come. `stamps_restart`: they may start anew at any place. `finite`: it has an end. `fps`:
+    frames a second as declared. `seconds`: length of the video (else of the whole source) as its head declares it,
+    None where FFmpeg only estimates it.
     """
 
+    format: str = ""
     has_clock: bool = True
     stamps_restart: bool = False
     finite: bool = False
@@ -39,6 +40,7 @@ class SourceFacts:
             seconds = float(stream.duration * stream.time_base)
         rate = float(stream.guessed_rate or 0)
         return cls(
+            format=name,
             has_clock=has_clock,
             stamps_restart=restarts,
             finite=seconds is not None,

@@ -12,7 +12,7 @@ import structlog
 
 from agent.cameras.address import Address, address
 from agent.cameras.kinds import nested
-from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount
+from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount, UndecodableError
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
 from agent.cameras.kinds.media_clock import MediaClock
 from agent.cameras.kinds.stream_options import StreamOptions, ffmpeg_options
@@ -30,6 +30,8 @@ MISSING_SECONDS = 1.0
 TURN_SECONDS = 1.0  # the reader hears this often of a wait
 PATIENT_SECONDS = 20.0  # a longer `timeout` is for a camera that sends frames that seldom
 USUAL_RATE = 25.0  # of a file that has no stamps and declares none, as FFmpeg assumes
+
+_JPEGS = frozenset({"mpjpeg", "mjpeg"})
 
 log = structlog.get_logger("vedette.cameras")
 
@@ -50,6 +52,7 @@ class StreamCamera:
         self._index = 0
         self._clock = MediaClock(live=not self._address.is_file)
         self._cuda = options.decoder == "cuda"
+        self._found_format = ""
         self.period = options.timeout if options.timeout > PATIENT_SECONDS else 0.0
         self.on_waiting: Callable[[str], None] = lambda _note: None
 
@@ -69,6 +72,8 @@ class StreamCamera:
         if decoder is None:
             raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
         frame = self._decoded(decoder)
+        if frame is not None and self._index == 0 and self._is_http and self._format == "mjpeg":
+            frame = self._behind_first(decoder)
         if frame is None and self._ended_well(decoder):
             if not self.options.loop:
                 return None
@@ -112,9 +117,9 @@ class StreamCamera:
                 return self._open_at(url, cuda=cuda)
             except (av.error.FFmpegError, TimeoutError, ClosedError) as error:
                 self.close()
-                target = (
-                    self._redirected(url) if place.scheme.startswith("http") and is_cut_off(error) else ""
-                )
+                target = self._redirected(url) if self._is_http and is_cut_off(error) else ""
+                if not target and self._may_be_jpegs(error):
+                    return self._opened_as_jpegs(url, error, cuda=cuda)
                 if not target:
                     raise self._failure(error) from None
             place = replace(
@@ -124,12 +129,56 @@ class StreamCamera:
             f"{self._address.shown} redirects again and again; check its url", kind=CameraFailure.NOT_FOUND
         )
 
+    @property
+    def _is_http(self) -> bool:
+        return self._address.scheme.startswith("http")
+
+    @property
+    def _format(self) -> str:
+        """The format that FFmpeg must take, "" for its own choice."""
+        return self._found_format if self.options.format == "auto" else self.options.format
+
+    def _may_be_jpegs(self, error: Exception) -> bool:
+        """Whether JPEGs may be in an answer of which FFmpeg makes nothing."""
+        unread = isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)) or is_cut_off(error)
+        return unread and not isinstance(error, UndecodableError) and self._is_http and not self._format
+
+    def _opened_as_jpegs(self, url: str, error: Exception, *, cuda: bool) -> Decoder:
+        """Read whatever stands between JPEGs as nothing; raises the failure of `error` where there are none.
+
+        Cameras write the parts of motion JPEG in many ways, of which FFmpeg's `mpjpeg` takes some.
+        """
+        self._found_format = "mjpeg"
+        try:
+            return self._open_at(url, cuda=cuda)
+        except (av.error.FFmpegError, TimeoutError, ClosedError):
+            self.close()
+            self._found_format = ""
+            raise self._failure(error) from None
+
+    def _behind_first(self, decoder: Decoder) -> DecodedFrame | None:
+        """The frame behind the first, which shows that this is a stream; raises CameraError for a single image."""
+        try:
+            frame = decoder.next()
+        except (av.error.FFmpegError, ClosedError) as error:
+            if not is_cut_off(error):
+                raise self._failure(error) from None
+            frame = None
+        if frame is None:
+            self._found_format = ""
+            raise CameraError(
+                f'{self._address.shown} answers with a single image; use kind = "snapshot", which polls it',
+                kind=CameraFailure.CODEC,
+            )
+        return frame
+
     def _open_at(self, url: str, *, cuda: bool) -> Decoder:
         """An opened decoder; raises FFmpegError, TimeoutError, ClosedError."""
         decoder = Decoder(
             f"file:{url}" if self._address.is_file else url,
             timeout=self.options.timeout,
-            options=ffmpeg_options(self.options, self._address),
+            input_format=self._format or None,
+            options=ffmpeg_options(self.options, self._address, self._format),
             threads=self.options.threads or (_fast_threads(os.cpu_count() or 1) if self.lossless else 1),
             damaged=self._damaged,
             frame_threads=self.lossless,  # they hold frames back, which a live stream must not
@@ -144,6 +193,8 @@ class StreamCamera:
             decoder.open()
         except av.error.FFmpegError as error:
             raise self._in_time(error, clock.monotonic() - started) from None
+        if self._is_http and decoder.facts.format in _JPEGS and not decoder.has_size:
+            raise av.error.InvalidDataError(0, "no JPEG in it")
         return decoder
 
     def _redirected(self, url: str) -> str:

@@ -30,6 +30,10 @@ class StreamOptions:
     password_file: str = setting(
         "", kind="path", doc="File whose first line is the password; read at each connect."
     )
+    format: str = setting(
+        "auto",
+        doc="FFmpeg's name of the format (mpjpeg, mjpeg, h264, mpegts, hls, ...), where it cannot tell by itself.",
+    )
     transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the frames.")
     timeout: float = setting(
         10.0,
@@ -78,8 +82,18 @@ class StreamOptions:
             )
         if place.is_file and (kind := _kind_meant(place.url.reveal())):
             raise ConfigError("names another kind of camera", key="url", expected=f'kind = "{kind}"')
+        if self.format not in KNOWN_FORMATS:
+            raise ConfigError(
+                "is no format that is read",
+                key="format",
+                expected=f"one of {', '.join(KNOWN_FORMATS)}",
+                nearest=nearest(self.format, KNOWN_FORMATS),
+            )
         if self.password and self.password_file:
             raise ConfigError("is given beside password", key="password_file", expected="only one of them")
+
+
+KNOWN_FORMATS = ("auto", *nested.FORMATS.split(","), "hls")
 
 
 def _kind_meant(path: str) -> str | None:
@@ -90,11 +104,15 @@ def _kind_meant(path: str) -> str | None:
     return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110  (as above)
 
 
-def ffmpeg_options(options: StreamOptions, place: Address) -> dict[str, str]:
-    """FFmpeg's options for a source at `place`."""
-    allowed = nested.limits(place.url.reveal(), place.scheme)
+def ffmpeg_options(options: StreamOptions, place: Address, input_format: str = "") -> dict[str, str]:
+    """FFmpeg's options for a source at `place`, read as `input_format` ("": FFmpeg's choice)."""
+    allowed = nested.limits(place.url.reveal(), place.scheme, input_format)
     if place.is_file:
         return allowed
+    if place.scheme.startswith("http"):  # small JPEGs behind one another would be looked at for a megabyte
+        allowed["formatprobesize"] = "65536"
+    if input_format == "mjpeg":  # the first frame says all; FFmpeg would look at five seconds
+        allowed["analyzeduration"] = "1"
     # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
     # is no gain: it throws away the frames seen meanwhile, the key frame first of all, and then nothing can
     # be decoded up to the next one; old frames are passed over quickly by themselves.

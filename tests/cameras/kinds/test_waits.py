@@ -52,7 +52,9 @@ def impatient(monkeypatch):
     monkeypatch.setattr(frame_wait, "BARREN_SECONDS", 1.0)
     monkeypatch.setattr(frame_wait, "NOTED_SECONDS", 0.1)
     plain = stream_module.ffmpeg_options  # FFmpeg would look at the first seven seconds for the size
-    monkeypatch.setattr(stream_module, "ffmpeg_options", lambda *a: {**plain(*a), "analyzeduration": "500000"})
+    monkeypatch.setattr(
+        stream_module, "ffmpeg_options", lambda *a: {**plain(*a), "analyzeduration": "500000"}
+    )
     monkeypatch.setattr(reader_module, "WATCH_SECONDS", 0.02)
 
 
