@@ -1,6 +1,6 @@
 """A soak: everything around delivery is killed at random for an hour, and every message is accounted for.
 
-    python benchmarks/soak.py --for 1h [--seed 1] [--json FILE] [--keep DIRECTORY]
+    python benchmarks/soak.py --for 1h [--seed 1] [--clock-steps] [--json FILE] [--keep DIRECTORY]
 
 Three senders, each behind a TCP proxy that breaks at random, at a mosquitto that is killed, stopped and frozen:
 `steady`, an agent with two drawn cameras and an RTSP camera whose server is killed, itself never killed (its
@@ -8,6 +8,8 @@ memory, threads and handles are what should stay flat); `killed`, the same with 
 publisher alone at 20 messages a second, likewise killed. A listener with a session that outlives its
 connection hears everything. The proxies let senders in only while it listens: what mosquitto acknowledges
 and then loses at its own `kill -9` would not be our loss. Needs mosquitto and GStreamer's RTSP server.
+`--clock-steps` sets the wall clock of the two agents forward and back at random, by seconds to days, with libfaketime
+(Debian package faketime); a restarted agent goes on with the clock that it left.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -148,6 +151,26 @@ def break_network(sender: Sender, rng: random.Random) -> None:
         proxy.reset()
 
 
+def step_clock(file: Path, name: str, rng: random.Random) -> None:
+    offset = rng.choice((-1, 1)) * rng.choice((20, 900, 5400, 90_000)) if rng.random() < 0.7 else 0
+    file.write_text(f"{offset:+d}\n")
+    note(f"clock of {name}", f"is {offset:+d} s off" if offset else "is right")
+
+
+def fake_clock(file: Path) -> dict[str, str]:
+    """The environment in which a program's wall clock follows `file`; raises SystemExit without libfaketime."""
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        raise SystemExit("--clock-steps needs libfaketime (Debian package faketime)")
+    file.write_text("+0\n")
+    return {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 def kill_again(process: Process, name: str, longest: float, rng: random.Random) -> None:
     seconds = rng.uniform(0.1, longest)
     note(name, "kill -9", seconds)
@@ -160,7 +183,7 @@ def kill_again(process: Process, name: str, longest: float, rng: random.Random) 
 
 
 @contextmanager
-def stage(seconds: float) -> Iterator[tuple[Path, Process, Process, list[Sender], Ear]]:
+def stage(seconds: float, clock_steps: bool) -> Iterator[tuple[Path, Process, Process, list[Sender], Ear]]:
     """Broker, RTSP server, ear and senders, all running; everything is ended by its pid."""
     found = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if found is None:
@@ -199,7 +222,10 @@ def stage(seconds: float) -> Iterator[tuple[Path, Process, Process, list[Sender]
                     CONFIG.format(name=name, state=at / name, url=proxy.url, rtsp=rtsp_port)
                 )
                 words = [sys.executable, "-m", "agent", "run", "--config", at / f"{name}.toml"]
-            senders.append(Sender(name, Process(words, at / f"{name}.log"), proxy, at / name))
+            stepped = clock_steps and name != "driver"
+            environment = fake_clock(at / f"{name}.clock") if stepped else {}
+            process = Process(words, at / f"{name}.log", environment)
+            senders.append(Sender(name, process, proxy, at / name))
         for sender in senders:
             sender.process.start()
             closing.callback(sender.process.end)
@@ -221,6 +247,10 @@ def faults(
             for sender in (steady, killed, driver)
         ),
     ]
+    for sender in senders:
+        file = sender.state.with_suffix(".clock")
+        if file.exists():
+            plans.append((90, partial(step_clock, file, sender.name)))
     threads = []
     for number, (mean, fault) in enumerate(plans):
         run = forever(random.Random(seed * 1000 + number), mean, fault)
@@ -256,12 +286,13 @@ def main() -> None:
     )
     parser.add_argument("--for", dest="length", default="1h", help="how long (default 1h)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clock-steps", action="store_true", help="set the agents' clocks at random, too")
     parser.add_argument("--sample", default="60s", help="how often the processes are measured")
     parser.add_argument("--json", type=Path, help="write what was found there too")
     parser.add_argument("--keep", type=Path, help="copy logs and states there")
     args = parser.parse_args()
     seconds = parse_duration(args.length)
-    with stage(seconds + 3600) as (at, broker, rtsp, senders, ear):
+    with stage(seconds + 3600, args.clock_steps) as (at, broker, rtsp, senders, ear):
         watcher = Watcher(senders, BEGAN)
         threads = faults(args.seed, broker, rtsp, senders, ear)
         for thread in threads:

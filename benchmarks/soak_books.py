@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,15 +31,18 @@ Event = tuple[float, str, str, float]  # seconds since the start, what, how, for
 class Process:
     """A program that is started again and again in the same place."""
 
-    def __init__(self, words: list[object], log: Path) -> None:
+    def __init__(self, words: list[object], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.words, self.log = [str(word) for word in words], log
+        self.environment = {**os.environ, **(environment or {})}
         self.running: subprocess.Popen[bytes] | None = None
         self.lives = 0
 
     def start(self) -> None:
         """Begin a new life."""
         with self.log.open("ab") as log:
-            self.running = subprocess.Popen(self.words, cwd=ROOT, stdout=log, stderr=log)
+            self.running = subprocess.Popen(
+                self.words, cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
         self.lives += 1
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
