@@ -7,7 +7,6 @@ import dataclasses
 import importlib
 import os
 import shlex
-import signal
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.app.service import Service
+    from agent.app.signals import SignalRequests
     from agent.app.systemd import SystemdNotifier
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
@@ -88,6 +88,8 @@ def _import_structlog_alone() -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of every source, or `--seconds`."""
+    from agent.app.signals import SignalRequests
+
     asked = SignalRequests()
     _import_structlog_alone()
     from agent.app.systemd import SystemdNotifier
@@ -196,23 +198,6 @@ def hints(args: argparse.Namespace, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-class SignalRequests:
-    """Stop and reload as requested by signals; a reload requested during the start follows it."""
-
-    def __init__(self) -> None:
-        self.stop, self.reload = threading.Event(), threading.Event()
-        signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
-
-    def catch_stop(self) -> None:
-        """From now on SIGTERM and SIGINT request a stop; a second one ends the process at once."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-
-    def _stop(self, number: int, _frame: object) -> None:
-        self.stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-
 def attend(service: Service, asked: SignalRequests, *, seconds: float | None = None) -> int:
     """Wait until the started service is to stop, stop it, and return the exit code."""
     import structlog
@@ -227,7 +212,7 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     notifier.send("READY=1", f"STATUS={service.device.line()}")
     _keep_alive(service, asked, notifier, Countdown(seconds))
     exhausted = service.supervisor.exhausted
-    reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop.is_set() else "done"
+    reason = f"{exhausted} failed too often" if exhausted else "asked to" if asked.stop else "done"
     notifier.send("STOPPING=1", f"STATUS=stopping ({reason}): publishing open windows")
     damaged = service.camera_set.damaged() if service.camera_set.ended() else []
     log.info("stopping", reason=reason)
@@ -246,17 +231,14 @@ def _keep_alive(
     from agent.logging.setup import say_repeats
 
     reloading = False
-    while not (
-        asked.stop.is_set() or countdown.over() or service.camera_set.ended() or service.supervisor.exhausted
-    ):
-        asked.stop.wait(0.5)
+    while not (asked.stop or countdown.over() or service.camera_set.ended() or service.supervisor.exhausted):
+        asked.wait(0.5)
         if stuck := service.supervisor.stuck():  # the watchdog is not fed: systemd will start us afresh
             notifier.send(f"STATUS=stuck: {', '.join(stuck)}; {service.device.line()}")
         else:
             notifier.send("WATCHDOG=1", f"STATUS={service.device.line()}")
         say_repeats()
-        if asked.reload.is_set():
-            asked.reload.clear()
+        if asked.take_reload():
             notifier.reloading()
             service.reloader.request()  # (in its own thread: this one feeds the watchdog)
             reloading = True
