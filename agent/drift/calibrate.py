@@ -19,13 +19,14 @@ from agent.drift.evidence import ASPECTS
 from agent.drift.excursions import Excursions, learn_excursions, no_excursions
 from agent.drift.memory import AGE_WEIGHTS, AGES, SCALES
 from agent.drift.noise import CAUTIOUS, matched_filters
+from agent.drift.pairs import Pairs, learn_pairs
 from agent.drift.refine import Refinement, learn, nothing_learnt
 from agent.drift.series import PRIOR, Series, largest, score
 from agent.drift.statistics import STATISTICS, psi, statistics
 from agent.drift.tables import FAR
 from agent.drift.tail import Tail, fit_tails
 
-BUDGET_SHARES = {"features": 0.5, "joint": 0.35, "distances": 0.1, "classes": 0.05}
+BUDGET_SHARES = {"features": 0.5, "joint": 0.35, "distances": 0.07, "pairs": 0.03, "classes": 0.05}
 """How the budget of false alarms is divided: each kind of score catches what the others miss. That of classes is for
 their distance and for their likelihood, half for each."""
 
@@ -78,9 +79,10 @@ class Calibration:
     Columns are the F features and R common factors of each aspect. `refinement` makes evidence of them; `noise`
     (3, F + R, 8) is its wandering; `size` (3, F + R, J) what scores still exceed 1 by; `joint_mean`, `joint_variance`
     (J,); `distances` (S, 4, F) the usual size of each statistic, NaN for one that an older reference lacks; `classes`
-    (2, 4) usual Jensen-Shannon and root PSI; `mix` the class mix as evidence, None where nothing could be learnt;
-    `tails` of each aspect's features, of its factors ("location factors") and of the other scores; `excursions` what
-    came and went; `longest` the largest age judged, in windows; `windows` and `blocks` how much it rests on.
+    (2, 4) usual Jensen-Shannon and root PSI; `mix` the class mix as evidence and `pairs` of features, None where not
+    learnt; `tails` of each aspect's features, of its factors ("location factors") and of the other scores;
+    `excursions` what came and went; `longest` the largest age judged, in windows; `windows` and `blocks` how much it
+    rests on.
     """
 
     refinement: Refinement
@@ -93,6 +95,7 @@ class Calibration:
     tails: dict[str, tuple[Tail, ...]]
     excursions: Excursions
     mix: ClassMix | None
+    pairs: Pairs | None
     longest: int
     windows: int
     blocks: int
@@ -112,7 +115,7 @@ class Limits:
     """The largest scores that are normal, for one budget.
 
     `aspects` (3, F + R); `distances` (S, F), over their usual size; `joint` and `classes` (distances of the class mix)
-    one each; `mix` (C,), empty where it is not judged as evidence.
+    one each; `mix` (C,) and `pairs` (1,), empty where they are not judged.
     """
 
     aspects: NDArray[np.float64]
@@ -120,6 +123,7 @@ class Limits:
     distances: NDArray[np.float64]
     classes: float
     mix: NDArray[np.float64]
+    pairs: NDArray[np.float64]
 
     def of(self, statistic: str) -> NDArray[np.float64]:
         """A statistic's limits (F,), over its usual size."""
@@ -148,6 +152,7 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
         joint=float(of("joint", share["joint"])[0]),
         distances=np.stack([of_statistic(name) for name in STATISTICS]),
         classes=float(of("classes", share["classes"] / 2)[0]),
+        pairs=of("pairs", share["pairs"]),
         mix=of("mix", share["classes"] / 2 / max(len(calibration.tails["mix"]), 1)),
     )
 
@@ -169,6 +174,7 @@ def calibrate(held: HeldOut) -> Calibration:
     size = series.sizes(noise)
     tops, sums = _tops_and_sums(series, matched_filters(noise, series.longest) / size[..., None], features)
     mean, variance, together = _joint(sums, series.longest)
+    pairs, pair_tops = learn_pairs(evidence[:, 0, :features], held.gaps)
     mix, mix_tops = learn_class_mix(held.boxes, held.shares, held.hours, held.gaps, held.blocks)
     distances, classes, distance_tops = _distances(held)
     days = held.blocks / HOURS
@@ -183,9 +189,15 @@ def calibrate(held: HeldOut) -> Calibration:
         joint_variance=variance,
         distances=distances * (_SINGLE_DAY_DISTANCES if held.blocks < _TWO_DAYS else 1.0),
         classes=classes,
-        tails=tails | {"joint": fit_tails(together[:, None], days), "mix": fit_tails(mix_tops, days)},
+        tails=tails
+        | {
+            "joint": fit_tails(together[:, None], days),
+            "mix": fit_tails(mix_tops, days),
+            "pairs": fit_tails(pair_tops, days),
+        },
         excursions=no_excursions((aspects, columns)),
         mix=mix,
+        pairs=pairs,
         longest=series.longest,
         windows=windows,
         blocks=held.blocks,
@@ -278,10 +290,11 @@ def assumed(aspects: NDArray[np.float64]) -> Calibration:
         distances=np.stack([statistic.per_ks * usual for statistic in statistics()]),
         classes=np.stack([usual[:, 0], psi.STATISTIC.per_ks * usual[:, 0]]),
         tails=dict.fromkeys((*ASPECTS, *STATISTICS), (wide,) * features)
-        | dict.fromkeys((*map(factors_of, ASPECTS), "mix"), ())
+        | dict.fromkeys((*map(factors_of, ASPECTS), "mix", "pairs"), ())
         | dict.fromkeys(("joint", "classes"), (wide,)),
         excursions=no_excursions(variance.shape),
         mix=None,
+        pairs=None,
         longest=int(AGES[-1]),
         windows=windows,
         blocks=0,

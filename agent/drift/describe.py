@@ -13,11 +13,14 @@ from agent.drift.class_mix import ClassMix
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS, EDGES
 from agent.drift.memory import AGES, KEEP, SCALES
+from agent.drift.pairs import SCALES as PAIR_SCALES
+from agent.drift.pairs import pairs_of
+from agent.drift.pairs_seen import PairsSeen
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored
 from agent.drift.statistics import STATISTICS, statistics
 from agent.drift.tables import Table, interpolate_rows
-from agent.drift.verdict import ClassVerdict, FeatureVerdict, Measured
+from agent.drift.verdict import ClassVerdict, FeatureVerdict, Measured, PairVerdict
 
 QUANTILES = np.array([0.1, 0.5, 0.9])
 """What `now` and `then` of a feature's verdict show."""
@@ -127,6 +130,23 @@ class Describer:
             psi=float(found[1, scale] ** 2),
             psi_limit=float((usual[1, scale] * self._limits.classes) ** 2),
             minutes=float(SCALES[scale]) * self._minutes,
+        )
+
+    def pair(self, seen: PairsSeen) -> PairVerdict | None:
+        """The verdict on the pair that stands out most; None where pairs are not judged, or there is none."""
+        pairs, memory = seen.pairs, seen.memory
+        if pairs is None or memory is None or not pairs.usual.size:
+            return None
+        scores = np.abs(pairs.scores(memory))
+        scale, place = np.unravel_index(int(scores.argmax()), scores.shape)
+        first, second = (int(each[place]) for each in pairs_of(len(self._names)))
+        return PairVerdict(
+            first=self._names[first],
+            second=self._names[second],
+            correlation=float(pairs.correlations(memory)[scale, place]),
+            usual=float(pairs.usual[place]),
+            ratio=float(scores[scale, place] / self._limits.pairs[0]),
+            minutes=float(PAIR_SCALES[scale]) * self._minutes,
         )
 
     def _likelihood(self, memory: NDArray[np.float64]) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_integer, take_number, take_object
 from agent.drift.alarm import Alarm
+from agent.drift.arrays import array, numbers
 from agent.drift.contexts import Expected, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.describe import QUANTILES, Describer, Remembered
@@ -22,11 +23,11 @@ from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.nearest import FARTHEST, Passed, weigh_nearest
+from agent.drift.pairs_seen import PairsSeen
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored, Scorer
 from agent.drift.sketch import LATEST, WindowSketch
-from agent.drift.storage import array, numbers
 from agent.drift.verdict import DriftVerdict
 
 FAMILIAR_RATIO = 0.99
@@ -61,6 +62,7 @@ class DriftJudge:
         self.set_budget(false_alarms_per_month)
         self._memory = np.zeros((*self._scorer.columns, KEEP.size))
         self._class_memory = self._no_classes()
+        self._pairs = PairsSeen(reference.calibration.pairs)
         self._fading = Fading.empty(features, len(reference.class_ids))
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
@@ -122,6 +124,7 @@ class DriftJudge:
         trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
         refined = reference.calibration.refinement(evidence.aspects[0], trust * evidence.trust[0], fit.hours)
         self._memory = fade(self._memory, refined, gap)
+        self._pairs.add(refined[0, : len(self._names)], gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         if reference.calibration.mix is not None:
@@ -172,7 +175,8 @@ class DriftJudge:
         features = self._describer.features(scored, remembered, expected.table)
         classes = self._describer.classes(remembered)
         shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
-        by_distance = max(shape, classes.ratio if classes else 0.0)
+        pair = self._describer.pair(self._pairs)
+        by_distance = max(shape, classes.ratio if classes else 0.0, pair.ratio if pair else 0.0)
         familiar = self._alarm_step(window.end, scored, by_distance)
         ratio = max(float(self._scorer.ratio(scored)), by_distance)
         return DriftVerdict(
@@ -190,6 +194,7 @@ class DriftJudge:
             hour=expected.hour,
             features=features,
             classes=classes,
+            pair=pair,
             alarm=self.alarm,
             alarm_since=self._alarm.since,
         )
@@ -212,6 +217,7 @@ class DriftJudge:
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
         self._memory, self._class_memory = np.zeros_like(self._memory), self._no_classes()
+        self._pairs = PairsSeen(self.reference.calibration.pairs)
         self._fading = Fading.empty(len(self._names), len(self.reference.class_ids))
 
     def _no_classes(self) -> NDArray[np.float64]:
@@ -259,6 +265,7 @@ class DriftJudge:
             "reference": self.reference.id,
             "memory": numbers(self._memory),
             "classes": numbers(self._class_memory),
+            "pairs": self._pairs.state(),
             "ranks": numbers(self._fading.ranks),
             "seen": numbers(self._fading.seen),
             "expected": numbers(self._fading.expected),
@@ -310,6 +317,9 @@ class DriftJudge:
         classes = self._no_classes()
         if "classes" in state:  # likewise
             classes = array(state, "classes", classes.shape)
-        self._class_memory = classes
+        pairs = PairsSeen(self.reference.calibration.pairs)
+        if "pairs" in state:  # likewise
+            pairs.restore(take_object(state, "pairs"))
+        self._class_memory, self._pairs = classes, pairs
         self._knots, self._last_end, self._excuse = percentiles, last_end, excuse
         self._memory, self._fading, self._alarm = memory, fading, alarm

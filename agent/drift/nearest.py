@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.contexts import Contexts, Expected, hour_of
-from agent.drift.evidence import KNOTS, Evidence, Looks, Usual, weigh
+from agent.drift.evidence import EDGES, KNOTS, Evidence, Looks, Usual, weigh
 from agent.drift.tables import merged, rank, stacked
 
 FARTHEST = 1.5
@@ -31,6 +31,7 @@ _CLOCK_CHANGE = (
     3600.0  # clocks are moved by an hour or less; what is more is another time zone, and nobody's rhythm
 )
 _PLACES = np.arange(1, KNOTS, 4)  # of a window's quantiles: enough to place it
+_MATTERS = 0.5  # sigma between what is expected by the light and by the clock
 _MOST = 2.0  # sigma: one feature that is far off at all moments must not choose among them
 
 
@@ -79,10 +80,14 @@ def weigh_nearest(
         expected, follows = light[choice[0]], choice[2:].astype(np.bool_)
         if people:
             expected = _with(expected, people[choice[1]], follows)
+        evidence = weigh(looks[places], expected, usual)
+        if people:
+            torn = _torn(light[0], people[0])
+            evidence = replace(evidence, ranks=np.where(torn[:, None], EDGES, evidence.ranks))
         yield Fit(
             places=places,
             expected=expected,
-            evidence=weigh(looks[places], expected, usual),
+            evidence=evidence,
             hours=np.where(follows, moved, own) if people else np.array(own),
         )
 
@@ -124,6 +129,13 @@ def choose_both(
     first, second = np.divmod(best, len(people))
     follows = found[every, by_light + second] < found[every, first]
     return np.column_stack([first, second, follows])
+
+
+def _torn(light: Expected, people: Expected) -> NDArray[np.bool_]:
+    """Features (F,) for which it matters which of the two they follow: as each chose what it fits, the distribution of
+    their ranks says nothing then."""
+    middle = people.table.values_at(np.full((len(light.informative), 1), 0.5)).astype(np.float32)
+    return np.asarray(np.abs(rank(light.table, middle).score[:, 0]) > _MATTERS)
 
 
 def _distances(looks: Looks, near: list[Expected]) -> NDArray[np.float64]:

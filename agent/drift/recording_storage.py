@@ -13,19 +13,11 @@ from numpy.typing import NDArray
 from agent.core.errors import ReferenceMismatch
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
+from agent.drift.arrays import HUGE, array, numbers
 from agent.drift.evidence import KNOTS, Looks
 from agent.drift.recording import Block, Recording
 from agent.drift.sketch import LATEST
-from agent.drift.storage import (
-    HUGE,
-    LONGEST_WINDOW,
-    MOST_CLASSES,
-    MOST_COUNT,
-    array,
-    features_of,
-    numbers,
-    sketches_of,
-)
+from agent.drift.storage import LONGEST_WINDOW, MOST_CLASSES, MOST_COUNT, features_of, sketches_of
 
 _MOST_BLOCKS = int(LATEST // 3600)
 _MOST_RECORDED = 1_000_000

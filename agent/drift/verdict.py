@@ -59,6 +59,21 @@ class ClassVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairVerdict:
+    """The two features whose movements from window to window agree least with the reference.
+
+    `correlation` of them over about `minutes`, `usual` the reference's, and how far from it over the limit, `ratio`.
+    """
+
+    first: str
+    second: str
+    correlation: float
+    usual: float
+    ratio: float
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftVerdict:
     """The verdict on one window of one camera.
 
@@ -86,6 +101,7 @@ class DriftVerdict:
     classes: ClassVerdict | None
     alarm: bool
     alarm_since: float | None
+    pair: PairVerdict | None = None
 
     @property
     def joint_ratio(self) -> float:

@@ -10,7 +10,7 @@ from agent.alerts.words import duration, quantity
 from agent.core.counts import figures, multiple
 from agent.core.types import Observation
 from agent.drift.statistics import IN_VERDICT, statistics
-from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, PairVerdict
 from agent.references.outliers import OutlierCount
 from agent.references.stored import StoredReference
 
@@ -115,15 +115,18 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     names = [each.feature.replace("_", " ") for each in about]
     if verdict.classes is not None and verdict.classes.ratio >= 1.0:
         names = ["class mix", *names] if verdict.classes.ratio >= about[0].ratio else [*names, "class mix"]
+    details = [_detail(each) for each in about[:NAMED]]
+    if verdict.pair is not None and verdict.pair.ratio >= max(1.0, about[0].ratio):
+        names, details = (names, details) if about[0].over else ([], [])
+        names, details = [_pair_name(verdict.pair), *names], [_pair_detail(verdict.pair), *details]
     times = (
         f"{multiple(verdict.ratio, 'the limit')}"
         if verdict.ratio >= 1
         else f"now {figures(verdict.ratio, 2)} of the limit"
     )
-    details = "; ".join(_detail(each) for each in about[:NAMED])
     kind = "drift of" if verdict.alarm else "change of"
     known = "; the reference had the like, so it is no alarm unless it lasts" if verdict.familiar else ""
-    return f"{kind} {_listed(names)}, {times}: {details}; compared with {_normal(verdict, stored)}{known}"
+    return f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"
 
 
 def way_out(verdict: DriftVerdict) -> str:
@@ -153,6 +156,8 @@ def explanation(verdict: DriftVerdict, stored: StoredReference) -> str:
     lines = [sentence(verdict, stored), *map(_feature_line, near)]
     if verdict.classes is not None and verdict.classes.ratio >= _WORTH_EXPLAINING:
         lines.append(_classes_line(verdict.classes))
+    if verdict.pair is not None and verdict.pair.ratio >= _WORTH_EXPLAINING:
+        lines.append(f"{_pair_detail(verdict.pair)}: {multiple(verdict.pair.ratio, 'its limit')}")
     over = _span(60 * verdict.joint_minutes)
     lines.append(
         f"all features together: score {verdict.joint:.1f} (limit {verdict.joint_limit:.1f}) over {over}"
@@ -180,6 +185,18 @@ def _classes_line(mix: ClassVerdict) -> str:
     return (
         f"class mix: Jensen-Shannon {mix.distance:.2f} ({_limit(mix.limit, 1.0)}), PSI {mix.psi:.2f} "
         f"(limit {mix.psi_limit:.2f}) over {_span(60 * mix.minutes)}"
+    )
+
+
+def _pair_name(pair: PairVerdict) -> str:
+    return f"correlation of {pair.first.replace('_', ' ')} and {pair.second.replace('_', ' ')}"
+
+
+def _pair_detail(pair: PairVerdict) -> str:
+    """`correlation of brightness and noise 0.91 instead of 0.05 over 64 min`."""
+    return (
+        f"{_pair_name(pair)} {pair.correlation:.2f} instead of {pair.usual:.2f} "
+        f"over {_span(60 * pair.minutes)}"
     )
 
 
@@ -228,6 +245,14 @@ def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
             "psi": _short(mix.psi),
             "psi_limit": _short(mix.psi_limit),
             "ratio": _short(mix.ratio),
+        }
+    if verdict.pair is not None and verdict.pair.ratio >= _WORTH_EXPLAINING:
+        pair = verdict.pair
+        evidence["pair"] = {
+            "features": [pair.first, pair.second],
+            "correlation": _short(pair.correlation),
+            "normal": _short(pair.usual),
+            "ratio": _short(pair.ratio),
         }
     return evidence
 

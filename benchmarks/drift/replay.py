@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from agent.drift.excursions import Excuse
 from agent.drift.judge import DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP, fade
 from agent.drift.nearest import Passed, weigh_nearest
+from agent.drift.pairs_seen import PairsSeen
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scorer
@@ -68,17 +70,22 @@ class Past:
     memory: NDArray[np.float64]
     ranks: NDArray[np.float64]
     excuses: list[Excuse]
+    pairs: list[PairsSeen]
 
     def of(self, chosen: NDArray[np.int64]) -> Past:
         """The past of some of the trials."""
         return Past(
-            self.memory[chosen], self.ranks[chosen], [replace(self.excuses[place]) for place in chosen]
+            self.memory[chosen],
+            self.ranks[chosen],
+            [replace(self.excuses[place]) for place in chosen],
+            [copy.copy(self.pairs[place]) for place in chosen],
         )
 
 
 @dataclass(slots=True, eq=False)
 class Ratios:
-    """Scores over their limits after each window: of `columns` (W, N, C), `joint` (W, N), `shape` (W, N, F).
+    """Scores over their limits after each window: of `columns` (W, N, C), `joint` (W, N), `shape` (W, N, F), `pairs`
+    (W, N).
 
     `memories` (3, C, K) are those of windows and trials at which evidence is over a limit.
     """
@@ -86,6 +93,7 @@ class Ratios:
     columns: NDArray[np.float64]
     joint: NDArray[np.float64]
     shape: NDArray[np.float64]
+    pairs: NDArray[np.float64]
     memories: dict[tuple[int, int], NDArray[np.float64]]
 
     @property
@@ -96,7 +104,12 @@ class Ratios:
     @property
     def top(self) -> NDArray[np.float64]:
         """The largest of all, (W, N): at 1 the alarm goes on, unless it is excused."""
-        return np.maximum(self.evidence, self.shape.max(axis=-1))
+        return np.maximum(self.evidence, self.distance)
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """The largest of what is never excused, (W, N)."""
+        return np.maximum(self.shape.max(axis=-1), self.pairs)
 
 
 class Replay:
@@ -122,6 +135,7 @@ class Replay:
             np.zeros((trials, *self._scorer.columns, KEEP.size)),
             np.tile(EDGES, (trials, SCALE_KEEP.size, features, 1)),
             [Excuse() for _ in range(trials)],
+            [PairsSeen(self.calibration.pairs) for _ in range(trials)],
         )
 
     def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
@@ -157,14 +171,14 @@ class Replay:
             memory = ratios.memories.get((at, trial))
             if memory is None or not excuse.step(True, self.calibration.excursions, memory / units):
                 return at
-            if ratios.shape[at, trial].max() >= 1.0:
+            if ratios.distance[at, trial] >= 1.0:
                 return at
         excuse.rest(len(ratios.joint) - last - 1)
         return None
 
     def judge(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         """Ratios after each of W windows of N trials: evidence (W, N, 3, C), ranks (W, N, F, 19)."""
-        found = []
+        found, past = [], past.of(np.arange(len(past.excuses)))
         for start in range(0, len(aspects), PIECE):
             piece = slice(start, start + PIECE)
             ratios, past = self._piece(aspects[piece], ranks[piece], past)
@@ -174,6 +188,7 @@ class Replay:
             columns=np.concatenate([each.columns for each in found]),
             joint=np.concatenate([each.joint for each in found]),
             shape=np.concatenate([each.shape for each in found]),
+            pairs=np.concatenate([each.pairs for each in found]),
             memories={key: memory for each in found for key, memory in each.memories.items()},
         )
         return whole, past
@@ -182,11 +197,13 @@ class Replay:
         """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends."""
         judge, memory, faded = DriftJudge(self.reference), past.memory[0], past.ranks[0]
         judge._memory, judge._excuse = memory, Excuse(calm=0)
-        judge._alarm_step(0.0, self._scorer(memory), self._shape(faded))
+        pairs = copy.copy(past.pairs[0])
+        judge._alarm_step(0.0, self._scorer(memory), max(self._shape(faded), self._pairs_ratio(pairs)))
         for number in range(len(aspects)):
             memory = fade(memory, aspects[number, 0])
             faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
-            if judge._alarm.watch(memory, self._shape(faded)):
+            pairs.add(aspects[number, 0, 0, : len(faded[0])], 1.0)
+            if judge._alarm.watch(memory, max(self._shape(faded), self._pairs_ratio(pairs))):
                 return number + 1
         return len(aspects)
 
@@ -194,6 +211,12 @@ class Replay:
         """The largest ratio of a KS distance to its limit, of fading ranks (4, F, 19)."""
         sizes = np.abs(ranks - EDGES).max(axis=-1) / self.calibration.distances[0]
         return float((sizes.max(axis=0) / self.limits.of("ks")).max())
+
+    def _pairs_ratio(self, seen: PairsSeen) -> float:
+        """The largest score of a pair of features over its limit."""
+        assert seen.pairs is not None
+        assert seen.memory is not None
+        return float(np.abs(seen.pairs.scores(seen.memory)).max() / self.limits.pairs[0])
 
     def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(
@@ -206,16 +229,22 @@ class Replay:
             sizes = np.abs(faded - EDGES).max(axis=-1) / self.calibration.distances[0, place]
             shape = np.maximum(shape, sizes)
             last.append(faded[-1])
+        pairs = np.empty(aspects.shape[:2])
+        for trial, seen in enumerate(past.pairs):
+            for at, location in enumerate(aspects[:, trial, 0, : ranks.shape[2]]):
+                seen.add(location, 1.0)
+                pairs[at, trial] = self._pairs_ratio(seen)
         scored = self._scorer(memory)
         ratios = Ratios(
             scored.ratios.max(axis=-2),
             scored.joint / self.limits.joint,
             shape / self.limits.of("ks"),
+            pairs,
             {},
         )
         over = np.argwhere(ratios.evidence >= 1.0).tolist()
         ratios.memories = {(at, trial): memory[at, trial] for at, trial in over}
-        return ratios, Past(memory[-1], np.stack(last, axis=1), past.excuses)
+        return ratios, Past(memory[-1], np.stack(last, axis=1), past.excuses, past.pairs)
 
 
 def _faded(series: NDArray, before: NDArray, keep: float) -> NDArray:

@@ -129,6 +129,7 @@ def blame(ratios: Any, at: int, replay: Replay) -> str:
         _column(names, int(ratios.columns[at, 0].argmax())): ratios.columns[at, 0].max(),
         "shape " + names[int(ratios.shape[at, 0].argmax())]: ratios.shape[at, 0].max(),
     }
+    parts["pairs"] = ratios.pairs[at, 0]
     best = max(parts, key=parts.__getitem__)
     return f"{best} {parts[best]:.2f}"
 

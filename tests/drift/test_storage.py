@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput
+from agent.drift.arrays import array, numbers
 from agent.drift.judge import DriftJudge
 from agent.drift.recording import Recording, gather
 from agent.drift.recording_storage import recording_state, restore_recording
 from agent.drift.reference import build
-from agent.drift.storage import array, from_json, numbers, to_json
+from agent.drift.storage import from_json, to_json
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from agent.drift.judge import DriftJudge
-from agent.drift.verdict import Measured
+from agent.drift.verdict import Measured, PairVerdict
 from agent.references.wording import evidence_of, explanation, fields_of, named, observations_of, sentence
 from tests.drift.test_verdict import FELL, feature, verdict
 from tests.references.conftest import NOON, Source
@@ -86,6 +86,23 @@ def test_where_nothing_stands_out_something_is_still_named(stored):
 def test_each_aspect_has_its_words(stored, aspect, words):
     named_alone = verdict(features=(feature(aspect=aspect),), classes=None)
     assert words in sentence(named_alone, stored)
+
+
+def test_features_that_move_together_are_named_with_how_they_were(stored):
+    pair = PairVerdict(
+        first="brightness", second="noise_level", correlation=0.91, usual=0.05, ratio=1.4, minutes=64.0
+    )
+    calm = verdict(features=(feature(ratio=0.4),), classes=None, pair=pair, ratio=1.4)
+    words = "correlation of brightness and noise level 0.91 instead of 0.05 over 64 min"
+    assert sentence(calm, stored).startswith(
+        "drift of correlation of brightness and noise level, 1.4 times the limit"
+    )
+    assert sentence(calm, stored).count(words) == 1
+    assert "sharpness" not in sentence(calm, stored)
+    assert f"{words}: 1.4 times its limit" in explanation(calm, stored)
+    assert evidence_of(calm, "abc")["pair"]["features"] == ["brightness", "noise_level"]
+    both = verdict(features=(feature(ratio=1.2),), classes=None, pair=pair, ratio=1.4)
+    assert "noise level and sharpness" in sentence(both, stored)
 
 
 def test_the_explanation_begins_with_the_alerts_sentence_and_gives_the_numbers(stored):
