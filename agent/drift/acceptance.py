@@ -97,6 +97,10 @@ def accept(
         class_ids=classes.ids,
         usual=_usual(reference.usual, blocks),
         usual_boxes=reference.usual_boxes or classes.per_window,
+        # Blocks do not know how features moved together: after a change that is not judged until a new recording.
+        calibration=replace(
+            reference.calibration, pairs=None, tails={**reference.calibration.tails, "pairs": ()}
+        ),
     )
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
+from agent.drift.arrays import array
 from agent.drift.evidence import KNOTS, look
 from agent.drift.sketch import LATEST, WindowSketch
-from agent.drift.storage import MOST_CLASSES, MOST_COUNT, array
+from agent.drift.storage import MOST_CLASSES, MOST_COUNT
 
 SHORT_SECONDS, HOUR_SECONDS = 300.0, 3600.0
 SHORT_FOR_SECONDS = 6 * HOUR_SECONDS

@@ -61,7 +61,11 @@ def test_nothing_changed_nothing_moves(day_reference):
     for hour, normal in accepted.hours.items():
         for new, old in zip(normal.sketches, day_reference.hours[hour].sketches, strict=True):
             assert new.quantiles([0.5])[0] == pytest.approx(old.quantiles([0.5])[0], rel=0.05)
-    assert accepted.calibration is day_reference.calibration, "limits stay those of the whole reference"
+    before, after = day_reference.calibration, accepted.calibration
+    limits = ("noise", "size", "refinement", "distances", "classes")
+    assert all(getattr(after, each) is getattr(before, each) for each in limits), (
+        "limits stay the whole reference's"
+    )
     assert accepted.id != day_reference.id
 
 
@@ -95,3 +99,13 @@ def test_it_is_stored_and_read_like_any_other(day_reference):
     again = from_json(to_json(accepted))
     assert again.id == accepted.id
     assert again.origin.start == day_reference.origin.start, "it still knows the days it was recorded on"
+
+
+def test_features_that_move_together_are_not_judged_until_a_new_recording(day_reference):
+    blocks, camera = seen(60, shift=3.0)
+    accepted = from_json(to_json(accept(day_reference, blocks, camera.now)))
+    verdicts = [DriftJudge(each) for each in (day_reference, accepted)]
+    (window,) = Camera(5, camera.now).windows(1)
+    before, after = (judge.judge(window, window.end) for judge in verdicts)
+    assert before.pair is not None
+    assert after.pair is None
