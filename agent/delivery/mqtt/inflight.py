@@ -11,7 +11,8 @@ Laws:
 4. A summary or sketch that is older than two of its windows, and than two minutes, when it is handed to a
    connection goes to `replay/...`; so does what was merged, and what an earlier boot left where no clock can tell its
    age. Alerts never do: they are states.
-5. After a connection that ended with something on its way, the next publishes go one at a time: so the message that
+5. Of one alert a single message is on its way: where a broker refuses it for now, a newer state must not come first.
+6. After a connection that ended with something on its way, the next publishes go one at a time: so the message that
    makes the broker hang up is known, and given up once that is sure (suspects.py).
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import structlog
 
@@ -55,6 +57,14 @@ PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
 
 _DISOWNED = DirectPublish(topic="", payload=b"")
 """Is on its way, and its answer is of no interest any more."""
+
+
+class _Outcome(Enum):
+    """What became of a row that was to be sent."""
+
+    SENT = "sent"
+    WAITS = "waits"  # for the backlog's rate, or for the answer to the last message of its alert
+    SETTLED = "settled"  # parked, or given up
 
 
 @dataclass(slots=True)
@@ -108,7 +118,7 @@ class InflightWindow:
         self._progress_at = now
 
     def died(self, now: float) -> None:
-        """The connection ended by itself; to be called before `end`. Law 5."""
+        """The connection ended by itself; to be called before `end`. Law 6."""
         self._refusals.connection_ended(now)
         if not self._order:
             return
@@ -218,7 +228,9 @@ class InflightWindow:
                 row = self._take(lane)
                 if row is None:
                     break
-                if not self._send(connection, row, now):
+                if self._return_older(row):
+                    self._next[lane].appendleft(row)
+                elif self._send(connection, row, now) is _Outcome.WAITS:
                     self._next[lane].appendleft(row)
                     break
 
@@ -228,13 +240,37 @@ class InflightWindow:
             if not self._free or (suspected and self.on_the_way):
                 continue
             self._careful = CAREFUL_PUBLISHES if suspected else self._careful
-            self._refusals.tried(topic)
             if isinstance(item, DirectPublish):
-                self._publish_direct(connection, item, now)
-                continue
-            rows = self._outbox.fetch(item[0], [item[1]])
-            if not rows or not self._send(connection, rows[0], now, trying=topic):
-                self._release(topic, [item] if rows else [])
+                sent = self._publish_direct(connection, item, now)
+            else:
+                rows = self._outbox.fetch(item[0], [item[1]])
+                if rows and self._return_older(rows[0]):
+                    continue
+                if rows and self._route(rows[0])[0] != topic:  # it has become late, and goes elsewhere
+                    self._returned[item[0]].append(item[1])
+                    rows = []
+                outcome = self._send(connection, rows[0], now, trying=topic) if rows else _Outcome.SETTLED
+                if outcome is _Outcome.WAITS:
+                    continue
+                sent = outcome is _Outcome.SENT
+            self._refusals.taken(topic, trying=sent)
+
+    def _return_older(self, row: OutboxRow) -> bool:
+        """Whether older rows of its family come first: held under the live topic, they have become late meanwhile."""
+        topic, late, _ = self._route(row)
+        live = f"{self._prefix}/{row.topic}"
+        older = self._refusals.take_older(live, (row.priority, row.id)) if late and live != topic else []
+        self._returned[row.priority].extend(row_id for _, row_id in older)
+        return bool(older)
+
+    def _route(self, row: OutboxRow) -> tuple[str, bool, float | None]:
+        """The topic that `row` goes to now, whether it is late (law 4), and its age in seconds."""
+        read = self._clock
+        age = row.age(
+            wall=read.wall(), boottime=read.boottime(), boot=self._outbox.boot, synced=read.synced()
+        )
+        late = is_late(row, age)
+        return f"{self._prefix}/{'replay/' if late else ''}{row.topic}", late, age
 
     def _release(self, topic: str, first: list[RowKey]) -> None:
         """`topic` is held no longer: what was kept of it is next, behind `first`."""
@@ -255,7 +291,8 @@ class InflightWindow:
                 continue
             self._publish_direct(connection, item, now)
 
-    def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> None:
+    def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> bool:
+        """Whether it was sent: what MQTT cannot carry is discarded."""
         self._progress_at = self._progress_at if self.on_the_way else now
         retain = item.retain and self.may_retain
         if retain and item.payload:
@@ -268,18 +305,20 @@ class InflightWindow:
             )
         except PermanentDelivery as error:
             self._discard(f"send {printable(item.topic, 200)}", error)
-            return
+            return False
         self._order[mid] = None
         if item.belongs_to is None:
             self._extra[mid] = item
         else:
             self._sent[mid] = item.belongs_to
+        return True
 
     def _take(self, lane: Priority) -> OutboxRow | None:
         rows, returned = self._next[lane], self._returned[lane]
         if returned:
             ids = [returned.popleft() for _ in range(min(LEASE_ROWS, len(returned)))]
-            rows.extendleft(reversed(self._outbox.fetch(lane, ids)))
+            rows = deque(sorted([*self._outbox.fetch(lane, ids), *rows], key=lambda row: row.id))
+            self._next[lane] = rows
         if not rows and self._outbox.waiting(lane):
             leased = self._outbox.lease(lane, LEASE_ROWS)
             if self.may_retain:
@@ -287,31 +326,28 @@ class InflightWindow:
             rows.extend(leased)
         return rows.popleft() if rows else None
 
-    def _send(self, connection: Connection, row: OutboxRow, now: float, trying: str = "") -> bool:
-        """Send or park one row; False where it must wait for the backlog's rate. `trying`: sent though held."""
-        read = self._clock
-        age = row.age(
-            wall=read.wall(), boottime=read.boottime(), boot=self._outbox.boot, synced=read.synced()
-        )
-        late = is_late(row, age)
-        topic = f"{self._prefix}/{'replay/' if late else ''}{row.topic}"
+    def _send(self, connection: Connection, row: OutboxRow, now: float, trying: str = "") -> _Outcome:
+        """Send, park or give up one row; `trying`: sent to this topic though it is held."""
+        topic, late, age = self._route(row)
         if topic != trying and self._refusals.holds(topic):
             self._refusals.park(topic, (row.priority, row.id))
-            return True
+            return _Outcome.SETTLED
         if late and not self._may_replay(now):
-            return False
+            return _Outcome.WAITS
+        if row.priority is Priority.ALERT and any(sent.topic == topic for sent in self._sent.values()):
+            return _Outcome.WAITS
         try:
             payload = unpack(row.payload)
         except ValueError as error:
             self._give_up(row, str(error))
-            return True
+            return _Outcome.SETTLED
         largest = self._opened.maximum_packet if self._opened else None
         if largest is not None and len(payload) + len(topic) + PACKET_OVERHEAD > largest:
             self._give_up(row, f"{len(payload)} bytes, the broker takes packets of {largest}")
-            return True
+            return _Outcome.SETTLED
         if row.expiry is not None and age is not None and age >= row.expiry:
             self._give_up(row, f"expired after {row.expiry} s")
-            return True
+            return _Outcome.SETTLED
         if not self.on_the_way:
             self._progress_at = now
         expiry = self._expiry(row, age)
@@ -321,14 +357,14 @@ class InflightWindow:
             mid = connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._qos())
         except PermanentDelivery as error:
             self._give_up(row, str(error))
-            return True
+            return _Outcome.SETTLED
         self._sent[mid] = sent
         self._order[mid] = None
         if clears_retained(row.family, retain=row.retain) and self.may_retain:
             sent.awaited = 2
             self._direct.put_first(DirectPublish(topic=topic, payload=b"", retain=True, belongs_to=sent))
             self.fill_direct(connection, now)
-        return True
+        return _Outcome.SENT
 
     def _expiry(self, row: OutboxRow, age: float | None) -> int | None:
         """How long a broker may keep it for subscribers that are away; states have no such end."""

@@ -96,10 +96,19 @@ class Refusals:
                 continue
             yield topic, item
 
-    def tried(self, topic: str) -> None:
-        """What `due` gave out was sent."""
+    def take_older(self, topic: str, key: RowKey) -> list[RowKey]:
+        """Take out the parked rows of `topic` that come before `key` in its lane."""
+        hold = self._held.get(topic)
+        if hold is None:
+            return []
+        older = [one for one in hold.rows if one[0] == key[0] and one[1] < key[1]]
+        hold.rows = [one for one in hold.rows if one not in older]
+        return older
+
+    def taken(self, topic: str, *, trying: bool) -> None:
+        """What `due` gave out is dealt with; `trying`: it was sent to `topic`, and the answer decides."""
         hold = self._held[topic]
-        hold.trying = True
+        hold.trying = trying
         if hold.rows:
             hold.rows.pop(0)
         else:

@@ -1,5 +1,7 @@
 """Brokers that refuse a topic, hang up on a message, or lack retain or QoS 1: everything else is delivered."""
 
+import json
+
 import pytest
 
 from agent.config.schema import BrokerSettings
@@ -79,7 +81,7 @@ def test_a_refused_topic_waits_longer_each_time_and_keeps_its_order():
             now += 1.0
         assert due == [("t", (Priority.SUMMARY, 1))]
         waits.append(now - began)
-        refusals.tried("t")
+        refusals.taken("t", trying=True)
         refusals.refused("t", "no", now)
         refusals.park("t", (Priority.SUMMARY, 1))
     assert waits == sorted(waits) and waits[-1] == LONGEST_SECONDS
@@ -164,3 +166,68 @@ def test_deaths_belong_to_the_outbox_that_the_message_was_in(make_outbox, drafts
     window.end()
     assert sum(second.lost_total().values()) == 0
     assert second.waiting(Priority.SUMMARY)
+
+
+def window_of(outbox, clock):
+    return InflightWindow(
+        outbox,
+        clock,
+        prefix="vedette/dock/box",
+        ledger=RetainedLedger(outbox, "vedette/dock/box"),
+        in_flight=20,
+        discard=lambda *_: None,
+    )
+
+
+OPENED = Opened(
+    receive_maximum=20, maximum_packet=None, maximum_qos=1, retain_available=True, session_present=False
+)
+
+
+def test_a_held_row_that_became_late_leaves_its_topic_to_the_others(make_outbox, drafts, clock):
+    outbox = make_outbox(clock=clock)
+    window, topics = window_of(outbox, clock), []
+
+    class Refusing(Wire):
+        def publish(self, topic, *_args, **_options):
+            topics.append(topic.removeprefix("vedette/dock/box/"))
+            return super().publish()
+
+    wire = Refusing()
+    outbox.put_many([drafts.host()])
+    window.begin(OPENED, 0.0)
+    window.fill(wire, 0.0)
+    window.acked(Acked(mid=wire.mid, code=0x87, reason="not authorized"), 0.0)
+    clock.pass_seconds(200.0)
+    window.fill(wire, 200.0)
+    window.acked(Acked(mid=wire.mid, code=0, reason=""), 200.0)
+    outbox.put_many([drafts.host()])
+    for now in (201.0, 2000.0):  # the pause of a hold is over by then
+        window.fill(wire, now)
+    assert topics == ["host", "replay/host", "host"]
+    assert not window.refused
+
+
+def test_rows_that_become_late_in_a_hold_come_before_younger_ones(make_outbox, drafts, clock):
+    outbox, sent = make_outbox(clock=clock), []
+    window = window_of(outbox, clock)
+
+    class Noting(Wire):
+        def publish(self, topic, payload, **_options):
+            sent.append((topic.removeprefix("vedette/dock/box/"), json.loads(payload)["seq"]))
+            return super().publish()
+
+    wire = Noting()
+    outbox.put_many([drafts.host() for _ in range(3)])
+    window.begin(OPENED, 0.0)
+    window.fill(wire, 0.0)
+    for mid in (1, 2, 3):
+        window.acked(Acked(mid=mid, code=0x87, reason="not authorized"), 0.0)
+    clock.pass_seconds(1.0)
+    outbox.put_many([drafts.host(), drafts.host()])
+    sent.clear()
+    clock.pass_seconds(300.0)  # younger rows of the family are leased only now, and are late as well
+    window.fill(wire, 10.0)
+    window.fill(wire, 40.0)
+    window.fill(wire, 41.0)
+    assert sent == [("replay/host", seq) for seq in (1, 2, 3, 4, 5)]
