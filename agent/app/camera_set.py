@@ -180,6 +180,11 @@ class CameraSet:
         known = [one.reader.status for _, one in sorted(self._active.items())]
         return [status for status in known if status is not None]
 
+    @property
+    def proposals(self) -> dict[str, str]:
+        """The lines that are proposed for the config, by camera."""
+        return {name: line for name, one in sorted(self._active.items()) if (line := one.reader.proposal)}
+
     def camera(self, name: str) -> Any:
         """The camera object `name` (the demo switches disturbances on it)."""
         return self._active[name].camera

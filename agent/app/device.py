@@ -180,6 +180,7 @@ class Device:
                 }
                 for status in self._cameras.statuses
             ],
+            "proposals": self._cameras.proposals,
             **self._publisher.report(),
             "notifiers": self._notifiers.report(),
             "parts": self._supervisor.report(),

@@ -33,7 +33,9 @@ from agent.cameras import Camera
 from agent.cameras.backoff import BackoffState, after_failure
 from agent.cameras.connection import Feed
 from agent.cameras.health.inspector import Inspector
+from agent.cameras.health.judge import HealthVerdict
 from agent.cameras.privacy import PrivacyMasks
+from agent.config.render import toml_value
 from agent.config.schema import CameraSettings
 from agent.core import clock
 from agent.core.camera_states import CONTENT_FAULTS
@@ -114,6 +116,13 @@ class Reader(Worker):
         with self._lock:
             counts, self._counts = self._counts, ReaderCounts()
         return counts
+
+    @property
+    def proposal(self) -> str:
+        """The line of a config that ignores what changes every second, beside what is ignored now; "" for none."""
+        ticking = self._inspector.ticking
+        ignored = self.scope.ignored[len(self._settings.privacy_masks) :]
+        return f"ignore_masks = {toml_value((*ignored, *ticking))}" if ticking else ""
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set or the source is at its end."""
@@ -242,7 +251,7 @@ class Reader(Worker):
             frame = dataclasses.replace(frame, scope=self.scope)
         if feed.frames == 1:
             self._on_first_frame()
-        verdict = self._inspector.inspect(frame)
+        verdict = self._inspect(frame)
         taken = self._limiter.take(self._time_of(frame))
         if feed is not self._feed:
             return
@@ -256,6 +265,18 @@ class Reader(Worker):
             self._slots.put_when_free(frame, feed.abandoned, feed.touch)
         else:
             self._slots.put(frame)
+
+    def _inspect(self, frame: Frame) -> HealthVerdict:
+        """Judge a frame's content; log once what is proposed."""
+        known = self._inspector.ticking
+        verdict = self._inspector.inspect(frame)
+        if self._inspector.ticking and not known:
+            log.info(
+                "an area changes every second, as a burnt-in clock does; it can be ignored for health and drift",
+                camera=self._settings.name,
+                proposal=self.proposal,
+            )
+        return verdict
 
     def _count(self, *, seen: int = 0, skipped: int = 0, reconnects: int = 0) -> None:
         failed = self._take_failed() if self._take_failed else 0

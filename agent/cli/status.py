@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         )
     cameras = [{**camera, "since": _ago(camera["since"])} for camera in reply["cameras"]]
     screen.print(_table(("camera", "state", "since", "reason"), cameras))
+    for camera, line in reply.get("proposals", {}).items():  # missing from an older agent
+        screen.print(proposal_line(camera, line))
     for notifier in reply.get("notifiers", ()):  # missing from an older agent
         screen.print(notifier_line(notifier))
     screen.print(_table(("part", "state", "silent_seconds", "failures", "discarded"), reply["parts"]))
@@ -80,6 +82,12 @@ def outbox_line(outbox: Mapping[str, Any]) -> Text:
     if outbox.get("refused"):  # missing from an older agent
         line.append(printable(f"; the broker refuses {outbox['refused']}"), "red")
     return line
+
+
+def proposal_line(camera: str, line: str) -> Text:
+    """What is proposed for the config of a camera."""
+    what = "an area changes every second, as a burnt-in clock does; to ignore it for health and drift:"
+    return _marked("yellow", f"camera {camera}:", f" {what} {line}")
 
 
 def notifier_line(notifier: Mapping[str, Any]) -> Text:

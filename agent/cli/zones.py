@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,8 @@ COLOURS = {
 }
 """The keys of masks and zones, and in which colour (BGR) they are drawn."""
 
+PROPOSED = (0, 230, 255)
+
 TINT = 0.3
 NARROWEST = 640
 """Pixels: a smaller frame is enlarged, so that what is written on it can be read."""
@@ -37,7 +41,7 @@ examples:
   vedette zones show --camera front --out zones.png --config new.toml     before a reload
 
 The frame is the running agent's last one, with its boxes; where no agent runs, the camera is opened. The masks and
-zones are those of the config file. How to write them: docs/cameras.md.
+zones are those of the config file, and what the agent proposes to ignore. How to write them: docs/cameras.md.
 """
 
 
@@ -63,19 +67,44 @@ def run(args: argparse.Namespace) -> int:
     camera = _camera(args)
     refuse_taken(args.out, begins=_PNG)
     frame, of = _frame(args, camera)
-    write_output(args.out, cv2.imencode(".png", drawn(frame, camera))[1].tobytes(), begins=_PNG)
+    there = [*areas(camera), *proposed(args, camera)]
+    write_output(args.out, cv2.imencode(".png", drawn(frame, there))[1].tobytes(), begins=_PNG)
     print(f"{args.out}: {of}")
-    there = areas(camera)
-    for key, number, polygon in there:
-        print(f"  {key}[{number}]  {_share(polygon)} of the frame, {len(polygon)} corners")
+    for one in there:
+        print(f"  {one.name}  {_share(one.polygon)} of the frame, {len(one.polygon)} corners")
     if not there:
         print(f"  no masks or zones; set {', '.join(COLOURS)} of the camera")
     return 0
 
 
-def areas(camera: CameraSettings) -> list[tuple[str, int, Polygon]]:
-    """Each mask and zone: its key, its place there and its corners."""
-    return [(key, number, area) for key in COLOURS for number, area in enumerate(getattr(camera, key))]
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A polygon with its name and its colour (BGR)."""
+
+    name: str
+    colour: tuple[int, int, int]
+    polygon: Polygon
+
+
+def areas(camera: CameraSettings) -> list[Area]:
+    """Each mask and zone, named by its key and its place there."""
+    return [
+        Area(f"{key}[{number}]", colour, polygon)
+        for key, colour in COLOURS.items()
+        for number, polygon in enumerate(getattr(camera, key))
+    ]
+
+
+def proposed(args: argparse.Namespace, camera: CameraSettings) -> list[Area]:
+    """The areas that the running agent proposes to ignore, if one runs."""
+    from agent.cli.local import agent_status, state_directory
+    from agent.core.polygon import parse_polygon
+    from agent.core.untrusted import parse_toml
+
+    line = ((agent_status(state_directory(args)) or {}).get("proposals") or {}).get(camera.name, "")
+    polygons = [parse_polygon(one) for one in parse_toml(line).get("ignore_masks", ())]
+    new = [one for one in polygons if one not in camera.ignore_masks]
+    return [Area(f"proposed[{number}]", PROPOSED, polygon) for number, polygon in enumerate(new)]
 
 
 def _share(polygon: Polygon) -> str:
@@ -138,8 +167,8 @@ def _of_camera(camera: CameraSettings) -> Image:
     return PrivacyMasks(camera.privacy_masks).apply(frame).image
 
 
-def drawn(frame: Image, camera: CameraSettings) -> Image:
-    """A copy of the frame with the camera's masks and zones, each named by its key and place."""
+def drawn(frame: Image, there: Sequence[Area]) -> Image:
+    """A copy of the frame with these areas, each with its name."""
     import cv2
     import numpy as np
 
@@ -147,17 +176,14 @@ def drawn(frame: Image, camera: CameraSettings) -> Image:
     image = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     size = (image.shape[1], image.shape[0])
     tinted = image.copy()
-    outlines = [
-        (f"{key}[{number}]", COLOURS[key], np.round(np.array(area) * size).astype(np.int32))
-        for key, number, area in areas(camera)
-    ]
-    for _, colour, outline in outlines:
-        cv2.fillPoly(tinted, [outline], colour)
+    outlines = [np.round(np.array(one.polygon) * size).astype(np.int32) for one in there]
+    for one, outline in zip(there, outlines, strict=True):
+        cv2.fillPoly(tinted, [outline], one.colour)
     image = cv2.addWeighted(tinted, TINT, image, 1 - TINT, 0)
-    for _, colour, outline in outlines:
-        cv2.polylines(image, [outline], True, colour, 2, cv2.LINE_AA)
-    for name, _, outline in outlines:
-        _name(image, name, outline)
+    for one, outline in zip(there, outlines, strict=True):
+        cv2.polylines(image, [outline], True, one.colour, 2, cv2.LINE_AA)
+    for one, outline in zip(there, outlines, strict=True):
+        _name(image, one.name, outline)
     return np.asarray(image, dtype=np.uint8)
 
 

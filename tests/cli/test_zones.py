@@ -1,11 +1,15 @@
 """`vedette zones show`: the config's masks and zones over a frame, which shows nothing that they hide."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
 
+from agent.app.control_socket import SOCKET_NAME, ControlServer
 from agent.app.kinds import KINDS
-from agent.cli.zones import COLOURS, areas, drawn
+from agent.cli.status import proposal_line
+from agent.cli.zones import COLOURS, PROPOSED, areas, drawn
 from agent.config.load import parse
 from tests.app.test_agent import vedette
 
@@ -85,8 +89,35 @@ def test_a_bad_polygon_is_refused_with_its_key(config):
 
 def test_areas_at_every_edge_and_on_small_frames_are_drawn(config):
     camera, _ = parse(CONFIG, KINDS).cameras
-    assert [key for key, _, _ in areas(camera)] == list(COLOURS)
+    assert [one.name for one in areas(camera)] == [f"{key}[0]" for key in COLOURS]
     for width, height in ((1, 1), (16, 9), (1920, 1080)):
         before = np.full((height, width, 3), 90, np.uint8)
-        assert drawn(before, camera).shape[1] >= 640 or width < 640
+        assert drawn(before, areas(camera)).shape[1] >= 640 or width < 640
         assert (before == 90).all()
+
+
+def test_what_the_agent_proposes_is_drawn_where_it_is_not_in_the_config_yet(config, tmp_path):
+    known, new = [[0.6, 0.9], [1, 0.9], [1, 1], [0.6, 1]], [[0.1, 0.9], [0.4, 0.9], [0.4, 1], [0.1, 1]]
+    answer = {"proposals": {"yard": f"ignore_masks = {[known, new]}", "gate": ""}}
+    (tmp_path / "state").mkdir()
+    server, stop = ControlServer(tmp_path / "state", {"status": lambda _: answer}), threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,))
+    thread.start()
+    try:
+        while not (tmp_path / "state" / SOCKET_NAME).exists():
+            pass
+        done = show(config, "--camera", "yard", "--open")
+    finally:
+        stop.set()
+        thread.join(5)
+    assert done.stdout.splitlines()[-1].startswith("  proposed[0]  3 % of the frame"), (
+        done.stdout + done.stderr
+    )
+    image = cv2.imread(str(tmp_path / "z.png"))
+    assert np.abs(image[348, 200].astype(int) - np.array(PROPOSED) * 0.3 - 128 * 0.7).max() < 6
+
+
+def test_status_names_the_camera_of_a_proposal():
+    assert proposal_line("yard", "ignore_masks = [[[0.1, 0.9]]]").plain.startswith(
+        "camera yard: an area changes every second"
+    )
