@@ -12,11 +12,19 @@ class StrictBroker:
     Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
 
     def __init__(
-        self, receive_maximum=10, pause=0.02, refuses=(), ends_on=None, lacks=(), refuses_subscription=False
+        self,
+        receive_maximum=10,
+        pause=0.02,
+        refuses=(),
+        ends_on=None,
+        lacks=(),
+        refuses_subscription=False,
+        rules=None,
     ):
         self.receive_maximum, self.pause = receive_maximum, pause
         self.most, self.exceeded, self.published = 0, 0, []
         self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
+        self.rules, self.broken = rules, []
         self.connects, self.goodbyes, self.refuses_subscription = [], 0, refuses_subscription
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -54,6 +62,9 @@ class StrictBroker:
                         flags = body[7]
                         self.logins.append(flags)
                         self.connects.append(body)
+                        if self.rules and (wrong := self.rules.login(body)):
+                            self.broken.append(wrong)
+                            return
                         if (flags & 0x20 and "retain" in self.lacks) or (
                             flags & 0x18 and "qos" in self.lacks
                         ):
@@ -68,6 +79,9 @@ class StrictBroker:
                         if self.ends_on and self.ends_on in body[2:100].decode(errors="replace"):
                             return
                         topic, mid = self._publish(kind, body)
+                        if self.rules and (wrong := self.rules.publish(topic, body, retain=bool(kind & 1))):
+                            self.broken.append(f"{topic}: {wrong}")
+                            return
                         if not kind & 6:
                             continue
                         owed.append(
