@@ -5,7 +5,7 @@ import sys
 
 from agent.logging import setup as log
 
-NAMES = ("health", "still", "states", "network", "isolation", "agent", "fuzz")
+NAMES = ("health", "still", "states", "network", "isolation", "agent", "fuzz", "masks")
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
