@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("agent.cli.check", "check a config: file, model, cameras, broker"),
     "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
+    "dashboard": ("agent.cli.dashboard", "the fleet of a broker in the browser, with its history"),
     "snapshot": (
         "agent.cli.snapshot",
         "write the last frame of a camera, or one of a source, with its boxes, as a file",

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from agent.config.schema import Settings
     from agent.core.types import Alert
 
-PAGES = (Path(__file__).parents[1] / "runbooks", Path(__file__).parents[2] / "docs" / "runbooks")
-"""Where the pages are: in an installed package, in a clone."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -89,13 +86,14 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from agent.core.runbook_pages import runbook_page
+
     rule = _named(_configured(args.config)[1], args.name)
     _print_rule(rule)
     if rule.advice:
         print(f"to do: {rule.advice}")
-    page = next((path for folder in PAGES if (path := folder / f"{rule.name}.md").is_file()), None)
-    if page is not None:
-        print(f"\n{page.read_text(encoding='utf-8').rstrip()}")
+    if page := runbook_page(rule.name):
+        print(f"\n{page}")
     elif rule.runbook:
         print(f"more: {rule.runbook}")
     return 0

@@ -9,6 +9,7 @@ Laws:
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -22,11 +23,13 @@ from agent.dashboard.readings import (
     CameraReading,
     GpuReading,
     HostReading,
+    StatusReading,
     name_of,
     read_alert,
     read_camera,
     read_gpu,
     read_host,
+    read_status,
 )
 
 V = TypeVar("V")
@@ -43,8 +46,15 @@ class CameraHistory:
     """The newest reading of a camera and a short history of what is drawn as a line."""
 
     reading: CameraReading
-    rates: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    drift: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    rates: array[float] = field(default_factory=lambda: array("f"))
+    drift: array[float] = field(default_factory=lambda: array("f"))
+
+    def add(self, reading: CameraReading) -> None:
+        """Make `reading` the newest, and keep the last `HISTORY` values of the lines."""
+        self.reading = reading
+        for line, value in ((self.rates, reading.fps), (self.drift, reading.drift_ratio)):
+            line.append(value or 0.0)
+            del line[:-HISTORY]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,7 @@ class Device:
     site: str
     name: str
     state: str = "unknown"
+    status: StatusReading | None = None
     model: str = ""
     host: HostReading | None = None
     gpus: dict[str, GpuReading] = field(default_factory=dict)
@@ -73,42 +84,61 @@ class Device:
     bad_reason: str = ""
     left_out: int = 0
 
+    def reject(self, topic: str, error: BadInput) -> None:
+        """Count a message that cannot be used, and why."""
+        self.bad += 1
+        self.bad_reason = printable(f"{topic[:NAME]}: {error}", 120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processed:
+    """One message that was processed: whose it is, the topic's family and entity, and the whole body."""
+
+    device: Device
+    family: str
+    entity: str
+    body: Body
+
 
 class Fleet:
     """Devices by (site, name), fed with messages; belongs to one thread at a time."""
 
-    def __init__(self, prefix: str = "vedette") -> None:
+    def __init__(self, prefix: str = "vedette", *, most_devices: int = MOST_DEVICES) -> None:
         self._prefix = prefix.strip("/").split("/")
+        self.most_devices = most_devices
         self.devices: dict[tuple[str, str], Device] = {}
         self.events: deque[FleetEvent] = deque(maxlen=200)
         self.left_out = 0
 
-    def process(self, topic: str, payload: bytes, now: float) -> None:
-        """Process one message: another topic is ignored, an unreadable payload counted."""
+    def process(self, topic: str, payload: bytes, now: float) -> Processed | None:
+        """Process one message: another topic is ignored, an unreadable payload counted; None for both."""
         levels = topic.split("/")
         depth = len(self._prefix)
         if levels[:depth] != self._prefix or len(levels) < depth + 3:
-            return
-        site, name, *rest = levels[depth:]
-        if not payload:  # a retained message is cleared
-            return
+            return None
+        site, name, family, *rest = levels[depth:]
+        if not payload or family == "command":  # cleared, or another's request to the device
+            return None
         device = self._device(printable(site, NAME), printable(name, NAME), now)
         if device is None:
             self.left_out += 1
-            return
+            return None
         device.messages += 1
         device.last_message_at = now
+        entity = printable("/".join(rest), NAME)
         try:
-            self._file(device, rest[0], printable("/".join(rest[1:]), NAME), parse_object(payload))
+            body = parse_object(payload)
+            self._file(device, family, entity, body)
         except BadInput as error:
-            device.bad += 1
-            device.bad_reason = printable(f"{'/'.join(rest)[:NAME]}: {error}", 120)
+            device.reject(f"{family}/{entity}".strip("/"), error)
+            return None
+        return Processed(device=device, family=family, entity=entity, body=body)
 
     def _device(self, site: str, name: str, now: float) -> Device | None:
         known = self.devices.get((site, name))
         if known is not None:
             return known
-        if len(self.devices) >= MOST_DEVICES:
+        if len(self.devices) >= self.most_devices:
             key, oldest = min(self.devices.items(), key=lambda item: item[1].last_message_at)
             if now - oldest.last_message_at < SILENT_SECONDS:
                 return None
@@ -117,7 +147,8 @@ class Fleet:
 
     def _file(self, device: Device, family: str, entity: str, body: Body) -> None:
         if family == "status":
-            device.state = name_of(body, "state", "unknown")
+            device.status = read_status(body)
+            device.state = device.status.state
         elif family == "info":
             name, provider = name_of(body, "model_name"), name_of(body, "model_provider")
             device.model = f"{name} on {provider}" if name else ""
@@ -136,9 +167,7 @@ class Fleet:
             camera = CameraHistory(reading)
             if not self._keep(device, device.cameras, name, camera, MOST_CAMERAS):
                 return
-        camera.reading = reading
-        camera.rates.append(reading.fps or 0.0)
-        camera.drift.append(reading.drift_ratio or 0.0)
+        camera.add(reading)
 
     def _alert(self, device: Device, alert: AlertReading) -> None:
         known = device.alerts.get(alert.id)

@@ -39,6 +39,17 @@ class CameraReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReading:
+    """What a device publishes of itself as a whole; times are Unix times."""
+
+    state: str
+    reason: str
+    version: str
+    since: float | None
+    started_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostReading:
     """The box in one window: shares from 0 to 1, bytes, degrees."""
 
@@ -47,6 +58,7 @@ class HostReading:
     agent_bytes: float | None
     temperature: float | None
     busy_limit: float | None
+    outbox: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,17 @@ class AlertReading:
     what: str
     expected: str
     at: float | None
+
+
+def read_status(body: Body) -> StatusReading:
+    """The status that `body` describes; raises BadInput."""
+    return StatusReading(
+        state=name_of(body, "state", "unknown"),
+        reason=printable(take_text(body, "reason", ""), SENTENCE),
+        version=name_of(body, "version"),
+        since=moment(body, "since"),
+        started_at=moment(body, "started_at"),
+    )
 
 
 def read_camera(body: Body) -> CameraReading:
@@ -101,6 +124,7 @@ def read_host(body: Body) -> HostReading:
         agent_bytes=_amount(body, "process_memory_bytes"),
         temperature=take_number(body, "temperature_celsius", None, minimum=-300, maximum=10_000),
         busy_limit=_amount(body, "model_busy_limit_ratio"),
+        outbox=_amount(body, "outbox_messages"),
     )
 
 

@@ -30,6 +30,7 @@ class Subscriber:
     """Subscriber of `<prefix>/#`: messages wait in a queue of 32 MB; `dropped` counts those that did not fit.
 
     `refused` is the broker's reason where, on a later connection, it refused the subscription; "" where it did not.
+    `subscriptions` counts those that it granted: after each, what is retained comes again.
     """
 
     def __init__(self, settings: BrokerSettings) -> None:
@@ -40,6 +41,7 @@ class Subscriber:
         self._bytes = 0
         self.dropped = 0
         self.refused = ""
+        self.subscriptions = 0
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._client = _client(self._address, settings)
         self._client.on_connect = self._on_connect
@@ -63,6 +65,22 @@ class Subscriber:
         if refusal:
             self.close()
             raise VedetteError(f"{where}: {refusal}")
+
+    def start(self) -> None:
+        """Connect in the background, again and again until it works; `connected` and `refused` show how it is."""
+        self._client.connect_async(self._address.host, self._address.port, keepalive=30)
+        self._client.loop_start()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is connected at the moment."""
+        return bool(self._client.is_connected())
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish one message with QoS 1, not retained; raises VedetteError where there is no connection."""
+        if not self.connected:
+            raise VedetteError(f"broker {self._address.shown}: not connected")
+        self._client.publish(topic, payload, qos=1)
 
     def close(self) -> None:
         """Disconnect; may be called twice."""
@@ -97,7 +115,8 @@ class Subscriber:
         self, client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
     ) -> None:
         if reason.is_failure:
-            self._answers.put(f"refused: {reason}; check user, password and certificates")
+            self.refused = f"refused: {reason}; check user, password and certificates"
+            self._answers.put(self.refused)
         else:
             client.subscribe(self._topic, qos=1)  # on every connect: a session is not kept
 
@@ -109,6 +128,7 @@ class Subscriber:
             why = "" if refused == UNSPECIFIED else f" ({refused})"
             refused = f"may not subscribe to {self._topic}{why}: check this user's rights at the broker (ACL)"
         self.refused = refused
+        self.subscriptions += not refused
         self._answers.put(self.refused or None)
 
     def _on_disconnect(self, *_: Any) -> None:  # with TLS 1.3 this is how a certificate is refused

@@ -5,7 +5,6 @@ import tracemalloc
 
 import pytest
 
-from agent.dashboard import fleet as module
 from agent.dashboard.fleet import Fleet
 from agent.delivery.verify.stream import Verifier, describe
 from agent.references.offline.fleet_merge import Merger, rows
@@ -69,9 +68,8 @@ def test_one_devices_rubbish_does_not_hide_the_others():
     assert "not understood" in text
 
 
-def test_a_million_topics_fill_no_memory(monkeypatch):
-    monkeypatch.setattr(module, "MOST_DEVICES", 20)
-    fleet = Fleet()
+def test_a_million_topics_fill_no_memory():
+    fleet = Fleet(most_devices=20)
     payload = json.dumps({"state": "online", "id": "x", "detections_car": 3}).encode()
     tracemalloc.start()
     sizes = []
@@ -94,9 +92,8 @@ def test_a_million_topics_fill_no_memory(monkeypatch):
     assert "more cameras, GPUs or alerts than are kept" in text
 
 
-def test_a_device_that_was_silent_for_long_makes_way_for_a_new_one(monkeypatch):
-    monkeypatch.setattr(module, "MOST_DEVICES", 2)
-    fleet = Fleet()
+def test_a_device_that_was_silent_for_long_makes_way_for_a_new_one():
+    fleet = Fleet(most_devices=2)
     receive(fleet, "status", device="old", state="online", now=0.0)
     receive(fleet, "status", device="kept", state="online", now=500.0)
     receive(fleet, "status", device="new", state="online", now=500.0)

@@ -1,0 +1,120 @@
+"""`vedette dashboard`: the fleet of a broker in the browser, with its history."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
+
+if TYPE_CHECKING:
+    from agent.dashboard.web.guard import Access
+
+_EPILOG = f"""\
+examples:
+  vedette dashboard --broker mqtt://127.0.0.1 --data ~/vedette-dashboard
+  vedette dashboard --users users.txt --add-user ada --role operator
+  vedette dashboard --config reader.toml --data /var/lib/vedette-dashboard --listen 0.0.0.0:8080 --users users.txt
+
+Only this machine can open it, unless --listen says otherwise; then it starts only with a login. An operator may
+acknowledge, snooze and mute alerts, where the agents allow these commands, and remove ghosts; a viewer only looks.
+
+{LOGIN_EPILOG}"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
+    add_broker_arguments(parser)
+    parser.add_argument(
+        "--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="keep the history there (default: until it ends)"
+    )
+    parser.add_argument("--users", metavar="FILE", type=Path, help="who may log in")
+    parser.add_argument(
+        "--add-user", metavar="NAME", help="add a user to --users, or set the password, and end"
+    )
+    parser.add_argument("--role", choices=("viewer", "operator"), default="viewer", help="of --add-user")
+    parser.add_argument(
+        "--tls-cert", metavar="FILE", default="", help="serve HTTPS with this certificate (PEM)"
+    )
+    parser.add_argument("--tls-key", metavar="FILE", default="", help="and its key")
+    proxy = parser.add_argument_group("behind a proxy that logs people in")
+    proxy.add_argument(
+        "--trust-proxy",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="address whose header names the user",
+    )
+    proxy.add_argument(
+        "--proxy-header", metavar="NAME", default="X-Forwarded-User", help="default: %(default)s"
+    )
+    proxy.add_argument(
+        "--proxy-role", choices=("viewer", "operator"), default="viewer", help="of these users"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    if args.add_user:
+        return _add_user(args)
+    try:
+        from agent.dashboard.web.server import Dashboard, Options
+    except ModuleNotFoundError as error:
+        from agent.core.errors import MissingExtra
+        from agent.core.installation import how_to_add
+
+        raise MissingExtra(
+            f"the dashboard needs the library {error.name!r}: {how_to_add('dashboard')}"
+        ) from None
+    broker = broker_settings(args)
+    options = Options(
+        listen=args.listen, data=args.data, access=_access(args), tls_cert=args.tls_cert, tls_key=args.tls_key
+    )
+    with Dashboard(broker, options) as dashboard:
+        kept = f"history in {args.data}" if args.data else "the history ends with it: --data DIR keeps it"
+        print(f"dashboard at {dashboard.url}  ({kept})", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            dashboard.serve()
+    return 0
+
+
+def _access(args: argparse.Namespace) -> Access:
+    from agent.dashboard.web.access import Sessions, read_users
+    from agent.dashboard.web.guard import Access
+
+    return Access(
+        sessions=Sessions(read_users(args.users)) if args.users else None,
+        proxies=tuple(args.trust_proxy),
+        proxy_header=args.proxy_header,
+        proxy_role=args.proxy_role,
+    )
+
+
+def _add_user(args: argparse.Namespace) -> int:
+    import getpass
+
+    from agent.core.errors import ConfigError
+    from agent.dashboard.web.access import write_user
+
+    if args.users is None:
+        raise ConfigError(
+            "--add-user needs a file", file="command line", key="--users", expected="--users FILE"
+        )
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"password of {args.add_user}: ")
+        if getpass.getpass("again: ") != password:
+            raise ConfigError("the two passwords differ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    write_user(args.users, args.add_user, args.role, password)
+    print(
+        f"{args.add_user} ({args.role}) is in {args.users}; a running dashboard reads it when it starts again"
+    )
+    return 0

@@ -1,0 +1,44 @@
+// Numbers, times and states as people read them. Times are in the viewer's zone, with UTC in the title.
+
+const empty = "–";
+const known = (value) => typeof value === "number" && Number.isFinite(value);
+
+export function number(value, places = 0) {
+  if (!known(value)) return empty;
+  if (Math.abs(value) >= 100000) return scaled(value, 1000, ["", "k", "M", "G", "T", "P"]);
+  return value.toFixed(Math.abs(value) >= 1000 ? 0 : places);
+}
+
+function scaled(value, base, units, places = 1) {
+  let step = 0;
+  while (Math.abs(value) >= base && step < units.length - 1) [value, step] = [value / base, step + 1];
+  return `${value.toFixed(Math.abs(value) >= 100 || step === 0 ? 0 : places)}${units[step] && ` ${units[step]}`}`;
+}
+
+export const bytes = (value) => (known(value) ? scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]) : empty);
+export const percent = (value, places = 0) => (known(value) ? `${(value * 100).toFixed(places)} %` : empty);
+export const share = (value) => (known(value) ? `${number(value)} %` : empty);
+export const degrees = (value) => (known(value) ? `${number(value)} °C` : empty);
+export const hertz = (value) => (known(value) ? scaled(value, 1000, ["Hz", "kHz", "MHz", "GHz"], 2) : empty);
+export const seconds = (value) => (known(value) ? (value < 1 ? `${number(value * 1000, value < 0.01 ? 2 : 1)} ms` : `${number(value, 2)} s`) : empty);
+
+export function duration(value) {
+  if (!known(value)) return empty;
+  const [amount, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([size]) => value >= size * 1.5) ?? [1, "s"];
+  return `${Math.max(0, Math.floor(value / amount))} ${unit}`;
+}
+
+const local = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+export const unix = (value) => (typeof value === "string" ? Date.parse(value) / 1000 : value);
+export const utc = (value) => (known(unix(value)) ? new Date(unix(value) * 1000).toISOString().replace("T", " ").slice(0, 19) + " UTC" : "");
+export const when = (value) => (known(unix(value)) ? local.format(new Date(unix(value) * 1000)) : empty);
+export const clock = (value) => (known(unix(value)) ? short.format(new Date(unix(value) * 1000)) : empty);
+
+const LEVELS = {
+  online: "good", degraded: "warn", offline: "bad", silent: "bad", unknown: "off", starting: "info", ended: "off", down: "bad",
+  normal: "good", drift: "bad", learning: "info", none: "off", unusable: "warn",
+};
+export const level = (state) => LEVELS[state] ?? "warn";
+export const severity = (name) => ({ critical: "critical", warning: "warn", info: "info" })[name] ?? "warn";

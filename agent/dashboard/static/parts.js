@@ -1,0 +1,62 @@
+// What several pages use: the range of time, CSV, facts, alerts, marks.
+
+import { h, button, badge } from "./dom.js";
+import * as f from "./format.js";
+
+export const RANGES = [[3600, "1 h"], [6 * 3600, "6 h"], [86400, "24 h"], [7 * 86400, "7 d"], [30 * 86400, "30 d"], [365 * 86400, "1 y"]];
+
+// Options in the address, without a new page in the history; empty ones are left out.
+export function setOptions(options) {
+  const [path] = location.hash.split("?");
+  const query = new URLSearchParams(Object.entries(options).filter(([, value]) => value));
+  history.replaceState(null, "", `${path || "#/"}${query.size ? `?${query}` : ""}`);
+}
+
+export function ranges(options, changed) {
+  const chosen = { seconds: Number(options.get("range")) || 3600, end: Number(options.get("to")) || 0 };
+  const buttons = RANGES.map(([seconds, text]) => button(text, () => set({ seconds, end: 0 }), { "data-range": seconds }));
+  const live = button("Now", () => set({ ...chosen, end: 0 }), { class: "live" });
+  const node = h("div", { class: "ranges", role: "group", "aria-label": "Range of time" }, buttons, live);
+  function mark() {
+    for (const one of buttons) one.setAttribute("aria-pressed", String(Number(one.dataset.range) === chosen.seconds));
+    live.hidden = !chosen.end;
+  }
+  function set(next) {
+    Object.assign(chosen, next);
+    setOptions({ range: chosen.seconds === 3600 ? "" : Math.round(chosen.seconds), to: chosen.end ? Math.round(chosen.end) : "" });
+    mark();
+    changed();
+  }
+  mark();
+  return { node, set, live: () => !chosen.end, span: () => { const to = chosen.end || Date.now() / 1000; return { from: to - chosen.seconds, to }; } };
+}
+
+// A cell that a spreadsheet would take for a formula begins with an apostrophe (OWASP, CSV injection).
+function cell(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+export function csv(name, columns, rows) {
+  const lines = [columns.join(","), ...rows.map((row) => columns.map((column) => cell(row[column])).join(","))];
+  const link = h("a", { href: URL.createObjectURL(new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+export const field = (name, value, title) => h("div", { class: "fact" }, h("dt", {}, name), h("dd", { title }, value ?? "–"));
+export const time = (value) => h("time", { datetime: f.utc(value), title: f.utc(value) }, f.when(value));
+export const deviceLink = (site, device) => `#/device/${encodeURIComponent(site)}/${encodeURIComponent(device)}`;
+export const cameraLink = (site, device, camera) => `#/camera/${[site, device, camera].map(encodeURIComponent).join("/")}`;
+export const panel = (title, ...content) => h("section", { class: "panel" }, h("h2", {}, title), ...content);
+
+export function markList(marks) {
+  if (!marks.length) return h("p", { class: "muted" }, "Nothing changed in this time.");
+  return h("ol", { class: "marks" }, [...marks].reverse().slice(0, 200).map((mark) =>
+    h("li", {}, time(mark.at), h("b", {}, mark.kind.replaceAll("_", " ")), h("span", {}, [mark.entity, mark.text].filter(Boolean).join(": ")))));
+}
+
+export function alertBrief(alert) {
+  return h("a", { class: "brief", href: `#/alerts?id=${encodeURIComponent(alert.id)}` }, badge(f.severity(alert.severity), alert.severity || "alert"), h("span", {}, alert.what), time(alert.first_seen));
+}

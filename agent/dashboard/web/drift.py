@@ -1,0 +1,104 @@
+"""Drift of one camera for the page: a table of features by time, and the values of one feature then and now. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agent.core.kll import Sketch
+from agent.core.untrusted import BadInput
+
+_RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
+_NOT_FEATURES = frozenset({"outlier", "recorded"})
+MOST_FEATURES = 60
+RANKS = (0.1, 0.5, 0.9)
+POINTS = 60
+
+
+def feature_of(field: str) -> str:
+    """The feature whose drift a field is; "" where it is none. `drift_ratio` is that of the camera: "all".
+
+    >>> feature_of("drift_brightness_ratio"), feature_of("drift_ratio"), feature_of("drift_outlier_ratio")
+    ('brightness', 'all', '')
+    """
+    if field == "drift_ratio":
+        return "all"
+    found = _RATIO.fullmatch(field)
+    return "" if found is None or found["feature"] in _NOT_FEATURES else found["feature"]
+
+
+def heat_map(curves: Mapping[str, Any], start: float, end: float, columns: int = 96) -> dict[str, Any]:
+    """`curves` of ratios in equal columns of time: for each feature the largest in each, None where nothing was sent.
+
+    Features are sorted by their largest ratio, "all" first.
+    """
+    width = (end - start) / columns
+    rows: dict[str, list[float | None]] = {}
+    for field, values in curves["series"].items():
+        cells: list[float | None] = [None] * columns
+        for at, value in zip(curves["times"], values, strict=True):
+            place = min(columns - 1, max(0, int((at - start) / width)))
+            if value is not None:
+                cells[place] = max(value, cells[place] or 0.0)
+        if any(cell is not None for cell in cells):
+            rows[feature_of(field)] = cells
+    worst = sorted(rows, key=lambda name: (name != "all", -max(cell or 0.0 for cell in rows[name])))
+    shown = worst[:MOST_FEATURES]
+    return {"start": start, "width": width, "features": shown, "cells": [rows[name] for name in shown]}
+
+
+def features_in(bodies: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The features that messages of sketches hold."""
+    return sorted({name[:-4] for body in bodies for name in body if name.endswith("_kll")})
+
+
+def compare(
+    before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], feature: str
+) -> dict[str, Any]:
+    """The values of a feature in two sets of messages, each merged: quantiles, and densities on one axis.
+
+    Only messages of the same version of the features and of the same model as the last are merged.
+    """
+    last = (list(now) or list(before) or [{}])[-1]
+    parts = [_merged(bodies, feature, last) for bodies in (before, now)]
+    filled = [sketch for sketch in parts if sketch is not None and sketch.count]
+    if not filled:
+        return {"feature": feature, "axis": [], "parts": [None, None]}
+    low = min(float(sketch.quantiles([0.002])[0]) for sketch in filled)
+    high = max(float(sketch.quantiles([0.998])[0]) for sketch in filled)
+    edges = np.linspace(low, high if high > low else low + 1.0, POINTS + 1)
+    return {
+        "feature": feature,
+        "axis": ((edges[1:] + edges[:-1]) / 2).tolist(),
+        "parts": [_part(sketch, edges) for sketch in parts],
+    }
+
+
+def _merged(bodies: Iterable[Mapping[str, Any]], feature: str, like: Mapping[str, Any]) -> Sketch | None:
+    merged: Sketch | None = None
+    for body in bodies:
+        if any(body.get(name) != like.get(name) for name in ("feature_version", "model_sha256")):
+            continue
+        try:
+            sketch = Sketch.from_text(body.get(f"{feature}_kll"))
+        except (ValueError, BadInput):
+            continue
+        if merged is None:
+            merged = sketch
+        else:
+            merged.merge(sketch)
+    return merged
+
+
+def _part(sketch: Sketch | None, edges: np.ndarray[Any, Any]) -> dict[str, Any] | None:
+    if sketch is None or not sketch.count:
+        return None
+    share = np.diff(sketch.cdf(edges))
+    return {
+        "count": sketch.count,
+        "quantiles": [float(value) for value in sketch.quantiles(RANKS)],
+        "share": [round(float(value), 5) for value in share],
+    }

@@ -1,0 +1,99 @@
+"""The fields of a payload that the history keeps, and what changed from one message to the next. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from sys import intern
+
+from agent.core.printable import printable
+from agent.core.untrusted import BadInput
+from agent.dashboard.readings import SENTENCE, Body, moment
+
+Value = float | int | str | None
+MOST_FIELDS = 500
+LARGEST = 1e15
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,96}")
+_STAMP = frozenset({
+    "schema", "device", "boot", "seq", "time", "clock_synced", "clock_corrected_seconds", "lost", "merged", "start",
+    "end", "complete", "camera",
+})  # fmt: skip
+DAY = 86400.0
+OLDEST_SECONDS = 31 * DAY
+"""A message about an earlier time is refused: it would be removed at once, or its clock is wrong."""
+FUTURE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One mark on a curve: `kind` is state, restart, version, model, config_error, cameras or throttled."""
+
+    at: float
+    kind: str
+    text: str
+
+
+def fields_of(body: Body) -> dict[str, Value]:
+    """The numbers and texts of a flat payload, at most `MOST_FIELDS`, without its stamp; objects are left out."""
+    found: dict[str, Value] = {}
+    for name, value in body.items():
+        if name in _STAMP or not _NAME.fullmatch(name) or len(found) >= MOST_FIELDS:
+            continue
+        if value is None or isinstance(value, bool):
+            found[intern(name)] = value if value is None else int(value)
+        elif isinstance(value, (int, float)):
+            if abs(value) <= LARGEST:
+                found[intern(name)] = value
+        elif isinstance(value, str):
+            found[intern(name)] = printable(value, SENTENCE)
+    return found
+
+
+def covered(body: Body, now: float) -> tuple[float, float]:
+    """End (Unix time) and length (s) of the time that a payload covers; raises BadInput where that cannot be."""
+    end = moment(body, "end")
+    start = moment(body, "start")
+    if end is None or start is None or not 0 < end - start <= 2 * DAY:
+        raise BadInput("`start` and `end` give no time that it covers")
+    if not now - OLDEST_SECONDS < end < now + FUTURE_SECONDS:
+        raise BadInput("`end` is too far from now: is the clock of the device right?")
+    return end, end - start
+
+
+def updated(before: Mapping[str, Value], new: Mapping[str, Value], *, complete: bool) -> dict[str, Value]:
+    """The last known value of each field: a complete message replaces all, null removes one."""
+    known = dict(new) if complete else {**before, **new}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def changes(
+    family: str, before: Mapping[str, Value], after: Mapping[str, Value], at: float
+) -> Iterator[Change]:
+    """The marks that belong on the curves, where `after` follows `before` (empty: the first message)."""
+    for name, kind in _WATCHED.get(family, {}).items():
+        old, new = before.get(name), after.get(name)
+        if old == new or (not before and kind != "state"):
+            continue
+        text = "" if new is None else str(new)
+        if kind == "state":
+            reason = after.get("reason" if family == "status" else "state_reason")
+            text = f"{text}: {reason}" if reason else text
+        elif kind == "model":
+            text = f"{after.get('model_name', '')} {text[:12]}".strip()
+        elif kind == "config_error" and not text:
+            text = "config accepted"
+        yield Change(at=at, kind=kind, text=printable(text, SENTENCE))
+
+
+_WATCHED: Mapping[str, Mapping[str, str]] = {
+    "status": {"state": "state", "started_at": "restart", "version": "version"},
+    "info": {
+        "model_sha256": "model",
+        "config_error": "config_error",
+        "cameras": "cameras",
+        "profile": "profile",
+    },
+    "camera": {"state": "state", "drift_reference": "reference"},
+    "gpu": {"throttle_reasons": "throttled"},
+}

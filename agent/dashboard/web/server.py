@@ -1,0 +1,147 @@
+"""The dashboard from broker to browser: one subscriber, one collector, one history, one web server."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from agent.config.schema import BrokerSettings
+from agent.core import clock
+from agent.core.errors import ConfigError
+from agent.dashboard.subscriber import Subscriber
+from agent.dashboard.web.api import Parts, application
+from agent.dashboard.web.collector import Collector
+from agent.dashboard.web.commands import Commands
+from agent.dashboard.web.ghosts import Ghosts
+from agent.dashboard.web.guard import Access, is_loopback
+from agent.dashboard.web.history import History
+from agent.dashboard.web.queries import Queries
+from agent.dashboard.web.stream import Stream
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+STOP_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the dashboard runs; `data` None: the history ends with the process."""
+
+    listen: str = DEFAULT_LISTEN
+    data: Path | None = None
+    access: Access = field(default_factory=Access)
+    tls_cert: str = ""
+    tls_key: str = ""
+
+
+class Dashboard:
+    """A context manager: inside it the collector runs; `serve` is the web server, until `stop` or a signal."""
+
+    def __init__(self, broker: BrokerSettings, options: Options) -> None:
+        self._broker, self._options = broker, options
+        self._closing = ExitStack()
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Dashboard:
+        options = self._options
+        host, port = parse_listen(options.listen)
+        if options.access.open and not is_loopback(host):
+            raise ConfigError(
+                f"{options.listen} can be reached from other machines, and nobody has to log in", file="command line",
+                key="--listen", expected="--users FILE (--add-user NAME makes one), or --trust-proxy ADDRESS",
+            )  # fmt: skip
+        with ExitStack() as opened:
+            self._socket = opened.enter_context(_listen(host, port, options.listen))
+            folder = options.data or Path(
+                opened.enter_context(tempfile.TemporaryDirectory(prefix="vedette-dashboard-"))
+            )
+            self._open(folder, opened)
+            self._closing = opened.pop_all()
+        return self
+
+    def _open(self, folder: Path, opened: ExitStack) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        history = History(folder)
+        history.open()
+        opened.callback(history.close)
+        subscriber = Subscriber(self._broker)
+        self.stream = Stream(int(clock.wall() * 1000))
+        commands = Commands(self._broker.topic_prefix, subscriber.publish)
+        self.collector = Collector(subscriber, history, self.stream, commands, self._broker.topic_prefix)
+        parts = Parts(
+            stream=self.stream, queries=Queries(history.path), commands=commands, ghosts=Ghosts(self._broker),
+            access=self._options.access, rates=self.collector.rates,
+        )  # fmt: skip
+        config = uvicorn.Config(
+            application(parts), log_level="warning", access_log=False, lifespan="off", server_header=False,
+            proxy_headers=False, limit_concurrency=1000, timeout_graceful_shutdown=STOP_SECONDS,
+            ssl_certfile=self._options.tls_cert or None, ssl_keyfile=self._options.tls_key or None,
+        )  # fmt: skip
+        self._server = _Server(config, self.stream)
+        worker = threading.Thread(target=self.collector.run, args=(self._stop,), name="collector")
+        subscriber.start()
+        opened.callback(subscriber.close)
+        worker.start()
+        opened.callback(worker.join)
+        opened.callback(self._stop.set)
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        host, port = self._socket.getsockname()[:2]
+        shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
+        return (
+            f"http{'s' if self._options.tls_cert else ''}://{f'[{shown}]' if ':' in shown else shown}:{port}"
+        )
+
+    def serve(self) -> None:
+        """Serve until `stop`, or until a signal ends the process's main thread."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Have `serve` return; from any thread."""
+        self._server.should_exit = True
+        self.stream.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._closing.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends the viewers' streams before it waits for open connections."""
+
+    def __init__(self, config: uvicorn.Config, stream: Stream) -> None:
+        super().__init__(config)
+        self._stream = stream
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        self._stream.close()
+        await super().shutdown(sockets)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (all addresses); raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(
+            f"{text!r} is no address to listen at", file="command line", key="--listen", expected="HOST:PORT"
+        )
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _listen(host: str, port: int, shown: str) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen at {shown}: {error.strerror or error}", file="command line", key="--listen",
+            expected="an address of this machine and a free port",
+        ) from None  # fmt: skip

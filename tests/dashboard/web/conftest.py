@@ -1,0 +1,103 @@
+"""A simulated device that publishes as an agent does, and a dashboard on a real broker."""
+
+import contextlib
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime, timezone
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+from agent.config.schema import BrokerSettings
+from agent.core.secret import Masked
+from agent.dashboard.web.server import Dashboard, Options
+
+
+def rfc3339(at):
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def window(end, seconds=60.0, **fields):
+    return {"start": rfc3339(end - seconds), "end": rfc3339(end), "time": rfc3339(end), **fields}
+
+
+def camera_window(end, **fields):
+    usual = {
+        "state": "online", "fps_inferred": 12.5, "fps_in": 25.0, "latency_p50_seconds": 0.02,
+        "latency_p99_seconds": 0.05, "frames_seen": 1500, "frames_inferred": 750, "frames_dropped": 3,
+        "detections_car": 40, "drift_ratio": 0.4, "drift_state": "normal", "drift_feature": "brightness",
+        "drift_brightness_ratio": 0.4,
+    }  # fmt: skip
+    return window(end, **{**usual, **fields})
+
+
+def alert(at, number="latency_p99-front-ab12", state="firing", **fields):
+    usual = {
+        "id": number, "rule": "latency_p99", "state": state, "severity": "critical", "what": "camera front is slow",
+        "expected": "below 50 ms", "window": "5 min", "advice": "look at the GPU", "runbook": "docs/runbooks/latency_p99.md",
+        "value": 0.12, "first_seen": rfc3339(at - 60), "changed_at": rfc3339(at), "label_camera": "front",
+        "evidence": {"limit": 0.05}, "controls": {},
+    }  # fmt: skip
+    return {**usual, **fields}
+
+
+class Web:
+    """A dashboard that serves, and a client for it."""
+
+    def __init__(self, url, **options):
+        settings = BrokerSettings(url=Masked(url))
+        self.dashboard = Dashboard(settings, Options(listen="127.0.0.1:0", **options))
+
+    def __enter__(self):
+        self.dashboard.__enter__()
+        self._thread = threading.Thread(target=self.dashboard.serve)
+        self._thread.start()
+        self.url = self.dashboard.url
+        self.until(lambda: self.get("/login"))
+        return self
+
+    def __exit__(self, *_):
+        self.dashboard.stop()
+        self._thread.join()
+        self.dashboard.__exit__()
+
+    def open(self, path, body=None, **headers):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers)
+        return urllib.request.build_opener(_NoRedirect).open(request, timeout=20)
+
+    def get(self, path, **headers):
+        with contextlib.suppress(urllib.error.URLError), self.open(path, **headers) as answer:
+            data = answer.read()
+            return json.loads(data) if "json" in answer.headers["content-type"] else data.decode()
+
+    def post(self, path, body, **headers):
+        """(status, answer, headers)."""
+        try:
+            with self.open(path, body, **headers) as answer:
+                return answer.status, json.loads(answer.read()), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read()), error.headers
+
+    def until(self, wanted, timeout=60.0):
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if found := wanted():
+                return found
+            time.sleep(0.05)
+        raise AssertionError("it did not come")
+
+    def rows(self):
+        found = self.get("/api/fleet")
+        names = ["number", *found["columns"]]
+        return {row["name"]: row for row in (dict(zip(names, row, strict=True)) for row in found["rows"])}
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None

@@ -1,0 +1,162 @@
+"""The dashboard on a real broker: what a device publishes is in rows, curves and alerts; who may do what."""
+
+import json
+import threading
+import time
+import urllib.error
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.core.errors import ConfigError
+from agent.dashboard.web.access import Sessions, read_users, write_user
+from agent.dashboard.web.guard import Access
+from agent.dashboard.web.server import Options, parse_listen
+from tests.conftest import MOSQUITTO, Mosquitto
+from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339, window
+
+pytestmark = [pytest.mark.broker, pytest.mark.skipif(not MOSQUITTO, reason="needs mosquitto")]
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    server = Mosquitto(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def publisher(mosquitto):
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+
+    def publish(topic, body, *, retain=False, device="box"):
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        client.publish(f"vedette/north/{device}/{topic}", payload, qos=1, retain=retain).wait_for_publish(20)
+
+    publish.client = client
+    yield publish
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_what_a_device_publishes_is_shown_kept_over_a_restart_and_sent_to_who_looks(mosquitto, publisher, tmp_path):
+    now, data = time.time(), tmp_path / "data"
+    publisher("status", {"state": "online", "since": rfc3339(now), "version": "1"}, retain=True)
+    with Web(mosquitto.url, data=data) as web:
+        web.until(lambda: web.rows().get("box", {}).get("state") == "online")
+        events = web.open(f"/api/events?after={web.get('/api/fleet')['revision']}")
+        publisher("camera/front", camera_window(now - 60))
+        publisher("camera/front", camera_window(now, fps_inferred=7.0))
+        publisher("camera/front", camera_window(now, fps_inferred=7.0))  # twice, as MQTT may
+        publisher("replay/camera/front", camera_window(now - 120, fps_inferred=5.0))
+        publisher("alert/a", alert(now), retain=True)
+        line = next(line for line in iter(events.readline, b"") if line.startswith(b"data: "))
+        assert json.loads(line[6:])
+        row = web.until(lambda: (found := web.rows()["box"])["firing"] and found)
+        assert (row["fps"], row["p99_ms"], row["severity"]) == (7.0, 50.0, "critical")
+    publisher("alert/a", alert(now + 1, state="resolved"), retain=False)
+    publisher("alert/a", b"", retain=True)
+    with Web(mosquitto.url, data=data) as web:
+        path = f"site=north&device=box&entity=camera/front&from={now - 600}&to={now + 5}"
+        found = web.get(f"/api/curves?fields=fps_inferred,drift_ratio&{path}")
+        assert found["series"]["fps_inferred"] == [5.0, 12.5, 7.0]
+        table = web.get(f"/api/curves.csv?fields=fps_inferred&{path}").splitlines()
+        assert table[0] == "time,fps_inferred" and len(table) == 4
+        heat = web.get(f"/api/heat?{path}")
+        assert heat["features"] == ["all", "brightness"] and max(filter(None, heat["cells"][1])) == 0.4
+        assert web.get("/api/states?" + path)[-1]["text"] == "online"
+
+
+def test_a_command_reaches_the_agent_and_its_answer_the_page(mosquitto, publisher):
+    def answer(_client, _data, message):
+        body = json.loads(message.payload)
+        publisher.client.publish(f"vedette/north/box/reply/{body['id']}", json.dumps({"ok": True, "got": body["args"]}))
+
+    publisher.client.on_message = answer
+    publisher.client.subscribe("vedette/north/box/command/#", qos=1)
+    with Web(mosquitto.url) as web:
+        web.until(lambda: web.get("/api/fleet")["note"].get("connected"))
+        asked = {"site": "north", "device": "box", "command": "acknowledge", "args": {"id": "a", "why": "on it"}}
+        token = web.get("/api/me")["token"]
+        assert web.post("/api/command", asked)[0] == 403  # without the page's token
+        assert web.post("/api/command", asked, **{"x-csrf-token": token, "origin": "http://evil"})[0] == 403
+        status, got, _ = web.post("/api/command", asked, **{"x-csrf-token": token})
+        assert status == 200 and got["got"] == {"id": "a", "why": "on it", "who": "local"}
+        for wrong in ({"command": "reference_remove"}, {"device": "b/+"}, {"args": 3}):
+            assert web.post("/api/command", asked | wrong, **{"x-csrf-token": token})[0] == 400
+
+
+def test_ghosts_are_listed_and_removed(mosquitto, publisher):
+    publisher("info", {"cameras": "front"}, retain=True, device="old")
+    with Web(mosquitto.url) as web:
+        (ghost,) = web.get("/api/ghosts")
+        assert ghost["device"] == "north/old" and "no status" in ghost["reason"]
+        token = web.get("/api/me")["token"]
+        status, answer, _ = web.post("/api/ghosts/remove", {"device": "north/old"}, **{"x-csrf-token": token})
+        assert (status, answer["cleared"]) == (200, 1)
+        assert web.get("/api/ghosts") == []
+
+
+def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(mosquitto, publisher, monkeypatch):
+    monkeypatch.setattr("agent.dashboard.web.collector.RETAINED_SECONDS", 1.0)
+    publisher("alert/a", alert(time.time()), retain=True)
+    with Web(mosquitto.url) as web:
+        web.until(lambda: web.get("/api/alerts"))
+        mosquitto.stop()
+        web.until(lambda: not web.get("/api/fleet")["note"]["connected"])
+        mosquitto.start()  # it kept nothing
+        (past,) = web.until(lambda: web.get("/api/alerts?state=past"), timeout=90)
+        assert past["state"] == "ended" and web.rows()["box"]["firing"] == 0
+
+
+def test_without_a_login_only_this_machine_is_served(mosquitto):
+    for listen in ("0.0.0.0:0", ":0", "[::]:0"):
+        with pytest.raises(ConfigError, match="nobody has to log in"):
+            web = Web(mosquitto.url)
+            web.dashboard._options = Options(listen=listen)
+            web.dashboard.__enter__()
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        parse_listen("8080")
+    with Web(mosquitto.url) as web, pytest.raises(urllib.error.HTTPError, match="403"):
+        web.open("/", host="evil.example")  # DNS rebinding
+
+
+def test_a_login_with_roles_and_a_limit(mosquitto, tmp_path):
+    file = tmp_path / "users"
+    write_user(file, "ada", "operator", "a long password")
+    write_user(file, "bob", "viewer", "another password")
+    assert file.stat().st_mode & 0o077 == 0
+    access = Access(sessions=Sessions(read_users(file)), proxies=("127.0.0.2",))
+    with Web(mosquitto.url, access=access) as web:
+        assert web.get("/api/fleet") is None and "<form" in web.get("/login")
+        assert web.get("/api/fleet", **{"x-forwarded-user": "root"}) is None  # not from a trusted proxy
+        cookies = {}
+        for name, password in (("ada", "a long password"), ("bob", "another password")):
+            status, _, headers = web.post("/api/login", {"name": name, "password": password})
+            cookie = headers["set-cookie"]
+            assert status == 200 and "HttpOnly" in cookie and "SameSite=strict" in cookie
+            cookies[name] = {"cookie": cookie.partition(";")[0]}
+        assert web.get("/api/fleet", **cookies["bob"])["columns"]
+        me = web.get("/api/me", **cookies["bob"])
+        asked = {"site": "n", "device": "d", "command": "mute", "args": {}}
+        assert web.post("/api/command", asked, **cookies["bob"], **{"x-csrf-token": me["token"]})[0] == 403
+        assert web.post("/api/logout", {}, **cookies["ada"])[0] == 403  # no token
+        ada = web.get("/api/me", **cookies["ada"])
+        assert web.post("/api/logout", {}, **cookies["ada"], **{"x-csrf-token": ada["token"]})[0] == 200
+        assert web.get("/api/fleet", **cookies["ada"]) is None
+        codes = [web.post("/api/login", {"name": "ada", "password": "guess"})[0] for _ in range(6)]
+        assert codes == [403] * 5 + [429]
+        assert web.post("/api/login", {"name": "ada", "password": "a long password"})[0] == 429
+
+
+def test_every_answer_has_a_strict_policy(mosquitto):
+    with Web(mosquitto.url) as web:
+        for path in ("/", "/login", "/api/fleet", "/static/style.css"):
+            with web.open(path) as answer:
+                policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy and "unsafe" not in policy and "trusted-types 'none'" in policy
+        for path in ("/static/../web/api.py", "/static/%2e%2e/web/api.py", "/api/nothing", "/api/curves?from=x"):
+            assert web.get(path) is None
