@@ -18,7 +18,7 @@ export function show(view, { options }) {
   const tabs = ["firing", "past"].map((state) => button(state === "firing" ? "Firing" : "Past", () => { wanted.state = state; changed(); load(); }, { "data-state": state }));
   const search = h("input", { type: "search", placeholder: "Filter  /", "aria-label": "Filter alerts by text", value: wanted.q, oninput: () => { wanted.q = search.value; changed(); draw(); } });
   const count = h("span", { class: "muted", role: "status" });
-  const list = h("div", { class: "alerts" });
+  const list = h("div", { class: "alertlist" });
   view.append(h("h1", { class: "hidden" }, "Alerts"), h("div", { class: "bar" }, h("div", { class: "ranges", role: "group", "aria-label": "Which alerts" }, tabs), search, count, h("span", { class: "grow" }),
     button("CSV", () => csv("alerts.csv", ["site", "device", "id", "state", "severity", "what", "expected", "first_seen", "changed_at"], picked()))), list);
 
@@ -92,7 +92,7 @@ export function show(view, { options }) {
     return h("div", { class: "about" },
       h("div", {},
         h("dl", { class: "facts" },
-          field("Expected", alert.expected), field("Value", alert.value === null ? "–" : f.number(alert.value, 3)), field("Time judged", alert.window), field("Rule", alert.rule),
+          field("Expected", alert.expected), field("Value", alert.value === null ? "–" : f.significant(alert.value)), field("Time judged", alert.window), field("Rule", alert.rule),
           field("First seen", time(alert.first_seen)), field("Changed", time(alert.changed_at)), field("Id", alert.id),
           field("Where", h("span", {}, h("a", { href: deviceLink(alert.site, alert.device) }, `${alert.site}/${alert.device}`), camera && [" · ", h("a", { href: cameraLink(alert.site, alert.device, camera) }, camera)]))),
         alert.advice && h("p", { class: "advice" }, h("b", {}, "To do: "), alert.advice),
@@ -103,7 +103,7 @@ export function show(view, { options }) {
 
   function evidence(alert) {
     const entries = Object.entries(alert.evidence ?? {});
-    return entries.length > 0 && h("table", { class: "small" }, h("caption", {}, "Evidence"), h("tbody", {}, entries.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, typeof value === "number" ? f.number(value, 3) : String(value))))));
+    return entries.length > 0 && h("table", { class: "small" }, h("caption", {}, "Evidence"), h("tbody", {}, entries.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, typeof value === "number" ? f.significant(value) : String(value))))));
   }
 
   function actions(alert) {
@@ -148,7 +148,7 @@ function markdown(text) {
   for (const block of text.split(/\n{2,}/)) {
     const lines = block.split("\n");
     if (block.startsWith("```")) nodes.push(h("pre", {}, block.replace(/^```.*\n?|```$/g, "")));
-    else if (/^#+ /.test(block)) nodes.push(h("h4", {}, lines[0].replace(/^#+ /, "")), ...(lines.length > 1 ? [h("p", {}, inline(lines.slice(1).join(" ")))] : []));
+    else if (/^#+ /.test(block)) nodes.push(h("h4", {}, lines[0].replace(/^#+ /, "")), ...(lines.length > 1 ? markdown(lines.slice(1).join("\n")) : []));
     else if (/^([-*]|\d+\.) /.test(block)) nodes.push(h("ul", {}, block.split(/\n(?=(?:[-*]|\d+\.) )/).map((item) => h("li", {}, inline(item.replace(/^([-*]|\d+\.) /, "").replace(/\s+/g, " "))))));
     else nodes.push(h("p", {}, inline(lines.join(" "))));
   }

@@ -105,7 +105,7 @@ export function show(view, { names: [site, device, camera], options }) {
     plot?.destroy();
     plot = null;
     const place = h("div", { class: "plot" });
-    const rows = found.parts.map((part, i) => h("tr", {}, h("th", { scope: "row" }, ["Before", "Newest"][i]), ...(part ? part.quantiles.map((value) => h("td", {}, f.number(value, 3))) : [h("td", { colspan: 3 }, "no sketch")]), h("td", {}, part ? f.number(part.count) : "–")));
+    const rows = found.parts.map((part, i) => h("tr", {}, h("th", { scope: "row" }, ["Before", "Newest"][i]), ...(part ? part.quantiles.map((value) => h("td", {}, f.significant(value))) : [h("td", { colspan: 3 }, "no sketch")]), h("td", {}, part ? f.number(part.count) : "–")));
     compared.replaceChildren(h("h3", {}, `${name.replaceAll("_", " ")}: the newest sketch against those before it`),
       found.axis.length ? place : h("p", { class: "muted" }, "The device has sent no sketch of this feature in this time: they come every hour (reports.sketch_interval)."),
       found.axis.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["", "p10", "p50", "p90", "frames"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows)) : "",

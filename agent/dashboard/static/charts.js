@@ -31,10 +31,11 @@ export class Curves {
 
   async load(key, span, marks) {
     const found = await api("curves", { ...key, entity: this.entity, fields: this.series.map((one) => one.field).join(","), ...span });
-    this.data = [found.times, ...this.series.map((one) => found.series[one.field])];
+    this.shown = this.series.map((one, i) => ({ ...one, i })).filter((one) => found.series[one.field].some((value) => value !== null));
+    this.data = [found.times, ...this.shown.map((one) => found.series[one.field])];
     this.note.textContent = RESOLUTION[found.resolution] ?? "";
     Object.assign(this, { span, marks });
-    const filled = this.data.slice(1).some((values) => values.some((value) => value !== null));
+    const filled = this.shown.length > 0;
     this.node.hidden = !filled;
     if (filled) this.draw();
   }
@@ -51,15 +52,17 @@ export class Curves {
       cursor: { sync: { key: "all" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
       scales: { x: { range: [this.span.from, this.span.to] }, y: { range: (_, low, high) => this.bounds(low, high) } },
-      axes: [{ ...axis, size: 26, space: 70, values: (_, ticks, __, ___, step) => ticks.map((at) => label(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((value) => this.format(value)) }],
+      axes: [{ ...axis, size: 26, space: 70, values: (_, ticks, __, ___, step) => ticks.map((at) => label(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((value) => f.short_of(this.text(value))) }],
       series: [
         { value: (_, at) => (at === null ? "–" : f.when(at)) },
-        ...this.series.map((one, i) => ({
-          label: one.label, stroke: colour(COLOURS[i % COLOURS.length]), width: 1.6, dash: DASHES[i % DASHES.length], spanGaps: true,
-          points: { show: this.data[0].length < 3 }, value: (_, value) => this.format(value),
+        ...this.shown.map((one) => ({
+          label: one.label, stroke: colour(COLOURS[one.i % COLOURS.length]), width: 1.6, dash: DASHES[one.i % DASHES.length], spanGaps: true,
+          points: { show: this.data[0].length < 3 }, value: (_, value) => this.text(value),
         })),
       ],
       hooks: {
+        ready: [(plot) => this.newest(plot)],
+        setCursor: [(plot) => plot.cursor.idx === null && this.newest(plot)],
         draw: [(plot) => this.drawMarks(plot)],
         setSelect: [(plot) => {
           if (plot.select.width < 8) return;
@@ -68,6 +71,15 @@ export class Curves {
         }],
       },
     };
+  }
+
+  text(value) {
+    return value === null || value === undefined ? "–" : this.format(value);
+  }
+
+  // Without a cursor the legend has the newest values.
+  newest(plot) {
+    plot.setLegend({ idxs: this.data.map((values) => values.findLastIndex((value) => value !== null)) }, false);
   }
 
   bounds(low, high) {
@@ -112,7 +124,7 @@ export function densities(place, found, names) {
   const line = (name, i) => ({ label: name, stroke: colour(COLOURS[i]), fill: colour(COLOURS[i]) + "22", width: 2, dash: DASHES[1 - i], points: { show: false }, value: (_, value) => f.percent(value, 1) });
   return new uPlot({
     width: Math.max(240, place.clientWidth), height: 210, scales: { x: { time: false } },
-    axes: [{ ...axis, size: 26 }, { ...axis, size: 48, values: (_, ticks) => ticks.map((value) => f.percent(value)) }],
+    axes: [{ ...axis, size: 26 }, { ...axis, size: 52, values: (_, ticks) => ticks.map((value) => f.short_of(f.percent(value, 1))) }],
     series: [{ value: (_, value) => f.number(value, 3) }, ...names.map(line)],
   }, [found.axis, ...parts], place);
 }

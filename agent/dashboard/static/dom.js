@@ -26,6 +26,7 @@ export function sparkline(values, width = 84, height = 22) {
     return `${x.toFixed(1)},${(height - 2 - (value / top) * (height - 4)).toFixed(1)}`;
   });
   return s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" },
+    points.length > 1 && s("polygon", { points: `1,${height - 1} ${points.join(" ")} ${width - 1},${height - 1}` }),
     points.length > 1 && s("polyline", { points: points.join(" ") }));
 }
 

@@ -3,7 +3,7 @@
 import { h, button, badge, icon, sparkline } from "./dom.js";
 import { fleet, subscribe, api } from "./store.js";
 import { virtualTable } from "./table.js";
-import { csv, field, setOptions } from "./parts.js";
+import { csv, setOptions } from "./parts.js";
 import * as f from "./format.js";
 
 const ROW = 40;
@@ -16,7 +16,7 @@ const COLUMNS = [
   { name: "spark", title: "", class: "line" },
   { name: "p99_ms", title: "p99", sort: (row) => row.p99_ms, class: "num", help: "Capture to result, 99th percentile, the slowest camera" },
   { name: "drift", title: "Drift", sort: (row) => row.drift, class: "drift", help: "Score over its limit, the worst camera: above 1 it has drifted" },
-  { name: "firing", title: "Alerts", sort: (row) => row.firing, class: "alerts" },
+  { name: "firing", title: "Alerts", sort: (row) => row.firing, class: "firing" },
   { name: "gpu", title: "GPU", sort: (row) => row.gpu, class: "num" },
   { name: "cpu", title: "CPU", sort: (row) => row.cpu, class: "num" },
   { name: "temperature", title: "Temp.", sort: heat, class: "num" },
@@ -115,7 +115,7 @@ export function show(view, { options }) {
       temperature: h("span", { class: hot >= 85 ? "warn" : "" }, hot >= 85 && icon("warn"), f.degrees(hot > -300 ? hot : null)),
       outbox: f.number(row.outbox),
     };
-    return h("div", { class: `row p${problem(row)}`, role: "row" }, COLUMNS.map((column) => h("div", { role: "cell", class: `cell ${column.class}` }, cells[column.name])));
+    return h("div", { class: `row p${problem(row)} ${problem(row) === 6 ? "stale" : ""}`, role: "row" }, COLUMNS.map((column) => h("div", { role: "cell", class: `cell ${column.class}` }, cells[column.name])));
   }
 
   function meter(row) {
@@ -128,12 +128,13 @@ export function show(view, { options }) {
   function drawSummary() {
     const all = [...fleet.rows.values()];
     const total = (pickOne) => all.reduce((sum, row) => sum + (pickOne(row) ?? 0), 0);
-    const counts = Object.groupBy ? Object.groupBy(all, kind) : {};
+    const counts = {};
+    for (const row of all) counts[kind(row)] = (counts[kind(row)] ?? 0) + 1;
     const tile = (name, value, note, level) =>
       h("button", { type: "button", class: `tile ${level}`, "aria-pressed": String(wanted.state === name), onclick: () => { wanted.state = wanted.state === name ? "" : name; changed(); } },
         h("span", { class: "what" }, icon(level), note), h("b", {}, value));
     const fact = (value, note) => h("div", { class: "tile" }, h("span", { class: "what" }, note), h("b", {}, value));
-    const many = (name) => counts[name]?.length ?? 0;
+    const many = (name) => counts[name] ?? 0;
     const focused = document.activeElement?.closest?.(".tile") && [...summary.children].indexOf(document.activeElement);
     summary.replaceChildren(
       tile("offline", many("offline"), "Offline or silent", many("offline") ? "bad" : "off"),
@@ -171,4 +172,3 @@ export function show(view, { options }) {
 }
 
 const kind = (row) => (problem(row) >= 6 ? "offline" : problem(row) ? "problem" : "well");
-export { kind, field };

@@ -15,7 +15,10 @@ function scaled(value, base, units, places = 1) {
   return `${value.toFixed(Math.abs(value) >= 100 || step === 0 ? 0 : places)}${units[step] && ` ${units[step]}`}`;
 }
 
-export const bytes = (value) => (known(value) ? scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]) : empty);
+// As many digits as a reader uses, and no zeros behind them.
+export const significant = (value, digits = 4) => (known(value) ? String(Number(value.toPrecision(digits))) : empty);
+export const short_of = (text) => text.replace(/\.0+(?=\D|$)/, "").replace(/(\.\d*?[1-9])0+(?=\D|$)/, "$1");
+export const bytes = (value) => (known(value) ? scaled(value, 1000, ["B", "kB", "MB", "GB", "TB"]) : empty);
 export const percent = (value, places = 0) => (known(value) ? `${(value * 100).toFixed(places)} %` : empty);
 export const share = (value) => (known(value) ? `${number(value)} %` : empty);
 export const degrees = (value) => (known(value) ? `${number(value)} °C` : empty);

@@ -12,7 +12,8 @@ export function show(view) {
   async function load() {
     try {
       const found = await api("ghosts");
-      const devices = Map.groupBy ? Map.groupBy(found, (one) => one.device) : new Map(found.map((one) => [one.device, [one]]));
+      const devices = new Map();
+      for (const one of found) devices.set(one.device, [...(devices.get(one.device) ?? []), one]);
       list.replaceChildren(...(found.length ? [...devices].map(([device, topics]) => h("details", { class: "ghost" },
         h("summary", {}, h("b", {}, device), h("span", { class: "muted" }, ` ${topics.length} retained: ${topics[0].reason}`),
           fleet.me.role === "operator" ? button("Remove", (event) => { event.preventDefault(); remove(device, topics.length); }) : ""),

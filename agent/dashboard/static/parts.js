@@ -58,5 +58,5 @@ export function markList(marks) {
 }
 
 export function alertBrief(alert) {
-  return h("a", { class: "brief", href: `#/alerts?id=${encodeURIComponent(alert.id)}` }, badge(f.severity(alert.severity), alert.severity || "alert"), h("span", {}, alert.what), time(alert.first_seen));
+  return h("a", { class: `brief ${f.severity(alert.severity)}`, href: `#/alerts?id=${encodeURIComponent(alert.id)}` }, badge(f.severity(alert.severity), alert.severity || "alert"), h("span", {}, alert.what), time(alert.first_seen));
 }

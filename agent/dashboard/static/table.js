@@ -30,7 +30,7 @@ export function virtualTable({ columns, height, draw, sorted, onsort, label }) {
     for (let at = first; at < last; at++) {
       const key = rows[at].number;
       const known = drawn.get(key);
-      if (known && !force?.has(key) && force !== true) continue;
+      if (known && force !== true && !force?.has(key)) continue;
       const element = draw(rows[at]);
       element.style.setProperty("top", `${at * height}px`);
       element.setAttribute("aria-rowindex", at + 2);

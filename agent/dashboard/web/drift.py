@@ -15,7 +15,7 @@ _RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
 _NOT_FEATURES = frozenset({"outlier", "recorded"})
 MOST_FEATURES = 60
 RANKS = (0.1, 0.5, 0.9)
-POINTS = 60
+POINTS = 40
 
 
 def feature_of(field: str) -> str:

@@ -23,15 +23,16 @@ def row_of(device: Device, now: float) -> tuple[Cell, ...]:
     drift, where = max(((reading.drift_ratio or 0.0, name) for name, reading in cameras), default=(None, ""))
     firing = [alert.severity for alert in device.alerts.values()]
     gpus, host, status = device.gpus.values(), device.host, device.status
-    state, silent = device.state, now - device.last_message_at > SILENT_SECONDS
+    silent = now - device.last_message_at > SILENT_SECONDS and device.state in {"online", "degraded"}
+    away = silent or device.state == "offline"
     return (
         device.site,
         device.name,
-        "silent" if silent and state in {"online", "degraded"} else state,
+        "silent" if silent else device.state,
         int(status.since) if status and status.since else None,
         len(cameras),
-        sum(is_well(reading.state) for _, reading in cameras),
-        _rounded(sum(reading.fps or 0.0 for _, reading in cameras) if cameras else None, 1),
+        0 if away else sum(is_well(reading.state) for _, reading in cameras),
+        None if away or not cameras else _rounded(sum(reading.fps or 0.0 for _, reading in cameras), 1),
         _milliseconds(reading.latency_p99 for _, reading in cameras),
         _percent(host.cpu if host else None),
         _percent(host.memory if host else None),

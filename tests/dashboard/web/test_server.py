@@ -1,7 +1,6 @@
 """The dashboard on a real broker: what a device publishes is in rows, curves and alerts; who may do what."""
 
 import json
-import threading
 import time
 import urllib.error
 
@@ -14,7 +13,7 @@ from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access
 from agent.dashboard.web.server import Options, parse_listen
 from tests.conftest import MOSQUITTO, Mosquitto
-from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339, window
+from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(not MOSQUITTO, reason="needs mosquitto")]
 
@@ -42,7 +41,9 @@ def publisher(mosquitto):
     client.loop_stop()
 
 
-def test_what_a_device_publishes_is_shown_kept_over_a_restart_and_sent_to_who_looks(mosquitto, publisher, tmp_path):
+def test_what_a_device_publishes_is_shown_kept_over_a_restart_and_sent_to_who_looks(
+    mosquitto, publisher, tmp_path
+):
     now, data = time.time(), tmp_path / "data"
     publisher("status", {"state": "online", "since": rfc3339(now), "version": "1"}, retain=True)
     with Web(mosquitto.url, data=data) as web:
@@ -73,13 +74,20 @@ def test_what_a_device_publishes_is_shown_kept_over_a_restart_and_sent_to_who_lo
 def test_a_command_reaches_the_agent_and_its_answer_the_page(mosquitto, publisher):
     def answer(_client, _data, message):
         body = json.loads(message.payload)
-        publisher.client.publish(f"vedette/north/box/reply/{body['id']}", json.dumps({"ok": True, "got": body["args"]}))
+        publisher.client.publish(
+            f"vedette/north/box/reply/{body['id']}", json.dumps({"ok": True, "got": body["args"]})
+        )
 
     publisher.client.on_message = answer
     publisher.client.subscribe("vedette/north/box/command/#", qos=1)
     with Web(mosquitto.url) as web:
         web.until(lambda: web.get("/api/fleet")["note"].get("connected"))
-        asked = {"site": "north", "device": "box", "command": "acknowledge", "args": {"id": "a", "why": "on it"}}
+        asked = {
+            "site": "north",
+            "device": "box",
+            "command": "acknowledge",
+            "args": {"id": "a", "why": "on it"},
+        }
         token = web.get("/api/me")["token"]
         assert web.post("/api/command", asked)[0] == 403  # without the page's token
         assert web.post("/api/command", asked, **{"x-csrf-token": token, "origin": "http://evil"})[0] == 403
@@ -100,7 +108,9 @@ def test_ghosts_are_listed_and_removed(mosquitto, publisher):
         assert web.get("/api/ghosts") == []
 
 
-def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(mosquitto, publisher, monkeypatch):
+def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(
+    mosquitto, publisher, monkeypatch
+):
     monkeypatch.setattr("agent.dashboard.web.collector.RETAINED_SECONDS", 1.0)
     publisher("alert/a", alert(time.time()), retain=True)
     with Web(mosquitto.url) as web:
@@ -157,6 +167,13 @@ def test_every_answer_has_a_strict_policy(mosquitto):
         for path in ("/", "/login", "/api/fleet", "/static/style.css"):
             with web.open(path) as answer:
                 policy = answer.headers["content-security-policy"]
-            assert "default-src 'none'" in policy and "unsafe" not in policy and "trusted-types 'none'" in policy
-        for path in ("/static/../web/api.py", "/static/%2e%2e/web/api.py", "/api/nothing", "/api/curves?from=x"):
+            assert (
+                "default-src 'none'" in policy and "unsafe" not in policy and "trusted-types 'none'" in policy
+            )
+        for path in (
+            "/static/../web/api.py",
+            "/static/%2e%2e/web/api.py",
+            "/api/nothing",
+            "/api/curves?from=x",
+        ):
             assert web.get(path) is None

@@ -1,0 +1,274 @@
+"""The pages in headless Chromium, fed by a real broker. Any error in the console fails."""
+
+import contextlib
+import json
+import shutil
+import time
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.dashboard.web.access import Sessions, read_users, write_user
+from agent.dashboard.web.guard import Access
+from tests.conftest import MOSQUITTO, Mosquitto
+from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339, window
+
+webdriver = pytest.importorskip("selenium.webdriver")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.skipif(
+        not (MOSQUITTO and CHROMIUM and DRIVER), reason="needs mosquitto, chromium, chromium-driver"
+    ),
+    pytest.mark.xdist_group("chromium"),
+]
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+NAME = '"><img src=x onerror=alert(1)>'  # a level of a topic: no slash
+
+
+class Page:
+    """One browser, on one dashboard at a time."""
+
+    def __init__(self):
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--window-size=1280,900",
+        ):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+
+    def open(self, web, path="/#/"):
+        self.driver.get("about:blank")
+        self.driver.get(web.url + path)
+
+    def js(self, script):
+        return self.driver.execute_script(f"return {script}")
+
+    def text(self, selector="body"):
+        return self.js(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+
+    def until(self, wanted, timeout=60):
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Exception):
+                if found := wanted():
+                    return found
+            time.sleep(0.1)
+        raise AssertionError(self.text())
+
+    def shows(self, *texts, selector="body", timeout=60):
+        return self.until(lambda: all(text in self.text(selector) for text in texts), timeout)
+
+    def click(self, selector):
+        self.until(lambda: self.js(f"(document.querySelector({json.dumps(selector)}).click(), true)"))
+
+    def press(self, *keys):
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def errors(self, *, allowed=()):
+        """What the console has; the page is left then, so that the end of its dashboard is no error."""
+        self.driver.get("about:blank")
+        found = [
+            line["message"]
+            for line in self.driver.get_log("browser")
+            if line["level"] in {"SEVERE", "WARNING"}
+        ]
+        return [line for line in found if not any(part in line for part in allowed)]
+
+
+@pytest.fixture(scope="module")
+def page():
+    browser = Page()
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    server = Mosquitto(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def publish(mosquitto):
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.reconnect_delay_set(0.1, 0.2)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+
+    def send(topic, body=b"", *, retain=False, device="box"):
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        client.publish(f"vedette/north/{device}/{topic}", payload, qos=1, retain=retain).wait_for_publish(60)
+
+    send.client = client
+    yield send
+    client.disconnect()
+    client.loop_stop()
+
+
+def status(state, **fields):
+    return {"state": state, "since": rfc3339(time.time()), "version": "1.2", **fields}
+
+
+def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
+    page, mosquitto, publish, tmp_path
+):
+    def answer(_client, _data, message):
+        body = json.loads(message.payload)
+        got = {
+            "ok": True,
+            "control": {"id": "c1", "kind": message.topic.rpartition("/")[2], "who": body["args"]["who"]},
+        }
+        publish.client.publish(f"vedette/north/box/reply/{body['id']}", json.dumps(got))
+
+    publish.client.on_message = answer
+    publish.client.subscribe("vedette/north/box/command/#", qos=1)
+    now = time.time()
+    with Web(mosquitto.url, data=tmp_path / "data") as web:
+        page.open(web)
+        page.shows("No device has published yet")
+        publish("status", status("online"), retain=True)
+        page.shows("box", "online", selector=".body .row")
+        publish("status", status("offline"), retain=True)
+        page.shows("offline", selector=".body .row")
+        publish("status", status("online"), retain=True)
+        page.shows("online", selector=".body .row")
+        for minute in range(3):
+            publish(
+                "camera/front",
+                camera_window(now - 120 + 60 * minute, drift_ratio=1.5, drift_brightness_ratio=1.5),
+            )
+        publish("alert/a", alert(now), retain=True)
+        page.shows("1.50", selector=".body .row .drift")
+        page.click("#nav a[href='#/alerts']")
+        page.shows("camera front is slow", selector=".alertlist")
+        page.click(".alertlist summary")
+        page.shows("To do: look at the GPU", "Runbook", selector=".about")
+        page.click(".actions button.primary")
+        page.shows("done acknowledge, c1, by local", selector=".answer")
+        publish("alert/a", alert(now + 1, state="resolved"))
+        publish("alert/a", retain=True)
+        page.shows("resolved", selector=".alertlist")
+        page.open(web, "/#/camera/north/box/front")
+        page.shows("front", "online", "brightness", selector="main")
+        page.click(".heatrow button")
+        page.shows("has sent no sketch", selector=".compared")
+        assert page.js("document.querySelectorAll('.chart:not([hidden]) canvas').length") >= 4
+        assert page.errors() == []
+    with Web(mosquitto.url, data=tmp_path / "data") as web:  # the curves are still there
+        page.open(web, "/#/camera/north/box/front")
+        page.until(lambda: page.js("document.querySelectorAll('.chart:not([hidden]) canvas').length") >= 4)
+        page.open(web, "/#/alerts?state=past")
+        page.shows("camera front is slow", selector=".alertlist")
+        assert page.errors() == []
+
+
+def test_nothing_that_a_broker_sends_becomes_part_of_the_page(page, mosquitto, publish):
+    now = time.time()
+    publish("status", status("online", reason=EVIL, version=EVIL[:40]), retain=True, device=NAME)
+    publish("info", {"cameras": EVIL, "model_name": EVIL, "os_name": EVIL}, retain=True, device=NAME)
+    publish(
+        f"camera/{NAME}",
+        camera_window(now, **{"detections_<img src=x onerror=alert(1)>": 3}, drift_feature=EVIL),
+        device=NAME,
+    )
+    publish("host", window(now, cpu_ratio=0.2), device=NAME)
+    texts = dict.fromkeys(("what", "expected", "window", "advice", "rule", "severity", "runbook"), EVIL)
+    publish(
+        "alert/a",
+        alert(now, EVIL[:60], evidence={EVIL: EVIL}, controls={"snoozed": EVIL}, **texts),
+        retain=True,
+        device=NAME,
+    )
+    publish("status", b'{"state": 1e999}', retain=True, device="odd")
+    publish("camera/front", b"[" * 5000, device="odd")
+    with Web(mosquitto.url) as web:
+        row = web.until(lambda: web.rows().get(NAME))
+        assert row["firing"] == 1
+        page.open(web)
+        page.shows(NAME, selector=".table")
+        link = page.js(
+            "[...document.querySelectorAll('.row a')].find((a) => a.textContent.includes('onerror')).hash"
+        )
+        page.open(web, f"/{link}")
+        page.shows(NAME, "What it is", selector="main")
+        page.click(".cards a")
+        page.shows("Drift", selector="main")
+        page.open(web, "/#/alerts")
+        page.click(".alertlist summary")
+        page.shows("Evidence", selector=".about")
+        assert (
+            page.js("document.querySelectorAll('img:not([src=\"/static/icon.svg\"]), main script').length")
+            == 0
+        )
+        assert page.errors() == []
+
+
+def test_broker_and_dashboard_may_restart_under_an_open_page(page, mosquitto, publish):
+    with Web(mosquitto.url) as web:
+        publish("status", status("online"), retain=True)
+        page.open(web)
+        page.shows("box", "online", selector=".table")
+        page.shows("Live", selector="#status")
+        mosquitto.stop()
+        page.shows("Broker away", selector="#status")
+        mosquitto.start()
+        page.shows("Live", selector="#status", timeout=110)
+        publish("status", status("degraded"), retain=True)
+        page.shows("degraded", selector=".table")
+        assert page.errors() == []
+
+
+def test_the_keyboard_alone_is_enough_and_a_link_leads_back_to_the_same_view(page, mosquitto, publish):
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    for name in ("dock-1", "dock-2", "gate-1"):
+        publish("status", status("online"), retain=True, device=name)
+    with Web(mosquitto.url) as web:
+        web.until(lambda: len(web.rows()) == 3)
+        page.open(web)
+        page.shows("gate-1", selector=".table")
+        page.press("/")
+        page.press("dock")
+        page.shows("2 of 3 devices")
+        assert page.js("location.hash") == "#/?q=dock"
+        for _ in range(30):  # to the first device, by tabs alone
+            page.press(keys.TAB)
+            if page.js("document.activeElement.closest('.body') !== null"):
+                break
+        page.press(keys.ARROW_DOWN)
+        assert "dock-2" in page.js("document.activeElement.textContent")
+        page.press(keys.ENTER)
+        page.shows("dock-2", "What it is", selector="main")
+        page.press("g", "a")
+        page.shows("Nothing fires", selector="main")
+        page.open(web, "/#/?q=gate&sort=name&dir=up")
+        page.shows("1 of 3 devices")
+        assert page.errors() == []
+
+
+def test_logging_in_and_what_a_viewer_may_not(page, mosquitto, publish, tmp_path):
+    write_user(tmp_path / "users", "bob", "viewer", "another password")
+    publish("alert/a", alert(time.time()), retain=True)
+    access = Access(sessions=Sessions(read_users(tmp_path / "users")))
+    with Web(mosquitto.url, access=access) as web:
+        page.open(web, "/")
+        page.until(lambda: page.js("document.querySelector('#login') !== null"))
+        page.press("bob", "\t", "wrong password", "\n")
+        page.shows("name or password is wrong", selector="#error")
+        page.press("another password", "\n")
+        page.shows("bob", selector="#account")
+        page.press("g", "a")
+        page.click(".alertlist summary")
+        page.shows("Expected", selector=".about")
+        assert page.js("document.querySelector('.actions')") is None
+        page.click("#account button:last-child")
+        page.until(lambda: page.js("location.pathname") == "/login")
+        assert page.errors(allowed=["403"]) == []  # the wrong password
