@@ -9,10 +9,11 @@ import shlex
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -27,6 +28,7 @@ from agent.config.schema import BrokerSettings, Settings
 from agent.core import terminal
 from agent.core.clock import monotonic, wall
 from agent.core.counts import count
+from agent.core.errors import ConfigError
 from agent.core.secret import Masked
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.subscriber import Subscriber
@@ -123,6 +125,7 @@ class Demo:
         self.service.open()
         self.service.start()
         self._closing.callback(self.service.stop)
+        self.dashboard_url = self._closing.enter_context(served_dashboard(self.broker.url))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,7 +144,7 @@ class Demo:
 
     def screen(self, now: float, room: ScreenSize) -> RenderableType:
         """The screen `now` seconds into the demo."""
-        title = f"vedette demo  {now:.0f} s  {incident.current(now)}"
+        title = f"vedette demo  {now:.0f} s  {self.dashboard_url}  {incident.current(now)}"
         return draw(self._fleet, wall(), room, title=title)
 
     def _run(self, seconds: float | None, over: Callable[[], bool], show: Callable[[float], None]) -> None:
@@ -196,6 +199,8 @@ def main(seconds: float | None, svg: str | None = None) -> int:
         if not console.is_terminal:
             console.print(OPENING)
         with Demo(console) as demo:
+            if not console.is_terminal and demo.dashboard_url:
+                console.print(f"In the browser: {demo.dashboard_url}")
             try:
                 demo.run(seconds)
             except KeyboardInterrupt:
@@ -206,6 +211,27 @@ def main(seconds: float | None, svg: str | None = None) -> int:
                 console.print(demo.summary())
     console.print(next_steps())
     return 0
+
+
+@contextmanager
+def served_dashboard(broker: str) -> Iterator[str]:
+    """The dashboard in the browser, beside the demo: its address; "" where its extra is not installed."""
+    try:
+        from agent.dashboard.web.server import DEFAULT_LISTEN, Dashboard, Options
+    except ModuleNotFoundError:
+        yield ""
+        return
+    with ExitStack() as closing:
+        settings = BrokerSettings(url=Masked(broker))
+        try:
+            dashboard = closing.enter_context(Dashboard(settings, Options(listen=DEFAULT_LISTEN)))
+        except ConfigError:  # something else listens there
+            dashboard = closing.enter_context(Dashboard(settings, Options(listen="127.0.0.1:0")))
+        server = threading.Thread(target=dashboard.serve, name="dashboard")
+        server.start()
+        closing.callback(server.join)
+        closing.callback(dashboard.stop)
+        yield dashboard.url
 
 
 def save_svg(screen: RenderableType, path: str) -> None:

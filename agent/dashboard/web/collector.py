@@ -23,6 +23,8 @@ ALERT_ID = 200
 LONGEST_RUNBOOK = 100
 RETAINED_SECONDS = 30.0
 """After a subscription, all that is retained has arrived by then."""
+EARLY_SECONDS = 10.0
+"""What came so long before the subscription was noticed may belong to it."""
 _CURVED = {"host": read_host, "gpu": read_gpu, "camera": read_camera}
 """The families with curves; what cannot be shown live (a wrong type) is kept out of the history too."""
 
@@ -40,8 +42,9 @@ class Collector:
         self._shown: set[tuple[str, str]] = set()
         self._silence_checked_at = 0.0
         self._subscriptions = 0
+        self._subscribed_at = 0.0
         self._reconcile_at: float | None = None
-        self._seen_alerts: set[tuple[str, str, str]] = set()
+        self._seen_alerts: dict[tuple[str, str, str], float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Process messages until `stop`."""
@@ -118,21 +121,29 @@ class Collector:
     def _alert(self, device: Device, body: Body, now: float) -> None:
         first, changed = moment(body, "first_seen"), moment(body, "changed_at")
         key = (device.site, device.name, printable(take_text(body, "id"), ALERT_ID))
+        state = name_of(body, "state")
+        if state == "firing" and printable(key[2], NAME) not in device.alerts:
+            return  # beyond what is kept of a device, which is counted
         self._history.set_alert(
-            key, name_of(body, "state"), min(first or now, now), min(changed or now, now), alert_details(body)
+            key, state, min(first or now, now), min(changed or now, now), alert_details(body)
         )
-        self._seen_alerts.add(key)
+        if state == "firing":
+            self._seen_alerts[key] = now
+        else:
+            self._seen_alerts.pop(key, None)
         self._alerts = True
 
     def _end_unseen_alerts(self, now: float) -> None:
         """After each subscription all that fires comes again (it is retained): what does not has ended meanwhile."""
         if self._subscriptions != self._subscriber.subscriptions:
             self._subscriptions = self._subscriber.subscriptions
-            self._seen_alerts, self._reconcile_at = set(), now + RETAINED_SECONDS
+            self._subscribed_at, self._reconcile_at = now, now + RETAINED_SECONDS
         if self._reconcile_at is None or now < self._reconcile_at:
             return
         self._reconcile_at = None
-        for key in self._history.firing() - self._seen_alerts:
+        since = self._subscribed_at - EARLY_SECONDS
+        for key in self._history.firing() - {key for key, at in self._seen_alerts.items() if at >= since}:
+            self._seen_alerts.pop(key, None)
             self._history.end_alert(key, now)
             device = self.fleet.devices.get(key[:2])
             if device is not None and device.alerts.pop(printable(key[2], NAME), None) is not None:

@@ -175,24 +175,24 @@ def test_nothing_that_a_broker_sends_becomes_part_of_the_page(page, mosquitto, p
     now = time.time()
     publish("status", status("online", reason=EVIL, version=EVIL[:40]), retain=True, device=NAME)
     publish("info", {"cameras": EVIL, "model_name": EVIL, "os_name": EVIL}, retain=True, device=NAME)
-    publish(
-        f"camera/{NAME}",
-        camera_window(now, **{"detections_<img src=x onerror=alert(1)>": 3}, drift_feature=EVIL),
-        device=NAME,
-    )
-    publish("host", window(now, cpu_ratio=0.2), device=NAME)
     texts = dict.fromkeys(("what", "expected", "window", "advice", "rule", "severity", "runbook"), EVIL)
     publish(
         "alert/a",
-        alert(now, EVIL[:60], evidence={EVIL: EVIL}, controls={"snoozed": EVIL}, **texts),
+        alert(now, EVIL[:60], evidence={EVIL: EVIL, "limit": EVIL}, controls={"snoozed": EVIL}, **texts),
         retain=True,
         device=NAME,
     )
     publish("status", b'{"state": 1e999}', retain=True, device="odd")
     publish("camera/front", b"[" * 5000, device="odd")
     with Web(mosquitto.url) as web:
-        row = web.until(lambda: web.rows().get(NAME))
-        assert row["firing"] == 1
+        web.until(lambda: NAME in web.rows())
+        publish(
+            f"camera/{NAME}",
+            camera_window(now, **{"detections_<img src=x onerror=alert(1)>": 3}, drift_feature=EVIL),
+            device=NAME,
+        )
+        publish("host", window(now, cpu_ratio=0.2), device=NAME)
+        web.until(lambda: (row := web.rows()[NAME])["firing"] == 1 and row["cameras"] == 1)
         page.open(web)
         page.shows(NAME, selector=".table")
         link = page.js(
@@ -222,6 +222,7 @@ def test_broker_and_dashboard_may_restart_under_an_open_page(page, mosquitto, pu
         page.shows("Broker away", selector="#status")
         mosquitto.start()
         page.shows("Live", selector="#status", timeout=110)
+        page.until(publish.client.is_connected)
         publish("status", status("degraded"), retain=True)
         page.shows("degraded", selector=".table")
         assert page.errors() == []

@@ -28,6 +28,7 @@ def mosquitto(tmp_path):
 @pytest.fixture
 def publisher(mosquitto):
     client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.reconnect_delay_set(0.1, 0.2)
     client.connect("127.0.0.1", mosquitto.port)
     client.loop_start()
 
@@ -111,15 +112,24 @@ def test_ghosts_are_listed_and_removed(mosquitto, publisher):
 def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(
     mosquitto, publisher, monkeypatch
 ):
-    monkeypatch.setattr("agent.dashboard.web.collector.RETAINED_SECONDS", 1.0)
+    monkeypatch.setattr("agent.dashboard.web.collector.RETAINED_SECONDS", 2.0)
+    monkeypatch.setattr("agent.dashboard.web.collector.EARLY_SECONDS", 2.5)
     publisher("alert/a", alert(time.time()), retain=True)
+    publisher("alert/b", alert(time.time(), "still"), retain=True)
     with Web(mosquitto.url) as web:
-        web.until(lambda: web.get("/api/alerts"))
+        web.until(lambda: web.rows().get("box", {}).get("firing") == 2)
+        publisher("alert/b", alert(time.time(), "still", event="reminder"), retain=True)
+        reminded = time.monotonic()
+        web.until(lambda: time.monotonic() - reminded > 3)  # both still fire, long after the subscription
+        assert web.rows()["box"]["firing"] == 2
         mosquitto.stop()
         web.until(lambda: not web.get("/api/fleet")["note"]["connected"])
         mosquitto.start()  # it kept nothing
+        web.until(publisher.client.is_connected)
+        publisher("alert/b", alert(time.time(), "still"), retain=True)
         (past,) = web.until(lambda: web.get("/api/alerts?state=past"), timeout=90)
-        assert past["state"] == "ended" and web.rows()["box"]["firing"] == 0
+        assert (past["state"], past["id"]) == ("ended", "latency_p99-front-ab12")
+        web.until(lambda: web.rows()["box"]["firing"] == 1)
 
 
 def test_without_a_login_only_this_machine_is_served(mosquitto):
