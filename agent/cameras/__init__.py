@@ -37,6 +37,7 @@ CAMERAS = Registry(
     "camera kind",
     {
         "stream": "agent.cameras.kinds.stream:StreamCamera",
+        "snapshot": "agent.cameras.kinds.snapshot:SnapshotCamera",
         "gstreamer": "agent.cameras.kinds.gstreamer:GStreamerCamera",
         "v4l2": "agent.cameras.kinds.v4l2:V4l2Camera",
         "images": "agent.cameras.kinds.images:ImagesCamera",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlunsplit
 
+from agent.core.file_url import is_file_url, local_path
 from agent.core.secret import Masked, Secret, split_url
 
 
@@ -30,8 +31,8 @@ class Address:
 def address(url: str | Masked, username: str = "", password: str | Secret = "") -> Address:
     """The address at `url`; `username` and `password` go before those in the URL itself. Raises ConfigError."""
     text = Masked(url).reveal()
-    if "://" not in text or text.startswith("file://"):
-        return Address(url=Masked(text.removeprefix("file://")), scheme="", host="")
+    if "://" not in text or is_file_url(text):
+        return Address(url=Masked(local_path(text)), scheme="", host="")
     parts = split_url(text, key="url", expected="rtsp://HOST[:PORT]/PATH or the path of a video file")
     user = username or unquote(parts.username or "")
     secret = Secret(password).reveal() or unquote(parts.password or "")
@@ -44,6 +45,7 @@ def address(url: str | Masked, username: str = "", password: str | Secret = "") 
 
 
 def _login(user: str, secret: str) -> str:
+    """`user` and `secret` as a URL has them; an empty password is one, too: without its colon FFmpeg sends no login."""
     if not user and not secret:
         return ""
-    return f"{quote(user, safe='')}{':' if secret else ''}{quote(secret, safe='')}@"
+    return f"{quote(user, safe='')}:{quote(secret, safe='')}@"

@@ -18,6 +18,7 @@ from agent.cli.broker_options import with_login, with_url
 from agent.config.load import load, placed
 from agent.config.schema import CameraSettings, Settings
 from agent.core.errors import CameraError, ConfigError
+from agent.core.file_url import local_path
 from agent.core.masking import MASK, mask
 from agent.core.nearest import nearest
 from agent.core.printable import printable
@@ -108,6 +109,7 @@ def _kind(source: str, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         return "synthetic", pace
     if source.startswith("/dev/"):
         return "v4l2", {"device": source}
+    source = local_path(source)
     if "://" in source:
         return "stream", {"url": source}
     path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path.expanduser raises for a user that is not there)

@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.config.fields import TYPES, key_of
 from agent.core.errors import ConfigError
+from agent.core.file_url import is_file_url, local_path
 from agent.core.masking import mask
 from agent.core.nearest import nearest
 from agent.core.polygon import Polygon, parse_polygon
@@ -175,7 +176,7 @@ class Converter:
                 path, f"is {describe(value)}", 'ADDRESS:PORT such as "127.0.0.1:9477" or "[::1]:9477"', None
             )
             return None
-        is_file = kind == "path" or (kind == "url" and "://" not in value)
+        is_file = kind == "path" or (kind == "url" and ("://" not in value or is_file_url(value)))
         return self._path(value, path) if value and is_file else value
 
     def _path(self, value: str, path: KeyPath) -> str | None:
@@ -186,7 +187,7 @@ class Converter:
             self._report(path, "is too long for a path", "a path", None)
             return None
         try:
-            return str(self._base / Path(value).expanduser())
+            return str(self._base / Path(local_path(value)).expanduser())
         except RuntimeError:  # no such user, or none with a home
             self._report(path, "begins with ~ and the name of no user of this box", "a path", None)
             return None

@@ -16,10 +16,12 @@ LARGEST_BYTES = 128 * 1024 * 1024
 MOST_PIXELS = 2**26
 """8192 by 8192; for formats whose header is not read here, OpenCV is told the same before it is loaded."""
 
-# Decoders fill a cut-off file with grey and say nothing; a whole one has its end mark near its end (some
-# cameras append a few bytes of their own).
-END_MARKS = ((b"\xff\xd8", b"\xff\xd9"), (b"\x89PNG", b"IEND"))
-TAIL_BYTES = 4096
+# Decoders fill a cut-off file with grey and report nothing, so its end mark is looked for. Behind it there may be
+# anything: the video of a motion photo, the bytes of a camera's maker.
+_JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
+_MARKER_IN_SCAN = re.compile(
+    rb"\xff[^\x00\xd0-\xd7\xff]"
+)  # neither an escaped 0xFF, nor a restart, nor padding
 _PNM = re.compile(rb"P[2356]\s(?:#[^\n]{0,200}\n|\s)*(\d{1,9})\s+(\d{1,9})\s")
 _NO_SIZE = frozenset({0xC4, 0xC8, 0xCC})  # among JPEG's frame headers: tables, reserved
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers that stand alone
@@ -27,9 +29,15 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers that stand alone
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """The image in the file at `path` as (H, W, 3) uint8 BGR; raises BadInput where it cannot or must not be read."""
-    data = _read(path)
+    return decode_image(_read(path))
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """The image that `data` is, as (H, W, 3) uint8 BGR; raises BadInput where it cannot or must not be decoded."""
     check_size(data)
-    if not all(not data.startswith(head) or end in data[-TAIL_BYTES:] for head, end in END_MARKS):
+    if (data.startswith(b"\xff\xd8") and not _jpeg_ends(data)) or (
+        data.startswith(b"\x89PNG") and not _png_ends(data)
+    ):
         raise BadInput("is cut off")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -88,3 +96,35 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
         else:
             at += 2 if marker in _BARE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the JPEG at the start of `data` is there to its end mark.
+
+    It is followed from marker to marker, so that the end of a thumbnail in it is not taken for its own.
+    """
+    at = 2
+    while at + 1 < len(data):
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker == 0xFF:  # stray bytes, which decoders pass over, or padding
+            at += 1
+        elif marker == _JPEG_END:
+            return True
+        elif marker in _BARE:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == _JPEG_SCAN:
+                found = _MARKER_IN_SCAN.search(data, at)
+                at = found.start() if found else len(data)
+    return False
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether the PNG at the start of `data` is there to its last chunk."""
+    at = 8
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False

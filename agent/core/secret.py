@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import re
@@ -76,6 +77,7 @@ PIPE_SECONDS = 5.0  # a pipe into which nobody writes is not waited for longer
 def first_line(path: str | Path) -> Secret:
     """The first line of a password file, without its end; raises OSError, whatever else there may be at `path`.
 
+    The byte order mark that some editors write before UTF-8 is left out (`begins_with_mark`); UTF-16 is refused.
     A device that never ends, or a pipe that nobody fills, holds up nobody.
     """
     try:
@@ -86,10 +88,21 @@ def first_line(path: str | Path) -> Secret:
         line = _line_of(handle)
     finally:
         os.close(handle)
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise OSError(errno.EINVAL, "begins with the byte order mark of UTF-16; save it as UTF-8")
     try:
         return Secret(line.decode("utf-8-sig").removesuffix("\r"))
     except UnicodeDecodeError:
         raise OSError(errno.EINVAL, "is not text") from None
+
+
+def begins_with_mark(path: str | Path) -> bool:
+    """Whether the file at `path` begins with the byte order mark of UTF-8; a pipe is not read for that."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.seekable() and file.read(3) == codecs.BOM_UTF8
+    except (OSError, ValueError):
+        return False
 
 
 def _line_of(handle: int) -> bytes:

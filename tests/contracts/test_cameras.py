@@ -53,12 +53,14 @@ SOURCES = {
         "width": size[0], "height": size[1], "pace": "fast", "fps": 2, "length": FRAMES / 2,
     },
     "v4l2": None,
+    "snapshot": None,
 }  # fmt: skip
 ABSENT = {
     "stream": {"url": "/nowhere/video.mp4"},
     "images": {"path": "/nowhere"},
     "gstreamer": {"pipeline": "filesrc location=/nowhere ! decodebin"},
     "v4l2": {"device": "/dev/video97"},
+    "snapshot": {"url": "http://127.0.0.1:1/snapshot.jpg"},
 }
 NEEDS = {"gstreamer": "gst-launch-1.0"}
 HERE = {kind for kind in CAMERAS if kind not in NEEDS or shutil.which(NEEDS[kind])}

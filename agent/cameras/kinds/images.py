@@ -1,4 +1,7 @@
-"""A folder of images, played as a camera."""
+"""A folder of images, played as a camera.
+
+The folder may change: it is listed again after the last image. New images are then played, removed ones passed over.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class ImagesOptions:
     path: str = setting(kind="path", doc="Folder of images (or one image).", example='"pictures/"')
     glob: str = setting("*", doc='Which files of the folder, e.g. "*.jpg" or "**/*.png"; sorted by path.')
     fps: float = setting(1.0, minimum=0.001, maximum=1000, doc="Images a second.")
-    loop: bool = setting(False, doc="Begin again after the last image.")
+    loop: bool = setting(False, doc="Begin again after the last image (and those that were added meanwhile).")
     pace: str = setting(
         "real",
         choices=("real", "fast"),
@@ -50,14 +53,14 @@ class ImagesCamera:
         self.period = 1.0 / options.fps
         self._closing = threading.Event()
         self._paths: list[Path] = []
-        self._next = self._index = self._failed = self._good = 0
+        self._next = self._index = self._failed = self._good = self._gone = 0
         self._due: float | None = None
         self._reason = ""
 
     def open(self) -> None:
         """List the images; raises CameraError where there are none."""
         self._paths = list_images(Path(self.options.path), self.options.glob)
-        self._next = self._index = self._good = 0
+        self._next = self._index = self._good = self._gone = 0
         self._due = None
         self._closing.clear()
 
@@ -86,12 +89,17 @@ class ImagesCamera:
             paths = self._paths
             if self._closing.is_set() or not paths:
                 raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
-            if self._next >= len(paths) and not self._rewind():
-                return None
+            if self._next >= len(paths):
+                if not self._go_on():
+                    return None
+                continue
             path, self._next = paths[self._next], self._next + 1
             try:
                 image = read_image(path)
             except BadInput as error:
+                if not path.exists():  # removed since the folder was listed
+                    self._gone += 1
+                    continue
                 self._failed += 1
                 self._reason = self._reason or f"{path.name} {error}"
                 log.warning(
@@ -101,15 +109,33 @@ class ImagesCamera:
                 self._good += 1
                 return image
 
+    def _go_on(self) -> bool:
+        """List the folder anew: images that were added come next, else the first again, if that is wished.
+
+        Raises CameraError where none was readable, or none is left.
+        """
+        added = sorted(set(self._listed()) - set(self._paths))
+        if added:
+            self._paths = [*self._paths, *added]
+            return True
+        return self._rewind()
+
+    def _listed(self) -> list[Path]:
+        """The images there are now; none where the folder is not there."""
+        try:
+            return list_images(Path(self.options.path), self.options.glob)
+        except CameraError:
+            return []
+
     def _rewind(self) -> bool:
-        """Go back to the first image, if that is wished; raises CameraError where none was readable."""
-        if self._good == 0:
+        if self._good == 0 and self._gone < len(self._paths):
             raise CameraError(
                 f"none of the {len(self._paths)} images in {self.options.path} can be read; the first: {self._reason}",
                 kind=CameraFailure.CODEC,
             )
         if self.options.loop:
-            self._next = self._good = 0
+            self._paths = list_images(Path(self.options.path), self.options.glob)
+            self._next = self._good = self._gone = 0
         return self.options.loop
 
     def _wait(self, now: float) -> None:

@@ -14,6 +14,7 @@ from agent.cameras.address import Address, address
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount, UndecodableError
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
+from agent.cameras.kinds.login import logged_in
 from agent.cameras.kinds.media_clock import MediaClock
 from agent.cameras.kinds.stream_options import StreamOptions, ffmpeg_options
 from agent.cameras.owned import ClosedError
@@ -22,7 +23,7 @@ from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.masking import mask
 from agent.core.printable import printable
-from agent.core.secret import Masked, first_line
+from agent.core.secret import Masked
 from agent.core.types import Frame
 
 # A file that ends this much before the time it declares was cut off; intact files end within a frame or two of it.
@@ -110,7 +111,7 @@ class StreamCamera:
         return decoder
 
     def _opened(self, *, cuda: bool) -> Decoder:
-        place, url = self._login(), ""
+        place, url = logged_in(self.name, self.options), ""
         for _ in range(nested.MOST_REDIRECTS + 1):
             url = place.url.reveal()
             try:
@@ -214,19 +215,6 @@ class StreamCamera:
         if late and isinstance(error, av.error.InvalidDataError):
             return TimeoutError()
         return error
-
-    def _login(self) -> Address:
-        password = self.options.password
-        if self.options.password_file:
-            try:
-                password = first_line(self.options.password_file)
-            except OSError as error:
-                raise CameraError(
-                    f"the password file of camera '{self.name}' cannot be read: {error.strerror}; "
-                    f"check {self.options.password_file}",
-                    kind=CameraFailure.AUTH,
-                ) from None
-        return address(self.options.url, self.options.username, password)
 
     def _decoded(self, decoder: Decoder) -> DecodedFrame | None:
         try:

@@ -134,3 +134,67 @@ def test_an_image_too_large_is_left_out_with_its_reason(tmp_path):
     made = camera(tmp_path)
     assert values(made) == [70]
     assert made.take_failed() == 1
+
+
+def test_images_that_are_added_while_it_plays_are_played(tmp_path):
+    write(tmp_path, "b.png", 20)
+    made = camera(tmp_path)
+    assert round(made.read().image.mean()) == 20
+    write(tmp_path, "a.png", 10)
+    write(tmp_path, "c.png", 30)
+    assert values(made) == [10, 30]
+
+
+def test_images_that_are_added_while_it_loops_come_in_their_order_from_the_next_round_on(tmp_path):
+    write(tmp_path, "b.png", 20)
+    made = camera(tmp_path, loop=True)
+    made.read()
+    write(tmp_path, "a.png", 10)
+    assert [round(made.read().image.mean()) for _ in range(5)] == [10, 10, 20, 10, 20]
+
+
+def test_images_that_are_removed_are_no_failures(tmp_path):
+    for name, value in (("a.png", 10), ("b.png", 20), ("c.png", 30)):
+        write(tmp_path, name, value)
+    made = camera(tmp_path)
+    made.read()
+    (tmp_path / "b.png").unlink()
+    assert values(made) == [30]
+    assert made.take_failed() == 0
+
+
+def test_a_folder_that_is_emptied_ends_well_and_a_loop_says_what_is_missing(tmp_path):
+    for loop in (False, True):
+        write(tmp_path, "a.png", 10)
+        write(tmp_path, "b.png", 20)
+        made = camera(tmp_path, loop=loop)
+        made.read()
+        for path in tmp_path.iterdir():
+            path.unlink()
+        if loop:
+            with pytest.raises(CameraError, match="no image matches"):
+                made.read()
+        else:
+            assert made.read() is None
+        assert made.take_failed() == 0
+
+
+@pytest.mark.parametrize("name", ["12:30:05.png", "a b%20c.png", "#1?.png", "[x].png", "ü.png"])
+def test_odd_names_are_names(tmp_path, name):
+    folder = tmp_path / "cam: 1"
+    folder.mkdir()
+    write(folder, name, 10)
+    assert values(camera(folder)) == [10]
+
+
+def test_a_config_may_name_a_folder_by_its_home_or_as_a_file_url(tmp_path, monkeypatch):
+    from agent.app.kinds import KINDS
+    from agent.config.load import parse
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "my images"
+    folder.mkdir()
+    write(folder, "a.png", 10)
+    for path in ("~/my images", f"file://{tmp_path}/my%20images", "file://~/my%20images"):
+        found = parse(f'[[cameras]]\nname = "a"\nkind = "images"\npath = "{path}"\n', KINDS).cameras[0]
+        assert values(camera(found.options.path)) == [10]

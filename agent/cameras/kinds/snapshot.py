@@ -1,0 +1,185 @@
+"""A camera that answers each request with one image (`/snapshot.jpg`): polled at a set rate.
+
+Laws
+----
+1. An image is asked for once in `interval`, with what the camera gave to recognise it (`ETag`, `Last-Modified`), so
+   that an unchanged one need not be sent again.
+2. An image that has not changed is no frame, and no failure. After UNCHANGED_SECONDS it is handed on again and again,
+   so that the camera's health may call it frozen.
+3. An image that is damaged is left out and counted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av.error
+
+from agent.cameras.address import address
+from agent.cameras.kinds.ffmpeg_errors import camera_error
+from agent.cameras.kinds.http_get import Answer, HttpGet
+from agent.cameras.kinds.login import logged_in
+from agent.cameras.stamping import stamped
+from agent.config.fields import seal, setting
+from agent.core import clock
+from agent.core.errors import CameraError, CameraFailure, ConfigError
+from agent.core.image_file import decode_image
+from agent.core.printable import printable
+from agent.core.secret import Masked, Secret
+from agent.core.types import Frame
+from agent.core.untrusted import BadInput
+
+UNCHANGED_SECONDS = 60.0
+_REFUSALS: dict[int, type[Exception]] = {
+    401: av.error.HTTPUnauthorizedError,
+    403: av.error.HTTPForbiddenError,
+    404: av.error.HTTPNotFoundError,
+    410: av.error.HTTPNotFoundError,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotOptions:
+    """Where the image is, and how often it is asked for."""
+
+    url: Masked = setting(
+        kind="url",
+        doc="http:// or https:// address that answers with one image.",
+        example='"http://192.168.1.20/snapshot.jpg"',
+    )
+    username: str = setting("", doc="User name at the camera (goes before one in the url).")
+    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
+    password_file: str = setting(
+        "", kind="path", doc="File whose first line is the password; read at each connect."
+    )
+    interval: float = setting(
+        1.0, kind="duration", minimum=0.05, maximum=3600, doc="How often the image is asked for."
+    )
+    timeout: float = setting(
+        10.0, kind="duration", minimum=0.5, maximum=300, doc="Longest wait for a whole answer."
+    )
+
+    def __post_init__(self) -> None:
+        """Check what spans several keys, and what is part of a key."""
+        seal(self)
+        if address(self.url).scheme not in {"http", "https"}:
+            raise ConfigError("is no HTTP address", key="url", expected="http://HOST/PATH of an image")
+        if self.password and self.password_file:
+            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
+
+
+class SnapshotCamera:
+    """An image that is polled."""
+
+    Options = SnapshotOptions
+    lossless = False
+    finite = False
+
+    def __init__(self, name: str, options: SnapshotOptions) -> None:
+        self.name, self.options = name, options
+        self.period = options.interval + max(0.0, options.timeout - 10.0)
+        self.on_waiting: Callable[[str], None] = lambda _note: None
+        self._shown = address(options.url)
+        self._closing = threading.Event()
+        self._http: HttpGet | None = None
+        self._first: Answer | None = None
+        self._image = b""
+        self._known: dict[str, str] = {}
+        self._due = self._changed = 0.0
+        self._index = self._failed = 0
+
+    def open(self) -> None:
+        """Ask for the first image; raises CameraError."""
+        self._closing.clear()
+        self._image, self._known, self._index = b"", {}, 0
+        self._http = HttpGet(logged_in(self.name, self.options), self.options.timeout)
+        self._due = clock.monotonic()
+        try:
+            self._first = self._ask(self._http)
+        except CameraError:
+            self.close()
+            raise
+
+    def read(self) -> Frame | None:
+        """The next image that differs from the last one."""
+        while (requests := self._http) is not None:
+            answer, self._first = self._first, None
+            if answer is None:
+                self._wait()
+                answer = self._ask(requests)
+            if self._is_news(answer):
+                try:
+                    image = decode_image(self._image)
+                except BadInput:
+                    self._failed += 1
+                    continue
+                index, self._index = self._index, self._index + 1
+                return stamped(self.name, index, image)
+        raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
+
+    def close(self) -> None:
+        """Stop polling; ends a wait in another thread."""
+        self._closing.set()
+        self._http = None
+
+    def take_failed(self) -> int:
+        """How many images were damaged, and so left out, since the last call."""
+        count, self._failed = self._failed, 0
+        return count
+
+    def _wait(self) -> None:
+        """Wait until the next request is due; one that is overdue is not made up for."""
+        self._due = max(self._due + self.options.interval, clock.monotonic())
+        while (left := self._due - clock.monotonic()) > 0:
+            self.on_waiting("")
+            if self._closing.wait(min(left, 1.0)):
+                raise CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
+
+    def _is_news(self, answer: Answer) -> bool:
+        """Whether `answer` brings a frame; remembers it."""
+        now = clock.monotonic()
+        if answer.status == http.client.NOT_MODIFIED or answer.body == self._image:
+            unchanged = now - self._changed
+            self.on_waiting(f"the image has not changed for {unchanged:.0f} s")
+            return unchanged > UNCHANGED_SECONDS
+        self._image, self._changed = answer.body, now
+        marks = (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since"))
+        self._known = {asked: str(answer.head[given]) for given, asked in marks if answer.head[given]}
+        return True
+
+    def _ask(self, requests: HttpGet) -> Answer:
+        """The camera's answer: an image, or that it has not changed; raises CameraError."""
+        try:
+            answer = requests.get(self._known)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(error) from None
+        if answer.status == http.client.NOT_MODIFIED:
+            return answer
+        if answer.status != http.client.OK:
+            raise self._refusal(answer.status)
+        if answer.content_type.startswith("multipart/"):
+            raise self._error('answers with a stream; use kind = "stream"')
+        if answer.content_type.startswith("text/") or not answer.body:
+            what = printable(answer.content_type, 40) if answer.body else "nothing"
+            raise self._error(f"answers with {what}, not with an image; check the path in its url")
+        return answer
+
+    def _refusal(self, status: int) -> CameraError:
+        if status in _REFUSALS:
+            return camera_error(_REFUSALS[status](0, ""), self.name, self._shown)
+        if 300 <= status < 400:
+            return self._error(
+                "redirects to another host; put that address into its url", CameraFailure.NOT_FOUND
+            )
+        return self._error(f"refuses with status {status}; check the camera", CameraFailure.REFUSED)
+
+    def _failure(self, error: Exception) -> CameraError:
+        if isinstance(error, http.client.HTTPException):
+            return self._error("breaks off in its answer; check the camera", CameraFailure.END_OF_STREAM)
+        return camera_error(error, self.name, self._shown)
+
+    def _error(self, what: str, kind: CameraFailure = CameraFailure.CODEC) -> CameraError:
+        return CameraError(f"{self._shown.shown} {what}", kind=kind)
