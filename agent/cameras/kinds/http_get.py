@@ -4,7 +4,8 @@ Laws
 ----
 1. A password goes out only after a challenge, and once for each: a camera that refuses it is not asked again, since
    many lock after a few tries. What a camera accepted is sent with the next request at once.
-2. A redirect is followed on the same host, and never from HTTPS to HTTP.
+2. A redirect is followed on the same host, and never from HTTPS to HTTP; for a playlist (`anywhere`) to others, too,
+   which get no login.
 3. An answer has LARGEST_BYTES at most, and `timeout` seconds in all.
 """
 
@@ -48,7 +49,7 @@ class Answer:
 class HttpGet:
     """GETs one address, as often as wanted; belongs to one thread."""
 
-    def __init__(self, place: Address, timeout: float) -> None:
+    def __init__(self, place: Address, timeout: float, *, anywhere: bool = False) -> None:
         parts = split_url(place.url.reveal(), key="url", expected="http://HOST/PATH")
         host = parts.netloc.rpartition("@")[2]
         self._url = urlunsplit(parts._replace(netloc=host, fragment=""))
@@ -56,7 +57,7 @@ class HttpGet:
         self._login = _Login(unquote(parts.username or ""), unquote(parts.password or ""))
         context = nested.unverified()
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context), _SameHost(self._url)
+            urllib.request.HTTPSHandler(context=context), _Redirects(self._url, anywhere=anywhere)
         )
 
     def get(self, head: Mapping[str, str] | None = None, *, url: str = "") -> Answer:
@@ -105,15 +106,22 @@ def _body(response: Any, until: float) -> bytes:
     return data
 
 
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect that stays on the host that was asked."""
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect that stays on the host that was asked, or any that is no less safe."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, *, anywhere: bool) -> None:
+        self._url, self._anywhere = url, anywhere
 
     def redirect_request(self, *of: Any) -> Any:  # request, answer, status, its words, head, target
         """The request to the target, None where that is not to be followed: the redirect itself is then the answer."""
-        return super().redirect_request(*of) if nested.stays(self._url, of[-1]) else None
+        stays = nested.stays(self._url, of[-1])
+        less_safe = self._url.startswith("https:") and not of[-1].startswith("https:")
+        if not stays and (less_safe or not self._anywhere):
+            return None
+        request = super().redirect_request(*of)
+        if request is not None and not stays:
+            request.remove_header("Authorization")
+        return request
 
 
 class _Login:

@@ -14,6 +14,7 @@ from agent.cameras.address import Address, address
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount, UndecodableError
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
+from agent.cameras.kinds.hls import variant_url
 from agent.cameras.kinds.login import logged_in
 from agent.cameras.kinds.media_clock import MediaClock
 from agent.cameras.kinds.stream_options import StreamOptions, ffmpeg_options
@@ -111,7 +112,7 @@ class StreamCamera:
         return decoder
 
     def _opened(self, *, cuda: bool) -> Decoder:
-        place, url = logged_in(self.name, self.options), ""
+        place, url = self._place(), ""
         for _ in range(nested.MOST_REDIRECTS + 1):
             url = place.url.reveal()
             try:
@@ -130,6 +131,19 @@ class StreamCamera:
             f"{self._address.shown} redirects again and again; check its url", kind=CameraFailure.NOT_FOUND
         )
 
+    def _place(self) -> Address:
+        """Where to connect to, with the login; of a playlist with several variants one of them."""
+        place = logged_in(self.name, self.options)
+        if not self._is_playlist:
+            return place
+        variant = variant_url(place, self.options.height, self.options.timeout)
+        return replace(place, url=Masked(variant)) if variant else place
+
+    @property
+    def _is_playlist(self) -> bool:
+        named = self.options.format == "hls" or nested.names_playlist(self._address.url.reveal())
+        return self._is_http and named
+
     @property
     def _is_http(self) -> bool:
         return self._address.scheme.startswith("http")
@@ -142,7 +156,13 @@ class StreamCamera:
     def _may_be_jpegs(self, error: Exception) -> bool:
         """Whether JPEGs may be in an answer of which FFmpeg makes nothing."""
         unread = isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)) or is_cut_off(error)
-        return unread and not isinstance(error, UndecodableError) and self._is_http and not self._format
+        return (
+            unread
+            and not isinstance(error, UndecodableError)
+            and self._is_http
+            and not self._format
+            and not self._is_playlist
+        )
 
     def _opened_as_jpegs(self, url: str, error: Exception, *, cuda: bool) -> Decoder:
         """Read whatever stands between JPEGs as nothing; raises the failure of `error` where there are none.

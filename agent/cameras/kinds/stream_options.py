@@ -34,6 +34,12 @@ class StreamOptions:
         "auto",
         doc="FFmpeg's name of the format (mpjpeg, mjpeg, h264, mpegts, hls, ...), where it cannot tell by itself.",
     )
+    height: int = setting(
+        0,
+        minimum=0,
+        maximum=16384,
+        doc="HLS with several variants: the one of this height, else the next lower one; 0: the best.",
+    )
     transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the frames.")
     timeout: float = setting(
         10.0,
