@@ -107,7 +107,7 @@ def _jpeg_ends(data: bytes) -> bool:
     while at + 1 < len(data):
         marker = data[at + 1]
         if data[at] != 0xFF or marker == 0xFF:  # stray bytes, which decoders pass over, or padding
-            at += 1
+            at = _next_marker(data, at)
         elif marker == _JPEG_END:
             return True
         elif marker in _BARE:
@@ -115,9 +115,13 @@ def _jpeg_ends(data: bytes) -> bool:
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
             if marker == _JPEG_SCAN:
-                found = _MARKER_IN_SCAN.search(data, at)
-                at = found.start() if found else len(data)
+                at = _next_marker(data, at)
     return False
+
+
+def _next_marker(data: bytes, at: int) -> int:
+    found = _MARKER_IN_SCAN.search(data, at)
+    return found.start() if found else len(data)
 
 
 def _png_ends(data: bytes) -> bool:

@@ -52,7 +52,7 @@ def test_an_empty_file_is_all_defaults():
         ),
         (
             "[[cameras]]\nname='a'\nkind='strem'\nurl='x'",
-            'v.toml:3: cameras[0].kind: is "strem"; expected one of stream, gstreamer, v4l2, images, synthetic; '
+            'v.toml:3: cameras[0].kind: is "strem"; expected one of stream, snapshot, gstreamer, v4l2, images, synthetic; '
             "did you mean 'stream'?",
         ),
         (

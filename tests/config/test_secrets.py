@@ -49,6 +49,7 @@ def tables(cls):
     return {
         "BrokerSettings": "[broker]\n",
         "StreamOptions": '[[cameras]]\nname = "a"\n',
+        "SnapshotOptions": '[[cameras]]\nname = "a"\nkind = "snapshot"\n',
         "GStreamerOptions": '[[cameras]]\nname = "a"\nkind = "gstreamer"\n',
         "WebhookOptions": '[[notifiers]]\nname = "a"\nkind = "webhook"\n',
         "AppriseOptions": '[[notifiers]]\nname = "a"\nkind = "apprise"\n',

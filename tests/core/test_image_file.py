@@ -97,7 +97,7 @@ def test_ordinary_images_are_read_in_every_format(tmp_path, name):
             lambda path: path.write_bytes(b"\xff\xd8" + b"\xff" * 10**6 + b"\xff\xd9"),
             "is damaged or no image",
         ),
-        (lambda path: path.write_bytes(b"\x89PNG" + b"IEND"), "is damaged or no image"),
+        (lambda path: path.write_bytes(b"\x89PNG" + b"IEND"), "is cut off"),
         (
             lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 1 << 40),
             "at most 134 MB are read",

@@ -13,6 +13,7 @@ from agent.core.errors import ConfigError
 from agent.core.nearest import nearest
 from agent.core.secret import Masked, Secret
 
+LONGEST_LOOK_SECONDS = 5.0
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
 
 
@@ -117,6 +118,8 @@ def ffmpeg_options(options: StreamOptions, place: Address, input_format: str = "
         return allowed
     if place.scheme.startswith("http"):  # small JPEGs behind one another would be looked at for a megabyte
         allowed["formatprobesize"] = "65536"
+    # Without a key frame FFmpeg looks on for one to learn the size, for up to 90 s; the decoder learns it by itself.
+    allowed["analyzeduration"] = str(int(1e6 * min(LONGEST_LOOK_SECONDS, options.timeout / 2)))
     if input_format == "mjpeg":  # the first frame says all; FFmpeg would look at five seconds
         allowed["analyzeduration"] = "1"
     # FFmpeg would watch the first second to learn the frame rate, which nobody here asks for. Its flag `nobuffer`
