@@ -254,7 +254,7 @@ def test_a_server_that_trickles_is_left_after_the_timeout(listening):
 
 def test_a_server_that_is_not_there_is_named(free_port):
     assert failure(polled(None, f"http://127.0.0.1:{free_port()}/a.jpg")).kind is CameraFailure.REFUSED
-    assert failure(polled(None, "http://camera.invalid/a.jpg")).kind is CameraFailure.NOT_FOUND
+    assert failure(polled(None, "http://camera.invalid/a.jpg")).kind is CameraFailure.UNRESOLVED
 
 
 @pytest.mark.parametrize("url", ["rtsp://h/x", "/images/a.jpg", "ftp://h/a.jpg"])
