@@ -404,7 +404,7 @@ def test_options_never_show_a_password():
         ('url = ""', "url: is empty"),
         ('url = "rtsp://h"\npassword = "a"\npassword_file = "b"', "password_file: is given beside password"),
         ('url = "rtsp://h"\ntransport = "tpc"', "did you mean 'tcp'"),
-        ('url = "rtsp://h"\ntimeout = "2h"', "from 0.5 to 20 seconds"),
+        ('url = "rtsp://h"\ntimeout = "2h"', "from 0.5 to 3600 seconds"),
         ("", "url: is missing"),
     ],
 )
