@@ -84,10 +84,11 @@ class Decoder(ThreadOwned):
         self._packets: Iterator[Any] = iter(())
         self._ready: deque[Any] = deque()
         self._stream: Any = None
+        self._stream_index = 0
         self.facts = SourceFacts()
         self._on_waiting, self._wait = on_waiting, FrameWait()
         self._number = 0
-        self._end = 0.0
+        self._ends: dict[int, int] = {}
         self._decode_seconds = 0.0
         self._whole = False  # whether there has been a whole frame
         self._mending_until: float | None = None
@@ -101,6 +102,7 @@ class Decoder(ThreadOwned):
             if stream is None:
                 kinds = "sound and a cover picture" if self._container.streams.video else "sound or text"
                 raise UndecodableError(f"has no video in it, only {kinds}")
+            self._stream_index = stream.index
             self.facts = SourceFacts.of(self._container, stream)
             if stream.width * stream.height > MAX_PIXELS:
                 raise UndecodableError(
@@ -125,7 +127,13 @@ class Decoder(ThreadOwned):
     @property
     def seconds_seen(self) -> float:
         """How far into the source any of its streams has been read, in seconds."""
-        return self._end
+        if self._container is None:
+            return 0.0
+        start = (self._container.start_time or 0) / av.time_base
+        streams = self._container.streams
+        return max(
+            (float(end * streams[at].time_base) - start for at, end in self._ends.items()), default=0.0
+        )
 
     def next(self) -> DecodedFrame | None:
         """The next whole frame, or None at the end of the source; raises FFmpegError, or ClosedError."""
@@ -144,8 +152,8 @@ class Decoder(ThreadOwned):
                     raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
                 if packet is None:
                     return None
-                self._note_time(packet)
-                if packet.stream.index == self._stream.index:
+                self._note_end(packet)
+                if packet.stream_index == self._stream_index:
                     self._decode(packet)
                 if not self._ready:
                     self._go_on_waiting()
@@ -179,13 +187,11 @@ class Decoder(ThreadOwned):
         if container is not None:
             container.close()
 
-    def _note_time(self, packet: Any) -> None:
-        if packet.pts is not None and packet.time_base:
-            start = self._container.start_time or 0
-            self._end = max(
-                self._end,
-                float((packet.pts + (packet.duration or 0)) * packet.time_base) - start / av.time_base,
-            )
+    def _note_end(self, packet: Any) -> None:
+        """Note where `packet` ends, in units of its stream: fractions are slow, and this is for every packet."""
+        if packet.pts is not None:
+            index, end = packet.stream_index, packet.pts + (packet.duration or 0)
+            self._ends[index] = max(end, self._ends.get(index, end))
 
     def _decode(self, packet: Any) -> None:
         started = clock.monotonic()
