@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.calibrate import Limits
-from agent.drift.class_mix import ClassMix
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS, EDGES
-from agent.drift.memory import AGES, KEEP, SCALES
+from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES
+from agent.drift.noise import memory_variance
 from agent.drift.pairs import SCALES as PAIR_SCALES
 from agent.drift.pairs import pairs_of
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored
+from agent.drift.series import score
 from agent.drift.statistics import STATISTICS, statistics
 from agent.drift.tables import Table, interpolate_rows
 from agent.drift.verdict import ClassVerdict, FeatureVerdict, Measured, PairVerdict
@@ -126,7 +127,7 @@ class Describer:
         return ClassVerdict(
             distance=float(found[0, scale]),
             limit=limit,
-            ratio=max(float(found[0, scale]) / limit, self._likelihood(remembered.classes)),
+            ratio=max(float(found[0, scale]) / limit, self.likelihood(remembered.classes)[0]),
             psi=float(found[1, scale] ** 2),
             psi_limit=float((usual[1, scale] * self._limits.classes) ** 2),
             minutes=float(SCALES[scale]) * self._minutes,
@@ -149,11 +150,32 @@ class Describer:
             minutes=float(PAIR_SCALES[scale]) * self._minutes,
         )
 
-    def _likelihood(self, memory: NDArray[np.float64]) -> float:
-        """The largest score of a class, over its limit."""
+    def likelihood(self, memory: NDArray[np.float64]) -> tuple[float, NDArray[np.bool_], int]:
+        """The largest score of a class, over its limit, from the mix's memory (1, C, K); the classes that stand out
+        half as much, (1, C); and how many windows ago the change began."""
         if self._mix_filters is None:
-            return 0.0
-        return float((ClassMix.tops(memory, self._mix_filters) / self._limits.mix).max())
+            return 0.0, np.zeros(memory.shape[:2], dtype=np.bool_), 1
+        scores = np.abs(AGE_WEIGHTS * score(memory, self._mix_filters)) / self._limits.mix[:, None]
+        tops = scores.max(axis=-1)
+        age = int(AGES[scores.max(axis=(0, 1)).argmax()])
+        return float(tops.max()), np.asarray(tops >= tops.max() / 2), age
+
+    @property
+    def mix_variance(self) -> NDArray[np.float64]:
+        """Of the class mix's memory (1, C, K) when nothing changes."""
+        assert self._calibration.mix is not None  # there is a likelihood
+        return memory_variance(self._calibration.mix.noise)
+
+    def distance_ratios(self, fading: Fading, features: Sequence[FeatureVerdict]) -> NDArray[np.float64]:
+        """The largest distance over its limit at each time scale, (4,): of the class mix, and of the distributions of
+        those `features` of which that is what stands out."""
+        sizes = fading.of_features()[_KS] / (self._calibration.distances[_KS] * self._limits.distances[_KS])
+        by_shape = np.array([each.aspect == "shape" for each in features])
+        ratios = np.where(by_shape, sizes, 0.0).max(axis=1)
+        if self._boxes:
+            mix = fading.of_classes()[0] / (self._calibration.classes[0] * self._limits.classes)
+            ratios = np.maximum(ratios, mix)
+        return np.asarray(ratios, dtype=np.float64)
 
 
 def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[Mapping[str, Measured]]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import take_integer, take_number, take_object
-from agent.drift.alarm import Alarm
+from agent.core.untrusted import take_number, take_object
+from agent.drift.alarm import Alarm, Of
 from agent.drift.arrays import array, numbers
 from agent.drift.contexts import Expected, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
@@ -174,11 +174,12 @@ class DriftJudge:
         scored = self._scorer(self._memory)
         features = self._describer.features(scored, remembered, expected.table)
         classes = self._describer.classes(remembered)
-        shape = max((each.ratio for each in features if each.aspect == "shape"), default=0.0)
         pair = self._describer.pair(self._pairs)
-        by_distance = max(shape, classes.ratio if classes else 0.0, pair.ratio if pair else 0.0)
-        familiar = self._alarm_step(window.end, scored, by_distance)
-        ratio = max(float(self._scorer.ratio(scored)), by_distance)
+        distances = self._describer.distance_ratios(self._fading, features)
+        distances = np.append(distances, pair.ratio if pair else 0.0)
+        mix = self._describer.likelihood(self._class_memory)[0]
+        familiar = self._alarm_step(window.end, scored, distances)
+        ratio = max(float(self._scorer.ratio(scored)), float(distances.max()), mix)
         return DriftVerdict(
             camera=window.camera,
             start=window.start,
@@ -199,20 +200,36 @@ class DriftJudge:
             alarm_since=self._alarm.since,
         )
 
-    def _alarm_step(self, now: float, scored: Scored, by_distance: float) -> bool:
+    def _alarm_step(self, now: float, scored: Scored, distances: NDArray[np.float64]) -> bool:
         """Raise or end the alarm; whether what is over the limit is a familiar excursion."""
         if self.alarm:
-            if self._alarm.watch(self._memory, by_distance):
+            if self._alarm.watch(*self._watched(), distances):
                 self._begin_anew()
             return False
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._memory / calibration.refinement.units[..., None]
         familiar = self._excuse.step(ratio >= 1.0, calibration.excursions, usual_sizes)
-        if by_distance >= max(1.0, 0.0 if familiar else ratio):
-            self._alarm.raise_by_distance(now, by_distance)
-        elif ratio >= 1.0 and not familiar:
-            self._alarm.raise_by_change(now, self._memory, *self._scorer.changed(scored))
-        return familiar and not self.alarm
+        by_evidence = 0.0 if familiar else ratio
+        mix, changed, age = self._describer.likelihood(self._class_memory)
+        if max(by_evidence, mix, float(distances.max())) < 1.0:
+            return familiar
+        # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
+        if by_evidence >= 1.0:
+            self._alarm.raise_by_change(
+                now, self._memory, *self._scorer.changed(scored), self._scorer.variance
+            )
+        elif mix >= 1.0:
+            variance = self._describer.mix_variance
+            self._alarm.raise_by_change(now, self._class_memory, changed, age, variance, Of.CLASSES)
+        else:
+            self._alarm.raise_by_distance(now, distances)
+        return False
+
+    def _watched(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The memory that holds what raised the alarm, and its variance when nothing changes."""
+        if self._alarm.of is Of.CLASSES:
+            return self._class_memory, self._describer.mix_variance
+        return self._memory, self._scorer.variance
 
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
@@ -260,7 +277,6 @@ class DriftJudge:
 
     def state(self) -> dict[str, Any]:
         """What has been seen, as JSON-able values (about 25 kB for 20 features)."""
-        alarm = self._alarm
         return {
             "reference": self.reference.id,
             "memory": numbers(self._memory),
@@ -272,14 +288,7 @@ class DriftJudge:
             "knots": None if self._knots is None else numbers(self._knots),
             "last_end": self._last_end,
             "excuse": self._excuse.state(),
-            "alarm": {
-                "since": alarm.since,
-                "place": alarm.place,
-                "level": None if alarm.level is None else numbers(alarm.level),
-                "ratio": alarm.ratio,
-                "calm": alarm.calm,
-                "age": alarm.age,
-            },
+            "alarm": self._alarm.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -292,16 +301,9 @@ class DriftJudge:
             raise ReferenceMismatch(f"what was seen before cannot be read: {error}") from None
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        entry, features = take_object(state, "alarm"), len(self._names)
-        level = None if entry.get("level") is None else array(entry, "level", self._scorer.columns)
-        alarm = Alarm(
-            take_number(entry, "since", None, minimum=0.0, maximum=LATEST),
-            take_integer(entry, "place", minimum=0, maximum=KEEP.size - 1),
-            level,
-            take_number(entry, "ratio"),
-            take_integer(entry, "calm", minimum=0),
-            take_integer(entry, "age", minimum=0),
-        )
+        features = len(self._names)
+        shapes = {Of.FEATURES: self._scorer.columns, Of.CLASSES: self._class_memory.shape[:2]}
+        alarm = Alarm.restore(take_object(state, "alarm"), shapes)
         memory = array(state, "memory", self._memory.shape)
         fading = Fading(
             array(state, "ranks", self._fading.ranks.shape),

@@ -58,14 +58,18 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
 
 
 def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -> list[Observation]:
-    """The observations for the rules; none where nothing could be judged.
+    """The observations for the rules; none where nothing could be judged and no alarm is on.
 
     While the alarm is on, `drift.ratio` does not fall below 1: the scores fade although a change lasts, and the alarm
-    ends when the change has ended.
+    ends when the change has ended, not when a night comes that the reference does not know.
     """
-    if not verdict.judged:
-        return []
     labels = {"camera": verdict.camera}
+    if not verdict.judged:
+        text = f"drift as before; not judged at the moment: {verdict.reason}"
+        lasting = Observation(
+            metric="drift.ratio", value=1.0, at=at, labels=labels, text=text, advice=way_out(verdict)
+        )
+        return [lasting] if verdict.alarm else []
     ratio = max(verdict.ratio, 1.0) if verdict.alarm else verdict.ratio
 
     def plain(name: str, value: float) -> Observation:

@@ -198,19 +198,21 @@ class Replay:
         judge, memory, faded = DriftJudge(self.reference), past.memory[0], past.ranks[0]
         judge._memory, judge._excuse = memory, Excuse(calm=0)
         pairs = copy.copy(past.pairs[0])
-        judge._alarm_step(0.0, self._scorer(memory), max(self._shape(faded), self._pairs_ratio(pairs)))
+        ratios = np.append(self._shape(faded), self._pairs_ratio(pairs))
+        judge._alarm_step(0.0, self._scorer(memory), ratios)
         for number in range(len(aspects)):
             memory = fade(memory, aspects[number, 0])
             faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
             pairs.add(aspects[number, 0, 0, : len(faded[0])], 1.0)
-            if judge._alarm.watch(memory, max(self._shape(faded), self._pairs_ratio(pairs))):
+            ratios = np.append(self._shape(faded), self._pairs_ratio(pairs))
+            if judge._alarm.watch(memory, self._scorer.variance, ratios):
                 return number + 1
         return len(aspects)
 
-    def _shape(self, ranks: NDArray) -> float:
-        """The largest ratio of a KS distance to its limit, of fading ranks (4, F, 19)."""
+    def _shape(self, ranks: NDArray) -> NDArray[np.float64]:
+        """The largest ratio of a KS distance to its limit at each time scale (4,), of fading ranks (4, F, 19)."""
         sizes = np.abs(ranks - EDGES).max(axis=-1) / self.calibration.distances[0]
-        return float((sizes.max(axis=0) / self.limits.of("ks")).max())
+        return np.asarray((sizes / self.limits.of("ks")).max(axis=1))
 
     def _pairs_ratio(self, seen: PairsSeen) -> float:
         """The largest score of a pair of features over its limit."""
