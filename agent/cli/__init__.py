@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
     "dashboard": ("agent.cli.dashboard", "the fleet of a broker in the browser, with its history"),
+    "report": ("agent.cli.report", "write an HTML file about a camera, from a dashboard's history"),
     "snapshot": (
         "agent.cli.snapshot",
         "write the last frame of a camera, or one of a source, with its boxes, as a file",

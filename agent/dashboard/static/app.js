@@ -57,6 +57,7 @@ function status() {
   document.getElementById("status").replaceChildren(badge(...words));
   const problems = [
     note.refused && `The broker refuses: ${note.refused}.`,
+    note.history_error && `The history cannot be written: ${note.history_error}.`,
     note.dropped && `${note.dropped} messages were dropped: too many or too large.`,
     note.devices_left_out && `Messages of further devices are left out (${note.devices_left_out}).`,
     note.series_left_out && `Too many cameras and GPUs: the history of some is not kept.`,

@@ -153,7 +153,7 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         return Json(await run_in_threadpool(queries.states, _key(request), _span(request)))
 
     async def heat(request: Request) -> Response:
-        return Json(await run_in_threadpool(_heat_map, queries, _key(request), _span(request)))
+        return Json(await run_in_threadpool(drift.heat_map_of, queries, _key(request), _span(request)))
 
     async def feature(request: Request) -> Response:
         name, within = request.query_params.get("feature", "")[:80], _span(request)
@@ -302,11 +302,6 @@ def _number(text: str) -> float:
     if not 0 <= value < 1e11:
         raise BadInput("a Unix time is expected")
     return value
-
-
-def _heat_map(queries: Queries, key: tuple[str, str, str], within: Span) -> dict[str, Any]:
-    fields = [name for name in queries.names(key, within) if drift.feature_of(name)]
-    return drift.heat_map(queries.curves(key, fields[:200], within), within.start, within.end)
 
 
 def _compared(queries: Queries, key: tuple[str, str, str], within: Span, feature: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,7 @@ class Collector:
         self.fleet = Fleet(prefix, most_devices=MOST_DEVICES)
         self._touched: dict[tuple[str, str], Device] = {}
         self._alerts = False
+        self._history_error, self._failed = "", False
         self._shown: set[tuple[str, str]] = set()
         self._silence_checked_at = 0.0
         self._subscriptions = 0
@@ -74,6 +76,8 @@ class Collector:
             self._keep(message, now)
         except BadInput as error:
             device.reject(f"{message.family}/{message.entity}", error)
+        except sqlite3.Error as error:
+            self._not_written(error)
 
     def _keep(self, message: Processed, now: float) -> None:
         family, entity, body = message.family, message.entity, message.body
@@ -162,10 +166,7 @@ class Collector:
 
     def flush(self, now: float) -> None:
         """Commit, roll up, prune, and publish the rows that changed."""
-        self._end_unseen_alerts(now)
-        self._history.roll_up(now)
-        self._history.prune(now)
-        self._history.commit()
+        self._write_history(now)
         self._check_silence(now)
         rows = {key: row_of(device, now) for key, device in self._touched.items()}
         removed = tuple(self._shown - self.fleet.devices.keys())
@@ -175,6 +176,24 @@ class Collector:
             self._note(), removed=removed, alerts=self._alerts,
         )  # fmt: skip
         self._touched, self._alerts = {}, False
+
+    def _write_history(self, now: float) -> None:
+        try:
+            self._end_unseen_alerts(now)
+            self._history.roll_up(now)
+            self._history.prune(now)
+            self._history.commit()
+        except sqlite3.Error as error:
+            self._not_written(error)
+        else:
+            if not self._failed:
+                self._history_error = ""
+        self._failed = False
+
+    def _not_written(self, error: sqlite3.Error) -> None:
+        """A disk that is full, or fails: what is live goes on, and the page says so."""
+        self._history_error, self._failed = printable(error, 200), True
+        self._history.roll_back()
 
     def _check_silence(self, now: float) -> None:
         if now - self._silence_checked_at < 10.0:
@@ -192,6 +211,7 @@ class Collector:
             "dropped": self._subscriber.dropped,
             "devices_left_out": self.fleet.left_out,
             "series_left_out": self._history.left_out,
+            "history_error": self._history_error,
         }
 
 

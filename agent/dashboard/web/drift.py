@@ -1,4 +1,4 @@
-"""Drift of one camera for the page: a table of features by time, and the values of one feature then and now. Pure."""
+"""Drift of one camera for the page: a table of features by time, and the values of one feature then and now."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from agent.core.kll import Sketch
 from agent.core.untrusted import BadInput
+from agent.dashboard.web.queries import Queries, Span
 
 _RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
 _NOT_FEATURES = frozenset({"outlier", "recorded"})
 MOST_FEATURES = 60
+MOST_FIELDS = 200
 RANKS = (0.1, 0.5, 0.9)
 POINTS = 40
 
@@ -48,6 +50,12 @@ def heat_map(curves: Mapping[str, Any], start: float, end: float, columns: int =
     worst = sorted(rows, key=lambda name: (name != "all", -max(cell or 0.0 for cell in rows[name])))
     shown = worst[:MOST_FEATURES]
     return {"start": start, "width": width, "features": shown, "cells": [rows[name] for name in shown]}
+
+
+def heat_map_of(queries: Queries, key: tuple[str, str, str], within: Span) -> dict[str, Any]:
+    """`heat_map` of a camera in a range of its history."""
+    fields = [name for name in queries.names(key, within) if feature_of(name)]
+    return heat_map(queries.curves(key, fields[:MOST_FIELDS], within), within.start, within.end)
 
 
 def features_in(bodies: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class History:
         self.left_out = 0
         self._db: sqlite3.Connection | None = None
         self._ids: dict[Key, int] = {}
+        self._committed = 0
         self._next_pruned = 0
 
     def open(self) -> None:
@@ -78,18 +80,28 @@ class History:
             raise VedetteError(f"{self.path}: {error}; is it a dashboard's history?") from None
         for number, *key in self._db.execute("SELECT id, site, device, entity FROM series"):
             self._ids[key[0], key[1], key[2]] = number
+        self._committed = max(self._ids.values(), default=0)
 
     def close(self) -> None:
         """Write what is open and close; may be called twice."""
         if self._db is not None:
-            self.commit()
+            with suppress(sqlite3.Error):  # a full disk: it was reported when it began
+                self.commit()
             self._db.close()
             self._db = None
+
+    def roll_back(self) -> None:
+        """Discard what was added since the last commit: it could not be written."""
+        with suppress(sqlite3.Error):
+            if self._open.in_transaction:
+                self._open.execute("ROLLBACK")
+        self._ids = {key: number for key, number in self._ids.items() if number <= self._committed}
 
     def commit(self) -> None:
         """Write all that was added."""
         if self._open.in_transaction:
             self._open.execute("COMMIT")
+        self._committed = max(self._ids.values(), default=0)
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -196,8 +208,9 @@ class History:
 
     def prune(self, now: float, most: int = 200) -> None:
         """Remove what is too old from the next `most` series, and alerts and marks that are."""
-        numbers = list(self._ids.values())[self._next_pruned : self._next_pruned + most]
-        self._next_pruned = self._next_pruned + most if numbers else 0
+        first = self._next_pruned if self._next_pruned < len(self._ids) else 0
+        numbers = list(self._ids.values())[first : first + most]
+        self._next_pruned = first + most
         for number in numbers:
             for table, seconds in KEPT_SECONDS.items():
                 self._write(

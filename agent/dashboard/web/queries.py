@@ -51,6 +51,8 @@ class Queries:
             raise VedetteError(f"{self._path}: {error}") from None
         try:
             yield db
+        except sqlite3.Error as error:
+            raise VedetteError(f"{self._path}: {error}") from None
         finally:
             db.close()
 
@@ -72,6 +74,13 @@ class Queries:
             rows = _rows(db, key, within)
         found = {name for _, body in rows for name, value in body.items() if not isinstance(value, str)}
         return sorted(found)
+
+    def cameras(self) -> list[tuple[str, str, str]]:
+        """All cameras that have a history, as site, device and entity."""
+        with self._open() as db:
+            return db.execute(
+                "SELECT site, device, entity FROM series WHERE entity LIKE 'camera/%' ORDER BY 1, 2, 3"
+            ).fetchall()
 
     def latest(self, site: str, device: str) -> dict[str, Row]:
         """The last known fields of everything of a device, by entity; each with `at`."""

@@ -1,0 +1,105 @@
+"""`vedette report`: one HTML file about a camera in a range of time, from the history of a dashboard."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.core import clock
+
+if TYPE_CHECKING:
+    from agent.dashboard.web.queries import Queries
+
+_EPILOG = """\
+examples:
+  vedette report --data ~/vedette-dashboard --camera front --since 2h --out report.html
+  vedette report --data ~/vedette-dashboard --device north/dock-7 --camera front --since 1d --out report.html
+
+The file holds curves, states, drift, alerts and their runbooks; it loads nothing, and can be mailed.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of `vedette dashboard`")
+    parser.add_argument("--camera", metavar="NAME", required=True, help="which camera")
+    parser.add_argument(
+        "--device", metavar="[SITE/]NAME", default="", help="of which device, if several have it"
+    )
+    parser.add_argument(
+        "--since", metavar="DURATION", default="2h", help="how far back (default: %(default)s)"
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report."""
+    from agent.core.errors import VedetteError
+    from agent.core.units import parse_duration
+    from agent.dashboard.web.history import FILE
+    from agent.dashboard.web.queries import Queries
+
+    path = args.data / FILE
+    if not path.is_file():
+        raise VedetteError(f"{path} is not there: give the --data of `vedette dashboard`")
+    queries, now = Queries(path), clock.wall()
+    key = _chosen(queries, args.camera, args.device)
+    try:
+        seconds = parse_duration(args.since)
+    except ValueError as error:
+        raise VedetteError(f"--since {args.since}: {error}") from None
+    page = _page(queries, key, now - seconds, now)
+    try:
+        args.out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise VedetteError(f"{args.out}: {error.strerror}") from None
+    print(f"{args.out}: {len(page.encode()) / 1000:.0f} kB about camera {args.camera} of {key[0]}/{key[1]}")
+    return 0
+
+
+def _chosen(queries: Queries, camera: str, device: str) -> tuple[str, str, str]:
+    """The camera that is meant; raises VedetteError where there is none, or several."""
+    from agent.core.errors import VedetteError
+    from agent.core.nearest import unknown
+
+    keys = queries.cameras()
+    found = [
+        key for key in keys if key[2] == f"camera/{camera}" and device in {"", key[1], f"{key[0]}/{key[1]}"}
+    ]
+    if not found:
+        raise VedetteError(unknown("camera", camera, sorted({key[2].partition("/")[2] for key in keys})))
+    if len(found) > 1:
+        several = ", ".join(f"{site}/{name}" for site, name, _ in found[:20])
+        raise VedetteError(f"several devices have a camera {camera}: name one with --device: {several}")
+    return found[0]
+
+
+def _page(queries: Queries, key: tuple[str, str, str], start: float, end: float) -> str:
+    from agent.core.runbook_pages import runbook_page
+    from agent.dashboard.web.drift import heat_map_of
+    from agent.dashboard.web.queries import span
+    from agent.dashboard.web.report import CURVES, Contents, report_page
+
+    site, device, entity = key
+    camera, within = entity.partition("/")[2], span(start, end, end)
+    found = [
+        alert
+        for firing in (True, False)
+        for alert in queries.alerts(firing=firing, site=site, device=device, since=0.0 if firing else start)
+        if alert.get("labels", {}).get("camera", camera) == camera
+    ]
+    fields = [field for _, lines, _, _ in CURVES for field, _ in lines]
+    return report_page(
+        Contents(
+            title=f"Camera {camera} of {site}/{device}",
+            start=start,
+            end=end,
+            curves=queries.curves(key, fields, within),
+            states=queries.states(key, within),
+            heat=heat_map_of(queries, key, within),
+            marks=queries.marks(site, device, within),
+            alerts=[(alert, runbook_page(str(alert.get("rule", "")))) for alert in found],
+        )
+    )
