@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
+from agent.core.child_environment import child_environment
 
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a frame then takes few turns
 POLL_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
 STDERR_BYTES = 8192
-_FOR_THE_AGENT = ("VEDETTE_", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
 # -I: neither the working directory, nor PYTHONPATH, nor a user's own packages; what we import from is handed over.
 _AS_WE_IMPORT = """\
 import os, runpy, sys
@@ -37,11 +37,6 @@ def own_python(module: str, *words: str) -> list[str]:
     """
     paths = os.pathsep.join(path for path in sys.path if Path(path).is_absolute())
     return [sys.executable, "-I", "-c", _AS_WE_IMPORT, paths, module, *words]
-
-
-def _environment() -> dict[str, str]:
-    """Ours without what is for the agent alone: the broker's password, the way to systemd's credentials and socket."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_FOR_THE_AGENT)}
 
 
 class Child(ThreadOwned):
@@ -80,7 +75,7 @@ class Child(ThreadOwned):
                     stdin=subprocess.DEVNULL if self._request is None else subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE if self._capture_stderr else None,
-                    env=_environment(),
+                    env=child_environment(),
                     pass_fds=(writing,),
                     start_new_session=True,  # Ctrl-C on a terminal is meant for the agent
                 )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.config.schema import BrokerSettings
 from agent.core import clock
+from agent.core.child_environment import child_environment
 from agent.core.errors import ConfigError
 from agent.core.secret import LONGEST_LINE, Secret, first_line
 from agent.delivery.mqtt.address import BrokerAddress
@@ -109,6 +110,7 @@ def _run(command: list[str]) -> Secret:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=child_environment(),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

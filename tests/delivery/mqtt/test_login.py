@@ -98,6 +98,13 @@ def test_a_command_prints_the_token_and_no_shell_reads_it(tmp_path):
     assert not made.exists()
 
 
+def test_a_command_is_not_handed_what_is_the_agents_alone(monkeypatch):
+    monkeypatch.setenv("VEDETTE_BROKER_PASSWORD", "S3cret")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials")
+    code = "import os; print([n for n in os.environ if n.startswith(('VEDETTE_', 'CREDENTIALS_'))])"
+    assert credentials(token_command=program(code)).password.reveal() == "[]"
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
