@@ -430,7 +430,7 @@ class Publisher(Worker):
         connection = self._session.connection
         if connection is None:
             return
-        self._window.begin(opened, now)
+        self._window.begin(opened, now, connection.address.server)
         self._ledger.begin(connection.address.server)
         self._announcements.send_again()
         self._left_over_for = None

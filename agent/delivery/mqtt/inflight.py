@@ -107,11 +107,15 @@ class InflightWindow:
         self._tokens = 1.0
         self._tokens_at = 0.0
         self._refusals, self._suspects = Refusals(), Suspects()
+        self._broker = ""
         self._careful = 0
         self.delivered_total = 0
 
-    def begin(self, opened: Opened, now: float) -> None:
-        """A connection was opened."""
+    def begin(self, opened: Opened, now: float, broker: str = "") -> None:
+        """A connection to `broker` was opened; what another one refused or hung up on, this one may take."""
+        if broker != self._broker:
+            self._broker = broker
+            self._refusals, self._suspects = Refusals(), Suspects()
         self.end()
         self._opened = opened
         self._limit = max(min(self._in_flight, opened.receive_maximum), 1)

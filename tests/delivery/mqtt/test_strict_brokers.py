@@ -231,3 +231,22 @@ def test_rows_that_become_late_in_a_hold_come_before_younger_ones(make_outbox, d
     window.fill(wire, 40.0)
     window.fill(wire, 41.0)
     assert sent == [("replay/host", seq) for seq in (1, 2, 3, 4, 5)]
+
+
+def test_what_one_broker_hangs_up_on_is_sent_to_another_at_once(make_outbox, drafts, clock):
+    outbox = make_outbox(clock=clock)
+    window, wire = window_of(outbox, clock), Wire()
+    outbox.put_many([drafts.host()])
+    for turn in range(DEATHS):
+        window.begin(OPENED, 100.0 * turn, "mqtt://first:1883")
+        window.fill(wire, 100.0 * turn)
+        window.died(100.0 * turn)
+        window.end()
+    assert window.refused
+    now = 100.0 * DEATHS - 90.0  # the hold is in force still
+    window.begin(OPENED, now, "mqtt://second:1883")
+    window.fill(wire, now)
+    assert window.on_the_way == 1 and not window.refused
+    window.died(now)
+    window.end()
+    assert sum(outbox.lost_total().values()) == 0
