@@ -76,7 +76,7 @@ def test_another_token_is_due_before_the_end_and_not_at_once(expires, now):
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path):
     (tmp_path / "empty").touch()
     (tmp_path / "blank-line").write_text("\nsecret\n")
-    (tmp_path / "no-text").write_bytes(b"\xff\xfe\n")
+    (tmp_path / "no-text").write_bytes(b"\xc3\x28\n")
     for name, reason in (("absent", "No such file or directory (ENOENT)"), (".", "Is a directory (EISDIR)"),
                          ("empty", "first line is empty"), ("blank-line", "first line is empty"),
                          ("no-text", "is not text (EINVAL)")):  # fmt: skip
