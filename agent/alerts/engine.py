@@ -378,7 +378,7 @@ class AlertEngine:
         return not self._monitor.instances and not self._outgoing
 
     def to_snapshot(self, now: float) -> dict[str, Any]:
-        """All that must survive a restart, except the history of anomaly rules, as plain JSON values."""
+        """All that must survive a restart, except samples and the history of anomaly rules, as plain JSON values."""
         return {
             "version": 1,
             "saved_at": now,
@@ -400,6 +400,14 @@ class AlertEngine:
     def count_off(self, seconds: float, before: float) -> None:
         """It became known that the box was off for `seconds` that the times given did not count, until `before`."""
         self.controls = people.count_off(self.controls, seconds, before)
+
+    def samples_snapshot(self) -> dict[str, Any]:
+        """The samples of rates and burns, as plain JSON values: large, and so saved seldom."""
+        return self._monitor.samples_snapshot()
+
+    def restore_samples(self, snapshot: Mapping[str, Any], now: float) -> None:
+        """Take over what `samples_snapshot` returned. Raises KeyError, TypeError or ValueError if it is none."""
+        self._monitor.restore_series(snapshot, now)
 
     def memory_snapshot(self) -> list[dict[str, Any]]:
         """The history that anomaly rules need, as plain JSON values: large, and so saved seldom."""

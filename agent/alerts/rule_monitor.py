@@ -234,19 +234,29 @@ class RuleMonitor:
     # -- over a restart ---------------------------------------------------------------------------------
 
     def to_snapshot(self) -> dict[str, Any]:
-        """Instances and series as plain JSON values."""
+        """Instances and series as plain JSON values, without samples."""
         return {
             "tracks": [instance.to_json() for instance in self.instances.values()],
-            "series": {name: evaluator.to_json() for name, (_, evaluator) in self._evaluators.items()},
+            "series": {
+                name: evaluator.to_json()
+                for name, (_, evaluator) in self._evaluators.items()
+                if not evaluator.has_samples
+            },
+        }
+
+    def samples_snapshot(self) -> dict[str, Any]:
+        """The samples of rules that keep some, by rule, as plain JSON values."""
+        return {
+            name: evaluator.to_json()
+            for name, (_, evaluator) in self._evaluators.items()
+            if evaluator.has_samples
         }
 
     def restore(
         self, instances: Iterable[AlertInstance], series: Mapping[str, Any], *, away: float, now: float
     ) -> None:
         """Continue with `instances` and `series` after `away` seconds off (negative: it was stored on a time ahead)."""
-        for name, entries in series.items():
-            if name in self._evaluators:
-                self._evaluators[name][1].restore(entries, now)
+        self.restore_series(series, now)
         self.instances = {instance.key: instance for instance in instances}
         for instance in list(self.instances.values()):
             if away < 0:
@@ -258,6 +268,12 @@ class RuleMonitor:
             elif instance.state.phase is Phase.FIRING:
                 self._stay_absent(instance)
         self._grace_until = now + self.stale_seconds
+
+    def restore_series(self, series: Mapping[str, Any], now: float) -> None:
+        """Continue with `series` of some rules, such as their samples."""
+        for name, entries in series.items():
+            if name in self._evaluators:
+                self._evaluators[name][1].restore(entries, now)
 
     def _stay_absent(self, instance: AlertInstance) -> None:
         """What was absent before the restart is so until it is observed: only what was not waits anew."""

@@ -27,10 +27,13 @@ LATENCY = "camera.latency_p99_seconds"
 
 def restarted(drive, away=0.0, rules=None):
     """The same drive after a restart, through JSON as on disk."""
-    snapshot = json.loads(json.dumps(drive.engine.to_snapshot(drive.now)))
+    snapshot, samples = json.loads(
+        json.dumps([drive.engine.to_snapshot(drive.now), drive.engine.samples_snapshot()])
+    )
     twin = type(drive)()
     twin.engine, twin.now = AlertEngine(rules or drive.rules), drive.now + away
     twin.engine.restore(snapshot, twin.now)
+    twin.engine.restore_samples(samples, twin.now)
     return twin
 
 

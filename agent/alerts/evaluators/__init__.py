@@ -146,6 +146,9 @@ class Series:
 class Evaluator(ABC):
     """Evaluates the condition of one rule; keeps the latest observation of each target."""
 
+    has_samples: ClassVar[bool] = False
+    """What it must keep over a restart is large, and so saved seldom."""
+
     def __init__(self, series: Series) -> None:
         self.series = series
         self.latest: dict[Target, Observation] = {}

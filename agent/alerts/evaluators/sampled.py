@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from agent.alerts.evaluators import Evaluator, Target, target_of
 from agent.core.types import Observation
@@ -25,6 +25,8 @@ Kept = TypeVar("Kept", bound=Samples)
 
 class SampledEvaluator(Evaluator, Generic[Kept]):
     """An evaluator that remembers samples of each target."""
+
+    has_samples: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)

@@ -31,7 +31,8 @@ from agent.core.untrusted import take_flag, take_number
 log = structlog.get_logger("vedette.alerts")
 
 SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds and the like
-SAVE_QUIET_SECONDS = 900.0  # where nothing is pending or fires: samples of rules alone
+SAVE_QUIET_SECONDS = 900.0  # where nothing is pending or fires
+SAVE_SAMPLES_SECONDS = 900.0  # rates and burns are judged across a gap of that much
 SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
 UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
@@ -65,7 +66,7 @@ class AlertService:
         self._cameras = cameras
         self._engine, self._store, self._observations = engine, store, observations
         self._lock = threading.Lock()
-        self._saved_at = self._memory_saved_at = -math.inf
+        self._saved_at = self._samples_saved_at = self._memory_saved_at = -math.inf
         self._save_cost = 0.0
         self._unsaved: list[Alert] = []
         self._crowded = False
@@ -79,9 +80,10 @@ class AlertService:
         self._engine.set_offset(clock.offset())
         self._store.open()
         self._unobserved_due = monotonic + UNOBSERVED_SECONDS
-        self._saved_at = self._memory_saved_at = monotonic
+        self._saved_at = self._samples_saved_at = self._memory_saved_at = monotonic
         for name, restore in (
             ("state", lambda kept: self._engine.restore(kept, now)),
+            ("samples", lambda kept: self._engine.restore_samples(kept, now)),
             ("memory", self._engine.restore_memory),
         ):
             kept = self._store.snapshot(name)
@@ -94,7 +96,7 @@ class AlertService:
     def close(self) -> None:
         """Save everything and close the store; may be called twice."""
         with self._lock:
-            self._save(with_memory=True)
+            self._save(with_samples=True, with_memory=True)
             self._store.close()
         if self._observations is not None:
             self._observations.flush(clock.unix(clock.now()), clock_synced=clock.synced())
@@ -168,13 +170,17 @@ class AlertService:
         since = monotonic - self._saved_at
         due = bool(self._unsaved) and since >= self._save_cost / SAVE_SHARE
         with_memory = monotonic - self._memory_saved_at >= SAVE_MEMORY_SECONDS
+        with_samples = monotonic - self._samples_saved_at >= SAVE_SAMPLES_SECONDS
         spacing = SAVE_QUIET_SECONDS if self._engine.is_quiet else SAVE_SECONDS
-        if due or with_memory or since >= max(spacing, self._save_cost / SAVE_SHARE):
-            self._save(with_memory=with_memory)
+        if due or with_samples or with_memory or since >= max(spacing, self._save_cost / SAVE_SHARE):
+            self._save(with_samples=with_samples, with_memory=with_memory)
 
-    def _save(self, *, with_memory: bool = False) -> None:
+    def _save(self, *, with_samples: bool = False, with_memory: bool = False) -> None:
         began, now = clock.monotonic(), clock.now()
         snapshots: dict[str, Any] = {"state": self._engine.to_snapshot(now)}
+        if with_samples:
+            snapshots["samples"] = self._engine.samples_snapshot()
+            self._samples_saved_at = began
         if with_memory:
             snapshots["memory"] = self._engine.memory_snapshot()
             self._memory_saved_at = began

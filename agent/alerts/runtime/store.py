@@ -35,6 +35,10 @@ CREATE INDEX IF NOT EXISTS history_at ON history (at);
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 """
 
+_KEEP = "INSERT INTO kept (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
+PAGE_BYTES = 4096
+"""SQLite overwrites a value of the same size in place, and writes only those of its pages that differ."""
+
 Result = TypeVar("Result")
 
 
@@ -88,13 +92,13 @@ class AlertStore:
         rows = [
             (alert.changed_at, alert.id, json.dumps(alert_to_json(alert), default=str)) for alert in alerts
         ]
-        kept = [(name, json.dumps(body, default=str)) for name, body in (snapshots or {}).items()]
+        kept = [(name, _padded(json.dumps(body, default=str))) for name, body in (snapshots or {}).items()]
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("BEGIN IMMEDIATE")
             try:
                 database.executemany("INSERT INTO history (at, id, body) VALUES (?, ?, ?)", rows)
-                database.executemany("INSERT OR REPLACE INTO kept (name, body) VALUES (?, ?)", kept)
+                database.executemany(_KEEP, kept)
                 if rows:
                     newest = database.execute("SELECT max(n) FROM history").fetchone()[0]
                     database.execute("DELETE FROM history WHERE n <= ?", (newest - self._most,))
@@ -151,6 +155,11 @@ class AlertStore:
             log.error(
                 "alert store cannot be used, alerts go on without it", path=str(self.path), error=str(error)
             )
+
+
+def _padded(text: str) -> str:
+    """`text` with spaces up to whole pages, so that the next snapshot most often has the same size."""
+    return text + " " * (-len(text) % PAGE_BYTES)
 
 
 def _alert(body: str) -> Alert | None:

@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import socket
+import sqlite3
 import tempfile
 import threading
 import time
@@ -94,6 +95,70 @@ def test_a_rule_chooses_its_audience(state):
     assert [alert.rule for alert in step.publish] == ["hot"]
     assert sorted(alert.rule for alert in step.notify) == ["hot", "local"]
     assert service.firing_count() == 3
+
+
+class Minutes:
+    """A service on a time of its own, with an observation a minute."""
+
+    def __init__(self, monkeypatch, folder, *rules):
+        self.now = 1_000_000.0
+        for name in ("now", "monotonic", "boottime"):
+            monkeypatch.setattr(f"agent.alerts.runtime.service.clock.{name}", lambda: self.now)
+        self.folder, self.rules = folder, rules
+        self.restart()
+
+    def restart(self):
+        """As after a kill: nothing is closed."""
+        self.service = service_in(self.folder, *self.rules)
+
+    def go(self, minutes, value, metric):
+        """The events of so many minutes."""
+        events = []
+        for _ in range(minutes):
+            for second in range(60):
+                self.now += 1
+                seen = [] if second else [Observation(metric=metric, value=value, at=self.now)]
+                events += self.service.step(seen, self.now).publish
+        return [alert.event.value for alert in events]
+
+
+def test_what_a_budget_burnt_before_a_kill_counts_but_for_a_quarter_of_an_hour(state, monkeypatch):
+    burn = RuleSettings(name="burn", when="burn(host.temperature_celsius > 80, 99%, 6h) > 10")
+    box = Minutes(monkeypatch, state, burn)
+    assert box.go(170, 90.0, "host.temperature_celsius") == []  # half of the window must be known
+    box.restart()
+    assert box.go(12, 90.0, "host.temperature_celsius") == ["fired"]
+
+
+def test_what_an_agent_before_this_one_saved_is_taken_over(state, monkeypatch):
+    """Samples were part of the state, and no size was a multiple of a page."""
+    burn = RuleSettings(name="burn", when="burn(host.temperature_celsius > 80, 99%, 1h) > 10")
+    box = Minutes(monkeypatch, state, burn)
+    box.go(60, 90.0, "host.temperature_celsius")
+    engine = box.service._engine
+    old = {**engine.to_snapshot(box.now), "series": engine.samples_snapshot()}
+    with sqlite3.connect(state / FILE_NAME) as kept:
+        kept.execute("DELETE FROM kept")
+        kept.execute("INSERT OR REPLACE INTO kept VALUES ('state', ?)", (json.dumps(old),))
+    kept.close()
+    box.restart()
+    assert box.go(12, 90.0, "host.temperature_celsius") == []
+    assert box.service.firing_count() == 1
+
+
+def test_a_standing_alert_costs_the_disk_little(state, monkeypatch):
+    """Its state is written every minute; in place, and without the samples of other rules."""
+    box = Minutes(monkeypatch, state)
+    box.service = AlertService(AlertEngine(compile_rules()), AlertStore(state))
+    box.service.open()
+    box.go(5, 0.99, "host.disk_used_ratio")
+    assert box.service.firing_count() == 1
+    log = state / f"{FILE_NAME}-wal"
+    with sqlite3.connect(state / FILE_NAME) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    box.go(10, 0.99, "host.disk_used_ratio")
+    assert 0 < log.stat().st_size < 10 * 3 * 4200, "not three pages a minute"
 
 
 def test_an_operators_session_survives_a_restart(state):
