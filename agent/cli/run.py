@@ -202,13 +202,14 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     """Wait until the started service is to stop, stop it, and return the exit code."""
     import structlog
 
+    from agent import __version__
     from agent.app.systemd import SystemdNotifier
     from agent.logging.setup import say_repeats
 
     log = structlog.get_logger("vedette")
     asked.catch_stop()
     notifier = SystemdNotifier()
-    log.info("vedette is running", cameras=len(service.settings.cameras))
+    log.info("vedette is running", version=__version__, cameras=len(service.settings.cameras))
     notifier.send("READY=1", f"STATUS={service.device.line()}")
     _keep_alive(service, asked, notifier, Countdown(seconds))
     exhausted = service.supervisor.exhausted

@@ -514,7 +514,11 @@ class Publisher(Worker):
                 self._session.drive(0.1, self._inbox.wake_fd, clock.boottime())
                 for event in self._session.events(clock.boottime(), self._clock.steady()):
                     self._guard(partial(self._on_event, event, clock.boottime()))
-        log.info("delivery stopped", left=self._safe.outbox.depth, durable=self._safe.outbox.durable)
+        left, durable = self._safe.outbox.depth, self._safe.outbox.durable
+        if left and not durable:
+            log.error("delivery stopped, messages that were kept in memory are lost", messages=left)
+        else:
+            log.info("delivery stopped", messages_left_on_disk=left)
 
 
 def _options(broker: BrokerSettings, identity: Identity, timing: SessionTiming) -> ConnectionOptions:

@@ -304,8 +304,10 @@ class DriftMonitor:
         self._recording.building = False
         if final:
             self._recording.recorder = None
+        is_news = final or self._stored is None  # an automatic one is renewed every hour of its first day
         self._load()
-        log.info("reference in force", camera=self.subject.camera, reference=id, final=final)
+        line = log.info if is_news else log.debug
+        line("reference in force", camera=self.subject.camera, reference=id, provisional=not final)
 
     def _take_in(self, request: Request | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""

@@ -244,6 +244,7 @@ def test_without_a_terminal_nothing_is_drawn_and_nothing_for_it_imported(tmp_pat
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS
     )
     assert "vedette is running" in done.stderr
+    assert len(done.stderr.splitlines()) <= 11, "a start and a stop, with one camera and no broker"
     assert "frames/s" not in done.stderr
     assert "\x1b" not in done.stderr
     assert done.stdout.strip() == "[]"

@@ -3,6 +3,7 @@ import json
 import re
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.errors import ReferenceMismatch
 from agent.references.reference_recording import FIRST_WINDOWS
@@ -43,6 +44,19 @@ def test_without_a_reference_one_is_recorded_by_itself_and_used_before_it_is_don
     assert made.store.read("front", RECORDING) is None
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
     assert made.monitor.status()["recording"] is None, "and it does not begin again"
+
+
+def test_a_day_of_recording_is_three_lines_in_the_journal(room, source):
+    """It begins, judges by a beginning of it, and is complete; the renewals of every hour are no news."""
+    with capture_logs() as logs:
+        made = opened(room, reference_length=3600.0)
+        made.feed(source, 61)
+    assert [(line["event"], line.get("provisional")) for line in logs if line["log_level"] != "debug"] == [
+        ("recording a reference", None),
+        ("reference in force", True),
+        ("reference in force", False),
+    ]
+    assert len(logs) > 3, "there were renewals"
 
 
 def test_switched_off_nothing_is_recorded(room, source):

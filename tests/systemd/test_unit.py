@@ -153,7 +153,7 @@ def test_it_logs_in_with_a_credential_and_stops_in_time_with_what_it_saw_deliver
         "systemd kills after 30 s; the agent takes 10 at most, a busy box some more"
     )
     assert (agent.show("Result"), agent.show("ExecMainStatus")) == ("success", "0")
-    assert any(text.startswith("delivery stopped left=0") for text in agent.messages())
+    assert any(text.startswith("delivery stopped messages_left_on_disk=0") for text in agent.messages())
     assert "may publish below" in squeezed(agent.run(CHECK)), "systemd says where the password is"
     as_nobody = squeezed(
         agent.run(f"setpriv --reuid 65534 --regid 65534 --clear-groups {CHECK}", check=False)
