@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.epilog = (
+        "Exit code 1: no agent answers, or a part of it is stuck or given up (a container's health check)."
+    )
     add_state_arguments(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print; 1 where no agent answers."""
+    """Ask and print; 1 where no agent answers, or a worker of it is stuck or given up."""
     from agent.app.control_socket import call
     from agent.cli.local import state_directory
     from agent.core.terminal import console
 
     reply = call(state_directory(args), "status")
+    code = int(not works(reply))
     if args.json:
         print(json.dumps(reply, indent=2))
-        return 0
+        return code
     screen = console(soft_wrap=True)
     screen.print(reply["line"])
     info = reply["info"]
@@ -51,7 +55,12 @@ def run(args: argparse.Namespace) -> int:
     for notifier in reply.get("notifiers", ()):  # missing from an older agent
         screen.print(notifier_line(notifier))
     screen.print(_table(("part", "state", "silent_seconds", "failures", "discarded"), reply["parts"]))
-    return 0
+    return code
+
+
+def works(reply: Mapping[str, Any]) -> bool:
+    """Whether every worker of the agent makes progress."""
+    return not any(part["state"] in {"stuck", "given up"} for part in reply.get("parts", ()))
 
 
 def broker_line(broker: Mapping[str, Any]) -> Text:
