@@ -122,10 +122,11 @@ def _named(directory: Path, refused: list[Path], wrong: str) -> str:
 def _user(number: int | None = None) -> str:
     """The user as chown takes it, with its group: `vedette:`, or numbers where it has no name."""
     number = os.geteuid() if number is None else number
-    try:
-        return f"{pwd.getpwuid(number).pw_name}:"
-    except KeyError:
-        return f"{number}:{os.getegid() if number == os.geteuid() else number}"
+    with suppress(KeyError):
+        name = pwd.getpwuid(number).pw_name
+        if not name.isdigit():  # a container engine makes such an entry, and the host knows none
+            return f"{name}:"
+    return f"{number}:{os.getegid() if number == os.geteuid() else number}"
 
 
 def _name(number: int) -> str:

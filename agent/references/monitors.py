@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from agent.config.schema import DriftSettings
 from agent.core import clock
 from agent.core.arguments import Handler, check_names, take_duration, take_moment, take_word
@@ -26,6 +28,8 @@ from agent.references.recorder import Subject
 from agent.references.requests import CHANGING, StoreRequests
 from agent.references.store import ReferenceStore
 from agent.references.writer import ReferenceWriter
+
+log = structlog.get_logger("vedette.drift")
 
 ANSWER_SECONDS = 20.0
 EXPLAINED = 5
@@ -85,7 +89,13 @@ class DriftMonitors:
                 publish=self._publish,
                 sketch_seconds=self._sketch_seconds,
             )
-            monitor.open(clock.unix_now())
+            try:
+                monitor.open(clock.unix_now())
+            except (
+                OSError
+            ) as error:  # files of another user's, a failing disk: its frames are detected on all the same
+                log.error("references cannot be read, drift is not judged", camera=camera, reason=str(error))
+                return NoMonitor()
             self._monitors[camera] = monitor
         self._monitors[camera].restart()
         return self._monitors[camera]

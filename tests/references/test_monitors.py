@@ -1,10 +1,14 @@
 """Commands about drift and references, carried out in the analyst's thread."""
 
 import json
+import os
 import queue
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.app.control_socket import dispatch
 from agent.config.schema import DriftSettings
@@ -12,6 +16,7 @@ from agent.delivery.messages import Stamp, reply_draft
 from agent.delivery.replies import Reply, reply_message
 from agent.detection import ModelInfo
 from agent.references.monitors import DriftMonitors
+from agent.references.no_monitor import NoMonitor
 from tests.references.conftest import SUBJECT, recorded
 
 MODEL = ModelInfo(
@@ -41,6 +46,26 @@ def monitors(tmp_path):
     yield made
     tasks.put(None)
     thread.join()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to leave files of its own")
+def test_references_that_may_not_be_read_keep_no_camera_from_being_watched():
+    """Root's leftovers: judged as really another user."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as state:
+        os.chown(state, 12345, 12345)
+        folder = Path(state) / "references" / "front"
+        folder.mkdir(parents=True)
+        for each in (folder.parent, folder):
+            each.chmod(0o700)
+        made = DriftMonitors(Path(state), DriftSettings(), 60.0, submit=run, publish=print)
+        os.seteuid(12345)
+        try:
+            with capture_logs() as logs:
+                monitor = made.monitor("front", MODEL)
+        finally:
+            os.seteuid(0)
+    assert isinstance(monitor, NoMonitor)
+    assert [line["event"] for line in logs] == ["references cannot be read, drift is not judged"]
 
 
 def run(task):
