@@ -31,6 +31,7 @@ from agent.core.types import Frame
 MISSING_SECONDS = 1.0
 TURN_SECONDS = 1.0  # the reader hears this often of a wait
 PATIENT_SECONDS = 20.0  # a longer `timeout` is for a camera that sends frames that seldom
+PLAYLIST_SECONDS = 30.0  # a segment of HLS, of ten seconds often, comes at once, and then none for as long
 USUAL_RATE = 25.0  # of a file that has no stamps and declares none, as FFmpeg assumes
 
 _JPEGS = frozenset({"mpjpeg", "mjpeg"})
@@ -55,7 +56,8 @@ class StreamCamera:
         self._clock = MediaClock(live=not self._address.is_file)
         self._cuda = options.decoder == "cuda"
         self._found_format = ""
-        self.period = options.timeout if options.timeout > PATIENT_SECONDS else 0.0
+        self._timeout = max(options.timeout, PLAYLIST_SECONDS) if self._is_playlist else options.timeout
+        self.period = self._timeout if self._timeout > PATIENT_SECONDS else 0.0
         self.on_waiting: Callable[[str], None] = lambda _note: None
 
     @property
@@ -197,7 +199,7 @@ class StreamCamera:
         """An opened decoder; raises FFmpegError, TimeoutError, ClosedError."""
         decoder = Decoder(
             f"file:{url}" if self._address.is_file else url,
-            timeout=self.options.timeout,
+            timeout=self._timeout,
             input_format=self._format or None,
             options=ffmpeg_options(self.options, self._address, self._format),
             threads=self.options.threads or (_fast_threads(os.cpu_count() or 1) if self.lossless else 1),

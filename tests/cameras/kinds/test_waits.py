@@ -135,3 +135,6 @@ def test_a_source_that_is_slow_by_nature_has_longer_than_the_stall_timeout(runni
 def test_a_long_timeout_gives_a_camera_as_long_as_it_asks_for():
     assert stream("http://127.0.0.1:1/", timeout=60).period == 60
     assert stream("http://127.0.0.1:1/").period == 0
+    assert stream("http://127.0.0.1:1/live.m3u8").period == 30, (
+        "a segment comes at once, and then none for its length"
+    )
