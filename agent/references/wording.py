@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
+
+import numpy as np
 
 from agent.alerts.words import duration, quantity
 from agent.core.counts import figures, multiple
@@ -21,6 +23,15 @@ IN_EVIDENCE = 6
 EXPLAINED = 5
 _WORTH_EXPLAINING = 0.5  # of its limit
 _WORTH_NAMING = 0.6  # of its limit
+_PROJECTION = "embedding_"
+_SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th percentile
+_MOST_SIGMAS = 99.0
+_SIZES = (
+    (10.0, "an extreme change"),
+    (3.0, "a large change"),
+    (1.0, "a clear change"),
+    (0.0, "a small change that lasts"),
+)
 
 ASPECT_WORDS = {"location": "", "spread": " in spread", "noise": " from frame to frame", "shape": " in shape"}
 
@@ -42,19 +53,23 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
             "drift_reason": verdict.reason,
         }
     strongest = verdict.strongest(NAMED)
-    worst = strongest[0]
+    worst = named(verdict)[0]
     fields |= {
         "drift_ratio": _short(verdict.ratio),
         "drift_joint_ratio": _short(max(verdict.joint_ratio, 0.0)),
         "drift_feature": worst.feature,
         **{f"drift_{name}": _short(worst.distances[name].value) for name in IN_VERDICT},
     }
-    # Against a short reference the limits may lie beyond what the distances can reach: then they are not judged.
-    if worst.distances["ks"].limit < 1.0:
+    if _reachable(worst):
         fields |= {f"drift_{name}_limit": _short(worst.distances[name].limit) for name in IN_VERDICT}
     if verdict.classes is not None:
         fields["drift_classes_ratio"] = _short(verdict.classes.ratio)
     return fields | {f"drift_{each.feature}_ratio": _short(each.ratio) for each in strongest}
+
+
+def _reachable(each: FeatureVerdict) -> bool:
+    """Whether distances can reach their limits: against a short reference those may lie beyond, and are none."""
+    return each.distances["ks"].limit < 1.0
 
 
 def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -> list[Observation]:
@@ -106,11 +121,36 @@ def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -
 
 
 def named(verdict: DriftVerdict) -> tuple[FeatureVerdict, ...]:
-    """The features that a verdict is about, strongest first: those over their limits, else those that add up."""
-    strongest = verdict.strongest(IN_EVIDENCE)
-    over = tuple(each for each in strongest if each.over)
-    near = tuple(each for each in strongest if each.ratio >= _WORTH_NAMING)
-    return over or near or strongest[:NAMED]
+    """The features that a verdict is about: those over their limits, else those that add up; the strongest first, but
+    those with a meaning before projections of the embedding."""
+    ranked = verdict.strongest(len(verdict.features))
+    over = [each for each in ranked if each.over]
+    near = [each for each in ranked if each.ratio >= _WORTH_NAMING]
+    about = over or near or ranked[:NAMED]
+    return tuple(sorted(about, key=lambda each: each.feature.startswith(_PROJECTION))[:IN_EVIDENCE])
+
+
+def size_of(about: Sequence[FeatureVerdict]) -> str:
+    """How unusual the largest change among features over their limits is, in words and in sigma of the camera's own
+    scatter (a tenth to nine tenths of its values lie within 2.56 sigma); empty where none is over its limit."""
+    over = [each for each in about if each.over]
+    levels = [_sigmas(each) for each in over if each.aspect in {"location", "shape"}]
+    if levels:
+        largest = max(levels)
+        word = next(word for least, word in _SIZES if largest >= least)
+        return f"{word} ({figures(min(largest, _MOST_SIGMAS), 2)} sigma)"
+    if not over:
+        return ""
+    times = figures(float(np.exp(np.clip(over[0].shift, -7.0, 7.0))), 2)
+    return (
+        f"{'scatter' if over[0].aspect == 'spread' else 'steps from frame to frame'} {times} times the usual"
+    )
+
+
+def _sigmas(each: FeatureVerdict) -> float:
+    """By how many sigma of its usual scatter a feature's median has moved."""
+    moved, scatter = abs(each.now[1] - each.then[1]), (each.then[2] - each.then[0]) / _SIGMAS_WITHIN
+    return moved / scatter if scatter > 0 else (_MOST_SIGMAS if moved > 0 else 0.0)
 
 
 def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
@@ -123,11 +163,10 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     if verdict.pair is not None and verdict.pair.ratio >= max(1.0, about[0].ratio):
         names, details = (names, details) if about[0].over else ([], [])
         names, details = [_pair_name(verdict.pair), *names], [_pair_detail(verdict.pair), *details]
-    times = (
-        f"{multiple(verdict.ratio, 'the limit')}"
-        if verdict.ratio >= 1
-        else f"now {figures(verdict.ratio, 2)} of the limit"
-    )
+    if verdict.ratio >= 1:
+        times = size_of(about) or multiple(verdict.ratio, "the limit")
+    else:
+        times = f"now {figures(verdict.ratio, 2)} of the limit"
     kind = "drift of" if verdict.alarm else "change of"
     known = "; the reference had the like, so it is no alarm unless it lasts" if verdict.familiar else ""
     return f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"
@@ -172,7 +211,7 @@ def explanation(verdict: DriftVerdict, stored: StoredReference) -> str:
 def _feature_line(each: FeatureVerdict) -> str:
     """`sharpness: score 8.1 (limit 5.4) over 16 min; KS 0.41 (limit 0.12), PSI 0.9 (limit 0.31) over 16 min`."""
     distances = ", ".join(
-        f"{statistic.title} {value:.2f} ({_limit(limit, statistic.most)})"
+        f"{statistic.title} {value:.2f} ({_limit(limit if _reachable(each) else np.inf, statistic.most)})"
         for statistic, (value, limit) in zip(statistics(), each.distances.values(), strict=True)
     )
     return (
@@ -188,7 +227,7 @@ def _name(each: FeatureVerdict) -> str:
 def _classes_line(mix: ClassVerdict) -> str:
     return (
         f"class mix: Jensen-Shannon {mix.distance:.2f} ({_limit(mix.limit, 1.0)}), PSI {mix.psi:.2f} "
-        f"(limit {mix.psi_limit:.2f}) over {_span(60 * mix.minutes)}"
+        f"({_limit(mix.psi_limit if mix.limit < 1.0 else np.inf, np.inf)}) over {_span(60 * mix.minutes)}"
     )
 
 
@@ -245,11 +284,11 @@ def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
         mix = verdict.classes
         evidence["class_mix"] = {
             "jensen_shannon": _short(mix.distance),
-            "limit": _short(mix.limit),
             "psi": _short(mix.psi),
-            "psi_limit": _short(mix.psi_limit),
             "ratio": _short(mix.ratio),
         }
+        if mix.limit < 1.0:  # else no distance reaches it
+            evidence["class_mix"] |= {"limit": _short(mix.limit), "psi_limit": _short(mix.psi_limit)}
     if verdict.pair is not None and verdict.pair.ratio >= _WORTH_EXPLAINING:
         pair = verdict.pair
         evidence["pair"] = {
@@ -271,8 +310,12 @@ def _numbers(each: FeatureVerdict) -> dict[str, Any]:
         "now_p10_p50_p90": [_short(value) for value in each.now],
         "normal_p10_p50_p90": [_short(value) for value in each.then],
     }
+    if each.aspect in {"location", "shape"}:
+        found["sigmas"] = _short(min(_sigmas(each), _MOST_SIGMAS))
     for name in IN_VERDICT:
-        found[name], found[f"{name}_limit"] = map(_short, each.distances[name])
+        found[name] = _short(each.distances[name].value)
+        if _reachable(each):
+            found[f"{name}_limit"] = _short(each.distances[name].limit)
     return found
 
 

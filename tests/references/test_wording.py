@@ -77,7 +77,10 @@ def test_where_nothing_stands_out_something_is_still_named(stored):
 @pytest.mark.parametrize(
     ("aspect", "words"),
     [
-        ("location", "drift of sharpness, 1.5 times the limit: sharpness 30/35/41 instead of 180/210/250"),
+        (
+            "location",
+            "drift of sharpness, a large change (6.4 sigma): sharpness 30/35/41 instead of 180/210/250",
+        ),
         ("spread", "sharpness in spread 30/35/41"),
         ("noise", "sharpness from frame to frame 30/35/41"),
         ("shape", "sharpness in shape 30/35/41"),
@@ -116,7 +119,7 @@ def test_the_explanation_begins_with_the_alerts_sentence_and_gives_the_numbers(s
         "all features together: score 3.0 (limit 6.0) over 3 h",
     ]
     assert lines[0].startswith(
-        "drift of sharpness and class mix, 1.5 times the limit: sharpness 30/35/41 instead of"
+        "drift of sharpness and class mix, a large change (6.4 sigma): sharpness 30/35/41 instead of"
     )
     assert lines[0].endswith("compared with 23-00 h UTC")
 
@@ -131,3 +134,37 @@ def test_a_limit_that_no_distance_reaches_is_not_called_one(stored):
 def test_no_drift_and_what_was_not_judged(stored):
     assert explanation(verdict(alarm=False), stored).startswith("change of ")
     assert explanation(verdict(judged=False, reason="no frames"), stored) == "not judged: no frames"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"now": (1.0, 2.0, 3.0), "then": (99.9, 100.0, 100.1)}, "an extreme change (99 sigma)"),
+        ({"now": (90.0, 200.0, 260.0)}, "a small change that lasts (0.37 sigma)"),
+        ({"then": (5.0, 5.0, 5.0)}, "an extreme change (99 sigma)"),
+        ({"aspect": "spread", "shift": 0.8}, "scatter 2.2 times the usual"),
+        ({"aspect": "noise", "shift": -0.7}, "steps from frame to frame 0.5 times the usual"),
+    ],
+)
+def test_how_unusual_it_is_stands_in_words_and_in_the_cameras_own_scatter(stored, changes, words):
+    alone = verdict(features=(feature(ratio=1.1, **changes),), classes=None, ratio=1.1)
+    assert sentence(alone, stored).startswith(f"drift of sharpness, {words}: ")
+
+
+def test_features_with_a_meaning_are_named_before_projections_of_the_embedding(stored):
+    features = (*(feature(feature=f"embedding_{n}", ratio=9.0 - n) for n in range(4)), FELL)
+    found = verdict(features=features, classes=None, ratio=9.0)
+    assert [each.feature for each in named(found)][:2] == ["sharpness", "embedding_0"]
+    assert sentence(found, stored).startswith("drift of sharpness, embedding 0")
+    assert fields_of(found, "abc")["drift_feature"] == "sharpness"
+    assert next(iter(evidence_of(found, "abc")["features"])) == "sharpness"
+
+
+def test_limits_that_no_distance_reaches_are_in_no_evidence(stored):
+    far = {"ks": Measured(0.4, 1.92), "psi": Measured(0.9, 37.6)}
+    found = verdict(features=(feature(distances={**FELL.distances, **far}),))
+    numbers = evidence_of(found, "abc")["features"]["sharpness"]
+    assert not {"ks_limit", "psi_limit"} & set(numbers)
+    assert not {"drift_ks_limit", "drift_psi_limit"} & set(fields_of(found, "abc"))
+    assert "37.6" not in explanation(found, stored)
+    assert "1.92" not in explanation(found, stored)
