@@ -203,6 +203,11 @@ class CameraSet:
         active = self._active.get(frame.camera)
         return active is not None and frame.monotonic_ns >= active.since_ns
 
+    def note(self, name: str, text: str) -> None:
+        """Have the status of a camera say what is wrong with its frames, "" for nothing; from any thread."""
+        if (active := self._active.get(name)) is not None:
+            active.reader.note = text
+
     def still_interval(self, name: str) -> float:
         """How often, in seconds, a still scene of a camera goes through the model; 0: every frame does."""
         active = self._active.get(name)

@@ -144,6 +144,7 @@ class Service:
             cameras=self.camera_set.flowing,
             still_interval=self.camera_set.still_interval,
             watches=self.camera_set.is_current,
+            note=self.camera_set.note,
             governor=self.governor,
         )
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)

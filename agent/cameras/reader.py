@@ -104,6 +104,7 @@ class Reader(Worker):
         self._counts = ReaderCounts()
         self.status: CameraStatus | None = None
         self._reason = ""  # of the state; a note of what is waited for may stand in its place
+        self.note = ""  # and one that others make; any thread may replace it
         self.finished = False
         self._feed: Feed | None = None
         self._hanging: Feed | None = None
@@ -163,7 +164,7 @@ class Reader(Worker):
             self.beat()
             if stop.is_set():
                 return None
-            self._show_note(feed.note)
+            self._show_note(feed.note or (self.note if feed.frames else ""))
             if feed.noted_seconds() > NOTE_LOGGED_SECONDS and not noted:
                 noted = True
                 log.info("camera waits", camera=self._settings.name, reason=feed.note)

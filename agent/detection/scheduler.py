@@ -46,6 +46,7 @@ class Scheduler(Worker):
     `deliver` gets each result, by one thread at a time, and must not block. A still scene of a camera goes
     through the model every `still_interval(camera)` seconds only; 0: every frame does. `first_batch` None: batches
     begin full where the model runs beside the CPU, else single. Of a frame that `watches` no longer nothing is kept.
+    `note` gets a camera and why the model fails on its frames, "" once it does not.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Scheduler(Worker):
         governor: Governor | None = None,
         first_batch: int | None = None,
         watches: Callable[[Frame], bool] = lambda _frame: True,
+        note: Callable[[str, str], None] = lambda _camera, _note: None,
     ) -> None:
         super().__init__("scheduler")
         self._detector, self._slots, self._deliver = detector, slots, deliver
@@ -68,7 +70,7 @@ class Scheduler(Worker):
         self._cameras = cameras or (lambda: max_batch)
         self._gate, self._still_interval = MotionGate(), still_interval
         self._governor = governor or Governor(0.0)
-        self._first_batch, self._watches = first_batch, watches
+        self._first_batch, self._watches, self._note = first_batch, watches, note
         self._lanes, self._abreast = 1, 1  # in all, and those that may run the model at a time
         self._sizer = BatchSizer(max_batch, max_batch)
         self._lock = threading.Lock()
@@ -206,6 +208,7 @@ class Scheduler(Worker):
             camera = result.frame.camera
             if camera in self._failing:
                 self._failing.discard(camera)
+                self._note(camera, "")
                 log.info("frames are detected on again", camera=camera)
 
     def _leave_out(self, frame: Frame, error: InferenceError) -> None:
@@ -214,6 +217,7 @@ class Scheduler(Worker):
             news = self._watches(frame) and frame.camera not in self._failing
             self._failing.update([frame.camera] if news else [])
         if news:
+            self._note(frame.camera, f"the model fails on its frames: {error}")
             log.warning("frames cannot be detected on", camera=frame.camera, reason=str(error))
 
     def _count_failed(self, frames: Sequence[Frame]) -> None:

@@ -90,6 +90,22 @@ def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig
     assert camera_set.stop(lambda: 5.0) == []
 
 
+def test_what_the_model_says_of_a_cameras_frames_stands_in_its_status(rig, tmp_path):
+    camera_set, slots, _ = rig
+    camera_set.start(Settings(state_directory=str(tmp_path), cameras=(drawn("a"), drawn("b"))))
+    until(lambda: slots.take(8, timeout=0.1) and camera_set.online() == 2)
+
+    def reasons():
+        return {status.camera: status.reason for status in camera_set.statuses}
+
+    camera_set.note("a", "the model fails on its frames")
+    camera_set.note("gone", "unheard")
+    until(lambda: reasons() == {"a": "the model fails on its frames", "b": ""})
+    assert camera_set.online() == 2, "that is no fault of the camera"
+    camera_set.note("a", "")
+    until(lambda: reasons() == {"a": "", "b": ""})
+
+
 CORNER = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5))
 
 

@@ -100,15 +100,23 @@ def test_a_static_model_gets_one_frame_a_run(tiny):
 def test_one_bad_frame_is_counted_and_the_other_cameras_of_its_batch_are_served(detector):
     detector.open()
     grey = np.zeros((64, 64), np.uint8)
-    with Rig(detector, batch_wait=5.0, cameras=lambda: 3) as rig:
+    notes = []
+    with Rig(detector, batch_wait=5.0, cameras=lambda: 3, note=lambda *note: notes.append(note)) as rig:
         for camera, image in (("a", RED), ("bad", grey), ("c", RED)):
             rig.slots.put(frame(camera, image=image))
         rig.until(lambda: len(rig.results) == 2)
         rig.until(lambda: rig.slots.take_counts("bad").failed == 1)
+        rig.until(lambda: notes)
         assert rig.slots.take_counts("bad").failed == 0
         assert rig.slots.take_counts("a").failed == 0
-    assert [result.frame.camera for result in rig.results] == ["a", "c"]
+        rig.slots.put(frame("bad", image=RED))
+        rig.until(lambda: len(rig.results) == 3)
+        rig.until(lambda: len(notes) == 2)
+    assert [result.frame.camera for result in rig.results] == ["a", "c", "bad"]
     assert rig.error is None
+    assert notes[0][0] == "bad"
+    assert notes[0][1].startswith("the model fails on its frames: camera bad: frame")
+    assert notes[1] == ("bad", "")
 
 
 class Breaking:
