@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,7 @@ def _added(memory: NDArray[np.float64], news: NDArray[np.float64]) -> NDArray[np
     return np.where(np.isnan(news), memory, news + _KEEP * (memory - news))
 
 
+@lru_cache(maxsize=4)
 def pairs_of(features: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first and the second feature of each of P = F (F - 1) / 2 pairs."""
     return np.triu_indices(features, 1)
