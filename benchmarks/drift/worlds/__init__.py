@@ -17,6 +17,10 @@ WORLDS = Registry(
         "infrared": "benchmarks.drift.worlds.infrared:Infrared",
         "lorries": "benchmarks.drift.worlds.events:Lorries",
         "rain": "benchmarks.drift.worlds.events:Rain",
+        "exposure hunting": "benchmarks.drift.worlds.exposure:ExposureHunting",
+        "heavy tails": "benchmarks.drift.worlds.heavy_tails:HeavyTails",
+        "holidays": "benchmarks.drift.worlds.holidays:Holidays",
+        "leaves": "benchmarks.drift.worlds.leaves:Leaves",
         "clock change": "benchmarks.drift.worlds.clock_change:ClockChange",
     },
 )
