@@ -15,16 +15,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-SCALES = np.array([16.0, 64.0, 256.0])
+SCALES = np.array([32.0, 96.0, 288.0])
 """Time constants over which correlations are judged, in windows."""
 
 _KEEP = np.exp(-1.0 / SCALES)[:, None]
-_LEAST_SIZE = 1.0 / np.sqrt(2.0 * SCALES)[:, None]  # of z for white movements: no pair is steadier
+_LEAST_SIZE = 0.6 / np.sqrt(2.0 * SCALES)[:, None]  # of z for white movements: hardly a pair is steadier
+_LEAST_SQUARE = 1e-6  # of a movement in usual sizes: a feature that never moves has none
 _MOST = 3.0  # what one movement may count for, in usual sizes
 CLEAREST = 0.999
 """A correlation nearer 1 says no more."""
 
-_STILL = 0.05  # of the usual variance: a feature that moves less than this has no correlations
+_QUIET = 0.5  # of the usual variance: features that move less than this, counts at dawn, say less of what they share
 _CHUNK = 512
 
 
@@ -58,11 +59,15 @@ class Pairs:
         return self._off(memory) / self.size
 
     def correlations(self, memory: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of each pair at each scale, (..., S, P), of memories (..., S, F + P)."""
+        """Of each pair at each scale, (..., S, P), of memories (..., S, F + P).
+
+        Drawn towards the usual by what half the usual movements would say.
+        """
         features = self.step.size
         first, second = pairs_of(features)
-        variances = np.maximum(memory[..., :features], _STILL)
-        found = memory[..., features:] / np.sqrt(variances[..., first] * variances[..., second])
+        variances = memory[..., :features] + _QUIET
+        products = memory[..., features:] + _QUIET * self.usual
+        found = products / np.sqrt(variances[..., first] * variances[..., second])
         return np.asarray(np.clip(found, -CLEAREST, CLEAREST))
 
     def _off(self, memory: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -100,11 +105,14 @@ def learn_pairs(
     count = step.size * (step.size - 1) // 2
     plain = Pairs(step=step, usual=np.zeros(count), size=np.ones((SCALES.size, count)))
     products = plain._products(moved)
-    products = np.nansum(products, axis=0) / np.maximum(np.isfinite(products).sum(axis=0), 1)
-    usual = plain.correlations(np.tile(products, (SCALES.size, 1)))[0]
+    sums, counts = np.nansum(products, axis=0), np.isfinite(products).sum(axis=0)
+    first, second = pairs_of(step.size)
+    squares = (sums / np.maximum(counts, 1))[: step.size]
+    spread = np.sqrt(np.maximum(squares[first] * squares[second], _LEAST_SQUARE))
+    usual = np.clip((sums / np.maximum(counts, 1))[step.size :] / spread, -CLEAREST, CLEAREST)
     known = Pairs(step=step, usual=usual, size=plain.size)
-    squares = sum((known._off(memory) ** 2).sum(axis=0) for memory in known._memories(moved, gaps))
-    made = Pairs(step=step, usual=usual, size=np.maximum(np.sqrt(squares / len(moved)), _LEAST_SIZE))
+    scatter = sum((known._off(memory) ** 2).sum(axis=0) for memory in known._memories(moved, gaps))
+    made = Pairs(step=step, usual=usual, size=np.maximum(np.sqrt(scatter / len(moved)), _LEAST_SIZE))
     tops = [
         np.abs(made.scores(memory)).max(axis=(1, 2), initial=0.0) for memory in made._memories(moved, gaps)
     ]

@@ -46,12 +46,12 @@ def test_usual_correlations_are_learnt(week):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_features_that_begin_to_move_together_are_seen_within_an_hour_or_so(week, seed):
-    assert first_over(week, location(75, seed=10 + seed, together=0.9)) is not None
+def test_features_that_begin_to_move_together_are_seen_within_two_hours(week, seed):
+    assert first_over(week, location(120, seed=10 + seed, together=0.9)) is not None
 
 
 def test_features_that_cease_to_move_together_are_seen(week):
-    assert first_over(week, location(120, seed=20, apart=True)) is not None
+    assert first_over(week, location(180, seed=20, apart=True)) is not None
 
 
 def test_nothing_is_seen_in_a_week_without_change(week):
@@ -91,12 +91,12 @@ def test_the_judge_raises_the_alarm_for_it_and_goes_on_after_a_restart(camera, d
 
     judge = DriftJudge(day_reference)
     verdicts = [
-        judge.judge(window, window.end) for window in Coupled(6, start=day_reference.origin.end).windows(90)
+        judge.judge(window, window.end) for window in Coupled(6, start=day_reference.origin.end).windows(180)
     ]
     assert verdicts[5].pair.ratio < 1.0
     seen = next(verdict for verdict in verdicts if verdict.alarm)
     assert {seen.pair.first, seen.pair.second} == {"brightness", "sharpness"}
-    assert seen.pair.correlation > 0.6 > abs(seen.pair.usual)
+    assert seen.pair.correlation > 0.4 > abs(seen.pair.usual)
     again = DriftJudge(day_reference)
     again.restore(judge.state())
     (window,) = Coupled(7, start=verdicts[-1].end).windows(1)
