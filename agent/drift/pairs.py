@@ -112,7 +112,11 @@ def learn_pairs(
     usual = np.clip((sums / np.maximum(counts, 1))[step.size :] / spread, -CLEAREST, CLEAREST)
     known = Pairs(step=step, usual=usual, size=plain.size)
     scatter = sum((known._off(memory) ** 2).sum(axis=0) for memory in known._memories(moved, gaps))
-    made = Pairs(step=step, usual=usual, size=np.maximum(np.sqrt(scatter / len(moved)), _LEAST_SIZE))
+    uncertain = 1.0 + 4.0 * SCALES[:, None] / len(
+        moved
+    )  # of a variance from windows / 2 SCALES looks: Student's t
+    size = np.sqrt(np.maximum(scatter / len(moved), _LEAST_SIZE**2) * uncertain)
+    made = Pairs(step=step, usual=usual, size=size)
     tops = [
         np.abs(made.scores(memory)).max(axis=(1, 2), initial=0.0) for memory in made._memories(moved, gaps)
     ]
