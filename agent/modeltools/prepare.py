@@ -9,11 +9,13 @@ import dataclasses
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -91,7 +93,10 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         raise ModelError(f"model {plan.source}: expected a .pt checkpoint or an .onnx file")
     onnx_file.plain_file(plan.source)
     target = _free_target(plan)
-    with tempfile.TemporaryDirectory(prefix="vedette-prepare-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="vedette-prepare-") as folder,
+        _named_by_source(folder, plan.source),
+    ):
         start, version = _as_onnx(plan, Path(folder))
         model = embed.load(str(start))
         _match_size(model, plan, start)
@@ -135,6 +140,16 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
             f"{target} cannot be written: {error.strerror or error}; name a folder with --out"
         ) from error
     return target, record
+
+
+@contextmanager
+def _named_by_source(folder: str, source: Path) -> Iterator[None]:
+    """Name `source` in the errors about files of the temporary `folder`, which the user does not know."""
+    try:
+        yield
+    except ModelError as error:
+        text = re.sub(rf"{re.escape(folder)}/[^/\s:]+\.onnx", lambda _: str(source), str(error))
+        raise (error if text == str(error) else ModelError(text)) from None
 
 
 def _free_target(plan: PreparePlan) -> Path:

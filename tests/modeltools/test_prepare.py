@@ -257,6 +257,35 @@ def test_a_checkpoint_without_ultralytics_names_the_extra(tmp_path):
         vedette_model("prepare", tmp_path / "model.pt", "--python", tmp_path / "nowhere")
 
 
+def constant(path, shape):
+    """A model that gives zeros of `shape` for any image."""
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    value = onnx.numpy_helper.from_array(np.zeros(shape, np.float32))
+    nodes = [
+        helper.make_node("Constant", [], ["zeros"], value=value),
+        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["zeros", "mean"], ["output"]),
+    ]
+    image = helper.make_tensor_value_info("images", float32, [1, 3, 64, 64])
+    output = helper.make_tensor_value_info("output", float32, shape)
+    graph = helper.make_graph(nodes, "constant", [image], [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [((1, 1000), "model {path}"), ((100, 7), "{path}.*end-to-end YOLOv7"), ((1, 3), "{path}")],
+)
+def test_a_model_that_is_refused_is_named_by_the_users_own_file(tmp_path, shape, said):
+    path = constant(tmp_path / "mine.onnx", shape)
+    with pytest.raises(ModelError, match=said.format(path=path)) as caught:
+        vedette_model("prepare", path, "--out", tmp_path / "out")
+    assert "vedette-prepare" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_manifests_that_are_none_are_refused(tmp_path):
     path = tmp_path / "m.json"
     for text in ("", "[]", "{}", '{"classes": 3}', "[" * 99_999, '{"input_size": [1e999, 1]}', "\xff"):
