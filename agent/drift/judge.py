@@ -276,7 +276,7 @@ class DriftJudge:
     # -- across restarts --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What has been seen, as JSON-able values (about 25 kB for 20 features)."""
+        """What has been seen, as JSON-able values (about 43 kB for 24 features)."""
         return {
             "reference": self.reference.id,
             "memory": numbers(self._memory),

@@ -36,7 +36,7 @@ READ_VERSIONS = (1, 2)
 """1: before windows were bounded as a whole and common factors taken out of them."""
 
 LARGEST_BYTES = 16 * 1024 * 1024
-"""Of a reference that is still read: one has a quarter of a megabyte."""
+"""Of a reference that is still read: one has a third of a megabyte."""
 
 _LARGEST_LOG = 200.0
 _DAY = 86_400.0
@@ -48,7 +48,7 @@ _DEEPEST = 8
 
 
 def to_json(reference: Reference) -> str:
-    """The reference as one JSON object (for 20 features and 24 hours about 220 kB)."""
+    """The reference as one JSON object (for 24 features and 24 hours about 300 kB)."""
     return sealed(body_of(reference))
 
 
