@@ -27,7 +27,7 @@ CALM = 3
 """Windows for which the change must have been gone: one odd window, in which a large change is hidden, ends nothing."""
 
 _GONE = 0.5
-_SURE = 6.0
+_SURE = 5.0
 """Standard deviations between a change and half of it, as the noise of a reference of a few days is known."""
 
 _NOTED_FOR = 4  # times its age at first, and not less than _SHORTEST windows

@@ -81,6 +81,11 @@ class DriftJudge:
         """Whether the alarm is on."""
         return self._alarm.since is not None
 
+    @property
+    def alarm_since(self) -> float | None:
+        """The end of the window at which the alarm that is on went on."""
+        return self._alarm.since
+
     def judge(self, window: WindowSketch, now: float) -> DriftVerdict:
         """The verdict on the next window; `now` is Unix time.
 

@@ -81,14 +81,12 @@ class Scorer:
         return np.asarray(np.maximum(alone, scored.joint / self.limits.joint), dtype=np.float64)
 
     def changed(self, scored: Scored) -> tuple[NDArray[np.bool_], int]:
-        """What changed in one window's scores, (3, F + R), and how many windows ago: the column furthest over its
-        limit, or else those that add up to the joint score."""
+        """What changed in one window's scores, (3, F + R), and how many windows ago: the columns over their
+        limits, or else those that add up to the joint score."""
         weighted = np.abs(scored.weighted) / self.limits.aspects[..., None]
         aspect, column, age = np.unravel_index(int(weighted.argmax()), weighted.shape)
         if weighted[aspect, column, age] >= 1.0:
-            changed = np.zeros(weighted.shape[:2], dtype=np.bool_)
-            changed[aspect, column] = True
-            return changed, int(AGES[age])
+            return np.asarray(weighted[..., age] >= 1.0), int(AGES[age])
         adding = joint.contributions(scored.plain[..., scored.together])
         adding[:, self._calibration.features :] = 0.0
         return np.asarray(adding >= _ADDING * adding.max()), int(AGES[scored.together])

@@ -29,7 +29,7 @@ from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
 from agent.references.choice import choose
 from agent.references.history import VerdictHistory
-from agent.references.outliers import OutlierLimits
+from agent.references.outlier_alarm import FrameMonitor, OutlierAlarm
 from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
@@ -40,8 +40,6 @@ from agent.references.wording import (
     explanation,
     fields_of,
     observations_of,
-    outlier_fields,
-    outlier_observation,
 )
 from agent.references.writer import ReferenceWriter
 
@@ -79,10 +77,9 @@ class DriftMonitor:
         self._recording = ReferenceRecording(subject)
         self._stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
-        self._limits: OutlierLimits | None = None
         self._history, self._acceptance = VerdictHistory(), Acceptance()
         self._verdict: DriftVerdict | None = None
-        self._outlier_fields: dict[str, object] = {}
+        self._frames = FrameMonitor(subject.camera)
         self._problem = ""
         self._taking_in = False
         self._saved_at: float | None = None
@@ -130,10 +127,10 @@ class DriftMonitor:
         `clock_step` is the seconds by which the clock was set in it: then its times are wrong, and it is left out.
         """
         if clock_step:
-            fields, observations = self._state_fields(), self._outliers(window, now)[1]
             reason = f"the clock was set by {clock_step:+.0f} s during this window"
+            fields, observations = self._frames.add(window, now, self._state_fields(), [], judged=False)
             return {**fields, "drift_state": "silent", "drift_reason": reason}, observations
-        alarmed = self._judge is not None and self._judge.alarm
+        alarmed = self._alarm_since() is not None
         due = self._recording.add(window, alarmed=alarmed)
         if due is Due.FINAL or (due is Due.RENEWAL and self._covers_more()):
             self._build(now, final=due is Due.FINAL)
@@ -141,10 +138,11 @@ class DriftMonitor:
         self._acceptance.add(window, alarmed=alarmed)
         if not alarmed and self._stored is not None:
             self._take_in(self._acceptance.continued(self._stored, window.sketch.end), now)
-        found, others = self._outliers(window, now)
+        judged = self._verdict is not None and self._verdict.judged
+        fields, observations = self._frames.add(window, now, fields, observations, judged=judged)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
             self._save(now)
-        return {**fields, **found}, [*observations, *others]
+        return fields, observations
 
     def _judged(self, window: WindowSketch, now: float) -> Judged:
         if self._judge is None or self._stored is None:
@@ -156,12 +154,10 @@ class DriftMonitor:
             self._save(now)
         return self._state_fields(), observations_of(verdict, self._stored, window.end)
 
-    def _outliers(self, window: SampledWindow, now: float) -> Judged:
-        if self._limits is None or not window.frames:
-            return {}, []
-        found = self._limits.count(window.frames)
-        self._outlier_fields = outlier_fields(found)
-        return self._outlier_fields, [outlier_observation(found, self.subject.camera, now)]
+    def _alarm_since(self) -> float | None:
+        """When the alarm that is on went on."""
+        by_judge = self._judge.alarm_since if self._judge is not None else None
+        return self._frames.alarm.since if by_judge is None else by_judge
 
     def _state_fields(self) -> dict[str, object]:
         """The drift state, for the summary."""
@@ -216,7 +212,7 @@ class DriftMonitor:
         if stored is None:
             raise ReferenceMismatch(f"no reference of camera {camera!r} is in force; record one")
         if since is None:
-            since = self._verdict.alarm_since if self._verdict is not None else None
+            since = self._alarm_since()
         if since is None:
             raise ReferenceMismatch(f"`since` is missing: no drift alarm of camera {camera!r} is on")
         request = self._acceptance.asked(stored, since, now=now, by=by, why=why)
@@ -235,7 +231,7 @@ class DriftMonitor:
         return {
             "camera": self.subject.camera,
             **self._state_fields(),
-            **(self._outlier_fields if self._stored is not None else {}),
+            **(self._frames.fields if self._stored is not None else {}),
             "problem": self._problem,
             "reference": None if self._stored is None else self._stored.about(),
             "recording": self._recording.about(),
@@ -275,7 +271,7 @@ class DriftMonitor:
             self._judge = (
                 DriftJudge(stored.reference, budget, utc_offset=clock.utc_offset) if stored else None
             )
-            self._limits = OutlierLimits(stored) if stored else None
+            self._frames = FrameMonitor(self.subject.camera, stored)
 
     def _build(self, now: float, *, final: bool) -> None:
         """Have the writer make a reference of what is recorded; the recording stays until that is done."""
@@ -355,7 +351,8 @@ class DriftMonitor:
         camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
         judged = recorded = recent = None
         if self._judge is not None:
-            judged = json.dumps({"judge": self._judge.state(), "history": self._history.verdicts()})
+            states = {"judge": self._judge.state(), "outliers": self._frames.alarm.state()}
+            judged = json.dumps({**states, "history": self._history.verdicts()})
         if self._recording_is_due(now):
             self._recording_saved_at, recent = now, self._acceptance.to_text()
             if recorder is not None and not self._recording.building:
@@ -383,6 +380,7 @@ class DriftMonitor:
             if kept:
                 self._judge.restore(kept["judge"])
                 self._history.restore(kept["history"])
+                self._frames.alarm = OutlierAlarm.restore(kept.get("outliers", {}))
         except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:
             log.warning("what was judged before is left aside", camera=self.subject.camera, reason=str(error))
 

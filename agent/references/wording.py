@@ -174,10 +174,13 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
 
 def way_out(verdict: DriftVerdict) -> str:
     """The command that accepts the drift of an alarm; empty where there is none."""
-    if verdict.alarm_since is None:
-        return ""
-    since = datetime.fromtimestamp(verdict.alarm_since, timezone.utc)
-    return f"If it is fine as it is: vedette reference accept --camera {verdict.camera} --since {since:%Y-%m-%dT%H:%MZ}"
+    return "" if verdict.alarm_since is None else command_to_accept(verdict.camera, verdict.alarm_since)
+
+
+def command_to_accept(camera: str, since: float) -> str:
+    """The command that accepts what a camera shows since an alarm went on."""
+    at = datetime.fromtimestamp(since, timezone.utc)
+    return f"If it is fine as it is: vedette reference accept --camera {camera} --since {at:%Y-%m-%dT%H:%MZ}"
 
 
 def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
