@@ -131,20 +131,18 @@ def named(verdict: DriftVerdict) -> tuple[FeatureVerdict, ...]:
 
 
 def size_of(about: Sequence[FeatureVerdict]) -> str:
-    """How unusual the largest change among features over their limits is, in words and in sigma of the camera's own
-    scatter (a tenth to nine tenths of its values lie within 2.56 sigma); empty where none is over its limit."""
-    over = [each for each in about if each.over]
-    levels = [_sigmas(each) for each in over if each.aspect in {"location", "shape"}]
+    """How unusual the largest change among the features that stand out is, in words and in sigma of the camera's own
+    scatter (a tenth to nine tenths of its values lie within 2.56 sigma); empty where none does."""
+    notable = [each for each in about if each.ratio >= _WORTH_NAMING]
+    levels = [_sigmas(each) for each in notable if each.aspect in {"location", "shape"}]
     if levels:
         largest = max(levels)
         word = next(word for least, word in _SIZES if largest >= least)
         return f"{word} ({figures(min(largest, _MOST_SIGMAS), 2)} sigma)"
-    if not over:
+    if not notable:
         return ""
-    times = figures(float(np.exp(np.clip(over[0].shift, -7.0, 7.0))), 2)
-    return (
-        f"{'scatter' if over[0].aspect == 'spread' else 'steps from frame to frame'} {times} times the usual"
-    )
+    times = figures(float(np.exp(np.clip(notable[0].shift, -7.0, 7.0))), 2)
+    return f"{'scatter' if notable[0].aspect == 'spread' else 'steps from frame to frame'} {times} times the usual"
 
 
 def _sigmas(each: FeatureVerdict) -> float:

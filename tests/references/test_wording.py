@@ -168,3 +168,10 @@ def test_limits_that_no_distance_reaches_are_in_no_evidence(stored):
     assert not {"drift_ks_limit", "drift_psi_limit"} & set(fields_of(found, "abc"))
     assert "37.6" not in explanation(found, stored)
     assert "1.92" not in explanation(found, stored)
+
+
+def test_what_only_adds_up_is_as_large_as_it_is(stored):
+    together = verdict(
+        features=(feature(ratio=0.8), feature(feature="noise", ratio=0.7)), classes=None, ratio=1.02
+    )
+    assert sentence(together, stored).startswith("drift of sharpness and noise, a large change (6.4 sigma): ")
