@@ -136,7 +136,7 @@ def test_the_model_that_ships_detects_on_a_drawn_camera(tmp_path, run_agent, mos
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "gives what it gave when it was taken in use" in shown.stdout
     assert agent.stop() == 0
-    assert agent.journal().count("golden results are recorded") == 1
+    assert agent.journal().count("golden check: what the model gives is recorded") == 1
     check_against_schemas(ears.messages)
 
 

@@ -130,9 +130,9 @@ class GoldenCheck(Worker):
             self._record = self._make(on_cpu=not accepted)
             self._store.put(self._record)
             log.info(
-                "golden results are recorded"
+                "golden check: what the model gives is recorded"
                 if self._record.boxes
-                else "the model finds nothing to check it by",
+                else "golden check: the model finds nothing to be checked by",
                 model=self._detector.info.name,
                 on=self._record.by.provider,
                 boxes=self._record.boxes,
