@@ -92,7 +92,7 @@ class StoreRequests:
     def _changed(self, what: str, args: Mapping[str, Any], version: ReferenceVersion) -> Mapping[str, Any]:
         """The answer to a change, noted with who asked for it."""
         note(
-            self._store, version.camera, what, version.id, at=clock.wall(),
+            self._store, version.camera, what, version.id, at=clock.unix_now(),
             who=take_word(args, "who", "unknown"), why=take_word(args, "why", ""),
         )  # fmt: skip
         return {"camera": version.camera, "id": version.id}

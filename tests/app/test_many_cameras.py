@@ -83,7 +83,7 @@ def test_dead_cameras_stop_no_other(fleet, video, tmp_path, listening, rtsp, fre
         "refuses": ({"url": f"rtsp://127.0.0.1:{free_port()}/x"}, "refused"),
         "hangs": ({"url": f"rtsp://127.0.0.1:{listening().port}/x", "timeout": 1}, "timeout"),
         "locked": ({"url": locked}, "auth"),
-        "nowhere": ({"url": "rtsp://camera.invalid/x"}, "not_found"),
+        "nowhere": ({"url": "rtsp://camera.invalid/x"}, "unresolved"),
         "no-file": ({"url": "/nowhere/a.mp4"}, "not_found"),
         "no-video": ({"url": str(tmp_path / "text.mp4"), "loop": True}, "codec"),
         "no-device": ({"kind": "v4l2", "device": "/dev/video97"}, "device_gone"),
@@ -116,7 +116,7 @@ def test_a_reload_adds_changes_and_removes_a_camera_without_a_hiccup_on_the_othe
     assert "four changed" in made.reload(others + table("four", url=server.url, max_fps=5))
     made.more("four", 5)
     assert "four changed" in made.reload(others + table("four", url="rtsp://camera.invalid/x"))
-    made.wait(lambda: made.told["four"][-1].failure == "not_found")
+    made.wait(lambda: made.told["four"][-1].failure == "unresolved")
     assert "four removed" in made.reload(others)
     for name in ("one", "two"):
         made.more(name, 10)

@@ -1,11 +1,12 @@
 """What to ask less of a broker that does not let us in with a will of QoS 1 that it retains. Pure.
 
-Steps: without retain, QoS 0, no will. MQTT 5 brokers name what they lack (CONNACK 0x9A, 0x9B); others hang up.
+Steps: without retain, QoS 0, no will. MQTT 5 brokers name what they lack (CONNACK 0x9A, 0x9B); others hang up: then it
+is guessed, and QoS 1 is kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.delivery.mqtt.failures import ConnectionFailure
 
@@ -49,9 +50,14 @@ def ask_less(demands: Demands, failure: ConnectionFailure) -> Demands | None:
 
 
 def after_silence(demands: Demands) -> Demands:
-    """The next step where the broker hung up without a reason; after the last the first again."""
-    if demands.retain:
-        return Demands(retain=False)
-    if demands.qos:
-        return Demands(retain=False, qos=0)
-    return Demands(retain=False, qos=0, will=False) if demands.will else ALL
+    """The next step where the broker hung up without a reason; after the last the first again.
+
+    A guess: what hung up may be a proxy in front of a broker that is down. So it gives up what is retained and the
+    will, but never QoS 1, by which nothing that is accepted is lost.
+
+    >>> after_silence(ALL), after_silence(after_silence(after_silence(ALL))) == ALL
+    (Demands(retain=False, qos=1, will=True), True)
+    """
+    if demands.retain and demands.will:
+        return replace(demands, retain=False)
+    return replace(demands, will=False) if demands.will else replace(demands, retain=True, will=True)
