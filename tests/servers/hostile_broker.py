@@ -1,8 +1,8 @@
 """A broker that lets a client in and then sends what no broker should."""
 
-import socket
 import struct
-import threading
+
+from tests.servers.tcp import TcpServer
 
 
 def connack(code=0, reason=""):
@@ -20,7 +20,7 @@ def _length(number):
     return digits + bytes([number])
 
 
-class HostileBroker:
+class HostileBroker(TcpServer):
     """Answers each login with `answer`, then sends `flood` again and again until the client hangs up.
 
     `sent` counts the bytes of the flood that went out, over all clients.
@@ -28,20 +28,7 @@ class HostileBroker:
 
     def __init__(self, answer, flood=b""):
         self.answer, self.flood, self.sent = answer, flood, 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                channel, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, channel):
         with channel:

@@ -11,6 +11,7 @@ import threading
 import time
 
 from tests.servers.strict_broker import StrictBroker
+from tests.servers.tcp import TcpServer
 
 LOGIN_REFUSALS = (0x80, 0x84, 0x85, 0x87, 0x88, 0x89, 0x97, 0x9C, 0x9F)  # those that lack QoS 1 lose messages
 GOODBYES = (0x00, 0x81, 0x82, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x93, 0x96, 0x97, 0x98, 0xA1)
@@ -18,7 +19,7 @@ REFUSALS = (0x80, 0x83, 0x87, 0x97)
 FOR_GOOD = (0x90, 0x99)
 
 
-class RandomBroker:
+class RandomBroker(TcpServer):
     def __init__(self, seed):
         self._random, self._lock = random.Random(seed), threading.Lock()
         self.accepted, self.for_good, self.problems, self.logins = [], set(), [], 0
@@ -26,9 +27,7 @@ class RandomBroker:
         self.hung_up = False  # before it answered a login: twice would be understood as dislike of QoS 1
         self._well = threading.Event()
         self._open = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     def be_well(self):
         """Take everything from the next connection on."""
@@ -36,17 +35,6 @@ class RandomBroker:
         with self._lock:
             for channel in self._open:
                 channel.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                channel, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
 
     def _serve(self, channel):
         with self._lock:

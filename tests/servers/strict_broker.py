@@ -1,12 +1,12 @@
 """A small MQTT 5 broker that announces a Receive Maximum and hangs up on who exceeds it."""
 
-import socket
 import struct
-import threading
 import time
 
+from tests.servers.tcp import TcpServer
 
-class StrictBroker:
+
+class StrictBroker(TcpServer):
     """`refuses` topics (0x87), hangs up on a topic in which `ends_on` is found, `lacks` "retain" or "qos" (CONNACK 0x9A, 0x9B).
 
     Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
@@ -26,21 +26,7 @@ class StrictBroker:
         self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
         self.rules, self.broken = rules, []
         self.connects, self.goodbyes, self.refuses_subscription = [], 0, refuses_subscription
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"mqtt://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                channel, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, channel):  # noqa: PLR0912  (one branch a packet)
         data, owed, due = b"", [], 0.0

@@ -6,9 +6,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from datetime import datetime, timezone
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -16,10 +17,33 @@ pytest.importorskip("uvicorn")
 from agent.config.schema import BrokerSettings
 from agent.core.secret import Masked
 from agent.dashboard.web.server import Dashboard, Options
+from agent.delivery.messages import rfc3339
+from tests.conftest import Mosquitto
 
 
-def rfc3339(at):
-    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+@pytest.fixture
+def mosquitto(tmp_path):
+    server = Mosquitto(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def publish(mosquitto):
+    """Publishes as a device of site `north`."""
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.reconnect_delay_set(0.1, 0.2)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+
+    def send(topic, body=b"", *, retain=False, device="box"):
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        client.publish(f"vedette/north/{device}/{topic}", payload, qos=1, retain=retain).wait_for_publish(60)
+
+    send.client = client
+    yield send
+    client.disconnect()
+    client.loop_stop()
 
 
 def window(end, seconds=60.0, **fields):

@@ -5,13 +5,11 @@ import json
 import shutil
 import time
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access
-from tests.conftest import MOSQUITTO, Mosquitto
+from tests.conftest import MOSQUITTO
 from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339, window
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -88,30 +86,6 @@ def page():
     browser = Page()
     yield browser
     browser.driver.quit()
-
-
-@pytest.fixture
-def mosquitto(tmp_path):
-    server = Mosquitto(tmp_path).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def publish(mosquitto):
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    client.reconnect_delay_set(0.1, 0.2)
-    client.connect("127.0.0.1", mosquitto.port)
-    client.loop_start()
-
-    def send(topic, body=b"", *, retain=False, device="box"):
-        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        client.publish(f"vedette/north/{device}/{topic}", payload, qos=1, retain=retain).wait_for_publish(60)
-
-    send.client = client
-    yield send
-    client.disconnect()
-    client.loop_stop()
 
 
 def status(state, **fields):

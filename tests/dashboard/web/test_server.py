@@ -4,63 +4,37 @@ import json
 import time
 import urllib.error
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.core.errors import ConfigError
 from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access
 from agent.dashboard.web.server import Options, parse_listen
-from tests.conftest import MOSQUITTO, Mosquitto
+from tests.conftest import MOSQUITTO
 from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(not MOSQUITTO, reason="needs mosquitto")]
 
 
-@pytest.fixture
-def mosquitto(tmp_path):
-    server = Mosquitto(tmp_path).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def publisher(mosquitto):
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    client.reconnect_delay_set(0.1, 0.2)
-    client.connect("127.0.0.1", mosquitto.port)
-    client.loop_start()
-
-    def publish(topic, body, *, retain=False, device="box"):
-        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-        client.publish(f"vedette/north/{device}/{topic}", payload, qos=1, retain=retain).wait_for_publish(20)
-
-    publish.client = client
-    yield publish
-    client.disconnect()
-    client.loop_stop()
-
-
 def test_what_a_device_publishes_is_shown_kept_over_a_restart_and_sent_to_who_looks(
-    mosquitto, publisher, tmp_path
+    mosquitto, publish, tmp_path
 ):
     now, data = time.time(), tmp_path / "data"
-    publisher("status", {"state": "online", "since": rfc3339(now), "version": "1"}, retain=True)
+    publish("status", {"state": "online", "since": rfc3339(now), "version": "1"}, retain=True)
     with Web(mosquitto.url, data=data) as web:
         web.until(lambda: web.rows().get("box", {}).get("state") == "online")
         events = web.open(f"/api/events?after={web.get('/api/fleet')['revision']}")
-        publisher("camera/front", camera_window(now - 60))
-        publisher("camera/front", camera_window(now, fps_inferred=7.0))
-        publisher("camera/front", camera_window(now, fps_inferred=7.0))  # twice, as MQTT may
-        publisher("replay/camera/front", camera_window(now - 120, fps_inferred=5.0))
-        publisher("alert/a", alert(now), retain=True)
+        publish("camera/front", camera_window(now - 60))
+        publish("camera/front", camera_window(now, fps_inferred=7.0))
+        publish("camera/front", camera_window(now, fps_inferred=7.0))  # twice, as MQTT may
+        publish("replay/camera/front", camera_window(now - 120, fps_inferred=5.0))
+        publish("alert/a", alert(now), retain=True)
         line = next(line for line in iter(events.readline, b"") if line.startswith(b"data: "))
         assert json.loads(line[6:])
         row = web.until(lambda: (found := web.rows()["box"])["firing"] and found)
         assert (row["fps"], row["p99_ms"], row["severity"]) == (7.0, 50.0, "critical")
-    publisher("alert/a", alert(now + 1, state="resolved"), retain=False)
-    publisher("alert/a", b"", retain=True)
+    publish("alert/a", alert(now + 1, state="resolved"), retain=False)
+    publish("alert/a", b"", retain=True)
     with Web(mosquitto.url, data=data) as web:
         path = f"site=north&device=box&entity=camera/front&from={now - 600}&to={now + 5}"
         found = web.get(f"/api/curves?fields=fps_inferred,drift_ratio&{path}")
@@ -72,15 +46,15 @@ def test_what_a_device_publishes_is_shown_kept_over_a_restart_and_sent_to_who_lo
         assert web.get("/api/states?" + path)[-1]["text"] == "online"
 
 
-def test_a_command_reaches_the_agent_and_its_answer_the_page(mosquitto, publisher):
+def test_a_command_reaches_the_agent_and_its_answer_the_page(mosquitto, publish):
     def answer(_client, _data, message):
         body = json.loads(message.payload)
-        publisher.client.publish(
+        publish.client.publish(
             f"vedette/north/box/reply/{body['id']}", json.dumps({"ok": True, "got": body["args"]})
         )
 
-    publisher.client.on_message = answer
-    publisher.client.subscribe("vedette/north/box/command/#", qos=1)
+    publish.client.on_message = answer
+    publish.client.subscribe("vedette/north/box/command/#", qos=1)
     with Web(mosquitto.url) as web:
         web.until(lambda: web.get("/api/fleet")["note"].get("connected"))
         asked = {
@@ -98,8 +72,8 @@ def test_a_command_reaches_the_agent_and_its_answer_the_page(mosquitto, publishe
             assert web.post("/api/command", asked | wrong, **{"x-csrf-token": token})[0] == 400
 
 
-def test_ghosts_are_listed_and_removed(mosquitto, publisher):
-    publisher("info", {"cameras": "front"}, retain=True, device="old")
+def test_ghosts_are_listed_and_removed(mosquitto, publish):
+    publish("info", {"cameras": "front"}, retain=True, device="old")
     with Web(mosquitto.url) as web:
         (ghost,) = web.get("/api/ghosts")
         assert ghost["device"] == "north/old" and "no status" in ghost["reason"]
@@ -110,23 +84,23 @@ def test_ghosts_are_listed_and_removed(mosquitto, publisher):
 
 
 def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(
-    mosquitto, publisher, monkeypatch
+    mosquitto, publish, monkeypatch
 ):
     monkeypatch.setattr("agent.dashboard.web.collector.RETAINED_SECONDS", 2.0)
     monkeypatch.setattr("agent.dashboard.web.collector.EARLY_SECONDS", 2.5)
-    publisher("alert/a", alert(time.time()), retain=True)
-    publisher("alert/b", alert(time.time(), "still"), retain=True)
+    publish("alert/a", alert(time.time()), retain=True)
+    publish("alert/b", alert(time.time(), "still"), retain=True)
     with Web(mosquitto.url) as web:
         web.until(lambda: web.rows().get("box", {}).get("firing") == 2)
-        publisher("alert/b", alert(time.time(), "still", event="reminder"), retain=True)
+        publish("alert/b", alert(time.time(), "still", event="reminder"), retain=True)
         reminded = time.monotonic()
         web.until(lambda: time.monotonic() - reminded > 3)  # both still fire, long after the subscription
         assert web.rows()["box"]["firing"] == 2
         mosquitto.stop()
         web.until(lambda: not web.get("/api/fleet")["note"]["connected"])
         mosquitto.start()  # it kept nothing
-        web.until(publisher.client.is_connected)
-        publisher("alert/b", alert(time.time(), "still"), retain=True)
+        web.until(publish.client.is_connected)
+        publish("alert/b", alert(time.time(), "still"), retain=True)
         (past,) = web.until(lambda: web.get("/api/alerts?state=past"), timeout=90)
         assert (past["state"], past["id"]) == ("ended", "latency_p99-front-ab12")
         web.until(lambda: web.rows()["box"]["firing"] == 1)
