@@ -99,6 +99,8 @@ def _ping(
                         seconds=clock.monotonic() - started,
                     )
                     versions = (connection.options.version,)
+                    if connection.closed:
+                        raise RetryableDelivery(f"broker {address.shown}: hangs up right after the login")
                     while waiting and not connection.closed:
                         topic, listen = waiting.pop(0)
                         right, reason = _ask(connection, topic, pipe, timeout, listen=listen)
@@ -106,8 +108,10 @@ def _ping(
                         if right is PublishRight.REFUSED:
                             refused[topic] = reason
     except RetryableDelivery as error:
-        if result is None:
+        if result is None or not rights:
             return PingResult(broker=address.shown, ok=False, reason=str(error))
+    if waiting:
+        rights.add(PublishRight.UNKNOWN)
     return replace(result, right=_right(rights), refused=refused)
 
 
