@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from rich.table import Table
 
     from agent.maintenance.evaluation.evaluate import Evaluation
     from agent.maintenance.evaluation.labels import LabelledSet
-    from agent.maintenance.evaluation.scores import Outcome
+    from agent.maintenance.evaluation.scores import Scores
 
 _EPILOG = """\
 examples:
@@ -89,14 +90,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bar(name: str) -> Any:
-    def bar(items: Iterable[Any], total: int) -> Iterable[Any]:
-        from rich.progress import track
+    from agent.core.terminal import bar
 
-        from agent.core.terminal import console
-
-        return track(items, total=total, description=name, console=console(stderr=True))
-
-    return bar
+    return partial(bar, name=name)
 
 
 # -- what is reported ---------------------------------------------------------------------------------------
@@ -147,7 +143,7 @@ def _of_model(data: LabelledSet, done: Evaluation, confidence: float) -> dict[st
         "model": done.info.path,
         "sha256": done.info.sha256,
         "layout": done.info.layout,
-        "all": _figures(done.outcome) | {"best_confidence": round(scores.confidence, 3)},
+        "all": _figures(scores) | {"best_confidence": round(scores.confidence, 3)},
         "at_confidence": {"confidence": confidence}
         | {name: round(value, 4) for name, value in at_confidence(done.outcome, confidence).items()},
         "classes": {
@@ -161,8 +157,8 @@ def _of_model(data: LabelledSet, done: Evaluation, confidence: float) -> dict[st
             }
             for row, class_id in enumerate(scores.classes.tolist())
         },
-        "sizes": {size: _figures(outcome) for size, outcome in done.sizes.items()},
-        "cameras": {group: _figures(of_group(done.outcome, done.groups, group)) for group in groups},
+        "sizes": {size: _figures(score(outcome)) for size, outcome in done.sizes.items()},
+        "cameras": {group: _figures(score(of_group(done.outcome, done.groups, group))) for group in groups},
         "unknown_classes": [
             name for name in done.unknown if data.names.index(name) in scores.classes.tolist()
         ],
@@ -174,11 +170,9 @@ def _of_model(data: LabelledSet, done: Evaluation, confidence: float) -> dict[st
     }
 
 
-def _figures(outcome: Outcome) -> dict[str, Any]:
-    from agent.maintenance.evaluation.scores import score
-
-    mean = score(outcome).mean()
-    return {"boxes": len(outcome.label_classes)} | {name: round(value, 4) for name, value in mean.items()}
+def _figures(scores: Scores) -> dict[str, Any]:
+    mean = scores.mean()
+    return {"boxes": int(scores.labels.sum())} | {name: round(value, 4) for name, value in mean.items()}
 
 
 # -- what is printed ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,7 @@ def _build(args: argparse.Namespace) -> int:
     from agent.cli.output import refuse_taken, write_output
     from agent.config.schema import CameraSettings, ModelSettings, Settings
     from agent.core.dataset import images_of
+    from agent.core.terminal import bar
     from agent.logging import setup as log
     from agent.references.offline.images import ImagePlan, build
 
@@ -182,7 +184,7 @@ def _build(args: argparse.Namespace) -> int:
         privacy=camera.privacy_masks,
         scope=camera.scope,
     )
-    built = build(plan, now=clock.wall(), progress=_bar)
+    built = build(plan, now=clock.wall(), progress=partial(bar, name="images"))
     _print_built(built, images)
     if args.out:
         write_output(args.out, built.stored.to_text().encode(), begins=_BEGINS, force=args.force)
@@ -228,14 +230,6 @@ def _require_camera(args: argparse.Namespace, camera: str, *, of_old: bool = Fal
         raise ReferenceMismatch(
             f"{unknown('camera', camera, dict.fromkeys(known))}; name the camera it is for with --camera"
         )
-
-
-def _bar(paths: Any, total: int) -> Any:
-    from rich.progress import track
-
-    from agent.core.terminal import console
-
-    return track(paths, total=total, description="images", console=console(stderr=True))
 
 
 # -- those there are ----------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def class_names(data: Path) -> tuple[str, ...]:
     if not data.is_file() or data.suffix.lower() not in {".yaml", ".yml"}:
         return ()
     names = _parse(data).get("names")
-    if isinstance(names, dict) and all(str(key).isdecimal() for key in names):
+    if isinstance(names, dict) and all(_is_number(key) for key in names):
         numbered = {int(key): name for key, name in names.items()}
         names = [numbered.get(number) for number in range(len(numbered))]
     if names is None:
@@ -57,7 +57,14 @@ def class_names(data: Path) -> tuple[str, ...]:
             key="names",
             expected="a list, or a name for each number from 0",
         )
-    return tuple(str(name) for name in names)
+    found = tuple(str(name) for name in names)
+    if len({name.strip().casefold() for name in found}) < len(found):
+        raise ConfigError("name a class twice", file=str(data), key="names", expected="each class once")
+    return found
+
+
+def _is_number(key: object) -> bool:
+    return str(key).isdecimal() and len(str(key)) < 10
 
 
 def _in_folder(folder: Path) -> list[Path]:

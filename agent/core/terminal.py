@@ -16,7 +16,7 @@ import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from agent.core.printable import printable_lines, printable_output
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 1000
 """Columns of a table where no terminal sets a limit: a program or a file reads it, and no line is broken."""
+
+Item = TypeVar("Item")
 
 
 class SafeStream:
@@ -182,3 +184,10 @@ def console(*, stderr: bool = False, width: int | None = None, **more: Any) -> C
     if width is None and not made.is_terminal:
         made.width = PIPE_WIDTH
     return made
+
+
+def bar(items: Iterable[Item], total: int, name: str) -> Iterable[Item]:
+    """`items`, with a bar on stderr that says how many of `total` are done."""
+    from rich.progress import track
+
+    return track(items, total=total, description=name, console=console(stderr=True))

@@ -28,7 +28,7 @@ from agent.detection.preprocess import Letterbox
 from agent.detection.providers import load_runtime
 from agent.detection.session import Detector, Proposals
 from agent.maintenance.evaluation.labels import LabelledImage, LabelledSet
-from agent.maintenance.evaluation.matching import SIZES, THRESHOLDS, Boxes, match, match_of_size
+from agent.maintenance.evaluation.matching import SIZES, THRESHOLDS, Boxes, Matching
 from agent.maintenance.evaluation.scores import Outcome
 
 _CONFIDENCE, _IOU, _MOST_BOXES = 0.001, 0.7, 300
@@ -136,14 +136,14 @@ class _Pool:
     labels: list[NDArray[np.int64]] = field(default_factory=list)
 
     def add(
-        self, found: Boxes, scores: NDArray[np.float32], labels: Boxes, right: NDArray[np.bool_],
+        self, found: Boxes, scores: NDArray[np.float32], labels: NDArray[np.int64], right: NDArray[np.bool_],
         counts: NDArray[np.bool_],
     ) -> None:  # fmt: skip
         self.scores.append(scores.astype(np.float64))
         self.classes.append(found.classes)
         self.right.append(right)
         self.counts.append(counts)
-        self.labels.append(labels.classes)
+        self.labels.append(labels)
 
     def outcome(self) -> Outcome:
         scores = np.concatenate(self.scores)
@@ -186,12 +186,12 @@ class _Gathered:
         self.groups.append(image.group)
         found, scores = self._found(proposals, most)
         labels = _labels(image, proposals.letterbox)
+        matching = Matching(found, labels)
         everything = np.ones((len(scores), len(THRESHOLDS)), dtype=np.bool_)
-        self.all.add(found, scores, labels, match(found, labels), everything)
-        for size, (low, high) in SIZES.items():
-            of_size = (labels.areas >= low) & (labels.areas < high)
-            right, counts = match_of_size(found, labels, size)
-            self.sizes[size].add(found, scores, _only(labels, of_size), right, counts)
+        self.all.add(found, scores, labels.classes, matching.right(), everything)
+        for size, pool in self.sizes.items():
+            wanted, right, counts = matching.of_size(size)
+            pool.add(found, scores, labels.classes[wanted], right, counts)
 
     def _found(self, proposals: Proposals, most: int) -> tuple[Boxes, NDArray[np.float32]]:
         """The boxes that stay, by falling score, with the class numbers of the set."""
@@ -227,7 +227,3 @@ def _boxes(boxes: NDArray[np.float32], classes: NDArray[np.int64], letterbox: Le
     scale = np.float32(height / tall * width / wide)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) * scale
     return Boxes(boxes=boxes, classes=classes, areas=areas)
-
-
-def _only(boxes: Boxes, chosen: NDArray[np.bool_]) -> Boxes:
-    return Boxes(boxes=boxes.boxes[chosen], classes=boxes.classes[chosen], areas=boxes.areas[chosen])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.core.dataset import images_of
 from agent.core.errors import ConfigError
+from agent.core.printable import printable
 
 _LARGEST_BYTES = 4 << 20
 _BEYOND = 0.01
@@ -103,12 +104,12 @@ def parse_labels(text: str, classes: int) -> list[tuple[int, float, float, float
 
 
 def _row(words: Sequence[str], classes: int) -> tuple[int, float, float, float, float]:
-    values = [float(word) for word in words[1:]]
+    values = [_number(word) for word in words[1:]]
     if not (len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)):
         raise ValueError(f"{len(words)} values; expected class cx cy width height, or class and a polygon")
-    class_id = float(words[0])
+    class_id = _number(words[0])
     if not class_id.is_integer() or not 0 <= class_id < classes:
-        raise ValueError(f"class {words[0][:20]}; expected a whole number from 0 to {classes - 1}")
+        raise ValueError(f"class {class_id:g}; expected a whole number from 0 to {classes - 1}")
     if not all(math.isfinite(value) and -_BEYOND <= value <= 1 + _BEYOND for value in values):
         raise ValueError(
             "a coordinate lies outside of 0..1: labels are in shares of the image, not in pixels"
@@ -120,6 +121,13 @@ def _row(words: Sequence[str], classes: int) -> tuple[int, float, float, float, 
         raise ValueError("a box without width or height")
     cx, cy, width, height = values
     return int(class_id), cx, cy, width, height
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{printable(word, 40)!r} is no number") from None
 
 
 def _lines(labels: Path, classes: int) -> list[tuple[int, float, float, float, float]]:

@@ -30,20 +30,24 @@ class Boxes:
     areas: NDArray[np.float32]
 
 
-def match(found: Boxes, labels: Boxes) -> NDArray[np.bool_]:
-    """(n, 10): whether each box, ordered by falling score, is right at each threshold."""
-    return _take(_overlaps(found, labels))
+class Matching:
+    """Boxes found in one image, ordered by falling score, against its labels."""
 
+    def __init__(self, found: Boxes, labels: Boxes) -> None:
+        self._found, self._labels = found, labels
+        self._ious = _overlaps(found, labels)
 
-def match_of_size(found: Boxes, labels: Boxes, size: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(n, 10) whether each box is right, and (n, 10) whether it counts, for labels of one of `SIZES`."""
-    low, high = SIZES[size]
-    wanted = (labels.areas >= low) & (labels.areas < high)
-    ious = _overlaps(found, labels)
-    right = _take(ious[wanted])
-    other = _take(np.where(right.any(axis=1), 0.0, ious[~wanted]))
-    fits = ((found.areas >= low) & (found.areas < high))[:, None]
-    return right, right | (~other & fits)
+    def right(self) -> NDArray[np.bool_]:
+        """(n, 10): whether each box is right at each threshold."""
+        return _take(self._ious)
+
+    def of_size(self, size: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of one of `SIZES`: (labels,) which labels are of it, (n, 10) which boxes are right, (n, 10) which count."""
+        low, high = SIZES[size]
+        wanted, fits = ((one.areas >= low) & (one.areas < high) for one in (self._labels, self._found))
+        right = _take(self._ious[wanted])
+        other = _take(np.where(right.any(axis=1), 0.0, self._ious[~wanted]))
+        return wanted, right, right | (~other & fits[:, None])
 
 
 def _overlaps(found: Boxes, labels: Boxes) -> NDArray[np.float64]:

@@ -62,13 +62,15 @@ def test_a_polygon_is_the_box_around_it():
         ("0 0.5 0.5 0 0.1", "without width or height"),
         ("0 nan 0.5 0.1 0.1", "0..1"),
         ("inf 0.5 0.5 0.1 0.1", "line 2"),
-        ("car 0.5 0.5 0.1 0.1", "line 2"),
+        ("car 0.5 0.5 0.1 0.1", "'car' is no number"),
+        ("0 0.5 0.5 0.1 " + "9" * 5000 + "x", "is no number"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(line, words):
     with pytest.raises(ValueError, match="line 2") as caught:
         parse_labels(f"0 0.5 0.5 0.1 0.1\n{line}", 3)
     assert words in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 def test_images_without_labels_show_nothing_and_broken_ones_are_left_out(images):
@@ -108,7 +110,17 @@ def test_class_names_come_from_the_data_yaml(tmp_path, names, expected):
     assert class_names(tmp_path / "data.yaml") == expected
 
 
-@pytest.mark.parametrize("names", ["names: person", "names: {0: a, 2: b}", "names: {x: a}", "names: [[a]]"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "names: person",
+        f"names: {{'{'9' * 5000}': a}}",
+        "names: {0: a, 2: b}",
+        "names: [car, Car]",
+        "names: {x: a}",
+        "names: [[a]]",
+    ],
+)
 def test_names_that_are_none_are_refused(tmp_path, names):
     (tmp_path / "data.yaml").write_text(f"val: images\n{names}\n")
     with pytest.raises(ConfigError, match="names"):

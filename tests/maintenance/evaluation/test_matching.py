@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.detection.nms import overlap
-from agent.maintenance.evaluation.matching import SIZES, THRESHOLDS, Boxes, match, match_of_size
+from agent.maintenance.evaluation.matching import SIZES, THRESHOLDS, Boxes, Matching
 
 
 def boxes(rows, classes=None):
@@ -40,26 +40,26 @@ def test_it_is_what_a_loop_says(found, labels):
         boxes([(x, y, x + w, y + h) for x, y, w, h, _ in rows], [row[4] for row in rows])
         for rows in (found, labels)
     )
-    right = match(found, labels)
+    right = Matching(found, labels).right()
     for column, threshold in enumerate(THRESHOLDS):
         assert right[:, column].tolist() == plainly(found, labels, threshold)
 
 
 def test_a_label_is_taken_once_by_the_better_box():
-    right = match(boxes([(0, 0, 10, 10), (0, 0, 10, 10)]), boxes([(0, 0, 10, 10)]))
+    right = Matching(boxes([(0, 0, 10, 10), (0, 0, 10, 10)]), boxes([(0, 0, 10, 10)])).right()
     assert right[:, 0].tolist() == [True, False]
 
 
 def test_another_class_is_no_match():
-    assert not match(boxes([(0, 0, 10, 10)], [1]), boxes([(0, 0, 10, 10)], [0])).any()
+    assert not Matching(boxes([(0, 0, 10, 10)], [1]), boxes([(0, 0, 10, 10)], [0])).right().any()
 
 
 def test_of_small_labels_large_boxes_count_neither_way():
     small, large, stray = (0, 0, 20, 20), (100, 100, 300, 300), (500, 500, 700, 700)
-    right, counts = match_of_size(boxes([small, large, stray]), boxes([small, large]), "small")
+    _, right, counts = Matching(boxes([small, large, stray]), boxes([small, large])).of_size("small")
     assert right[:, 0].tolist() == [True, False, False]
     assert counts[:, 0].tolist() == [True, False, False]
-    right, counts = match_of_size(boxes([small, large, stray]), boxes([small, large]), "large")
+    _, right, counts = Matching(boxes([small, large, stray]), boxes([small, large])).of_size("large")
     assert right[:, 0].tolist() == [False, True, False]
     assert counts[:, 0].tolist() == [False, True, True]
 
@@ -71,7 +71,7 @@ def test_each_right_box_is_right_in_one_size(found, labels):
         for rows in (found, labels)
     )
     for size in SIZES:
-        right, counts = match_of_size(found, labels, size)
+        _, right, counts = Matching(found, labels).of_size(size)
         assert (counts | ~right).all()
         low, high = SIZES[size]
         assert right[:, 0].sum() <= ((labels.areas >= low) & (labels.areas < high)).sum()
