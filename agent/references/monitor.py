@@ -128,31 +128,31 @@ class DriftMonitor:
         """
         if clock_step:
             reason = f"the clock was set by {clock_step:+.0f} s during this window"
-            fields, observations = self._frames.add(window, now, self._state_fields(), [], judged=False)
-            return {**fields, "drift_state": "silent", "drift_reason": reason}, observations
+            observations = self._frames.add(window, now, [], None)
+            silent = {"drift_state": "silent", "drift_reason": reason}
+            return {**self._state_fields(), **self._frames.fields, **silent}, observations
         alarmed = self._alarm_since() is not None
         due = self._recording.add(window, alarmed=alarmed)
         if due is Due.FINAL or (due is Due.RENEWAL and self._covers_more()):
             self._build(now, final=due is Due.FINAL)
-        fields, observations = self._judged(window.sketch, now)
+        observations = self._judged(window.sketch, now)
         self._acceptance.add(window, alarmed=alarmed)
         if not alarmed and self._stored is not None:
             self._take_in(self._acceptance.continued(self._stored, window.sketch.end), now)
-        judged = self._verdict is not None and self._verdict.judged
-        fields, observations = self._frames.add(window, now, fields, observations, judged=judged)
+        observations = self._frames.add(window, now, observations, self._verdict)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
             self._save(now)
-        return fields, observations
+        return {**self._state_fields(), **self._frames.fields}, observations
 
-    def _judged(self, window: WindowSketch, now: float) -> Judged:
+    def _judged(self, window: WindowSketch, now: float) -> list[Observation]:
         if self._judge is None or self._stored is None:
-            return self._state_fields(), []
+            return []
         alarm = self._judge.alarm
         verdict = self._verdict = self._judge.judge(window, now)
         self._history.add(window, verdict, explanation(verdict, self._stored))
         if verdict.alarm != alarm:
             self._save(now)
-        return self._state_fields(), observations_of(verdict, self._stored, window.end)
+        return observations_of(verdict, self._stored, window.end)
 
     def _alarm_since(self) -> float | None:
         """When the alarm that is on went on."""
@@ -160,7 +160,10 @@ class DriftMonitor:
         return self._frames.alarm.since if by_judge is None else by_judge
 
     def _state_fields(self) -> dict[str, object]:
-        """The drift state, for the summary."""
+        """The drift state, for the summary and for the status: by the judge's alarm and by that of single frames."""
+        return self._frames.drift_fields(self._fields_by_judge())
+
+    def _fields_by_judge(self) -> dict[str, object]:
         fields = self._recording.fields()
         if self._stored is not None and self._verdict is not None:
             return {**fields, **fields_of(self._verdict, self._stored.id)}

@@ -8,13 +8,14 @@ A short reference has no limits for distributions yet, but it knows the range of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agent.core.types import Observation
 from agent.core.untrusted import take_integer, take_number
 from agent.drift.sketch import LATEST
+from agent.drift.verdict import DriftVerdict
 from agent.references.outliers import OutlierCount, OutlierLimits
 from agent.references.sampling import SampledWindow
 from agent.references.stored import StoredReference
@@ -38,35 +39,6 @@ class OutlierAlarm:
         if self.run >= HOLD:
             self.since, self.run = (end if self.since is None else None), 0
 
-    def applied(
-        self,
-        camera: str,
-        found: OutlierCount,
-        fields: Mapping[str, object],
-        observations: Sequence[Observation],
-    ) -> tuple[dict[str, object], list[Observation]]:
-        """The fields and observations of a window while this alarm is on: those of a drift."""
-        if self.since is None or fields.get("drift_state") == "drift":
-            return dict(fields), list(observations)
-        by = ", ".join(name.replace("_", " ") for name in found.reasons)
-        share = round(100 * found.outliers / found.frames)
-        text = f"drift: {share} % of frames are unlike all that the reference knows" + (
-            f" (by {by})" if by else ""
-        )
-        changed = [
-            dataclasses.replace(
-                each,
-                value=max(each.value, 1.0),
-                text=f"{text}; {each.text}",
-                advice=command_to_accept(camera, self.since),
-                evidence={**each.evidence, "outlying_ratio": share / 100, "by": list(found.reasons)},
-            )
-            if each.metric == "drift.ratio"
-            else each
-            for each in observations
-        ]
-        return {**fields, "drift_state": "drift", "drift_since": self.since, "drift_reason": text}, changed
-
     def state(self) -> dict[str, Any]:
         """As JSON values."""
         return dataclasses.asdict(self)
@@ -85,20 +57,53 @@ class FrameMonitor:
 
     def __init__(self, camera: str, stored: StoredReference | None = None) -> None:
         self._camera, self._limits = camera, OutlierLimits(stored) if stored else None
+        self._found: OutlierCount | None = None
         self.alarm = OutlierAlarm()
-        self.fields: dict[str, object] = {}
+
+    @property
+    def fields(self) -> dict[str, object]:
         """What the last window's frames showed, for the summary."""
+        return {} if self._found is None else outlier_fields(self._found)
 
     def add(
-        self, window: SampledWindow, now: float, fields: dict[str, object], observations: list[Observation],
-        *, judged: bool,
-    ) -> tuple[dict[str, object], list[Observation]]:  # fmt: skip
-        """The fields and observations of a window with what its frames show; `judged`: whether it could be."""
+        self, window: SampledWindow, now: float, observations: list[Observation], verdict: DriftVerdict | None
+    ) -> list[Observation]:
+        """One more window, and its observations by `verdict` (None: it was not judged) with what its frames show."""
         if self._limits is None or not window.frames:
-            return fields, observations
-        found = self._limits.count(window.frames)
-        self.fields = outlier_fields(found)
-        if judged:
+            return observations
+        found = self._found = self._limits.count(window.frames)
+        if verdict is not None and verdict.judged:
             self.alarm.step(found, window.sketch.end)
-            fields, observations = self.alarm.applied(self._camera, found, fields, observations)
-        return {**fields, **self.fields}, [*observations, outlier_observation(found, self._camera, now)]
+            if self.alarm.since is not None and not verdict.alarm:
+                observations = [self._drifted(each, found, self.alarm.since) for each in observations]
+        return [*observations, outlier_observation(found, self._camera, now)]
+
+    def drift_fields(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """The fields of the drift state, `fields` by the judge's verdict: those of a drift while the alarm is on."""
+        if self.alarm.since is None or fields.get("drift_state") == "drift":
+            return dict(fields)
+        since = {"drift_since": self.alarm.since}
+        return {**fields, **since, "drift_state": "drift", "drift_reason": self._reason()}
+
+    def _drifted(self, one: Observation, found: OutlierCount, since: float) -> Observation:
+        if one.metric != "drift.ratio":
+            return one
+        share = _percent(found) / 100
+        return dataclasses.replace(
+            one,
+            value=max(one.value, 1.0),
+            text=f"{self._reason()}; {one.text}",
+            advice=command_to_accept(self._camera, since),
+            evidence={**one.evidence, "outlying_ratio": share, "by": list(found.reasons)},
+        )
+
+    def _reason(self) -> str:
+        if self._found is None:  # since a restart
+            return "drift: frames are unlike all that the reference knows"
+        by = ", ".join(name.replace("_", " ") for name in self._found.reasons)
+        share = f"drift: {_percent(self._found)} % of frames are unlike all that the reference knows"
+        return f"{share} (by {by})" if by else share
+
+
+def _percent(found: OutlierCount) -> int:
+    return round(100 * found.outliers / found.frames)

@@ -30,10 +30,17 @@ def test_a_large_change_by_a_short_reference_is_a_drift_with_its_way_out_and_ove
     judged = made.feed(source, HOLD, **change)
     fields, observations = judged[-1]
     assert fields["drift_state"] == "drift"
+    assert fields["drift_since"] == made.monitor.status()["drift_since"]
+    assert made.monitor.status()["drift_state"] == "drift", "the status on request says what the summary says"
     ratio = next(each for each in observations if each.metric == "drift.ratio")
     assert ratio.value >= 1.0
     assert "vedette reference accept --camera front --since" in ratio.advice
+    made.monitor.save(NOON + 5000)
+    made.settle()
+    made.new().open(NOON + 5001)
+    assert made.monitor.status()["drift_state"] == "drift", "and so after a restart"
     assert made.feed(source, 12)[-1][0]["drift_state"] == "normal"
+    assert made.monitor.status()["drift_state"] == "normal"
 
 
 def test_it_goes_on_after_a_restart():
