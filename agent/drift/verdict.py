@@ -74,6 +74,15 @@ class PairVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutlierCount:
+    """`frames` judged, `outliers` among them, and the features (or "embedding") they stand out by, commonest first."""
+
+    frames: int
+    outliers: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriftVerdict:
     """The verdict on one window of one camera.
 
@@ -82,7 +91,8 @@ class DriftVerdict:
     below 1 where what is over a limit is `familiar`: it came and went in the reference, as large and for as long.
     `joint` is the score of all features together, with `joint_limit` and the age of the change in `joint_minutes`.
     `hour` is the hour of day (UTC) compared with. `alarm` stays on until the drift that raised it has been gone for a
-    while; `alarm_since` is the window's end at which it went on.
+    while; `alarm_since` is the window's end at which it went on. `outliers` is what single
+    frames show where they alone keep the alarm on.
     """
 
     camera: str
@@ -102,6 +112,7 @@ class DriftVerdict:
     alarm: bool
     alarm_since: float | None
     pair: PairVerdict | None = None
+    outliers: OutlierCount | None = None
 
     @property
     def joint_ratio(self) -> float:

@@ -40,6 +40,8 @@ from agent.references.wording import (
     explanation,
     fields_of,
     observations_of,
+    outlier_fields,
+    outlier_observation,
 )
 from agent.references.writer import ReferenceWriter
 
@@ -79,7 +81,7 @@ class DriftMonitor:
         self._judge: DriftJudge | None = None
         self._history, self._acceptance = VerdictHistory(), Acceptance()
         self._verdict: DriftVerdict | None = None
-        self._frames = FrameMonitor(subject.camera)
+        self._frames = FrameMonitor()
         self._problem = ""
         self._taking_in = False
         self._saved_at: float | None = None
@@ -128,48 +130,49 @@ class DriftMonitor:
         """
         if clock_step:
             reason = f"the clock was set by {clock_step:+.0f} s during this window"
-            observations = self._frames.add(window, now, [], None)
-            silent = {"drift_state": "silent", "drift_reason": reason}
-            return {**self._state_fields(), **self._frames.fields, **silent}, observations
+            return {**self._state_fields(), "drift_state": "silent", "drift_reason": reason}, []
         alarmed = self._alarm_since() is not None
         due = self._recording.add(window, alarmed=alarmed)
         if due is Due.FINAL or (due is Due.RENEWAL and self._covers_more()):
             self._build(now, final=due is Due.FINAL)
-        observations = self._judged(window.sketch, now)
+        observations = self._judged(window, now)
         self._acceptance.add(window, alarmed=alarmed)
         if not alarmed and self._stored is not None:
             self._take_in(self._acceptance.continued(self._stored, window.sketch.end), now)
-        observations = self._frames.add(window, now, observations, self._verdict)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
             self._save(now)
-        return {**self._state_fields(), **self._frames.fields}, observations
+        return self._state_fields(), observations
 
-    def _judged(self, window: WindowSketch, now: float) -> list[Observation]:
+    def _judged(self, window: SampledWindow, now: float) -> list[Observation]:
         if self._judge is None or self._stored is None:
             return []
-        alarm = self._judge.alarm
-        verdict = self._verdict = self._judge.judge(window, now)
-        self._history.add(window, verdict, explanation(verdict, self._stored))
-        if verdict.alarm != alarm:
+        since, at = self._alarm_since(), window.sketch.end
+        verdict = self._verdict = self._frames.add(window, self._judge.judge(window.sketch, now))
+        self._history.add(window.sketch, verdict, explanation(verdict, self._stored))
+        if verdict.alarm_since != since:
             self._save(now)
-        return observations_of(verdict, self._stored, window.end)
+        found = (
+            [outlier_observation(self._frames.found, self.subject.camera, at)] if self._frames.found else []
+        )
+        return [*observations_of(verdict, self._stored, at), *found]
 
     def _alarm_since(self) -> float | None:
-        """When the alarm that is on went on."""
-        by_judge = self._judge.alarm_since if self._judge is not None else None
-        return self._frames.alarm.since if by_judge is None else by_judge
+        """When the drift that an alarm is on for began."""
+        return self._frames.alarm.drift_since(self._judge.alarm_since if self._judge is not None else None)
 
     def _state_fields(self) -> dict[str, object]:
-        """The drift state, for the summary and for the status: by the judge's alarm and by that of single frames."""
-        return self._frames.drift_fields(self._fields_by_judge())
-
-    def _fields_by_judge(self) -> dict[str, object]:
+        """The drift state, for the summary and on request."""
         fields = self._recording.fields()
+        if self._frames.found is not None:
+            fields |= outlier_fields(self._frames.found)
         if self._stored is not None and self._verdict is not None:
             return {**fields, **fields_of(self._verdict, self._stored.id)}
         if self._problem:
             fields["drift_reason"] = self._problem
-        if self._stored is not None:
+        since = self._alarm_since()
+        if since is not None:  # it was on before the restart
+            state, fields["drift_since"] = "drift", since
+        elif self._stored is not None:
             state = "silent"
         elif self._recording.recorder is not None:
             state = "learning"
@@ -234,7 +237,6 @@ class DriftMonitor:
         return {
             "camera": self.subject.camera,
             **self._state_fields(),
-            **(self._frames.fields if self._stored is not None else {}),
             "problem": self._problem,
             "reference": None if self._stored is None else self._stored.about(),
             "recording": self._recording.about(),
@@ -274,7 +276,7 @@ class DriftMonitor:
             self._judge = (
                 DriftJudge(stored.reference, budget, utc_offset=clock.utc_offset) if stored else None
             )
-            self._frames = FrameMonitor(self.subject.camera, stored)
+            self._frames = FrameMonitor(stored)
 
     def _build(self, now: float, *, final: bool) -> None:
         """Have the writer make a reference of what is recorded; the recording stays until that is done."""

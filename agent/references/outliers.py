@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.drift.verdict import OutlierCount
 from agent.features.outliers import judge_frame
 from agent.references.sampling import SampledFrame
 from agent.references.stored import StoredReference
@@ -16,15 +16,6 @@ from agent.references.stored import StoredReference
 _WIDER = 0.5  # of its range: by so much a provisional reference's limits are moved out, it has not seen a day
 _FARTHER = 1.5
 _REASONS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutlierCount:
-    """`frames` judged, `outliers` among them, and the features (or "embedding") they stand out by, commonest first."""
-
-    frames: int
-    outliers: int
-    reasons: tuple[str, ...]
 
 
 class OutlierLimits:

@@ -12,8 +12,7 @@ from agent.alerts.words import duration, quantity
 from agent.core.counts import figures, multiple
 from agent.core.types import Observation
 from agent.drift.statistics import IN_VERDICT, statistics
-from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, PairVerdict
-from agent.references.outliers import OutlierCount
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, OutlierCount, PairVerdict
 from agent.references.stored import StoredReference
 
 NAMED = 3
@@ -46,6 +45,8 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
         fields["drift_provisional"] = True
     if verdict.alarm_since is not None:
         fields["drift_since"] = verdict.alarm_since
+    if verdict.outliers is not None:
+        fields["drift_reason"] = _outliers(verdict.outliers)
     if not verdict.judged:
         return {
             **fields,
@@ -165,20 +166,18 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
         times = size_of(about) or multiple(verdict.ratio, "the limit")
     else:
         times = f"now {figures(verdict.ratio, 2)} of the limit"
-    kind = "drift of" if verdict.alarm else "change of"
+    kind = "drift of" if verdict.alarm and verdict.outliers is None else "change of"
     known = "; the reference had the like, so it is no alarm unless it lasts" if verdict.familiar else ""
-    return f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"
+    found = f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"
+    return found if verdict.outliers is None else f"drift: {_outliers(verdict.outliers)}; {found}"
 
 
 def way_out(verdict: DriftVerdict) -> str:
     """The command that accepts the drift of an alarm; empty where there is none."""
-    return "" if verdict.alarm_since is None else command_to_accept(verdict.camera, verdict.alarm_since)
-
-
-def command_to_accept(camera: str, since: float) -> str:
-    """The command that accepts what a camera shows since an alarm went on."""
-    at = datetime.fromtimestamp(since, timezone.utc)
-    return f"If it is fine as it is: vedette reference accept --camera {camera} --since {at:%Y-%m-%dT%H:%MZ}"
+    if verdict.alarm_since is None:
+        return ""
+    since = f"{datetime.fromtimestamp(verdict.alarm_since, timezone.utc):%Y-%m-%dT%H:%MZ}"
+    return f"If it is fine as it is: vedette reference accept --camera {verdict.camera} --since {since}"
 
 
 def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
@@ -256,17 +255,20 @@ def outlier_fields(found: OutlierCount) -> dict[str, object]:
 
 def outlier_observation(found: OutlierCount, camera: str, at: float) -> Observation:
     """The share of outliers, for the rules."""
-    share = found.outliers / found.frames
-    by = f" (by {', '.join(name.replace('_', ' ') for name in found.reasons)})" if found.reasons else ""
-    text = f"{quantity(share, 'ratio')} of frames are unlike all that the reference knows{by}"
     return Observation(
         metric="drift.outlier_ratio",
-        value=share,
+        value=found.outliers / found.frames,
         at=at,
         labels={"camera": camera},
-        text=text if found.outliers else "",
+        text=_outliers(found) if found.outliers else "",
         evidence={"frames": found.frames, "outliers": found.outliers, "by": list(found.reasons)},
     )
+
+
+def _outliers(found: OutlierCount) -> str:
+    by = f" (by {', '.join(name.replace('_', ' ') for name in found.reasons)})" if found.reasons else ""
+    share = quantity(found.outliers / found.frames, "ratio")
+    return f"{share} of frames are unlike all that the reference knows{by}"
 
 
 def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
@@ -281,6 +283,9 @@ def evidence_of(verdict: DriftVerdict, reference_id: str) -> Mapping[str, Any]:
         "provisional": verdict.provisional,
         "features": {each.feature: _numbers(each) for each in named(verdict)},
     }
+    if verdict.outliers is not None:
+        found = verdict.outliers
+        evidence |= {"outlying_ratio": _short(found.outliers / found.frames), "by": list(found.reasons)}
     if verdict.classes is not None:
         mix = verdict.classes
         evidence["class_mix"] = {

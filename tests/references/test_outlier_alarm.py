@@ -1,8 +1,8 @@
 import pytest
 
 from agent.core.untrusted import BadInput
+from agent.drift.verdict import OutlierCount
 from agent.references.outlier_alarm import HOLD, OutlierAlarm
-from agent.references.outliers import OutlierCount
 from tests.references.conftest import NOON, Source, recorded
 from tests.references.test_monitor import with_reference
 
@@ -43,8 +43,20 @@ def test_a_large_change_by_a_short_reference_is_a_drift_with_its_way_out_and_ove
     assert made.monitor.status()["drift_state"] == "normal"
 
 
+def test_one_drift_is_one_alarm_whichever_goes_on_first_and_off_last():
+    alarm = OutlierAlarm()
+    assert alarm.drift_since(None) is None
+    alarm.since = 10.0
+    assert alarm.drift_since(None) == 10.0
+    assert alarm.drift_since(30.0) == 10.0, "the judge follows"
+    alarm.since = None
+    assert alarm.drift_since(30.0) == 10.0, "and goes on with what is left"
+    assert alarm.drift_since(None) is None
+    assert alarm.drift_since(90.0) == 90.0, "the next one is another"
+
+
 def test_it_goes_on_after_a_restart():
-    alarm = OutlierAlarm(since=7.0, run=1)
+    alarm = OutlierAlarm(since=7.0, run=1, first=5.0)
     assert OutlierAlarm.restore(alarm.state()) == alarm
     assert OutlierAlarm.restore({}) == OutlierAlarm()
     with pytest.raises(BadInput):

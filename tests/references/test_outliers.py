@@ -2,7 +2,8 @@ import dataclasses
 
 import numpy as np
 
-from agent.references.outliers import OutlierCount, OutlierLimits
+from agent.drift.verdict import OutlierCount
+from agent.references.outliers import OutlierLimits
 from agent.references.sampling import SampledFrame
 from tests.references.conftest import NOON, Source, recorded
 
