@@ -26,6 +26,7 @@ _OURS = (
     "observations",
     "references",
     "engines",
+    "models",
     "clock",
 )
 """How the names of what the agent keeps begin; a configured state directory may hold other files too."""
@@ -119,7 +120,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_special(path)
         _replace(path, data, mode)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         if error.errno is None:
             raise
@@ -211,7 +212,8 @@ def _become(user: int, group: int) -> None:
         ) from None
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Have the names in a folder written to disk; raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
