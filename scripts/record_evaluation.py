@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from record_agreement import FRAMES, sample
 
-FRAMES = 20  # of each video
 CLASSES = 80
 FIGURES = {
     "precision": "metrics/precision(B)",
@@ -66,16 +66,11 @@ def main() -> None:
 def frames(video: Path, root: Path) -> list[tuple[str, Any]]:
     """FRAMES frames of a video, evenly spread, also written below `root`."""
     (root / "images").mkdir(exist_ok=True)
-    capture = cv2.VideoCapture(str(video))
-    total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    wanted = {round((slot + 0.5) * total / FRAMES) for slot in range(FRAMES)}
     kept = []
-    for index in range(total):
-        read, image = capture.read()
-        if read and index in wanted:
-            name = f"{video.stem}-{index}"
-            cv2.imwrite(str(root / "images" / f"{name}.png"), image)
-            kept.append((name, image))
+    for index, image in sample(video):
+        name = f"{video.stem}-{index}"
+        cv2.imwrite(str(root / "images" / f"{name}.png"), image)
+        kept.append((name, image))
     return kept
 
 

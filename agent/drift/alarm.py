@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import array, numbers
 from agent.core.untrusted import BadInput, take_integer, take_number, take_text
-from agent.drift.arrays import array, numbers
 from agent.drift.memory import KEEP, SCALES, TIMES
 from agent.drift.sketch import LATEST
 

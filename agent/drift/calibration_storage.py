@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import HUGE, TINY, array, numbers
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
-from agent.drift.arrays import HUGE, TINY, array, numbers
 from agent.drift.calibrate import Calibration, factors_of
 from agent.drift.class_mix import MOST_CLASSES, ClassMix
 from agent.drift.contexts import HOURS

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_number, take_object
 from agent.drift.alarm import Alarm, Of
-from agent.drift.arrays import array, numbers
 from agent.drift.contexts import Expected, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.describe import QUANTILES, Describer, Remembered

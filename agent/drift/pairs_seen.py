@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.arrays import array, numbers
+from agent.core.arrays import array, numbers
 from agent.drift.pairs import Pairs
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import array
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
-from agent.drift.arrays import array
 from agent.drift.evidence import KNOTS, look
 from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.storage import MOST_CLASSES, MOST_COUNT

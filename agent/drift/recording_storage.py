@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import HUGE, array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
-from agent.drift.arrays import HUGE, array, numbers
 from agent.drift.evidence import KNOTS, Looks
 from agent.drift.recording import Block, Recording
 from agent.drift.sketch import LATEST

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from agent.core.arrays import HUGE, TINY, array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.kll import Sketch
 from agent.core.printable import printable
@@ -22,7 +23,6 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
-from agent.drift.arrays import HUGE, TINY, array, numbers
 from agent.drift.calibration_storage import calibration_body, calibration_of
 from agent.drift.contexts import HOURS
 from agent.drift.evidence import Usual

@@ -6,8 +6,6 @@ Lindenstrauss), and the model is 9 kB instead of half a megabyte for 256 dimensi
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import BadInput, take_integer, take_text
+from agent.core.untrusted import BadInput, take_integer
 from agent.features.embedding import project
 
 DIMENSIONS = 32
@@ -128,9 +127,9 @@ class EmbeddingModel:
         return {
             "dimensions": DIMENSIONS,
             "count": self.count,
-            "mean": _pack(self._mean),
-            "scatter": _pack(upper),
-            "distances": _pack(np.concatenate((self._before, self._now)), "<u4"),
+            "mean": numbers(self._mean),
+            "scatter": numbers(upper),
+            "distances": numbers(np.concatenate((self._before, self._now)), "<u4"),
         }
 
     @classmethod
@@ -143,10 +142,11 @@ class EmbeddingModel:
                 )
             model = cls()
             model.count = take_integer(data, "count", minimum=0, maximum=_MOST)
-            model._mean = _unpack(data, "mean", DIMENSIONS)
+            model._mean = array(data, "mean", (DIMENSIONS,), low=-_HUGE, high=_HUGE)
             upper = np.zeros((DIMENSIONS, DIMENSIONS))
-            upper[np.triu_indices(DIMENSIONS)] = _unpack(data, "scatter", DIMENSIONS * (DIMENSIONS + 1) // 2)
-            distances = _unpack(data, "distances", 2 * BINS, "<u4")
+            half = (DIMENSIONS * (DIMENSIONS + 1) // 2,)
+            upper[np.triu_indices(DIMENSIONS)] = array(data, "scatter", half, low=-_HUGE, high=_HUGE)
+            distances = array(data, "distances", (2 * BINS,), kind="<u4")
             model._scatter = upper + np.triu(upper, 1).T
             model._before, model._now = distances[:BINS], distances[BINS:]
             model._check()
@@ -176,22 +176,3 @@ class EmbeddingModel:
 def _bin(distance: float) -> int:
     place = BINS * math.log(max(distance, SMALLEST) / SMALLEST) / math.log(LARGEST / SMALLEST)
     return min(BINS - 1, int(place))
-
-
-def _pack(values: NDArray[np.float64], kind: str = "<f8") -> str:
-    return base64.b64encode(values.astype(kind).tobytes()).decode()
-
-
-def _unpack(data: Mapping[str, Any], name: str, size: int, kind: str = "<f8") -> NDArray[np.float64]:
-    length = size * np.dtype(kind).itemsize
-    text = take_text(data, name, longest=4 * (length // 3 + 1))
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadInput(f"`{name}` is no base64") from None
-    if len(raw) != length:
-        raise BadInput(f"`{name}`: expected {size} finite numbers")
-    values = np.frombuffer(raw, dtype=kind).astype(np.float64)
-    if not (np.abs(values) <= _HUGE).all():
-        raise BadInput(f"`{name}`: expected {size} finite numbers of at most {_HUGE:g}")
-    return values

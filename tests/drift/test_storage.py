@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput
-from agent.drift.arrays import array, numbers
 from agent.drift.judge import DriftJudge
 from agent.drift.recording import Recording, gather
 from agent.drift.recording_storage import recording_state, restore_recording

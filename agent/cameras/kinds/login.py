@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
 
 import structlog
 
 from agent.cameras.address import Address, address
-from agent.core.errors import CameraError, CameraFailure
+from agent.config.fields import seal, setting
+from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.secret import Masked, Secret, begins_with_mark, first_line
 
 log = structlog.get_logger("vedette.cameras")
 
 
-class LoginOptions(Protocol):
-    """The settings of a camera that is logged in to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginOptions:
+    """Where a camera is, and the login at it; the options of its kind say what an address is there."""
 
-    @property
-    def url(self) -> Masked:
-        """Where it is."""
+    url: Masked = setting(kind="url", doc="Where it is.")
+    username: str = setting("", doc="User name at the camera (goes before one in the url).")
+    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
+    password_file: str = setting(
+        "", kind="path", doc="File whose first line is the password; read at each connect."
+    )
 
-    @property
-    def username(self) -> str:
-        """User name (goes before one in the url)."""
-
-    @property
-    def password(self) -> Secret:
-        """Password (goes before one in the url)."""
-
-    @property
-    def password_file(self) -> str:
-        """File whose first line is the password, "" for none."""
+    def __post_init__(self) -> None:
+        """Check what spans several keys."""
+        seal(self)
+        if self.password and self.password_file:
+            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
 
 
 def logged_in(camera: str, options: LoginOptions) -> Address:

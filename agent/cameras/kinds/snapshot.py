@@ -21,14 +21,14 @@ import av.error
 from agent.cameras.address import address
 from agent.cameras.kinds.ffmpeg_errors import camera_error
 from agent.cameras.kinds.http_get import Answer, HttpGet
-from agent.cameras.kinds.login import logged_in
+from agent.cameras.kinds.login import LoginOptions, logged_in
 from agent.cameras.stamping import stamped
-from agent.config.fields import seal, setting
+from agent.config.fields import setting
 from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.image_file import decode_image
 from agent.core.printable import printable
-from agent.core.secret import Masked, Secret
+from agent.core.secret import Masked
 from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 
@@ -42,18 +42,13 @@ _REFUSALS: dict[int, type[Exception]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotOptions:
+class SnapshotOptions(LoginOptions):
     """Where the image is, and how often it is asked for."""
 
     url: Masked = setting(
         kind="url",
         doc="http:// or https:// address that answers with one image.",
         example='"http://192.168.1.20/snapshot.jpg"',
-    )
-    username: str = setting("", doc="User name at the camera (goes before one in the url).")
-    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
-    password_file: str = setting(
-        "", kind="path", doc="File whose first line is the password; read at each connect."
     )
     interval: float = setting(
         1.0, kind="duration", minimum=0.05, maximum=3600, doc="How often the image is asked for."
@@ -64,11 +59,9 @@ class SnapshotOptions:
 
     def __post_init__(self) -> None:
         """Check what spans several keys, and what is part of a key."""
-        seal(self)
+        LoginOptions.__post_init__(self)
         if address(self.url).scheme not in {"http", "https"}:
             raise ConfigError("is no HTTP address", key="url", expected="http://HOST/PATH of an image")
-        if self.password and self.password_file:
-            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
 
 
 class SnapshotCamera:

@@ -8,28 +8,24 @@ from dataclasses import dataclass
 from agent.cameras import CAMERAS
 from agent.cameras.address import Address, address
 from agent.cameras.kinds import nested
-from agent.config.fields import seal, setting
+from agent.cameras.kinds.login import LoginOptions
+from agent.config.fields import setting
 from agent.core.errors import ConfigError
 from agent.core.nearest import nearest
-from agent.core.secret import Masked, Secret
+from agent.core.secret import Masked
 
 LONGEST_LOOK_SECONDS = 5.0
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "rtp", "tcp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
+class StreamOptions(LoginOptions):
     """Where a stream or file is, and how it is read."""
 
     url: Masked = setting(
         kind="url",
         doc="rtsp://, http://, https://, rtmp://, srt:// or udp:// address, or the path of a video file.",
         example='"rtsp://192.168.1.20/stream1"',
-    )
-    username: str = setting("", doc="User name at the camera (goes before one in the url).")
-    password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
-    password_file: str = setting(
-        "", kind="path", doc="File whose first line is the password; read at each connect."
     )
     format: str = setting(
         "auto",
@@ -75,7 +71,7 @@ class StreamOptions:
 
     def __post_init__(self) -> None:
         """Check what spans several keys, and what is part of a key."""
-        seal(self)
+        LoginOptions.__post_init__(self)
         if not self.url:
             raise ConfigError("is empty", key="url", expected="an address or the path of a video file")
         place = address(self.url)
@@ -96,8 +92,6 @@ class StreamOptions:
                 expected=f"one of {', '.join(KNOWN_FORMATS)}",
                 nearest=nearest(self.format, KNOWN_FORMATS),
             )
-        if self.password and self.password_file:
-            raise ConfigError("is given beside password", key="password_file", expected="only one of them")
 
 
 KNOWN_FORMATS = ("auto", *nested.FORMATS.split(","), "hls")

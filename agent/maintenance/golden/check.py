@@ -18,6 +18,7 @@ from agent import __version__
 from agent.alerts.words import stamp
 from agent.core import clock
 from agent.core.arguments import Handler, check_names
+from agent.core.errors import ConfigError
 from agent.core.types import Frame, Observation
 from agent.core.worker import Worker
 from agent.detection import providers
@@ -82,13 +83,14 @@ class GoldenCheck(Worker):
     def step(self, now: float) -> None:
         """Do what is due at `now` (steady time). Raises InferenceError, ModelError, OSError; it is tried again."""
         opening, accepted = self._detector.openings, self._accept.is_set()
+        following = now + self._interval / len(self._images)
         if opening != self._opening or accepted:
-            self._due = now + self._interval / len(self._images)
+            self._due = following
             self._begin(now, accepted=accepted)
             self._opening = opening
             self._accept.clear()
         elif now >= self._due and self._record is not None:
-            self._due = now + self._interval / len(self._images)
+            self._due = following
             self._check(self._record, [self._next], now)
             self._next = (self._next + 1) % len(self._images)
 
@@ -118,6 +120,10 @@ class GoldenCheck(Worker):
 
     def _take_as_right(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args)
+        if not self.enabled:
+            raise ConfigError(
+                "is 0: nothing is checked", key="model.golden_every", expected="a duration like 1h"
+            )
         self._accept.set()
         return {"text": "the model's present results are taken as right within seconds"}
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from agent.config.schema import ModelSettings
+from agent.core.errors import ConfigError
 from agent.detection.layouts.layout import Candidates
 from agent.detection.opening import DEMO_MODEL
 from agent.detection.session import Detector
@@ -119,6 +120,13 @@ def test_new_results_are_taken_as_right_when_a_person_says_so(tmp_path, model, o
     check.handlers()["golden_accept"]({})
     check.step(1001.0)
     assert check.result.state == "agrees"
+
+
+def test_where_nothing_is_checked_nothing_is_taken_as_right(tmp_path, model, opened):
+    check = GoldenCheck(opened(model), tmp_path, 0.0)
+    assert check.handlers()["golden"]({})["state"] == "off"
+    with pytest.raises(ConfigError, match="golden_every"):
+        check.handlers()["golden_accept"]({})
 
 
 def test_a_model_that_was_opened_again_is_checked_on_all_images_at_once(tmp_path, model, opened):

@@ -1,4 +1,4 @@
-"""Arrays of numbers in JSON, as base64 of little-endian float64, and back."""
+"""Arrays of numbers in JSON, as base64 of their bytes, and back."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ HUGE, TINY = 1e30, 1e-30
 stays far within a float64."""
 
 
-def numbers(array: NDArray[Any]) -> str:
-    """An array as base64 of little-endian float64."""
-    return base64.b64encode(np.ascontiguousarray(array, dtype="<f8").tobytes()).decode()
+def numbers(array: NDArray[Any], kind: str = "<f8") -> str:
+    """An array as base64 of little-endian float64, or of another `kind` (a dtype)."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode()
 
 
 def array(
     body: Mapping[str, Any], name: str, shape: Sequence[int], *, low: float = -HUGE, high: float = HUGE,
     kind: str = "<f8", unknown: bool = False,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """The array at `name` as `numbers` wrote it, of `shape`, its values from `low` to `high`; else BadInput.
+    """The array at `name` as `numbers` wrote it in `kind`, of `shape`, its values from `low` to `high`; else BadInput.
 
     `unknown` allows NaN.
     """
