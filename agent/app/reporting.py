@@ -17,6 +17,7 @@ from agent.delivery.publisher import Publisher
 from agent.delivery.reports import Reports
 from agent.detection.thermal.governor import Governor
 from agent.exporter import Exporter
+from agent.maintenance.samples.collector import SampleCollector
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.analyst import ClosedWindow
 from agent.pipeline.observations import state_observations, window_observations
@@ -48,6 +49,7 @@ class Reporter:
         exporter: Exporter,
         governor: Governor,
         snapshots: LastSnapshots,
+        samples: SampleCollector,
         rules: Sequence[Rule],
         records: Sequence[CameraRecords],
         plan: ReportPlan,
@@ -55,7 +57,7 @@ class Reporter:
     ) -> None:
         self.exporter = exporter
         self._device, self._publisher, self._alerts, self._notifiers = device, publisher, alerts, notifiers
-        self._governor, self._snapshots = governor, snapshots
+        self._governor, self._snapshots, self._samples = governor, snapshots, samples
         self._targets = targets(rules)
         self._records, self._on_tick = records, on_tick
         self._reports = Reports(plan, publisher.publish)
@@ -75,14 +77,16 @@ class Reporter:
         self.exporter = exporter
 
     def frame(self, result: FrameResult) -> None:
-        """Keep the frame for snapshots, and count it."""
+        """Keep the frame for snapshots, offer it as a sample, and count it."""
         self._snapshots.keep(result)
+        self._samples.offer(result)
         self.exporter.frame(result)
 
     def window(self, window: ClosedWindow) -> None:
         """Publish a camera's window; its numbers are judged at the next tick."""
         summary = window.summary
         self._device.set_rate(summary.camera, float(summary.body["fps_inferred"]))
+        self._samples.window(summary.camera, summary.body)
         start, end = clock.unix(summary.start), clock.unix(summary.end)
         body = {**summary.body, "state_since": clock.unix(summary.body["state_since"])}
         self._reports.add(camera_draft(summary.camera, body, summary.sketches, start=start, end=end))
@@ -134,6 +138,7 @@ class Reporter:
         records: list[CameraRecords] = [
             self._device,
             self._snapshots,
+            self._samples,
             self._notifiers,
             self.exporter,
             *self._records,

@@ -44,6 +44,7 @@ from agent.detection.thermal.governor import Governor
 from agent.exporter import make_exporter
 from agent.exporter.about import About, missing
 from agent.maintenance.golden.check import GoldenCheck
+from agent.maintenance.samples.collector import SampleCollector
 from agent.notifiers.runner import NotifierWorker, make_notifiers
 from agent.pipeline.analyst import Analyst, CameraMonitor
 from agent.pipeline.snapshots import LastSnapshots
@@ -148,6 +149,7 @@ class Service:
             governor=self.governor,
         )
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
+        self.samples = SampleCollector(settings.samples, state, lambda: self.detector.info)
         self.device = Device(
             settings,
             identity,
@@ -171,6 +173,7 @@ class Service:
             exporter=make_exporter(settings.prometheus.listen, about),
             governor=self.governor,
             snapshots=self.snapshots,
+            samples=self.samples,
             rules=rules,
             records=(self.scheduler, self.references),
             plan=plan,
@@ -194,6 +197,8 @@ class Service:
         self.supervisor.add(self.scheduler)
         if self.golden.enabled:
             self.supervisor.add(self.golden)
+        if self.samples.enabled:
+            self.supervisor.add(self.samples)
         self.camera_set.start(self.settings)
         if isinstance(self.reporter.exporter, Worker):
             self.supervisor.add(self.reporter.exporter)
@@ -210,7 +215,7 @@ class Service:
         self.supervisor.close()  # a worker that a reload started now would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
         late += self.camera_set.stop(left)
-        late += self.supervisor.remove_all([self.golden.name], left())
+        late += self.supervisor.remove_all([self.golden.name, self.samples.name], left())
         senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
         for worker in senders:
             late += self.supervisor.remove_all([worker.name], left())
@@ -231,6 +236,7 @@ class Service:
             self.notifiers,
             self.references,
             self.golden,
+            self.samples,
         )
         return {name: handler for owner in owners for name, handler in owner.handlers().items()}
 

@@ -13,6 +13,7 @@ from agent.core.errors import ConfigError, ConfigErrors
 from agent.core.nearest import nearest
 from agent.detection import ModelInfo
 from agent.features import FEATURES
+from agent.maintenance.samples.reasons import REASONS
 from agent.notifiers.runner import make_notifiers
 
 
@@ -50,16 +51,17 @@ def validate(settings: Settings) -> tuple[Rule, ...]:
 
 
 def validate_classes(settings: Settings, model: ModelInfo) -> None:
-    """Raise ConfigError or ConfigErrors for `classes` of cameras that the model does not have."""
+    """Raise ConfigError or ConfigErrors for classes that are set and that the model does not have."""
+    given = {f"cameras[{camera.name}].classes": camera.classes for camera in settings.cameras}
     errors = [
         ConfigError(
             f"the model {model.name} has no class {name!r}",
-            key=f"cameras[{camera.name}].classes",
+            key=key,
             expected=None if nearest(name, model.classes) else _names(model.classes),
             nearest=nearest(name, model.classes),
         )
-        for camera in settings.cameras
-        for name in camera.classes
+        for key, names in {**given, "samples.blur": settings.samples.blur}.items()
+        for name in names
         if not model.class_ids((name,))
     ]
     if errors:
@@ -74,22 +76,26 @@ def _names(classes: Sequence[str]) -> str:
 
 
 def _unknown_names(settings: Settings, rules: set[str] | None) -> Iterator[ConfigError]:
-    """Names of cameras and rules in notifiers' filters that do not exist."""
+    """Names of cameras, rules and reasons in filters that do not exist."""
+    yield from _unknown("samples.reasons", settings.samples.reasons, set(REASONS))
     cameras = {camera.name for camera in settings.cameras}
     for entry in settings.notifiers:
+        where = f"notifiers[{entry.name}]"
         if cameras:
-            yield from _unknown(entry.name, "cameras", entry.cameras, cameras)
+            yield from _unknown(f"{where}.cameras", entry.cameras, cameras)
         if rules is not None:
-            yield from _unknown(entry.name, "rules", entry.rules, rules)
+            yield from _unknown(f"{where}.rules", entry.rules, rules)
+    if cameras:
+        yield from _unknown("samples.cameras", settings.samples.cameras, cameras)
 
 
-def _unknown(notifier: str, key: str, names: Iterable[str], known: set[str]) -> Iterator[ConfigError]:
+def _unknown(key: str, names: Iterable[str], known: set[str]) -> Iterator[ConfigError]:
     for name in names:
         if name not in known:
             near = nearest(name, known)
             yield ConfigError(
-                f"there is no {key[:-1]} {name!r}",
-                key=f"notifiers[{notifier}].{key}",
+                f"there is no {key.rpartition('.')[2][:-1]} {name!r}",
+                key=key,
                 expected=None if near else f"one of {', '.join(sorted(known))}",
                 nearest=near,
             )

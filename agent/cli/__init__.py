@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "write the last frame of a camera, or one of a source, with its boxes, as a file",
     ),
     "zones": ("agent.cli.zones", "draw the masks and zones of a camera over one of its frames"),
+    "samples": (
+        "agent.cli.samples",
+        "list, show, export and purge the frames kept for labelling; take labels back",
+    ),
     "model": ("agent.cli.model", "prepare, inspect and evaluate models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),

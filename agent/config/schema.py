@@ -376,6 +376,37 @@ class DriftSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """Samples: frames worth labelling, kept in the state directory. Privacy masks are black in them."""
+
+    enabled: bool = setting(
+        False, doc="Keep frames that are worth labelling on this device; see `vedette samples`."
+    )
+    per_day: int = setting(
+        40,
+        minimum=5,
+        maximum=100_000,
+        doc="Samples of a camera and day; a fifth of them is drawn at random, to measure how right the model is.",
+    )
+    size: int = setting(
+        1024 * 1024 * 1024,
+        kind="size",
+        minimum=1024 * 1024,
+        doc="Disk that all samples may use; then the oldest go, those with labels last.",
+    )
+    keep: float = setting(
+        30 * 86400.0, kind="duration", minimum=3600, doc="How long samples without labels are kept."
+    )
+    reasons: tuple[str, ...] = setting(
+        (), doc="Why frames are chosen: near_threshold, blink, missed, novel, drift; empty: for all of these."
+    )
+    cameras: tuple[str, ...] = setting((), doc="Only frames of these cameras; empty: of all.")
+    blur: tuple[str, ...] = setting(
+        (), doc='Boxes of these classes are made coarse before anything is written, such as ["person"].'
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
     """Settings of all alerts."""
 
@@ -495,6 +526,7 @@ class Settings:
     telemetry: TelemetrySettings = TelemetrySettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     drift: DriftSettings = DriftSettings()
+    samples: SampleSettings = SampleSettings()
     alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     cameras: tuple[CameraSettings, ...] = ()

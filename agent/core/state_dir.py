@@ -25,6 +25,7 @@ _OURS = (
     "notices",
     "observations",
     "references",
+    "samples",
     "engines",
     "models",
     "clock",

@@ -1,0 +1,352 @@
+"""`vedette samples`: the frames that the agent kept to be labelled, and what their labels show."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.local import accept_after_action, add_state_arguments
+from agent.core.errors import VedetteError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from agent.maintenance.samples.accuracy import Accuracy
+    from agent.maintenance.samples.labels import Labels
+    from agent.maintenance.samples.store import Kept, SampleStore
+
+_PNG = b"\x89PNG"
+_TILE = (320, 180)
+_COLUMNS = 4
+_FORMATS = ("yolo", "coco", "label-studio", "cvat")
+_EPILOG = """\
+examples:
+  vedette samples list                                    how many there are, of which camera and for which reason
+  vedette samples show --camera front --out front.png     the newest ones on one sheet
+  vedette samples export --out set                        an Ultralytics data set, pre-labelled by the model
+  vedette samples import-labels set                       take the labels back once somebody corrected them
+  vedette samples accuracy                                precision and recall, by the samples drawn at random
+  vedette samples purge --before 7d                       delete old ones
+
+Samples are kept where the config says `[samples] enabled = true`: docs/samples.md.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="how many there are, of which camera and for which reason")
+    listing.add_argument("--json", action="store_true", help="print each sample as JSON")
+    show = actions.add_parser("show", help="draw the newest ones on one sheet, with their boxes")
+    show.add_argument("--out", required=True, type=Path, metavar="FILE", help="the PNG to write")
+    show.add_argument("--last", type=int, default=24, metavar="N", help="how many (default 24)")
+    show.add_argument("--force", action="store_true", help="replace FILE, whatever it is")
+    export = actions.add_parser("export", help="write them for labelling or training")
+    export.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new or empty folder")
+    export.add_argument("--format", choices=_FORMATS, default="yolo", help="of what (default yolo)")
+    export.add_argument("--labelled", action="store_true", help="only those that somebody labelled")
+    labels = actions.add_parser("import-labels", help="take labels back, by the names of their images")
+    labels.add_argument("source", type=Path, help="a folder with data.yaml and labels, or a COCO .json file")
+    accuracy = actions.add_parser(
+        "accuracy", help="precision, recall and F1 in use, by labelled samples that were drawn at random"
+    )
+    accuracy.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    purge = actions.add_parser("purge", help="delete samples")
+    purge.add_argument("--all", action="store_true", help="all that the other options do not leave out")
+    purge.add_argument("--labelled", action="store_true", help="also those that somebody labelled")
+    for action in (listing, show, export, purge, accuracy):
+        action.add_argument("--camera", default="", help="only of this camera")
+    for action in (listing, show, export, purge):
+        action.add_argument("--reason", default="", help="only those kept for this reason")
+    for action in (listing, show, export):
+        action.add_argument(
+            "--since", default="", metavar="AGE", help="only those of the last time, such as 7d"
+        )
+    purge.add_argument("--before", default="", metavar="AGE", help="only those older than this, such as 7d")
+    accept_after_action(actions)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is asked for."""
+    from agent.cli.local import state_directory
+    from agent.core.state_dir import as_owner
+    from agent.logging import setup as log
+    from agent.maintenance.samples.store import SampleStore
+
+    log.set_up("warning")
+    actions = {
+        "list": _list,
+        "show": _show,
+        "export": _export,
+        "import-labels": _import,
+        "accuracy": _accuracy,
+        "purge": _purge,
+    }
+    state = state_directory(args)
+    if args.action in {"show", "export", "import-labels"}:  # they read or write files of the caller
+        return actions[args.action](args, SampleStore(state))
+    with as_owner(state):
+        return actions[args.action](args, SampleStore(state))
+
+
+def _chosen(args: argparse.Namespace, store: SampleStore) -> list[Kept]:
+    """The samples that the options leave, oldest first; raises VedetteError where there is none."""
+    from agent.core import clock
+    from agent.core.units import parse_duration
+    from agent.maintenance.samples.reasons import REASONS
+    from agent.maintenance.samples.sample import AUDIT
+
+    reason = getattr(args, "reason", "")
+    if reason and reason not in {*REASONS, AUDIT}:
+        raise VedetteError(f"--reason {reason}: expected one of {', '.join([AUDIT, *REASONS])}")
+    now = clock.wall()
+    ages = {name: getattr(args, name, "") for name in ("since", "before")}
+    limits = {name: now - parse_duration(age) for name, age in ages.items() if age}
+    found = [
+        one
+        for one in store.samples()
+        if args.camera in ("", one.sample.camera)
+        and reason in ("", one.sample.reason)
+        and one.sample.captured_at >= limits.get("since", 0.0)
+        and one.sample.captured_at <= limits.get("before", now + 1e9)
+    ]
+    if not found:
+        raise VedetteError(
+            f"{store.folder} holds no such samples; they are kept where the config says [samples] enabled = true"
+        )
+    return sorted(found, key=lambda one: one.sample.captured_at)
+
+
+# -- what there is ------------------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace, store: SampleStore) -> int:
+    from agent.alerts.words import stamp
+    from agent.core.terminal import console
+    from agent.maintenance.samples.sample import to_json
+
+    found = _chosen(args, store)
+    if args.json:
+        print(json.dumps([to_json(one.sample) for one in found], indent=1))
+        return 0
+    from rich.table import Table
+
+    table = Table("camera", "reason", "samples", "labelled", "MB", "oldest", "newest", box=None)
+    for camera, reason in sorted({(one.sample.camera, one.sample.reason) for one in found}):
+        of = [one for one in found if (one.sample.camera, one.sample.reason) == (camera, reason)]
+        table.add_row(
+            camera,
+            reason,
+            str(len(of)),
+            str(sum(one.sample.labels is not None for one in of)),
+            f"{sum(one.size for one in of) / 1e6:.1f}",
+            stamp(of[0].sample.captured_at),
+            stamp(of[-1].sample.captured_at),
+        )
+    console().print(table)
+    return 0
+
+
+def _show(args: argparse.Namespace, store: SampleStore) -> int:
+    import cv2
+
+    from agent.cli.output import write_output
+
+    found = _chosen(args, store)[-max(1, min(args.last, 400)) :]
+    classes = store.classes()
+    sheet = _sheet([_tile(one, classes) for one in found])
+    write_output(args.out, cv2.imencode(".png", sheet)[1].tobytes(), begins=_PNG, force=args.force)
+    print(f"{args.out}: {len(found)} samples, oldest first; green: found by the model, yellow: labelled")
+    return 0
+
+
+def _tile(kept: Kept, classes: Any) -> NDArray[np.uint8]:
+    import cv2
+    import numpy as np
+
+    from agent.core.image_file import decode_image
+    from agent.maintenance.samples.formats.labelled import boxes_of, class_name
+
+    wide, tall = _TILE
+    tile = np.full((tall + 16, wide, 3), 40, np.uint8)
+    image = decode_image(kept.image.read_bytes())
+    scale = min(wide / image.shape[1], tall / image.shape[0])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    tile[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    colour = (60, 220, 60) if kept.sample.labels is None else (40, 220, 255)
+    for box in boxes_of(kept.sample):
+        left, right = (round((box.x + side * box.width / 2) * size[0]) for side in (-1, 1))
+        top, bottom = (round((box.y + side * box.height / 2) * size[1]) for side in (-1, 1))
+        cv2.rectangle(tile, (left, top), (right, bottom), colour, 1)
+        name = class_name(kept.sample.model, box.class_id, classes)
+        _write(tile, f"{name} {box.score:.2f}", (left, max(10, top - 3)), colour)
+    _write(tile, kept.sample.id, (2, tall + 12), (255, 255, 255))
+    return tile
+
+
+def _write(image: NDArray[np.uint8], text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    import cv2
+
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.33, colour, 1, cv2.LINE_AA)
+
+
+def _sheet(tiles: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    import numpy as np
+
+    tiles = tiles + [np.full_like(tiles[0], 40)] * (-len(tiles) % min(_COLUMNS, len(tiles)))
+    columns = min(_COLUMNS, len(tiles))
+    rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+    return np.vstack(rows)
+
+
+# -- to and from labelling ----------------------------------------------------------------------------------
+
+
+def _export(args: argparse.Namespace, store: SampleStore) -> int:
+    from functools import partial
+
+    from agent.core.counts import count
+    from agent.core.terminal import bar
+    from agent.maintenance.samples.formats import FORMATS
+    from agent.maintenance.samples.formats.labelled import export_of
+
+    found = [one for one in _chosen(args, store) if one.sample.labels is not None or not args.labelled]
+    if not found:
+        raise VedetteError("none of these samples has labels; see `vedette samples import-labels --help`")
+    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise VedetteError(f"{args.out} is there and not empty: give a new folder")
+    args.out.mkdir(parents=True, exist_ok=True)
+    hint = FORMATS[args.format](export_of(found, store.classes(), args.out, partial(bar, name="samples")))
+    labelled = sum(one.sample.labels is not None for one in found)
+    print(
+        f"{args.out}: {count(len(found), 'sample')}, {labelled} labelled, the others as the model sees them"
+    )
+    print(f"  {hint}")
+    return 0
+
+
+def _import(args: argparse.Namespace, store: SampleStore) -> int:
+    from agent.core.state_dir import as_owner
+    from agent.maintenance.samples.labels import read_labels
+
+    labels = read_labels(args.source)
+    with as_owner(store.folder.parent):
+        return _take_labels(args.source, labels, store)
+
+
+def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
+    from agent.core.counts import count
+    from agent.maintenance.samples.labels import numbered
+
+    classes = store.classes()
+    there = {one.sample.id: one for one in store.samples()}
+    matching = [there[id] for id in labels if id in there]
+    if not matching:
+        raise VedetteError(
+            f"{source} has no labels of samples in {store.folder}: their files are named after the samples"
+        )
+    added: list[str] = []
+    for kept in matching:
+        named, model = labels[kept.sample.id], kept.sample.model
+        names = classes.get(model, ())
+        fresh = dict.fromkeys(name for name, _ in named if name not in names)
+        if fresh:
+            classes[model] = (*names, *fresh)
+            store.set_classes(model, classes[model])
+            added += fresh
+        store.label(kept, numbered(named, classes.get(model, ())))
+    print(
+        f"{count(len(matching), 'sample')} labelled; {len(labels) - len(matching)} files belong to no sample"
+    )
+    if added:
+        print(f"  classes that the model does not have: {', '.join(dict.fromkeys(added))}")
+    return 0
+
+
+def _purge(args: argparse.Namespace, store: SampleStore) -> int:
+    from agent.core.counts import count
+
+    if not (args.all or args.camera or args.reason or args.before):
+        raise VedetteError("purge: give --camera, --reason or --before, or --all for everything")
+    chosen = [one for one in _chosen(args, store) if args.labelled or one.sample.labels is None]
+    for one in chosen:
+        store.remove(one)
+    print(f"{count(len(chosen), 'sample')} deleted ({sum(one.size for one in chosen) / 1e6:.1f} MB)")
+    return 0
+
+
+# -- accuracy -----------------------------------------------------------------------------------------------
+
+
+def _accuracy(args: argparse.Namespace, store: SampleStore) -> int:
+    from agent.maintenance.samples.accuracy import accuracy, counts_of
+    from agent.maintenance.samples.formats.labelled import class_name
+    from agent.maintenance.samples.sample import AUDIT
+
+    audit = [one.sample for one in _chosen(args, store) if one.sample.reason == AUDIT]
+    labelled = [sample for sample in audit if sample.labels is not None]
+    if not labelled:
+        raise VedetteError(
+            f"none of {len(audit)} samples drawn at random has labels: export, label, import-labels"
+        )
+    newest = labelled[-1].model
+    ours = [sample for sample in labelled if sample.model == newest]
+    classes = store.classes()
+    rows = [("all", "all", accuracy(counts_of(ours)))]
+    rows += [
+        (camera, "all", accuracy(counts_of([one for one in ours if one.camera == camera])))
+        for camera in sorted({sample.camera for sample in ours})
+    ]
+    numbers = {box.class_id for sample in ours for box in (*sample.found, *(sample.labels or ()))}
+    rows += [
+        ("all", class_name(newest, number, classes), accuracy(counts_of(ours, number)))
+        for number in sorted(numbers)
+    ]
+    _print_accuracy(args, newest, rows, len(audit), len(labelled) - len(ours))
+    return 0
+
+
+def _print_accuracy(
+    args: argparse.Namespace, model: str, rows: list[tuple[str, str, Accuracy]], audit: int, others: int
+) -> None:
+    import dataclasses
+
+    from agent.core.terminal import console
+
+    if args.json:
+        body = [{"camera": camera, "class": name, **dataclasses.asdict(one)} for camera, name, one in rows]
+        print(json.dumps({"model_sha256": model, "drawn": audit, "accuracy": _finite(body)}, indent=1))
+        return
+    from rich.table import Table
+
+    table = Table("camera", "class", "frames", "labels", "precision", "recall", "F1", box=None)
+    for camera, name, one in rows:
+        figures = ("precision", "recall", "f1")
+        cells = [_cell(getattr(one, name), getattr(one, f"{name}_interval")) for name in figures]
+        table.add_row(camera, name, str(one.frames), str(one.labels), *cells)
+    console().print(table)
+    older = f"; {others} of other models are left out" if others else ""
+    print(f"model {model[:12]}: {rows[0][2].frames} of {audit} samples drawn at random are labelled{older}")
+    if rows[0][2].f1_interval is None:
+        print("  with fewer than 20 labelled frames no interval can be given")
+
+
+def _cell(value: float, spread: Any) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if spread is None else f"{value:.2f} ({spread.low:.2f} to {spread.high:.2f})"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value

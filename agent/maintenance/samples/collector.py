@@ -1,0 +1,147 @@
+"""The collector: takes frames that went through the model, and keeps those that are worth labelling.
+
+Frames come by `offer`, which never blocks: what it has no time for is left out. All else is done in its own thread.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.config.schema import SampleSettings
+from agent.core import clock
+from agent.core.arguments import Handler, check_names
+from agent.core.types import FrameResult
+from agent.core.worker import Worker
+from agent.detection import ModelInfo
+from agent.maintenance.samples.frames import CameraFrames, Encoded
+from agent.maintenance.samples.sample import id_of
+from agent.maintenance.samples.selection import Pick
+from agent.maintenance.samples.store import SampleStore
+
+log = structlog.get_logger("vedette.samples")
+
+OFFERED_SECONDS = 0.25
+"""A camera's frames are looked at four times a second at most: an object that blinks is found by its neighbours."""
+
+_INBOX = 4
+_TICK_SECONDS = 1.0
+
+
+class SampleCollector(Worker):
+    """Keeps samples in the state directory; `model` gives the facts of the running model."""
+
+    def __init__(
+        self, settings: SampleSettings, state_directory: Path, model: Callable[[], ModelInfo]
+    ) -> None:
+        super().__init__("samples")
+        self._settings, self._model = settings, model
+        self._store = SampleStore(state_directory)
+        self._inbox: deque[FrameResult] = deque(maxlen=_INBOX)
+        self._offered: dict[str, int] = {}
+        self._drifting: dict[str, bool] = {}
+        self._wake = threading.Event()
+        self._cameras: dict[str, CameraFrames] = {}
+        self._kept: Counter[str] = Counter()
+        self._chance = random.Random()
+        self._unwritten = ""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether samples are collected at all."""
+        return self._settings.enabled
+
+    # -- called by the analyst's thread -----------------------------------------------------------------------
+
+    def offer(self, result: FrameResult) -> None:
+        """A frame that went through the model; it may be kept, and never delays anything."""
+        frame = result.frame
+        if not self.enabled or not frame.usable:
+            return
+        if self._settings.cameras and frame.camera not in self._settings.cameras:
+            return
+        if frame.monotonic_ns - self._offered.get(frame.camera, 0) < OFFERED_SECONDS * 1e9:
+            return
+        self._offered[frame.camera] = frame.monotonic_ns
+        self._inbox.append(result)
+        self._wake.set()
+
+    def window(self, camera: str, body: Mapping[str, object]) -> None:
+        """What a camera's window showed: whether it drifts."""
+        self._drifting[camera] = body.get("drift_state") == "drift"
+
+    def remove(self, camera: str) -> None:
+        """A camera was removed: its samples stay on disk."""
+        self._offered.pop(camera, None)
+        self._drifting.pop(camera, None)
+
+    # -- in its own thread ------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Collect until `stop` is set; what waits for its stretch to end is dropped then."""
+        self.attempt("clean up after the last run", self._store.clean)
+        while not stop.is_set():
+            self._wake.wait(_TICK_SECONDS)
+            self._wake.clear()
+            self.beat()
+            while self._inbox and not stop.is_set():
+                result = self._inbox.popleft()
+                self.attempt("choose samples", lambda result=result: self.add(result))  # type: ignore[misc]
+            self.attempt("keep samples", lambda: self.due(clock.monotonic()))
+
+    def add(self, result: FrameResult) -> None:
+        """Judge a frame, and keep what was chosen."""
+        camera = result.frame.camera
+        if camera not in self._cameras:
+            self._cameras[camera] = CameraFrames(camera, self._settings, self._chance)
+        frames, info = self._cameras[camera], self._model()
+        frames.drifting = self._drifting.get(camera, False)
+        self._keep(frames.add(result, info))
+
+    def due(self, now: float) -> None:
+        """Keep what was chosen of the stretches that ended by `now` (monotonic)."""
+        for camera, frames in list(self._cameras.items()):
+            self._keep(frames.due(now))
+            if camera not in self._offered:
+                del self._cameras[camera]
+
+    def _keep(self, picks: Iterable[Pick]) -> None:
+        for pick in picks:
+            chosen = pick.content
+            assert isinstance(chosen, Encoded)
+            id = id_of(chosen.sample.camera, chosen.sample.captured_at, pick.reason)
+            try:
+                self._store.put(replace(chosen.sample, id=id, reason=pick.reason), chosen.jpeg)
+                self._store.set_classes(chosen.sample.model, chosen.names)
+                self._store.bound(self._settings.size, clock.unix_now() - self._settings.keep)
+            except OSError as error:
+                self._refused(str(error))
+            else:
+                self._unwritten = ""
+                self._kept[pick.reason] += 1
+
+    def _refused(self, reason: str) -> None:
+        if reason != self._unwritten:
+            self._unwritten = reason
+            log.warning("a sample cannot be written, it is left out", reason=reason, advice="free disk space")
+
+    # -- on request -------------------------------------------------------------------------------------------
+
+    def handlers(self) -> dict[str, Handler]:
+        """The command `samples`."""
+        return {"samples": self._report}
+
+    def _report(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args)
+        return {
+            "enabled": self.enabled,
+            "since_start": dict(self._kept),
+            "problem": self._unwritten,
+        }

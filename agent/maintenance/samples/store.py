@@ -1,0 +1,133 @@
+"""Samples on disk: an image and a JSON file each, below `samples/CAMERA/DAY` of the state directory.
+
+The JSON file is written last: without it an image is no sample, and is removed at the next start. When all of them take
+more than `size` bytes, or are older than `keep` seconds, the oldest go first, those that somebody labelled last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from agent.core.state_dir import write_atomic
+from agent.core.untrusted import BadInput, parse_object
+from agent.maintenance.samples.sample import Box, Sample, from_json, is_id, to_json
+
+log = structlog.get_logger("vedette.samples")
+
+FOLDER = "samples"
+_CLASSES = "classes.json"
+_LARGEST = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A sample, its image file, and the bytes that both files take."""
+
+    sample: Sample
+    image: Path
+    size: int
+
+
+class SampleStore:
+    """The samples in a state directory; several may read, one process adds."""
+
+    def __init__(self, state_directory: Path) -> None:
+        self.folder = state_directory / FOLDER
+
+    def put(self, sample: Sample, jpeg: bytes) -> None:
+        """Keep a sample; after a crash it is there as a whole or not at all. Raises OSError."""
+        image = self._image(sample)
+        try:
+            write_atomic(image, jpeg)
+            self._write(image, sample)
+        except OSError:
+            with suppress(OSError):
+                image.unlink(missing_ok=True)
+            raise
+
+    def samples(self, camera: str = "") -> Iterator[Kept]:
+        """All that can be read, of one camera or all, oldest first within a camera."""
+        for file in sorted(self.folder.glob(f"{camera or '*'}/[0-9]*/*.json")):
+            kept = self._read(file)
+            if kept is not None:
+                yield kept
+
+    def label(self, kept: Kept, labels: tuple[Box, ...]) -> None:
+        """Keep the labels of a sample, in place of those that it had; raises OSError."""
+        self._write(kept.image, replace(kept.sample, labels=labels))
+
+    def remove(self, kept: Kept) -> None:
+        """Delete a sample, and its folders where they are empty then; raises OSError."""
+        kept.image.with_suffix(".json").unlink(missing_ok=True)
+        kept.image.unlink(missing_ok=True)
+        for folder in (kept.image.parent, kept.image.parent.parent):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def bound(self, size: int, oldest: float) -> list[Kept]:
+        """Delete what was captured before `oldest` (Unix time) or takes more than `size` bytes in all; what went."""
+        there = sorted(
+            self.samples(), key=lambda one: (one.sample.labels is not None, one.sample.captured_at)
+        )
+        total, gone = sum(one.size for one in there), []
+        for one in there:
+            if total > size or (one.sample.captured_at < oldest and one.sample.labels is None):
+                self.remove(one)
+                total -= one.size
+                gone.append(one)
+        return gone
+
+    def clean(self) -> None:
+        """Delete what a crash left: images without a sample, files half written."""
+        for file in self.folder.glob("*/[0-9]*/*"):
+            whole = file.suffix == ".json" or file.with_suffix(".json").exists()
+            if not whole or file.name.startswith("."):
+                with suppress(OSError):
+                    file.unlink()
+
+    def set_classes(self, model: str, names: tuple[str, ...]) -> None:
+        """Keep the class names of a model, and those that labels added to them; raises OSError."""
+        known = self.classes()
+        if known.get(model, ())[: len(names)] != names:
+            body = json.dumps({**known, model: names}, ensure_ascii=False)
+            write_atomic(self.folder / _CLASSES, body.encode())
+
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Class names by model, in the order of their numbers; none where there is no such file or it is damaged."""
+        try:
+            body = parse_object((self.folder / _CLASSES).read_bytes())
+        except (OSError, BadInput):
+            return {}
+        return {model: tuple(map(str, names)) for model, names in body.items() if isinstance(names, list)}
+
+    def _image(self, sample: Sample) -> Path:
+        if not is_id(sample.id):
+            raise BadInput("`id` is no sample's")
+        day = sample.id.removeprefix(f"{sample.camera}-")[:8]
+        return self.folder / sample.camera / day / f"{sample.id}.jpg"
+
+    def _write(self, image: Path, sample: Sample) -> None:
+        body = json.dumps(to_json(sample), separators=(",", ":"))
+        write_atomic(image.with_suffix(".json"), body.encode())
+
+    def _read(self, file: Path) -> Kept | None:
+        image = file.with_suffix(".jpg")
+        try:
+            text = file.read_bytes()
+            sample = from_json(parse_object(text, largest=_LARGEST))
+            if sample.id != file.stem or sample.camera != file.parent.parent.name:
+                raise BadInput("it is another sample's")
+            if image.is_symlink():
+                raise BadInput("its image is a link")
+            return Kept(sample=sample, image=image, size=image.stat().st_size + len(text))
+        except FileNotFoundError:
+            return None
+        except (OSError, BadInput) as error:
+            log.warning("sample left out", file=file.name, reason=str(error))
+            return None

@@ -1,0 +1,24 @@
+"""What a reason may look at: one frame's detections, those of the frames around it, and the camera's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.core.types import Detections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """`before` and `after` are the neighbouring frames' detections, None where there is none within a second.
+
+    `moved` is the share of the picture that changed since the frame before, `novelty` the distance of the embedding
+    from the usual ones over what a thousandth of them exceeds (NaN: not known), `drifting` whether a drift alarm is
+    on.
+    """
+
+    detections: Detections
+    before: Detections | None
+    after: Detections | None
+    moved: float
+    novelty: float
+    drifting: bool

@@ -1,0 +1,105 @@
+import errno
+
+import cv2
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from agent.config.schema import SampleSettings
+from agent.maintenance.samples import collector as collector_module
+from agent.maintenance.samples.collector import SampleCollector
+from agent.maintenance.samples.store import SampleStore
+from tests.maintenance.samples.conftest import MODEL, found, info, result
+
+
+def scene(seed):
+    """Noise without colour: a JPEG keeps it."""
+    return np.repeat(np.random.default_rng(seed).integers(0, 255, (60, 80, 1), dtype=np.uint8), 3, axis=2)
+
+
+@pytest.fixture
+def collected(tmp_path):
+    """Feeds frames, half a second apart, to a collector of `settings`; what is kept in the end."""
+
+    def feed(frames, seconds=0.5, drifting=False, **settings):
+        words = {"enabled": True, "per_day": 10_000, **settings}
+        made = SampleCollector(SampleSettings(**words), tmp_path, info)
+        made.window("front", {"drift_state": "drift" if drifting else "normal"})
+        for number, (detections, image) in enumerate(frames):
+            one = result(number * seconds, detections, image)
+            made.offer(one)
+            while made._inbox:
+                made.add(made._inbox.popleft())
+        made.due(1e9)
+        return list(SampleStore(tmp_path).samples()), made
+
+    return feed
+
+
+def test_a_blinking_object_is_kept_with_the_frame_in_which_it_is_missing(collected, tmp_path):
+    there = found((10, 10, 40, 40, 0.9, 1))
+    frames = [(found() if number == 20 else there, scene(number)) for number in range(40)]
+    kept, made = collected(frames, reasons=("blink",))
+    [blink] = [one for one in kept if one.sample.reason == "blink"]
+    assert blink.sample.found == ()
+    assert blink.sample.model == MODEL and (blink.sample.width, blink.sample.height) == (80, 60)
+    assert np.abs(cv2.imread(str(blink.image)).astype(int) - scene(20)).mean() < 30
+    assert SampleStore(tmp_path).classes() == {MODEL: ("person", "car")}
+    assert made.handlers()["samples"]({})["since_start"]["blink"] == 1
+
+
+def test_frames_of_a_drift_are_kept_while_it_is_on(collected):
+    frames = [(found(), scene(number)) for number in range(80)]
+    assert not [one for one in collected(frames, reasons=("drift",))[0] if one.sample.reason == "drift"]
+    assert [
+        one for one in collected(frames, reasons=("drift",), drifting=True)[0] if one.sample.reason == "drift"
+    ]
+
+
+def test_what_is_to_be_blurred_cannot_be_recognised_in_what_is_written(collected, tmp_path):
+    box = (10, 10, 70, 50)
+    frames = [(found((*box, 0.9, 0)), scene(number)) for number in range(300)]
+    kept, _ = collected(frames, blur=("person",))
+    assert kept
+    for one in kept:
+        image = cv2.imread(str(one.image))
+        assert image[15:45, 15:65].std() < 0.6 * image[:8].std(), (
+            "noise averaged over coarse blocks has little scatter"
+        )
+        SampleStore(tmp_path).remove(one)
+    other, _ = collected(frames, blur=("car",))
+    image = cv2.imread(str(other[-1].image))
+    assert image[15:45, 15:65].std() > 0.9 * image[:8].std(), "other classes stay as they are"
+
+
+def test_frames_of_faulty_and_other_cameras_are_left_out(collected, tmp_path):
+    made = SampleCollector(SampleSettings(enabled=True, cameras=("gate",)), tmp_path, info)
+    made.offer(result(0, found()))
+    made.offer(result(1, found(), camera="gate", usable=False))
+    assert not made._inbox
+    made.offer(result(2, found(), camera="gate"))
+    made.offer(result(2.1, found(), camera="gate"))
+    assert len(made._inbox) == 1, "four times a second at most"
+    off = SampleCollector(SampleSettings(), tmp_path, info)
+    off.offer(result(0, found()))
+    assert not off._inbox and not off.enabled
+
+
+def test_a_full_disk_is_logged_once_and_ends_nothing(collected, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(collector_module.SampleStore, "put", full)
+    with capture_logs() as logs:
+        kept, made = collected([(found(), scene(number)) for number in range(300)], per_day=10_000)
+    assert not kept
+    assert len([entry for entry in logs if "cannot be written" in entry["event"]]) == 1
+    assert "No space" in made.handlers()["samples"]({})["problem"]
+
+
+def test_samples_stay_within_their_size(collected):
+    noise = [
+        (found(), np.random.default_rng(n).integers(0, 255, (600, 800, 3), dtype=np.uint8)) for n in range(60)
+    ]
+    kept, _ = collected(noise, size=1 << 20)
+    assert kept and sum(one.size for one in kept) <= 1 << 20

@@ -1,0 +1,127 @@
+import json
+import zipfile
+
+import pytest
+
+from agent.core.dataset import class_names, images_of
+from agent.core.errors import ConfigError
+from agent.maintenance.evaluation.labels import parse_labels
+from agent.maintenance.samples.formats import FORMATS
+from agent.maintenance.samples.formats.labelled import export_of
+from agent.maintenance.samples.labels import numbered, read_labels
+from agent.maintenance.samples.store import SampleStore
+from tests.maintenance.samples.conftest import MODEL, box, sample
+
+CLASSES = {MODEL: ("person", "a: 'car' \"é\"")}
+
+
+@pytest.fixture
+def kept(tmp_path, jpeg):
+    store = SampleStore(tmp_path / "state")
+    boxes = [box(0.3, 0.4, 0.2, 0.1, class_id=1, score=0.7), box(0.9, 0.9, 0.2, 0.2, score=0.4)]
+    for second in range(10):
+        store.put(sample(second, "blink", boxes=boxes), jpeg)
+    store.put(sample(20, "audit", camera="gate", boxes=boxes), jpeg)
+    return sorted(store.samples(), key=lambda one: one.sample.captured_at)
+
+
+def exported(kept, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    FORMATS[name](export_of(kept, CLASSES, out, lambda each, _total: each))
+    return out
+
+
+def test_a_data_set_for_ultralytics_is_split_by_time_and_the_audit_is_its_test(kept, tmp_path):
+    out = exported(kept, tmp_path, "yolo")
+    assert class_names(out / "data.yaml") == CLASSES[MODEL]
+    splits = {
+        split: [path.stem for path in images_of(out / "data.yaml", split).paths]
+        for split in ("train", "val", "test")
+    }
+    newest = [one.sample.id for one in kept if one.sample.camera == "front"]
+    assert splits == {"train": newest[:8], "val": newest[8:], "test": [kept[-1].sample.id]}
+    text = (out / "labels" / "test" / f"{kept[-1].sample.id}.txt").read_text()
+    assert parse_labels(text, 2) == [
+        pytest.approx((1, 0.3, 0.4, 0.2, 0.1)),
+        pytest.approx((0, 0.9, 0.9, 0.2, 0.2)),
+    ]
+
+
+def test_coco_has_boxes_in_pixels(kept, tmp_path):
+    body = json.loads(
+        (exported(kept, tmp_path, "coco") / "annotations" / "instances_default.json").read_text()
+    )
+    assert len(body["images"]) == 11 and len(body["annotations"]) == 22
+    first = body["annotations"][0]
+    assert first["bbox"] == pytest.approx([16.0, 21.0, 16.0, 6.0])
+    assert {one["id"]: one["name"] for one in body["categories"]}[first["category_id"]] == CLASSES[MODEL][1]
+    assert (tmp_path / "out" / "images" / body["images"][0]["file_name"]).exists()
+
+
+def test_cvat_takes_images_and_annotations(kept, tmp_path):
+    out = exported(kept, tmp_path, "cvat")
+    with zipfile.ZipFile(out / "images.zip") as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 11
+    with zipfile.ZipFile(out / "annotations.zip") as archive:
+        body = json.loads(archive.read("annotations/instances_default.json"))
+    assert {one["file_name"] for one in body["images"]} == {f"{one.sample.id}.jpg" for one in kept}
+
+
+def test_label_studio_has_the_boxes_as_predictions(kept, tmp_path):
+    out = exported(kept, tmp_path, "label-studio")
+    task = json.loads((out / "tasks.json").read_text())[0]
+    value = task["predictions"][0]["result"][0]["value"]
+    assert (value["x"], value["y"], value["width"], value["height"]) == pytest.approx((20, 35, 20, 10))
+    assert value["rectanglelabels"] == [CLASSES[MODEL][1]]
+    assert "&quot;" in (out / "interface.xml").read_text() or "'" in (out / "interface.xml").read_text()
+
+
+@pytest.mark.parametrize("name", ["yolo", "coco"])
+def test_labels_come_back_as_they_went(kept, tmp_path, name):
+    out = exported(kept, tmp_path, name)
+    labels = read_labels(out / "annotations" / "instances_default.json" if name == "coco" else out)
+    assert set(labels) == {one.sample.id for one in kept}
+    for one in kept:
+        for came, went in zip(numbered(labels[one.sample.id], CLASSES[MODEL]), one.sample.found, strict=True):
+            assert (came.class_id, came.score) == (went.class_id, 1.0)
+            assert (came.x, came.y, came.width, came.height) == pytest.approx(
+                (went.x, went.y, went.width, went.height), abs=1e-3
+            )
+
+
+def test_an_empty_label_file_means_that_nothing_is_there_and_other_files_are_passed_over(kept, tmp_path):
+    out = exported(kept, tmp_path, "yolo")
+    file = out / "labels" / "test" / f"{kept[-1].sample.id}.txt"
+    file.write_text("")
+    (file.parent / "README.txt").write_text("what is this")
+    labels = read_labels(out)
+    assert labels[kept[-1].sample.id] == () and len(labels) == 11
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "", "[]", "{", '{"images": 7}', '{"images": [], "annotations": [7], "categories": []}',
+        '{"images": [], "annotations": [{"image_id": 1}], "categories": []}',
+        '{"images": [{"id": 1, "file_name": "a", "width": 0, "height": 1}], "annotations": [], "categories": []}',
+    ],
+)  # fmt: skip
+def test_a_damaged_coco_file_is_named(tmp_path, damage):
+    file = tmp_path / "labels.json"
+    file.write_text(damage)
+    with pytest.raises(ConfigError, match=r"labels\.json"):
+        read_labels(file)
+
+
+def test_a_damaged_label_file_is_named_with_its_line(kept, tmp_path):
+    out = exported(kept, tmp_path, "yolo")
+    file = next((out / "labels" / "train").iterdir())
+    file.write_text("0 0.5 0.5 0.1 0.1\n0 12 7 3 3\n")
+    with pytest.raises(ConfigError, match=rf"{file.name}.*line 2"):
+        read_labels(out)
+
+
+def test_a_folder_without_names_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="class names"):
+        read_labels(tmp_path)
