@@ -1,0 +1,171 @@
+"""What a person who helps from afar needs to know of this box: versions, config, status, state, journal, as text files.
+
+No secret is in it: each text goes through `mask`, and whatever the config holds as a secret, in its keys or in the
+password files that it names, is taken out wherever it stands. A part that cannot be had says why, and the others are
+there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from agent import __version__
+from agent.app.control_socket import call
+from agent.app.kinds import KINDS
+from agent.config.load import load
+from agent.config.render import show
+from agent.core.child_environment import child_environment
+from agent.core.errors import VedetteError
+from agent.core.masking import MASK, SCHEME, authority_of, mask
+from agent.core.printable import printable_lines
+from agent.core.secret import Masked, Secret, first_line
+from agent.core.units import size_text
+from agent.telemetry.probes.host import host_facts
+
+JOURNAL_LINES = 2000
+LARGEST_PART = 4 << 20  # characters
+
+_LIBRARIES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "numpy",
+    "opencv-python-headless",
+    "av",
+    "paho-mqtt",
+    "psutil",
+    "nvidia-ml-py",
+    "structlog",
+    "cryptography",
+)
+_SHORTEST_SECRET = 3  # characters: shorter ones would be taken out of every other word
+_COMMAND_SECONDS = 20.0
+_MOST_FILES = 2000
+
+Run = Callable[[tuple[str, ...]], str]
+"""Gives the output of a command; raises OSError."""
+
+
+def gather(config: Path | None, state: Path, *, unit: str, run: Run | None = None) -> dict[str, str]:
+    """The texts by file name. `config` is the agent's file, if there is one, `unit` its systemd unit."""
+    run = run or _output
+    secrets = sorted(_secrets(config), key=len, reverse=True)
+    parts: Mapping[str, Callable[[], str]] = {
+        "versions.txt": _versions,
+        "config.toml": lambda: show(load(config, KINDS)) if config else "no config file: all defaults\n",
+        "status.json": lambda: _answer(state, "status"),
+        "alerts.json": lambda: _answer(state, "alerts"),
+        "history.json": lambda: _answer(state, "history"),
+        "drift.json": lambda: _answer(state, "drift"),
+        "state.txt": lambda: _state(state),
+        "unit.txt": lambda: run(("systemctl", "cat", "--no-pager", unit)),
+        "service.txt": lambda: run(("systemctl", "show", "--no-pager", unit)),
+        "journal.txt": lambda: run(
+            ("journalctl", "--no-pager", "-o", "short-iso", "-n", str(JOURNAL_LINES), "-u", unit)
+        ),
+        "kernel.txt": lambda: run(("journalctl", "--no-pager", "-k", "-p", "warning", "-n", "200")),
+    }
+    return {name: _clean(_had(part), secrets) for name, part in parts.items()}
+
+
+def _had(part: Callable[[], str]) -> str:
+    try:
+        return part()
+    except (VedetteError, OSError, subprocess.SubprocessError) as error:
+        return f"cannot be had: {error}\n"
+
+
+def _clean(text: str, secrets: list[str]) -> str:
+    """`text` without secrets and signs that a terminal would obey; of what is too long, the end."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return printable_lines(mask(text[-LARGEST_PART:]), LARGEST_PART)
+
+
+# -- the parts ----------------------------------------------------------------------------------------------
+
+
+def _versions() -> str:
+    lines = [f"vedette {__version__}"]
+    for name in _LIBRARIES:
+        try:
+            lines.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:  # noqa: PERF203  (most are there)
+            lines.append(f"{name} is not installed")
+    return "\n".join([*lines, *(f"{name} {value}" for name, value in host_facts().items())]) + "\n"
+
+
+def _answer(state: Path, command: str) -> str:
+    return json.dumps(call(state, command), indent=1, ensure_ascii=False) + "\n"
+
+
+def _state(state: Path) -> str:
+    """The files in the state directory, with sizes, owners and rights, and how full its disk is."""
+    disk = shutil.disk_usage(state)
+    lines = [f"{state}: {size_text(disk.free)} of {size_text(disk.total)} free"]
+    for path in sorted(state.rglob("*"))[:_MOST_FILES]:
+        found = path.lstat()
+        name = path.relative_to(state)
+        lines.append(f"{found.st_mode:o} {found.st_uid}:{found.st_gid} {found.st_size:>12} {name}")
+    return "\n".join(lines) + "\n"
+
+
+def _output(command: tuple[str, ...]) -> str:
+    done = subprocess.run(
+        command,
+        env=child_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_COMMAND_SECONDS,
+        check=False,
+    )
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+# -- what must not be in it ---------------------------------------------------------------------------------
+
+
+def _secrets(config: Path | None) -> set[str]:
+    """The secrets that the config holds or names; none where it cannot be read: then it is not shown either."""
+    if config is None:
+        return set()
+    try:
+        found = set(_of(load(config, KINDS)))
+    except (VedetteError, OSError):
+        return set()
+    return {secret for secret in found if len(secret) >= _SHORTEST_SECRET}
+
+
+def _of(value: Any) -> Iterator[str]:
+    """All secrets in settings, as they are and as they stand in addresses."""
+    if isinstance(value, Secret):
+        secret = _login(value.reveal()) if isinstance(value, Masked) else value.reveal()
+        yield from (secret, unquote(secret), quote(secret, safe=""))
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            found = getattr(value, field.name)
+            yield from _of_file(found) if field.name.endswith("password_file") else _of(found)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _of(item)
+
+
+def _login(url: str) -> str:
+    """The password in an address."""
+    scheme = SCHEME.match(url)
+    return authority_of(url[scheme.end() :]).rpartition("@")[0].partition(":")[2] if scheme else ""
+
+
+def _of_file(path: Any) -> Iterator[str]:
+    try:
+        if path:
+            yield from _of(first_line(path))
+    except OSError:
+        return

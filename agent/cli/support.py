@@ -1,0 +1,56 @@
+"""`vedette support`: one ZIP file with what a person who helps from afar needs to know, and no secret."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import zipfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+from agent.cli.local import add_state_arguments
+
+_EPILOG = """\
+The file holds versions, the config with secrets masked, the agent's answers to status, alerts, history and drift, the
+names and sizes of its files, its unit and the end of its journal. It holds no images and no passwords; names of
+devices, cameras and hosts are in it. Look at it before you send it: it is plain text.
+
+As root it can read the journal; without, some parts only say why they are missing.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the ZIP file to write (default vedette-support-TIME.zip)"
+    )
+    parser.add_argument("--unit", default="vedette", help="the systemd unit (default vedette)")
+    parser.add_argument("--force", action="store_true", help="replace FILE, whatever it is")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Gather, write, and print what is in it."""
+    from agent.app.support import gather
+    from agent.cli.local import config_file, state_directory
+    from agent.cli.output import refuse_taken, write_output
+    from agent.core import clock
+    from agent.core.terminal import console
+
+    now = datetime.fromtimestamp(clock.wall(), timezone.utc)
+    out = args.out or Path(f"vedette-support-{now:%Y%m%dT%H%M%SZ}.zip")
+    refuse_taken(out, begins=b"PK", force=args.force)
+    with console(stderr=True).status("gathering"):
+        texts = gather(config_file(args), state_directory(args), unit=args.unit)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(f"{out.stem}/{name}", text)
+    write_output(out, packed.getvalue(), begins=b"PK", force=args.force)
+    print(f"{out}: look at it before you send it")
+    for name, text in texts.items():
+        missing = text.startswith("cannot be had: ")
+        print(f"  {name:14}{text.strip()[:150] if missing else f'{len(text.splitlines())} lines'}")
+    return 0

@@ -1,0 +1,108 @@
+"""`vedette support`: all that helps, and nothing that must not leave the box."""
+
+import json
+import os
+import threading
+import zipfile
+
+import pytest
+
+from agent.__main__ import main
+from agent.app.control_socket import SOCKET_NAME, ControlServer
+from agent.app.support import gather
+
+CONFIG = """
+state_directory = "state"
+[device]
+name = "dock-7"
+[broker]
+url = "mqtts://agent:pl%2Fanted@broker.example:8883"
+password_file = "word"
+[[cameras]]
+name = "gate"
+kind = "stream"
+url = "rtsp://192.168.1.20/stream1"
+username = "viewer"
+password = "planted camera 1"
+[[notifiers]]
+name = "hook"
+kind = "webhook"
+url = "https://hooks.example/services/T0planted/B0planted/plantedplanted"
+"""
+PLANTED = ("planted", "pl/anted", "pl%2Fanted")
+ECHO = """\
+login as agent with pl/anted or pl%2Fanted refused
+the camera says: wrong password planted camera 1, not planted%20camera%201
+rtsp://viewer:planted%20camera%201@192.168.1.20/stream1 answers 401; Authorization: Basic cGxhbnRlZA==
+the file holds planted-in-a-file \x1b]0;owned\x07
+Environment=VEDETTE_BROKER_PASSWORD=plantedInTheUnit LANG=C
+POST https://hooks.example/services/T0planted/B0planted/plantedplanted failed
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "word").write_text("planted-in-a-file\n")
+    file = tmp_path / "v.toml"
+    file.write_text(CONFIG)
+    return file
+
+
+def gathered(config, run):
+    return gather(config, config.parent / "state", unit="vedette", run=run)
+
+
+def test_no_secret_is_in_it_however_it_is_written(config):
+    texts = gathered(config, lambda _command: ECHO)
+    assert not [(name, word) for name, text in texts.items() for word in PLANTED if word in text]
+    assert not [name for name, text in texts.items() if "\x1b" in text or "cGxhbnRlZA" in text]
+    assert "the camera says: wrong password ***" in texts["journal.txt"]
+    assert 'name = "dock-7"' in texts["config.toml"] and "broker.example" in texts["config.toml"]
+
+
+def test_a_part_that_cannot_be_had_says_why_and_the_others_are_there(config):
+    def missing(command):
+        raise FileNotFoundError(2, "No such file or directory", command[0])
+
+    texts = gathered(config, missing)
+    assert "cannot be had: " in texts["journal.txt"] and "journalctl" in texts["journal.txt"]
+    assert "no agent answers" in texts["status.json"]
+    assert "onnxruntime " in texts["versions.txt"] and "cpu_model" in texts["versions.txt"]
+
+
+def test_a_broken_config_is_not_shown_and_ends_nothing(config):
+    config.write_text('password = "planted\n')
+    texts = gathered(config, lambda _command: "fine")
+    assert texts["config.toml"].startswith("cannot be had: ") and "planted" not in texts["config.toml"]
+    assert texts["journal.txt"] == "fine"
+
+
+def test_links_and_devices_in_the_state_directory_are_only_named(config):
+    (config.parent / "state" / "outbox.db").symlink_to("/etc/shadow")
+    os.mkfifo(config.parent / "state" / "pipe")
+    (config.parent / "state" / "x\x1b[2J").write_text("")
+    text = gathered(config, lambda _command: "")["state.txt"]
+    assert "outbox.db" in text and "pipe" in text and "\x1b" not in text
+
+
+def test_the_file_is_written_once_with_what_the_running_agent_answers(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server = ControlServer(tmp_path / "state", {"status": lambda _args: {"line": "online, 2 cameras"}})
+    stop = threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        while not (tmp_path / "state" / SOCKET_NAME).exists():
+            stop.wait(0.02)
+        assert main(["support", "--config", str(config), "--out", "s.zip"]) == 0
+    finally:
+        stop.set()
+        thread.join(10)
+    out = capsys.readouterr().out
+    assert "s.zip: look at it before you send it" in out and "versions.txt" in out
+    with zipfile.ZipFile(tmp_path / "s.zip") as archive:
+        assert json.loads(archive.read("s/status.json"))["line"] == "online, 2 cameras"
+    (tmp_path / "mine.txt").write_text("precious")
+    assert main(["support", "--config", str(config), "--out", "mine.txt"]) == 1
+    assert (tmp_path / "mine.txt").read_text() == "precious"
