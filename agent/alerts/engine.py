@@ -8,7 +8,8 @@ Laws
    and again every `repeat` seconds of its rule while it fires and nobody acknowledged it.
 3. What was published as firing is published as resolved, suppressed or not: a retained alert must not stay.
 4. After a restart nothing is published again; an alert that is not observed again within `stale_seconds` resolves,
-   one about a fault of a camera within SETTLE_SECONDS.
+   one about a fault of a camera within SETTLE_SECONDS. A drift that fires stays as it was while its camera shows
+   nothing or cannot be judged.
 5. `now` is steady time (`agent/core/clock.py`): a wall clock that is set changes the times that alerts are labelled
    with, and nothing else. A box that slept observed nothing meanwhile: sleep makes nothing stale, absent or true.
 6. Memory is bounded: MOST_INSTANCES, beyond that `refused` counts what was left out. So is what is published:

@@ -43,6 +43,7 @@ class RuleMonitor:
         self.refused = 0
         self.metrics: set[str] = set()
         self._limit_of, self._on_end = limit_of, on_end
+        self._drift_scored_at: dict[str, float] = {}
         self._memories: dict[tuple[str, Target], HourlyMemory] = {}
         self._evaluators: dict[str, tuple[Rule, Evaluator]] = {}
         self._by_metric: dict[str, list[tuple[Rule, Evaluator]]] = {}
@@ -112,6 +113,7 @@ class RuleMonitor:
             if not labels.items() <= dict(key[1]).items()
         }
         self.faults.remove(labels.get("camera", ""))
+        self._drift_scored_at.pop(labels.get("camera", ""), None)
 
     def rule(self, name: str) -> Rule | None:
         """The rule of that name."""
@@ -148,6 +150,8 @@ class RuleMonitor:
         if len(self.metrics) < MOST_INSTANCES:
             self.metrics.add(observation.metric)
         self.faults.observe(observation.metric, observation.labels, observation.value, at)
+        if observation.metric == "drift.ratio":
+            self._drift_scored_at[observation.labels.get("camera", "")] = at
         evaluated = self._by_metric.get(observation.metric)
         if not evaluated or not math.isfinite(observation.value):
             return
@@ -195,6 +199,8 @@ class RuleMonitor:
         evaluation = evaluator.evaluate(target, at)
         if evaluation is None and instance is not None and at < self._grace_until:
             return  # after a restart: not observed again yet
+        if evaluation is None and instance is not None and self._held(instance, rule, at):
+            return
         firing = instance is not None and instance.state.phase is Phase.FIRING
         limit = self._limit_of(rule, dict(target))
         true = evaluation is not None and _beyond(rule, evaluation.value, limit, firing)
@@ -215,6 +221,15 @@ class RuleMonitor:
             self._on_end(instance, rule, evaluation, at)
             instance.reason = ""
 
+    def _held(self, instance: AlertInstance, rule: Rule, at: float) -> bool:
+        """Whether an alert that fires stays as it was although nothing is observed: a drift does not end by a camera
+        that is down, nor by an hour that cannot be judged, of which the drift score alone is observed."""
+        if instance.state.phase is not Phase.FIRING or not rule.metric.name.startswith("drift."):
+            return False
+        scored_at = self._drift_scored_at.get(instance.labels.get("camera", ""), -math.inf)
+        fault = self.faults.inhibiting(rule, instance.labels, at)
+        return fault is not None or at - scored_at <= self.stale_seconds
+
     def _new_instance(self, rule: Rule, target: Target) -> AlertInstance | None:
         if len(self.instances) >= MOST_INSTANCES:
             self.refused += 1
@@ -229,6 +244,7 @@ class RuleMonitor:
         for _, evaluator in self._evaluators.values():
             evaluator.sleep(seconds)
         self.faults.sleep(seconds)
+        self._drift_scored_at = {camera: at + seconds for camera, at in self._drift_scored_at.items()}
         self._grace_until += seconds
 
     # -- over a restart ---------------------------------------------------------------------------------

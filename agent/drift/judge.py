@@ -66,7 +66,7 @@ class DriftJudge:
         self._fading = Fading.empty(features, len(reference.class_ids))
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
-        self._alarm, self._excuse = Alarm(), Excuse()
+        self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
         self._kinds_seen = reference.kinds_seen()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
@@ -185,6 +185,7 @@ class DriftJudge:
         mix = self._describer.likelihood(self._class_memory)[0]
         familiar = self._alarm_step(window.end, scored, distances)
         ratio = max(float(self._scorer.ratio(scored)), float(distances.max()), mix)
+        self._ratio = min(ratio, FAMILIAR_RATIO) if familiar else ratio
         return DriftVerdict(
             camera=window.camera,
             start=window.start,
@@ -192,7 +193,7 @@ class DriftJudge:
             judged=True,
             reason=self._why_provisional(window),
             provisional=self.reference.provisional or not self._kind_seen(window),
-            ratio=min(ratio, FAMILIAR_RATIO) if familiar else ratio,
+            ratio=self._ratio,
             familiar=familiar,
             joint=float(scored.joint),
             joint_limit=self._scorer.limits.joint,
@@ -266,7 +267,7 @@ class DriftJudge:
             judged=False,
             reason=reason,
             provisional=self.reference.provisional,
-            ratio=0.0,
+            ratio=self._ratio if self.alarm else 0.0,
             familiar=False,
             joint=0.0,
             joint_limit=self._scorer.limits.joint,
@@ -294,6 +295,7 @@ class DriftJudge:
             "last_end": self._last_end,
             "excuse": self._excuse.state(),
             "alarm": self._alarm.state(),
+            "ratio": self._ratio,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -327,6 +329,7 @@ class DriftJudge:
         pairs = PairsSeen(self.reference.calibration.pairs)
         if "pairs" in state:  # likewise
             pairs.restore(take_object(state, "pairs"))
+        self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._class_memory, self._pairs = classes, pairs
         self._knots, self._last_end, self._excuse = percentiles, last_end, excuse
         self._memory, self._fading, self._alarm = memory, fading, alarm

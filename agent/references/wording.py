@@ -83,7 +83,12 @@ def observations_of(verdict: DriftVerdict, stored: StoredReference, at: float) -
     if not verdict.judged:
         text = f"drift as before; not judged at the moment: {verdict.reason}"
         lasting = Observation(
-            metric="drift.ratio", value=1.0, at=at, labels=labels, text=text, advice=way_out(verdict)
+            metric="drift.ratio",
+            value=max(verdict.ratio, 1.0),
+            at=at,
+            labels=labels,
+            text=text,
+            advice=way_out(verdict),
         )
         return [lasting] if verdict.alarm else []
     ratio = max(verdict.ratio, 1.0) if verdict.alarm else verdict.ratio

@@ -81,6 +81,36 @@ def test_the_last_value_stays_valid_until_it_is_stale(drive):
     assert "no data for 5 min" in over.what
 
 
+@pytest.mark.parametrize("state", ["down", "black"])
+@pytest.mark.parametrize("metric", ["drift.ratio", "drift.sharpness_ratio", "drift.outlier_ratio"])
+def test_a_drift_does_not_end_while_its_camera_shows_nothing(drive, metric, state):
+    box = drive(RuleSettings(name="drifts", when=f"{metric} > 0.4"))
+    box.observe(metric, 1.5)
+    (fired,) = box.published
+    box.go(7200, 10, (f"camera.{state}", 1))
+    assert box.published == [fired]
+    box.observe(metric, 1.4)
+    assert box.published == [fired], "the same alert goes on"
+    (over,) = box.observe(metric, 0.2)
+    assert (over.state, over.id) == (AlertState.RESOLVED, fired.id)
+
+
+def test_the_drift_of_a_feature_does_not_end_by_an_hour_that_cannot_be_judged(drive):
+    box = drive(RuleSettings(name="drifts", when="drift.sharpness_ratio > 1"))
+    box.observe("drift.sharpness_ratio", 1.5)
+    box.go(7200, 60, ("drift.ratio", 1.5))
+    assert [alert.event for alert in box.published] == [AlertEvent.FIRED]
+    box.go(700, 60)
+    assert "no data" in box.published[-1].what, "drift is not judged any more"
+
+
+def test_an_alert_on_what_is_no_drift_ends_when_nothing_is_observed(drive):
+    box = drive(SLOW)
+    box.go(400, 10, (LATENCY, 0.6))
+    box.go(700, 10, ("camera.down", 1))
+    assert box.published[-1].state is AlertState.RESOLVED
+
+
 def test_a_blip_between_two_ticks_restarts_the_hold(drive):
     box = drive(SLOW)
     box.go(290, 10, (LATENCY, 0.6))

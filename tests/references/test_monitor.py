@@ -220,6 +220,25 @@ def test_windows_without_frames_and_with_undefined_features_raise_nothing(room, 
     assert {fields["drift_state"] for fields, _ in told} == {"normal"}
 
 
+def test_an_alarm_stays_as_it_was_while_the_camera_shows_nothing_and_over_a_restart(room, stored):
+    def scores(judged):
+        return [each.value for _, seen in judged for each in seen if each.metric == "drift.ratio"]
+
+    made = with_reference(room, stored)
+    source = Source(start=NOON + 3600, seed=8)
+    fields, observations = made.feed(source, 6, contrast=-8)[-1]
+    [before] = scores([(fields, observations)])
+    assert before > 1.2
+    for _ in range(2):
+        silent = made.feed(source, 10, samples=0)
+        assert scores(silent) == [before] * 10, "a rule with a limit of its own is not ended by it"
+        assert {each["drift_since"] for each, _ in silent} == {fields["drift_since"]}
+        made.monitor.save(source.now)
+        made.settle()
+        made.new().open(source.now)
+    assert made.feed(source, 1, contrast=-8)[0][0]["drift_since"] == fields["drift_since"]
+
+
 @pytest.mark.parametrize("step", [-7200.0, 86400.0, -40 * 365 * 86400.0])
 def test_a_clock_that_jumps_is_said_and_raises_nothing(room, stored, step):
     made = with_reference(room, stored)
