@@ -11,6 +11,7 @@ from agent.core import clock
 if TYPE_CHECKING:
     from agent.dashboard.web.queries import Queries
 
+_BEGINS = b"<!doctype html>"
 _EPILOG = """\
 examples:
   vedette report --data ~/vedette-dashboard --camera front --since 2h --out report.html
@@ -32,15 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", metavar="DURATION", default="2h", help="how far back (default: %(default)s)"
     )
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write")
+    parser.add_argument("--force", action="store_true", help="replace a file at --out that is no page")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
+    from agent.cli.output import refuse_taken, write_output
     from agent.core.errors import VedetteError
     from agent.core.units import parse_duration
     from agent.dashboard.web.history import FILE
     from agent.dashboard.web.queries import Queries
 
+    refuse_taken(args.out, begins=_BEGINS, force=args.force)
     path = args.data / FILE
     if not path.is_file():
         raise VedetteError(f"{path} is not there: give the --data of `vedette dashboard`")
@@ -50,12 +54,9 @@ def run(args: argparse.Namespace) -> int:
         seconds = parse_duration(args.since)
     except ValueError as error:
         raise VedetteError(f"--since {args.since}: {error}") from None
-    page = _page(queries, key, now - seconds, now)
-    try:
-        args.out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise VedetteError(f"{args.out}: {error.strerror}") from None
-    print(f"{args.out}: {len(page.encode()) / 1000:.0f} kB about camera {args.camera} of {key[0]}/{key[1]}")
+    page = _page(queries, key, now - seconds, now).encode()
+    write_output(args.out, page, begins=_BEGINS, force=args.force)
+    print(f"{args.out}: {len(page) / 1000:.0f} kB about camera {args.camera} of {key[0]}/{key[1]}")
     return 0
 
 

@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="draw the masks and zones of a camera over one of its frames")
     show.add_argument("--camera", default="", help="which camera (may be left out where there is one)")
     show.add_argument("--out", required=True, type=Path, metavar="FILE", help="the PNG to write")
+    show.add_argument("--force", action="store_true", help="replace a file at --out that is no PNG")
     show.add_argument("--open", action="store_true", help="open the camera, even if an agent runs")
     accept_after_action(actions)
 
@@ -65,10 +66,11 @@ def run(args: argparse.Namespace) -> int:
     from agent.cli.output import refuse_taken, write_output
 
     camera = _camera(args)
-    refuse_taken(args.out, begins=_PNG)
+    refuse_taken(args.out, begins=_PNG, force=args.force)
     frame, of = _frame(args, camera)
     there = [*areas(camera), *proposed(args, camera)]
-    write_output(args.out, cv2.imencode(".png", drawn(frame, there))[1].tobytes(), begins=_PNG)
+    data = cv2.imencode(".png", drawn(frame, there))[1].tobytes()
+    write_output(args.out, data, begins=_PNG, force=args.force)
     print(f"{args.out}: {of}")
     for one in there:
         print(f"  {one.name}  {_share(one.polygon)} of the frame, {len(one.polygon)} corners")

@@ -75,8 +75,12 @@ def test_another_camera_is_refused_with_a_mend(config, words, said):
 
 def test_nothing_but_a_png_is_replaced(config):
     done = vedette("zones", "show", "--config", str(config), "--camera", "yard", "--out", str(config))
-    assert done.returncode == 1
+    assert done.returncode == 1 and "--force" in done.stderr
     assert config.read_text() == CONFIG
+    other = config.parent / "z.png"
+    other.write_text("something else")
+    assert show(config, "--camera", "yard", "--force").returncode == 0
+    assert other.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_bad_polygon_is_refused_with_its_key(config):

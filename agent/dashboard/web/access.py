@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from agent.core.errors import ConfigError
 from agent.core.printable import printable
 from agent.core.state_dir import write_atomic
 
-ROLES = ("viewer", "operator")
 _NAME = re.compile(r"[\w.@-]{1,64}")
 _LINE = re.compile(
     r"(?P<name>[\w.@-]{1,64}):(?P<role>viewer|operator):(?P<salt>[0-9a-f]{32}):(?P<hash>[0-9a-f]{64})"
@@ -54,12 +53,8 @@ class Account:
 
 def read_users(path: Path) -> Mapping[str, Account]:
     """The users of a file; raises ConfigError, which names file and line."""
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}", file="command line", key="--users") from None
     users = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line.strip())
@@ -86,10 +81,21 @@ def write_user(path: Path, name: str, role: str, password: str) -> None:
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise ConfigError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     salt = secrets.token_bytes(16)
-    others = path.read_text().splitlines() if path.exists() else []
+    others = _lines(path) if path.exists() else []
     lines = [line for line in others if not line.startswith(f"{name}:")]
     lines.append(f"{name}:{role}:{salt.hex()}:{digest_of(password, salt).hex()}")
     write_atomic(path, ("\n".join(lines) + "\n").encode())
+
+
+def _lines(path: Path) -> Sequence[str]:
+    """The lines of a users' file; raises ConfigError where it cannot be read, or is not text."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        reason = "this is no text, so no file of users"
+    except OSError as error:
+        reason = f"it cannot be read: {error.strerror or error}"
+    raise ConfigError(reason, file=str(path), key="--users", expected="a file that --add-user wrote")
 
 
 def digest_of(password: str, salt: bytes) -> bytes:

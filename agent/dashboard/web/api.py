@@ -178,7 +178,6 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         fleet,
         events,
         sparks,
-        sparks,
         me,
         device,
         curves,

@@ -6,12 +6,12 @@ import queue
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
 from agent.dashboard.web.history import to_text
+from agent.delivery.messages import rfc3339
 
 ALLOWED = frozenset({"acknowledge", "snooze", "mute", "undo", "controls"})
 """What the page may ask for; the agent decides by its own `[commands] allow`."""
@@ -42,8 +42,7 @@ class Commands:
             if len(self._waiting) >= MOST_WAITING:
                 raise VedetteError("too many commands wait for an answer; try again in a moment")
             self._waiting[number] = answer
-        time = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="milliseconds")
-        body = to_text({"id": number, "time": time.replace("+00:00", "Z"), "args": dict(args)})
+        body = to_text({"id": number, "time": rfc3339(now), "args": dict(args)})
         try:
             self._publish(f"{self._prefix}/{site}/{device}/command/{name}", body.encode())
             return answer.get(timeout=ANSWER_SECONDS)

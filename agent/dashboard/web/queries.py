@@ -149,11 +149,11 @@ class Queries:
 
 def _rows(db: sqlite3.Connection, key: tuple[str, str, str], within: Span) -> list[tuple[float, Row]]:
     found = db.execute(
-        f"SELECT w.at, w.body, s.id FROM series s JOIN {within.table} w ON w.series = s.id"
+        f"SELECT w.at, w.body FROM series s JOIN {within.table} w ON w.series = s.id"
         " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND w.at >= ? AND w.at <= ? ORDER BY w.at LIMIT ?",
         (*key, within.start, within.end, MOST_POINTS),
     ).fetchall()
-    rows = [(at, kept(body)) for at, body, _ in found]
+    rows = [(at, kept(body)) for at, body in found]
     return rows + _open_hours(db, key, rows[-1][0] + HOUR if rows else within.start, within)
 
 

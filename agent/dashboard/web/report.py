@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from html import escape
 from typing import Any
+
+from agent.alerts.words import stamp
 
 Row = Mapping[str, Any]
 WIDTH, HEIGHT = 860.0, 150.0
@@ -53,12 +54,12 @@ class Contents:
 def report_page(contents: Contents) -> str:
     """The page."""
     title, start, end = contents.title, contents.start, contents.end
-    changed = [(utc(row["at"]), row["entity"], row["kind"], row["text"]) for row in contents.marks]
+    changed = [(stamp(row["at"]), row["entity"], row["kind"], row["text"]) for row in contents.marks]
     sections = [
-        f"<h1>{escape(title)}</h1><p class=muted>{utc(start)} to {utc(end)}</p>",
+        f"<h1>{escape(title)}</h1><p class=muted>{stamp(start)} to {stamp(end)}</p>",
         "<h2>Alerts</h2>" + ("".join(map(_alert, contents.alerts)) or "<p>No alert in this time.</p>"),
         "<h2>States</h2>"
-        + _table(("since", "state"), [(utc(row["at"]), row["text"]) for row in contents.states]),
+        + _table(("since", "state"), [(stamp(row["at"]), row["text"]) for row in contents.states]),
         "<h2>Curves</h2>" + "".join(_curve(contents, *curve) for curve in CURVES),
         "<h2>Drift: the largest ratio to the limit, by feature</h2>" + _heat_map(contents.heat),
         "<h2>What changed on the device</h2>" + _table(("time", "of", "what", ""), changed),
@@ -68,15 +69,6 @@ def report_page(contents: Contents) -> str:
         f'<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy content="{policy}">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style><body>{''.join(sections)}</body></html>\n"
     )
-
-
-def utc(at: float) -> str:
-    """A Unix time as text.
-
-    >>> utc(0.0)
-    '1970-01-01 00:00:00 UTC'
-    """
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -91,7 +83,7 @@ def _alert(found: tuple[Row, str]) -> str:
     alert, runbook = found
     named = [(name, alert.get(name)) for name in ("expected", "value", "window", "advice")]
     facts = [(name, value) for name, value in named if value not in {None, ""}]
-    facts += [("first seen", utc(alert["first_seen"])), ("changed", utc(alert["changed_at"]))]
+    facts += [("first seen", stamp(alert["first_seen"])), ("changed", stamp(alert["changed_at"]))]
     facts += list(alert.get("evidence", {}).items())
     heading = f"{alert.get('severity', '')} ({alert['state']}): {alert.get('what', '')}"
     page = f"<details><summary>Runbook</summary><pre>{escape(runbook)}</pre></details>" if runbook else ""

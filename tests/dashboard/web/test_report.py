@@ -53,8 +53,15 @@ def test_a_report_holds_all_and_nothing_runs_in_it(collected, tmp_path, capsys):
     page = out.read_text()
     assert page.count("<polyline") >= 5 and "<rect" in page and "Runbook" in page
     assert "&lt;script&gt;" in page and not re.search(r"<script|<img|src=|href=", page)
-    assert main(["report", "--data", str(tmp_path), "--camera", "frnt", "--out", str(out)]) != 0
+    arguments = ["report", "--data", str(tmp_path), "--camera", "front", "--out"]
+    assert main([*arguments[:-2], "frnt", "--out", str(out)]) != 0
     assert "front" in capsys.readouterr().err
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    assert main([*arguments, str(other)]) != 0 and other.read_text() == "mine"
+    assert "--force" in capsys.readouterr().err
+    assert main([*arguments, str(other), "--force"]) == 0 and other.read_text().startswith("<!doctype")
+    assert main([*arguments, str(other)]) == 0  # a page replaces a page
 
 
 def test_a_roll_up_is_that_of_its_windows_whenever_they_come_and_percentiles_are_not_averaged(collected):
