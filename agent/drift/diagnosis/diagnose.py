@@ -1,0 +1,131 @@
+"""The diagnosis of a drift: the most likely cause, or why there is none, in this order. Pure.
+
+    no signatures, or too few frames        cannot be told, because ...
+    the image changed, a cause explains it  that cause (a fault of the camera, or its light)
+    the image changed, the view is unlike   another scene
+    the image changed                       none of the known causes
+    the image is quiet, the boxes' places, their classes or the embedding moved    another population
+    the image is quiet, only the model's scores moved                              the model
+
+So a fault of the camera comes before the scene, the scene before what is in it, and that before the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.drift.diagnosis import CAUSES
+from agent.drift.diagnosis.match import (
+    IMAGE_FEATURES,
+    LEAST,
+    NONE,
+    QUIET_NONE,
+    UNLIKE,
+    Match,
+    match,
+    shift_of,
+)
+from agent.drift.diagnosis.portrait import Comparison, Look, portrait
+from agent.drift.diagnosis.signatures import Signatures
+from agent.drift.verdict import DriftVerdict
+
+LEAST_LOOKS = 3
+"""Frames that a portrait of now rests on at least."""
+
+UNKNOWN, NO_CAUSE, SCENE, POPULATION, MODEL = "unknown", "none", "other_scene", "population", "model"
+OTHER_WORDS = {
+    UNKNOWN: "the cause cannot be told",
+    NO_CAUSE: "none of the known causes",
+    SCENE: "another scene: the view is not the reference's",
+    POPULATION: "other objects than in the reference, in a picture of the same quality",
+    MODEL: "the model's scores, while picture and objects are as they were",
+}
+OTHER_ADVICE = {
+    UNKNOWN: "compare a snapshot with the reference",
+    NO_CAUSE: "compare a snapshot with the reference; where it is fine as it is, accept it",
+    SCENE: "point the camera back, or record a new reference of the new view",
+    POPULATION: "collect and label such frames and retrain, or accept the new normal",
+    MODEL: "see whether the model, its runtime or the driver changed: `vedette model golden`",
+}
+_SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """`cause` is one of CAUSES or of OTHER_WORDS, with its `confidence` and `severity` (0..1); `second` the next best.
+
+    `reason` says why nothing can be told; `found_ratio` is the share of the detections that the model still finds in
+    frames of the reference with this cause applied, None where that is not known.
+    """
+
+    cause: str
+    confidence: float = 0.0
+    severity: float | None = None
+    second: str = ""
+    reason: str = ""
+    found_ratio: float | None = None
+
+    @property
+    def words(self) -> str:
+        """The cause in words."""
+        return CAUSES[self.cause].words if self.cause in CAUSES else OTHER_WORDS[self.cause]
+
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return CAUSES[self.cause].advice if self.cause in CAUSES else OTHER_ADVICE[self.cause]
+
+    @property
+    def runbook(self) -> str:
+        """The page to read."""
+        return CAUSES[self.cause].runbook if self.cause in CAUSES else "drift"
+
+
+def diagnose(verdict: DriftVerdict, signatures: Signatures | None, looks: Sequence[Look]) -> Diagnosis:
+    """The diagnosis of a judged verdict from `looks` at the frames of now."""
+    if signatures is None:
+        return Diagnosis(cause=UNKNOWN, reason="what known causes do to this camera has not been learnt yet")
+    if len(looks) < LEAST_LOOKS:
+        return Diagnosis(
+            cause=UNKNOWN, reason=f"{len(looks)} frames were looked at, {LEAST_LOOKS} are needed"
+        )
+    try:
+        traits = Comparison(signatures.portrait)(portrait(looks))
+    except ValueError:
+        return Diagnosis(cause=UNKNOWN, reason="frames came in several sizes")
+    each = [verdict.feature(name) for name in IMAGE_FEATURES]
+    now = np.array([one.now[1] for one in each])
+    low, then, high = np.array([one.then for one in each]).T
+    found = match(shift_of(now, low, then, high, traits=traits), signatures.none, signatures.curves)
+    return _concluded(verdict, signatures, found)
+
+
+def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match) -> Diagnosis:
+    best, second = found.candidates[:2]
+    quiet = not any(verdict.feature(name).over for name in IMAGE_FEATURES)
+    if found.size < LEAST or (quiet and best.unexplained > QUIET_NONE):
+        return _of_content(verdict)
+    if best.unexplained > NONE:
+        other = SCENE if found.likeness < UNLIKE else NO_CAUSE
+        return Diagnosis(cause=other, confidence=min(1.0, best.unexplained), second=best.cause)
+    return Diagnosis(
+        cause=best.cause,
+        confidence=best.confidence * (1.0 - max(0.0, best.unexplained - NONE / 2)),
+        severity=best.severity,
+        second=second.cause,
+        found_ratio=signatures.found_at(best.cause, best.severity),
+    )
+
+
+def _of_content(verdict: DriftVerdict) -> Diagnosis:
+    """Of a drift in an image that is as it was: by what is over its limit."""
+    over = {each.feature for each in verdict.features if each.over} - set(IMAGE_FEATURES)
+    classes = verdict.classes is not None and verdict.classes.ratio >= 1.0
+    if over - _SCORES or classes:
+        return Diagnosis(cause=POPULATION, confidence=0.5, second=MODEL if over & _SCORES else "")
+    if over:
+        return Diagnosis(cause=MODEL, confidence=0.5, second=POPULATION)
+    return Diagnosis(cause=UNKNOWN, reason="no single number stands out enough")

@@ -1,0 +1,146 @@
+"""The matching: which known cause explains a shift of a camera's numbers best, how surely, and how severe it is. Pure.
+
+A *shift* is a vector: the image's features in units of the camera's own scatter, then the traits of its portrait in
+units of TRAIT_UNITS; both as `sign(x) ln(1 + |x|)`, for a fault that is twice as strong is the same fault. Each cause
+was applied to the camera's own frames at SEVERITIES: its *signature*, a curve through as many points from the shift of
+none. The distance of a shift from a curve, over its distance from none, is what the cause leaves unexplained.
+
+    unexplained > NONE              none of the known causes; another scene where the views are not alike either
+    shift below LEAST               cannot be told: too small
+    else                            the nearest; confidence: its share of exp(-d^2 / 2 s^2), s = SPREAD times the shift
+
+Weighted by how well the causes of one implementation were recognised in frames that another had changed
+(docs/benchmarks-diagnosis.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.diagnosis.cause import SEVERITIES
+from agent.drift.diagnosis.portrait import TRAITS
+
+IMAGE_FEATURES = (
+    "brightness", "contrast", "sharpness", "saturation", "warmth", "tint", "noise", "entropy", "clipped_dark",
+    "clipped_bright",
+)  # fmt: skip
+
+_LOG_OFFSET = {"brightness": 2.0, "contrast": 1.0, "sharpness": 1.0, "saturation": 0.02, "noise": 0.1}
+"""Features that change by factors are compared as logarithms, with so much added."""
+
+_LEAST_SCATTER = np.array([0.03, 0.03, 0.05, 0.05, 0.01, 0.01, 0.05, 0.05, 0.005, 0.005])
+"""Of IMAGE_FEATURES: what scatters less is no finer a measure of a change."""
+
+TRAIT_UNITS = np.array(
+    [0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.5, 0.5, 0.4, 0.3, 0.3, 0.3, 0.2, 0.4, 0.15, 0.15, 0.1]
+)
+"""Of TRAITS: a change that a person would just see."""
+
+_WEIGHTS = np.concatenate([np.ones(len(IMAGE_FEATURES)), np.full(len(TRAITS), 1.2)])
+_MOST = 200.0
+_GRID = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0])
+
+LEAST, NONE, SPREAD = 2.0, 0.7, 0.15
+QUIET_NONE = 0.5
+"""The same as NONE where no feature of the image is over its limit."""
+
+UNLIKE = 0.45
+"""Of the views' likeness, 1 for the same: below it there is another scene."""
+
+_SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th percentile
+_LIKENESS = len(IMAGE_FEATURES) + TRAITS.index("likeness")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A cause, its share of the confidence, the severity at which it fits best, and what it leaves unexplained."""
+
+    cause: str
+    confidence: float
+    severity: float
+    unexplained: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The candidates, the likeliest first; `size` of the shift, `likeness` of the views."""
+
+    candidates: tuple[Candidate, ...]
+    size: float
+    likeness: float
+
+
+def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IMAGE_FEATURES (..., 10) as they are compared: some as logarithms."""
+    out = np.array(values, dtype=np.float64)
+    for name, offset in _LOG_OFFSET.items():
+        place = IMAGE_FEATURES.index(name)
+        out[..., place] = np.log(np.maximum(out[..., place], 0.0) + offset)
+    return out
+
+
+def shift_of(
+    now: NDArray[np.float64], low: NDArray[np.float64], then: NDArray[np.float64], high: NDArray[np.float64],
+    *, traits: NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """The shift of medians `now` from the usual 10th, 50th and 90th percentile, (10,) each, with `traits` (T,)."""
+    scatter = np.maximum((scaled(high) - scaled(low)) / _SIGMAS_WITHIN, _LEAST_SCATTER)
+    features = np.clip((scaled(now) - scaled(then)) / scatter, -_MOST, _MOST)
+    whole = np.nan_to_num(np.concatenate([features, traits / TRAIT_UNITS]))
+    return np.asarray(np.sign(whole) * np.log1p(np.abs(whole)))
+
+
+Curves = Mapping[str, Sequence[NDArray[np.float64]]]
+"""Of each cause, its variants' shifts at SEVERITIES, (3, SIZE) each."""
+
+SIZE = len(IMAGE_FEATURES) + len(TRAITS)
+"""Numbers of a shift."""
+
+
+def match(shift: NDArray[np.float64], none: NDArray[np.float64], curves: Curves) -> Match:
+    """Match a `shift` (SIZE,) with the signatures `curves`; `none` (SIZE,) is the shift of frames that nothing happened
+    to."""
+    size = float(np.linalg.norm(_WEIGHTS * (shift - none)))
+    found = {
+        cause: min(_nearest(shift, none, each) for each in variants) for cause, variants in curves.items()
+    }
+    spread = max(SPREAD * size, 1e-6)
+    best = min(distance for distance, _ in found.values())
+    weights = {
+        cause: float(np.exp((best**2 - distance**2) / (2 * spread**2)))
+        for cause, (distance, _) in found.items()
+    }
+    total = sum(weights.values())
+    ranked = sorted(found, key=lambda cause: found[cause][0])
+    return Match(
+        candidates=tuple(
+            Candidate(
+                cause=cause,
+                confidence=weights[cause] / total,
+                severity=found[cause][1],
+                unexplained=found[cause][0] / max(size, 1e-9),
+            )
+            for cause in ranked
+        ),
+        size=size,
+        likeness=1.0 + _linear(shift[_LIKENESS]) * float(TRAIT_UNITS[TRAITS.index("likeness")]),
+    )
+
+
+def _linear(compressed: float) -> float:
+    return float(np.sign(compressed) * np.expm1(abs(compressed)))
+
+
+def _nearest(
+    shift: NDArray[np.float64], none: NDArray[np.float64], points: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The distance from a curve, and the severity there."""
+    known = np.vstack([none, points])
+    curve = np.array([np.interp(_GRID, (0.0, *SEVERITIES), column) for column in known.T]).T
+    distances = np.linalg.norm(_WEIGHTS * (curve - shift), axis=1)
+    place = int(distances.argmin())
+    return float(distances[place]), float(_GRID[place])

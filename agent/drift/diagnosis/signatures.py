@@ -1,0 +1,109 @@
+"""Signatures: what known causes do to the numbers of a camera, learnt from its own frames; stored as JSON. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.errors import ReferenceMismatch
+from agent.core.untrusted import BadInput, parse_kept, take_integer, take_list, take_object, take_text
+from agent.drift.arrays import array, numbers
+from agent.drift.diagnosis import CAUSES
+from agent.drift.diagnosis.cause import SEVERITIES
+from agent.drift.diagnosis.match import SIZE, Curves
+from agent.drift.diagnosis.portrait import (
+    ALONE,
+    COLUMNS,
+    HEIGHT,
+    ROWS,
+    TOGETHER,
+    WIDTH,
+    Portrait,
+)
+
+FORMAT = "vedette-signatures"
+CODE_VERSION = 1
+"""To be raised whenever a cause, a trait or a unit changes: older signatures are made anew."""
+
+LARGEST_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Signatures:
+    """Of one camera: `none`, the shift of frames that nothing happened to, and `curves` by cause.
+
+    `found` by cause is the share of the model's detections that it still finds at each of SEVERITIES, (3,), NaN where
+    there were none; `portrait` is that of the frames compared with; `frames` names the frames they were made of.
+    """
+
+    frames: str
+    none: NDArray[np.float64]
+    curves: Curves
+    found: Mapping[str, NDArray[np.float64]]
+    portrait: Portrait
+
+    def found_at(self, cause: str, severity: float) -> float | None:
+        """The share of detections still found at a severity (between SEVERITIES: interpolated), if it is known."""
+        shares = self.found.get(cause)
+        if shares is None or not np.isfinite(shares).all():
+            return None
+        return float(np.interp(severity, (0.0, *SEVERITIES), (1.0, *shares)))
+
+
+def to_text(signatures: Signatures) -> str:
+    """As JSON text, some 100 kB."""
+    portrait = signatures.portrait
+    body = {
+        "format": FORMAT,
+        "code": CODE_VERSION,
+        "frames": signatures.frames,
+        "none": numbers(signatures.none),
+        "curves": {cause: [numbers(each) for each in curves] for cause, curves in signatures.curves.items()},
+        "found": {cause: numbers(each) for cause, each in signatures.found.items()},
+        "portrait": {name: numbers(getattr(portrait, name)) for name in ("scalars", "detail", "view")},
+    }
+    return json.dumps(body, separators=(",", ":"))
+
+
+def from_text(text: str) -> Signatures:
+    """What `to_text` wrote; ReferenceMismatch for anything else, and for what another version wrote."""
+    try:
+        body = parse_kept(text, largest=LARGEST_BYTES)
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise ReferenceMismatch("not signatures")
+        if take_integer(body, "code", minimum=0, maximum=2**31) != CODE_VERSION:
+            raise ReferenceMismatch("signatures of another version")
+        drawn = take_object(body, "portrait")
+        return Signatures(
+            frames=take_text(body, "frames", longest=80),
+            none=array(body, "none", (SIZE,)),
+            curves=_curves(take_object(body, "curves")),
+            found={
+                cause: array(
+                    take_object(body, "found"), cause, (len(SEVERITIES),), low=0.0, high=1.0, unknown=True
+                )
+                for cause in CAUSES
+            },
+            portrait=Portrait(
+                scalars=array(drawn, "scalars", (len(ALONE) + len(TOGETHER),)),
+                detail=array(drawn, "detail", (ROWS, COLUMNS)),
+                view=array(drawn, "view", (HEIGHT, WIDTH), low=0.0, high=255.0).astype(np.float32),
+            ),
+        )
+    except BadInput as error:
+        raise ReferenceMismatch(f"the signatures are damaged: {error}") from None
+
+
+def _curves(body: Mapping[str, Any]) -> Curves:
+    found: dict[str, Sequence[NDArray[np.float64]]] = {}
+    for name, cause in CAUSES.items():
+        texts = take_list(body, name, longest=cause.variants)
+        if len(texts) != cause.variants:
+            raise BadInput(f"`{name}` has {len(texts)} variants; expected {cause.variants}")
+        found[name] = [array({name: text}, name, (len(SEVERITIES), SIZE)) for text in texts]
+    return found

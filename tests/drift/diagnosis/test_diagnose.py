@@ -1,0 +1,112 @@
+"""The diagnosis: a drawn street, disturbed by code that shares nothing with the signatures'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from agent.cameras.kinds.synthetic.drawing.disturbances import EFFECTS
+from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.drift.diagnosis.diagnose import Diagnosis, diagnose
+from agent.drift.diagnosis.learn import sample
+from agent.drift.diagnosis.match import IMAGE_FEATURES
+from agent.drift.diagnosis.portrait import look_at
+from agent.drift.diagnosis.signatures import Signatures
+from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
+from agent.features import FEATURES
+
+Frames = Callable[..., list[np.ndarray]]
+
+
+def verdict_of(
+    now: list[np.ndarray], then: list[np.ndarray], over: tuple[str, ...] = (), classes: float = 0.0
+) -> DriftVerdict:
+    """What the judge says where `now` is compared with `then`; of features that need a model, those `over` moved."""
+    usual = np.percentile(sample(then).vectors, (10, 50, 90), axis=0)
+    seen = np.percentile(sample(now).vectors, (10, 50, 90), axis=0)
+
+    def feature(name: str) -> FeatureVerdict:
+        known = name in IMAGE_FEATURES
+        column = IMAGE_FEATURES.index(name) if known else 0
+        triples = (seen[:, column], usual[:, column]) if known else (np.full(3, 1.0), np.full(3, 1.0))
+        return FeatureVerdict(
+            feature=name, aspect="location", score=0.0, limit=1.0, ratio=2.0 if name in over else 0.1,
+            minutes=1.0, shift=0.0, distances={}, distance_minutes=1.0,
+            now=tuple(triples[0].tolist()), then=tuple(triples[1].tolist()),
+        )  # fmt: skip
+
+    mix = ClassVerdict(distance=0.0, limit=1.0, ratio=classes, psi=0.0, psi_limit=1.0, minutes=1.0)
+    return DriftVerdict(
+        camera="street", start=0.0, end=60.0, judged=True, reason="", provisional=False, ratio=2.0,
+        familiar=False, joint=0.0, joint_limit=1.0, joint_minutes=1.0, hour=12,
+        features=tuple(feature(name) for name in FEATURES), classes=mix, alarm=True, alarm_since=60.0,
+    )  # fmt: skip
+
+
+class Clinic:
+    """Diagnoses frames of the street."""
+
+    def __init__(self, street: object, signatures: Signatures) -> None:
+        self.frames: Frames = street.frames  # type: ignore[attr-defined]  # the fixture's class is no module's
+        self._then, self._signatures = self.frames(0, 8), signatures
+
+    def __call__(self, now: list[np.ndarray], **verdict: object) -> Diagnosis:
+        looks = [look_at(each) for each in now]
+        return diagnose(verdict_of(now, self._then, **verdict), self._signatures, looks)  # type: ignore[arg-type]  # as given
+
+
+@pytest.fixture(scope="module")
+def clinic(street: object, signatures: Signatures) -> Clinic:
+    return Clinic(street, signatures)
+
+
+@pytest.mark.parametrize(
+    ("effect", "strength", "cause"),
+    [
+        ("fog", 0.8, "fog"),
+        ("fog", 0.4, "fog"),
+        ("colour_cast", 0.8, "colour_cast"),
+        ("blur", 0.6, "defocus"),
+        ("darkness", 0.8, "low_light"),
+        ("knocked", 1.0, "moved"),
+    ],
+)
+def test_a_disturbance_is_named(clinic: Clinic, effect: str, strength: float, cause: str) -> None:
+    now = [EFFECTS[effect](each, strength) for each in clinic.frames(40, 6)]
+    found = clinic(now, over=("brightness",))
+    assert found.cause == cause
+    assert found.confidence > 0.3
+    assert found.severity is not None
+    assert found.found_ratio == pytest.approx(1.0 - found.severity / 2)
+
+
+def test_noise_that_the_scene_draws_is_named(clinic: Clinic) -> None:
+    assert clinic(clinic.frames(40, 6, noise=4.0), over=("noise",)).cause == "noise"
+
+
+def test_another_place_is_another_scene_or_none_of_the_causes(clinic: Clinic) -> None:
+    place = Scene("warehouse", 3, 240, 135)
+    now = [np.array(place.draw(at / 2, 12.0, at).image) for at in range(6)]
+    assert clinic(now, over=("brightness",)).cause in {"other_scene", "none", "moved"}
+
+
+def test_a_quiet_image_with_other_objects_is_another_population(clinic: Clinic) -> None:
+    assert clinic(clinic.frames(40, 6), over=("box_size",)).cause == "population"
+    assert clinic(clinic.frames(40, 6), classes=2.0).cause == "population"
+
+
+def test_a_quiet_image_whose_scores_alone_moved_is_the_model(clinic: Clinic) -> None:
+    assert clinic(clinic.frames(40, 6), over=("confidence_mean",)).cause == "model"
+
+
+def test_what_cannot_be_told_says_why(street: object, clinic: Clinic, signatures: Signatures) -> None:
+    now = clinic.frames(40, 6)
+    verdict = verdict_of(now, now)
+    looks = [look_at(each) for each in now]
+    assert "learnt" in diagnose(verdict, None, looks).reason
+    assert "2 frames" in diagnose(verdict, signatures, looks[:2]).reason
+    odd = [*looks, look_at(now[0][:100])]
+    assert diagnose(verdict, signatures, odd).reason == "frames came in several sizes"
+    assert clinic(now).cause == "unknown"

@@ -1,0 +1,38 @@
+"""Signatures as text, and back; what is none is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from agent.core.errors import ReferenceMismatch
+from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
+
+
+def test_signatures_survive_storage(signatures: Signatures) -> None:
+    again = from_text(to_text(signatures))
+    assert again.frames == signatures.frames
+    assert np.array_equal(again.none, signatures.none)
+    for cause, curves in signatures.curves.items():
+        assert all(np.array_equal(a, b) for a, b in zip(curves, again.curves[cause], strict=True))
+    assert np.array_equal(again.portrait.view, signatures.portrait.view)
+    assert again.found_at("fog", 0.35) == pytest.approx(1 - 0.35 / 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("format", "x"), ("code", 0), ("code", "1"), ("none", "AAAA"), ("none", 3), ("curves", {}), ("found", []),
+     ("portrait", {}), ("frames", 7)],
+)  # fmt: skip
+def test_what_is_no_signature_is_refused(signatures: Signatures, key: str, value: object) -> None:
+    body = json.loads(to_text(signatures))
+    with pytest.raises(ReferenceMismatch):
+        from_text(json.dumps({**body, key: value}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nothing", '{"format": "vedette-signatures"}'])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises((ReferenceMismatch, ValueError)):
+        from_text(text)
