@@ -1,8 +1,8 @@
 """The diagnosis of a drift: the most likely cause, or why there is none, in this order. Pure.
 
     no signatures, or too few frames        cannot be told, because ...
+    the image changed, the view is unlike and nothing hides it                     another scene
     the image changed, a cause explains it  that cause (a fault of the camera, or its light)
-    the image changed, the view is unlike   another scene
     the image changed                       none of the known causes
     the image is quiet, the boxes' places, their classes or the embedding moved    another population
     the image is quiet, only the model's scores moved                              the model
@@ -23,6 +23,8 @@ from agent.drift.diagnosis.match import (
     LEAST,
     NONE,
     QUIET_NONE,
+    SCENE_NONE,
+    UNFIT,
     UNLIKE,
     Match,
     match,
@@ -108,9 +110,10 @@ def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match) -> D
     quiet = not any(verdict.feature(name).over for name in IMAGE_FEATURES)
     if found.size < LEAST or (quiet and best.unexplained > QUIET_NONE):
         return _of_content(verdict)
+    if _another_scene(found):
+        return Diagnosis(cause=SCENE, confidence=1.0 - max(0.0, found.fit), second=best.cause)
     if best.unexplained > NONE:
-        other = SCENE if found.likeness < UNLIKE else NO_CAUSE
-        return Diagnosis(cause=other, confidence=min(1.0, best.unexplained), second=best.cause)
+        return Diagnosis(cause=NO_CAUSE, confidence=min(1.0, best.unexplained), second=best.cause)
     return Diagnosis(
         cause=best.cause,
         confidence=best.confidence * (1.0 - max(0.0, best.unexplained - NONE / 2)),
@@ -118,6 +121,13 @@ def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match) -> D
         second=second.cause,
         found_ratio=signatures.found_at(best.cause, best.severity),
     )
+
+
+def _another_scene(found: Match) -> bool:
+    """Whether the view is another one, and no fault hides it."""
+    best = found.candidates[0]
+    unlike = found.likeness < UNLIKE and found.fit < UNFIT
+    return unlike and (best.cause == "moved" or best.unexplained > SCENE_NONE)
 
 
 def _of_content(verdict: DriftVerdict) -> Diagnosis:

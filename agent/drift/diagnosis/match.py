@@ -5,8 +5,8 @@ units of TRAIT_UNITS; both as `sign(x) ln(1 + |x|)`, for a fault that is twice a
 was applied to the camera's own frames at SEVERITIES: its *signature*, a curve through as many points from the shift of
 none. The distance of a shift from a curve, over its distance from none, is what the cause leaves unexplained.
 
-    unexplained > NONE              none of the known causes; another scene where the views are not alike either
-    shift below LEAST               cannot be told: too small
+    unexplained > NONE              none of the known causes
+    shift below LEAST               too small to tell
     else                            the nearest; confidence: its share of exp(-d^2 / 2 s^2), s = SPREAD times the shift
 
 Weighted by how well the causes of one implementation were recognised in frames that another had changed
@@ -48,11 +48,14 @@ LEAST, NONE, SPREAD = 2.0, 0.7, 0.15
 QUIET_NONE = 0.5
 """The same as NONE where no feature of the image is over its limit."""
 
-UNLIKE = 0.45
-"""Of the views' likeness, 1 for the same: below it there is another scene."""
+UNLIKE, UNFIT = 0.3, 0.72
+"""Of two views' likeness, 1 for the same: as they are, and once one was moved to fit the other best. Below both there
+is another scene; a camera that was moved fits."""
+
+SCENE_NONE = 0.45
+"""The same as NONE where the views are unlike: what covers them explains more."""
 
 _SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th percentile
-_LIKENESS = len(IMAGE_FEATURES) + TRAITS.index("likeness")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +70,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The candidates, the likeliest first; `size` of the shift, `likeness` of the views."""
+    """The candidates, the likeliest first; `size` of the shift; the views' `likeness` as they are, moved to `fit`."""
 
     candidates: tuple[Candidate, ...]
     size: float
     likeness: float
+    fit: float
 
 
 def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,12 +131,16 @@ def match(shift: NDArray[np.float64], none: NDArray[np.float64], curves: Curves)
             for cause in ranked
         ),
         size=size,
-        likeness=1.0 + _linear(shift[_LIKENESS]) * float(TRAIT_UNITS[TRAITS.index("likeness")]),
+        likeness=1.0 + _trait(shift, "likeness"),
+        fit=1.0 + _trait(shift, "likeness") + _trait(shift, "moved_gain"),
     )
 
 
-def _linear(compressed: float) -> float:
-    return float(np.sign(compressed) * np.expm1(abs(compressed)))
+def _trait(shift: NDArray[np.float64], name: str) -> float:
+    """A trait as it was measured."""
+    place = TRAITS.index(name)
+    compressed = float(shift[len(IMAGE_FEATURES) + place])
+    return float(np.sign(compressed) * np.expm1(abs(compressed)) * TRAIT_UNITS[place])
 
 
 def _nearest(
