@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput, parse_kept, take_integer, take_list, take_object, take_text
-from agent.drift.arrays import array, numbers
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.cause import SEVERITIES
 from agent.drift.diagnosis.match import SIZE, Curves
