@@ -156,6 +156,12 @@ _HOST = (
         "right, `vedette model golden --accept`.",
     ),
     RuleSettings(
+        name="model_returned",
+        when="host.model_returned",
+        advice="The model before is in force again. `vedette model history` has the reason and the numbers; mend the "
+        "model, or change the limit in [deploy] that it passed, and deploy it again.",
+    ),
+    RuleSettings(
         name="memory",
         when="host.memory_used_ratio > 92% for 5m",
         clear="88%",

@@ -23,6 +23,8 @@ from agent.delivery.messages import info_draft, status_draft
 from agent.delivery.publisher import Publisher
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
+from agent.maintenance.deploy.deployer import Deployer
+from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.golden.check import GoldenCheck
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.camera_window import field_names
@@ -50,6 +52,8 @@ class Device:
         supervisor: Supervisor,
         notifiers: NotifierWorker,
         golden: GoldenCheck,
+        deployer: Deployer,
+        deploy_requests: DeployRequests,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.sampler = sampler
@@ -57,7 +61,7 @@ class Device:
         self._settings, self._detector, self._cameras = settings, detector, cameras
         self._publisher, self._alerts, self._governor = publisher, alerts, governor
         self._supervisor, self._notifiers, self._submit = supervisor, notifiers, submit
-        self._golden = golden
+        self._golden, self._deployer, self._deploy_requests = golden, deployer, deploy_requests
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
@@ -92,7 +96,8 @@ class Device:
 
     def observations(self, at: float) -> list[Observation]:
         """What is observed of the device now beside its telemetry, `at` (Unix time), for the rules."""
-        return [*self._detector.observations(at), *self._golden.observations(at)]
+        parts = (self._detector, self._golden, self._deployer)
+        return [observation for part in parts for observation in part.observations(at)]
 
     # -- what it publishes and answers --------------------------------------------------------------------------
 
@@ -141,6 +146,7 @@ class Device:
             "model_layout": model.layout,
             "model_verification": self._detector.verification[0].value,
             "model_golden": self._golden.result.state,
+            **self._deploy_requests.facts(),
             "cameras": ",".join(self._cameras.names),
             "window_seconds": self._settings.windows.length,
             **ReportPlan.of(self._settings).facts(),

@@ -25,6 +25,7 @@ from agent.delivery.commands import CommandWorker
 from agent.detection import ModelInfo
 from agent.exporter.about import About
 from agent.logging.setup import set_level
+from agent.maintenance.deploy.deployer import Deployer
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.analyst import Analyst
 from agent.references.monitors import DriftMonitors
@@ -46,6 +47,7 @@ class RunningAgent:
     notifiers: NotifierWorker
     commands: CommandWorker
     references: DriftMonitors
+    deployer: Deployer
     model: Callable[[], ModelInfo]
 
 
@@ -112,6 +114,10 @@ def _apply_drift(agent: RunningAgent, change: Change) -> None:
     agent.references.set_budget(change.new.drift)
 
 
+def _apply_deploy(agent: RunningAgent, change: Change) -> None:
+    agent.deployer.settings = change.new.deploy
+
+
 def _apply_log(_agent: RunningAgent, change: Change) -> Applied:
     set_level(change.new.log.level)
     return Applied(done=[f"log level {change.new.log.level}"])
@@ -140,6 +146,7 @@ LIVE = (
         apply=_apply_commands,
     ),
     LiveEntry(name="drift budget", tables=("drift",), keys=("false_alarms_per_month",), apply=_apply_drift),
+    LiveEntry(name="deploy", tables=("deploy",), apply=_apply_deploy),
     LiveEntry(name="log", tables=("log",), keys=("level",), apply=_apply_log),
 )
 

@@ -43,6 +43,10 @@ from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.exporter import make_exporter
 from agent.exporter.about import About, missing
+from agent.maintenance.deploy.deployer import Deployer
+from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.requests import DeployRequests
+from agent.maintenance.deploy.trial import RunningModel
 from agent.maintenance.golden.check import GoldenCheck
 from agent.maintenance.samples.collector import SampleCollector
 from agent.notifiers.runner import NotifierWorker, make_notifiers
@@ -57,6 +61,9 @@ NEVER_REMOTE = LOCAL_ONLY | {"snapshot", "golden_accept"}
 """Commands that the network may not give: images stay on the device, and so does what its model is judged by."""
 
 STOP_SECONDS = 10.0
+EXCHANGE_SECONDS = 60.0
+"""How long the exchange of the model waits for the scheduler, which may be starting again."""
+
 RELOAD_SECONDS = 2.0  # how long a stop waits for a reload in progress
 
 
@@ -98,7 +105,8 @@ class Service:
         clock_watch = ClockWatch(state)
         clock_watch.open()
         self._closing.callback(clock_watch.save)
-        self.detector.open()
+        self.deployments = Deployments(state, settings.model)
+        self.deployments.open_in_force(self.detector)
         self._closing.callback(self.detector.close)
         validate_classes(settings, self.detector.info)
         identity = identify(settings.device, settings.broker)
@@ -148,6 +156,10 @@ class Service:
             note=self.camera_set.note,
             governor=self.governor,
         )
+        self.deployer = Deployer(
+            self.deployments, self._running_model(), settings.deploy, cache=state / "engines"
+        )
+        self.deploy_requests = DeployRequests(self.deployer, self.deployments)
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
         self.samples = SampleCollector(settings.samples, state, lambda: self.detector.info)
         self.device = Device(
@@ -162,6 +174,8 @@ class Service:
             supervisor=self.supervisor,
             notifiers=self.notifiers,
             golden=self.golden,
+            deployer=self.deployer,
+            deploy_requests=self.deploy_requests,
             submit=self.analyst.submit,
         )
         about = self._about(identity)
@@ -183,6 +197,7 @@ class Service:
         self.reloader = Reloader(self.live_config.reload, self.device.reloaded)
         self.handlers = self._handlers()
         remote |= {name: self.handlers[name] for name in self.handlers.keys() - NEVER_REMOTE}
+        remote |= self.deploy_requests.remote()
 
     def start(self) -> None:
         """Start every worker: receivers before senders, so that nothing is sent before it can be received."""
@@ -199,6 +214,7 @@ class Service:
             self.supervisor.add(self.golden)
         if self.samples.enabled:
             self.supervisor.add(self.samples)
+        self.supervisor.add(self.deployer)
         self.camera_set.start(self.settings)
         if isinstance(self.reporter.exporter, Worker):
             self.supervisor.add(self.reporter.exporter)
@@ -215,7 +231,7 @@ class Service:
         self.supervisor.close()  # a worker that a reload started now would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
         late += self.camera_set.stop(left)
-        late += self.supervisor.remove_all([self.golden.name, self.samples.name], left())
+        late += self.supervisor.remove_all([self.golden.name, self.samples.name, self.deployer.name], left())
         senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
         for worker in senders:
             late += self.supervisor.remove_all([worker.name], left())
@@ -237,6 +253,7 @@ class Service:
             self.references,
             self.golden,
             self.samples,
+            self.deploy_requests,
         )
         return {name: handler for owner in owners for name, handler in owner.handlers().items()}
 
@@ -261,8 +278,29 @@ class Service:
             notifiers=self.notifiers,
             commands=self.commands,
             references=self.references,
+            deployer=self.deployer,
             model=lambda: self.detector.info,
         )
+
+    def _running_model(self) -> RunningModel:
+        return RunningModel(
+            detector=self.detector,
+            exchange=self._exchange,
+            results=self.snapshots.results,
+            counts=lambda: self.scheduler.counts,
+            check=lambda info: validate_classes(self.settings, info),
+            full_pace=lambda: self.governor.pace.full,
+            changed=lambda: self.analyst.submit(self.device.publish),
+        )
+
+    def _exchange(self, other: Detector) -> None:
+        """Run the model of `other` from the next frame on; each window is of one model."""
+
+        def exchange() -> None:
+            self.detector.exchange(other)
+            self.analyst.begin_anew()
+
+        self.scheduler.between_batches(exchange, EXCHANGE_SECONDS)
 
     def _monitor(self, camera: str) -> CameraMonitor:
         """The drift monitor of a camera; in the analyst's thread."""

@@ -1,4 +1,4 @@
-"""`vedette model`: prepares a model for the agent, describes models, evaluates them."""
+"""`vedette model`: prepares a model for the agent, describes and evaluates models, deploys one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.cli import evaluate, golden
+from agent.cli import deploy, evaluate, golden, signing
 from agent.core import clock
 
 
@@ -54,18 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_arguments(what)
     golden.add_arguments(what)
+    deploy.add_arguments(what)
+    signing.add_arguments(what)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepare or inspect."""
+    """Do what `args.what` names."""
     from agent.core import memory as heap
     from agent.logging import setup as log
 
     log.set_up("warning")  # what was found is printed; that models were loaded on the way is no news
     with heap.bounded():
-        return {"prepare": _prepare, "inspect": _inspect, "evaluate": evaluate.run, "golden": golden.run}[
-            args.what
-        ](args)
+        return _RUNS[args.what](args)
 
 
 def _prepare(args: argparse.Namespace) -> int:
@@ -165,4 +165,14 @@ def _text(value: object) -> str:
     return str(value)
 
 
-_RUNS = {"prepare": _prepare, "inspect": _inspect, "evaluate": evaluate.run, "golden": golden.run}
+_RUNS = {
+    "prepare": _prepare,
+    "inspect": _inspect,
+    "evaluate": evaluate.run,
+    "golden": golden.run,
+    "deploy": deploy.run,
+    "rollback": deploy.run,
+    "history": deploy.run,
+    "keygen": signing.run,
+    "sign": signing.run,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from agent.config.deploy_settings import DeploySettings
 from agent.config.fields import seal, setting
 from agent.core.errors import ConfigError
 from agent.core.polygon import Polygon
@@ -521,6 +522,7 @@ class Settings:
     outbox: OutboxSettings = OutboxSettings()
     commands: CommandSettings = CommandSettings()
     model: ModelSettings = ModelSettings()
+    deploy: DeploySettings = DeploySettings()
     windows: WindowSettings = WindowSettings()
     reports: ReportSettings = ReportSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

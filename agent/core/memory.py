@@ -27,7 +27,7 @@ def bounded() -> Iterator[None]:
     For commands that open a model of unknown origin: what it makes inside of itself without declaring it becomes an
     error in words; else the kernel would end the command, or another process of the box.
     """
-    most, before = _free() * 4 // 5, resource.getrlimit(resource.RLIMIT_DATA)
+    most, before = free_bytes() * 4 // 5, resource.getrlimit(resource.RLIMIT_DATA)
     if not most or before[0] != resource.RLIM_INFINITY:
         yield
         return
@@ -38,7 +38,7 @@ def bounded() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
-def _free() -> int:
+def free_bytes() -> int:
     """Bytes of memory that this process can still have, and 0 where that is not known."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -29,11 +29,6 @@ class SpareBuffers:
                 self._spare.append(buffer)
                 del self._spare[:-KEPT]
 
-    def clear(self) -> None:
-        """Let go of the memory."""
-        with self._lock:
-            self._spare.clear()
-
     def _take(self, size: tuple[int, int], capacity: int) -> BatchBuffer | None:
         """The newest spare one of `size`; one that is too small is let go of, since a larger takes its place."""
         with self._lock:

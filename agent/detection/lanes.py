@@ -44,13 +44,20 @@ class ResultOrder:
         if failure:
             raise failure
 
+    def settled(self, timeout: float) -> bool:
+        """Wait until all that began is delivered; whether it was within `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._begun == self._delivered and not self._delivering, timeout
+            )
+
     def _following(self) -> Callable[[], None] | None:
         with self._changed:
             deliver = self._ready.pop(self._delivered + 1, None)
             self._delivering = deliver is not None
             if deliver is not None:
                 self._delivered += 1
-                self._changed.notify_all()
+            self._changed.notify_all()
             return deliver
 
 

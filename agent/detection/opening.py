@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from agent.config.schema import ModelSettings
 from agent.core.errors import InferenceError, ModelError
 from agent.detection import ModelInfo, onnx_file, providers
+from agent.detection.buffers import SpareBuffers
 from agent.detection.layouts.layout import Layout, ModelFacts
 from agent.detection.loading import Loader
 from agent.detection.manifest import identity
@@ -32,7 +33,10 @@ _EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackag
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenedModel:
-    """A model that is ready: how to run it and how to read it; `alone` admits one run at a time, where it must."""
+    """A model that is ready: how to run it and how to read it; `alone` admits one run at a time, where it must.
+
+    `spare` is the memory of its inputs.
+    """
 
     runner: Runner
     alone: AbstractContextManager[Any]
@@ -41,6 +45,7 @@ class OpenedModel:
     boxes_output: int
     embedding_output: int | None
     check: BoxCheck
+    spare: SpareBuffers = field(default_factory=SpareBuffers)
 
 
 def open_model(settings: ModelSettings, cache: Path | None) -> OpenedModel:

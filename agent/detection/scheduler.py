@@ -8,6 +8,8 @@ another prepares the next batch and reads the last one; that chooses its frames 
 model is free: an early choice would be an old one, and a small batch. Results are handed on in the order in
 which their frames were chosen.
 
+What must happen while no batch is in work, such as the exchange of the model, is handed to `between_batches`.
+
 One bad frame must not hurt another camera: a batch that fails is tried again frame by frame, and what fails
 alone is counted and left out. A lost GPU, or memory too small for even one frame, ends `run`, so that the
 supervisor starts it anew with a fresh session.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -36,6 +39,36 @@ log = structlog.get_logger("vedette.detection")
 
 _BATCHES_TRIED = 2
 _IDLE_SECONDS = 0.5  # how often an idle or resting scheduler looks whether it is to stop
+
+
+@dataclass(slots=True)
+class ServedCounts:
+    """Frames that went through the model since the start, and those that it failed on."""
+
+    served: int = 0
+    failed: int = 0
+
+
+class Pause:
+    """A task that runs between two batches; `done` once it did."""
+
+    def __init__(self, task: Callable[[], None]) -> None:
+        self._task, self.done = task, threading.Event()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """Run the task, whatever comes of it."""
+        try:
+            self._task()
+        except Exception as error:  # noqa: BLE001  (raised by `check`, in the thread of who wants it)
+            self._error = error
+        finally:
+            self.done.set()
+
+    def check(self) -> None:
+        """Raise what the task raised."""
+        if self._error is not None:
+            raise self._error
 
 
 class Scheduler(Worker):
@@ -78,6 +111,8 @@ class Scheduler(Worker):
         self._batches_failed = 0
         self._choosing = threading.Lock()
         self._turns, self._outlook = ResultOrder(), BusyForecast()
+        self._pause: Pause | None = None
+        self.counts = ServedCounts()
 
     def run(self, stop: threading.Event) -> None:
         """Open the detector and serve frames until `stop` is set. Raises InferenceError, ModelError."""
@@ -93,6 +128,24 @@ class Scheduler(Worker):
             self._gate.remove(camera)
             self._failing.discard(camera)
 
+    def between_batches(self, task: Callable[[], None], timeout: float) -> None:
+        """Have a lane run `task` between two batches, when all results are delivered; the frames wait meanwhile.
+
+        Raises what it raised, and InferenceError where that is not within `timeout` seconds: then it never runs.
+        """
+        pause = Pause(task)
+        with self._lock:
+            self._pause = pause
+        if pause.done.wait(timeout):
+            pause.check()
+            return
+        with self._lock:
+            withdrawn, self._pause = self._pause is pause, None
+        if withdrawn:
+            raise InferenceError(f"the model was at work for {timeout:.0f} s", kind=InferenceFailure.OTHER)
+        pause.done.wait()
+        pause.check()
+
     def _open(self) -> None:
         self.warming = True  # an engine build takes minutes
         try:
@@ -100,20 +153,28 @@ class Scheduler(Worker):
         finally:
             self.beat()
             self.warming = False
+        self._size()
+        info = self._detector.info
+        self._turns = ResultOrder()  # what a run that failed had begun is over
+        self._lanes = info.lanes
+        self._abreast = info.lanes if info.threads else 1
+
+    def _size(self) -> None:
+        """Begin with the batches that the model takes."""
         info = self._detector.info
         most = min(self._max_batch, info.max_batch)
         self._sizer = BatchSizer(
             *((most, self._first_batch) if self._first_batch else sizes(most, info.threads))
         )
-        self._turns, self._outlook = ResultOrder(), BusyForecast()  # what a run that failed had begun is over
-        self._lanes = info.lanes
-        self._abreast = info.lanes if info.threads else 1
+        self._outlook = BusyForecast()
 
     # -- one batch, in the thread of its lane -----------------------------------------------------------------
 
     def _step(self, stop: threading.Event) -> None:
         with self._choosing:
             self.beat()
+            if self._pause is not None:
+                self._run_pause()
             frames = self._choose(stop)
             if not frames:
                 return
@@ -124,6 +185,15 @@ class Scheduler(Worker):
             self._serve(frames, results)
         finally:
             self._turns.deliver(turn, lambda: self._tell(results))
+
+    def _run_pause(self) -> None:
+        if not self._turns.settled(_IDLE_SECONDS):
+            return  # (the next step tries again)
+        with self._lock:
+            pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.run()
+            self._size()
 
     def _choose(self, stop: threading.Event) -> list[Frame]:
         if rest := self._governor.rest_seconds():
@@ -192,6 +262,7 @@ class Scheduler(Worker):
         self._outlook.ended(len(frames), ran, prepare=batch.preprocess, run=batch.inference)
         self._governor.ran(ran - batch.inference, batch.inference, self._abreast)
         with self._lock:
+            self.counts.served += len(frames)
             self._sizer.ran(len(frames), batch.inference)
             if len(frames) > 1:
                 self._batches_failed = 0
@@ -221,6 +292,8 @@ class Scheduler(Worker):
             log.warning("frames cannot be detected on", camera=frame.camera, reason=str(error))
 
     def _count_failed(self, frames: Sequence[Frame]) -> None:
+        with self._lock:
+            self.counts.failed += len(frames)
         for frame in frames:
             if self._watches(frame):
                 self._slots.count_failed(frame.camera)

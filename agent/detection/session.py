@@ -19,7 +19,6 @@ from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame, Observation
 from agent.detection import DetectedBatch, ModelInfo
-from agent.detection.buffers import SpareBuffers
 from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
 from agent.detection.opening import OpenedModel, open_model
@@ -56,7 +55,6 @@ class Detector:
         self._cache = cache
         self._opened: OpenedModel | None = None
         self._info: ModelInfo | None = None
-        self._spare = SpareBuffers()
         self._checking = threading.Lock()
         self.openings = 0
         """How often the model was opened."""
@@ -112,7 +110,19 @@ class Detector:
     def close(self) -> None:
         """Let go of the model and its memory; may be called twice."""
         self._opened = None
-        self._spare.clear()
+
+    def exchange(self, other: Detector) -> None:
+        """From the next run on this detector has the model of `other`, and `other` this one's; both are open.
+
+        Runs in other threads end with the model that they began with.
+        """
+        if not (self.opened and other.opened):
+            raise ModelError("the model is closed")
+        self._opened, other._opened = other._opened, self._opened
+        self._info, other._info = other._info, self._info
+        self.settings, other.settings = other.settings, self.settings
+        self.openings += 1
+        other.openings += 1
 
     def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
         """Detect on frames of any shapes; those that need the same input size share a run.
@@ -124,9 +134,9 @@ class Detector:
             raise ModelError("the model is closed")
         found: list[Detections | None] = [None] * len(frames)
         seconds = [0.0, 0.0, 0.0]
-        for indices, boxes in self._runs(frames, opened.layout):
+        for indices, boxes in self._runs(frames, opened):
             marks = [clock.monotonic()]
-            with self._prepared([frames[index] for index in indices], boxes) as batch:
+            with self._prepared(opened, [frames[index] for index in indices], boxes) as batch:
                 marks.append(clock.monotonic())
                 with opened.alone:
                     marks.append(clock.monotonic())
@@ -156,8 +166,8 @@ class Detector:
         opened = self._opened
         if opened is None:
             raise ModelError("the model is closed")
-        ((_, boxes),) = self._runs([frame], opened.layout)
-        with self._prepared([frame], boxes) as batch, opened.alone:
+        ((_, boxes),) = self._runs([frame], opened)
+        with self._prepared(opened, [frame], boxes) as batch, opened.alone:
             began = clock.monotonic()
             outputs = opened.runner.run(batch)
             seconds = clock.monotonic() - began
@@ -168,46 +178,30 @@ class Detector:
             found=found, letterbox=boxes[0], suppressed=opened.layout.suppressed, seconds=seconds
         )
 
-    def _runs(self, frames: Sequence[Frame], layout: Layout) -> list[tuple[list[int], list[Letterbox]]]:
+    def _runs(self, frames: Sequence[Frame], opened: OpenedModel) -> list[tuple[list[int], list[Letterbox]]]:
         """Which frames (by index) go into which model run, with their letterboxes."""
         groups: dict[tuple[int, int], tuple[list[int], list[Letterbox]]] = {}
         for index, frame in enumerate(frames):
-            box = self._letterbox(frame, stretched=layout.stretched)
+            box = _letterbox(frame, opened)
             indices, boxes = groups.setdefault(box.size, ([], []))
             indices.append(index)
             boxes.append(box)
-        step = self.info.max_batch
+        step = opened.info.max_batch
         return [
             (indices[start : start + step], boxes[start : start + step])
             for indices, boxes in groups.values()
             for start in range(0, len(indices), step)
         ]
 
-    def _letterbox(self, frame: Frame, *, stretched: bool) -> Letterbox:
-        image = frame.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise InferenceError(
-                f"camera {frame.camera}: frame {frame.index} is no colour image "
-                f"(shape {image.shape}, {image.dtype})",
-                kind=InferenceFailure.OTHER,
-            )
-        height, width = image.shape[:2]
-        info = self.info
-        return plan(
-            (height, width),
-            info.input_size,
-            stride=info.stride,
-            minimal=info.dynamic_size,
-            stretched=stretched,
-        )
-
     @contextmanager
-    def _prepared(self, frames: Sequence[Frame], boxes: Sequence[Letterbox]) -> Iterator[NDArray[Any]]:
+    def _prepared(
+        self, opened: OpenedModel, frames: Sequence[Frame], boxes: Sequence[Letterbox]
+    ) -> Iterator[NDArray[Any]]:
         """The model's input; its memory is lent until the model has run."""
-        info = self.info
+        info = opened.info
         # it grows with the batches that come, not with max_batch
         capacity = len(frames) if info.dynamic_batch else info.max_batch
-        with self._spare.lend(InputType(info.input_type), boxes[0].size, capacity) as buffer:
+        with opened.spare.lend(InputType(info.input_type), boxes[0].size, capacity) as buffer:
             try:
                 for slot, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
                     buffer.write(slot, frame.image, box)
@@ -260,6 +254,25 @@ class Detector:
         with self._checking:
             if opened.check.add(found, size):
                 _report(opened.check, opened.info.name)
+
+
+def _letterbox(frame: Frame, opened: OpenedModel) -> Letterbox:
+    image = frame.image
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InferenceError(
+            f"camera {frame.camera}: frame {frame.index} is no colour image "
+            f"(shape {image.shape}, {image.dtype})",
+            kind=InferenceFailure.OTHER,
+        )
+    height, width = image.shape[:2]
+    info = opened.info
+    return plan(
+        (height, width),
+        info.input_size,
+        stride=info.stride,
+        minimal=info.dynamic_size,
+        stretched=opened.layout.stretched,
+    )
 
 
 def _report(check: BoxCheck, model: str) -> None:

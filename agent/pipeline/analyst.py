@@ -156,6 +156,10 @@ class Analyst(Worker):
         """Replace the active cameras; the open windows of all others are closed and published."""
         self._post(lambda: self._change_cameras(active))
 
+    def begin_anew(self) -> None:
+        """Close the open windows, and go on with new monitors: what is delivered from now on is another model's."""
+        self._post(self._begin_anew)
+
     def submit(self, task: Callable[[], None]) -> None:
         """Have `task` run in the analyst's thread: the way to reach what it owns."""
         self._post(task)
@@ -240,6 +244,16 @@ class Analyst(Worker):
         camera = self._cameras.pop(name)
         self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.unix_now()))
         self.sink.remove(name)
+
+    def _begin_anew(self) -> None:
+        for name in list(self._cameras):
+            self.attempt(f"begin camera {name} anew", partial(self._renew, name))
+
+    def _renew(self, name: str) -> None:
+        self._close(name, least=self._length / 2)
+        camera = self._cameras[name]
+        self.attempt(f"save the state of camera {name}", partial(camera.monitor.save, clock.unix_now()))
+        camera.monitor = self._monitor(name)
 
     # -- frames and states ------------------------------------------------------------------------------
 

@@ -80,6 +80,10 @@ class LastSnapshots:
         """The cameras that have given a frame."""
         return sorted(self._results)
 
+    def results(self) -> list[FrameResult]:
+        """The newest result of each camera."""
+        return list(self._results.values())
+
     def jpeg(self, camera: str) -> bytes | None:
         """The last frame of `camera`, boxes and time drawn in, as a JPEG of at most WIDEST pixels; None if nothing."""
         result = self._results.get(camera)

@@ -68,11 +68,15 @@ class DriftMonitors:
         self._removed: set[str] = set()
 
     def monitor(self, camera: str, model: ModelInfo) -> DriftMonitor | NoMonitor:
-        """The monitor of a camera; one that was removed and added again goes on. In the analyst's thread."""
+        """The monitor of a camera for a model; one that was removed and added again goes on.
+
+        In the analyst's thread.
+        """
         if not self._settings.enabled:
             return NoMonitor()
         self._removed.discard(camera)
-        if camera not in self._monitors:
+        kept = self._monitors.get(camera)
+        if kept is None or kept.subject.model_sha256 != model.sha256:
             subject = Subject(
                 camera=camera,
                 model_sha256=model.sha256,

@@ -37,7 +37,7 @@ def test_what_was_freed_goes_back_to_the_system():
 BOUNDED = """
     from agent.core import memory as heap
 
-    heap._free = lambda: 500_000_000
+    heap.free_bytes = lambda: 500_000_000
     with heap.bounded():
         try:
             bytearray(1_000_000_000)

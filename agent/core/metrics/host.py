@@ -186,6 +186,13 @@ HOST = (
         ),
     ),
     Metric(
+        "host.model_returned",
+        Alerting("runs the model before again", "model", "state", "the deployed model is kept"),
+        Export(
+            "host_model_returned", "1 for a day after a deployed model was replaced by the one before it."
+        ),
+    ),
+    Metric(
         "host.emc_clock_hertz",
         export=Export("host_emc_clock_hertz", "Clock of the memory controller (Jetson)."),
         sent=Sent.COMPLETE,

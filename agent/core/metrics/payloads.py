@@ -133,6 +133,20 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
             "Whether it gives on fixed images what it gave when it was taken in use: `agrees`, `differs`, `waiting` "
             "or `off`.",
         ),
+        _field(
+            "deployment_id",
+            TEXT,
+            "The deployment of a model on its way, or the last one; empty: there was none.",
+        ),
+        _field("deployment_model", TEXT, "Name of its model."),
+        _field("deployment_version", "count", "Version that its signature states; 0: none."),
+        _field(
+            "deployment_state",
+            TEXT,
+            "How far it is: `accepted`, `fetched`, `verified`, `loaded`, `gated`, `shadowed`, `switched`, `probation`, "
+            "and at the end `kept`, `returned` or `refused`.",
+        ),
+        _field("deployment_reason", TEXT, "Why it was returned or refused."),
         _field("cameras", TEXT, "Names of the cameras, separated by commas."),
         _field("window_seconds", "seconds", "Length of a window (`[windows] length`)."),
         _field("profile", TEXT, "How much is published (`[reports] profile`)."),

@@ -15,7 +15,9 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from agent.core import clock
 from agent.core.errors import ModelError
 from agent.core.printable import printable
 from agent.core.state_dir import sync_directory
@@ -28,6 +30,12 @@ INCOMING = "incoming"
 MOST_MODELS = 4
 """Models that are kept: the one in force, the one before it, one on its way, and one that was returned."""
 
+LARGEST = 2**31 - 1
+UPLOAD = ".upload"
+"""The ending of a file in `incoming` that a command put there for the agent."""
+
+_COPY = ".copy"
+_UPLOAD_SECONDS = 86400.0
 _BLOCK = 1 << 20
 _SPARE_BYTES = 64 << 20
 """Bytes of the disk that a copy leaves free."""
@@ -63,8 +71,9 @@ class ModelStore:
             if folder.is_symlink():
                 raise ModelError(f"{folder} is a link, and models are kept in a folder: remove it")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self.incoming.glob("*.copy"):
-            left.unlink(missing_ok=True)
+        for left in self.incoming.iterdir():
+            if left.suffix == _COPY or _age(left) < clock.unix_now() - _UPLOAD_SECONDS:
+                left.unlink(missing_ok=True)
         self.prune(needed)
 
     def copy(self, source: Path, largest: int, beat: Callable[[], None] = lambda: None) -> Copied:
@@ -72,15 +81,27 @@ class ModelStore:
         with open_plain(source, "model") as (file, size):
             check_size(source.name, size, largest)
             self.check_space(size)
-            target = self.incoming / f"{secrets.token_hex(8)}.copy"
             try:
-                return self._copied(file.read, target, largest, beat)
+                return self.receive(file, source.name, _COPY, largest, beat)
             except OSError as error:
-                target.unlink(missing_ok=True)
                 raise ModelError(f"model {source} cannot be copied: {error.strerror or error}") from None
-            except ModelError:
-                target.unlink(missing_ok=True)
-                raise
+
+    def receive(
+        self,
+        file: BinaryIO,
+        name: str,
+        suffix: str = UPLOAD,
+        largest: int = LARGEST,
+        beat: Callable[[], None] = lambda: None,
+    ) -> Copied:
+        """Write what is in an open file to `incoming`; raises OSError, and ModelError for over `largest` bytes."""
+        self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = self.incoming / f"{secrets.token_hex(8)}{suffix}"
+        try:
+            return self._copied(file, name, target, largest, beat)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
     def take_in(self, copied: Copied, model: ModelVersion) -> Path:
         """Give a copy its place as `model`, on disk for good; raises OSError."""
@@ -115,14 +136,14 @@ class ModelStore:
             )
 
     def _copied(
-        self, read: Callable[[int], bytes], target: Path, largest: int, beat: Callable[[], None]
+        self, file: BinaryIO, name: str, target: Path, largest: int, beat: Callable[[], None]
     ) -> Copied:
         state, size = hashlib.sha256(), 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(target, flags, 0o600), "wb") as out:
-            while block := read(_BLOCK):
+            while block := file.read(_BLOCK):
                 size += len(block)
-                check_size(target.name, size, largest)  # it may grow while it is read
+                check_size(name, size, largest)  # it may grow while it is read
                 state.update(block)
                 out.write(block)
                 beat()
@@ -132,12 +153,12 @@ class ModelStore:
 
 
 def file_stem(name: str) -> str:
-    """A name as a file without ending may have it in the store: letters, digits, `.`, `-` and `_`.
+    """A file's name, without `.onnx`, as it may be in the store: letters, digits, `.`, `-` and `_`.
 
-    >>> file_stem("../yard cam.v2")
+    >>> file_stem("../yard cam.v2.onnx")
     'yard_cam.v2'
     """
-    return re.sub(r"[^A-Za-z0-9._-]", "_", Path(name).name).lstrip(".")[:100] or "model"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", Path(name).name.removesuffix(".onnx")).lstrip(".")[:100] or "model"
 
 
 def check_size(name: str, size: int, largest: int) -> None:

@@ -29,6 +29,7 @@ MOST_STARTS = 3
 """A new model is returned when the agent has to start so often in its probation."""
 
 KEPT_HISTORY = 50
+_ROLLED_BACK = "rolled back by "
 
 
 class Step(str, Enum):
@@ -72,7 +73,7 @@ CONFIGS = ModelVersion(sha256="", name="the config's model")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One model on its way. `source` is where it came from, `by` who asked; times are Unix time.
+    """One model on its way. `source` is where it came from, `by` who asked; times are steady time.
 
     `numbers` are what was measured on the way, `starts` how often the agent was started since the switch.
     """
@@ -87,6 +88,11 @@ class Deployment:
     reason: str = ""
     starts: int = 0
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the model was in force and was returned by itself, not by a person."""
+        return self.step is Step.RETURNED and not self.reason.startswith(_ROLLED_BACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +215,7 @@ def roll_back(models: Models, by: str, now: float, id: str) -> Models:
     `id` is that of the entry in the history. ModelError where there is none before.
     """
     if models.deployment is not None:
-        return give_up(models, f"rolled back by {by}", now)
+        return give_up(models, rolled_back(by), now)
     if models.previous is None:
         raise ModelError("no other model was in force before this one; nothing to roll back to")
     noted = Deployment(
@@ -232,6 +238,11 @@ def check_version(models: Models, version: int) -> None:
             f"version {version} is older than {models.floor}, which was in force on this device; "
             "where that is meant, deploy it here with --older, or go back with `vedette model rollback`"
         )
+
+
+def rolled_back(by: str) -> str:
+    """The reason of a deployment that a person ended."""
+    return f"{_ROLLED_BACK}{by}"
 
 
 def _on_way(models: Models) -> Deployment:

@@ -86,12 +86,12 @@ class GoldenCheck(Worker):
         following = now + self._interval / len(self._images)
         if opening != self._opening or accepted:
             self._due = following
-            self._begin(now, accepted=accepted)
+            self._begin(now, opening, accepted=accepted)
             self._opening = opening
             self._accept.clear()
         elif now >= self._due and self._record is not None:
             self._due = following
-            self._check(self._record, [self._next], now)
+            self._check(self._record, [self._next], now, opening)
             self._next = (self._next + 1) % len(self._images)
 
     def observations(self, at: float) -> list[Observation]:
@@ -129,11 +129,15 @@ class GoldenCheck(Worker):
 
     # -- in the worker's thread -------------------------------------------------------------------------------
 
-    def _begin(self, now: float, *, accepted: bool) -> None:
+    def _begin(self, now: float, opening: int, *, accepted: bool) -> None:
         """The model was opened, or its present results are to be taken as right: find or make the record, check all."""
-        self._differing, self._record = {}, None if accepted else self._store.find(self._model())
+        model = self._model()
+        self._differing, self._record = {}, None if accepted else self._store.find(model)
         if self._record is None:
-            self._record = self._make(on_cpu=not accepted)
+            made = self._make(model, on_cpu=not accepted)
+            if self._detector.openings != opening:
+                return  # of two models; the next step begins anew
+            self._record = made
             self._store.put(self._record)
             log.info(
                 "golden check: what the model gives is recorded"
@@ -144,9 +148,9 @@ class GoldenCheck(Worker):
                 boxes=self._record.boxes,
                 why="as asked" if accepted else "the model is new here",
             )
-        self._check(self._record, range(len(self._images)), now)
+        self._check(self._record, range(len(self._images)), now, opening)
 
-    def _make(self, *, on_cpu: bool) -> GoldenRecord:
+    def _make(self, model: str, *, on_cpu: bool) -> GoldenRecord:
         """The present results; by the CPU where that is asked for: what a GPU gives is judged by it from the first."""
         detector = self._detector
         if on_cpu and detector.info.provider != "cpu":
@@ -160,9 +164,9 @@ class GoldenCheck(Worker):
                 detector.close()
         else:
             found = [self._run(number, detector) for number in range(len(self._images))]
-        return make_record(self._model(), found, circumstances(detector), round(clock.unix_now(), 3))
+        return make_record(model, found, circumstances(detector), round(clock.unix_now(), 3))
 
-    def _check(self, record: GoldenRecord, numbers: Iterable[int], now: float) -> None:
+    def _check(self, record: GoldenRecord, numbers: Iterable[int], now: float, opening: int) -> None:
         by = circumstances(self._detector)
         for number in numbers:
             reason = difference(record, number, self._run(number, self._detector), by)
@@ -173,6 +177,8 @@ class GoldenCheck(Worker):
                         "a golden image gave another result once", reason=reason, advice="watch this box"
                     )
                 reason = again
+            if self._detector.openings != opening:
+                return  # the model was exchanged meanwhile; the next step begins anew
             self._differing[number] = reason
         self._conclude(record, by, now)
 

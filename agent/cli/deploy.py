@@ -1,0 +1,183 @@
+"""`vedette model deploy`, `rollback`, `history`: put a new model in force while the agent runs, and go back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_EPILOG = """\
+examples:
+  vedette model deploy new.onnx             verify it, try it beside the running model, switch, watch it
+  vedette model deploy new.onnx --no-wait   and do not wait for the outcome
+  vedette model rollback                    the model before is in force again
+  vedette model history                     what was deployed, and what became of it
+
+The steps: fetched, verified (digest, signature, version, content), loaded (beside the running model), gated (both run
+on the same frames), shadowed ([deploy] shadow), switched (between two frames), probation ([deploy] probation), kept.
+Before the switch a model that does not pass is refused; after it the one before is put back. A deployed model stays in
+force over restarts, until the config's [model] path names another file.
+"""
+_ENDED = {"kept": 0, "refused": 1, "returned": 1}
+_POLL_SECONDS = 0.5
+
+
+def add_arguments(commands: Any) -> None:
+    """Declare `deploy`, `rollback` and `history` among the commands of `vedette model`."""
+    from agent.cli.local import add_state_arguments
+
+    for name, words in (
+        ("deploy", "put a new model in force while the agent runs"),
+        ("rollback", "put the model before in force again, or end a deployment"),
+        ("history", "the model in force, and what was deployed"),
+    ):
+        parser = commands.add_parser(
+            name, help=words, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        add_state_arguments(parser)
+        if name == "history":
+            parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        if name == "deploy":
+            parser.add_argument(
+                "source", type=Path, help="an ONNX file, its signature beside it (NAME.onnx.sig)"
+            )
+            parser.add_argument(
+                "--older", action="store_true", help="accept an older version than was in force"
+            )
+            parser.add_argument("--sha256", default="", help="refuse the file if its sha256 is another")
+            parser.add_argument(
+                "--no-wait", action="store_true", help="return at once, not at the begin of the probation"
+            )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what `args.what` names."""
+    return {"deploy": _deploy, "rollback": _roll_back, "history": _history}[args.what](args)
+
+
+def _deploy(args: argparse.Namespace) -> int:
+    from agent.app.control_socket import call
+    from agent.cli.local import state_directory
+    from agent.core.user import name as user_name
+    from agent.maintenance.deploy import signing
+    from agent.maintenance.deploy.plain_file import read_plain
+
+    state, beside = state_directory(args), signing.path_of(args.source)
+    signature = read_plain(beside, signing.LARGEST_SIGNATURE, "signature") if beside.exists() else b""
+    with _handed_over(args.source, state) as path:
+        reply = call(
+            state,
+            "model_deploy",
+            {
+                "path": str(path),
+                "name": args.source.name,
+                "sha256": args.sha256,
+                "signature": signature.decode("utf-8", "replace"),
+                "older": args.older,
+                "who": user_name(),
+            },
+        )
+        print(reply["text"])
+        return 0 if args.no_wait else _follow(state, reply["deployment"]["id"])
+
+
+@contextmanager
+def _handed_over(source: Path, state: Path) -> Iterator[Path]:
+    """A path at which the agent's user can read the file: a copy in its state directory, where one may be written."""
+    from agent.core.state_dir import as_owner
+    from agent.maintenance.deploy.model_store import ModelStore
+    from agent.maintenance.deploy.plain_file import open_plain
+
+    with open_plain(source, "model") as (file, _):
+        try:
+            with as_owner(state):
+                copied = ModelStore(state).receive(file, source.name)
+        except PermissionError:
+            yield source.resolve()
+            return
+    try:
+        yield copied.path
+    except BaseException:
+        copied.path.unlink(missing_ok=True)
+        raise
+
+
+def _follow(state: Path, id: str) -> int:
+    """Print each step until the new model is in force or the deployment has ended."""
+    from agent.app.control_socket import call
+
+    shown, known = "", dict[str, float]()
+    while True:
+        report = call(state, "model_deployments")
+        entries = [one for one in (report["deployment"], *report["history"]) if one and one["id"] == id]
+        if not entries:
+            print(f"deployment {id} is no longer known; see `vedette model history`")
+            return 1
+        entry = entries[0]
+        if entry["state"] != shown:
+            shown = entry["state"]
+            news = {name: value for name, value in entry["numbers"].items() if name not in known}
+            known |= news
+            print(f"  {shown:<10} {_numbers(news)}".rstrip())
+        if shown in _ENDED:
+            print(f"{shown}: {entry['reason']}" if entry["reason"] else shown)
+            return _ENDED[shown]
+        if shown == "probation":
+            print(
+                "in force; it is watched now, and the model before is put back if it fails (vedette model history)"
+            )
+            return 0
+        time.sleep(_POLL_SECONDS)
+
+
+def _roll_back(args: argparse.Namespace) -> int:
+    from agent.app.control_socket import call
+    from agent.cli.local import state_directory
+    from agent.core.user import name as user_name
+
+    print(call(state_directory(args), "model_rollback", {"who": user_name()})["text"])
+    return 0
+
+
+def _history(args: argparse.Namespace) -> int:
+    from agent.alerts.words import stamp
+    from agent.app.control_socket import call
+    from agent.cli.local import state_directory
+
+    report = call(state_directory(args), "model_deployments")
+    if args.json:
+        print(json.dumps(report, indent=2))
+        return 0
+    print(f"in force: {_model(report['in_force'])}")
+    if report["previous"]:
+        print(f"before:   {_model(report['previous'])} (`vedette model rollback` goes back to it)")
+    for one in (report["deployment"], *report["history"]):
+        if one:
+            print(
+                f"{stamp(one['changed_at'])}  {one['state']:<10} {_model(one['model'])}, by {one['by'] or '?'}"
+            )
+            for line in (one["reason"], _numbers(one["numbers"])):
+                if line:
+                    print(f"    {line}")
+    return 0
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    version = f" version {model['version']}" if model["version"] else ""
+    digest = f" ({model['sha256'][:12]})" if model["sha256"] else ""
+    return f"{model['name']}{version}{digest}"
+
+
+def _numbers(numbers: Mapping[str, float]) -> str:
+    from agent.alerts.words import quantity
+    from agent.core.metrics.definition import unit_of
+
+    texts = []
+    for name, value in numbers.items():
+        suffix, unit = unit_of(name)
+        texts.append(f"{name.removesuffix(suffix).replace('_', ' ')} {quantity(value, unit)}")
+    return ", ".join(texts)

@@ -1,0 +1,72 @@
+"""Settings of the deployment of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.config.fields import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySettings:
+    """Deployment of a new model while the agent runs (`vedette model deploy`): what it must pass before and after."""
+
+    public_keys: tuple[str, ...] = setting(
+        (),
+        kind="path",
+        doc="Files with Ed25519 public keys (PEM). With any, only models signed by one of them are accepted; without, "
+        "models come only from this box itself. `vedette model keygen` makes a pair.",
+    )
+    ca_file: str = setting(
+        "",
+        kind="path",
+        doc="CA certificates (PEM) of servers that models are fetched from; empty: the system's.",
+    )
+    largest_model: int = setting(
+        512 * 1024 * 1024, kind="size", minimum=1024, maximum=2**31 - 1, doc="Bytes of a model at most."
+    )
+    most_memory: int = setting(
+        1024 * 1024 * 1024,
+        kind="size",
+        minimum=1024 * 1024,
+        doc="Memory that the new model may take beside the running one.",
+    )
+    compared_frames: int = setting(
+        24, minimum=4, maximum=500, doc="Recent frames that both models are run on before the switch."
+    )
+    least_agreement: float = setting(
+        0.5,
+        minimum=0,
+        maximum=1,
+        doc="Share of boxes that both models must find alike (F1 at IoU 0.5, same class) on those frames; 0: any.",
+    )
+    most_latency_ratio: float = setting(
+        1.5,
+        minimum=0.1,
+        maximum=1000,
+        doc="How much longer than the running model the new one may take for a frame.",
+    )
+    keep_embedding: bool = setting(
+        True, doc="Refuse a model without an embedding where the running one has one: drift is judged by it."
+    )
+    shadow: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        maximum=30 * 86400,
+        doc="How long the new model runs in the shadow of the running one before the switch; 0: not at all.",
+    )
+    shadow_share: float = setting(
+        0.05,
+        minimum=0.001,
+        maximum=0.5,
+        doc="Share of the time in which a second model is run on live frames, in the shadow and in the probation.",
+    )
+    probation: float = setting(
+        1800.0,
+        kind="duration",
+        minimum=0,
+        maximum=30 * 86400,
+        doc="How long the new model is watched after the switch; the old one is put back by itself when it fails, is "
+        "slower than most_latency_ratio or agrees less than least_agreement. 0: it is kept at once.",
+    )

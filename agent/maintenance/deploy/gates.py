@@ -1,0 +1,65 @@
+"""What a new model must pass: numbers measured on both models, against those of the config. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.alerts.words import quantity
+from agent.config.deploy_settings import DeploySettings
+from agent.core.errors import ModelError
+from agent.detection import ModelInfo
+
+FAILING_SHARE = 0.02
+"""Of all frames: so much more than before the switch may fail."""
+
+LEAST_FAILED = 3
+"""Frames that a model must fail on before it counts."""
+
+
+def check_loaded(new: ModelInfo, running: ModelInfo, settings: DeploySettings) -> None:
+    """Raise ModelError where the new model lacks the embedding that the running one has."""
+    if settings.keep_embedding and running.embedding_size and not new.embedding_size:
+        raise ModelError(
+            "the new model gives no embedding, and drift is judged by that of the running one: make it with "
+            "`vedette model prepare`, or set [deploy] keep_embedding = false"
+        )
+
+
+def check_memory(taken: float, settings: DeploySettings) -> None:
+    """Raise ModelError where loading the new model took too much memory (bytes)."""
+    if taken > settings.most_memory:
+        raise ModelError(
+            f"the new model takes {quantity(taken, 'bytes')}; [deploy] most_memory permits "
+            f"{quantity(settings.most_memory, 'bytes')}"
+        )
+
+
+def check_numbers(numbers: Mapping[str, float], settings: DeploySettings) -> None:
+    """Raise ModelError, naming all of them, for `agreement_ratio` and `latency_ratio` beyond the config's limits.
+
+    A number that is absent could not be measured, and does not count.
+    """
+    wrong = []
+    agreement = numbers.get("agreement_ratio")
+    if agreement is not None and agreement < settings.least_agreement:
+        wrong.append(
+            f"it agrees with the running model in {agreement:.0%} of the boxes, [deploy] least_agreement asks for "
+            f"{settings.least_agreement:.0%}"
+        )
+    latency = numbers.get("latency_ratio")
+    if latency is not None and latency > settings.most_latency_ratio:
+        wrong.append(
+            f"it takes {latency:.2f} times as long for a frame, [deploy] most_latency_ratio permits "
+            f"{settings.most_latency_ratio:g}"
+        )
+    if wrong:
+        raise ModelError("; ".join(wrong))
+
+
+def check_failures(failed: int, served: int, share_before: float) -> None:
+    """Raise ModelError where more frames fail since the switch than before it."""
+    share = failed / max(1, failed + served)
+    if failed >= LEAST_FAILED and share > share_before + FAILING_SHARE:
+        raise ModelError(
+            f"it failed on {failed} frames ({share:.0%}); before the switch {share_before:.0%} failed"
+        )

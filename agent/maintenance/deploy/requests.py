@@ -1,0 +1,155 @@
+"""What people ask of deployments, over the control socket and MQTT: deploy, roll back, report."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent.core import clock
+from agent.core.arguments import Handler, check_names, take_word
+from agent.core.errors import ModelError
+from agent.core.untrusted import take_flag, take_text
+from agent.maintenance.deploy import signing
+from agent.maintenance.deploy.attempt import Fetched
+from agent.maintenance.deploy.deployer import Deployer
+from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.model_store import file_stem
+from agent.maintenance.deploy.plain_file import read_plain
+from agent.maintenance.deploy.state import Deployment, ModelVersion
+from agent.maintenance.deploy.verify import Claim
+
+ROLLBACK_SECONDS = 20.0
+LONGEST_PATH = 4095
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A deployment that is asked for: the file at `path` of this device, and what is claimed of it."""
+
+    path: str
+    name: str
+    sha256: str
+    signature: str
+    older: bool
+    by: str
+
+    @classmethod
+    def of(cls, args: Mapping[str, Any]) -> Order:
+        """What the arguments of a command say; raises VedetteError."""
+        check_names(args, "path", "name", "sha256", "signature", "older", "who")
+        path = take_text(args, "path", longest=LONGEST_PATH)
+        sha256 = take_text(args, "sha256", "", longest=64).lower()
+        if sha256 and not signing.is_digest(sha256):
+            raise ModelError("`sha256` is no sha256 in hex (64 digits)")
+        return cls(
+            path=path,
+            name=take_word(args, "name", "") or Path(path).name,
+            sha256=sha256,
+            signature=take_text(args, "signature", "", longest=signing.LARGEST_SIGNATURE),
+            older=take_flag(args, "older", False),
+            by=take_word(args, "who", "unknown"),
+        )
+
+
+class DeployRequests:
+    """The commands `model_deploy`, `model_rollback` and `model_deployments`; any thread may call."""
+
+    def __init__(self, deployer: Deployer, deployments: Deployments) -> None:
+        self._deployer, self._deployments = deployer, deployments
+
+    def handlers(self) -> dict[str, Handler]:
+        """The commands as the control socket takes them."""
+        return {
+            "model_deploy": self._deploy,
+            "model_rollback": self._roll_back,
+            "model_deployments": self._report,
+        }
+
+    def remote(self) -> dict[str, Handler]:
+        """Those that the network may give in another way: only signed models, and none that is older."""
+        return {"model_deploy": self._deploy_signed}
+
+    def facts(self) -> dict[str, Any]:
+        """Fields for `info`: the deployment on its way, or the last one."""
+        latest = self._deployments.models.latest
+        return {
+            "deployment_id": latest.id if latest else "",
+            "deployment_model": latest.model.name if latest else "",
+            "deployment_version": latest.model.version if latest else 0,
+            "deployment_state": latest.step.value if latest else "",
+            "deployment_reason": latest.reason if latest else "",
+        }
+
+    def _deploy_signed(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        order = Order.of(args)
+        if not self._deployer.settings.public_keys:
+            raise ModelError(
+                "models from the network must be signed: set [deploy] public_keys on this device"
+            )
+        if order.older:
+            raise ModelError(
+                "an older version can be deployed on the device alone (`vedette model deploy --older`)"
+            )
+        return self._accept(order)
+
+    def _deploy(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._accept(Order.of(args))
+
+    def _accept(self, order: Order) -> Mapping[str, Any]:
+        now = clock.now()
+        deployment = Deployment(
+            id=secrets.token_hex(4),
+            model=ModelVersion(sha256="", name=file_stem(order.name)),
+            source=order.path,
+            by=order.by,
+            begun_at=now,
+            changed_at=now,
+        )
+        claim = Claim(name=order.name, sha256=order.sha256, older=order.older)
+        self._deployer.accept(deployment, claim, partial(_local, Path(order.path), order.signature.encode()))
+        return {"deployment": _about(deployment), "text": f"deployment {deployment.id} is accepted"}
+
+    def _roll_back(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "who")
+        self._deployer.roll_back(take_word(args, "who", "unknown"), secrets.token_hex(4), ROLLBACK_SECONDS)
+        return {"text": f"in force: {self._deployments.models.in_force.name}"}
+
+    def _report(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args)
+        models = self._deployments.models
+        return {
+            "in_force": _model(models.in_force),
+            "previous": _model(models.previous) if models.previous else None,
+            "least_version": models.floor,
+            "deployment": _about(models.deployment) if models.deployment else None,
+            "history": [_about(one) for one in models.history],
+        }
+
+
+def _local(path: Path, signature: bytes, _beat: Callable[[], None]) -> Fetched:
+    beside = signing.path_of(path)
+    if not signature and beside.exists():
+        signature = read_plain(beside, signing.LARGEST_SIGNATURE, "signature")
+    return Fetched(path=path, signature=signature)
+
+
+def _about(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "id": deployment.id,
+        "model": _model(deployment.model),
+        "source": deployment.source,
+        "by": deployment.by,
+        "state": deployment.step.value,
+        "reason": deployment.reason,
+        "begun_at": round(clock.unix(deployment.begun_at), 3),
+        "changed_at": round(clock.unix(deployment.changed_at), 3),
+        "numbers": dict(deployment.numbers),
+    }
+
+
+def _model(model: ModelVersion) -> dict[str, Any]:
+    return {"name": model.name, "sha256": model.sha256, "version": model.version}

@@ -1,0 +1,304 @@
+"""A new model is put in force while the old one runs, and goes back; models, files and threads are real."""
+
+import json
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import structlog
+
+from agent.app.service import Service
+from agent.cameras.kinds.synthetic.camera import SyntheticOptions
+from agent.config.deploy_settings import DeploySettings
+from agent.config.schema import (
+    BrokerSettings,
+    CameraSettings,
+    ModelSettings,
+    Settings,
+    TelemetrySettings,
+    WindowSettings,
+)
+from agent.core.errors import VedetteError
+from agent.core.types import Frame, FrameResult, StageSeconds
+from agent.detection.scheduler import ServedCounts
+from agent.detection.session import Detector
+from agent.detection.trial import trial_image
+from agent.maintenance.deploy import signing
+from agent.maintenance.deploy.deployer import Deployer
+from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.journal import Journal
+from agent.maintenance.deploy.requests import DeployRequests
+from agent.maintenance.deploy.state import CONFIGS, Step
+from agent.maintenance.deploy.trial import RunningModel
+from tests.maintenance.deploy.conftest import signature
+
+QUICK = DeploySettings(
+    compared_frames=4, least_agreement=0.5, most_latency_ratio=1000.0, probation=0.0, shadow_share=0.5
+)
+MODEL = ModelSettings(threads=1, lanes=1, golden_every=0.0)
+
+
+@pytest.fixture(autouse=True)
+def own_log():
+    yield
+    structlog.reset_defaults()
+
+
+class Camera:
+    """A camera whose newest result changes at each look."""
+
+    def __init__(self, detector):
+        self.detector, self.index = detector, 0
+
+    def results(self):
+        self.index += 1
+        image = np.ascontiguousarray(np.roll(trial_image(), 8 * self.index, axis=1))
+        frame = Frame(camera="yard", index=self.index, image=image, captured_at=0.0, monotonic_ns=self.index)
+        stages = StageSeconds(decode=0, wait=0, preprocess=0, inference=0.01, postprocess=0, total=0.01)
+        return [FrameResult(frame=frame, detections=None, stages=stages, batch=1)]
+
+
+@pytest.fixture
+def box(tmp_path):
+    """Starts the deployer beside a running model, again and again on one state directory."""
+    running = []
+
+    def stop():
+        while running:
+            thread, stop, detector = running.pop()
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+            detector.close()
+
+    def start(settings=QUICK, model=MODEL):
+        stop()
+        detector = Detector(model)
+        deployments = Deployments(tmp_path / "state", model)
+        deployments.open_in_force(detector)
+        counts, steps = ServedCounts(served=100), []
+        host = RunningModel(
+            detector=detector,
+            exchange=detector.exchange,
+            results=Camera(detector).results,
+            counts=lambda: counts,
+            check=lambda info: None,
+            full_pace=lambda: True,
+            changed=lambda: steps.append(deployments.models.latest.step),
+        )
+        deployer = Deployer(deployments, host, settings, cache=None)
+        requests = DeployRequests(deployer, deployments)
+        ended = threading.Event()
+        thread = threading.Thread(target=deployer.run, args=(ended,))
+        thread.start()
+        running.append((thread, ended, detector))
+        return SimpleNamespace(
+            detector=detector,
+            deployments=deployments,
+            deployer=deployer,
+            deploy_requests=requests,
+            handlers=requests.handlers(),
+            counts=counts,
+            steps=steps,
+        )
+
+    yield start
+    stop()
+
+
+def ask(service, command, **args):
+    return service.handlers[command](args)
+
+
+def outcome(service, reply, *states):
+    """The deployment once it is in one of `states` (default: at its end)."""
+    id, deadline = reply["deployment"]["id"], time.monotonic() + 90
+    while time.monotonic() < deadline:
+        report = ask(service, "model_deployments")
+        for one in (report["deployment"], *report["history"]):
+            if one and one["id"] == id and one["state"] in (states or ("kept", "returned", "refused")):
+                return one
+        time.sleep(0.05)
+    raise AssertionError(ask(service, "model_deployments"))
+
+
+def until_runs(service, sha256):
+    """The journal comes first, the exchange follows."""
+    deadline = time.monotonic() + 60
+    while service.detector.info.sha256 != sha256:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_in_a_whole_agent_no_frame_is_lost_and_it_survives_a_restart(other_model, tmp_path):
+    settings = Settings(
+        state_directory=str(tmp_path / "state"),
+        broker=BrokerSettings(url="mqtt://127.0.0.1:1"),
+        windows=WindowSettings(length=1.0),
+        telemetry=TelemetrySettings(gpu=False, temperatures=False),
+        model=replace(MODEL, lanes=2),
+        deploy=QUICK,
+        cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=5.0)),),
+    )
+    seen, after = [], threading.Event()
+
+    def on_frame(result):
+        seen.append(result.frame.index)
+        if service.detector.info.name == "yard":
+            after.set()
+
+    service = Service(settings, on_frame=on_frame)
+    service.open()
+    service.start()
+    try:
+        old = service.detector.info
+        done = outcome(service, ask(service, "model_deploy", path=str(other_model), who="ann"))
+        assert done["state"] == "kept", done
+        assert done["by"] == "ann"
+        assert done["numbers"]["agreement_ratio"] == 1.0
+        info = service.device.info()
+        assert (info["model_name"], info["deployment_state"]) == ("yard", "kept")
+        new = info["model_sha256"]
+        assert new != old.sha256
+        assert after.wait(60)
+        assert service.analyst.settle(60)
+        monitors = []
+        service.analyst.submit(lambda: monitors.append(service.references._monitors["drawn"]))
+        assert service.analyst.settle(60)
+        assert monitors[0].subject.model_sha256 == new, "the reference follows the model"
+        assert service.scheduler.counts.failed == 0
+        assert seen == sorted(seen), "the frames of before come before those of after"
+    finally:
+        service.stop()
+
+    service = Service(settings)
+    service.open()
+    service.start()
+    try:
+        assert service.detector.info.sha256 == new, "it survives a restart"
+        assert ask(service, "model_rollback", who="ann")["text"] == "in force: the config's model"
+        assert service.detector.info.sha256 == old.sha256
+        assert ask(service, "model_deployments")["previous"]["name"] == "yard"
+    finally:
+        service.stop()
+
+
+def test_a_config_that_names_another_model_counts(box, other_model, tmp_path):
+    here = box()
+    done = outcome(here, ask(here, "model_deploy", path=str(other_model)))
+    assert done["state"] == "kept"
+    assert here.steps == [*Step][1:9], "each step once, in order"
+    named = tmp_path / "named.onnx"
+    named.write_bytes(other_model.read_bytes())
+    here = box(model=replace(MODEL, path=str(named)))
+    assert here.detector.info.path == str(named)
+    with pytest.raises(VedetteError, match="nothing to roll back"):
+        ask(here, "model_rollback")
+
+
+def test_what_does_not_pass_is_refused_with_its_reason_and_the_old_model_runs_on(
+    box, other_model, tmp_path, key_pair
+):
+    key, public = key_pair
+    service = box(replace(QUICK, public_keys=(public,), least_agreement=1.0))
+    old = service.detector.info.sha256
+
+    def refused(path=other_model, **args):
+        done = outcome(service, ask(service, "model_deploy", path=str(path), **args))
+        assert done["state"] == "refused", done
+        assert service.detector.info.sha256 == old
+        return done["reason"]
+
+    assert "not signed" in refused()
+    signed = signature(key, other_model, service.deployments.store.copy(other_model, 1 << 30).sha256)
+    signing.path_of(other_model).write_bytes(signed)
+    other_model.write_bytes(other_model.read_bytes()[:-1] + b"x")
+    assert "of another file" in refused()
+    assert "cannot be read" in refused(tmp_path / "none.onnx")
+    assert "expected 000" in refused(sha256="0" * 64)
+
+    service.deployer.settings = replace(QUICK, most_memory=-1)
+    assert "[deploy] most_memory" in refused()
+    service.deployer.settings = replace(QUICK, most_latency_ratio=0.0001)
+    assert "[deploy] most_latency_ratio" in refused()
+    states = [one["state"] for one in ask(service, "model_deployments")["history"]]
+    assert set(states) == {"refused"}
+
+
+def test_a_model_that_finds_other_things_is_refused(box, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    service = box()
+    model = onnx.load(service.detector.info.path)
+    for entry in model.metadata_props:
+        if entry.key == "names":
+            names = json.dumps([f"other{n}" for n in range(len(service.detector.info.classes))])
+            entry.value = names
+    path = tmp_path / "renamed.onnx"
+    onnx.save(model, path)
+    done = outcome(service, ask(service, "model_deploy", path=str(path)))
+    assert done["state"] == "refused"
+    assert "agrees with the running model in 0%" in done["reason"]
+    assert done["numbers"]["agreement_ratio"] == 0.0
+
+
+def test_in_its_probation_a_person_or_a_failure_returns_it_and_a_start_goes_on(box, other_model):
+    watched = replace(QUICK, probation=3600.0)
+    service = box(watched)
+    old = service.detector.info.sha256
+    reply = ask(service, "model_deploy", path=str(other_model))
+    outcome(service, reply, "probation")
+    new = service.detector.info.sha256
+    assert new != old
+    with pytest.raises(VedetteError, match="on its way"):
+        ask(service, "model_deploy", path=str(other_model))
+
+    service = box(watched)
+    assert service.detector.info.sha256 != old, "a start in the probation has the new model"
+    assert ask(service, "model_deployments")["deployment"]["state"] == "probation"
+    assert service.deployer.observations(service.deployments.models.deployment.changed_at)[0].value == 0
+
+    service.counts.failed += 10_000
+    done = outcome(service, reply)
+    assert done["state"] == "returned"
+    assert "it failed on" in done["reason"]
+    until_runs(service, old)
+    latest = service.deployments.models.latest
+    assert service.deployer.observations(latest.changed_at + 1)[0].value == 1.0
+    assert service.deployer.observations(latest.changed_at + 1e6)[0].value == 0.0
+
+    reply = ask(service, "model_deploy", path=str(other_model))
+    outcome(service, reply, "probation")
+    assert ask(service, "model_rollback", who="ann")["text"] == "in force: the config's model"
+    done = outcome(service, reply)
+    assert (done["state"], done["reason"]) == ("returned", "rolled back by ann")
+    assert service.detector.info.sha256 == old
+    assert service.deployer.observations(done["changed_at"])[0].value == 0, "that is no alert"
+
+
+def test_a_damaged_deployed_model_is_replaced_at_the_start(box, other_model, tmp_path):
+    service = box()
+    old = service.detector.info.sha256
+    outcome(service, ask(service, "model_deploy", path=str(other_model)))
+    path = service.deployments.store.path(service.deployments.models.good)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    service = box()
+    assert service.detector.info.sha256 == old
+    assert service.deployments.models.in_force == CONFIGS
+    latest = Journal(tmp_path / "state" / "models").read("").latest
+    assert latest.step is Step.RETURNED
+    assert "damaged" in latest.reason
+
+
+def test_the_network_gives_signed_models_only_and_none_that_is_older(box, other_model, key_pair):
+    service = box()
+    remote = service.deploy_requests.remote()["model_deploy"]
+    with pytest.raises(VedetteError, match="must be signed"):
+        remote({"path": str(other_model)})
+    service.deployer.settings = replace(QUICK, public_keys=(key_pair[1],))
+    with pytest.raises(VedetteError, match="on the device alone"):
+        remote({"path": str(other_model), "older": True})
+    with pytest.raises(VedetteError, match="argument 'sah256'"):
+        remote({"path": str(other_model), "sah256": "0"})
