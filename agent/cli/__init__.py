@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "run the whole agent for a few seconds on a drawn camera, beside the one in service",
     ),
     "status": ("agent.cli.status", "show what the running agent is doing"),
+    "export": ("agent.cli.export", "write what was recorded as CSV, JSON lines or Parquet"),
     "support": ("agent.cli.support", "write a ZIP file for whoever helps from afar: no secrets, no images"),
     "reload": ("agent.cli.reload", "have the running agent read its config again"),
 }

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     command, words = _request(args)
     state = state_directory(args)
     if command == "history" and not agent_runs(args):
-        reply = whole(partial(_stored_history, state), words, "alerts", args.limit)
+        reply = whole(partial(stored_history, state), words, "alerts", args.limit)
     elif command in {"alerts", "history"}:
         reply = whole(partial(call, state, command), words, "alerts", getattr(args, "limit", MOST_LISTED))
     else:
@@ -140,7 +140,7 @@ def _request(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return command, words
 
 
-def _stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
+def stored_history(state: Path, words: Mapping[str, Any]) -> Mapping[str, Any]:
     """The history as it lies on disk, for a box whose agent does not run."""
     from agent.alerts.engine import AlertEngine
     from agent.alerts.runtime.service import AlertService

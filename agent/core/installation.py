@@ -19,7 +19,12 @@ from agent.core.untrusted import BadInput, parse_object, take_flag, take_object,
 
 NAME = "vedette"
 _PACKAGE = Path(__file__).resolve().parent.parent
-_SERVICE_EXTRAS = {"notify": "apprise", "prometheus": "prometheus_client", "deploy": "cryptography"}
+_SERVICE_EXTRAS = {
+    "notify": "apprise",
+    "prometheus": "prometheus_client",
+    "deploy": "cryptography",
+    "parquet": "pyarrow",
+}
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w.-]+)['"]""")
 _OWN = re.compile(rf"{NAME}\[([\w.-]+)\]")
 

@@ -6,10 +6,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from agent.alerts.slo import LatencyTarget, share_observations
+from agent.core.metrics.payloads import MOMENT, fields_of
 from agent.core.stages import STAGES
 from agent.core.types import CameraState, CameraStatus, Observation
 from agent.pipeline.analyst import ClosedWindow
 from agent.pipeline.camera_window import CameraSummary
+
+_MOMENTS = frozenset(field.name for field in fields_of("camera") if field.unit == MOMENT)
+"""Fields that are times: nothing that a rule could judge, and rounded to six figures nothing worth keeping."""
 
 
 def state_observations(status: CameraStatus, at: float) -> list[Observation]:
@@ -39,7 +43,7 @@ def window_observations(window: ClosedWindow, targets: Iterable[LatencyTarget]) 
 
 
 def summary_observations(summary: CameraSummary) -> list[Observation]:
-    """Every number of a summary as `camera.<field>`; a latency has the times of its stages as evidence."""
+    """Every number of a summary but moments as `camera.<field>`; a latency has its stages' times as evidence."""
     labels = {"camera": summary.camera}
     return [
         Observation(
@@ -50,7 +54,7 @@ def summary_observations(summary: CameraSummary) -> list[Observation]:
             evidence=_stages(key, summary.body) if key.startswith("latency_") else {},
         )
         for key, value in summary.body.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in _MOMENTS
     ]
 
 

@@ -84,6 +84,13 @@ def test_a_latency_brings_its_stages_as_evidence():
     assert found["camera.inference_p99_seconds"] == {}
 
 
+def test_times_are_no_numbers_that_a_rule_judges():
+    summary = close(CameraWindow("front", (), 100.0))
+    observed = {item.metric for item in summary_observations(summary)}
+    assert "camera.fps_in" in observed
+    assert not observed & {"camera.start", "camera.end", "camera.time", "camera.state_since"}
+
+
 def close_again(body):
     return CameraSummary(camera="front", start=100.0, end=110.0, body=body, sketches={})
 
