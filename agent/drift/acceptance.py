@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from agent.core.kll import Sketch
 from agent.drift.contexts import HOURS, Contexts
-from agent.drift.evidence import KNOTS, Looks, Usual, weigh
+from agent.drift.evidence import KNOTS, Looks, Usual, log_steps, weigh
 from agent.drift.noise import DECAYS
 from agent.drift.normal import below
 from agent.drift.recent import Block
@@ -37,6 +37,7 @@ _CHANCE = 4.0
 _CHANCE_OF_AN_HOUR = 15.0
 """That one hour of 24 differs from the others, in one of 26 features' three aspects: what the largest of as many looks
 shows by chance (2 ln n, Donoho and Johnstone)."""
+_MOST_ABOVE = 10.0
 _LEAST_SHARE = 0.01  # of the boxes: a class seen less often does not become one of the reference's
 _PRIOR_BOXES = 10.0
 _SAME_RATE = 0.2
@@ -47,13 +48,14 @@ _RANKS = np.broadcast_to((np.arange(KNOTS) + 0.5) / KNOTS, (1, KNOTS))
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Change:
     """What blocks (B,) show: `hour` of the day, `windows` (B, F), `shift` (B, F) of values, `sigma` (B, F)
-    their usual scatter; `aspects` (B, 3, F) evidence of the change: sigma, and logarithms of scales. `log` (F,):
-    values are taken as logarithms."""
+    their usual scatter, `steps` (B, F) the shift of log steps; `aspects` (B, 3, F) evidence of the change: sigma, and
+    logarithms of scales. `log` (F,): values are taken as logarithms."""
 
     hour: NDArray[np.float64]
     windows: NDArray[np.float64]
     shift: NDArray[np.float64]
     sigma: NDArray[np.float64]
+    steps: NDArray[np.float64]
     aspects: NDArray[np.float64]
     log: NDArray[np.bool_]
 
@@ -107,20 +109,23 @@ def accept(
 def _measure(reference: Reference, contexts: Contexts, blocks: Sequence[Block]) -> _Change:
     """Each block against what was normal at its moment."""
     offset, log = reference.calibration.refinement.offset, _in_logarithms(reference, blocks)
-    shifts, sigmas, aspects, windows = [], [], [], []
+    shifts, sigmas, steps, aspects, windows = [], [], [], [], []
     for block in blocks:
         expected = contexts.at((block.start + block.end) / 2)
         normal = _forth(expected.table.values_at(np.broadcast_to(_RANKS, block.knots.shape)), log)
-        shown = _forth(block.knots, log)
+        knots = _typical(block, log)
+        shown = _forth(knots, log)
         shift = shown.mean(axis=1) - normal.mean(axis=1)
         known = np.isfinite(shift)
         shift = np.where(known, shift, 0.0)
         low, high = _forth(expected.table.values_at(np.tile(_ONE_SIGMA, (shift.size, 1))), log).T
-        location = weigh(_looks(block, block.knots), expected, reference.usual).aspects[0, 0]
+        looks = _looks(block, knots)
+        location = weigh(looks, expected, reference.usual).aspects[0, 0]
         # Scatter is measured where the values were before: far out a table knows neither ranks nor slopes.
         back = weigh(_looks(block, _back(shown - shift[:, None], log)), expected, reference.usual)
         shifts.append(shift)
         sigmas.append(np.nan_to_num((high - low) / 2))
+        steps.append(np.nan_to_num(log_steps(looks.steps, reference.usual)[0] - expected.log_steps))
         aspects.append(np.stack([location, back.aspects[0, 1], back.aspects[0, 2]]) - offset)
         windows.append(block.known * known * np.maximum(expected.informative, 0.05))
     return _Change(
@@ -128,6 +133,7 @@ def _measure(reference: Reference, contexts: Contexts, blocks: Sequence[Block]) 
         windows=np.array(windows),
         shift=np.array(shifts),
         sigma=np.array(sigmas),
+        steps=np.array(steps),
         aspects=np.array(aspects),
         log=log,
     )
@@ -145,6 +151,17 @@ def _in_logarithms(reference: Reference, blocks: Sequence[Block]) -> NDArray[np.
     return found
 
 
+def _typical(block: Block, log: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The quantiles (F, KNOTS) of a block's typical window: those of `log` features by the mean of logarithms.
+
+    The logarithm of a mean lies above that, and would pass for a change that nothing made.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        above = np.clip(np.log(block.knots).mean(axis=1) - block.logs, 0.0, _MOST_ABOVE)
+    lower = np.exp(-np.where(log & np.isfinite(above), above, 0.0))
+    return np.asarray(block.knots * lower[:, None], dtype=np.float64)
+
+
 def _forth(values: NDArray[np.float64], log: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Values (F, K), those of `log` features as logarithms."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -160,7 +177,9 @@ def _looks(block: Block, knots: NDArray[np.float64]) -> Looks:
     return Looks(
         knots=knots[None].astype(np.float32),
         counts=block.known[None].astype(np.float32),
-        steps=block.steps[None].astype(np.float32),
+        steps=np.where(np.isfinite(block.log_steps), np.exp(block.log_steps), block.steps)[None].astype(
+            np.float32
+        ),
         frames=np.array([round(block.frames / block.windows)]),
     )
 
@@ -186,12 +205,13 @@ class _Move:
         besides, local = _believed(here - whole, windows, reference, chance=_CHANCE_OF_AN_HOUR)
         aspects = kept * (whole - weather) + besides * (here - whole - local)
         shift, sigma = change.of_values(change.shift, everywhere), change.of_values(change.sigma, near)
-        shift_here = change.of_values(change.shift, near)
+        shift_here, steps_here = change.of_values(change.shift, near), change.of_values(change.steps, near)
+        steps = change.of_values(change.steps, everywhere)
         return cls(
             shift=kept[0] * (shift - weather[0] * sigma)
             + besides[0] * (shift_here - shift - local[0] * sigma),
             scale=np.clip(aspects[1], -_LEAST_SCALE, _MOST_SCALE),
-            steps=aspects[2],
+            steps=kept[2] * (steps - weather[2]) + besides[2] * (steps_here - steps - local[2]),
             log=change.log,
         )
 

@@ -69,6 +69,21 @@ def test_nothing_changed_nothing_moves(day_reference):
     assert accepted.id != day_reference.id
 
 
+def test_a_skewed_feature_moves_by_the_factor_that_it_changed_by_and_by_none_where_it_did_not(day_reference):
+    """The logarithm of a mean window lies above the mean of logarithms: it passed for 0.2 sigma of change."""
+    sigmas = {}
+    for shift in (1.0, -1.0, 0.0):
+        blocks, camera = seen(600, shift=shift, feature=1)
+        accepted = accept(day_reference, blocks, camera.now)
+        factors = [median(accepted, hour, 1) / median(day_reference, hour, 1) for hour in range(24)]
+        sigmas[shift] = float(np.log(factors).mean() / 0.8)
+    assert sigmas[1.0] - sigmas[-1.0] == pytest.approx(2.0, abs=0.15), (
+        "of an uncertain change a part is taken"
+    )
+    assert sigmas[1.0] + sigmas[-1.0] == pytest.approx(0.0, abs=0.15), "what chance leaves of ten hours"
+    assert abs(sigmas[0.0]) < 0.1
+
+
 def test_hours_that_an_earlier_acceptance_has_met_stay(day_reference):
     blocks, camera = seen(60, shift=5.0)
     accepted = accept(day_reference, blocks, camera.now, settled={9, 10})

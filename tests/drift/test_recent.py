@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
+from agent.drift.evidence import look
 from agent.drift.recent import DIRECTIONS, HOUR_SECONDS, KEPT_SECONDS, SHORT_SECONDS, Recent
 from agent.drift.sketch import Window
 from tests.drift.conftest import MIDNIGHT, NAMES, Camera
@@ -68,6 +69,31 @@ def test_means_are_those_of_the_windows():
     assert block.frames == sum(each.frames for each in windows)
 
 
+def test_logarithms_are_those_of_the_windows_and_known_where_all_were_positive():
+    recent, camera = Recent(), Camera(4)
+    windows = list(camera.windows(5))
+    for each in windows:
+        recent.add(each, NOTHING, 0, alarmed=False)
+    (block,) = recent.blocks
+    sharpness, boxes, constant = (NAMES.index(name) for name in ("sharpness", "boxes", "constant"))
+    logs = [np.log(look(each).knots[0, sharpness]).mean() for each in windows]
+    assert block.logs[sharpness] == pytest.approx(np.mean(logs), rel=1e-5)
+    assert block.logs[sharpness] < np.log(block.knots[sharpness]).mean() - 0.05
+    assert np.isnan(block.logs[boxes]), "a count that is 0 at times has none"
+    steps = [np.log(each.steps[sharpness]) for each in windows]
+    assert block.log_steps[sharpness] == pytest.approx(np.mean(steps), rel=1e-5)
+    assert np.isnan(block.log_steps[constant])
+
+
+def test_blocks_of_an_earlier_version_are_read_and_know_no_logarithms():
+    state = filled(1).state()
+    for block in state:
+        del block["log_sums"]
+    again = Recent.restore(state, len(NAMES))
+    assert again.blocks[0].windows == filled(1).blocks[0].windows
+    assert np.isnan(again.blocks[0].logs).all()
+
+
 def test_it_goes_on_after_a_restart():
     recent = filled(2)
     recent.add(window(MIDNIGHT + 7200), np.ones(DIRECTIONS), 3, alarmed=True)
@@ -82,6 +108,7 @@ def test_it_goes_on_after_a_restart():
     [
         lambda state: state[0].pop("sums"),
         lambda state: state[0].update(sums="AAAA"),
+        lambda state: state[0].update(log_sums="AAAA"),
         lambda state: state[0].update(windows=0),
         lambda state: state[0].update(start=1e300),
         lambda state: state[0].update(classes={"-1": 2}),
