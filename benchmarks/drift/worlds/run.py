@@ -90,7 +90,9 @@ def false_alarms(replays: dict[int, Replay], world: World, days: int) -> dict[in
         day = seen(world, DAY_MINUTES)
         for length, replay in replays.items():
             found[length].append(replay.evidence(*day))
-    result = {}
+    result: dict[int, tuple[list[str], float]] = {}
+    if not days:
+        return dict.fromkeys(replays, ([], 0.0))
     for length, replay in replays.items():
         parts = [np.concatenate(each) for each in zip(*found[length], strict=True)]
         _, alarms, minutes = quiet(replay, *parts)
