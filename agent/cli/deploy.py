@@ -14,6 +14,7 @@ _EPILOG = """\
 examples:
   vedette model deploy new.onnx             verify it, try it beside the running model, switch, watch it
   vedette model deploy new.onnx --no-wait   and do not wait for the outcome
+  vedette model deploy https://HOST/new.onnx --sha256 1f...   fetch it (without sha256: only where it is signed)
   vedette model rollback                    the model before is in force again
   vedette model history                     what was deployed, and what became of it
 
@@ -43,7 +44,7 @@ def add_arguments(commands: Any) -> None:
             parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
         if name == "deploy":
             parser.add_argument(
-                "source", type=Path, help="an ONNX file, its signature beside it (NAME.onnx.sig)"
+                "source", help="an ONNX file or https://HOST/PATH, its signature beside it (NAME.onnx.sig)"
             )
             parser.add_argument(
                 "--older", action="store_true", help="accept an older version than was in force"
@@ -66,23 +67,25 @@ def _deploy(args: argparse.Namespace) -> int:
     from agent.maintenance.deploy import signing
     from agent.maintenance.deploy.plain_file import read_plain
 
-    state, beside = state_directory(args), signing.path_of(args.source)
-    signature = read_plain(beside, signing.LARGEST_SIGNATURE, "signature") if beside.exists() else b""
-    with _handed_over(args.source, state) as path:
-        reply = call(
-            state,
-            "model_deploy",
-            {
-                "path": str(path),
-                "name": args.source.name,
-                "sha256": args.sha256,
-                "signature": signature.decode("utf-8", "replace"),
-                "older": args.older,
-                "who": user_name(),
-            },
-        )
-        print(reply["text"])
-        return 0 if args.no_wait else _follow(state, reply["deployment"]["id"])
+    state = state_directory(args)
+    words = {"sha256": args.sha256, "older": args.older, "who": user_name()}
+    if args.source.startswith("https://"):
+        return _order(args, state, {**words, "url": args.source})
+    source = Path(args.source)
+    if (beside := signing.path_of(source)).exists():
+        signature = read_plain(beside, signing.LARGEST_SIGNATURE, "signature")
+        words["signature"] = signature.decode("utf-8", "replace")
+    call(state, "model_deployments")  # raises where no agent runs: it would be no use to copy the file
+    with _handed_over(source, state) as path:
+        return _order(args, state, {**words, "path": str(path), "name": source.name})
+
+
+def _order(args: argparse.Namespace, state: Path, words: Mapping[str, Any]) -> int:
+    from agent.app.control_socket import call
+
+    reply = call(state, "model_deploy", words)
+    print(reply["text"])
+    return 0 if args.no_wait else _follow(state, reply["deployment"]["id"])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The scheduler, with a real detector on real threads; its failures by detectors that break on purpose."""
 
+import shutil
 import threading
 import time
 
@@ -368,3 +369,90 @@ def test_of_a_camera_that_is_watched_no_more_no_frame_is_run_and_nothing_kept(de
         rig.until(lambda: rig.results)
         assert [one.frame.camera for one in rig.results] == ["here"]
         assert set(rig.scheduler._gate._seen) == {"here"}
+
+
+def test_what_runs_between_two_batches_runs_alone_and_after_all_results(detector):
+    working, at_work, alone = [], threading.Semaphore(0), []
+
+    class Noted(Breaking):
+        def detect(self, frames):
+            working.append(frames)
+            at_work.release()
+            try:
+                return super().detect(frames)
+            finally:
+                working.remove(frames)
+
+    with Rig(Noted(detector, lambda _: None), max_batch=1) as rig:
+        for index in range(20):
+            rig.slots.put(frame(index=index))
+            assert at_work.acquire(timeout=10)
+            if index % 5 == 0:
+                rig.scheduler.between_batches(
+                    lambda index=index: alone.append((len(working), len(rig.results), index)), 10
+                )
+        rig.until(lambda: len(rig.results) == 20)
+    assert alone == [(0, index + 1, index) for index in (0, 5, 10, 15)], (
+        "every result before it was delivered"
+    )
+    assert [result.frame.index for result in rig.results] == list(range(20)), "and no frame was lost"
+
+
+def test_what_fails_between_two_batches_fails_for_who_wanted_it_alone(detector):
+    def broken():
+        raise ModelError("no such model")
+
+    with Rig(detector) as rig:
+        with pytest.raises(ModelError, match="no such model"):
+            rig.scheduler.between_batches(broken, 10)
+        rig.slots.put(frame())
+        rig.until(lambda: rig.results)
+
+
+def test_what_cannot_run_in_time_never_runs(detector):
+    ran = []
+    rig = Rig(detector)
+    with pytest.raises(InferenceError, match="at work"):
+        rig.scheduler.between_batches(lambda: ran.append(1), 0.01)
+    with rig:
+        rig.slots.put(frame())
+        rig.until(lambda: rig.results)
+    assert not ran
+
+
+def test_models_are_exchanged_whole_while_frames_are_in_work(tiny, tmp_path):
+    one = shutil.copy(tiny(), tmp_path / "one.onnx")
+    first = Detector(ModelSettings(path=str(one), lanes=2))
+    second = Detector(ModelSettings(path=str(tiny("end2end", "float16")), lanes=2))
+    with pytest.raises(ModelError, match="closed"):
+        first.exchange(second)
+    first.open()
+    second.open()
+    infos = first.info, second.info
+    stop, wrong, found = threading.Event(), [], []
+
+    def work():
+        while not stop.is_set() and not wrong:
+            detect()
+
+    def detect():
+        try:
+            found.append(len(first.detect([frame()]).detections[0]))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(201):
+        first.exchange(second)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert not wrong
+    assert set(found) == {4}
+    assert (first.info, second.info) == infos[::-1]
+    assert first.settings.path == infos[1].path
+    second.close()
+    assert first.opened, "the one that was given away can be closed"
+    first.close()

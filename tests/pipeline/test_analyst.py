@@ -278,3 +278,24 @@ def test_a_camera_whose_monitor_fails_stops_no_other_and_is_tried_again(room):
     assert len(tries) == 3
     assert any(one.camera == "good" for one in made.summaries)
     assert made.analyst.discarded == 2
+
+
+def test_another_model_begins_windows_and_monitors_of_its_own(room):
+    monitors = []
+
+    def make_monitor(_name):
+        monitors.append(Monitor())
+        return monitors[-1]
+
+    here = room(3600.0, make_monitor)
+    assert here.analyst.settle(10)
+    here.analyst.deliver(frame_of("front"))
+    here.analyst.begin_anew()
+    here.analyst.deliver(frame_of("front"))
+    here.analyst.deliver(frame_of("front"))
+    here.wait(1)
+    assert here.analyst.settle(10)
+    here.end()
+    assert [one.body["frames_inferred"] for one in here.summaries] == [1, 2]
+    assert len(monitors) == 2
+    assert not here.removed

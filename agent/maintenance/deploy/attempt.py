@@ -22,8 +22,11 @@ class Fetched:
     signature: bytes
 
 
-Fetch = Callable[[Callable[[], None]], Fetched]
-"""Brings a model; calls what it is given now and then, which may raise."""
+Pause = Callable[[float], None]
+"""Waits for some seconds; raises what ends the deployment."""
+
+Fetch = Callable[[Pause], Fetched]
+"""Brings a model."""
 
 
 @dataclass(slots=True, eq=False)

@@ -16,12 +16,13 @@ import structlog
 from agent.config.deploy_settings import DeploySettings
 from agent.core import clock
 from agent.core.errors import ModelError, VedetteError
+from agent.core.printable import printable
 from agent.core.types import Observation
 from agent.core.worker import Worker
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
-from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Rollback
+from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Pause, Rollback
 from agent.maintenance.deploy.comparison import Recent
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.gates import check_failures, check_loaded, check_memory, check_numbers
@@ -50,6 +51,7 @@ from agent.maintenance.deploy.verify import Claim, verify
 
 log = structlog.get_logger("vedette.deploy")
 
+LONGEST_REASON = 500
 WATCHED_FRAMES = 60
 """The last frames that are judged in the shadow and in the probation."""
 
@@ -137,7 +139,7 @@ class Deployer(Worker):
         except _Stopping:
             pass
         except (VedetteError, OSError) as error:
-            self._give_up(str(error))
+            self._give_up(printable(error, LONGEST_REASON))
         except Exception as error:
             log.error("unexpected error in a deployment", id=on_way.id, exc_info=error)
             self._give_up(
@@ -174,7 +176,7 @@ class Deployer(Worker):
         attempt = self._own_attempt()
         store = self._deployments.store
         store.open(self._deployments.models.needed)
-        fetched = attempt.fetch(lambda: self._pause(0.0))
+        fetched = attempt.fetch(self._pause)
         attempt.claim = replace(attempt.claim, signature=fetched.signature)
         attempt.copied = store.copy(fetched.path, self.settings.largest_model, lambda: self._pause(0.0))
         if fetched.path.parent == store.incoming:
@@ -366,7 +368,7 @@ class Deployer(Worker):
         return ServedCounts(served=counts.served, failed=counts.failed)
 
 
-def _unknown(_beat: Callable[[], None]) -> Fetched:
+def _unknown(_pause: Pause) -> Fetched:
     raise ModelError("where it came from is not known after a start")
 
 

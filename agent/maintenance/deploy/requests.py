@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 from agent.core import clock
 from agent.core.arguments import Handler, check_names, take_word
 from agent.core.errors import ModelError
+from agent.core.secret import Masked
 from agent.core.untrusted import take_flag, take_text
-from agent.maintenance.deploy import signing
-from agent.maintenance.deploy.attempt import Fetched
+from agent.maintenance.deploy import fetch, signing
+from agent.maintenance.deploy.attempt import Fetched, Pause
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.model_store import file_stem
@@ -28,9 +29,11 @@ LONGEST_PATH = 4095
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A deployment that is asked for: the file at `path` of this device, and what is claimed of it."""
+    """A deployment that is asked for: the file at `path` of this device or at `url`, and what is claimed of it."""
 
     path: str
+    url: Masked
+    signature_url: Masked
     name: str
     sha256: str
     signature: str
@@ -40,19 +43,33 @@ class Order:
     @classmethod
     def of(cls, args: Mapping[str, Any]) -> Order:
         """What the arguments of a command say; raises VedetteError."""
-        check_names(args, "path", "name", "sha256", "signature", "older", "who")
-        path = take_text(args, "path", longest=LONGEST_PATH)
+        check_names(args, "path", "url", "signature_url", "name", "sha256", "signature", "older", "who")
+        path, url = (take_text(args, key, "", longest=LONGEST_PATH) for key in ("path", "url"))
+        if bool(path) == bool(url):
+            raise ModelError("one of `path` (on this device) and `url` (https://HOST/PATH) is expected")
         sha256 = take_text(args, "sha256", "", longest=64).lower()
         if sha256 and not signing.is_digest(sha256):
             raise ModelError("`sha256` is no sha256 in hex (64 digits)")
+        signature_url = Masked(take_text(args, "signature_url", "", longest=LONGEST_PATH))
+        for address in (Masked(url), signature_url):
+            if address:
+                fetch.check_address(address)
+        source = fetch.shown(Masked(url)) if url else path
         return cls(
             path=path,
-            name=take_word(args, "name", "") or Path(path).name,
+            url=Masked(url),
+            signature_url=signature_url,
+            name=take_word(args, "name", "") or Path(source).name,
             sha256=sha256,
             signature=take_text(args, "signature", "", longest=signing.LARGEST_SIGNATURE),
             older=take_flag(args, "older", False),
             by=take_word(args, "who", "unknown"),
         )
+
+    @property
+    def source(self) -> str:
+        """Where the model is, without secrets."""
+        return fetch.shown(self.url) if self.url else self.path
 
 
 class DeployRequests:
@@ -100,18 +117,34 @@ class DeployRequests:
         return self._accept(Order.of(args))
 
     def _accept(self, order: Order) -> Mapping[str, Any]:
+        if order.url and not (order.sha256 or self._deployer.settings.public_keys):
+            raise ModelError("`sha256` is missing: what a server gives must be known or signed")
         now = clock.now()
         deployment = Deployment(
             id=secrets.token_hex(4),
             model=ModelVersion(sha256="", name=file_stem(order.name)),
-            source=order.path,
+            source=order.source,
             by=order.by,
             begun_at=now,
             changed_at=now,
         )
         claim = Claim(name=order.name, sha256=order.sha256, older=order.older)
-        self._deployer.accept(deployment, claim, partial(_local, Path(order.path), order.signature.encode()))
+        self._deployer.accept(deployment, claim, partial(self._fetch, order))
         return {"deployment": _about(deployment), "text": f"deployment {deployment.id} is accepted"}
+
+    def _fetch(self, order: Order, pause: Pause) -> Fetched:
+        signature, settings = order.signature.encode(), self._deployer.settings
+        if not order.url:
+            return _local(Path(order.path), signature)
+        source = fetch.Source(
+            model=order.url,
+            signature=order.signature_url or fetch.beside(order.url),
+            ca_file=settings.ca_file,
+        )
+        if settings.public_keys and not signature:  # first: without one the model need not come at all
+            signature = fetch.fetch_signature(source, pause)
+        path = fetch.fetch_model(source, self._deployments.store, settings.largest_model, pause)
+        return Fetched(path=path, signature=signature)
 
     def _roll_back(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "who")
@@ -130,7 +163,7 @@ class DeployRequests:
         }
 
 
-def _local(path: Path, signature: bytes, _beat: Callable[[], None]) -> Fetched:
+def _local(path: Path, signature: bytes) -> Fetched:
     beside = signing.path_of(path)
     if not signature and beside.exists():
         signature = read_plain(beside, signing.LARGEST_SIGNATURE, "signature")

@@ -19,6 +19,7 @@ from agent.detection import DetectedBatch, ModelInfo
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
+from agent.maintenance.deploy.attempt import Pause
 from agent.maintenance.deploy.comparison import Agreement, agreement
 from agent.maintenance.golden.images import golden_images
 
@@ -30,9 +31,6 @@ _MEMORY_TIMES = 3
 """A model takes so many times its file's size at least, while it is opened."""
 
 _SPARE_BYTES = 64 << 20
-
-Pause = Callable[[float], None]
-"""Waits for some seconds; raises what ends the deployment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -302,3 +302,20 @@ def test_the_network_gives_signed_models_only_and_none_that_is_older(box, other_
         remote({"path": str(other_model), "older": True})
     with pytest.raises(VedetteError, match="argument 'sah256'"):
         remote({"path": str(other_model), "sah256": "0"})
+
+
+def test_an_order_names_one_place_and_shows_no_secret_of_it(box, other_model):
+    here = box()
+    for args in ({}, {"path": "a", "url": "https://h/a"}):
+        with pytest.raises(VedetteError, match="one of `path`"):
+            ask(here, "model_deploy", **args)
+    with pytest.raises(VedetteError, match="`sha256` is missing"):
+        ask(here, "model_deploy", url="https://h/a.onnx?token=hunter2")
+    with pytest.raises(VedetteError, match="no HTTPS address"):
+        ask(here, "model_deploy", url="http://h/a.onnx", sha256="0" * 64)
+    reply = ask(here, "model_deploy", url="https://127.0.0.1:1/a.onnx?token=hunter2", sha256="0" * 64)
+    assert reply["deployment"]["source"] == "https://127.0.0.1:1/a.onnx"
+    ask(here, "model_rollback", who="ann")
+    done = outcome(here, reply)
+    assert (done["state"], done["reason"]) == ("refused", "rolled back by ann")
+    assert "hunter2" not in json.dumps(ask(here, "model_deployments"))

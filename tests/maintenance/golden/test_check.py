@@ -158,3 +158,35 @@ def test_a_damaged_file_is_recorded_anew(tmp_path, model, opened, content):
     check.step(0.0)
     assert check.result.state == "agrees"
     assert b'"model"' in (tmp_path / FILE_NAME).read_bytes()
+
+
+def test_a_model_that_is_exchanged_in_the_middle_is_no_mismatch(tmp_path, model, opened):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(DEMO_MODEL.read_bytes() + b"\x1a\x05other")
+    detector, second = opened(model), opened(other)
+    check = GoldenCheck(detector, tmp_path, 3600.0)
+    check.step(0.0)
+    propose, runs = detector.propose, []
+
+    def exchanging(frame, **options):
+        runs.append(frame.index)
+        if len(runs) == 2:
+            detector.exchange(second)
+        found = propose(frame, **options)
+        return found if len(runs) < 2 else wrong(found)
+
+    def wrong(result):
+        found = result.found
+        off = Candidates(boxes=found.boxes, scores=found.scores * 0.5, class_ids=found.class_ids)
+        return type(result)(
+            found=off, letterbox=result.letterbox, suppressed=result.suppressed, seconds=result.seconds
+        )
+
+    detector.propose = exchanging
+    detector.openings += 1
+    check.step(1.0)
+    assert check.result.state == "agrees", "what was run during an exchange does not count"
+    del detector.propose
+    check.step(2.0)
+    assert check.result.state == "agrees"
+    assert detector.info.name == "other"
