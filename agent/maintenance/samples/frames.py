@@ -42,7 +42,7 @@ class CameraFrames:
     def __init__(self, camera: str, settings: SampleSettings, chance: random.Random) -> None:
         self._camera, self._settings = camera, settings
         self._selection = Selection(settings.per_day, settings.reasons or tuple(REASONS), chance)
-        self._usual = EmbeddingModel()
+        self._usual, self._model = EmbeddingModel(), ""
         self._judged_next: FrameResult | None = None
         self._before: Detections | None = None
         self._before_ns = 0
@@ -54,6 +54,9 @@ class CameraFrames:
         judged, self._judged_next = self._judged_next, result
         if judged is None:
             return []
+        if info.sha256 != self._model:  # another model's embeddings cannot be compared
+            self._usual, self._model = EmbeddingModel(), info.sha256
+            self._selection.renew()
         at = judged.frame.monotonic_ns
         grey = cv2.cvtColor(
             cv2.resize(judged.frame.image, _COARSE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY

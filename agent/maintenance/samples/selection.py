@@ -75,6 +75,10 @@ class Selection:
                 self._waiting[reason] = Pick(reason=reason, score=score, signature=signature, content=make())
         return done
 
+    def renew(self) -> None:
+        """Signatures are of another kind from now on."""
+        self._chosen.clear()
+
     def due(self, now: float) -> list[Pick]:
         """The picks of the stretches that have ended by `now`; nothing of them is left here."""
         done = []

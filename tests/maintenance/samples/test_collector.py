@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 
 import cv2
@@ -70,6 +71,22 @@ def test_what_is_to_be_blurred_cannot_be_recognised_in_what_is_written(collected
     other, _ = collected(frames, blur=("car",))
     image = cv2.imread(str(other[-1].image))
     assert image[15:45, 15:65].std() > 0.9 * image[:8].std(), "other classes stay as they are"
+
+
+def test_another_models_embeddings_are_not_novel_by_those_of_the_one_before(tmp_path):
+    models = [info(), dataclasses.replace(info(), sha256="cd" * 32)]
+    made = SampleCollector(SampleSettings(enabled=True, per_day=100_000), tmp_path, lambda: models[0])
+    chance = np.random.default_rng(3)
+    for number in range(600):
+        if number == 300:
+            models.pop(0)
+        shift = 9.0 if number < 300 else 0.0
+        embedding = chance.normal(shift, 1.0, 64).astype(np.float32)
+        made.add(result(0.25 * number, found(embedding=embedding), scene(number)))
+    made.due(1e9)
+    kept = [one.sample for one in SampleStore(tmp_path).samples()]
+    assert {one.model for one in kept} == {"ab" * 32, "cd" * 32}
+    assert not [one.id for one in kept if one.reason == "novel" and one.model == "cd" * 32]
 
 
 def test_frames_of_faulty_and_other_cameras_are_left_out(collected, tmp_path):
