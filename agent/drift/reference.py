@@ -81,7 +81,8 @@ class Reference:
     def id(self) -> str:
         """Twelve hexadecimal digits that change with the content."""
         content = [repr(self.origin).encode(), self.calibration.noise.tobytes()]
-        content += [sketch.to_bytes() for normal in self.hours.values() for sketch in normal.sketches]
+        # In the order in which they are stored: a recording begins at any hour.
+        content += [sketch.to_bytes() for hour in sorted(self.hours) for sketch in self.hours[hour].sketches]
         return hashlib.sha256(b"".join(content)).hexdigest()[:12]
 
     def kinds_seen(self) -> NDArray[np.bool_]:

@@ -95,11 +95,19 @@ class ReferenceStore:
                 f"camera {camera!r} has no reference; `vedette reference record --camera {camera} --for 24h` makes one"
             )
         matches = [version for version in versions if (version.id.startswith(id) if id else version.current)]
+        if not matches:
+            matches = [version for version in versions if self._has_id(version, id)]
         if len(matches) == 1:
             return matches[0]
         ids = ", ".join(version.id for version in versions)
         what = "several references" if matches else "no reference"
         raise ReferenceMismatch(f"camera {camera!r} has {what} '{printable(id, 40)}'; there are {ids}")
+
+    def _has_id(self, version: ReferenceVersion, id: str) -> bool:
+        """Whether its content has that id: an earlier version named files by another."""
+        with suppress(ReferenceMismatch):
+            return StoredReference.from_text(self.text(version)).id == id
+        return False
 
     def text(self, version: ReferenceVersion) -> str:
         """What is in a version's file; ReferenceMismatch where it cannot be read."""

@@ -7,7 +7,7 @@ import pytest
 
 from agent.core.errors import ReferenceMismatch
 from agent.references.store import CURRENT, JUDGE, KEEP_VERSIONS, ReferenceStore, read_text
-from tests.references.conftest import NOON, recorded
+from tests.references.conftest import NOON, Source, recorded
 
 
 @pytest.fixture
@@ -179,3 +179,16 @@ def test_a_recording_makes_the_same_reference_before_and_after_the_store(store):
     made = recorded(windows=12).make(NOON, final=True)
     store.put("front", made)
     assert store.load("front").id == made.id
+
+
+def test_a_reference_has_the_same_id_before_and_after_the_store_whatever_hour_it_began_at(store):
+    """What is accepted into it, or undone, finds it by that."""
+    source = Source(start=NOON + 11.9 * 3600)
+    made = recorded(windows=12, source=source).make(NOON + 86400, final=True)
+    assert list(made.reference.hours) == [23, 0]
+    store.put("front", made)
+    assert store.load("front").id == made.id
+    version = store.find("front")
+    path = store.folder("front") / version.name
+    path.rename(path.with_name(path.name.replace(version.id, "0" * 12)))  # as an earlier version named it
+    assert store.find("front", made.id).id == "0" * 12
