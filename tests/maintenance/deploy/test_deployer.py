@@ -1,5 +1,6 @@
 """A new model is put in force while the old one runs, and goes back; models, files and threads are real."""
 
+import hashlib
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from agent.config.deploy_settings import DeploySettings
 from agent.config.schema import (
     BrokerSettings,
     CameraSettings,
+    CommandSettings,
     ModelSettings,
     Settings,
     TelemetrySettings,
@@ -23,6 +25,8 @@ from agent.config.schema import (
 )
 from agent.core.errors import VedetteError
 from agent.core.types import Frame, FrameResult, StageSeconds
+from agent.delivery.messages import rfc3339
+from agent.delivery.verify.schemas import schema
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
 from agent.detection.trial import trial_image
@@ -35,6 +39,7 @@ from agent.maintenance.deploy.state import CONFIGS, Step
 from agent.maintenance.deploy.trial import RunningModel
 from tests.maintenance.deploy.conftest import signature
 
+jsonschema = pytest.importorskip("jsonschema")
 QUICK = DeploySettings(
     compared_frames=4, least_agreement=0.5, most_latency_ratio=1000.0, probation=0.0, shadow_share=0.5
 )
@@ -133,14 +138,23 @@ def until_runs(service, sha256):
         time.sleep(0.02)
 
 
-def test_in_a_whole_agent_no_frame_is_lost_and_it_survives_a_restart(other_model, tmp_path):
+@pytest.mark.broker
+def test_in_a_whole_agent_by_mqtt_no_frame_is_lost_and_it_survives_a_restart(
+    other_model, tmp_path, key_pair, mosquitto, listen
+):
+    broker = mosquitto()
+    ears = listen(broker.port, "vedette/#")
+    signing.path_of(other_model).write_bytes(
+        signature(key_pair[0], other_model, hashlib.sha256(other_model.read_bytes()).hexdigest(), version=3)
+    )
     settings = Settings(
         state_directory=str(tmp_path / "state"),
-        broker=BrokerSettings(url="mqtt://127.0.0.1:1"),
+        broker=BrokerSettings(url=broker.url),
+        commands=CommandSettings(enabled=True, allow=("model_deploy",)),
         windows=WindowSettings(length=1.0),
         telemetry=TelemetrySettings(gpu=False, temperatures=False),
         model=replace(MODEL, lanes=2),
-        deploy=QUICK,
+        deploy=replace(QUICK, public_keys=(key_pair[1],)),
         cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=5.0)),),
     )
     seen, after = [], threading.Event()
@@ -155,10 +169,31 @@ def test_in_a_whole_agent_no_frame_is_lost_and_it_survives_a_restart(other_model
     service.start()
     try:
         old = service.detector.info
-        done = outcome(service, ask(service, "model_deploy", path=str(other_model), who="ann"))
-        assert done["state"] == "kept", done
-        assert done["by"] == "ann"
+        prefix = ears.wait(
+            lambda heard: next(
+                (m.topic.removesuffix("/status") for m in heard if m.topic.endswith("/status")), None
+            ),
+            60,
+        )
+        order = {"id": "d7", "time": rfc3339(time.time()), "path": str(other_model), "who": "ann"}
+        ears._client.publish(f"{prefix}/command/model_deploy", json.dumps(order), qos=1)
+        reply = ears.wait(
+            lambda heard: next((m.body for m in heard if m.topic == f"{prefix}/reply/d7"), None), 60
+        )
+        assert reply["ok"], reply
+        done = outcome(service, reply)
+        assert (done["state"], done["by"], done["model"]["version"]) == ("kept", "ann", 3), done
         assert done["numbers"]["agreement_ratio"] == 1.0
+        published = ears.wait(
+            lambda heard: next(
+                (m.body for m in heard if m.topic.endswith("/info") and m.body["deployment_state"] == "kept"),
+                None,
+            ),
+            60,
+        )
+        assert published["deployment_id"] == done["id"]
+        assert published["model_name"] == "yard"
+        jsonschema.validate(published, schema("info"))
         info = service.device.info()
         assert (info["model_name"], info["deployment_state"]) == ("yard", "kept")
         new = info["model_sha256"]
