@@ -23,6 +23,7 @@ from agent.app.control_socket import ControlServer
 from agent.app.device import Device
 from agent.app.live_config import LiveConfig, RunningAgent
 from agent.app.reload import Reloader
+from agent.app.remote_snapshot import RemoteSnapshot
 from agent.app.reporting import Reporter
 from agent.app.supervisor import Supervisor
 from agent.app.validate import rules_of, validate_classes
@@ -58,7 +59,10 @@ from agent.telemetry.sampler import Sampler
 log = structlog.get_logger("vedette.service")
 
 NEVER_REMOTE = LOCAL_ONLY | {"snapshot", "golden_accept"}
-"""Commands that the network may not give: images stay on the device, and so does what its model is judged by."""
+"""Handlers that the network may not use: what its model is judged by stays on the device, and images do, but for the
+small ones of `RemoteSnapshot` where the config names them."""
+BY_NAME = frozenset({"snapshot"})
+"""Commands that `allow = ["*"]` does not hold."""
 
 STOP_SECONDS = 10.0
 EXCHANGE_SECONDS = 60.0
@@ -127,7 +131,7 @@ class Service:
             snapshot=self.snapshots.jpeg,
         )
         remote: dict[str, Handler] = {}  # filled below, by the objects that the commands are for
-        self.commands = CommandWorker(settings.commands, remote)
+        self.commands = CommandWorker(settings.commands, remote, by_name=BY_NAME)
         self.publisher = Publisher(settings.broker, settings.outbox, identity, state, commands=self.commands)
 
         self.analyst = Analyst(
@@ -198,6 +202,7 @@ class Service:
         self.handlers = self._handlers()
         remote |= {name: self.handlers[name] for name in self.handlers.keys() - NEVER_REMOTE}
         remote |= self.deploy_requests.remote()
+        remote["snapshot"] = RemoteSnapshot(self.snapshots)
 
     def start(self) -> None:
         """Start every worker: receivers before senders, so that nothing is sent before it can be received."""

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         action="append",
         default=[],
-        help="address whose header names the user",
+        help="address or network whose header names the user",
     )
     proxy.add_argument(
         "--proxy-header", metavar="NAME", default="X-Forwarded-User", help="default: %(default)s"
@@ -87,11 +87,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _access(args: argparse.Namespace) -> Access:
     from agent.dashboard.web.access import Sessions, read_users
-    from agent.dashboard.web.guard import Access
+    from agent.dashboard.web.guard import Access, parse_networks
 
     return Access(
         sessions=Sessions(read_users(args.users)) if args.users else None,
-        proxies=tuple(args.trust_proxy),
+        proxies=parse_networks(args.trust_proxy),
         proxy_header=args.proxy_header,
         proxy_role=args.proxy_role,
     )

@@ -148,7 +148,9 @@ class CommandSettings:
     """Commands over MQTT."""
 
     enabled: bool = setting(False, doc="Accept commands over MQTT.")
-    allow: tuple[str, ...] = setting((), doc='Names of the commands accepted, or "*".')
+    allow: tuple[str, ...] = setting(
+        (), doc='Names of the commands accepted, or "*": all but snapshot, which must be named.'
+    )
     rate_per_minute: int = setting(30, minimum=1, doc="Commands carried out a minute at most.")
     max_age: float = setting(60.0, kind="duration", minimum=1, doc="Older commands are refused.")
     reply_prefixes: tuple[str, ...] = setting(

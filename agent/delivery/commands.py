@@ -12,7 +12,7 @@ import queue
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,11 +96,16 @@ class RateLimit:
 
 
 class CommandWorker(Worker):
-    """Takes commands in, has them carried out one after the other, and hands the answers to `reply`."""
+    """Takes commands in, has them carried out one after the other, and hands the answers to `reply`.
 
-    def __init__(self, settings: CommandSettings, handlers: Mapping[str, Handler]) -> None:
+    `by_name` are commands that "*" does not allow: the config has to name them.
+    """
+
+    def __init__(
+        self, settings: CommandSettings, handlers: Mapping[str, Handler], *, by_name: Set[str] = frozenset()
+    ) -> None:
         super().__init__("commands")
-        self._settings, self._handlers = settings, handlers
+        self._settings, self._handlers, self._by_name = settings, handlers, by_name
         self._rate = RateLimit(settings.rate_per_minute)
         self._excess = RateLimit(settings.rate_per_minute)
         self._queue: queue.Queue[Command] = queue.Queue(QUEUE_SIZE)
@@ -157,8 +162,7 @@ class CommandWorker(Worker):
             self._refuse(received, CommandRefused("too many commands are waiting"))
 
     def _judge(self, command: Command, *, wall: float, within: bool, synced: bool) -> None:
-        allowed = self._settings.allow
-        if not self._settings.enabled or ("*" not in allowed and command.name not in allowed):
+        if not self._allows(command.name):
             raise CommandRefused(
                 f"command {printable(command.name, 64)!r} is not allowed", command_id=command.id
             )
@@ -178,6 +182,10 @@ class CommandWorker(Worker):
             raise CommandRefused(
                 f"more than {self._settings.rate_per_minute} commands in a minute", command_id=command.id
             )
+
+    def _allows(self, name: str) -> bool:
+        allowed = self._settings.allow
+        return self._settings.enabled and (name in allowed or ("*" in allowed and name not in self._by_name))
 
     def _refuse(self, received: Received, error: CommandRefused) -> None:
         reason = printable(error)

@@ -111,6 +111,18 @@ class Reference:
             total.merge(normal.sketches[number])
         return total
 
+    def hours_around(self, moment: float) -> list[int]:
+        """The hours of day (UTC) that a moment (Unix time) is compared with: its own and the nearer one beside it."""
+        hour = (moment % 86400.0) / 3600.0
+        return sorted(self.hours, key=lambda each: abs((each + 0.5 - hour + 12) % 24 - 12))[:2]
+
+    def around(self, number: int, moment: float) -> Sketch:
+        """One sketch of the feature at place `number`, of the hours around a moment (Unix time)."""
+        total = Sketch()
+        for hour in self.hours_around(moment):
+            total.merge(self.hours[hour].sketches[number])
+        return total
+
     def check(
         self,
         *,

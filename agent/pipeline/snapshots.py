@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +21,18 @@ from agent.core.types import Detections, FrameResult
 WIDEST = 960
 """Pixels of a snapshot's longer side, at most."""
 
-MOST_BYTES = 400_000  # in base64, with the boxes, it stays below what the control socket takes for one answer
+
+class Bounds(NamedTuple):
+    """How large a JPEG may be: pixels of its longer side, and bytes."""
+
+    pixels: int
+    bytes: int
+
+
+LARGE = Bounds(
+    WIDEST, 400_000
+)  # in base64, with the boxes, below what the control socket takes for one answer
+SMALL = Bounds(640, 40_000)  # in base64 below the 64 kB of a message
 QUALITIES = (80, 60, 40, 20)
 MOST_BOXES = 300
 GREEN, WHITE, BLACK = (60, 220, 60), (255, 255, 255), (0, 0, 0)
@@ -89,8 +100,15 @@ class LastSnapshots:
         result = self._results.get(camera)
         return None if result is None else drawn(result, self._class_names())
 
+    def small(self, camera: str) -> Snapshot:
+        """One whose JPEG fits a message: SMALL pixels and bytes at most; VedetteError where there is none."""
+        result = self._results.get(camera)
+        if result is None:
+            raise VedetteError(self._no_snapshot(camera))
+        return snapshot_of(result, self._class_names(), SMALL)
+
     def snapshot(self, camera: str) -> Snapshot | None:
-        """The same with its boxes as values."""
+        """The same as `jpeg` with its boxes as values."""
         result = self._results.get(camera)
         return None if result is None else snapshot_of(result, self._class_names())
 
@@ -122,7 +140,7 @@ def read_answer(answer: Mapping[str, Any]) -> Snapshot:
     return Snapshot(**{**fields, "boxes": boxes, "jpeg": base64.b64decode(fields["jpeg"], validate=True)})
 
 
-def snapshot_of(result: FrameResult, class_names: Sequence[str]) -> Snapshot:
+def snapshot_of(result: FrameResult, class_names: Sequence[str], bounds: Bounds = LARGE) -> Snapshot:
     """A frame with its detections, drawn and as values."""
     found = result.detections
     corners = found.boxes.round().astype(int).tolist()
@@ -145,20 +163,20 @@ def snapshot_of(result: FrameResult, class_names: Sequence[str]) -> Snapshot:
             )
             for (left, top, right, bottom), score, class_id in list(marked)[:MOST_BOXES]
         ],
-        jpeg=drawn(result, class_names),
+        jpeg=drawn(result, class_names, bounds),
     )
 
 
-def drawn(result: FrameResult, class_names: Sequence[str]) -> bytes:
-    """A frame with its boxes, its camera and its time drawn in, as a JPEG of WIDEST pixels and MOST_BYTES at most."""
+def drawn(result: FrameResult, class_names: Sequence[str], bounds: Bounds = LARGE) -> bytes:
+    """A frame with its boxes, its camera and its time drawn in, as a JPEG within `bounds`."""
     height, width = result.frame.image.shape[:2]
-    scale = min(1.0, WIDEST / max(width, height))
+    scale = min(1.0, bounds.pixels / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image: Any = cv2.resize(result.frame.image, size, interpolation=cv2.INTER_AREA)
     _draw_boxes(image, result.detections, scale, class_names)
     taken = datetime.fromtimestamp(result.frame.captured_at, timezone.utc)
     _write(image, f"{result.frame.camera}  {taken:%Y-%m-%d %H:%M:%S} UTC", (4, size[1] - 6))
-    return _encoded(image)
+    return _encoded(image, bounds.bytes)
 
 
 def trial_card(device: str) -> bytes:
@@ -167,7 +185,7 @@ def trial_card(device: str) -> bytes:
     cv2.rectangle(image, (110, 50), (210, 130), GREEN, 2)
     _write(image, "a trial 1.00", (110, 46))
     _write(image, f"{device}: no real picture", (4, 174))
-    return _encoded(image)
+    return _encoded(image, LARGE.bytes)
 
 
 def _draw_boxes(image: Image, detections: Detections, scale: float, names: Sequence[str]) -> None:
@@ -187,11 +205,11 @@ def _write(image: Image, text: str, at: tuple[int, int]) -> None:
     cv2.putText(image, text, at, _FONT, _SIZE, WHITE, 1, cv2.LINE_AA)
 
 
-def _encoded(image: Image) -> bytes:
-    """As the best JPEG that is not too large; a picture of noise alone needs a lesser quality."""
-    data = b""
+def _encoded(image: Image, most: int) -> bytes:
+    """As the best JPEG of `most` bytes; a picture of noise alone needs a lesser quality, then fewer pixels."""
     for quality in QUALITIES:
         data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        if len(data) <= MOST_BYTES:
-            break
-    return data
+        if len(data) <= most:
+            return data
+    half = [max(1, side // 2) for side in image.shape[1::-1]]
+    return _encoded(cv2.resize(image, half, interpolation=cv2.INTER_AREA), most)

@@ -81,20 +81,10 @@ def draw_explained(reference: Reference, seen: WindowSketch, folder: Path) -> li
     """A picture per feature in `folder`: the distribution seen lately against that of the hours around then."""
     made = []
     for number, name in enumerate(reference.origin.features):
-        normal, now = _normal_at(reference, number, (seen.start + seen.end) / 2), seen.sketches[number]
+        normal, now = reference.around(number, (seen.start + seen.end) / 2), seen.sketches[number]
         if normal.count and now.count:
             made.append(_distributions(reference, name, normal, now, seen).save(folder / f"{name}.png"))
     return made
-
-
-def _normal_at(reference: Reference, number: int, moment: float) -> Sketch:
-    """What is normal at a moment: the hour it lies in, with the nearer one beside it."""
-    hour = (moment % 86400.0) / 3600.0
-    known = sorted(reference.hours, key=lambda each: abs((each + 0.5 - hour + 12) % 24 - 12))
-    total = Sketch()
-    for each in known[:2]:
-        total.merge(reference.hours[each].sketches[number])
-    return total
 
 
 def _distributions(

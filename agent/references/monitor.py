@@ -77,7 +77,7 @@ class DriftMonitor:
         self._store, self._writer, self._submit, self._publish = store, writer, submit, publish
         self._sketches = SketchReport(sketch_seconds, self._publish_sketches)
         self._recording = ReferenceRecording(subject)
-        self._stored: StoredReference | None = None
+        self.stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
         self._history, self._acceptance = VerdictHistory(), Acceptance()
         self._verdict: DriftVerdict | None = None
@@ -94,7 +94,7 @@ class DriftMonitor:
         self._restore_judge()
         self._acceptance.restore(self._store, self.subject.camera, len(self.subject.features))
         self._resume_recording()
-        self._recording.begin_if_needed(self._stored, self._settings, now)
+        self._recording.begin_if_needed(self.stored, self._settings, now)
 
     # -- frames and windows -----------------------------------------------------------------------------
 
@@ -137,24 +137,24 @@ class DriftMonitor:
             self._build(now, final=due is Due.FINAL)
         observations = self._judged(window, now)
         self._acceptance.add(window, alarmed=alarmed)
-        if not alarmed and self._stored is not None:
-            self._take_in(self._acceptance.continued(self._stored, window.sketch.end), now)
+        if not alarmed and self.stored is not None:
+            self._take_in(self._acceptance.continued(self.stored, window.sketch.end), now)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
             self._save(now)
         return self._state_fields(), observations
 
     def _judged(self, window: SampledWindow, now: float) -> list[Observation]:
-        if self._judge is None or self._stored is None:
+        if self._judge is None or self.stored is None:
             return []
         since, at = self._alarm_since(), window.sketch.end
         verdict = self._verdict = self._frames.add(window, self._judge.judge(window.sketch, now))
-        self._history.add(window.sketch, verdict, explanation(verdict, self._stored))
+        self._history.add(window.sketch, verdict, explanation(verdict, self.stored))
         if verdict.alarm_since != since:
             self._save(now)
         found = (
             [outlier_observation(self._frames.found, self.subject.camera, at)] if self._frames.found else []
         )
-        return [*observations_of(verdict, self._stored, at), *found]
+        return [*observations_of(verdict, self.stored, at), *found]
 
     def _alarm_since(self) -> float | None:
         """When the drift that an alarm is on for began."""
@@ -165,14 +165,14 @@ class DriftMonitor:
         fields = self._recording.fields()
         if self._frames.found is not None:
             fields |= outlier_fields(self._frames.found)
-        if self._stored is not None and self._verdict is not None:
-            return {**fields, **fields_of(self._verdict, self._stored.id)}
+        if self.stored is not None and self._verdict is not None:
+            return {**fields, **fields_of(self._verdict, self.stored.id)}
         if self._problem:
             fields["drift_reason"] = self._problem
         since = self._alarm_since()
         if since is not None:  # it was on before the restart
             state, fields["drift_since"] = "drift", since
-        elif self._stored is not None:
+        elif self.stored is not None:
             state = "silent"
         elif self._recording.recorder is not None:
             state = "learning"
@@ -214,7 +214,7 @@ class DriftMonitor:
 
         It is in force once the writer has built it. ReferenceMismatch where there is none, or too little was seen.
         """
-        stored, camera = self._stored, self.subject.camera
+        stored, camera = self.stored, self.subject.camera
         if stored is None:
             raise ReferenceMismatch(f"no reference of camera {camera!r} is in force; record one")
         if since is None:
@@ -238,7 +238,7 @@ class DriftMonitor:
             "camera": self.subject.camera,
             **self._state_fields(),
             "problem": self._problem,
-            "reference": None if self._stored is None else self._stored.about(),
+            "reference": None if self.stored is None else self.stored.about(),
             "recording": self._recording.about(),
         }
 
@@ -255,7 +255,7 @@ class DriftMonitor:
     def reload(self, now: float) -> None:
         """The versions on disk were changed."""
         self._load()
-        self._recording.begin_if_needed(self._stored, self._settings, now)
+        self._recording.begin_if_needed(self.stored, self._settings, now)
 
     def _load(self) -> None:
         """Take the reference in force, or else the newest that fits; log once why there is none."""
@@ -268,8 +268,8 @@ class DriftMonitor:
                 instead=stored.id if stored else "none: drift is not judged",
             )
         self._problem = problem if stored is None else ""
-        replaced = stored is None or self._stored is None or stored.id != self._stored.id
-        self._stored = stored
+        replaced = stored is None or self.stored is None or stored.id != self.stored.id
+        self.stored = stored
         if replaced:
             self._verdict = None
             budget = self._settings.false_alarms_per_month
@@ -283,7 +283,7 @@ class DriftMonitor:
         recorder = self._recording.recorder
         assert recorder is not None  # it is due, or was checked to be enough
         camera, text, store = self.subject.camera, recorder.to_text(), self._store
-        stored, renewed = self._stored, recorder.made_by == "auto"
+        stored, renewed = self.stored, recorder.made_by == "auto"
         replaces = stored.id if stored is not None and not stored.final and renewed else ""
         self._recording.building = final
 
@@ -305,14 +305,14 @@ class DriftMonitor:
         self._recording.building = False
         if final:
             self._recording.recorder = None
-        is_news = final or self._stored is None  # an automatic one is renewed every hour of its first day
+        is_news = final or self.stored is None  # an automatic one is renewed every hour of its first day
         self._load()
         line = log.info if is_news else log.debug
         line("reference in force", camera=self.subject.camera, reference=id, provisional=not final)
 
     def _take_in(self, request: Request | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
-        stored, camera, store = self._stored, self.subject.camera, self._store
+        stored, camera, store = self.stored, self.subject.camera, self._store
         if request is None or stored is None or self._taking_in:
             return
         self._taking_in = True
@@ -335,7 +335,7 @@ class DriftMonitor:
 
     def _covers_more(self) -> bool:
         """Whether the recording under way holds as much as the reference that was accepted meanwhile."""
-        recorder, stored = self._recording.recorder, self._stored
+        recorder, stored = self._recording.recorder, self.stored
         if recorder is None or stored is None or stored.accepted is None:
             return True
         return recorder.covered >= stored.reference.origin.covered
@@ -396,4 +396,4 @@ class DriftMonitor:
             log.warning("the recording is left aside", camera=self.subject.camera, reason=str(error))
             return
         if text is not None:
-            self._recording.resume(text, self._stored)
+            self._recording.resume(text, self.stored)

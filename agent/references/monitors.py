@@ -22,6 +22,7 @@ from agent.core.types import Draft
 from agent.core.untrusted import take_flag, take_integer
 from agent.detection import ModelInfo
 from agent.features import FEATURE_VERSION, FEATURES
+from agent.references.comparison import compare_feature
 from agent.references.monitor import DriftMonitor, Submit
 from agent.references.no_monitor import NoMonitor
 from agent.references.recorder import Subject
@@ -130,6 +131,7 @@ class DriftMonitors:
             **stored,
             "drift": self._status,
             "drift_explain": self._explain,
+            "drift_feature": self._feature,
             "reference_record": self._record,
             "reference_finish": self._finish,
             "reference_cancel": self._cancel,
@@ -155,6 +157,18 @@ class DriftMonitors:
             return {**monitor.status(), **explained}
 
         return {"cameras": self._of_each(args, explain)}
+
+    def _feature(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "camera", "feature")
+        feature = take_word(args, "feature")
+
+        def compare(monitor: DriftMonitor) -> dict[str, Any]:
+            found = monitor.explanation()
+            compared = compare_feature(monitor.stored, found["recent"], found["history"], feature)
+            return {"camera": monitor.subject.camera, **compared}
+
+        [answer] = self._of_each(args, compare, one="compare")
+        return answer
 
     def _record(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         check_names(args, "camera", "for")

@@ -1,12 +1,13 @@
 // One camera: frames, latency by stage, detections by class, its states over time, and drift in depth.
 
-import { h, s, badge } from "./dom.js";
-import { find, subscribe, api } from "./store.js";
+import { h, s, badge, button } from "./dom.js";
+import { fleet, find, subscribe, api } from "./store.js";
 import { Curves, densities } from "./charts.js";
-import { ranges, time, deviceLink, panel, alertBrief } from "./parts.js";
+import { ranges, time, deviceLink, panel, alertBrief, setOptions } from "./parts.js";
 import { figure, repeat } from "./device.js";
 import * as f from "./format.js";
 
+const SUMMARIES = { all: "worst feature", joint: "all together", classes: "mix of classes" };
 const STAGES = ["decode", "wait", "preprocess", "inference", "postprocess"];
 const FRAMES = [["frames_seen", "Seen"], ["frames_inferred", "Inferred"], ["frames_dropped", "Dropped"], ["frames_skipped", "Skipped"], ["frames_still", "Still"], ["frames_failed", "Failed"]];
 
@@ -22,7 +23,8 @@ export function show(view, { names: [site, device, camera], options }) {
   const verdict = h("p", { class: "verdict" });
   const compared = h("div", { class: "compared" });
   const charts = h("div", { class: "charts" });
-  view.append(head, firing, h("div", { class: "bar" }, h("h2", {}, "State"), h("span", { class: "grow" }), range.node), states,
+  const photo = snapshot(site, device, camera);
+  view.append(head, firing, photo, h("div", { class: "bar" }, h("h2", {}, "State"), h("span", { class: "grow" }), range.node), states,
     panel("Drift", verdict, heat, compared), charts);
 
   const curve = (title, series, format) => {
@@ -42,6 +44,7 @@ export function show(view, { names: [site, device, camera], options }) {
   let classes = null;
   let chosen = options.get("feature") ?? "";
   let plot = null;
+  let answered = null; // by the device, about the chosen feature: the page's refreshes do not ask it again
 
   function titles(latest) {
     head.replaceChildren(h("nav", { class: "crumbs", "aria-label": "Path" }, h("a", { href: "#/" }, "Fleet"), " / ", h("a", { href: deviceLink(site, device) }, `${site}/${device}`)),
@@ -71,7 +74,7 @@ export function show(view, { names: [site, device, camera], options }) {
     }
     const mine = marks.filter((mark) => mark.entity === key.entity || (mark.entity !== "host" && !mark.entity.startsWith("camera/")));
     await Promise.all([...curves, ...(classes ? [classes] : [])].map((one) => one.load(key, span, mine)));
-    if (chosen) await compare(chosen);
+    if (chosen) await compare(chosen, answered);
   }
 
   function drawStates(list, { from, to }) {
@@ -82,6 +85,7 @@ export function show(view, { names: [site, device, camera], options }) {
       const title = `${one.text}\n${f.when(start)} to ${f.when(end)} (${f.utc(start)})`;
       return h("span", { class: `piece ${f.level(name)}`, title, style: { "flex-grow": Math.max(0, end - start) } }, h("em", {}, name));
     });
+    if (list[0].at > from) pieces.unshift(h("span", { class: "piece unknown", title: `Not known before ${f.when(list[0].at)}`, style: { "flex-grow": list[0].at - from } }));
     states.replaceChildren(h("div", { class: "strip", role: "img", "aria-label": `States: ${list.map((one) => `${one.text} from ${f.when(one.at)}`).join("; ")}` }, pieces),
       h("div", { class: "ends muted" }, time(from), time(to)));
   }
@@ -90,27 +94,49 @@ export function show(view, { names: [site, device, camera], options }) {
     if (!found.features.length) return heat.replaceChildren(h("p", { class: "muted" }, "No drift was judged in this time."));
     const columns = found.cells[0].length;
     const rows = found.features.map((name, y) => h("div", { class: "heatrow" },
-      name === "all" ? h("span", { class: "feature" }, "worst feature") : h("button", { type: "button", class: "feature", "aria-pressed": String(name === chosen), onclick: () => compare(name) }, name.replaceAll("_", " ")),
+      SUMMARIES[name] ? h("span", { class: "feature" }, SUMMARIES[name]) : h("button", { type: "button", class: "feature", "data-feature": name, "aria-pressed": String(name === chosen), onclick: () => compare(name), title: "Compare with the reference" }, name.replaceAll("_", " ")),
       s("svg", { viewBox: `0 0 ${columns} 1`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: largest ${f.number(Math.max(...found.cells[y].map((cell) => cell ?? 0)), 2)} times its limit` },
         found.cells[y].map((cell, x) => cell !== null && s("rect", { x, y: 0, width: 1.02, height: 1, class: `h${step(cell)}` }, s("title", {}, `${name}: ${f.number(cell, 2)} × its limit, ${f.when(found.start + (x + 0.5) * found.width)}`)))),
       h("b", { class: "largest" }, f.number(Math.max(...found.cells[y].map((cell) => cell ?? 0)), 2))));
     heat.replaceChildren(...rows, h("div", { class: "key muted" }, "ratio to limit ", [0, 1, 2, 3, 4, 5].map((i) => h("span", { class: `swatch h${i}` }, ["<0.25", "0.5", "0.75", "<1", "≥1", "≥2"][i]))));
   }
 
-  async function compare(name) {
+  async function compare(name, known) {
     chosen = name;
-    for (const one of heat.querySelectorAll("button.feature")) one.setAttribute("aria-pressed", String(one.textContent === name.replaceAll("_", " ")));
+    setOptions({ feature: name });
+    for (const one of heat.querySelectorAll("button.feature")) one.setAttribute("aria-pressed", String(one.dataset.feature === name));
     const { from, to } = range.span();
-    const found = await api("feature", { ...key, from: Math.min(from, to - 86400), to, feature: name });
+    const sketches = await api("feature", { ...key, from: Math.min(from, to - 86400), to, feature: name });
+    const asked = range.live() ? known ?? await ask(name) : null;
+    if (name !== chosen) return;
+    answered = asked ?? answered;
+    const [found, names] = asked?.axis?.length ? [asked, ["Reference", "Now"]] : [sketches, ["Before", "Newest"]];
     plot?.destroy();
     plot = null;
     const place = h("div", { class: "plot" });
-    const rows = found.parts.map((part, i) => h("tr", {}, h("th", { scope: "row" }, ["Before", "Newest"][i]), ...(part ? part.quantiles.map((value) => h("td", {}, f.significant(value))) : [h("td", { colspan: 3 }, "no sketch")]), h("td", {}, part ? f.number(part.count) : "–")));
-    compared.replaceChildren(h("h3", {}, `${name.replaceAll("_", " ")}: the newest sketch against those before it`),
-      found.axis.length ? place : h("p", { class: "muted" }, "The device has sent no sketch of this feature in this time: they come every hour (reports.sketch_interval)."),
-      found.axis.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["", "p10", "p50", "p90", "frames"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows)) : "",
-      found.end ? h("p", { class: "muted" }, "Newest: ", time(found.start), " to ", time(found.end), `. Before: ${found.hours - 1} messages of the same model. The reference itself stays on the device: vedette drift explain.`) : "");
-    if (found.axis.length) plot = densities(place, found, ["Before", "Newest"]);
+    const rows = found.parts.map((part, i) => h("tr", {}, h("th", { scope: "row" }, names[i]), ...(part ? part.quantiles.map((value) => h("td", {}, f.significant(value))) : [h("td", { colspan: 3 }, "no sketch")]), h("td", {}, part ? f.number(part.count) : "–")));
+    compared.replaceChildren(h("h3", {}, `${name.replaceAll("_", " ")}: ${found === asked ? "now against the reference" : "the newest sketch against those before it"}`),
+      ...(found === asked ? about_reference(found) : about_sketches(found)),
+      found.axis.length ? place : "",
+      found.axis.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["", "p10", "p50", "p90", "frames"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows)) : "");
+    if (found.axis.length) plot = densities(place, found, names);
+  }
+
+  async function ask(name) {
+    if (fleet.me.role !== "operator") return { refused: "the device is asked for its reference by operators alone" };
+    return api("reference", null, { site, device, camera, feature: name }).catch((error) => ({ refused: error.message }));
+  }
+
+  function about_reference(found) {
+    const hours = found.hours.map((hour) => `${String(hour).padStart(2, "0")}–${String((hour + 1) % 24).padStart(2, "0")}`).join(", ");
+    return [h("p", { class: "muted" }, "Now: ", time(found.start), " to ", time(found.end), `. Reference ${found.reference}${found.provisional ? " (provisional)" : ""}: `, hours ? `${hours} UTC.` : "no time of day, it was made of images."),
+      ...(found.words ? verdictWords(found.words) : [])];
+  }
+
+  function about_sketches(found) {
+    return [found.axis.length ? "" : h("p", { class: "muted" }, "The device has sent no sketch of this feature in this time: they come every hour (reports.sketch_interval)."),
+      found.end ? h("p", { class: "muted" }, "Newest: ", time(found.start), " to ", time(found.end), `. Before: ${found.hours - 1} messages of the same model.`) : "",
+      answered?.refused ? h("p", { class: "muted" }, `The reference stays on the device, and is not shown: ${answered.refused}. The command is drift_feature ([commands] allow); on the device: vedette drift explain.`) : ""];
   }
 
   const refresh = repeat(async () => { await about(); if (range.live()) await load(); });
@@ -121,6 +147,33 @@ export function show(view, { names: [site, device, camera], options }) {
   });
   const timer = setInterval(refresh, 30000);
   return () => { stop(); clearInterval(timer); plot?.destroy(); for (const one of [...curves, ...(classes ? [classes] : [])]) one.close(); };
+}
+
+// The last frame with its boxes: the device is asked for it, where its config names the command, and it is kept nowhere.
+function snapshot(site, device, camera) {
+  if (fleet.me.role !== "operator") return "";
+  const answer = h("p", { class: "muted", role: "status" });
+  const frame = h("figure", { class: "frame", hidden: true });
+  async function ask() {
+    answer.textContent = "…";
+    try {
+      const got = await api("command", null, { site, device, command: "snapshot", args: { camera } });
+      if (!got.ok || typeof got.jpeg !== "string") throw new Error(got.error ?? "no image came");
+      const boxes = `${f.number(got.detections)} ${got.detections === 1 ? "box" : "boxes"}`;
+      frame.replaceChildren(h("img", { src: `data:image/jpeg;base64,${got.jpeg}`, alt: `Last frame of ${camera}, ${boxes}` }), h("figcaption", { class: "muted" }, boxes, " · ", time(got.captured_at)));
+      frame.hidden = false;
+      answer.textContent = "";
+    } catch (error) {
+      answer.textContent = `${error.message}. The command is snapshot: the device's [commands] allow has to name it.`;
+    }
+  }
+  return panel("Last frame", h("div", { class: "bar" }, button("Ask for a snapshot", ask), answer), frame);
+}
+
+// The sentence stands open, the figures behind it are folded.
+function verdictWords(words) {
+  const [sentence, ...figures] = words.split("\n").map((line) => line.trim());
+  return [h("p", { class: "words" }, sentence), figures.length > 0 && h("details", {}, h("summary", {}, "Scores and limits"), h("ul", { class: "scores muted" }, figures.map((line) => h("li", {}, line))))].filter(Boolean);
 }
 
 const step = (value) => (value >= 2 ? 5 : value >= 1 ? 4 : value >= 0.75 ? 3 : value >= 0.5 ? 2 : value >= 0.25 ? 1 : 0);

@@ -5,10 +5,11 @@ import * as f from "./format.js";
 
 export const RANGES = [[3600, "1 h"], [6 * 3600, "6 h"], [86400, "24 h"], [7 * 86400, "7 d"], [30 * 86400, "30 d"], [365 * 86400, "1 y"]];
 
-// Options in the address, without a new page in the history; empty ones are left out.
+// Options in the address, without a new page in the history: others stay, empty ones are left out.
 export function setOptions(options) {
-  const [path] = location.hash.split("?");
-  const query = new URLSearchParams(Object.entries(options).filter(([, value]) => value));
+  const [path, known] = location.hash.split("?");
+  const all = { ...Object.fromEntries(new URLSearchParams(known ?? "")), ...options };
+  const query = new URLSearchParams(Object.entries(all).filter(([, value]) => value));
   history.replaceState(null, "", `${path || "#/"}${query.size ? `?${query}` : ""}`);
 }
 

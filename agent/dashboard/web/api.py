@@ -25,7 +25,7 @@ from agent.core.runbook_pages import runbook_page
 from agent.core.untrusted import BadInput, parse_object, take_object, take_text
 from agent.dashboard.web import drift
 from agent.dashboard.web.access import User, fits
-from agent.dashboard.web.commands import Commands
+from agent.dashboard.web.commands import SIGNED, Commands
 from agent.dashboard.web.fields import DAY
 from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import COOKIE, Access, Guard
@@ -196,12 +196,25 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
 def _changing(parts: Parts) -> Mapping[str, Endpoint]:
     """The routes for operators, and the end of a session."""
 
+    async def send(body: Mapping[str, Any], name: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        site, device = (take_text(body, part, longest=200) for part in ("site", "device"))
+        return await run_in_threadpool(parts.commands.send, site, device, name, args, clock.wall())
+
     async def command(request: Request) -> Response:
         user, body = _operator(request), await _body(request)
-        args = dict(take_object(body, "args", {})) | {"who": user.name}
-        site, device, name = (take_text(body, part, longest=200) for part in ("site", "device", "command"))
-        send = parts.commands.send
-        return Json(await run_in_threadpool(send, site, device, name, args, clock.wall()))
+        name, args = take_text(body, "command", longest=200), dict(take_object(body, "args", {}))
+        return Json(await send(body, name, args | ({"who": user.name} if name in SIGNED else {})))
+
+    async def reference(request: Request) -> Response:
+        """A feature as the device's reference has it against its last windows: the device is asked."""
+        _operator(request)
+        body = await _body(request)
+        args = {part: take_text(body, part, longest=200) for part in ("camera", "feature")}
+        try:
+            answer = await send(body, "drift_feature", args)
+            return Json(await run_in_threadpool(drift.compare_answer, answer))
+        except VedetteError as error:  # no fault of the page: it shows what it has without the device
+            return Json({"refused": str(error)})
 
     async def remove_ghosts(request: Request) -> Response:
         _operator(request)
@@ -215,7 +228,12 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
         answer.delete_cookie(COOKIE)
         return answer
 
-    return {"/api/command": command, "/api/ghosts/remove": remove_ghosts, "/api/logout": logout}
+    return {
+        "/api/command": command,
+        "/api/reference": reference,
+        "/api/ghosts/remove": remove_ghosts,
+        "/api/logout": logout,
+    }
 
 
 class _Login:

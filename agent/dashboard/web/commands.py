@@ -1,4 +1,4 @@
-"""Commands to an agent over MQTT, and its answers: acknowledge, snooze, mute, undo."""
+"""Commands to an agent over MQTT, and its answers: about alerts, for a snapshot, for a feature's reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from agent.core.printable import printable
 from agent.dashboard.web.history import to_text
 from agent.delivery.messages import rfc3339
 
-ALLOWED = frozenset({"acknowledge", "snooze", "mute", "undo", "controls"})
+SIGNED = frozenset({"acknowledge", "snooze", "mute", "undo", "snapshot"})
+"""Commands that go with `who` asks."""
+ALLOWED = SIGNED | {"controls", "drift_feature"}
 """What the page may ask for; the agent decides by its own `[commands] allow`."""
 ANSWER_SECONDS = 8.0
 MOST_WAITING = 64

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.errors import VedetteError
 from agent.core.kll import Sketch
-from agent.core.untrusted import BadInput
+from agent.core.printable import printable, printable_lines
+from agent.core.untrusted import BadInput, take_flag, take_list, take_object, take_text
+from agent.dashboard.readings import NAME, SENTENCE, moment, name_of
 from agent.dashboard.web.queries import Queries, Span
 
 _RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
@@ -18,6 +21,7 @@ MOST_FEATURES = 60
 MOST_FIELDS = 200
 RANKS = (0.1, 0.5, 0.9)
 POINTS = 40
+MOST_WORDS = 4000
 
 
 def feature_of(field: str) -> str:
@@ -82,6 +86,26 @@ def compare(
         "feature": feature,
         "axis": ((edges[1:] + edges[:-1]) / 2).tolist(),
         "parts": [_part(sketch, edges) for sketch in parts],
+    }
+
+
+def compare_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """`compare` of what a device answered to `drift_feature`, with the words of the verdict; raises VedetteError."""
+    if answer.get("ok") is not True:
+        raise VedetteError(printable(take_text(answer, "error", "no reason given"), SENTENCE))
+    feature = printable(take_text(answer, "feature"), NAME)
+    normal, recent = ({f"{feature}_kll": answer.get(f"{part}_kll")} for part in ("normal", "recent"))
+    verdict = take_object(answer, "verdict", {}) if answer.get("verdict") is not None else {}
+    hours = [
+        hour for hour in take_list(answer, "hours", [], longest=2) if type(hour) is int and 0 <= hour < 24
+    ]
+    return compare([normal], [recent], feature) | {
+        "hours": hours,
+        "reference": name_of(answer, "reference"),
+        "provisional": take_flag(answer, "provisional", False),
+        "start": moment(answer, "start"),
+        "end": moment(answer, "end"),
+        "words": printable_lines(take_text(verdict, "words", ""), MOST_WORDS),
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 
 from agent.core import clock
+from agent.core.errors import ConfigError
 from agent.core.printable import printable
 from agent.dashboard.web.access import Sessions, User
 
@@ -24,6 +25,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 COOKIE = "vedette_session"
 OPEN_PATHS = frozenset({"/login", "/api/login", "/static/login.js", "/static/style.css", "/static/icon.svg"})
@@ -43,12 +46,12 @@ _HEADERS = {
 class Access:
     """How the dashboard may be used.
 
-    `sessions` None: without a login, which is for the machine itself alone. `proxies` are the addresses whose header
-    `proxy_header` names the user; such a user is an operator where `proxy_role` says so.
+    `sessions` None: without a login, which is for the machine itself alone. `proxies` are the networks (an address is
+    one of itself) whose header `proxy_header` names the user; such a user is an operator where `proxy_role` says so.
     """
 
     sessions: Sessions | None = None
-    proxies: tuple[str, ...] = ()
+    proxies: tuple[Network, ...] = ()
     proxy_header: str = "x-forwarded-user"
     proxy_role: str = "viewer"
     local_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
@@ -105,11 +108,44 @@ class Guard:
         if access.open:
             return User(name="local", role="operator", token=access.local_token)
         client = (scope.get("client") or ("",))[0]
-        name = headers.get(access.proxy_header, "")
-        if name and client in access.proxies:
-            return User(name=printable(name, 64), role=access.proxy_role, token=access.local_token)
+        names = headers.getlist(access.proxy_header)
+        if is_within(client, access.proxies) and len(names) == 1 and names[0].strip():
+            return User(
+                name=printable(names[0].strip(), 64), role=access.proxy_role, token=access.local_token
+            )
         secret = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         return access.sessions.user(secret, clock.monotonic()) if access.sessions and secret else None
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Addresses and networks (`10.0.0.5`, `fd00::/64`) of proxies; raises ConfigError."""
+    found: list[Network] = []
+    for text in texts:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            raise _no_proxy(text, str(error)) from None
+        if not network.prefixlen:
+            raise _no_proxy(text, "every machine would be trusted")
+        found.append(network)
+    return tuple(found)
+
+
+def _no_proxy(text: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"{printable(text, 60)!r} is no address of a proxy: {reason}", file="command line", key="--trust-proxy",
+        expected="an address or a network, such as 10.0.0.5 or 10.0.0.0/28",
+    )  # fmt: skip
+
+
+def is_within(client: str, networks: Iterable[Network]) -> bool:
+    """Whether a client's address is in one of `networks`; an IPv4 address in IPv6's form counts as itself."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)
 
 
 def is_loopback(host: str) -> bool:

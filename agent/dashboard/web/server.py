@@ -23,6 +23,7 @@ from agent.dashboard.web.guard import Access, is_loopback
 from agent.dashboard.web.history import History
 from agent.dashboard.web.queries import Queries
 from agent.dashboard.web.stream import Stream
+from agent.dashboard.web.tls import check_files
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 STOP_SECONDS = 3
@@ -55,6 +56,7 @@ class Dashboard:
                 f"{options.listen} can be reached from other machines, and nobody has to log in", file="command line",
                 key="--listen", expected="--users FILE (--add-user NAME makes one), or --trust-proxy ADDRESS",
             )  # fmt: skip
+        check_files(options.tls_cert, options.tls_key)
         with ExitStack() as opened:
             self._socket = opened.enter_context(_listen(host, port, options.listen))
             folder = options.data or Path(

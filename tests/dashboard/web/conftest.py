@@ -73,7 +73,8 @@ def alert(at, number="latency_p99-front-ab12", state="firing", **fields):
 class Web:
     """A dashboard that serves, and a client for it."""
 
-    def __init__(self, url, **options):
+    def __init__(self, url, *, trust=None, **options):
+        self._openers = [urllib.request.HTTPSHandler(context=trust)] if trust else []
         settings = BrokerSettings(url=Masked(url))
         self.dashboard = Dashboard(settings, Options(listen="127.0.0.1:0", **options))
 
@@ -93,7 +94,7 @@ class Web:
     def open(self, path, body=None, **headers):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers)
-        return urllib.request.build_opener(_NoRedirect).open(request, timeout=20)
+        return urllib.request.build_opener(_NoRedirect, *self._openers).open(request, timeout=20)
 
     def get(self, path, **headers):
         with contextlib.suppress(urllib.error.URLError), self.open(path, **headers) as answer:

@@ -96,11 +96,10 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
     page, mosquitto, publish, tmp_path
 ):
     def answer(_client, _data, message):
-        body = json.loads(message.payload)
-        got = {
-            "ok": True,
-            "control": {"id": "c1", "kind": message.topic.rpartition("/")[2], "who": body["args"]["who"]},
-        }
+        body, name = json.loads(message.payload), message.topic.rpartition("/")[2]
+        got = {"ok": True, "control": {"id": "c1", "kind": name, "who": body["args"].get("who")}}
+        if name == "drift_feature":
+            got = {"ok": False, "error": "command 'drift_feature' is not allowed"}
         publish.client.publish(f"vedette/north/box/reply/{body['id']}", json.dumps(got))
 
     publish.client.on_message = answer
@@ -134,7 +133,9 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
         page.open(web, "/#/camera/north/box/front")
         page.shows("front", "online", "brightness", selector="main")
         page.click(".heatrow button")
-        page.shows("has sent no sketch", selector=".compared")
+        page.shows("has sent no sketch", "'drift_feature' is not allowed", selector=".compared")
+        share = "document.querySelector('.piece.unknown').offsetWidth / document.querySelector('.strip').offsetWidth"
+        assert page.js(share) > 0.9  # of the hour, two minutes are known
         assert page.js("document.querySelectorAll('.chart:not([hidden]) canvas').length") >= 4
         assert page.errors() == []
     with Web(mosquitto.url, data=tmp_path / "data") as web:  # the curves are still there

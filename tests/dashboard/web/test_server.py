@@ -1,14 +1,20 @@
 """The dashboard on a real broker: what a device publishes is in rows, curves and alerts; who may do what."""
 
+import http.client
 import json
+import shutil
+import ssl
+import subprocess
 import time
 import urllib.error
+import urllib.request
+import warnings
 
 import pytest
 
 from agent.core.errors import ConfigError
 from agent.dashboard.web.access import Sessions, read_users, write_user
-from agent.dashboard.web.guard import Access
+from agent.dashboard.web.guard import Access, is_within, parse_networks
 from agent.dashboard.web.server import Options, parse_listen
 from tests.conftest import MOSQUITTO
 from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339
@@ -123,7 +129,7 @@ def test_a_login_with_roles_and_a_limit(mosquitto, tmp_path):
     write_user(file, "ada", "operator", "a long password")
     write_user(file, "bob", "viewer", "another password")
     assert file.stat().st_mode & 0o077 == 0
-    access = Access(sessions=Sessions(read_users(file)), proxies=("127.0.0.2",))
+    access = Access(sessions=Sessions(read_users(file)), proxies=parse_networks(["127.0.0.2"]))
     with Web(mosquitto.url, access=access) as web:
         assert web.get("/api/fleet") is None and "<form" in web.get("/login")
         assert web.get("/api/fleet", **{"x-forwarded-user": "root"}) is None  # not from a trusted proxy
@@ -161,3 +167,93 @@ def test_every_answer_has_a_strict_policy(mosquitto):
             "/api/curves?from=x",
         ):
             assert web.get(path) is None
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Certificate and key of 127.0.0.1, self-signed; another key; the key encrypted."""
+    folder = tmp_path_factory.mktemp("tls")
+    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+    for command in (
+        f"{new} -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem",
+        "openssl ecparam -name prime256v1 -genkey -noout -out other.pem",
+        "openssl pkey -in key.pem -aes256 -passout pass:secret -out locked.pem",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+    return folder
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_https_by_files_and_its_cookie_goes_nowhere_else(mosquitto, certificate, tmp_path):
+    write_user(tmp_path / "users", "ada", "viewer", "a long password")
+    access = Access(sessions=Sessions(read_users(tmp_path / "users")))
+    trust = ssl.create_default_context(cafile=certificate / "cert.pem")
+    for files in (
+        {"tls_key": str(certificate / "key.pem"), "tls_cert": "cert.pem"},
+        {"tls_cert": "both.pem"},
+    ):
+        files["tls_cert"] = str(certificate / files["tls_cert"])
+        with Web(mosquitto.url, access=access, trust=trust, **files) as web:
+            assert web.url.startswith("https://127.0.0.1:")
+            status, _, headers = web.post("/api/login", {"name": "ada", "password": "a long password"})
+            assert status == 200 and "; secure" in headers["set-cookie"].lower()
+            old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                old.maximum_version = ssl.TLSVersion.TLSv1_1
+            with pytest.raises(urllib.error.URLError):
+                urllib.request.urlopen(web.url, context=old, timeout=20)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+@pytest.mark.parametrize(
+    ("cert", "key", "words"),
+    [
+        ("", "key.pem", "--tls-cert.*a key alone"), ("none.pem", "key.pem", "none.pem cannot be read"),
+        ("cert.pem", "none.pem", "none.pem cannot be read"), ("cert.pem", "other.pem", "other.pem does not belong to"),
+        ("cert.pem", "locked.pem", "--tls-key: the key is encrypted"), ("key.pem", "key.pem", "cannot be used"),
+        ("cert.pem", "", "--tls-key where it is a file of its own"), (".", "key.pem", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_files_that_give_no_tls_are_named_before_anything_listens(certificate, cert, key, words):
+    paths = {
+        name: str(certificate / value) if value else ""
+        for name, value in (("tls_cert", cert), ("tls_key", key))
+    }
+    web = Web("mqtt://127.0.0.1:1", **paths)
+    with pytest.raises(ConfigError, match=words):
+        web.dashboard.__enter__()
+
+
+def test_a_proxys_header_counts_from_its_address_alone(mosquitto):
+    access = Access(proxies=parse_networks(["127.0.0.1"]), proxy_header="Remote-User", proxy_role="operator")
+    with Web(mosquitto.url, access=access) as web:
+        me = web.get("/api/me", **{"remote-user": " ada\x7f"})
+        assert (me["name"], me["role"]) == ("ada\\x7f", "operator")
+        assert web.get("/api/me", **{"x-forwarded-user": "ada"}) is None
+        assert web.get("/api/me", **{"remote-user": " "}) is None
+        host, port = web.url[7:].split(":")
+        asked = http.client.HTTPConnection(host, int(port), timeout=20)
+        asked.putrequest("GET", "/api/me")  # one header of the client's own, which the proxy did not remove
+        for name in ("root", "ada"):
+            asked.putheader("Remote-User", name)
+        asked.endheaders()
+        assert asked.getresponse().status == 401
+        asked.close()
+        elsewhere = http.client.HTTPConnection(host, int(port), timeout=20, source_address=("127.0.0.9", 0))
+        elsewhere.request("GET", "/api/me", headers={"Remote-User": "root"})
+        assert elsewhere.getresponse().status == 401
+        elsewhere.close()
+
+
+def test_proxies_are_addresses_and_networks():
+    networks = parse_networks(["10.0.0.5", "192.168.4.0/24", "fd00::/64"])
+    for inside in ("10.0.0.5", "::ffff:10.0.0.5", "192.168.4.200", "fd00::7"):
+        assert is_within(inside, networks)
+    for outside in ("10.0.0.6", "192.168.5.1", "fd01::7", "", "testclient", "10.0.0.5.evil.example"):
+        assert not is_within(outside, networks)
+    for wrong in ("0.0.0.0/0", "::/0", "proxy.example", "10.0.0.5/8", "10.0.0", ""):
+        with pytest.raises(ConfigError, match="--trust-proxy"):
+            parse_networks([wrong])
