@@ -235,6 +235,16 @@ _DRIFT = (
         "abrupt change in full, after a gradual one incrementally.",
     ),
     RuleSettings(
+        name="creep",
+        when="drift.creep_sigmas >= 1",
+        clear="0.8",
+        severity="info",
+        repeat=7 * 86400.0,
+        group="creep",
+        advice="Too slow for an alarm: compare an old snapshot with a new one. Clean or focus the camera, or collect "
+        "samples for training; `vedette reference record` begins anew from here.",
+    ),
+    RuleSettings(
         name="outliers",
         when="drift.outlier_ratio > 5% for 5m",
         clear="3%",

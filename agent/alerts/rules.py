@@ -153,7 +153,7 @@ def _compile(entry: RuleSettings, order: int, default: bool, context: _Context) 
         audience=entry.tell,  # type: ignore[arg-type]  # the loader checked it against its choices
         advice=entry.advice,
         runbook=entry.runbook or (page if default or _is_default(entry.name) else ""),
-        repeat=getattr(context.alerts, f"repeat_{severity.value}"),
+        repeat=entry.repeat or getattr(context.alerts, f"repeat_{severity.value}"),
         order=order,
         default=default,
     )

@@ -376,6 +376,10 @@ class DriftSettings:
         minimum=10,
         doc="How much an automatically recorded reference covers; a day or more knows every hour.",
     )
+    living_reference: bool = setting(
+        True,
+        doc="A finished reference takes in what was judged normal, day by day; slow changes are reported as creep.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -450,6 +454,12 @@ class RuleSettings:
     )
     keep_firing: float = setting(
         0.0, kind="duration", minimum=0, doc="Goes on firing this long after the condition ended."
+    )
+    repeat: float = setting(
+        0.0,
+        kind="duration",
+        minimum=0,
+        doc="Published again after so long while it fires; 0: as [alerts] has it for its severity.",
     )
     clear: str = setting("", doc="Value at which it resolves, if not the threshold itself (hysteresis).")
     severity: str = setting(

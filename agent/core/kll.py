@@ -58,6 +58,18 @@ class Sketch:
         self._kll: Any = datasketches.kll_floats_sketch(k)
         self.missing = 0
 
+    @classmethod
+    def evenly(
+        cls, values: NDArray[np.float32], minimum: float, maximum: float, k: int = DEFAULT_K
+    ) -> Sketch:
+        """A sketch of ascending `values` (n,), at least one and `k` at most, with ends that lie at them or beyond.
+
+        >>> Sketch.evenly(np.array([1.0, 2.0], np.float32), 0.0, 5.0).maximum
+        5.0
+        """
+        kept = np.ascontiguousarray(values, dtype="<f4")
+        return cls.from_bytes(_serialised([kept], kept.size, minimum, maximum, k))
+
     def update(self, values: NDArray[np.float32]) -> None:
         """Add `values` (any shape, float32)."""
         values = np.asarray(values, dtype=np.float32).ravel()

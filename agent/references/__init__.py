@@ -2,5 +2,6 @@
 
 A camera's folder `references/CAMERA/` under the state directory holds its versions (`*.json`), `current` (the name of
 the one in force), `recording.json` (one that is being recorded), `judge.json` (the judge's state), `recent.json` (what
-was seen lately, which an operator may accept) and `changes.json` (who changed which one is in force).
+was seen lately, which an operator may accept), `living.json` (what waits to be taken in as normal) and `changes.json`
+(who changed which one is in force).
 """

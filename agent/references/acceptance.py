@@ -43,6 +43,7 @@ class Request:
     blocks: Sequence[Block]
     recent: Sequence[Block]
     again: bool
+    task = "accept what was seen"
 
     def carry_out(self, store: ReferenceStore, camera: str, replaces: str, now: float) -> ReferenceVersion:
         """Put the reference that takes it in in force; the version `replaces` goes, where it was begun before."""
@@ -140,6 +141,7 @@ def take_in(
         high=high,
         embedding=base.embedding.widened(mean, embeddings),
         accepted=accepted,
+        lived=None,
     )
 
 

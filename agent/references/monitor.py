@@ -28,13 +28,15 @@ from agent.drift.verdict import DriftVerdict
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
 from agent.references.choice import choose
+from agent.references.clock_step import ClockStep
 from agent.references.history import VerdictHistory
+from agent.references.living import Living, Renewal, carried, creep_observations
 from agent.references.outlier_alarm import FrameMonitor, OutlierAlarm
 from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
 from agent.references.sketch_report import SketchReport
-from agent.references.store import JUDGE, RECENT, RECORDING, ReferenceStore
+from agent.references.store import JUDGE, LIVING, RECENT, RECORDING, ReferenceStore
 from agent.references.stored import Accepted, StoredReference
 from agent.references.wording import (
     explanation,
@@ -50,9 +52,6 @@ log = structlog.get_logger("vedette.drift")
 SAVE_SECONDS = 900.0
 SAVE_RECORDING_SECONDS = 3600.0
 """A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
-
-CLOCK_STEP_SECONDS = 5.0
-"""A window in which the wall clock was set by more is not judged: which hour of the day it is of is not known."""
 
 Submit = Callable[[Callable[[], None]], None]
 Judged = tuple[dict[str, object], list[Observation]]
@@ -80,6 +79,7 @@ class DriftMonitor:
         self.stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
         self._history, self._acceptance = VerdictHistory(), Acceptance()
+        self._living = Living(enabled=settings.living_reference)
         self._verdict: DriftVerdict | None = None
         self._frames = FrameMonitor()
         self._problem = ""
@@ -93,6 +93,7 @@ class DriftMonitor:
         self._load()
         self._restore_judge()
         self._acceptance.restore(self._store, self.subject.camera, len(self.subject.features))
+        self._living.restore(self._store, self.subject.camera, self.stored)
         self._resume_recording()
         self._recording.begin_if_needed(self.stored, self._settings, now)
 
@@ -101,7 +102,7 @@ class DriftMonitor:
     def restart(self) -> None:
         """The camera was added, or added again: begin with an empty window."""
         self._sampler = FrameSampler(self.subject.camera, self._settings.feature_fps)
-        self._offset = clock.offset()
+        self._clock_step = ClockStep()
 
     def add_frame(self, result: FrameResult) -> None:
         """Sample a frame."""
@@ -114,13 +115,13 @@ class DriftMonitor:
         """
         window = self._sampler.close(clock.unix(summary.start), clock.unix(summary.end))
         self._sketches.add(window.sketch)
-        fields, observations = self.process(window, clock.unix(now), clock_step=self._clock_step())
+        fields, observations = self.process(window, clock.unix(now), clock_step=self._clock_step.take())
         observed = [dataclasses.replace(one, at=summary.end) for one in observations]
         return {**window.fields(), **fields}, observed
 
     def skip(self, summary: CameraSummary) -> dict[str, object]:
         """Close a window that is neither recorded nor judged; its fields for the summary."""
-        self._clock_step()
+        self._clock_step.take()
         return self._sampler.close(clock.unix(summary.start), clock.unix(summary.end)).fields()
 
     def process(self, window: SampledWindow, now: float, *, clock_step: float = 0.0) -> Judged:
@@ -133,15 +134,18 @@ class DriftMonitor:
             return {**self._state_fields(), "drift_state": "silent", "drift_reason": reason}, []
         alarmed = self._alarm_since() is not None
         due = self._recording.add(window, alarmed=alarmed)
-        if due is Due.FINAL or (due is Due.RENEWAL and self._covers_more()):
+        if due is Due.FINAL or (due is Due.RENEWAL and self._recording.covers(self.stored)):
             self._build(now, final=due is Due.FINAL)
         observations = self._judged(window, now)
         self._acceptance.add(window, alarmed=alarmed)
-        if not alarmed and self.stored is not None:
-            self._take_in(self._acceptance.continued(self.stored, window.sketch.end), now)
+        self._living.add(window, self._verdict, self.stored)
+        if not alarmed and self.stored is not None and not self._taking_in:
+            continued = self._acceptance.continued(self.stored, window.sketch.end)
+            self._take_in(continued or self._living.due(window.sketch.end), now)
         if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
             self._save(now)
-        return self._state_fields(), observations
+        crept = creep_observations(self.stored, self.subject.camera, window.sketch.end)
+        return self._state_fields(), [*observations, *crept]
 
     def _judged(self, window: SampledWindow, now: float) -> list[Observation]:
         if self._judge is None or self.stored is None:
@@ -179,12 +183,6 @@ class DriftMonitor:
         else:
             state = "unusable" if self._problem else "none"
         return {**fields, "drift_state": state}
-
-    def _clock_step(self) -> float:
-        """By how many seconds the wall clock was set in the window; 0 if it was not."""
-        before, self._offset = self._offset, clock.offset()
-        step = self._offset - before
-        return step if abs(step) > CLOCK_STEP_SECONDS else 0.0
 
     def _publish_sketches(self, window: WindowSketch, items: int) -> None:
         body = {**window.to_body(items), "model_sha256": self.subject.model_sha256}
@@ -268,15 +266,20 @@ class DriftMonitor:
                 instead=stored.id if stored else "none: drift is not judged",
             )
         self._problem = problem if stored is None else ""
-        replaced = stored is None or self.stored is None or stored.id != self.stored.id
+        before, judge, frames = self.stored, self._judge, self._frames
         self.stored = stored
-        if replaced:
-            self._verdict = None
-            budget = self._settings.false_alarms_per_month
-            self._judge = (
-                DriftJudge(stored.reference, budget, utc_offset=clock.utc_offset) if stored else None
-            )
-            self._frames = FrameMonitor(stored)
+        if stored is not None and before is not None and stored.id == before.id:
+            return
+        budget = self._settings.false_alarms_per_month
+        self._judge = DriftJudge(stored.reference, budget, utc_offset=clock.utc_offset) if stored else None
+        self._frames = FrameMonitor(stored)
+        if stored and stored.lived and self._judge and judge and stored.lived.before == judge.reference.id:
+            self._judge.restore(carried(judge.state(), stored))
+            self._frames.alarm = frames.alarm
+            return
+        self._verdict = None
+        if before is not None:
+            self._living.discard()
 
     def _build(self, now: float, *, final: bool) -> None:
         """Have the writer make a reference of what is recorded; the recording stays until that is done."""
@@ -310,7 +313,7 @@ class DriftMonitor:
         line = log.info if is_news else log.debug
         line("reference in force", camera=self.subject.camera, reference=id, provisional=not final)
 
-    def _take_in(self, request: Request | None, now: float) -> None:
+    def _take_in(self, request: Request | Renewal | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
         stored, camera, store = self.stored, self.subject.camera, self._store
         if request is None or stored is None or self._taking_in:
@@ -325,20 +328,15 @@ class DriftMonitor:
                 raise
             self._submit(lambda: self._taken_in(version.id))
 
-        self._writer.ask(f"accept what camera {camera} showed", build)
+        self._writer.ask(f"{request.task} of camera {camera}", build)
 
     def _taken_in(self, id: str) -> None:
         self._taking_in = False
         if id:
             self._load()
-            log.info("reference in force", camera=self.subject.camera, reference=id, accepted=True)
-
-    def _covers_more(self) -> bool:
-        """Whether the recording under way holds as much as the reference that was accepted meanwhile."""
-        recorder, stored = self._recording.recorder, self.stored
-        if recorder is None or stored is None or stored.accepted is None:
-            return True
-        return recorder.covered >= stored.reference.origin.covered
+            renewed = self.stored is not None and self.stored.lived is not None  # every day: no news
+            line = log.debug if renewed else log.info
+            line("reference in force", camera=self.subject.camera, reference=id, accepted=not renewed)
 
     def _not_built(self) -> None:
         self._recording.building = False  # the next window tries again; the recording is still there
@@ -355,6 +353,7 @@ class DriftMonitor:
         self._saved_at = now
         camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
         judged = recorded = recent = None
+        living = self._living.text_if_due(self.stored, now, always=self._recording_saved_at is None)
         if self._judge is not None:
             states = {"judge": self._judge.state(), "outliers": self._frames.alarm.state()}
             judged = json.dumps({**states, "history": self._history.verdicts()})
@@ -370,6 +369,8 @@ class DriftMonitor:
                 store.write(camera, RECORDING, recorded)
             if recent is not None:
                 store.write(camera, RECENT, recent)
+            if living is not None:
+                store.write(camera, LIVING, living)
 
         self._writer.ask(f"keep the drift state of camera {camera}", write)
 
@@ -383,7 +384,7 @@ class DriftMonitor:
         try:
             kept = parse_kept(self._store.read(self.subject.camera, JUDGE) or "{}")
             if kept:
-                self._judge.restore(kept["judge"])
+                self._judge.restore(carried(kept["judge"], self.stored) if self.stored else kept["judge"])
                 self._history.restore(kept["history"])
                 self._frames.alarm = OutlierAlarm.restore(kept.get("outliers", {}))
         except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:

@@ -85,6 +85,12 @@ class ReferenceRecording:
             least = LEAST_WINDOWS * self._subject.window_seconds
             self._begin("auto", max(settings.reference_length, least), now)
 
+    def covers(self, stored: StoredReference | None) -> bool:
+        """Whether it holds as much as the reference in force, where something was accepted into that meanwhile."""
+        if self.recorder is None or stored is None or stored.accepted is None:
+            return True
+        return self.recorder.covered >= stored.reference.origin.covered
+
     def check_enough(self) -> None:
         """ReferenceMismatch where no reference can be made of what is recorded so far."""
         recorder = self._under_way()

@@ -24,7 +24,7 @@ LARGEST_RECORDING = 256 * 1024 * 1024
 """Of a recording: a week of 20 features has 18 MB."""
 
 CURRENT, RECORDING, JUDGE = "current", "recording.json", "judge.json"
-RECENT, CHANGES = "recent.json", "changes.json"
+RECENT, CHANGES, LIVING = "recent.json", "changes.json", "living.json"
 _VERSION = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
 _CAMERA = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
@@ -118,8 +118,11 @@ class ReferenceStore:
         version = self.find(camera, id)
         return parse_file(self.folder(camera) / version.name, self.text(version))
 
-    def put(self, camera: str, stored: StoredReference, *, replaces: str = "") -> ReferenceVersion:
-        """Add a version and put it in force; `replaces` (an id) goes, where it was only the beginning of this one."""
+    def put(
+        self, camera: str, stored: StoredReference, *, replaces: str = "", keep: str = ""
+    ) -> ReferenceVersion:
+        """Add a version and put it in force; `replaces` (an id) goes, where it was only the beginning of this one, and
+        `keep` (an id) stays, however many there are."""
         folder = self.folder(camera)
         stamp = datetime.fromtimestamp(stored.reference.origin.made_at, timezone.utc).strftime(
             "%Y%m%dT%H%M%SZ"
@@ -131,7 +134,7 @@ class ReferenceStore:
         for version in self.versions(camera):
             if replaces and version.id == replaces and version.name != name:
                 (folder / version.name).unlink(missing_ok=True)
-        self._prune(camera, spared=before)  # whoever regrets the new one goes back to it
+        self._prune(camera, before, keep)  # whoever regrets the new one goes back to it
         return self.find(camera, stored.id)
 
     def roll_back(self, camera: str, id: str = "") -> ReferenceVersion:
@@ -163,18 +166,18 @@ class ReferenceStore:
     # -- what else lies beside them ---------------------------------------------------------------------
 
     def write(self, camera: str, name: str, text: str) -> None:
-        """Write RECORDING, JUDGE, RECENT or CHANGES."""
+        """Write RECORDING, JUDGE, RECENT, CHANGES or LIVING."""
         self._write(self.folder(camera) / name, text.encode())
 
     def read(self, camera: str, name: str) -> str | None:
-        """Read RECORDING, JUDGE, RECENT or CHANGES; None where it is not there."""
+        """Read RECORDING, JUDGE, RECENT, CHANGES or LIVING; None where it is not there."""
         path = self.folder(camera) / name
         if path.is_symlink():
             raise ReferenceMismatch(f"{path} is a link, and no file of ours: remove it")
         return read_text(path, LARGEST_RECORDING) if path.exists() else None
 
     def delete(self, camera: str, name: str) -> None:
-        """Delete RECORDING, JUDGE, RECENT or CHANGES."""
+        """Delete RECORDING, JUDGE, RECENT, CHANGES or LIVING."""
         (self.folder(camera) / name).unlink(missing_ok=True)
 
     def _current_name(self, folder: Path) -> str:
@@ -187,10 +190,10 @@ class ReferenceStore:
             names[-1] if names else ""
         )  # the pointer is lost or points nowhere: the newest is the best guess
 
-    def _prune(self, camera: str, *, spared: str) -> None:
+    def _prune(self, camera: str, before: str, keep: str) -> None:
         versions = self.versions(camera)
         for version in versions[: max(0, len(versions) - KEEP_VERSIONS)]:
-            if not version.current and version.name != spared:
+            if not version.current and version.name != before and version.id != keep:
                 (self.folder(camera) / version.name).unlink(missing_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.arrays import HUGE
 from agent.core.errors import ReferenceMismatch
 from agent.core.printable import printable
 from agent.core.untrusted import (
@@ -21,6 +22,7 @@ from agent.core.untrusted import (
     take_text,
 )
 from agent.drift import storage
+from agent.drift.living import Creep
 from agent.drift.reference import Reference
 from agent.drift.sketch import LATEST, MOST_FEATURES
 from agent.features.distance import EmbeddingModel
@@ -58,13 +60,50 @@ class Accepted:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lived:
+    """What a reference that lives was made of: the version `before` it, and the `anchor`, which saw the camera until
+    `since` (Unix time); `creep` is how far the features that moved most have moved since, the farthest first."""
+
+    anchor: str
+    before: str
+    since: float
+    creep: tuple[Creep, ...]
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> Lived:
+        """What `asdict` gave; BadInput for anything else."""
+        return cls(
+            anchor=printable(take_text(body, "anchor", longest=64)),
+            before=printable(take_text(body, "before", longest=64)),
+            since=take_number(body, "since", minimum=0.0, maximum=LATEST),
+            creep=tuple(
+                _creep(take_object({"creep": each}, "creep"))
+                for each in take_list(body, "creep", longest=MOST_FEATURES)
+            ),
+        )
+
+
+def _creep(body: Mapping[str, Any]) -> Creep:
+    then, now, sigmas = (
+        take_number(body, name, minimum=-HUGE, maximum=HUGE) for name in ("then", "now", "sigmas")
+    )
+    return Creep(
+        feature=printable(take_text(body, "feature", longest=_LONGEST_WORD)),
+        then=then,
+        now=now,
+        sigmas=sigmas,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredReference:
     """A reference with the limits of single frames.
 
     `low`, `high` (F,) float32 are the 0.1 % and 99.9 % quantiles of each feature's frames, NaN where never seen;
     `embedding` knows the embeddings. `made_by` is one of MADE_BY; `final` is False for what is renewed while its
-    recording goes on. `accepted` is what was taken into it since it was recorded.
+    recording goes on. `accepted` is what an operator took into it since it was recorded, `lived`
+    what it took in by itself.
     """
 
     reference: Reference
@@ -74,6 +113,7 @@ class StoredReference:
     made_by: str
     final: bool
     accepted: Accepted | None = None
+    lived: Lived | None = None
 
     @property
     def id(self) -> str:
@@ -94,8 +134,12 @@ class StoredReference:
             "final": self.final,
             "model_sha256": origin.model_sha256,
             "feature_version": origin.feature_version,
-            **({"accepted": asdict(self.accepted)} if self.accepted else {}),
+            **self._taken_in(),
         }
+
+    def _taken_in(self) -> dict[str, Any]:
+        taken = {"accepted": self.accepted, "lived": self.lived}
+        return {name: asdict(what) for name, what in taken.items() if what is not None}
 
     def to_text(self) -> str:
         """As one JSON object: the reference's own, and `frames`."""
@@ -106,7 +150,7 @@ class StoredReference:
             "embedding": self.embedding.to_json(),
             "made_by": self.made_by,
             "final": self.final,
-            **({"accepted": asdict(self.accepted)} if self.accepted else {}),
+            **self._taken_in(),
         }
         return storage.sealed(body)
 
@@ -135,6 +179,7 @@ class StoredReference:
                 accepted=Accepted.from_body(take_object(frames, "accepted"))
                 if "accepted" in frames
                 else None,
+                lived=Lived.from_body(take_object(frames, "lived")) if "lived" in frames else None,
             )
         except BadInput as error:
             raise ReferenceMismatch(f"the reference is damaged: {error}; record a new one") from None

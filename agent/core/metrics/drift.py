@@ -46,6 +46,15 @@ DRIFT = (
         ),
     ),
     Metric(
+        "drift.creep_sigmas",
+        Alerting("slow change in sigma", "drift"),
+        Export(
+            "camera_drift_creep_sigmas",
+            "How far the feature that moved most has moved, too slowly for an alarm, since the reference was recorded.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
         "camera.drift_recorded_ratio",
         export=Export(
             "camera_reference_recorded_ratio",

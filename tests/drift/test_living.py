@@ -1,0 +1,196 @@
+"""A reference that lives follows what is slow, forgets what is old, and takes in nothing that is not settled."""
+
+import dataclasses
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from agent.core.kll import Sketch
+from agent.drift.evidence import Usual
+from agent.drift.judge import DriftJudge
+from agent.drift.living import (
+    HOUR_SECONDS,
+    NEWEST,
+    RENEW_SECONDS,
+    SETTLE_SECONDS,
+    NormalHour,
+    NormalHours,
+    blend,
+    creep,
+    renew,
+)
+from agent.drift.storage import from_json, to_json
+from tests.drift.conftest import MIDNIGHT, NAMES, Camera
+
+TOMORROW = MIDNIGHT + 26 * HOUR_SECONDS
+DAY = 24 * HOUR_SECONDS
+
+
+def normal_hour(start, camera, **change):
+    rows = camera.rows(600, **change)
+    sketches = [Sketch() for _ in NAMES]
+    for sketch, column in zip(sketches, rows.T, strict=True):
+        sketch.update(column)
+    return NormalHour(
+        start,
+        HOUR_SECONDS,
+        [each.compact(32) for each in sketches],
+        np.zeros((5, 2)),
+        Counter({0: 200, 2: 100}),
+    )
+
+
+def a_day(day, camera, **change):
+    return [normal_hour(MIDNIGHT + DAY * day + HOUR_SECONDS * each, camera, **change) for each in range(24)]
+
+
+def median(reference, number=0):
+    return float(np.mean([each.sketches[number].quantiles([0.5])[0] for each in reference.hours.values()]))
+
+
+@pytest.fixture(scope="module")
+def week_old(day_reference):
+    origin = dataclasses.replace(day_reference.origin, covered=7 * DAY)
+    return dataclasses.replace(day_reference, origin=origin)
+
+
+def test_a_day_counts_a_fifth_and_more_where_fewer_than_four_are_known(week_old, day_reference):
+    before, camera = median(week_old), Camera(3)
+    by_week = median(renew(week_old, a_day(2, camera, shift=1.0), TOMORROW, 0.0)) - before
+    by_day = median(renew(day_reference, a_day(2, camera, shift=1.0), TOMORROW, 0.0)) - before
+    assert by_week == pytest.approx(10 * NEWEST, abs=0.8), "a sigma is 10"
+    assert by_day == pytest.approx(5.0, abs=1.2), "of two days each is a half"
+
+
+def test_what_is_slow_is_followed_and_reported_against_the_anchor(week_old):
+    reference, camera = week_old, Camera(3)
+    for day in range(1, 29):
+        hours = a_day(day, camera, shift=0.07 * day)
+        reference = renew(reference, hours, MIDNIGHT + DAY * (day + 1), 0.0)
+    behind = 10 * 0.07 * 28 - (median(reference) - median(week_old))
+    assert 0.0 < behind < 5.0, "half a sigma at most behind what is there"
+    farthest = creep(week_old, reference)[0]
+    assert farthest.feature == "brightness"
+    assert farthest.sigmas == pytest.approx(1.7, abs=0.4)
+    assert farthest.now - farthest.then == pytest.approx(17.0, abs=3.0)
+    assert max(abs(each.sigmas) for each in creep(week_old, reference)[1:]) < 0.4
+    assert reference.origin.covered == 28 * DAY
+    assert reference.origin.end - reference.origin.start <= 28 * DAY
+    calm = DriftJudge(reference)
+    start = MIDNIGHT + 29 * DAY + 9 * HOUR_SECONDS
+    verdicts = [calm.judge(each, each.end) for each in Camera(8, start).windows(60, shift=0.07 * 28)]
+    assert not any(each.alarm for each in verdicts)
+    fixed = DriftJudge(week_old)
+    assert any(fixed.judge(each, each.end).alarm for each in Camera(8, start).windows(60, shift=0.07 * 28))
+
+
+def test_what_moves_by_a_sigma_in_a_week_runs_ahead_of_the_reference(week_old):
+    reference, camera = week_old, Camera(3)
+    for day in range(1, 8):
+        reference = renew(reference, a_day(day, camera, shift=day / 7), MIDNIGHT + DAY * (day + 2), 0.0)
+    # What is taken in is a day to two days old: by then it has moved on by a seventh to two.
+    ahead = 10 * (1.0 + 1 / 7) - (median(reference) - median(week_old))
+    assert ahead > 5.0, "half a sigma is an alarm within hours"
+
+
+def test_a_reference_stays_as_wide_as_days_are_however_often_it_is_renewed(week_old):
+    reference, camera = week_old, Camera(3)
+    for day in range(1, 40):
+        reference = renew(reference, a_day(day, camera)[9:12], MIDNIGHT + DAY * (day + 1), 0.0)
+    for number in range(len(NAMES)):
+        then, now = (
+            each.hours[10].sketches[number].quantiles([0.05, 0.95]) for each in (week_old, reference)
+        )
+        assert now[1] - now[0] == pytest.approx(then[1] - then[0], rel=0.25), NAMES[number]
+    boxes = reference.hours[10].sketches[2].weighted()[0]
+    assert (boxes == np.rint(boxes)).all()
+    assert reference.hours[3] is week_old.hours[3], "of what was not seen nothing changes"
+    again = from_json(to_json(reference))
+    assert again.id == reference.id
+    assert len(to_json(reference)) < 1.2 * len(to_json(week_old))
+
+
+def test_an_outlier_fades():
+    old, new = Sketch(), Sketch()
+    old.update(np.array([*np.linspace(0, 1, 200), 1e6], np.float32))
+    new.update(np.linspace(0, 1, 200, dtype=np.float32))
+    for _ in range(60):
+        old = blend(old, new.compact(32), NEWEST)
+    assert old.maximum < 5.0
+    assert old.quantiles([0.5])[0] == pytest.approx(0.5, abs=0.05)
+
+
+def filled(hours, camera=None):
+    waiting, camera = NormalHours(), camera or Camera(4, MIDNIGHT)
+    usual = None
+    for _ in range(hours):
+        for window in camera.windows(2):
+            usual = usual or _usual(window)
+            waiting.add(window, usual)
+        camera.now += HOUR_SECONDS - 120.0
+    return waiting
+
+
+def _usual(window):
+    return Usual(counts=window.counts.astype(float), frames=30.0, steps=window.steps.astype(float))
+
+
+def test_hours_are_taken_in_once_a_day_of_them_has_settled():
+    waiting = filled(49)
+    assert not waiting.take(MIDNIGHT + SETTLE_SECONDS + RENEW_SECONDS - 1)
+    taken = waiting.take(MIDNIGHT + SETTLE_SECONDS + RENEW_SECONDS)
+    assert [each.start for each in taken] == [MIDNIGHT + HOUR_SECONDS * each for each in range(24)]
+    assert taken[0].seconds == 120.0
+    assert len(waiting.hours) == 25
+    assert not waiting.take(MIDNIGHT + SETTLE_SECONDS + RENEW_SECONDS)
+
+
+def test_after_an_alarm_nothing_is_left_to_be_taken_in():
+    waiting = filled(49)
+    waiting.discard()
+    assert not waiting.take(MIDNIGHT + 10 * DAY)
+
+
+def test_where_the_clock_goes_back_what_lay_ahead_is_discarded_and_what_waits_is_bounded():
+    waiting = filled(200)
+    assert len(waiting.hours) <= 96
+    for window in Camera(5, MIDNIGHT).windows(1):
+        waiting.add(window, _usual(window))
+    assert [each.start for each in waiting.hours] == [MIDNIGHT]
+
+
+def test_what_waits_survives_a_restart_and_is_small():
+    waiting = filled(48)
+    text = json.dumps(waiting.state())
+    assert len(text) / len(NAMES) < 13_000, "26 features take a third of a megabyte"
+    again = NormalHours.restore(json.loads(text), len(NAMES))
+    for there, here in zip(again.hours, waiting.hours, strict=True):
+        assert (there.start, there.seconds, there.classes) == (here.start, here.seconds, here.classes)
+        assert (there.log_steps == here.log_steps).all()
+        for one, other in zip(there.sketches[:4], here.sketches[:4], strict=True):
+            assert one.count == other.count
+            assert one.quantiles([0.5])[0] == pytest.approx(other.quantiles([0.5])[0], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda state: state[0].pop("sketches"),
+        lambda state: state[0].update(sketches=["AAAA"] * 5),
+        lambda state: state[0].update(start=1e300),
+        lambda state: state[0].update(seconds=-1),
+        lambda state: state[0].update(log_steps="AAAA"),
+        lambda state: state[0].update(classes={"x": 2}),
+        lambda state: state[0].update(classes={"1": -2}),
+        lambda state: state.reverse(),
+        lambda state: state.append(7),
+        lambda state: state.extend(state * 100),
+    ],
+)
+def test_what_is_damaged_is_refused(damage):
+    state = filled(3).state()
+    damage(state)
+    with pytest.raises(ValueError, match=r"`|sketch"):
+        NormalHours.restore(state, len(NAMES))
