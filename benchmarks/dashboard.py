@@ -1,9 +1,10 @@
 """What the dashboard in the browser costs: processor, memory, bytes a viewer, first answer, for a simulated fleet.
 
-python benchmarks/dashboard.py [--devices N] [--cameras N] [--seconds S] [--viewers N]
+python benchmarks/dashboard.py [--devices N] [--cameras N] [--seconds S] [--viewers N] [--capacity]
 
 A real mosquitto, a real `vedette dashboard` in a process of its own, and devices that publish host, GPU and cameras once
-a minute, spread over it. Needs mosquitto and the extra `dashboard`.
+a minute, spread over it. Needs mosquitto and the extra `dashboard`. `--capacity` needs no broker: it measures how many
+messages a second one core of the collector takes into its history.
 """
 
 from __future__ import annotations
@@ -109,6 +110,46 @@ def measure(process, args, url, stop):
     }
 
 
+def capacity(args):
+    """Minutes of the fleet handed to the collector as fast as it takes them, until `seconds` have passed."""
+    from agent.config.schema import BrokerSettings
+    from agent.core.secret import Masked
+    from agent.dashboard.subscriber import Subscriber
+    from agent.dashboard.web.collector import Collector
+    from agent.dashboard.web.commands import Commands
+    from agent.dashboard.web.history import History
+    from agent.dashboard.web.stream import Stream
+
+    away = Subscriber(
+        BrokerSettings(url=Masked("mqtt://127.0.0.1"))
+    )  # never opened: the messages are handed over
+    dice, taken, minute, wall = random.Random(1), 0, 0, time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        history = History(Path(folder))
+        history.open()
+        collector = Collector(away, history, Stream(1), Commands("vedette", lambda *_: None), "vedette")
+        cpu = 0.0
+        while cpu < args.seconds:
+            now = wall + WINDOW * minute
+            messages = [
+                (topic, json.dumps(body).encode())
+                for device in range(args.devices)
+                for topic, body in windows(device, args.cameras, now, dice)
+            ]
+            before = time.process_time()
+            for topic, payload in messages:
+                collector.process(topic, payload, now)
+            collector.flush(now)
+            cpu, taken, minute = cpu + time.process_time() - before, taken + len(messages), minute + 1
+        history.close()
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    return {
+        "messages_a_second_of_one_core": round(taken / cpu),
+        "minutes": minute,
+        "bytes_a_message": round(size / taken),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -118,7 +159,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--viewers", type=int, default=1)
     parser.add_argument("--port", type=int, default=21883)
+    parser.add_argument("--capacity", action="store_true", help="of the collector alone, without a broker")
     args = parser.parse_args()
+    if args.capacity:
+        print(json.dumps({"devices": args.devices, "cameras": args.cameras, **capacity(args)}, indent=2))
+        return
     stop, sent = threading.Event(), [0]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "mosquitto.conf"

@@ -193,12 +193,12 @@ def _name(image: NDArray[np.uint8], text: str, outline: NDArray[np.int32]) -> No
     """Write `text` at the upper left of what `outline` encloses, within the image."""
     import cv2
 
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
-    (width, height), _ = cv2.getTextSize(text, font, size, 1)
+    from agent.pipeline.snapshots import FONT, FONT_SIZE, write_outlined
+
+    (width, height), _ = cv2.getTextSize(text, FONT, FONT_SIZE, 1)
     left, top = (int(side) for side in outline.min(axis=0))
     at = (
         max(2, min(left + 4, image.shape[1] - width - 2)),
         min(max(top, 0) + height + 4, image.shape[0] - 3),
     )
-    cv2.putText(image, text, at, font, size, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(image, text, at, font, size, (255, 255, 255), 1, cv2.LINE_AA)
+    write_outlined(image, text, at)

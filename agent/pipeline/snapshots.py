@@ -36,7 +36,7 @@ SMALL = Bounds(640, 40_000)  # in base64 below the 64 kB of a message
 QUALITIES = (80, 60, 40, 20)
 MOST_BOXES = 300
 GREEN, WHITE, BLACK = (60, 220, 60), (255, 255, 255), (0, 0, 0)
-_FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+FONT, FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
 Image = NDArray[np.uint8]
 
@@ -175,7 +175,7 @@ def drawn(result: FrameResult, class_names: Sequence[str], bounds: Bounds = LARG
     image: Any = cv2.resize(result.frame.image, size, interpolation=cv2.INTER_AREA)
     _draw_boxes(image, result.detections, scale, class_names)
     taken = datetime.fromtimestamp(result.frame.captured_at, timezone.utc)
-    _write(image, f"{result.frame.camera}  {taken:%Y-%m-%d %H:%M:%S} UTC", (4, size[1] - 6))
+    write_outlined(image, f"{result.frame.camera}  {taken:%Y-%m-%d %H:%M:%S} UTC", (4, size[1] - 6))
     return _encoded(image, bounds.bytes)
 
 
@@ -183,8 +183,8 @@ def trial_card(device: str) -> bytes:
     """An image for a trial notice, as a JPEG: it shows that images arrive, and nothing of the scene."""
     image = np.full((180, 320, 3), 90, np.uint8)
     cv2.rectangle(image, (110, 50), (210, 130), GREEN, 2)
-    _write(image, "a trial 1.00", (110, 46))
-    _write(image, f"{device}: no real picture", (4, 174))
+    write_outlined(image, "a trial 1.00", (110, 46))
+    write_outlined(image, f"{device}: no real picture", (4, 174))
     return _encoded(image, LARGE.bytes)
 
 
@@ -193,16 +193,23 @@ def _draw_boxes(image: Image, detections: Detections, scale: float, names: Seque
     marked = zip(corners, detections.scores.tolist(), detections.class_ids.tolist(), strict=True)
     for (left, top, right, bottom), score, class_id in marked:
         cv2.rectangle(image, (left, top), (right, bottom), GREEN, 2)
-        _write(image, f"{_name(class_id, names)} {score:.2f}", (left, max(12, top - 4)))
+        write_outlined(image, f"{_name(class_id, names)} {score:.2f}", (left, max(12, top - 4)))
 
 
 def _name(class_id: int, names: Sequence[str]) -> str:
     return names[class_id] if 0 <= class_id < len(names) else f"class{class_id}"
 
 
-def _write(image: Image, text: str, at: tuple[int, int]) -> None:
-    cv2.putText(image, text, at, _FONT, _SIZE, BLACK, 3, cv2.LINE_AA)
-    cv2.putText(image, text, at, _FONT, _SIZE, WHITE, 1, cv2.LINE_AA)
+def write_outlined(image: Image, text: str, at: tuple[int, int]) -> None:
+    """Write white `text` with a black edge at its lower left corner.
+
+    The edge is the text itself a pixel to each side: in OpenCV 5 thicker text is also wider, and lies elsewhere.
+    """
+    left, bottom = at
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            cv2.putText(image, text, (left + right, bottom + down), FONT, FONT_SIZE, BLACK, 1, cv2.LINE_AA)
+    cv2.putText(image, text, at, FONT, FONT_SIZE, WHITE, 1, cv2.LINE_AA)
 
 
 def _encoded(image: Image, most: int) -> bytes:

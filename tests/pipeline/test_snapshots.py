@@ -9,7 +9,15 @@ import pytest
 from agent.app.control_socket import LARGEST_REPLY
 from agent.core.errors import VedetteError
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
-from agent.pipeline.snapshots import MOST_BOXES, WIDEST, Box, LastSnapshots, read_answer, trial_card
+from agent.pipeline.snapshots import (
+    MOST_BOXES,
+    WIDEST,
+    Box,
+    LastSnapshots,
+    read_answer,
+    trial_card,
+    write_outlined,
+)
 
 ZERO = StageSeconds(decode=0, wait=0, preprocess=0, inference=0, postprocess=0, total=0)
 
@@ -116,3 +124,14 @@ def test_without_a_camera_it_is_said_of_which_there_are_pictures():
         ask(pictures, {"camera": 7})
     with pytest.raises(VedetteError, match="did you mean 'camera'"):
         ask(pictures, {"camra": "a"})
+
+
+def test_the_edge_of_a_text_lies_around_it():
+    image = np.full((40, 400, 3), 128, np.uint8)
+    write_outlined(image, "person 0.77 2026-11-27 UTC", (6, 25))
+    grey = image[..., 0]
+    columns = [np.flatnonzero((part).any(axis=0)) for part in (grey > 200, grey < 60)]
+    (white_left, white_right), (black_left, black_right) = ((one[0], one[-1]) for one in columns)
+    assert abs(black_left - white_left) <= 3 and abs(black_right - white_right) <= 3
+    near = cv2.dilate((grey < 60).astype(np.uint8), np.ones((5, 5), np.uint8))
+    assert near[grey > 200].all()
