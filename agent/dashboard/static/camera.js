@@ -101,22 +101,32 @@ export function show(view, { names: [site, device, camera], options }) {
     heat.replaceChildren(...rows, h("div", { class: "key muted" }, "ratio to limit ", [0, 1, 2, 3, 4, 5].map((i) => h("span", { class: `swatch h${i}` }, ["<0.25", "0.5", "0.75", "<1", "≥1", "≥2"][i]))));
   }
 
-  async function compare(name, known) {
-    chosen = name;
+  // What the dashboard has comes at once, the device's answer when it is there.
+  async function compare(name, known = null) {
+    [chosen, answered] = [name, known];
     setOptions({ feature: name });
     for (const one of heat.querySelectorAll("button.feature")) one.setAttribute("aria-pressed", String(one.dataset.feature === name));
     const { from, to } = range.span();
     const sketches = await api("feature", { ...key, from: Math.min(from, to - 86400), to, feature: name });
-    const asked = range.live() ? known ?? await ask(name) : null;
     if (name !== chosen) return;
-    answered = asked ?? answered;
+    const asks = range.live() && !answered;
+    if (asks) answered = { pending: true };
+    drawCompared(name, sketches, range.live() ? answered : null);
+    if (!asks) return;
+    const got = await ask(name);
+    if (name !== chosen) return;
+    answered = got;
+    drawCompared(name, sketches, got);
+  }
+
+  function drawCompared(name, sketches, asked) {
     const [found, names] = asked?.axis?.length ? [asked, ["Reference", "Now"]] : [sketches, ["Before", "Newest"]];
     plot?.destroy();
     plot = null;
     const place = h("div", { class: "plot" });
     const rows = found.parts.map((part, i) => h("tr", {}, h("th", { scope: "row" }, names[i]), ...(part ? part.quantiles.map((value) => h("td", {}, f.significant(value))) : [h("td", { colspan: 3 }, "no sketch")]), h("td", {}, part ? f.number(part.count) : "–")));
     compared.replaceChildren(h("h3", {}, `${name.replaceAll("_", " ")}: ${found === asked ? "now against the reference" : "the newest sketch against those before it"}`),
-      ...(found === asked ? about_reference(found) : about_sketches(found)),
+      ...(found === asked ? about_reference(found) : about_sketches(found, asked)),
       found.axis.length ? place : "",
       found.axis.length ? h("table", { class: "small" }, h("thead", {}, h("tr", {}, ["", "p10", "p50", "p90", "frames"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows)) : "");
     if (found.axis.length) plot = densities(place, found, names);
@@ -133,10 +143,11 @@ export function show(view, { names: [site, device, camera], options }) {
       ...(found.words ? verdictWords(found.words) : [])];
   }
 
-  function about_sketches(found) {
+  function about_sketches(found, asked) {
     return [found.axis.length ? "" : h("p", { class: "muted" }, "The device has sent no sketch of this feature in this time: they come every hour (reports.sketch_interval)."),
       found.end ? h("p", { class: "muted" }, "Newest: ", time(found.start), " to ", time(found.end), `. Before: ${found.hours - 1} messages of the same model.`) : "",
-      answered?.refused ? h("p", { class: "muted" }, `The reference stays on the device, and is not shown: ${answered.refused}. The command is drift_feature ([commands] allow); on the device: vedette drift explain.`) : ""];
+      asked?.pending ? h("p", { class: "muted" }, "The device is asked for its reference …") : "",
+      asked?.refused ? h("p", { class: "muted" }, `The reference stays on the device, and is not shown: ${asked.refused}. The command is drift_feature ([commands] allow); on the device: vedette drift explain.`) : ""];
   }
 
   const refresh = repeat(async () => { await about(); if (range.live()) await load(); });

@@ -1,12 +1,15 @@
 """The pages in headless Chromium, fed by a real broker. Any error in the console fails."""
 
+import base64
 import contextlib
 import json
 import shutil
 import time
 
+import numpy as np
 import pytest
 
+from agent.core.kll import Sketch
 from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access
 from tests.conftest import MOSQUITTO
@@ -92,14 +95,34 @@ def status(state, **fields):
     return {"state": state, "since": rfc3339(time.time()), "version": "1.2", **fields}
 
 
+def reference_answer(now):
+    """What a device answers to `drift_feature`: 40 before, 20 now."""
+
+    def text(value):
+        sketch = Sketch()
+        sketch.update(np.full(50, value, np.float32))
+        return base64.b64encode(sketch.to_bytes()).decode()
+
+    return {
+        "ok": True, "feature": "brightness", "reference": "abc", "provisional": False, "hours": [13],
+        "normal_kll": text(40), "recent_kll": text(20), "start": rfc3339(now - 60), "end": rfc3339(now),
+        "verdict": {"end": rfc3339(now), "ratio": 2.0, "alarm": True, "words": "it is darker\nscore 8"},
+    }  # fmt: skip
+
+
 def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
     page, mosquitto, publish, tmp_path
 ):
+    references = [
+        {"ok": False, "error": "command 'drift_feature' is not allowed"},
+        reference_answer(time.time()),
+    ]
+
     def answer(_client, _data, message):
         body, name = json.loads(message.payload), message.topic.rpartition("/")[2]
         got = {"ok": True, "control": {"id": "c1", "kind": name, "who": body["args"].get("who")}}
         if name == "drift_feature":
-            got = {"ok": False, "error": "command 'drift_feature' is not allowed"}
+            got = references.pop(0) if len(references) > 1 else references[0]
         publish.client.publish(f"vedette/north/box/reply/{body['id']}", json.dumps(got))
 
     publish.client.on_message = answer
@@ -134,6 +157,9 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
         page.shows("front", "online", "brightness", selector="main")
         page.click(".heatrow button")
         page.shows("has sent no sketch", "'drift_feature' is not allowed", selector=".compared")
+        page.click(".heatrow button")
+        page.shows("now against the reference", "13–14 UTC", "it is darker", selector=".compared")
+        page.until(lambda: page.js("document.querySelector('.compared canvas') !== null"))
         share = "document.querySelector('.piece.unknown').offsetWidth / document.querySelector('.strip').offsetWidth"
         assert page.js(share) > 0.9  # of the hour, two minutes are known
         assert page.js("document.querySelectorAll('.chart:not([hidden]) canvas').length") >= 4
