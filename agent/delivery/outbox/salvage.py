@@ -22,7 +22,10 @@ from agent.delivery.outbox.store import COLUMNS, LANES, PAGE_BYTES, MessageStore
 log = structlog.get_logger("vedette.delivery")
 
 _MARK = ".damaged-"
-_PAGE_COUNT, _FREE_PAGES = 28, 32  # offsets in the header, https://www.sqlite.org/fileformat.html
+OLD_PAGE_BYTES = 4096  # of files made before pages of 1 KiB
+# Offsets in the first page (https://www.sqlite.org/fileformat.html): of the header, and of the b-tree that follows it.
+_PAGE_COUNT, _FREE_PAGES = 28, 32
+_KIND, _CELLS, _LAST_CHILD, _FIRST_CELL, _INTERIOR = 100, 103, 108, 112, 5
 _FAMILY = {
     Priority.ALERT: "alert",
     Priority.STATUS: "status",
@@ -56,7 +59,7 @@ def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
     """Carry what can be read in the database `aside` over into `fresh` (open)."""
     saved, missing, known = 0, dict.fromkeys(LANES, 0), True
     if not _opens(aside):
-        _replace_first_page(aside)
+        _lend_schema(aside)
     with closing(_connect(aside)) as sql:
         fresh.retained.take_over(_retained(sql))
         fresh.executed.take_over(_rows(sql, "id, at FROM command", (str, float)))
@@ -87,22 +90,43 @@ def _opens(path: Path) -> bool:
             return False
 
 
-def _replace_first_page(path: Path) -> None:
-    """Lend a database whose first page is damaged that of a new one.
+def _lend_schema(path: Path) -> None:
+    """Lend a database whose first page, or another with the schema, is damaged those of a new one.
 
-    The first page says which page each table begins on; in every outbox these are the same, since all
-    tables are made in one transaction when the file is created.
+    They say which page each table begins on; in every outbox these are the same, since all tables are made in one
+    transaction when the file is created.
     """
+    size = _page_bytes(path)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        store = MessageStore(Path(scratch) / "outbox.db", size=1 << 20)
+        store = MessageStore(Path(scratch) / "outbox.db", size=1 << 20, page_bytes=size)
         store.open()
         store.close()
-        page = bytearray((Path(scratch) / "outbox.db").read_bytes()[:PAGE_BYTES])
-    pages = max(path.stat().st_size // PAGE_BYTES, 1)
-    page[_PAGE_COUNT : _PAGE_COUNT + 4] = pages.to_bytes(4, "big")
-    page[_FREE_PAGES : _FREE_PAGES + 8] = bytes(8)  # which pages are free is not known, and only read here
+        new = bytearray((Path(scratch) / "outbox.db").read_bytes())
+    new[_PAGE_COUNT : _PAGE_COUNT + 4] = max(path.stat().st_size // size, 1).to_bytes(4, "big")
+    new[_FREE_PAGES : _FREE_PAGES + 8] = bytes(8)  # which pages are free is not known, and only read here
     with path.open("r+b") as file:
-        file.write(page)
+        for page in (1, *_children_of_first(new)):
+            file.seek((page - 1) * size)
+            file.write(new[(page - 1) * size : page * size])
+
+
+def _page_bytes(path: Path) -> int:
+    """The size of the pages of a file that does not say it: its second one holds the epoch."""
+    with path.open("rb") as file:
+        file.seek(OLD_PAGE_BYTES)
+        return OLD_PAGE_BYTES if b"epoch" in file.read(OLD_PAGE_BYTES) else PAGE_BYTES
+
+
+def _children_of_first(database: bytearray) -> list[int]:
+    """The pages, from 1 on, that the schema goes on in where it is longer than the first page."""
+    if database[_KIND] != _INTERIOR:
+        return []
+
+    def number(at: int, octets: int) -> int:
+        return int.from_bytes(database[at : at + octets], "big")
+
+    cells = [number(_FIRST_CELL + 2 * n, 2) for n in range(number(_CELLS, 2))]
+    return [*(number(cell, 4) for cell in cells), number(_LAST_CHILD, 4)]
 
 
 def _retained(sql: sqlite3.Connection) -> RetainedCopy:

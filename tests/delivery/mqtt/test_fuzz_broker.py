@@ -35,10 +35,10 @@ def test_nothing_is_lost_or_out_of_order_and_all_is_delivered_in_the_end(seed, p
     for topic, payload in broker.accepted:
         if _counted(topic, payload) and _id(topic, payload) not in order.setdefault(topic, []):
             order[topic].append(_id(topic, payload))
-    for (
-        topic,
-        found,
-    ) in order.items():  # what was on its way behind a summary that is refused for now comes before it
+    for topic, ids in order.items():
+        # one that was refused for good comes again where the answer was lost with its connection; what was on its way
+        # behind a summary that is refused for now comes before it
+        found = [one for one in ids if one not in given_up]
         assert found == sorted(found) or (topic in broker.refused and "/alert/" not in topic), topic
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agent.core.types import Priority
 from agent.delivery.outbox.queue import Outbox
-from agent.delivery.outbox.salvage import salvage, set_aside
-from agent.delivery.outbox.store import LANES, PAGE_BYTES
+from agent.delivery.outbox.salvage import OLD_PAGE_BYTES, salvage, set_aside
+from agent.delivery.outbox.store import LANES, PAGE_BYTES, MessageStore
 from tests.delivery.conftest import IDENTITY, NOW, FakeClock, bodies, bulk, depth_of, put_all
 
 PLANTED = 60  # small messages in the damaged file, beside three alerts
@@ -127,6 +127,24 @@ def test_what_does_not_fit_into_the_new_outbox_is_counted_as_lost(tmp_path, make
     assert 0 < result.saved < 2001
     assert result.saved + result.lost == 2001
     assert depth_of(fresh, Priority.ALERT) == 1, "the most important are carried over first"
+
+
+@pytest.mark.parametrize(
+    ("page_bytes", "page"), [(OLD_PAGE_BYTES, 0), *((PAGE_BYTES, page) for page in (0, 7, 9, 12))]
+)
+def test_a_damaged_page_of_the_schema_costs_no_message(tmp_path, make_outbox, drafts, page_bytes, page):
+    made = MessageStore(tmp_path / "old.db", 1 << 20, page_bytes=page_bytes)
+    made.open()
+    made.close()
+    old = make_outbox("old.db", careless=True)
+    put_all(old, [drafts.alert("a"), drafts.camera()])
+    old.close()
+    with (tmp_path / "old.db").open("r+b") as file:
+        assert file.read(18)[16:] == page_bytes.to_bytes(2, "big"), "a file keeps its pages"
+        file.seek(page * page_bytes)
+        file.write(b"\xff" * page_bytes)
+    result = salvage(tmp_path / "old.db", make_outbox("new.db", careless=True))
+    assert (result.saved, result.lost) == (2, 0)
 
 
 PAGES = st.lists(st.integers(0, 200), min_size=1, max_size=6, unique=True)
