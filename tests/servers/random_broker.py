@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 
 from tests.servers.strict_broker import StrictBroker
 from tests.servers.tcp import TcpServer
@@ -34,7 +35,8 @@ class RandomBroker(TcpServer):
         self._well.set()
         with self._lock:
             for channel in self._open:
-                channel.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # its thread is just closing it
+                    channel.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, channel):
         with self._lock:
