@@ -43,6 +43,16 @@ _CAMERA = (
         advice="Clean the lens and check the focus.",
     ),
     RuleSettings(
+        name="camera_fogged",
+        when="camera.fogged for 2m",
+        advice="Clean and dry the lens or dome; check the heater and the seals. Fog in the air passes.",
+    ),
+    RuleSettings(
+        name="camera_obstructed",
+        when="camera.obstructed for 2m",
+        advice="Look at the snapshot: a web, a leaf, dirt or a parked van before the lens? Clear the view.",
+    ),
+    RuleSettings(
         name="camera_overexposed",
         when="camera.overexposed for 2m",
         advice="Check exposure and backlight compensation; is the sun or a lamp in the view?",

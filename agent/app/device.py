@@ -183,6 +183,7 @@ class Device:
                     "state": status.state.value,
                     "since": clock.unix(status.since),
                     "reason": status.reason,
+                    "light_mode": status.light_mode,
                 }
                 for status in self._cameras.statuses
             ],

@@ -38,7 +38,7 @@ from agent.cameras.privacy import PrivacyMasks
 from agent.config.render import toml_value
 from agent.config.schema import CameraSettings
 from agent.core import clock
-from agent.core.camera_states import CONTENT_FAULTS
+from agent.core.camera_states import CONTENT_FAULTS, STATES
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.frame_slots import FrameSlots
 from agent.core.scope import WHOLE
@@ -105,6 +105,8 @@ class Reader(Worker):
         self.status: CameraStatus | None = None
         self._reason = ""  # of the state; a note of what is waited for may stand in its place
         self.note = ""  # and one that others make; any thread may replace it
+        self._untold = ""  # what health cannot tell, and why
+        self._light = ""
         self.finished = False
         self._feed: Feed | None = None
         self._hanging: Feed | None = None
@@ -164,7 +166,7 @@ class Reader(Worker):
             self.beat()
             if stop.is_set():
                 return None
-            self._show_note(feed.note or (self.note if feed.frames else ""))
+            self._show_note(feed.note or ((self.note or self._untold) if feed.frames else ""))
             if feed.noted_seconds() > NOTE_LOGGED_SECONDS and not noted:
                 noted = True
                 log.info("camera waits", camera=self._settings.name, reason=feed.note)
@@ -191,6 +193,17 @@ class Reader(Worker):
             status = self.status
             if status is not None and status.state in _NOTED and status.reason != (note or self._reason):
                 self.status = dataclasses.replace(status, reason=note or self._reason)
+
+    def _show_light(self, light: str) -> None:
+        """Have the status name the light that the camera sees in; a change of it is no change of state."""
+        if light == self._light:
+            return
+        if self._light and light:
+            log.info("camera light changed", camera=self._settings.name, light_mode=light, was=self._light)
+        with self._lock:
+            self._light = light
+            if self.status is not None:
+                self.status = dataclasses.replace(self.status, light_mode=light)
 
     def _stalled(self, feed: Feed, limit: float) -> CameraError:
         self._abandon()
@@ -271,6 +284,8 @@ class Reader(Worker):
         """Judge a frame's content; log once what is proposed."""
         known = self._inspector.ticking
         verdict = self._inspector.inspect(frame)
+        self._untold = verdict.untold
+        self._show_light(verdict.light.value if verdict.light else "")
         if self._inspector.ticking and not known:
             log.info(
                 "an area changes every second, as a burnt-in clock does; it can be ignored for health and drift",
@@ -328,7 +343,12 @@ class Reader(Worker):
                 return
             self._reason = reason
             self.status = CameraStatus(
-                camera=self._settings.name, state=state, since=clock.now(), reason=reason, failure=kind
+                camera=self._settings.name,
+                state=state,
+                since=clock.now(),
+                reason=reason,
+                failure=kind,
+                light_mode=self._light if STATES[state].flowing else "",
             )
             self._on_status(self.status)
         self._log_health(last.state if last else None, state, reason)

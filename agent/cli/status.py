@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
         screen.print(
             _marked("yellow", "a restart is needed for:", f" {', '.join(reply['restart_needed_for'])}")
         )
-    cameras = [{**camera, "since": _ago(camera["since"])} for camera in reply["cameras"]]
-    screen.print(_table(("camera", "state", "since", "reason"), cameras))
+    # No light from an older agent.
+    cameras = [{"light_mode": "", **one, "since": _ago(one["since"])} for one in reply["cameras"]]
+    screen.print(_table(("camera", "state", "since", "light_mode", "reason"), cameras))
     for camera, line in reply.get("proposals", {}).items():  # missing from an older agent
         screen.print(proposal_line(camera, line))
     for notifier in reply.get("notifiers", ()):  # missing from an older agent

@@ -48,6 +48,10 @@ STATES: Mapping[CameraState, StateMeaning] = {
     CameraState.MOVED: StateMeaning(
         words="was moved", expected="the view it used to have", inhibits=BAD_FRAMES
     ),
+    CameraState.FOGGED: StateMeaning(words="is fogged", expected="a clear picture", inhibits=BAD_FRAMES),
+    CameraState.OBSTRUCTED: StateMeaning(
+        words="is obstructed in part", expected="a free view", inhibits=BAD_FRAMES
+    ),
     CameraState.RESIZED: StateMeaning(
         words="changed its picture size", expected="the size it used to have", inhibits=BAD_FRAMES
     ),

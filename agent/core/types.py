@@ -102,6 +102,8 @@ class CameraState(str, Enum):
     BLURRED = "blurred"
     OVEREXPOSED = "overexposed"
     MOVED = "moved"
+    FOGGED = "fogged"
+    OBSTRUCTED = "obstructed"
     RESIZED = "resized"
     SLOW = "slow"
     BAD_TIMESTAMPS = "bad_timestamps"
@@ -109,13 +111,17 @@ class CameraState(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraStatus:
-    """State of a camera since `since` (steady time); `reason` is one line for people, `failure` a failure kind."""
+    """State of a camera since `since` (steady time); `reason` is one line for people, `failure` a failure kind.
+
+    `light_mode` is `day`, `night` or `infrared`, "" where that is not known.
+    """
 
     camera: str
     state: CameraState
     since: float
     reason: str = ""
     failure: str = ""
+    light_mode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

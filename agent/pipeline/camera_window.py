@@ -127,6 +127,7 @@ class CameraWindow:
             "state": status.state.value,
             "state_reason": status.reason,
             "state_since": status.since,
+            **({"light_mode": status.light_mode} if status.light_mode else {}),
             "frames_seen": counts.seen,
             "frames_inferred": self.inferred,
             "frames_dropped": counts.dropped,

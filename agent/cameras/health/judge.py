@@ -4,17 +4,13 @@ Laws
 ----
 1. A fault begins after its sign has stood without a break for its `enter` seconds, and ends after the sign
    has been away for its `leave` seconds: nothing flickers.
-2. Black, covered, overexposed and frozen frames are recognised by themselves; blurred, moved, resized and slow
-   ones, and a cover with a texture, against what this camera normally shows, which is learnt over its first
-   `LEARNING_SAMPLES` and then slowly, only while nothing is wrong.
+2. Black, covered, overexposed and frozen frames are recognised by themselves; the others, and a cover with a texture,
+   against what this camera normally shows in this view and light (`normals`), which is learnt over 12 s and then
+   slowly, only while nothing is wrong. Another light is no fault: it is learnt as well.
 3. Of several faults the first in `FAULTS` is the camera's state.
-4. What a person may have meant, or cannot mend (another aim, focus, size or rate, broken time stamps), becomes
-   the new normal after an hour.
-5. A quiet scene teaches patience: a stretch of equal frames that ended by itself makes the next one wait
-   three times as long before it counts as frozen.
-
-The constants come from three real videos (a road from above, a corridor, a table), read four times a second,
-and from faults planted in them; each says what was measured.
+4. What a person may have meant, or cannot mend (another aim, focus, size or rate, a van before the lens, broken time
+   stamps), becomes the new normal after an hour.
+5. What cannot be told (too dark, no structure, a view that keeps moving) is no fault, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -25,44 +21,32 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.health.features import Blocks, ImageMeasures, SmallImage, likeness, measure, share_changed
+from agent.cameras.health.features import BLOCKS, Blocks, ImageMeasures, SmallImage, agreement, measure
+from agent.cameras.health.light import Light, LightMode, light_after
+from agent.cameras.health.normals import (
+    FIRST_SAMPLES,
+    IN_PLACE_RATIO,
+    LASTING_SECONDS,
+    MOVED_RATIO,
+    VIEW_SAMPLES,
+    CameraNormal,
+    added,
+    best_fit,
+    first_normal,
+    fits,
+    followed,
+    recent_after,
+    view_likeness,
+)
+from agent.cameras.health.signs import Look, Signs, signs_of, untold
+from agent.cameras.health.stillness import BlackRun, EqualRun
 from agent.cameras.health.timing import TimingReport
 from agent.core.types import CameraState
 
 SAMPLE_SECONDS = 0.25  # health samples a frame four times a second
-
-# Dark pixels: real 0..0.11, night included up to 0.93, a frame without light 1.0.
-BLACK_SHARE = 0.985
-# Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0. A camera whose normal is
-# not known yet must show more: it may look at snow.
-OVEREXPOSED_SHARE, OVEREXPOSED_UNKNOWN, WELL_EXPOSED_SHARE = 0.5, 0.8, 0.35
-OVEREXPOSED_MORE = 0.3  # a camera that looks at a white wall or snow must gain this much over its normal
-# Spread of brightness in the liveliest block: real 10..90, lens covered 0.5..3.9. Detail: real 11..37,
-# covered 0.4..1.2.
-COVERED_COARSE, COVERED_DETAIL = 6.0, 3.0
-# Against its own normal, median over blocks with structure: a white car that fills the road brings
-# brightness spread down to 0.4 for 3 s; a cover to 0.05..0.22.
-COVERED_RATIO, UNCOVERED_RATIO = 0.3, 0.45
-COVERED_PEAK = (
-    0.6  # the liveliest block now, against the liveliest normally: real above 0.67, covered 0.06..0.2
-)
-STRUCTURED_SPREAD, STRUCTURED_BLOCKS = 1.5, 8
-# Detail over brightness spread, against its normal: real 0.66..1.6; defocus by a radius of 1/150 of the
-# width 0.25, by 1/300 0.53 (not a fault: detectors hardly notice).
-BLURRED_RATIO, SHARP_RATIO = 0.45, 0.6
-# Likeness to the background, against its normal: real above 0.5 but for 4 s while a car fills the view;
-# shifted or turned by a tenth at most 0.35. Below 0.35 normal likeness (mere noise) it cannot be judged.
-MOVED_RATIO, IN_PLACE_RATIO, LEAST_LIKENESS = 0.45, 0.65, 0.35
-# Equal frames: no more than 0.15 % of area means differ by over 2 levels and 20 % of single pixels by over
-# 1. A frozen frame encoded again differs in up to 0.1 % and 16 %; real frames stay within that for 1.2 s
-# at most; sensor noise of 1 level alone changes 29 % of single pixels.
-EQUAL_LEVELS, EQUAL_SHARE = 2, 0.0015
-EQUAL_RAW_LEVELS, EQUAL_RAW_SHARE = 1, 0.2
-FROZEN_SECONDS, FROZEN_PATIENCE, FROZEN_LONGEST = 15.0, 3.0, 600.0
-
-LEARNING_SAMPLES = 48  # 12 s: the median of these is the first background, whatever passes by
-LEARNING_RATE = 0.25 / 300.0  # later samples count with a time constant of five minutes
+LONGEST_STEP = 5.0  # seconds that one sample may stand for
 ACCEPT_SECONDS = 3600.0
+UNTOLD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +68,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault(CameraState.COVERED, 5.0, 3.0),
     Fault(CameraState.FROZEN, 0.0, 1.0),  # its sign has its own seconds
     Fault(CameraState.RESIZED, 1.0, 1.0, accepted=True),
-    Fault(CameraState.MOVED, 8.0, 5.0, accepted=True),
+    Fault(CameraState.MOVED, 5.0, 5.0, accepted=True),
+    Fault(CameraState.FOGGED, 180.0, 30.0),  # the sun in the lens passes
     Fault(CameraState.BLURRED, 8.0, 5.0, accepted=True),
+    Fault(CameraState.OBSTRUCTED, 120.0, 10.0, accepted=True),  # a bus stops for a minute
     # Sound frames, but what is measured between them (motion, flicker) is not what it was at the usual rate.
     Fault(CameraState.SLOW, 10.0, 10.0, accepted=True),
     Fault(CameraState.BAD_TIMESTAMPS, 0.0, 30.0, accepted=True),
@@ -102,52 +88,45 @@ class FaultState:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CameraNormal:
-    """What this camera shows when nothing is wrong."""
-
-    size: tuple[int, int]
-    fine: Blocks
-    coarse: Blocks
-    bright: float
-    background: NDArray[np.float32]
-    likeness: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EqualRun:
-    """The current stretch of equal frames, and the longest that ended by itself (seconds)."""
-
-    anchor: SmallImage | None = None
-    since: float = 0.0
-    longest: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class HealthState:
-    """What is carried from sample to sample."""
+    """What is carried from sample to sample; `current` is the index of the normal that the view is judged by."""
 
-    normal: CameraNormal | None = None
+    light: Light = field(default_factory=Light)
+    normals: tuple[CameraNormal, ...] = ()
+    current: int | None = None
     learning: tuple[ImageMeasures, ...] = ()
+    recent: NDArray[np.float32] | None = None
+    lasting: NDArray[np.float32] | None = None
+    last: SmallImage | None = None
+    at: float | None = None
     stretch: EqualRun = field(default_factory=EqualRun)
+    black: BlackRun = field(default_factory=BlackRun)
     standings: Mapping[CameraState, FaultState] = field(default_factory=dict)
+    untold: str = ""
+    untold_since: float = 0.0
+
+    @property
+    def normal(self) -> CameraNormal | None:
+        """What is normal in this view and light; None where that is not known."""
+        return None if self.current is None else self.normals[self.current]
 
 
 @dataclass(frozen=True, slots=True)
 class HealthVerdict:
     """The camera's state by its content, a reason in words, and whether its frames are usable.
 
-    `accepted` names faults that have just become the new normal.
+    `accepted` names faults that have just become the new normal; `light` is None before it is known, `untold` says what
+    cannot be told and why, "" for nothing.
     """
 
     state: CameraState
     reason: str
     usable: bool
     accepted: frozenset[CameraState] = frozenset()
+    light: LightMode | None = None
+    untold: str = ""
 
 
-# Whether a fault shows: yes, no, or (None) in between; and that in words.
-Sign = tuple[bool | None, str]
-Signs = Mapping[CameraState, Sign]
 WELL = HealthVerdict(CameraState.ONLINE, "", True)
 
 
@@ -155,36 +134,80 @@ def observe(
     state: HealthState, sample: SmallImage, now: float, pace: TimingReport
 ) -> tuple[HealthState, HealthVerdict]:
     """The state after the sample of `now` (any clock that grows), and what it means."""
-    figures = measure(sample.grey, sample.kept)
-    like = likeness(figures.edges, state.normal.background) if state.normal else 0.0
-    stretch = _stretch(state, sample, now)
-    signs = {
-        **_signs(state.normal, sample, figures, like, pace),
-        CameraState.FROZEN: _frozen(stretch, now),
-    }
+    passed = 0.0 if state.at is None else min(LONGEST_STEP, max(0.0, now - state.at))
+    figures = measure(sample.grey, sample.kept, state.last.grey if state.last else None)
+    recent = recent_after(state.recent, figures.edges, passed)
+    state = replace(
+        state, light=light_after(state.light, figures, sample.chroma, now), recent=recent, last=sample, at=now,
+        stretch=state.stretch.after(sample, now), black=state.black.after(figures, now, passed),
+    )  # fmt: skip
+    was, state = state.normal, _placed(state, figures, sample.size)
+    lasting = (
+        recent if state.normal is not was else recent_after(state.lasting, recent, passed, LASTING_SECONDS)
+    )
+    state = replace(state, lasting=lasting)
+    agreed, steady = _compared(state, figures, recent)
+    normal = state.normal if state.light.settled else None
+    look = Look(
+        now, sample, figures, recent, lasting, agreed, steady, normal, state.stretch, state.black, pace
+    )
+    signs = signs_of(look)
     standings = {
         fault.state: _stand(state.standings.get(fault.state, FaultState()), fault, signs[fault.state][0], now)
         for fault in FAULTS
     }
-    accepted = frozenset(
-        fault.state
-        for fault in FAULTS
-        if fault.accepted
-        and standings[fault.state].on
-        and now - standings[fault.state].since >= ACCEPT_SECONDS
-    )
-    if accepted:
-        standings.update({name: FaultState() for name in accepted})
-        state = replace(state, normal=None, learning=())
-    state = replace(state, stretch=stretch, standings=standings)
-    if not any(standing.on or standing.turned is not None for standing in standings.values()):
-        state = _learn(state, sample, figures, like)
-    return state, _verdict(standings, signs, accepted)
+    state = _accept(replace(state, standings=standings), now)
+    accepted = frozenset(name for name, one in standings.items() if one.on and not state.standings[name].on)
+    state = _learn(_explain(state, look), look, bool(signs[CameraState.MOVED][0]), passed)
+    return state, _verdict(state, signs, accepted, now)
 
 
 def reopened(state: HealthState) -> HealthState:
     """The state for a new connection: faults are judged anew, what is normal is kept."""
-    return replace(state, stretch=EqualRun(longest=state.stretch.longest), standings={})
+    return replace(
+        state, stretch=EqualRun(longest=state.stretch.longest), standings={}, learning=(), recent=None, lasting=None,
+        last=None, at=None )  # fmt: skip
+
+
+def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -> HealthState:
+    """The state with the normal that fits the view in this light, None where none is known of it yet."""
+    same = [index for index, one in enumerate(state.normals) if one.mode is state.light.mode]
+    if not same:
+        return replace(state, current=None)
+    assert state.recent is not None
+    current = state.current if state.current in same else None
+    if current is not None:
+        normal = state.normals[current]
+        if fits(agreement(state.recent, normal.background), figures, normal):
+            return state
+    fit, index = best_fit([state.normals[index] for index in same], state.recent, figures, size)
+    if fit > IN_PLACE_RATIO:
+        return _returned(state, same[index])
+    others = [one for one in state.normals if one.mode is not state.light.mode]
+    if current is None and best_fit(others, state.recent, figures, size)[0] > IN_PLACE_RATIO:
+        return replace(state, current=None)  # a known view in a light in which it was not seen yet
+    if fit >= MOVED_RATIO or current is None:
+        return replace(state, current=same[index])
+    return state
+
+
+def _returned(state: HealthState, current: int) -> HealthState:
+    """The state in which the view is once more that of `current`: it and those between are stops of a tour."""
+    if state.current in (None, current) or state.normals[state.current or 0].mode is not state.light.mode:
+        return replace(state, current=current)
+    return replace(state, current=current, normals=tuple(replace(one, known=True) for one in state.normals))
+
+
+def _compared(
+    state: HealthState, figures: ImageMeasures, recent: NDArray[np.float32]
+) -> tuple[Blocks, float]:
+    """How each block of the last seconds agrees with the normal's, and how much the view is that of the last
+    seconds."""
+    normal = state.normal
+    if normal is None:
+        return np.ones(BLOCKS, np.float32), 1.0
+    steady = view_likeness(agreement(figures.edges, recent), figures, normal)
+    return agreement(recent, normal.background), steady
 
 
 def _stand(standing: FaultState, fault: Fault, sign: bool | None, now: float) -> FaultState:
@@ -197,153 +220,75 @@ def _stand(standing: FaultState, fault: Fault, sign: bool | None, now: float) ->
     return replace(standing, turned=turned)
 
 
-def _verdict(
-    standings: Mapping[CameraState, FaultState], signs: Signs, accepted: frozenset[CameraState]
-) -> HealthVerdict:
-    on = [fault for fault in FAULTS if standings[fault.state].on]
-    if not on:
-        return replace(WELL, accepted=accepted) if accepted else WELL
-    first = on[0]
-    return HealthVerdict(first.state, signs[first.state][1], False, accepted)
+def _accept(state: HealthState, now: float) -> HealthState:
+    """Law 4. The state in which a fault that has stood for an hour is normal."""
+    accepted = [
+        fault.state for fault in FAULTS
+        if fault.accepted and state.standings[fault.state].on
+        and now - state.standings[fault.state].since >= ACCEPT_SECONDS
+    ]  # fmt: skip
+    if not accepted:
+        return state
+    standings = {**state.standings, **dict.fromkeys(accepted, FaultState())}
+    normal = state.normal
+    if accepted == [CameraState.MOVED] and normal is not None and not normal.known:
+        normals = tuple(replace(one, known=True) for one in state.normals)
+        return replace(state, standings=standings, normals=normals, learning=())
+    return replace(state, standings=standings, normals=(), current=None, learning=())
 
 
-def _signs(
-    normal: CameraNormal | None, sample: SmallImage, figures: ImageMeasures, like: float, pace: TimingReport
-) -> dict[CameraState, Sign]:
-    """The sign of each fault in this sample, whose edges agree with the background's to `like` (-1..1)."""
-    black = figures.dark >= BLACK_SHARE
-    signs: dict[CameraState, Sign] = {
-        CameraState.BLACK: (black, f"{figures.dark:.0%} of the frame is dark"),
-        CameraState.SLOW: (pace.slow, pace.words),
-        CameraState.BAD_TIMESTAMPS: (pace.broken, f"{pace.breaks} broken time stamps in half a minute"),
-        CameraState.OVEREXPOSED: _overexposed(normal, figures),
-        CameraState.COVERED: _covered(normal, figures, black),
-        CameraState.RESIZED: _resized(normal, sample),
-    }
-    obscured = black or any(signs[name][0] for name in (CameraState.OVEREXPOSED, CameraState.COVERED))
-    signs[CameraState.MOVED] = _moved(normal, like, obscured)
-    signs[CameraState.BLURRED] = _blurred(normal, figures, obscured)
-    return signs
+def _explain(state: HealthState, look: Look) -> HealthState:
+    """The state with what cannot be told, once that has stood for UNTOLD_SECONDS."""
+    text = untold(look)
+    if text == state.untold:
+        return state
+    return replace(state, untold=text, untold_since=look.now)
 
 
-def _frozen(stretch: EqualRun, now: float) -> Sign:
-    still = now - stretch.since
-    return still >= _patience(stretch), f"the same frame for {still:.0f} s"
-
-
-def _overexposed(normal: CameraNormal | None, figures: ImageMeasures) -> Sign:
-    usual = normal.bright if normal else 0.0
-    more = figures.bright - usual
-    words = f"{figures.bright:.0%} of the frame is white, normally {usual:.0%}"
-    limit = OVEREXPOSED_SHARE if normal else OVEREXPOSED_UNKNOWN
-    if figures.bright >= limit and more >= OVEREXPOSED_MORE:
-        return True, words
-    well = figures.bright < (WELL_EXPOSED_SHARE if normal else limit)
-    return (False if well or more < OVEREXPOSED_MORE / 2 else None), words
-
-
-def _covered(normal: CameraNormal | None, figures: ImageMeasures, black: bool) -> Sign:
-    words = "hardly any structure is left in the frame"
-    if black:
-        return None, words
-    if float(figures.coarse.max()) < COVERED_COARSE and figures.detail < COVERED_DETAIL:
-        return True, words
-    structured = normal.coarse >= STRUCTURED_SPREAD if normal else None
-    if normal is None or structured is None or int(structured.sum()) < STRUCTURED_BLOCKS:
-        return False, words
-    coarse = float(np.median(figures.coarse[structured] / normal.coarse[structured]))
-    fine = float(np.median(figures.fine[structured] / np.maximum(normal.fine[structured], 0.1)))
-    words = f"{max(coarse, fine):.0%} of the usual structure is left"
-    # Something that moves over a plain ground is structure now here, now there; a cover leaves none anywhere.
-    peak = float(figures.coarse.max()) / float(normal.coarse.max())
-    if max(coarse, fine) < COVERED_RATIO and peak < COVERED_PEAK:
-        return True, words
-    return (False if max(coarse, fine) > UNCOVERED_RATIO else None), words
-
-
-def _resized(normal: CameraNormal | None, sample: SmallImage) -> Sign:
-    if normal is None or sample.size == normal.size:
-        return False, ""
-    return True, "frames are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
-
-
-def _moved(normal: CameraNormal | None, like: float, obscured: bool) -> Sign:
-    if normal is None or normal.likeness < LEAST_LIKENESS:
-        return False, ""
-    words = f"the view agrees with the usual one to {max(like, 0.0):.2f}, normally {normal.likeness:.2f}"
-    if obscured:
-        return None, words
-    if like < MOVED_RATIO * normal.likeness:
-        return True, words
-    return (False if like > IN_PLACE_RATIO * normal.likeness else None), words
-
-
-def _blurred(normal: CameraNormal | None, figures: ImageMeasures, obscured: bool) -> Sign:
+def _learn(state: HealthState, look: Look, moved: bool, passed: float) -> HealthState:
+    """The state after learning from a sample in which nothing is wrong, or that shows another view."""
+    mode = state.light.mode
+    if mode is None or state.light.other is not None or _disturbed(state):
+        return replace(state, learning=())
+    normal = state.normal
     if normal is None:
-        return False, ""
-    structured = normal.coarse >= STRUCTURED_SPREAD
-    if int(structured.sum()) < STRUCTURED_BLOCKS:  # a plain wall, a dark night: nothing in it can be sharp
-        return False, ""
-    fine = np.median(figures.fine[structured] / np.maximum(normal.fine[structured], 0.1))
-    coarse = np.median(figures.coarse[structured] / normal.coarse[structured])
-    ratio = float(fine / max(float(coarse), 0.1))
-    words = f"sharpness is {ratio:.0%} of normal"
-    if obscured or coarse < COVERED_RATIO:  # what usually moves there is elsewhere
-        return None, words
-    if ratio < BLURRED_RATIO:
-        return True, words
-    return (False if ratio > SHARP_RATIO else None), words
+        return _gather(state, look, mode, FIRST_SAMPLES, known=True)
+    away = not fits(look.agreed, look.figures, normal)
+    if away and moved:
+        return _gather(state, look, mode, VIEW_SAMPLES, known=False)
+    if away or _turning(state, CameraState.MOVED):
+        return replace(state, learning=())
+    assert state.current is not None
+    new = followed(normal, look.figures, look.agreed, look.steady, passed)
+    normals = (*state.normals[: state.current], new, *state.normals[state.current + 1 :])
+    return replace(state, normals=normals, learning=())
 
 
-def _patience(stretch: EqualRun) -> float:
-    return min(FROZEN_LONGEST, max(FROZEN_SECONDS, FROZEN_PATIENCE * stretch.longest))
+def _disturbed(state: HealthState) -> bool:
+    """Whether anything but the aim is wrong, or about to turn."""
+    return any(_turning(state, fault.state) for fault in FAULTS if fault.state is not CameraState.MOVED)
 
 
-def _stretch(state: HealthState, sample: SmallImage, now: float) -> EqualRun:
-    """The stretch of equal frames that this sample continues or begins."""
-    stretch = state.stretch
-    if stretch.anchor is not None and _equal(stretch.anchor, sample):
-        return stretch
-    ended = now - stretch.since if stretch.anchor is not None else 0.0
-    was_frozen = ended >= _patience(stretch)
-    longest = stretch.longest if was_frozen else max(stretch.longest, ended)
-    return EqualRun(anchor=sample, since=now, longest=longest)
+def _turning(state: HealthState, name: CameraState) -> bool:
+    standing = state.standings[name]
+    return standing.on or standing.turned is not None
 
 
-def _equal(one: SmallImage, other: SmallImage) -> bool:
-    return (
-        share_changed(one.grey, other.grey, EQUAL_LEVELS, one.kept) <= EQUAL_SHARE
-        and share_changed(one.raw, other.raw, EQUAL_RAW_LEVELS, one.kept_raw) <= EQUAL_RAW_SHARE
-    )
+def _gather(state: HealthState, look: Look, mode: LightMode, needed: int, *, known: bool) -> HealthState:
+    learning = (*state.learning, look.figures)
+    if len(learning) < needed:
+        return replace(state, learning=learning)
+    normal = first_normal(learning, look.sample.size, mode, known=known)
+    if normal is None:
+        return replace(state, learning=learning[needed // 2 :])
+    normals = added(state.normals, normal)
+    return replace(state, normals=normals, current=len(normals) - 1, learning=())
 
 
-def _learn(state: HealthState, sample: SmallImage, figures: ImageMeasures, like: float) -> HealthState:
-    if state.normal is None:
-        learning = (*state.learning, figures)
-        if len(learning) < LEARNING_SAMPLES:
-            return replace(state, learning=learning)
-        return replace(state, normal=_first_normal(learning, sample.size), learning=())
-    normal, rate = state.normal, np.float32(LEARNING_RATE)
-    return replace(
-        state,
-        normal=CameraNormal(
-            size=normal.size,
-            fine=normal.fine + rate * (figures.fine - normal.fine),
-            coarse=normal.coarse + rate * (figures.coarse - normal.coarse),
-            bright=normal.bright + float(rate) * (figures.bright - normal.bright),
-            background=normal.background + rate * (figures.edges - normal.background),
-            likeness=normal.likeness + float(rate) * (like - normal.likeness),
-        ),
-    )
-
-
-def _first_normal(learning: tuple[ImageMeasures, ...], size: tuple[int, int]) -> CameraNormal:
-    background = np.median(np.stack([one.edges for one in learning]), axis=0).astype(np.float32)
-    return CameraNormal(
-        size=size,
-        fine=np.median(np.stack([one.fine for one in learning]), axis=0).astype(np.float32),
-        coarse=np.median(np.stack([one.coarse for one in learning]), axis=0).astype(np.float32),
-        bright=float(np.median([one.bright for one in learning])),
-        background=background,
-        likeness=float(np.median([likeness(one.edges, background) for one in learning])),
-    )
+def _verdict(state: HealthState, signs: Signs, accepted: frozenset[CameraState], now: float) -> HealthVerdict:
+    untold = state.untold if now - state.untold_since >= UNTOLD_SECONDS else ""
+    on = [fault for fault in FAULTS if state.standings[fault.state].on]
+    if not on:
+        return HealthVerdict(CameraState.ONLINE, "", True, accepted, state.light.mode, untold)
+    first = on[0]
+    return HealthVerdict(first.state, signs[first.state][1], False, accepted, state.light.mode, untold)

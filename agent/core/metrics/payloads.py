@@ -218,6 +218,7 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         ),
         _field("state_reason", TEXT, "Why it is in that state.", Sent.NOT_ZERO),
         _field("state_since", MOMENT, "Since when.", Sent.CHANGED),
+        _field("light_mode", TEXT, "`day`, `night` or `infrared`, once it is known.", Sent.CHANGED),
         _field("latency_p50_seconds", "seconds", "Median time from capture to result."),
         _field("latency_p99_seconds", "seconds", "99th percentile of the same."),
         _field("{stage}_p50_seconds", "seconds", "Median time of a stage of a frame.", Sent.CHANGED),

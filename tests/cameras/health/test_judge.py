@@ -10,18 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.cameras.health.features import SmallImage, likeness, measure, share_changed, small_image
+from agent.cameras.health.features import SmallImage, agreement, measure, share_changed, small_image
 from agent.cameras.health.inspector import Inspector
 from agent.cameras.health.judge import (
     ACCEPT_SECONDS,
     FAULTS,
-    FROZEN_SECONDS,
     SAMPLE_SECONDS,
     HealthState,
     HealthVerdict,
     observe,
     reopened,
 )
+from agent.cameras.health.stillness import FROZEN_SECONDS
 from agent.cameras.health.timing import TimingReport
 from agent.cameras.stamping import stamped
 from agent.core.types import CameraState
@@ -325,7 +325,9 @@ def test_an_aim_that_stays_for_an_hour_is_the_new_normal():
     changes, state = told(grainy(textured(2), 20, 2.0, 40.0 + ACCEPT_SECONDS), state=state)
     assert changes[0][2].accepted == {CameraState.MOVED}
     assert names(changes) == ["online"]
-    changes, _ = told(grainy(textured(1), 20, 2.0, 80.0 + ACCEPT_SECONDS), state=state)
+    changes, state = told(grainy(textured(1), 20, 2.0, 80.0 + ACCEPT_SECONDS), state=state)
+    assert names(changes) == ["online"], "the old one is still known"
+    changes, _ = told(grainy(textured(3), 20, 2.0, 100.0 + ACCEPT_SECONDS), state=state)
     assert names(changes) == ["online", "moved"]
 
 
@@ -334,7 +336,7 @@ def test_a_reopened_camera_is_judged_anew_by_the_same_normal():
     _, state = told(grainy(textured(2), 12, 2.0, 20.0), state=state)
     changes, _ = told(grainy(textured(2), 12, 2.0, 100.0), state=reopened(state))
     assert names(changes) == ["online", "moved"]
-    assert changes[1][0] - 100 >= 8
+    assert changes[1][0] - 100 >= 5
 
 
 def test_every_content_state_has_its_fault():
@@ -353,7 +355,10 @@ def test_any_shape_can_be_judged(shape):
     assert np.isfinite(figures.fine).all()
     assert np.isfinite(figures.coarse).all()
     assert share_changed(look.raw, look.raw, 0) == 0
-    assert likeness(figures.edges, figures.edges) == pytest.approx(1.0, abs=0.01) or image.size < 10000
+    assert (
+        np.median(agreement(figures.edges, figures.edges)) == pytest.approx(1.0, abs=0.01)
+        or image.size < 10000
+    )
 
 
 def test_different_shapes_are_different_pictures():

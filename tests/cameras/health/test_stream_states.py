@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cameras.health import inspector, timing
+from agent.cameras.health import inspector, stillness, timing
 from agent.cameras.health import judge as health
 from agent.cameras.kinds.stream import StreamCamera
 from agent.cameras.kinds.stream_options import StreamOptions
@@ -32,8 +32,8 @@ def impatient(monkeypatch):
         dataclasses.replace(f, enter=min(f.enter, 0.8), leave=min(f.leave, 0.8)) for f in health.FAULTS
     )
     monkeypatch.setattr(health, "FAULTS", quick)
-    monkeypatch.setattr(health, "LEARNING_SAMPLES", 16)
-    monkeypatch.setattr(health, "FROZEN_SECONDS", 2.5)
+    monkeypatch.setattr(health, "FIRST_SAMPLES", 16)
+    monkeypatch.setattr(stillness, "FROZEN_SECONDS", 2.5)
     monkeypatch.setattr(health, "SAMPLE_SECONDS", 0.1)
     monkeypatch.setattr(inspector, "SAMPLE_SECONDS", 0.1)
     monkeypatch.setattr(timing, "BUCKET_SECONDS", 1.0)

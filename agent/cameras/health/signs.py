@@ -1,0 +1,309 @@
+"""The sign of each fault in one sample: does it show, in words; and where it cannot be told, why. Pure.
+
+The constants come from real videos (a road from above, a table, a corridor), read four times a second, and from faults
+planted in them; each says what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.cameras.health.features import (
+    BURNT_LEVEL,
+    DARK_LEVEL,
+    NOISE_CLEAR,
+    Blocks,
+    ImageMeasures,
+    Mask,
+    SmallImage,
+    agreement,
+    displaced,
+    ranked,
+)
+from agent.cameras.health.normals import (
+    IN_PLACE_RATIO,
+    LEAST_BLOCKS,
+    LEAST_LIKENESS,
+    MOVED_RATIO,
+    CameraNormal,
+    flatness_of,
+    shade_of,
+    view_likeness,
+)
+from agent.cameras.health.stillness import BlackRun, EqualRun
+from agent.cameras.health.timing import TimingReport
+from agent.core.types import CameraState
+
+# Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0. A camera whose normal is
+# not known yet must show more: it may look at snow.
+OVEREXPOSED_SHARE, OVEREXPOSED_UNKNOWN, WELL_EXPOSED_SHARE = 0.5, 0.8, 0.35
+OVEREXPOSED_MORE = 0.3  # a camera that looks at a white wall or snow must gain this much over its normal
+# Spread of brightness in the liveliest block: real 10..90, lens covered 0.5..3.9. Detail: real 11..37,
+# covered 0.4..1.2.
+COVERED_COARSE, COVERED_DETAIL = 6.0, 3.0
+# Against its own normal, median over blocks with structure: a white car that fills the road brings
+# it down to 0.4 for 3 s; a cover to 0.05..0.22. And the liveliest block now, against the liveliest normally: real above
+# 0.67, covered 0.06..0.2.
+COVERED_RATIO, UNCOVERED_RATIO, COVERED_PEAK = 0.3, 0.45, 0.6
+RECOGNISED_RATIO = (
+    0.5  # likeness to the background, against its normal: fog that leaves a seventh of the contrast 0.8
+)
+# Contrast against the anchor, in the block that has lost least but for a quarter: it is 1 - f under a veil of f.
+FOGGED_RATIO, CLEAR_RATIO, FOGGED_FLAT = 0.4, 0.55, 0.6
+# Sharpness against the anchor: real 0.8..1.3; defocus by a radius of 1/150 of the width 0.25, by 1/300 0.5 (not a
+# fault: detectors hardly notice).
+BLURRED_RATIO, SHARP_RATIO = 0.45, 0.6
+LEAST_SHARP_DETAIL = 0.7  # levels: half of the least structure, which defocus leaves
+# Agreement of a block's edges with the background, against its normal. A quarter of the view is a person at arm's
+# length.
+LOST_DROP, LOST_SPREADS, LOST_RATIO, OBSTRUCTED_SHARE, FREE_SHARE = 0.25, 5.0, 0.4, 0.25, 0.15
+STEADY_RATIO = 0.6  # of its normal likeness to itself two seconds ago
+LIT_LEVEL = 40.0
+GLARING_MORE = 0.15
+
+# Whether a fault shows: yes, no, or (None) in between or not to be told; and that in words.
+Sign = tuple[bool | None, str]
+Signs = Mapping[CameraState, Sign]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What one sample shows, and what is normal for it (None: not known).
+
+    `recent` (40, 360) are the edges of the last seconds, `lasting` of the last half a minute, `agreed` (40,) how
+    they agree with the normal's in each block, `steady` how this sample's edges agree with them.
+    """
+
+    now: float
+    sample: SmallImage
+    figures: ImageMeasures
+    recent: NDArray[np.float32]
+    lasting: NDArray[np.float32]
+    agreed: Blocks
+    steady: float
+    normal: CameraNormal | None
+    stretch: EqualRun
+    black: BlackRun
+    pace: TimingReport
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether most of the view is dark, and usually."""
+        return self.figures.dark >= 0.5 and (self.black.usually_dark or self.normal is None)
+
+    @property
+    def readable(self) -> bool:
+        """Whether enough structure stands out from the noise to recognise a view by."""
+        return int(self.figures.clear.sum()) >= LEAST_BLOCKS // 2
+
+    @property
+    def glaring(self) -> bool:
+        """Whether much more is burnt out than normally."""
+        usual = self.normal.bright if self.normal else 0.0
+        return self.figures.bright - usual >= GLARING_MORE
+
+    @property
+    def moves(self) -> bool:
+        """Whether the view changes faster than it usually does."""
+        return self.normal is not None and self.steady < STEADY_RATIO * self.normal.steadiness
+
+    @property
+    def like(self) -> float:
+        """Likeness of the view to the normal one, 1 where that is as usual."""
+        normal = self.normal
+        if normal is None or normal.likeness < LEAST_LIKENESS:
+            return 1.0
+        return view_likeness(self.agreed, self.figures, normal) / normal.likeness
+
+
+def signs_of(look: Look) -> dict[CameraState, Sign]:
+    """The sign of each fault."""
+    like = look.like
+    signs: dict[CameraState, Sign] = {
+        CameraState.BLACK: _black(look),
+        CameraState.FROZEN: (
+            look.stretch.frozen(look.now),
+            look.stretch.words(look.now),
+        ),
+        CameraState.SLOW: (look.pace.slow, look.pace.words),
+        CameraState.BAD_TIMESTAMPS: (
+            look.pace.broken,
+            f"{look.pace.breaks} broken time stamps in half a minute",
+        ),
+        CameraState.OVEREXPOSED: _overexposed(look),
+        CameraState.COVERED: _covered(look),
+        CameraState.RESIZED: _resized(look),
+    }
+    obscured = (
+        look.black.since is not None
+        or bool(signs[CameraState.COVERED][0])
+        or signs[CameraState.OVEREXPOSED][0] is not False
+        or look.glaring
+    )
+    elsewhere = None if obscured or look.normal is None else _displaced(look, like)
+    hidden = obscured or bool(elsewhere)  # another view has another sharpness and contrast
+    signs[CameraState.BLURRED] = _blurred(look, hidden)
+    signs[CameraState.FOGGED] = _fogged(look, hidden)
+    signs[CameraState.MOVED] = _moved(look, like, obscured, elsewhere)
+    signs[CameraState.OBSTRUCTED] = _obstructed(look, obscured, elsewhere)
+    return signs
+
+
+def untold(look: Look) -> str:
+    """Why faults of the view cannot be told just now, "" where they can."""
+    if look.normal is None or look.black.since is not None:
+        return ""
+    if look.is_dark and not look.readable:
+        return "whether it is moved, blurred or covered cannot be told, because it is too dark"
+    if int(look.normal.structured.sum()) < LEAST_BLOCKS:
+        return "whether it is moved or blurred cannot be told, because the view has no structure"
+    if look.moves and look.like < IN_PLACE_RATIO:
+        return "whether it is moved cannot be told, because the view keeps moving"
+    return ""
+
+
+def _black(look: Look) -> Sign:
+    since = look.black.since
+    words = f"{look.figures.dark:.0%} of the frame is dark"
+    if since is None:
+        return False, words
+    return (True if look.now - since >= look.black.patience else None), words
+
+
+def _overexposed(look: Look) -> Sign:
+    normal, bright = look.normal, look.figures.bright
+    usual = normal.bright if normal else 0.0
+    more = bright - usual
+    words = f"{bright:.0%} of the frame is white, normally {usual:.0%}"
+    limit = OVEREXPOSED_SHARE if normal else OVEREXPOSED_UNKNOWN
+    if bright >= limit and more >= OVEREXPOSED_MORE:
+        return True, words
+    well = bright < (WELL_EXPOSED_SHARE if normal else limit)
+    return (False if well or more < OVEREXPOSED_MORE / 2 else None), words
+
+
+def _covered(look: Look) -> Sign:
+    normal, figures = look.normal, look.figures
+    words = "hardly any structure is left in the frame"
+    if look.black.since is not None or look.is_dark:
+        return None, words
+    plain = float(figures.coarse.max()) < COVERED_COARSE and figures.detail < COVERED_DETAIL
+    if normal is None or int(normal.structured.sum()) < LEAST_BLOCKS:
+        return plain, words
+    if plain:
+        return (None if _recognised(look, normal) else True), words
+    structured = normal.structured
+    shade = shade_of(figures)
+    left = max(
+        _ratio(shade, normal.shade, structured, 0.5),
+        _ratio(figures.contrast, normal.contrast, structured, 0.5),
+    )
+    words = f"{left:.0%} of the usual structure is left"
+    # Something that moves over a plain ground is structure now here, now there; a cover leaves none anywhere.
+    peak = float(shade.max()) / max(normal.peak, 1e-6)
+    if left < COVERED_RATIO and peak < COVERED_PEAK:
+        return (None if _recognised(look, normal) else True), words
+    return (False if left > UNCOVERED_RATIO else None), words
+
+
+def _recognised(look: Look, normal: CameraNormal) -> bool:
+    """Whether the edges are still the background's, however faint: at once, since a cover is put on at once."""
+    structured = normal.structured
+    usual = ranked(normal.usual[structured], 0.5)
+    agreed = agreement(look.figures.edges, normal.background)[structured]
+    return ranked(agreed, 0.5) >= RECOGNISED_RATIO * usual
+
+
+def _resized(look: Look) -> Sign:
+    normal, sample = look.normal, look.sample
+    if normal is None or sample.size == normal.size:
+        return False, ""
+    return True, "frames are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
+
+
+def _blurred(look: Look, obscured: bool) -> Sign:
+    normal, figures = look.normal, look.figures
+    if normal is None:
+        return False, ""
+    least = max(LEAST_SHARP_DETAIL, NOISE_CLEAR * figures.noise)
+    judged = (
+        normal.structured & (figures.mid >= least) & (figures.level < BURNT_LEVEL) & (normal.sharpness > 0)
+    )
+    if obscured or int(judged.sum()) < LEAST_BLOCKS:
+        return None, "sharpness is not known"
+    # Defocus takes the sharpness of all blocks; noise that comes, or a thing that moves, that of some.
+    ratio = _ratio(figures.sharpness, normal.sharpness, judged, 0.5)
+    words = f"sharpness is {ratio:.0%} of normal"
+    if ratio < BLURRED_RATIO and _ratio(figures.sharpness, normal.sharpness, judged, 0.75) < SHARP_RATIO:
+        return True, words
+    return (False if ratio > SHARP_RATIO else None), words
+
+
+def _fogged(look: Look, obscured: bool) -> Sign:
+    normal, figures = look.normal, look.figures
+    if normal is None or int(normal.structured.sum()) < LEAST_BLOCKS:
+        return False, ""
+    left = _ratio(figures.contrast, normal.contrast, normal.structured, 0.75)
+    words = f"{left:.0%} of the usual contrast is left: fog, dirt or droplets on the lens, or fog in the air"
+    if obscured or float(figures.level.mean()) < LIT_LEVEL:
+        return None, words
+    flat = flatness_of(figures) / max(normal.flat, 1e-6)
+    if left < FOGGED_RATIO and flat < FOGGED_FLAT and _recognised(look, normal):
+        return True, words
+    return (False if left > CLEAR_RATIO else None), words
+
+
+def _displaced(look: Look, like: float) -> bool | None:
+    """Whether the view is another than the normal one; None where there is no need to know."""
+    if look.normal is None or (like >= MOVED_RATIO and _lost(look, look.normal) < OBSTRUCTED_SHARE):
+        return None
+    judged = look.figures.level < BURNT_LEVEL
+    return displaced(look.recent, look.normal.background, judged)
+
+
+def _moved(look: Look, like: float, obscured: bool, elsewhere: bool | None) -> Sign:
+    normal = look.normal
+    if normal is None or normal.likeness < LEAST_LIKENESS:
+        return False, ""
+    agreed = max(like, 0.0) * normal.likeness
+    words = f"the view agrees with the usual one to {agreed:.2f}, normally {normal.likeness:.2f}"
+    if not normal.known and like > IN_PLACE_RATIO:
+        return True, "the view is not the usual one"
+    if obscured or look.moves or not look.readable:
+        return None, words
+    if like < MOVED_RATIO and elsewhere:
+        return True, words
+    return (False if like > IN_PLACE_RATIO or not elsewhere else None), words
+
+
+def _obstructed(look: Look, obscured: bool, elsewhere: bool | None) -> Sign:
+    normal = look.normal
+    if normal is None or obscured or normal.likeness < LEAST_LIKENESS or not normal.known:
+        return None, ""
+    lost = _lost(look, normal)
+    words = f"something hides {lost:.0%} of the view"
+    if lost < FREE_SHARE or elsewhere:
+        return False, words
+    return (True if lost >= OBSTRUCTED_SHARE and elsewhere is False else None), words
+
+
+def _lost(look: Look, normal: CameraNormal) -> float:
+    """The share of the blocks whose edges are not the background's: something is before them."""
+    figures = look.figures
+    lit = (figures.level >= DARK_LEVEL) & (figures.level <= BURNT_LEVEL)
+    steady = normal.structured & (normal.usual >= 0.5)
+    judged = lit & (steady | (figures.clear & ~normal.structured))
+    if int((judged & steady).sum()) < LEAST_BLOCKS:
+        return 0.0
+    usual = np.maximum(normal.usual, 0.5)
+    least = np.maximum(LOST_RATIO * usual, usual - np.maximum(LOST_DROP, LOST_SPREADS * normal.spread))
+    return float((agreement(look.lasting, normal.background) < least)[judged].mean())
+
+
+def _ratio(now: Blocks, normal: Blocks, judged: Mask, rank: float) -> float:
+    """That rank (0..1), over the blocks judged, of what is now over what is normal."""
+    return ranked(now[judged] / np.maximum(normal[judged], np.float32(1e-6)), rank)

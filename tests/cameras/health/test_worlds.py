@@ -1,0 +1,66 @@
+"""Health in a changing world, on real videos: the rows of `benchmarks/health_worlds.py`, those that are short every time."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.health_worlds import (
+    Held,
+    Run,
+    World,
+    fog_ramp,
+    headlights,
+    infrared_by_turns,
+    states,
+    toured,
+    web,
+)
+
+VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "videos"
+QUICK = Run(step=0.25, warm=30.0, width=320)
+
+pytestmark = pytest.mark.skipif(not VIDEOS.exists(), reason="needs the real videos")
+
+
+def seen(world, video="car"):
+    """The states but `online`, in their order."""
+    return [state for _, _, state, _ in states(VIDEOS / f"{video}-detection.mp4", world, QUICK)]
+
+
+def test_a_night_in_which_headlights_pass_is_no_fault_again_and_again():
+    found = seen(World(name="night", change=headlights(0.1, 4, 40), minutes=4))
+    assert found in ([], ["black"]), "once at the most, until it is known to be night"
+
+
+def test_a_switch_to_infrared_and_back_is_no_fault():
+    assert seen(World(name="infrared", change=infrared_by_turns, minutes=7)) == []
+
+
+def test_a_frozen_picture_under_a_clock_that_ticks_is_frozen_and_says_so():
+    found = states(
+        VIDEOS / "car-detection.mp4",
+        World(name="clock", change=Held(), minutes=1.5, expected=("frozen",)),
+        QUICK,
+    )
+    assert [state for _, _, state, _ in found] == ["frozen"]
+    assert "burnt-in clock" in found[0][3]
+
+
+def test_a_web_before_the_lens_is_an_obstruction():
+    assert seen(World(name="web", change=web, minutes=4, expected=("obstructed",))) == ["obstructed"]
+
+
+@pytest.mark.slow
+def test_a_tour_is_learnt_in_its_first_round():
+    for video in ("car", "bottle"):
+        found = states(
+            VIDEOS / f"{video}-detection.mp4", World(name="tour", change=toured(60), minutes=15), QUICK
+        )
+        assert [state for _, _, state, _ in found] == ["moved"]
+        assert found[0][1] < 180.0, "from the second round on it is known"
+
+
+@pytest.mark.slow
+def test_a_lens_that_fogs_within_half_an_hour_is_fogged():
+    world = World(name="fog", change=fog_ramp(30, 0.85), minutes=34, expected=("fogged",))
+    assert seen(world, "bottle") == ["fogged"]
