@@ -206,7 +206,8 @@ def _covered(look: Look) -> Sign:
     # Something that moves over a plain ground is structure now here, now there; a cover leaves none anywhere.
     peak = float(shade.max()) / max(normal.peak, 1e-6)
     if left < COVERED_RATIO and peak < COVERED_PEAK:
-        return (None if _recognised(look, normal) else True), words
+        # A cover has no sharp edges; another, plainer view has some.
+        return (None if look.readable or _recognised(look, normal) else True), words
     return (False if left > UNCOVERED_RATIO else None), words
 
 
