@@ -47,7 +47,7 @@ DRIFT = (
     ),
     Metric(
         "drift.creep_sigmas",
-        Alerting("slow change in sigma", "drift"),
+        Alerting("slow change in sigma", "drift", unit="count"),
         Export(
             "camera_drift_creep_sigmas",
             "How far the feature that moved most has moved, too slowly for an alarm, since the reference was recorded.",
