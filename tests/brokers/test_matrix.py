@@ -130,6 +130,7 @@ def test_a_backlog_is_drained_when_the_broker_is_back(broker, observe, proxy, lo
     running.until(lambda p: p.statistics().get("delivered_total", 0) > 200, 60)
     between.mode = "refuse"
     between.reset()
+    running.until(lambda p: p.connection.state != "connected", 60)  # then no answer is on its way any more
     passed_on = running.publisher.statistics()["delivered_total"]
     ears.wait(lambda heard: len([m for m in heard if "/host" in m.topic]) >= passed_on)
     getattr(broker, how)()
