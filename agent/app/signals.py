@@ -5,6 +5,8 @@ Laws
 1. A handler runs in the main thread between any two of its steps, also while that holds a lock: so it takes none, calls
    nothing that does, and only notes what was requested and writes one byte.
 2. A request is never lost: one that comes before `wait` ends it at once.
+3. A handler may be interrupted by the next signal, and that by another: within one that writes its byte, the others
+   only note theirs, or a storm of signals would nest without end.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ class SignalRequests:
 
     def __init__(self) -> None:
         self.stop = False
-        self._reload = False
+        self._reload = self._waking = False
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGHUP, self._on_reload)
 
@@ -50,5 +52,12 @@ class SignalRequests:
         self._wake()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # it is full of earlier requests
+        if self._waking:
+            return
+        self._waking = True
+        try:
             os.write(self._writer, b".")
+        except BlockingIOError:  # it is full of earlier requests
+            pass
+        finally:
+            self._waking = False

@@ -144,7 +144,9 @@ def _zones(config, folder):
     """What `vedette zones show` draws over the agent's last frame."""
     file, out = folder / "v.toml", folder / "zones.png"
     file.write_text(config)
-    arguments = argparse.Namespace(config=str(file), state=None, camera="yard", out=out, open=False)
+    arguments = argparse.Namespace(
+        config=str(file), state=None, camera="yard", out=out, open=False, force=False
+    )
     assert zones.run(arguments) == 0
     return out.read_bytes()
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.cameras import reader as reader_module
-from agent.cameras.health import judge as health
+from agent.cameras.health import stillness
 from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
 from agent.cameras.kinds.stream import StreamCamera
 from agent.cameras.kinds.stream_options import StreamOptions
@@ -188,7 +188,7 @@ def test_a_server_that_falls_silent_is_down_and_comes_back(rtsp, running, quick)
 
 
 def test_a_frozen_rtsp_stream_is_told(rtsp, running, monkeypatch):
-    monkeypatch.setattr(health, "FROZEN_SECONDS", 3.0)
+    monkeypatch.setattr(stillness, "FROZEN_SECONDS", 3.0)
     with running(stream(rtsp("still").url)) as run:
         index = run.wait(CameraState.FROZEN, timeout=12)
         assert "the same frame" in run.statuses[index].reason

@@ -115,7 +115,7 @@ def test_what_a_graph_makes_inside_of_itself_ends_in_words_and_not_in_a_killed_p
     script = (
         "import sys\n"
         "from agent.core import memory as heap\n"
-        "heap._free = lambda: 2 << 30\n"
+        "heap.free_bytes = lambda: 2 << 30\n"
         "from agent.__main__ import main\n"
         "sys.exit(main(['model', 'inspect', sys.argv[1]]))\n"
     )
