@@ -1,9 +1,9 @@
 """In which light a camera sees: by day, by night, or in infrared. Pure.
 
 Cameras that switch to infrared send grey: their colours are exactly equal, whatever is in the view. Every other
-scene has
-some colour, if little: of three real videos, a plain grey road among them, blocks differ in colour by a quarter of
-what they differ in brightness, and a darker exposure, a veil or fog scale both alike.
+scene has some colour, if little: in three real videos blocks differ in colour by 0.28, 0.31 and 1.05 times what they
+differ in brightness (medians; 0.05 at the least, on a plain grey road, where their colours still differ by 3 levels),
+and a darker exposure, a veil or fog scale both alike.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ RECOGNISED_RATIO = (
 )
 # Contrast against the anchor, in the block that has lost least but for a quarter: it is 1 - f under a veil of f.
 FOGGED_RATIO, CLEAR_RATIO, FOGGED_FLAT = 0.4, 0.55, 0.6
-# Sharpness against the anchor: real 0.8..1.3; defocus by a radius of 1/150 of the width 0.25, by 1/300 0.5 (not a
+# Sharpness against the anchor: real 0.7..1.2; defocus by a radius of 1/150 of the width 0.25, by 1/300 0.5 (not a
 # fault: detectors hardly notice).
 BLURRED_RATIO, SHARP_RATIO = 0.45, 0.6
 LEAST_SHARP_DETAIL = 0.7  # levels: half of the least structure, which defocus leaves
