@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from agent.core.arrays import array, numbers
 from agent.core.kll import Sketch
-from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
+from agent.core.untrusted import BadInput, take_list, take_number, take_object
 from agent.drift.contexts import hour_of
 from agent.drift.evidence import Usual, log_steps, look
 from agent.drift.recording import KEPT_ITEMS
 from agent.drift.reference import HourNormal, Reference
 from agent.drift.sketch import LATEST, WindowSketch
-from agent.drift.storage import MOST_CLASSES, MOST_COUNT, sketches_of
+from agent.drift.storage import class_counts, sketches_of
 
 SETTLE_SECONDS = 86_400.0
 """So long after an hour no alarm may go on before it is taken in: small changes are found within half a day."""
@@ -132,19 +132,12 @@ class NormalHours:
 
 
 def _restored(entry: Mapping[str, Any], features: int) -> NormalHour:
-    classes = take_object(entry, "classes")
-    if not all(
-        key.isascii() and key.isdigit() and len(key) < 9 and int(key) <= MOST_CLASSES for key in classes
-    ):
-        raise BadInput("`classes` names what is no class")
     return NormalHour(
         start=take_number(entry, "start", minimum=0.0, maximum=LATEST),
         seconds=take_number(entry, "seconds", minimum=0.0, maximum=LATEST),
         sketches=list(sketches_of(entry, features)),
         log_steps=array(entry, "log_steps", (features, 2)),
-        classes=Counter(
-            {int(key): take_integer(classes, key, minimum=0, maximum=MOST_COUNT) for key in classes}
-        ),
+        classes=class_counts(entry),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.arrays import array
+from agent.core.arrays import array, numbers
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
 from agent.drift.evidence import KNOTS, look
 from agent.drift.sketch import LATEST, WindowSketch
-from agent.drift.storage import MOST_CLASSES, MOST_COUNT
+from agent.drift.storage import MOST_COUNT, class_counts
 
 SHORT_SECONDS, HOUR_SECONDS = 300.0, 3600.0
 SHORT_FOR_SECONDS = 6 * HOUR_SECONDS
@@ -200,9 +199,7 @@ def _block(window: WindowSketch, embedding: NDArray[np.float64], embeddings: int
 
 
 def _singles(values: NDArray[np.float64]) -> str:
-    return base64.b64encode(
-        np.ascontiguousarray(np.clip(values, -_LARGEST, _LARGEST), "<f4").tobytes()
-    ).decode()
+    return numbers(np.clip(values, -_LARGEST, _LARGEST), "<f4")
 
 
 def _restored(entry: Mapping[str, Any], features: int) -> Block:
@@ -210,7 +207,6 @@ def _restored(entry: Mapping[str, Any], features: int) -> Block:
         name: take_integer(entry, name, minimum=least, maximum=MOST_COUNT)
         for name, least in (("windows", 1), ("frames", 1), ("embeddings", 0), ("alarmed", 0))
     }
-    classes = take_object(entry, "classes")
     start = take_number(entry, "start", minimum=0.0, maximum=LATEST)
     sums = array(entry, "sums", (features, _COLUMNS), low=-2 * _LARGEST, high=2 * _LARGEST, kind="<f4")
     if (sums[:, [_KNOWN, _STEPS_KNOWN]] < 0).any():
@@ -220,9 +216,7 @@ def _restored(entry: Mapping[str, Any], features: int) -> Block:
         end=take_number(entry, "end", minimum=start, maximum=LATEST),
         sums=sums,
         log_sums=_log_sums(entry, features),
-        classes=Counter(
-            {_class(key): take_integer(classes, key, minimum=0, maximum=MOST_COUNT) for key in classes}
-        ),
+        classes=class_counts(entry),
         embedding=array(entry, "embedding", (DIRECTIONS,), low=-_LARGEST, high=_LARGEST, kind="<f4"),
         **counts,
     )
@@ -236,9 +230,3 @@ def _log_sums(entry: Mapping[str, Any], features: int) -> NDArray[np.float64]:
     if (found[:, [1, 3]] < 0).any():
         raise BadInput("`log_sums` counts less than nothing")
     return found
-
-
-def _class(key: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 9 and int(key) <= MOST_CLASSES):
-        raise BadInput("`classes` names what is no class")
-    return int(key)

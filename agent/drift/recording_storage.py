@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,12 +11,18 @@ from numpy.typing import NDArray
 
 from agent.core.arrays import HUGE, array, numbers
 from agent.core.errors import ReferenceMismatch
-from agent.core.printable import printable
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
 from agent.drift.evidence import KNOTS, Looks
 from agent.drift.recording import Block, Recording
 from agent.drift.sketch import LATEST
-from agent.drift.storage import LONGEST_WINDOW, MOST_CLASSES, MOST_COUNT, features_of, sketches_of
+from agent.drift.storage import (
+    LONGEST_WINDOW,
+    MOST_COUNT,
+    class_counts,
+    features_of,
+    number_key,
+    sketches_of,
+)
 
 _MOST_BLOCKS = int(LATEST // 3600)
 _MOST_RECORDED = 1_000_000
@@ -66,7 +71,7 @@ def _recording(state: Mapping[str, Any]) -> Recording:
     recording.starts = array(state, "starts", (count,), low=0.0, high=LATEST).tolist()
     recording.seconds = array(state, "seconds", (count,), low=0.0, high=LONGEST_WINDOW).tolist()
     recording.classes = [
-        _counts({"classes": seen}, "classes") for seen in take_list(state, "classes", longest=_MOST_RECORDED)
+        class_counts({"classes": seen}) for seen in take_list(state, "classes", longest=_MOST_RECORDED)
     ]
     if len(recording.classes) != count:
         raise BadInput(f"`classes` has {len(recording.classes)} entries; expected {count}")
@@ -84,25 +89,12 @@ def _recording(state: Mapping[str, Any]) -> Recording:
         raise BadInput(f"`blocks` has {len(blocks)} entries for {count} windows")
     for key in blocks:
         entry = take_object(blocks, key)
-        recording.blocks[_number(key, _MOST_BLOCKS)] = Block(
+        recording.blocks[number_key(key, _MOST_BLOCKS)] = Block(
             list(sketches_of(entry, features)),
-            Counter(_counts(entry, "classes")),
+            class_counts(entry),
             take_number(entry, "seconds", minimum=0.0, maximum=HUGE),
         )
     return recording
-
-
-def _counts(body: Mapping[str, Any], name: str) -> dict[int, int]:
-    seen = take_object(body, name)
-    return {
-        _number(key, MOST_CLASSES): take_integer(seen, key, minimum=0, maximum=MOST_COUNT) for key in seen
-    }
-
-
-def _number(key: str, most: int) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) <= most):
-        raise BadInput(f"'{printable(key, 24)}' is no number from 0 to {most}")
-    return int(key)
 
 
 def _singles(arrays: Sequence[NDArray[np.float32]]) -> str:

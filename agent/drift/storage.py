@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -199,6 +200,24 @@ def _hour(entry: Mapping[str, Any], features: int, classes: int) -> HourNormal:
         sketches=sketches_of(entry, features),
         log_steps=array(entry, "log_steps", (features,), low=-_LARGEST_LOG, high=_LARGEST_LOG, unknown=True),
         classes=array(entry, "classes", (classes,), low=0.0),
+    )
+
+
+def number_key(key: str, most: int) -> int:
+    """The number that a JSON key stands for, 0 to `most`; BadInput for another key."""
+    if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) <= most):
+        raise BadInput(f"'{printable(key, 24)}' is no number from 0 to {most}")
+    return int(key)
+
+
+def class_counts(entry: Mapping[str, Any]) -> Counter[int]:
+    """The boxes by class at `classes`; BadInput for anything else."""
+    seen = take_object(entry, "classes")
+    return Counter(
+        {
+            number_key(key, MOST_CLASSES): take_integer(seen, key, minimum=0, maximum=MOST_COUNT)
+            for key in seen
+        }
     )
 
 
