@@ -144,10 +144,15 @@ def _secrets(config: Path | None) -> set[str]:
 
 
 def _of(value: Any) -> Iterator[str]:
-    """All secrets in settings, as they are and as they stand in addresses."""
+    """All secrets in settings, as they are and as they stand in addresses and in JSON."""
     if isinstance(value, Secret):
         secret = _login(value.reveal()) if isinstance(value, Masked) else value.reveal()
-        yield from (secret, unquote(secret), quote(secret, safe=""))
+        yield from (
+            secret,
+            unquote(secret),
+            quote(secret, safe=""),
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+        )
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
             found = getattr(value, field.name)

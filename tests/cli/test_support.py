@@ -23,7 +23,7 @@ name = "gate"
 kind = "stream"
 url = "rtsp://192.168.1.20/stream1"
 username = "viewer"
-password = "planted camera 1"
+password = 'planted "camera" 1'
 [[notifiers]]
 name = "hook"
 kind = "webhook"
@@ -32,8 +32,8 @@ url = "https://hooks.example/services/T0planted/B0planted/plantedplanted"
 PLANTED = ("planted", "pl/anted", "pl%2Fanted")
 ECHO = """\
 login as agent with pl/anted or pl%2Fanted refused
-the camera says: wrong password planted camera 1, not planted%20camera%201
-rtsp://viewer:planted%20camera%201@192.168.1.20/stream1 answers 401; Authorization: Basic cGxhbnRlZA==
+the camera says: wrong password planted "camera" 1, not planted%20%22camera%22%201, nor {"word": "planted \\"camera\\" 1"}
+rtsp://viewer:planted%20%22camera%22%201@192.168.1.20/stream1 answers 401; Authorization: Basic cGxhbnRlZA==
 the file holds planted-in-a-file \x1b]0;owned\x07
 Environment=VEDETTE_BROKER_PASSWORD=plantedInTheUnit LANG=C
 POST https://hooks.example/services/T0planted/B0planted/plantedplanted failed
