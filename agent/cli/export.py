@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the tables, and print what is in them."""
     from agent.app.history import ALERT_COLUMNS, Span, alert_row, columns, rows
     from agent.cli.local import state_directory
+    from agent.cli.output import new_folder
     from agent.core import clock
     from agent.core.terminal import bar
     from agent.core.units import parse_duration
@@ -53,13 +54,11 @@ def run(args: argparse.Namespace) -> int:
     now = clock.wall()
     state, span = state_directory(args), Span(since=now - _age(parse_duration, args.since), until=now)
     write = _WRITERS[args.to]
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise VedetteError(f"{args.out} is there and not empty: give a new folder")
     found = columns(state, span)
     alerts = _alerts(args, state, span)
     if not found and not alerts:
         raise VedetteError(f"nothing is recorded in {state} since {args.since} ago")
-    args.out.mkdir(parents=True, exist_ok=True)
+    new_folder(args.out)
     for table in bar(found, len(found), "tables"):
         lines = write(args.out / table, found[table], rows(state, span, table))
         print(f"{args.out / table}.{args.to}: {lines:,} rows, {len(found[table])} columns")

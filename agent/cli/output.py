@@ -18,6 +18,13 @@ def write_output(path: Path, data: bytes, *, begins: bytes, force: bool = False)
         raise _unwritable(path, error) from None
 
 
+def new_folder(path: Path) -> None:
+    """Make the folder `path`; VedetteError where something else, or a folder that is not empty, is there."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise VedetteError(f"{path} is there and not empty: give a new folder")
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def refuse_taken(path: Path, *, begins: bytes, force: bool = False) -> None:
     """Raise VedetteError, naming file and remedy, where something is at `path` that may not be replaced.
 

@@ -212,6 +212,7 @@ def _sheet(tiles: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def _export(args: argparse.Namespace, store: SampleStore) -> int:
     from functools import partial
 
+    from agent.cli.output import new_folder
     from agent.core.counts import count
     from agent.core.terminal import bar
     from agent.maintenance.samples.formats import FORMATS
@@ -220,9 +221,7 @@ def _export(args: argparse.Namespace, store: SampleStore) -> int:
     found = [one for one in _chosen(args, store) if one.sample.labels is not None or not args.labelled]
     if not found:
         raise VedetteError("none of these samples has labels; see `vedette samples import-labels --help`")
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise VedetteError(f"{args.out} is there and not empty: give a new folder")
-    args.out.mkdir(parents=True, exist_ok=True)
+    new_folder(args.out)
     hint = FORMATS[args.format](export_of(found, store.classes(), args.out, partial(bar, name="samples")))
     labelled = sum(one.sample.labels is not None for one in found)
     print(

@@ -85,12 +85,13 @@ def _interval(values: NDArray[np.float64]) -> Interval | None:
 
 
 def _boxes(boxes: Sequence[Box], sample: Sample) -> Boxes:
+    ordered = sorted(boxes, key=lambda box: -box.score)
     size = np.array([sample.width, sample.height] * 2, dtype=np.float32)
     corners = [
         (box.x - box.width / 2, box.y - box.height / 2, box.x + box.width / 2, box.y + box.height / 2)
-        for box in sorted(boxes, key=lambda box: -box.score)
+        for box in ordered
     ]
     array = np.array(corners, dtype=np.float32).reshape(-1, 4) * size
-    classes = np.array([box.class_id for box in sorted(boxes, key=lambda box: -box.score)], dtype=np.int64)
+    classes = np.array([box.class_id for box in ordered], dtype=np.int64)
     areas = (array[:, 2] - array[:, 0]) * (array[:, 3] - array[:, 1])
     return Boxes(boxes=array, classes=classes, areas=areas)

@@ -31,6 +31,10 @@ log = structlog.get_logger("vedette.samples")
 OFFERED_SECONDS = 0.25
 """A camera's frames are looked at four times a second at most: an object that blinks is found by its neighbours."""
 
+BOUND_SECONDS = 3600.0
+ROOM = 0.95
+"""Of the size, what is left where it was exceeded."""
+
 _INBOX = 4
 _TICK_SECONDS = 1.0
 
@@ -52,6 +56,7 @@ class SampleCollector(Worker):
         self._kept: Counter[str] = Counter()
         self._chance = random.Random()
         self._unwritten = ""
+        self._size, self._bound_at = 0, float("-inf")
 
     @property
     def enabled(self) -> bool:
@@ -120,12 +125,24 @@ class SampleCollector(Worker):
             try:
                 self._store.put(replace(chosen.sample, id=id, reason=pick.reason), chosen.jpeg)
                 self._store.set_classes(chosen.sample.model, chosen.names)
-                self._store.bound(self._settings.size, clock.unix_now() - self._settings.keep)
+                self._bound(len(chosen.jpeg))
             except OSError as error:
                 self._refused(str(error))
             else:
                 self._unwritten = ""
                 self._kept[pick.reason] += 1
+
+    def _bound(self, added: int) -> None:
+        """Keep all samples within their size and age.
+
+        That reads each of them: it is done every BOUND_SECONDS, and with some room where they have grown too large.
+        """
+        self._size += added
+        now, most = clock.monotonic(), self._settings.size
+        if self._size > most or now >= self._bound_at:
+            oldest = clock.unix_now() - self._settings.keep
+            self._store.bound(int(ROOM * most) if self._size > most else most, oldest)
+            self._size, self._bound_at = self._store.size(), now + BOUND_SECONDS
 
     def _refused(self, reason: str) -> None:
         if reason != self._unwritten:

@@ -70,6 +70,10 @@ class SampleStore:
             with suppress(OSError):
                 folder.rmdir()
 
+    def size(self) -> int:
+        """The bytes that all samples take, without reading them."""
+        return sum(file.stat().st_size for file in self.folder.glob("*/[0-9]*/*"))
+
     def bound(self, size: int, oldest: float) -> list[Kept]:
         """Delete what was captured before `oldest` (Unix time) or takes more than `size` bytes in all; what went."""
         there = sorted(
