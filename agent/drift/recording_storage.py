@@ -89,7 +89,7 @@ def _recording(state: Mapping[str, Any]) -> Recording:
         raise BadInput(f"`blocks` has {len(blocks)} entries for {count} windows")
     for key in blocks:
         entry = take_object(blocks, key)
-        recording.blocks[number_key(key, _MOST_BLOCKS)] = Block(
+        recording.blocks[number_key(key, _MOST_BLOCKS, "blocks")] = Block(
             list(sketches_of(entry, features)),
             class_counts(entry),
             take_number(entry, "seconds", minimum=0.0, maximum=HUGE),

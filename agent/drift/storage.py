@@ -203,10 +203,10 @@ def _hour(entry: Mapping[str, Any], features: int, classes: int) -> HourNormal:
     )
 
 
-def number_key(key: str, most: int) -> int:
-    """The number that a JSON key stands for, 0 to `most`; BadInput for another key."""
+def number_key(key: str, most: int, of: str) -> int:
+    """The number that a key of the JSON object `of` stands for, 0 to `most`; BadInput for another key."""
     if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) <= most):
-        raise BadInput(f"'{printable(key, 24)}' is no number from 0 to {most}")
+        raise BadInput(f"`{of}`: '{printable(key, 24)}' is no number from 0 to {most}")
     return int(key)
 
 
@@ -215,7 +215,7 @@ def class_counts(entry: Mapping[str, Any]) -> Counter[int]:
     seen = take_object(entry, "classes")
     return Counter(
         {
-            number_key(key, MOST_CLASSES): take_integer(seen, key, minimum=0, maximum=MOST_COUNT)
+            number_key(key, MOST_CLASSES, "classes"): take_integer(seen, key, minimum=0, maximum=MOST_COUNT)
             for key in seen
         }
     )
