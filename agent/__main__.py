@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from agent import __version__
 from agent.cli import COMMANDS
+from agent.cli.exit_codes import ExitCode
 from agent.core.errors import ConfigError, VedetteError
 from agent.core.printable import printable, printable_lines
 from agent.core.terminal import (
@@ -24,9 +25,6 @@ from agent.core.terminal import (
 )
 
 _NO_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)$", re.DOTALL)
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_CONFIG = 78  # sysexits.h EX_CONFIG; the unit file does not restart on it
 
 _EPILOG = """\
 start here:
@@ -75,11 +73,11 @@ def _run(words: list[str]) -> int:
         sys.stdout.flush()  # a full disk or a closed pipe shows here, not at the interpreter's end
         return code
     except ConfigError as error:
-        return _failed(str(error), EXIT_CONFIG)
+        return _failed(str(error), ExitCode.CONFIG)
     except VedetteError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
-        return 130
+        return ExitCode.INTERRUPTED
     except OSError as error:
         if isinstance(error, BrokenPipeError) and output_has_no_reader():
             return 0  # `vedette ... | head`: the reader has seen enough
@@ -88,7 +86,7 @@ def _run(words: list[str]) -> int:
 
 
 def _execute(words: list[str]) -> int:
-    parser = _parser(words)
+    parser = parser_of(words)
     try:
         args = parser.parse_args(words)
     except SystemExit:  # after --help or --version
@@ -96,11 +94,11 @@ def _execute(words: list[str]) -> int:
         raise
     if not args.command:
         parser.print_help()
-        return EXIT_USAGE
+        return ExitCode.USAGE
     return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
 
 
-def _failed(text: str, code: int = EXIT_FAILED) -> int:
+def _failed(text: str, code: int = ExitCode.FAILED) -> int:
     with suppress(OSError):
         sys.stderr.write(f"vedette: {text}\n")
     return code
@@ -120,7 +118,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(printable(message))
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command line `words`; of the commands only the one that they name is imported."""
     parser = _Parser(
         prog="vedette",
         description="Vedette runs a vision model on local cameras, watches over it, and reports over MQTT.",

@@ -52,7 +52,7 @@ def tables() -> Iterator[str]:
         own = [one for one in fields_of(family) if one not in IDENTITY and one not in WINDOW]
         yield from _table(TOPICS[family], own, thinned=family in THINNED)
     units = ", ".join(f"`{spec.name}` {spec.unit}" for spec in SPECS if spec.unit)
-    yield f"Units of the features (`docs/features.md`): {units}.\n\n"
+    yield f"Units of the [features](features.md): {units}.\n\n"
 
 
 def _table(title: str, fields: Any, *, thinned: bool) -> Iterator[str]:

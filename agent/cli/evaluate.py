@@ -51,7 +51,12 @@ def add_arguments(commands: Any) -> None:
         "--confidence", type=float, default=0.25, help="what boxes must reach in the agent (default 0.25)"
     )
     parser.add_argument("--most", type=int, default=5000, help="use at most this many images (default 5000)")
-    parser.add_argument("--provider", default="cpu", choices=("cpu", "cuda", "tensorrt", "auto"))
+    parser.add_argument(
+        "--provider",
+        default="cpu",
+        choices=("cpu", "cuda", "tensorrt", "auto"),
+        help="what runs the model (default cpu)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 

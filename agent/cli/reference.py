@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument("--force", action="store_true", help="replace what is at --out, whatever it is")
     listing = actions.add_parser("list", help="versions of all cameras, and what is being recorded")
-    listing.add_argument("--camera", default="")
+    listing.add_argument("--camera", default="", help="of this camera alone")
     listing.add_argument("--json", action="store_true", help="as JSON")
     show = actions.add_parser("show", help="one reference: its features by hour, and its limits")
     _add_choice(show)
@@ -82,23 +82,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         diff.add_argument(name, help="camera, camera:id or an exported file")
     export = actions.add_parser("export", help="write a reference to a file")
     _add_choice(export)
-    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     export.add_argument("--force", action="store_true", help="replace what is at --out, whatever it is")
     load = actions.add_parser("import", help="put an exported reference in force")
-    load.add_argument("file", type=Path)
+    load.add_argument("file", type=Path, help="a file that `vedette reference export` wrote")
     load.add_argument("--camera", default="", help="for which camera (default: the one it was made for)")
     rollback = actions.add_parser(
         "rollback", help="put the version before the current one, or --id, in force"
     )
     _add_choice(rollback)
     remove = actions.add_parser("remove", help="delete a version")
-    remove.add_argument("--camera", required=True)
+    remove.add_argument("--camera", required=True, help="whose version")
     remove.add_argument("--id", required=True, help="its id, or the beginning of it")
     accept_after_action(actions)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--camera", required=True)
+    parser.add_argument("--camera", required=True, help="which camera")
     parser.add_argument(
         "--id", default="", help="a version's id, or its beginning (default: the one in force)"
     )

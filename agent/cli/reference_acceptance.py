@@ -18,10 +18,10 @@ def add_arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     accept.add_argument("--why", default="", help="the reason, shown to others")
     undo = actions.add_parser("undo", help="withdraw the last acceptance")
-    undo.add_argument("--camera", required=True)
+    undo.add_argument("--camera", required=True, help="which camera")
     undo.add_argument("--why", default="", help="the reason, shown to others")
     history = actions.add_parser("history", help="who changed which reference is in force, and when")
-    history.add_argument("--camera", required=True)
+    history.add_argument("--camera", required=True, help="which camera")
     history.add_argument("--json", action="store_true", help="as JSON")
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TextIO, cast
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
+from agent.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from agent.cli.live import LiveLines
     from agent.config.schema import Settings
 
-EXIT_EXHAUSTED = 70  # sysexits.h EX_SOFTWARE: a worker failed again and again; systemd restarts the agent
 FED_SECONDS = 30.0  # a stop that takes longer hangs, and systemd ends it
 EPILOG = (
     """\
@@ -71,7 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write frames with boxes there: one a second of each camera, the newest 500 are kept",
     )
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        help="from which level on lines are logged (default: the config's)",
+    )
 
 
 def _import_structlog_alone() -> None:
@@ -222,7 +226,7 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     if damaged:
         log.error("a source could not be read to its end", cameras=",".join(damaged))
     say_repeats(everything=True)
-    return EXIT_EXHAUSTED if exhausted else int(bool(damaged))
+    return ExitCode.EXHAUSTED if exhausted else int(bool(damaged))
 
 
 def _keep_alive(

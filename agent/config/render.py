@@ -127,9 +127,14 @@ def _example_field(field: dataclasses.Field[Any]) -> list[str]:
     if choices:
         doc += f" One of: {', '.join(choices)}."
     lines = textwrap.wrap(doc, 105, initial_indent="## ", subsequent_indent="## ")
-    missing = field.default is dataclasses.MISSING
-    text = field.metadata.get("example") or '""' if missing else field_text(field, _revealed(field.default))
-    return [*lines, f"# {key_of(field)} = {text}"]
+    return [*lines, f"# {key_of(field)} = {default_text(field)}"]
+
+
+def default_text(field: dataclasses.Field[Any]) -> str:
+    """The default of one setting as TOML; its example where the file must give it."""
+    if field.default is dataclasses.MISSING:
+        return field.metadata.get("example") or '""'
+    return field_text(field, _revealed(field.default))
 
 
 def _revealed(default: Any) -> Any:

@@ -4,11 +4,14 @@ import argparse
 import importlib
 import re
 import shlex
+import subprocess
+import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from agent.__main__ import _parser
+from agent.__main__ import parser_of
 from agent.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +59,7 @@ def words_of(line):
 
 def parse(words):
     """Parse as the command would; WrongUsage for what it would refuse."""
-    return _parser(words).parse_args(words)
+    return parser_of(words).parse_args(words)
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +100,24 @@ def test_the_readme_lists_every_page():
     folders = {f"{page.parent.relative_to(ROOT)}/" for page in PAGES if page.parent.parent == ROOT / "docs"}
     assert pages | folders <= listed
     assert [name for name in listed if name.startswith("docs/") and not (ROOT / name).exists()] == []
+
+
+def test_the_reference_of_commands_is_that_of_today():
+    page = [sys.executable, "scripts/reference_page.py", "--check", "commands.md"]
+    done = subprocess.run(page, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"run: python scripts/reference_page.py\n{done.stdout}{done.stderr}"
+    lines = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("| `") and line.endswith("|  |")] == [], (
+        "an argument has no help"
+    )
+
+
+def test_a_menu_of_the_site_leads_to_every_page():
+    """(tests/scripts/test_site.py builds the site; this is to know it sooner.)"""
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    menu = re.findall(r"[\w*/-]+\.md", nav)
+    for page in (page.relative_to(ROOT / "docs") for page in PAGES if page != ROOT / "README.md"):
+        assert any(fnmatch(str(page), entry) for entry in menu), f"{page} stands nowhere in mkdocs.yml"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

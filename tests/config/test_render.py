@@ -1,6 +1,7 @@
 """The shipped example and `config show`: complete, true, and without secrets."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,12 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 def test_the_shipped_example_is_what_the_declarations_say():
     assert EXAMPLE.read_text() == example(KINDS), "run: vedette config example > config.example.toml"
+
+
+def test_the_reference_page_is_what_the_declarations_say():
+    page = [sys.executable, "scripts/reference_page.py", "--check", "configuration.md"]
+    done = subprocess.run(page, cwd=EXAMPLE.parent, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"run: python scripts/reference_page.py\n{done.stdout}{done.stderr}"
 
 
 def test_the_example_as_it_is_means_all_defaults():

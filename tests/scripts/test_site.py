@@ -1,0 +1,154 @@
+"""The site of the documentation: strict, whole, and without anything from elsewhere."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"}
+LOADS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+
+
+def hooks():
+    specification = importlib.util.spec_from_file_location("site_hooks", ROOT / "scripts" / "site_hooks.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+class Links(HTMLParser):
+    """What a page loads and leads to, and its anchors."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.leads, self.anchors = [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag in LOADS and found.get("rel") != "canonical" and found.get(LOADS[tag]):
+            self.loads.append(found[LOADS[tag]])
+        if tag == "a" and found.get("href"):
+            self.leads.append(found["href"])
+        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("material", reason="needs the extra docs")
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [*BUILD, "--quiet", "--site-dir", folder],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return {path: Links(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}, folder
+
+
+@pytest.mark.timeout(700)
+def test_every_link_leads_to_a_file_and_an_anchor(site):
+    pages, folder = site
+    broken = []
+    for path, links in pages.items():
+        for link in {*links.leads, *links.loads}:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc or path.name == "404.html":
+                continue
+            there = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            there = there / "index.html" if there.is_dir() else there
+            anchored = there in pages and parts.fragment and not parts.fragment.startswith("__")
+            if not there.is_file() or (anchored and unquote(parts.fragment) not in pages[there].anchors):
+                broken.append(f"{path.relative_to(folder)}: {link}")
+    assert broken == []
+    assert sum(len(links.leads) for links in pages.values()) > 3000
+
+
+@pytest.mark.timeout(700)
+def test_nothing_is_loaded_from_elsewhere(site):
+    pages, folder = site
+    loaded = {link for links in pages.values() for link in links.loads}
+    assert {link for link in loaded if urlsplit(link).scheme or urlsplit(link).netloc} == set()
+    for sheet in folder.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(?:https?:)?//|@import", sheet.read_text(encoding="utf-8"))
+
+
+@pytest.mark.timeout(700)
+def test_the_search_works_from_a_folder(site):
+    _, folder = site
+    index = (folder / "search" / "search_index.js").read_text(encoding="utf-8")
+    assert index.startswith("var __index = ")
+    assert "false_alarms_per_month" in index
+    assert (folder / "vendor" / "iframe-worker" / "index.js").is_file()
+
+
+@pytest.mark.timeout(700)
+def test_files_outside_docs_are_in_the_site(site):
+    _, folder = site
+    for name in ("config.example.toml",):
+        assert (folder / "files" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+@pytest.mark.timeout(700)
+def test_no_list_stands_in_the_middle_of_a_paragraph(site):
+    """What GitHub shows as a list, Python-Markdown takes for text where no empty line is before it."""
+    pages, folder = site
+    for path in pages:
+        text = re.sub(r"<pre.*?</pre>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"<p>[^<]*\n\s*(?:[-*]|\d+\.) ", text), path.relative_to(folder)
+
+
+def test_a_broken_link_anchor_or_lost_page_is_an_error(tmp_path):
+    pytest.importorskip("material", reason="needs the extra docs")
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "site_hooks.py", tmp_path / "scripts")
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[0]
+    (tmp_path / "mkdocs.yml").write_text(f"{config}\nnav:\n  - index.md\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(
+        "# A\n\n[one](absent.md) [two](#lost) [three](../gone.toml)\n"
+    )
+    (tmp_path / "docs" / "orphan.md").write_text("# B\n")
+    for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"):
+        (tmp_path / name).write_text("# C\n")
+    built = subprocess.run(BUILD, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert built.returncode != 0
+    for fault in ("absent.md", "#lost", "gone.toml", "orphan.md"):
+        assert fault in built.stderr, built.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "expected"),
+    [
+        ("index.md", "../CONTRIBUTING.md", "contributing.md"),
+        ("index.md", "../README.md", "index.md"),
+        ("recipes/cloud.md", "../../systemd/vedette.service", "../files/systemd/vedette.service"),
+        ("recipes/cloud.md", "../wire.md", "../wire.md"),
+        ("contributing.md", "docs/architecture.md", "architecture.md"),
+        ("contributing.md", "agent/app/service.py", "files/agent/app/service.py"),
+    ],
+)
+def test_a_link_leads_to_the_same_in_the_site(page, link, expected):
+    assert hooks()._text(f"[x]({link}#y)", page) == f"[x]({expected}#y)"
+
+
+def test_a_star_takes_what_no_closer_entry_names():
+    nav = [{"A": ["one.md", "on*.md"]}, {"B": "*.md"}, {"C": "x/*.md"}, {"D": "none*.md"}]
+    pages = ["one.md", "only.md", "two.md", "x/README.md", "x/a.md", "x/y/deep.md"]
+    assert hooks().expanded(nav, pages) == [
+        {"A": ["one.md", "only.md"]},
+        {"B": ["two.md"]},
+        {"C": ["x/README.md", "x/a.md"]},
+    ]
