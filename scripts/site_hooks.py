@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ TOP_PAGES = {
 _MADE = {page: name for name, page in TOP_PAGES.items() if name != "README.md"}
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)")
 _INDENT = re.compile(r"^ {2,}(?=\S)", re.MULTILINE)
+_ENTRY = re.compile(r"(?:[-*]|\d+\.) ")
 _CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
@@ -53,7 +55,7 @@ def expanded(nav: Any, pages: list[str]) -> Any:
             for page in pages
             if page not in named and fnmatch(page, pattern) and page.count("/") == pattern.count("/")
         ]
-        found[pattern].sort(key=lambda page: (not page.endswith("README.md"), page))
+        found[pattern].sort(key=lambda page: (not page.endswith("README.md"), page.removesuffix(".md")))
         named.update(found[pattern])
     return _filled(nav, found)
 
@@ -116,9 +118,20 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 
 def _text(markdown: str, page: str) -> str:
-    """A part of a page without code: links of the site, and indents of two or three spaces as four."""
+    """A part of a page without code: links of the site, and lists as Python-Markdown wants them."""
     deeper = _INDENT.sub(lambda found: " " * (4 * -(-len(found[0]) // 4)), markdown)
-    return _LINK.sub(lambda found: _of_site(page, found[0]), deeper)
+    return _LINK.sub(lambda found: _of_site(page, found[0]), "\n".join(_apart(deeper.split("\n"))))
+
+
+def _apart(lines: list[str]) -> Iterator[str]:
+    """The lines, with an empty one before an entry of a list that follows a paragraph: GitHub needs none."""
+    before, in_entry = "", False
+    for line in lines:
+        entry = bool(_ENTRY.match(line))
+        if entry and before and not in_entry:
+            yield ""
+        yield line
+        before, in_entry = line.strip(), bool(line.strip()) and (entry or in_entry)
 
 
 def _of_site(page: str, link: str) -> str:
