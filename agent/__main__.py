@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -37,6 +39,33 @@ start here:
 
 `vedette COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
 """
+
+
+def command() -> NoReturn:
+    """The command as it is installed: `main`, then the end of the process with its exit code."""
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001  (a fault of ours: reported as Python would, then ended as all else)
+        sys.excepthook(*sys.exc_info())
+        code = EXIT_FAILED
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with `code`, also while a thread that did not stop in time is in native code.
+
+    Python's own end unloads ONNX Runtime, FFmpeg or the driver beneath such a thread, and the process dies of SIGABRT
+    or SIGSEGV in place of its exit code. Threads that are no daemons are waited for, as Python does.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    for thread in others:
+        if not thread.daemon:
+            thread.join()
+    if not any(thread.is_alive() for thread in others):
+        sys.exit(code)
+    atexit._run_exitfuncs()  # the last lines of the log are written there
+    discard_refused_output()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,4 +165,4 @@ def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

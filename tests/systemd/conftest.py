@@ -133,7 +133,7 @@ def install(folder):
     shutil.copytree(ROOT / "agent", packages / "agent", ignore=shutil.ignore_patterns("__pycache__"))
     command = home / "bin/vedette"
     python = "/opt/vedette/versions/tested/bin/python"
-    command.write_text(f"#!{python}\nimport sys\nfrom agent.__main__ import main\nsys.exit(main())\n")
+    command.write_text(f"#!{python}\nfrom agent.__main__ import command\ncommand()\n")
     command.chmod(0o755)
     subprocess.run(["chmod", "-R", "go=u-w", folder], check=True)
 

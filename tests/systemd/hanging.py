@@ -1,11 +1,10 @@
 """The agent as the unit runs it, with one more part: `doomed` falls silent on SIGUSR1."""
 
 import signal
-import sys
 import threading
 import time
 
-from agent.__main__ import main
+from agent.__main__ import leave, main
 from agent.app.service import Service
 from agent.core.worker import Worker
 
@@ -40,4 +39,4 @@ def start_with_it(service):
 
 Service.start = start_with_it
 signal.signal(signal.SIGUSR1, lambda *_: part.doom.set())
-sys.exit(main(["run", "--config", "/etc/vedette/config.toml"]))
+leave(main(["run", "--config", "/etc/vedette/config.toml"]))
