@@ -165,7 +165,7 @@ WRONG = [
 ]
 
 
-def until(condition, seconds=90):
+def until(condition, seconds=240):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
