@@ -81,6 +81,7 @@ class Children:
     def __init__(self, pid):
         self.seen = set()
         self._root, self._stop = psutil.Process(pid), threading.Event()
+        self._own = self._root.cmdline()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -89,7 +90,9 @@ class Children:
             with contextlib.suppress(psutil.Error, OSError):
                 for child in self._root.children(recursive=True):
                     with contextlib.suppress(psutil.Error, OSError):
-                        self.seen.add((" ".join(child.cmdline()), str(child.environ())))
+                        words = child.cmdline()  # (first: between fork and exec a child is the agent itself)
+                        if words != self._own:
+                            self.seen.add((" ".join(words), str(child.environ())))
 
     def close(self):
         self._stop.set()
@@ -181,7 +184,7 @@ def vedette(*commands):
     done = subprocess.run(
         [sys.executable, "-c", program, *commands], cwd=ROOT, capture_output=True, text=True, timeout=180
     )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return done.stdout + done.stderr
 
 
