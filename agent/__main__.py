@@ -44,10 +44,10 @@ start here:
 def command() -> NoReturn:
     """The command as it is installed: `main`, then the end of the process with its exit code."""
     try:
-        code = main()
+        code: int = main()
     except Exception:  # noqa: BLE001  (a fault of ours: reported as Python would, then ended as all else)
         sys.excepthook(*sys.exc_info())
-        code = EXIT_FAILED
+        code = ExitCode.FAILED
     leave(code)
 
 
