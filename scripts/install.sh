@@ -34,7 +34,7 @@ options
   --config FILE     put FILE in place as /etc/vedette/config.toml if there is none
   --runtime WHAT    ONNX Runtime: auto (the default), cpu, gpu, or a wheel file or index URL that has
                     onnxruntime-gpu (Jetson)
-  --extras LIST     further parts, separated by commas: notify, prometheus, deploy, parquet
+  --extras LIST     further parts, separated by commas: notify, prometheus, deploy, parquet, openvino
   --no-start        do not start or restart the service
   --purge           with uninstall: also remove config, state, cache and the user
   --dry-run         check the host for real, and say what would be done

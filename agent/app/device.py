@@ -141,6 +141,8 @@ class Device:
             "model_name": model.name,
             "model_sha256": model.sha256,
             "model_provider": model.provider,
+            "model_precision": model.precision,
+            "model_runtime": model.runtime,
             "model_classes": len(model.classes),
             "model_class_names": field_names(model.classes),
             "model_layout": model.layout,

@@ -36,6 +36,7 @@ LARGEST_PART = 4 << 20  # characters
 _LIBRARIES = (
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "numpy",
     "opencv-python-headless",
     "av",

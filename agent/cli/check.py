@@ -136,7 +136,7 @@ def _model(settings: Settings, file: Path) -> str:
     return (
         f"{Path(info.path).name}: {len(info.classes)} classes, input {info.input_size[1]}×{info.input_size[0]}, "
         f"layout {info.layout}, {verification.value}, "
-        f"on {info.provider} ({info.runtime}), ready in {clock.monotonic() - started:.1f} s"
+        f"on {info.provider} ({info.precision}, {info.runtime}), ready in {clock.monotonic() - started:.1f} s"
     )
 
 

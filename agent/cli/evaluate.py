@@ -54,7 +54,7 @@ def add_arguments(commands: Any) -> None:
     parser.add_argument(
         "--provider",
         default="cpu",
-        choices=("cpu", "cuda", "tensorrt", "auto"),
+        choices=("cpu", "cuda", "tensorrt", "openvino", "auto"),
         help="what runs the model (default cpu)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

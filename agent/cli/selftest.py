@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         service = Service(to_itself(settings, scratch))
         service.open()
         info = service.detector.info
-        print(f"model     {info.name} on {info.provider}, ready in {clock.monotonic() - began:.1f} s")
+        runs = f"{info.provider} ({info.precision}, {info.runtime})"
+        print(f"model     {info.name} on {runs}, ready in {clock.monotonic() - began:.1f} s")
         service.start()
         try:
             found = judge(service, args.seconds)

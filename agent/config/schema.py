@@ -176,11 +176,16 @@ class ModelSettings:
     )
     provider: str = setting(
         "auto",
-        choices=("auto", "cpu", "cuda", "tensorrt"),
-        doc="What runs the model; auto: TensorRT if the engine is cached or asked for, else CUDA, else CPU.",
+        choices=("auto", "cpu", "cuda", "tensorrt", "openvino"),
+        doc="What runs the model; auto: TensorRT if the engine is cached or asked for, else CUDA, else CPU. "
+        "cpu is ONNX Runtime, openvino the extra of that name.",
     )
     device_id: int = setting(0, minimum=0, doc="Which GPU.")
-    precision: str = setting("auto", choices=("auto", "fp32", "fp16"), doc="TensorRT precision.")
+    precision: str = setting(
+        "auto",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        doc="How TensorRT (fp32, fp16) and OpenVINO (fp32, bf16) multiply; auto: fp16 and fp32.",
+    )
     confidence: float = setting(0.25, minimum=0.001, maximum=1.0, doc="Boxes below this score are dropped.")
     iou: float = setting(
         0.7, minimum=0.0, maximum=1.0, doc="Boxes of a class overlapping more than this are one."

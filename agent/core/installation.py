@@ -24,6 +24,7 @@ _SERVICE_EXTRAS = {
     "prometheus": "prometheus_client",
     "deploy": "cryptography",
     "parquet": "pyarrow",
+    "openvino": "openvino",
 }
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([\w.-]+)['"]""")
 _OWN = re.compile(rf"{NAME}\[([\w.-]+)\]")

@@ -20,8 +20,9 @@ class ModelInfo:
     models without metadata have none: use `class_name`).
     `input_size` is (height, width): exact for a static model, the largest sides for a dynamic one.
     `max_batch` is the most frames one run takes (1 for most static models). `embedding_size` is 0 without
-    one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt"), on `threads` of the CPU (0 beside
-    it) and up to `lanes` frames or batches at a time; `runtime` names its library.
+    one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt", "openvino") in `precision` ("fp32",
+    "bf16", "fp16", "int8"), on `threads` of the CPU (0 beside it) and up to `lanes` frames or batches at a time;
+    `runtime` names its library.
     """
 
     path: str
@@ -37,6 +38,7 @@ class ModelInfo:
     layout: str
     embedding_size: int
     provider: str
+    precision: str
     threads: int
     lanes: int
     runtime: str

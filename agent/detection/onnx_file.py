@@ -73,6 +73,17 @@ def check(path: Path) -> tuple[Path, ...]:
         raise ModelError(f"model {path} {_CORRUPT}") from error
 
 
+def metadata(path: Path) -> dict[str, str]:
+    """The metadata entries of a file that passed `check`. Raises ModelError where it cannot be read any more."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Walk(path, data, len(data)).metadata()
+    except OSError as error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ModelError(f"model {path} {_CORRUPT}") from error
+
+
 def largest_tensor() -> int:
     """Bytes that one input or output may take here: a quarter of this box's memory, at most LARGEST_TENSOR."""
     try:
@@ -116,8 +127,10 @@ class _Walk:
             "inner": self._declared,
         }
         waiting: list[tuple[str, _Span, int]] = [("model", (0, self._size), 0)]
+        found = set[str]()
         while waiting:
             kind, span, depth = waiting.pop()
+            found.add(kind)
             if depth > _DEEPEST:
                 raise self._refused(f"nests graphs more than {_DEEPEST} levels deep")
             if kind in looked:
@@ -127,6 +140,12 @@ class _Walk:
             for number, value in self._fields_of(span):
                 if number in leading and isinstance(value, tuple):
                     waiting.append((leading[number], value, depth + 1))
+        if "graph" not in found:
+            raise self._refused(_CORRUPT)
+
+    def metadata(self) -> dict[str, str]:
+        """The entries of ModelProto.metadata_props."""
+        return self._entries((0, self._size), 14)
 
     # -- what has a limit -----------------------------------------------------------------------------------
 
@@ -151,13 +170,16 @@ class _Walk:
 
     def _weights(self, _what: str, span: _Span) -> None:
         """Weights kept outside of the file lie in its folder, in a plain file that is long enough."""
-        entries: dict[str, str] = {}
-        for number, value in self._fields_of(span):
-            if number == 13 and isinstance(value, tuple):  # external_data: keys and values
-                pair = {field: self._text(inner) for field, inner in self._fields_of(value)}
-                entries[pair.get(1, "")] = pair.get(2, "")
-        if entries:
+        if entries := self._entries(span, 13):  # external_data
             self._external(entries)
+
+    def _entries(self, span: _Span, wanted: int) -> dict[str, str]:
+        """Keys and values of the field `wanted` of a message, a StringStringEntryProto each."""
+        entries: dict[str, str] = {}
+        for value in self._inner(span, wanted):
+            pair = {field: self._text(inner) for field, inner in self._fields_of(value)}
+            entries[pair.get(1, "")] = pair.get(2, "")
+        return entries
 
     def _external(self, entries: dict[str, str]) -> None:
         location = entries.get("location", "")

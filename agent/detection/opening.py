@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
 from agent.core.errors import InferenceError, ModelError
-from agent.detection import ModelInfo, onnx_file, providers
+from agent.detection import ModelInfo, onnx_file
 from agent.detection.buffers import SpareBuffers
+from agent.detection.engines import ModelRunner, engine_of
 from agent.detection.layouts.layout import Layout, ModelFacts
-from agent.detection.loading import Loader
 from agent.detection.manifest import identity
 from agent.detection.metadata import Metadata, parse
+from agent.detection.model_input import InputShape
 from agent.detection.plausibility import BoxCheck
 from agent.detection.preprocess import InputType
 from agent.detection.recognise import recognise
-from agent.detection.runner import InputShape, Runner
+from agent.detection.sizing import batch_size, cpu_lanes, input_size
 from agent.detection.trial import trial_batch
 
 DEMO_MODEL = Path(__file__).with_name("demo.onnx")
@@ -38,7 +39,7 @@ class OpenedModel:
     `spare` is the memory of its inputs.
     """
 
-    runner: Runner
+    runner: ModelRunner
     alone: AbstractContextManager[Any]
     info: ModelInfo
     layout: Layout
@@ -51,15 +52,14 @@ class OpenedModel:
 def open_model(settings: ModelSettings, cache: Path | None) -> OpenedModel:
     """Load the model, see that it is a detector, warm it up; raises ModelError, MissingExtra."""
     path, beside = _checked(settings.path)
-    loader, sha256 = Loader(settings, cache), identity(path, beside)
-    return _understand(loader, loader.load(path, sha256), sha256)
+    sha256 = identity(path, beside)
+    return _understand(settings, engine_of(settings, cache).load(path, sha256), sha256)
 
 
-def _understand(loader: Loader, runner: Runner, sha256: str) -> OpenedModel:
+def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> OpenedModel:
     """Run the model on a trial image, and learn from what it gives what it is."""
-    settings = loader.settings
-    shape, metadata = runner.input, parse(runner.metadata, runner.path)
-    size = loader.input_size(shape, metadata)
+    shape, metadata = runner.input, parse(onnx_file.metadata(runner.path), runner.path)
+    size = input_size(settings, shape, metadata)
     tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
     input_type = _input_type(shape, metadata)
     try:
@@ -90,13 +90,14 @@ def _understand(loader: Loader, runner: Runner, sha256: str) -> OpenedModel:
         input_type=input_type.value,
         dynamic_batch=shape.batch is None,
         dynamic_size=shape.height is None and shape.width is None,
-        max_batch=loader.batch(shape),
+        max_batch=batch_size(settings, shape),
         layout=layout.name,
         embedding_size=0 if embedding is None else int(np.prod(outputs[embedding].shape[1:])),
         provider=runner.provider,
+        precision="fp16" if shape.dtype == "float16" else runner.precision,
         threads=runner.threads,
-        lanes=loader.share()[0] if on_cpu else settings.lanes or 2,
-        runtime=f"onnxruntime {providers.load_runtime().__version__}",
+        lanes=cpu_lanes(settings) if on_cpu else settings.lanes or 2,
+        runtime=runner.runtime,
         source=metadata.description,
     )
     check = BoxCheck(len(names), doubted=doubt)

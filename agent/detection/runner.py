@@ -1,39 +1,24 @@
-"""Run one ONNX session: open it with the providers wanted, feed it arrays, get arrays."""
+"""Run one session of ONNX Runtime: open it with the providers wanted, feed it arrays, get arrays."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from agent.core import memory as heap
-from agent.core.errors import InferenceError, ModelError
-from agent.core.printable import printable
+from agent.core.errors import InferenceError
 from agent.detection import failures
+from agent.detection.model_input import DeclaredInput, parse_input
 from agent.detection.providers import CPU, SHORT
 
 FIRST_SECONDS = 60.0
 """How long the first run of a shape may take on a CPU."""
 
-_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
-
 Providers = Sequence[str | tuple[str, Mapping[str, str]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputShape:
-    """The model's one input; None for a dimension that is free. `pixels` is True for (B, H, W, 3)."""
-
-    name: str
-    dtype: str
-    batch: int | None
-    height: int | None
-    width: int | None
-    pixels: bool
 
 
 class Runner:
@@ -51,15 +36,19 @@ class Runner:
             self._session = runtime.InferenceSession(str(path), options, providers=list(providers))
             outputs = self._session.get_outputs()
             self.outputs: list[str] = [output.name for output in outputs]
-            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-            self.input = parse_input(path, self._session.get_inputs())
+            inputs = self._session.get_inputs()
         except self._errors as error:
             raise failures.refuse(path, error) from error
         self._runtime = runtime
+        self.runtime = f"onnxruntime {runtime.__version__}"
         self.path = path
+        self.input = parse_input(
+            path, [DeclaredInput(name=one.name, kind=one.type, sides=one.shape) for one in inputs]
+        )
         used = next(name for name in (*self._session.get_providers(), CPU) if name in SHORT)
         self.provider = SHORT[used]
         self.threads = threads if self.provider == "cpu" else 0
+        self.precision = "fp32"
         self._binding: _Binding | None = None
         self._planned: set[tuple[int, ...]] = set()
         self._planning = threading.Lock()
@@ -147,26 +136,3 @@ class _Binding:
         for output in self._session.get_outputs():
             binding.bind_output(output.name, self._device, self._device_id)
         return binding, value
-
-
-def parse_input(path: Path, inputs: Sequence[Any]) -> InputShape:
-    """The image input of a model. Raises ModelError where there is no such one input."""
-    if len(inputs) != 1:
-        names = printable(", ".join(repr(one.name) for one in inputs))
-        raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); a detector takes one image")
-    name, shape, kind = inputs[0].name, list(inputs[0].shape), printable(inputs[0].type, 80)
-    shown = printable(shape, 120)
-    if kind not in _TYPES:
-        raise ModelError(f"model {path} takes {kind}; expected float32, float16 or uint8 images")
-    if len(shape) != 4:
-        raise ModelError(f"model {path} takes an input of shape {shown}; expected (batch, 3, height, width)")
-    batch, *rest = (size if isinstance(size, int) and size > 0 else None for size in shape)
-    pixels = rest[2] == 3 and rest[0] != 3
-    channels = rest.pop(2 if pixels else 0)
-    if channels not in (3, None):
-        raise ModelError(f"model {path} takes images of {channels} channels; expected 3 (colour)")
-    if pixels and _TYPES[kind] != "uint8":
-        raise ModelError(f"model {path} takes {kind} of shape {shown}; expected (batch, 3, height, width)")
-    return InputShape(
-        name=name, dtype=_TYPES[kind], batch=batch, height=rest[0], width=rest[1], pixels=pixels
-    )

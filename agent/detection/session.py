@@ -100,6 +100,7 @@ class Detector:
             "model is ready",
             model=Path(self._info.path).name,
             provider=self._info.provider,
+            precision=self._info.precision,
             layout=self._info.layout,
             classes=len(self._info.classes),
             input="x".join(str(side) for side in self._info.input_size),

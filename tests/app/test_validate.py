@@ -109,7 +109,7 @@ def test_ordinary_settings_give_the_rules_in_force(tmp_path):
 MODEL = ModelInfo(
     path="/m/yolo.onnx", sha256="", name="yolo.onnx", classes=("person", "traffic light", "car"), input_size=(64, 64),
     stride=32, input_type="float32", dynamic_batch=True, dynamic_size=True, max_batch=8, layout="channels",
-    embedding_size=0, provider="cpu", threads=1, lanes=1, runtime="", source="",
+    embedding_size=0, provider="cpu", precision="fp32", threads=1, lanes=1, runtime="", source="",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def test_an_empty_file_is_all_defaults():
         ),
         (
             "[model]\nprovider = 'cud'",
-            "v.toml:2: model.provider: is \"cud\"; expected one of auto, cpu, cuda, tensorrt; did you mean 'cuda'?",
+            "v.toml:2: model.provider: is \"cud\"; expected one of auto, cpu, cuda, tensorrt, openvino; did you mean 'cuda'?",
         ),
         (
             "[model]\nconfidence = true",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +27,35 @@ def picture(height=64, width=64):
     return image
 
 
-def opened(path, **settings):
+def open_detector(path, **settings):
     detector = Detector(ModelSettings(path=str(path), **settings))
     detector.open()
     return detector
 
 
+@pytest.fixture(params=["cpu", "openvino"])
+def provider(request):
+    """Each engine that runs on a CPU."""
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
+    return request.param
+
+
+@pytest.fixture
+def opened(provider):
+    """Opens a model."""
+    return partial(open_detector, provider=provider)
+
+
+@pytest.fixture
+def refusal(provider):
+    """The text with which a model is refused."""
+    return partial(refused, provider=provider)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("layout", ["channels", "rows", "end2end"])
-def test_each_layout_and_type_gives_the_same_boxes(tiny, make_frame, layout, dtype):
+def test_each_layout_and_type_gives_the_same_boxes(opened, tiny, make_frame, layout, dtype):
     detector = opened(tiny(layout, dtype))
     found = detector.detect([make_frame(picture())]).detections[0]
     assert detector.info.layout == layout
@@ -48,7 +69,7 @@ def test_each_layout_and_type_gives_the_same_boxes(tiny, make_frame, layout, dty
     assert found.embedding is None
 
 
-def test_boxes_are_in_the_pixels_of_each_frame_whatever_its_shape(tiny, make_frame):
+def test_boxes_are_in_the_pixels_of_each_frame_whatever_its_shape(opened, tiny, make_frame):
     detector = opened(tiny())
     shapes = [(64, 64), (128, 128), (256, 128)]
     found = detector.detect([make_frame(picture(*shape)) for shape in shapes]).detections
@@ -59,14 +80,14 @@ def test_boxes_are_in_the_pixels_of_each_frame_whatever_its_shape(tiny, make_fra
     )  # 128x256 letterboxed: the box is clipped at the left
 
 
-def test_the_best_come_first_and_no_more_than_asked(tiny, make_frame):
+def test_the_best_come_first_and_no_more_than_asked(opened, tiny, make_frame):
     found = opened(tiny(), max_detections=2).detect([make_frame(picture())]).detections[0]
     assert len(found) == 2
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     assert found.candidates == 3
 
 
-def test_results_are_read_only_and_outlive_the_next_batch(tiny, make_frame):
+def test_results_are_read_only_and_outlive_the_next_batch(opened, tiny, make_frame):
     detector = opened(tiny())
     first = detector.detect([make_frame(picture())]).detections[0]
     before = first.boxes.copy(), first.scores.copy()
@@ -77,14 +98,14 @@ def test_results_are_read_only_and_outlive_the_next_batch(tiny, make_frame):
         first.boxes[0, 0] = 1
 
 
-def test_an_empty_scene_has_no_boxes(tiny, make_frame):
+def test_an_empty_scene_has_no_boxes(opened, tiny, make_frame):
     found = opened(tiny()).detect([make_frame(np.zeros((64, 64, 3), np.uint8))]).detections[0]
     assert found.boxes.shape == (0, 4)
     assert found.candidates == 0
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_static_batch_takes_any_number_of_frames(tiny, make_frame, batch):
+def test_a_static_batch_takes_any_number_of_frames(opened, tiny, make_frame, batch):
     detector = opened(tiny(batch=batch))
     assert detector.info.max_batch == batch
     assert not detector.info.dynamic_batch
@@ -92,13 +113,15 @@ def test_a_static_batch_takes_any_number_of_frames(tiny, make_frame, batch):
     assert [len(one) for one in found] == [3] * 6
 
 
-def test_more_frames_than_max_batch_are_split(tiny, make_frame):
+def test_more_frames_than_max_batch_are_split(opened, tiny, make_frame):
     found = opened(tiny(), max_batch=2).detect([make_frame(picture())] * 5)
     assert [len(one) for one in found.detections] == [3] * 5
     assert min(found.preprocess, found.inference, found.postprocess) > 0
 
 
-def test_a_model_without_metadata_is_understood_by_its_shape_and_its_classes_are_numbered(tiny, make_frame):
+def test_a_model_without_metadata_is_understood_by_its_shape_and_its_classes_are_numbered(
+    opened, tiny, make_frame
+):
     detector = opened(
         tiny("end2end", metadata={"names": None, "task": None, "end2end": None, "stride": None})
     )
@@ -107,14 +130,14 @@ def test_a_model_without_metadata_is_understood_by_its_shape_and_its_classes_are
     assert [detector.info.class_name(number) for number in found.class_ids] == ["class0", "class1", "class2"]
 
 
-def test_what_is_no_colour_picture_is_refused_by_name(tiny, make_frame):
+def test_what_is_no_colour_picture_is_refused_by_name(opened, tiny, make_frame):
     detector = opened(tiny())
     for image in (np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((0, 5, 3), np.uint8)):
         with pytest.raises(InferenceError, match="camera yard: frame 3 is no colour image"):
             detector.detect([make_frame(image, camera="yard", index=3)])
 
 
-def test_close_may_be_called_twice_and_open_after_it(tiny, make_frame):
+def test_close_may_be_called_twice_and_open_after_it(opened, tiny, make_frame):
     detector = opened(tiny())
     detector.close()
     detector.close()
@@ -143,47 +166,47 @@ def test_a_provider_that_is_not_there_falls_back_and_says_so(tiny):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("has CUDA")
     with structlog.testing.capture_logs() as events:
-        detector = opened(tiny(), provider="cuda")
+        detector = open_detector(tiny(), provider="cuda")
     assert detector.info.provider == "cpu"
     (warning,) = [event for event in events if event["log_level"] == "warning"]
     assert (warning["wanted"], warning["provider"]) == ("cuda", "cpu")
     assert "install" in warning["advice"]
 
 
-def refusal(path, **settings):
+def refused(path, **settings):
     with pytest.raises(ModelError) as caught:
-        opened(path, **settings)
+        open_detector(path, **settings)
     text = str(caught.value)
     assert "\n" not in text
     assert str(path) in text
     return text
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file(refusal, tmp_path):
     assert "does not exist" in refusal(tmp_path / "none.onnx")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x08" * 999])
-def test_a_corrupt_file(tmp_path, content):
+def test_a_corrupt_file(refusal, tmp_path, content):
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
     assert "truncated or corrupt" in refusal(path)
 
 
-def test_a_truncated_model(tiny):
+def test_a_truncated_model(refusal, tiny):
     path = tiny()
     path.write_bytes(path.read_bytes()[:5000])
     assert "truncated or corrupt" in refusal(path)
 
 
-def test_a_checkpoint_is_sent_to_prepare(tmp_path):
+def test_a_checkpoint_is_sent_to_prepare(refusal, tmp_path):
     path = tmp_path / "yolo.pt"
     path.write_bytes(b"PK")
     assert "vedette model prepare" in refusal(path)
 
 
 def test_a_model_too_new_for_the_runtime(tiny):
-    assert "needs a newer ONNX Runtime" in refusal(tiny(opset=99))
+    assert "needs a newer ONNX Runtime" in refused(tiny(opset=99))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +217,7 @@ def test_a_model_too_new_for_the_runtime(tiny):
         ({"names": "{0: 'a', 1: 'b'}"}, "2 class names"),
     ],
 )
-def test_a_model_for_another_task(tiny, metadata, words):
+def test_a_model_for_another_task(refusal, tiny, metadata, words):
     assert words in refusal(tiny(metadata=metadata))
 
 
@@ -224,7 +247,7 @@ def graph(tmp_path, inputs, name="odd.onnx"):
         ([("x", 1, [1, 3, 64, 64])], "no detector that is known"),
     ],
 )
-def test_a_model_with_another_input(tmp_path, inputs, words):
+def test_a_model_with_another_input(refusal, tmp_path, inputs, words):
     assert words in refusal(graph(tmp_path, inputs))
 
 
@@ -232,15 +255,15 @@ def test_without_a_runtime_the_extra_to_install_is_named(tiny, monkeypatch):
     path = tiny()
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match=r"pip install .*(\[(cpu|gpu)\]|onnxruntime)"):
-        opened(path)
+        open_detector(path)
 
 
-def test_the_hash_is_that_of_the_file(tiny):
+def test_the_hash_is_that_of_the_file(opened, tiny):
     import hashlib
 
     path = tiny()
     assert opened(path).info.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    assert re.fullmatch(r"onnxruntime \d+\.\d+.*", opened(path).info.runtime)
+    assert re.fullmatch(r"(onnxruntime|openvino) \d+\.\d+.*", opened(path).info.runtime)
 
 
 # -- a camera's scope --------------------------------------------------------------------------------------------
@@ -261,7 +284,7 @@ SCOPES = {
 
 
 @pytest.mark.parametrize("layout", ["channels", "end2end"])
-def test_only_what_is_in_a_cameras_scope_is_a_detection(tiny, make_frame, layout):
+def test_only_what_is_in_a_cameras_scope_is_a_detection(opened, tiny, make_frame, layout):
     detector = opened(tiny(layout))
     image = picture()
     image[32:, 32:] = (0, 0, 20)
@@ -274,7 +297,7 @@ def test_only_what_is_in_a_cameras_scope_is_a_detection(tiny, make_frame, layout
 
 
 @pytest.mark.parametrize("layout", ["channels", "end2end"])
-def test_what_is_outside_a_zone_takes_no_place_among_the_boxes_at_most(tiny, make_frame, layout):
+def test_what_is_outside_a_zone_takes_no_place_among_the_boxes_at_most(opened, tiny, make_frame, layout):
     detector = opened(tiny(layout), max_detections=1)
     frame = make_frame(picture())
     assert detector.detect([frame]).detections[0].class_ids.tolist() == [0]
@@ -282,7 +305,7 @@ def test_what_is_outside_a_zone_takes_no_place_among_the_boxes_at_most(tiny, mak
     assert detector.detect([scoped]).detections[0].class_ids.tolist() == [1]
 
 
-def test_classes_are_found_by_their_names_all_of_a_name_and_by_number_where_they_have_none(tiny):
+def test_classes_are_found_by_their_names_all_of_a_name_and_by_number_where_they_have_none(opened, tiny):
     info = opened(tiny()).info
     assert info.class_ids(("blue", "red", "mauve", "class1")) == {0, 2}
     assert dataclasses.replace(info, classes=("a", "b", "a")).class_ids(("a",)) == {0, 2}

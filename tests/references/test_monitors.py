@@ -22,7 +22,7 @@ from tests.references.conftest import SUBJECT, recorded
 MODEL = ModelInfo(
     path="m.onnx", sha256=SUBJECT.model_sha256, name="m", classes=("car",), input_size=(320, 320), stride=32,
     input_type="float32", dynamic_batch=True, dynamic_size=True, max_batch=8, layout="channels",
-    embedding_size=0, provider="cpu", runtime="", source="", threads=1, lanes=1,
+    embedding_size=0, provider="cpu", precision="fp32", runtime="", source="", threads=1, lanes=1,
 )  # fmt: skip
 
 

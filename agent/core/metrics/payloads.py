@@ -114,7 +114,9 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("started_at", MOMENT, "When the agent started."),
         _field("model_name", TEXT, "Name of the model."),
         _field("model_sha256", TEXT, "Hash of the model's file."),
-        _field("model_provider", TEXT, "What runs the model: cpu, cuda, tensorrt."),
+        _field("model_provider", TEXT, "What runs the model: cpu (ONNX Runtime), cuda, tensorrt, openvino."),
+        _field("model_precision", TEXT, "How it multiplies: fp32, fp16, bf16, int8."),
+        _field("model_runtime", TEXT, "The library that runs it, and its version."),
         _field("model_classes", "count", "Classes that the model knows."),
         _field(
             "model_class_names",

@@ -22,10 +22,10 @@ from agent.core.printable import printable
 from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 from agent.detection import ModelInfo
+from agent.detection.engines import engine_of
 from agent.detection.layouts.layout import Candidates
 from agent.detection.nms import suppress
 from agent.detection.preprocess import Letterbox
-from agent.detection.providers import load_runtime
 from agent.detection.session import Detector, Proposals
 from agent.maintenance.evaluation.labels import LabelledImage, LabelledSet
 from agent.maintenance.evaluation.matching import SIZES, THRESHOLDS, Boxes, Matching
@@ -61,7 +61,7 @@ def evaluate(
     model: ModelSettings, data: LabelledSet, *, progress: Progress = lambda images, _total: images
 ) -> Evaluation:
     """Run `model` over the set; ModelError where it cannot be opened or no image can be read."""
-    load_runtime()  # the library's memory is not the model's
+    engine_of(model, None).library()  # its memory is not the model's
     heap.trim()
     process = psutil.Process()
     before = process.memory_info().rss

@@ -153,7 +153,7 @@ class GoldenCheck(Worker):
     def _make(self, model: str, *, on_cpu: bool) -> GoldenRecord:
         """The present results; by the CPU where that is asked for: what a GPU gives is judged by it from the first."""
         detector = self._detector
-        if on_cpu and detector.info.provider != "cpu":
+        if on_cpu and not detector.info.threads:
             detector = Detector(replace(detector.settings, provider="cpu", threads=1, lanes=1))
             self.warming = True
             try:
@@ -208,15 +208,16 @@ class GoldenCheck(Worker):
         return detector.propose(frame, confidence=LEAST_SCORE).found
 
     def _model(self) -> str:
-        """What the results depend on by right."""
+        """What the results depend on by right: where numbers are coarser than fp16, on how each engine rounds, too."""
         info = self._detector.info
-        return f"{info.sha256} {info.layout} {info.input_size[0]}x{info.input_size[1]}"
+        coarse = f" {info.provider} {info.precision}" if info.precision in ("bf16", "int8") else ""
+        return f"{info.sha256} {info.layout} {info.input_size[0]}x{info.input_size[1]}{coarse}"
 
 
 def circumstances(detector: Detector) -> Circumstances:
     """Those of an opened detector."""
     info, settings = detector.info, detector.settings
-    beside = info.provider != "cpu"
+    beside = not info.threads
     return Circumstances(
         provider=info.provider,
         precision=settings.precision if info.provider == "tensorrt" else "",

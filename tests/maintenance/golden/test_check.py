@@ -24,8 +24,8 @@ def model(tmp_path):
 def opened():
     detectors = []
 
-    def make(path):
-        detectors.append(Detector(ModelSettings(path=str(path), provider="cpu", lanes=1)))
+    def make(path, provider="cpu"):
+        detectors.append(Detector(ModelSettings(path=str(path), provider=provider, lanes=1)))
         detectors[-1].open()
         return detectors[-1]
 
@@ -61,6 +61,15 @@ def test_a_model_is_recorded_when_it_is_new_and_agrees_after_a_restart(tmp_path,
     again.step(0.0)
     assert again.result.state == "agrees"
     assert (tmp_path / FILE_NAME).read_bytes() == first
+
+
+def test_another_engine_of_the_same_precision_agrees(tmp_path, model, opened):
+    pytest.importorskip("openvino")
+    for provider in ("cpu", "openvino"):
+        check = GoldenCheck(opened(model, provider), tmp_path, 3600.0)
+        check.step(0.0)
+        assert check.result.state == "agrees"
+    assert check.handlers()["golden"]({})["recorded_on"] == "cpu"
 
 
 def test_results_that_change_while_it_runs_are_found_within_the_interval_and_recover(tmp_path, model, opened):

@@ -40,7 +40,7 @@ def result(second, detections, image=None, camera="front", usable=True):
 def info(classes=("person", "car")):
     return ModelInfo(
         path="m.onnx", sha256=MODEL, name="m", classes=classes, input_size=(64, 64), stride=32, input_type="float",
-        dynamic_batch=False, dynamic_size=False, max_batch=1, layout="channels", embedding_size=0, provider="cpu",
+        dynamic_batch=False, dynamic_size=False, max_batch=1, layout="channels", embedding_size=0, provider="cpu", precision="fp32",
         threads=1, lanes=1, runtime="", source="",
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Load a model on the provider that really works: TensorRT, CUDA or the CPU."""
+"""ONNX Runtime as an engine: a model on the provider that really works, TensorRT, CUDA or the CPU."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ import structlog
 from agent.config.schema import ModelSettings
 from agent.core.errors import ModelError
 from agent.core.user import home
-from agent.detection import providers
-from agent.detection.metadata import Metadata, parse
+from agent.detection import onnx_file, providers
+from agent.detection.metadata import parse
+from agent.detection.model_input import InputShape
 from agent.detection.providers import CPU, CUDA, TENSORRT
-from agent.detection.runner import InputShape, Providers, Runner
+from agent.detection.runner import Providers, Runner
+from agent.detection.sizing import batch_size, cpu_threads, input_size
 
 log = structlog.get_logger("vedette.detection")
 
-_DEFAULT_SIZE = 640  # what YOLO detectors are trained at
 
-
-class Loader:
+class OnnxRuntime:
     """Loads models as `settings` say. `cache` is where TensorRT engines are kept."""
 
     def __init__(self, settings: ModelSettings, cache: Path | None) -> None:
         self.settings, self._cache = settings, cache
 
+    @staticmethod
+    def library() -> Any:
+        """The module onnxruntime. Raises MissingExtra."""
+        return providers.load_runtime()
+
     def load(self, path: Path, sha256: str) -> Runner:
         """An open session on the provider that really works; raises ModelError, MissingExtra."""
         runtime = providers.load_runtime()
-        _, threads = self.share()
+        _, threads = providers.share(cpu_threads(self.settings), self.settings.lanes)
         wanted = self.settings.provider
         engines = self._engines(runtime, sha256)
         names = providers.choose(
@@ -53,11 +58,6 @@ class Loader:
             )
         return runner
 
-    def share(self) -> tuple[int, int]:
-        """How many lanes run the model on the CPU, and each of them on how many threads."""
-        threads = self.settings.threads or providers.available_threads()
-        return providers.share(threads, self.settings.lanes)
-
     def _on_gpu(self, runtime: Any, path: Path, chosen: Providers, fallback: Runner) -> Runner:
         """A session on the GPU, or the one on the CPU where the GPU cannot take the model (full, lost)."""
         try:
@@ -67,6 +67,8 @@ class Loader:
             return fallback
         if runner.provider == "cpu":
             return fallback
+        if runner.provider == "tensorrt" and self.settings.precision != "fp32":
+            runner.precision = "fp16"
         runner.bind("cuda", self.settings.device_id)
         return runner
 
@@ -93,25 +95,14 @@ class Loader:
                 engines.mkdir(parents=True, exist_ok=True)
                 # half precision is what Jetson and every recent GPU are fast at; fp32 must be asked for
                 half = self.settings.precision != "fp32"
-                metadata = parse(probe.metadata, probe.path)
-                bounds = _profile(shape, self.input_size(shape, metadata), metadata.stride, self.batch(shape))
+                metadata = parse(onnx_file.metadata(probe.path), probe.path)
+                size = input_size(self.settings, shape, metadata)
+                bounds = _profile(shape, size, metadata.stride, batch_size(self.settings, shape))
                 shapes = bounds if dynamic else {}
                 chosen.append((name, providers.tensorrt_options(device, engines, half=half, shapes=shapes)))
             else:
                 chosen.append(name)
         return chosen
-
-    def batch(self, shape: InputShape) -> int:
-        """How many frames a run takes at most."""
-        return shape.batch or self.settings.max_batch
-
-    def input_size(self, shape: InputShape, metadata: Metadata) -> tuple[int, int]:
-        """The size of a static model, else the largest sides an image may take, multiples of the stride."""
-        asked = self.settings.input_size
-        free = (asked, asked) if asked else metadata.image_size or (_DEFAULT_SIZE, _DEFAULT_SIZE)
-        stride = metadata.stride
-        rounded = [-(-side // stride) * stride for side in free]
-        return shape.height or rounded[0], shape.width or rounded[1]
 
 
 def _profile(shape: InputShape, size: tuple[int, int], stride: int, batch: int) -> dict[str, str]:
