@@ -143,6 +143,7 @@ class Device:
             "model_provider": model.provider,
             "model_precision": model.precision,
             "model_runtime": model.runtime,
+            "model_engine_choice": model.choice,
             "model_classes": len(model.classes),
             "model_class_names": field_names(model.classes),
             "model_layout": model.layout,

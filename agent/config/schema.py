@@ -177,14 +177,15 @@ class ModelSettings:
     provider: str = setting(
         "auto",
         choices=("auto", "cpu", "cuda", "tensorrt", "openvino"),
-        doc="What runs the model; auto: TensorRT if the engine is cached or asked for, else CUDA, else CPU. "
-        "cpu is ONNX Runtime, openvino the extra of that name.",
+        doc="What runs the model; auto: TensorRT if the engine is cached, else CUDA, else the fastest on this CPU, "
+        "measured once. cpu is ONNX Runtime, openvino the extra of that name.",
     )
     device_id: int = setting(0, minimum=0, doc="Which GPU.")
     precision: str = setting(
         "auto",
         choices=("auto", "fp32", "fp16", "bf16"),
-        doc="How TensorRT (fp32, fp16) and OpenVINO (fp32, bf16) multiply; auto: fp16 and fp32.",
+        doc="How TensorRT (fp32, fp16) and OpenVINO (fp32, bf16) multiply; auto: fp16; of "
+        "OpenVINO what is measured to be fastest.",
     )
     confidence: float = setting(0.25, minimum=0.001, maximum=1.0, doc="Boxes below this score are dropped.")
     iou: float = setting(

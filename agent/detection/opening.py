@@ -49,10 +49,14 @@ class OpenedModel:
     spare: SpareBuffers = field(default_factory=SpareBuffers)
 
 
-def open_model(settings: ModelSettings, cache: Path | None) -> OpenedModel:
-    """Load the model, see that it is a detector, warm it up; raises ModelError, MissingExtra."""
+def identify(settings: ModelSettings) -> tuple[Path, str]:
+    """The model's file, checked, and its sha256; raises ModelError."""
     path, beside = _checked(settings.path)
-    sha256 = identity(path, beside)
+    return path, identity(path, beside)
+
+
+def open_model(settings: ModelSettings, cache: Path | None, path: Path, sha256: str) -> OpenedModel:
+    """Load the model, see that it is a detector, warm it up; raises ModelError, MissingExtra."""
     return _understand(settings, engine_of(settings, cache).load(path, sha256), sha256)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame, Observation
 from agent.detection import DetectedBatch, ModelInfo
+from agent.detection.choice import choose
 from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
-from agent.detection.opening import OpenedModel, open_model
+from agent.detection.opening import OpenedModel, identify, open_model
 from agent.detection.plausibility import BoxCheck, Verification
 from agent.detection.preprocess import InputType, Letterbox, plan
 
@@ -93,8 +95,10 @@ class Detector:
         if self._opened is not None:
             return
         started = clock.monotonic()
-        self._opened = open_model(self.settings, self._cache)
-        self._info = self._opened.info
+        path, sha256 = identify(self.settings)
+        chosen, reason = choose(self.settings, self._cache, path, sha256, partial(self._with, path, sha256))
+        self._opened = opened = chosen._ready()
+        self._info = replace(opened.info, choice=reason)
         self.openings += 1
         log.info(
             "model is ready",
@@ -106,7 +110,14 @@ class Detector:
             input="x".join(str(side) for side in self._info.input_size),
             seconds=round(clock.monotonic() - started, 2),
         )
-        _report(self._opened.check, Path(self._info.path).name)
+        _report(opened.check, Path(self._info.path).name)
+
+    def _with(self, path: Path, sha256: str, settings: ModelSettings) -> Detector:
+        """An open detector of the same model, run by what `settings` name."""
+        other = Detector(settings, cache=self._cache)
+        other._opened = open_model(settings, self._cache, path, sha256)
+        other._info = other._opened.info
+        return other
 
     def close(self) -> None:
         """Let go of the model and its memory; may be called twice."""
@@ -130,9 +141,7 @@ class Detector:
 
         Raises InferenceError; then no frame has a result.
         """
-        opened = self._opened
-        if opened is None:
-            raise ModelError("the model is closed")
+        opened = self._ready()
         found: list[Detections | None] = [None] * len(frames)
         seconds = [0.0, 0.0, 0.0]
         for indices, boxes in self._runs(frames, opened):
@@ -164,9 +173,7 @@ class Detector:
         For comparisons and evaluations. `every_class`: a box counts for each class above the confidence, not for the
         best alone. Raises InferenceError, ModelError.
         """
-        opened = self._opened
-        if opened is None:
-            raise ModelError("the model is closed")
+        opened = self._ready()
         ((_, boxes),) = self._runs([frame], opened)
         with self._prepared(opened, [frame], boxes) as batch, opened.alone:
             began = clock.monotonic()
@@ -178,6 +185,12 @@ class Detector:
         return Proposals(
             found=found, letterbox=boxes[0], suppressed=opened.layout.suppressed, seconds=seconds
         )
+
+    def _ready(self) -> OpenedModel:
+        """The model; ModelError where it is closed."""
+        if self._opened is None:
+            raise ModelError("the model is closed")
+        return self._opened
 
     def _runs(self, frames: Sequence[Frame], opened: OpenedModel) -> list[tuple[list[int], list[Letterbox]]]:
         """Which frames (by index) go into which model run, with their letterboxes."""

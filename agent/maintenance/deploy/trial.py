@@ -16,11 +16,12 @@ from agent.core import memory as heap
 from agent.core.errors import ModelError
 from agent.core.types import Frame, FrameResult
 from agent.detection import DetectedBatch, ModelInfo
+from agent.detection.matching import BoxMatches, match_boxes
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
 from agent.maintenance.deploy.attempt import Pause
-from agent.maintenance.deploy.comparison import Agreement, agreement
+from agent.maintenance.deploy.comparison import LEAST_BOXES
 from agent.maintenance.golden.images import golden_images
 
 FRAMES_SECONDS = 60.0
@@ -78,7 +79,7 @@ def compare(running: RunningModel, second: Detector, frames: int, pause: Pause) 
 
     Raises InferenceError where one of them fails.
     """
-    found, shapes = Agreement(), set[object]()
+    found, shapes = BoxMatches(), set[object]()
     seconds: list[tuple[float, float]] = []
     recent = (result.frame for result in LiveResults(running).wait(frames, FRAMES_SECONDS, pause))
     for frame in chain(_golden_frames(), recent):
@@ -96,13 +97,14 @@ def compare(running: RunningModel, second: Detector, frames: int, pause: Pause) 
         "latency_seconds": round(theirs, 5),
         "latency_ratio": round(theirs / max(ours, 1e-9), 3),
     }
-    return numbers if found.ratio is None else {**numbers, "agreement_ratio": round(found.ratio, 4)}
+    ratio = found.f1(LEAST_BOXES)
+    return numbers if ratio is None else {**numbers, "agreement_ratio": round(ratio, 4)}
 
 
-def run_both(first: Detector, second: Detector, frame: Frame) -> tuple[Agreement, tuple[float, float]]:
+def run_both(first: Detector, second: Detector, frame: Frame) -> tuple[BoxMatches, tuple[float, float]]:
     """How far two models agree on a frame, and the seconds that each took."""
     ours, theirs = first.detect([frame]), second.detect([frame])
-    found = agreement(ours.detections[0], first.info.classes, theirs.detections[0], second.info.classes)
+    found = match_boxes(ours.detections[0], first.info.classes, theirs.detections[0], second.info.classes)
     return found, (_seconds(ours), _seconds(theirs))
 
 
