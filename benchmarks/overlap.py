@@ -14,7 +14,6 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from agent.config.schema import ModelSettings
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame, FrameResult
-from agent.detection import DetectedBatch, ModelInfo
+from agent.detection import Detect, ModelInfo
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 
@@ -68,9 +67,9 @@ class OpenDetector:
     def close(self) -> None:
         """It stays open."""
 
-    def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
-        """Detect."""
-        return self._detector.detect(frames)
+    def bound(self) -> Detect:
+        """The model's."""
+        return self._detector.bound()
 
 
 def main() -> None:

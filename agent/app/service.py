@@ -300,12 +300,9 @@ class Service:
 
     def _exchange(self, other: Detector) -> None:
         """Run the model of `other` from the next frame on; each window is of one model."""
-
-        def exchange() -> None:
-            self.detector.exchange(other)
-            self.analyst.begin_anew()
-
-        self.scheduler.between_batches(exchange, EXCHANGE_SECONDS)
+        self.scheduler.between_batches(
+            lambda: self.detector.exchange(other), self.analyst.begin_anew, EXCHANGE_SECONDS
+        )
 
     def _monitor(self, camera: str) -> CameraMonitor:
         """The drift monitor of a camera; in the analyst's thread."""

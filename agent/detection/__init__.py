@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,6 +66,10 @@ class DetectedBatch:
     postprocess: float
 
 
+Detect = Callable[[Sequence[Frame]], DetectedBatch]
+"""Detects on frames of any shapes. Raises InferenceError."""
+
+
 class ObjectDetector(Protocol):
     """What the scheduler needs of a detector."""
 
@@ -76,8 +80,8 @@ class ObjectDetector(Protocol):
     def open(self) -> None:
         """Load the model and warm it up; does nothing if it is open. Raises ModelError or MissingExtra."""
 
-    def detect(self, frames: Sequence[Frame]) -> DetectedBatch:
-        """Detect on frames of any shapes. Raises InferenceError."""
+    def bound(self) -> Detect:
+        """What detects with the model that is in force now, even when another was put in force. Raises ModelError."""
 
     def close(self) -> None:
         """Let go of the model; may be called twice."""

@@ -44,13 +44,6 @@ class ResultOrder:
         if failure:
             raise failure
 
-    def settled(self, timeout: float) -> bool:
-        """Wait until all that began is delivered; whether it was within `timeout` seconds."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: self._begun == self._delivered and not self._delivering, timeout
-            )
-
     def _following(self) -> Callable[[], None] | None:
         with self._changed:
             deliver = self._ready.pop(self._delivered + 1, None)

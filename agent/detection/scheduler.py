@@ -8,7 +8,8 @@ another prepares the next batch and reads the last one; that chooses its frames 
 model is free: an early choice would be an old one, and a small batch. Results are handed on in the order in
 which their frames were chosen.
 
-What must happen while no batch is in work, such as the exchange of the model, is handed to `between_batches`.
+What must happen between two batches, such as the exchange of the model, is handed to `between_batches`. It stops no
+lane: a batch keeps the model that was there when it was chosen.
 
 One bad frame must not hurt another camera: a batch that fails is tried again frame by frame, and what fails
 alone is counted and left out. A lost GPU, or memory too small for even one frame, ends `run`, so that the
@@ -29,7 +30,7 @@ from agent.core.errors import InferenceError, InferenceFailure
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import Frame, FrameResult, StageSeconds
 from agent.core.worker import Worker
-from agent.detection import DetectedBatch, ObjectDetector
+from agent.detection import Detect, DetectedBatch, ObjectDetector
 from agent.detection.batching import BatchSizer, sizes
 from agent.detection.lanes import BusyForecast, ResultOrder, work_abreast
 from agent.detection.motion_gate import MotionGate
@@ -49,26 +50,36 @@ class ServedCounts:
     failed: int = 0
 
 
-class Pause:
-    """A task that runs between two batches; `done` once it did."""
+class Between:
+    """A task that runs between the choice of two batches, and what follows it between their results.
 
-    def __init__(self, task: Callable[[], None]) -> None:
-        self._task, self.done = task, threading.Event()
+    `done` once both ran.
+    """
+
+    def __init__(self, task: Callable[[], None], then: Callable[[], None]) -> None:
+        self._task, self._then, self.done = task, then, threading.Event()
         self._error: Exception | None = None
 
     def run(self) -> None:
         """Run the task, whatever comes of it."""
-        try:
-            self._task()
-        except Exception as error:  # noqa: BLE001  (raised by `check`, in the thread of who wants it)
-            self._error = error
-        finally:
-            self.done.set()
+        self._attempt(self._task)
+
+    def finish(self) -> None:
+        """Run what follows, unless the task failed."""
+        if self._error is None:
+            self._attempt(self._then)
+        self.done.set()
 
     def check(self) -> None:
-        """Raise what the task raised."""
+        """Raise what was raised."""
         if self._error is not None:
             raise self._error
+
+    def _attempt(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001  (raised by `check`, in the thread of who wants it)
+            self._error = error
 
 
 class Scheduler(Worker):
@@ -111,7 +122,7 @@ class Scheduler(Worker):
         self._batches_failed = 0
         self._choosing = threading.Lock()
         self._turns, self._outlook = ResultOrder(), BusyForecast()
-        self._pause: Pause | None = None
+        self._between: Between | None = None
         self.counts = ServedCounts()
 
     def run(self, stop: threading.Event) -> None:
@@ -128,23 +139,26 @@ class Scheduler(Worker):
             self._gate.remove(camera)
             self._failing.discard(camera)
 
-    def between_batches(self, task: Callable[[], None], timeout: float) -> None:
-        """Have a lane run `task` between two batches, when all results are delivered; the frames wait meanwhile.
+    def between_batches(self, task: Callable[[], None], then: Callable[[], None], timeout: float) -> None:
+        """Have a lane run `task` between two batches, and `then` between their results; no lane waits for another.
 
-        Raises what it raised, and InferenceError where that is not within `timeout` seconds: then it never runs.
+        Batches chosen before `task` keep the model that was there; `then` runs when their results are delivered, and
+        before any later result is. Raises what one of them raised (`then` does not run if `task` did), and
+        InferenceError where `task` is not begun within `timeout` seconds: then it never runs.
         """
-        pause = Pause(task)
+        between = Between(task, then)
         with self._lock:
-            self._pause = pause
-        if pause.done.wait(timeout):
-            pause.check()
-            return
-        with self._lock:
-            withdrawn, self._pause = self._pause is pause, None
-        if withdrawn:
-            raise InferenceError(f"the model was at work for {timeout:.0f} s", kind=InferenceFailure.OTHER)
-        pause.done.wait()
-        pause.check()
+            self._between = between
+        if not between.done.wait(timeout):
+            with self._lock:
+                withdrawn = self._between is between
+                self._between = None if withdrawn else self._between
+            if withdrawn:
+                raise InferenceError(
+                    f"the model was at work for {timeout:.0f} s", kind=InferenceFailure.OTHER
+                )
+            between.done.wait()
+        between.check()
 
     def _open(self) -> None:
         self.warming = True  # an engine build takes minutes
@@ -155,7 +169,7 @@ class Scheduler(Worker):
             self.warming = False
         self._size()
         info = self._detector.info
-        self._turns = ResultOrder()  # what a run that failed had begun is over
+        self._turns, self._outlook = ResultOrder(), BusyForecast()  # what a run that failed had begun is over
         self._lanes = info.lanes
         self._abreast = info.lanes if info.threads else 1
 
@@ -166,34 +180,34 @@ class Scheduler(Worker):
         self._sizer = BatchSizer(
             *((most, self._first_batch) if self._first_batch else sizes(most, info.threads))
         )
-        self._outlook = BusyForecast()
 
     # -- one batch, in the thread of its lane -----------------------------------------------------------------
 
     def _step(self, stop: threading.Event) -> None:
         with self._choosing:
             self.beat()
-            if self._pause is not None:
-                self._run_pause()
+            self._run_between()
             frames = self._choose(stop)
             if not frames:
                 return
+            detect = self._detector.bound()
             turn = self._turns.begin()
             self._outlook.begun(len(frames), clock.monotonic())
         results: list[FrameResult] = []
         try:
-            self._serve(frames, results)
+            self._serve(detect, frames, results)
         finally:
+            del detect  # a model that was exchanged is freed by who has it now, not here
             self._turns.deliver(turn, lambda: self._tell(results))
 
-    def _run_pause(self) -> None:
-        if not self._turns.settled(_IDLE_SECONDS):
-            return  # (the next step tries again)
+    def _run_between(self) -> None:
         with self._lock:
-            pause, self._pause = self._pause, None
-        if pause is not None:
-            pause.run()
+            between, self._between = self._between, None
+        if between is not None:
+            turn = self._turns.begin()
+            between.run()
             self._size()
+            self._turns.deliver(turn, between.finish)
 
     def _choose(self, stop: threading.Event) -> list[Frame]:
         if rest := self._governor.rest_seconds():
@@ -212,10 +226,10 @@ class Scheduler(Worker):
                 self._slots.count_still(one.camera)
         return news
 
-    def _serve(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
+    def _serve(self, detect: Detect, frames: Sequence[Frame], results: list[FrameResult]) -> None:
         """Run the model on `frames`, singly where they fail together; adds what came of it to `results`."""
         try:
-            results += self._detect(frames)
+            results += self._detect(detect, frames)
         except InferenceError as error:
             self._outlook.ended(len(frames), clock.monotonic())
             if error.kind is InferenceFailure.GPU_LOST or (
@@ -230,7 +244,7 @@ class Scheduler(Worker):
                 most = max(1, len(frames) // 2)
                 self._sizer.at_most(most)
                 log.warning("not enough memory for the batch, making it smaller", frames=most)
-            self._serve_singly(frames, results)
+            self._serve_singly(detect, frames, results)
             if error.kind is not InferenceFailure.OUT_OF_MEMORY and len(results) == len(frames):
                 self._take_no_batches(str(error))
 
@@ -244,18 +258,18 @@ class Scheduler(Worker):
         if learnt:
             log.warning("the model takes no batches, running each frame alone", reason=reason)
 
-    def _serve_singly(self, frames: Sequence[Frame], results: list[FrameResult]) -> None:
+    def _serve_singly(self, detect: Detect, frames: Sequence[Frame], results: list[FrameResult]) -> None:
         waiting = list(frames)
         try:
             while waiting:
                 self._outlook.begun(1, clock.monotonic())
-                self._serve([waiting.pop(0)], results)
+                self._serve(detect, [waiting.pop(0)], results)
         except InferenceError:
             self._count_failed(waiting)
             raise
 
-    def _detect(self, frames: Sequence[Frame]) -> list[FrameResult]:
-        batch = self._detector.detect(frames)
+    def _detect(self, detect: Detect, frames: Sequence[Frame]) -> list[FrameResult]:
+        batch = detect(frames)
         self.beat()
         done = clock.monotonic_ns()
         ran = done / 1e9 - batch.postprocess

@@ -19,7 +19,7 @@ from agent.config.schema import ModelSettings
 from agent.core import clock
 from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame, Observation
-from agent.detection import DetectedBatch, ModelInfo
+from agent.detection import Detect, DetectedBatch, ModelInfo
 from agent.detection.choice import choose
 from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
@@ -126,7 +126,7 @@ class Detector:
     def exchange(self, other: Detector) -> None:
         """From the next run on this detector has the model of `other`, and `other` this one's; both are open.
 
-        Runs in other threads end with the model that they began with.
+        Runs in other threads, and what `bound` gave, end with the model that they began with.
         """
         if not (self.opened and other.opened):
             raise ModelError("the model is closed")
@@ -141,7 +141,13 @@ class Detector:
 
         Raises InferenceError; then no frame has a result.
         """
-        opened = self._ready()
+        return self.bound()(frames)
+
+    def bound(self) -> Detect:
+        """`detect` by the model that is open now, even when another was put in its place."""
+        return partial(self._detect, self._ready())
+
+    def _detect(self, opened: OpenedModel, frames: Sequence[Frame]) -> DetectedBatch:
         found: list[Detections | None] = [None] * len(frames)
         seconds = [0.0, 0.0, 0.0]
         for indices, boxes in self._runs(frames, opened):

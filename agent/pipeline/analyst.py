@@ -135,6 +135,7 @@ class Analyst(Worker):
         super().__init__("analysis")
         self._length = length
         self._class_names, self._monitor = class_names, monitor
+        self._names = class_names()  # of the model whose results come, which is not always the one in force
         self._active: ActiveCameras = {}
         self._cameras: dict[str, _Camera] = {}
         self._inbox: deque[Callable[[], None]] = deque()
@@ -233,7 +234,7 @@ class Analyst(Worker):
         self._cameras[name] = _Camera(
             run=run,
             opened=clock.monotonic(),
-            window=CameraWindow(name, self._class_names(), now),
+            window=CameraWindow(name, self._names, now),
             status=run.status() or CameraStatus(camera=name, state=CameraState.STARTING, since=now),
             monitor=self._monitor(name),
         )
@@ -246,6 +247,7 @@ class Analyst(Worker):
         self.sink.remove(name)
 
     def _begin_anew(self) -> None:
+        self._names = self._class_names()
         for name in list(self._cameras):
             self.attempt(f"begin camera {name} anew", partial(self._renew, name))
 
@@ -286,7 +288,7 @@ class Analyst(Worker):
         """Close a camera's window and open the next, whatever goes wrong with this one."""
         camera, now, monotonic = self._cameras[name], clock.now(), clock.monotonic()
         window, seconds = camera.window, monotonic - camera.opened
-        camera.window, camera.opened = CameraWindow(name, self._class_names(), now), monotonic
+        camera.window, camera.opened = CameraWindow(name, self._names, now), monotonic
         self.attempt(
             f"close the window of camera {name}",
             lambda: self.sink.window(_closed(camera, window, now, seconds, judged=seconds >= least)),

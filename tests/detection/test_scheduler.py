@@ -137,6 +137,9 @@ class Breaking:
     def info(self):
         return self._detector.info
 
+    def bound(self):
+        return self.detect
+
     def detect(self, frames):
         self.sizes.append(len(frames))
         if kind := self._breaks(frames):
@@ -371,40 +374,61 @@ def test_of_a_camera_that_is_watched_no_more_no_frame_is_run_and_nothing_kept(de
         assert set(rig.scheduler._gate._seen) == {"here"}
 
 
-def test_what_runs_between_two_batches_runs_alone_and_after_all_results(detector):
-    working, at_work, alone = [], threading.Semaphore(0), []
+def test_an_exchange_waits_for_no_run_and_each_frame_keeps_the_model_it_was_chosen_for(tiny):
+    """The old model is held in the middle of a run: frames go on through the new one, and results stay in order."""
+    old, new = (Detector(ModelSettings(path=str(tiny()), lanes=2)) for _ in range(2))
+    old.open()
+    new.open()
+    models = {id(old._opened): "old", id(new._opened): "new"}
+    held, release, ran_new = threading.Event(), threading.Event(), threading.Event()
+    chosen, order, frees = {}, [], []
 
-    class Noted(Breaking):
-        def detect(self, frames):
-            working.append(frames)
-            at_work.release()
-            try:
-                return super().detect(frames)
-            finally:
-                working.remove(frames)
+    def detect(opened, frames):
+        name = models[id(opened)]
+        chosen.update({one.index: name for one in frames})
+        if frames[0].index == 0:
+            held.set()
+            assert release.wait(10)
+        (ran_new if name == "new" else threading.Event()).set()
+        return Detector._detect(old, opened, frames)
 
-    with Rig(Noted(detector, lambda _: None), max_batch=1) as rig:
-        for index in range(20):
-            rig.slots.put(frame(index=index))
-            assert at_work.acquire(timeout=10)
-            if index % 5 == 0:
-                rig.scheduler.between_batches(
-                    lambda index=index: alone.append((len(working), len(rig.results), index)), 10
-                )
-        rig.until(lambda: len(rig.results) == 20)
-    assert alone == [(0, index + 1, index) for index in (0, 5, 10, 15)], (
-        "every result before it was delivered"
-    )
-    assert [result.frame.index for result in rig.results] == list(range(20)), "and no frame was lost"
+    old._detect = detect
+    with Rig(old, max_batch=1) as rig:
+        rig.scheduler._deliver = lambda result: order.append(result.frame.index)
+        rig.slots.put(frame(index=0))
+        assert held.wait(10)
+
+        def exchange():
+            rig.scheduler.between_batches(lambda: old.exchange(new), lambda: order.append("anew"), 10)
+            frees.append(order.copy())
+
+        thread = threading.Thread(target=exchange)
+        thread.start()
+        rig.until(lambda: models[id(old._opened)] == "new")
+        rig.slots.put(frame(index=1))
+        assert ran_new.wait(10), "the new model runs while the old one is still at work"
+        assert not order, "and its results wait for those before"
+        assert thread.is_alive(), "so does who may free the old model after it"
+        release.set()
+        thread.join(10)
+        rig.until(lambda: len(order) == 3)
+    assert order == [0, "anew", 1]
+    assert frees[0][:2] == [0, "anew"]
+    assert chosen == {0: "old", 1: "new"}
+    assert rig.scheduler._outlook._pending == 0
 
 
 def test_what_fails_between_two_batches_fails_for_who_wanted_it_alone(detector):
     def broken():
         raise ModelError("no such model")
 
+    ran = []
     with Rig(detector) as rig:
         with pytest.raises(ModelError, match="no such model"):
-            rig.scheduler.between_batches(broken, 10)
+            rig.scheduler.between_batches(broken, lambda: ran.append("then"), 10)
+        with pytest.raises(ModelError, match="no such model"):
+            rig.scheduler.between_batches(lambda: ran.append("task"), broken, 10)
+        assert ran == ["task"]
         rig.slots.put(frame())
         rig.until(lambda: rig.results)
 
@@ -413,7 +437,7 @@ def test_what_cannot_run_in_time_never_runs(detector):
     ran = []
     rig = Rig(detector)
     with pytest.raises(InferenceError, match="at work"):
-        rig.scheduler.between_batches(lambda: ran.append(1), 0.01)
+        rig.scheduler.between_batches(lambda: ran.append(1), lambda: ran.append(2), 0.01)
     with rig:
         rig.slots.put(frame())
         rig.until(lambda: rig.results)
