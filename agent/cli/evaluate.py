@@ -27,7 +27,6 @@ confidence with the best F1, mAP50 and mAP50-95; beside them what the agent itse
 are matched by class name. With --against both models get the same images, and a bootstrap over images says whether
 the difference is more than chance. Rows of cameras are the folders below the folder of all images.
 """
-_DRAWS = 500
 _MOST_LEFT_OUT = 5
 
 
@@ -105,6 +104,7 @@ def _bar(name: str) -> Any:
 
 def _report(data: LabelledSet, done: Sequence[Evaluation], args: argparse.Namespace) -> dict[str, Any]:
     from agent.maintenance.evaluation.bootstrap import FEWEST_IMAGES, draw, interval
+    from agent.maintenance.evaluation.comparison import DRAWS
 
     images = len(done[0].groups)
     models = [_of_model(data, one, args.confidence) for one in done]
@@ -117,7 +117,7 @@ def _report(data: LabelledSet, done: Sequence[Evaluation], args: argparse.Namesp
         "models": models,
     }
     if images >= FEWEST_IMAGES:
-        draws = draw([one.outcome for one in done], images, draws=_DRAWS, progress=_bar("how sure"))
+        draws = draw([one.outcome for one in done], images, draws=DRAWS, progress=_bar("how sure"))
         for model, drawn in zip(models, draws, strict=True):
             for name in ("map50", "map50_95"):
                 sure = interval(getattr(drawn, name))
@@ -254,14 +254,12 @@ def _rows(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _verdict(report: dict[str, Any]) -> str:
+    from agent.maintenance.evaluation.bootstrap import Interval
+    from agent.maintenance.evaluation.comparison import statement
+
     first, second = (Path(model["model"]).name for model in report["models"])
     if "difference" not in report:
         return "too few images to say whether one is better: label at least 20"
     difference = report["difference"]["map50_95"]
-    low, high = difference["low"], difference["high"]
-    between = f"mAP50-95 {difference['value']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
-    if low > 0:
-        return f"{first} is better than {second}: {between}"
-    if high < 0:
-        return f"{first} is worse than {second}: {between}"
-    return f"no difference between {first} and {second} can be shown on these images: {between}"
+    sure = Interval(low=difference["low"], high=difference["high"])
+    return statement(first, second, difference["value"], sure)

@@ -46,6 +46,22 @@ class DeploySettings:
         maximum=1000,
         doc="How much longer than the running model the new one may take for a frame.",
     )
+    labelled_data: str = setting(
+        "",
+        kind="path",
+        doc="A data.yaml, or a folder, of labelled images that no model was trained on; both models are evaluated on "
+        "them before the switch. Empty: the labelled samples that were drawn at random, where there are any.",
+    )
+    labelled_split: str = setting(
+        "val", choices=("val", "test", "train"), doc="Which images of a data.yaml: val, test or train."
+    )
+    most_accuracy_loss: float = setting(
+        0.0,
+        minimum=0,
+        maximum=1,
+        doc="By how much the new model's mAP50-95 on labelled images may be below the running model's; it is refused "
+        "where 95 of 100 draws of the images show a greater loss. 1: nothing is evaluated.",
+    )
     keep_embedding: bool = setting(
         True, doc="Refuse a model without an embedding where the running one has one: drift is judged by it."
     )

@@ -8,9 +8,7 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +20,6 @@ from agent.core.child_environment import child_environment
 PIPE_BYTES = 1024 * 1024  # the most an unprivileged process may ask for; a frame then takes few turns
 POLL_SECONDS = 0.25  # how soon a close from another thread is noticed where the process does not heed it
 STDERR_BYTES = 8192
-# -I: neither the working directory, nor PYTHONPATH, nor a user's own packages; what we import from is handed over.
-_AS_WE_IMPORT = """\
-import os, runpy, sys
-sys.path[:] = sys.argv.pop(1).split(os.pathsep)
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
-
-
-def own_python(module: str, *words: str) -> list[str]:
-    """The command that runs `module` in a Python like this one, which imports from where this one does.
-
-    `python -m MODULE` would put the working directory first, and run what lies there under our own names.
-    """
-    paths = os.pathsep.join(path for path in sys.path if Path(path).is_absolute())
-    return [sys.executable, "-I", "-c", _AS_WE_IMPORT, paths, module, *words]
 
 
 class Child(ThreadOwned):

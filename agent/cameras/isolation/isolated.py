@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.cameras import CAMERAS
-from agent.cameras.isolation.child import Child, ended_by, own_python
+from agent.cameras.isolation.child import Child, ended_by
 from agent.cameras.isolation.worker import (
     END,
     ERROR,
@@ -27,6 +27,7 @@ from agent.cameras.isolation.worker import (
     request,
 )
 from agent.cameras.owned import ClosedError
+from agent.core.child_environment import own_python
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.types import Frame
 

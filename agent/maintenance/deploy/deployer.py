@@ -25,7 +25,14 @@ from agent.detection.session import Detector
 from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Pause, Rollback
 from agent.maintenance.deploy.comparison import Recent
 from agent.maintenance.deploy.deployments import Deployments
-from agent.maintenance.deploy.gates import check_failures, check_loaded, check_memory, check_numbers
+from agent.maintenance.deploy.gates import (
+    check_failures,
+    check_loaded,
+    check_memory,
+    check_numbers,
+    shown_better,
+)
+from agent.maintenance.deploy.labelled import evaluate
 from agent.maintenance.deploy.state import (
     IN_FORCE,
     Deployment,
@@ -201,18 +208,19 @@ class Deployer(Worker):
         self._running.check(attempt.second.info)
         self._advance(numbers=numbers)
 
-    def _judge(self, _on_way: Deployment) -> None:
+    def _judge(self, on_way: Deployment) -> None:
         second = self._second()
         numbers = compare(self._running, second, self.settings.compared_frames, self._pause)
+        numbers |= evaluate(self._deployments, on_way.model, self.settings, self._pause)
         self._deployments.change(lambda models: measure(models, numbers))
-        check_numbers(numbers, self.settings)
+        check_numbers(numbers, self.settings, better=shown_better(numbers))
         self._advance(numbers=numbers)
 
     def _shadow(self, on_way: Deployment) -> None:
         recent = Recent(WATCHED_FRAMES)
         self._watch(on_way.changed_at + self.settings.shadow, self._second(), recent, lambda: None)
         numbers = _numbers(recent, new_runs=False)
-        check_numbers(numbers, self.settings)
+        check_numbers(numbers, self.settings, better=shown_better(on_way.numbers))
         self._advance(numbers={f"shadow_{name}": value for name, value in numbers.items()})
 
     def _switch(self, _on_way: Deployment) -> None:
@@ -234,7 +242,8 @@ class Deployer(Worker):
         recent = Recent(WATCHED_FRAMES)
 
         def check() -> None:
-            check_numbers(_numbers(recent, new_runs=True), self.settings)
+            numbers = _numbers(recent, new_runs=True)
+            check_numbers(numbers, self.settings, better=shown_better(on_way.numbers))
             now = self._counts()
             failed, served = now.failed - attempt.counts.failed, now.served - attempt.counts.served
             check_failures(failed, served, on_way.numbers.get("failing_before_ratio", 0.0))

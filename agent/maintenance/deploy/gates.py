@@ -8,6 +8,8 @@ from agent.alerts.words import quantity
 from agent.config.deploy_settings import DeploySettings
 from agent.core.errors import ModelError
 from agent.detection import ModelInfo
+from agent.maintenance.evaluation.bootstrap import Interval
+from agent.maintenance.evaluation.comparison import statement
 
 FAILING_SHARE = 0.02
 """Of all frames: so much more than before the switch may fail."""
@@ -34,26 +36,57 @@ def check_memory(taken: float, settings: DeploySettings) -> None:
         )
 
 
-def check_numbers(numbers: Mapping[str, float], settings: DeploySettings) -> None:
-    """Raise ModelError, naming all of them, for `agreement_ratio` and `latency_ratio` beyond the config's limits.
+def shown_better(numbers: Mapping[str, float]) -> bool:
+    """Whether the new model is better on labelled images, in 95 of 100 draws of them."""
+    return numbers.get("map50_95_difference_low", 0.0) > 0
 
-    A number that is absent could not be measured, and does not count.
+
+def check_numbers(numbers: Mapping[str, float], settings: DeploySettings, *, better: bool) -> None:
+    """Raise ModelError, naming all of them, for what was measured and lies beyond the config's limits.
+
+    A number that is absent could not be measured, and does not count; nor does the agreement of a model that is
+    `better` on labelled images: it need not agree with a worse one.
     """
-    wrong = []
+    wrong = [
+        _accuracy(numbers, settings),
+        "" if better else _agreement(numbers, settings),
+        _latency(numbers, settings),
+    ]
+    if any(wrong):
+        raise ModelError("; ".join(filter(None, wrong)))
+
+
+def _accuracy(numbers: Mapping[str, float], settings: DeploySettings) -> str:
+    high = numbers.get("map50_95_difference_high")
+    if high is None or high >= -settings.most_accuracy_loss:
+        return ""
+    new, running = numbers["map50_95"], numbers["running_map50_95"]
+    sure = Interval(low=numbers["map50_95_difference_low"], high=high)
+    return (
+        f"on {numbers['labelled_images']:.0f} labelled images its mAP50-95 is {new:.3f}, the running model's "
+        f"{running:.3f}; {statement('it', 'the running model', new - running, sure)}; [deploy] most_accuracy_loss "
+        f"permits {settings.most_accuracy_loss:g}"
+    )
+
+
+def _agreement(numbers: Mapping[str, float], settings: DeploySettings) -> str:
     agreement = numbers.get("agreement_ratio")
-    if agreement is not None and agreement < settings.least_agreement:
-        wrong.append(
-            f"it agrees with the running model in {agreement:.0%} of the boxes, [deploy] least_agreement asks for "
-            f"{settings.least_agreement:.0%}"
-        )
+    if agreement is None or agreement >= settings.least_agreement:
+        return ""
+    return (
+        f"it agrees with the running model in {agreement:.0%} of the boxes, [deploy] least_agreement asks for "
+        f"{settings.least_agreement:.0%}"
+    )
+
+
+def _latency(numbers: Mapping[str, float], settings: DeploySettings) -> str:
     latency = numbers.get("latency_ratio")
-    if latency is not None and latency > settings.most_latency_ratio:
-        wrong.append(
-            f"it takes {latency:.2f} times as long for a frame, [deploy] most_latency_ratio permits "
-            f"{settings.most_latency_ratio:g}"
-        )
-    if wrong:
-        raise ModelError("; ".join(wrong))
+    if latency is None or latency <= settings.most_latency_ratio:
+        return ""
+    return (
+        f"it takes {latency:.2f} times as long for a frame, [deploy] most_latency_ratio permits "
+        f"{settings.most_latency_ratio:g}"
+    )
 
 
 def check_failures(failed: int, served: int, share_before: float) -> None:

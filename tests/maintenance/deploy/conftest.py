@@ -1,17 +1,35 @@
-"""A disk that keeps only what was synced, and models and keys to deploy."""
+"""A disk that keeps only what was synced, models and keys to deploy, and a deployer beside a running model."""
 
 import os
 import random
 import stat
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from agent.config.deploy_settings import DeploySettings
+from agent.config.schema import ModelSettings
+from agent.core.types import Frame, FrameResult, StageSeconds
 from agent.detection.opening import DEMO_MODEL
+from agent.detection.scheduler import ServedCounts
+from agent.detection.session import Detector
+from agent.detection.trial import trial_image
 from agent.maintenance.deploy import signing
+from agent.maintenance.deploy.deployer import Deployer
+from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.deploy.signing import SignedModel
+from agent.maintenance.deploy.trial import RunningModel
 
 SYNC = os.fsync
+QUICK = DeploySettings(
+    compared_frames=4, least_agreement=0.5, most_latency_ratio=1000.0, probation=0.0, shadow_share=0.5
+)
+MODEL = ModelSettings(threads=1, lanes=1, golden_every=0.0)
 
 
 class PowerCut(BaseException):
@@ -116,3 +134,81 @@ def seeded(number):
 
 def signature(key, path, digest, version=1, expires=None):
     return signing.sign(SignedModel(name=path.name, sha256=digest, version=version, expires=expires), key)
+
+
+class Camera:
+    """A camera whose newest result changes at each look."""
+
+    def __init__(self, detector):
+        self.detector, self.index = detector, 0
+
+    def results(self):
+        self.index += 1
+        image = np.ascontiguousarray(np.roll(trial_image(), 8 * self.index, axis=1))
+        frame = Frame(camera="yard", index=self.index, image=image, captured_at=0.0, monotonic_ns=self.index)
+        stages = StageSeconds(decode=0, wait=0, preprocess=0, inference=0.01, postprocess=0, total=0.01)
+        return [FrameResult(frame=frame, detections=None, stages=stages, batch=1)]
+
+
+@pytest.fixture
+def box(tmp_path):
+    """Starts the deployer beside a running model, again and again on one state directory."""
+    running = []
+
+    def stop():
+        while running:
+            thread, stop, detector = running.pop()
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+            detector.close()
+
+    def start(settings=QUICK, model=MODEL):
+        stop()
+        detector = Detector(model)
+        deployments = Deployments(tmp_path / "state", model)
+        deployments.open_in_force(detector)
+        counts, steps = ServedCounts(served=100), []
+        host = RunningModel(
+            detector=detector,
+            exchange=detector.exchange,
+            results=Camera(detector).results,
+            counts=lambda: counts,
+            check=lambda info: None,
+            full_pace=lambda: True,
+            changed=lambda: steps.append(deployments.models.latest.step),
+        )
+        deployer = Deployer(deployments, host, settings, cache=None)
+        requests = DeployRequests(deployer, deployments)
+        ended = threading.Event()
+        thread = threading.Thread(target=deployer.run, args=(ended,))
+        thread.start()
+        running.append((thread, ended, detector))
+        return SimpleNamespace(
+            detector=detector,
+            deployments=deployments,
+            deployer=deployer,
+            deploy_requests=requests,
+            handlers=requests.handlers(),
+            counts=counts,
+            steps=steps,
+        )
+
+    yield start
+    stop()
+
+
+def ask(service, command, **args):
+    return service.handlers[command](args)
+
+
+def outcome(service, reply, *states):
+    """The deployment once it is in one of `states` (default: at its end)."""
+    id, deadline = reply["deployment"]["id"], time.monotonic() + 90
+    while time.monotonic() < deadline:
+        report = ask(service, "model_deployments")
+        for one in (report["deployment"], *report["history"]):
+            if one and one["id"] == id and one["state"] in (states or ("kept", "returned", "refused")):
+                return one
+        time.sleep(0.05)
+    raise AssertionError(ask(service, "model_deployments"))

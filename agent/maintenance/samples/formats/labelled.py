@@ -50,7 +50,7 @@ def export_of(
     Audit samples are the test split. Of the others the newest fifth of each camera is for validation: neighbours in
     time look alike, and a split by chance would put them on both sides.
     """
-    names = _all_names(kept, classes)
+    names = all_names(kept, classes)
     numbers = {name: number for number, name in enumerate(names)}
     splits = _splits([one.sample for one in kept])
     exported = [
@@ -78,7 +78,7 @@ def class_name(model: str, number: int, classes: Mapping[str, Sequence[str]]) ->
     return names[number] if number < len(names) else f"class{number}"
 
 
-def _all_names(kept: Sequence[Kept], classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def all_names(kept: Sequence[Kept], classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Those of the newest sample's model in its order, then what other models or labels have beside it."""
     newest = max(kept, key=lambda one: one.sample.captured_at).sample.model
     used = [

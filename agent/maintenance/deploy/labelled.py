@@ -1,0 +1,43 @@
+"""The labelled gate: both models on images that people labelled, in a process of its own of the lowest priority."""
+
+from __future__ import annotations
+
+from agent.config.deploy_settings import DeploySettings
+from agent.maintenance.deploy.attempt import Pause
+from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.state import ModelVersion
+from agent.maintenance.evaluation.beside import compare_beside
+from agent.maintenance.evaluation.process import Request
+from agent.maintenance.samples.labelled_set import labelled_audit
+from agent.maintenance.samples.store import SampleStore
+
+MOST_IMAGES = 500
+"""More make the interval little narrower, and take a small box long."""
+
+
+def evaluate(
+    deployments: Deployments, model: ModelVersion, settings: DeploySettings, pause: Pause
+) -> dict[str, float]:
+    """What was measured of `model` and of the one in force; nothing where no image is labelled. Raises ModelError."""
+    state = deployments.store.folder.parent
+    wanted = settings.most_accuracy_loss < 1.0
+    if not wanted or not (settings.labelled_data or labelled_audit(SampleStore(state), most=1)):
+        return {}
+    request = Request(
+        first=deployments.settings_of(model),
+        second=deployments.settings_of(deployments.models.in_force),
+        data=settings.labelled_data,
+        split=settings.labelled_split,
+        state=str(state),
+        most=MOST_IMAGES,
+    )
+    found = compare_beside(request, pause)
+    numbers = {
+        "labelled_images": float(found.images),
+        "map50_95": round(found.first, 4),
+        "running_map50_95": round(found.second, 4),
+    }
+    if found.difference is not None:
+        numbers["map50_95_difference_low"] = round(found.difference.low, 4)
+        numbers["map50_95_difference_high"] = round(found.difference.high, 4)
+    return numbers

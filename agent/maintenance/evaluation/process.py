@@ -1,0 +1,110 @@
+"""The process that evaluates two models on labelled images, while nothing else wants the CPU (`beside` starts it).
+
+Its argument is by how much it is nicer than the agent. Standard input brings one line of JSON; its end is the request
+to end. Standard output gets one line of JSON: the comparison, or `error`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.config.schema import ModelSettings
+from agent.core import memory as heap
+from agent.core.dataset import class_names
+from agent.core.errors import VedetteError
+from agent.core.printable import printable
+from agent.core.untrusted import parse_object
+from agent.detection.session import Detector
+from agent.maintenance.evaluation.comparison import compare
+from agent.maintenance.evaluation.evaluate import evaluate
+from agent.maintenance.evaluation.labels import LabelledSet, read_set
+from agent.maintenance.samples.labelled_set import labelled_audit, set_of
+from agent.maintenance.samples.store import SampleStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Evaluate `first` and `second` on the images of `data`, "" for the audit samples below `state`."""
+
+    first: ModelSettings
+    second: ModelSettings
+    data: str
+    split: str
+    state: str
+    most: int
+
+    def line(self) -> bytes:
+        """As it goes over the pipe."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, line: bytes) -> Request:
+        """From what came over the pipe."""
+        body = parse_object(line)
+        return cls(**{**body, "first": _settings(body["first"]), "second": _settings(body["second"])})
+
+
+def answer(request: Request) -> dict[str, Any]:
+    """The comparison as JSON values; raises VedetteError."""
+    data = _data(request)
+    first, second = (evaluate(model, data) for model in (request.first, request.second))
+    return asdict(compare(first.outcome, second.outcome, len(first.groups)))
+
+
+def _data(request: Request) -> LabelledSet:
+    if request.data:
+        source = Path(request.data)
+        return read_set(
+            source, request.split, class_names(source) or _classes(request.second), most=request.most
+        )
+    store = SampleStore(Path(request.state))
+    return set_of(labelled_audit(store, most=request.most), store)
+
+
+def _classes(model: ModelSettings) -> tuple[str, ...]:
+    detector = Detector(model)
+    detector.open()
+    detector.close()
+    return detector.info.classes
+
+
+def _settings(body: Mapping[str, Any]) -> ModelSettings:
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in body.items()
+    }
+    return ModelSettings(**values)
+
+
+def _end_with(stdin: Any) -> None:
+    """End when standard input ends: asked to, or the agent is no more."""
+    stdin.read()
+    os._exit(0)
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    from agent.logging import setup as log
+
+    os.nice(int(sys.argv[1]))
+    log.set_up("error")
+    request = Request.parse(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    try:
+        with heap.bounded():
+            result = answer(request)
+    except (VedetteError, MemoryError, OSError) as error:
+        result = {"error": printable(error, 400) or type(error).__name__}
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # the thread that waits on standard input holds it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""A model that is worse on labelled images is refused, one that is better passes; models and processes are real."""
+
+import json
+import time
+from dataclasses import replace
+
+import cv2
+import pytest
+
+from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES
+from agent.config.deploy_settings import DeploySettings
+from agent.core.errors import ModelError
+from agent.detection.opening import DEMO_MODEL
+from agent.maintenance.deploy.gates import check_numbers, shown_better
+from agent.maintenance.deploy.labelled import evaluate as evaluate_labelled
+from agent.maintenance.evaluation import beside
+from agent.maintenance.evaluation.beside import compare_beside
+from agent.maintenance.evaluation.comparison import compare
+from agent.maintenance.evaluation.labels import read_set
+from agent.maintenance.evaluation.process import Request
+from agent.maintenance.samples.sample import Box, Sample, id_of
+from agent.maintenance.samples.store import SampleStore
+from tests.maintenance.deploy.conftest import MODEL, QUICK, ask, outcome
+
+IMAGES = 20  # the fewest that a bootstrap is made of
+SIZE = (320, 192)
+
+
+@pytest.fixture(autouse=True)
+def no_nicer(monkeypatch):
+    """A box whose cores are all busy would take minutes."""
+    monkeypatch.setattr(beside, "NICE", 0)
+
+
+def drawn():
+    """Frames of the drawn street and their true boxes, as (class, cx, cy, w, h) in shares."""
+    scene = Scene("street", 5, *SIZE)
+    for number in range(IMAGES):
+        frame = scene.draw(7.0 * number, 12.0, number)
+        rows = [
+            (c, (x1 + x2) / 2 / SIZE[0], (y1 + y2) / 2 / SIZE[1], (x2 - x1) / SIZE[0], (y2 - y1) / SIZE[1])
+            for c, (x1, y1, x2, y2) in zip(frame.class_ids.tolist(), frame.boxes.tolist(), strict=True)
+        ]  # fmt: skip
+        yield number, frame.image, rows
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data.yaml of drawn images."""
+    pytest.importorskip("yaml")
+    folder = tmp_path_factory.mktemp("drawn")
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    for number, image, rows in drawn():
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), image)
+        text = "".join(f"{' '.join(map(str, row))}\n" for row in rows)
+        (folder / "labels" / f"{number}.txt").write_text(text)
+    (folder / "data.yaml").write_text(f"val: images\nnames: {json.dumps(CLASSES)}\n")
+    return folder / "data.yaml"
+
+
+@pytest.fixture
+def confused(tmp_path):
+    """The demo model with its class names rotated: it finds all, and calls everything by a wrong name."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(DEMO_MODEL)
+    for entry in model.metadata_props:
+        if entry.key == "names":
+            names = list(json.loads(entry.value)) if entry.value.startswith("[") else list(CLASSES)
+            entry.value = json.dumps(names[1:] + names[:1])
+    path = tmp_path / "confused.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_a_model_that_is_worse_on_labelled_images_is_refused_with_both_numbers(box, confused, data):
+    service = box(replace(QUICK, least_agreement=0.0, labelled_data=str(data)))
+    done = outcome(service, ask(service, "model_deploy", path=str(confused)))
+    assert done["state"] == "refused", done
+    numbers = done["numbers"]
+    assert numbers["labelled_images"] == IMAGES
+    assert numbers["map50_95"] < 0.2 < numbers["running_map50_95"]
+    assert f"mAP50-95 is {numbers['map50_95']:.3f}, the running model's" in done["reason"]
+    assert "it is worse than the running model" in done["reason"]
+    assert "95 % interval -" in done["reason"]
+    assert "[deploy] most_accuracy_loss permits 0" in done["reason"]
+
+    off = replace(service.deployer.settings, most_accuracy_loss=1.0)
+    model = service.deployments.models.history[0].model
+    assert evaluate_labelled(service.deployments, model, off, time.sleep) == {}, "1 switches it off"
+
+
+def test_labelled_samples_of_the_audit_show_that_a_model_is_better_and_it_need_not_agree(
+    box, confused, tmp_path
+):
+    """The running model calls everything by a wrong name; what people labelled says which of the two is right."""
+    store = SampleStore(tmp_path / "state")
+    for number, image, rows in drawn():
+        at = 1_800_000_000.0 + number
+        labels = tuple(Box(class_id=c, x=x, y=y, width=w, height=h) for c, x, y, w, h in rows)
+        sample = Sample(
+            id=id_of("yard", at, "audit"), camera="yard", captured_at=at, reason="audit", width=SIZE[0],
+            height=SIZE[1], model="ab" * 32, threshold=0.25, found=(), labels=labels,
+        )  # fmt: skip
+        store.put(sample, cv2.imencode(".jpg", image)[1].tobytes())
+    store.set_classes("ab" * 32, tuple(CLASSES))
+    service = box(QUICK, model=replace(MODEL, path=str(confused)))
+    good = tmp_path / "good.onnx"
+    good.write_bytes(DEMO_MODEL.read_bytes())
+    done = outcome(service, ask(service, "model_deploy", path=str(good)))
+    assert done["state"] == "kept", done
+    assert done["numbers"]["agreement_ratio"] < QUICK.least_agreement
+    assert done["numbers"]["map50_95_difference_low"] > 0
+
+
+def test_the_process_gives_what_an_evaluation_here_gives(data, confused):
+    from agent.maintenance.evaluation.evaluate import evaluate
+
+    images = read_set(data, "val", CLASSES, most=5)
+    outcomes = [evaluate(replace(MODEL, path=path), images).outcome for path in ("", str(confused))]
+    models = {"first": MODEL, "second": replace(MODEL, path=str(confused))}
+    request = Request(**models, data=str(data), split="val", state="", most=5)
+    assert Request.parse(request.line()) == request
+    assert compare_beside(request, time.sleep) == compare(*outcomes, 5)
+
+
+def test_what_cannot_be_evaluated_is_named_and_a_stop_ends_it(data, tmp_path):
+    models = {"first": MODEL, "second": replace(MODEL, path=str(tmp_path / "none.onnx"))}
+    request = Request(**models, data=str(data), split="val", state="", most=100)
+    with pytest.raises(ModelError, match=r"failed: model .*none\.onnx"):
+        compare_beside(request, time.sleep)
+    with pytest.raises(ModelError, match="names no images under 'test'"):
+        compare_beside(replace(request, split="test"), time.sleep)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(_seconds):
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        compare_beside(request, stop)
+
+
+def test_the_gate_is_a_number_and_chance_is_no_loss():
+    settings = DeploySettings()
+
+    def checked(low, high, **limits):
+        numbers = {
+            "labelled_images": 40.0, "map50_95": 0.4, "running_map50_95": 0.5,
+            "map50_95_difference_low": low, "map50_95_difference_high": high, "agreement_ratio": 0.3,
+        }  # fmt: skip
+        better = shown_better(numbers)
+        try:
+            check_numbers(numbers, replace(settings, **limits), better=better)
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    assert "labelled images" in checked(-0.2, -0.01)
+    assert "agrees" in checked(-0.2, -0.01), "all that is wrong is named"
+    assert "labelled images" not in checked(-0.2, 0.01), "that may be chance"
+    assert "labelled images" not in checked(-0.2, -0.01, most_accuracy_loss=0.05)
+    assert "labelled images" in checked(-0.2, -0.06, most_accuracy_loss=0.05)
+    assert checked(0.01, 0.2) == "", "what is better need not agree"
