@@ -194,9 +194,10 @@ class Detector:
 
     def _ready(self) -> OpenedModel:
         """The model; ModelError where it is closed."""
-        if self._opened is None:
+        opened = self._opened  # (another thread may close it)
+        if opened is None:
             raise ModelError("the model is closed")
-        return self._opened
+        return opened
 
     def _runs(self, frames: Sequence[Frame], opened: OpenedModel) -> list[tuple[list[int], list[Letterbox]]]:
         """Which frames (by index) go into which model run, with their letterboxes."""

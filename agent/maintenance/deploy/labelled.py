@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.config.deploy_settings import DeploySettings
 from agent.maintenance.deploy.attempt import Pause
 from agent.maintenance.deploy.deployments import Deployments
@@ -24,8 +26,8 @@ def evaluate(
     if not wanted or not (settings.labelled_data or labelled_audit(SampleStore(state), most=1)):
         return {}
     request = Request(
-        first=deployments.settings_of(model),
-        second=deployments.settings_of(deployments.models.in_force),
+        first=replace(deployments.settings_of(model), provider="cpu"),  # the GPU is for the cameras
+        second=replace(deployments.settings_of(deployments.models.in_force), provider="cpu"),
         data=settings.labelled_data,
         split=settings.labelled_split,
         state=str(state),
