@@ -255,7 +255,7 @@ def test_without_a_runtime_the_extra_to_install_is_named(tiny, monkeypatch):
     path = tiny()
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match=r"pip install .*(\[(cpu|gpu)\]|onnxruntime)"):
-        open_detector(path)
+        open_detector(path, provider="cpu")
 
 
 def test_the_hash_is_that_of_the_file(opened, tiny):
