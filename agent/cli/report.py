@@ -41,14 +41,14 @@ def run(args: argparse.Namespace) -> int:
     from agent.cli.output import refuse_taken, write_output
     from agent.core.errors import VedetteError
     from agent.core.units import parse_duration
-    from agent.dashboard.web.history import FILE
+    from agent.dashboard.web.history import FILE, SqliteRows
     from agent.dashboard.web.queries import Queries
 
     refuse_taken(args.out, begins=_BEGINS, force=args.force)
     path = args.data / FILE
     if not path.is_file():
         raise VedetteError(f"{path} is not there: give the --data of `vedette dashboard`")
-    queries, now = Queries(path), clock.wall()
+    queries, now = Queries(SqliteRows(path)), clock.wall()
     key = _chosen(queries, args.camera, args.device)
     try:
         seconds = parse_duration(args.since)

@@ -29,8 +29,8 @@ from agent.dashboard.web.commands import SIGNED, Commands
 from agent.dashboard.web.fields import DAY
 from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import COOKIE, Access, Guard
-from agent.dashboard.web.history import HOUR, to_text
 from agent.dashboard.web.queries import Queries, Span, span
+from agent.dashboard.web.store import HOUR, to_text
 from agent.dashboard.web.stream import MOST_VIEWERS, Stream
 
 STATIC = Path(__file__).parents[1] / "static"

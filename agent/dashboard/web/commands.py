@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
-from agent.dashboard.web.history import to_text
+from agent.dashboard.web.store import to_text
 from agent.delivery.messages import rfc3339
 
 SIGNED = frozenset({"acknowledge", "snooze", "mute", "undo", "snapshot"})

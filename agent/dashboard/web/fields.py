@@ -61,16 +61,51 @@ def covered(body: Body, now: float) -> tuple[float, float]:
     return end, end - start
 
 
-def updated(before: Mapping[str, Value], new: Mapping[str, Value], *, complete: bool) -> dict[str, Value]:
-    """The last known value of each field: a complete message replaces all, null removes one."""
-    known = dict(new) if complete else {**before, **new}
-    return {name: value for name, value in known.items() if value is not None}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """The values of a device, a camera or a GPU that one message gives; a complete one replaces all that is known.
+
+    `at` orders the messages; `changed_at` is when what changed did so.
+    """
+
+    family: str
+    at: float
+    fields: Mapping[str, Value]
+    complete: bool
+    changed_at: float
 
 
-def changes(
+Latest = tuple[float, Mapping[str, Value]]
+"""The last known value of each field, and the time of the last message."""
+
+
+def applied(known: Latest | None, update: Update) -> tuple[Latest, list[Change]]:
+    """What is known after a message, and the marks that belong on the curves.
+
+    A message that comes after a later one (another collector took that) changes no value that is known. Where it says
+    otherwise both are marked, since nobody knows what was published between them.
+    """
+    at, before = known or (0.0, {})
+    if update.at >= at:
+        after = _updated({} if update.complete else before, update.fields)
+        return (update.at, after), list(_changes(update.family, before, after, update.changed_at))
+    older = _updated(before, update.fields)
+    marks = [
+        *_changes(update.family, before, older, update.changed_at),
+        *_changes(update.family, older, before, at),
+    ]
+    return (at, {**older, **before}), marks
+
+
+def _updated(before: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Value]:
+    """The last known value of each field: null removes one."""
+    return {name: value for name, value in {**before, **new}.items() if value is not None}
+
+
+def _changes(
     family: str, before: Mapping[str, Value], after: Mapping[str, Value], at: float
 ) -> Iterator[Change]:
-    """The marks that belong on the curves, where `after` follows `before` (empty: the first message)."""
+    """The marks where `after` follows `before` (empty: the first message)."""
     for name, kind in _WATCHED.get(family, {}).items():
         old, new = before.get(name), after.get(name)
         if old == new or (not before and kind != "state"):

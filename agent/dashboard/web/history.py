@@ -1,38 +1,38 @@
-"""History on disk: windows, roll-ups by hour and day, sketches, marks and alerts, in one SQLite file.
+"""The history in one SQLite file: windows, roll-ups by hour and day, sketches, marks and alerts (laws: `store`).
 
-Laws:
-
-1. One writer (`History`, of one thread); readers (`agent.dashboard.web.queries`) open the file read-only.
-2. A message that comes twice changes nothing: a window is keyed by its series and its end.
-3. A roll-up is always made again from all windows of its hour, so what arrives late is in it. The hours that have to be
-   made are kept in the file (`stale`): a restart forgets none.
-4. Percentiles are never averaged (`rollup`); sketches are kept as they came, and merged when they are read.
+One writer (`History`, of one thread); readers (`SqliteRows`) open the file read-only.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from agent.core.errors import VedetteError
 from agent.core.sqlite_file import connect_wal
-from agent.core.untrusted import BadInput, parse_kept
 from agent.dashboard.web import rollup
-from agent.dashboard.web.fields import DAY, Change, Value
+from agent.dashboard.web.fields import DAY, Update, Value, applied
+from agent.dashboard.web.store import (
+    HOUR,
+    KEPT_MARKS_SECONDS,
+    KEPT_SECONDS,
+    LATE_SECONDS,
+    MOST_ALERTS,
+    MOST_SERIES,
+    Key,
+    StoreError,
+    kept,
+    rolled_hour,
+    start_of,
+    to_text,
+)
 
 FILE = "history.sqlite"
-HOUR = 3600.0
-MOST_SERIES = 100_000
-"""Devices, cameras and GPUs for which a history is kept; more are left out, and counted."""
-MOST_ALERTS = 100_000
-KEPT_SECONDS: Mapping[str, float] = {"window": 3 * DAY, "sketch": 8 * DAY, "hour": 62 * DAY, "day": 750 * DAY}
-KEPT_MARKS_SECONDS = 93 * DAY
-LATE_SECONDS = 300.0
-"""An hour is rolled up once it has ended so long ago; windows that come later have it made again."""
+MOST_PRUNED = 200
+"""Series from which what is too old is removed in one step."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS series(id INTEGER PRIMARY KEY, site TEXT, device TEXT, entity TEXT,
@@ -50,17 +50,10 @@ CREATE TABLE IF NOT EXISTS alert(site TEXT, device TEXT, id TEXT, state TEXT, fi
     body TEXT, PRIMARY KEY(site, device, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alert_changed ON alert(changed_at);
 """
-Key = tuple[str, str, str]
-"""Site, device and entity: `""` for the device itself, `host`, `info`, `gpu/0`, `camera/front`; or an alert's id."""
-
-
-def to_text(value: object) -> str:
-    """Compact JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 class History:
-    """The writer. What is written is in the file after `commit`."""
+    """The writer, a `Store`."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
@@ -85,22 +78,22 @@ class History:
     def close(self) -> None:
         """Write what is open and close; may be called twice."""
         if self._db is not None:
-            with suppress(sqlite3.Error):  # a full disk: it was reported when it began
+            with suppress(StoreError):  # a full disk: it was reported when it began
                 self.commit()
             self._db.close()
             self._db = None
 
     def roll_back(self) -> None:
         """Discard what was added since the last commit: it could not be written."""
-        with suppress(sqlite3.Error):
+        with suppress(StoreError):
             if self._open.in_transaction:
-                self._open.execute("ROLLBACK")
+                self._run("ROLLBACK")
         self._ids = {key: number for key, number in self._ids.items() if number <= self._committed}
 
-    def commit(self) -> None:
+    def commit(self, now: float = 0.0) -> None:  # noqa: ARG002  (as a Store has it)
         """Write all that was added."""
         if self._open.in_transaction:
-            self._open.execute("COMMIT")
+            self._run("COMMIT")
         self._committed = max(self._ids.values(), default=0)
 
     @property
@@ -109,35 +102,40 @@ class History:
             raise VedetteError(f"{self.path} is not open")
         return self._db
 
-    def _write(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+    def _run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._open.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from None
+
+    def _write(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         if not self._open.in_transaction:
-            self._open.execute("BEGIN")
-        return self._open.execute(statement, values)
+            self._run("BEGIN")
+        return self._run(statement, values)
 
     def _series(self, key: Key) -> int | None:
         known = self._ids.get(key)
         if known is not None or len(self._ids) >= MOST_SERIES:
             self.left_out += known is None
             return known
-        found = self._write("INSERT INTO series(site, device, entity) VALUES (?, ?, ?)", key).lastrowid
-        self._ids[key] = found or 0
-        return found
+        self._write("INSERT INTO series(site, device, entity) VALUES (?, ?, ?)", key)
+        number: int = self._run("SELECT last_insert_rowid()")[0][0]
+        self._ids[key] = number
+        return number
 
     # -- adding ------------------------------------------------------------------------------------------------
 
-    def latest(self, key: Key) -> dict[str, Value]:
-        """The last known value of each field of `key`; empty where nothing is known."""
-        number = self._ids.get(key)
-        row = self._open.execute("SELECT body FROM latest WHERE series = ?", (number,)).fetchone()
-        return kept(row[0]) if row else {}
-
-    def set_latest(self, key: Key, fields: Mapping[str, Value], at: float) -> None:
-        """Keep the last known values, unless those of a later time are known."""
-        if (number := self._series(key)) is not None:
+    def update(self, key: Key, update: Update) -> None:
+        """Keep the last known values, and a mark for each change."""
+        if (number := self._series(key)) is None:
+            return
+        found = self._run("SELECT at, body FROM latest WHERE series = ?", (number,))
+        known = (found[0][0], kept(found[0][1])) if found else None
+        (at, fields), marks = applied(known, update)
+        self._write("INSERT OR REPLACE INTO latest VALUES (?, ?, ?)", (number, at, to_text(fields)))
+        for mark in marks:
             self._write(
-                "INSERT INTO latest VALUES (?1, ?2, ?3)"
-                " ON CONFLICT(series) DO UPDATE SET at = ?2, body = ?3 WHERE at <= ?2",
-                (number, at, to_text(fields)),
+                "INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)", (number, mark.at, mark.kind, mark.text)
             )
 
     def add_window(self, key: Key, end: float, seconds: float, fields: Mapping[str, Value]) -> None:
@@ -152,65 +150,62 @@ class History:
         if (number := self._series(key)) is not None:
             self._write("INSERT OR REPLACE INTO sketch VALUES (?, ?, ?)", (number, end, to_text(body)))
 
-    def add_mark(self, key: Key, change: Change) -> None:
-        """Add a mark for the curves."""
-        if (number := self._series(key)) is not None:
-            row = (number, change.at, change.kind, change.text)
-            self._write("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)", row)
-
     def set_alert(self, key: Key, state: str, first: float, at: float, body: Mapping[str, Any]) -> None:
-        """Keep an alert as it is now; one that was resolved stays so unless a later message says otherwise."""
+        """Keep an alert as it is now; one that only seemed to have ended fires again."""
         self._write(
             "INSERT INTO alert VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(site, device, id) DO UPDATE SET"
-            " state = ?4, changed_at = ?6, body = ?7 WHERE changed_at <= ?6",
+            " state = ?4, changed_at = ?6, body = ?7 WHERE changed_at <= ?6 OR alert.state = 'ended'",
             (*key, state, first, at, to_text(body)),
         )
 
     def firing(self) -> set[Key]:
         """Site, device and id of the alerts that fire."""
-        rows = self._open.execute("SELECT site, device, id FROM alert WHERE state = 'firing'")
+        rows = self._run("SELECT site, device, id FROM alert WHERE state = 'firing'")
         return {(site, device, alert) for site, device, alert in rows}
 
-    def end_alert(self, key: Key, at: float) -> None:
-        """Keep that an alert no longer fires, though nobody saw it resolve."""
-        self._write(
-            "UPDATE alert SET state = 'ended', changed_at = ? WHERE site = ? AND device = ? AND id = ?",
-            (at, *key),
-        )
+    def end_alerts(self, keys: Iterable[Key], at: float) -> None:
+        """Keep that firing alerts no longer fire, though nobody saw them resolve."""
+        for key in keys:
+            self._write(
+                "UPDATE alert SET state = 'ended', changed_at = ? WHERE site = ? AND device = ? AND id = ?"
+                " AND state = 'firing'",
+                (at, *key),
+            )
 
     # -- roll-ups and retention --------------------------------------------------------------------------------
 
     def roll_up(self, now: float, most: int = 200) -> int:
         """Roll up at most `most` hours that have ended; how many it was."""
-        due = self._open.execute(
+        due = self._run(
             "SELECT series, at FROM stale WHERE at < ? LIMIT ?", (now - HOUR - LATE_SECONDS, most)
-        ).fetchall()
+        )
         for number, at in due:
-            self._roll_up_hour(number, at)
+            self._roll_up_hour(number, at, now)
             self._write("DELETE FROM stale WHERE series = ? AND at = ?", (number, at))
         return len(due)
 
-    def _roll_up_hour(self, number: int, at: float) -> None:
-        rows = self._open.execute(
+    def _roll_up_hour(self, number: int, at: float, now: float) -> None:
+        windows = self._run(
             "SELECT seconds, body FROM window WHERE series = ? AND at > ? AND at <= ?",
             (number, at, at + HOUR),
         )
-        rolled = rollup.roll_up([(seconds, kept(body)) for seconds, body in rows])
+        before = self._run("SELECT body FROM hour WHERE series = ? AND at = ?", (number, at))
+        rolled = rolled_hour(at, now, [(row[0], row[1]) for row in windows], before[0][0] if before else None)
         if not rolled:
             return
         self._write("INSERT OR REPLACE INTO hour VALUES (?, ?, ?)", (number, at, to_text(rolled)))
         day = start_of(at + 1.0, DAY)
-        hours = self._open.execute(
+        hours = self._run(
             "SELECT body FROM hour WHERE series = ? AND at >= ? AND at < ?", (number, day, day + DAY)
         )
         merged = rollup.merge([kept(body) for (body,) in hours])
         self._write("INSERT OR REPLACE INTO day VALUES (?, ?, ?)", (number, day, to_text(merged)))
 
-    def prune(self, now: float, most: int = 200) -> None:
-        """Remove what is too old from the next `most` series, and alerts and marks that are."""
+    def prune(self, now: float) -> None:
+        """Remove what is too old from the next `MOST_PRUNED` series, and alerts and marks that are."""
         first = self._next_pruned if self._next_pruned < len(self._ids) else 0
-        numbers = list(self._ids.values())[first : first + most]
-        self._next_pruned = first + most
+        numbers = list(self._ids.values())[first : first + MOST_PRUNED]
+        self._next_pruned = first + MOST_PRUNED
         for number in numbers:
             for table, seconds in KEPT_SECONDS.items():
                 self._write(
@@ -228,15 +223,18 @@ class History:
         )
 
 
-def kept(body: str) -> dict[str, Any]:
-    """The object in a column that `to_text` wrote; empty where the file is damaged."""
-    try:
-        value = parse_kept(body)
-    except BadInput:
-        return {}
-    return value if isinstance(value, dict) else {}
+class SqliteRows:
+    """The reader, `Rows`: every call opens the file anew, read-only."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-def start_of(at: float, length: float) -> float:
-    """Start of the hour or day (UTC) that a window with this end belongs to: one that ends on the hour, to the last."""
-    return ((at - 1e-3) // length) * length
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a SELECT gives; raises StoreError."""
+        try:
+            with closing(
+                sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+            ) as db:
+                return db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from None

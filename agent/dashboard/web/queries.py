@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from agent.core.errors import VedetteError
 from agent.dashboard.web import rollup
 from agent.dashboard.web.fields import DAY
-from agent.dashboard.web.history import HOUR, KEPT_SECONDS, kept, start_of
+from agent.dashboard.web.store import HOUR, KEPT_SECONDS, Key, Rows, kept, start_of
 
 MOST_POINTS = 20_000
 MOST_ROWS = 2_000
@@ -38,28 +34,14 @@ def span(start: float, end: float, now: float) -> Span:
 
 
 class Queries:
-    """Reads one history; every call opens the file anew, so any thread may call."""
+    """Reads a history, in whichever store it is; raises StoreError."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, store: Rows) -> None:
+        self._rows = store.rows
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
-        except sqlite3.Error as error:
-            raise VedetteError(f"{self._path}: {error}") from None
-        try:
-            yield db
-        except sqlite3.Error as error:
-            raise VedetteError(f"{self._path}: {error}") from None
-        finally:
-            db.close()
-
-    def curves(self, key: tuple[str, str, str], fields: Sequence[str], within: Span) -> Row:
+    def curves(self, key: Key, fields: Sequence[str], within: Span) -> Row:
         """`times` and, for each field, a value at each of them or None; of roll-ups also the smallest and largest."""
-        with self._open() as db:
-            rows = _rows(db, key, within)
+        rows = self._within(key, within)
         shape = "window" if within.table == "window" else "rolled"
         series = {name: [_value(name, body, shape) for _, body in rows] for name in fields}
         found: Row = {"resolution": within.table, "times": [at for at, _ in rows], "series": series}
@@ -68,54 +50,47 @@ class Queries:
             found["high"] = {name: [_part(body, name, 3) for _, body in rows] for name in fields}
         return found
 
-    def names(self, key: tuple[str, str, str], within: Span) -> list[str]:
+    def names(self, key: Key, within: Span) -> list[str]:
         """The numeric fields that there are in a range."""
-        with self._open() as db:
-            rows = _rows(db, key, within)
+        rows = self._within(key, within)
         found = {name for _, body in rows for name, value in body.items() if not isinstance(value, str)}
         return sorted(found)
 
-    def cameras(self) -> list[tuple[str, str, str]]:
+    def cameras(self) -> list[Key]:
         """All cameras that have a history, as site, device and entity."""
-        with self._open() as db:
-            return db.execute(
-                "SELECT site, device, entity FROM series WHERE entity LIKE 'camera/%' ORDER BY 1, 2, 3"
-            ).fetchall()
+        return self._rows(
+            "SELECT site, device, entity FROM series WHERE entity LIKE 'camera/%' ORDER BY 1, 2, 3"
+        )
 
     def latest(self, site: str, device: str) -> dict[str, Row]:
         """The last known fields of everything of a device, by entity; each with `at`."""
-        with self._open() as db:
-            rows = db.execute(
-                "SELECT entity, at, body FROM series JOIN latest ON series = id WHERE site = ? AND device = ?",
-                (site, device),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT entity, at, body FROM series JOIN latest ON series = id WHERE site = ? AND device = ?",
+            (site, device),
+        )
         return {entity: {**kept(body), "at": at} for entity, at, body in rows}
 
     def marks(self, site: str, device: str, within: Span) -> list[Row]:
         """What happened in a range, oldest first."""
-        with self._open() as db:
-            rows = db.execute(
-                "SELECT m.at, s.entity, m.kind, m.text FROM series s JOIN mark m ON m.series = s.id"
-                " WHERE s.site = ? AND s.device = ? AND m.at >= ? AND m.at <= ? ORDER BY m.at DESC LIMIT ?",
-                (site, device, within.start, within.end, MOST_ROWS),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT m.at, s.entity, m.kind, m.text FROM series s JOIN mark m ON m.series = s.id"
+            " WHERE s.site = ? AND s.device = ? AND m.at >= ? AND m.at <= ? ORDER BY m.at DESC LIMIT ?",
+            (site, device, within.start, within.end, MOST_ROWS),
+        )
         names = ("at", "entity", "kind", "text")
         return [dict(zip(names, row, strict=True)) for row in reversed(rows)]
 
-    def states(self, key: tuple[str, str, str], within: Span) -> list[Row]:
+    def states(self, key: Key, within: Span) -> list[Row]:
         """The states in a range, oldest first; the first may have begun before it."""
         query = (
             "SELECT m.at, m.text FROM series s JOIN mark m ON m.series = s.id WHERE m.kind = 'state'"
             " AND s.site = ? AND s.device = ? AND s.entity = ? AND "
         )
-        with self._open() as db:
-            before = db.execute(
-                f"{query} m.at < ? ORDER BY m.at DESC LIMIT 1", (*key, within.start)
-            ).fetchall()
-            inside = db.execute(
-                f"{query} m.at >= ? AND m.at <= ? ORDER BY m.at LIMIT ?",
-                (*key, within.start, within.end, MOST_ROWS),
-            ).fetchall()
+        before = self._rows(f"{query} m.at < ? ORDER BY m.at DESC LIMIT 1", (*key, within.start))
+        inside = self._rows(
+            f"{query} m.at >= ? AND m.at <= ? ORDER BY m.at LIMIT ?",
+            (*key, within.start, within.end, MOST_ROWS),
+        )
         return [{"at": at, "text": text} for at, text in [*before, *inside]]
 
     def alerts(self, *, firing: bool, site: str = "", device: str = "", since: float = 0.0) -> list[Row]:
@@ -126,52 +101,46 @@ class Queries:
             if value:
                 wanted.append(f"{name} = ?")
                 values.append(value)
-        with self._open() as db:
-            rows = db.execute(
-                "SELECT site, device, id, state, first_seen, changed_at, body FROM alert"
-                f" WHERE {' AND '.join(wanted)} ORDER BY changed_at DESC LIMIT ?",
-                (*values, MOST_ROWS),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT site, device, id, state, first_seen, changed_at, body FROM alert"
+            f" WHERE {' AND '.join(wanted)} ORDER BY changed_at DESC LIMIT ?",
+            (*values, MOST_ROWS),
+        )
         names = ("site", "device", "id", "state", "first_seen", "changed_at")
         return [{**kept(row[6]), **dict(zip(names, row[:6], strict=True))} for row in rows]
 
-    def sketches(self, key: tuple[str, str, str], within: Span) -> list[Row]:
+    def sketches(self, key: Key, within: Span) -> list[Row]:
         """The messages of sketches in a range, oldest first."""
-        with self._open() as db:
-            rows = db.execute(
-                "SELECT k.body FROM series s JOIN sketch k ON k.series = s.id"
-                " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND k.at > ? AND k.at <= ?"
-                " ORDER BY k.at LIMIT 400",
-                (*key, within.start, within.end),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT k.body FROM series s JOIN sketch k ON k.series = s.id"
+            " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND k.at > ? AND k.at <= ?"
+            " ORDER BY k.at LIMIT 400",
+            (*key, within.start, within.end),
+        )
         return [kept(body) for (body,) in rows]
 
+    def _within(self, key: Key, within: Span) -> list[tuple[float, Row]]:
+        found = self._rows(
+            f'SELECT w.at, w.body FROM series s JOIN "{within.table}" w ON w.series = s.id'
+            " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND w.at >= ? AND w.at <= ? ORDER BY w.at LIMIT ?",
+            (*key, within.start, within.end, MOST_POINTS),
+        )
+        rows = [(at, kept(body)) for at, body in found]
+        return rows + self._open_hours(key, rows[-1][0] + HOUR if rows else within.start, within)
 
-def _rows(db: sqlite3.Connection, key: tuple[str, str, str], within: Span) -> list[tuple[float, Row]]:
-    found = db.execute(
-        f"SELECT w.at, w.body FROM series s JOIN {within.table} w ON w.series = s.id"
-        " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND w.at >= ? AND w.at <= ? ORDER BY w.at LIMIT ?",
-        (*key, within.start, within.end, MOST_POINTS),
-    ).fetchall()
-    rows = [(at, kept(body)) for at, body in found]
-    return rows + _open_hours(db, key, rows[-1][0] + HOUR if rows else within.start, within)
-
-
-def _open_hours(
-    db: sqlite3.Connection, key: tuple[str, str, str], after: float, within: Span
-) -> list[tuple[float, Row]]:
-    """The hours at the end of the range that are not rolled up yet, from their windows."""
-    if within.table != "hour":
-        return []
-    found = db.execute(
-        "SELECT w.at, w.seconds, w.body FROM series s JOIN window w ON w.series = s.id"
-        " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND w.at > ? AND w.at <= ? ORDER BY w.at LIMIT ?",
-        (*key, after, within.end, MOST_POINTS),
-    ).fetchall()
-    hours: dict[float, list[tuple[float, Row]]] = {}
-    for at, seconds, body in found:
-        hours.setdefault(start_of(at, HOUR), []).append((seconds, kept(body)))
-    return [(at, rollup.roll_up(windows)) for at, windows in hours.items()]
+    def _open_hours(self, key: Key, after: float, within: Span) -> list[tuple[float, Row]]:
+        """The hours at the end of the range that are not rolled up yet, from their windows."""
+        if within.table != "hour":
+            return []
+        found = self._rows(
+            'SELECT w.at, w.seconds, w.body FROM series s JOIN "window" w ON w.series = s.id'
+            " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND w.at > ? AND w.at <= ? ORDER BY w.at LIMIT ?",
+            (*key, after, within.end, MOST_POINTS),
+        )
+        hours: dict[float, list[tuple[float, Row]]] = {}
+        for at, seconds, body in found:
+            hours.setdefault(start_of(at, HOUR), []).append((seconds, kept(body)))
+        return [(at, rollup.roll_up(windows)) for at, windows in hours.items()]
 
 
 def _value(name: str, body: Row, shape: str) -> float | None:

@@ -52,6 +52,16 @@ def merge(parts: Iterable[Mapping[str, Any]]) -> dict[str, Aggregate]:
     return rolled
 
 
+def fuller(before: Mapping[str, Any], new: Mapping[str, Aggregate]) -> dict[str, Aggregate]:
+    """Of two roll-ups of one hour, for each field that which covers more time.
+
+    >>> fuller({"cpu_ratio": [30.0, 60.0, 0.5, 0.5]}, {"cpu_ratio": (9.0, 10.0, 0.9, 0.9)})
+    {'cpu_ratio': (30.0, 60.0, 0.5, 0.5)}
+    """
+    longer = {name: entry for name, entry in before.items() if name not in new or entry[1] > new[name][1]}
+    return {**new, **{name: (entry[0], entry[1], entry[2], entry[3]) for name, entry in longer.items()}}
+
+
 def _add(rolled: dict[str, Aggregate], name: str, new: Aggregate) -> None:
     old = rolled.get(name)
     if old is not None:

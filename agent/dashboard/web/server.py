@@ -20,7 +20,7 @@ from agent.dashboard.web.collector import Collector
 from agent.dashboard.web.commands import Commands
 from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import Access, is_loopback
-from agent.dashboard.web.history import History
+from agent.dashboard.web.history import History, SqliteRows
 from agent.dashboard.web.queries import Queries
 from agent.dashboard.web.stream import Stream
 from agent.dashboard.web.tls import check_files
@@ -76,8 +76,8 @@ class Dashboard:
         commands = Commands(self._broker.topic_prefix, subscriber.publish)
         self.collector = Collector(subscriber, history, self.stream, commands, self._broker.topic_prefix)
         parts = Parts(
-            stream=self.stream, queries=Queries(history.path), commands=commands, ghosts=Ghosts(self._broker),
-            access=self._options.access, rates=self.collector.rates,
+            stream=self.stream, queries=Queries(SqliteRows(history.path)), commands=commands,
+            ghosts=Ghosts(self._broker), access=self._options.access, rates=self.collector.rates,
         )  # fmt: skip
         config = uvicorn.Config(
             application(parts), log_level="warning", access_log=False, lifespan="off", server_header=False,

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from agent.dashboard.web.history import to_text
 from agent.dashboard.web.rows import COLUMNS, Cell, differences
+from agent.dashboard.web.store import to_text
 
 BUFFERED = 120
 MOST_VIEWERS = 200

@@ -11,8 +11,9 @@ from agent.core import clock
 from agent.dashboard.web import rollup
 from agent.dashboard.web.collector import Collector
 from agent.dashboard.web.commands import Commands
-from agent.dashboard.web.history import FILE, HOUR, History
+from agent.dashboard.web.history import FILE, History, SqliteRows
 from agent.dashboard.web.queries import Queries, span
+from agent.dashboard.web.store import HOUR
 from agent.dashboard.web.stream import Stream
 from tests.dashboard.web.conftest import alert, camera_window, window
 
@@ -79,7 +80,7 @@ def test_a_roll_up_is_that_of_its_windows_whenever_they_come_and_percentiles_are
             collected.flush(now)
     collected.flush(now)
     collected.flush(now)
-    found = Queries(collected.history.path).curves(
+    found = Queries(SqliteRows(collected.history.path)).curves(
         key, ["latency_p99_seconds", "frames_seen", "cpu_ratio"], span(start - 40 * 86400, now, now)
     )
     assert found["resolution"] == "hour" and len(found["times"]) == 1
@@ -102,7 +103,7 @@ def test_what_is_too_old_is_pruned_and_what_lies_in_the_future_refused(collected
     collected.feed("host", now, **window(now, cpu_ratio=0.5))
     collected.flush(now)
     within = span(now - 3600, now + 60, now)
-    queries = Queries(collected.history.path)
+    queries = Queries(SqliteRows(collected.history.path))
     assert queries.curves(("north", "box", "host"), ["cpu_ratio"], within)["series"]["cpu_ratio"] == [0.5]
     collected.flush(now + 4 * 86400)
     assert queries.curves(("north", "box", "host"), ["cpu_ratio"], within)["times"] == []
@@ -132,7 +133,7 @@ def test_a_disk_that_fails_stops_no_live_view_and_the_history_goes_on_after_it(c
     collected.feed("camera/c7", now, **camera_window(now))
     collected.flush(now)
     assert collected._stream.snapshot()["note"]["history_error"] == ""
-    found = Queries(collected.history.path).curves(
+    found = Queries(SqliteRows(collected.history.path)).curves(
         ("north", "box", "camera/c7"), ["fps_in"], span(now - 600, now + 1, now)
     )
     assert found["series"]["fps_in"][-1] == 25.0

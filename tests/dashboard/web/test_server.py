@@ -92,8 +92,8 @@ def test_ghosts_are_listed_and_removed(mosquitto, publish):
 def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(
     mosquitto, publish, monkeypatch
 ):
-    monkeypatch.setattr("agent.dashboard.web.collector.RETAINED_SECONDS", 2.0)
-    monkeypatch.setattr("agent.dashboard.web.collector.EARLY_SECONDS", 2.5)
+    monkeypatch.setattr("agent.dashboard.web.recorder.RETAINED_SECONDS", 2.0)
+    monkeypatch.setattr("agent.dashboard.web.recorder.EARLY_SECONDS", 2.5)
     publish("alert/a", alert(time.time()), retain=True)
     publish("alert/b", alert(time.time(), "still"), retain=True)
     with Web(mosquitto.url) as web:

@@ -1,0 +1,148 @@
+"""From messages to the history: what of each is kept as windows, sketches, last known values and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.core.printable import printable
+from agent.core.untrusted import take_flag, take_text
+from agent.dashboard.fleet import Device, Processed
+from agent.dashboard.readings import NAME, SENTENCE, Body, moment, name_of, read_camera, read_gpu, read_host
+from agent.dashboard.web.fields import Update, covered, fields_of
+from agent.dashboard.web.rows import Cell
+from agent.dashboard.web.store import Key, Store
+
+ALERT_ID = 200
+LONGEST_RUNBOOK = 100
+RETAINED_SECONDS = 30.0
+"""After a subscription, all that is retained has arrived by then."""
+EARLY_SECONDS = 10.0
+"""What came so long before the subscription was noticed may belong to it."""
+_CURVED = {"host": read_host, "gpu": read_gpu, "camera": read_camera}
+"""The families with curves; what cannot be shown live (a wrong type) is kept out of the history too."""
+
+
+class Recorder:
+    """Adds messages to a store, of one thread; raises StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def record(self, message: Processed, now: float) -> None:
+        """Add what of a message the history keeps; raises BadInput where it cannot be read."""
+        family, entity, body = message.family, message.entity, message.body
+        late = family == "replay"
+        if late:
+            family, _, entity = entity.partition("/")
+        if family in _CURVED:
+            _CURVED[family](body)
+            self._window(message.device, f"{family}/{entity}".rstrip("/"), body, now, live=not late)
+        elif family == "sketch":
+            end, _ = covered(body, now)
+            self.store.add_sketch((message.device.site, message.device.name, f"camera/{entity}"), end, body)
+        elif family in {"status", "info"}:
+            self._state(message.device, family, body, now)
+        elif family == "alert":
+            self._alert(message.device, body, now)
+
+    def _window(self, device: Device, entity: str, body: Body, now: float, *, live: bool) -> None:
+        key, family = (device.site, device.name, entity), entity.partition("/")[0]
+        end, seconds = covered(body, now)
+        fields = fields_of(body)
+        numbers = {name: value for name, value in fields.items() if isinstance(value, (int, float))}
+        self.store.add_window(key, end, seconds, numbers)
+        if not live:
+            return
+        at = moment(body, "state_since") if family == "camera" else None
+        complete = take_flag(body, "complete", False)
+        self.store.update(
+            key,
+            Update(
+                family=family, at=end, fields=fields, complete=complete,
+                changed_at=at if at and at <= end else end,
+            ),
+        )  # fmt: skip
+
+    def _state(self, device: Device, family: str, body: Body, now: float) -> None:
+        at = moment(body, "since") if family == "status" else moment(body, "time")
+        self.store.update(
+            (device.site, device.name, "" if family == "status" else family),
+            Update(
+                family=family, at=now, fields=fields_of(body), complete=True, changed_at=min(at or now, now)
+            ),
+        )
+
+    def _alert(self, device: Device, body: Body, now: float) -> None:
+        change = alert_change(device, body)
+        if change is None:
+            return
+        first, changed = moment(body, "first_seen"), moment(body, "changed_at")
+        details = alert_details(body)
+        self.store.set_alert(*change, min(first or now, now), min(changed or now, now), details)
+
+
+class AlertsSeen:
+    """When each firing alert was last published: after a subscription all of them come again (they are retained).
+
+    What does not come has ended meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[Key, float] = {}
+        self._subscriptions = 0
+        self._subscribed_at = 0.0
+        self._due_at: float | None = None
+
+    def see(self, key: Key, state: str, now: float) -> None:
+        """Take in that an alert was published."""
+        if state == "firing":
+            self._at[key] = now
+        else:
+            self._at.pop(key, None)
+
+    def due(self, subscriptions: int, now: float) -> bool:
+        """Whether, since the last of so many subscriptions, all that fires must have come; once for each."""
+        if self._subscriptions != subscriptions:
+            self._subscriptions = subscriptions
+            self._subscribed_at, self._due_at = now, now + RETAINED_SECONDS
+        if self._due_at is None or now < self._due_at:
+            return False
+        self._due_at = None
+        return True
+
+    def unseen(self, firing: Iterable[Key]) -> set[Key]:
+        """Those of `firing`, and of what was published, that did not come since the last subscription."""
+        since = self._subscribed_at - EARLY_SECONDS
+        found = {key for key in {*firing, *self._at} if self._at.get(key, since - 1.0) < since}
+        for key in found:
+            self._at.pop(key, None)
+        return found
+
+
+def alert_change(device: Device, body: Body) -> tuple[Key, str] | None:
+    """Site, device and id of an alert, and its state; None beyond what is kept of a device, which is counted there.
+
+    Raises BadInput.
+    """
+    key, state = (
+        (device.site, device.name, printable(take_text(body, "id"), ALERT_ID)),
+        name_of(body, "state"),
+    )
+    return None if state == "firing" and printable(key[2], NAME) not in device.alerts else (key, state)
+
+
+def alert_details(body: Body) -> dict[str, Cell | dict[str, Cell]]:
+    """The texts and numbers of an alert that a page shows; raises BadInput for wrong types."""
+    found: dict[str, Cell | dict[str, Cell]] = {
+        name: printable(take_text(body, name, ""), SENTENCE)
+        for name in ("what", "expected", "window", "advice", "rule", "event")
+    }
+    found["severity"] = name_of(body, "severity")
+    found["runbook"] = printable(take_text(body, "runbook", ""), LONGEST_RUNBOOK)
+    flat = fields_of(body)
+    found["labels"] = {name[6:]: value for name, value in flat.items() if name.startswith("label_")}
+    found["value"] = flat.get("value")
+    for name in ("evidence", "controls"):
+        part = body.get(name)
+        found[name] = fields_of(part) if isinstance(part, dict) else {}
+    return found

@@ -1,0 +1,116 @@
+"""A history as the dashboard sees it: what a store takes, what it answers, and how long it keeps what.
+
+Laws, of every store:
+
+1. A message that comes twice changes nothing: a window is keyed by its series and its end, a mark by its kind too.
+2. A roll-up is always made again from all windows of its hour, so what arrives late is in it. The hours that have to be
+   made are kept beside the windows (`stale`): a restart forgets none.
+3. An hour whose windows are no longer kept only grows: what comes so late replaces nothing that covers more time.
+4. Percentiles are never averaged (`rollup`); sketches are kept as they came, and merged when they are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from agent.core.errors import VedetteError
+from agent.core.untrusted import BadInput, parse_kept
+from agent.dashboard.web import rollup
+from agent.dashboard.web.fields import DAY, Update, Value
+
+HOUR = 3600.0
+MOST_SERIES = 100_000
+"""Devices, cameras and GPUs for which a history is kept; more are left out, and counted."""
+MOST_ALERTS = 100_000
+KEPT_SECONDS: Mapping[str, float] = {"window": 3 * DAY, "sketch": 8 * DAY, "hour": 62 * DAY, "day": 750 * DAY}
+KEPT_MARKS_SECONDS = 93 * DAY
+LATE_SECONDS = 300.0
+"""An hour is rolled up once it has ended so long ago; windows that come later have it made again."""
+
+Key = tuple[str, str, str]
+"""Site, device and entity: `""` for the device itself, `host`, `info`, `gpu/0`, `camera/front`; or an alert's id."""
+
+
+class StoreError(VedetteError):
+    """The store cannot be written or read at the moment: a full disk, a server that is down."""
+
+
+class Store(Protocol):
+    """The writer of a history, of one thread. What was added is kept after `commit`; all of it raises StoreError."""
+
+    left_out: int
+    """How often something was left out since there were `MOST_SERIES`."""
+
+    def open(self) -> None:
+        """Open the store, or make it; raises VedetteError."""
+
+    def close(self) -> None:
+        """Write what is open and close; may be called twice."""
+
+    def add_window(self, key: Key, end: float, seconds: float, fields: Mapping[str, Value]) -> None:
+        """Add one window; its hour is rolled up (again)."""
+
+    def add_sketch(self, key: Key, end: float, body: Mapping[str, Any]) -> None:
+        """Add one message of sketches, as it came."""
+
+    def update(self, key: Key, update: Update) -> None:
+        """Keep the last known values of `key`, and a mark for each change that belongs on the curves."""
+
+    def set_alert(self, key: Key, state: str, first: float, at: float, body: Mapping[str, Any]) -> None:
+        """Keep an alert as it is now, unless a later message said otherwise."""
+
+    def firing(self) -> set[Key]:
+        """Site, device and id of the alerts that fire."""
+
+    def end_alerts(self, keys: Iterable[Key], at: float) -> None:
+        """Keep that firing alerts no longer fire, though nobody saw them resolve."""
+
+    def roll_up(self, now: float, most: int = 200) -> int:
+        """Roll up at most `most` hours that have ended; how many it was."""
+
+    def prune(self, now: float) -> None:
+        """Remove some of what is too old."""
+
+    def commit(self, now: float) -> None:
+        """Write all that was added."""
+
+    def roll_back(self) -> None:
+        """Discard what was added since the last commit: it could not be written."""
+
+
+class Rows(Protocol):
+    """The reader of a history; any thread may call."""
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a SELECT with `?` for each of `values` gives; raises StoreError."""
+
+
+def to_text(value: object) -> str:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def kept(body: str) -> dict[str, Any]:
+    """The object in a column that `to_text` wrote; empty where the store is damaged."""
+    try:
+        value = parse_kept(body)
+    except BadInput:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def start_of(at: float, length: float) -> float:
+    """Start of the hour or day (UTC) that a window with this end belongs to: one that ends on the hour, to the last."""
+    return ((at - 1e-3) // length) * length
+
+
+def rolled_hour(
+    at: float, now: float, windows: Iterable[tuple[float, str]], before: str | None
+) -> dict[str, rollup.Aggregate]:
+    """The roll-up of the hour that begins at `at` from its windows as they are stored, `before` being the last one."""
+    rolled = rollup.roll_up([(seconds, kept(body)) for seconds, body in windows])
+    if before and at < now - KEPT_SECONDS["window"]:
+        return rollup.fuller(kept(before), rolled)
+    return rolled
