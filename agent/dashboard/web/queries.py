@@ -65,7 +65,8 @@ class Queries:
     def latest(self, site: str, device: str) -> dict[str, Row]:
         """The last known fields of everything of a device, by entity; each with `at`."""
         rows = self._rows(
-            "SELECT entity, at, body FROM series JOIN latest ON series = id WHERE site = ? AND device = ?",
+            "SELECT entity, at, body FROM series JOIN latest ON series = id"
+            " WHERE site = ? AND device = ? AND at >= 0",
             (site, device),
         )
         return {entity: {**kept(body), "at": at} for entity, at, body in rows}

@@ -2,10 +2,17 @@
 
 import contextlib
 import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
@@ -19,6 +26,11 @@ from agent.core.secret import Masked
 from agent.dashboard.web.server import Dashboard, Options
 from agent.delivery.messages import rfc3339
 from tests.conftest import Mosquitto
+
+try:
+    import psycopg
+except ModuleNotFoundError:
+    psycopg = None
 
 
 @pytest.fixture
@@ -126,3 +138,90 @@ class Web:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_):
         return None
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None) or (
+    Path(found).resolve().parent if (found := shutil.which("initdb")) else None
+)
+
+
+class Postgres:
+    """A server of its own in a folder: it listens at a socket there, and never as root. Stopped by its pid."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.process = None
+        self._as = {}
+        if os.geteuid() == 0:
+            self._as = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(self.folder, "postgres", "postgres")
+        self._run(
+            "initdb", "-D", "data", "-U", "vedette", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+        )
+
+    def _run(self, program, *arguments):
+        command = [str(POSTGRES / program), *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, **self._as)
+        assert done.returncode == 0, done.stderr
+
+    def start(self):
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(POSTGRES / "postgres"), "-D", "data", "-k", str(self.folder), "-c", "listen_addresses=",
+                 "-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=40", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"],
+                cwd=self.folder, stdout=log, stderr=log, **self._as,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.url("postgres")).close()
+                return self
+            time.sleep(0.05)
+        raise AssertionError("PostgreSQL does not answer")
+
+    def url(self, name):
+        return f"postgresql://vedette@/{name}?host={self.folder}"
+
+    def sql(self, statement, name="postgres"):
+        with psycopg.connect(self.url(name), autocommit=True) as db:
+            cursor = db.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self, *, kill=False):
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT if kill else signal.SIGINT)
+            self.process.wait(60)
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    if POSTGRES is None or psycopg is None:
+        pytest.skip("needs PostgreSQL (Debian package postgresql) and psycopg")
+    folder = tempfile.mkdtemp(prefix="vedette-pg-")  # short: the path of a socket has 107 bytes at most
+    server = Postgres(folder).start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(postgres_server):
+    """A database without a table of ours."""
+    if postgres_server.process is None:
+        postgres_server.start()
+    postgres_server.sql("DROP SCHEMA IF EXISTS vedette CASCADE")
+    return Bound(postgres_server, "postgres")
+
+
+class Bound:
+    """One database of a server."""
+
+    def __init__(self, server, name):
+        self.server, self.name, self.url = server, name, server.url(name)
+
+    def sql(self, statement):
+        return self.server.sql(statement, self.name)
