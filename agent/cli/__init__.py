@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
     "dashboard": ("agent.cli.dashboard", "the fleet of a broker in the browser, with its history"),
+    "collect": ("agent.cli.collect", "write what a fleet publishes into PostgreSQL, with others or alone"),
     "report": ("agent.cli.report", "write an HTML file about a camera, from a dashboard's history"),
     "snapshot": (
         "agent.cli.snapshot",

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
+from agent.cli.store_options import STORE_EPILOG, add_store_argument, database_of
+from agent.core.errors import ConfigError
+from agent.core.printable import printable
 
 if TYPE_CHECKING:
     from agent.dashboard.web.guard import Access
@@ -22,6 +25,10 @@ examples:
 Only this machine can open it, unless --listen says otherwise; then it starts only with a login. An operator may
 acknowledge, snooze and mute alerts, where the agents allow these commands, and remove ghosts; a viewer only looks.
 
+With --store the history is in PostgreSQL, for any number of dashboards; each writes its share of the messages as
+`vedette collect` does, unless it is --read-only.
+
+{STORE_EPILOG}
 {LOGIN_EPILOG}"""
 
 
@@ -32,9 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s"
     )
-    parser.add_argument(
+    history = parser.add_mutually_exclusive_group()
+    history.add_argument(
         "--data", metavar="DIR", type=Path, help="keep the history there (default: until it ends)"
     )
+    add_store_argument(history)
+    parser.add_argument("--read-only", action="store_true", help="only read the --store: collectors write it")
     parser.add_argument("--users", metavar="FILE", type=Path, help="who may log in")
     parser.add_argument(
         "--add-user", metavar="NAME", help="add a user to --users, or set the password, and end"
@@ -74,11 +84,18 @@ def run(args: argparse.Namespace) -> int:
             f"the dashboard needs the library {error.name!r}: {how_to_add('dashboard')}"
         ) from None
     broker = broker_settings(args)
+    database = None if args.data else database_of(args)
+    if args.read_only and database is None:
+        raise ConfigError(
+            "there is nothing to read", file="command line", key="--read-only", expected="--store"
+        )
     options = Options(
-        listen=args.listen, data=args.data, access=_access(args), tls_cert=args.tls_cert, tls_key=args.tls_key
-    )
+        listen=args.listen, data=args.data, database=database, read_only=args.read_only, access=_access(args),
+        tls_cert=args.tls_cert, tls_key=args.tls_key, note=lambda text: print(printable(text), flush=True),
+    )  # fmt: skip
     with Dashboard(broker, options) as dashboard:
-        kept = f"history in {args.data}" if args.data else "the history ends with it: --data DIR keeps it"
+        where = args.data or (database and database.shown)
+        kept = f"history in {where}" if where else "the history ends with it: --data DIR keeps it"
         print(f"dashboard at {dashboard.url}  ({kept})", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             dashboard.serve()
@@ -100,7 +117,6 @@ def _access(args: argparse.Namespace) -> Access:
 def _add_user(args: argparse.Namespace) -> int:
     import getpass
 
-    from agent.core.errors import ConfigError
     from agent.dashboard.web.access import write_user
 
     if args.users is None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli.store_options import add_store_argument, database_of
 from agent.core import clock
 
 if TYPE_CHECKING:
     from agent.dashboard.web.queries import Queries
+    from agent.dashboard.web.store import Key, Rows
 
 _BEGINS = b"<!doctype html>"
 _EPILOG = """\
 examples:
   vedette report --data ~/vedette-dashboard --camera front --since 2h --out report.html
   vedette report --data ~/vedette-dashboard --device north/dock-7 --camera front --since 1d --out report.html
+  vedette report --store postgresql://vedette@db/fleet --camera front --out report.html
 
 The file holds curves, states, drift, alerts and their runbooks; it loads nothing, and can be mailed.
 """
@@ -24,7 +28,9 @@ The file holds curves, states, drift, alerts and their runbooks; it loads nothin
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of `vedette dashboard`")
+    history = parser.add_mutually_exclusive_group()
+    history.add_argument("--data", metavar="DIR", type=Path, help="of `vedette dashboard`")
+    add_store_argument(history)
     parser.add_argument("--camera", metavar="NAME", required=True, help="which camera")
     parser.add_argument(
         "--device", metavar="[SITE/]NAME", default="", help="of which device, if several have it"
@@ -39,28 +45,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     from agent.cli.output import refuse_taken, write_output
-    from agent.core.errors import VedetteError
-    from agent.core.units import parse_duration
-    from agent.dashboard.web.history import FILE, SqliteRows
     from agent.dashboard.web.queries import Queries
 
     refuse_taken(args.out, begins=_BEGINS, force=args.force)
-    path = args.data / FILE
-    if not path.is_file():
-        raise VedetteError(f"{path} is not there: give the --data of `vedette dashboard`")
-    queries, now = Queries(SqliteRows(path)), clock.wall()
-    key = _chosen(queries, args.camera, args.device)
-    try:
-        seconds = parse_duration(args.since)
-    except ValueError as error:
-        raise VedetteError(f"--since {args.since}: {error}") from None
-    page = _page(queries, key, now - seconds, now).encode()
+    with ExitStack() as closing:
+        queries, now = Queries(_rows(args, closing)), clock.wall()
+        page, key = _written(args, queries, now)
     write_output(args.out, page, begins=_BEGINS, force=args.force)
     print(f"{args.out}: {len(page) / 1000:.0f} kB about camera {args.camera} of {key[0]}/{key[1]}")
     return 0
 
 
-def _chosen(queries: Queries, camera: str, device: str) -> tuple[str, str, str]:
+def _rows(args: argparse.Namespace, closing: ExitStack) -> Rows:
+    """The history that the arguments name; raises VedetteError where it is not there."""
+    from agent.core.errors import ConfigError, VedetteError
+    from agent.dashboard.web.history import FILE, SqliteRows
+
+    if args.data is None and (database := database_of(args)):
+        from agent.dashboard.web.postgres.reader import PostgresRows
+
+        return closing.enter_context(PostgresRows(database))
+    if args.data is None:
+        raise ConfigError(
+            "no history is named", file="command line", key="--data", expected="--data DIR, or --store URL"
+        )
+    path = args.data / FILE
+    if not path.is_file():
+        raise VedetteError(f"{path} is not there: give the --data of `vedette dashboard`")
+    return SqliteRows(path)
+
+
+def _written(args: argparse.Namespace, queries: Queries, now: float) -> tuple[bytes, Key]:
+    """The page, and what it is about."""
+    from agent.core.errors import VedetteError
+    from agent.core.units import parse_duration
+
+    key = _chosen(queries, args.camera, args.device)
+    try:
+        seconds = parse_duration(args.since)
+    except ValueError as error:
+        raise VedetteError(f"--since {args.since}: {error}") from None
+    return _page(queries, key, now - seconds, now).encode(), key
+
+
+def _chosen(queries: Queries, camera: str, device: str) -> Key:
     """The camera that is meant; raises VedetteError where there is none, or several."""
     from agent.core.errors import VedetteError
     from agent.core.nearest import unknown
@@ -77,7 +105,7 @@ def _chosen(queries: Queries, camera: str, device: str) -> tuple[str, str, str]:
     return found[0]
 
 
-def _page(queries: Queries, key: tuple[str, str, str], start: float, end: float) -> str:
+def _page(queries: Queries, key: Key, start: float, end: float) -> str:
     from agent.core.runbook_pages import runbook_page
     from agent.dashboard.web.drift import heat_map_of
     from agent.dashboard.web.queries import span

@@ -43,7 +43,8 @@ class Subscriber:
         self.refused = ""
         self.subscriptions = 0
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._client = _client(self._address, settings)
+        # 3.1.1 is what every broker speaks, the embedded demo broker included
+        self._client = new_client(self._address, settings, f"vedette-watch-{uuid.uuid4().hex[:8]}")
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
@@ -149,12 +150,15 @@ class Subscriber:
             self._arrived.notify()
 
 
-def _client(address: BrokerAddress, settings: BrokerSettings) -> mqtt.Client:
-    # 3.1.1 is what every broker speaks, the embedded demo broker included
+def new_client(
+    address: BrokerAddress, settings: BrokerSettings, client_id: str, **options: Any
+) -> mqtt.Client:
+    """A client that logs in as `settings` say, with files read anew for each connection."""
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2,
-        client_id=f"vedette-watch-{uuid.uuid4().hex[:8]}",
+        client_id=client_id,
         transport="websockets" if address.web_path else "tcp",
+        **options,
     )
     if address.web_path:
         client.ws_set_options(path=address.web_path)

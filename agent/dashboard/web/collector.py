@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.core import clock
@@ -22,12 +22,17 @@ MOST_DEVICES = 10_000
 
 
 class Collector:
-    """Owns the fleet, and `store` where it writes one; `run` is its thread, `process` and `flush` are its steps."""
+    """Owns the fleet, and `store` where it writes one; `run` is its thread, `process` and `flush` are its steps.
+
+    `failing` says what fails where another writes the store.
+    """
 
     def __init__(
-        self, subscriber: Subscriber, store: Store | None, stream: Stream, commands: Commands, prefix: str
-    ) -> None:
+        self, subscriber: Subscriber, store: Store | None, stream: Stream, commands: Commands, prefix: str, *,
+        failing: Callable[[], str] = str,
+    ) -> None:  # fmt: skip
         self._subscriber, self._store, self._stream, self._commands = subscriber, store, stream, commands
+        self._failing = failing
         self._recorder = Recorder(store) if store else None
         self.fleet = Fleet(prefix, most_devices=MOST_DEVICES)
         self._touched: dict[tuple[str, str], Device] = {}
@@ -147,5 +152,5 @@ class Collector:
             "dropped": self._subscriber.dropped,
             "devices_left_out": self.fleet.left_out,
             "series_left_out": self._store.left_out if self._store else 0,
-            "history_error": self._history_error,
+            "history_error": self._history_error or self._failing(),
         }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -22,8 +24,13 @@ from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import Access, is_loopback
 from agent.dashboard.web.history import History, SqliteRows
 from agent.dashboard.web.queries import Queries
+from agent.dashboard.web.store import Rows, Store
 from agent.dashboard.web.stream import Stream
 from agent.dashboard.web.tls import check_files
+
+if TYPE_CHECKING:
+    from agent.dashboard.web.collect import SharedCollector
+    from agent.dashboard.web.postgres.address import Database
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 STOP_SECONDS = 3
@@ -31,10 +38,17 @@ STOP_SECONDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How the dashboard runs; `data` None: the history ends with the process."""
+    """How the dashboard runs; `data` None: the history ends with the process.
+
+    With `database` the history is there: the dashboard reads it and, unless `read_only`, is one of its collectors,
+    which `note` gets a line from for each change of how it is.
+    """
 
     listen: str = DEFAULT_LISTEN
     data: Path | None = None
+    database: Database | None = None
+    read_only: bool = False
+    note: Callable[[str], object] = str
     access: Access = field(default_factory=Access)
     tls_cert: str = ""
     tls_key: str = ""
@@ -59,25 +73,22 @@ class Dashboard:
         check_files(options.tls_cert, options.tls_key)
         with ExitStack() as opened:
             self._socket = opened.enter_context(_listen(host, port, options.listen))
-            folder = options.data or Path(
-                opened.enter_context(tempfile.TemporaryDirectory(prefix="vedette-dashboard-"))
-            )
-            self._open(folder, opened)
+            self._open(opened)
             self._closing = opened.pop_all()
         return self
 
-    def _open(self, folder: Path, opened: ExitStack) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        history = History(folder)
-        history.open()
-        opened.callback(history.close)
+    def _open(self, opened: ExitStack) -> None:
+        rows, store, shared = self._stores(opened)
         subscriber = Subscriber(self._broker)
         self.stream = Stream(int(clock.wall() * 1000))
         commands = Commands(self._broker.topic_prefix, subscriber.publish)
-        self.collector = Collector(subscriber, history, self.stream, commands, self._broker.topic_prefix)
+        self.collector = Collector(
+            subscriber, store, self.stream, commands, self._broker.topic_prefix,
+            failing=lambda: shared.error if shared else "",
+        )  # fmt: skip
         parts = Parts(
-            stream=self.stream, queries=Queries(SqliteRows(history.path)), commands=commands,
-            ghosts=Ghosts(self._broker), access=self._options.access, rates=self.collector.rates,
+            stream=self.stream, queries=Queries(rows), commands=commands, ghosts=Ghosts(self._broker),
+            access=self._options.access, rates=self.collector.rates,
         )  # fmt: skip
         config = uvicorn.Config(
             application(parts), log_level="warning", access_log=False, lifespan="off", server_header=False,
@@ -85,12 +96,37 @@ class Dashboard:
             ssl_certfile=self._options.tls_cert or None, ssl_keyfile=self._options.tls_key or None,
         )  # fmt: skip
         self._server = _Server(config, self.stream)
-        worker = threading.Thread(target=self.collector.run, args=(self._stop,), name="collector")
         subscriber.start()
         opened.callback(subscriber.close)
-        worker.start()
-        opened.callback(worker.join)
+        workers = {"collector": self.collector.run, **({"shared": shared.run} if shared else {})}
+        for name, run in workers.items():
+            worker = threading.Thread(target=run, args=(self._stop,), name=name)
+            worker.start()
+            opened.callback(worker.join)
         opened.callback(self._stop.set)
+
+    def _stores(self, opened: ExitStack) -> tuple[Rows, Store | None, SharedCollector | None]:
+        """What the pages read, what the collector writes, and the collector of a database."""
+        options = self._options
+        if options.database is not None:
+            from agent.dashboard.web.collect import CollectOptions, SharedCollector
+            from agent.dashboard.web.postgres.reader import PostgresRows
+
+            rows = opened.enter_context(PostgresRows(options.database))
+            if options.read_only:
+                return rows, None, None
+            name = f"{socket.gethostname()}-{self._socket.getsockname()[1]}"
+            return rows, None, SharedCollector(
+                self._broker, options.database, CollectOptions(name=name), options.note
+            )  # fmt: skip
+        folder = options.data or Path(
+            opened.enter_context(tempfile.TemporaryDirectory(prefix="vedette-dashboard-"))
+        )
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        history = History(folder)
+        history.open()
+        opened.callback(history.close)
+        return SqliteRows(history.path), history, None
 
     @property
     def url(self) -> str:

@@ -57,6 +57,8 @@ CREATE TABLE vedette.mark(series bigint, at double precision, kind text, text te
 CREATE TABLE vedette.alert(site text, device text, id text, state text NOT NULL, first_seen double precision NOT NULL,
     changed_at double precision NOT NULL, body text NOT NULL, PRIMARY KEY(site, device, id));
 CREATE INDEX alert_changed ON vedette.alert(changed_at);
+CREATE TABLE vedette.collector(client text PRIMARY KEY, broker text NOT NULL, filters text NOT NULL,
+    seen_at double precision NOT NULL);
 CREATE INDEX alert_firing ON vedette.alert(changed_at) WHERE state = 'firing';
 """
 

@@ -56,7 +56,7 @@ class PostgresHistory:
 
     def open(self) -> None:
         """Connect, and make the tables where there are none; raises VedetteError."""
-        self._attempt(lambda _: None)
+        self.attempt(lambda _: None)
 
     def close(self) -> None:
         """Disconnect; what was not committed is discarded. May be called twice."""
@@ -82,7 +82,8 @@ class PostgresHistory:
             self._db = db
         return self._db
 
-    def _attempt(self, work: Callable[[Connection], T]) -> T:
+    def attempt(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` on the connection; raises StoreError, after which the next attempt connects anew."""
         try:
             return work(self._connected())
         except psycopg.Error as error:
@@ -117,7 +118,7 @@ class PostgresHistory:
     def commit(self, now: float) -> None:
         """Write all that was added; raises StoreError, and keeps it then."""
         if self._batch:
-            self._attempt(lambda db: self._commit(db, now))
+            self.attempt(lambda db: self._commit(db, now))
             self._batch = Batch()
 
     def _commit(self, db: Connection, now: float) -> None:
@@ -173,7 +174,7 @@ class PostgresHistory:
 
     def firing(self) -> set[Key]:
         """Site, device and id of the alerts that fire."""
-        rows = self._attempt(
+        rows = self.attempt(
             lambda db: db.execute("SELECT site, device, id FROM alert WHERE state = 'firing'").fetchall()
         )
         return {(site, device, number) for site, device, number in rows}
@@ -181,21 +182,21 @@ class PostgresHistory:
     def end_alerts(self, keys: Iterable[Key], at: float) -> None:
         """Keep that firing alerts no longer fire, at once."""
         if columns := [list(column) for column in zip(*sorted(keys), strict=True)]:
-            self._attempt(lambda db: db.execute(statements.END_ALERTS, (*columns, at)))
+            self.attempt(lambda db: db.execute(statements.END_ALERTS, (*columns, at)))
 
     # -- roll-ups and retention --------------------------------------------------------------------------------
 
     def roll_up(self, now: float, most: int = 200) -> int:
         """Roll up at most `most` hours that have ended; how many it was. One collector does so at a time."""
-        return self._attempt(lambda db: _roll_up(db, now, most))
+        return self.attempt(lambda db: _roll_up(db, now, most))
 
     def prune(self, now: float) -> None:
         """Remove alerts that are too old once a minute, and partitions once an hour."""
         if now - self._pruned_at >= PRUNE_SECONDS:
-            self._attempt(_prune_alerts(now))
+            self.attempt(_prune_alerts(now))
             self._pruned_at = now
         if now - self._dropped_at >= DROP_SECONDS:
-            if self._attempt(lambda db: schema.drop_partitions(db, now)):
+            if self.attempt(lambda db: schema.drop_partitions(db, now)):
                 self._partitions = set()
             self._dropped_at = now
 
