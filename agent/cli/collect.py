@@ -12,9 +12,9 @@ from agent.cli.store_options import STORE_EPILOG, VARIABLE, add_store_argument, 
 
 _EPILOG = f"""\
 examples:
-  vedette collect --broker mqtts://broker --username reader --password-file reader.pw --store postgresql://vedette@db/fleet
-  vedette collect --store postgresql://vedette@db/fleet --name second
-  vedette dashboard --store postgresql://vedette@db/fleet --read-only
+  vedette collect --broker mqtts://broker --username reader --password-file reader.pw --store 'postgresql://db/fleet?user=vedette'
+  vedette collect --store 'postgresql://db/fleet?user=vedette' --name second
+  vedette dashboard --store 'postgresql://db/fleet?user=vedette' --read-only
 
 Start as many as the fleet needs, on one machine or on several, each with a name of its own: they share the messages
 (MQTT 5 shared subscriptions). A message is acknowledged once it is written, so one that dies loses nothing: the broker
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if database is None:
         raise ConfigError(
             "a collector needs a database", file="command line", key="--store",
-            expected=f"postgresql://USER@HOST/DATABASE, here or in {VARIABLE}",
+            expected=f"postgresql://HOST/DATABASE?user=USER, here or in {VARIABLE}",
         )  # fmt: skip
     from agent.core.printable import printable
     from agent.dashboard.web.collect import CollectOptions, SharedCollector

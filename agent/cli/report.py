@@ -19,7 +19,7 @@ _EPILOG = """\
 examples:
   vedette report --data ~/vedette-dashboard --camera front --since 2h --out report.html
   vedette report --data ~/vedette-dashboard --device north/dock-7 --camera front --since 1d --out report.html
-  vedette report --store postgresql://vedette@db/fleet --camera front --out report.html
+  vedette report --store 'postgresql://db/fleet?user=vedette' --camera front --out report.html
 
 The file holds curves, states, drift, alerts and their runbooks; it loads nothing, and can be mailed.
 """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "VEDETTE_STORE"
 STORE_EPILOG = """\
-the database: postgresql://USER@HOST/DATABASE, with all that libpq knows behind a ?, such as sslmode=verify-full.
+the database: postgresql://HOST/DATABASE?user=USER, and what else libpq knows (&sslmode=verify-full).
 Keep its password off the command line: in PGPASSFILE (~/.pgpass), in PGPASSWORD, or the whole address in VEDETTE_STORE.
 """
 

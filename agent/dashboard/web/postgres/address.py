@@ -10,7 +10,7 @@ from agent.core.printable import printable
 from agent.core.secret import Secret
 from agent.dashboard.web.store import StoreError
 
-EXPECTED = "postgresql://USER@HOST/DATABASE"
+EXPECTED = "postgresql://HOST/DATABASE?user=USER"
 _SCHEMES = ("postgresql://", "postgres://")
 _DEFAULTS: dict[str, Any] = {
     "application_name": "vedette",
