@@ -1,11 +1,15 @@
 """The drift alarm of one camera: one drift is one alarm.
 
     off ── ratio >= 1 ──▶ on        what changed (a direction in evidence) and by how much is noted
-    on  ── less than half of the change noted is left, for CALM windows ──▶ off, and the evidence begins anew
+    on  ── less than half of the change noted is left, nearly as surely as it was found, for CALM windows ──▶ off
 
 That a score falls back below its limit does not end the alarm: filters that subtract what was seen before lose sight of
-a change that lasts. How much of it is left is read off the shortest memory that tells half of it from nothing, by the
-camera's own noise: the last window alone for a large change, hours for a small one.
+a change that lasts. What ends it is a change back. At each age that this may have, "the change was gone since then" is
+held against "it is still there": the logarithm of their likelihood ratio, by the same matched filters and limits that
+the beginning was found by, so that an end is found about as soon as the beginning was, and hardly ever by chance.
+
+A window that says nothing of a change (a count at night, an hour not judged) neither ends it nor keeps it on: the alarm
+has a memory of its own, in which only windows count that say something of it, each in the measure of one that says all.
 """
 
 from __future__ import annotations
@@ -20,18 +24,25 @@ from numpy.typing import NDArray
 
 from agent.core.arrays import array, numbers
 from agent.core.untrusted import BadInput, take_integer, take_number, take_text
-from agent.drift.memory import KEEP, SCALES, TIMES
+from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
+from agent.drift.series import score
 from agent.drift.sketch import LATEST
 
 CALM = 3
 """Windows for which the change must have been gone: one odd window, in which a large change is hidden, ends nothing."""
 
-_GONE = 0.5
-_SURE = 5.0
-"""Standard deviations between a change and half of it, as the noise of a reference of a few days is known."""
+LEAST_WEIGHT = 0.25
+"""A window that shows less than this of a change says nothing of it."""
 
-_NOTED_FOR = 4  # times its age at first, and not less than _SHORTEST windows
-_SHORTEST = 16  # windows: a small change is not looked for in a longer memory than this, or than it is old
+_AS_SURE = 0.8
+"""Of the limit: the end of a change that is just large enough to be found is found nine times in ten (6.4 of a score
+are seen on average, and scatter by 1), and one that lasts seems to end less than once in a hundred weeks."""
+
+_LEANING = 0.5  # of what is enough for an end: then what was noted stands, or what goes away would be noted as smaller
+_NOTED_AGAIN = 2  # times the age at which the change was noted last: it is known twice as well then
+_LEFT = 0.5  # of a distance
+_DISTANCE_NOISE = 0.16  # of a distance's limit: that is about 6.4 usual sizes
+_SURE = 5.0  # of those between a distance and what is taken for its end
 
 
 class Of(str, Enum):
@@ -42,83 +53,141 @@ class Of(str, Enum):
     DISTANCES = "distances"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gauge:
+    """What evidence of (A, C) is measured by: `filters` (A, C, J, K) of its memory, and `limits` (A, C) of scores."""
+
+    filters: NDArray[np.float64]
+    limits: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shown:
+    """What one window shows: `evidence` (A, C), and the `weight` (A, C) with which a change shows in it, 1 in full."""
+
+    evidence: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
 @dataclass(slots=True, eq=False)
 class Alarm:
-    """The state: `since` is None while off. `level` (A, C) is the change noted, `weight` (A, C) that over its
-    variance when nothing changes; how much of it is left is measured at time constant `place`, `age` windows after it
-    began.
+    """The state: `since` is None while off. `level` (A, C) is the change noted when it was `noted_at` windows old, and
+    `memory` (A, C, K) what was seen of it until now, when it is `age` windows old.
 
-    Where distances raised the alarm both are empty, and `ratio` is what they reached at the time scale
-    `place` (that of pairs comes after those of distributions).
+    Where distances raised the alarm both are empty. Then `ratio` is what they reached at the time scale `place` (that
+    of pairs comes after those of distributions), and `waits` how many windows it takes until they show something again.
     """
 
     since: float | None = None
     of: Of = Of.FEATURES
     place: int = 0
     level: NDArray[np.float64] | None = None
-    weight: NDArray[np.float64] | None = None
+    memory: NDArray[np.float64] | None = None
     ratio: float = 0.0
     calm: int = 0
     age: int = 0
-    noted_until: int = 0
+    noted_at: int = 0
+    waits: int = 0
 
     def raise_by_change(
         self,
         now: float,
         memory: NDArray[np.float64],
+        weight: NDArray[np.float64],
         changed: NDArray[np.bool_],
         age: int,
-        noise: NDArray[np.float64],
+        gauge: Gauge,
         of: Of = Of.FEATURES,
     ) -> None:
-        """Go on because evidence changed in `changed` (A, C) over the last `age` windows; `noise` (A, C, K) is the
-        variance of its memory (A, C, K) when nothing changes."""
-        self.since, self.of, self.calm, self.ratio = now, of, 0, 0.0
-        self.age = age = max(age, 1)
-        self.noted_until = max(_NOTED_FOR * age, _SHORTEST)
-        self._note(memory, changed, noise)
+        """Go on because evidence changed in `changed` (A, C) over the last `age` windows, in each of which a change
+        showed with `weight` (A, C); `memory` (A, C, K) is that of the evidence."""
+        self.since, self.of, self.calm, self.ratio, self.waits = now, of, 0, 0.0, 0
+        self.age = max(age, 1)
+        self.memory = memory / np.maximum(weight, LEAST_WEIGHT)[..., None]
+        self._note(changed, gauge)
 
-    def _note(
-        self, memory: NDArray[np.float64], changed: NDArray[np.bool_], noise: NDArray[np.float64]
-    ) -> None:
-        # How much it changed is read off the shortest memory that spans it: where the change is older than the age
-        # at which it shows best, a longer one would be scaled up too far, and what lasts would seem to shrink.
-        lately = int(np.searchsorted(TIMES, self.age, side="right")) - 1
-        self.level = np.where(changed, memory[..., lately] / (1.0 - KEEP[lately] ** self.age), 0.0)
-        clear = (self.level[..., None] ** 2 / noise).sum(axis=(0, 1)) >= (_SURE / (1.0 - _GONE)) ** 2
-        longest = int(np.searchsorted(TIMES, min(max(self.age, _SHORTEST), TIMES[-1])))
-        self.place = min(int(clear.argmax()) if clear.any() else longest, longest)
-        self.weight = self.level / noise[..., self.place]
+    def _note(self, changed: NDArray[np.bool_], gauge: Gauge) -> None:
+        """By how much it changed, as the filter for its age shows."""
+        assert self.memory is not None
+        place = int(np.searchsorted(AGES, self.age, side="right")) - 1
+        chosen = gauge.filters[..., place, :]
+        answer = chosen @ (1.0 - KEEP**self.age)
+        known = changed & (answer > 0.0)
+        seen = (chosen * self.memory).sum(axis=-1)
+        level = np.where(known, seen / np.where(known, answer, 1.0), 0.0)
+        self.noted_at = self.age
+        if known.any():
+            self.level = level
 
     def raise_by_distance(self, now: float, ratios: NDArray[np.float64]) -> None:
         """Go on because a distribution is over its limit: `ratios` (5,) at the four time scales, and of pairs."""
-        self.since, self.of, self.calm, self.level, self.weight = now, Of.DISTANCES, 0, None, None
-        over = ratios >= 1.0
-        self.place = int(over.argmax()) if over.any() else int(ratios.argmax())
-        self.ratio = float(ratios[self.place])
+        self.since, self.of, self.calm, self.level, self.memory = now, Of.DISTANCES, 0, None, None
+        self.age, self.noted_at, self.waits = 1, 1, 0
+        self._note_distance(ratios)
 
-    def watch(
-        self, memory: NDArray[np.float64], noise: NDArray[np.float64], ratios: NDArray[np.float64]
-    ) -> bool:
-        """One more window while on, with the memory of what changed, its `noise`, and the distances' `ratios` (5,);
-        True when the alarm has just gone off."""
+    def _note_distance(self, ratios: NDArray[np.float64]) -> None:
+        """The shortest time scale at which half of what was reached is plain to see, or that of the largest ratio."""
+        clear = ratios * (1.0 - _LEFT) >= _SURE * _DISTANCE_NOISE
+        self.place = int(clear.argmax()) if clear.any() else int(ratios.argmax())
+        self.ratio = float(ratios[self.place])
+        self.noted_at = self.age
+
+    def watch_change(self, shown: Shown, gauge: Gauge) -> bool:
+        """One more window while on; True when the alarm has just gone off."""
+        assert self.level is not None
+        assert self.memory is not None
+        says = (shown.weight >= LEAST_WEIGHT) & (self.level != 0.0)
+        if not says.any():
+            return False
+        whole = shown.evidence / np.where(says, shown.weight, 1.0)
+        self.memory = np.where(says[..., None], fade(self.memory, whole), self.memory)
         self.age += 1
-        gone = self._left(memory, ratios) < _GONE
-        if not gone and self.level is not None and self.age <= self.noted_until:
-            self._note(memory, self.level != 0.0, noise)
+        sureness = self._sureness(says, gauge)
+        if sureness < _LEANING and self._may_note(gauge):
+            self._note(self.level != 0.0, gauge)
+        return self._step(sureness >= 1.0)
+
+    def _sureness(self, says: NDArray[np.bool_], gauge: Gauge) -> float:
+        """How sure it is, by the columns that say something, that the change has gone: 1 is enough, 0 if it is back."""
+        assert self.level is not None
+        assert self.memory is not None
+        level = np.where(says, self.level, 0.0)[..., None]
+        steps = level * (gauge.filters * step_response()).sum(axis=-1)
+        enough = (_AS_SURE * gauge.limits[says].max() / AGE_WEIGHTS) ** 2 / 2.0
+        rest = self.memory - level * (1.0 - KEEP**self.age)
+        sure = _likelier(-steps, score(rest, gauge.filters)) / enough
+        sure = np.where(self.age >= AGES, sure, 0.0)
+        since = int(sure.argmax())
+        if sure[since] < 1.0:
+            return float(sure[since])
+        without = rest + level * step_response()[since]
+        back = _likelier(steps, score(without, gauge.filters))[:since]
+        return 0.0 if (back >= enough[:since]).any() else float(sure[since])
+
+    def _may_note(self, gauge: Gauge) -> bool:
+        """Whether the change is old enough to be known better, and not older than any filter looks back."""
+        if self.age < _NOTED_AGAIN * self.noted_at:
+            return False
+        return bool(self.age <= AGES[gauge.filters.any(axis=(0, 1, 3))].max())
+
+    def watch_distance(self, ratios: NDArray[np.float64], gap: float) -> bool:
+        """One more window, `gap` after the last, while on; True when the alarm has just gone off."""
+        span = int(SCALES[self.place]) if self.place < SCALES.size else int(SCALES[-1])
+        self.waits = max(span if gap > 1 else self.waits - 1, 0)
+        self.age += 1
+        least = self.ratio - max(_LEFT * self.ratio, _SURE * _DISTANCE_NOISE)
+        gone = not self.ratio or bool(ratios[self.place] < least)
+        again = _NOTED_AGAIN * self.noted_at <= self.age <= _NOTED_AGAIN * SCALES[-1]
+        if again and ratios.max() >= 1.0:
+            self._note_distance(ratios)
+        return self._step(gone) if not self.waits else False
+
+    def _step(self, gone: bool) -> bool:
         self.calm = self.calm + 1 if gone else 0
         if self.calm < CALM:
             return False
-        self.since, self.level, self.weight, self.calm = None, None, None, 0
+        self.since, self.level, self.memory, self.calm = None, None, None, 0
         return True
-
-    def _left(self, memory: NDArray[np.float64], ratios: NDArray[np.float64]) -> float:
-        """How much of the change is left: 1 all of it, 0 nothing."""
-        if self.level is None or self.weight is None:
-            return float(ratios[self.place]) / self.ratio if self.ratio else 0.0
-        shown = 1.0 - KEEP[self.place] ** self.age  # of a change that lasts, so far
-        whole = shown * float((self.weight * self.level).sum())
-        return float((memory[..., self.place] * self.weight).sum() / max(whole, 1e-12))
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""
@@ -127,38 +196,50 @@ class Alarm:
             "of": self.of.value,
             "place": self.place,
             "level": None if self.level is None else numbers(self.level),
-            "weight": None if self.weight is None else numbers(self.weight),
+            "seen": None if self.memory is None else numbers(self.memory),
             "ratio": self.ratio,
             "calm": self.calm,
             "age": self.age,
-            "noted_until": self.noted_until,
+            "noted_at": self.noted_at,
+            "waits": self.waits,
         }
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any], shapes: Mapping[Of, tuple[int, int]]) -> Alarm:
-        """What `state` gave, for memories of `shapes`; BadInput for anything else.
+    def restore(cls, state: Mapping[str, Any], memories: Mapping[Of, NDArray[np.float64]]) -> Alarm:
+        """What `state` gave, where `memories` (A, C, K) are those of the evidence; BadInput for anything else.
 
-        The version before knew no weights: all that changed counts alike.
+        The versions before kept no memory of the alarm's own: that of the evidence stands in.
         """
         word = take_text(state, "of", Of.FEATURES.value, longest=16)
         if word not in {each.value for each in Of}:
             raise BadInput("`of` is none of what an alarm can be about")
         of = Of(word)
-        level = weight = None
+        level = memory = None
         if state.get("level") is not None and of is not Of.DISTANCES:
-            level = array(state, "level", shapes[of])
-            weight = array(state, "weight", shapes[of]) if state.get("weight") is not None else level
+            memory = memories[of]
+            level = array(state, "level", memory.shape[:2])
+            if state.get("seen") is not None:
+                memory = array(state, "seen", memory.shape)
+            if not level.any():
+                raise BadInput("`level` is that of no change")
         elif of is Of.FEATURES and state.get("since") is not None:
             of = Of.DISTANCES  # by the version before
-        most = SCALES.size if of is Of.DISTANCES else KEEP.size - 1
+        age = take_integer(state, "age", minimum=0)
         return cls(
             take_number(state, "since", None, minimum=0.0, maximum=LATEST),
             of,
-            min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), most),
+            min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), SCALES.size),
             level,
-            weight,
+            memory,
             take_number(state, "ratio"),
             take_integer(state, "calm", minimum=0),
-            take_integer(state, "age", minimum=0),
-            take_integer(state, "noted_until", 0, minimum=0),
+            age,
+            take_integer(state, "noted_at", age, minimum=0),
+            take_integer(state, "waits", 0, minimum=0),
         )
+
+
+def _likelier(steps: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithm of how much likelier scores (A, C, J) are with a change that moves them by `steps` than without, at
+    each age (J,)."""
+    return np.asarray((steps * scores - steps**2 / 2.0).sum(axis=(0, 1)), dtype=np.float64)

@@ -56,6 +56,22 @@ class ClassMix:
         found = _scores(*_grouped(counts, shares, self.judged), self.overdispersion[hours])
         return np.asarray(np.clip(found / self.unit, -_MOST, _MOST), dtype=np.float64)
 
+    def weights(
+        self,
+        counts: NDArray[np.float64],
+        shares: NDArray[np.float64],
+        hours: NDArray[np.int64],
+        usual_boxes: float,
+    ) -> NDArray[np.float64]:
+        """With what weight a change shows in windows, (W,): how many boxes of their own each counts for, and 1 is what
+        a window with the usual number of boxes does."""
+        seen, normal = _grouped(counts, shares, self.judged)
+        usual = _independent(
+            np.array([max(usual_boxes, 1.0)]), self.overdispersion.mean(axis=0, keepdims=True)
+        )
+        found = _independent(seen.sum(axis=1), self.overdispersion[hours]) / usual
+        return np.asarray(np.where(_known(seen, normal), found, 0.0))
+
     def filters(self, longest: int) -> NDArray[np.float64]:
         """Filters (1, C, J, K) that make scores out of a fading memory (1, C, K)."""
         return matched_filters(self.noise, longest) / self.size[..., None]
@@ -125,9 +141,14 @@ def _scores(
     """The scores e_c of windows, (W, C)."""
     known = _known(seen, normal)
     boxes = np.maximum(seen.sum(axis=1), 1.0)
-    weight = boxes / (overdispersion[:, 0] + overdispersion[:, 1] * boxes)
+    weight = _independent(boxes, overdispersion)
     off = (seen / boxes[:, None] - normal) / np.sqrt(_spreads(normal))
     return np.where(known[:, None], weight[:, None] * off, 0.0)
+
+
+def _independent(boxes: NDArray[np.float64], overdispersion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many independent boxes (W,) so many count for, by a and rho (W, 2)."""
+    return np.asarray(boxes / (overdispersion[:, 0] + overdispersion[:, 1] * boxes))
 
 
 def _overdispersion(

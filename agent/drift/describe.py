@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.drift.alarm import Gauge
 from agent.drift.calibrate import Limits
 from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS, EDGES
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES
-from agent.drift.noise import memory_variance
 from agent.drift.pairs import SCALES as PAIR_SCALES
 from agent.drift.pairs import pairs_of
 from agent.drift.pairs_seen import PairsSeen
@@ -161,10 +161,10 @@ class Describer:
         return float(tops.max()), np.asarray(tops >= tops.max() / 2), age
 
     @property
-    def mix_variance(self) -> NDArray[np.float64]:
-        """Of the class mix's memory (1, C, K) when nothing changes."""
-        assert self._calibration.mix is not None  # there is a likelihood
-        return memory_variance(self._calibration.mix.noise)
+    def mix_gauge(self) -> Gauge:
+        """What measures evidence of the class mix."""
+        assert self._mix_filters is not None  # there is a likelihood
+        return Gauge(filters=self._mix_filters, limits=self._limits.mix[None])
 
     def distance_ratios(self, fading: Fading, features: Sequence[FeatureVerdict]) -> NDArray[np.float64]:
         """The largest distance over its limit at each time scale, (4,): of the class mix, and of the distributions of

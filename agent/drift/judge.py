@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_number, take_object
-from agent.drift.alarm import Alarm, Of
+from agent.drift.alarm import Alarm, Gauge, Of, Shown
+from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import Expected, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.describe import QUANTILES, Describer, Remembered
@@ -67,6 +68,8 @@ class DriftJudge:
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
         self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
+        self._shown: dict[Of, Shown] = {}
+        self._gap = 1.0
         self._kinds_seen = reference.kinds_seen()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
@@ -122,27 +125,43 @@ class DriftJudge:
 
     def _take(self, window: WindowSketch, moment: float) -> Expected:
         """Remember a window; what it was compared with."""
-        reference, gap = self.reference, self._gap(window)
+        reference, gap = self.reference, self._windows_since(window)
         looks = look(window)
         [fit] = weigh_nearest(looks, self._contexts, moment, reference.usual, self._passed(moment))
         expected, evidence = fit.expected, fit.evidence
         trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
-        refined = reference.calibration.refinement(evidence.aspects[0], trust * evidence.trust[0], fit.hours)
+        refinement, trusted = reference.calibration.refinement, trust * evidence.trust[0]
+        refined = refinement(evidence.aspects[0], trusted, fit.hours)
+        self._shown = {Of.FEATURES: Shown(evidence=refined, weight=refinement.weights(trusted, fit.hours))}
         self._memory = fade(self._memory, refined, gap)
         self._pairs.add(refined[0, : len(self._names)], gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         if reference.calibration.mix is not None:
-            hour = np.array([hour_of(window.start)])
-            mix = reference.calibration.mix.evidence(counts[None], expected.shares[None], hour)
-            self._class_memory = fade(self._class_memory, trust * mix, gap)
+            shown = self._mix_shown(reference.calibration.mix, window, counts, expected, trust)
+            self._class_memory = fade(self._class_memory, shown.evidence, gap)
+            self._shown[Of.CLASSES] = shown
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         if gap > 1:
             self._fading.rest(gap - 1)
         self._fading.add(evidence.ranks[0], filled, seen, normal)
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
-        self._last_end = window.end
+        self._last_end, self._gap = window.end, gap
         return expected
+
+    def _mix_shown(
+        self,
+        mix: ClassMix,
+        window: WindowSketch,
+        counts: NDArray[np.float64],
+        expected: Expected,
+        trust: float,
+    ) -> Shown:
+        """What a window with boxes `counts` (K+1,) shows of the class mix."""
+        where = counts[None], expected.shares[None], np.array([hour_of(window.start)])
+        evidence = trust * mix.evidence(*where)
+        weight = trust * mix.weights(*where, self.reference.usual_boxes)
+        return Shown(evidence=evidence, weight=np.broadcast_to(weight[:, None], evidence.shape))
 
     def _passed(self, moment: float) -> Passed:
         origin = self.reference.origin
@@ -154,7 +173,7 @@ class DriftJudge:
         kind = weekend(window.start, self.reference.origin.utc_offset)
         return bool(self._kinds_seen[hour_of(window.start), int(kind)])
 
-    def _gap(self, window: WindowSketch) -> float:
+    def _windows_since(self, window: WindowSketch) -> float:
         """How many windows after the last one this one ends; 1 where the clock went back."""
         if self._last_end is None:
             return 1.0
@@ -209,7 +228,7 @@ class DriftJudge:
     def _alarm_step(self, now: float, scored: Scored, distances: NDArray[np.float64]) -> bool:
         """Raise or end the alarm; whether what is over the limit is a familiar excursion."""
         if self.alarm:
-            if self._alarm.watch(*self._watched(), distances):
+            if self._watch(distances):
                 self._begin_anew()
             return False
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
@@ -221,21 +240,28 @@ class DriftJudge:
             return familiar
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
         if by_evidence >= 1.0:
-            self._alarm.raise_by_change(
-                now, self._memory, *self._scorer.changed(scored), self._scorer.variance
-            )
+            self._raise(now, self._memory, *self._scorer.changed(scored), Of.FEATURES)
         elif mix >= 1.0:
-            variance = self._describer.mix_variance
-            self._alarm.raise_by_change(now, self._class_memory, changed, age, variance, Of.CLASSES)
+            self._raise(now, self._class_memory, changed, age, Of.CLASSES)
         else:
             self._alarm.raise_by_distance(now, distances)
         return False
 
-    def _watched(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The memory that holds what raised the alarm, and its variance when nothing changes."""
-        if self._alarm.of is Of.CLASSES:
-            return self._class_memory, self._describer.mix_variance
-        return self._memory, self._scorer.variance
+    def _raise(
+        self, now: float, memory: NDArray[np.float64], changed: NDArray[np.bool_], age: int, of: Of
+    ) -> None:
+        self._alarm.raise_by_change(now, memory, self._shown[of].weight, changed, age, self._gauge(of), of)
+
+    def _watch(self, distances: NDArray[np.float64]) -> bool:
+        """Whether the alarm that is on has just gone off."""
+        if self._alarm.of is Of.DISTANCES:
+            return self._alarm.watch_distance(distances, self._gap)
+        of = self._alarm.of
+        return of in self._shown and self._alarm.watch_change(self._shown[of], self._gauge(of))
+
+    def _gauge(self, of: Of) -> Gauge:
+        """What measures the evidence that raised the alarm."""
+        return self._describer.mix_gauge if of is Of.CLASSES else self._scorer.gauge
 
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
@@ -309,8 +335,6 @@ class DriftJudge:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         features = len(self._names)
-        shapes = {Of.FEATURES: self._scorer.columns, Of.CLASSES: self._class_memory.shape[:2]}
-        alarm = Alarm.restore(take_object(state, "alarm"), shapes)
         memory = array(state, "memory", self._memory.shape)
         fading = Fading(
             array(state, "ranks", self._fading.ranks.shape),
@@ -326,6 +350,7 @@ class DriftJudge:
         classes = self._no_classes()
         if "classes" in state:  # likewise
             classes = array(state, "classes", classes.shape)
+        alarm = Alarm.restore(take_object(state, "alarm"), {Of.FEATURES: memory, Of.CLASSES: classes})
         pairs = PairsSeen(self.reference.calibration.pairs)
         if "pairs" in state:  # likewise
             pairs.restore(take_object(state, "pairs"))

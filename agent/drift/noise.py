@@ -73,11 +73,6 @@ def memory_covariance(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.tensordot(weights, _PARTS, axes=1), dtype=np.float64)
 
 
-def memory_variance(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance (..., K) of the fading memory under noise of `weights` (..., 8)."""
-    return np.asarray(np.einsum("...kk->...k", memory_covariance(weights)))
-
-
 def _part_covariance(decay: float) -> NDArray[np.float64]:
     keep = np.exp(-1.0 / decay) if decay > 0 else 0.0
     a, b = KEEP[:, None], KEEP[None, :]

@@ -73,6 +73,12 @@ class Refinement:
         """
         return self._separated(self._bounded(self._centred(aspects, trust, hours)))
 
+    def weights(self, trust: NDArray[np.float64], hours: NDArray[np.int64]) -> NDArray[np.float64]:
+        """With what weight a change would show in windows of this `trust` (..., 3, F), (..., 3, F + R): 1 in full."""
+        features = np.where(self.most > 0.0, trust, 0.0) / self._loudness_at(hours)
+        factors = np.einsum("...af,afr->...ar", features, self.loadings**2)
+        return np.concatenate([features, factors], axis=-1)
+
     def gates(self, gate: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much the moment lets each column say, (..., 3, F + R), of that of the features (..., F)."""
         features = np.repeat(gate[..., None, :], len(ASPECTS), axis=-2)
@@ -89,8 +95,12 @@ class Refinement:
     def _centred(
         self, aspects: NDArray[np.float64], trust: NDArray[np.float64], hours: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        loud = np.swapaxes(self.loud[hours, :, np.arange(self.offset.shape[1])], -1, -2)
-        return np.asarray(trust * np.clip(aspects - self.offset, -self.most, self.most) / loud)
+        kept = np.clip(aspects - self.offset, -self.most, self.most)
+        return np.asarray(trust * kept / self._loudness_at(hours))
+
+    def _loudness_at(self, hours: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How loud each feature is at `hours` (..., F), (..., 3, F)."""
+        return np.swapaxes(self.loud[hours, :, np.arange(self.offset.shape[1])], -1, -2)
 
     def _bounded(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         size = _sizes(evidence, self.unit)

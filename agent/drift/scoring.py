@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift import joint
+from agent.drift.alarm import Gauge
 from agent.drift.calibrate import Calibration, limits
 from agent.drift.memory import AGE_WEIGHTS, AGES
-from agent.drift.noise import memory_variance
 from agent.drift.series import score
 
 _ADDING = 0.1  # of what adds most to the joint score: less is no part of the change
@@ -51,8 +51,7 @@ class Scorer:
         self.limits = limits(calibration, false_alarms_per_month, window_seconds)
         self._calibration, self._filters = calibration, calibration.filters()
         self._used = max(calibration.longest, 1) >= AGES
-        self.variance = memory_variance(calibration.noise)
-        """Of each memory (3, F + R, K) when nothing changes."""
+        self.gauge = Gauge(filters=self._filters, limits=self.limits.aspects)
 
     @property
     def columns(self) -> tuple[int, int]:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
+from agent.drift.alarm import Of, Shown
 from agent.drift.contexts import SLOT_SECONDS, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import DriftJudge
-from agent.drift.memory import KEEP, SCALE_KEEP, fade
+from agent.drift.memory import KEEP, SCALE_KEEP
 from agent.drift.nearest import Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
@@ -138,10 +139,10 @@ class Replay:
             [PairsSeen(self.calibration.pairs) for _ in range(trials)],
         )
 
-    def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
-        """Refined evidence (W, 3, C) and ranks (W, F, 19) of windows starting at `starts`."""
-        features = looks.knots.shape[1]
-        refined = np.empty((len(starts), *self._scorer.columns))
+    def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray, NDArray]:
+        """Refined evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C) of windows starting at `starts`."""
+        features, refinement = looks.knots.shape[1], self.calibration.refinement
+        refined, weights = np.empty((2, len(starts), *self._scorer.columns))
         ranks = np.empty((len(starts), features, EDGES.size))
         slots = (starts // SLOT_SECONDS).astype(int)
         for slot in np.unique(slots):
@@ -150,9 +151,11 @@ class Replay:
             passed, usual = self._passed(middle), self.reference.usual
             for fit in weigh_nearest(looks[at], self._contexts, middle, usual, passed):
                 found, places = fit.evidence, at[fit.places]
-                refined[places] = self.calibration.refinement(found.aspects, trust * found.trust, fit.hours)
+                trusted = trust * found.trust
+                refined[places] = refinement(found.aspects, trusted, fit.hours)
+                weights[places] = refinement.weights(trusted, fit.hours)
                 ranks[places] = EDGES + trust * (found.ranks - EDGES)
-        return refined, ranks
+        return refined, ranks, weights
 
     def _passed(self, moment: float) -> Passed:
         origin = self.reference.origin
@@ -193,19 +196,25 @@ class Replay:
         )
         return whole, past
 
-    def lasting(self, aspects: NDArray, ranks: NDArray, past: Past) -> int:
-        """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends."""
-        judge, memory, faded = DriftJudge(self.reference), past.memory[0], past.ranks[0]
-        judge._memory, judge._excuse = memory, Excuse(calm=0)
-        pairs = copy.copy(past.pairs[0])
+    def lasting(self, aspects: NDArray, ranks: NDArray, weights: NDArray, past: Past) -> int:
+        """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends.
+
+        `weights` (1 + W, 3, C) begin with those of the window that raised it.
+        """
+        judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
+        judge._memory, judge._excuse = past.memory[0], Excuse(calm=0)
+        judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weights[0])}
         ratios = np.append(self._shape(faded), self._pairs_ratio(pairs))
-        judge._alarm_step(0.0, self._scorer(memory), ratios)
-        for number in range(len(aspects)):
-            memory = fade(memory, aspects[number, 0])
-            faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
-            pairs.add(aspects[number, 0, 0, : len(faded[0])], 1.0)
-            ratios = np.append(self._shape(faded), self._pairs_ratio(pairs))
-            if judge._alarm.watch(memory, self._scorer.variance, ratios):
+        judge._alarm_step(0.0, self._scorer(past.memory[0]), ratios)
+        alarm, gauge = judge._alarm, self._scorer.gauge
+        for number, weight in enumerate(weights[1:]):
+            if alarm.of is Of.FEATURES:
+                ended = alarm.watch_change(Shown(evidence=aspects[number, 0], weight=weight), gauge)
+            else:
+                faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
+                pairs.add(aspects[number, 0, 0, : len(faded[0])], 1.0)
+                ended = alarm.watch_distance(np.append(self._shape(faded), self._pairs_ratio(pairs)), 1.0)
+            if ended:
                 return number + 1
         return len(aspects)
 

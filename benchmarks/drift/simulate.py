@@ -84,7 +84,7 @@ def frames(spec: StreamSpec) -> int:
 
 def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[int, list[str]]:
     """What each reference raised alarms for while nothing changed."""
-    found: dict[int, list[tuple[NDArray, NDArray]]] = {length: [] for length in replays}
+    found: dict[int, list[tuple[NDArray, NDArray, NDArray]]] = {length: [] for length in replays}
     for _ in range(days):
         start, values = stream.now, stream.day()
         looks = looks_of(values, frames(stream.spec))
@@ -97,8 +97,8 @@ def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[
     }
 
 
-def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[str], int]:
-    """Judge windows of one stream, evidence (W, 3, C) and ranks (W, F, 19).
+def quiet(replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> tuple[Past, list[str], int]:
+    """Judge windows of one stream, evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C).
 
     What was seen, the alarms raised, and the windows in alarm.
     """
@@ -114,7 +114,7 @@ def quiet(replay: Replay, aspects: NDArray, ranks: NDArray) -> tuple[Past, list[
         alarms.append(blame(ratios, found, replay))
         past = replay.judge(aspects[at : at + first], ranks[at : at + first], past)[1]
         at += first
-        lasted = replay.lasting(aspects[at:], ranks[at:], past)
+        lasted = replay.lasting(aspects[at:], ranks[at:], weights[at - 1 :], past)
         at, inside = at + lasted, inside + lasted
         past = replay.nothing()
         past.excuses[0] = Excuse(calm=0)
@@ -161,8 +161,7 @@ def delays(plan: Plan, replays: dict[int, Replay], start: float) -> dict[int, di
 
 def quiet_past(replay: Replay, looks: Any, starts: NDArray[np.floating]) -> Past:
     """The past after a warm-up."""
-    aspects, ranks = replay.evidence(looks, starts)
-    return quiet(replay, aspects, ranks)[0]
+    return quiet(replay, *replay.evidence(looks, starts))[0]
 
 
 def _stream(plan: Plan, repeat: int, start: float) -> Stream:

@@ -2,134 +2,204 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
-from agent.drift.alarm import CALM, Alarm, Of
-from agent.drift.memory import KEEP, fade
-from agent.drift.noise import DECAYS, memory_variance
+from agent.drift.alarm import CALM, Alarm, Gauge, Of, Shown
+from agent.drift.memory import AGES, KEEP, fade
+from agent.drift.noise import DECAYS, matched_filters
 
+SHAPE = (3, 2)
 CHANGED = np.array([[True, False], [False, False], [False, False]])
-NOISE = memory_variance(np.where(DECAYS == 0.0, 0.05, 1e-6) * np.ones((3, 2, 1)))
-NO_RATIOS = np.zeros(4)
+FULL = np.ones(SHAPE)
+VARIANCE = 0.05
+WHITE = np.where(DECAYS == 0.0, VARIANCE, 1e-6) * np.ones((*SHAPE, 1))
+WEATHER = WHITE + np.where(DECAYS == 100.0, 0.5, 0.0)
+"""Slow noise of ten times the variance: a change of 1 is hardly larger than what comes and goes within two hours."""
 
 
-def memory_of(values):
-    memory = np.zeros((3, 2, KEEP.size))
-    for value in values:
-        memory = fade(memory, np.where(CHANGED, value, 0.0))
-    return memory
+def gauge_of(noise, longest=1024):
+    return Gauge(filters=matched_filters(noise, longest), limits=np.full(SHAPE, 6.4))
+
+
+GAUGE = gauge_of(WHITE)
+
+
+class Camera:
+    """Evidence window after window: white noise and, where asked for, weather; the memory of it, and an alarm."""
+
+    def __init__(self, seed=1, gauge=GAUGE, noise=0.0, weather=0.0):
+        self.random, self.gauge, self.alarm = np.random.default_rng(seed), gauge, Alarm()
+        self.noise, self.weather, self.slow = noise, weather, np.zeros(SHAPE)
+        self.memory = np.zeros((*SHAPE, KEEP.size))
+
+    def window(self, level, weight=1.0):
+        news = self.random.standard_normal((2, *SHAPE))
+        self.slow = np.exp(-1 / 100) * self.slow + np.sqrt(1 - np.exp(-2 / 100)) * self.weather * news[0]
+        evidence = weight * (self.noise * news[1] + self.slow + np.where(CHANGED, level, 0.0))
+        return Shown(evidence=evidence, weight=weight * FULL)
+
+    def run(self, level, windows):
+        for _ in range(windows):
+            self.memory = fade(self.memory, self.window(level).evidence)
+
+    def raise_it(self, age):
+        self.alarm.raise_by_change(1000.0, self.memory, FULL, CHANGED, age, self.gauge)
+
+    def watch(self, level, windows, weight=1.0):
+        """Windows until the alarm is over; None where it is not."""
+        for number in range(windows):
+            if self.alarm.watch_change(self.window(level, weight), self.gauge):
+                return number + 1
+        return None
 
 
 def test_it_stays_on_while_the_change_lasts_and_goes_off_when_it_is_gone():
-    alarm, memory = Alarm(), memory_of([0.0] * 50 + [2.0] * 20)
-    alarm.raise_by_change(1000.0, memory, CHANGED, 20, NOISE)
-    assert alarm.since == 1000.0
-    for _ in range(500):
-        memory = fade(memory, np.where(CHANGED, 2.0, 0.0))
-        assert not alarm.watch(memory, NOISE, NO_RATIOS)
-    ended = []
-    for _ in range(200):
-        memory = fade(memory, np.zeros((3, 2)))
-        ended.append(alarm.watch(memory, NOISE, NO_RATIOS))
-        if ended[-1]:
-            break
-    assert ended[-1]
-    assert CALM <= len(ended) <= 5, "a large change that is gone is over within five windows"
-    assert alarm.since is None
+    camera = Camera()
+    camera.run(0.0, 50)
+    camera.run(2.0, 20)
+    camera.raise_it(16)
+    assert camera.alarm.since == 1000.0
+    assert camera.watch(2.0, 3000) is None
+    assert CALM <= camera.watch(0.0, 200) <= 5, "a large change that is gone is over within five windows"
+    assert camera.alarm.since is None
 
 
 @pytest.mark.parametrize(("age", "true"), [(1, 1), (1, 3), (1, 30), (2, 6), (3, 8), (6, 16), (11, 40)])
 def test_a_change_that_lasts_is_one_alarm_also_where_it_is_older_than_it_looked(age, true):
-    alarm, memory = Alarm(), memory_of([0.0] * 50 + [2.0] * true)
-    alarm.raise_by_change(1000.0, memory, CHANGED, age, NOISE)
-    for _ in range(500):
-        memory = fade(memory, np.where(CHANGED, 2.0, 0.0))
-        assert not alarm.watch(memory, NOISE, NO_RATIOS)
+    camera = Camera()
+    camera.run(0.0, 50)
+    camera.run(2.0, true)
+    camera.raise_it(age)
+    assert camera.watch(2.0, 500) is None
 
 
 def test_a_short_calm_does_not_end_it():
-    alarm, there, gone = Alarm(), memory_of([2.0] * 40), memory_of([0.0])
-    alarm.raise_by_change(0.0, there, CHANGED, 16, NOISE)
-    for _ in range(CALM - 1):
-        assert not alarm.watch(gone, NOISE, NO_RATIOS)
-    assert not alarm.watch(there, NOISE, NO_RATIOS)
-    for _ in range(CALM - 1):
-        assert not alarm.watch(gone, NOISE, NO_RATIOS)
-    assert alarm.watch(gone, NOISE, NO_RATIOS)
+    camera = Camera()
+    camera.run(2.0, 40)
+    camera.raise_it(32)
+    for _ in range(5):
+        assert camera.watch(0.0, CALM - 1) is None
+        assert camera.watch(2.0, 2) is None
+    assert camera.watch(0.0, 5) is not None
 
 
-def test_a_small_change_is_watched_over_longer_than_a_large_one():
-    places = []
-    for size in (0.2, 1.0, 4.0):
-        alarm = Alarm()
-        alarm.raise_by_change(0.0, memory_of([size] * 100), CHANGED, 100, NOISE)
-        places.append(alarm.place)
-    assert places[0] > places[1] > places[2] == 0
+def test_an_end_is_found_about_as_soon_as_a_beginning():
+    ends = []
+    for level in (0.2, 0.5, 2.0):
+        camera = Camera()
+        age = int(AGES[41 * VARIANCE / level**2 <= AGES][0])  # a score of 6.4
+        camera.run(level, age)
+        camera.raise_it(age)
+        ends.append(camera.watch(0.0, 2000) / age)
+    assert max(ends[:2]) <= 1.6
+    assert ends[2] <= 5
 
 
-def test_chance_neither_ends_the_alarm_of_a_small_change_that_lasts_nor_keeps_it_on():
-    random = np.random.default_rng(4)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("noise", "weather", "level"), [(WHITE, 0.0, 0.5), (WEATHER, 0.7, 3.5)])
+def test_chance_and_weather_neither_end_the_alarm_of_a_change_that_lasts_nor_keep_it_on(
+    seed, noise, weather, level
+):
+    camera = Camera(seed, gauge_of(noise), np.sqrt(VARIANCE), weather)
+    camera.run(0.0, 300)
+    camera.run(level, 30)
+    camera.memory *= 1.3  # what has just gone over a limit looks larger than it is
+    camera.raise_it(22)
+    assert camera.watch(level, 2000) is None
+    assert camera.watch(0.0, 90) is not None
 
-    def window(level):
-        return random.normal(0.0, np.sqrt(0.05), (3, 2)) + np.where(CHANGED, level, 0.0)
 
-    memory = np.zeros((3, 2, KEEP.size))
-    for _ in range(30):
-        memory = fade(memory, window(0.5))
-    lucky = memory * 1.6  # what has just gone over a limit looks larger than it is
+@pytest.mark.parametrize("weight", [0.0, 0.1, 0.5])
+def test_windows_that_say_little_or_nothing_of_a_change_do_not_end_it(weight):
+    camera = Camera()
+    camera.run(2.0, 40)
+    camera.raise_it(32)
+    assert camera.watch(2.0, 600, weight) is None
+    assert camera.watch(2.0, 600) is None
+    assert camera.watch(0.0, 5) is not None
+
+
+def test_where_some_columns_are_silent_the_others_decide():
+    camera, changed = Camera(), np.array([[True, True], [False, False], [False, False]])
+    camera.memory = fade(camera.memory, np.where(changed, 2.0, 0.0), 1.0)
+    camera.alarm.raise_by_change(0.0, camera.memory, FULL, changed, 1, camera.gauge)
+    half = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    assert not any(
+        camera.alarm.watch_change(Shown(evidence=2.0 * half, weight=half), camera.gauge) for _ in range(99)
+    )
+    assert any(
+        camera.alarm.watch_change(Shown(evidence=0.0 * half, weight=half), camera.gauge) for _ in range(5)
+    )
+
+
+def test_a_distribution_is_watched_at_the_shortest_time_scale_at_which_its_end_would_be_plain():
     alarm = Alarm()
-    alarm.raise_by_change(0.0, lucky, CHANGED, 30, NOISE)
-    for _ in range(3000):
-        memory = fade(memory, window(0.5))
-        assert not alarm.watch(memory, NOISE, NO_RATIOS)
-    ended = False
-    for _ in range(40):
-        memory = fade(memory, window(0.0))
-        ended = ended or alarm.watch(memory, NOISE, NO_RATIOS)
-    assert ended
+    alarm.raise_by_distance(5.0, np.array([0.5, 1.2, 1.7, 2.1, 0.0]))
+    assert alarm.place == 2
+    assert not any(alarm.watch_distance(np.array([0.1, 0.2, 1.7, 2.0, 0.0]), 1.0) for _ in range(100))
+    assert any(alarm.watch_distance(np.array([2.0, 2.0, 0.6, 2.0, 0.0]), 1.0) for _ in range(CALM))
 
 
-def test_a_distribution_is_watched_at_the_shortest_time_scale_that_was_over_its_limit():
-    alarm, memory = Alarm(), memory_of([0.0])
-    alarm.raise_by_distance(5.0, np.array([0.5, 1.2, 1.6, 1.1]))
-    assert alarm.place == 1
-    assert not any(alarm.watch(memory, NOISE, np.array([0.1, 0.7, 0.1, 0.1])) for _ in range(100))
-    assert any(alarm.watch(memory, NOISE, np.array([2.0, 0.5, 2.0, 2.0])) for _ in range(CALM))
+def test_a_distance_just_over_its_limit_is_over_when_it_is_small():
+    alarm, place = Alarm(), np.array([0.0, 0.0, 1.05, 0.0, 0.0])
+    alarm.raise_by_distance(5.0, place)
+    assert not any(alarm.watch_distance(0.4 * place, 1.0) for _ in range(100))
+    assert any(alarm.watch_distance(0.15 * place, 1.0) for _ in range(CALM))
 
 
-SHAPES = {Of.FEATURES: (3, 2), Of.CLASSES: (1, 4)}
+def test_after_a_pause_distances_end_nothing_before_they_have_seen_enough():
+    alarm, high, low = Alarm(), np.array([0.0, 0.0, 2.0, 0.0, 0.0]), np.zeros(5)
+    alarm.raise_by_distance(5.0, high)
+    assert not alarm.watch_distance(low, 500.0)
+    assert not any(alarm.watch_distance(low, 1.0) for _ in range(15))
+    assert not any(alarm.watch_distance(high, 1.0) for _ in range(100))
+    assert any(alarm.watch_distance(low, 1.0) for _ in range(CALM))
+
+
+MEMORIES = {Of.FEATURES: np.ones((*SHAPE, KEEP.size)), Of.CLASSES: np.ones((1, 4, KEEP.size))}
 
 
 @pytest.mark.parametrize("of", list(Of))
 def test_it_goes_on_after_a_restart(of):
     alarm = Alarm()
     if of is Of.DISTANCES:
-        alarm.raise_by_distance(7.0, np.array([0.5, 1.2, 1.6, 1.1]))
+        alarm.raise_by_distance(7.0, np.array([0.5, 1.2, 1.6, 1.1, 0.0]))
+        alarm.watch_distance(np.array([0.5, 1.2, 1.6, 1.1, 0.0]), 9.0)
     else:
-        shape = SHAPES[of]
-        alarm.raise_by_change(
-            7.0, np.ones((*shape, KEEP.size)), np.ones(shape, np.bool_), 4, np.ones((*shape, KEEP.size)), of
-        )
-    again = Alarm.restore(alarm.state(), SHAPES)
+        shape = MEMORIES[of].shape[:2]
+        gauge = Gauge(filters=np.ones((*shape, AGES.size, KEEP.size)), limits=np.ones(shape))
+        alarm.raise_by_change(7.0, 2 * MEMORIES[of], np.ones(shape), np.ones(shape, np.bool_), 4, gauge, of)
+    again = Alarm.restore(alarm.state(), MEMORIES)
     assert again.state() == alarm.state()
 
 
-def test_the_state_of_the_version_before_is_read():
-    alarm = Alarm()
-    alarm.raise_by_change(7.0, memory_of([2.0] * 9), CHANGED, 4, NOISE)
-    old = {key: alarm.state()[key] for key in ("since", "place", "level", "ratio", "calm", "age")}
-    again = Alarm.restore(old, SHAPES)
-    assert again.since == 7.0
-    assert not again.watch(memory_of([2.0] * 10), NOISE, NO_RATIOS)
-    assert again.calm == 0
-    by_distance = Alarm.restore({**old, "level": None, "place": 11, "ratio": 1.3}, SHAPES)
+def test_the_state_of_the_versions_before_is_read():
+    camera = Camera()
+    camera.run(2.0, 9)
+    camera.raise_it(4)
+    old = {key: camera.alarm.state()[key] for key in ("since", "place", "level", "ratio", "calm", "age")}
+    camera.alarm = Alarm.restore({**old, "weight": None, "noted_until": 16}, {Of.FEATURES: camera.memory})
+    assert camera.alarm.since == 1000.0
+    assert camera.watch(2.0, 100) is None
+    assert camera.watch(0.0, 6) is not None
+    by_distance = Alarm.restore({**old, "level": None, "place": 11, "ratio": 1.3}, MEMORIES)
     assert by_distance.of is Of.DISTANCES
     assert by_distance.place == 4
 
 
 @pytest.mark.parametrize(
-    "damage", [{"of": "weather"}, {"of": 1}, {"place": 99}, {"level": "x"}, {"since": "now"}]
+    "damage",
+    [
+        {"of": "weather"},
+        {"of": 1},
+        {"place": 99},
+        {"level": "x"},
+        {"since": "now"},
+        {"seen": "AAAA"},
+        {"waits": -1},
+    ],
 )
 def test_a_damaged_state_is_refused(damage):
-    alarm = Alarm()
-    alarm.raise_by_change(7.0, memory_of([2.0] * 9), CHANGED, 4, NOISE)
+    camera = Camera()
+    camera.run(2.0, 9)
+    camera.raise_it(4)
     with pytest.raises(BadInput):
-        Alarm.restore({**alarm.state(), **damage}, SHAPES)
+        Alarm.restore({**camera.alarm.state(), **damage}, MEMORIES)

@@ -81,6 +81,22 @@ def test_one_drift_is_one_alarm_and_it_ends(day_reference, tomorrow):
     assert len(since - {None}) == 1
 
 
+@pytest.mark.parametrize("change", [{"feature": 0, "shift": 2.0}, {"classes": (2, 2, 0)}])
+def test_a_drift_that_lasts_is_one_alarm_also_after_hours_without_windows(day_reference, tomorrow, change):
+    judge = DriftJudge(day_reference)
+    until_alarm(judge, tomorrow.windows(60))
+    until_alarm(judge, tomorrow.windows(240, **change))
+    began = judge.alarm_since
+    assert began is not None
+    for windows in (30, 60):
+        for window in tomorrow.windows(windows, **change):
+            assert judge.judge(window, window.end).alarm_since == began
+        tomorrow.now += 9 * 3600.0
+    for window in tomorrow.windows(180):
+        judge.judge(window, window.end)
+    assert not judge.alarm
+
+
 def test_small_changes_of_all_features_count_together(day_reference, camera):
     source = camera(12, day_reference.origin.end)
     judge = DriftJudge(day_reference, 30.0)
