@@ -81,8 +81,16 @@ def resolved_text(
         what = f"{published.what} (over: {reason or 'no longer evaluated'})"
         return AlertText(what=what, expected=published.expected, window=lasted)
     finding, function = _finding(rule, published.labels, evaluation, limit), rule.condition.function
-    what = _state_resolved(finding) if rule.metric.unit == "state" else function.resolved(finding)
+    what = _resolved(rule, finding)
     return AlertText(what=what, expected=function.sentences(finding)[1], window=lasted)
+
+
+def _resolved(rule: Rule, finding: Finding) -> str:
+    if finding.evaluation.latest.ended:
+        return f"{finding.subject}: {finding.evaluation.latest.ended}"
+    if rule.metric.unit == "state":
+        return _state_resolved(finding)
+    return rule.condition.function.resolved(finding)
 
 
 def _state_resolved(finding: Finding) -> str:
@@ -156,6 +164,7 @@ def journal_line(alert: Alert) -> str:
     verb = {
         AlertEvent.FIRED: alert.severity.value.upper(),
         AlertEvent.REMINDER: f"{alert.severity.value.upper()} still",
+        AlertEvent.UPDATED: f"{alert.severity.value.upper()} updated",
         AlertEvent.ACKNOWLEDGED: "acknowledged",
         AlertEvent.SNOOZED: "snoozed",
         AlertEvent.UNDONE: f"{alert.controls.get('undone', {}).get('kind', 'control')} undone",

@@ -241,6 +241,7 @@ _DRIFT = (
         name="drift",
         when="drift.ratio >= 1",
         clear="0.9",
+        repeat=7 * 86400.0,
         advice="Look at the snapshot first: lens, light, view. If the scene changed for good, retrain: after an "
         "abrupt change in full, after a gradual one incrementally.",
     ),

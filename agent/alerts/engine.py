@@ -5,7 +5,8 @@ Laws
 1. A rule has an instance with a state machine (`state_machine`) for every target that its metric was observed for.
 2. A firing alert is published once, unless it is suppressed: by a mute, a snooze, a fault upstream that explains
    it (inhibition), a worse or earlier alert of its group. It is published when nothing suppresses it any longer,
-   and again every `repeat` seconds of its rule while it fires and nobody acknowledged it.
+   and again every `repeat` seconds of its rule while it fires and nobody acknowledged it. Where its observation's
+   headline changes meanwhile (a drift of which more is known) it is published as updated, ever more seldom.
 3. What was published as firing is published as resolved, suppressed or not: a retained alert must not stay.
 4. After a restart nothing is published again; an alert that is not observed again within `stale_seconds` resolves,
    one about a fault of a camera within SETTLE_SECONDS. A drift that fires stays as it was while its camera shows
@@ -159,7 +160,10 @@ class AlertEngine:
         candidates = [
             (instance, rule)
             for instance, rule in firing
-            if not instance.published or instance.republish or self._repeat_due(instance, rule, now)
+            if not instance.published
+            or instance.republish
+            or self._repeat_due(instance, rule, now)
+            or instance.update_due(self._monitor.headline(instance), now)
         ]
         self.waiting = 0
         if not candidates:
@@ -175,13 +179,20 @@ class AlertEngine:
             members = groups[group_of(rule, instance.labels)]
             if self._suppressed_by(instance, rule, members, now):
                 continue
-            event = AlertEvent.REMINDER if instance.published else AlertEvent.FIRED
+            event = self._event(instance, rule, now)
             alert = self._alert(instance, rule, members, now, event)
             if alert is not None:
                 room[rule.severity] -= not instance.published
                 instance.published, instance.republish = True, False
-                instance.latest, instance.published_at = alert, now
+                instance.publish(alert, self._monitor.headline(instance), now)
                 self._outgoing.append(alert)
+
+    def _event(self, instance: AlertInstance, rule: Rule, now: float) -> AlertEvent:
+        """Why an alert that is not suppressed is published now."""
+        if not instance.published:
+            return AlertEvent.FIRED
+        reminds = instance.republish or self._repeat_due(instance, rule, now)
+        return AlertEvent.REMINDER if reminds else AlertEvent.UPDATED
 
     def _repeat_due(self, instance: AlertInstance, rule: Rule, now: float) -> bool:
         """Whether a published alert still fires and nobody acknowledged it: it is published again."""
@@ -368,7 +379,7 @@ class AlertEngine:
         alert = self._alert(instance, rule, [], now, event)
         if alert is not None:
             alert = dataclasses.replace(alert, controls={**alert.controls, **(more or {})})
-            instance.latest, instance.published_at = alert, now
+            instance.publish(alert, self._monitor.headline(instance), now)
             self._outgoing.append(alert)
 
     # -- over a restart ---------------------------------------------------------------------------------

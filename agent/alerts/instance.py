@@ -12,7 +12,10 @@ from typing import Any
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.alerts.evaluators import Target, target_of
 from agent.alerts.state_machine import Phase, RuleState
-from agent.core.types import Alert, Labels
+from agent.core.types import Alert, AlertEvent, Labels
+
+UPDATE_SECONDS = 60.0
+"""Between what was published about an alert and an update of it, at least."""
 
 InstanceKey = tuple[str, Target]  # rule, target
 
@@ -22,8 +25,9 @@ class AlertInstance:
     """One rule on one target; the engine owns it.
 
     `id` names the current occurrence. `published` is whether it was published as firing (and so must be published
-    as resolved), `latest` is what was published last, at `published_at` (its own times are labels), `republish`
-    whether it must be published again once nothing suppresses it. After a restart it does not resolve before
+    as resolved), `latest` is what was published last (its own times are labels), at `headline_at` and about `headline`;
+    `published_at` is when it was published as firing or as a reminder, `republish` whether it must be published again
+    once nothing suppresses it. After a restart it does not resolve before
     `settled_at`. `reason` is why it ended, where that is not its value.
     """
 
@@ -35,6 +39,8 @@ class AlertInstance:
     republish: bool = False
     latest: Alert | None = None
     published_at: float = -math.inf
+    headline: str = ""
+    headline_at: float = -math.inf
     reason: str = ""
     settled_at: float = -math.inf
 
@@ -47,12 +53,26 @@ class AlertInstance:
         """Begin a new occurrence: the condition just turned true."""
         self.id = _alert_id(self.rule, self.labels, self.state.true_since)
         self.published = self.republish = False
-        self.latest, self.reason = None, ""
+        self.latest, self.reason, self.headline = None, "", ""
+
+    def publish(self, alert: Alert, headline: str, now: float) -> None:
+        """`alert` is published at `now`, about `headline`."""
+        self.latest, self.headline, self.headline_at = alert, headline, now
+        if alert.event is not AlertEvent.UPDATED:
+            self.published_at = now
+
+    def update_due(self, headline: str, now: float) -> bool:
+        """Whether what was published is about something else by now, and that may be published: each time after as long
+        as the alert was old the last time, so that a week holds fourteen updates at most."""
+        if not self.published or not headline or headline == self.headline:
+            return False
+        return now - self.headline_at >= max(UPDATE_SECONDS, self.headline_at - self.state.true_since)
 
     def shift(self, seconds: float) -> None:
         """Move all times by `seconds`: they were stored on a time that was ahead."""
         self.state = self.state.shifted(seconds)
         self.published_at += seconds
+        self.headline_at += seconds
 
     def sleep(self, seconds: float) -> None:
         """The box slept for `seconds`: a condition did not hold for that long, what must settle has not yet."""
@@ -76,6 +96,8 @@ class AlertInstance:
             "hushed": self.republish,
             "told": alert_to_json(self.latest) if self.latest else None,
             "told_at": self.published_at if self.latest else None,
+            "headline": self.headline,
+            "headline_at": self.headline_at if self.latest else None,
         }
 
 
@@ -83,6 +105,7 @@ def instance_from_json(entry: Mapping[str, Any]) -> AlertInstance:
     """The instance that `AlertInstance.to_json` made the values of; before 0.2 there was no `told_at`."""
     latest = alert_from_json(entry["told"]) if entry["told"] else None
     published_at = entry.get("told_at", latest.changed_at if latest else None)
+    headline_at = entry.get("headline_at", published_at)
     return AlertInstance(
         rule=str(entry["rule"]),
         labels=dict(entry["labels"]),
@@ -98,6 +121,8 @@ def instance_from_json(entry: Mapping[str, Any]) -> AlertInstance:
         republish=bool(entry["hushed"]),
         latest=latest,
         published_at=-math.inf if published_at is None else float(published_at),
+        headline=str(entry.get("headline", "")),
+        headline_at=-math.inf if headline_at is None else float(headline_at),
     )
 
 

@@ -131,6 +131,13 @@ class RuleMonitor:
             evaluation if evaluation is not None and _beyond(rule, evaluation.value, limit, firing) else None
         )
 
+    def headline(self, instance: AlertInstance) -> str:
+        """What the latest observation of the target of `instance` is about; empty where it has no headline."""
+        if instance.rule not in self._evaluators:
+            return ""
+        latest = self._evaluators[instance.rule][1].latest.get(target_of(instance.labels))
+        return latest.headline if latest is not None else ""
+
     def unobserved(self) -> list[Rule]:
         """The rules that nothing was observed for yet: they cannot fire."""
         return [rule for rule, evaluator in self._evaluators.values() if not evaluator.latest]

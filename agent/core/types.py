@@ -132,7 +132,8 @@ class Observation:
     `camera/front` is metric `camera.latency_p99_seconds` with labels {"camera": "front"}. States are
     observed as 0/1 numbers (`camera.frozen`). `text` says in words what was seen (a state's reason, a
     verdict), `evidence` carries further numbers, `advice` what may be done about this one; they end up in the
-    alert. `judged` is False where rules must
+    alert. `headline` sums the text up: an alert that fires is published anew where it changes. `ended` says of what was
+    alarming until lately what it was, for the alert's end. `judged` is False where rules must
     pass it over: it is of a window shorter than the others, whose counts would look small.
     """
 
@@ -143,6 +144,8 @@ class Observation:
     text: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     advice: str = ""
+    headline: str = ""
+    ended: str = ""
     judged: bool = True
 
 
@@ -171,6 +174,7 @@ class AlertEvent(str, Enum):
     SNOOZED = "snoozed"
     UNDONE = "undone"
     REMINDER = "reminder"
+    UPDATED = "updated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from agent.drift.sketch import WindowSketch
 from agent.drift.verdict import DriftVerdict
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
+from agent.references.alarm_course import AlarmCourse
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
 from agent.references.history import VerdictHistory
@@ -78,7 +79,7 @@ class DriftMonitor:
         self._recording = ReferenceRecording(subject)
         self.stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
-        self._history, self._acceptance = VerdictHistory(), Acceptance()
+        self._history, self._acceptance, self._course = VerdictHistory(), Acceptance(), AlarmCourse()
         self._living = Living(enabled=settings.living_reference)
         self._verdict: DriftVerdict | None = None
         self._frames = FrameMonitor()
@@ -155,10 +156,9 @@ class DriftMonitor:
         self._history.add(window.sketch, verdict, explanation(verdict, self.stored))
         if verdict.alarm_since != since:
             self._save(now)
-        found = (
-            [outlier_observation(self._frames.found, self.subject.camera, at)] if self._frames.found else []
-        )
-        return [*observations_of(verdict, self.stored, at), *found]
+        counted, camera = self._frames.found, self.subject.camera
+        found = [outlier_observation(counted, camera, at)] if counted else []
+        return [*self._course.described(observations_of(verdict, self.stored, at), verdict), *found]
 
     def _alarm_since(self) -> float | None:
         """When the drift that an alarm is on for began."""
@@ -277,7 +277,7 @@ class DriftMonitor:
             self._judge.restore(carried(judge.state(), stored))
             self._frames.alarm = frames.alarm
             return
-        self._verdict = None
+        self._verdict, self._course = None, AlarmCourse()
         if before is not None:
             self._living.discard()
 

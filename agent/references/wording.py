@@ -140,15 +140,23 @@ def size_of(about: Sequence[FeatureVerdict]) -> str:
     """How unusual the largest change among the features that stand out is, in words and in sigma of the camera's own
     scatter (a tenth to nine tenths of its values lie within 2.56 sigma); empty where none does."""
     notable = [each for each in about if each.ratio >= _WORTH_NAMING]
-    levels = [_sigmas(each) for each in notable if each.aspect in {"location", "shape"}]
-    if levels:
-        largest = max(levels)
-        word = next(word for least, word in _SIZES if largest >= least)
-        return f"{word} ({figures(min(largest, _MOST_SIGMAS), 2)} sigma)"
+    if largest := largest_sigmas(about):
+        return f"{size_word(largest)} ({figures(min(largest, _MOST_SIGMAS), 2)} sigma)"
     if not notable:
         return ""
     times = figures(float(np.exp(np.clip(notable[0].shift, -7.0, 7.0))), 2)
     return f"{'scatter' if notable[0].aspect == 'spread' else 'steps from frame to frame'} {times} times the usual"
+
+
+def largest_sigmas(about: Sequence[FeatureVerdict]) -> float:
+    """By how many sigma the level moved that moved most, of the features that stand out; 0 where none does."""
+    notable = (each for each in about if each.ratio >= _WORTH_NAMING)
+    return max((_sigmas(each) for each in notable if each.aspect in {"location", "shape"}), default=0.0)
+
+
+def size_word(sigmas: float) -> str:
+    """How large a change of so many sigma is."""
+    return next(word for least, word in _SIZES if sigmas >= least)
 
 
 def _sigmas(each: FeatureVerdict) -> float:
