@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
-from agent.drift.alarm import Of, Shown
+from agent.drift.alarm import Alarm, Of, Shown
 from agent.drift.contexts import SLOT_SECONDS, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, weekend
 from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
-from agent.drift.judge import DriftJudge
+from agent.drift.judge import LEAST_SHARE, DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP
 from agent.drift.nearest import Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
@@ -31,37 +31,55 @@ WINDOW = 60.0
 PIECE = 512  # windows scored at once: 20 MB
 
 
-def looks_of(values: NDArray[np.float32], per_window: int) -> Looks:
+def looks_of(values: NDArray[np.float32], per_window: int, frames: NDArray[np.int64] | None = None) -> Looks:
     """What `look` finds in windows of `per_window` frames, of values (n, F) without NaN; up to 200 frames.
 
-    A KLL sketch of no more than 200 values holds them all, so its quantiles are those of the sorted values.
+    A KLL sketch of no more than 200 values holds them all, so its quantiles are those of the sorted values. Where only
+    `frames` (W,) of a window were sampled, those are spread evenly over it; 0 makes a window without values.
     """
     rows = values.reshape(-1, per_window, values.shape[1])
-    ranks = np.ceil((np.arange(KNOTS) + 0.5) / KNOTS * per_window).astype(int) - 1
-    steps = np.abs(np.diff(rows, axis=1)).mean(axis=1, dtype=np.float64)
-    knots = np.sort(rows, axis=1)[:, ranks]
-    return Looks(
-        knots=np.ascontiguousarray(np.swapaxes(knots, 1, 2)),
-        counts=np.full((len(rows), values.shape[1]), per_window, dtype=np.float32),
-        steps=steps.astype(np.float32),
-        frames=np.full(len(rows), per_window),
-    )
+    frames = np.full(len(rows), per_window) if frames is None else frames
+    knots = np.zeros((len(rows), values.shape[1], KNOTS), np.float32)
+    steps = np.full((len(rows), values.shape[1]), np.nan, np.float32)
+    for number in np.unique(frames[frames > 0]).tolist():
+        at = np.flatnonzero(frames == number)
+        seen = rows[at][:, np.arange(number) * per_window // number]
+        ranks = np.ceil((np.arange(KNOTS) + 0.5) / KNOTS * number).astype(int) - 1
+        steps[at] = np.abs(np.diff(seen, axis=1)).mean(axis=1, dtype=np.float64)
+        knots[at] = np.swapaxes(np.sort(seen, axis=1)[:, ranks], 1, 2)
+    counts = np.repeat(frames[:, None], values.shape[1], axis=1).astype(np.float32)
+    return Looks(knots=knots, counts=counts, steps=steps, frames=frames)
 
 
-def record(recording: Recording, values: NDArray[np.float32], start: float, per_window: int) -> None:
-    """Add the windows of whole hours of values (n, F), the first beginning at `start`."""
-    looks = looks_of(values, per_window)
+def record(
+    recording: Recording,
+    values: NDArray[np.float32],
+    start: float,
+    per_window: int,
+    frames: NDArray[np.int64] | None = None,
+) -> None:
+    """Add the windows of whole hours of values (n, F), the first beginning at `start`; `frames` as in `looks_of`."""
+    looks = looks_of(values, per_window, frames)
     per_hour = round(BLOCK_SECONDS / WINDOW)
     for hour in range(len(looks.frames) // per_hour):
         rows = values[hour * per_hour * per_window : (hour + 1) * per_hour * per_window]
-        block = Block([Sketch() for _ in recording.features], seconds=BLOCK_SECONDS)
-        for sketch, column in zip(block.sketches, rows.T, strict=True):
-            sketch.update(column)
-        recording.blocks[round(start / BLOCK_SECONDS) + hour] = block
-    recording.looks += [looks[i : i + 1] for i in range(len(looks.frames))]
-    recording.starts += (start + WINDOW * np.arange(len(looks.frames))).tolist()
-    recording.seconds += [WINDOW] * len(looks.frames)
-    recording.classes += [{}] * len(looks.frames)
+        sampled = int(looks.frames[hour * per_hour : (hour + 1) * per_hour].sum())
+        if sampled:
+            rows = rows[np.arange(sampled) * len(rows) // sampled]
+            recording.blocks[round(start / BLOCK_SECONDS) + hour] = block_of(rows, recording.features)
+    kept = np.flatnonzero(looks.frames > 0).tolist()
+    recording.looks += [looks[i : i + 1] for i in kept]
+    recording.starts += [start + WINDOW * i for i in kept]
+    recording.seconds += [WINDOW] * len(kept)
+    recording.classes += [{}] * len(kept)
+
+
+def block_of(rows: NDArray[np.float32], features: tuple[str, ...]) -> Block:
+    """An hour's sketches of rows (n, F)."""
+    block = Block([Sketch() for _ in features], seconds=BLOCK_SECONDS)
+    for sketch, column in zip(block.sketches, rows.T, strict=True):
+        sketch.update(column)
+    return block
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +131,15 @@ class Ratios:
         return np.maximum(self.shape.max(axis=-1), self.pairs)
 
 
+@dataclass(slots=True, eq=False)
+class Watch:
+    """An alarm that is on, and what its end is seen by where distances raised it."""
+
+    alarm: Alarm
+    faded: NDArray[np.float64]
+    pairs: PairsSeen
+
+
 class Replay:
     """Judges windows by one reference and budget."""
 
@@ -144,8 +171,10 @@ class Replay:
         features, refinement = looks.knots.shape[1], self.calibration.refinement
         refined, weights = np.empty((2, len(starts), *self._scorer.columns))
         ranks = np.empty((len(starts), features, EDGES.size))
-        slots = (starts // SLOT_SECONDS).astype(int)
-        for slot in np.unique(slots):
+        fit_to_judge = looks.frames >= max(1.0, LEAST_SHARE * self.reference.usual.frames)
+        refined[:], weights[:], ranks[:] = 0.0, 0.0, EDGES
+        slots = np.where(fit_to_judge, (starts // SLOT_SECONDS).astype(int), -1)
+        for slot in np.unique(slots[fit_to_judge]):
             at = np.flatnonzero(slots == slot)
             trust, middle = self._trust(slot * SLOT_SECONDS), (slot + 0.5) * SLOT_SECONDS
             passed, usual = self._passed(middle), self.reference.usual
@@ -196,27 +225,33 @@ class Replay:
         )
         return whole, past
 
-    def lasting(self, aspects: NDArray, ranks: NDArray, weights: NDArray, past: Past) -> int:
-        """How many of the next windows of one stream the product's alarm stays on, raised where `past` ends.
-
-        `weights` (1 + W, 3, C) begin with those of the window that raised it.
-        """
+    def watch(self, past: Past, weight: NDArray) -> Watch:
+        """The product's alarm, raised where `past` of one stream ends, in a window of `weight` (3, C)."""
         judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
         judge._memory, judge._excuse = past.memory[0], Excuse(calm=0)
-        judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weights[0])}
-        ratios = np.append(self._shape(faded), self._pairs_ratio(pairs))
-        judge._alarm_step(0.0, self._scorer(past.memory[0]), ratios)
-        alarm, gauge = judge._alarm, self._scorer.gauge
-        for number, weight in enumerate(weights[1:]):
-            if alarm.of is Of.FEATURES:
-                ended = alarm.watch_change(Shown(evidence=aspects[number, 0], weight=weight), gauge)
+        judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
+        judge._alarm_step(0.0, self._scorer(past.memory[0]), self._distances(faded, pairs))
+        return Watch(judge._alarm, faded, pairs)
+
+    def lasts(self, watch: Watch, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int | None:
+        """After how many of the next windows of one stream the alarm is over; None where it is not.
+
+        Evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C).
+        """
+        for number, (evidence, seen, weight) in enumerate(zip(aspects, ranks, weights, strict=True)):
+            if watch.alarm.of is Of.FEATURES:
+                over = watch.alarm.watch_change(Shown(evidence=evidence, weight=weight), self._scorer.gauge)
             else:
-                faded = ranks[number, 0] + SCALE_KEEP[:, None, None] * (faded - ranks[number, 0])
-                pairs.add(aspects[number, 0, 0, : len(faded[0])], 1.0)
-                ended = alarm.watch_distance(np.append(self._shape(faded), self._pairs_ratio(pairs)), 1.0)
-            if ended:
+                watch.faded = seen + SCALE_KEEP[:, None, None] * (watch.faded - seen)
+                watch.pairs.add(evidence[0, : len(seen)], 1.0)
+                over = watch.alarm.watch_distance(self._distances(watch.faded, watch.pairs), 1.0)
+            if over:
                 return number + 1
-        return len(aspects)
+        return None
+
+    def _distances(self, faded: NDArray, pairs: PairsSeen) -> NDArray[np.float64]:
+        """The largest ratios of distances to their limits at each time scale, and of pairs, (5,)."""
+        return np.append(self._shape(faded), self._pairs_ratio(pairs))
 
     def _shape(self, ranks: NDArray) -> NDArray[np.float64]:
         """The largest ratio of a KS distance to its limit at each time scale (4,), of fading ranks (4, F, 19)."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from agent.drift.excursions import Excuse
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
-from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
+from benchmarks.drift.replay import WINDOW, Past, Replay, Watch, looks_of, record
 from benchmarks.drift.streams import DAY, Change, Stream, StreamSpec
 
 TAUS = {"5": (5.0,), "20": (20.0,), "60": (60.0,), "mix": (5.0, 20.0, 60.0)}
@@ -97,28 +97,58 @@ def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[
     }
 
 
-def quiet(replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> tuple[Past, list[str], int]:
-    """Judge windows of one stream, evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C).
+class Course:
+    """One stream, judged piece by piece; `alarms` raised, windows `inside` alarms, and what was seen."""
 
-    What was seen, the alarms raised, and the windows in alarm.
-    """
-    aspects, ranks = aspects[:, None], ranks[:, None]
-    at, past, alarms, inside = 0, replay.nothing(), [], 0
-    while at < len(aspects):
-        ratios, after = replay.judge(aspects[at : at + DAY_WINDOWS], ranks[at : at + DAY_WINDOWS], past)
-        found = replay.first_alarm(ratios, 0, past.excuses[0])
+    def __init__(self, replay: Replay) -> None:
+        self.past, self.alarms, self.inside = replay.nothing(), list[str](), 0
+        self._watch: Watch | None = None
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether an alarm is on."""
+        return self._watch is not None
+
+    def add(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> None:
+        """The next windows: evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C)."""
+        at = 0
+        while at < len(aspects):
+            if self._watch is not None:
+                at += self._end(replay, aspects[at:], ranks[at:], weights[at:])
+            else:
+                at += self._begin(
+                    replay, *(each[at : at + DAY_WINDOWS] for each in (aspects, ranks, weights))
+                )
+
+    def _begin(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
+        ratios, after = replay.judge(aspects[:, None], ranks[:, None], self.past)
+        found = replay.first_alarm(ratios, 0, self.past.excuses[0])
         if found is None:
-            at, past = at + DAY_WINDOWS, after
-            continue
+            after.excuses[0] = self.past.excuses[0]  # carried on to here
+            self.past = after
+            return len(aspects)
+        self.alarms.append(blame(ratios, found, replay))
         first = found + 1
-        alarms.append(blame(ratios, found, replay))
-        past = replay.judge(aspects[at : at + first], ranks[at : at + first], past)[1]
-        at += first
-        lasted = replay.lasting(aspects[at:], ranks[at:], weights[at - 1 :], past)
-        at, inside = at + lasted, inside + lasted
-        past = replay.nothing()
-        past.excuses[0] = Excuse(calm=0)
-    return past, alarms, inside
+        self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
+        self._watch = replay.watch(self.past, weights[found])
+        return first
+
+    def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
+        assert self._watch is not None
+        lasted = replay.lasts(self._watch, aspects, ranks, weights)
+        if lasted is not None:
+            self._watch, self.past = None, replay.nothing()
+            self.past.excuses[0] = Excuse(calm=0)
+        passed = len(aspects) if lasted is None else lasted
+        self.inside += passed
+        return passed
+
+
+def quiet(replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> tuple[Past, list[str], int]:
+    """Judge windows of one stream: what was seen, the alarms raised, and the windows in alarm."""
+    course = Course(replay)
+    course.add(replay, aspects, ranks, weights)
+    return course.past, course.alarms, course.inside
 
 
 def blame(ratios: Any, at: int, replay: Replay) -> str:

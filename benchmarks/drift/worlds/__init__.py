@@ -21,6 +21,13 @@ WORLDS = Registry(
         "heavy tails": "benchmarks.drift.worlds.heavy_tails:HeavyTails",
         "holidays": "benchmarks.drift.worlds.holidays:Holidays",
         "leaves": "benchmarks.drift.worlds.leaves:Leaves",
+        "missing hours": "benchmarks.drift.worlds.missing_hours:MissingHours",
+        "changing sampling": "benchmarks.drift.worlds.sampling:ChangingSampling",
+        "tide": "benchmarks.drift.worlds.tide:Tide",
+        "market": "benchmarks.drift.worlds.market:Market",
+        "broken clouds": "benchmarks.drift.worlds.clouds:BrokenClouds",
+        "signals": "benchmarks.drift.worlds.signals:Signals",
+        "wandering gain": "benchmarks.drift.worlds.gain:WanderingGain",
         "clock change": "benchmarks.drift.worlds.clock_change:ClockChange",
     },
 )

@@ -11,19 +11,22 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.evidence import Looks
+from agent.drift.evidence import Looks, log_steps
+from agent.drift.living import ITEMS, NormalHour, renew
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
-from benchmarks.drift.replay import WINDOW, Past, Replay, looks_of, record
-from benchmarks.drift.simulate import median, quiet
+from benchmarks.drift.replay import WINDOW, Past, Replay, block_of, looks_of, record
+from benchmarks.drift.simulate import Course, median, quiet
 from benchmarks.drift.streams import Change
 from benchmarks.drift.worlds import WORLDS
 from benchmarks.drift.worlds.world import NAMES, World
@@ -57,16 +60,18 @@ class Plan:
     references: tuple[int, ...]
     days: int
     repeats: int
+    lives: bool
 
 
 def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
     """References of several lengths (days) that all end now, from the last days of one world."""
     recordings = {length: Recording(NAMES) for length in days}
     for day in range(max(days)):
-        start, values = world.now, world.run(DAY_MINUTES)
+        start = world.now
+        frames, values = world.sampled(_minutes(world, DAY_MINUTES)), world.run(DAY_MINUTES)
         for length, recording in recordings.items():
             if day >= max(days) - length:
-                record(recording, values, start, world.per_minute)
+                record(recording, values, start, world.per_minute, frames)
     made = {
         length: build(recording, camera="simulated", model_sha256="0", feature_version="1", now=world.now)
         for length, recording in recordings.items()
@@ -79,25 +84,77 @@ def references(world: World, days: tuple[int, ...]) -> dict[int, Reference]:
 
 def seen(world: World, minutes: int, change: Change | None = None) -> tuple[Looks, NDArray[np.float64]]:
     """The next minutes as windows, and when each begins."""
-    starts = world.now + WINDOW * np.arange(minutes, dtype=np.float64)
-    return looks_of(world.run(minutes, change), world.per_minute), starts
+    starts = _minutes(world, minutes)
+    frames = world.sampled(starts)
+    return looks_of(world.run(minutes, change), world.per_minute, frames), starts
 
 
-def false_alarms(replays: dict[int, Replay], world: World, days: int) -> dict[int, tuple[list[str], float]]:
-    """What each reference raised alarms for, and the hours in alarm."""
-    found: dict[int, list[Any]] = {length: [] for length in replays}
+def _minutes(world: World, minutes: int) -> NDArray[np.float64]:
+    return world.now + WINDOW * np.arange(minutes, dtype=np.float64)
+
+
+@dataclass(slots=True, eq=False)
+class Judged:
+    """One world judged by one reference: as it was recorded, or by one that `lives`; `days` that wait to be taken in."""
+
+    replay: Replay
+    lives: bool
+    course: Course
+    days: list[tuple[float, NDArray[np.float32], Looks]] = field(default_factory=list)
+
+    def add(
+        self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
+    ) -> None:
+        """The next day."""
+        alarms = len(self.course.alarms)
+        self.course.add(self.replay, *self.replay.evidence(looks, starts))
+        if not self.lives:
+            return
+        if self.course.alarmed or len(self.course.alarms) > alarms:
+            self.days = []
+            return
+        self.days.append((starts[0], values, looks))
+        if len(self.days) > 1:  # a day without an alarm has passed since
+            self._renew(world, *self.days.pop(0))
+
+    def _renew(self, world: World, start: float, values: NDArray[np.float32], looks: Looks) -> None:
+        per_hour, usual = DAY_MINUTES // 24, self.replay.reference.usual
+        rows, logs = values.reshape(24, -1, values.shape[1]), log_steps(looks.steps, usual)
+        hours = []
+        for number in range(24):
+            part = slice(number * per_hour, (number + 1) * per_hour)
+            seen = int(looks.frames[part].sum())
+            if not seen:
+                continue
+            block = block_of(rows[number][np.arange(seen) * len(rows[number]) // seen], NAMES)
+            known = np.isfinite(logs[part])
+            sums = np.stack([np.where(known, logs[part], 0.0).sum(axis=0), known.sum(axis=0)], axis=1)
+            hours.append(
+                NormalHour(
+                    start + 3600.0 * number,
+                    WINDOW * int((looks.frames[part] > 0).sum()),
+                    [each.compact(ITEMS) for each in block.sketches],
+                    sums,
+                    Counter(),
+                )
+            )
+        if hours:
+            made = renew(self.replay.reference, hours, world.now, world.utc_offset(world.now))
+            self.replay = Replay(made, utc_offset=world.utc_offset)
+
+
+def false_alarms(judged: Mapping[str, Judged], world: World, days: int) -> dict[str, tuple[list[str], float]]:
+    """What each reference raised alarms for in so many days, and the hours in alarm."""
     for _ in range(days):
-        day = seen(world, DAY_MINUTES)
-        for length, replay in replays.items():
-            found[length].append(replay.evidence(*day))
-    result: dict[int, tuple[list[str], float]] = {}
-    if not days:
-        return dict.fromkeys(replays, ([], 0.0))
-    for length, replay in replays.items():
-        parts = [np.concatenate(each) for each in zip(*found[length], strict=True)]
-        _, alarms, minutes = quiet(replay, *parts)
-        result[length] = alarms, round(minutes / 60, 1)
-    return result
+        starts = _minutes(world, DAY_MINUTES)
+        frames, values = world.sampled(starts), world.run(DAY_MINUTES)
+        looks = looks_of(values, world.per_minute, frames)
+        for each in judged.values():
+            each.add(world, values, looks, starts)
+    return {
+        name: (each.course.alarms, round(each.course.inside * WINDOW / 3600.0, 1))
+        for name, each in judged.items()
+    }
 
 
 def delays(plan: Plan, replays: dict[int, Replay], world: World) -> dict[int, dict[str, list[float | None]]]:
@@ -131,7 +188,7 @@ def race(replay: Replay, past: Past, world: World, change: Change) -> float | No
 
 
 def trial(plan: Plan) -> list[dict[str, Any]]:
-    """One world: its references, a month by each, delays by each; one result per reference."""
+    """One world: its references, `days` by each, delays by each; one result per reference."""
     began = time.process_time()
     world = WORLDS.load(plan.world)(plan.seed, rate=plan.rate)
     world.run(DAY_MINUTES * (plan.seed % 7))
@@ -140,20 +197,25 @@ def trial(plan: Plan) -> list[dict[str, Any]]:
         for length, made in references(world, plan.references).items()
     }
     after = world.twin(plan.seed)
-    alarms = false_alarms(replays, world, plan.days)
+    judged = {f"{length} d": Judged(replay, False, Course(replay)) for length, replay in replays.items()}
+    if plan.lives:
+        judged |= {
+            f"{length} d, lives": Judged(replay, True, Course(replay)) for length, replay in replays.items()
+        }
+    alarms = false_alarms(judged, world, plan.days)
     late = delays(plan, replays, after)
     return [
         {
             "world": plan.world,
             "seed": plan.seed,
-            "reference_days": length,
+            "reference": name,
             "days": plan.days,
-            "alarms": alarms[length][0],
-            "hours": alarms[length][1],
-            "delays": late[length],
+            "alarms": alarms[name][0],
+            "hours": alarms[name][1],
+            "delays": late.get(int(name.split()[0]), {}) if not each.lives else {},
             "cpu_seconds": round(time.process_time() - began, 1),
         }
-        for length in plan.references
+        for name, each in judged.items()
     ]
 
 
@@ -168,12 +230,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2.0, help="samples a second")
     parser.add_argument("--days", type=int, default=30, help="days judged")
     parser.add_argument("--repeats", type=int, default=0, help="trials of each change")
+    parser.add_argument("--lives", action="store_true", help="judge also by references that live")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, help="file that lines of JSON are appended to")
     options = parser.parse_args()
     lengths = tuple(map(int, options.references.split(",")))
     plans = [
-        Plan(name, int(seed), options.rate, lengths, options.days, options.repeats)
+        Plan(name, int(seed), options.rate, lengths, options.days, options.repeats, options.lives)
         for name in options.worlds.split(",")
         for seed in options.seeds.split(",")
     ]
@@ -190,19 +253,16 @@ def show(results: list[dict[str, Any]]) -> None:
     first = results[0]
     print(f"{first['world']:14s} seed {first['seed']}  {results[-1]['cpu_seconds']:5.0f} s", end="  ")
     print(
-        "  ".join(
-            f"{each['reference_days']} d: {len(each['alarms'])} ({each['hours']:g} h)" for each in results
-        ),
+        "  ".join(f"{each['reference']}: {len(each['alarms'])} ({each['hours']:g} h)" for each in results),
         flush=True,
     )
     for each in results:
         if each["alarms"]:
-            print("      ", each["reference_days"], "d", each["alarms"][:6])
+            print("      ", each["reference"], each["alarms"][:6])
         if any(each["delays"].values()):
             print(
                 "      ",
-                each["reference_days"],
-                "d",
+                each["reference"],
                 {name: median(late) for name, late in each["delays"].items()},
             )
 

@@ -47,6 +47,10 @@ class World:
         """Latent values (M, n, F) of the minutes that begin at `minutes` as features show them."""
         return 100.0 + 10.0 * latent
 
+    def sampled(self, minutes: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many samples of each minute the camera delivers, (M,): all of them."""
+        return np.full(minutes.size, self.per_minute)
+
     @staticmethod
     def utc_offset(_moment: float) -> float:
         """Seconds that local time is ahead of UTC."""
