@@ -132,8 +132,8 @@ def until(condition, seconds=60.0):
 
 
 def events_of(listener):
-    """The alert messages received, as (rule, event); one that came twice counts once."""
-    bodies = {(body["boot"], body["seq"]): body for body in listener.bodies("/alert/")}
+    """The alert events received, as (rule, event); one that came twice counts once (docs/wire.md)."""
+    bodies = {(body["id"], body["event"], body["changed_at"]): body for body in listener.bodies("/alert/")}
     return [(body["rule"], body["event"]) for body in bodies.values()]
 
 

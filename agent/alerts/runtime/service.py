@@ -21,6 +21,7 @@ from agent.alerts.engine import ActiveAlert, AlertEngine
 from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
+from agent.alerts.runtime.time_budget import TimeBudget
 from agent.core import clock
 from agent.core.arguments import Handler, Page, check_names, take_duration, take_moment, take_word
 from agent.core.errors import VedetteError
@@ -34,7 +35,8 @@ SAVE_SECONDS = 60.0  # controls and changes are saved at once; this is for holds
 SAVE_QUIET_SECONDS = 900.0  # where nothing is pending or fires
 SAVE_SAMPLES_SECONDS = 900.0  # rates and burns are judged across a gap of that much
 SAVE_MEMORY_SECONDS = 1800.0
-SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are
+SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are ...
+SAVE_BURST_SECONDS = 3.0  # ... but for the first so many seconds: what was published is saved at once
 UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
 LEAST_SLEEP_SECONDS = 0.5  # the clocks are read one after the other
 MOST_LINES = 50  # in the journal for one step
@@ -67,7 +69,7 @@ class AlertService:
         self._engine, self._store, self._observations = engine, store, observations
         self._lock = threading.Lock()
         self._saved_at = self._samples_saved_at = self._memory_saved_at = -math.inf
-        self._save_cost = 0.0
+        self._budget = TimeBudget(SAVE_SHARE, SAVE_BURST_SECONDS)
         self._unsaved: list[Alert] = []
         self._crowded = False
         self._unobserved_due = math.inf
@@ -168,11 +170,11 @@ class AlertService:
 
     def _save_when_due(self, monotonic: float) -> None:
         since = monotonic - self._saved_at
-        due = bool(self._unsaved) and since >= self._save_cost / SAVE_SHARE
+        affordable = self._budget.allows(monotonic)
         with_memory = monotonic - self._memory_saved_at >= SAVE_MEMORY_SECONDS
         with_samples = monotonic - self._samples_saved_at >= SAVE_SAMPLES_SECONDS
         spacing = SAVE_QUIET_SECONDS if self._engine.is_quiet else SAVE_SECONDS
-        if due or with_samples or with_memory or since >= max(spacing, self._save_cost / SAVE_SHARE):
+        if with_samples or with_memory or (affordable and (self._unsaved or since >= spacing)):
             self._save(with_samples=with_samples, with_memory=with_memory)
 
     def _save(self, *, with_samples: bool = False, with_memory: bool = False) -> None:
@@ -187,7 +189,7 @@ class AlertService:
         self._store.record(self._unsaved, snapshots)
         self._unsaved = []
         self._saved_at = clock.monotonic()
-        self._save_cost = self._saved_at - began
+        self._budget.spend(self._saved_at - began, self._saved_at)
 
     # -- commands ----------------------------------------------------------------------------------------
 
