@@ -21,7 +21,7 @@ import structlog
 
 from agent.app.reload_plan import log_refused
 from agent.config.schema import Settings
-from agent.core.arguments import Handler, check_names
+from agent.core.arguments import Handler, check_names, take_word
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
 from agent.core.worker import Worker
@@ -84,9 +84,10 @@ class ReloadProgress:
 
 
 class ReloadRequest:
-    """A reload that was requested; the requester may wait for its result."""
+    """A reload that was requested, first by `who`; the requester may wait for its result."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str = "") -> None:
+        self.who = who
         self._done = threading.Event()
         self._text = ""
         self._error: VedetteError | None = None
@@ -108,13 +109,21 @@ class ReloadRequest:
 
 
 class Reloader(Worker):
-    """Calls `reload` on request, which may raise anything; `report` gets the outcome of each."""
+    """Calls `reload` on request, which may raise anything; `report` gets the outcome of each.
 
-    def __init__(self, reload: Callable[[], ReloadResult], report: Callable[[ReloadOutcome], None]) -> None:
+    `changed` gets who asked for a reload that put something in force.
+    """
+
+    def __init__(
+        self,
+        reload: Callable[[], ReloadResult],
+        report: Callable[[ReloadOutcome], None],
+        changed: Callable[[str], None] = lambda _who: None,
+    ) -> None:
         super().__init__("reload")
         self.patience_seconds = math.inf  # a file on a dead network share is no reason to end the agent
         self.outcome = ReloadOutcome()
-        self._reload, self._report = reload, report
+        self._reload, self._report, self._changed = reload, report, changed
         self._wake = threading.Condition()
         self._requested: ReloadRequest | None = None
         self._reloading = False
@@ -125,11 +134,11 @@ class Reloader(Worker):
         with self._wake:
             return self._reloading or self._requested is not None
 
-    def request(self) -> ReloadRequest:
+    def request(self, who: str = "") -> ReloadRequest:
         """Request a reload; returns at once. One that has not begun yet is shared."""
         with self._wake:
             if self._requested is None:
-                self._requested = ReloadRequest()
+                self._requested = ReloadRequest(who)
             self._wake.notify()
             return self._requested
 
@@ -138,8 +147,8 @@ class Reloader(Worker):
         return {"reload": self._command}
 
     def _command(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        check_names(args)
-        return {"text": self.request().wait()}
+        check_names(args, "who")
+        return {"text": self.request(take_word(args, "who", "")).wait()}
 
     def run(self, stop: threading.Event) -> None:
         """Serve requests until stopped."""
@@ -163,6 +172,10 @@ class Reloader(Worker):
     def _serve(self, request: ReloadRequest) -> None:
         try:
             result = self._reload()
+        except PartlyInForce as error:
+            log_refused(error)
+            self._changed(request.who)
+            self._fail(request, error)
         except VedetteError as error:
             log_refused(error)
             self._fail(request, error)
@@ -172,6 +185,7 @@ class Reloader(Worker):
         else:
             self.outcome = ReloadOutcome(waiting=result.waiting)
             log.info("config reloaded", result=result.text)
+            self._changed(request.who)
             self._report(self.outcome)
             request.answer(result.text)
 

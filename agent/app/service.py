@@ -18,6 +18,7 @@ from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
 from agent.app.camera_set import CameraSet
+from agent.app.change_log import ChangeLog
 from agent.app.clock_watch import ClockWatch
 from agent.app.control_socket import ControlServer
 from agent.app.device import Device
@@ -33,6 +34,7 @@ from agent.core import clock
 from agent.core import memory as heap
 from agent.core.arguments import Handler
 from agent.core.frame_slots import FrameSlots
+from agent.core.logbook import Logbook
 from agent.core.state_dir import claim, directory
 from agent.core.types import FrameResult
 from agent.core.worker import Worker
@@ -114,12 +116,15 @@ class Service:
         self._closing.callback(self.detector.close)
         validate_classes(settings, self.detector.info)
         identity = identify(settings.device, settings.broker)
+        logbook = Logbook(state)
+        self.change_log = ChangeLog(state, logbook.note, lambda: self.settings)
 
         self.alert_service = AlertService(
             AlertEngine(rules, window_seconds=settings.windows.length),
             AlertStore(state),
             ObservationLog(state),
             cameras=lambda: [camera.name for camera in self.settings.cameras],
+            note=logbook.note,
         )
         self.alert_service.open()
         self._closing.callback(self.alert_service.close)
@@ -198,7 +203,8 @@ class Service:
             on_tick=clock_watch.tick,
         )
         self.live_config = LiveConfig(settings, self._load, self._running_agent(), about)
-        self.reloader = Reloader(self.live_config.reload, self.device.reloaded)
+        self.reloader = Reloader(self.live_config.reload, self.device.reloaded, self.change_log.config)
+        self.change_log.open(self.detector.info)
         self.handlers = self._handlers()
         remote |= {name: self.handlers[name] for name in self.handlers.keys() - NEVER_REMOTE}
         remote |= self.deploy_requests.remote()
@@ -295,8 +301,15 @@ class Service:
             counts=lambda: self.scheduler.counts,
             check=lambda info: validate_classes(self.settings, info),
             full_pace=lambda: self.governor.pace.full,
-            changed=lambda: self.analyst.submit(self.device.publish),
+            changed=self._deployment_changed,
         )
+
+    def _deployment_changed(self) -> None:
+        latest = self.deployments.models.latest
+        self.change_log.model(
+            self.detector.info, latest.by if latest else "", latest.reason if latest else ""
+        )
+        self.analyst.submit(self.device.publish)
 
     def _exchange(self, other: Detector) -> None:
         """Run the model of `other` from the next frame on; each window is of one model."""

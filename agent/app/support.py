@@ -24,6 +24,7 @@ from agent.config.load import load
 from agent.config.render import show
 from agent.core.child_environment import child_environment
 from agent.core.errors import VedetteError
+from agent.core.logbook import entries, entry_json
 from agent.core.masking import MASK, SCHEME, authority_of, mask
 from agent.core.printable import printable_lines
 from agent.core.secret import Masked, Secret, first_line
@@ -65,6 +66,7 @@ def gather(config: Path | None, state: Path, *, unit: str, run: Run | None = Non
         "alerts.json": lambda: _answer(state, "alerts"),
         "history.json": lambda: _answer(state, "history"),
         "drift.json": lambda: _answer(state, "drift"),
+        "logbook.txt": lambda: _logbook(state),
         "state.txt": lambda: _state(state),
         "unit.txt": lambda: run(("systemctl", "cat", "--no-pager", unit)),
         "service.txt": lambda: run(("systemctl", "show", "--no-pager", unit)),
@@ -105,6 +107,10 @@ def _versions() -> str:
 
 def _answer(state: Path, command: str) -> str:
     return json.dumps(call(state, command), indent=1, ensure_ascii=False) + "\n"
+
+
+def _logbook(state: Path) -> str:
+    return "".join(json.dumps(entry_json(entry), ensure_ascii=False) + "\n" for entry in entries(state))
 
 
 def _state(state: Path) -> str:

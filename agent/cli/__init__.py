@@ -51,6 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "run the whole agent for a few seconds on a drawn camera, beside the one in service",
     ),
     "status": ("agent.cli.status", "show what the running agent is doing"),
+    "log": (
+        "agent.cli.log",
+        "every change of model, config, references and limits, every acknowledgement: who and when",
+    ),
     "export": ("agent.cli.export", "write what was recorded as CSV, JSON lines or Parquet"),
     "support": ("agent.cli.support", "write a ZIP file for whoever helps from afar: no secrets, no images"),
     "reload": ("agent.cli.reload", "have the running agent read its config again"),

@@ -16,7 +16,8 @@ def run(args: argparse.Namespace) -> int:
     """Request a reload, and print what changed."""
     from agent.app.control_socket import call
     from agent.cli.local import state_directory
+    from agent.core.user import name as user_name
 
-    reply = call(state_directory(args), "reload")
+    reply = call(state_directory(args), "reload", {"who": user_name()})
     print(reply.get("text", "reloaded"))
     return 0

@@ -23,6 +23,7 @@ _OURS = (
     "crash",
     "quarantine",
     "notices",
+    "logbook",
     "observations",
     "references",
     "samples",

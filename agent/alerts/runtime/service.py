@@ -22,9 +22,11 @@ from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.store import AlertStore
 from agent.alerts.runtime.time_budget import TimeBudget
+from agent.alerts.words import stamp
 from agent.core import clock
 from agent.core.arguments import Handler, Page, check_names, take_duration, take_moment, take_word
 from agent.core.errors import VedetteError
+from agent.core.logbook import Note, unnoted
 from agent.core.nearest import unknown
 from agent.core.types import Alert, AlertEvent, Labels, Observation, Severity
 from agent.core.untrusted import take_flag, take_number
@@ -54,7 +56,7 @@ class StepResult:
 class AlertService:
     """Owns the engine and its store; records observations in `observations`, for replays.
 
-    `cameras` returns the names of the cameras; empty where they are not known.
+    `cameras` returns the names of the cameras; empty where they are not known. `note` gets each control.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class AlertService:
         observations: ObservationLog | None = None,
         *,
         cameras: Callable[[], Sequence[str]] = tuple,
+        note: Note = unnoted,
     ) -> None:
-        self._cameras = cameras
+        self._cameras, self._note = cameras, note
         self._engine, self._store, self._observations = engine, store, observations
         self._lock = threading.Lock()
         self._saved_at = self._samples_saved_at = self._memory_saved_at = -math.inf
@@ -263,6 +266,7 @@ class AlertService:
         )
         self._save()
         log.info(f"{kind.value} asked for", control=control.id, who=who, why=why, subject=_subject(control))
+        self._note(kind.value, _noted(control.labelled(clock.offset())), who=who, why=why)
         return {"control": control.labelled(clock.offset()).to_json()}
 
     def _undo(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -273,6 +277,7 @@ class AlertService:
             undone = self._engine.undo(take_word(args, "id"), now, who=who, why=why)
             self._save()
         log.info(f"{undone.kind.value} undone", control=undone.id, who=who, why=why, subject=_subject(undone))
+        self._note("undo", f"{undone.kind.value} {_noted(undone.labelled(clock.offset()))}", who=who, why=why)
         return {"control": undone.labelled(clock.offset()).to_json()}
 
     def _controls(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -322,6 +327,13 @@ def _write_journal(alerts: Sequence[Alert]) -> None:
 def _active_to_json(active: ActiveAlert) -> dict[str, Any]:
     alert = alert_to_json(active.alert)
     return {**alert, "told": active.published, "held_back": active.suppressed_by}
+
+
+def _noted(control: Control) -> str:
+    """A control, with times of the wall clock, as the logbook has it."""
+    value = "" if control.value is None else f" = {control.value:g}"
+    until = "" if control.until is None else f", until {stamp(control.until)}"
+    return f"{_subject(control)}{value}{until}"
 
 
 def _subject(control: Control) -> str:

@@ -1,0 +1,89 @@
+"""`vedette log`: every change of model, config, reference, limits and controls, with who made it and when."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.local import add_state_arguments
+from agent.core.errors import ConfigError, VedetteError
+
+if TYPE_CHECKING:
+    from agent.core.logbook import Entry
+
+_KINDS = ("agent", "model", "config", "reference", "limit", "mute", "snooze", "acknowledge", "undo")
+_EPILOG = """\
+examples:
+  vedette log                                     all that is known, oldest first
+  vedette log --since 7d --kind model --kind config
+  vedette log --json
+
+It is read from the state directory, beside the running agent or without one. The agent keeps some 5,000 changes, and of
+each camera's references the last 100 by people and the versions that are still there. A change of a password alone is
+not seen: no secret is kept.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    add_state_arguments(parser)
+    parser.add_argument(
+        "--since", default="", metavar="AGE", help="how far back, such as 12h or 7d (default: all)"
+    )
+    parser.add_argument(
+        "--kind", action="append", choices=_KINDS, help="only changes of this kind; may be given again"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the changes."""
+    from agent.cli.local import state_directory
+    from agent.core.logbook import entry_json
+
+    state, since = state_directory(args), _since(args.since)
+    found = [
+        entry
+        for entry in changes_of(state)
+        if entry.at >= since and (not args.kind or entry.kind in args.kind)
+    ]
+    if args.json:
+        print(json.dumps([entry_json(entry) for entry in found], indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(map(line_of, found)) or "nothing was changed")
+    return 0
+
+
+def _since(text: str) -> float:
+    from agent.core import clock
+    from agent.core.units import parse_duration
+
+    try:
+        return clock.wall() - parse_duration(text) if text else 0.0
+    except ValueError:
+        raise ConfigError(f"{text!r} is no duration", file="--since", expected="such as 12h or 7d") from None
+
+
+def changes_of(state: Path) -> list[Entry]:
+    """All changes that the state directory knows, oldest first."""
+    from agent.core.logbook import entries
+    from agent.core.state_dir import as_owner
+    from agent.references.log_entries import reference_entries
+
+    if not state.is_dir():
+        raise VedetteError(f"{state}: there is no such state directory (--state or --config chooses it)")
+    with as_owner(state):
+        return sorted([*entries(state), *reference_entries(state)], key=lambda entry: entry.at)
+
+
+def line_of(entry: Entry) -> str:
+    """An entry as a line."""
+    from agent.alerts.words import stamp
+
+    why = f": {entry.why}" if entry.why else ""
+    who = f", by {entry.who}" if entry.who else ""
+    return f"{stamp(entry.at)}  {entry.kind:<11} {entry.what}{who}{why}"
