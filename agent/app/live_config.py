@@ -63,6 +63,7 @@ class Change:
 def _apply_cameras(agent: RunningAgent, change: Change) -> Applied:
     """Change only the cameras that differ; one that cannot be started is tried again by the next reload."""
     old, new = change.old, change.new
+    agent.references.set_keep_frames({camera.name: camera.keep_frames for camera in new.cameras})
     try:
         changed = agent.cameras.change(old, new, change.plan.cameras)
     except Exception as error:

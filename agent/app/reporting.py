@@ -22,6 +22,7 @@ from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.analyst import ClosedWindow
 from agent.pipeline.observations import state_observations, window_observations
 from agent.pipeline.snapshots import LastSnapshots
+from agent.references.signature_learner import SignatureLearner
 from agent.telemetry.sampler import Sampler
 
 
@@ -50,6 +51,7 @@ class Reporter:
         governor: Governor,
         snapshots: LastSnapshots,
         samples: SampleCollector,
+        learner: SignatureLearner,
         rules: Sequence[Rule],
         records: Sequence[CameraRecords],
         plan: ReportPlan,
@@ -58,6 +60,7 @@ class Reporter:
         self.exporter = exporter
         self._device, self._publisher, self._alerts, self._notifiers = device, publisher, alerts, notifiers
         self._governor, self._snapshots, self._samples = governor, snapshots, samples
+        self._learner = learner
         self._targets = targets(rules)
         self._records, self._on_tick = records, on_tick
         self._reports = Reports(plan, publisher.publish)
@@ -96,7 +99,9 @@ class Reporter:
         """Publish the telemetry of an interval."""
         start, end = clock.unix(start), clock.unix(end)
         firing = {"alerts_firing": self._alerts.firing_count()}
-        more = {**self._publisher.statistics(), **self._governor.take_window(), **firing}
+        more = {
+            **self._publisher.statistics(), **self._governor.take_window(), **self._learner.take_window(), **firing
+        }  # fmt: skip
         for summary in self._device.sampler.take_window():
             kind, _, index = summary.entity.partition("/")
             if kind == "gpu":

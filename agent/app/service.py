@@ -44,6 +44,7 @@ from agent.delivery.publisher import Publisher
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
+from agent.drift.diagnosis.signatures import Signatures
 from agent.exporter import make_exporter
 from agent.exporter.about import About, missing
 from agent.maintenance.deploy.deployer import Deployer
@@ -56,6 +57,7 @@ from agent.notifiers.runner import NotifierWorker, make_notifiers
 from agent.pipeline.analyst import Analyst, CameraMonitor
 from agent.pipeline.snapshots import LastSnapshots
 from agent.references.monitors import LOCAL_ONLY, DriftMonitors
+from agent.references.signature_learner import SignatureLearner
 from agent.telemetry.sampler import Sampler
 
 log = structlog.get_logger("vedette.service")
@@ -144,6 +146,13 @@ class Service:
         )
         self.camera_set = CameraSet(self.supervisor, self.slots, state, self.analyst)
         plan = ReportPlan.of(settings)
+        self.governor = Governor(settings.model.heat_limit)
+        self.learner = SignatureLearner(
+            self.detector,
+            self.governor,
+            state,
+            done=self._learnt,
+        )
         self.references = DriftMonitors(
             state,
             settings.drift,
@@ -151,8 +160,9 @@ class Service:
             submit=self.analyst.submit,
             publish=self.publisher.publish,
             sketch_seconds=plan.sketch_seconds,
+            keep_frames={camera.name: camera.keep_frames for camera in settings.cameras},
+            learn=self.learner.ask,
         )
-        self.governor = Governor(settings.model.heat_limit)
         self.scheduler = Scheduler(
             self.detector,
             self.slots,
@@ -197,6 +207,7 @@ class Service:
             governor=self.governor,
             snapshots=self.snapshots,
             samples=self.samples,
+            learner=self.learner,
             rules=rules,
             records=(self.scheduler, self.references),
             plan=plan,
@@ -225,6 +236,8 @@ class Service:
             self.supervisor.add(self.golden)
         if self.samples.enabled:
             self.supervisor.add(self.samples)
+        if self.settings.drift.enabled:
+            self.supervisor.add(self.learner)
         self.supervisor.add(self.deployer)
         self.camera_set.start(self.settings)
         if isinstance(self.reporter.exporter, Worker):
@@ -242,7 +255,8 @@ class Service:
         self.supervisor.close()  # a worker that a reload started now would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
         late += self.camera_set.stop(left)
-        late += self.supervisor.remove_all([self.golden.name, self.samples.name, self.deployer.name], left())
+        helpers = (self.golden, self.samples, self.deployer, self.learner)
+        late += self.supervisor.remove_all([worker.name for worker in helpers], left())
         senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
         for worker in senders:
             late += self.supervisor.remove_all([worker.name], left())
@@ -320,6 +334,10 @@ class Service:
     def _monitor(self, camera: str) -> CameraMonitor:
         """The drift monitor of a camera; in the analyst's thread."""
         return self.references.monitor(camera, self.detector.info)
+
+    def _learnt(self, camera: str, signatures: Signatures | None) -> None:
+        """The signatures of a camera are known, or cannot be; in the learner's thread."""
+        self.references.learnt(camera, signatures)
 
     def _deliver(self, result: FrameResult) -> None:
         """Hand a result to `on_frame` too; in the scheduler's threads."""

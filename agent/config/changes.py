@@ -9,7 +9,7 @@ from typing import Any
 from agent.config.fields import key_of
 from agent.config.schema import CameraSettings, Settings
 
-IN_PLACE = ("ignore_masks", "include_zones", "exclude_zones", "classes", "confidence")
+IN_PLACE = ("ignore_masks", "include_zones", "exclude_zones", "classes", "confidence", "keep_frames")
 """Keys of a camera that a reload changes while it is read; all others open it anew. (So do `privacy_masks`: with the
 camera all frames go that were taken under others.)
 """

@@ -259,6 +259,11 @@ class CameraSettings:
         doc="Decode in a process of its own, so that a crash of the decoder ends only that; "
         "auto: once this camera's decoder has crashed the agent.",
     )
+    keep_frames: bool = setting(
+        True,
+        doc="Keep a few dozen small frames of what this camera normally shows on this device, privacy masks black, to "
+        "name the cause of a drift; false: none, and those of before are deleted.",
+    )
     privacy_masks: tuple[Polygon, ...] = setting(
         (),
         kind="polygons",

@@ -10,7 +10,6 @@ and then nothing is judged rather than judged wrongly.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -20,32 +19,21 @@ from agent.config.schema import DriftSettings
 from agent.core import clock
 from agent.core.errors import ReferenceMismatch
 from agent.core.types import Draft, FrameResult, Observation
-from agent.core.untrusted import parse_kept
 from agent.delivery.messages import sketch_draft
-from agent.drift.judge import DriftJudge
 from agent.drift.sketch import WindowSketch
-from agent.drift.verdict import DriftVerdict
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
-from agent.references.alarm_course import AlarmCourse
+from agent.references.causes import CameraCauses
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
-from agent.references.history import VerdictHistory
-from agent.references.living import Living, Renewal, carried, creep_observations
-from agent.references.outlier_alarm import FrameMonitor, OutlierAlarm
+from agent.references.judging import WindowJudging
+from agent.references.living import Living, Renewal, creep_observations
 from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
 from agent.references.sketch_report import SketchReport
 from agent.references.store import JUDGE, LIVING, RECENT, RECORDING, ReferenceStore
 from agent.references.stored import Accepted, StoredReference
-from agent.references.wording import (
-    explanation,
-    fields_of,
-    observations_of,
-    outlier_fields,
-    outlier_observation,
-)
 from agent.references.writer import ReferenceWriter
 
 log = structlog.get_logger("vedette.drift")
@@ -69,20 +57,19 @@ class DriftMonitor:
         store: ReferenceStore,
         writer: ReferenceWriter,
         *,
+        causes: CameraCauses,
         submit: Submit,
         publish: Callable[[Draft], None],
         sketch_seconds: float | None,
     ) -> None:
-        self.subject, self._settings = subject, settings
+        self.subject, self._settings, self.causes = subject, settings, causes
         self._store, self._writer, self._submit, self._publish = store, writer, submit, publish
         self._sketches = SketchReport(sketch_seconds, self._publish_sketches)
         self._recording = ReferenceRecording(subject)
         self.stored: StoredReference | None = None
-        self._judge: DriftJudge | None = None
-        self._history, self._acceptance, self._course = VerdictHistory(), Acceptance(), AlarmCourse()
+        self._judging = WindowJudging(subject.camera, causes, settings.false_alarms_per_month)
+        self._acceptance = Acceptance()
         self._living = Living(enabled=settings.living_reference)
-        self._verdict: DriftVerdict | None = None
-        self._frames = FrameMonitor()
         self._problem = ""
         self._taking_in = False
         self._saved_at: float | None = None
@@ -92,7 +79,7 @@ class DriftMonitor:
     def open(self, now: float) -> None:
         """Go on where the last run ended."""
         self._load()
-        self._restore_judge()
+        self._judging.restore(self._store)
         self._acceptance.restore(self._store, self.subject.camera, len(self.subject.features))
         self._living.restore(self._store, self.subject.camera, self.stored)
         self._resume_recording()
@@ -108,6 +95,7 @@ class DriftMonitor:
     def add_frame(self, result: FrameResult) -> None:
         """Sample a frame."""
         self._sampler.add(result)
+        self.causes.frame(result.frame)
 
     def close(self, summary: CameraSummary, now: float) -> Judged:
         """Close the window, at `now` (steady time): publish its sketches when they are due, record and judge it.
@@ -133,47 +121,32 @@ class DriftMonitor:
         if clock_step:
             reason = f"the clock was set by {clock_step:+.0f} s during this window"
             return {**self._state_fields(), "drift_state": "silent", "drift_reason": reason}, []
-        alarmed = self._alarm_since() is not None
+        since = self._judging.alarm_since
+        alarmed = since is not None
         due = self._recording.add(window, alarmed=alarmed)
         if due is Due.FINAL or (due is Due.RENEWAL and self._recording.covers(self.stored)):
             self._build(now, final=due is Due.FINAL)
-        observations = self._judged(window, now)
+        self.causes.recording(self._recording.recorder, alarmed=alarmed)
+        observations = self._judging.judge(window, now)
         self._acceptance.add(window, alarmed=alarmed)
-        self._living.add(window, self._verdict, self.stored)
+        self._living.add(window, self._judging.verdict, self.stored)
         if not alarmed and self.stored is not None and not self._taking_in:
             continued = self._acceptance.continued(self.stored, window.sketch.end)
             self._take_in(continued or self._living.due(window.sketch.end), now)
-        if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
+        early = self._saved_at is not None and 0 <= now - self._saved_at < SAVE_SECONDS
+        if not early or self._judging.alarm_since != since:
             self._save(now)
         crept = creep_observations(self.stored, self.subject.camera, window.sketch.end)
         return self._state_fields(), [*observations, *crept]
 
-    def _judged(self, window: SampledWindow, now: float) -> list[Observation]:
-        if self._judge is None or self.stored is None:
-            return []
-        since, at = self._alarm_since(), window.sketch.end
-        verdict = self._verdict = self._frames.add(window, self._judge.judge(window.sketch, now))
-        self._history.add(window.sketch, verdict, explanation(verdict, self.stored))
-        if verdict.alarm_since != since:
-            self._save(now)
-        counted, camera = self._frames.found, self.subject.camera
-        found = [outlier_observation(counted, camera, at)] if counted else []
-        return [*self._course.described(observations_of(verdict, self.stored, at), verdict), *found]
-
-    def _alarm_since(self) -> float | None:
-        """When the drift that an alarm is on for began."""
-        return self._frames.alarm.drift_since(self._judge.alarm_since if self._judge is not None else None)
-
     def _state_fields(self) -> dict[str, object]:
         """The drift state, for the summary and on request."""
-        fields = self._recording.fields()
-        if self._frames.found is not None:
-            fields |= outlier_fields(self._frames.found)
-        if self.stored is not None and self._verdict is not None:
-            return {**fields, **fields_of(self._verdict, self.stored.id)}
+        fields = {**self._recording.fields(), **self._judging.outlier_fields()}
+        if self._judging.verdict is not None:
+            return {**fields, **self._judging.fields()}
         if self._problem:
             fields["drift_reason"] = self._problem
-        since = self._alarm_since()
+        since = self._judging.alarm_since
         if since is not None:  # it was on before the restart
             state, fields["drift_since"] = "drift", since
         elif self.stored is not None:
@@ -216,7 +189,7 @@ class DriftMonitor:
         if stored is None:
             raise ReferenceMismatch(f"no reference of camera {camera!r} is in force; record one")
         if since is None:
-            since = self._alarm_since()
+            since = self._judging.alarm_since
         if since is None:
             raise ReferenceMismatch(f"`since` is missing: no drift alarm of camera {camera!r} is on")
         request = self._acceptance.asked(stored, since, now=now, by=by, why=why)
@@ -227,8 +200,7 @@ class DriftMonitor:
     def set_budget(self, settings: DriftSettings) -> None:
         """Judge by the budget of false alarms in `settings` from now on; what was judged stays."""
         self._settings = settings
-        if self._judge is not None:
-            self._judge.set_budget(settings.false_alarms_per_month)
+        self._judging.set_budget(settings.false_alarms_per_month)
 
     def status(self) -> dict[str, Any]:
         """The state of this camera's drift, as JSON values."""
@@ -242,11 +214,7 @@ class DriftMonitor:
 
     def explanation(self) -> dict[str, Any]:
         """The last verdicts in words, and the last windows as one window of sketches (None: nothing)."""
-        return {
-            "camera": self.subject.camera,
-            "history": self._history.verdicts(),
-            "recent": self._history.window_body(),
-        }
+        return {"camera": self.subject.camera, **self._judging.explanation()}
 
     # -- the reference ----------------------------------------------------------------------------------
 
@@ -266,19 +234,8 @@ class DriftMonitor:
                 instead=stored.id if stored else "none: drift is not judged",
             )
         self._problem = problem if stored is None else ""
-        before, judge, frames = self.stored, self._judge, self._frames
         self.stored = stored
-        if stored is not None and before is not None and stored.id == before.id:
-            return
-        budget = self._settings.false_alarms_per_month
-        self._judge = DriftJudge(stored.reference, budget, utc_offset=clock.utc_offset) if stored else None
-        self._frames = FrameMonitor(stored)
-        if stored and stored.lived and self._judge and judge and stored.lived.before == judge.reference.id:
-            self._judge.restore(carried(judge.state(), stored))
-            self._frames.alarm = frames.alarm
-            return
-        self._verdict, self._course = None, AlarmCourse()
-        if before is not None:
+        if not self._judging.use(stored):
             self._living.discard()
 
     def _build(self, now: float, *, final: bool) -> None:
@@ -352,11 +309,8 @@ class DriftMonitor:
     def _save(self, now: float) -> None:
         self._saved_at = now
         camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
-        judged = recorded = recent = None
+        judged, recorded, recent = self._judging.to_text(), None, None
         living = self._living.text_if_due(self.stored, now, always=self._recording_saved_at is None)
-        if self._judge is not None:
-            states = {"judge": self._judge.state(), "outliers": self._frames.alarm.state()}
-            judged = json.dumps({**states, "history": self._history.verdicts()})
         if self._recording_is_due(now):
             self._recording_saved_at, recent = now, self._acceptance.to_text()
             if recorder is not None and not self._recording.building:
@@ -377,18 +331,6 @@ class DriftMonitor:
     def _recording_is_due(self, now: float) -> bool:
         saved_at = self._recording_saved_at
         return saved_at is None or not 0 <= now - saved_at < SAVE_RECORDING_SECONDS
-
-    def _restore_judge(self) -> None:
-        if self._judge is None:
-            return
-        try:
-            kept = parse_kept(self._store.read(self.subject.camera, JUDGE) or "{}")
-            if kept:
-                self._judge.restore(carried(kept["judge"], self.stored) if self.stored else kept["judge"])
-                self._history.restore(kept["history"])
-                self._frames.alarm = OutlierAlarm.restore(kept.get("outliers", {}))
-        except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:
-            log.warning("what was judged before is left aside", camera=self.subject.camera, reason=str(error))
 
     def _resume_recording(self) -> None:
         try:

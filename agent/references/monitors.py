@@ -21,8 +21,11 @@ from agent.core.nearest import unknown
 from agent.core.types import Draft
 from agent.core.untrusted import take_flag, take_integer
 from agent.detection import ModelInfo
+from agent.drift.diagnosis.signatures import Signatures
 from agent.features import FEATURE_VERSION, FEATURES
+from agent.references.causes import CameraCauses, Learn
 from agent.references.comparison import compare_feature
+from agent.references.frame_store import FrameStore
 from agent.references.monitor import DriftMonitor, Submit
 from agent.references.no_monitor import NoMonitor
 from agent.references.recorder import Subject
@@ -48,7 +51,8 @@ class DriftMonitors:
     """Makes monitors by camera name and answers commands about them.
 
     `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
-    `sketch_seconds` (0: a window; None: none are published).
+    `sketch_seconds` (0: a window; None: none are published). `keep_frames` is by camera whether frames may be kept;
+    `learn` has their signatures made, for `learnt`.
     """
 
     def __init__(
@@ -60,9 +64,12 @@ class DriftMonitors:
         submit: Submit,
         publish: Callable[[Draft], None],
         sketch_seconds: float | None = 0.0,
+        keep_frames: Mapping[str, bool] | None = None,
+        learn: Learn = lambda _camera, _span, _anew: None,
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
+        self._keep_frames, self._learn = keep_frames or {}, learn
         self._settings, self._window_seconds = settings, window_seconds
         self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
         self._monitors: dict[str, DriftMonitor] = {}
@@ -73,6 +80,10 @@ class DriftMonitors:
 
         In the analyst's thread.
         """
+        if not self._keeps(camera):
+            self.writer.ask(
+                f"delete frames of camera {camera}", lambda: FrameStore(self._store).clear(camera)
+            )
         if not self._settings.enabled:
             return NoMonitor()
         self._removed.discard(camera)
@@ -90,6 +101,7 @@ class DriftMonitors:
                 self._settings,
                 self._store,
                 self.writer,
+                causes=self._causes(camera),
                 submit=self._submit,
                 publish=self._publish,
                 sketch_seconds=self._sketch_seconds,
@@ -104,6 +116,25 @@ class DriftMonitors:
             self._monitors[camera] = monitor
         self._monitors[camera].restart()
         return self._monitors[camera]
+
+    def learnt(self, camera: str, signatures: Signatures | None) -> None:
+        """Diagnose a camera's drift by these signatures from now on (None: its frames are too few); from any thread."""
+
+        def change() -> None:
+            if camera in self._monitors:
+                self._monitors[camera].causes.learnt(signatures)
+
+        self._submit(change)
+
+    def set_keep_frames(self, keep_frames: Mapping[str, bool]) -> None:
+        """Keep frames of these cameras from now on, or none; from any thread."""
+
+        def change() -> None:
+            self._keep_frames = keep_frames
+            for camera, monitor in self._monitors.items():
+                monitor.causes.set_keep(self._keeps(camera))
+
+        self._submit(change)
 
     def set_budget(self, settings: DriftSettings) -> None:
         """Judge all cameras by the budget of false alarms in `settings`; from any thread."""
@@ -221,6 +252,19 @@ class DriftMonitors:
         return self._in_analyst(lambda: [work(monitor) for monitor in self._chosen(args, one)])
 
     # -- in the analyst's thread ------------------------------------------------------------------------
+
+    def _keeps(self, camera: str) -> bool:
+        return self._keep_frames.get(camera, False)
+
+    def _causes(self, camera: str) -> CameraCauses:
+        return CameraCauses(
+            camera,
+            self._window_seconds,
+            keep=self._keeps(camera),
+            frames=FrameStore(self._store),
+            writer=self.writer,
+            learn=self._learn,
+        )
 
     def _reload(self, camera: str) -> None:
         if camera in self._monitors:

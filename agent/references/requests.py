@@ -12,6 +12,7 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_text
 from agent.drift import storage
 from agent.references.changes import changes, note
+from agent.references.frame_store import FrameStore
 from agent.references.store import ReferenceStore, ReferenceVersion, parse_file
 
 CHANGING = frozenset({"reference_import", "reference_rollback", "reference_undo", "reference_remove"})
@@ -78,9 +79,11 @@ class StoreRequests:
         return self._changed("undone", args, self._store.roll_back(camera, accepted.base))
 
     def remove(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Delete `camera`'s version `id`."""
+        """Delete `camera`'s version `id`, with the frames that were kept of it if it was in force."""
         check_names(args, "camera", "id", "who", "why")
         version = self._store.remove(take_word(args, "camera"), take_word(args, "id"))
+        if version.current or not self._store.versions(version.camera):
+            FrameStore(self._store).clear(version.camera)
         return self._changed("removed", args, version)
 
     def history(self, args: Mapping[str, Any]) -> Mapping[str, Any]:

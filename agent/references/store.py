@@ -25,6 +25,7 @@ LARGEST_RECORDING = 256 * 1024 * 1024
 
 CURRENT, RECORDING, JUDGE = "current", "recording.json", "judge.json"
 RECENT, CHANGES, LIVING = "recent.json", "changes.json", "living.json"
+SIGNATURES = "signatures.json"
 _VERSION = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
 _CAMERA = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
@@ -166,18 +167,18 @@ class ReferenceStore:
     # -- what else lies beside them ---------------------------------------------------------------------
 
     def write(self, camera: str, name: str, text: str) -> None:
-        """Write RECORDING, JUDGE, RECENT, CHANGES or LIVING."""
+        """Write RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES."""
         self._write(self.folder(camera) / name, text.encode())
 
     def read(self, camera: str, name: str) -> str | None:
-        """Read RECORDING, JUDGE, RECENT, CHANGES or LIVING; None where it is not there."""
+        """Read RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES; None where it is not there."""
         path = self.folder(camera) / name
         if path.is_symlink():
             raise ReferenceMismatch(f"{path} is a link, and no file of ours: remove it")
         return read_text(path, LARGEST_RECORDING) if path.exists() else None
 
     def delete(self, camera: str, name: str) -> None:
-        """Delete RECORDING, JUDGE, RECENT, CHANGES or LIVING."""
+        """Delete RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES."""
         (self.folder(camera) / name).unlink(missing_ok=True)
 
     def _current_name(self, folder: Path) -> str:

@@ -8,6 +8,8 @@ import pytest
 from agent.config.schema import DriftSettings
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
+from agent.references.causes import CameraCauses
+from agent.references.frame_store import FrameStore
 from agent.references.monitor import DriftMonitor
 from agent.references.recorder import Recorder, Subject
 from agent.references.sampling import SampledFrame, SampledWindow
@@ -75,6 +77,15 @@ class Room:
         self.settings = dataclasses.replace(DriftSettings(), **settings)
         self.posted, self.published = [], []
         self.subject, self.sketch_seconds = subject, sketch_seconds
+        self.asked = []
+        self.causes = CameraCauses(
+            subject.camera,
+            subject.window_seconds,
+            keep=True,
+            frames=FrameStore(self.store),
+            writer=self.writer,
+            learn=lambda *job: self.asked.append(job),
+        )
         self.monitor = self.new()
 
     def new(self):
@@ -84,6 +95,7 @@ class Room:
             self.settings,
             self.store,
             self.writer,
+            causes=self.causes,
             submit=self.posted.append,
             publish=self.published.append,
             sketch_seconds=self.sketch_seconds,

@@ -185,6 +185,9 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("process_uptime_seconds", "seconds", "Time since the agent started.", Sent.COMPLETE),
         _field("model_busy_ratio", "ratio", "Share of the time that the model ran."),
         _field(
+            "idle_busy_ratio", "ratio", "Share of the time spent on learning causes of drift.", Sent.NOT_ZERO
+        ),
+        _field(
             "model_slowed_reason", TEXT, "Why the model may run less: the heat of which part.", Sent.NOT_ZERO
         ),
         _field(
@@ -234,6 +237,8 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         ),
         _field("drift_reason", TEXT, "Why drift is not judged, where it is not.", Sent.CHANGED),
         _field("drift_feature", TEXT, "The feature that stands out most."),
+        _field("drift_cause", TEXT, "Most likely cause of the drift (docs/diagnosis.md).", Sent.NOT_ZERO),
+        _field("drift_cause_confidence", "0..1", "How sure that is.", Sent.NOT_ZERO),
         _field("drift_ks", "0..1", "Kolmogorov-Smirnov distance of `drift_feature`.", Sent.CHANGED),
         _field("drift_psi", "", "Population stability index of `drift_feature`.", Sent.CHANGED),
         _field(

@@ -38,6 +38,12 @@ class Governor:
         """How fast the model may run now, and why."""
         return self._pace
 
+    @property
+    def busy(self) -> float:
+        """The share of the last seconds that the model ran, 0..1."""
+        with self._lock:
+            return self._since_step.share(self._clock())
+
     def ran(self, started: float, seconds: float, abreast: int = 1) -> None:
         """The model ran for `seconds` from `started` (monotonic seconds) on, in one of `abreast` lanes."""
         with self._lock:

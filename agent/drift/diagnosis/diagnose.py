@@ -1,6 +1,6 @@
 """The diagnosis of a drift: the most likely cause, or why there is none, in this order. Pure.
 
-    no signatures, or too few frames        cannot be told, because ...
+    no signatures, or too few frames        unknown, because ...
     the image changed, the view is unlike and nothing hides it                     another scene
     the image changed, a cause explains it  that cause (a fault of the camera, or its light)
     the image changed                       none of the known causes
@@ -39,7 +39,7 @@ LEAST_LOOKS = 3
 
 UNKNOWN, NO_CAUSE, SCENE, POPULATION, MODEL = "unknown", "none", "other_scene", "population", "model"
 OTHER_WORDS = {
-    UNKNOWN: "the cause cannot be told",
+    UNKNOWN: "an unknown cause",
     NO_CAUSE: "none of the known causes",
     SCENE: "another scene: the view is not the reference's",
     POPULATION: "other objects than in the reference, in a picture of the same quality",
@@ -59,7 +59,7 @@ _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 class Diagnosis:
     """`cause` is one of CAUSES or of OTHER_WORDS, with its `confidence` and `severity` (0..1); `second` the next best.
 
-    `reason` says why nothing can be told; `found_ratio` is the share of the detections that the model still finds in
+    `reason` says why the cause is unknown; `found_ratio` is the share of the detections that the model still finds in
     frames of the reference with this cause applied, None where that is not known.
     """
 

@@ -6,7 +6,7 @@ was applied to the camera's own frames at SEVERITIES: its *signature*, a curve t
 none. The distance of a shift from a curve, over its distance from none, is what the cause leaves unexplained.
 
     unexplained > NONE              none of the known causes
-    shift below LEAST               too small to tell
+    shift below LEAST               too small to compare
     else                            the nearest; confidence: its share of exp(-d^2 / 2 s^2), s = SPREAD times the shift
 
 Weighted by how well the causes of one implementation were recognised in frames that another had changed

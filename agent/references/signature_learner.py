@@ -1,0 +1,203 @@
+"""The thread that learns signatures in idle time: known causes applied to kept frames, through features and model.
+
+It is the least of all: it works only while the model is less busy than BUSY_LIMIT and no heat holds it back, one frame
+at a time, for a tenth of the time, at the lowest priority of the system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from agent.core import clock
+from agent.core.errors import InferenceError, ModelError, ReferenceMismatch
+from agent.core.types import Detections, Frame
+from agent.core.worker import Worker
+from agent.detection.nms import overlap
+from agent.detection.session import Detector
+from agent.detection.thermal.governor import Governor
+from agent.drift.diagnosis.learn import LEAST_FRAMES, STEPS, Learner, Step
+from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
+from agent.references.frame_store import FrameStore, Span, mark_in
+from agent.references.store import SIGNATURES, ReferenceStore
+
+log = structlog.get_logger("vedette.drift")
+
+IDLE_SHARE = 0.1
+"""Of the time that it works at most, on one thread of the CPU."""
+
+BUSY_LIMIT = 0.8
+"""Of the model's time: where more of it is taken, nothing is idle."""
+
+MOST_LEARNT_OF = 12
+"""Frames, spread over those that are kept: each is changed some seventy times."""
+
+FOUND_IOU = 0.5
+_POLL_SECONDS = 1.0
+_LOWEST_PRIORITY = 19
+
+Result = TypeVar("Result")
+Done = Callable[[str, Signatures | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Signatures of a camera are wanted, of the frames of a span; `anew`: even where there are some."""
+
+    camera: str
+    span: Span
+    anew: bool
+
+
+class SignatureLearner(Worker):
+    """Carries out jobs one after the other; `done` is called in its thread with what was learnt or read, or with None
+    where too few frames are kept."""
+
+    patience_seconds = 600.0
+
+    def __init__(
+        self,
+        detector: Detector,
+        governor: Governor,
+        state_directory: Path,
+        *,
+        done: Done,
+        share: float = IDLE_SHARE,
+    ) -> None:
+        super().__init__("signatures")
+        self._share = share
+        self._detector, self._governor = detector, governor
+        self._store, self._done = ReferenceStore(state_directory), done
+        self._frames = FrameStore(self._store)
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._worked, self._since = 0.0, clock.monotonic()
+
+    def ask(self, camera: str, span: Span, anew: bool) -> None:
+        """Have signatures made, or read where they are there; from any thread."""
+        self._jobs.put(Job(camera, span, anew))
+
+    def take_window(self) -> Mapping[str, float]:
+        """The field of the host's summary: for which share of the time since the last call it worked."""
+        now = clock.monotonic()
+        share = self._worked / max(now - self._since, 1e-9)
+        self._worked, self._since = 0.0, now
+        return {"idle_busy_ratio": round(min(1.0, share), 4)}
+
+    def run(self, stop: threading.Event) -> None:
+        """Learn until `stop` is set."""
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        while not stop.is_set():
+            self.beat()
+            try:
+                job = self._jobs.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            self.attempt(f"learn the causes of camera {job.camera}", partial(self._carry_out, job, stop))
+
+    def _carry_out(self, job: Job, stop: threading.Event) -> None:
+        names = self._frames.names(job.camera, job.span, MOST_LEARNT_OF)
+        if len(names) < LEAST_FRAMES:  # they were kept later, while nothing was recorded
+            names = self._frames.names(job.camera, Span(job.span.start, inf), MOST_LEARNT_OF)
+        images = self._frames.read(job.camera, names)
+        if len(images) < LEAST_FRAMES:
+            self._done(job.camera, None)
+            return
+        name = self._name(names)
+        there = self._there(job.camera)
+        if there is not None and (there.frames == name or not job.anew):
+            self._done(job.camera, there)
+            return
+        learnt = self._learn(job.camera, images, name, stop)
+        if learnt is not None and self._frames.names(
+            job.camera, Span(0.0, inf), 1
+        ):  # none: they may no longer be kept
+            self._store.write(job.camera, SIGNATURES, to_text(learnt))
+            log.info("known causes of drift are learnt", camera=job.camera, frames=len(images))
+            self._done(job.camera, learnt)
+
+    def _name(self, names: Sequence[str]) -> str:
+        """The mark of the areas that are hidden in these frames, then a digest of which they are and of the model."""
+        digest = hashlib.sha256(" ".join([self._detector_name(), *names]).encode()).hexdigest()[:16]
+        return f"{mark_in(names[-1])}-{digest}"
+
+    def _there(self, camera: str) -> Signatures | None:
+        try:
+            text = self._store.read(camera, SIGNATURES)
+            return None if text is None else from_text(text)
+        except ReferenceMismatch:
+            return None
+
+    def _learn(
+        self, camera: str, images: Sequence[NDArray[np.uint8]], name: str, stop: threading.Event
+    ) -> Signatures | None:
+        """The signatures; None where it was stopped."""
+        learner = self._paced(stop, Learner, images, name)
+        clean = [self._paced(stop, self._detect, camera, image) for image in learner.images]
+        for step in STEPS:
+            if stop.is_set():
+                return None
+            self._step(learner, step, camera, clean, stop)
+        return learner.result()
+
+    def _step(
+        self,
+        learner: Learner,
+        step: Step,
+        camera: str,
+        clean: Sequence[Detections | None],
+        stop: threading.Event,
+    ) -> None:
+        changed = self._paced(stop, learner.changed, step)
+        seen = [self._paced(stop, self._detect, camera, image) for image in changed]
+        self._paced(stop, learner.add, step, changed, found_share(clean, seen))
+
+    def _detect(self, camera: str, image: NDArray[np.uint8]) -> Detections | None:
+        frame = Frame(camera=camera, index=0, image=image, captured_at=0.0, monotonic_ns=0)
+        try:
+            return self._detector.detect([frame]).detections[0]
+        except (InferenceError, ModelError):
+            return None
+
+    def _paced(self, stop: threading.Event, work: Callable[..., Result], *given: object) -> Result:
+        """Do a piece of work once the box is idle, and rest after it."""
+        while not stop.is_set() and not self._idle():
+            self.beat()
+            stop.wait(_POLL_SECONDS)
+        began = clock.monotonic()
+        result = work(*given)
+        spent = clock.monotonic() - began
+        self._worked += spent
+        self.beat()
+        stop.wait(spent * (1 / self._share - 1))
+        return result
+
+    def _idle(self) -> bool:
+        return self._governor.pace.full and self._governor.busy < BUSY_LIMIT
+
+    def _detector_name(self) -> str:
+        return self._detector.info.sha256 if self._detector.opened else ""
+
+
+def found_share(clean: Sequence[Detections | None], seen: Sequence[Detections | None]) -> float:
+    """The share of the detections on clean frames that are found again, by class and overlap; NaN without any."""
+    found = total = 0
+    for before, after in zip(clean, seen, strict=True):
+        if before is None or after is None:
+            continue
+        alike = before.class_ids[:, None] == after.class_ids[None, :]
+        total += len(before)
+        if len(after):
+            found += int(((overlap(before.boxes, after.boxes) >= FOUND_IOU) & alike).any(axis=1).sum())
+    return found / total if total else float("nan")

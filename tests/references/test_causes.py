@@ -1,0 +1,160 @@
+"""The causes of one camera's drift: which frames are kept, when they are looked at, and what is diagnosed."""
+
+import types
+
+import numpy as np
+import pytest
+
+from agent.core.scope import Scope
+from agent.core.types import Frame
+from agent.references.causes import LOOKS, mark_of
+from agent.references.frame_store import MOST_FRAMES, FrameStore, Span
+from agent.references.store import SIGNATURES
+
+from .conftest import NOON, Source, recorded
+
+WHOLE = Span(0.0, 1e12)
+
+
+@pytest.fixture
+def one(room):
+    made = room()
+    made.frames = FrameStore(made.store)
+    made.names = lambda: made.frames.names("front", WHOLE, 99)
+    return made
+
+
+def frame(at: float, *, usable: bool = True, scope: Scope | None = None) -> Frame:
+    image = np.random.default_rng(int(at)).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    return Frame(
+        camera="front",
+        index=0,
+        image=image,
+        captured_at=at,
+        monotonic_ns=0,
+        usable=usable,
+        scope=scope or Scope(),
+    )
+
+
+def recording(made, seconds: int, **options: object) -> None:
+    recorder = recorded()
+    recorder.started_at = NOON
+    made.causes.recording(recorder, **{"alarmed": False, **options})
+    for second in range(0, seconds, 10):
+        made.causes.frame(frame(NOON + second))
+    made.settle()
+
+
+def test_frames_are_kept_while_a_reference_is_recorded_one_a_window(one):
+    one.causes.frame(frame(NOON))
+    one.settle()
+    assert not one.names()
+    recording(one, 300)
+    assert len(one.names()) == 5
+
+
+def test_a_long_recording_keeps_few_frames(one):
+    recording(one, 100 * 60)
+    assert MOST_FRAMES / 2 <= len(one.names()) <= MOST_FRAMES
+
+
+def test_nothing_is_kept_of_faulty_frames_under_an_alarm_or_where_it_is_switched_off(one):
+    recording(one, 300, alarmed=True)
+    one.causes.frame(frame(NOON, usable=False))
+    one.settle()
+    assert not one.names()
+    one.causes.set_keep(False)
+    recording(one, 300)
+    assert not one.names()
+
+
+def test_frames_of_before_are_deleted_where_another_area_is_hidden_or_none_are_wanted(one):
+    recording(one, 300)
+    hidden = Scope(ignored=(((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)),))
+    one.causes.frame(frame(NOON + 301, scope=hidden))
+    one.settle()
+    assert len(one.names()) == 1
+    one.store.write("front", SIGNATURES, "{}")
+    one.causes.set_keep(False)
+    one.settle()
+    assert not one.names()
+    assert one.store.read("front", SIGNATURES) is None  # it has a view in it
+
+
+def test_a_reference_in_force_asks_for_the_signatures_of_its_time(one, stored):
+    one.causes.reference(stored)
+    assert not one.asked  # which areas are hidden is not known yet
+    one.causes.frame(frame(NOON))
+    one.settle()
+    [(camera, span, anew)] = one.asked
+    origin = stored.reference.origin
+    assert (camera, span, anew) == ("front", Span(origin.start, origin.end), True)
+    one.causes.set_keep(False)
+    one.causes.reference(stored)
+    assert len(one.asked) == 1
+
+
+def test_a_reference_without_frames_gets_them_while_no_alarm_is_on(one, stored):
+    one.causes.frame(frame(NOON))
+    one.causes.reference(stored)
+    one.causes.learnt(None)
+    one.causes.recording(None, alarmed=True)
+    one.causes.frame(frame(NOON + 4000))
+    one.settle()
+    assert not one.names()
+    one.causes.recording(None, alarmed=False)
+    asked = len(one.asked)
+    for minute in range(24 * 60):
+        one.causes.frame(frame(NOON + 4000 + 60 * minute))
+    one.settle()
+    assert len(one.names()) == MOST_FRAMES
+    assert len(one.asked) == asked + 2  # at once with the fewest, and once more with all
+
+
+def test_signatures_of_another_normal_are_left_aside(one, stored):
+    one.causes.frame(frame(NOON))
+    one.causes.reference(stored)
+    mine = types.SimpleNamespace(frames=mark_of(frame(NOON)) + "-1")
+    one.causes.learnt(mine)
+    assert one.causes.signatures is mine
+    one.causes.learnt(
+        types.SimpleNamespace(frames="00000000-1")
+    )  # of frames in which other areas were hidden
+    assert one.causes.signatures is mine
+    one.causes.reference(stored)  # renewed
+    assert one.causes.signatures is mine
+    late = Source(start=NOON + 86400.0)
+    one.causes.reference(recorded(source=late).make(late.now, final=True))
+    assert one.causes.signatures is None
+
+
+def test_a_drift_without_signatures_is_of_unknown_cause_and_says_so(one, source):
+    one.store.put("front", recorded(source=source).make(source.now, final=True))
+    one.monitor.reload(source.now)
+    fields, observations = one.feed(source, 12, brightness=30)[-1]
+    assert fields["drift_state"] == "drift"
+    assert fields["drift_cause"] == "unknown"
+    [ratio] = [each for each in observations if each.metric == "drift.ratio"]
+    assert "its cause is unknown, because" in ratio.text
+    assert ratio.evidence["cause"]["name"] == "unknown"
+    assert "unknown" in one.monitor.explanation()["history"][-1]["words"]
+
+
+def test_without_frames_no_cause_is_named(one, source):
+    one.causes.set_keep(False)
+    one.store.put("front", recorded(source=source).make(source.now, final=True))
+    one.monitor.reload(source.now)
+    fields, _ = one.feed(source, 12, brightness=30)[-1]
+    assert fields["drift_state"] == "drift"
+    assert "drift_cause" not in fields
+
+
+def test_frames_are_looked_at_once_there_are_signatures(one):
+    for second in range(120):
+        one.causes.frame(frame(NOON + second))
+    assert not one.causes.looks
+    one.causes.signatures = object()  # what they hold is looked at by a diagnosis alone
+    for second in range(120, 240):
+        one.causes.frame(frame(NOON + second))
+    assert len(one.causes.looks) == LOOKS

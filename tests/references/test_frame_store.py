@@ -1,0 +1,92 @@
+"""Kept frames: bounded, spread over the recording, and gone where another area is hidden."""
+
+import stat
+
+import numpy as np
+import pytest
+
+from agent.drift.diagnosis.learn import LEAST_FRAMES
+from agent.references.frame_store import LARGEST_BYTES, MOST_FRAMES, FrameStore, Span
+from agent.references.store import ReferenceStore
+
+NOON = 1_790_000_000.0
+WHOLE = Span(0.0, 1e12)
+
+
+def image(level: int, shape: tuple[int, int] = (64, 96)) -> np.ndarray:
+    return np.full((*shape, 3), level, np.uint8)
+
+
+@pytest.fixture
+def frames(tmp_path):
+    return FrameStore(ReferenceStore(tmp_path))
+
+
+def put(frames, at, level=0, mark="00000000", kept=None, since=NOON, picture=None):
+    frames.put("front", mark, at, image(level) if picture is None else picture, kept=kept, since=since)
+
+
+def test_a_frame_comes_back_as_it_was(frames):
+    put(frames, NOON + 1, 7)
+    put(frames, NOON + 2, 9)
+    names = frames.names("front", WHOLE, 8)
+    assert [each[0, 0, 0] for each in frames.read("front", names)] == [7, 9]
+
+
+def test_many_frames_are_thinned_evenly(frames):
+    for second in range(100):
+        put(frames, NOON + second)
+    times = [int(name.split("-")[0]) / 1000 - NOON for name in frames.names("front", WHOLE, 100)]
+    assert len(times) == MOST_FRAMES
+    assert max(np.diff(times)) <= 3 * 100 / MOST_FRAMES
+    assert times[-1] == 99
+
+
+def test_frames_of_the_reference_in_force_stay_while_another_is_recorded(frames):
+    for second in range(6):
+        put(frames, NOON + second)
+    put(frames, NOON + 1000, since=NOON + 900, kept=Span(NOON, NOON + 3))
+    assert len(frames.names("front", Span(NOON, NOON + 500), 8)) == 4
+    put(frames, NOON + 1001, since=NOON + 900)
+    assert len(frames.names("front", WHOLE, 8)) == 2
+
+
+def test_frames_with_other_hidden_areas_are_deleted(frames):
+    put(frames, NOON + 1, mark="00000001")
+    put(frames, NOON + 2, mark="00000002")
+    frames.keep_only("front", "00000002")
+    assert [name[-12:] for name in frames.names("front", WHOLE, 8)] == ["00000002.png"]
+    frames.clear("front")
+    assert frames.names("front", WHOLE, 8) == []
+
+
+def test_frames_are_bounded_in_bytes_and_the_agents_alone(frames, tmp_path):
+    for second in range(MOST_FRAMES):
+        noise = np.random.default_rng(second).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+        put(frames, NOON + second, picture=noise)
+    kept = list((tmp_path / "references" / "front" / "frames").iterdir())
+    assert len(kept) >= LEAST_FRAMES
+    assert sum(each.stat().st_size for each in kept) <= LARGEST_BYTES
+    assert {stat.S_IMODE(each.stat().st_mode) for each in kept} == {0o600}
+
+
+def test_what_is_damaged_or_of_another_size_is_passed_over(frames, tmp_path):
+    put(frames, NOON + 1, 1)
+    put(frames, NOON + 2, 2)
+    frames.put("front", "00000000", NOON + 3, image(3, (80, 80)), kept=None, since=NOON)
+    folder = tmp_path / "references" / "front" / "frames"
+    (folder / f"{round(1000 * NOON) + 4000}-00000000.png").write_bytes(b"\x89PNG nothing")
+    (folder / "notes.txt").write_text("mine")
+    found = frames.read("front", frames.names("front", WHOLE, 8))
+    assert [each[0, 0, 0] for each in found] == [1, 2]
+    assert frames.read("front", []) == []
+
+
+def test_a_link_is_no_folder_of_frames(frames, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1790000000000-00000000.png").write_bytes(b"x")
+    (tmp_path / "references" / "front").mkdir(parents=True)
+    (tmp_path / "references" / "front" / "frames").symlink_to(tmp_path / "elsewhere")
+    frames.clear("front")
+    assert frames.names("front", WHOLE, 8) == []
+    assert list((tmp_path / "elsewhere").iterdir())

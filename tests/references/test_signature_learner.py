@@ -1,0 +1,111 @@
+"""The learner, with the model that ships and frames of a drawn street: what it learns names a disturbance."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.config.schema import ModelSettings
+from agent.core.types import Detections
+from agent.detection.session import Detector
+from agent.detection.thermal.governor import Governor
+from agent.drift.diagnosis.signatures import from_text
+from agent.references.frame_store import FrameStore, Span
+from agent.references.signature_learner import SignatureLearner, found_share
+from agent.references.store import SIGNATURES, ReferenceStore
+
+NOON = 1_790_000_000.0
+SPAN = Span(NOON, NOON + 600)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    opened = Detector(ModelSettings(provider="cpu", lanes=1, input_size=160))
+    opened.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def frames(tmp_path):
+    store, street = FrameStore(ReferenceStore(tmp_path)), Scene("street", 1, 160, 90)
+    for at in range(8):
+        image = np.array(street.draw(at / 2, 12.0, at).image)
+        store.put("front", "00000000", NOON + at, image, kept=None, since=NOON)
+    return store
+
+
+def learner(tmp_path, detector, done, **options):
+    return SignatureLearner(detector, Governor(0.0), tmp_path, done=done, **options)
+
+
+def carried_out(made, anew=True):
+    """Run the learner on one job until that is done."""
+    stop = threading.Event()
+    made.ask("front", SPAN, anew)
+    done = made._done
+
+    def finish(camera, learnt):
+        done(camera, learnt)
+        stop.set()
+
+    made._done = finish
+    made.run(stop)
+
+
+def test_signatures_are_learnt_once_and_read_after_that(tmp_path, frames, detector):
+    learnt = []
+    made = learner(tmp_path, detector, lambda *one: learnt.append(one), share=1.0)
+    carried_out(made)
+    [(camera, signatures)] = learnt
+    assert camera == "front"
+    stored = ReferenceStore(tmp_path).read("front", SIGNATURES)
+    assert from_text(stored).frames == signatures.frames
+    assert made.take_window()["idle_busy_ratio"] > 0.5
+    assert made.take_window()["idle_busy_ratio"] < 0.5
+    again = learner(tmp_path, detector, lambda *one: learnt.append(one))
+    carried_out(again)
+    assert learnt[1][1].frames == signatures.frames
+    assert ReferenceStore(tmp_path).read("front", SIGNATURES) == stored
+
+
+def test_a_busy_model_is_left_alone(tmp_path, frames, detector):
+    made, stop = learner(tmp_path, detector, print, share=1.0), threading.Event()
+
+    class Busy:
+        busy, pace, asked = 1.0, Governor(0.0).pace, 0
+
+    made._governor = Busy()
+    beats = []
+
+    def beat():
+        beats.append(1)
+        if len(beats) == 4:
+            stop.set()
+
+    made.beat = beat
+    made.ask("front", SPAN, True)
+    made.run(stop)
+    assert ReferenceStore(tmp_path).read("front", SIGNATURES) is None
+
+
+def found(*boxes, classes=None):
+    count = len(boxes)
+    return Detections(
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        scores=np.full(count, 0.9, np.float32),
+        class_ids=np.array(classes or [0] * count, np.int64),
+        threshold=0.25,
+        candidates=count,
+    )
+
+
+def test_what_is_found_again_is_counted_by_class_and_place():
+    two = found([0, 0, 10, 10], [20, 20, 30, 30])
+    assert found_share([two], [two]) == 1.0
+    assert found_share([two], [found([1, 0, 10, 10])]) == 0.5
+    assert found_share([two], [found()]) == 0.0
+    assert found_share([two], [found([0, 0, 10, 10], [20, 20, 30, 30], classes=[0, 1])]) == 0.5
+    assert np.isnan(found_share([found()], [two]))
+    assert np.isnan(found_share([None], [two]))
