@@ -27,7 +27,6 @@ from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.core import clock
 from agent.core.camera_states import STATES
 from agent.core.frame_slots import FrameSlots, SlotCounts
-from agent.core.scope import Scope
 from agent.core.types import CameraState, CameraStatus, Frame
 from agent.pipeline.analyst import ActiveCameras, CameraRun
 from agent.pipeline.camera_window import FrameCounts
@@ -98,7 +97,11 @@ class CameraSet:
         touched = [name for name in differing if name not in after or reopened(before[name], after[name])]
         for name in differing:
             if name in after and before[name].scope != after[name].scope:
-                self._change_scope(name, after[name].scope, judged=new.drift.enabled)
+                self._scope_differs(name, judged=new.drift.enabled)
+                if (
+                    name in self._active and name not in touched
+                ):  # else its last frames lack the new privacy masks
+                    self._active[name].reader.scope = after[name].scope
         self._stop([name for name in touched if name in self._active])
         fresh = {one.name: self._made(one, camera, new.drift) for one, camera in cameras}
         merged = {name: one for name, one in self._active.items() if name not in touched} | fresh
@@ -132,10 +135,7 @@ class CameraSet:
             still_interval=still_interval(settings, drift),
         )
 
-    def _change_scope(self, name: str, scope: Scope, *, judged: bool) -> None:
-        """Change what counts in a camera's frames while it is read."""
-        if name in self._active:
-            self._active[name].reader.scope = scope
+    def _scope_differs(self, name: str, *, judged: bool) -> None:
         if judged:
             log.warning(
                 "masks and zones differ from those that the camera's reference was recorded with",

@@ -28,6 +28,7 @@ from agent.logging.setup import set_level
 from agent.maintenance.deploy.deployer import Deployer
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.analyst import Analyst
+from agent.references.frame_store import Hidden
 from agent.references.monitors import DriftMonitors
 
 SETTLE_SECONDS = 5.0
@@ -63,7 +64,7 @@ class Change:
 def _apply_cameras(agent: RunningAgent, change: Change) -> Applied:
     """Change only the cameras that differ; one that cannot be started is tried again by the next reload."""
     old, new = change.old, change.new
-    agent.references.set_keep_frames({camera.name: camera.keep_frames for camera in new.cameras})
+    agent.references.set_hidden(hidden_by_camera(new))
     try:
         changed = agent.cameras.change(old, new, change.plan.cameras)
     except Exception as error:
@@ -79,6 +80,14 @@ def _apply_cameras(agent: RunningAgent, change: Change) -> Applied:
         failed=[f"camera {name}: {printable(reason, 300)}" for name, reason in changed.failed.items()],
         in_force={"cameras": tuple(one for one in new.cameras if one.name not in changed.failed)},
     )
+
+
+def hidden_by_camera(settings: Settings) -> dict[str, Hidden | None]:
+    """The areas left out of the frames that may be kept of each camera; None: none may."""
+    return {
+        camera.name: camera.scope.ignored if camera.keep_frames and settings.drift.enabled else None
+        for camera in settings.cameras
+    }
 
 
 # What the analyst uses is exchanged in its thread, between two of its items.

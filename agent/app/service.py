@@ -22,7 +22,7 @@ from agent.app.change_log import ChangeLog
 from agent.app.clock_watch import ClockWatch
 from agent.app.control_socket import ControlServer
 from agent.app.device import Device
-from agent.app.live_config import LiveConfig, RunningAgent
+from agent.app.live_config import LiveConfig, RunningAgent, hidden_by_camera
 from agent.app.reload import Reloader
 from agent.app.remote_snapshot import RemoteSnapshot
 from agent.app.reporting import Reporter
@@ -160,7 +160,7 @@ class Service:
             submit=self.analyst.submit,
             publish=self.publisher.publish,
             sketch_seconds=plan.sketch_seconds,
-            keep_frames={camera.name: camera.keep_frames for camera in settings.cameras},
+            hidden=hidden_by_camera(settings),
             learn=self.learner.ask,
         )
         self.scheduler = Scheduler(

@@ -7,7 +7,6 @@ A reference without frames (imported, accepted, or recorded before frames were k
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ from agent.drift.diagnosis.learn import LEAST_FRAMES, small
 from agent.drift.diagnosis.portrait import Look, look_at
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.verdict import DriftVerdict
-from agent.references.frame_store import MOST_FRAMES, FrameStore, Span
+from agent.references.frame_store import MOST_FRAMES, FrameStore, Hidden, Span, mark_of
 from agent.references.recorder import Recorder
 from agent.references.stored import StoredReference
 from agent.references.writer import ReferenceWriter
@@ -34,48 +33,44 @@ Learn = Callable[[str, Span, bool], None]
 
 
 class CameraCauses:
-    """Belongs to the analyst's thread; `keep`: whether frames may be kept, `learn` asks for signatures."""
+    """Belongs to the analyst's thread; `learn` asks for signatures.
+
+    `hidden` are the areas that are left out of the frames that may be kept; None: none may.
+    """
 
     def __init__(
         self,
         camera: str,
         window_seconds: float,
         *,
-        keep: bool,
+        hidden: Hidden | None,
         frames: FrameStore,
         writer: ReferenceWriter,
         learn: Learn,
     ) -> None:
-        self._camera, self._window_seconds, self._keep = camera, window_seconds, keep
+        self._camera, self._window_seconds, self._hidden = camera, window_seconds, hidden
         self._frames, self._writer, self._learn = frames, writer, learn
         self.signatures: Signatures | None = None
         self.last: Diagnosis | None = None
         self.looks: deque[Look] = deque(maxlen=LOOKS)
         self._span: Span | None = None
-        self._final = self._lacking = False
-        self._mark = ""
+        self._lacking = False
         self._gathering_since: float | None = None
         self._count, self._interval = 0, window_seconds
         self._next_look, self._next_kept = 0.0, 0.0
 
-    def set_keep(self, keep: bool) -> None:
-        """Keep frames from now on, or none, and then none of before."""
-        if keep == self._keep:
-            return
-        self._keep, self._mark = keep, ""
-        if not keep:
-            self._restart()
-            self._writer.ask(
-                f"delete frames of camera {self._camera}", lambda: self._frames.clear(self._camera)
-            )
+    def set_hidden(self, hidden: Hidden | None) -> None:
+        """Keep frames in which these areas are hidden from now on; older ones are of another view."""
+        if hidden != self._hidden:
+            self._hidden = hidden
+            self.signatures = self.last = None
+            self.looks.clear()
+            self._begin()
 
     def frame(self, frame: Frame) -> None:
         """A frame that was detected on, its privacy masks black: it is kept, or looked at, where that is due."""
-        if not self._keep or not frame.usable:
+        if not frame.usable or frame.scope.ignored != self._hidden:
             return
-        mark = mark_of(frame)
-        if mark != self._mark:
-            self._masks_changed(mark)
         at = frame.captured_at
         keeping = self._gathering_since is not None and not 0 < self._next_kept - at <= self._interval
         looking = self.signatures is not None and not 0 < self._next_look - at <= self._window_seconds
@@ -100,24 +95,23 @@ class CameraCauses:
     def reference(self, stored: StoredReference | None) -> None:
         """This reference is in force: its signatures are asked for."""
         before, self._span = self._span, (_span_of(stored) if stored is not None else None)
-        self._final, self._lacking = stored is not None and stored.final, False
+        self._lacking = False
         if before is not None and (self._span is None or not before.meets(self._span)):
             self.signatures = None  # they are of another normal
-        if self._mark:
-            self._asking(anew=self._final)()
+        self._asking(anew=stored is not None and stored.final)()
 
     def learnt(self, signatures: Signatures | None) -> None:
         """What the learner made of the kept frames; None: there are too few."""
         if signatures is None:
             self._lacking = True
             self._begin()
-        elif signatures.frames.startswith(self._mark):
+        elif self._hidden is not None and signatures.frames.startswith(mark_of(self._hidden)):
             self.signatures = signatures
 
     def judge(self, verdict: DriftVerdict) -> Diagnosis | None:
         """The diagnosis of a verdict that is over its limit, or for which an alarm is on."""
         if verdict.judged:
-            drifts = self._keep and (verdict.alarm or verdict.ratio >= 1.0)
+            drifts = self._hidden is not None and (verdict.alarm or verdict.ratio >= 1.0)
             self.last = diagnose(verdict, self.signatures, list(self.looks)) if drifts else None
         return self.last
 
@@ -128,14 +122,20 @@ class CameraCauses:
     def _asking(self, *, anew: bool) -> Callable[[], None]:
         """What asks for the signatures of the reference in force, from any thread."""
         camera, span, again = self._camera, self._span, anew or self.signatures is None
-        if span is None or not self._keep:
+        if span is None or self._hidden is None:
             return lambda: None
         return lambda: self._learn(camera, span, again)
 
     def _keep_frame(self, at: float, copy: Image) -> None:
         self._count += 1
         enough = self._lacking and self._count in (LEAST_FRAMES, MOST_FRAMES)
-        camera, mark, span, since = self._camera, self._mark, self._span, self._gathering_since or 0.0
+        assert self._hidden is not None  # else none is kept
+        camera, mark, span, since = (
+            self._camera,
+            mark_of(self._hidden),
+            self._span,
+            self._gathering_since or 0.0,
+        )
         learn = self._asking(anew=True) if enough else None
         self._set_pace()
         self._next_kept = at + self._interval
@@ -156,29 +156,7 @@ class CameraCauses:
         elif self._count > MOST_FRAMES:
             self._count, self._interval = (self._count + 1) // 2, 2 * self._interval
 
-    def _masks_changed(self, mark: str) -> None:
-        """What is hidden now must not be seen in an older frame; its signatures are of another view."""
-        self._restart()
-        self._mark = mark
-        camera, learn = self._camera, self._asking(anew=self._final)
-
-        def clear() -> None:
-            self._frames.keep_only(camera, mark)
-            learn()
-
-        self._writer.ask(f"delete frames of camera {camera}", clear)
-
-    def _restart(self) -> None:
-        self.signatures = self.last = None
-        self.looks.clear()
-        self._begin()
-
 
 def _span_of(stored: StoredReference) -> Span:
     accepted, origin = stored.accepted, stored.reference.origin
     return Span(accepted.since, accepted.until) if accepted else Span(origin.start, origin.end)
-
-
-def mark_of(frame: Frame) -> str:
-    """Eight hexadecimal digits that change with the areas that are left out of a frame."""
-    return hashlib.sha256(repr(frame.scope.ignored).encode()).hexdigest()[:8]

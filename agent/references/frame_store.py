@@ -7,7 +7,9 @@ out: when those change, it is deleted.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.image_file import read_image
+from agent.core.polygon import Polygon
 from agent.core.state_dir import write_atomic
 from agent.core.untrusted import BadInput
 from agent.references.store import SIGNATURES, ReferenceStore
@@ -27,6 +30,9 @@ MOST_FRAMES = 24
 
 LARGEST_BYTES = 8 * 1024 * 1024
 """Of MOST_FRAMES; noise alone makes a frame of 640 x 360 larger than a third of a megabyte."""
+
+Hidden = tuple[Polygon, ...]
+"""Areas that are left out of a frame: its privacy and ignore masks."""
 
 _NAME = re.compile(r"(\d{10,16})-([0-9a-f]{8})\.png")
 
@@ -88,8 +94,17 @@ class FrameStore:
         shapes = [each.shape for each in images]
         return [each for each in images if each.shape == max(shapes, key=shapes.count)]
 
-    def keep_only(self, camera: str, mark: str) -> None:
-        """Delete the frames of a camera with another mark, and what was learnt of them; OSError."""
+    def keep_only(self, hidden: Mapping[str, Hidden | None]) -> None:
+        """Delete the frames of all other cameras, and those in which other areas are hidden; OSError."""
+        for camera in self._store.cameras():
+            areas = hidden.get(camera)
+            if areas is None:
+                self.clear(camera)
+            else:
+                self._delete_others(camera, mark_of(areas))
+
+    def _delete_others(self, camera: str, mark: str) -> None:
+        """Delete the frames of a camera with another mark, and what was learnt of them."""
         self._delete(
             camera, [path for path, _ in self._times(self._folder(camera)) if not path.stem.endswith(mark)]
         )
@@ -113,6 +128,11 @@ class FrameStore:
             return []
         found = [(path, _NAME.fullmatch(path.name)) for path in folder.iterdir()]
         return sorted((path, int(match[1]) / 1000) for path, match in found if match)
+
+
+def mark_of(hidden: Hidden) -> str:
+    """Eight hexadecimal digits that change with the areas that are left out of a frame."""
+    return hashlib.sha256(repr(hidden).encode()).hexdigest()[:8]
 
 
 def mark_in(name: str) -> str:

@@ -25,7 +25,7 @@ from agent.drift.diagnosis.signatures import Signatures
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.causes import CameraCauses, Learn
 from agent.references.comparison import compare_feature
-from agent.references.frame_store import FrameStore
+from agent.references.frame_store import FrameStore, Hidden
 from agent.references.monitor import DriftMonitor, Submit
 from agent.references.no_monitor import NoMonitor
 from agent.references.recorder import Subject
@@ -51,8 +51,8 @@ class DriftMonitors:
     """Makes monitors by camera name and answers commands about them.
 
     `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
-    `sketch_seconds` (0: a window; None: none are published). `keep_frames` is by camera whether frames may be kept;
-    `learn` has their signatures made, for `learnt`.
+    `sketch_seconds` (0: a window; None: none are published). `hidden` are by camera the areas left out of the frames
+    that may be kept, where any may; `learn` has their signatures made, for `learnt`.
     """
 
     def __init__(
@@ -64,26 +64,23 @@ class DriftMonitors:
         submit: Submit,
         publish: Callable[[Draft], None],
         sketch_seconds: float | None = 0.0,
-        keep_frames: Mapping[str, bool] | None = None,
+        hidden: Mapping[str, Hidden | None] | None = None,
         learn: Learn = lambda _camera, _span, _anew: None,
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
-        self._keep_frames, self._learn = keep_frames or {}, learn
+        self._hidden, self._learn = hidden or {}, learn
         self._settings, self._window_seconds = settings, window_seconds
         self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
         self._monitors: dict[str, DriftMonitor] = {}
         self._removed: set[str] = set()
+        self._delete_frames()
 
     def monitor(self, camera: str, model: ModelInfo) -> DriftMonitor | NoMonitor:
         """The monitor of a camera for a model; one that was removed and added again goes on.
 
         In the analyst's thread.
         """
-        if not self._keeps(camera):
-            self.writer.ask(
-                f"delete frames of camera {camera}", lambda: FrameStore(self._store).clear(camera)
-            )
         if not self._settings.enabled:
             return NoMonitor()
         self._removed.discard(camera)
@@ -126,13 +123,14 @@ class DriftMonitors:
 
         self._submit(change)
 
-    def set_keep_frames(self, keep_frames: Mapping[str, bool]) -> None:
-        """Keep frames of these cameras from now on, or none; from any thread."""
+    def set_hidden(self, hidden: Mapping[str, Hidden | None]) -> None:
+        """Keep frames of these cameras alone from now on, with these areas left out; from any thread."""
 
         def change() -> None:
-            self._keep_frames = keep_frames
+            self._hidden = hidden
             for camera, monitor in self._monitors.items():
-                monitor.causes.set_keep(self._keeps(camera))
+                monitor.causes.set_hidden(hidden.get(camera))
+            self._delete_frames()
 
         self._submit(change)
 
@@ -253,14 +251,16 @@ class DriftMonitors:
 
     # -- in the analyst's thread ------------------------------------------------------------------------
 
-    def _keeps(self, camera: str) -> bool:
-        return self._keep_frames.get(camera, False)
+    def _delete_frames(self) -> None:
+        """Have those deleted that may be kept no longer."""
+        frames, hidden = FrameStore(self._store), self._hidden
+        self.writer.ask("delete frames that are kept no longer", lambda: frames.keep_only(hidden))
 
     def _causes(self, camera: str) -> CameraCauses:
         return CameraCauses(
             camera,
             self._window_seconds,
-            keep=self._keeps(camera),
+            hidden=self._hidden.get(camera),
             frames=FrameStore(self._store),
             writer=self.writer,
             learn=self._learn,

@@ -81,7 +81,7 @@ class Room:
         self.causes = CameraCauses(
             subject.camera,
             subject.window_seconds,
-            keep=True,
+            hidden=(),
             frames=FrameStore(self.store),
             writer=self.writer,
             learn=lambda *job: self.asked.append(job),

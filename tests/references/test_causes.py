@@ -7,9 +7,8 @@ import pytest
 
 from agent.core.scope import Scope
 from agent.core.types import Frame
-from agent.references.causes import LOOKS, mark_of
-from agent.references.frame_store import MOST_FRAMES, FrameStore, Span
-from agent.references.store import SIGNATURES
+from agent.references.causes import LOOKS
+from agent.references.frame_store import MOST_FRAMES, FrameStore, Span, mark_of
 
 from .conftest import NOON, Source, recorded
 
@@ -64,39 +63,32 @@ def test_nothing_is_kept_of_faulty_frames_under_an_alarm_or_where_it_is_switched
     one.causes.frame(frame(NOON, usable=False))
     one.settle()
     assert not one.names()
-    one.causes.set_keep(False)
+    one.causes.set_hidden(None)
     recording(one, 300)
     assert not one.names()
 
 
-def test_frames_of_before_are_deleted_where_another_area_is_hidden_or_none_are_wanted(one):
-    recording(one, 300)
-    hidden = Scope(ignored=(((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)),))
-    one.causes.frame(frame(NOON + 301, scope=hidden))
+def test_a_frame_in_which_other_areas_are_hidden_is_not_kept(one):
+    corner = (((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)),)
+    one.causes.set_hidden(corner)
+    recording(one, 300)  # frames of before, still on their way
+    assert not one.names()
+    one.causes.frame(frame(NOON + 301, scope=Scope(ignored=corner)))
     one.settle()
     assert len(one.names()) == 1
-    one.store.write("front", SIGNATURES, "{}")
-    one.causes.set_keep(False)
-    one.settle()
-    assert not one.names()
-    assert one.store.read("front", SIGNATURES) is None  # it has a view in it
 
 
 def test_a_reference_in_force_asks_for_the_signatures_of_its_time(one, stored):
     one.causes.reference(stored)
-    assert not one.asked  # which areas are hidden is not known yet
-    one.causes.frame(frame(NOON))
-    one.settle()
     [(camera, span, anew)] = one.asked
     origin = stored.reference.origin
     assert (camera, span, anew) == ("front", Span(origin.start, origin.end), True)
-    one.causes.set_keep(False)
+    one.causes.set_hidden(None)
     one.causes.reference(stored)
     assert len(one.asked) == 1
 
 
 def test_a_reference_without_frames_gets_them_while_no_alarm_is_on(one, stored):
-    one.causes.frame(frame(NOON))
     one.causes.reference(stored)
     one.causes.learnt(None)
     one.causes.recording(None, alarmed=True)
@@ -113,9 +105,8 @@ def test_a_reference_without_frames_gets_them_while_no_alarm_is_on(one, stored):
 
 
 def test_signatures_of_another_normal_are_left_aside(one, stored):
-    one.causes.frame(frame(NOON))
     one.causes.reference(stored)
-    mine = types.SimpleNamespace(frames=mark_of(frame(NOON)) + "-1")
+    mine = types.SimpleNamespace(frames=mark_of(()) + "-1")
     one.causes.learnt(mine)
     assert one.causes.signatures is mine
     one.causes.learnt(
@@ -142,7 +133,7 @@ def test_a_drift_without_signatures_is_of_unknown_cause_and_says_so(one, source)
 
 
 def test_without_frames_no_cause_is_named(one, source):
-    one.causes.set_keep(False)
+    one.causes.set_hidden(None)
     one.store.put("front", recorded(source=source).make(source.now, final=True))
     one.monitor.reload(source.now)
     fields, _ = one.feed(source, 12, brightness=30)[-1]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agent.drift.diagnosis.learn import LEAST_FRAMES
-from agent.references.frame_store import LARGEST_BYTES, MOST_FRAMES, FrameStore, Span
-from agent.references.store import ReferenceStore
+from agent.references.frame_store import LARGEST_BYTES, MOST_FRAMES, FrameStore, Span, mark_in, mark_of
+from agent.references.store import SIGNATURES, ReferenceStore
 
 NOON = 1_790_000_000.0
 WHOLE = Span(0.0, 1e12)
@@ -51,12 +51,16 @@ def test_frames_of_the_reference_in_force_stay_while_another_is_recorded(frames)
     assert len(frames.names("front", WHOLE, 8)) == 2
 
 
-def test_frames_with_other_hidden_areas_are_deleted(frames):
-    put(frames, NOON + 1, mark="00000001")
-    put(frames, NOON + 2, mark="00000002")
-    frames.keep_only("front", "00000002")
-    assert [name[-12:] for name in frames.names("front", WHOLE, 8)] == ["00000002.png"]
-    frames.clear("front")
+def test_frames_with_other_hidden_areas_and_of_other_cameras_are_deleted(frames, tmp_path):
+    corner = (((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)),)
+    put(frames, NOON + 1, mark=mark_of(()))
+    put(frames, NOON + 2, mark=mark_of(corner))
+    store = ReferenceStore(tmp_path)
+    store.write("front", SIGNATURES, "{}")
+    frames.keep_only({"front": corner})
+    assert [mark_in(name) for name in frames.names("front", WHOLE, 8)] == [mark_of(corner)]
+    assert store.read("front", SIGNATURES) is None  # a view is in it
+    frames.keep_only({"back": corner})
     assert frames.names("front", WHOLE, 8) == []
 
 

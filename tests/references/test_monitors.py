@@ -172,7 +172,7 @@ def test_answers_about_64_cameras_fit_a_message_or_say_what_to_ask_for(tmp_path)
     assert [camera["camera"] for camera in sent("drift")["cameras"]] == names
     assert [version["camera"] for version in sent("references")["versions"]] == names
     for name in names:
-        monitors.monitor(name, MODEL)._history._verdicts.extend([{"text": "x" * 400}] * 5)
+        monitors.monitor(name, MODEL)._judging._history._verdicts.extend([{"text": "x" * 400}] * 5)
     refused = sent("drift_explain")
     assert (refused["ok"], refused["id"]) == (False, "c1")
     assert "ask for less: one camera" in refused["error"]

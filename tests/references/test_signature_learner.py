@@ -11,7 +11,7 @@ from agent.core.types import Detections
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.drift.diagnosis.signatures import from_text
-from agent.references.frame_store import FrameStore, Span
+from agent.references.frame_store import FrameStore, Span, mark_of
 from agent.references.signature_learner import SignatureLearner, found_share
 from agent.references.store import SIGNATURES, ReferenceStore
 
@@ -32,7 +32,7 @@ def frames(tmp_path):
     store, street = FrameStore(ReferenceStore(tmp_path)), Scene("street", 1, 160, 90)
     for at in range(8):
         image = np.array(street.draw(at / 2, 12.0, at).image)
-        store.put("front", "00000000", NOON + at, image, kept=None, since=NOON)
+        store.put("front", mark_of(()), NOON + at, image, kept=None, since=NOON)
     return store
 
 
@@ -54,6 +54,7 @@ def carried_out(made, anew=True):
     made.run(stop)
 
 
+@pytest.mark.slow
 def test_signatures_are_learnt_once_and_read_after_that(tmp_path, frames, detector):
     learnt = []
     made = learner(tmp_path, detector, lambda *one: learnt.append(one), share=1.0)
