@@ -64,6 +64,7 @@ def _named(one: Observation, found: Diagnosis) -> Observation:
     return dataclasses.replace(
         one,
         text=f"{one.text}; {cause_sentence(found)}",
+        headline=f"{one.headline}: {found.cause}" if one.headline else "",
         advice=" ".join(filter(None, (advice, one.advice))),
         evidence={**one.evidence, "cause": _evidence(found)},
     )

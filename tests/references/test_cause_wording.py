@@ -1,5 +1,7 @@
 """A diagnosis in words: the cause, how sure, how severe, what else, and what the model still finds."""
 
+import dataclasses
+
 import pytest
 
 from agent.core.types import Observation
@@ -46,6 +48,11 @@ def test_the_alert_has_the_cause_in_text_advice_and_evidence():
             "name": "fog", "confidence": 0.62, "runbook": "drift", "severity": 0.5, "second": "dirt", "found_ratio": 0.66
         },
     }  # fmt: skip
+    assert named.headline == ""  # no alarm is on
+    alarmed = dataclasses.replace(RATIO, headline="a large change of noise")
+    assert (
+        with_cause([alarmed], FOG)[0].headline == "a large change of noise: fog"
+    )  # another cause updates the alert
     assert same is other
 
 
