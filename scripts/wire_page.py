@@ -30,6 +30,7 @@ TOPICS = {
     "gpu": "`gpu/<n>`",
     "camera": "`camera/<name>`",
     "sketch": "`sketch/<name>`",
+    "accuracy": "`accuracy/<name>`, and `accuracy` for all cameras together",
     "alert": "`alert/<id>`",
     "reply": "`reply/<id>` (and the result of the command)",
 }

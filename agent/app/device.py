@@ -25,6 +25,7 @@ from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.requests import DeployRequests
+from agent.maintenance.evaluation.periodic import Evaluator
 from agent.maintenance.golden.check import GoldenCheck
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.camera_window import field_names
@@ -54,6 +55,7 @@ class Device:
         golden: GoldenCheck,
         deployer: Deployer,
         deploy_requests: DeployRequests,
+        evaluator: Evaluator,
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.sampler = sampler
@@ -62,6 +64,7 @@ class Device:
         self._publisher, self._alerts, self._governor = publisher, alerts, governor
         self._supervisor, self._notifiers, self._submit = supervisor, notifiers, submit
         self._golden, self._deployer, self._deploy_requests = golden, deployer, deploy_requests
+        self._evaluator = evaluator
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
         self._rates: dict[str, float] = {}
@@ -194,6 +197,7 @@ class Device:
             **self._publisher.report(),
             "notifiers": self._notifiers.report(),
             "parts": self._supervisor.report(),
+            "accuracy": self._evaluator.report(),
             "config_error": self._reload.error,
             "restart_needed_for": list(self._reload.waiting),
         }

@@ -51,6 +51,8 @@ from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.deploy.trial import RunningModel
+from agent.maintenance.evaluation.periodic import Evaluator
+from agent.maintenance.evaluation.periodic import RunningModel as EvaluatedModel
 from agent.maintenance.golden.check import GoldenCheck
 from agent.maintenance.samples.collector import SampleCollector
 from agent.notifiers.runner import NotifierWorker, make_notifiers
@@ -181,6 +183,16 @@ class Service:
         self.deploy_requests = DeployRequests(self.deployer, self.deployments)
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
         self.samples = SampleCollector(settings.samples, state, lambda: self.detector.info)
+        self.evaluator = Evaluator(
+            settings.maintenance.evaluate_every,
+            state,
+            EvaluatedModel(
+                info=lambda: self.detector.info,
+                settings=lambda: self.deployments.settings_of(self.deployments.models.in_force),
+                golden=lambda: self.golden.result.state,
+            ),
+            self.publisher.publish,
+        )
         self.device = Device(
             settings,
             identity,
@@ -195,6 +207,7 @@ class Service:
             golden=self.golden,
             deployer=self.deployer,
             deploy_requests=self.deploy_requests,
+            evaluator=self.evaluator,
             submit=self.analyst.submit,
         )
         about = self._about(identity)
@@ -239,6 +252,8 @@ class Service:
         if self.settings.drift.enabled:
             self.supervisor.add(self.learner)
         self.supervisor.add(self.deployer)
+        if self.evaluator.enabled:
+            self.supervisor.add(self.evaluator)
         self.camera_set.start(self.settings)
         if isinstance(self.reporter.exporter, Worker):
             self.supervisor.add(self.reporter.exporter)
@@ -255,7 +270,7 @@ class Service:
         self.supervisor.close()  # a worker that a reload started now would outlive the agent
         late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
         late += self.camera_set.stop(left)
-        helpers = (self.golden, self.samples, self.deployer, self.learner)
+        helpers = (self.golden, self.samples, self.deployer, self.learner, self.evaluator)
         late += self.supervisor.remove_all([worker.name for worker in helpers], left())
         senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
         for worker in senders:
@@ -279,6 +294,7 @@ class Service:
             self.golden,
             self.samples,
             self.deploy_requests,
+            self.evaluator,
         )
         return {name: handler for owner in owners for name, handler in owner.handlers().items()}
 

@@ -63,6 +63,16 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate one model, or two side by side."""
     import json
 
+    report = report_of(args)
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_report(report)
+    return 0
+
+
+def report_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What `--json` prints: the figures of one model, or of two and their difference. Raises VedetteError."""
     from agent.config.schema import ModelSettings
     from agent.core.dataset import class_names
     from agent.core.errors import ConfigError
@@ -85,12 +95,7 @@ def run(args: argparse.Namespace) -> int:
         names = detector.info.classes
     data = read_set(args.data, args.split, names, most=args.most)
     done = [evaluate(model, data, progress=_bar(Path(model.path).name)) for model in models]
-    report = _report(data, done, args)
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        _print(report)
-    return 0
+    return _report(data, done, args)
 
 
 def _bar(name: str) -> Any:
@@ -183,7 +188,8 @@ def _figures(scores: Scores) -> dict[str, Any]:
 # -- what is printed ----------------------------------------------------------------------------------------
 
 
-def _print(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
+    """Print the figures as tables, and whether the one model is better."""
     from agent.core.counts import count
     from agent.core.terminal import console
 

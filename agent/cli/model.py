@@ -1,4 +1,4 @@
-"""`vedette model`: prepares a model for the agent, describes and evaluates models, deploys one."""
+"""`vedette model`: prepares a model for the agent, describes, evaluates and trains models, deploys one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.cli import deploy, evaluate, golden, signing
+from agent.cli import deploy, evaluate, golden, signing, train
 from agent.core import clock
 
 
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("source", type=Path, help="an ONNX file")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_arguments(what)
+    train.add_arguments(what)
     golden.add_arguments(what)
     deploy.add_arguments(what)
     signing.add_arguments(what)
@@ -169,6 +170,7 @@ _RUNS = {
     "prepare": _prepare,
     "inspect": _inspect,
     "evaluate": evaluate.run,
+    "train": train.run,
     "golden": golden.run,
     "deploy": deploy.run,
     "rollback": deploy.run,

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.name is None:
         for family in FAMILIES:
-            print(f"{family:8}{schema(family)['title']}")
+            print(f"{family:9}{schema(family)['title']}")
         return 0
     if args.name not in FAMILIES:
         raise ConfigError(f"no schema {args.name!r}", expected=f"one of {', '.join(FAMILIES)}")

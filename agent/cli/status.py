@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     info = reply["info"]
     model = f"{info['model_name']} on {info['model_provider']}"
     screen.print(f"vedette {info['version']}, up {_ago(info['started_at'])}, model {model}")
+    if reply.get("accuracy"):  # missing from an older agent
+        screen.print(accuracy_line(reply["accuracy"], info["model_sha256"]))
     screen.print(broker_line(reply["broker"]))
     screen.print(outbox_line(reply["outbox"]))
     if reply["config_error"]:
@@ -92,6 +94,34 @@ def outbox_line(outbox: Mapping[str, Any]) -> Text:
     if outbox.get("refused"):  # missing from an older agent
         line.append(printable(f"; the broker refuses {outbox['refused']}"), "red")
     return line
+
+
+def accuracy_line(accuracy: Mapping[str, Any], running: str) -> Text:
+    """How right the model is by labelled samples, and whether that is of the one that runs."""
+    from agent.core.counts import count
+
+    row = accuracy["rows"][0]
+    figures = [
+        _figure(name, row, key)
+        for name, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
+    ]
+    line = _marked(
+        "",
+        f"accuracy on {count(row['frames'], 'labelled frame')}: {', '.join(figures)}; "
+        f"evaluated {_ago(accuracy['evaluated_at'])} ago",
+    )
+    if accuracy["model_sha256"] != running:
+        line.append(", of another model than runs now", "yellow")
+    return line
+
+
+def _figure(name: str, row: Mapping[str, Any], key: str) -> str:
+    if row[key] is None:
+        return f"{name} not known"
+    between = (
+        f" ({row[f'{key}_low']:.2f} to {row[f'{key}_high']:.2f})" if row[f"{key}_low"] is not None else ""
+    )
+    return f"{name} {row[key]:.2f}{between}"
 
 
 def proposal_line(camera: str, line: str) -> Text:

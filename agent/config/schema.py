@@ -425,6 +425,20 @@ class SampleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceSettings:
+    """Upkeep of the model while it runs."""
+
+    evaluate_every: float = setting(
+        7 * 86400.0,
+        kind="duration",
+        minimum=0,
+        maximum=366 * 86400,
+        doc="How often the running model is evaluated on the labelled samples that were drawn at random, where there "
+        "are any; also for new labels and for a new model. 0: never.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
     """Settings of all alerts."""
 
@@ -552,6 +566,7 @@ class Settings:
     prometheus: PrometheusSettings = PrometheusSettings()
     drift: DriftSettings = DriftSettings()
     samples: SampleSettings = SampleSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     cameras: tuple[CameraSettings, ...] = ()

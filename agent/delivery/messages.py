@@ -22,7 +22,7 @@ from agent.core.kll import Sketch
 from agent.core.types import Alert, AlertState, Draft, Message, Priority
 
 SCHEMA_VERSION = 1
-FAMILIES = ("status", "info", "host", "gpu", "camera", "sketch", "alert", "reply")
+FAMILIES = ("status", "info", "host", "gpu", "camera", "sketch", "accuracy", "alert", "reply")
 PAYLOAD_LIMIT = 64 * 1024
 SIGNIFICANT_DIGITS = 7  # what float32 holds; the rest would only be bytes
 
@@ -255,6 +255,13 @@ def sketch_draft(
     return Draft(
         topic=f"sketch/{camera}", body={**body, "start": start, "end": end, **blobs}, priority=Priority.SKETCH
     )
+
+
+def accuracy_draft(camera: str, body: Mapping[str, Any]) -> Draft:
+    """`accuracy/<camera>`, `accuracy` for all cameras together (""): how right the model is, by labels. Retained."""
+    named = {"camera": camera} if camera else {}
+    topic = f"accuracy/{camera}" if camera else "accuracy"
+    return Draft(topic=topic, body={**named, **body}, priority=Priority.STATUS, retain=True)
 
 
 def reply_draft(command_id: str, body: Mapping[str, Any]) -> Draft:

@@ -11,6 +11,7 @@ from agent.core.types import AlertEvent, AlertState, CameraState, Draft, Priorit
 from agent.delivery.messages import (
     FAMILIES,
     Stamp,
+    accuracy_draft,
     clears_retained,
     encode,
     gpu_draft,
@@ -41,6 +42,19 @@ def every_draft(drafts):
         ),
         drafts.camera(),
         drafts.feature_sketches(),
+        accuracy_draft(
+            "front",
+            {
+                "model_name": "yard",
+                "model_sha256": "ab",
+                "evaluated_at": 1.0,
+                "frames_labelled": 3,
+                "boxes_labelled": 4,
+                "precision_ratio": 0.5,
+                "recall_ratio": None,
+                "f1_ratio": None,
+            },
+        ),
         drafts.alert(),
         reply_draft("c1", {"command": "status", "id": "c1", "ok": True}),
     ]

@@ -269,6 +269,38 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("{feature}_step_mean", "of the feature", "Mean change from one measured frame to the next."),
         _field("class_{id}_count", "count", "Boxes of a class."),
     ),
+    "accuracy": (
+        _field("camera", TEXT, "Name of the camera; absent for all cameras together."),
+        _field("model_name", TEXT, "Name of the model that was evaluated."),
+        _field("model_sha256", TEXT, "Hash of its file."),
+        _field("model_golden", TEXT, "As in `info`, at the time of the message."),
+        _field("evaluated_at", MOMENT, "When."),
+        _field(
+            "frames_labelled", "count", "Labelled samples that were drawn at random: what it is measured by."
+        ),
+        _field("boxes_labelled", "count", "Boxes that people labelled on them."),
+        _field("precision_ratio", "ratio", "Share of the model's boxes that are right."),
+        _field(
+            "precision_low_ratio",
+            "ratio",
+            "Above this in 95 of 100 draws; null with fewer than 20 frames.",
+        ),
+        _field("precision_high_ratio", "ratio", "Below this, likewise."),
+        _field("recall_ratio", "ratio", "Share of the labelled boxes that the model found."),
+        _field(
+            "recall_low_ratio",
+            "ratio",
+            "Above this in 95 of 100 draws; null with fewer than 20 frames.",
+        ),
+        _field("recall_high_ratio", "ratio", "Below this, likewise."),
+        _field("f1_ratio", "ratio", "Both in one figure: their harmonic mean."),
+        _field(
+            "f1_low_ratio",
+            "ratio",
+            "Above this in 95 of 100 draws; null with fewer than 20 frames.",
+        ),
+        _field("f1_high_ratio", "ratio", "Below this, likewise."),
+    ),
     "alert": (
         _field("id", TEXT, "Id of the alert; its last segment is new each time that it fires."),
         _field("rule", TEXT, "Name of the rule."),
@@ -301,7 +333,7 @@ _METRICS: Mapping[str, tuple[Metric, ...]] = {
     "host": (*HOST, *DELIVERY),
     "gpu": GPU,
 }
-_WITHOUT_WINDOW = frozenset({"status", "info", "alert", "reply"})
+_WITHOUT_WINDOW = frozenset({"status", "info", "accuracy", "alert", "reply"})
 _OBSERVED_ONLY = frozenset({"camera.{state}", "camera.latency_over_ratio"})
 _UNPREFIXED = frozenset({"gpu.throttled"})
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from agent.cameras.isolation.child import ended_by
 from agent.core import clock
 from agent.core.child_environment import child_environment, own_python
 from agent.core.errors import ModelError
-from agent.core.untrusted import BadInput, parse_object, take_integer, take_number, take_object, take_text
+from agent.core.untrusted import (
+    BadInput,
+    parse_object,
+    take_integer,
+    take_list,
+    take_number,
+    take_object,
+    take_text,
+)
 from agent.maintenance.evaluation.bootstrap import Interval
 from agent.maintenance.evaluation.comparison import Comparison
 from agent.maintenance.evaluation.process import Request
+from agent.maintenance.samples.in_use import CameraAccuracy
 
 LONGEST_SECONDS = 6 * 3600.0
 """A busy box has little CPU left over."""
@@ -23,9 +33,51 @@ NICE = 19
 
 _POLL_SECONDS = 0.1
 
+Pause = Callable[[float], None]
+"""Waits for some seconds; raises what ends the evaluation."""
 
-def compare_beside(request: Request, pause: Callable[[float], None]) -> Comparison:
+
+def compare_beside(request: Request, pause: Pause) -> Comparison:
     """The comparison that is asked for; `pause` waits, and raises what ends it. Raises ModelError."""
+    body = _asked(request, pause)
+    try:
+        sure = take_object(body, "difference", None)
+        return Comparison(
+            images=take_integer(body, "images", minimum=0),
+            first=take_number(body, "first"),
+            second=take_number(body, "second"),
+            difference=None
+            if sure is None
+            else Interval(low=take_number(sure, "low"), high=take_number(sure, "high")),
+        )
+    except BadInput as error:
+        raise _unreadable(error) from None
+
+
+def accuracy_beside(request: Request, pause: Pause) -> list[CameraAccuracy]:
+    """How right the model is that is asked about, of all cameras first; raises ModelError."""
+    body = _asked(request, pause)
+    try:
+        return [row_of(row) for row in take_list(body, "rows")]
+    except BadInput as error:
+        raise _unreadable(error) from None
+
+
+def row_of(row: Any) -> CameraAccuracy:
+    """The figures that were written as JSON; BadInput for anything else."""
+    if not isinstance(row, dict):
+        raise BadInput("a camera's figures are no object")
+    counts = {name: take_integer(row, name, minimum=0) for name in ("frames", "labels")}
+    figures = {
+        name: None if row.get(name) is None else take_number(row, name, minimum=0.0, maximum=1.0)
+        for kind in ("precision", "recall", "f1")
+        for name in (kind, f"{kind}_low", f"{kind}_high")
+    }
+    return CameraAccuracy(camera=take_text(row, "camera", longest=200), **counts, **figures)  # type: ignore[arg-type]  # mypy merges the two
+
+
+def _asked(request: Request, pause: Pause) -> Mapping[str, Any]:
+    """What the process answers."""
     process = subprocess.Popen(
         own_python("agent.maintenance.evaluation.process", str(NICE)),
         stdin=subprocess.PIPE,
@@ -47,7 +99,7 @@ def compare_beside(request: Request, pause: Callable[[float], None]) -> Comparis
                     f"the evaluation on labelled images takes longer than {LONGEST_SECONDS:.0f} s"
                 )
             pause(_POLL_SECONDS)
-        return _comparison(process.stdout.read(), process.returncode)
+        return _answer(process.stdout.read(), process.returncode)
     finally:
         process.kill()
         process.wait()
@@ -56,7 +108,7 @@ def compare_beside(request: Request, pause: Callable[[float], None]) -> Comparis
                 pipe.close()
 
 
-def _comparison(line: bytes, code: int) -> Comparison:
+def _answer(line: bytes, code: int) -> Mapping[str, Any]:
     """What a process gave that ended with `code`; its answer is small and fits into the pipe."""
     if code:
         how = ended_by(-code) if code < 0 else f"ended with code {code}"
@@ -65,14 +117,10 @@ def _comparison(line: bytes, code: int) -> Comparison:
         body = parse_object(line)
         if "error" in body:
             raise ModelError(f"the evaluation on labelled images failed: {take_text(body, 'error')}")
-        sure = take_object(body, "difference", None)
-        return Comparison(
-            images=take_integer(body, "images", minimum=0),
-            first=take_number(body, "first"),
-            second=take_number(body, "second"),
-            difference=None
-            if sure is None
-            else Interval(low=take_number(sure, "low"), high=take_number(sure, "high")),
-        )
     except BadInput as error:
-        raise ModelError(f"the evaluation on labelled images gave no answer: {error}") from None
+        raise _unreadable(error) from None
+    return body
+
+
+def _unreadable(error: BadInput) -> ModelError:
+    return ModelError(f"the evaluation on labelled images gave no answer: {error}")

@@ -1,7 +1,7 @@
-"""The process that evaluates two models on labelled images, while nothing else wants the CPU (`beside` starts it).
+"""The process that evaluates models on labelled images, while nothing else wants the CPU (`beside` starts it).
 
 Its argument is by how much it is nicer than the agent. Standard input brings one line of JSON; its end is the request
-to end. Standard output gets one line of JSON: the comparison, or `error`.
+to end. Standard output gets one line of JSON: the answer, or `error`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ from agent.detection.session import Detector
 from agent.maintenance.evaluation.comparison import compare
 from agent.maintenance.evaluation.evaluate import evaluate
 from agent.maintenance.evaluation.labels import LabelledSet, read_set
+from agent.maintenance.samples.in_use import accuracy_of
 from agent.maintenance.samples.labelled_set import labelled_audit, set_of
 from agent.maintenance.samples.store import SampleStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Evaluate `first` and `second` on the images of `data`, "" for the audit samples below `state`."""
+    """Evaluate `first` beside `second` on the images of `data`, "" for the audit samples below `state`.
+
+    Without `second`: how right `first` is on those samples, as the agent runs it.
+    """
 
     first: ModelSettings
-    second: ModelSettings
-    data: str
-    split: str
+    second: ModelSettings | None
+    data: str = ""
+    split: str = ""
     state: str
     most: int
 
@@ -48,22 +52,25 @@ class Request:
     def parse(cls, line: bytes) -> Request:
         """From what came over the pipe."""
         body = parse_object(line)
-        return cls(**{**body, "first": _settings(body["first"]), "second": _settings(body["second"])})
+        second = _settings(body["second"]) if body["second"] else None
+        return cls(**{**body, "first": _settings(body["first"]), "second": second})
 
 
 def answer(request: Request) -> dict[str, Any]:
-    """The comparison as JSON values; raises VedetteError."""
-    data = _data(request)
+    """The comparison, or the accuracy, as JSON values; raises VedetteError."""
+    if request.second is None:
+        store = SampleStore(Path(request.state))
+        kept = labelled_audit(store, most=request.most)
+        return {"rows": [asdict(row) for row in accuracy_of(request.first, kept, store.classes())]}
+    data = _data(request, request.second)
     first, second = (evaluate(model, data) for model in (request.first, request.second))
     return asdict(compare(first.outcome, second.outcome, len(first.groups)))
 
 
-def _data(request: Request) -> LabelledSet:
+def _data(request: Request, model: ModelSettings) -> LabelledSet:
     if request.data:
         source = Path(request.data)
-        return read_set(
-            source, request.split, class_names(source) or _classes(request.second), most=request.most
-        )
+        return read_set(source, request.split, class_names(source) or _classes(model), most=request.most)
     store = SampleStore(Path(request.state))
     return set_of(labelled_audit(store, most=request.most), store)
 

@@ -126,12 +126,13 @@ def encoded(result: FrameResult, info: ModelInfo, blur: Sequence[str]) -> Encode
         height=height,
         model=info.sha256,
         threshold=round(float(found.threshold), 4),
-        found=_boxes(found, width, height),
+        found=boxes_of(found, width, height),
     )
     return Encoded(sample, data.tobytes(), info.classes)
 
 
-def _boxes(found: Detections, width: int, height: int) -> tuple[Box, ...]:
+def boxes_of(found: Detections, width: int, height: int) -> tuple[Box, ...]:
+    """Detections in a frame of that size, in shares of it."""
     shares = np.clip(found.boxes.astype(np.float64) / (width, height, width, height), 0.0, 1.0)
     return tuple(
         Box(

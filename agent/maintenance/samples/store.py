@@ -22,6 +22,7 @@ log = structlog.get_logger("vedette.samples")
 
 FOLDER = "samples"
 _CLASSES = "classes.json"
+_LABELLED = "labelled"
 _LARGEST = 1 << 22
 
 
@@ -61,6 +62,14 @@ class SampleStore:
     def label(self, kept: Kept, labels: tuple[Box, ...]) -> None:
         """Keep the labels of a sample, in place of those that it had; raises OSError."""
         self._write(kept.image, replace(kept.sample, labels=labels))
+        (self.folder / _LABELLED).touch(mode=0o600)
+
+    def labelled_at(self) -> int:
+        """Another number after each time that a sample was labelled; 0 where none ever was."""
+        try:
+            return (self.folder / _LABELLED).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def remove(self, kept: Kept) -> None:
         """Delete a sample, and its folders where they are empty then; raises OSError."""

@@ -4,10 +4,8 @@ import json
 import time
 from dataclasses import replace
 
-import cv2
 import pytest
 
-from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES
 from agent.config.deploy_settings import DeploySettings
 from agent.core.errors import ModelError
@@ -19,12 +17,10 @@ from agent.maintenance.evaluation.beside import compare_beside
 from agent.maintenance.evaluation.comparison import compare
 from agent.maintenance.evaluation.labels import read_set
 from agent.maintenance.evaluation.process import Request
-from agent.maintenance.samples.sample import Box, Sample, id_of
-from agent.maintenance.samples.store import SampleStore
 from tests.maintenance.deploy.conftest import MODEL, QUICK, ask, outcome
+from tests.maintenance.drawn import put_samples, write_data
 
 IMAGES = 20  # the fewest that a bootstrap is made of
-SIZE = (320, 192)
 
 
 @pytest.fixture(autouse=True)
@@ -33,31 +29,11 @@ def no_nicer(monkeypatch):
     monkeypatch.setattr(beside, "NICE", 0)
 
 
-def drawn():
-    """Frames of the drawn street and their true boxes, as (class, cx, cy, w, h) in shares."""
-    scene = Scene("street", 5, *SIZE)
-    for number in range(IMAGES):
-        frame = scene.draw(7.0 * number, 12.0, number)
-        rows = [
-            (c, (x1 + x2) / 2 / SIZE[0], (y1 + y2) / 2 / SIZE[1], (x2 - x1) / SIZE[0], (y2 - y1) / SIZE[1])
-            for c, (x1, y1, x2, y2) in zip(frame.class_ids.tolist(), frame.boxes.tolist(), strict=True)
-        ]  # fmt: skip
-        yield number, frame.image, rows
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A data.yaml of drawn images."""
     pytest.importorskip("yaml")
-    folder = tmp_path_factory.mktemp("drawn")
-    for kind in ("images", "labels"):
-        (folder / kind).mkdir()
-    for number, image, rows in drawn():
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), image)
-        text = "".join(f"{' '.join(map(str, row))}\n" for row in rows)
-        (folder / "labels" / f"{number}.txt").write_text(text)
-    (folder / "data.yaml").write_text(f"val: images\nnames: {json.dumps(CLASSES)}\n")
-    return folder / "data.yaml"
+    return write_data(tmp_path_factory.mktemp("drawn"), {"val": IMAGES})
 
 
 @pytest.fixture
@@ -95,16 +71,7 @@ def test_labelled_samples_of_the_audit_show_that_a_model_is_better_and_it_need_n
     box, confused, tmp_path
 ):
     """The running model calls everything by a wrong name; what people labelled says which of the two is right."""
-    store = SampleStore(tmp_path / "state")
-    for number, image, rows in drawn():
-        at = 1_800_000_000.0 + number
-        labels = tuple(Box(class_id=c, x=x, y=y, width=w, height=h) for c, x, y, w, h in rows)
-        sample = Sample(
-            id=id_of("yard", at, "audit"), camera="yard", captured_at=at, reason="audit", width=SIZE[0],
-            height=SIZE[1], model="ab" * 32, threshold=0.25, found=(), labels=labels,
-        )  # fmt: skip
-        store.put(sample, cv2.imencode(".jpg", image)[1].tobytes())
-    store.set_classes("ab" * 32, tuple(CLASSES))
+    put_samples(tmp_path / "state", IMAGES)
     service = box(QUICK, model=replace(MODEL, path=str(confused)))
     good = tmp_path / "good.onnx"
     good.write_bytes(DEMO_MODEL.read_bytes())
