@@ -46,6 +46,15 @@ def test_entities_and_alerts_of_cameras_that_are_removed_are_ghosts():
     assert all("yard" in ghost.topic and ghost.reason == "the device has no camera yard" for ghost in listed)
 
 
+def test_the_accuracy_of_a_camera_that_is_removed_is_a_ghost():
+    accuracy = {
+        f"vedette/dock/box/{topic}": {"camera": camera} if camera else {}
+        for topic, camera in (("accuracy", ""), ("accuracy/front", "front"), ("accuracy/yard", "yard"))
+    }
+    listed = ghosts(found(device(cameras="front"), accuracy), NOW)
+    assert [ghost.topic for ghost in listed] == ["vedette/dock/box/accuracy/yard"]
+
+
 @pytest.mark.parametrize(("hours", "expected"), [(1, 0), (25, 3)])
 def test_a_device_that_is_away_is_one_after_a_day(hours, expected):
     listed = ghosts(found(device(state="offline", since=NOW - hours * 3600, alerts=["front"])), NOW)

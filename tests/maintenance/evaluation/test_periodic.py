@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from agent.cli.status import accuracy_line
 from agent.config.schema import ModelSettings
 from agent.delivery.messages import Stamp, encode
 from agent.delivery.verify.schemas import violations
@@ -77,6 +78,11 @@ def test_figures_of_each_camera_are_published_kept_and_told_again_after_a_start(
         assert (body["model_name"], body["model_golden"]) == ("demo", "agrees")
     assert "camera" not in here.drafts[0].body
     assert here.drafts[2].body["f1_low_ratio"] == yard.f1_low
+
+    line = accuracy_line({**here.it.report(), "evaluated_at": 0.0}, here.info.info.sha256).plain
+    assert line.startswith(f"accuracy on 24 labelled frames: precision {whole.precision:.2f} (")
+    assert "of another model" not in line
+    assert "of another model" in accuracy_line(here.it.report(), "cd" * 32).plain
 
     again, stop = rig(), threading.Event()
     here.drafts.clear()
