@@ -146,6 +146,7 @@ class Device:
             "model_provider": model.provider,
             "model_precision": model.precision,
             "model_runtime": model.runtime,
+            "model_int8_f1_ratio": model.int8_f1,
             "model_engine_choice": model.choice,
             "model_classes": len(model.classes),
             "model_class_names": field_names(model.classes),

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.cli import deploy, evaluate, golden, signing, train
+from agent.cli import calibration, deploy, evaluate, golden, signing, train
 from agent.core import clock
 
 
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--static", dest="dynamic", action="store_false", help="one image of one size")
     prepare.add_argument("--images", type=Path, help="folder of images to check on (default: drawn ones)")
     prepare.add_argument("--python", default=sys.executable, help="a Python that has ultralytics, for .pt")
+    calibration.add_arguments(prepare)
     prepare.add_argument(
         "--force", action="store_true", help="replace NAME.onnx and NAME.json if they are there"
     )
@@ -84,6 +85,7 @@ def _prepare(args: argparse.Namespace) -> int:
         device=args.device or _own_device(),
         python=args.python,
         force=args.force,
+        int8=calibration.wish(args),
     )
     pictures = read_pictures(args.images) if args.images else []
     target, record = prepare(plan, pictures, now=clock.wall())
@@ -91,6 +93,10 @@ def _prepare(args: argparse.Namespace) -> int:
     print(f"{target}: {len(record.classes)} classes, embedding of {record.embedding_size}")
     if record.quickened:
         print(f"rewritten to run faster on a CPU: {record.quickened} places")
+    if record.int8:
+        print(calibration.summary(record.int8))
+        print(manifest.path_of(target))
+        return 0
     print(
         f"checked on {checks['pictures']} images: {checks['boxes']} candidates found again "
         f"({checks['sure']} over 0.25), IoU at least {checks['least_iou']}, "

@@ -22,7 +22,8 @@ class ModelInfo:
     `max_batch` is the most frames one run takes (1 for most static models). `embedding_size` is 0 without
     one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt", "openvino") in `precision` ("fp32",
     "bf16", "fp16", "int8"), on `threads` of the CPU (0 beside it) and up to `lanes` frames or batches at a time;
-    `runtime` names its library, `choice` says why it was chosen ("": nothing was to be chosen).
+    `runtime` names its library, `choice` says why it was chosen ("": nothing was to be chosen). `int8_f1` is
+    what an INT8 model reached by its fp32 source (0: it is none).
     """
 
     path: str
@@ -44,6 +45,7 @@ class ModelInfo:
     runtime: str
     source: str
     choice: str = ""
+    int8_f1: float = 0.0
 
     def class_name(self, class_id: int) -> str:
         """What a class is called; `class7` where the model does not say."""

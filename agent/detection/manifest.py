@@ -35,7 +35,8 @@ class Manifest:
     """What `vedette model prepare` writes down. Sizes in pixels (height, width); hashes are sha256, in hex.
 
     `embedding_tensor` is the feature map that the embedding averages, `quickened` the number of places in the graph
-    that were rewritten to run faster on a CPU. `checks` says how the prepared model compared with its source.
+    that were rewritten to run faster on a CPU. `checks` says how the prepared model compared with its source,
+    `int8` what INT8 reached (empty: it is in float).
     """
 
     model: str
@@ -54,6 +55,7 @@ class Manifest:
     created: str
     quickened: int = 0
     checks: Mapping[str, Any] = field(default_factory=dict)
+    int8: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -119,6 +121,7 @@ def _manifest(body: Mapping[str, Any]) -> Manifest:
         opset=take_integer(body, "opset", minimum=0),
         quickened=take_integer(body, "quickened", 0, minimum=0),
         checks={printable(key, 64): _plain(value) for key, value in take_object(body, "checks", {}).items()},
+        int8={printable(key, 64): _plain(value) for key, value in take_object(body, "int8", {}).items()},
         schema=take_integer(body, "schema", SCHEMA, minimum=0),
     )
 

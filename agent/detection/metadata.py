@@ -13,6 +13,11 @@ from agent.detection.literals import LARGEST_TEXT, parse_literal
 
 INPUT_KEY = "vedette_input"  # written by `vedette model prepare --input uint8`
 
+PRECISION_KEY = "vedette_precision"  # these by `vedette model prepare --int8`
+INT8_F1_KEY = "vedette_int8_f1"
+INT8_WEIGHTS_KEY = "vedette_int8_weights"
+INT8_ENGINES_KEY = "vedette_int8_engines"
+
 LARGEST_SIDE = 4096
 """Pixels of a side of the input: the largest `input_size` that a config may set."""
 
@@ -26,7 +31,8 @@ _LONGEST_WORD = 64
 class Metadata:
     """The metadata of a model; empty or 0 where it has none. `image_size` is (height, width).
 
-    All of it is printable and within limits.
+    `precision` is "int8" where it was prepared so; then `int8_f1` is what it reached by fp32, `int8_weight_bits` what
+    its weights have, `int8_engines` the providers on which that holds. All of it is printable and within limits.
     """
 
     names: tuple[str, ...] = ()
@@ -37,6 +43,10 @@ class Metadata:
     description: str = ""
     version: str = ""
     input_type: str = ""
+    precision: str = ""
+    int8_f1: float = 0.0
+    int8_weight_bits: int = 0
+    int8_engines: tuple[str, ...] = ()
 
 
 def parse(raw: Mapping[str, str], model: object) -> Metadata:
@@ -63,6 +73,10 @@ def parse(raw: Mapping[str, str], model: object) -> Metadata:
         description=printable(raw.get("description", "").strip()),
         version=_word(raw, "version"),
         input_type=_word(raw, INPUT_KEY),
+        precision="int8" if _word(raw, PRECISION_KEY) == "int8" else "",
+        int8_f1=entry(INT8_F1_KEY, _ratio, 0.0),
+        int8_engines=tuple(_word(raw, INT8_ENGINES_KEY).split()),
+        int8_weight_bits=entry(INT8_WEIGHTS_KEY, lambda value: _whole(value, 8), 0),
     )
 
 
@@ -130,6 +144,12 @@ def _whole(value: Any, largest: int) -> int:
     if not 1 <= value <= largest:
         raise BadInput(f"it is {printable(value, 24)}; expected a whole number from 1 to {largest}")
     return int(value)
+
+
+def _ratio(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise BadInput(f"it is {printable(value, 24)}; expected a number from 0 to 1")
+    return float(value)
 
 
 def _flag(value: Any) -> bool:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
 from agent.core.errors import InferenceError, ModelError
 from agent.detection import ModelInfo, onnx_file
 from agent.detection.buffers import SpareBuffers
+from agent.detection.cpu import read_cpu
 from agent.detection.engines import ModelRunner, engine_of
 from agent.detection.layouts.layout import Layout, ModelFacts
 from agent.detection.manifest import identity
@@ -26,6 +28,8 @@ from agent.detection.preprocess import InputType
 from agent.detection.recognise import recognise
 from agent.detection.sizing import batch_size, cpu_lanes, input_size
 from agent.detection.trial import trial_batch
+
+log = structlog.get_logger("vedette.detection")
 
 DEMO_MODEL = Path(__file__).with_name("demo.onnx")
 EMBEDDING = "embedding"  # the output that `vedette model prepare` adds
@@ -63,6 +67,7 @@ def open_model(settings: ModelSettings, cache: Path | None, path: Path, sha256: 
 def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> OpenedModel:
     """Run the model on a trial image, and learn from what it gives what it is."""
     shape, metadata = runner.input, parse(onnx_file.metadata(runner.path), runner.path)
+    _check_int8(runner, metadata)
     size = input_size(settings, shape, metadata)
     tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
     input_type = _input_type(shape, metadata)
@@ -98,7 +103,8 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
         layout=layout.name,
         embedding_size=0 if embedding is None else int(np.prod(outputs[embedding].shape[1:])),
         provider=runner.provider,
-        precision="fp16" if shape.dtype == "float16" else runner.precision,
+        precision=metadata.precision or ("fp16" if shape.dtype == "float16" else runner.precision),
+        int8_f1=metadata.int8_f1,
         threads=runner.threads,
         lanes=cpu_lanes(settings) if on_cpu else settings.lanes or 2,
         runtime=runner.runtime,
@@ -124,6 +130,24 @@ def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:
     if path.suffix.lower() in _EXPORT_FIRST:
         raise ModelError(f"model {path} is no ONNX file: make one with `vedette model prepare`")
     return path, onnx_file.check(path)
+
+
+def _check_int8(runner: ModelRunner, metadata: Metadata) -> None:
+    """An INT8 model runs on the engines that it was checked on: OpenVINO gives other boxes of some (seen with 2026.4).
+
+    Weights of 8 bits overflow on an x86 without VNNI: then it was made on another kind of box.
+    """
+    if metadata.int8_engines and runner.threads and runner.provider not in metadata.int8_engines:
+        raise ModelError(
+            f"model {runner.path} is in INT8 and was not found to agree with fp32 on {runner.provider}: set [model] "
+            f'provider = "{metadata.int8_engines[0]}", or prepare it again where {runner.provider} is installed'
+        )
+    if metadata.int8_weight_bits == 8 and runner.threads and read_cpu().saturates:
+        log.warning(
+            "the INT8 model was made for another CPU, its results may be wrong here",
+            model=runner.path.name,
+            advice="prepare it with --int8 on this box, or on one of its kind",
+        )
 
 
 def _small_enough(path: Path, outputs: Sequence[NDArray[Any]]) -> None:

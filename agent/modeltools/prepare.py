@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -36,6 +36,7 @@ from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.session import Detector
 from agent.modeltools.compare import compare, drawn_images
+from agent.modeltools.frames import Progress
 
 OPSET = 17  # read by every ONNX Runtime since 1.12, TensorRT since 8.6
 _EXPORT_SECONDS = 1800  # exporting a large checkpoint on a small board takes minutes, not half an hour
@@ -75,6 +76,17 @@ class PreparePlan:
     device: str = "cpu"
     python: str = sys.executable
     force: bool = False
+    int8: Int8Wish | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Int8Wish:
+    """INT8 by `frames` of the camera, read when the model's input size is known; they are shown as `source`."""
+
+    frames: Callable[[tuple[int, int]], Sequence[NDArray[np.uint8]]]
+    source: str
+    least_f1: float
+    progress: Progress
 
 
 def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: float) -> tuple[Path, Manifest]:
@@ -85,7 +97,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
     """
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtra(f"preparing a model needs the library 'onnx': {how_to_add('export')}")
-    from agent.modeltools import embed
+    from agent.modeltools import embed, int8
     from agent.modeltools import graph_optimise as quicken
 
     if plan.source.suffix.lower() not in (".onnx", ".pt"):
@@ -102,16 +114,22 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         _match_size(model, plan, start)
         shaped = Path(folder) / "shaped.onnx"
         _save(model, shaped)
-        Detector(ModelSettings(path=str(shaped), provider="cpu")).open()  # says what it is, if no detector
+        before = _info(shaped)  # raises what it is, if no detector
+        if plan.int8:
+            int8.refuse_unknown(model, before)
         quickened = quicken.quicken(model) if plan.device == "cpu" else 0
         tensor = embed.add_embedding(model)
+        report = None
         if plan.half:
             model = embed.to_half(model)
+        if plan.int8:
+            model, report = _int8(plan.int8, model, before, Path(folder))
         if plan.uint8:
             embed.take_uint8(model)
         finished = Path(folder) / "finished.onnx"
         _save(model, finished)
-        checks = compare(shaped, finished, images or drawn_images(), HALF if plan.half else EXACT)
+        limit = HALF if plan.half else EXACT
+        checks = None if report else compare(shaped, finished, images or drawn_images(), limit)
         info = _info(finished)
         content = finished.read_bytes()
     record = Manifest(
@@ -130,7 +148,8 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         opset=embed.opset_of(model),
         ultralytics=version or _metadata(model, plan.source).version,
         created=datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds"),
-        checks=dataclasses.asdict(checks),
+        checks=dataclasses.asdict(checks) if checks else {},
+        int8=dataclasses.asdict(report) if report else {},
     )
     try:
         write_atomic(target, content, mode=0o644)
@@ -140,6 +159,14 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
             f"{target} cannot be written: {error.strerror or error}; name a folder with --out"
         ) from error
     return target, record
+
+
+def _int8(wish: Int8Wish, model: Any, before: ModelInfo, folder: Path) -> tuple[Any, Any]:
+    from agent.modeltools.int8 import make_int8, refuse_frames
+
+    frames = wish.frames(before.input_size)
+    refuse_frames(frames, wish.source)
+    return make_int8(model, before, frames, folder, least_f1=wish.least_f1, progress=wish.progress)
 
 
 @contextmanager

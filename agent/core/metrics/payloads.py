@@ -116,6 +116,11 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("model_sha256", TEXT, "Hash of the model's file."),
         _field("model_provider", TEXT, "What runs the model: cpu (ONNX Runtime), cuda, tensorrt, openvino."),
         _field("model_precision", TEXT, "How it multiplies: fp32, fp16, bf16, int8."),
+        _field(
+            "model_int8_f1_ratio",
+            "ratio",
+            "F1 that an INT8 model reached by its fp32 source; 0: it is none.",
+        ),
         _field("model_runtime", TEXT, "The library that runs it, and its version."),
         _field("model_engine_choice", TEXT, "Why this one runs it, where several were compared; else empty."),
         _field("model_classes", "count", "Classes that the model knows."),
