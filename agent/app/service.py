@@ -154,6 +154,8 @@ class Service:
             self.governor,
             state,
             done=self._learnt,
+            share=settings.drift.learn_share,
+            busy_limit=settings.drift.learn_busy_limit,
         )
         self.references = DriftMonitors(
             state,

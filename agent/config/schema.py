@@ -391,6 +391,18 @@ class DriftSettings:
         True,
         doc="A finished reference takes in what was judged normal, day by day; slow changes are reported as creep.",
     )
+    learn_share: float = setting(
+        0.1,
+        minimum=0.01,
+        maximum=1.0,
+        doc="Share of the time for which causes of drift are learnt at most, on one core at the lowest priority.",
+    )
+    learn_busy_limit: float = setting(
+        0.8,
+        minimum=0.0,
+        maximum=1.0,
+        doc="Causes of drift are learnt only while the model is busy for less than this share of the time.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

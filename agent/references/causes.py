@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from agent.core.types import Frame
 from agent.drift.diagnosis.cause import Image
-from agent.drift.diagnosis.diagnose import Diagnosis, diagnose
+from agent.drift.diagnosis.diagnose import UNKNOWN, Diagnosis, diagnose
 from agent.drift.diagnosis.learn import LEAST_FRAMES, small
 from agent.drift.diagnosis.portrait import Look, look_at
 from agent.drift.diagnosis.signatures import Signatures
@@ -52,6 +52,7 @@ class CameraCauses:
         self._frames, self._writer, self._learn = frames, writer, learn
         self.signatures: Signatures | None = None
         self.last: Diagnosis | None = None
+        self._found: Diagnosis | None = None
         self.looks: deque[Look] = deque(maxlen=LOOKS)
         self._span: Span | None = None
         self._lacking = False
@@ -63,7 +64,7 @@ class CameraCauses:
         """Keep frames in which these areas are hidden from now on; older ones are of another view."""
         if hidden != self._hidden:
             self._hidden = hidden
-            self.signatures = self.last = None
+            self.signatures = self.last = self._found = None
             self.looks.clear()
             self._begin()
 
@@ -112,8 +113,15 @@ class CameraCauses:
         """The diagnosis of a verdict that is over its limit, or for which an alarm is on."""
         if verdict.judged:
             drifts = self._hidden is not None and (verdict.alarm or verdict.ratio >= 1.0)
-            self.last = diagnose(verdict, self.signatures, list(self.looks)) if drifts else None
+            self._follow(diagnose(verdict, self.signatures, list(self.looks)) if drifts else None)
         return self.last
+
+    def _follow(self, found: Diagnosis | None) -> None:
+        """Another cause counts once two diagnoses in a row agree: the frames of the first are partly of before."""
+        before, self._found = self._found, found
+        agreed = found is None or before is None or found.cause == before.cause
+        if agreed or self.last is None or self.last.cause == UNKNOWN:
+            self.last = found
 
     def _begin(self) -> None:
         """Keep frames from the first on."""

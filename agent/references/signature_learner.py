@@ -1,7 +1,7 @@
 """The thread that learns signatures in idle time: known causes applied to kept frames, through features and model.
 
-It is the least of all: it works only while the model is less busy than BUSY_LIMIT and no heat holds it back, one frame
-at a time, for a tenth of the time, at the lowest priority of the system.
+It gives way to all else: it works only while the model is less busy than a limit and no heat holds it back, one frame
+at a time, for a set share of the time, at the lowest priority of the system.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -28,18 +28,20 @@ from agent.core.worker import Worker
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
-from agent.drift.diagnosis.learn import LEAST_FRAMES, STEPS, Learner, Step
+from agent.drift.diagnosis.learn import (
+    LEAST_FRAMES,
+    STEPS,
+    Learner,
+    Step,
+    changed,
+    changing,
+    found_by_cause,
+)
 from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
 from agent.references.frame_store import FrameStore, Span, mark_in
 from agent.references.store import SIGNATURES, ReferenceStore
 
 log = structlog.get_logger("vedette.drift")
-
-IDLE_SHARE = 0.1
-"""Of the time that it works at most, on one thread of the CPU."""
-
-BUSY_LIMIT = 0.8
-"""Of the model's time: where more of it is taken, nothing is idle."""
 
 MOST_LEARNT_OF = 12
 """Frames, spread over those that are kept: each is changed some seventy times."""
@@ -48,22 +50,27 @@ FOUND_IOU = 0.5
 _POLL_SECONDS = 1.0
 _LOWEST_PRIORITY = 19
 
+ALWAYS = Span(0.0, inf)
+
 Result = TypeVar("Result")
 Done = Callable[[str, Signatures | None], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Signatures of a camera are wanted, of the frames of a span; `anew`: even where there are some."""
+    """Signatures of a camera are wanted, of the frames of a span; with `model` what causes do to its detections."""
 
     camera: str
     span: Span
-    anew: bool
+    model: bool = False
 
 
 class SignatureLearner(Worker):
     """Carries out jobs one after the other; `done` is called in its thread with what was learnt or read, or with None
-    where too few frames are kept."""
+    where too few frames are kept.
+
+    It works for `share` of the time at most, while the model is busy for less than `busy_limit`.
+    """
 
     patience_seconds = 600.0
 
@@ -74,10 +81,11 @@ class SignatureLearner(Worker):
         state_directory: Path,
         *,
         done: Done,
-        share: float = IDLE_SHARE,
+        share: float,
+        busy_limit: float,
     ) -> None:
         super().__init__("signatures")
-        self._share = share
+        self._share, self._busy_limit = share, busy_limit
         self._detector, self._governor = detector, governor
         self._store, self._done = ReferenceStore(state_directory), done
         self._frames = FrameStore(self._store)
@@ -85,8 +93,16 @@ class SignatureLearner(Worker):
         self._worked, self._since = 0.0, clock.monotonic()
 
     def ask(self, camera: str, span: Span, anew: bool) -> None:
-        """Have signatures made, or read where they are there; from any thread."""
-        self._jobs.put(Job(camera, span, anew))
+        """Hand over the signatures that there are; have those made that are missing, or all `anew`. From any thread."""
+        names, known = self._names(camera, span), self._known(camera)
+        if len(names) < LEAST_FRAMES:
+            self._done(camera, None)
+            return
+        stale = known is None or (anew and known.frames != self._name(names))
+        if known is not None and not stale:
+            self._done(camera, known)
+        if stale or known is None or not known.found:
+            self._jobs.put(Job(camera, span, model=not stale))
 
     def take_window(self) -> Mapping[str, float]:
         """The field of the host's summary: for which share of the time since the last call it worked."""
@@ -104,35 +120,41 @@ class SignatureLearner(Worker):
                 job = self._jobs.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
-            self.attempt(f"learn the causes of camera {job.camera}", partial(self._carry_out, job, stop))
+            self.attempt(f"learn the causes of camera {job.camera}", partial(self.carry_out, job, stop))
 
-    def _carry_out(self, job: Job, stop: threading.Event) -> None:
-        names = self._frames.names(job.camera, job.span, MOST_LEARNT_OF)
-        if len(names) < LEAST_FRAMES:  # they were kept later, while nothing was recorded
-            names = self._frames.names(job.camera, Span(job.span.start, inf), MOST_LEARNT_OF)
+    def carry_out(self, job: Job, stop: threading.Event) -> None:
+        """Do one job, paced; in the learner's thread."""
+        names = self._names(job.camera, job.span)
         images = self._frames.read(job.camera, names)
         if len(images) < LEAST_FRAMES:
             self._done(job.camera, None)
             return
-        name = self._name(names)
-        there = self._there(job.camera)
-        if there is not None and (there.frames == name or not job.anew):
-            self._done(job.camera, there)
-            return
-        learnt = self._learn(job.camera, images, name, stop)
-        if learnt is not None and self._frames.names(
-            job.camera, Span(0.0, inf), 1
-        ):  # none: they may no longer be kept
-            self._store.write(job.camera, SIGNATURES, to_text(learnt))
-            log.info("known causes of drift are learnt", camera=job.camera, frames=len(images))
-            self._done(job.camera, learnt)
+        if job.model:
+            made = self._with_found(job.camera, images, stop)
+        else:
+            made = self._learn(images, self._name(names), stop)
+            self._jobs.put(
+                replace(job, model=True)
+            )  # after the jobs of other cameras: they need causes first
+        if made is None or not self._frames.names(job.camera, ALWAYS, 1):
+            return  # it was stopped, or frames may be kept no longer
+        self._store.write(job.camera, SIGNATURES, to_text(made))
+        self._done(job.camera, made)
+        log.info("known causes of drift are learnt", camera=job.camera, frames=len(images), model=job.model)
+
+    def _names(self, camera: str, span: Span) -> list[str]:
+        names = self._frames.names(camera, span, MOST_LEARNT_OF)
+        if len(names) >= LEAST_FRAMES:
+            return names
+        later = Span(span.start, inf)  # they were kept while nothing was recorded
+        return self._frames.names(camera, later, MOST_LEARNT_OF)
 
     def _name(self, names: Sequence[str]) -> str:
         """The mark of the areas that are hidden in these frames, then a digest of which they are and of the model."""
         digest = hashlib.sha256(" ".join([self._detector_name(), *names]).encode()).hexdigest()[:16]
         return f"{mark_in(names[-1])}-{digest}"
 
-    def _there(self, camera: str) -> Signatures | None:
+    def _known(self, camera: str) -> Signatures | None:
         try:
             text = self._store.read(camera, SIGNATURES)
             return None if text is None else from_text(text)
@@ -140,28 +162,34 @@ class SignatureLearner(Worker):
             return None
 
     def _learn(
-        self, camera: str, images: Sequence[NDArray[np.uint8]], name: str, stop: threading.Event
+        self, images: Sequence[NDArray[np.uint8]], name: str, stop: threading.Event
     ) -> Signatures | None:
         """The signatures; None where it was stopped."""
         learner = self._paced(stop, Learner, images, name)
-        clean = [self._paced(stop, self._detect, camera, image) for image in learner.images]
         for step in STEPS:
             if stop.is_set():
                 return None
-            self._step(learner, step, camera, clean, stop)
+            self._paced(stop, learner.add, step)
         return learner.result()
 
-    def _step(
-        self,
-        learner: Learner,
-        step: Step,
-        camera: str,
-        clean: Sequence[Detections | None],
-        stop: threading.Event,
-    ) -> None:
-        changed = self._paced(stop, learner.changed, step)
-        seen = [self._paced(stop, self._detect, camera, image) for image in changed]
-        self._paced(stop, learner.add, step, changed, found_share(clean, seen))
+    def _with_found(
+        self, camera: str, images: Sequence[NDArray[np.uint8]], stop: threading.Event
+    ) -> Signatures | None:
+        """The signatures with what the model still finds; None where it was stopped, or they have that."""
+        known, plain = self._known(camera), changing(images)
+        if known is None or known.found:
+            return None
+        clean = [self._paced(stop, self._detect, camera, image) for image in plain]
+        shares: dict[Step, float] = {}
+        for step in STEPS:
+            if stop.is_set():
+                return None
+            seen = [
+                self._paced(stop, self._detect, camera, image)
+                for image in self._paced(stop, changed, plain, step)
+            ]
+            shares[step] = found_share(clean, seen)
+        return replace(known, found=found_by_cause(shares))
 
     def _detect(self, camera: str, image: NDArray[np.uint8]) -> Detections | None:
         frame = Frame(camera=camera, index=0, image=image, captured_at=0.0, monotonic_ns=0)
@@ -184,7 +212,7 @@ class SignatureLearner(Worker):
         return result
 
     def _idle(self) -> bool:
-        return self._governor.pace.full and self._governor.busy < BUSY_LIMIT
+        return self._governor.pace.full and self._governor.busy < self._busy_limit
 
     def _detector_name(self) -> str:
         return self._detector.info.sha256 if self._detector.opened else ""

@@ -112,7 +112,7 @@ def main() -> None:
     for name, (before, after) in halves.items():
         learner = Learner(spread(before, KEPT), name)
         for step in STEPS:
-            learner.add(step, learner.changed(step), float("nan"))
+            learner.add(step)
         signatures, compare = learner.result(), Comparison(learner.result().portrait)
         usual = np.percentile(sample(spread(before, USUAL)).vectors, (10, 50, 90), axis=0)
         others = {other: spread(each[1], NOW) for other, each in halves.items() if other != name}

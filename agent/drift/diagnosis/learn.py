@@ -1,5 +1,6 @@
 """Learning a camera's signatures: known causes applied to its own frames, one step at a time. Pure.
 
+What a cause does to the model is learnt apart, once causes can be named: it takes as long again.
 The frames are split in two: what is compared with, and what causes are applied to. So the shift of frames that nothing
 happened to is known too, and no signature is finer than that.
 """
@@ -7,7 +8,7 @@ happened to is known too, and no signature is finer than that.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -85,25 +86,42 @@ def sample(images: Sequence[Image]) -> Sample:
     )
 
 
+def changing(images: Sequence[Image]) -> list[Image]:
+    """Those of a camera's images to which causes are applied; the others are what is compared with."""
+    return list(images)[1::2]
+
+
+def changed(images: Sequence[Image], step: Step) -> list[Image]:
+    """Images with a cause applied."""
+    return [CAUSES[step.cause].apply(image, step.severity, step.variant) for image in images]
+
+
+def found_by_cause(shares: Mapping[Step, float]) -> dict[str, NDArray[np.float64]]:
+    """The share of detections still found in each of STEPS (NaN: unknown), as `Signatures.found` has it."""
+    return {
+        name: np.array(
+            [
+                np.mean([shares[Step(name, variant, each)] for variant in range(cause.variants)])
+                for each in SEVERITIES
+            ]
+        )
+        for name, cause in CAUSES.items()
+    }
+
+
 class Learner:
     """Gathers the signatures of `images`, LEAST_FRAMES and more of one size, in order of time; `frames` names them."""
 
     def __init__(self, images: Sequence[Image], frames: str) -> None:
-        self.frames, self.images = frames, list(images)[1::2]
+        self.frames, self.images = frames, changing(images)
         self._compare = Comparison(sample(list(images)[0::2]).portrait)
         self._usual = np.percentile(sample(images).vectors, (10.0, 50.0, 90.0), axis=0)
         self._none = self._shift(self.images)
         self._shifts: dict[Step, NDArray[np.float64]] = {}
-        self._found: dict[Step, float] = {}
 
-    def changed(self, step: Step) -> list[Image]:
-        """The images to which causes are applied, with that of `step`."""
-        return [CAUSES[step.cause].apply(image, step.severity, step.variant) for image in self.images]
-
-    def add(self, step: Step, changed: Sequence[Image], found: float) -> None:
-        """What `changed` gave: `found` is the share of detections that the model still found, NaN where unknown."""
-        self._shifts[step] = self._shift(changed)
-        self._found[step] = found
+    def add(self, step: Step) -> None:
+        """Apply a cause."""
+        self._shifts[step] = self._shift(changed(self.images, step))
 
     def result(self) -> Signatures:
         """The signatures, once all STEPS were added."""
@@ -117,15 +135,7 @@ class Learner:
                 ]
                 for name, cause in CAUSES.items()
             },
-            found={
-                name: np.array(
-                    [
-                        np.mean([self._found[Step(name, variant, each)] for variant in range(cause.variants)])
-                        for each in SEVERITIES
-                    ]
-                )
-                for name, cause in CAUSES.items()
-            },
+            found={},
             portrait=self._compare.then,
         )
 

@@ -38,7 +38,8 @@ class Signatures:
     """Of one camera: `none`, the shift of frames that nothing happened to, and `curves` by cause.
 
     `found` by cause is the share of the model's detections that it still finds at each of SEVERITIES, (3,), NaN where
-    there were none; `portrait` is that of the frames compared with; `frames` names the frames they were made of.
+    there were none; empty until it is known. `portrait` is that of the frames compared with; `frames` names the frames
+    that all of it was made of.
     """
 
     frames: str
@@ -83,12 +84,7 @@ def from_text(text: str) -> Signatures:
             frames=take_text(body, "frames", longest=80),
             none=array(body, "none", (SIZE,)),
             curves=_curves(take_object(body, "curves")),
-            found={
-                cause: array(
-                    take_object(body, "found"), cause, (len(SEVERITIES),), low=0.0, high=1.0, unknown=True
-                )
-                for cause in CAUSES
-            },
+            found=_found(take_object(body, "found")),
             portrait=Portrait(
                 scalars=array(drawn, "scalars", (len(ALONE) + len(TOGETHER),)),
                 detail=array(drawn, "detail", (ROWS, COLUMNS)),
@@ -97,6 +93,11 @@ def from_text(text: str) -> Signatures:
         )
     except BadInput as error:
         raise ReferenceMismatch(f"the signatures are damaged: {error}") from None
+
+
+def _found(body: Mapping[str, Any]) -> Mapping[str, NDArray[np.float64]]:
+    shape = (len(SEVERITIES),)
+    return {cause: array(body, cause, shape, low=0.0, high=1.0, unknown=True) for cause in CAUSES if body}
 
 
 def _curves(body: Mapping[str, Any]) -> Curves:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
-from agent.drift.diagnosis.learn import STEPS, Learner
+from agent.drift.diagnosis.learn import STEPS, Learner, found_by_cause
 from agent.drift.diagnosis.signatures import Signatures
 
 WIDTH, HEIGHT = 240, 135
@@ -36,10 +38,11 @@ def street() -> Street:
 def learner(street: Street) -> Learner:
     learner = Learner(street.frames(0, 8), "street")
     for step in STEPS:
-        learner.add(step, learner.changed(step), 1.0 - step.severity / 2)
+        learner.add(step)
     return learner
 
 
 @pytest.fixture(scope="session")
 def signatures(learner: Learner) -> Signatures:
-    return learner.result()
+    found = found_by_cause({step: 1.0 - step.severity / 2 for step in STEPS})
+    return dataclasses.replace(learner.result(), found=found)
