@@ -49,6 +49,7 @@ length = "2s"
 feature_fps = 5
 reference_length = "60s"
 false_alarms_per_month = 30  # windows are a thirtieth of the usual minute: the usual rate, a window
+learn_share = 1.0  # causes must be known within a minute; by default a quarter of an hour does
 [[cameras]]
 name = "crossing"
 kind = "synthetic"
@@ -64,6 +65,7 @@ name = "dock"
 kind = "synthetic"
 layout = "warehouse"
 seed = 3
+keep_frames = false  # it freezes, which needs no frames to compare with
 [[cameras]]
 name = "aisle"
 kind = "synthetic"

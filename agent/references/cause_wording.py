@@ -63,11 +63,18 @@ def _named(one: Observation, found: Diagnosis) -> Observation:
     advice = "" if found.cause == UNKNOWN else f"{found.advice[0].upper()}{found.advice[1:]}."
     return dataclasses.replace(
         one,
-        text=f"{one.text}; {cause_sentence(found)}",
+        text=_caused(one.text, found),
         headline=f"{one.headline}: {found.cause}" if one.headline else "",
         advice=" ".join(filter(None, (advice, one.advice))),
         evidence={**one.evidence, "cause": _evidence(found)},
     )
+
+
+def _caused(text: str, found: Diagnosis) -> str:
+    """The cause first, for a long text is cut; a reason why it is unknown last."""
+    if found.cause == UNKNOWN:
+        return f"{text}; {cause_sentence(found)}"
+    return f"{cause_sentence(found)}: {text}"
 
 
 def _evidence(found: Diagnosis) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_every_cause_has_words_fields_and_an_advice(cause):
 def test_the_alert_has_the_cause_in_text_advice_and_evidence():
     other = Observation(metric="drift.joint_ratio", value=2.0, at=0.0)
     named, same = with_cause([RATIO, other], FOG)
-    assert named.text.startswith("drift of noise; probably fog")
+    assert named.text.startswith("probably fog") and named.text.endswith("without: drift of noise")
     assert named.advice.startswith("Wait for the weather") and named.advice.endswith("Or accept it.")
     assert named.evidence == {
         "a": 1,
