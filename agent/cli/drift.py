@@ -14,7 +14,8 @@ examples:
   vedette drift status                        each camera: state, ratio (1 is the limit), reference
   vedette drift explain                       the last verdict of each camera, in words
   vedette drift explain --camera front --last 10
-  vedette drift explain --camera front --png charts/      the last windows against the reference, by feature
+  vedette drift explain --camera front --png charts/      the last windows against the reference, by feature;
+                                              cause.png: reference, now, reference with the cause
 
 How to read them: docs/drift.md.
 """
@@ -34,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     explain.add_argument(
         "--last", type=int, default=1, metavar="N", help="so many verdicts (default %(default)s)"
     )
-    explain.add_argument("--png", type=Path, metavar="DIR", help="draw a chart of each feature")
+    explain.add_argument(
+        "--png", type=Path, metavar="DIR", help="draw a chart of each feature, and the cause"
+    )
     accept_after_action(actions)
 
 
@@ -118,3 +121,28 @@ def _draw(state: Path, camera: Mapping[str, Any], folder: Path) -> None:
     reference = StoredReference.from_text(text).reference
     for path in draw_explained(reference, WindowSketch.from_body(camera["recent"]), folder):
         print(path)
+    _draw_cause(state, camera, folder)
+
+
+def _draw_cause(state: Path, camera: Mapping[str, Any], folder: Path) -> None:
+    """The picture of the supposed cause, where there is one and frames of the reference are kept."""
+    import cv2
+    import numpy as np
+
+    from agent.app.control_socket import call
+    from agent.core.state_dir import write_atomic
+    from agent.pipeline.snapshots import read_answer
+    from agent.references.cause_picture import cause_picture
+    from agent.references.frame_store import ALWAYS, FrameStore
+    from agent.references.store import ReferenceStore
+
+    name, cause = camera["camera"], camera["cause"]
+    frames = FrameStore(ReferenceStore(state))
+    kept = frames.read(name, frames.names(name, ALWAYS, 1))
+    if cause is None or not kept:
+        return
+    jpeg = np.frombuffer(read_answer(call(state, "snapshot", {"camera": name})).jpeg, dtype=np.uint8)
+    now = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), dtype=np.uint8)
+    drawn = cause_picture(kept[0], now, cause["name"], cause.get("severity", 1.0))
+    write_atomic(folder / "cause.png", cv2.imencode(".png", drawn)[1].tobytes())
+    print(folder / "cause.png")

@@ -35,6 +35,7 @@ class CameraReading:
     drift_ratio: float | None
     drift_state: str
     drift_feature: str
+    drift_cause: str
     classes: tuple[tuple[str, int], ...]
 
 
@@ -112,6 +113,7 @@ def read_camera(body: Body) -> CameraReading:
         drift_ratio=_amount(body, "drift_ratio"),
         drift_state=name_of(body, "drift_state", "-"),
         drift_feature=name_of(body, "drift_feature"),
+        drift_cause=name_of(body, "drift_cause"),
         classes=tuple((name, number) for number, name in sorted(counts, reverse=True)[:MOST_CLASSES]),
     )
 

@@ -226,14 +226,16 @@ def _camera_row(name: str, camera: CameraHistory, classes: int, *, wide: bool) -
 
 
 def drift_text(reading: CameraReading) -> Text:
-    """The drift ratio (1 is the limit), coloured, with the feature once it is over; else why there is none."""
+    """The drift ratio (1 is the limit), coloured, with its cause or feature once it is over; else why there is none."""
     ratio, state = reading.drift_ratio, reading.drift_state
     if ratio is None:
         return Text("-" if state == "none" else state, style="dim")
     alarmed = ratio >= 1 or state == "drift"
     style = "bold red" if alarmed else "yellow" if ratio >= 0.7 else "green"
-    feature = f" {reading.drift_feature}" if alarmed and reading.drift_feature else ""
-    return Text(f"{ratio:.2f}{feature}", style=style)
+    cause = (
+        reading.drift_cause if reading.drift_cause not in {"", "unknown", "none"} else reading.drift_feature
+    )
+    return Text(f"{ratio:.2f} {cause}".rstrip() if alarmed else f"{ratio:.2f}", style=style)
 
 
 def classes_text(reading: CameraReading, width: int = 60) -> str:

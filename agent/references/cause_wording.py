@@ -66,7 +66,7 @@ def _named(one: Observation, found: Diagnosis) -> Observation:
         text=_caused(one.text, found),
         headline=f"{one.headline}: {found.cause}" if one.headline else "",
         advice=" ".join(filter(None, (advice, one.advice))),
-        evidence={**one.evidence, "cause": _evidence(found)},
+        evidence={**one.evidence, "cause": cause_evidence(found)},
     )
 
 
@@ -77,7 +77,8 @@ def _caused(text: str, found: Diagnosis) -> str:
     return f"{cause_sentence(found)}: {text}"
 
 
-def _evidence(found: Diagnosis) -> dict[str, Any]:
+def cause_evidence(found: Diagnosis) -> dict[str, Any]:
+    """What the evidence of an alert has of it, as JSON values."""
     evidence: dict[str, Any] = {
         "name": found.cause,
         "confidence": round(found.confidence, 2),

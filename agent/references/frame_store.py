@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import cv2
@@ -51,6 +52,9 @@ class Span:
     def meets(self, other: Span) -> bool:
         """Whether a moment lies in both."""
         return self.start <= other.end and other.start <= self.end
+
+
+ALWAYS = Span(0.0, inf)
 
 
 class FrameStore:

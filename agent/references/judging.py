@@ -18,7 +18,7 @@ from agent.core.untrusted import parse_kept
 from agent.drift.judge import DriftJudge
 from agent.drift.verdict import DriftVerdict
 from agent.references.alarm_course import AlarmCourse
-from agent.references.cause_wording import cause_fields, explained, with_cause
+from agent.references.cause_wording import cause_evidence, cause_fields, explained, with_cause
 from agent.references.causes import CameraCauses
 from agent.references.history import VerdictHistory
 from agent.references.living import carried
@@ -94,8 +94,12 @@ class WindowJudging:
         return {**fields_of(self.verdict, self._stored.id), **cause_fields(self._causes.last)}
 
     def explanation(self) -> dict[str, Any]:
-        """The last verdicts in words, and the last windows as one window of sketches (None: nothing)."""
-        return {"history": self._history.verdicts(), "recent": self._history.window_body()}
+        """The last verdicts in words, the last windows as one window of sketches, and the cause (None: nothing)."""
+        return {
+            "history": self._history.verdicts(),
+            "recent": self._history.window_body(),
+            "cause": cause_evidence(self._causes.last) if self._causes.last is not None else None,
+        }
 
     def to_text(self) -> str | None:
         """What `restore` goes on with, as JSON text; None without a reference."""

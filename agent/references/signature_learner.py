@@ -38,7 +38,7 @@ from agent.drift.diagnosis.learn import (
     found_by_cause,
 )
 from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
-from agent.references.frame_store import FrameStore, Span, mark_in
+from agent.references.frame_store import ALWAYS, FrameStore, Span, mark_in
 from agent.references.store import SIGNATURES, ReferenceStore
 
 log = structlog.get_logger("vedette.drift")
@@ -49,8 +49,6 @@ MOST_LEARNT_OF = 12
 FOUND_IOU = 0.5
 _POLL_SECONDS = 1.0
 _LOWEST_PRIORITY = 19
-
-ALWAYS = Span(0.0, inf)
 
 Result = TypeVar("Result")
 Done = Callable[[str, Signatures | None], None]

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from agent.core.types import FrameResult, StageSeconds
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.features import FEATURE_VERSION, FEATURES
+from agent.references.cause_picture import HEIGHT
 from agent.references.frame_store import FrameStore, Span, mark_of
 from agent.references.recorder import Recorder, Subject
 from agent.references.sampling import FrameSampler
@@ -121,13 +123,15 @@ def test_fog_is_named_in_the_alert_in_the_summary_and_on_request(tmp_path, detec
         )
         assert 0 < summary["drift_cause_confidence"] <= 1
         explained = subprocess.run(
-            [*command, "drift", "explain", "--state", str(state)],
+            [*command, "drift", "explain", "--state", str(state), "--png", str(tmp_path / "png")],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
         )
         assert "fog, haze or a misted lens" in explained.stdout
+        drawn = cv2.imread(str(tmp_path / "png" / "cause.png"))
+        assert drawn.shape[1] > 3 * 16 / 9 * HEIGHT  # three frames beside one another
     finally:
         running.terminate()
         running.wait(30)

@@ -148,7 +148,10 @@ def test_small_pieces():
     assert classes_text(seen) == "traffic light 9, car 3"
     assert drift_text(read_camera({})).plain == "-"
     assert drift_text(read_camera({"drift_ratio": 1.2})).style == "bold red"
-    drifted = drift_text(read_camera({"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"}))
+    body = {"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"}
+    assert drift_text(read_camera({**body, "drift_cause": "fog"})).plain == "0.60 fog"
+    assert drift_text(read_camera({**body, "drift_cause": "unknown"})).plain == "0.60 noise"
+    drifted = drift_text(read_camera(body))
     assert (drifted.plain, drifted.style) == ("0.60 noise", "bold red"), "the alarm outlasts the score"
     assert drift_text(read_camera({"drift_state": "unusable"})).plain == "unusable"
     assert [number(value) for value in (None, 0, 12345, 1234567, 1e15)] == ["-", "0", "12345", "1M", "1P"]

@@ -77,7 +77,7 @@ export function show(view, { names: [site, device], options }) {
     return h("a", { class: "card", href: cameraLink(site, device, name) },
       h("div", { class: "cardhead" }, h("b", {}, name), ghost ? badge("off", "no longer configured") : badge(f.level(latest.state), latest.state ?? "?", latest.state_reason)),
       h("div", { class: "figures" }, figure(f.number(latest.fps_inferred, 1), "frames/s"), figure(f.seconds(latest.latency_p99_seconds), "p99"), figure(f.number(latest.drift_ratio, 2), "drift", latest.drift_ratio >= 1)),
-      h("small", {}, latest.drift_state === "drift" ? `drift: ${latest.drift_feature}` : classes.map(([part, value]) => `${part.slice(11).replaceAll("_", " ")} ${value}`).join(" · ") || " "));
+      h("small", {}, latest.drift_state === "drift" ? `drift: ${["unknown", "none", undefined].includes(latest.drift_cause) ? latest.drift_feature : latest.drift_cause}` : classes.map(([part, value]) => `${part.slice(11).replaceAll("_", " ")} ${value}`).join(" · ") || " "));
   }
 
   async function load() {
