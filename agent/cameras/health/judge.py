@@ -27,6 +27,7 @@ from agent.cameras.health.normals import (
     FIRST_SAMPLES,
     IN_PLACE_RATIO,
     LASTING_SECONDS,
+    LEAST_LIKENESS,
     MOVED_RATIO,
     VIEW_SAMPLES,
     CameraNormal,
@@ -89,11 +90,15 @@ class FaultState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HealthState:
-    """What is carried from sample to sample; `current` is the index of the normal that the view is judged by."""
+    """What is carried from sample to sample.
+
+    `current` is the index of the normal that the view is judged by, `stop` of the one that it was last seen to be.
+    """
 
     light: Light = field(default_factory=Light)
     normals: tuple[CameraNormal, ...] = ()
     current: int | None = None
+    stop: int | None = None
     learning: tuple[ImageMeasures, ...] = ()
     recent: NDArray[np.float32] | None = None
     lasting: NDArray[np.float32] | None = None
@@ -178,11 +183,13 @@ def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -
     current = state.current if state.current in same else None
     if current is not None:
         normal = state.normals[current]
-        if fits(agreement(state.recent, normal.background), figures, normal):
+        if normal.likeness < LEAST_LIKENESS:
             return state
+        if fits(agreement(state.recent, normal.background), figures, normal):
+            return _standing(state, current)
     fit, index = best_fit([state.normals[index] for index in same], state.recent, figures, size)
     if fit > IN_PLACE_RATIO:
-        return _returned(state, same[index])
+        return _standing(state, same[index])
     others = [one for one in state.normals if one.mode is not state.light.mode]
     if current is None and best_fit(others, state.recent, figures, size)[0] > IN_PLACE_RATIO:
         return replace(state, current=None)  # a known view in a light in which it was not seen yet
@@ -191,11 +198,13 @@ def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -
     return state
 
 
-def _returned(state: HealthState, current: int) -> HealthState:
-    """The state in which the view is once more that of `current`: it and those between are stops of a tour."""
-    if state.current in (None, current) or state.normals[state.current or 0].mode is not state.light.mode:
-        return replace(state, current=current)
-    return replace(state, current=current, normals=tuple(replace(one, known=True) for one in state.normals))
+def _standing(state: HealthState, current: int) -> HealthState:
+    """The state in which the view is that of `current`; where it came back, all seen since are stops of a tour."""
+    before = None if state.stop is None else state.normals[state.stop]
+    state = replace(state, current=current, stop=current)
+    if before in (None, state.normals[current]) or before.mode is not state.light.mode:
+        return state
+    return replace(state, normals=tuple(replace(one, known=True) for one in state.normals))
 
 
 def _compared(
@@ -234,7 +243,7 @@ def _accept(state: HealthState, now: float) -> HealthState:
     if accepted == [CameraState.MOVED] and normal is not None and not normal.known:
         normals = tuple(replace(one, known=True) for one in state.normals)
         return replace(state, standings=standings, normals=normals, learning=())
-    return replace(state, standings=standings, normals=(), current=None, learning=())
+    return replace(state, standings=standings, normals=(), current=None, stop=None, learning=())
 
 
 def _explain(state: HealthState, look: Look) -> HealthState:
@@ -282,7 +291,8 @@ def _gather(state: HealthState, look: Look, mode: LightMode, needed: int, *, kno
     if normal is None:
         return replace(state, learning=learning[needed // 2 :])
     normals = added(state.normals, normal)
-    return replace(state, normals=normals, current=len(normals) - 1, learning=())
+    newest = len(normals) - 1
+    return replace(state, normals=normals, current=newest, stop=newest, learning=())
 
 
 def _verdict(state: HealthState, signs: Signs, accepted: frozenset[CameraState], now: float) -> HealthVerdict:
