@@ -1,7 +1,8 @@
 """The whole agent beside the bare model, Ultralytics and OpenCV: one run, interleaved rounds, ratios with their spread.
 
     python benchmarks/pipeline.py MODEL.onnx VIDEO [--ultralytics-python VENV/bin/python] [--roboflow-python R/bin/python]
-                                  [--cameras 2 4 8 16] [--prepared PREPARED.onnx] [--rounds 5] [--seconds 10]
+                                  [--cameras 2 4 8 16] [--prepared PREPARED.onnx] [--int8 INT8.onnx]
+                                  [--openvino] [--rounds 5] [--seconds 10]
                                   [--only NAME ...] [--live CAMERAS:FPS ...]
 
 Each contender runs in a process of its own, started anew each round, on the same model file, video, cores and number of
@@ -97,6 +98,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("model", type=lambda text: str(Path(text).resolve()))
     parser.add_argument("video", type=lambda text: str(Path(text).resolve()))
     parser.add_argument("--prepared", type=lambda text: str(Path(text).resolve()), help="the model, prepared")
+    parser.add_argument("--int8", type=lambda text: str(Path(text).resolve()), help="prepared with --int8")
+    parser.add_argument("--openvino", action="store_true", help="also with OpenVINO, bare and in the agent")
     parser.add_argument("--shape", type=json.loads, default=[1, 3, 384, 640], help="input of the bare loop")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--ultralytics-python", help="an interpreter that has ultralytics and onnxruntime")
@@ -116,9 +119,12 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         shape = json.dumps([batch, *args.shape[1:]])
         return script(sys.executable, "bare", model, shape, seconds, kind, args.threads)
 
-    def agent(cameras: int, *, monitoring: bool = True, model: str = model) -> Outcome:
+    def agent(cameras: int, *, monitoring: bool = True, model: str = model, provider: str = "cpu") -> Outcome:
         began = time.time()
-        run = Run(model=model, video=video, seconds=seconds, cameras=cameras, monitoring=monitoring)
+        run = Run(
+            model=model, video=video, seconds=seconds, cameras=cameras, monitoring=monitoring,
+            options=(f'provider = "{provider}"',),
+        )  # fmt: skip
         return outcome_of(run_agent(run), began)
 
     contenders: Contenders = {
@@ -132,6 +138,13 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
     }
     if args.prepared:
         contenders["vedette, prepared model"] = lambda: agent(1, model=args.prepared)
+    if args.int8:
+        contenders["vedette, INT8"] = lambda: agent(1, model=args.int8)
+    if args.openvino:
+        contenders["bare, OpenVINO abreast"] = lambda: script(
+            sys.executable, "bare_openvino", model, json.dumps(args.shape), seconds, args.threads
+        )
+        contenders["vedette, OpenVINO"] = lambda: agent(1, provider="openvino")
     for count in args.cameras:
         contenders[f"vedette, {count} cameras"] = partial(agent, count)
     size = json.dumps(args.shape[2:])
@@ -201,6 +214,9 @@ def report(names: list[str], rounds: list[dict[str, Outcome]]) -> None:
         ("vedette", "Ultralytics predict"),
         ("vedette, prepared model", "bare, abreast"),
         ("vedette, prepared model", "Ultralytics predict"),
+        ("vedette, INT8", "bare, abreast"),
+        ("vedette, INT8", "Ultralytics predict"),
+        ("vedette, OpenVINO", "bare, abreast"),
     ):
         pairs = [(done[one], done[other]) for done in rounds if one in done and other in done]
         if pairs:
