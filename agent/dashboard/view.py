@@ -16,11 +16,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from agent.alerts.words import duration
 from agent.core.counts import count
 from agent.dashboard.fleet import CameraHistory, Device, Fleet, FleetEvent
 from agent.dashboard.readings import CameraReading
+from agent.dashboard.web.rows import COLUMNS, Cell, row_of
 
-STATE_STYLES = {"online": "green", "starting": "cyan", "ended": "dim", "degraded": "yellow", "offline": "red"}
+STATE_STYLES = {
+    "online": "green",
+    "starting": "cyan",
+    "ended": "dim",
+    "degraded": "yellow",
+    "offline": "red",
+    "silent": "red",
+}
 SEVERITY_STYLES = {"info": "cyan", "warning": "yellow", "critical": "bold red"}
 _SEVERITIES = ("critical", "warning", "info")
 _SENTENCE = 18  # columns before an alert's sentence: time and severity
@@ -49,6 +58,8 @@ def draw(fleet: Fleet, now: float, room: ScreenSize, *, title: str = "") -> Rend
     if not fleet.devices:
         return Group(*lines, Text(NOTHING_HEARD, style="dim"))
     lines += draw_alerts(fleet, room)
+    if len(fleet.devices) > 1:
+        lines.append(_line(_totals(fleet, now), room))
     return Group(*lines, *_devices(fleet, now, room, room.height - len(lines) - 1))
 
 
@@ -133,6 +144,24 @@ def _devices(fleet: Fleet, now: float, room: ScreenSize, left: int) -> list[Rend
     return parts
 
 
+def _totals(fleet: Fleet, now: float) -> Text:
+    """What the tiles of the fleet page hold."""
+    rows = [facts(device, now) for device in fleet.devices.values()]
+    states = Counter(str(row["state"]) for row in rows)
+    words = ", ".join(f"{number} {state}" for state, number in states.most_common(4))
+    cameras, well = (sum(int(row[name] or 0) for row in rows) for name in ("cameras", "cameras_well"))
+    rate = sum(float(row["fps"] or 0.0) for row in rows)
+    return Text(
+        f"{count(len(rows), 'device')}: {words}  {well}/{cameras} cameras well  {rate:.1f} fps",
+        "bold",
+    )
+
+
+def facts(device: Device, now: float) -> dict[str, Cell]:
+    """The row of the fleet page about a device, by the names of its cells."""
+    return dict(zip(COLUMNS, row_of(device, now), strict=True))
+
+
 def _folded(devices: Sequence[Device]) -> Text:
     states = Counter(device.state for device in devices)
     words = ", ".join(f"{number} {state}" for state, number in states.most_common(4))
@@ -149,12 +178,8 @@ def _height(device: Device) -> int:
 
 def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> list[RenderableType]:
     """One device in so many lines: its heading, its cameras as a table, its load, and a note on unreadable messages."""
-    heading = Text.assemble(
-        (f"{device.site}/{device.name} ", "bold"), (device.state, STATE_STYLES.get(device.state, "white")),
-        (f"  {device.model}  updated {max(0.0, now - device.last_message_at):.0f} s ago", "dim"),
-    )  # fmt: skip
     notes = _notes(device)
-    parts: list[RenderableType] = [_line(heading, room)]
+    parts: list[RenderableType] = [_line(_heading(device, now, room.width), room)]
     most = lines - 2 - bool(device.host) - bool(notes)
     if device.cameras:
         parts.append(_cameras(device, room, most))
@@ -165,8 +190,29 @@ def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> lis
     return parts
 
 
+def _heading(device: Device, now: float, width: int) -> Text:
+    """Name and state, and what else has room, the most telling first."""
+    row, status = facts(device, now), device.status
+    state, since = str(row["state"]), row["since"]
+    heading = Text.assemble(
+        (f"{device.site}/{device.name} ", "bold"), (state, STATE_STYLES.get(state, "white"))
+    )
+    rest = [f"updated {max(0.0, now - device.last_message_at):.0f} s ago", device.model]
+    if device.cameras:
+        rest.append(f"{row['cameras_well']}/{row['cameras']} cameras well")
+    if since is not None:
+        rest.append(f"for {duration(max(0.0, now - float(since)))}")
+    rest.append(f"version {status.version}" if status and status.version else "")
+    for piece in filter(None, rest):
+        if heading.cell_len + 2 + cell_len(piece) <= width:
+            heading.append(f"  {piece}", "dim")
+    return heading
+
+
 def _notes(device: Device) -> str:
     notes = []
+    if device.status and device.status.reason and device.state != "online":
+        notes.append(device.status.reason)
     if device.bad:
         notes.append(f"{count(device.bad, 'message')} not understood, the last: {device.bad_reason}")
     if device.left_out:
@@ -270,6 +316,8 @@ def _load(device: Device) -> Text:
     for index, gpu in sorted(device.gpus.items()):
         degrees = "" if gpu.temperature is None else f" {gpu.temperature:.0f} °C"
         pieces.append(f"gpu{index} {_percent(gpu.utilization)}{degrees}")
+    if host.outbox is not None:
+        pieces.append(f"outbox {number(host.outbox)}")
     pieces.append(count(device.messages, "message"))
     return Text("  ".join(pieces), style="dim")
 

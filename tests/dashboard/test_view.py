@@ -119,8 +119,19 @@ def test_more_devices_than_lines_are_counted_by_state():
     fleet = a_fleet(devices=30, alerts=0)
     receive(fleet, "status", device="box7", state="offline")
     lines = shown(fleet, width=80, height=24).splitlines()
-    assert "north/box7 offline" in lines[2]
+    assert lines[2].startswith("30 devices: 29 online, 1 offline  ")
+    assert "north/box7 offline" in lines[3]
     assert "more devices: " in lines[-1]
+
+
+def test_it_shows_the_facts_of_the_fleet_page():
+    fleet = a_fleet(cameras=2, alerts=0)
+    receive(fleet, "status", state="degraded", since=20.0, version="1.0.0", reason="a disk is nearly full")
+    receive(fleet, "host", cpu_ratio=0.5, memory_used_ratio=0.25, outbox_messages=1234)
+    text = shown(fleet, now=200.0, width=140)
+    for words in ("1/2 cameras well", "for 3 min", "version 1.0.0", "a disk is nearly full", "outbox 1234"):
+        assert words in text, words
+    assert "north/box silent" in shown(fleet, now=7200.0, width=140)
 
 
 def test_an_empty_fleet_reports_it():

@@ -52,7 +52,7 @@ export class Curves {
       cursor: { sync: { key: "all" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
       scales: { x: { range: [this.span.from, this.span.to] }, y: { range: (_, low, high) => this.bounds(low, high) } },
-      axes: [{ ...axis, size: 26, space: 70, values: (_, ticks, __, ___, step) => ticks.map((at) => label(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((value) => f.short_of(this.text(value))) }],
+      axes: [{ ...axis, size: 26, space: 70, values: (_, ticks, __, ___, step) => ticks.map((at) => label(at, step)) }, { ...axis, size: 58, values: (_, ticks) => f.distinct(ticks.map((value) => f.short_of(this.text(value)))) }],
       series: [
         { value: (_, at) => (at === null ? "–" : f.when(at)) },
         ...this.shown.map((one) => ({

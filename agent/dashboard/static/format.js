@@ -18,6 +18,8 @@ function scaled(value, base, units, places = 1) {
 // As many digits as a reader uses, and no zeros behind them.
 export const significant = (value, digits = 4) => (known(value) ? String(Number(value.toPrecision(digits))) : empty);
 export const short_of = (text) => text.replace(/\.0+(?=\D|$)/, "").replace(/(\.\d*?[1-9])0+(?=\D|$)/, "$1");
+// Of equal labels in a row one stays, where it is exact: the first of those from the bottom, the last of others (half is rounded up).
+export const distinct = (texts) => texts.map((text, at) => (text === (text === texts[0] ? texts[at - 1] : texts[at + 1]) ? "" : text));
 export const bytes = (value) => (known(value) ? scaled(value, 1000, ["B", "kB", "MB", "GB", "TB"]) : empty);
 export const percent = (value, places = 0) => (known(value) ? `${(value * 100).toFixed(places)} %` : empty);
 export const share = (value) => (known(value) ? `${number(value)} %` : empty);

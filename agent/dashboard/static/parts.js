@@ -55,7 +55,7 @@ export const panel = (title, ...content) => h("section", { class: "panel" }, h("
 export function markList(marks) {
   if (!marks.length) return h("p", { class: "muted" }, "Nothing changed in this time.");
   return h("ol", { class: "marks" }, [...marks].reverse().slice(0, 200).map((mark) =>
-    h("li", {}, time(mark.at), h("b", {}, mark.kind.replaceAll("_", " ")), h("span", {}, [mark.entity, mark.text].filter(Boolean).join(": ")))));
+    h("li", {}, time(mark.at), h("b", {}, mark.kind.replaceAll("_", " ")), h("span", {}, [mark.entity === "info" ? "" : mark.entity, mark.text].filter(Boolean).join(": ")))));
 }
 
 export function alertBrief(alert) {

@@ -19,6 +19,7 @@ _RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
 _NOT_FEATURES = frozenset({"outlier", "recorded"})
 MOST_FEATURES = 60
 MOST_FIELDS = 200
+MOST_COLUMNS = 96
 RANKS = (0.1, 0.5, 0.9)
 POINTS = 40
 MOST_WORDS = 4000
@@ -36,11 +37,13 @@ def feature_of(field: str) -> str:
     return "" if found is None or found["feature"] in _NOT_FEATURES else found["feature"]
 
 
-def heat_map(curves: Mapping[str, Any], start: float, end: float, columns: int = 96) -> dict[str, Any]:
+def heat_map(curves: Mapping[str, Any], start: float, end: float) -> dict[str, Any]:
     """`curves` of ratios in equal columns of time: for each feature the largest in each, None where nothing was sent.
 
-    Features are sorted by their largest ratio, "all" first.
+    Features are sorted by their largest ratio, "all" first. A column is wider than the usual step from one window to
+    the next: none is empty between two windows.
     """
+    columns = _columns(curves["times"], end - start)
     width = (end - start) / columns
     rows: dict[str, list[float | None]] = {}
     for field, values in curves["series"].items():
@@ -54,6 +57,14 @@ def heat_map(curves: Mapping[str, Any], start: float, end: float, columns: int =
     worst = sorted(rows, key=lambda name: (name != "all", -max(cell or 0.0 for cell in rows[name])))
     shown = worst[:MOST_FEATURES]
     return {"start": start, "width": width, "features": shown, "cells": [rows[name] for name in shown]}
+
+
+def _columns(times: Sequence[float], length: float) -> int:
+    """How many columns of `length` seconds hold a window each, with a quarter to spare for late ones."""
+    if len(times) < 2:
+        return MOST_COLUMNS
+    step = max(float(np.median(np.diff(times))), 1e-3)
+    return int(min(MOST_COLUMNS, max(1.0, length / (1.25 * step))))
 
 
 def heat_map_of(queries: Queries, key: tuple[str, str, str], within: Span) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from agent.core import clock
 from agent.dashboard.web import rollup
 from agent.dashboard.web.collector import Collector
 from agent.dashboard.web.commands import Commands
+from agent.dashboard.web.drift import heat_map
 from agent.dashboard.web.history import FILE, History, SqliteRows
 from agent.dashboard.web.queries import Queries, span
 from agent.dashboard.web.store import HOUR
@@ -137,3 +138,14 @@ def test_a_disk_that_fails_stops_no_live_view_and_the_history_goes_on_after_it(c
         ("north", "box", "camera/c7"), ["fps_in"], span(now - 600, now + 1, now)
     )
     assert found["series"]["fps_in"][-1] == 25.0
+
+
+@pytest.mark.parametrize("length", [600.0, 3600.0, 6 * 3600.0, 86400.0])
+@pytest.mark.parametrize("step", [10.0, 60.0, 300.0])
+def test_no_column_of_the_heat_map_is_empty_between_two_windows(length, step):
+    rng = np.random.default_rng(5)
+    times = [at + rng.uniform(0, 0.05 * step) for at in np.arange(1e9, 1e9 + length, step)]
+    found = heat_map({"times": times, "series": {"drift_ratio": [0.5] * len(times)}}, 1e9, 1e9 + length)
+    (cells,) = found["cells"]
+    assert len(cells) * found["width"] == pytest.approx(length)
+    assert None not in cells and len(cells) >= min(96, len(times) / 2)
