@@ -7,15 +7,19 @@ metrics by their names in rules, without the entity (docs/metrics.md); what was 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent.alerts.runtime import observation_log
+from agent.core.errors import VedetteError
 from agent.core.types import Observation
 
 MINUTE = 60.0
+_FEATURE = re.compile("feature_.+_mean")
 
 Row = dict[str, Any]
 
@@ -64,6 +68,53 @@ class Span:
     def holds(self, at: float) -> bool:
         """Whether a time is in it."""
         return self.since <= at < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table to write: its `name` and `columns`, and what gives its rows."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterator[Row]]
+
+
+def measurements(state: Path, span: Span) -> list[Table]:
+    """The tables of measurements that have rows."""
+    return [
+        Table(name=table, columns=names, rows=partial(rows, state, span, table))
+        for table, names in columns(state, span).items()
+    ]
+
+
+def comparison(state: Path, span: Span, split: float) -> list[Table]:
+    """The features of cameras before and from `split` (Unix time) on: the tables `reference` and `current`.
+
+    Both have the features that both times have, and the minutes in which one of these was measured. Raises
+    VedetteError where one of the times has none.
+    """
+    spans = {
+        "reference": Span(since=span.since, until=min(split, span.until)),
+        "current": Span(since=max(split, span.since), until=span.until),
+    }
+    found = {name: columns(state, part).get("cameras", ()) for name, part in spans.items()}
+    features = {name: {one for one in names if _FEATURE.fullmatch(one)} for name, names in found.items()}
+    common = tuple(sorted(features["reference"] & features["current"]))
+    if not common:
+        empty = next((name for name in spans if not features[name]), "both")
+        raise VedetteError(
+            f"no features of cameras are recorded for `{empty}`: choose another --split, or --since"
+        )
+    return [
+        Table(
+            name=name, columns=("time", *KEYS["cameras"], *common), rows=partial(_with, common, state, part)
+        )
+        for name, part in spans.items()
+    ]
+
+
+def _with(features: tuple[str, ...], state: Path, span: Span) -> Iterator[Row]:
+    return (row for row in rows(state, span, "cameras") if any(name in row for name in features))
 
 
 def columns(state: Path, span: Span) -> dict[str, tuple[str, ...]]:

@@ -22,6 +22,7 @@ _EPILOG = """\
 examples:
   vedette export --out day --since 1d                    day/cameras.csv, host.csv, gpus.csv, alerts.csv
   vedette export --out week --since 7d --to parquet
+  vedette export --out drift --for evidently             drift/reference.csv, current.csv: docs/recipes/evidently.md
 
 A row holds the last value of each metric in a minute: `docs/metrics.md` names them; a state (online, frozen, ...)
 stands in the minutes in which it changed. Alerts have a row for each change. The agent keeps a week of
@@ -40,11 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new or empty folder")
     parser.add_argument("--since", default="7d", metavar="AGE", help="how far back (default %(default)s)")
     parser.add_argument("--to", choices=tuple(_WRITERS), default="csv", help="which format (default csv)")
+    parser.add_argument(
+        "--for",
+        dest="tool",
+        choices=("evidently",),
+        help="only the features of cameras, in the two tables that this tool compares: reference and current",
+    )
+    parser.add_argument(
+        "--split",
+        default="1d",
+        metavar="AGE",
+        help="with --for: `current` is what is newer (default %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the tables, and print what is in them."""
-    from agent.app.history import ALERT_COLUMNS, Span, alert_row, columns, rows
+    from agent.app.history import ALERT_COLUMNS, Span, alert_row, comparison, measurements
     from agent.cli.local import state_directory
     from agent.cli.output import new_folder
     from agent.core import clock
@@ -54,25 +67,28 @@ def run(args: argparse.Namespace) -> int:
     now = clock.wall()
     state, span = state_directory(args), Span(since=now - _age(parse_duration, args.since), until=now)
     write = _WRITERS[args.to]
-    found = columns(state, span)
-    alerts = _alerts(args, state, span)
+    if args.tool:
+        found = comparison(state, span, now - _age(parse_duration, args.split, "--split"))
+        alerts = []
+    else:
+        found, alerts = measurements(state, span), _alerts(args, state, span)
     if not found and not alerts:
         raise VedetteError(f"nothing is recorded in {state} since {args.since} ago")
     new_folder(args.out)
     for table in bar(found, len(found), "tables"):
-        lines = write(args.out / table, found[table], rows(state, span, table))
-        print(f"{args.out / table}.{args.to}: {lines:,} rows, {len(found[table])} columns")
+        lines = write(args.out / table.name, table.columns, table.rows())
+        print(f"{args.out / table.name}.{args.to}: {lines:,} rows, {len(table.columns)} columns")
     if alerts:
         lines = write(args.out / "alerts", ALERT_COLUMNS, map(alert_row, alerts))
         print(f"{args.out / 'alerts'}.{args.to}: {lines:,} rows")
     return 0
 
 
-def _age(parse: Callable[[object], float], text: str) -> float:
+def _age(parse: Callable[[object], float], text: str, flag: str = "--since") -> float:
     try:
         return parse(text)
     except ValueError:
-        raise ConfigError(f"{text!r} is no duration", file="--since", expected="such as 12h or 7d") from None
+        raise ConfigError(f"{text!r} is no duration", file=flag, expected="such as 12h or 7d") from None
 
 
 def _alerts(args: argparse.Namespace, state: Path, span: Span) -> list[Any]:

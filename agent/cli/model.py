@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from agent.cli import calibration, deploy, evaluate, golden, signing, train
+from agent.cli import calibration, deploy, evaluate, golden, model_card, signing, train
 from agent.core import clock
 
 
@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_arguments(what)
     train.add_arguments(what)
+    model_card.add_arguments(what)
     golden.add_arguments(what)
     deploy.add_arguments(what)
     signing.add_arguments(what)
@@ -177,6 +178,7 @@ _RUNS = {
     "inspect": _inspect,
     "evaluate": evaluate.run,
     "train": train.run,
+    "card": model_card.run,
     "golden": golden.run,
     "deploy": deploy.run,
     "rollback": deploy.run,

@@ -7,7 +7,8 @@ import pytest
 
 from agent.__main__ import main
 from agent.alerts.runtime.observation_log import ObservationLog
-from agent.app.history import Span, alert_row, columns, rows
+from agent.app.history import Span, alert_row, columns, comparison, rows
+from agent.core.errors import VedetteError
 from agent.core.types import Observation
 
 NOON = 1_769_860_800.0
@@ -130,6 +131,47 @@ def test_the_tables_are_written_as_parquet_with_types(export, tmp_path):
     ]
     assert table.column("fps_in").to_pylist()[0] == 23.0
     assert table.column("time").to_pylist()[0].isoformat() == "2026-01-31T23:58:00+00:00"
+
+
+def test_for_evidently_there_are_two_tables_with_the_same_features(tmp_path):
+    log = ObservationLog(tmp_path / "state")
+    for minute in range(6):
+        features = (
+            {"brightness": 100.0 + minute, "noise": 2.0}
+            if minute < 4
+            else {"brightness": 50.0, "motion": 1.0}
+        )
+        at = NOON + 60 * minute
+        seen = [
+            observed(f"camera.feature_{name}_mean", value, at, camera="front")
+            for name, value in features.items()
+        ]
+        log.record(
+            [
+                *seen,
+                observed("camera.feature_samples", 9.0, at, camera="front"),
+                observed("drift.ratio", 1.0, at, camera="back"),
+            ],
+            at,
+        )
+    log.flush(NOON)
+    reference, current = comparison(tmp_path / "state", ALL, NOON + 240)
+    assert (reference.name, current.name) == ("reference", "current")
+    assert reference.columns == current.columns == ("time", "camera", "feature_brightness_mean")
+    assert [row["feature_brightness_mean"] for row in reference.rows()] == [100.0, 101.0, 102.0, 103.0]
+    assert [(row["camera"], row["feature_brightness_mean"]) for row in current.rows()] == [
+        ("front", 50.0)
+    ] * 2
+    with pytest.raises(VedetteError, match="`reference`"):
+        comparison(tmp_path / "state", ALL, NOON - 60)
+    with pytest.raises(VedetteError, match="`current`"):
+        comparison(tmp_path / "state", ALL, NOON + 900)
+
+
+def test_the_export_for_evidently_is_written(export, state, tmp_path):
+    assert "no features of cameras are recorded" in export("--for", "evidently", code=1)
+    assert not (tmp_path / "out").exists()
+    assert "is no duration" in export("--for", "evidently", "--split", "noon", code=78)
 
 
 def test_where_nothing_is_recorded_it_says_so(export):
