@@ -259,7 +259,7 @@ def _references(state: Path | None, info: ModelInfo) -> list[Sequence[object]]:
             one["camera"],
             one["id"],
             day(one["made_at"]),
-            duration_text(round(one["covered"])),
+            duration_text(60 * max(1, round(one["covered"] / 60))),
             "provisional" if one["provisional"] else "final",
         )
         for one in versions
@@ -271,6 +271,7 @@ def _drift(state: Path, name: str) -> tuple[list[str], dict[str, str]]:
     """The drift of the last days: a picture and a line of each camera, and the alerts that drift fired."""
     from agent.app.history import Span, rows
     from agent.core import clock
+    from agent.core.counts import count
     from agent.core.state_dir import as_owner
     from agent.maintenance.card.chart import drift_chart
     from agent.maintenance.card.known import day
@@ -278,28 +279,34 @@ def _drift(state: Path, name: str) -> tuple[list[str], dict[str, str]]:
 
     now = clock.wall()
     with as_owner(state):
-        ratios: dict[str, dict[float, float]] = {}
+        ratios: dict[str, list[tuple[float, float]]] = {}
         for row in rows(state, Span(since=now - DRIFT_DAYS * 86400.0, until=now), "cameras"):
             if (ratio := row.get("drift_ratio")) is not None:
-                hours = ratios.setdefault(str(row["camera"]), {})
-                hour = row["time"] - row["time"] % HOUR
-                hours[hour] = max(hours.get(hour, 0.0), ratio)
+                ratios.setdefault(str(row["camera"]), []).append((row["time"], ratio))
     alerts = _drift_alerts(state)
     parts, pictures = [], {}
-    for camera, hours in sorted(ratios.items()):
+    for camera, judged in sorted(ratios.items()):
         fired = [at for at, whose, _ in alerts if whose == camera]
         file = f"{name}.card-drift-{camera}.svg"
-        pictures[file] = drift_chart(
-            f"camera {camera}: largest drift of each hour", sorted(hours.items()), fired
-        )
-        over = sum(ratio >= 1 for ratio in hours.values())
+        step = HOUR if judged[-1][0] - judged[0][0] > 86400.0 else 60.0
+        title = f"camera {camera}: the largest drift of each {'hour' if step == HOUR else 'minute'}"
+        pictures[file] = drift_chart(title, _largest(judged, step), fired)
+        over = sum(ratio >= 1 for _, ratio in judged)
         parts.append(
-            f"Camera {plain(camera)}: {len(hours)} hours judged in the last {DRIFT_DAYS} days, {over} of them over "
-            "the limit.\n\n"
+            f"Camera {plain(camera)}: {count(len(judged), 'minute')} with a verdict in the last {DRIFT_DAYS} days, "
+            f"{over:,} of them over the limit.\n\n"
             f"![Drift of camera {plain(camera)}]({file})"
         )
     parts.append(table(("when", "camera", "what"), ((day(at), whose, what) for at, whose, what in alerts)))
     return parts, pictures
+
+
+def _largest(judged: Sequence[tuple[float, float]], step: float) -> list[tuple[float, float]]:
+    """The largest ratio of each stretch of `step` seconds."""
+    found: dict[float, float] = {}
+    for at, ratio in judged:
+        found[at - at % step] = max(found.get(at - at % step, 0.0), ratio)
+    return sorted(found.items())
 
 
 def _drift_alerts(state: Path) -> list[tuple[float, str, str]]:

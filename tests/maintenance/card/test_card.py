@@ -140,7 +140,7 @@ def test_the_history_of_a_device_is_in_it_with_pictures(model, tmp_path, monkeyp
     text, page = card_of(model, "--state", state)
     assert "On this device it is **in force**." in text
     assert "limit: drift = 2 | ada \\| \\<b\\> |" in text
-    assert "12 hours judged in the last 7 days, 4 of them over the limit" in text
+    assert "12 minutes with a verdict in the last 7 days, 4 of them over the limit" in text
     assert (tmp_path / "yard.card-drift-front.svg").read_text().startswith("<svg")
     assert "![Drift of camera front](yard.card-drift-front.svg)" in text
     assert page.count("data:image/svg+xml;base64,") == 1 and "yard.card-drift-front.svg" not in page
