@@ -107,12 +107,12 @@ def deployment(name: str, in_force: bool, history: Sequence[Entry]) -> Iterator[
     """How it is put in force and taken back, and whether and since when it is."""
     yield (
         "```sh\n"
-        f"vedette model inspect {name}                         # is it read as what it is?\n"
-        f"vedette model evaluate {name} --data DATA.yaml --against NOW.onnx\n"
-        f"vedette model sign {name} --key release.key --version N\n"
-        f"vedette model deploy {name}                          # verified, tried beside the running one, watched\n"
-        "vedette model history                               # what became of it\n"
-        "vedette model rollback                              # the model before, again\n"
+        f"vedette model inspect {name}                       # is it read as what it is?\n"
+        f"vedette model evaluate {name} --data data.yaml     # --against OTHER.onnx compares\n"
+        f"vedette model sign {name} --key release.key --version 2\n"
+        f"vedette model deploy {name}                        # verified, tried beside the running one, watched\n"
+        f"vedette model history                              # what became of it\n"
+        f"vedette model rollback                             # the model before, again\n"
         "```"
     )
     yield f"On this device it is {'**in force**' if in_force else 'not in force'}."
