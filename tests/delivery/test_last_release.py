@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 
 from agent.dashboard.readings import read_alert, read_camera, read_host, read_status
-from agent.delivery.messages import FAMILIES
 from agent.delivery.verify.schemas import schema
 from agent.drift.sketch import WindowSketch
 
 LAST = "0.1"
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "payloads"
 MESSAGES = json.loads((FOLDER / f"{LAST}-messages.json").read_text())
+FAMILIES = sorted(path.stem for path in (FOLDER / LAST).glob("*.json"))
 READERS = {
     "status": lambda body: read_status(body).state,
     "camera": lambda body: read_camera(body).state,
