@@ -43,6 +43,9 @@ BUDGET_SECONDS = 2.0
 
 LEAST_BOXES = 20  # of both together: fewer prove nothing of a coarser precision
 GAIN = 1.05  # so much faster at least: another library costs memory
+LEAST_BYTES = 4 << 20
+"""Of a model's file, from which on it is measured: a smaller one, as the demo model, is fast enough on any engine."""
+
 _MEMORY_TIMES = 4  # of its file's size, that a model takes while it is opened
 _SPARE_BYTES = 256 << 20
 _LEAST_TURNS, _MOST_TURNS = 2, 12
@@ -143,10 +146,11 @@ def choose(
 ) -> tuple[C, str]:
     """An open detector as the settings want it, and why it is this one ("": there was no choice).
 
-    `cache` is where choices are kept; without it nothing is measured. Raises ModelError, MissingExtra.
+    `cache` is where choices are kept; without it, or for a small model, nothing is measured. Raises ModelError,
+    MissingExtra.
     """
     offered = alternatives(settings)
-    if len(offered) < 2 or cache is None:
+    if len(offered) < 2 or cache is None or model.stat().st_size < LEAST_BYTES:
         return open_(offered[0]), ""
     store, key = ChoiceStore(cache), circumstances(settings, sha256)
     kept = store.find(key)

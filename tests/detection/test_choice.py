@@ -24,6 +24,7 @@ AUTO = ModelSettings(threads=1)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(choice, "BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(choice, "LEAST_BYTES", 0)
 
 
 @pytest.fixture
@@ -62,8 +63,13 @@ def test_engines_are_measured_once_and_the_choice_is_kept_and_told(tmp_path):
     assert again.info == first.info
 
 
-def test_without_a_place_to_keep_it_or_with_one_engine_nothing_is_measured(tmp_path, monkeypatch):
+def test_without_a_place_to_keep_it_for_a_small_model_or_with_one_engine_nothing_is_measured(
+    tmp_path, monkeypatch
+):
     assert started(None)[0].info.choice == ""
+    monkeypatch.setattr(choice, "LEAST_BYTES", 4 << 20)
+    assert started(tmp_path)[0].info.choice == ""
+    monkeypatch.setattr(choice, "LEAST_BYTES", 0)
     monkeypatch.setattr(choice, "find_spec", lambda name: None if name == "openvino" else name)
     detector, events = started(tmp_path)
     assert (detector.info.provider, detector.info.choice) == ("cpu", "")

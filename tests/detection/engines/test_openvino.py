@@ -94,13 +94,33 @@ def test_one_bad_frame_is_an_error_and_the_next_one_a_result(tiny, make_frame):
     assert len(detector.detect([make_frame(image)]).detections[0]) == 4
 
 
-def test_a_run_that_does_not_end_is_ended(tiny, monkeypatch):
-    detector = opened(tiny(batch="batch"))
-    monkeypatch.setattr(engine, "FIRST_SECONDS", 0.0)
-    with pytest.raises(InferenceError, match="one run takes over 0 s"):
-        detector._opened.runner.run(np.zeros((512, 3, 64, 64), np.float32))
-    monkeypatch.undo()
-    assert len(detector._opened.runner.run(np.zeros((1, 3, 64, 64), np.float32))) == 1
+class Endless:
+    """A request that does not end until it is cancelled."""
+
+    def __init__(self, request):
+        self._request, self.cancelled = request, False
+
+    def start_async(self, *args, **options):
+        self._request.start_async(*args, **options)
+
+    def wait_for(self, milliseconds):
+        assert milliseconds == 60_000
+        self._request.wait()
+        return False
+
+    def cancel(self):
+        self.cancelled = True
+
+
+def test_a_run_that_does_not_end_is_ended(tiny):
+    runner = opened(tiny(batch="batch"))._opened.runner
+    endless = Endless(runner._compiled.create_infer_request())
+    runner._idle[:] = [endless]
+    with pytest.raises(InferenceError, match="one run takes over 60 s"):
+        runner.run(np.zeros((2, 3, 64, 64), np.float32))
+    assert endless.cancelled
+    assert endless not in runner._idle
+    assert len(runner.run(np.zeros((2, 3, 64, 64), np.float32))) == 1
 
 
 def test_an_operator_that_it_does_not_know_is_named_with_the_file(tiny):
