@@ -179,12 +179,12 @@ class Service:
             note=self.camera_set.note,
             governor=self.governor,
         )
+        self.samples = SampleCollector(settings.samples, state, lambda: self.detector.info)
         self.deployer = Deployer(
             self.deployments, self._running_model(), settings.deploy, cache=state / "engines"
         )
         self.deploy_requests = DeployRequests(self.deployer, self.deployments)
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
-        self.samples = SampleCollector(settings.samples, state, lambda: self.detector.info)
         self.evaluator = Evaluator(
             settings.maintenance.evaluate_every,
             state,
@@ -333,6 +333,7 @@ class Service:
             counts=lambda: self.scheduler.counts,
             check=lambda info: validate_classes(self.settings, info),
             full_pace=lambda: self.governor.pace.full,
+            disputed=self.samples.dispute,
             changed=self._deployment_changed,
         )
 

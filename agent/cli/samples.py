@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new or empty folder")
     export.add_argument("--format", choices=_FORMATS, default="yolo", help="of what (default yolo)")
     export.add_argument("--labelled", action="store_true", help="only those that somebody labelled")
+    for action in (show, export):
+        action.add_argument(
+            "--key", type=Path, metavar="FILE", help="the private key (PEM) of samples that are encrypted"
+        )
     labels = actions.add_parser("import-labels", help="take labels back, by the names of their images")
     labels.add_argument("source", type=Path, help="a folder with data.yaml and labels, or a COCO .json file")
     accuracy = actions.add_parser(
@@ -161,10 +168,29 @@ def _show(args: argparse.Namespace, store: SampleStore) -> int:
 
     found = _chosen(args, store)[-max(1, min(args.last, 400)) :]
     classes = store.classes()
-    sheet = _sheet([_tile(one, classes) for one in found])
+    with _readable(args, found) as readable:
+        sheet = _sheet([_tile(one, classes) for one in readable])
     write_output(args.out, cv2.imencode(".png", sheet)[1].tobytes(), begins=_PNG, force=args.force)
     print(f"{args.out}: {len(found)} samples, oldest first; green: found by the model, yellow: labelled")
     return 0
+
+
+@contextmanager
+def _readable(args: argparse.Namespace, found: list[Kept]) -> Iterator[list[Kept]]:
+    """The samples with images that can be read; VedetteError where some are encrypted and no key opens them."""
+    from agent.maintenance.samples.sealing import opened, read_private_key
+
+    sealed = sum(one.sealed for one in found)
+    if not sealed:
+        yield found
+        return
+    if args.key is None:
+        raise VedetteError(
+            f"{sealed} of {len(found)} samples are encrypted: give their private key with --key"
+        )
+    key = read_private_key(args.key)
+    with tempfile.TemporaryDirectory(prefix="vedette-samples-") as folder:
+        yield [opened(one, key, Path(folder)) if one.sealed else one for one in found]
 
 
 def _tile(kept: Kept, classes: Any) -> NDArray[np.uint8]:
@@ -221,8 +247,10 @@ def _export(args: argparse.Namespace, store: SampleStore) -> int:
     found = [one for one in _chosen(args, store) if one.sample.labels is not None or not args.labelled]
     if not found:
         raise VedetteError("none of these samples has labels; see `vedette samples import-labels --help`")
-    new_folder(args.out)
-    hint = FORMATS[args.format](export_of(found, store.classes(), args.out, partial(bar, name="samples")))
+    with _readable(args, found) as readable:
+        new_folder(args.out)
+        progress = partial(bar, name="samples")
+        hint = FORMATS[args.format](export_of(readable, store.classes(), args.out, progress))
     labelled = sum(one.sample.labels is not None for one in found)
     print(
         f"{args.out}: {count(len(found), 'sample')}, {labelled} labelled, the others as the model sees them"

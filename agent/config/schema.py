@@ -428,11 +428,18 @@ class SampleSettings:
         30 * 86400.0, kind="duration", minimum=3600, doc="How long samples without labels are kept."
     )
     reasons: tuple[str, ...] = setting(
-        (), doc="Why frames are chosen: near_threshold, blink, missed, novel, drift; empty: for all of these."
+        (),
+        doc="Why frames are chosen: near_threshold, blink, missed, novel, drift, shadow; empty: for all of these.",
     )
     cameras: tuple[str, ...] = setting((), doc="Only frames of these cameras; empty: of all.")
     blur: tuple[str, ...] = setting(
         (), doc='Boxes of these classes are made coarse before anything is written, such as ["person"].'
+    )
+    encrypt_to: str = setting(
+        "",
+        kind="path",
+        doc="Public key (PEM, X25519) that the images are encrypted to: this device cannot read them then, and "
+        "`vedette samples export --key` can. Empty: they are not encrypted.",
     )
 
 

@@ -280,6 +280,9 @@ class Deployer(Worker):
                     found, seconds = run_both(self._running.detector, second, result.frame)
                     free_at = clock.monotonic() + sum(seconds) / self.settings.shadow_share
                     recent.add(found, seconds)
+                    alike = found.f1(1)
+                    if alike is not None and alike < 1.0:
+                        self._running.disputed(result, 1.0 - alike)
             check()
 
     def _open_beside(self, model: ModelVersion) -> tuple[Detector, dict[str, float]]:

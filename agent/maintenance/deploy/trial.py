@@ -40,7 +40,8 @@ class RunningModel:
 
     `exchange` gives `detector` the model of another one, between two frames; it raises InferenceError. `results` are
     the newest of each camera, `counts` those of the frames served. `check` raises where a model does not fit the
-    config, `full_pace` is False while the box is too hot. `changed` is called after each step.
+    config, `full_pace` is False while the box is too hot. `changed` is called after each step, `disputed` for a result
+    in which another model differs, with the share of boxes.
     """
 
     detector: Detector
@@ -50,6 +51,7 @@ class RunningModel:
     check: Callable[[ModelInfo], None]
     full_pace: Callable[[], bool]
     changed: Callable[[], None]
+    disputed: Callable[[FrameResult, float], None] = lambda _result, _share: None
 
 
 def open_beside(settings: ModelSettings, cache: Path | None) -> tuple[Detector, dict[str, float]]:

@@ -18,11 +18,13 @@ import structlog
 from agent.config.schema import SampleSettings
 from agent.core import clock
 from agent.core.arguments import Handler, check_names
+from agent.core.errors import VedetteError
 from agent.core.types import FrameResult
 from agent.core.worker import Worker
 from agent.detection import ModelInfo
 from agent.maintenance.samples.frames import CameraFrames, Encoded
-from agent.maintenance.samples.sample import id_of
+from agent.maintenance.samples.sample import Sample, id_of
+from agent.maintenance.samples.sealing import read_public_key, seal
 from agent.maintenance.samples.selection import Pick
 from agent.maintenance.samples.store import SampleStore
 
@@ -49,6 +51,7 @@ class SampleCollector(Worker):
         self._settings, self._model = settings, model
         self._store = SampleStore(state_directory)
         self._inbox: deque[FrameResult] = deque(maxlen=_INBOX)
+        self._disputed: deque[tuple[FrameResult, float]] = deque(maxlen=_INBOX)
         self._offered: dict[str, int] = {}
         self._drifting: dict[str, bool] = {}
         self._wake = threading.Event()
@@ -78,6 +81,12 @@ class SampleCollector(Worker):
         self._inbox.append(result)
         self._wake.set()
 
+    def dispute(self, result: FrameResult, disagreement: float) -> None:
+        """A frame that another model was run on, too: the share of boxes in which they differ; any thread may call."""
+        if self._offered.get(result.frame.camera):  # else it is not one that may be kept
+            self._disputed.append((result, disagreement))
+            self._wake.set()
+
     def window(self, camera: str, body: Mapping[str, object]) -> None:
         """What a camera's window showed: whether it drifts."""
         self._drifting[camera] = body.get("drift_state") == "drift"
@@ -99,6 +108,9 @@ class SampleCollector(Worker):
             while self._inbox and not stop.is_set():
                 result = self._inbox.popleft()
                 self.attempt("choose samples", lambda result=result: self.add(result))  # type: ignore[misc]
+            while self._disputed and not stop.is_set():
+                dispute = self._disputed.popleft()
+                self.attempt("choose samples", lambda dispute=dispute: self.add_disputed(*dispute))  # type: ignore[misc]
             self.attempt("keep samples", lambda: self.due(clock.monotonic()))
 
     def add(self, result: FrameResult) -> None:
@@ -109,6 +121,12 @@ class SampleCollector(Worker):
         frames, info = self._cameras[camera], self._model()
         frames.drifting = self._drifting.get(camera, False)
         self._keep(frames.add(result, info))
+
+    def add_disputed(self, result: FrameResult, disagreement: float) -> None:
+        """Judge a frame on which two models differ, and keep what was chosen."""
+        frames = self._cameras.get(result.frame.camera)
+        if frames is not None:
+            self._keep(frames.add_disputed(result, self._model(), disagreement))
 
     def due(self, now: float) -> None:
         """Keep what was chosen of the stretches that ended by `now` (monotonic)."""
@@ -123,14 +141,20 @@ class SampleCollector(Worker):
             assert isinstance(chosen, Encoded)
             id = id_of(chosen.sample.camera, chosen.sample.captured_at, pick.reason)
             try:
-                self._store.put(replace(chosen.sample, id=id, reason=pick.reason), chosen.jpeg)
+                self._write(replace(chosen.sample, id=id, reason=pick.reason), chosen.jpeg)
                 self._store.set_classes(chosen.sample.model, chosen.names)
                 self._bound(len(chosen.jpeg))
-            except OSError as error:
+            except (OSError, VedetteError) as error:
                 self._refused(str(error))
             else:
                 self._unwritten = ""
                 self._kept[pick.reason] += 1
+
+    def _write(self, sample: Sample, jpeg: bytes) -> None:
+        """Keep a sample, encrypted where that is asked for: never plain then, whatever fails."""
+        key = self._settings.encrypt_to
+        data = seal(jpeg, sample.id, read_public_key(Path(key))) if key else jpeg
+        self._store.put(sample, data, sealed=bool(key))
 
     def _bound(self, added: int) -> None:
         """Keep all samples within their size and age.
@@ -147,7 +171,7 @@ class SampleCollector(Worker):
     def _refused(self, reason: str) -> None:
         if reason != self._unwritten:
             self._unwritten = reason
-            log.warning("a sample cannot be written, it is left out", reason=reason, advice="free disk space")
+            log.warning("a sample cannot be written, it is left out", reason=reason)
 
     # -- on request -------------------------------------------------------------------------------------------
 

@@ -83,6 +83,31 @@ class CameraFrames:
             lambda: encoded(judged, info, self._settings.blur),
         )
 
+    def add_disputed(self, result: FrameResult, info: ModelInfo, disagreement: float) -> list[Pick]:
+        """A frame on which another model found other things; it has been seen by `add`, so the audit has it already."""
+        grey = cv2.cvtColor(
+            cv2.resize(result.frame.image, _COARSE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY
+        )
+        signature = self._signature(result.detections, np.asarray(grey, dtype=np.uint8))
+        if signature is None:
+            return []
+        view = View(
+            detections=result.detections,
+            before=None,
+            after=None,
+            moved=0.0,
+            novelty=math.nan,
+            drifting=False,
+            disagreement=disagreement,
+        )
+        return self._selection.add(
+            result.frame.monotonic_ns / 1e9,
+            {"shadow": REASONS["shadow"](view)},
+            signature,
+            lambda: encoded(result, info, self._settings.blur),
+            audit=False,
+        )
+
     def due(self, now: float) -> list[Pick]:
         """What was chosen of the stretches that ended by `now` (monotonic)."""
         return self._selection.due(now)

@@ -13,8 +13,15 @@ from agent.maintenance.samples.store import Kept, SampleStore
 
 
 def labelled_audit(store: SampleStore, *, most: int) -> list[Kept]:
-    """The labelled samples that were drawn at random, oldest first; of more than `most` an even choice."""
-    found = [one for one in store.samples() if one.sample.reason == AUDIT and one.sample.labels is not None]
+    """The labelled samples that were drawn at random, oldest first; of more than `most` an even choice.
+
+    Without those that are encrypted.
+    """
+    found = [
+        one
+        for one in store.samples()
+        if one.sample.reason == AUDIT and one.sample.labels is not None and not one.sealed
+    ]
     found.sort(key=lambda one: one.sample.captured_at)
     return found[:: -(-len(found) // most)] if found else []
 

@@ -55,12 +55,21 @@ class Selection:
         self._had: Counter[str] = Counter()
 
     def add(
-        self, now: float, interests: Mapping[str, float], signature: Signature, make: Callable[[], object]
+        self,
+        now: float,
+        interests: Mapping[str, float],
+        signature: Signature,
+        make: Callable[[], object],
+        *,
+        audit: bool = True,
     ) -> list[Pick]:
-        """One more frame, at `now` (monotonic); the picks of the stretches that ended before it."""
+        """One more frame, at `now` (monotonic); the picks of the stretches that ended before it.
+
+        With `audit` False it cannot be the one that is drawn at random.
+        """
         done = self.due(now)
-        self._seen += 1
-        if self._chance.random() * self._seen < 1.0:
+        self._seen += audit
+        if audit and self._chance.random() * self._seen < 1.0:
             self._audit = Pick(reason=AUDIT, score=1.0, signature=signature, content=make())
         distance = self._distance(signature)
         if distance < _ALIKE:

@@ -1,5 +1,7 @@
 """Samples on disk: an image and a JSON file each, below `samples/CAMERA/DAY` of the state directory.
 
+An image is NAME.jpg, or NAME.sealed where it is encrypted.
+
 The JSON file is written last: without it an image is no sample, and is removed at the next start. When all of them take
 more than `size` bytes, or are older than `keep` seconds, the oldest go first, those that somebody labelled last.
 """
@@ -24,6 +26,7 @@ FOLDER = "samples"
 _CLASSES = "classes.json"
 _LABELLED = "labelled"
 _LARGEST = 1 << 22
+_SEALED = ".sealed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,11 @@ class Kept:
     image: Path
     size: int
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the image is encrypted, so that nobody here can read it."""
+        return self.image.suffix == _SEALED
+
 
 class SampleStore:
     """The samples in a state directory; several may read, one process adds."""
@@ -41,11 +49,15 @@ class SampleStore:
     def __init__(self, state_directory: Path) -> None:
         self.folder = state_directory / FOLDER
 
-    def put(self, sample: Sample, jpeg: bytes) -> None:
-        """Keep a sample; after a crash it is there as a whole or not at all. Raises OSError."""
+    def put(self, sample: Sample, data: bytes, *, sealed: bool = False) -> None:
+        """Keep a sample, `data` its JPEG or that encrypted; after a crash it is there as a whole or not at all.
+
+        Raises OSError.
+        """
         image = self._image(sample)
+        image = image.with_suffix(_SEALED) if sealed else image
         try:
-            write_atomic(image, jpeg)
+            write_atomic(image, data)
             self._write(image, sample)
         except OSError:
             with suppress(OSError):
@@ -130,7 +142,10 @@ class SampleStore:
         write_atomic(image.with_suffix(".json"), body.encode())
 
     def _read(self, file: Path) -> Kept | None:
-        image = file.with_suffix(".jpg")
+        image = next(
+            (one for one in map(file.with_suffix, (".jpg", _SEALED)) if one.exists()),
+            file.with_suffix(".jpg"),
+        )
         try:
             text = file.read_bytes()
             sample = from_json(parse_object(text, largest=_LARGEST))

@@ -13,7 +13,7 @@ class View:
 
     `moved` is the share of the picture that changed since the frame before, `novelty` the distance of the embedding
     from the usual ones over what a thousandth of them exceeds (NaN: not known), `drifting` whether a drift alarm is
-    on.
+    on, `disagreement` the share of boxes in which two models differ that were both run on it (0: one was).
     """
 
     detections: Detections
@@ -22,3 +22,4 @@ class View:
     moved: float
     novelty: float
     drifting: bool
+    disagreement: float = 0.0

@@ -169,6 +169,9 @@ def _started(
     copy = work / checkpoint.name  # ultralytics writes beside its source
     try:
         shutil.copyfile(checkpoint, copy)
+    except OSError as error:
+        raise ModelError(f"{checkpoint} cannot be copied to {work}: {error.strerror or error}") from error
+    try:
         return subprocess.Popen(
             [python, "-I", str(SCRIPT), str(copy), *words],
             stdin=subprocess.PIPE,

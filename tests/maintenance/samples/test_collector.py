@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from agent.__main__ import main
 from agent.config.schema import SampleSettings
+from agent.core.errors import VedetteError
 from agent.maintenance.samples import collector as collector_module
 from agent.maintenance.samples.collector import SampleCollector
+from agent.maintenance.samples.sealing import opened, read_private_key
 from agent.maintenance.samples.store import SampleStore
 from tests.maintenance.samples.conftest import MODEL, found, info, result
 
@@ -57,6 +60,61 @@ def test_frames_of_a_drift_are_kept_while_it_is_on(collected):
     ]
 
 
+def test_a_frame_on_which_two_models_disagree_is_kept_and_is_no_audit(collected, tmp_path):
+    made = SampleCollector(SampleSettings(enabled=True, per_day=10_000, reasons=("shadow",)), tmp_path, info)
+    one = result(0, found((10, 10, 40, 40, 0.9, 1)), scene(1))
+    made.dispute(one, 0.5)
+    assert not made._disputed, "a camera whose frames may not be kept"
+    made.offer(one)
+    made.add(made._inbox.popleft())
+    made.dispute(result(0.5, found((10, 10, 40, 40, 0.9, 1)), scene(2)), 0.5)
+    made.add_disputed(*made._disputed.popleft())
+    made.due(1e9)
+    assert [each.sample.reason for each in SampleStore(tmp_path).samples()] == ["shadow"]
+
+
+def test_encrypted_samples_open_with_the_private_key_alone_and_never_lie_there_in_plain(
+    collected, tmp_path, capsys
+):
+    x25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.x25519")
+    pytest.importorskip("cryptography.hazmat.primitives.hpke")
+    from cryptography.hazmat.primitives import serialization as form
+
+    def write(name, key):
+        pem = form.Encoding.PEM
+        private, public = tmp_path / f"{name}.key", tmp_path / f"{name}.pub"
+        private.write_bytes(key.private_bytes(pem, form.PrivateFormat.PKCS8, form.NoEncryption()))
+        public.write_bytes(key.public_key().public_bytes(pem, form.PublicFormat.SubjectPublicKeyInfo))
+        return private, public
+
+    (private, public), (other, _) = (
+        write(name, x25519.X25519PrivateKey.generate()) for name in ("ours", "other")
+    )
+    frames = [(found(), scene(number)) for number in range(300)]
+    kept, made = collected(frames, encrypt_to=str(tmp_path / "none.pub"))
+    assert not kept and not list(tmp_path.glob("samples/*/*/*"))
+    assert "none.pub cannot be read" in made.handlers()["samples"]({})["problem"]
+
+    kept, _ = collected(frames, encrypt_to=str(public))
+    assert kept and all(one.sealed for one in kept)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"JFIF" in path.read_bytes()]
+    state, out = ["samples", "--state", str(tmp_path)], tmp_path / "set"
+    assert main([*state, "export", "--out", str(out)]) == 1
+    assert "are encrypted: give their private key with --key" in capsys.readouterr().err
+    assert main([*state, "export", "--out", str(out), "--key", str(other)]) == 1
+    assert "cannot be decrypted" in capsys.readouterr().err
+    assert main([*state, "export", "--out", str(out), "--key", str(private)]) == 0
+    images = list(out.rglob("*.jpg"))
+    assert len(images) == len(kept) > 1
+    assert cv2.imread(str(images[0])).shape == (60, 80, 3)
+    assert main([*state, "show", "--out", str(tmp_path / "sheet.png"), "--key", str(private)]) == 0
+
+    first, second = kept[0], kept[1]
+    first.image.write_bytes(second.image.read_bytes())
+    with pytest.raises(VedetteError, match="cannot be decrypted"):
+        opened(first, read_private_key(private), tmp_path)
+
+
 def test_what_is_to_be_blurred_cannot_be_recognised_in_what_is_written(collected, tmp_path):
     box = (10, 10, 70, 50)
     frames = [(found((*box, 0.9, 0)), scene(number)) for number in range(300)]
@@ -103,7 +161,7 @@ def test_frames_of_faulty_and_other_cameras_are_left_out(collected, tmp_path):
 
 
 def test_a_full_disk_is_logged_once_and_ends_nothing(collected, monkeypatch):
-    def full(*_args):
+    def full(*_args, **_words):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(collector_module.SampleStore, "put", full)

@@ -51,7 +51,7 @@ def test_a_checkpoint_is_trained_evaluated_and_ready_to_deploy(tmp_path, capsys)
     words += ["--epochs", "3", "--imgsz", "160", "--batch", "8"]
 
     with pytest.raises(ModelError, match="is fused for inference"):
-        names_of(fused, tmp_path, ULTRALYTICS)
+        names_of(fused, data.parent, ULTRALYTICS)
     assert main([*words, "--out", str(tmp_path / "asked")]) == 0
     shown = capsys.readouterr().out
     assert "trained on 48 new images and 16 old ones" in shown

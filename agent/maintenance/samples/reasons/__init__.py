@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agent.maintenance.samples.reasons import blink, drift, missed, near_threshold, novel
+from agent.maintenance.samples.reasons import blink, drift, missed, near_threshold, novel, shadow
 from agent.maintenance.samples.view import View
 
 REASONS: Mapping[str, Callable[[View], float]] = {
@@ -16,4 +16,5 @@ REASONS: Mapping[str, Callable[[View], float]] = {
     "missed": missed.interest,
     "novel": novel.interest,
     "drift": drift.interest,
+    "shadow": shadow.interest,
 }
