@@ -35,6 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "agent.cli.drift",
         "show the drift of each camera, and explain the last verdicts in text and charts",
     ),
+    "advise": (
+        "agent.cli.advise",
+        "what to do about the drift of each camera: why, why not, and the command",
+    ),
     "reference": ("agent.cli.reference", "record, build, list, show, compare and roll back references"),
     "sketch": ("agent.cli.sketch", "merge the sketches of many devices and windows: a fleet's drift"),
     "verify": (

@@ -173,14 +173,15 @@ class Demo:
         """What happened, as a table for the end."""
         self._subscriber.feed(self._fleet, wall())
         table = Table(title="what the broker received", title_justify="left", box=None, pad_edge=False)
-        for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "most drift"):
-            table.add_column(column, justify="left" if column in ("camera", "state") else "right")
+        for column in ("camera", "state", "frames/s", "p99 ms", "boxes a frame", "most drift", "cause"):
+            left = column in ("camera", "state", "cause")
+            table.add_column(column, justify="left" if left else "right")
         for device in self._fleet.devices.values():
             for name, camera in sorted(device.cameras.items()):
                 reading = camera.reading
                 table.add_row(
                     name, reading.state, number(reading.fps, 1), number(reading.latency_p99, factor=1000),
-                    number(reading.boxes, 1), f"{max(camera.drift, default=0):.2f}",
+                    number(reading.boxes, 1), f"{max(camera.drift, default=0):.2f}", reading.drift_cause,
                 )  # fmt: skip
         states = Counter(event.alert.state for event in self._fleet.events)
         messages = sum(device.messages for device in self._fleet.devices.values())

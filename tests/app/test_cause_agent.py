@@ -5,6 +5,7 @@ The fog is drawn by other code than that by which fog is recognised.
 """
 
 import dataclasses
+import json
 import subprocess
 import sys
 import threading
@@ -132,6 +133,15 @@ def test_fog_is_named_in_the_alert_in_the_summary_and_on_request(tmp_path, detec
         assert "fog, haze or a misted lens" in explained.stdout
         drawn = cv2.imread(str(tmp_path / "png" / "cause.png"))
         assert drawn.shape[1] > 3 * 16 / 9 * HEIGHT  # three frames beside one another
+        advised = subprocess.run(
+            [*command, "advise", "--state", str(state), "--json"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        [advice] = json.loads(advised.stdout)
+        assert (advice["camera"], advice["action"]) == ("gate", "wait")
     finally:
         running.terminate()
         running.wait(30)

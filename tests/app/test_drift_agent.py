@@ -136,6 +136,10 @@ def test_a_recorded_reference_finds_fog_and_the_alert_names_it(tmp_path, agent, 
     explained = vedette("drift", "explain", "--state", state, "--png", tmp_path / "png")
     assert explained.returncode == 0, explained.stderr
     assert re.search("  drift( of |: )", explained.stdout)
+    advised = vedette("advise", "--state", state)
+    assert advised.returncode == 0, advised.stderr
+    assert "camera gate: look at a snapshot" in advised.stdout  # the cause is not learnt yet
+    assert "for it: the alarm has been on for" in advised.stdout
     assert (tmp_path / "png" / "contrast.png").read_bytes().startswith(b"\x89PNG")
     assert "drift" in vedette("drift", "status", "--state", state).stdout
 

@@ -1,0 +1,225 @@
+"""Advice on a drift: what to do next, with what speaks for it and against it. Pure.
+
+Drift alone decides nothing (Regol et al., arXiv 2505.14903): what caused it, whether the model still finds things, and
+what acting costs do. The first of RULES that applies is taken, so the order is the precedence: the model, the camera,
+the scene, what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from agent.drift.diagnosis import CAUSES
+from agent.drift.diagnosis.diagnose import MODEL, NO_CAUSE, POPULATION, SCENE
+
+DAY = 86_400.0
+SURE = 0.5
+"""Confidence from which a cause is acted on without looking first."""
+
+STANDS = 7 * DAY
+"""What has lasted for so long is how things are now."""
+
+WEATHER = DAY
+FOUND_ENOUGH = 0.9
+RIGHT_ENOUGH = 0.8
+
+
+class Action(str, Enum):
+    """What may be advised."""
+
+    NOTHING = "nothing"
+    LOOK = "look"
+    MEND = "mend"
+    WAIT = "wait"
+    POINT_BACK = "point_back"
+    CHECK_MODEL = "check_model"
+    ACCEPT = "accept"
+    RECORD = "record"
+    TRAIN_ON = "train_on"
+    RETRAIN = "retrain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What is known of a camera's drift.
+
+    `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `lasts` the seconds since the alarm
+    went on, None where none is on. `found_ratio` is the share of detections that the model still finds in frames changed
+    like this, `right_ratio` the F1 of labelled samples at its lowest, None where unknown. `gradual`: whether it crept
+    before, `model_changed`: whether the golden check differs.
+    """
+
+    camera: str
+    cause: str = ""
+    confidence: float = 0.0
+    lasts: float | None = None
+    gradual: bool = False
+    found_ratio: float | None = None
+    right_ratio: float | None = None
+    model_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """An action in `words`, the `command` that does or begins it, and the evidence `for_it` and `against`."""
+
+    action: Action
+    words: str
+    command: str
+    for_it: tuple[str, ...]
+    against: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    action: Action
+    applies: Callable[[Situation], bool]
+    words: str
+    command: str
+    against: str
+
+
+def _lasts(one: Situation, seconds: float) -> bool:
+    return one.lasts is not None and one.lasts >= seconds
+
+
+def _is_right(one: Situation) -> bool:
+    return one.right_ratio is not None and one.right_ratio >= RIGHT_ENOUGH
+
+
+RULES = (
+    _Rule(
+        action=Action.NOTHING,
+        applies=lambda one: one.lasts is None,
+        words="nothing: no drift alarm is on",
+        command="vedette drift status",
+        against="",
+    ),
+    _Rule(
+        action=Action.CHECK_MODEL,
+        applies=lambda one: one.model_changed or (one.cause == MODEL and one.confidence >= SURE),
+        words="find out what changed in the model, its runtime or the driver, before anything else",
+        command="vedette model golden",
+        against="the golden check runs on fixed images: it does not see the camera",
+    ),
+    _Rule(
+        action=Action.LOOK,
+        applies=lambda one: one.confidence < SURE or one.cause == NO_CAUSE,
+        words="look at a snapshot: lens, light, view; where it is fine as it is, accept it",
+        command="vedette snapshot --camera {camera}",
+        against="",
+    ),
+    _Rule(
+        action=Action.WAIT,
+        applies=lambda one: one.cause == "fog" and not _lasts(one, WEATHER),
+        words="wait for the weather; the alert ends by itself",
+        command="vedette drift explain --camera {camera}",
+        against="a misted lens looks the same, and stays",
+    ),
+    _Rule(
+        action=Action.POINT_BACK,
+        applies=lambda one: one.cause in {"moved", SCENE} and not _lasts(one, STANDS),
+        words="point the camera back",
+        command="vedette snapshot --camera {camera}",
+        against="where the new view is meant, a new reference is right: vedette reference record --camera {camera}",
+    ),
+    _Rule(
+        action=Action.RECORD,
+        applies=lambda one: one.cause in {"moved", SCENE},
+        words="record a new reference: the view has stood for a week",
+        command="vedette reference record --camera {camera} --for 24h",
+        against="what a view was before is no longer compared with",
+    ),
+    _Rule(
+        action=Action.MEND,
+        applies=lambda one: one.cause in CAUSES,
+        words="",
+        command="vedette snapshot --camera {camera}",
+        against="accepting it would take a fault for normal",
+    ),
+    _Rule(
+        action=Action.ACCEPT,
+        applies=_is_right,
+        words="accept the new normal: the model is right on it",
+        command="vedette reference accept --camera {camera}",
+        against="labelled samples may be few of what is new",
+    ),
+    _Rule(
+        action=Action.TRAIN_ON,
+        applies=lambda one: one.cause == POPULATION and one.gradual,
+        words="collect and label samples, and go on training with them (incremental)",
+        command="vedette samples list",
+        against="labels and a training run cost more than accepting what the model may still be right on",
+    ),
+    _Rule(
+        action=Action.RETRAIN,
+        applies=lambda _one: True,
+        words="collect and label samples of the new, and retrain in full",
+        command="vedette samples list",
+        against="labels and a training run cost more than accepting what the model may still be right on",
+    ),
+)
+
+
+def advise(one: Situation) -> Advice:
+    """What to do about a situation."""
+    rule = next(each for each in RULES if each.applies(one))
+    words = rule.words or CAUSES[one.cause].advice
+    against = [rule.against.format(camera=one.camera), *_against(one, rule.action)]
+    return Advice(
+        action=rule.action,
+        words=words,
+        command=rule.command.format(camera=one.camera),
+        for_it=tuple(_for(one)),
+        against=tuple(filter(None, against)),
+    )
+
+
+def _for(one: Situation) -> list[str]:
+    """What is known, in words."""
+    if one.lasts is None:
+        return []
+    known = [f"the alarm has been on for {_rounded(one.lasts)}"]
+    if one.cause:
+        sure = f" ({round(100 * one.confidence)} % sure)" if one.confidence else ""
+        known.append(f"cause: {one.cause.replace('_', ' ')}{sure}")
+    else:
+        known.append("the cause is not known")
+    if one.model_changed:
+        known.append("the golden check differs")
+    if one.gradual:
+        known.append("features crept before")
+    if one.found_ratio is not None and one.found_ratio < FOUND_ENOUGH:
+        known.append(
+            f"in frames changed like this the model finds {round(100 * one.found_ratio)} % of what it found"
+        )
+    if one.right_ratio is not None and not _is_right(one):
+        known.append(
+            f"F1 of labelled samples since then is {one.right_ratio:.2f} or more, no better is certain"
+        )
+    return known
+
+
+def _rounded(seconds: float) -> str:
+    """`40 min`, `5 h`, `3 days`.
+
+    >>> _rounded(2400.0), _rounded(5 * 3600.0), _rounded(3 * DAY)
+    ('40 min', '5 h', '3 days')
+    """
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
+
+
+def _against(one: Situation, action: Action) -> list[str]:
+    """What speaks for leaving things as they are."""
+    if action in {Action.NOTHING, Action.ACCEPT}:
+        return []
+    still = []
+    if one.found_ratio is not None and one.found_ratio >= FOUND_ENOUGH:
+        still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
+    if _is_right(one):
+        still.append(f"F1 of labelled samples since then is {one.right_ratio:.2f} at least")
+    return still
