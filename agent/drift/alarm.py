@@ -103,7 +103,7 @@ class Alarm:
         showed with `weight` (A, C); `memory` (A, C, K) is that of the evidence."""
         self.since, self.of, self.calm, self.ratio, self.waits = now, of, 0, 0.0, 0
         self.age = max(age, 1)
-        self.memory = memory / np.maximum(weight, LEAST_WEIGHT)[..., None]
+        self.memory = memory / np.where(weight >= LEAST_WEIGHT, weight, 1.0)[..., None]
         self._note(changed, gauge)
 
     def _note(self, changed: NDArray[np.bool_], gauge: Gauge) -> None:

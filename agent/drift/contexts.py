@@ -23,6 +23,9 @@ _MUTE, _CLEAR = 0.85, 0.60
 above 85 % fewer than three of a window's sixteen quantiles differ from it, at 60 % the median is still free to move."""
 
 
+_NEARLY = 0.9  # of what the best hour can say
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Context:
     """One hour of the day.
@@ -71,6 +74,7 @@ class Contexts:
     _rows: dict[int, list[TableRow]] = field(default_factory=dict)
     _gates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     _made: dict[int, Expected] = field(default_factory=dict)
+    _most: NDArray[np.float64] | None = None
 
     def at(self, moment: float) -> Expected:
         """What is normal at `moment` (Unix time)."""
@@ -93,6 +97,17 @@ class Contexts:
             hour=before if share <= 0.5 else after,
             distance=distance,
         )
+
+    def speaks(self, moment: float, reach: float) -> NDArray[np.bool_]:
+        """Of which features (F,) windows say nearly as much as in the best hour, from `reach` seconds before `moment`
+        (Unix time) until as long after it.
+
+        Around dusk, when a count is 0 all night, a change looks like an earlier or later dusk, and is gone with it.
+        """
+        if self._most is None:
+            self._most = np.max([self._informative(hour) for hour in self.hours], axis=0)
+        around = [self.at(moment + offset).informative for offset in (-reach, 0.0, reach)]
+        return np.asarray(np.min(around, axis=0) >= _NEARLY * self._most)
 
     def around(self, hour: float) -> tuple[int, int, float, float]:
         """The contexts before and after `hour` (0..24), how far between them it is, and how far the nearest is."""

@@ -169,7 +169,7 @@ class Describer:
     def distance_ratios(self, fading: Fading, features: Sequence[FeatureVerdict]) -> NDArray[np.float64]:
         """The largest distance over its limit at each time scale, (4,): of the class mix, and of the distributions of
         those `features` of which that is what stands out."""
-        sizes = fading.of_features()[_KS] / (self._calibration.distances[_KS] * self._limits.distances[_KS])
+        sizes = fading.ks_of_features() / (self._calibration.distances[_KS] * self._limits.distances[_KS])
         by_shape = np.array([each.aspect == "shape" for each in features])
         ratios = np.where(by_shape, sizes, 0.0).max(axis=1)
         if self._boxes:

@@ -58,6 +58,10 @@ class Fading:
         shares = np.diff(self.ranks, axis=-1, prepend=0.0, append=1.0)
         return np.stack([statistic.size(shares, _EVEN) for statistic in statistics()])
 
+    def ks_of_features(self) -> NDArray[np.float64]:
+        """The Kolmogorov-Smirnov distances alone, (4, F)."""
+        return np.asarray(np.abs(self.ranks - EDGES).max(axis=-1), dtype=np.float64)
+
     def of_classes(self) -> NDArray[np.float64]:
         """Jensen-Shannon distance and the square root of PSI of the class mix, (2, 4)."""
         return np.stack(

@@ -23,7 +23,7 @@ from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
-from agent.drift.nearest import FARTHEST, Passed, weigh_nearest
+from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
@@ -132,7 +132,9 @@ class DriftJudge:
         trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
         refinement, trusted = reference.calibration.refinement, trust * evidence.trust[0]
         refined = refinement(evidence.aspects[0], trusted, fit.hours)
-        self._shown = {Of.FEATURES: Shown(evidence=refined, weight=refinement.weights(trusted, fit.hours))}
+        speaks = self._contexts.speaks(moment, REACH_SECONDS)
+        weight = refinement.weights(trusted, speaks, fit.hours)
+        self._shown = {Of.FEATURES: Shown(evidence=refined, weight=weight)}
         self._memory = fade(self._memory, refined, gap)
         self._pairs.add(refined[0, : len(self._names)], gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)

@@ -21,8 +21,11 @@ from agent.drift.tables import merged, rank, stacked
 FARTHEST = 1.5
 """Hours between a moment and the nearest context beyond which nothing is compared: that hour was never seen."""
 
-_STEP, _REACH = 1200.0, 3600.0
-_MOST_REACH = 2 * _REACH
+REACH_SECONDS = 3600.0
+"""How much earlier or later than the clock has it a day may run."""
+
+_STEP = 1200.0
+_MOST_REACH = 2 * REACH_SECONDS
 _SUN = 120.0
 """Seconds by which sunrise and sunset move from one day to the next at most, up to a latitude of 50 degrees."""
 
@@ -101,7 +104,7 @@ def moments(contexts: Contexts, moment: float, days: float = 0.0) -> list[Expect
     own = contexts.at(moment)
     if len(contexts.hours) == 1:
         return [own]
-    reach = min(_REACH + _SUN * days, _MOST_REACH)
+    reach = min(REACH_SECONDS + _SUN * days, _MOST_REACH)
     steps = _STEP * np.arange(1, int(reach // _STEP) + 1)
     others = [contexts.at(moment + each) for each in np.column_stack([-steps, steps]).ravel().tolist()]
     return [own, *(each for each in others if each.distance <= FARTHEST)]

@@ -73,9 +73,13 @@ class Refinement:
         """
         return self._separated(self._bounded(self._centred(aspects, trust, hours)))
 
-    def weights(self, trust: NDArray[np.float64], hours: NDArray[np.int64]) -> NDArray[np.float64]:
-        """With what weight a change would show in windows of this `trust` (..., 3, F), (..., 3, F + R): 1 in full."""
-        features = np.where(self.most > 0.0, trust, 0.0) / self._loudness_at(hours)
+    def weights(
+        self, trust: NDArray[np.float64], speaks: NDArray[np.bool_], hours: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """With what weight a change would show in windows of this `trust` (..., 3, F), (..., 3, F + R): 1 in full, 0 of
+        features that the moment does not `speak` of, (..., F)."""
+        shows = speaks[..., None, :] & (self.most > 0.0)
+        features = np.where(shows, trust, 0.0) / self._loudness_at(hours)
         factors = np.einsum("...af,afr->...ar", features, self.loadings**2)
         return np.concatenate([features, factors], axis=-1)
 

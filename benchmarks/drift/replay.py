@@ -21,7 +21,7 @@ from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import LEAST_SHARE, DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP
-from agent.drift.nearest import Passed, weigh_nearest
+from agent.drift.nearest import REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
@@ -182,7 +182,8 @@ class Replay:
                 found, places = fit.evidence, at[fit.places]
                 trusted = trust * found.trust
                 refined[places] = refinement(found.aspects, trusted, fit.hours)
-                weights[places] = refinement.weights(trusted, fit.hours)
+                speaks = self._contexts.speaks(middle, REACH_SECONDS)
+                weights[places] = refinement.weights(trusted, speaks, fit.hours)
                 ranks[places] = EDGES + trust * (found.ranks - EDGES)
         return refined, ranks, weights
 

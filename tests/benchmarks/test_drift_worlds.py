@@ -5,8 +5,10 @@ import pytest
 
 pytest.importorskip("benchmarks.drift.worlds", reason="run from the repository's root")
 
+from benchmarks.drift.replay import looks_of
 from benchmarks.drift.streams import Change
 from benchmarks.drift.worlds import WORLDS
+from benchmarks.drift.worlds.fleet import Mixed
 from benchmarks.drift.worlds.weekends import weekend
 from benchmarks.drift.worlds.world import FEATURES, counted
 
@@ -29,6 +31,24 @@ def test_a_change_is_in_the_features_asked_for_alone(name):
     plain, changed = world.twin(1), world.twin(1)
     before, after = plain.run(300), changed.run(300, Change(features=2, first=3, shift=3.0))
     assert (before != after).any(axis=0).nonzero()[0].tolist() == [3, 4]
+
+
+def test_a_camera_of_a_fleet_is_seeded_and_moved_by_several_worlds():
+    one, other = (Mixed(5001, rate=0.5) for _ in range(2))
+    assert 3 <= len(one.names) <= 5
+    assert (one.run(120) == other.run(120)).all()
+    assert (one.twin(1).run(60) == other.twin(1).run(60)).all()
+
+
+def test_windows_of_which_little_or_nothing_is_sampled_are_like_those_of_a_camera_that_delivers_less():
+    values = np.random.default_rng(2).normal(size=(4 * 30, 2)).astype(np.float32)
+    whole, some = looks_of(values, 30), looks_of(values, 30, np.array([30, 0, 10, 15]))
+    assert some.counts[:, 0].tolist() == some.frames.tolist() == [30, 0, 10, 15]
+    assert (some.knots[0] == whole.knots[0]).all()
+    assert np.isnan(some.steps[1]).all()
+    fewer = looks_of(values[60:90:3], 10)
+    assert (some.knots[2] == fewer.knots[0]).all()
+    assert (some.steps[2] == fewer.steps[0]).all()
 
 
 def test_counts_have_the_mean_that_was_asked_for():

@@ -21,6 +21,7 @@ def test_a_change_shows_at_short_scales_first_and_at_all_in_the_end():
     fading = Fading.empty(1, 2)
     fading.add(HIGH, np.ones(1), EVEN[::-1], EVEN)
     ks = fading.of_features()[0, :, 0]
+    assert fading.ks_of_features()[:, 0] == pytest.approx(ks)
     assert ks[0] == pytest.approx(0.5)
     assert (np.diff(ks) < 0).all()
     for _ in range(500):
