@@ -46,9 +46,9 @@ class Situation:
     """What is known of a camera's drift.
 
     `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `lasts` the seconds since the alarm
-    went on, None where none is on. `found_ratio` is the share of detections that the model still finds in frames changed
-    like this, `right_ratio` the F1 of labelled samples at its lowest, None where unknown. `gradual`: whether it crept
-    before, `model_changed`: whether the golden check differs.
+    went on, None where none is on. `found_ratio` is the share of detections that the model still finds in frames
+    changed like this, `right_ratio` the F1 of labelled samples at its lowest, None where unknown. `gradual`: whether it
+    crept before, `model_changed`: whether the golden check differs.
     """
 
     camera: str
