@@ -130,15 +130,14 @@ def alternatives(settings: ModelSettings) -> list[ModelSettings]:
     """
     wanted = settings.precision
     engines = {"auto": _installed(), "openvino": ("openvino",)}.get(settings.provider)
-    if engines is None or wanted == "fp16":
-        return [settings]
+    if engines is None or wanted == "fp16" or (engines == ("openvino",) and wanted == "bf16"):
+        return [settings]  # (OpenVINO itself warns where this CPU has no bf16)
     exact = [replace(settings, provider=engine, precision="fp32") for engine in engines]
     if engines[0] == "auto":
         exact[0] = settings
     if engines[-1] != "openvino" or wanted == "fp32" or not read_cpu().bf16:
         return exact
-    coarse = replace(settings, provider="openvino", precision="bf16")
-    return [coarse] if engines == ("openvino",) and wanted == "bf16" else [*exact, coarse]
+    return [*exact, replace(settings, provider="openvino", precision="bf16")]
 
 
 def choose(

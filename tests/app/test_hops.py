@@ -18,7 +18,7 @@ from agent.config.schema import BrokerSettings, CameraSettings, RuleSettings, Se
 ROOT = f"{Path(agent.__file__).parent}/"
 FRAME_TO_MESSAGE = (
     ("core/frame_slots.py", "put"),
-    ("detection/session.py", "detect"),
+    ("detection/session.py", "_detect"),
     ("pipeline/analyst.py", "deliver"),
     ("features/extract.py", "extract"),
     ("pipeline/camera_window.py", "add"),

@@ -3,17 +3,18 @@
 import json
 import stat
 import threading
+from dataclasses import replace
 
 import pytest
 
 from agent.__main__ import main
 from agent.app.control_socket import ControlServer
 from agent.maintenance.deploy import signing
-from tests.maintenance.deploy.test_deployer import QUICK, box, replace  # noqa: F401  (box is a fixture)
+from tests.maintenance.deploy.conftest import QUICK
 
 
 @pytest.fixture
-def served(box, tmp_path):  # noqa: F811  (the fixture)
+def served(box, tmp_path):
     """Serves the commands of a deployer at the control socket of its state directory."""
     started = []
 
