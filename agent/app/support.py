@@ -1,33 +1,30 @@
 """What a person who helps from afar needs to know of this box: versions, config, status, state, journal, as text files.
 
-No secret is in it: each text goes through `mask`, and whatever the config holds as a secret, in its keys or in the
-password files that it names, is taken out wherever it stands. A part that cannot be had says why, and the others are
-there.
+No secret is in it: each text goes through `mask`, and whatever is a secret on this box (`support_secrets`) is taken out
+wherever it stands. No frame is in it: of files in the state directory it has names and sizes. A part that cannot be had
+says why, and the others are there.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote
 
 from agent import __version__
 from agent.app.control_socket import call
 from agent.app.kinds import KINDS
+from agent.app.support_secrets import secrets_of
 from agent.config.load import load
 from agent.config.render import show
 from agent.core.child_environment import child_environment
 from agent.core.errors import VedetteError
 from agent.core.logbook import entries, entry_json
-from agent.core.masking import MASK, SCHEME, authority_of, mask
+from agent.core.masking import MASK, mask
 from agent.core.printable import printable_lines
-from agent.core.secret import Masked, Secret, first_line
 from agent.core.units import size_text
 from agent.telemetry.probes.host import host_facts
 
@@ -47,7 +44,6 @@ _LIBRARIES = (
     "structlog",
     "cryptography",
 )
-_SHORTEST_SECRET = 3  # characters: shorter ones would be taken out of every other word
 _COMMAND_SECONDS = 20.0
 _MOST_FILES = 2000
 
@@ -58,7 +54,8 @@ Run = Callable[[tuple[str, ...]], str]
 def gather(config: Path | None, state: Path, *, unit: str, run: Run | None = None) -> dict[str, str]:
     """The texts by file name. `config` is the agent's file, if there is one, `unit` its systemd unit."""
     run = run or _output
-    secrets = sorted(_secrets(config), key=len, reverse=True)
+    unit_text = _had(lambda: run(("systemctl", "cat", "--no-pager", unit)))
+    secrets = secrets_of(config, unit=unit, unit_text=unit_text)
     parts: Mapping[str, Callable[[], str]] = {
         "versions.txt": _versions,
         "config.toml": lambda: show(load(config, KINDS)) if config else "no config file: all defaults\n",
@@ -68,7 +65,7 @@ def gather(config: Path | None, state: Path, *, unit: str, run: Run | None = Non
         "drift.json": lambda: _answer(state, "drift"),
         "logbook.txt": lambda: _logbook(state),
         "state.txt": lambda: _state(state),
-        "unit.txt": lambda: run(("systemctl", "cat", "--no-pager", unit)),
+        "unit.txt": lambda: unit_text,
         "service.txt": lambda: run(("systemctl", "show", "--no-pager", unit)),
         "journal.txt": lambda: run(
             ("journalctl", "--no-pager", "-o", "short-iso", "-n", str(JOURNAL_LINES), "-u", unit)
@@ -134,50 +131,3 @@ def _output(command: tuple[str, ...]) -> str:
         check=False,
     )
     return (done.stdout + done.stderr).decode("utf-8", "replace")
-
-
-# -- what must not be in it ---------------------------------------------------------------------------------
-
-
-def _secrets(config: Path | None) -> set[str]:
-    """The secrets that the config holds or names; none where it cannot be read: then it is not shown either."""
-    if config is None:
-        return set()
-    try:
-        found = set(_of(load(config, KINDS)))
-    except (VedetteError, OSError):
-        return set()
-    return {secret for secret in found if len(secret) >= _SHORTEST_SECRET}
-
-
-def _of(value: Any) -> Iterator[str]:
-    """All secrets in settings, as they are and as they stand in addresses and in JSON."""
-    if isinstance(value, Secret):
-        secret = _login(value.reveal()) if isinstance(value, Masked) else value.reveal()
-        yield from (
-            secret,
-            unquote(secret),
-            quote(secret, safe=""),
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-        )
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            found = getattr(value, field.name)
-            yield from _of_file(found) if field.name.endswith("password_file") else _of(found)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _of(item)
-
-
-def _login(url: str) -> str:
-    """The password in an address."""
-    scheme = SCHEME.match(url)
-    return authority_of(url[scheme.end() :]).rpartition("@")[0].partition(":")[2] if scheme else ""
-
-
-def _of_file(path: Any) -> Iterator[str]:
-    try:
-        if path:
-            yield from _of(first_line(path))
-    except OSError:
-        return

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from agent.config.schema import BrokerSettings
 
 UNIT = "vedette.service"
-FOLDER = "credentials"
-"""Beside the config: install.sh passes the files in it to the service."""
 
 
 def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSettings:
@@ -25,11 +23,11 @@ def with_service_password(broker: BrokerSettings, config: Path) -> BrokerSetting
 
     Raises VedetteError where that password is needed and only others may read it.
     """
-    from agent.delivery.mqtt.login import CREDENTIAL
+    from agent.delivery.mqtt.login import CREDENTIAL, CREDENTIALS_FOLDER
 
     if os.environ.get("CREDENTIALS_DIRECTORY") or not _lacks_password(broker):
         return broker
-    file = _loaded(config).get(CREDENTIAL) or config.resolve().parent / FOLDER / CREDENTIAL
+    file = _loaded(config).get(CREDENTIAL) or config.resolve().parent / CREDENTIALS_FOLDER / CREDENTIAL
     if os.access(file, os.R_OK):
         return replace(broker, password_file=str(file))
     if os.path.exists(file):  # noqa: PTH110  (Path.exists raises where the folder is closed to us)

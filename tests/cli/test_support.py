@@ -78,6 +78,75 @@ def test_a_broken_config_is_not_shown_and_ends_nothing(config):
     assert texts["journal.txt"] == "fine"
 
 
+BREAKS = {
+    "a quotation mark left open": ('name = "gate"', 'name = "gate'),
+    "a secret's quotation mark left open": ("camera\" 1'", 'camera" 1'),
+    "a key misspelt": ("password = ", "pasword = "),
+    "a wrong type": ('username = "viewer"', "username = 7"),
+    "a table misspelt": ("[[cameras]]", "[[kameras]]"),
+    "no TOML at all": ("[device]", "<config>"),
+}
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_broken_config_still_says_what_is_secret(config, broken):
+    good, bad = BREAKS[broken]
+    assert good in CONFIG
+    config.write_text(CONFIG.replace(good, bad))
+    echo = """login with pl/anted refused; the file holds planted-in-a-file; wrong password planted "camera" 1
+POST https://hooks.example/services/T0planted/B0planted/plantedplanted failed; camera gate of dock-7 is online\n"""
+    texts = gathered(config, lambda _command: echo)
+    assert texts["config.toml"].startswith("cannot be had: ")
+    assert not [(name, word) for name, text in texts.items() for word in PLANTED if word in text]
+    assert "online" in texts["journal.txt"] and "dock-7" in texts["journal.txt"]
+
+
+@pytest.mark.parametrize("valid", [True, False], ids=["a good config", "a broken config"])
+def test_secrets_beside_the_config_are_taken_out(config, tmp_path, monkeypatch, valid):
+    if not valid:
+        config.write_text("[broker")
+    monkeypatch.setenv("VEDETTE_BROKER_PASSWORD", "planted=in the environment")
+    given, beside = tmp_path / "given", tmp_path / "credentials"
+    for folder, name in ((given, "camera_key"), (beside, "broker_password")):
+        folder.mkdir()
+        (folder / name).write_text(f"planted in {folder.name}\nsecond line\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    (tmp_path / "env").write_text(
+        '# more\nVEDETTE_BROKER_PASSWORD="planted in a file of variables"\nLANG=C\n'
+    )
+    (tmp_path / "loaded").write_text("planted elsewhere")
+    unit = f"""[Service]
+Environment="VEDETTE_BROKER_PASSWORD=planted in the unit" LANG=C.UTF-8
+EnvironmentFile=-{tmp_path}/env
+SetCredential=broker_password:planted in a line
+LoadCredential=broker_password:{tmp_path}/loaded
+"""
+    words = [
+        "planted=in the environment",
+        "planted in given",
+        "planted in credentials",
+        "planted in the unit",
+    ]
+    words += ["planted in a file of variables", "planted in a line", "planted elsewhere"]
+    texts = gathered(
+        config, lambda command: unit if "cat" in command else f"refused: {' | '.join(words)}; C.UTF-8"
+    )
+    assert texts["journal.txt"] == f"refused: {' | '.join(['***'] * len(words))}; C.UTF-8"
+    assert not [name for name, text in texts.items() if "planted" in text]
+
+
+def test_no_frame_and_no_sample_is_in_it(config):
+    kept = config.parent / "state" / "frames" / "gate"
+    kept.mkdir(parents=True)
+    picture = b"\xff\xd8\xff\xe0 planted picture \xff\xd9"
+    for name in ("1.jpg", "2.npz"):
+        (kept / name).write_bytes(picture)
+    texts = gathered(config, lambda _command: "")
+    assert all(name.endswith((".txt", ".json", ".toml")) for name in texts)
+    assert "frames/gate/1.jpg" in texts["state.txt"]
+    assert not [name for name, text in texts.items() if "planted picture" in text]
+
+
 def test_links_and_devices_in_the_state_directory_are_only_named(config):
     (config.parent / "state" / "outbox.db").symlink_to("/etc/shadow")
     os.mkfifo(config.parent / "state" / "pipe")

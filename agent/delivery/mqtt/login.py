@@ -23,6 +23,8 @@ from agent.delivery.mqtt.tokens import expires_at
 
 PASSWORD_VARIABLE = "VEDETTE_BROKER_PASSWORD"
 CREDENTIAL = "broker_password"
+CREDENTIALS_FOLDER = "credentials"
+"""Beside the config: install.sh passes the files in it to the service."""
 COMMAND_SECONDS = 20.0
 
 
