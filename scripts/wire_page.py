@@ -31,6 +31,7 @@ TOPICS = {
     "camera": "`camera/<name>`",
     "sketch": "`sketch/<name>`",
     "accuracy": "`accuracy/<name>`, and `accuracy` for all cameras together",
+    "advice": "`advice/<name>`",
     "alert": "`alert/<id>`",
     "reply": "`reply/<id>` (and the result of the command)",
 }

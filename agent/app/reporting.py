@@ -8,6 +8,7 @@ from typing import Protocol
 from agent.alerts.rules import Rule
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.slo import targets
+from agent.app.advising import Advisor
 from agent.app.device import Device
 from agent.config.report_plan import ReportPlan
 from agent.core import clock
@@ -52,6 +53,7 @@ class Reporter:
         snapshots: LastSnapshots,
         samples: SampleCollector,
         learner: SignatureLearner,
+        advisor: Advisor,
         rules: Sequence[Rule],
         records: Sequence[CameraRecords],
         plan: ReportPlan,
@@ -60,7 +62,7 @@ class Reporter:
         self.exporter = exporter
         self._device, self._publisher, self._alerts, self._notifiers = device, publisher, alerts, notifiers
         self._governor, self._snapshots, self._samples = governor, snapshots, samples
-        self._learner = learner
+        self._learner, self._advisor = learner, advisor
         self._targets = targets(rules)
         self._records, self._on_tick = records, on_tick
         self._reports = Reports(plan, publisher.publish)
@@ -94,6 +96,7 @@ class Reporter:
         body = {**summary.body, "state_since": clock.unix(summary.body["state_since"])}
         self._reports.add(camera_draft(summary.camera, body, summary.sketches, start=start, end=end))
         self._pending += window_observations(window, self._targets)
+        self._advisor.window(summary.camera)
 
     def interval(self, start: float, end: float) -> None:
         """Publish the telemetry of an interval."""
@@ -144,6 +147,7 @@ class Reporter:
             self._device,
             self._snapshots,
             self._samples,
+            self._advisor,
             self._notifiers,
             self.exporter,
             *self._records,

@@ -17,6 +17,7 @@ from agent.alerts.engine import AlertEngine
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
+from agent.app.advising import Advisor
 from agent.app.camera_set import CameraSet
 from agent.app.change_log import ChangeLog
 from agent.app.clock_watch import ClockWatch
@@ -185,6 +186,12 @@ class Service:
         )
         self.deploy_requests = DeployRequests(self.deployer, self.deployments)
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
+        self.advisor = Advisor(
+            self.references,
+            state,
+            golden=lambda: self.golden.result.state,
+            publish=self.publisher.publish,
+        )
         self.evaluator = Evaluator(
             settings.maintenance.evaluate_every,
             state,
@@ -223,6 +230,7 @@ class Service:
             snapshots=self.snapshots,
             samples=self.samples,
             learner=self.learner,
+            advisor=self.advisor,
             rules=rules,
             records=(self.scheduler, self.references),
             plan=plan,
@@ -293,6 +301,7 @@ class Service:
             self.alert_service,
             self.notifiers,
             self.references,
+            self.advisor,
             self.golden,
             self.samples,
             self.deploy_requests,

@@ -22,7 +22,7 @@ from agent.core.kll import Sketch
 from agent.core.types import Alert, AlertState, Draft, Message, Priority
 
 SCHEMA_VERSION = 1
-FAMILIES = ("status", "info", "host", "gpu", "camera", "sketch", "accuracy", "alert", "reply")
+FAMILIES = ("status", "info", "host", "gpu", "camera", "sketch", "accuracy", "advice", "alert", "reply")
 PAYLOAD_LIMIT = 64 * 1024
 SIGNIFICANT_DIGITS = 7  # what float32 holds; the rest would only be bytes
 
@@ -262,6 +262,27 @@ def accuracy_draft(camera: str, body: Mapping[str, Any]) -> Draft:
     named = {"camera": camera} if camera else {}
     topic = f"accuracy/{camera}" if camera else "accuracy"
     return Draft(topic=topic, body={**named, **body}, priority=Priority.STATUS, retain=True)
+
+
+def advice_draft(camera: str, body: Mapping[str, Any]) -> Draft:
+    """`advice/<camera>`: what to do about its drift. Retained; sent again on every connect."""
+    return Draft(
+        topic=f"advice/{camera}",
+        body={"camera": camera, **body},
+        priority=Priority.STATUS,
+        retain=True,
+        durable=False,
+    )
+
+
+def of_camera(topic: str) -> str:
+    """The camera of a retained topic that says something of one (`advice/front`), "" of any other.
+
+    >>> of_camera("advice/front"), of_camera("accuracy/front"), of_camera("accuracy"), of_camera("camera/front")
+    ('front', 'front', '', '')
+    """
+    family, _, camera = topic.partition("/")
+    return camera if family in {"accuracy", "advice"} else ""
 
 
 def reply_draft(command_id: str, body: Mapping[str, Any]) -> Draft:

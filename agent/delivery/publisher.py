@@ -36,7 +36,7 @@ from agent.delivery.clock import Clock, written_bytes
 from agent.delivery.commands import CommandWorker
 from agent.delivery.handover import Inbox
 from agent.delivery.identity import Identity
-from agent.delivery.messages import Stamp, encode, status_draft
+from agent.delivery.messages import Stamp, encode, of_camera, status_draft
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
 from agent.delivery.mqtt.connection import (
@@ -314,10 +314,21 @@ class Publisher(Worker):
 
     def _announce(self, draft: Draft) -> None:
         """Send what is not queued, now or on the next connect; only retained drafts are worth repeating."""
+        if of_camera(draft.topic) and not self._is_of_a_camera(draft.topic):
+            return  # it was removed meanwhile
         if draft.retain:
             self._standing_drafts[draft.topic] = draft
+        if draft.topic == "info":
+            self._follow_cameras()
         if self._session.connected:
             self._send_direct(draft)
+
+    def _follow_cameras(self) -> None:
+        """What is said of cameras that there are no more stands no longer, and is cleared."""
+        for topic in [*self._standing_drafts]:
+            if of_camera(topic) and not self._is_of_a_camera(topic):
+                del self._standing_drafts[topic]
+        self._left_over_for = None
 
     # -- out --------------------------------------------------------------------------------------------------
 
@@ -341,11 +352,15 @@ class Publisher(Worker):
             return
         prefix = self._identity.prefix
         alerts = {f"{prefix}/{topic}" for topic in self._safe.outbox.retained.alert_topics()}
-        states = {f"{prefix}/{topic}" for topic in ("status", "info", *self._standing_drafts)}
-        self._left_over = self._ledger.left_over(
-            {*wanted, *alerts, *states}, discovery=self._announcements.complete
-        )
+        states = {f"{prefix}/{topic}" for topic in ("status", "info", "accuracy", *self._standing_drafts)}
+        others = self._ledger.left_over({*wanted, *alerts, *states}, discovery=self._announcements.complete)
+        self._left_over = [topic for topic in others if not self._is_of_a_camera(topic[len(prefix) + 1 :])]
         self._left_over_for = wanted
+
+    def _is_of_a_camera(self, topic: str) -> bool:
+        """Whether a topic, without prefix, says something of a camera that there is, as far as is known."""
+        camera, info = of_camera(topic), self._standing_drafts.get("info")
+        return bool(camera) and (info is None or camera in str(info.body.get("cameras", "")).split(","))
 
     def _clear_former_name(self, received: Received) -> bool:
         """Whether this is the retained status of a former name that was asked for."""

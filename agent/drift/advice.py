@@ -45,15 +45,16 @@ class Action(str, Enum):
 class Situation:
     """What is known of a camera's drift.
 
-    `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `lasts` the seconds since the alarm
-    went on, None where none is on. `found_ratio` is the share of detections that the model still finds in frames
-    changed like this, `right_ratio` the F1 of labelled samples at its lowest, None where unknown. `gradual`: whether it
-    crept before, `model_changed`: whether the golden check differs.
+    `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `since` (Unix time) is when the alarm
+    went on and `lasts` the seconds since then, both None where none is on. `found_ratio` is the share of detections
+    that the model still finds in frames changed like this, `right_ratio` the F1 of labelled samples at its lowest, None
+    where unknown. `gradual`: whether it crept before, `model_changed`: whether the golden check differs.
     """
 
     camera: str
     cause: str = ""
     confidence: float = 0.0
+    since: float | None = None
     lasts: float | None = None
     gradual: bool = False
     found_ratio: float | None = None
@@ -203,14 +204,16 @@ def _for(one: Situation) -> list[str]:
 
 
 def _rounded(seconds: float) -> str:
-    """`40 min`, `5 h`, `3 days`.
+    """Rounded down, in steps that grow, so that advice is not published anew every minute.
 
-    >>> _rounded(2400.0), _rounded(5 * 3600.0), _rounded(3 * DAY)
-    ('40 min', '5 h', '3 days')
+    >>> _rounded(200.0), _rounded(2690.0), _rounded(5 * 3600.0), _rounded(3 * DAY)
+    ('less than 10 min', '40 min', '5 h', '3 days')
     """
+    if seconds < 600:
+        return "less than 10 min"
     if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
+        return f"{seconds // 600 * 10:.0f} min"
+    return f"{seconds // 3600:.0f} h" if seconds < 2 * DAY else f"{seconds // DAY:.0f} days"
 
 
 def _against(one: Situation, action: Action) -> list[str]:

@@ -38,6 +38,7 @@ MOST_CREEP = 5
 
 _NAMED = 3
 _WORTH_NAMING = 0.5  # sigma
+_CREPT = 1.0  # sigma: the limit of the rule `creep`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,6 +155,12 @@ def _can_live(stored: StoredReference) -> bool:
     """Images know no hours, and an unfinished recording renews itself."""
     reference = stored.reference
     return stored.final and not reference.any_hour and reference.calibration.blocks > 0
+
+
+def crept(stored: StoredReference | None) -> bool:
+    """Whether a feature of the reference moved by a sigma and more, too slowly for an alarm."""
+    lived = stored.lived if stored is not None else None
+    return lived is not None and any(abs(each.sigmas) >= _CREPT for each in lived.creep)
 
 
 def creep_observations(stored: StoredReference | None, camera: str, at: float) -> list[Observation]:

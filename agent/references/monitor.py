@@ -20,6 +20,7 @@ from agent.core import clock
 from agent.core.errors import ReferenceMismatch
 from agent.core.types import Draft, FrameResult, Observation
 from agent.delivery.messages import sketch_draft
+from agent.drift.advice import Situation
 from agent.drift.sketch import WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
@@ -27,7 +28,7 @@ from agent.references.causes import CameraCauses
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
 from agent.references.judging import WindowJudging
-from agent.references.living import Living, Renewal, creep_observations
+from agent.references.living import Living, Renewal, creep_observations, crept
 from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
@@ -211,6 +212,24 @@ class DriftMonitor:
             "reference": None if self.stored is None else self.stored.about(),
             "recording": self._recording.about(),
         }
+
+    def situation(self, now: float) -> Situation:
+        """What is known of this camera's drift at `now` (Unix time), but for what lies on disk."""
+        since, cause = self._judging.alarm_since, self.causes.last
+        known = Situation(
+            camera=self.subject.camera,
+            since=since,
+            lasts=None if since is None else max(0.0, now - since),
+            gradual=crept(self.stored),
+        )
+        if cause is None or since is None:
+            return known
+        return dataclasses.replace(
+            known,
+            cause=cause.cause,
+            confidence=round(cause.confidence, 2),
+            found_ratio=cause.found_ratio,
+        )
 
     def explanation(self) -> dict[str, Any]:
         """The last verdicts in words, and the last windows as one window of sketches (None: nothing)."""

@@ -21,6 +21,7 @@ from agent.core.nearest import unknown
 from agent.core.types import Draft
 from agent.core.untrusted import take_flag, take_integer
 from agent.detection import ModelInfo
+from agent.drift.advice import Situation
 from agent.drift.diagnosis.signatures import Signatures
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.causes import CameraCauses, Learn
@@ -147,6 +148,15 @@ class DriftMonitors:
     def remove(self, camera: str) -> None:
         """A camera was removed from the config; its references stay on disk. In the analyst's thread."""
         self._removed.add(camera)
+
+    def situation(self, camera: str) -> Situation | None:
+        """What is known of a camera's drift, None of one whose drift is not watched; in the analyst's thread."""
+        monitor = self._monitors.get(camera)
+        return None if monitor is None else monitor.situation(clock.unix_now())
+
+    def situations(self, args: Mapping[str, Any]) -> list[Situation]:
+        """The same of the `camera` in a command's arguments, or of each; from any other thread."""
+        return self._of_each(args, lambda monitor: monitor.situation(clock.unix_now()))
 
     def handlers(self) -> dict[str, Handler]:
         """The handlers of the commands by name; only those on stored references where drift is switched off."""

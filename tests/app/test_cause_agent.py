@@ -142,6 +142,15 @@ def test_fog_is_named_in_the_alert_in_the_summary_and_on_request(tmp_path, detec
         )
         [advice] = json.loads(advised.stdout)
         assert (advice["camera"], advice["action"]) == ("gate", "wait")
+        published = ears.wait(
+            lambda heard: next(
+                (m.body for m in heard if m.topic.endswith("/advice/gate") and m.body["action"] == "wait"),
+                None,
+            ),
+            60,
+        )
+        assert (published["words"], published["command"]) == (advice["words"], advice["command"])
+        assert published["cause"] == "fog"
     finally:
         running.terminate()
         running.wait(30)

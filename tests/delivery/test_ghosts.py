@@ -10,7 +10,7 @@ from paho.mqtt import publish as mqtt_publish
 from structlog.testing import capture_logs
 
 from agent.core.types import AlertState
-from agent.delivery.messages import info_draft
+from agent.delivery.messages import accuracy_draft, advice_draft, info_draft
 from tests.delivery.conftest import IDENTITY
 
 pytestmark = pytest.mark.broker
@@ -186,3 +186,32 @@ def test_what_is_wanted_again_while_it_is_being_cleared_is_kept_on_record(
     until(listen, broker, lambda found: found.get(FRONT) == b"2")
     running.stop()
     assert FRONT in records(tmp_path)
+
+
+def test_what_is_said_of_a_camera_stays_while_there_is_that_camera_and_is_cleared_with_it(
+    mosquitto, publish, listen, tmp_path
+):
+    """Also over a restart, before it is said anew."""
+    broker = mosquitto()
+    running = publish(broker.url)
+    said = {f"{OLD}/{family}/{camera}" for family in ("accuracy", "advice") for camera in ("front", "back")}
+    running.publisher.publish(info_draft({"cameras": "front,back"}))
+    for camera in ("front", "back"):
+        running.publisher.publish(accuracy_draft(camera, {"model_name": "yard"}))
+        running.publisher.publish(advice_draft(camera, {"action": "nothing"}))
+    running.publisher.publish(accuracy_draft("", {"model_name": "yard"}))
+    until(listen, broker, lambda found: said <= found.keys())
+    running.stop()
+    again = publish(broker.url)
+    again.publisher.publish(info_draft({"cameras": "front,back"}))
+    again.publisher.announce({FRONT: b"{}"})
+    again.publisher.publish(advice_draft("front", {"action": "wait"}))
+    found = until(listen, broker, lambda found: FRONT in found and b"wait" in found[f"{OLD}/advice/front"])
+    assert said <= found.keys()
+    again.publisher.publish(info_draft({"cameras": "front"}))
+    again.publisher.announce({FRONT: b"{}"})
+    again.publisher.publish(advice_draft("back", {"action": "look"}))  # on its way while it was removed
+    found = until(listen, broker, lambda found: not any(topic.endswith("/back") for topic in found))
+    assert {f"{OLD}/accuracy", f"{OLD}/accuracy/front", f"{OLD}/advice/front"} <= found.keys()
+    again.stop()
+    assert not {topic for topic in records(tmp_path) if topic.endswith("/back")}

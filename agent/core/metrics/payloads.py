@@ -306,6 +306,22 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         ),
         _field("f1_high_ratio", "ratio", "Below this, likewise."),
     ),
+    "advice": (
+        _field("camera", TEXT, "Name of the camera."),
+        _field(
+            "action",
+            TEXT,
+            "`nothing`, `look`, `mend`, `wait`, `point_back`, `check_model`, `accept`, `record`, `train_on` or "
+            "`retrain` (docs/diagnosis.md).",
+        ),
+        _field("words", TEXT, "The same in words."),
+        _field("command", TEXT, "The command that does or begins it."),
+        _field("for_it", TEXT, "What speaks for it, separated by `; `."),
+        _field("against", TEXT, "What speaks against it, likewise."),
+        _field("cause", TEXT, "Most likely cause, as `drift_cause` in `camera/<name>`; empty: not known."),
+        _field("cause_confidence", "0..1", "How sure that is."),
+        _field("drift_since", MOMENT, "When the alarm went on; null: none is on."),
+    ),
     "alert": (
         _field("id", TEXT, "Id of the alert; its last segment is new each time that it fires."),
         _field("rule", TEXT, "Name of the rule."),
@@ -338,7 +354,7 @@ _METRICS: Mapping[str, tuple[Metric, ...]] = {
     "host": (*HOST, *DELIVERY),
     "gpu": GPU,
 }
-_WITHOUT_WINDOW = frozenset({"status", "info", "accuracy", "alert", "reply"})
+_WITHOUT_WINDOW = frozenset({"status", "info", "accuracy", "advice", "alert", "reply"})
 _OBSERVED_ONLY = frozenset({"camera.{state}", "camera.latency_over_ratio"})
 _UNPREFIXED = frozenset({"gpu.throttled"})
 

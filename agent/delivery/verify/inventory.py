@@ -4,7 +4,7 @@ A ghost is
 
 - what is retained of a device without a status: it was renamed, or removed in part;
 - what is retained of a device that has been offline for `OFFLINE_SECONDS`;
-- an entity in Home Assistant, a firing alert or an accuracy of a camera that its device does not have.
+- an entity in Home Assistant, a firing alert, an accuracy or an advice of a camera that its device does not have.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ def _of_no_camera(topic: str, body: Mapping[str, Any], device: DeviceRecord) -> 
         kind, _, camera = str(body.get("state_topic", "")).rpartition("/camera/")
         camera = camera if kind else ""
     else:
-        key = {"alert": "label_camera", "accuracy": "camera"}.get(_family(topic, device), "")
+        key = {"alert": "label_camera", "accuracy": "camera", "advice": "camera"}.get(
+            _family(topic, device), ""
+        )
         camera = str(body.get(key, ""))
     missing = camera and camera not in device.cameras
     return f"the device has no camera {printable(camera, 60)}" if missing else ""

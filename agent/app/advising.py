@@ -1,0 +1,99 @@
+"""Advice on each camera's drift: published where it changed, and the command `advice`. Both have the same words.
+
+analysis    a window closes: what is known of the camera's drift (references/monitors.py)
+references  what is on disk is added, the labelled samples; drift/advice.py decides; published where it changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agent.core.arguments import Handler, check_names
+from agent.core.types import Draft
+from agent.delivery.messages import advice_draft
+from agent.drift.advice import Situation, advise
+from agent.maintenance.samples.accuracy import accuracy, counts_of
+from agent.maintenance.samples.sample import AUDIT
+from agent.maintenance.samples.store import SampleStore
+from agent.references.monitors import DriftMonitors
+
+
+class Advisor:
+    """`golden` gives the state of the golden check; `publish` takes what is new."""
+
+    def __init__(
+        self,
+        references: DriftMonitors,
+        state_directory: Path,
+        *,
+        golden: Callable[[], str],
+        publish: Callable[[Draft], None],
+    ) -> None:
+        self._references, self._samples = references, SampleStore(state_directory)
+        self._golden, self._publish = golden, publish
+        self._published: dict[str, Mapping[str, Any]] = {}  # the writer's thread alone
+
+    def window(self, camera: str) -> None:
+        """A window of this camera has closed; in the analyst's thread."""
+        situation = self._references.situation(camera)
+        if situation is not None:
+            self._references.writer.ask(f"advise on camera {camera}", lambda: self._advise(situation))
+
+    def remove(self, camera: str) -> None:
+        """A camera was removed: its advice is published again should it come back."""
+
+        def end() -> None:
+            self._published.pop(camera, None)
+
+        self._references.writer.ask(f"end the advice on camera {camera}", end)
+
+    def handlers(self) -> dict[str, Handler]:
+        """The command `advice`."""
+        return {"advice": self._answer}
+
+    def _answer(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        check_names(args, "camera")
+        situations = self._references.situations(args)
+        return {"cameras": [{"camera": one.camera, **self._body(one, listed=True)} for one in situations]}
+
+    def _advise(self, situation: Situation) -> None:
+        """Publish what changed; in the writer's thread."""
+        body = self._body(situation, listed=False)
+        if body != self._published.get(situation.camera):
+            self._published[situation.camera] = body
+            self._publish(advice_draft(situation.camera, body))
+
+    def _body(self, known: Situation, *, listed: bool) -> dict[str, Any]:
+        """The advice as it is published, or with the evidence as lists."""
+        situation = replace(
+            known, right_ratio=self._right_ratio(known), model_changed=self._golden() == "differs"
+        )
+        advice = advise(situation)
+        return {
+            "action": advice.action.value,
+            "words": advice.words,
+            "command": advice.command,
+            "for_it": list(advice.for_it) if listed else "; ".join(advice.for_it),
+            "against": list(advice.against) if listed else "; ".join(advice.against),
+            "cause": situation.cause,
+            "cause_confidence": situation.confidence,
+            "drift_since": situation.since,
+        }
+
+    def _right_ratio(self, situation: Situation) -> float | None:
+        """The lower end of F1's interval, by samples drawn at random since then and labelled; None: too few."""
+        since = situation.since
+        if since is None:
+            return None
+        drawn = [
+            one.sample
+            for one in self._samples.samples(situation.camera)
+            if one.sample.reason == AUDIT
+            and one.sample.labels is not None
+            and one.sample.captured_at >= since
+        ]
+        interval = accuracy(counts_of(drawn)).f1_interval if drawn else None
+        return interval.low if interval is not None else None
