@@ -133,7 +133,7 @@ def test_the_status_of_64_cameras_fits_into_an_answer_and_every_command_refuses_
         Settings(
             state_directory=str(tmp_path / "state"),
             broker=BrokerSettings(url=broker.url),
-            commands=CommandSettings(enabled=True, allow=("*",)),
+            commands=CommandSettings(enabled=True, allow=("*",), rate_per_minute=60),
             cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=5.0)),),
         )
     )
