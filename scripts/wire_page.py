@@ -39,6 +39,7 @@ THINNED = ("host", "gpu", "camera")
 SENT = {
     "ALWAYS": "always",
     "NOT_ZERO": "not zero",
+    "NEAR_LIMIT": "near its limit",
     "CHANGED": "changed",
     "COMPLETE": "complete",
 }

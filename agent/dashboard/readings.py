@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput, take_integer, take_number, take_text
+from agent.delivery.messages import CONNECTION_LOST
 
 Body = Mapping[str, Any]
 NAME = 60
@@ -91,6 +92,11 @@ def read_status(body: Body) -> StatusReading:
         since=moment(body, "since"),
         started_at=moment(body, "started_at"),
     )
+
+
+def is_last_will(status: StatusReading) -> bool:
+    """Whether the broker published it for a device that was cut off; its `since` is when the connection began."""
+    return status.state == "offline" and status.reason == CONNECTION_LOST
 
 
 def read_camera(body: Body) -> CameraReading:

@@ -209,6 +209,10 @@ def alert_draft(alert: Alert) -> Draft:
     )
 
 
+CONNECTION_LOST = "connection lost"
+"""Reason of a last will. Its `since` is when the connection began: the broker publishes it as it was left there."""
+
+
 def status_draft(state: str, *, since: float, version: str, reason: str = "", **more: Any) -> Draft:
     """`status`: `online`, `degraded` or `offline` since a moment. Retained; sent again on every connect."""
     body = {"state": state, "since": since, "version": version, "reason": reason, **more}

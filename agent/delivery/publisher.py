@@ -36,7 +36,7 @@ from agent.delivery.clock import Clock, written_bytes
 from agent.delivery.commands import CommandWorker
 from agent.delivery.handover import Inbox
 from agent.delivery.identity import Identity
-from agent.delivery.messages import Stamp, encode, of_camera, status_draft
+from agent.delivery.messages import CONNECTION_LOST, Stamp, encode, of_camera, status_draft
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
 from agent.delivery.mqtt.connection import (
@@ -391,7 +391,7 @@ class Publisher(Worker):
     def _will(self, broker: str) -> Will:
         if not self._session.connected:
             self._ledger.begin(broker)
-        message = self._encode(self._offline("connection lost"))
+        message = self._encode(self._offline(CONNECTION_LOST))
         self._ledger.record([message.topic])
         return Will(topic=message.topic, payload=message.payload)
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.core.metrics.definition import Sent
+from agent.core.metrics.definition import NEAR_LIMIT_RATIO, Sent
 from agent.core.metrics.payloads import MOMENT, field_of, sent_of
 
 CHANGED_STEPS = 4.0
@@ -83,6 +83,8 @@ class Thinner:
         sent = sent_of(self._family, name)
         if sent is Sent.CHANGED:
             return name in self._published and self._changed(name, value, self._published[name])
+        if sent is Sent.NEAR_LIMIT:
+            return _is_number(value) and value >= NEAR_LIMIT_RATIO
         return sent is Sent.ALWAYS or (sent is Sent.NOT_ZERO and bool(value))
 
     def _changed(self, name: str, value: Any, published: Any) -> bool:

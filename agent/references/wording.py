@@ -10,13 +10,11 @@ import numpy as np
 
 from agent.alerts.words import duration, quantity
 from agent.core.counts import figures, multiple
+from agent.core.metrics.definition import NAMED_FEATURES
 from agent.core.types import Observation
 from agent.drift.statistics import IN_VERDICT, statistics
 from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, OutlierCount, PairVerdict
 from agent.references.stored import StoredReference
-
-NAMED = 3
-"""Features whose ratio is in every summary: naming all of them would double its size."""
 
 IN_EVIDENCE = 6
 EXPLAINED = 5
@@ -53,7 +51,7 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
             "drift_state": "drift" if verdict.alarm else "silent",
             "drift_reason": verdict.reason,
         }
-    strongest = verdict.strongest(NAMED)
+    strongest = verdict.strongest(NAMED_FEATURES)
     worst = named(verdict)[0]
     fields |= {
         "drift_ratio": _short(verdict.ratio),
@@ -132,7 +130,7 @@ def named(verdict: DriftVerdict) -> tuple[FeatureVerdict, ...]:
     ranked = verdict.strongest(len(verdict.features))
     over = [each for each in ranked if each.over]
     near = [each for each in ranked if each.ratio >= _WORTH_NAMING]
-    about = over or near or ranked[:NAMED]
+    about = over or near or ranked[:NAMED_FEATURES]
     return tuple(sorted(about, key=lambda each: each.feature.startswith(_PROJECTION))[:IN_EVIDENCE])
 
 
@@ -171,7 +169,7 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     names = [each.feature.replace("_", " ") for each in about]
     if verdict.classes is not None and verdict.classes.ratio >= 1.0:
         names = ["class mix", *names] if verdict.classes.ratio >= about[0].ratio else [*names, "class mix"]
-    details = [_detail(each) for each in about[:NAMED]]
+    details = [_detail(each) for each in about[:NAMED_FEATURES]]
     if verdict.pair is not None and verdict.pair.ratio >= max(1.0, about[0].ratio):
         names, details = (names, details) if about[0].over else ([], [])
         names, details = [_pair_name(verdict.pair), *names], [_pair_detail(verdict.pair), *details]

@@ -6,6 +6,7 @@ import tracemalloc
 import pytest
 
 from agent.dashboard.fleet import Fleet
+from agent.dashboard.web.rows import row_of
 from agent.delivery.verify.stream import Verifier, describe
 from agent.references.offline.fleet_merge import Merger, rows
 from tests.dashboard.conftest import fuzzed, receive, shown
@@ -100,6 +101,43 @@ def test_a_device_that_was_silent_for_long_makes_way_for_a_new_one():
     assert fleet.left_out == 1
     receive(fleet, "status", device="new", state="online", now=700.0)
     assert {name for _, name in fleet.devices} == {"kept", "new"}
+
+
+def test_many_devices_of_many_cameras_share_one_limit_and_what_is_removed_makes_room():
+    fleet = Fleet(most_entities=100)
+    for device in range(4):
+        for camera in range(40):
+            receive(fleet, f"camera/c{camera}", device=f"d{device}", state="online")
+    held = {name: len(device.cameras) for (_, name), device in fleet.devices.items()}
+    assert held == {"d0": 40, "d1": 40, "d2": 20, "d3": 0}
+    assert "20 messages left out: more cameras" in str(row_of(fleet.devices["north", "d2"], 1.0))
+    fleet.process("vedette/north/d0/status", b"", 0.0)  # removed at the broker
+    for camera in range(40):
+        receive(fleet, f"camera/c{camera}", device="d3", state="online")
+    assert len(fleet.devices["north", "d3"].cameras) == 40
+
+
+def test_a_camera_that_its_device_no_longer_has_is_no_part_of_it_though_its_last_messages_come_late():
+    fleet = Fleet()
+    for name in ("front", "yard"):
+        receive(fleet, f"camera/{name}", state="online", fps_inferred=10)
+    receive(fleet, "info", cameras="front,back")
+    receive(fleet, "camera/yard", state="online", fps_inferred=10)
+    receive(fleet, "camera/back", state="online", fps_inferred=10)
+    assert set(fleet.devices["north", "box"].cameras) == {"front", "back"}
+
+
+def test_a_device_that_was_cut_off_is_offline_since_its_last_message_not_since_it_connected():
+    will = {"state": "offline", "reason": "connection lost", "since": 100.0}
+    heard = {("north", "known"): 4000.0}
+    fleet = Fleet(last_heard=lambda site, name: heard.get((site, name)))
+    receive(fleet, "status", device="seen", state="online", since=100.0, now=5000.0)
+    for device in ("seen", "known", "new"):
+        receive(fleet, "status", device=device, now=6000.0, **will)
+    receive(fleet, "status", device="seen", now=7000.0, **will)  # retained: it comes again
+    receive(fleet, "status", device="ended", now=7000.0, **will | {"reason": "stopped"})
+    since = {name: device.status.since for (_, name), device in fleet.devices.items()}
+    assert since == {"seen": 6000.0, "known": 4000.0, "new": None, "ended": 100.0}
 
 
 # -- fuzzing -------------------------------------------------------------------------------------------------------

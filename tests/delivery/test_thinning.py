@@ -130,3 +130,13 @@ def test_what_home_assistant_and_watch_show_is_in_every_message():
     for family, names in shown.items():
         for name in names.split():
             assert sent_of(family, name) is Sent.ALWAYS, name
+
+
+def test_a_feature_near_its_limit_is_in_every_message_and_one_far_from_it_is_not():
+    thinner = Thinner("camera", every=10_000)
+    ratios = {"drift_contrast_ratio": 0.75, "drift_noise_ratio": 0.74, "drift_ratio": 0.75}
+    thinner.thin({**STATE, **ratios})
+    assert thinner.thin({**STATE, **ratios}).body.keys() & ratios.keys() == {
+        "drift_contrast_ratio",
+        "drift_ratio",
+    }

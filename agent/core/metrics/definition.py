@@ -65,7 +65,14 @@ class Sent(str, Enum):
     ALWAYS = "in every message"
     NOT_ZERO = "where it is not zero or empty; in every complete message"
     CHANGED = "where it changed by more than it usually does; in every complete message"
+    NEAR_LIMIT = "where it is three quarters of its limit or more; in every complete message"
     COMPLETE = "in every complete message"
+
+
+NEAR_LIMIT_RATIO = 0.75
+"""From which ratio to its limit on a score is sent in every message."""
+NAMED_FEATURES = 3
+"""Features whose ratio is in every summary at most: naming all of them would double its size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

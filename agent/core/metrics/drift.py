@@ -34,7 +34,7 @@ DRIFT = (
         Alerting("", "drift", "times"),
         Export("camera_feature_drift_ratio", "The same of one feature.", valid=ValidFor.WINDOW),
         labels={"feature": r"(?!(?:joint|classes|outlier)_ratio)\w+"},
-        sent=Sent.COMPLETE,
+        sent=Sent.NEAR_LIMIT,
     ),
     Metric(
         "drift.outlier_ratio",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from agent.core.metrics.camera import CAMERA
+from agent.core.metrics.catalogue import merge_of
 from agent.core.metrics.definition import Merge, Metric, Sent, unit_of
 from agent.core.metrics.delivery import DELIVERY
 from agent.core.metrics.drift import DRIFT
@@ -376,6 +377,19 @@ def sent_of(family: str, name: str) -> Sent:
     """When a field is sent; one that is unknown, where it changed."""
     found = field_of(family, name)
     return found.sent if found else Sent.CHANGED
+
+
+@lru_cache(maxsize=4096)
+def is_kept_until_sent(family: str, name: str) -> bool:
+    """Whether a field that a message leaves out is as it was sent last; else there is none now, or it is 0."""
+    return sent_of(family, name) in {Sent.CHANGED, Sent.COMPLETE}
+
+
+@lru_cache(maxsize=4096)
+def is_zero_if_left_out(family: str, name: str) -> bool:
+    """Whether a number that a message leaves out is 0: one sent where it is not zero, or a count."""
+    sent = sent_of(family, name)
+    return sent is Sent.NOT_ZERO or (sent is Sent.ALWAYS and merge_of(name) is Merge.SUM)
 
 
 def _of_metrics(family: str) -> Iterator[PayloadField]:

@@ -26,6 +26,7 @@ from agent.dashboard.web.postgres.address import Database
 from agent.dashboard.web.postgres.collectors import Collectors
 from agent.dashboard.web.postgres.writer import PostgresHistory
 from agent.dashboard.web.recorder import AlertsSeen, Recorder, alert_change
+from agent.dashboard.web.store import Key
 from agent.delivery.mqtt.address import broker_addresses
 
 GROUP = "vedette"
@@ -84,6 +85,7 @@ class SharedCollector:
         self._recorder = Recorder(self.store)
         self._fleet = Fleet(broker.topic_prefix, most_devices=MOST_DEVICES)
         self._seen = AlertsSeen()
+        self._ended: set[Key] = set()
         self._chores_at = self._beat_at = float("-inf")
         self._was_connected, self._refused, self._taken_over = False, "", False
         self._errors: dict[str, str] = {}
@@ -135,11 +137,16 @@ class SharedCollector:
     def _take(self, delivery: Delivery, now: float) -> None:
         message = self._fleet.process(delivery.topic, delivery.payload, now)
         if message is None:
+            place = None if delivery.payload else self._fleet.place_of(delivery.topic)
+            if place is not None and (ended := self._recorder.cleared(place)) is not None:
+                self._ended.add(ended)
             return
         try:
             if message.family == "alert" and (change := alert_change(message.device, message.body)):
                 self._seen.see(*change, now)
             self._recorder.record(message, now)
+            if message.family == "status" and (key := self._recorder.offline(message.device)) is not None:
+                self._seen.see(key, "firing", now)
         except BadInput as error:
             message.device.reject(f"{message.family}/{message.entity}", error)
 
@@ -189,6 +196,9 @@ class SharedCollector:
         now = clock.wall()
         self.store.roll_up(now)
         self.store.prune(now)
+        if self._ended:
+            self.store.end_alerts(self._ended, now)
+            self._ended = set()
         if caught_up and self._seen.due(self._session.subscriptions, now):
             self.store.end_alerts(self._seen.unseen(self.store.firing()), now)
         self._adopt()

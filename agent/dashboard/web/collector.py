@@ -29,12 +29,12 @@ class Collector:
 
     def __init__(
         self, subscriber: Subscriber, store: Store | None, stream: Stream, commands: Commands, prefix: str, *,
-        failing: Callable[[], str] = str,
+        failing: Callable[[], str] = str, last_heard: Callable[[str, str], float | None] = lambda _site, _name: None,
     ) -> None:  # fmt: skip
         self._subscriber, self._store, self._stream, self._commands = subscriber, store, stream, commands
         self._failing = failing
         self._recorder = Recorder(store) if store else None
-        self.fleet = Fleet(prefix, most_devices=MOST_DEVICES)
+        self.fleet = Fleet(prefix, most_devices=MOST_DEVICES, last_heard=last_heard)
         self._touched: dict[tuple[str, str], Device] = {}
         self._alerts = False
         self._history_error, self._failed = "", False
@@ -63,6 +63,8 @@ class Collector:
         """Process one message: live values, history, alerts, answers."""
         message = self.fleet.process(topic, payload, now)
         if message is None:
+            if not payload:
+                self._cleared(topic, now)
             return
         device = message.device
         self._touched[device.site, device.name] = device
@@ -79,8 +81,28 @@ class Collector:
         elif message.family == "alert" and (change := alert_change(message.device, message.body)):
             self._seen.see(*change, now)
             self._alerts = True
-        if self._recorder is not None:
-            self._recorder.record(message, now)
+        if self._recorder is None:
+            return
+        self._recorder.record(message, now)
+        if message.family == "status":
+            self._alerts = True
+            if (key := self._recorder.offline(message.device)) is not None:
+                self._seen.see(key, "firing", now)
+
+    def _cleared(self, topic: str, now: float) -> None:
+        """Something that was retained was removed at the broker."""
+        place = self.fleet.place_of(topic)
+        if place is None:
+            return
+        if (device := self.fleet.devices.get(place[:2])) is not None:
+            self._touched[place[:2]] = device
+        self._alerts = self._alerts or place[2] in {"alert", "status"}
+        ended = self._recorder.cleared(place) if self._recorder is not None else None
+        if ended is not None and self._store is not None:
+            try:
+                self._store.end_alerts([ended], now)
+            except StoreError as error:
+                self._not_written(error)
 
     def rates(self, key: tuple[str, str]) -> list[float]:
         """Frames a second of all cameras of a device over the last windows; any thread may ask."""
@@ -124,7 +146,7 @@ class Collector:
         unseen = self._seen.unseen(self._store.firing() if self._store else ())
         for site, name, number in unseen:
             device = self.fleet.devices.get((site, name))
-            if device is not None and device.alerts.pop(printable(number, NAME), None) is not None:
+            if device is not None and self.fleet.end_alert(device, printable(number, NAME)):
                 self._touched[site, name] = device
         self._alerts = self._alerts or bool(unseen)
         if self._store is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from agent.core.errors import VedetteError
 from agent.core.kll import Sketch
+from agent.core.metrics.definition import NAMED_FEATURES, NEAR_LIMIT_RATIO
 from agent.core.printable import printable, printable_lines
 from agent.core.untrusted import BadInput, take_flag, take_list, take_object, take_text
 from agent.dashboard.readings import NAME, SENTENCE, moment, name_of
@@ -17,11 +18,15 @@ from agent.dashboard.web.queries import Queries, Span
 
 _RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
 _NOT_FEATURES = frozenset({"outlier", "recorded"})
+SUMMARIES = frozenset({"drift_joint_ratio", "drift_classes_ratio"})
+"""Ratios of all features together; they are sent where they change."""
 MOST_FEATURES = 60
 MOST_FIELDS = 200
 MOST_COLUMNS = 96
 RANKS = (0.1, 0.5, 0.9)
 POINTS = 40
+BELOW_LIMIT = NEAR_LIMIT_RATIO - 0.01
+"""The most that a feature may be which a message leaves out."""
 MOST_WORDS = 4000
 
 
@@ -41,22 +46,49 @@ def heat_map(curves: Mapping[str, Any], start: float, end: float) -> dict[str, A
     """`curves` of ratios in equal columns of time: for each feature the largest in each, None where nothing was sent.
 
     Features are sorted by their largest ratio, "all" first. A column is wider than the usual step from one window to
-    the next: none is empty between two windows.
+    the next: none is empty between two windows. A ratio that is far from its limit is sent every few windows alone
+    (docs/wire.md): until the next time it is as it was, where what was sent of the others tells that.
     """
     columns = _columns(curves["times"], end - start)
     width = (end - start) / columns
+    places = [min(columns - 1, max(0, int((at - start) / width))) for at in curves["times"]]
+    bounds = _bounds(curves["series"], len(places))
     rows: dict[str, list[float | None]] = {}
     for field, values in curves["series"].items():
         cells: list[float | None] = [None] * columns
-        for at, value in zip(curves["times"], values, strict=True):
-            place = min(columns - 1, max(0, int((at - start) / width)))
-            if value is not None:
-                cells[place] = max(value, cells[place] or 0.0)
+        held: float | None = None
+        for place, value, bound in zip(places, values, bounds, strict=True):
+            known = value if value is not None else _held(field, held, bound)
+            held = held if value is None else value
+            if known is not None:
+                cells[place] = max(known, cells[place] or 0.0)
         if any(cell is not None for cell in cells):
             rows[feature_of(field)] = cells
     worst = sorted(rows, key=lambda name: (name != "all", -max(cell or 0.0 for cell in rows[name])))
     shown = worst[:MOST_FEATURES]
     return {"start": start, "width": width, "features": shown, "cells": [rows[name] for name in shown]}
+
+
+def _bounds(series: Mapping[str, Sequence[float | None]], length: int) -> list[float | None]:
+    """For each window what a feature that it leaves out may be at most; None where drift was not judged."""
+    ratios = [values for field, values in series.items() if field != "drift_ratio" and field not in SUMMARIES]
+    judged = series.get("drift_ratio") or [0.0] * length
+    bounds: list[float | None] = []
+    for at in range(length):
+        named = [value for values in ratios if (value := values[at]) is not None]
+        bounds.append(
+            None if judged[at] is None else min(named) if len(named) >= NAMED_FEATURES else BELOW_LIMIT
+        )
+    return bounds
+
+
+def _held(field: str, held: float | None, bound: float | None) -> float | None:
+    """What a ratio is in a window that leaves it out: as it was sent last; None where it may be near its limit."""
+    if held is None or bound is None or field == "drift_ratio":
+        return None
+    if field in SUMMARIES:
+        return held
+    return min(held, bound) if bound < NEAR_LIMIT_RATIO else None
 
 
 def _columns(times: Sequence[float], length: float) -> int:

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from sys import intern
 
+from agent.core.metrics.payloads import is_kept_until_sent
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput
 from agent.dashboard.readings import SENTENCE, Body, moment
 
 Value = float | int | str | None
 MOST_FIELDS = 500
+LONGEST_LIST = 8192
+"""Characters of the list of a device's cameras: of MOST_CAMERAS with usual names."""
 LARGEST = 1e15
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,96}")
 _STAMP = frozenset({
@@ -46,7 +49,7 @@ def fields_of(body: Body) -> dict[str, Value]:
             if abs(value) <= LARGEST:
                 found[intern(name)] = value
         elif isinstance(value, str):
-            found[intern(name)] = printable(value, SENTENCE)
+            found[intern(name)] = printable(value, LONGEST_LIST if name == "cameras" else SENTENCE)
     return found
 
 
@@ -87,9 +90,9 @@ def applied(known: Latest | None, update: Update) -> tuple[Latest, list[Change]]
     """
     at, before = known or (0.0, {})
     if update.at >= at:
-        after = _updated({} if update.complete else before, update.fields)
+        after = _updated(update.family, {} if update.complete else before, update.fields)
         return (update.at, after), list(_changes(update.family, before, after, update.changed_at))
-    older = _updated(before, update.fields)
+    older = _updated(update.family, before, update.fields)
     marks = [
         *_changes(update.family, before, older, update.changed_at),
         *_changes(update.family, older, before, at),
@@ -97,9 +100,10 @@ def applied(known: Latest | None, update: Update) -> tuple[Latest, list[Change]]
     return (at, {**older, **before}), marks
 
 
-def _updated(before: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Value]:
-    """The last known value of each field: null removes one."""
-    return {name: value for name, value in {**before, **new}.items() if value is not None}
+def _updated(family: str, before: Mapping[str, Value], new: Mapping[str, Value]) -> dict[str, Value]:
+    """The last known value of each field: null removes one, and so does a message that would have had it."""
+    kept = {name: value for name, value in before.items() if is_kept_until_sent(family, name)}
+    return {name: value for name, value in {**kept, **new}.items() if value is not None}
 
 
 def _changes(

@@ -43,7 +43,7 @@ class Queries:
         """`times` and, for each field, a value at each of them or None; of roll-ups also the smallest and largest."""
         rows = self._within(key, within)
         shape = "window" if within.table == "window" else "rolled"
-        series = {name: [_value(name, body, shape) for _, body in rows] for name in fields}
+        series = {name: _filled(name, [_value(name, body, shape) for _, body in rows]) for name in fields}
         found: Row = {"resolution": within.table, "times": [at for at, _ in rows], "series": series}
         if shape == "rolled":
             found["low"] = {name: [_part(body, name, 2) for _, body in rows] for name in fields}
@@ -70,6 +70,15 @@ class Queries:
             (site, device),
         )
         return {entity: {**kept(body), "at": at} for entity, at, body in rows}
+
+    def last_heard(self, site: str, device: str) -> float | None:
+        """When the last window of a device ended that was delivered live; None where there is none."""
+        found = self._rows(
+            "SELECT max(at) FROM series JOIN latest ON series = id"
+            " WHERE site = ? AND device = ? AND entity NOT IN ('', 'info')",
+            (site, device),
+        )
+        return float(found[0][0]) if found and found[0][0] is not None else None
 
     def marks(self, site: str, device: str, within: Span) -> list[Row]:
         """What happened in a range, oldest first."""
@@ -142,6 +151,13 @@ class Queries:
         for at, seconds, body in found:
             hours.setdefault(start_of(at, HOUR), []).append((seconds, kept(body)))
         return [(at, rollup.roll_up(windows)) for at, windows in hours.items()]
+
+
+def _filled(name: str, values: list[float | None]) -> list[float | None]:
+    """`values` with 0 where a message left it out since it is 0; as they are where none had it."""
+    if not rollup.left_out_is_zero(name) or all(value is None for value in values):
+        return values
+    return [0.0 if value is None else value for value in values]
 
 
 def _value(name: str, body: Row, shape: str) -> float | None:

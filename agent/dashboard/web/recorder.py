@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from agent.alerts.words import duration
 from agent.core.printable import printable
 from agent.core.untrusted import take_flag, take_text
 from agent.dashboard.fleet import Device, Processed
-from agent.dashboard.readings import NAME, SENTENCE, Body, moment, name_of, read_camera, read_gpu, read_host
+from agent.dashboard.readings import NAME, Body, moment, name_of, read_camera, read_gpu, read_host
 from agent.dashboard.web.fields import Update, covered, fields_of
 from agent.dashboard.web.rows import Cell
 from agent.dashboard.web.store import Key, Store
 
 ALERT_ID = 200
 LONGEST_RUNBOOK = 100
+LONGEST_TEXT = 2000
+"""Of an alert's sentences: an agent's longest, the words of a verdict, has about 1,000 characters."""
 RETAINED_SECONDS = 30.0
 """After a subscription, all that is retained has arrived by then."""
+OFFLINE = "device_offline"
+"""Rule and runbook of the alert that the dashboard makes itself; when the device went offline completes its id."""
+MOST_OFFLINE = 10_000
 EARLY_SECONDS = 10.0
 """What came so long before the subscription was noticed may belong to it."""
 _CURVED = {"host": read_host, "gpu": read_gpu, "camera": read_camera}
@@ -27,6 +33,7 @@ class Recorder:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._away: dict[tuple[str, str], tuple[Key, float]] = {}
 
     def record(self, message: Processed, now: float) -> None:
         """Add what of a message the history keeps; raises BadInput where it cannot be read."""
@@ -42,6 +49,8 @@ class Recorder:
             self.store.add_sketch((message.device.site, message.device.name, f"camera/{entity}"), end, body)
         elif family in {"status", "info"}:
             self._state(message.device, family, body, now)
+            if family == "status":
+                self._connection(message.device, body, now)
         elif family == "alert":
             self._alert(message.device, body, now)
 
@@ -63,8 +72,37 @@ class Recorder:
             ),
         )  # fmt: skip
 
+    def cleared(self, place: tuple[str, str, str, str]) -> Key | None:
+        """The alert that is over since a retained message was removed: its own, or its device's status."""
+        site, name, family, entity = place
+        if family == "alert":
+            return (site, name, printable(entity, ALERT_ID))
+        away = self._away.pop((site, name), None) if family == "status" else None
+        return away[0] if away else None
+
+    def offline(self, device: Device) -> Key | None:
+        """The alert that a device is offline, while it is."""
+        found = self._away.get((device.site, device.name))
+        return found[0] if found else None
+
+    def _connection(self, device: Device, body: Body, now: float) -> None:
+        """A device that is offline is an alert of the dashboard's own: the device itself can publish none.
+
+        Its id is made of what the device published, so that each collector, and each start, makes the same.
+        """
+        place, away = (device.site, device.name), self._away.get((device.site, device.name))
+        since = min((device.status and device.status.since) or now, now)
+        if device.state != "offline" and away is not None:
+            del self._away[place]
+            (key, first), over = away, max(since, away[1])
+            self.store.set_alert(key, "resolved", first, over, _offline_details(device, over - first))
+        elif device.state == "offline" and away is None and len(self._away) < MOST_OFFLINE:
+            key = (*place, f"{OFFLINE}-{int(moment(body, 'since') or 0)}")
+            self._away[place] = (key, since)
+            self.store.set_alert(key, "firing", since, since, _offline_details(device))
+
     def _state(self, device: Device, family: str, body: Body, now: float) -> None:
-        at = moment(body, "since") if family == "status" else moment(body, "time")
+        at = moment(body, "time") if family == "info" else device.status and device.status.since
         self.store.update(
             (device.site, device.name, "" if family == "status" else family),
             Update(
@@ -131,10 +169,32 @@ def alert_change(device: Device, body: Body) -> tuple[Key, str] | None:
     return None if state == "firing" and printable(key[2], NAME) not in device.alerts else (key, state)
 
 
+def _offline_details(device: Device, lasted: float | None = None) -> dict[str, Cell | dict[str, Cell]]:
+    """What the alert about a device that is offline, or that was for `lasted` seconds, shows."""
+    status = device.status
+    reason = f": {status.reason}" if status and status.reason else ""
+    return {
+        "what": f"the device is offline{reason}"
+        if lasted is None
+        else f"the device was offline for {duration(max(lasted, 0.0))}; it is back",
+        "expected": "a connection to the broker",
+        "window": "",
+        "advice": "Look at power, network and the agent's journal on the device; its messages wait there meanwhile.",
+        "rule": OFFLINE,
+        "event": "fired" if lasted is None else "resolved",
+        "severity": "critical",
+        "runbook": f"docs/runbooks/{OFFLINE}.md",
+        "labels": {},
+        "value": lasted,
+        "evidence": {},
+        "controls": {},
+    }
+
+
 def alert_details(body: Body) -> dict[str, Cell | dict[str, Cell]]:
     """The texts and numbers of an alert that a page shows; raises BadInput for wrong types."""
     found: dict[str, Cell | dict[str, Cell]] = {
-        name: printable(take_text(body, name, ""), SENTENCE)
+        name: printable(take_text(body, name, ""), LONGEST_TEXT)
         for name in ("what", "expected", "window", "advice", "rule", "event")
     }
     found["severity"] = name_of(body, "severity")

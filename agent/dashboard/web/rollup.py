@@ -10,6 +10,7 @@ from typing import Any
 
 from agent.core.metrics.catalogue import merge_of
 from agent.core.metrics.definition import Merge
+from agent.core.metrics.payloads import is_zero_if_left_out
 
 Aggregate = tuple[float, float, float, float]
 """Sum of the values, seconds that a value is known for, smallest and largest; of a field that is counted the sum is of
@@ -28,6 +29,15 @@ def is_percentile(field: str) -> bool:
     )
 
 
+def left_out_is_zero(field: str) -> bool:
+    """Whether a window without the field says that it is 0 (docs/wire.md, how much is sent).
+
+    >>> left_out_is_zero("throttled_ratio"), left_out_is_zero("cpu_ratio")
+    (True, False)
+    """
+    return any(is_zero_if_left_out(family, field) for family in ("camera", "host", "gpu"))
+
+
 def roll_up(windows: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, Aggregate]:
     """The roll-up of (seconds, fields) of windows.
 
@@ -35,11 +45,16 @@ def roll_up(windows: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, Agg
     {'cpu_ratio': (90.0, 120.0, 0.5, 1.0)}
     """
     rolled: dict[str, Aggregate] = {}
+    whole = 0.0
     for seconds, fields in windows:
+        whole += seconds
         for name, value in fields.items():
             if isinstance(value, (int, float)):
                 weight = 1.0 if is_counted(name) else seconds
                 _add(rolled, name, (value * weight, seconds, value, value))
+    for name, (_, known, _, _) in rolled.items():
+        if known < whole and left_out_is_zero(name):
+            _add(rolled, name, (0.0, whole - known, 0.0, 0.0))
     return rolled
 
 

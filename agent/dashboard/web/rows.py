@@ -29,7 +29,7 @@ def row_of(device: Device, now: float) -> tuple[Cell, ...]:
         device.site,
         device.name,
         "silent" if silent else device.state,
-        int(status.since) if status and status.since else None,
+        int(device.last_message_at) if silent else int(status.since) if status and status.since else None,
         len(cameras),
         0 if away else sum(is_well(reading.state) for _, reading in cameras),
         None if away or not cameras else _rounded(sum(reading.fps or 0.0 for _, reading in cameras), 1),
@@ -59,6 +59,8 @@ def is_well(state: str) -> bool:
 
 
 def _reason(device: Device) -> str:
+    if device.left_out:
+        return f"{device.left_out} messages left out: more cameras, GPUs or alerts than are kept"
     if device.bad:
         return f"{device.bad} messages could not be read, the last: {device.bad_reason}"
     return device.status.reason if device.status else ""

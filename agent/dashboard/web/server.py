@@ -24,7 +24,7 @@ from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import Access, is_loopback
 from agent.dashboard.web.history import History, SqliteRows
 from agent.dashboard.web.queries import Queries
-from agent.dashboard.web.store import Rows, Store
+from agent.dashboard.web.store import Rows, Store, StoreError
 from agent.dashboard.web.stream import Stream
 from agent.dashboard.web.tls import check_files
 
@@ -79,15 +79,15 @@ class Dashboard:
 
     def _open(self, opened: ExitStack) -> None:
         rows, store, shared = self._stores(opened)
-        subscriber = Subscriber(self._broker)
+        subscriber, queries = Subscriber(self._broker), Queries(rows)
         self.stream = Stream(int(clock.wall() * 1000))
         commands = Commands(self._broker.topic_prefix, subscriber.publish)
         self.collector = Collector(
             subscriber, store, self.stream, commands, self._broker.topic_prefix,
-            failing=lambda: shared.error if shared else "",
+            failing=lambda: shared.error if shared else "", last_heard=_or_none(queries.last_heard),
         )  # fmt: skip
         parts = Parts(
-            stream=self.stream, queries=Queries(rows), commands=commands, ghosts=Ghosts(self._broker),
+            stream=self.stream, queries=queries, commands=commands, ghosts=Ghosts(self._broker),
             access=self._options.access, rates=self.collector.rates,
         )  # fmt: skip
         config = uvicorn.Config(
@@ -149,6 +149,18 @@ class Dashboard:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._closing.close()
+
+
+def _or_none(asked: Callable[[str, str], float | None]) -> Callable[[str, str], float | None]:
+    """The same, None where the history cannot be read at the moment."""
+
+    def answer(site: str, device: str) -> float | None:
+        try:
+            return asked(site, device)
+        except StoreError:
+            return None
+
+    return answer
 
 
 class _Server(uvicorn.Server):

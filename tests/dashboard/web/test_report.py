@@ -14,9 +14,10 @@ from agent.dashboard.web.commands import Commands
 from agent.dashboard.web.drift import heat_map
 from agent.dashboard.web.history import FILE, History, SqliteRows
 from agent.dashboard.web.queries import Queries, span
+from agent.dashboard.web.rows import COLUMNS, row_of
 from agent.dashboard.web.store import HOUR
 from agent.dashboard.web.stream import Stream
-from tests.dashboard.web.conftest import alert, camera_window, window
+from tests.dashboard.web.conftest import alert, camera_window, rfc3339, window
 
 EVIL = "<script>alert(1)</script>"
 
@@ -30,12 +31,13 @@ def collected(tmp_path):
     """A collector that is fed by hand, and the folder of its history."""
     history = History(tmp_path)
     history.open()
-    collector = Collector(Away(), history, Stream(1), Commands("vedette", lambda *_: None), "vedette")
+    stream = Stream(1)
+    collector = Collector(Away(), history, stream, Commands("vedette", lambda *_: None), "vedette")
 
     def feed(topic, now, **body):
         collector.process(f"vedette/north/box/{topic}", json.dumps(body).encode(), now)
 
-    collector.feed, collector.folder, collector.history = feed, tmp_path, history
+    collector.feed, collector.rows, collector.history = feed, lambda: stream.snapshot()["rows"], history
     yield collector
     history.close()
 
@@ -149,3 +151,79 @@ def test_no_column_of_the_heat_map_is_empty_between_two_windows(length, step):
     (cells,) = found["cells"]
     assert len(cells) * found["width"] == pytest.approx(length)
     assert None not in cells and len(cells) >= min(96, len(times) / 2)
+
+
+def test_a_feature_is_in_the_heat_map_between_the_messages_that_have_it_as_long_as_drift_is_judged():
+    times = [60.0 * minute for minute in range(1, 31)]
+    known = {1: 0.9, 16: 0.2}  # the complete messages; between them it is below three quarters of its limit
+    series = {
+        "drift_ratio": [None if minute > 25 else 0.3 for minute in range(1, 31)],
+        "drift_contrast_ratio": [known.get(minute) for minute in range(1, 31)],
+    }
+    found = heat_map({"times": times, "series": series}, 0.0, 1800.0)
+    cells = found["cells"][found["features"].index("contrast")]
+    at = lambda minute: cells[int(60 * minute / found["width"])]  # noqa: E731
+    assert (at(1), at(8), at(20), at(29)) == (0.9, 0.74, 0.2, None)
+
+
+def test_what_a_message_leaves_out_since_it_is_zero_is_zero_on_curves_and_ends_what_was_said(collected):
+    now = (clock.wall() // HOUR) * HOUR + 1800
+    start = now - 1800 - 2 * HOUR
+    for minute in range(1, 11):
+        halted = {"throttled_ratio": 0.5, "throttle_reasons": "heat"} if minute < 5 else {}
+        body = window(start + 60 * minute, gpu_utilization_ratio=0.5, **halted)
+        collected.feed("gpu/0", now, **body)
+        frozen = {"state": "frozen", "state_reason": "the same frame for 15 s"} if minute == 5 else {}
+        collected.feed("camera/front", now, **camera_window(start + 60 * minute, **frozen))
+    collected.flush(now)
+    collected.flush(now)
+    queries, key = Queries(SqliteRows(collected.history.path)), ("north", "box", "gpu/0")
+    fine = queries.curves(key, ["throttled_ratio"], span(start, now, now))["series"]["throttled_ratio"]
+    assert fine == [0.5] * 4 + [0.0] * 6
+    hour = queries.curves(key, ["throttled_ratio"], span(now - 30 * 86400, now, now))["series"]
+    assert hour["throttled_ratio"] == [pytest.approx(0.2)]
+    marks = queries.marks("north", "box", span(start, now, now))
+    assert [mark["text"] for mark in marks if mark["entity"] == "camera/front"] == [
+        "online", "frozen: the same frame for 15 s", "online"
+    ]  # fmt: skip
+    assert [mark["text"] for mark in marks if mark["kind"] == "throttled"] == [""]
+    latest = queries.latest("north", "box")
+    assert "state_reason" not in latest["camera/front"] and "throttle_reasons" not in latest["gpu/0"]
+
+
+def test_a_device_that_is_cut_off_is_an_alert_since_its_last_message_until_it_is_back(collected):
+    now = clock.wall()
+
+    def alerts(*, firing):
+        return Queries(SqliteRows(collected.history.path)).alerts(firing=firing)
+
+    connected = rfc3339(now - 5 * 86400)
+    collected.feed("status", now - 100, state="online", since=connected)
+    collected.feed("status", now - 40, state="offline", since=connected, reason="connection lost")
+    collected.feed(
+        "status", now - 20, state="offline", since=connected, reason="connection lost"
+    )  # once more
+    collected.flush(now)
+    (alert,) = alerts(firing=True)
+    assert (alert["rule"], alert["severity"]) == ("device_offline", "critical")
+    assert alert["first_seen"] == pytest.approx(now - 40)
+    assert alert["what"] == "the device is offline: connection lost"
+    assert row_of(collected.fleet.devices["north", "box"], now)[COLUMNS.index("since")] == int(now - 40)
+    collected.feed("status", now, state="online", since=rfc3339(now - 10))
+    collected.flush(now)
+    assert alerts(firing=True) == []
+    (alert,) = alerts(firing=False)
+    assert alert["state"] == "resolved" and alert["what"] == "the device was offline for 30 s; it is back"
+
+
+def test_what_is_cleared_at_the_broker_goes_from_fleet_and_alerts(collected):
+    now = clock.wall()
+    collected.feed("status", now, state="offline", since=rfc3339(now), reason="stopped")
+    collected.feed("alert/a", now, **alert(now, "a"))
+    collected.flush(now)
+    for topic in ("alert/a", "status"):
+        collected.process(f"vedette/north/box/{topic}", b"", now)
+    collected.flush(now)
+    found = Queries(SqliteRows(collected.history.path)).alerts(firing=False)
+    assert {one["state"] for one in found} == {"ended"} and len(found) == 2
+    assert collected.fleet.devices == {} and collected.rows() == []
