@@ -175,7 +175,9 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
 def test_nothing_that_a_broker_sends_becomes_part_of_the_page(page, mosquitto, publish):
     now = time.time()
     publish("status", status("online", reason=EVIL, version=EVIL[:40]), retain=True, device=NAME)
-    publish("info", {"cameras": EVIL, "model_name": EVIL, "os_name": EVIL}, retain=True, device=NAME)
+    publish(
+        "info", {"cameras": f"{NAME},{EVIL}", "model_name": EVIL, "os_name": EVIL}, retain=True, device=NAME
+    )
     texts = dict.fromkeys(("what", "expected", "window", "advice", "rule", "severity", "runbook"), EVIL)
     publish(
         "alert/a",
