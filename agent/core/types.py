@@ -49,7 +49,7 @@ class Detections:
 
     boxes (n, 4) float32 xyxy in source pixels, scores (n,) float32 in 0..1, class_ids (n,) int64;
     `embedding` (d,) float32 where the model has one. `threshold` is the confidence that boxes had to reach,
-    `candidates` the number of boxes above it before non-maximum suppression.
+    `candidates` the number of boxes above it before non-maximum suppression. `model` is the sha256 of the model's file.
     """
 
     boxes: NDArray[np.float32]
@@ -58,6 +58,7 @@ class Detections:
     threshold: float
     candidates: int
     embedding: NDArray[np.float32] | None = None
+    model: str = ""
 
     def __len__(self) -> int:
         return int(self.scores.shape[0])

@@ -256,6 +256,7 @@ class Detector:
             threshold=threshold,
             candidates=len(found),
             embedding=embedding,
+            model=opened.info.sha256,
         )
 
     def _kept(self, layout: Layout, found: Candidates, box: Letterbox, frame: Frame) -> NDArray[np.int64]:

@@ -54,9 +54,11 @@ class CameraFrames:
         judged, self._judged_next = self._judged_next, result
         if judged is None:
             return []
-        if info.sha256 != self._model:  # another model's embeddings cannot be compared
-            self._usual, self._model = EmbeddingModel(), info.sha256
+        if info.sha256 != self._model:  # another model's embeddings and boxes cannot be compared
+            self._usual, self._model, self._before = EmbeddingModel(), info.sha256, None
             self._selection.renew()
+        if judged.detections.model != info.sha256:  # at a deployment a frame may be of the model before
+            return []
         at = judged.frame.monotonic_ns
         grey = cv2.cvtColor(
             cv2.resize(judged.frame.image, _COARSE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY
@@ -66,7 +68,7 @@ class CameraFrames:
         view = View(
             detections=judged.detections,
             before=self._before if at - self._before_ns <= NEIGHBOURS_NS else None,
-            after=result.detections if result.frame.monotonic_ns - at <= NEIGHBOURS_NS else None,
+            after=result.detections if self._follows(result, at) else None,
             moved=moved,
             novelty=self._novelty(judged.detections),
             drifting=self.drifting,
@@ -85,6 +87,8 @@ class CameraFrames:
 
     def add_disputed(self, result: FrameResult, info: ModelInfo, disagreement: float) -> list[Pick]:
         """A frame on which another model found other things; it has been seen by `add`, so the audit has it already."""
+        if result.detections.model != info.sha256:
+            return []
         grey = cv2.cvtColor(
             cv2.resize(result.frame.image, _COARSE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY
         )
@@ -111,6 +115,10 @@ class CameraFrames:
     def due(self, now: float) -> list[Pick]:
         """What was chosen of the stretches that ended by `now` (monotonic)."""
         return self._selection.due(now)
+
+    def _follows(self, result: FrameResult, at: int) -> bool:
+        """Whether it is of the same model and comes soon after `at` (monotonic nanoseconds)."""
+        return result.detections.model == self._model and result.frame.monotonic_ns - at <= NEIGHBOURS_NS
 
     def _novelty(self, found: Detections) -> float:
         """The distance over its limit; the embedding is learnt."""

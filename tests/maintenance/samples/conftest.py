@@ -10,7 +10,7 @@ NOON = 1_800_000_000.0
 MODEL = "ab" * 32
 
 
-def found(*boxes, threshold=0.25, embedding=None):
+def found(*boxes, threshold=0.25, embedding=None, model=MODEL):
     """Detections of (left, top, right, bottom, score, class) rows."""
     rows = sorted(boxes, key=lambda row: -row[4])
     return Detections(
@@ -20,6 +20,7 @@ def found(*boxes, threshold=0.25, embedding=None):
         threshold=threshold,
         candidates=len(rows),
         embedding=embedding,
+        model=model,
     )
 
 

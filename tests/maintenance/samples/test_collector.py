@@ -140,11 +140,31 @@ def test_another_models_embeddings_are_not_novel_by_those_of_the_one_before(tmp_
             models.pop(0)
         shift = 9.0 if number < 300 else 0.0
         embedding = chance.normal(shift, 1.0, 64).astype(np.float32)
-        made.add(result(0.25 * number, found(embedding=embedding), scene(number)))
+        made.add(result(0.25 * number, found(embedding=embedding, model=models[0].sha256), scene(number)))
     made.due(1e9)
     kept = [one.sample for one in SampleStore(tmp_path).samples()]
     assert {one.model for one in kept} == {"ab" * 32, "cd" * 32}
     assert not [one.id for one in kept if one.reason == "novel" and one.model == "cd" * 32]
+
+
+def test_a_frame_at_the_moment_of_a_deployment_is_not_filed_under_the_other_model(tmp_path):
+    old, new = info(), dataclasses.replace(info(), sha256="cd" * 32, classes=("lorry", "person"))
+    models = [old]
+    made = SampleCollector(SampleSettings(enabled=True, per_day=10_000_000), tmp_path, lambda: models[-1])
+    car = (10, 10, 40, 40, 0.9, 1)
+    for number in range(40):
+        if number == 18:  # two results of the old model are still on their way
+            models.append(new)
+        by = old if number < 20 else new
+        one = result(0.5 * number, found(*[car] * (by is old), model=by.sha256), scene(number))
+        made.add(one)
+        made.dispute(one, 0.9)
+        made.add_disputed(one, 0.9)
+    made.due(1e9)
+    kept = [one.sample for one in SampleStore(tmp_path).samples()]
+    assert {one.model for one in kept} == {old.sha256, new.sha256}
+    assert all(bool(one.found) == (one.model == old.sha256) for one in kept)
+    assert "blink" not in {one.reason for one in kept}, "nothing vanished but the model that saw it"
 
 
 def test_frames_of_faulty_and_other_cameras_are_left_out(collected, tmp_path):
