@@ -167,6 +167,7 @@ class Service:
             sketch_seconds=plan.sketch_seconds,
             hidden=hidden_by_camera(settings),
             learn=self.learner.ask,
+            carry=self.learner.carry,
         )
         self.scheduler = Scheduler(
             self.detector,

@@ -26,6 +26,14 @@ SPECS: tuple[AnyFeature, ...] = tuple(feature for family in FAMILIES for feature
 
 FEATURES: tuple[str, ...] = tuple(feature.name for feature in SPECS)
 
+OF_THE_MODEL: frozenset[str] = frozenset(
+    feature.name
+    for family in FAMILIES
+    if family.name in ("boxes", "confidence", "embedding")
+    for feature in family.features
+)
+"""Features that another model changes; the others are of the frame alone."""
+
 CODE_VERSION = 2
 """To be raised whenever a formula changes, so that old references are not compared with new numbers."""
 

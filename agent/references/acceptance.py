@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from agent.alerts.words import stamp
 from agent.core.counts import count
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import parse_kept
+from agent.core.untrusted import parse_kept, take_object, take_text
 from agent.drift import acceptance
 from agent.drift.recent import DIRECTIONS, Block, Recent
 from agent.features.embedding import project
 from agent.references.changes import note
-from agent.references.recorder import LEAST_WINDOWS
+from agent.references.recorder import LEAST_WINDOWS, Subject
 from agent.references.sampling import SampledWindow
 from agent.references.store import RECENT, ReferenceStore, ReferenceVersion
 from agent.references.stored import Accepted, StoredReference
@@ -61,16 +61,22 @@ class Acceptance:
     def __init__(self) -> None:
         self._recent = Recent()
 
-    def restore(self, store: ReferenceStore, camera: str, features: int) -> None:
-        """Go on with what was saved."""
+    def restore(self, store: ReferenceStore, subject: Subject) -> None:
+        """Go on with what was saved, where it was seen by the same model."""
+        camera = subject.camera
         try:
-            self._recent = Recent.restore(parse_kept(store.read(camera, RECENT) or "[]"), features)
+            kept = parse_kept(store.read(camera, RECENT) or "[]")
+            if isinstance(kept, list):  # an earlier version named no model
+                kept = {"model": subject.model_sha256, "blocks": kept}
+            kept = take_object({"recent": kept}, "recent")
+            if take_text(kept, "model", longest=64) == subject.model_sha256:
+                self._recent = Recent.restore(kept.get("blocks"), len(subject.features))
         except (ReferenceMismatch, ValueError) as error:
             log.warning("what was seen before cannot be accepted", camera=camera, reason=str(error))
 
-    def to_text(self) -> str:
+    def to_text(self, subject: Subject) -> str:
         """What `restore` goes on with, as JSON text (350 kB for a week)."""
-        return json.dumps(self._recent.state())
+        return json.dumps({"model": subject.model_sha256, "blocks": self._recent.state()})
 
     def add(self, window: SampledWindow, *, alarmed: bool) -> None:
         """Remember a window."""

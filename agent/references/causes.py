@@ -95,11 +95,15 @@ class CameraCauses:
 
     def reference(self, stored: StoredReference | None) -> None:
         """This reference is in force: its signatures are asked for."""
-        before, self._span = self._span, (_span_of(stored) if stored is not None else None)
+        before, self._span = self._span, (span_of(stored) if stored is not None else None)
         self._lacking = False
         if before is not None and (self._span is None or not before.meets(self._span)):
             self.signatures = None  # they are of another normal
         self._asking(anew=stored is not None and stored.final)()
+
+    def hold(self, stored: StoredReference) -> None:
+        """The frames of this reference, which is another model's, are needed still."""
+        self._span = span_of(stored)
 
     def learnt(self, signatures: Signatures | None) -> None:
         """What the learner made of the kept frames; None: there are too few."""
@@ -165,6 +169,7 @@ class CameraCauses:
             self._count, self._interval = (self._count + 1) // 2, 2 * self._interval
 
 
-def _span_of(stored: StoredReference) -> Span:
+def span_of(stored: StoredReference) -> Span:
+    """When the frames were taken that show what a reference holds normal."""
     accepted, origin = stored.accepted, stored.reference.origin
     return Span(accepted.since, accepted.until) if accepted else Span(origin.start, origin.end)

@@ -1,6 +1,7 @@
 """The drift monitor of one camera: samples its frames, records and renews its reference, judges its windows by it.
 
     no reference ──(auto_reference, or requested)──▶ recording ──▶ provisional, renewed as it goes on ──▶ final
+    another model's ──(the new one is run on its kept frames)──▶ provisional (carried.py)
     any reference ──(an operator accepts what was seen since a moment)──▶ one that takes it in (acceptance.py)
 
 What is judged and recorded survives restarts. A reference that does not fit the model or the features is logged once,
@@ -24,6 +25,7 @@ from agent.drift.advice import Situation
 from agent.drift.sketch import WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
+from agent.references.carried import Carry, carriable
 from agent.references.causes import CameraCauses
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
@@ -44,6 +46,9 @@ SAVE_RECORDING_SECONDS = 3600.0
 """A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
 
 Submit = Callable[[Callable[[], None]], None]
+CarryOver = Callable[[Carry, Callable[[StoredReference], None]], None]
+"""Asks for the provisional reference of another model, which is handed over in another thread."""
+
 Judged = tuple[dict[str, object], list[Observation]]
 """Fields for the camera's summary, and observations for the rules."""
 
@@ -62,6 +67,7 @@ class DriftMonitor:
         submit: Submit,
         publish: Callable[[Draft], None],
         sketch_seconds: float | None,
+        carry: CarryOver = lambda _wanted, _done: None,
     ) -> None:
         self.subject, self._settings, self.causes = subject, settings, causes
         self._store, self._writer, self._submit, self._publish = store, writer, submit, publish
@@ -71,6 +77,8 @@ class DriftMonitor:
         self._judging = WindowJudging(subject.camera, causes, settings.false_alarms_per_month)
         self._acceptance = Acceptance()
         self._living = Living(enabled=settings.living_reference)
+        self._carry = carry
+        self._carry_from: StoredReference | None = None
         self._problem = ""
         self._taking_in = False
         self._saved_at: float | None = None
@@ -81,10 +89,13 @@ class DriftMonitor:
         """Go on where the last run ended."""
         self._load()
         self._judging.restore(self._store)
-        self._acceptance.restore(self._store, self.subject.camera, len(self.subject.features))
+        self._acceptance.restore(self._store, self.subject)
         self._living.restore(self._store, self.subject.camera, self.stored)
         self._resume_recording()
         self._recording.begin_if_needed(self.stored, self._settings, now)
+        if self.stored is None and (other := carriable(self._store, self.subject)) is not None:
+            self._carry_from = other
+            self.causes.hold(other)
 
     # -- frames and windows -----------------------------------------------------------------------------
 
@@ -97,6 +108,8 @@ class DriftMonitor:
         """Sample a frame."""
         self._sampler.add(result)
         self.causes.frame(result.frame)
+        if self._carry_from is not None:
+            self._ask_to_carry(self._carry_from, result)
 
     def close(self, summary: CameraSummary, now: float) -> Judged:
         """Close the window, at `now` (steady time): publish its sketches when they are due, record and judge it.
@@ -289,6 +302,33 @@ class DriftMonitor:
         line = log.info if is_news else log.debug
         line("reference in force", camera=self.subject.camera, reference=id, provisional=not final)
 
+    def _ask_to_carry(self, base: StoredReference, result: FrameResult) -> None:
+        """Once the first frame of this model is there: it has the camera's scope."""
+        self._carry_from = None
+        wanted = Carry(self.subject, base, result.frame.scope)
+        self._carry(wanted, lambda made: self._submit(lambda: self._put_carried(made)))
+
+    def _put_carried(self, made: StoredReference) -> None:
+        """Put a provisional reference in force, unless one was recorded meanwhile."""
+        camera, store, subject = self.subject.camera, self._store, self.subject
+
+        def put() -> None:
+            if choose(store, subject)[0] is None:
+                version = store.put(camera, made)
+                self._submit(lambda: self._carried(version.id))
+
+        self._writer.ask(f"keep the provisional reference of camera {camera}", put)
+
+    def _carried(self, id: str) -> None:
+        self._load()
+        log.info(
+            "reference in force",
+            camera=self.subject.camera,
+            reference=id,
+            provisional=True,
+            made_of="kept frames",
+        )
+
     def _take_in(self, request: Request | Renewal | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
         stored, camera, store = self.stored, self.subject.camera, self._store
@@ -331,7 +371,7 @@ class DriftMonitor:
         judged, recorded, recent = self._judging.to_text(), None, None
         living = self._living.text_if_due(self.stored, now, always=self._recording_saved_at is None)
         if self._recording_is_due(now):
-            self._recording_saved_at, recent = now, self._acceptance.to_text()
+            self._recording_saved_at, recent = now, self._acceptance.to_text(self.subject)
             if recorder is not None and not self._recording.building:
                 recorded = recorder.to_text()
 

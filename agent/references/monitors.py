@@ -27,7 +27,7 @@ from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.causes import CameraCauses, Learn
 from agent.references.comparison import compare_feature
 from agent.references.frame_store import FrameStore, Hidden
-from agent.references.monitor import DriftMonitor, Submit
+from agent.references.monitor import CarryOver, DriftMonitor, Submit
 from agent.references.no_monitor import NoMonitor
 from agent.references.recorder import Subject
 from agent.references.requests import CHANGING, StoreRequests
@@ -53,7 +53,8 @@ class DriftMonitors:
 
     `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
     `sketch_seconds` (0: a window; None: none are published). `hidden` are by camera the areas left out of the frames
-    that may be kept, where any may; `learn` has their signatures made, for `learnt`.
+    that may be kept, where any may; `learn` has their signatures made, for `learnt`; `carry` a reference for another
+    model.
     """
 
     def __init__(
@@ -67,10 +68,11 @@ class DriftMonitors:
         sketch_seconds: float | None = 0.0,
         hidden: Mapping[str, Hidden | None] | None = None,
         learn: Learn = lambda _camera, _span, _anew: None,
+        carry: CarryOver = lambda _wanted, _done: None,
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
-        self._hidden, self._learn = hidden or {}, learn
+        self._hidden, self._learn, self._carry = hidden or {}, learn, carry
         self._settings, self._window_seconds = settings, window_seconds
         self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
         self._monitors: dict[str, DriftMonitor] = {}
@@ -103,6 +105,7 @@ class DriftMonitors:
                 submit=self._submit,
                 publish=self._publish,
                 sketch_seconds=self._sketch_seconds,
+                carry=self._carry,
             )
             try:
                 monitor.open(clock.unix_now())

@@ -1,4 +1,4 @@
-"""The thread that learns signatures in idle time: known causes applied to kept frames, through features and model.
+"""The thread that works on kept frames in idle time: signatures of known causes, and references for another model.
 
 It gives way to all else: it works only while the model is less busy than a limit and no heat holds it back, one frame
 at a time, for a set share of the time, at the lowest priority of the system.
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from agent.core import clock
 from agent.core.errors import InferenceError, ModelError, ReferenceMismatch
+from agent.core.scope import WHOLE, Scope
 from agent.core.types import Detections, Frame
 from agent.core.worker import Worker
 from agent.detection.nms import overlap
@@ -38,8 +39,11 @@ from agent.drift.diagnosis.learn import (
     found_by_cause,
 )
 from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
-from agent.references.frame_store import ALWAYS, FrameStore, Span, mark_in
+from agent.references.carried import Carry, carried
+from agent.references.causes import span_of
+from agent.references.frame_store import ALWAYS, MOST_FRAMES, FrameStore, Span, mark_in
 from agent.references.store import SIGNATURES, ReferenceStore
+from agent.references.stored import StoredReference
 
 log = structlog.get_logger("vedette.drift")
 
@@ -52,6 +56,7 @@ _LOWEST_PRIORITY = 19
 
 Result = TypeVar("Result")
 Done = Callable[[str, Signatures | None], None]
+Carried = Callable[[StoredReference], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class SignatureLearner(Worker):
         self._store, self._done = ReferenceStore(state_directory), done
         self._frames = FrameStore(self._store)
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._carries: queue.SimpleQueue[tuple[Carry, Carried]] = queue.SimpleQueue()
         self._worked, self._since = 0.0, clock.monotonic()
 
     def ask(self, camera: str, span: Span, anew: bool) -> None:
@@ -102,6 +108,10 @@ class SignatureLearner(Worker):
         if stale or known is None or not known.found:
             self._jobs.put(Job(camera, span, model=not stale))
 
+    def carry(self, wanted: Carry, done: Carried) -> None:
+        """Have the provisional reference of another model made, where frames suffice. From any thread."""
+        self._carries.put((wanted, done))
+
     def take_window(self) -> Mapping[str, float]:
         """The field of the host's summary: for which share of the time since the last call it worked."""
         now = clock.monotonic()
@@ -114,6 +124,14 @@ class SignatureLearner(Worker):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         while not stop.is_set():
             self.beat()
+            if not self._carries.empty():  # first: until then that camera is not judged
+                wanted, done = self._carries.get()
+                subject = wanted.subject
+                self.attempt(
+                    f"make a provisional reference of camera {subject.camera}",
+                    partial(self.make_carried, wanted, done, stop),
+                )
+                continue
             try:
                 job = self._jobs.get(timeout=_POLL_SECONDS)
             except queue.Empty:
@@ -139,6 +157,17 @@ class SignatureLearner(Worker):
         self._store.write(job.camera, SIGNATURES, to_text(made))
         self._done(job.camera, made)
         log.info("known causes of drift are learnt", camera=job.camera, frames=len(images), model=job.model)
+
+    def make_carried(self, wanted: Carry, done: Carried, stop: threading.Event) -> None:
+        """Run the model over the kept frames of the old reference, paced; `done` gets the one that comes of it."""
+        camera, span = wanted.subject.camera, span_of(wanted.base)
+        images = self._frames.read(camera, self._frames.names(camera, span, MOST_FRAMES))
+        seen = [(image, self._paced(stop, self._detect, camera, image, wanted.scope)) for image in images]
+        made = carried(
+            wanted, [(image, found) for image, found in seen if found is not None], clock.unix_now()
+        )
+        if made is not None and not stop.is_set():
+            done(made)
 
     def _names(self, camera: str, span: Span) -> list[str]:
         names = self._frames.names(camera, span, MOST_LEARNT_OF)
@@ -189,8 +218,8 @@ class SignatureLearner(Worker):
             shares[step] = found_share(clean, seen)
         return replace(known, found=found_by_cause(shares))
 
-    def _detect(self, camera: str, image: NDArray[np.uint8]) -> Detections | None:
-        frame = Frame(camera=camera, index=0, image=image, captured_at=0.0, monotonic_ns=0)
+    def _detect(self, camera: str, image: NDArray[np.uint8], scope: Scope = WHOLE) -> Detections | None:
+        frame = Frame(camera=camera, index=0, image=image, captured_at=0.0, monotonic_ns=0, scope=scope)
         try:
             return self._detector.detect([frame]).detections[0]
         except (InferenceError, ModelError):

@@ -1,5 +1,6 @@
 """The learner, with the model that ships and frames of a drawn street: what it learns names a disturbance."""
 
+import dataclasses
 import threading
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.config.schema import ModelSettings
+from agent.core.scope import WHOLE
 from agent.core.types import Detections
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.drift.diagnosis.signatures import from_text
+from agent.references.carried import Carry
 from agent.references.frame_store import FrameStore, Span, mark_of
 from agent.references.signature_learner import SignatureLearner, found_share
 from agent.references.store import SIGNATURES, ReferenceStore
+from tests.references.conftest import SUBJECT
 
 NOON = 1_790_000_000.0
 SPAN = Span(NOON, NOON + 600)
@@ -124,3 +128,28 @@ def test_what_is_found_again_is_counted_by_class_and_place():
     assert found_share([two], [found([0, 0, 10, 10], [20, 20, 30, 30], classes=[0, 1])]) == 0.5
     assert np.isnan(found_share([found()], [two]))
     assert np.isnan(found_share([None], [two]))
+
+
+def test_the_provisional_reference_of_another_model_comes_of_the_kept_frames(tmp_path, detector, stored):
+    kept, street = FrameStore(ReferenceStore(tmp_path)), Scene("street", 1, 160, 90)
+    origin = dataclasses.replace(stored.reference.origin, start=NOON, end=NOON + 600)
+    base = dataclasses.replace(stored, reference=dataclasses.replace(stored.reference, origin=origin))
+    for at in range(14):
+        image = np.array(street.draw(7.0 * at, 12.0, at).image)
+        kept.put("front", mark_of(()), NOON + at, image, kept=None, since=NOON)
+    subject = dataclasses.replace(SUBJECT, model_sha256=detector.info.sha256)
+    made, stop = [], threading.Event()
+
+    def done(reference):
+        made.append(reference)
+        stop.set()
+
+    ours = learner(tmp_path, detector, print)
+    ours.carry(Carry(subject, base, WHOLE), done)
+    thread = threading.Thread(target=ours.run, args=(stop,))
+    thread.start()
+    thread.join()
+    [reference] = made
+    assert reference.reference.origin.model_sha256 == detector.info.sha256
+    assert reference.reference.usual_boxes > 0
+    assert reference.embedding.count == 14
