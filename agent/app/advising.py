@@ -6,19 +6,24 @@ references  what is on disk is added, the labelled samples; drift/advice.py deci
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.app.drift_minutes import minutes_of
 from agent.core.arguments import Handler, check_names
 from agent.core.types import Draft
 from agent.delivery.messages import advice_draft
 from agent.drift.advice import Situation, advise
+from agent.drift.course import DAY, SLOT_SECONDS, UNKNOWN_COURSE, Course, course
 from agent.maintenance.samples.accuracy import accuracy, counts_of
 from agent.maintenance.samples.sample import AUDIT
 from agent.maintenance.samples.store import SampleStore
 from agent.references.monitors import DriftMonitors
+
+WEEK = 7 * DAY
 
 
 class Advisor:
@@ -34,6 +39,12 @@ class Advisor:
     ) -> None:
         self._references, self._samples = references, SampleStore(state_directory)
         self._golden, self._publish = golden, publish
+        self._state, self._lock = state_directory, threading.Lock()
+        self._courses: dict[str, tuple[float, float, Course]] = {}
+        """By camera: of which alarm, how long that has to have lasted for the next look, and what was found.
+
+        Under the lock: the writer's thread and those that answer commands look it up.
+        """
         self._published: dict[str, Mapping[str, Any]] = {}  # the writer's thread alone
 
     def window(self, camera: str) -> None:
@@ -47,6 +58,8 @@ class Advisor:
 
         def end() -> None:
             self._published.pop(camera, None)
+            with self._lock:
+                self._courses.pop(camera, None)
 
         self._references.writer.ask(f"end the advice on camera {camera}", end)
 
@@ -69,7 +82,10 @@ class Advisor:
     def _body(self, known: Situation, *, listed: bool) -> dict[str, Any]:
         """The advice as it is published, or with the evidence as lists."""
         situation = replace(
-            known, right_ratio=self._right_ratio(known), model_changed=self._golden() == "differs"
+            known,
+            right_ratio=self._right_ratio(known),
+            course=self._course(known),
+            model_changed=self._golden() == "differs",
         )
         advice = advise(situation)
         return {
@@ -81,7 +97,23 @@ class Advisor:
             "cause": situation.cause,
             "cause_confidence": situation.confidence,
             "drift_since": situation.since,
+            "features_over": situation.features,
+            "change": situation.course.change,
+            "change_since": situation.course.since,
+            "returns": "daily" if situation.course.daily else "",
         }
+
+    def _course(self, situation: Situation) -> Course:
+        """How the drift came; looked up again once it has lasted a tenth longer."""
+        since, lasts, camera = situation.since, situation.lasts, situation.camera
+        if since is None or lasts is None:
+            return UNKNOWN_COURSE
+        with self._lock:
+            known = self._courses.get(camera)
+            if known is None or known[0] != since or lasts > known[1]:
+                found = course(minutes_of(self._state, camera, since - WEEK), since)
+                known = self._courses[camera] = since, max(lasts + SLOT_SECONDS, 1.1 * lasts), found
+            return known[2]
 
     def _right_ratio(self, situation: Situation) -> float | None:
         """The lower end of F1's interval, by samples drawn at random since then and labelled; None: too few."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from enum import Enum
 
+from agent.core.counts import count
+from agent.drift.course import GRADUAL, UNKNOWN_COURSE, Course
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.diagnose import MODEL, NO_CAUSE, POPULATION, SCENE
 
@@ -22,6 +25,9 @@ STANDS = 7 * DAY
 """What has lasted for so long is how things are now."""
 
 WEATHER = DAY
+BY_THE_HOUR = frozenset({"low_light", "overexposure", "colour_cast", "infrared"})
+"""Causes that come with the light of the day."""
+
 FOUND_ENOUGH = 0.9
 RIGHT_ENOUGH = 0.8
 
@@ -48,7 +54,8 @@ class Situation:
     `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `since` (Unix time) is when the alarm
     went on and `lasts` the seconds since then, both None where none is on. `found_ratio` is the share of detections
     that the model still finds in frames changed like this, `right_ratio` the F1 of labelled samples at its lowest, None
-    where unknown. `gradual`: whether it crept before, `model_changed`: whether the golden check differs.
+    where unknown. `features` are over their limits; `course`: how the drift came; `crept`: whether features moved
+    slowly before; `model_changed`: whether the golden check differs.
     """
 
     camera: str
@@ -56,10 +63,17 @@ class Situation:
     confidence: float = 0.0
     since: float | None = None
     lasts: float | None = None
-    gradual: bool = False
+    features: int = 0
+    course: Course = UNKNOWN_COURSE
+    crept: bool = False
     found_ratio: float | None = None
     right_ratio: float | None = None
     model_changed: bool = False
+
+    @property
+    def gradual(self) -> bool:
+        """Whether it came slowly."""
+        return self.crept or self.course.change == GRADUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +148,13 @@ RULES = (
         against="what a view was before is no longer compared with",
     ),
     _Rule(
+        action=Action.RECORD,
+        applies=lambda one: one.course.daily and one.cause in BY_THE_HOUR,
+        words="record a new reference over a whole day: this light comes at the same hours each day",
+        command="vedette reference record --camera {camera} --for 24h",
+        against="a glare or a lamp that a shade would keep out is then taken for normal",
+    ),
+    _Rule(
         action=Action.MEND,
         applies=lambda one: one.cause in CAUSES,
         words="",
@@ -190,7 +211,13 @@ def _for(one: Situation) -> list[str]:
         known.append("the cause is not known")
     if one.model_changed:
         known.append("the golden check differs")
-    if one.gradual:
+    if one.features:
+        known.append(f"{count(one.features, 'feature is', 'features are')} over the limit")
+    if one.course.since is not None:
+        known.append(f"it came {_came(one.course.change)} {_moment(one.course.since)}")
+    if one.course.daily:
+        known.append("it comes at these hours each day")
+    if one.crept:
         known.append("features crept before")
     if one.found_ratio is not None and one.found_ratio < FOUND_ENOUGH:
         known.append(
@@ -201,6 +228,19 @@ def _for(one: Situation) -> list[str]:
             f"F1 of labelled samples since then is {one.right_ratio:.2f} or more, no better is certain"
         )
     return known
+
+
+def _came(change: str) -> str:
+    return "slowly, from" if change == GRADUAL else "at once, at"
+
+
+def _moment(at: float) -> str:
+    """To ten minutes, as a course knows it.
+
+    >>> _moment(1790000000.0)
+    '2026-09-21 14:10 UTC'
+    """
+    return datetime.fromtimestamp(at // 600 * 600, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _rounded(seconds: float) -> str:

@@ -77,6 +77,11 @@ class WindowJudging:
         """When (Unix time) the drift that an alarm is on for began."""
         return self._frames.alarm.drift_since(self._judge.alarm_since if self._judge is not None else None)
 
+    @property
+    def features_over(self) -> int:
+        """How many features the last verdict has over their limits."""
+        return sum(each.over for each in self.verdict.features) if self.verdict is not None else 0
+
     def set_budget(self, budget: float) -> None:
         """Judge by another budget from now on; what was judged stays."""
         self._budget = budget

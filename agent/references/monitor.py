@@ -233,7 +233,8 @@ class DriftMonitor:
             camera=self.subject.camera,
             since=since,
             lasts=None if since is None else max(0.0, now - since),
-            gradual=crept(self.stored),
+            crept=crept(self.stored),
+            features=self._judging.features_over if since is not None else 0,
         )
         if cause is None or since is None:
             return known

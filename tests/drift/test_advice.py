@@ -7,6 +7,7 @@ import pytest
 
 from agent.cli import COMMANDS
 from agent.drift.advice import DAY, Action, Situation, advise
+from agent.drift.course import Course
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.diagnose import OTHER_WORDS
 
@@ -34,7 +35,12 @@ def action(**known):
         ({"cause": "", "confidence": 0.0}, Action.LOOK),
         ({"cause": "model"}, Action.CHECK_MODEL),
         ({"cause": "population"}, Action.RETRAIN),
-        ({"cause": "population", "gradual": True}, Action.TRAIN_ON),
+        ({"cause": "population", "crept": True}, Action.TRAIN_ON),
+        ({"cause": "population", "course": Course(change="gradual", since=1.0)}, Action.TRAIN_ON),
+        ({"cause": "population", "course": Course(change="abrupt", since=1.0)}, Action.RETRAIN),
+        ({"cause": "overexposure"}, Action.MEND),
+        ({"cause": "overexposure", "course": Course(daily=True)}, Action.RECORD),
+        ({"cause": "dirt", "course": Course(daily=True)}, Action.MEND),
         ({"cause": "population", "right_ratio": 0.85}, Action.ACCEPT),
         ({"cause": "population", "right_ratio": 0.5}, Action.RETRAIN),
     ],

@@ -137,16 +137,23 @@ def days(state_directory: Path) -> dict[str, Path]:
     return dict(named)  # of a day's two files the packed one, which sorts last: `read` reads both
 
 
-def read(path: Path) -> Iterator[Observation]:
-    """The observations of a day, in the order of its files; lines torn by a crash are skipped."""
+def read(path: Path, *, camera: str = "") -> Iterator[Observation]:
+    """The observations of a day, or those of one camera, in the order of its files.
+
+    Lines torn by a crash are skipped.
+    """
     plain = path.with_suffix("") if path.suffix == ".gz" else path
+    part = f'"camera":{json.dumps(camera)}' if camera else ""
     for one in dict.fromkeys((plain, path)):
         if one.exists():
-            yield from _read(one)
+            yield from _read(one, part)
 
 
-def _read(path: Path) -> Iterator[Observation]:
+def _read(path: Path, part: str) -> Iterator[Observation]:
+    """Those of the lines that have `part` in them: to parse the others takes ten times as long."""
     for line in _lines(path):
+        if part not in line:
+            continue
         try:
             entry = parse_kept(line, largest=LARGEST_LINE)
             at, labels, values = float(entry["at"]), dict(entry["labels"]), dict(entry["values"])

@@ -322,6 +322,10 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("cause", TEXT, "Most likely cause, as `drift_cause` in `camera/<name>`; empty: not known."),
         _field("cause_confidence", "0..1", "How sure that is."),
         _field("drift_since", MOMENT, "When the alarm went on; null: none is on."),
+        _field("features_over", "count", "Features that are over their limits."),
+        _field("change", TEXT, "How it came, once that is known: `abrupt` or `gradual`."),
+        _field("change_since", MOMENT, "When it began, by the week before; null: not known."),
+        _field("returns", TEXT, "`daily` where it comes back at these hours each day; else empty."),
     ),
     "alert": (
         _field("id", TEXT, "Id of the alert; its last segment is new each time that it fires."),
