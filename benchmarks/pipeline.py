@@ -36,7 +36,11 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from contenders.agent_run import Run, Told, peak_mb, run_agent
+from contenders.agent_run import ROOT, Run, Told, peak_mb, run_agent
+
+sys.path.insert(0, str(ROOT))
+
+from agent.detection.cpu import read_cpu
 
 SCRIPTS = Path(__file__).parent / "contenders"
 BARE = "bare"
@@ -119,11 +123,14 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         shape = json.dumps([batch, *args.shape[1:]])
         return script(sys.executable, "bare", model, shape, seconds, kind, args.threads)
 
-    def agent(cameras: int, *, monitoring: bool = True, model: str = model, provider: str = "cpu") -> Outcome:
+    def agent(
+        cameras: int, *, monitoring: bool = True, model: str = model, provider: str = "cpu",
+        precision: str = "auto",
+    ) -> Outcome:  # fmt: skip
         began = time.time()
         run = Run(
             model=model, video=video, seconds=seconds, cameras=cameras, monitoring=monitoring,
-            options=(f'provider = "{provider}"',),
+            options=(f'provider = "{provider}"', f'precision = "{precision}"'),
         )  # fmt: skip
         return outcome_of(run_agent(run), began)
 
@@ -141,10 +148,14 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
     if args.int8:
         contenders["vedette, INT8"] = lambda: agent(1, model=args.int8)
     if args.openvino:
-        contenders["bare, OpenVINO abreast"] = lambda: script(
-            sys.executable, "bare_openvino", model, json.dumps(args.shape), seconds, args.threads
-        )
-        contenders["vedette, OpenVINO"] = lambda: agent(1, provider="openvino")
+        contenders["vedette, auto"] = lambda: agent(1, provider="auto")
+        for hint, precision in (("f32", "fp32"), ("bf16", "bf16")) if read_cpu().bf16 else (("f32", "fp32"),):
+            contenders[f"bare, OpenVINO {precision}"] = partial(
+                script, sys.executable, "bare_openvino", model, json.dumps(args.shape), seconds, args.threads, hint
+            )
+            contenders[f"vedette, OpenVINO {precision}"] = partial(
+                agent, 1, provider="openvino", precision=precision
+            )
     for count in args.cameras:
         contenders[f"vedette, {count} cameras"] = partial(agent, count)
     size = json.dumps(args.shape[2:])
@@ -211,12 +222,15 @@ def report(names: list[str], rounds: list[dict[str, Outcome]]) -> None:
     for one, other in (
         ("vedette", "bare, abreast"),
         ("vedette", "vedette, no monitoring"),
-        ("vedette", "Ultralytics predict"),
-        ("vedette, prepared model", "bare, abreast"),
-        ("vedette, prepared model", "Ultralytics predict"),
-        ("vedette, INT8", "bare, abreast"),
-        ("vedette, INT8", "Ultralytics predict"),
-        ("vedette, OpenVINO", "bare, abreast"),
+        *(
+            (one, other)
+            for one in ("vedette", "vedette, prepared model", "vedette, INT8", "vedette, auto")
+            for other in ("bare, abreast", "Ultralytics predict")
+            if (one, other) != ("vedette", "bare, abreast")
+        ),
+        ("vedette, OpenVINO bf16", "bare, abreast"),
+        ("vedette, OpenVINO bf16", "bare, OpenVINO bf16"),
+        ("vedette, OpenVINO bf16", "Ultralytics predict"),
     ):
         pairs = [(done[one], done[other]) for done in rounds if one in done and other in done]
         if pairs:

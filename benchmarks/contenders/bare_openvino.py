@@ -1,4 +1,4 @@
-"""OpenVINO's `infer` in fp32 on one random batch, nothing else, a run on each thread: MODEL SHAPE SECONDS THREADS."""
+"""OpenVINO's `infer` on one random batch, nothing else, a run on each thread: MODEL SHAPE SECONDS THREADS f32|bf16."""
 
 import json
 import sys
@@ -8,9 +8,9 @@ import numpy as np
 import openvino
 from measure import measure
 
-model, shape, seconds, threads = sys.argv[1:]
+model, shape, seconds, threads, hint = sys.argv[1:]
 options = {
-    "INFERENCE_PRECISION_HINT": "f32",
+    "INFERENCE_PRECISION_HINT": hint,
     "INFERENCE_NUM_THREADS": threads,
     "NUM_STREAMS": threads,
     "ENABLE_CPU_PINNING": "NO",

@@ -30,6 +30,9 @@ PROVIDER = "openvino"
 FIRST_SECONDS = 60.0
 """How long the first run of a shape may take."""
 
+MOST_SHAPES = 4
+"""How many shapes get a graph of their own: each takes memory, 20 MB for YOLO11n."""
+
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _PLACES = re.compile(
     r"Exception from \S+:\d+: |Check '.*?' failed at \S+:\d+: |FrontEnd API failed with \w+: "
@@ -69,16 +72,21 @@ class OpenVino:
 
 
 class OpenVinoRunner:
-    """A model that OpenVINO compiled: `threads` in all, for up to `lanes` runs at a time."""
+    """A model that OpenVINO compiled: `threads` in all, for up to `lanes` runs at a time.
+
+    Where the file leaves sides free, each of the first MOST_SHAPES shapes gets a graph of its own: with fixed sides the
+    memory is planned and parts are put together in place (YOLO11n: 0.87 of the time). What comes beyond runs on one graph
+    with free sides.
+    """
 
     provider = PROVIDER
 
     def __init__(self, path: Path, *, precision: str, threads: int, lanes: int) -> None:
-        library = load_openvino()
+        self._library = library = load_openvino()
         self.path, self.precision, self.threads = path, precision, max(1, threads // lanes)
         self.runtime = f"openvino {library.__version__.partition('-')[0]}"
         self._errors = _errors(library)
-        options = {
+        self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],  # by itself it takes bf16 wherever there is any
             "INFERENCE_NUM_THREADS": str(threads),
             "NUM_STREAMS": str(lanes),
@@ -87,28 +95,72 @@ class OpenVinoRunner:
         try:
             # this one reader: the library would try those of other formats on the file, too
             reader = library.frontend.FrontEndManager().load_by_framework("onnx")
-            graph = reader.convert(reader.load(str(path)))
+            self._graph = graph = reader.convert(reader.load(str(path)))
             self.input = parse_input(path, [_declared(one) for one in graph.inputs])
             self.outputs = [output.get_any_name() for output in graph.outputs]
-            self._compiled = library.Core().compile_model(graph, "CPU", options)
+            self._free = graph.inputs[0].partial_shape.is_dynamic
+            fixed = None if self._free else self._compiled(())
         except self._errors as error:
             raise _refused(path, error) from error
-        del graph
+        self._graphs: dict[tuple[int, ...], _Graph] = {(): fixed} if fixed else {}
+        self._compiling = threading.Lock()
         heap.trim()
+
+    def warm_up(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """Run twice: the second run is the first at full speed. With free sides, only to see that it runs."""
+        if not self._free:
+            self._graphs[()].first(batch)
+            return self._graphs[()].run(batch)
+        outputs = self._compiled_for(batch).first(batch)
+        heap.trim()
+        return outputs
+
+    def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """Every output for `batch`. Raises InferenceError."""
+        graph = self._graphs.get(batch.shape if self._free else ())
+        return (graph or self._graph_for(batch)).run(batch)
+
+    def _graph_for(self, batch: NDArray[Any]) -> _Graph:
+        """The graph of a shape that was not there yet."""
+        with self._compiling:
+            if batch.shape not in self._graphs:
+                full = len(self._graphs) >= MOST_SHAPES
+                self._graphs[batch.shape] = self._unbound() if full else self._compiled_for(batch)
+            return self._graphs[batch.shape]
+
+    def _unbound(self) -> _Graph:
+        """The graph with free sides."""
+        if () not in self._graphs:
+            self._graphs[()] = self._compiled(())
+        return self._graphs[()]
+
+    def _compiled_for(self, batch: NDArray[Any]) -> _Graph:
+        try:
+            return self._compiled(batch.shape)
+        except self._errors as error:
+            raise failures.run_failed(error) from error
+
+    def _compiled(self, shape: tuple[int, ...]) -> _Graph:
+        graph = self._graph
+        if shape:
+            graph = graph.clone()
+            graph.reshape(list(shape))
+        return _Graph(self._library.Core().compile_model(graph, "CPU", self._options), self._errors)
+
+
+class _Graph:
+    """A compiled graph, and the memory of the runs on it."""
+
+    def __init__(self, compiled: Any, errors: tuple[type[Exception], ...]) -> None:
+        self._compiled, self._errors = compiled, errors
         self._idle: list[Any] = []
         self._guard = threading.Lock()
         self._known: set[tuple[int, ...]] = set()
 
-    def warm_up(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
-        """Run twice: the second run is the first at full speed."""
-        self._first(batch)
-        return self._run(batch)
-
     def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """Every output for `batch`. Raises InferenceError."""
-        return self._run(batch) if batch.shape in self._known else self._first(batch)
-
-    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        if batch.shape not in self._known:
+            return self.first(batch)
         try:
             with self._request() as request:
                 request.infer([batch], share_inputs=True, share_outputs=True)
@@ -116,7 +168,7 @@ class OpenVinoRunner:
         except self._errors as error:
             raise failures.run_failed(error) from error
 
-    def _first(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+    def first(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """A run that is ended after FIRST_SECONDS: a graph may loop for ever, and no Ctrl-C reaches it."""
         try:
             with self._request() as request:

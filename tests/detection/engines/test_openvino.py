@@ -86,6 +86,28 @@ def test_threads_and_lanes_are_those_of_the_config(threads, lanes, expected, mon
     assert (asked["INFERENCE_NUM_THREADS"], asked["NUM_STREAMS"]) == (str(threads), str(expected[1]))
 
 
+def test_a_few_shapes_get_a_graph_of_their_own_and_all_the_same_results(tiny, monkeypatch):
+    import openvino
+
+    fixed = []
+    compile_model = openvino.Core.compile_model
+
+    def listening(core, graph, device, options):
+        fixed.append(graph.inputs[0].partial_shape.is_static)
+        return compile_model(core, graph, device, options)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", listening)
+    path = tiny(batch="batch")
+    runner, other = (opened(path, provider=one)._opened.runner for one in ("openvino", "cpu"))
+    fixed.clear()
+    batches = [np.full((count, 3, 64, 64), count / 10, np.float32) for count in range(1, engine.MOST_SHAPES + 3)]
+    for batch in batches * 2:
+        (ours,), (theirs,) = runner.run(batch), other.run(batch)
+        assert len(ours) == len(batch)
+        assert np.allclose(ours, theirs, atol=1e-3)
+    assert fixed == [True] * engine.MOST_SHAPES + [False]
+
+
 def test_one_bad_frame_is_an_error_and_the_next_one_a_result(tiny, make_frame):
     detector = opened(tiny())
     with pytest.raises(InferenceError, match="the model failed"):
@@ -114,12 +136,15 @@ class Endless:
 
 def test_a_run_that_does_not_end_is_ended(tiny):
     runner = opened(tiny(batch="batch"))._opened.runner
-    endless = Endless(runner._compiled.create_infer_request())
-    runner._idle[:] = [endless]
+    runner.run(np.zeros((2, 3, 64, 64), np.float32))
+    graph = runner._graphs[2, 3, 64, 64]
+    graph._known.clear()
+    endless = Endless(graph._idle.pop())
+    graph._idle.append(endless)
     with pytest.raises(InferenceError, match="one run takes over 60 s"):
         runner.run(np.zeros((2, 3, 64, 64), np.float32))
     assert endless.cancelled
-    assert endless not in runner._idle
+    assert endless not in graph._idle
     assert len(runner.run(np.zeros((2, 3, 64, 64), np.float32))) == 1
 
 
