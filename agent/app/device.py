@@ -10,6 +10,7 @@ from agent.alerts.runtime.service import AlertService
 from agent.app.camera_set import CameraSet
 from agent.app.reload import ReloadOutcome
 from agent.app.supervisor import Supervisor
+from agent.config.render import fingerprint
 from agent.config.report_plan import ReportPlan
 from agent.config.schema import Settings
 from agent.core import clock
@@ -56,6 +57,7 @@ class Device:
         deployer: Deployer,
         deploy_requests: DeployRequests,
         evaluator: Evaluator,
+        in_force: Callable[[], Settings],
         submit: Callable[[Callable[[], None]], None],
     ) -> None:
         self.sampler = sampler
@@ -67,6 +69,7 @@ class Device:
         self._evaluator = evaluator
         self._discovery = DiscoveryTopics.of(settings, identity) if settings.broker.home_assistant else None
         self._reload = ReloadOutcome()
+        self._in_force, self._config_sha256 = in_force, fingerprint(settings)
         self._rates: dict[str, float] = {}
         self._state, self._state_since, self._labelled_by = "", 0.0, 0.0
         self._measured = False
@@ -94,7 +97,7 @@ class Device:
 
     def reloaded(self, outcome: ReloadOutcome) -> None:
         """Publish the outcome of a reload; called in the reloader's thread."""
-        self._reload = outcome
+        self._reload, self._config_sha256 = outcome, fingerprint(self._in_force())
         self._submit(self.publish)
 
     def observations(self, at: float) -> list[Observation]:
@@ -157,6 +160,7 @@ class Device:
             "cameras": ",".join(self._cameras.names),
             "window_seconds": self._settings.windows.length,
             **ReportPlan.of(self._settings).facts(),
+            "config_sha256": self._config_sha256,
             "config_error": self._reload.error.partition("\n")[0],
             "restart_needed_for": ",".join(self._reload.waiting),
             **self.sampler.facts(),

@@ -218,6 +218,7 @@ class Service:
             deployer=self.deployer,
             deploy_requests=self.deploy_requests,
             evaluator=self.evaluator,
+            in_force=lambda: self.live_config.settings,
             submit=self.analyst.submit,
         )
         about = self._about(identity)

@@ -16,7 +16,8 @@ logging in: keep passwords off the command line, where every user of the machine
   --username NAME --password-file FILE    the password is the file's first line (chmod 600 FILE)
   VEDETTE_BROKER_PASSWORD=...             in the environment, where there is no file
   --cert-file, --key-file                 a client certificate, with mqtts:// or wss://
-  --config /etc/vedette/config.toml       everything as an agent's config has it
+  --config /etc/vedette/config.toml       everything as an agent's config has it, a token_command too
+Passwords, tokens and certificates are read anew for each connection; a token that says when it ends, before that.
 """
 
 _OPTIONS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import textwrap
 import typing
@@ -42,6 +43,11 @@ def field_text(field: dataclasses.Field[Any], value: Any) -> str:
 def show(settings: Settings) -> str:
     """The effective configuration as TOML, secrets masked."""
     return "\n".join(_tables(settings, "")).strip() + "\n"
+
+
+def fingerprint(settings: Settings) -> str:
+    """A hash of the effective configuration without its secrets, 64 hexadecimal digits: equal configs have the same."""
+    return hashlib.sha256(show(settings).encode()).hexdigest()
 
 
 def _tables(value: Any, prefix: str) -> Iterator[str]:

@@ -84,16 +84,21 @@ def _close_to_others(path: Path) -> None:
         os.close(handle)
 
 
-def claim(directory: Path) -> Callable[[], None]:
+def claim(
+    directory: Path,
+    lock: str = LOCK_FILE,
+    taken: str = "another agent (process {}) uses this state directory; stop it, or give this one its own with "
+    "state_directory",
+) -> Callable[[], None]:
     """Keep any other agent from using `directory`; what is returned gives it free, and so does the process's end.
 
-    Raises VedetteError where another one uses it: two would send each other's messages. A disk that takes no lock
-    file (read-only, full) is used without.
+    Raises VedetteError with `taken` and the process where another one uses it: two would send each other's messages. A
+    disk that takes no `lock` file (read-only, full) is used without.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        handle = os.open(directory / LOCK_FILE, flags, 0o600)
+        handle = os.open(directory / lock, flags, 0o600)
     except OSError:
         return lambda: None
     try:
@@ -101,10 +106,7 @@ def claim(directory: Path) -> Callable[[], None]:
     except BlockingIOError:
         holder = os.read(handle, 32).decode(errors="replace").strip()
         os.close(handle)
-        raise VedetteError(
-            f"{directory}: another agent (process {holder or '?'}) uses this state directory; "
-            "stop it, or give this one its own with state_directory"
-        ) from None
+        raise VedetteError(f"{directory}: {taken.format(holder or '?')}") from None
     except OSError:  # a file system without locks
         pass
     with suppress(OSError):

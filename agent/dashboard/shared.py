@@ -122,6 +122,11 @@ class Session:
         return bool(self._client.is_connected())
 
     @property
+    def away(self) -> str:
+        """Why the broker could not be reached the last time, "" where it could."""
+        return "" if self.connected else self._client.failure
+
+    @property
     def held(self) -> int:
         """Messages of this connection that are not acknowledged yet."""
         with self._lock:
@@ -144,6 +149,7 @@ class Session:
         properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
         if end:
             properties.SessionExpiryInterval = 0
+        self._client.login.close()
         self._client.disconnect(properties=properties)
         self._client.loop_stop()
 

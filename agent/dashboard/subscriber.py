@@ -10,14 +10,15 @@ from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from agent.config.schema import BrokerSettings
-from agent.core.errors import ConfigError, VedetteError
+from agent.core.errors import VedetteError
+from agent.core.printable import printable
 from agent.dashboard.fleet import Fleet
+from agent.dashboard.login import Login, LoginError
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
-from agent.delivery.mqtt.login import read_credentials
-from agent.delivery.mqtt.tls import load_files, tls_context
+from agent.delivery.mqtt.tls import tls_context
 
 MOST_WAITING_BYTES = 32 * 1024 * 1024
 LONGEST_PAYLOAD = 256 * 1024
@@ -55,6 +56,8 @@ class Subscriber:
         where = f"broker {self._address.shown}"
         try:
             self._client.connect(self._address.host, self._address.port, keepalive=30)
+        except LoginError as error:
+            raise VedetteError(f"{where}: {error}") from None
         except (OSError, ValueError) as error:
             raise VedetteError(f"{where}: {error}; is it running, and the address right?") from None
         self._client.loop_start()
@@ -77,6 +80,15 @@ class Subscriber:
         """Whether the broker is connected at the moment."""
         return bool(self._client.is_connected())
 
+    @property
+    def away(self) -> str:
+        """Why the broker could not be reached the last time, "" where it could."""
+        return (
+            ""
+            if self.connected or not self._client.failure
+            else f"{self._address.shown}: {self._client.failure}"
+        )
+
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish one message with QoS 1, not retained; raises VedetteError where there is no connection."""
         if not self.connected:
@@ -85,6 +97,7 @@ class Subscriber:
 
     def close(self) -> None:
         """Disconnect; may be called twice."""
+        self._client.login.close()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -150,11 +163,26 @@ class Subscriber:
             self._arrived.notify()
 
 
-def new_client(
-    address: BrokerAddress, settings: BrokerSettings, client_id: str, **options: Any
-) -> mqtt.Client:
-    """A client that logs in as `settings` say, with files read anew for each connection."""
-    client = mqtt.Client(
+class Client(mqtt.Client):
+    """paho's client with its `login`, which remembers why it could not connect the last time: `failure`, else ""."""
+
+    login: Login
+    failure = ""
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect once; raises OSError."""
+        try:
+            result = super().reconnect()
+        except OSError as error:
+            self.failure = printable(error.strerror or error, 200)
+            raise
+        self.failure = ""
+        return result
+
+
+def new_client(address: BrokerAddress, settings: BrokerSettings, client_id: str, **options: Any) -> Client:
+    """A client that logs in as `settings` say, with files and tokens read anew for each connection."""
+    client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         transport="websockets" if address.web_path else "tcp",
@@ -165,17 +193,6 @@ def new_client(
     context = tls_context(settings) if address.tls else None
     if context is not None:
         client.tls_set_context(context)
-
-    def log_in(*_: Any) -> None:
-        """Read login and certificates for each connection: they may have been rotated."""
-        try:
-            if context is not None:
-                load_files(context, settings)
-            credentials = read_credentials(settings, address)
-        except ConfigError as error:
-            raise OSError(str(error)) from None  # paho tries again later
-        if credentials.username or credentials.password:
-            client.username_pw_set(credentials.username, credentials.password.reveal() or None)
-
-    client.on_pre_connect = log_in
+    client.login = Login(client, settings, address, context)
+    client.on_pre_connect = lambda *_: client.login.read()
     return client

@@ -225,6 +225,10 @@ def test_a_storm_of_reloads_ends_with_the_last_good_config_and_leaves_nothing_be
     box.settled()
     box.write(box.cameras("one", fps=7))
     box.reload()
+    config = box.status()["info"]["config_sha256"]
+    box.write("# the same, in other words\n" + box.cameras("one", fps=7))
+    box.reload()
+    assert box.status()["info"]["config_sha256"] == config
     box.settled()
     threads, files = box.held()
     for turn in range(100):
@@ -237,6 +241,7 @@ def test_a_storm_of_reloads_ends_with_the_last_good_config_and_leaves_nothing_be
     box.until(lambda: [one["camera"] for one in box.status()["cameras"]] == ["three"])
     box.settled()
     assert not box.status()["config_error"]
+    assert box.status()["info"]["config_sha256"] not in {"", config}
     box.until(lambda: box.held()[0] <= threads and box.held()[1] <= files)
     assert "Traceback" not in box.agent.journal()[before:]
 

@@ -162,6 +162,9 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("summary_seconds", "seconds", "Time that a message of `camera`, `host` and `gpu` covers."),
         _field("sketch_seconds", "seconds", "Time that a message of `sketch` covers; 0: none are sent."),
         _field("complete_seconds", "seconds", "A complete message comes this often; 0: all are complete."),
+        _field(
+            "config_sha256", TEXT, "Hash of the config in force, without its secrets: another after a change."
+        ),
         _field("config_error", TEXT, "Why the last reload was refused; empty: it was not."),
         _field("restart_needed_for", TEXT, "Keys of the config that were changed and wait for a restart."),
         _field("cpu_model", TEXT, "Name of the processor."),

@@ -335,7 +335,12 @@ def _compared(queries: Queries, key: tuple[str, str, str], within: Span, feature
 def _csv(columns: list[str], rows: Any) -> Response:
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(columns)
+    writer.writerow([_no_formula(name) for name in columns])
     writer.writerows(rows)
     headers = {"content-disposition": "attachment; filename=curves.csv"}
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _no_formula(text: str) -> str:
+    """A text that a spreadsheet would take for a formula, with an apostrophe before it (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -21,7 +21,7 @@ from agent.core.errors import ConfigError, VedetteError
 from agent.core.untrusted import BadInput
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.shared import RECEIVE_MAXIMUM, Delivery, Inbox, Session
-from agent.dashboard.web.collector import MOST_DEVICES
+from agent.dashboard.web.collector import AWAY, MOST_DEVICES
 from agent.dashboard.web.postgres.address import Database
 from agent.dashboard.web.postgres.collectors import Collectors
 from agent.dashboard.web.postgres.writer import PostgresHistory
@@ -40,7 +40,7 @@ CONNECT_SECONDS = 30.0
 DRAIN_SECONDS = 20.0
 QUIET_SECONDS = 1.0
 _SHARED = ("host", "gpu/#", "camera/#", "sketch/#", "replay/#")
-_EACH = ("status", "info", "alert/+")
+_EACH = ("status", "info", "alert/+", "advice/+", "accuracy/#")
 """Retained, which a shared subscription gives nobody: each collector has all of them, and writes the same."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
@@ -87,7 +87,7 @@ class SharedCollector:
         self._seen = AlertsSeen()
         self._ended: set[Key] = set()
         self._chores_at = self._beat_at = float("-inf")
-        self._was_connected, self._refused, self._taken_over = False, "", False
+        self._was_connected, self._away, self._refused, self._taken_over = False, "", "", False
         self._errors: dict[str, str] = {}
         self._losses: tuple[int, ...] = ()
         self.written = 0
@@ -181,6 +181,10 @@ class SharedCollector:
         connected, refused = session.connected, session.refused
         if connected != self._was_connected:
             self._note(f"broker {self._collectors.broker}: {'connected' if connected else 'not connected'}")
+        if session.away != self._away:
+            self._away = session.away
+            if self._away:
+                self._note(AWAY.format(f"{self._collectors.broker}: {self._away}"))
         if refused and refused != self._refused:
             self._note(refused)
         if session.taken_over and not self._taken_over:

@@ -19,20 +19,38 @@ from agent.dashboard.web.store import Store, StoreError
 from agent.dashboard.web.stream import Stream
 
 MOST_DEVICES = 10_000
+AWAY = "broker {}; trying again. Is it running, and the address right?"
+_SAYINGS = (
+    ("away", AWAY),
+    ("refused", "the broker refuses: {}"),
+    (
+        "history_error",
+        "the history cannot be written: {}; what is live goes on. Mend that, and it goes on by itself",
+    ),
+)
 
 
 class Collector:
     """Owns the fleet, and `store` where it writes one; `run` is its thread, `process` and `flush` are its steps.
 
-    `failing` says what fails where another writes the store.
+    `failing` says what fails where another writes the store; `say` gets a line for each change of how it is.
     """
 
     def __init__(
-        self, subscriber: Subscriber, store: Store | None, stream: Stream, commands: Commands, prefix: str, *,
-        failing: Callable[[], str] = str, last_heard: Callable[[str, str], float | None] = lambda _site, _name: None,
-    ) -> None:  # fmt: skip
+        self,
+        subscriber: Subscriber,
+        store: Store | None,
+        stream: Stream,
+        commands: Commands,
+        prefix: str,
+        *,
+        failing: Callable[[], str] = str,
+        say: Callable[[str], object] = str,
+        last_heard: Callable[[str, str], float | None] = lambda _site, _name: None,
+    ) -> None:
         self._subscriber, self._store, self._stream, self._commands = subscriber, store, stream, commands
-        self._failing = failing
+        self._failing, self._say = failing, say
+        self._said: list[str] = []
         self._recorder = Recorder(store) if store else None
         self.fleet = Fleet(prefix, most_devices=MOST_DEVICES, last_heard=last_heard)
         self._touched: dict[tuple[str, str], Device] = {}
@@ -167,9 +185,21 @@ class Collector:
                 self._touched[key] = device
 
     def _note(self) -> Mapping[str, Any]:
-        """What keeps messages from being shown."""
+        """What keeps messages from being shown, each change of it said."""
+        note = self._problems()
+        said = [text for name, text in _SAYINGS if note[name] for text in [text.format(note[name])]]
+        for text in said:
+            if text not in self._said:
+                self._say(text)
+        if self._said and not said:
+            self._say("works again")
+        self._said = said
+        return note
+
+    def _problems(self) -> Mapping[str, Any]:
         return {
             "connected": self._subscriber.connected,
+            "away": self._subscriber.away,
             "refused": self._subscriber.refused,
             "dropped": self._subscriber.dropped,
             "devices_left_out": self.fleet.left_out,

@@ -30,15 +30,18 @@ FUTURE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One mark on a curve: `kind` is state, restart, version, model, config_error, cameras or throttled."""
+    """One mark on a curve: `kind` is a value of `_WATCHED`: state, light, restart, version, model, config, ..."""
 
     at: float
     kind: str
     text: str
 
 
-def fields_of(body: Body) -> dict[str, Value]:
-    """The numbers and texts of a flat payload, at most `MOST_FIELDS`, without its stamp; objects are left out."""
+def fields_of(body: Body, longest: int = SENTENCE) -> dict[str, Value]:
+    """The numbers and texts (cut after `longest` characters) of a flat payload, at most `MOST_FIELDS`.
+
+    Its stamp is left out, and so are objects.
+    """
     found: dict[str, Value] = {}
     for name, value in body.items():
         if name in _STAMP or not _NAME.fullmatch(name) or len(found) >= MOST_FIELDS:
@@ -49,7 +52,7 @@ def fields_of(body: Body) -> dict[str, Value]:
             if abs(value) <= LARGEST:
                 found[intern(name)] = value
         elif isinstance(value, str):
-            found[intern(name)] = printable(value, LONGEST_LIST if name == "cameras" else SENTENCE)
+            found[intern(name)] = printable(value, LONGEST_LIST if name == "cameras" else longest)
     return found
 
 
@@ -112,7 +115,7 @@ def _changes(
     """The marks where `after` follows `before` (empty: the first message)."""
     for name, kind in _WATCHED.get(family, {}).items():
         old, new = before.get(name), after.get(name)
-        if old == new or (not before and kind != "state"):
+        if old == new or (not before and kind not in _FROM_THE_FIRST):
             continue
         text = "" if new is None else str(new)
         if kind == "state":
@@ -120,19 +123,24 @@ def _changes(
             text = f"{text}: {reason}" if reason else text
         elif kind == "model":
             text = f"{after.get('model_name', '')} {text[:12]}".strip()
+        elif kind == "config":
+            text = f"reloaded: {text[:12]}" if old is not None else text[:12]
         elif kind == "config_error" and not text:
             text = "config accepted"
         yield Change(at=at, kind=kind, text=printable(text, SENTENCE))
 
 
+_FROM_THE_FIRST = frozenset({"state", "light"})
+"""Kinds that are marked when first known too: what was when is drawn from them."""
 _WATCHED: Mapping[str, Mapping[str, str]] = {
     "status": {"state": "state", "started_at": "restart", "version": "version"},
     "info": {
         "model_sha256": "model",
+        "config_sha256": "config",
         "config_error": "config_error",
         "cameras": "cameras",
         "profile": "profile",
     },
-    "camera": {"state": "state", "drift_reference": "reference"},
+    "camera": {"state": "state", "drift_reference": "reference", "light_mode": "light"},
     "gpu": {"throttle_reasons": "throttled"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from agent.alerts.words import duration
 from agent.core.printable import printable
@@ -24,6 +25,7 @@ OFFLINE = "device_offline"
 MOST_OFFLINE = 10_000
 EARLY_SECONDS = 10.0
 """What came so long before the subscription was noticed may belong to it."""
+_STANDING = frozenset({"advice", "accuracy"})
 _CURVED = {"host": read_host, "gpu": read_gpu, "camera": read_camera}
 """The families with curves; what cannot be shown live (a wrong type) is kept out of the history too."""
 
@@ -53,6 +55,8 @@ class Recorder:
                 self._connection(message.device, body, now)
         elif family == "alert":
             self._alert(message.device, body, now)
+        elif family in _STANDING:
+            self._standing(message.device, f"{family}/{entity}".rstrip("/"), body, now)
 
     def _window(self, device: Device, entity: str, body: Body, now: float, *, live: bool) -> None:
         key, family = (device.site, device.name, entity), entity.partition("/")[0]
@@ -109,6 +113,17 @@ class Recorder:
                 family=family, at=now, fields=fields_of(body), complete=True, changed_at=min(at or now, now)
             ),
         )
+
+    def _standing(self, device: Device, entity: str, body: Body, now: float) -> None:
+        """What is retained of a camera: it replaces what was there, and is on no curve."""
+        update = Update(
+            family=entity.partition("/")[0],
+            at=now,
+            fields=fields_of(body, LONGEST_TEXT),
+            complete=True,
+            changed_at=now,
+        )
+        self.store.update((device.site, device.name, entity), update)
 
     def _alert(self, device: Device, body: Body, now: float) -> None:
         change = alert_change(device, body)
@@ -204,5 +219,24 @@ def alert_details(body: Body) -> dict[str, Cell | dict[str, Cell]]:
     found["value"] = flat.get("value")
     for name in ("evidence", "controls"):
         part = body.get(name)
-        found[name] = fields_of(part) if isinstance(part, dict) else {}
+        found[name] = _flat(part) if isinstance(part, dict) else {}
     return found
+
+
+def _flat(part: Body) -> dict[str, Cell]:
+    """An object's numbers and texts; of objects in it each part by both names (`acknowledged.who`), of lists the items.
+
+    >>> _flat({"acknowledged": {"who": "ada"}, "hours": [8, 9]})
+    {'acknowledged.who': 'ada', 'hours': '8, 9'}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in part.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": item for key, item in value.items()}
+        else:
+            flat[name] = value
+    listed = {
+        name: ", ".join(map(str, value[:20])) if isinstance(value, list) else value
+        for name, value in flat.items()
+    }
+    return fields_of(listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import tempfile
 import threading
@@ -16,6 +17,7 @@ import uvicorn
 from agent.config.schema import BrokerSettings
 from agent.core import clock
 from agent.core.errors import ConfigError
+from agent.core.state_dir import claim
 from agent.dashboard.subscriber import Subscriber
 from agent.dashboard.web.api import Parts, application
 from agent.dashboard.web.collector import Collector
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 STOP_SECONDS = 3
+LOCK = "dashboard.lock"
+TAKEN = (
+    "another dashboard (process {}) writes this history; stop it, give this one its own --data, or have several "
+    "dashboards on one history with --store (docs/dashboard.md)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +91,8 @@ class Dashboard:
         commands = Commands(self._broker.topic_prefix, subscriber.publish)
         self.collector = Collector(
             subscriber, store, self.stream, commands, self._broker.topic_prefix,
-            failing=lambda: shared.error if shared else "", last_heard=_or_none(queries.last_heard),
+            failing=lambda: shared.error if shared else "", say=self._options.note,
+            last_heard=_or_none(queries.last_heard),
         )  # fmt: skip
         parts = Parts(
             stream=self.stream, queries=queries, commands=commands, ghosts=Ghosts(self._broker),
@@ -122,7 +130,8 @@ class Dashboard:
         folder = options.data or Path(
             opened.enter_context(tempfile.TemporaryDirectory(prefix="vedette-dashboard-"))
         )
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(folder)
+        opened.callback(claim(folder, LOCK, TAKEN))
         history = History(folder)
         history.open()
         opened.callback(history.close)
@@ -176,6 +185,18 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written: {error.strerror or error}", file="command line", key="--data",
+            expected="a folder that this user may write, on a disk with room",
+        ) from None  # fmt: skip
+
+
 def parse_listen(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (all addresses); raises ConfigError."""
     host, colon, port = text.rpartition(":")
@@ -192,6 +213,14 @@ def _listen(host: str, port: int, shown: str) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen at {shown}: {error.strerror or error}", file="command line", key="--listen",
-            expected="an address of this machine and a free port",
+            f"cannot listen at {shown}: {_LISTENING.get(error.errno or 0, error.strerror or error)}",
+            file="command line", key="--listen",
+            expected=f"an address of this machine and a free port, such as {host}:{port + 1}",
         ) from None  # fmt: skip
+
+
+_LISTENING = {
+    errno.EADDRINUSE: "the port is in use, perhaps by another dashboard",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EACCES: "ports below 1024 are for root",
+}

@@ -23,7 +23,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 class Away:
-    connected, refused, dropped, subscriptions = False, "", 0, 0
+    connected, away, refused, dropped, subscriptions = False, "", "", 0, 0
 
 
 @pytest.fixture
@@ -227,3 +227,35 @@ def test_what_is_cleared_at_the_broker_goes_from_fleet_and_alerts(collected):
     found = Queries(SqliteRows(collected.history.path)).alerts(firing=False)
     assert {one["state"] for one in found} == {"ended"} and len(found) == 2
     assert collected.fleet.devices == {} and collected.rows() == []
+
+
+def test_advice_accuracy_controls_and_what_else_stands_for_a_camera_is_kept_as_it_was_last(collected):
+    now = clock.wall()
+    collected.feed("advice/front", now, camera="front", action="look", words="look at it")
+    collected.feed("advice/front", now + 1, camera="front", action="mend", words="mend it " * 60)
+    collected.feed("accuracy/front", now, f1_ratio=0.9, f1_low_ratio=0.8, f1_high_ratio=0.95)
+    acknowledged = {"acknowledged": {"who": EVIL, "at": now, "why": "on it"}}
+    collected.feed(
+        "alert/a", now, **alert(now, controls=acknowledged, evidence={"hours": [8, 9], "deep": {"a": 1}})
+    )
+    collected.flush(now)
+    queries = Queries(SqliteRows(collected.history.path))
+    latest = queries.latest("north", "box")
+    assert latest["advice/front"]["action"] == "mend" and len(latest["advice/front"]["words"]) == 480
+    assert latest["accuracy/front"]["f1_low_ratio"] == 0.8
+    (found,) = queries.alerts(firing=True)
+    assert found["controls"]["acknowledged.who"] == EVIL and found["controls"]["acknowledged.why"] == "on it"
+    assert found["evidence"] == {"hours": "8, 9", "deep.a": 1}
+
+
+def test_a_reload_a_model_and_the_light_are_marks(collected):
+    now = clock.wall()
+    for step, (config, model) in enumerate((("a1", "m1"), ("b2", "m1"), ("b2", "m2"))):
+        collected.feed("info", now + step, time=rfc3339(now + step), config_sha256=config, model_sha256=model)
+    collected.feed("camera/front", now, **camera_window(now - 60, light_mode="day"))
+    collected.feed("camera/front", now, **camera_window(now, light_mode="night"))
+    collected.flush(now + 3)
+    marks = Queries(SqliteRows(collected.history.path)).marks("north", "box", span(now - 600, now + 10, now))
+    assert [(mark["kind"], mark["text"]) for mark in marks if mark["kind"] != "state"] == [
+        ("light", "day"), ("light", "night"), ("config", "reloaded: b2"), ("model", "m2")
+    ]  # fmt: skip

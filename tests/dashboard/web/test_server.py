@@ -12,7 +12,7 @@ import warnings
 
 import pytest
 
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access, is_within, parse_networks
 from agent.dashboard.web.server import Options, parse_listen
@@ -122,6 +122,37 @@ def test_without_a_login_only_this_machine_is_served(mosquitto):
         parse_listen("8080")
     with Web(mosquitto.url) as web, pytest.raises(urllib.error.HTTPError, match="403"):
         web.open("/", host="evil.example")  # DNS rebinding
+
+
+def test_what_keeps_a_dashboard_from_starting_is_named_with_the_mend(mosquitto, tmp_path):
+    with Web(mosquitto.url, data=tmp_path / "data") as web:
+        second = Web(mosquitto.url, data=tmp_path / "data")
+        with pytest.raises(
+            VedetteError, match=r"another dashboard \(process \d+\) writes this history.*--store"
+        ):
+            second.dashboard.__enter__()
+        taken = Web(mosquitto.url)
+        taken.dashboard._options = Options(listen=web.url.removeprefix("http://"))
+        with pytest.raises(
+            ConfigError, match="port is in use, perhaps by another dashboard.*a free port, such as"
+        ):
+            taken.dashboard.__enter__()
+    with Web(mosquitto.url, data=tmp_path / "data"):  # the first has ended
+        pass
+    (tmp_path / "file").touch()
+    wrong = Web(mosquitto.url, data=tmp_path / "file" / "data")
+    with pytest.raises(ConfigError, match="cannot be written.*a folder that this user may write"):
+        wrong.dashboard.__enter__()
+
+
+def test_a_broker_that_is_away_is_said_with_the_reason_and_so_is_its_return(mosquitto):
+    said = []
+    mosquitto.stop()
+    with Web(mosquitto.url, note=said.append) as web:
+        web.until(lambda: "refused" in web.get("/api/fleet")["note"].get("away", ""))
+        assert "Connection refused; trying again. Is it running, and the address right?" in said[0]
+        mosquitto.start()
+        web.until(lambda: said[-1] == "works again")
 
 
 def test_a_login_with_roles_and_a_limit(mosquitto, tmp_path):
