@@ -1,4 +1,4 @@
-"""`vedette report`: one HTML file about a camera in a range of time, from the history of a dashboard."""
+"""`vedette report`: one HTML file about a camera, a device or an alert, from the history of a dashboard."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from agent.core import clock
 
 if TYPE_CHECKING:
     from agent.dashboard.web.queries import Queries
+    from agent.dashboard.web.report import Contents
     from agent.dashboard.web.store import Key, Rows
 
 _BEGINS = b"<!doctype html>"
 _EPILOG = """\
 examples:
   vedette report --data ~/vedette-dashboard --camera front --since 2h --out report.html
-  vedette report --data ~/vedette-dashboard --device north/dock-7 --camera front --since 1d --out report.html
+  vedette report --data ~/vedette-dashboard --device north/dock-7 --since 08:00 --until 09:30 --out report.html
+  vedette report --data ~/vedette-dashboard --alert drift-front-0b6a56cc --image front.jpg --out report.html
   vedette report --store 'postgresql://db/fleet?user=vedette' --camera front --out report.html
 
-The file holds curves, states, drift, alerts and their runbooks; it loads nothing, and can be mailed.
+The file holds curves, states, drift, the verdict, alerts and their runbooks; it loads nothing, and can be mailed.
+The image is one that `vedette snapshot` wrote; on its pages the dashboard asks the device for it.
 """
 
 
@@ -31,29 +34,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     history = parser.add_mutually_exclusive_group()
     history.add_argument("--data", metavar="DIR", type=Path, help="of `vedette dashboard`")
     add_store_argument(history)
-    parser.add_argument("--camera", metavar="NAME", required=True, help="which camera")
+    about = parser.add_mutually_exclusive_group()
+    about.add_argument(
+        "--camera", metavar="NAME", default="", help="about which camera (default: the device)"
+    )
+    about.add_argument("--alert", metavar="ID", default="", help="about which alert; its time is chosen")
     parser.add_argument(
-        "--device", metavar="[SITE/]NAME", default="", help="of which device, if several have it"
+        "--device",
+        metavar="[SITE/]NAME",
+        default="",
+        help="about which device, or of which, if several have it",
     )
     parser.add_argument(
-        "--since", metavar="DURATION", default="2h", help="how far back (default: %(default)s)"
+        "--since",
+        metavar="WHEN",
+        default="2h",
+        help="from when on: a duration ago, 09:14 or 2026-01-31T18:00Z (%(default)s)",
     )
+    parser.add_argument("--until", metavar="WHEN", default="", help="until when, likewise (default: now)")
+    parser.add_argument("--image", metavar="JPEG", type=Path, help="an image of the camera to put in")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write")
     parser.add_argument("--force", action="store_true", help="replace a file at --out that is no page")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
+    from dataclasses import replace
+
     from agent.cli.output import refuse_taken, write_output
     from agent.dashboard.web.queries import Queries
+    from agent.dashboard.web.report import report_page
 
     refuse_taken(args.out, begins=_BEGINS, force=args.force)
     with ExitStack() as closing:
-        queries, now = Queries(_rows(args, closing)), clock.wall()
-        page, key = _written(args, queries, now)
+        contents = _contents(args, Queries(_rows(args, closing)), clock.wall())
+    if args.image:
+        contents = replace(contents, image=_image(args.image), image_note=args.image.name)
+    page = report_page(contents).encode()
     write_output(args.out, page, begins=_BEGINS, force=args.force)
-    print(f"{args.out}: {len(page) / 1000:.0f} kB about camera {args.camera} of {key[0]}/{key[1]}")
+    print(f"{args.out}: {len(page) / 1000:.0f} kB about {contents.title[0].lower()}{contents.title[1:]}")
     return 0
+
+
+def _image(path: Path) -> bytes:
+    from agent.core.errors import VedetteError
+    from agent.dashboard.web.report import LARGEST_IMAGE, checked_jpeg
+
+    try:
+        with path.open("rb") as file:
+            return checked_jpeg(file.read(LARGEST_IMAGE + 1))
+    except OSError as error:
+        raise VedetteError(f"--image {path}: {error.strerror or error}") from None
+    except VedetteError as error:
+        raise VedetteError(f"--image {path}: {error}") from None
 
 
 def _rows(args: argparse.Namespace, closing: ExitStack) -> Rows:
@@ -75,60 +108,39 @@ def _rows(args: argparse.Namespace, closing: ExitStack) -> Rows:
     return SqliteRows(path)
 
 
-def _written(args: argparse.Namespace, queries: Queries, now: float) -> tuple[bytes, Key]:
-    """The page, and what it is about."""
+def _contents(args: argparse.Namespace, queries: Queries, now: float) -> Contents:
+    """What the report is about."""
+    from agent.core.arguments import take_moment
     from agent.core.errors import VedetteError
-    from agent.core.units import parse_duration
+    from agent.dashboard.web.report_contents import alert_of, report_of, report_of_alert
 
-    key = _chosen(queries, args.camera, args.device)
-    try:
-        seconds = parse_duration(args.since)
-    except ValueError as error:
-        raise VedetteError(f"--since {args.since}: {error}") from None
-    return _page(queries, key, now - seconds, now).encode(), key
+    if args.alert:
+        site, _, name = args.device.rpartition("/")
+        return report_of_alert(queries, alert_of(queries, args.alert, site, name), now)
+    start = take_moment({"since": args.since}, "since", None, now, backwards=True)
+    end = take_moment({"until": args.until}, "until", None, now, backwards=True) if args.until else now
+    if not start < end:
+        raise VedetteError(f"--until {args.until} is not after --since {args.since}")
+    return report_of(queries, _chosen(queries, args.camera, args.device), start, end)
 
 
 def _chosen(queries: Queries, camera: str, device: str) -> Key:
-    """The camera that is meant; raises VedetteError where there is none, or several."""
-    from agent.core.errors import VedetteError
+    """The camera, or device, that is meant; raises VedetteError where there is none, or several."""
+    from agent.core.errors import ConfigError, VedetteError
     from agent.core.nearest import unknown
 
-    keys = queries.cameras()
-    found = [
-        key for key in keys if key[2] == f"camera/{camera}" and device in {"", key[1], f"{key[0]}/{key[1]}"}
-    ]
-    if not found:
+    if not camera and not device:
+        raise ConfigError(
+            "nothing is named", file="command line", key="--camera", expected="--camera, --device or --alert"
+        )
+    keys = queries.cameras() if camera else queries.devices()
+    named = [key for key in keys if not camera or key[2] == f"camera/{camera}"]
+    found = [key for key in named if device in {"", key[1], f"{key[0]}/{key[1]}"}]
+    if not named:
         raise VedetteError(unknown("camera", camera, sorted({key[2].partition("/")[2] for key in keys})))
+    if not found:
+        raise VedetteError(unknown("device", device, sorted({f"{key[0]}/{key[1]}" for key in named})))
     if len(found) > 1:
         several = ", ".join(f"{site}/{name}" for site, name, _ in found[:20])
-        raise VedetteError(f"several devices have a camera {camera}: name one with --device: {several}")
+        raise VedetteError(f"several devices are meant: name one with --device SITE/NAME: {several}")
     return found[0]
-
-
-def _page(queries: Queries, key: Key, start: float, end: float) -> str:
-    from agent.core.runbook_pages import runbook_page
-    from agent.dashboard.web.drift import heat_map_of
-    from agent.dashboard.web.queries import span
-    from agent.dashboard.web.report import CURVES, Contents, report_page
-
-    site, device, entity = key
-    camera, within = entity.partition("/")[2], span(start, end, end)
-    found = [
-        alert
-        for firing in (True, False)
-        for alert in queries.alerts(firing=firing, site=site, device=device, since=0.0 if firing else start)
-        if alert.get("labels", {}).get("camera", camera) == camera
-    ]
-    fields = [field for _, lines, _, _ in CURVES for field, _ in lines]
-    return report_page(
-        Contents(
-            title=f"Camera {camera} of {site}/{device}",
-            start=start,
-            end=end,
-            curves=queries.curves(key, fields, within),
-            states=queries.states(key, within),
-            heat=heat_map_of(queries, key, within),
-            marks=queries.marks(site, device, within),
-            alerts=[(alert, runbook_page(str(alert.get("rule", "")))) for alert in found],
-        )
-    )

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from agent.core import clock
 from agent.core.errors import VedetteError
 from agent.core.runbook_pages import runbook_page
-from agent.core.untrusted import BadInput, parse_object, take_object, take_text
+from agent.core.untrusted import BadInput, parse_object, take_flag, take_number, take_object, take_text
 from agent.dashboard.web import drift
 from agent.dashboard.web.access import User, fits
 from agent.dashboard.web.commands import SIGNED, Commands
@@ -30,6 +30,8 @@ from agent.dashboard.web.fields import DAY
 from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import COOKIE, Access, Guard
 from agent.dashboard.web.queries import Queries, Span, span
+from agent.dashboard.web.report import Contents, report_page, snapshot_of
+from agent.dashboard.web.report_contents import alert_of, report_of, report_of_alert
 from agent.dashboard.web.store import HOUR, to_text
 from agent.dashboard.web.stream import MOST_VIEWERS, Stream
 
@@ -216,6 +218,28 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
         except VedetteError as error:  # no fault of the page: it shows what it has without the device
             return Json({"refused": str(error)})
 
+    async def report(request: Request) -> Response:
+        """A report as a file; with `snapshot` (operators) the device is asked for an image."""
+        user, body = _user(request), await _body(request)
+        asked = {
+            part: take_text(body, part, "", longest=200) for part in ("site", "device", "camera", "alert")
+        }
+        now = clock.wall()
+        within = take_number(body, "from", now - HOUR, minimum=0), take_number(body, "to", now, minimum=0)
+        made = await run_in_threadpool(_reported, parts.queries, asked, within)
+        if take_flag(body, "snapshot", False) and asked["camera"]:
+            _operator(request)
+            made = replace(made, **await snapshot(asked, user))
+        headers = {"content-disposition": "attachment; filename=report.html"}
+        return Response(report_page(made), media_type="text/html; charset=utf-8", headers=headers)
+
+    async def snapshot(asked: Mapping[str, str], user: User) -> dict[str, Any]:
+        try:
+            args = {"camera": asked["camera"], "who": user.name}
+            return snapshot_of(await send(asked, "snapshot", args))
+        except VedetteError as error:
+            return {"image_note": f"no image: {error}"}
+
     async def remove_ghosts(request: Request) -> Response:
         _operator(request)
         device = take_text(await _body(request), "device", longest=200)
@@ -231,6 +255,7 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
     return {
         "/api/command": command,
         "/api/reference": reference,
+        "/api/report": report,
         "/api/ghosts/remove": remove_ghosts,
         "/api/logout": logout,
     }
@@ -319,6 +344,16 @@ def _number(text: str) -> float:
     if not 0 <= value < 1e11:
         raise BadInput("a Unix time is expected")
     return value
+
+
+def _reported(queries: Queries, asked: Mapping[str, str], within: tuple[float, float]) -> Contents:
+    """The report about an alert, or about a camera or device in a range."""
+    site, device, camera = asked["site"], asked["device"], asked["camera"]
+    if asked["alert"]:
+        return report_of_alert(queries, alert_of(queries, asked["alert"], site, device), clock.wall())
+    if not 0 < within[1] - within[0] <= LONGEST_SPAN:
+        raise BadInput("`from` and `to` give no range of time")
+    return report_of(queries, (site, device, f"camera/{camera}" if camera else ""), *within)
 
 
 def _compared(queries: Queries, key: tuple[str, str, str], within: Span, feature: str) -> dict[str, Any]:

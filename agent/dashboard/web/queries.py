@@ -62,6 +62,10 @@ class Queries:
             "SELECT site, device, entity FROM series WHERE entity LIKE 'camera/%' ORDER BY 1, 2, 3"
         )
 
+    def devices(self) -> list[Key]:
+        """All devices that have a history, as site, device and ""."""
+        return self._rows("SELECT DISTINCT site, device, '' FROM series ORDER BY 1, 2")
+
     def latest(self, site: str, device: str) -> dict[str, Row]:
         """The last known fields of everything of a device, by entity; each with `at`."""
         rows = self._rows(
@@ -103,11 +107,13 @@ class Queries:
         )
         return [{"at": at, "text": text} for at, text in [*before, *inside]]
 
-    def alerts(self, *, firing: bool, site: str = "", device: str = "", since: float = 0.0) -> list[Row]:
-        """Alerts that fire, or that no longer do; the newest first."""
+    def alerts(
+        self, *, firing: bool, site: str = "", device: str = "", number: str = "", since: float = 0.0
+    ) -> list[Row]:
+        """Alerts that fire, or that no longer do, of a site, a device, an id (`number`); the newest first."""
         wanted = ["state = 'firing'" if firing else "state != 'firing'", "changed_at >= ?"]
         values: list[Any] = [since]
-        for name, value in (("site", site), ("device", device)):
+        for name, value in (("site", site), ("device", device), ("id", number)):
             if value:
                 wanted.append(f"{name} = ?")
                 values.append(value)

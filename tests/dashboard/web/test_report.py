@@ -68,6 +68,53 @@ def test_a_report_holds_all_and_nothing_runs_in_it(collected, tmp_path, capsys):
     assert main([*arguments, str(other)]) == 0  # a page replaces a page
 
 
+def test_a_report_about_an_alert_has_its_time_its_words_an_image_and_nothing_of_another_camera(
+    collected, tmp_path, capsys
+):
+    now = clock.wall()
+    for minute in range(300):
+        end = now - 60 * minute
+        usual = {
+            "drift_cause": "noise",
+            "drift_cause_confidence": 0.8,
+            "light_mode": "night",
+            "drift_state": "drift",
+        }
+        collected.feed("camera/front", now, **camera_window(end, **usual))
+    collected.feed("advice/front", now, words="clean the lens", command="vedette drift explain", for_it=EVIL)
+    collected.feed("accuracy/front", now, f1_ratio=0.9, f1_low_ratio=0.8, f1_high_ratio=0.95)
+    collected.feed("alert/a", now, **alert(now - 3600, "first", what="front is slow"))
+    collected.feed("alert/a", now, **alert(now - 1800, "first", "resolved", what="front was slow"))
+    collected.feed("alert/b", now, **alert(now, "second", what="another", label_camera="yard"))
+    collected.flush(now)
+    image, out = tmp_path / "x.jpg", tmp_path / "report.html"
+    image.write_bytes(b"\xff\xd8\xff\xe0 not all of a JPEG")
+    base = ["report", "--data", str(tmp_path), "--out", str(out)]
+    assert main([*base, "--alert", "first", "--image", str(image)]) == 0
+    page = out.read_text()
+    for text in (
+        "latency_p99",
+        "front was slow",
+        "Most likely cause",
+        "noise (80 % sure)",
+        "clean the lens",
+        "night",
+    ):
+        assert text in page, text
+    assert "90 % (80 to 95 %)" in page and "data:image/jpeg;base64," in page and "another" not in page
+    assert EVIL not in page and not re.search(r"<script|src=(?!\"data:image/jpeg)|href=", page)
+    assert page.count("<h3>") >= 4 and "Runbook" in page
+    assert main([*base, "--device", "box", "--since", "1h", "--until", "1m"]) == 0
+    assert "Device north/box" in out.read_text()
+    for wrong, words in (
+        (["--alert", "third"], "no alert third"), (["--camera", "frnt"], "did you mean 'front'"), ([], "--alert"),
+        (["--camera", "front", "--until", "3h"], "is not after"), (["--alert", "first", "--image", str(out)], "no JPEG"),
+        (["--device", "bx"], "did you mean 'north/box'"),
+    ):  # fmt: skip
+        assert main([*base, *wrong]) != 0
+        assert words in capsys.readouterr().err
+
+
 def test_a_roll_up_is_that_of_its_windows_whenever_they_come_and_percentiles_are_not_averaged(collected):
     now = (clock.wall() // HOUR) * HOUR + 1800
     start = now - 1800 - 3 * HOUR

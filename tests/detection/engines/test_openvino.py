@@ -100,7 +100,9 @@ def test_a_few_shapes_get_a_graph_of_their_own_and_all_the_same_results(tiny, mo
     path = tiny(batch="batch")
     runner, other = (opened(path, provider=one)._opened.runner for one in ("openvino", "cpu"))
     fixed.clear()
-    batches = [np.full((count, 3, 64, 64), count / 10, np.float32) for count in range(1, engine.MOST_SHAPES + 3)]
+    batches = [
+        np.full((count, 3, 64, 64), count / 10, np.float32) for count in range(1, engine.MOST_SHAPES + 3)
+    ]
     for batch in batches * 2:
         (ours,), (theirs,) = runner.run(batch), other.run(batch)
         assert len(ours) == len(batch)
