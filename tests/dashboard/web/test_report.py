@@ -85,7 +85,7 @@ def test_a_report_about_an_alert_has_its_time_its_words_an_image_and_nothing_of_
     collected.feed("accuracy/front", now, f1_ratio=0.9, f1_low_ratio=0.8, f1_high_ratio=0.95)
     collected.feed("alert/a", now, **alert(now - 3600, "first", what="front is slow"))
     collected.feed("alert/a", now, **alert(now - 1800, "first", "resolved", what="front was slow"))
-    collected.feed("alert/b", now, **alert(now, "second", what="another", label_camera="yard"))
+    collected.feed("alert/b", now, **alert(now, "second", what="yard is dark", label_camera="yard"))
     collected.flush(now)
     image, out = tmp_path / "x.jpg", tmp_path / "report.html"
     image.write_bytes(b"\xff\xd8\xff\xe0 not all of a JPEG")
@@ -101,7 +101,7 @@ def test_a_report_about_an_alert_has_its_time_its_words_an_image_and_nothing_of_
         "night",
     ):
         assert text in page, text
-    assert "90 % (80 to 95 %)" in page and "data:image/jpeg;base64," in page and "another" not in page
+    assert "90 % (80 to 95 %)" in page and "data:image/jpeg;base64," in page and "yard is dark" not in page
     assert EVIL not in page and not re.search(r"<script|src=(?!\"data:image/jpeg)|href=", page)
     assert page.count("<h3>") >= 4 and "Runbook" in page
     assert main([*base, "--device", "box", "--since", "1h", "--until", "1m"]) == 0
