@@ -141,8 +141,8 @@ def _print_set(args: argparse.Namespace, data: TrainingSet) -> None:
     )
     if data.fresh:
         print(
-            f"classes that the model does not have: {', '.join(data.fresh)}. Its head begins anew, so it knows nothing "
-            "at first: that takes images of all classes, and more epochs"
+            f"classes that the model does not have: {', '.join(data.fresh)}. They begin at nothing, and take "
+            "some hundred boxes each; with Ultralytics 8.4 what the model knows goes on (older ones begin all anew)"
         )
     if not (data.old or args.full):
         print("no old images are mixed in (--old): the model may forget what these do not show")

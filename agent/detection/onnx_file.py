@@ -44,6 +44,7 @@ _BYTES = {
     16: 2,
 }  # TensorProto.DataType
 _CORRUPT = "is no ONNX file, truncated or corrupt: copy it again"
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 # Of each message the fields (by number) that lead on, and what they hold.
 _INSIDE: dict[str, dict[int, str]] = {
     "model": {7: "graph", 25: "function"},
@@ -53,6 +54,9 @@ _INSIDE: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
+_NAMES = {"node": (4, 7), "function": (1, 10)}
+"""Which fields hold an operator's name and domain."""
+
 _Span = tuple[int, int]
 
 
@@ -82,6 +86,24 @@ def metadata(path: Path) -> dict[str, str]:
         raise ModelError(f"model {path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise ModelError(f"model {path} {_CORRUPT}") from error
+
+
+def foreign_operators(path: Path) -> tuple[str, ...]:
+    """`DOMAIN.OPERATOR` of all that a file that passed `check` uses and no runtime here brings, sorted.
+
+    Known are ONNX's own domains, those of ONNX Runtime, and functions that the file itself holds: whether their
+    operators and opset are, the runtime says when it opens the model. Raises ModelError where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            walk = _Walk(path, data, len(data))
+            walk.run()
+    except OSError as error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ModelError(f"model {path} {_CORRUPT}") from error
+    foreign = {one for one in walk.operators - walk.own if one[0] not in _DOMAINS}
+    return tuple(sorted(f"{printable(domain, 40)}.{printable(name, 40)}" for domain, name in foreign))
 
 
 def largest_tensor() -> int:
@@ -117,6 +139,9 @@ class _Walk:
         self._path, self._data, self._size = path, data, size
         self._fields = 0
         self.beside: set[Path] = set()
+        self.operators: set[tuple[str, str]] = set()
+        self.own: set[tuple[str, str]] = set()
+        """Operators that nodes use, and that the file defines itself: domain and name."""
 
     def run(self) -> None:
         """Walk through all messages that `_INSIDE` leads to; those with a limit are looked at."""
@@ -136,10 +161,15 @@ class _Walk:
             if kind in looked:
                 looked[kind](kind, span)
                 continue
-            leading = _INSIDE[kind]
+            leading, named = _INSIDE[kind], dict[int, str]()
             for number, value in self._fields_of(span):
                 if number in leading and isinstance(value, tuple):
                     waiting.append((leading[number], value, depth + 1))
+                elif number in _NAMES.get(kind, ()):
+                    named[number] = self._text(value)
+            if kind in _NAMES:
+                name, domain = (named.get(number, "") for number in _NAMES[kind])
+                (self.operators if kind == "node" else self.own).add((domain, name))
         if "graph" not in found:
             raise self._refused(_CORRUPT)
 

@@ -71,9 +71,13 @@ def _signed(copied: Copied, claim: Claim, public_keys: Sequence[str], now: float
 
 
 def _check_content(path: Path) -> None:
-    """Refuse what is no ONNX file of a detector's size, and weights in other files: only this one was verified."""
+    """Refuse what is no ONNX file of a detector's size, weights in other files, and operators that are not known."""
     beside = onnx_file.check(path)
     if beside:
         raise ModelError(
             f"the model keeps weights in another file ({beside[0].name}), which no digest covers: save it as one file"
+        )
+    if foreign := onnx_file.foreign_operators(path):
+        raise ModelError(
+            f"the model uses operators that no runtime here brings: {', '.join(foreign[:3])}; export it without them"
         )

@@ -18,7 +18,7 @@ from agent.maintenance.evaluation.labels import LabelledImage, LabelledSet
 class TrainingSet:
     """What is trained on: `new` and `old` images, `checked` ones that the best epoch is chosen by.
 
-    `fresh` are the classes that the model does not have: its head begins anew then.
+    `fresh` are the classes that the model does not have.
     """
 
     data: Path

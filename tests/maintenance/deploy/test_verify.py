@@ -178,6 +178,31 @@ def test_weights_in_another_file_are_refused(tmp_path):
         verify(copied(path), Claim(name="split.onnx"), FRESH, [], NOW)
 
 
+def with_operator(path, domain, name, defined=False):
+    """The demo model with one more node, and the function that it calls where that is `defined`."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(DEMO_MODEL)
+    model.graph.node.append(
+        onnx.helper.make_node(name, [model.graph.output[0].name], ["more"], domain=domain)
+    )
+    model.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+    if defined:
+        inner = onnx.helper.make_node("Identity", ["x"], ["y"])
+        opsets = [onnx.helper.make_opsetid("", 17)]
+        model.functions.append(onnx.helper.make_function(domain, name, ["x"], ["y"], [inner], opsets))
+    onnx.save(model, path)
+    return path
+
+
+def test_operators_that_no_runtime_here_brings_are_named_before_it_is_loaded(tmp_path):
+    path = with_operator(tmp_path / "own.onnx", "acme.vision", "FastNMS")
+    with pytest.raises(ModelError, match=r"brings: acme\.vision\.FastNMS; export"):
+        verify(copied(path), Claim(name="own.onnx"), FRESH, [], NOW)
+    for number, (domain, defined) in enumerate([("acme.vision", True), ("com.microsoft", False)]):
+        known = with_operator(tmp_path / f"{number}.onnx", domain, "Gelu", defined)
+        assert verify(copied(known), Claim(name="known.onnx"), FRESH, [], NOW).name == "known"
+
+
 def test_keys_that_are_none_are_refused_and_never_shown(tmp_path):
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
