@@ -252,9 +252,8 @@ def _export(args: argparse.Namespace, store: SampleStore) -> int:
         progress = partial(bar, name="samples")
         hint = FORMATS[args.format](export_of(readable, store.classes(), args.out, progress))
     labelled = sum(one.sample.labels is not None for one in found)
-    print(
-        f"{args.out}: {count(len(found), 'sample')}, {labelled} labelled, the others as the model sees them"
-    )
+    others = ", the others as the model sees them" if labelled < len(found) else ""
+    print(f"{args.out}: {count(len(found), 'sample')}, {labelled} labelled{others}")
     print(f"  {hint}")
     return 0
 

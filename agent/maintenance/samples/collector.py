@@ -145,7 +145,7 @@ class SampleCollector(Worker):
                 self._store.set_classes(chosen.sample.model, chosen.names)
                 self._bound(len(chosen.jpeg))
             except (OSError, VedetteError) as error:
-                self._refused(str(error))
+                self._refused(self._reason(error))
             else:
                 self._unwritten = ""
                 self._kept[pick.reason] += 1
@@ -167,6 +167,12 @@ class SampleCollector(Worker):
             oldest = clock.unix_now() - self._settings.keep
             self._store.bound(int(ROOM * most) if self._size > most else most, oldest)
             self._size, self._bound_at = self._store.size(), now + BOUND_SECONDS
+
+    def _reason(self, error: OSError | VedetteError) -> str:
+        """The same for every sample that a full disk refuses, though each is another file."""
+        if isinstance(error, OSError) and error.strerror:
+            return f"{self._store.folder}: {error.strerror}"
+        return str(error)
 
     def _refused(self, reason: str) -> None:
         if reason != self._unwritten:

@@ -181,8 +181,8 @@ def test_frames_of_faulty_and_other_cameras_are_left_out(collected, tmp_path):
 
 
 def test_a_full_disk_is_logged_once_and_ends_nothing(collected, monkeypatch):
-    def full(*_args, **_words):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(_store, sample, *_args, **_words):
+        raise OSError(errno.ENOSPC, "No space left on device", f"{sample.id}.jpg")
 
     monkeypatch.setattr(collector_module.SampleStore, "put", full)
     with capture_logs() as logs:
