@@ -7,6 +7,7 @@ Things arrive on lanes as a Poisson-like process: for each lane and slot of time
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -91,9 +92,16 @@ class Scene:
         return SceneObject(name=name, x=x if lane.facing > 0 else self.width - x, y=y, size=size, look=look)
 
     def draw(
-        self, t: float, hour: float, frame: int, *, strangers: float = 0.0, noise: float = 1.0
+        self,
+        t: float,
+        hour: float,
+        frame: int,
+        *,
+        strangers: float = 0.0,
+        noise: float = 1.0,
+        classes: Sequence[str] = CLASSES,
     ) -> DrawnImage:
-        """The image at `t` seconds and `hour` of the day; `frame` picks the sensor noise."""
+        """The image at `t` seconds and `hour` of the day; `frame` picks the sensor noise, `classes` have boxes."""
         light = daylight(hour)
         image = self._backdrop.copy()
         boxes: list[tuple[float, float, float, float]] = []
@@ -104,9 +112,9 @@ class Scene:
         for thing in things:
             width, height = DRAWERS[thing.name](image, thing.x, thing.y, thing.size, thing.look)
             box = self._box(thing, width, height)
-            if box is not None and thing.name in CLASSES:
+            if box is not None and thing.name in classes:
                 boxes.append(box)
-                ids.append(CLASSES.index(thing.name))
+                ids.append(classes.index(thing.name))
         self._light(image, light, t)
         self._grain(image, light, frame, noise)
         kept = _not_hidden(boxes)
