@@ -151,7 +151,14 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
         contenders["vedette, auto"] = lambda: agent(1, provider="auto")
         for hint, precision in (("f32", "fp32"), ("bf16", "bf16")) if read_cpu().bf16 else (("f32", "fp32"),):
             contenders[f"bare, OpenVINO {precision}"] = partial(
-                script, sys.executable, "bare_openvino", model, json.dumps(args.shape), seconds, args.threads, hint
+                script,
+                sys.executable,
+                "bare_openvino",
+                model,
+                json.dumps(args.shape),
+                seconds,
+                args.threads,
+                hint,
             )
             contenders[f"vedette, OpenVINO {precision}"] = partial(
                 agent, 1, provider="openvino", precision=precision

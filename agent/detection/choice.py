@@ -25,12 +25,13 @@ from agent.core import clock
 from agent.core import memory as heap
 from agent.core.errors import InferenceError, MissingExtra, ModelError
 from agent.core.types import Detections, Frame
-from agent.detection import DetectedBatch, ModelInfo
+from agent.detection import DetectedBatch, ModelInfo, onnx_file
 from agent.detection.agreement import HALF, LEAST_SCORE, agree
 from agent.detection.choice_store import Choice, ChoiceStore, circumstances
 from agent.detection.cpu import read_cpu
 from agent.detection.layouts.layout import Candidates
 from agent.detection.matching import BoxMatches, match_boxes
+from agent.detection.metadata import parse
 from agent.detection.trial import trial_image
 
 log = structlog.get_logger("vedette.detection")
@@ -148,6 +149,9 @@ def choose(
     `cache` is where choices are kept; without it, or for a small model, nothing is measured. Raises ModelError,
     MissingExtra.
     """
+    made_for = _made_for(settings, model)
+    if made_for:
+        return open_(replace(settings, provider=made_for)), f"INT8, made for {made_for}"
     offered = alternatives(settings)
     if len(offered) < 2 or cache is None or model.stat().st_size < LEAST_BYTES:
         return open_(offered[0]), ""
@@ -164,6 +168,14 @@ def choose(
     chosen, choice = _measured(first, offered[1:], open_)
     store.put(key, choice)
     return chosen, choice.reason
+
+
+def _made_for(settings: ModelSettings, model: Path) -> str:
+    """The engine for which an INT8 model was made, where "auto" may take it; "": it is no such model."""
+    engines = parse(onnx_file.metadata(model), model).int8_engines
+    if settings.provider != "auto" or not engines:
+        return ""
+    return engines[0] if engines[0] == "openvino" and "openvino" in _installed() else "auto"
 
 
 def _installed() -> tuple[str, ...]:

@@ -135,12 +135,20 @@ def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:
 def _check_int8(runner: ModelRunner, metadata: Metadata) -> None:
     """An INT8 model runs on the engines that it was checked on: OpenVINO gives other boxes of some (seen with 2026.4).
 
-    Weights of 8 bits overflow on an x86 without VNNI: then it was made on another kind of box.
+    On another than the first it is slower than in float. Weights of 8 bits overflow on an x86 without VNNI: then it was
+    made on another kind of box.
     """
     if metadata.int8_engines and runner.threads and runner.provider not in metadata.int8_engines:
         raise ModelError(
             f"model {runner.path} is in INT8 and was not found to agree with fp32 on {runner.provider}: set [model] "
             f'provider = "{metadata.int8_engines[0]}", or prepare it again where {runner.provider} is installed'
+        )
+    if runner.threads and runner.provider in metadata.int8_engines[1:]:
+        log.warning(
+            "the INT8 model was made for another engine and is slow on this one",
+            model=runner.path.name,
+            provider=runner.provider,
+            advice=f'set model.provider = "{metadata.int8_engines[0]}", or use the model in float',
         )
     if metadata.int8_weight_bits == 8 and runner.threads and read_cpu().saturates:
         log.warning(

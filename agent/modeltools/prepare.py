@@ -130,7 +130,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         _save(model, finished)
         limit = HALF if plan.half else EXACT
         checks = None if report else compare(shaped, finished, images or drawn_images(), limit)
-        info = _info(finished)
+        info = _info(finished, report.engines.split()[0] if report else "cpu")
         content = finished.read_bytes()
     record = Manifest(
         model=target.name,
@@ -267,8 +267,8 @@ def _metadata(model: Any, path: Path) -> Metadata:
     return parse({entry.key: entry.value for entry in model.metadata_props}, path)
 
 
-def _info(path: Path) -> ModelInfo:
-    detector = Detector(ModelSettings(path=str(path), provider="cpu"))
+def _info(path: Path, provider: str = "cpu") -> ModelInfo:
+    detector = Detector(ModelSettings(path=str(path), provider=provider))
     detector.open()
     detector.close()
     return detector.info

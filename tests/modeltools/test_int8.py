@@ -80,8 +80,14 @@ def plain(tmp_path):
 
 
 @pytest.mark.timeout(600)  # 10 s of CPU time
-def test_the_demo_model_in_int8_finds_what_fp32_finds(plain, scenes, drawn, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(int8, "find_spec", lambda _: None)  # OpenVINO's part is tested below
+@pytest.mark.parametrize(
+    "engines", [("cpu",), pytest.param(("openvino",), marks=pytest.mark.slow)], ids=lambda one: one[0]
+)
+def test_the_demo_model_in_int8_finds_what_fp32_finds(
+    plain, scenes, drawn, tmp_path, capsys, monkeypatch, engines
+):
+    pytest.importorskip(engines[0] if engines != ("cpu",) else "onnxruntime")
+    monkeypatch.setattr(int8, "_engines", lambda: engines)
     assert prepare(plain, "--out", tmp_path / "out", "--for", "cpu", "--int8", "--frames", scenes) == 0
     made = tmp_path / "out" / "plain.onnx"
     record = manifest.read(manifest.path_of(made))
@@ -89,6 +95,7 @@ def test_the_demo_model_in_int8_finds_what_fp32_finds(plain, scenes, drawn, tmp_
     assert (record.int8["checked"], record.int8["calibrated"]) == (IMAGES // 3, IMAGES - IMAGES // 3)
     assert record.int8["boxes"] >= int8.LEAST_BOXES
     assert f"INT8: F1 {record.int8['f1']:.3f}" in capsys.readouterr().out
+    assert record.int8["engines"].split() == list(dict.fromkeys((*engines, "cpu")))
     for engine in record.int8["engines"].split():
         detector = opened(made, provider=engine)
         assert (detector.info.precision, detector.info.int8_f1) == ("int8", record.int8["f1"])
@@ -159,10 +166,12 @@ def reaching(monkeypatch):
     def reach(*ratios):
         values = iter(ratios)
 
-        def compare(*_, **__):
-            return BoxMatches(pairs=round(next(values, 0) * 1000), boxes=2000), 1.5
+        def compare(*_, provider="cpu", **__):
+            speed = 2.0 if provider == "openvino" else 1.5
+            return BoxMatches(pairs=round(next(values, 0) * 1000), boxes=2000), speed
 
         monkeypatch.setattr(int8, "_compare", compare)
+        monkeypatch.setattr(int8, "_engines", lambda: ("cpu",))
         monkeypatch.setattr(quantise, "calibrate", lambda *_: None)
         monkeypatch.setattr(
             quantise,
@@ -189,6 +198,29 @@ def test_the_ladder_is_climbed_until_the_gate_is_passed(demo, drawn, tmp_path, r
     assert counts[0][:2] == (0.98, "nothing else")
     assert counts[1][:2] == (0.975, "these and the first convolutions")
     assert counts[1][2] < counts[0][2]
+
+
+def test_of_two_engines_the_faster_that_agrees_everywhere_is_taken(
+    demo, drawn, tmp_path, reaching, monkeypatch
+):
+    outcomes = []
+    for ratios in ((0.98, 0.975, 0.99), (*[0.98, 0.9] * 5, 0.99)):  # OpenVINO, then ONNX Runtime on the same
+        reaching(*ratios)
+        monkeypatch.setattr(int8, "_engines", lambda: ("openvino", "cpu"))
+        made, report = make(demo, drawn, tmp_path)
+        marks = {entry.key: entry.value for entry in made.metadata_props}
+        assert marks["vedette_int8_engines"] == report.engines
+        outcomes.append((report.engines, report.f1, report.speed_ratio))
+    assert outcomes == [("openvino cpu", 0.975, 2.0), ("cpu", 0.99, 1.5)]
+
+
+@pytest.mark.parametrize(("frames", "calibrating"), [(24, 16), (72, 48), (144, 48)])
+def test_what_is_calibrated_on_is_never_checked_on(frames, calibrating):
+    images = [np.full((2, 2, 3), number, np.uint8) for number in range(frames)]
+    parts = int8._parted(images)
+    assert [len(part) for part in parts] == [calibrating, frames - calibrating]
+    assert len({id(image) for part in parts for image in part}) == frames
+    assert sorted(int8._spread(frames)) == list(range(frames))
 
 
 def test_where_nothing_agrees_the_best_is_named_and_nothing_written(plain, scenes, tmp_path, reaching):
@@ -298,6 +330,19 @@ def test_an_engine_that_it_was_not_checked_on_refuses_it(tiny):
         ModelError, match=r'not found to agree with fp32 on openvino: set \[model\] provider = "cpu"'
     ):
         opened(path, provider="openvino")
+
+
+def test_on_an_engine_that_it_was_not_made_for_it_is_slow_and_that_is_said(tiny):
+    pytest.importorskip("openvino")
+    path = tiny(metadata={"vedette_precision": "int8", "vedette_int8_engines": "openvino cpu"})
+    said = {}
+    for provider in ("auto", "openvino", "cpu"):
+        with structlog.testing.capture_logs() as events:
+            said[provider] = opened(path, provider=provider).info.provider
+        warned = [event["advice"] for event in events if event["log_level"] == "warning"]
+        assert len(warned) == (provider == "cpu")
+    assert said == {"auto": "openvino", "openvino": "openvino", "cpu": "cpu"}
+    assert 'set model.provider = "openvino"' in warned[0]
 
 
 # -- frames --------------------------------------------------------------------------------------------------------
