@@ -54,6 +54,7 @@ def test_coco_has_boxes_in_pixels(kept, tmp_path):
     )
     assert len(body["images"]) == 11 and len(body["annotations"]) == 22
     first = body["annotations"][0]
+    assert first["segmentation"] == []
     assert first["bbox"] == pytest.approx([16.0, 21.0, 16.0, 6.0])
     assert {one["id"]: one["name"] for one in body["categories"]}[first["category_id"]] == CLASSES[MODEL][1]
     assert (tmp_path / "out" / "images" / body["images"][0]["file_name"]).exists()

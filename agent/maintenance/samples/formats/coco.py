@@ -32,6 +32,7 @@ def body(export: Export) -> dict[str, Any]:
                     "id": len(annotations) + 1,
                     "image_id": number,
                     "category_id": box.class_id + 1,
+                    "segmentation": [],  # readers of CVAT and Datumaro miss it
                     "bbox": [
                         round(v, 2)
                         for v in (box.x * wide - width / 2, box.y * tall - height / 2, width, height)
