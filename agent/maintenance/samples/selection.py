@@ -4,11 +4,14 @@
     choice     one frame of each short stretch: for each reason the best so far waits, weighed by its distance from what
                was chosen before (greedy k-centre: Gonzalez, 1985); at the end the reason that had least goes first
 
+Distances count by what is typical of this camera, that of a frame from a random one: embeddings of a fixed camera lie
+within a hundredth of each other, grey levels ten times as far apart.
 A fifth of all samples is audit. A frame costs its JPEG only when it is the best so far: some log n times of n.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -22,7 +25,9 @@ from agent.maintenance.samples.sample import AUDIT
 AUDIT_SHARE = 0.2
 DAY = 86400.0
 _REMEMBERED = 200  # chosen frames that others must differ from
-_ALIKE = 0.01  # cosine distance from a chosen frame below which a frame is no news
+_ALIKE = 0.1  # of what is typical: so near to a chosen frame, a frame is no news
+_LEAST_ALIKE = 1e-4  # cosine distance: sensor noise alone
+_TYPICAL_SHARE = 0.01  # what one frame adds to what is typical
 _FEWEST_CHANCES = 0.5  # what chance alone may take from a score
 
 Signature = NDArray[np.float32]
@@ -53,6 +58,7 @@ class Selection:
         self._waiting: dict[str, Pick] = {}
         self._chosen: deque[Signature] = deque(maxlen=_REMEMBERED)
         self._had: Counter[str] = Counter()
+        self._typical = math.nan
 
     def add(
         self,
@@ -68,18 +74,19 @@ class Selection:
         With `audit` False it cannot be the one that is drawn at random.
         """
         done = self.due(now)
+        self._learn(signature)
         self._seen += audit
         if audit and self._chance.random() * self._seen < 1.0:
             self._audit = Pick(reason=AUDIT, score=1.0, signature=signature, content=make())
-        distance = self._distance(signature)
-        if distance < _ALIKE:
+        difference = self._difference(signature)
+        if difference < _ALIKE:
             return done
         for reason in self._reasons:
             interest = interests.get(reason, 0.0)
             if interest <= 0.0:
                 continue
             weight = _FEWEST_CHANCES + (1.0 - _FEWEST_CHANCES) * self._chance.random()
-            score = interest * min(distance, 1.0) * weight
+            score = interest * difference * weight
             if reason not in self._waiting or score > self._waiting[reason].score:
                 self._waiting[reason] = Pick(reason=reason, score=score, signature=signature, content=make())
         return done
@@ -87,6 +94,7 @@ class Selection:
     def renew(self) -> None:
         """Signatures are of another kind from now on."""
         self._chosen.clear()
+        self._typical = math.nan
 
     def due(self, now: float) -> list[Pick]:
         """The picks of the stretches that have ended by `now`; nothing of them is left here."""
@@ -111,10 +119,23 @@ class Selection:
         self._chosen.append(best.signature)
         return [best]
 
-    def _distance(self, signature: Signature) -> float:
-        """From the nearest of those chosen: 1 minus the cosine; 1 where nothing of its kind was chosen yet."""
+    def _learn(self, signature: Signature) -> None:
+        """Learn what is typical: the distance from the frame that was drawn at random."""
+        drawn = self._audit.signature if self._audit is not None else None
+        if drawn is not None and drawn.size == signature.size:
+            distance = float(1.0 - drawn @ signature)
+            before = self._typical if math.isfinite(self._typical) else distance
+            self._typical = before + _TYPICAL_SHARE * (distance - before)
+
+    def _difference(self, signature: Signature) -> float:
+        """How different it is from the nearest of those chosen: 0 if hardly, 1 if as two frames typically are."""
         same = [one for one in self._chosen if one.size == signature.size]
-        return float(1.0 - (np.stack(same) @ signature).max()) if same else 1.0
+        if not same:
+            return 1.0
+        distance = float(1.0 - (np.stack(same) @ signature).max())
+        if distance < _LEAST_ALIKE:
+            return 0.0
+        return min(1.0, distance / self._typical) if self._typical > 0 else 1.0
 
 
 def _next(ended: float, seconds: float, now: float) -> float:

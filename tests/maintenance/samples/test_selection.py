@@ -67,6 +67,16 @@ def test_of_two_kinds_of_frames_both_are_chosen():
     assert kinds == {True, False}
 
 
+@pytest.mark.parametrize("spread", [0.05, 0.5])
+def test_frames_of_a_fixed_camera_are_told_apart_however_close_their_embeddings_are(spread):
+    chance, scene = np.random.default_rng(4), np.random.default_rng(5).normal(size=64)
+    signatures = [signature_of(scene + spread * chance.normal(size=64)) for _ in range(1500)]
+    frames = [({"a": 1.0}, signatures[number - number % 3]) for number in range(1500)]
+    picks = day_of(Selection(40, ("a",), random.Random(8)), frames)
+    chosen = [pick.content // 3 for pick in picks if pick.reason == "a"]
+    assert len(chosen) == len(set(chosen)) == 32, "each once, none left out"
+
+
 def test_a_frame_costs_its_image_only_when_it_is_the_best_so_far():
     made = []
     selection, chance = Selection(5, ("a",), random.Random(5)), random.Random(6)
