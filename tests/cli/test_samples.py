@@ -42,7 +42,7 @@ def test_labels_go_out_are_corrected_and_come_back_as_accuracy(samples, state, t
     assert "none of 30 samples drawn at random has labels" in samples("accuracy", code=1)
     assert "32 samples, 0 labelled" in samples("export", "--out", tmp_path / "set")
     chance = random.Random(1)
-    for file in sorted((tmp_path / "set" / "labels" / "test").glob("*.txt")):
+    for file in sorted((tmp_path / "set" / "labels" / "test").rglob("*.txt")):
         if chance.random() < 0.25:  # what the model had missed
             file.write_text(file.read_text() + "2 0.8 0.8 0.1 0.1\n")
     data = tmp_path / "set" / "data.yaml"

@@ -40,8 +40,11 @@ def test_a_data_set_for_ultralytics_is_split_by_time_and_the_audit_is_its_test(k
         for split in ("train", "val", "test")
     }
     newest = [one.sample.id for one in kept if one.sample.camera == "front"]
+    assert {path.parent.name for path in images_of(out / "data.yaml", "train").paths} == {"front"}, (
+        "an evaluation has its figures by camera"
+    )
     assert splits == {"train": newest[:8], "val": newest[8:], "test": [kept[-1].sample.id]}
-    text = (out / "labels" / "test" / f"{kept[-1].sample.id}.txt").read_text()
+    text = (out / "labels" / "test" / "gate" / f"{kept[-1].sample.id}.txt").read_text()
     assert parse_labels(text, 2) == [
         pytest.approx((1, 0.3, 0.4, 0.2, 0.1)),
         pytest.approx((0, 0.9, 0.9, 0.2, 0.2)),
@@ -93,7 +96,7 @@ def test_labels_come_back_as_they_went(kept, tmp_path, name):
 
 def test_an_empty_label_file_means_that_nothing_is_there_and_other_files_are_passed_over(kept, tmp_path):
     out = exported(kept, tmp_path, "yolo")
-    file = out / "labels" / "test" / f"{kept[-1].sample.id}.txt"
+    file = out / "labels" / "test" / "gate" / f"{kept[-1].sample.id}.txt"
     file.write_text("")
     (file.parent / "README.txt").write_text("what is this")
     labels = read_labels(out)
@@ -117,7 +120,7 @@ def test_a_damaged_coco_file_is_named(tmp_path, damage):
 
 def test_a_damaged_label_file_is_named_with_its_line(kept, tmp_path):
     out = exported(kept, tmp_path, "yolo")
-    file = next((out / "labels" / "train").iterdir())
+    file = next((out / "labels" / "train" / "front").iterdir())
     file.write_text("0 0.5 0.5 0.1 0.1\n0 12 7 3 3\n")
     with pytest.raises(ConfigError, match=rf"{file.name}.*line 2"):
         read_labels(out)

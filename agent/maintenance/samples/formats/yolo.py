@@ -1,4 +1,4 @@
-"""An Ultralytics data set: images, labels and data.yaml."""
+"""An Ultralytics data set: images and labels, by split and camera, and data.yaml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from agent.maintenance.samples.formats.labelled import Export
 def write(export: Export) -> str:
     """Write it."""
     for one in export.each():
-        images, labels = (export.out / kind / one.split for kind in ("images", "labels"))
+        images, labels = (
+            export.out / kind / one.split / one.kept.sample.camera for kind in ("images", "labels")
+        )
         for folder in (images, labels):
             folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(one.kept.image, images / one.name)
