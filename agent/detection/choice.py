@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from itertools import cycle, islice
 from math import inf
 from pathlib import Path
+from time import process_time
 from typing import Generic, Protocol, TypeVar
 
 import cv2
@@ -32,6 +33,7 @@ from agent.detection.cpu import read_cpu
 from agent.detection.layouts.layout import Candidates
 from agent.detection.matching import BoxMatches, match_boxes
 from agent.detection.metadata import parse
+from agent.detection.providers import Machine, identify
 from agent.detection.trial import trial_image
 
 log = structlog.get_logger("vedette.detection")
@@ -84,7 +86,7 @@ C = TypeVar("C", bound=Contender)
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Trial(Generic[C]):
-    """One contender: seconds a frame of each turn, and what it found on each frame, by its number."""
+    """One contender: CPU seconds a frame of each turn, and what it found on each frame, by its number."""
 
     detector: C
     turns: list[float] = field(default_factory=list)
@@ -98,18 +100,18 @@ class _Trial(Generic[C]):
 
     @property
     def text(self) -> str:
-        return f"{self.name} {self.seconds * 1e3:.3g} ms a frame" if self.turns else self.name
+        return f"{self.name} {self.seconds * 1e3:.3g} ms of CPU a frame" if self.turns else self.name
 
     @property
     def seconds(self) -> float:
-        """A frame's, undisturbed: other work on the box only adds to it."""
+        """A frame's CPU time, which other work on the box changes little; the least, as it can only add to it."""
         return min(self.turns, default=inf)
 
     def take(self, numbers: Sequence[int]) -> None:
         """Detect on some of the frames, all abreast."""
         if self.failed:
             return
-        began = clock.monotonic()
+        began = process_time()
         try:
             with ThreadPoolExecutor(len(numbers)) as lanes:
                 found = list(lanes.map(self._detect, numbers))
@@ -117,7 +119,7 @@ class _Trial(Generic[C]):
             self.failed = True
             log.warning("an engine cannot run the model", engine=self.name, reason=str(error))
             return
-        self.turns.append((clock.monotonic() - began) / len(numbers))
+        self.turns.append((process_time() - began) / len(numbers))
         self.found |= dict(zip(numbers, found, strict=True))
 
     def _detect(self, number: int) -> Detections:
@@ -142,11 +144,18 @@ def alternatives(settings: ModelSettings) -> list[ModelSettings]:
 
 
 def choose(
-    settings: ModelSettings, cache: Path | None, model: Path, sha256: str, open_: Callable[[ModelSettings], C]
+    settings: ModelSettings,
+    cache: Path | None,
+    model: Path,
+    sha256: str,
+    open_: Callable[[ModelSettings], C],
+    *,
+    beside: Callable[[ModelSettings, Path, Path, str], str] | None = None,
 ) -> tuple[C, str]:
     """An open detector as the settings want it, and why it is this one ("": there was no choice).
 
-    `cache` is where choices are kept; without it, or for a small model, nothing is measured. Raises ModelError,
+    `cache` is where choices are kept; without it, or for a small model, nothing is measured. `beside` has another
+    process measure and keep the choice, and tells why there is none; without it this one does. Raises ModelError,
     MissingExtra.
     """
     made_for = _made_for(settings, model)
@@ -159,14 +168,39 @@ def choose(
     kept = store.find(key)
     if kept is not None:
         return _as_kept(kept, offered, store, key, open_)
+    if not _room(model):
+        log.warning("memory is too small to compare engines", model=model.name)
+        return open_(offered[0]), "memory was too small to compare engines"
+    if beside is None or identify() is not Machine.PLAIN:  # a GPU may take it: then nothing is compared
+        return compare(settings, cache, sha256, open_)
+    began = clock.monotonic()
+    failed = beside(settings, cache, model, sha256)
+    kept = store.find(key)
+    if kept is None:
+        log.warning("engines could not be compared", reason=failed, model=model.name)
+        return open_(offered[0]), failed
+    log.info(
+        "engine is chosen",
+        engine=f"{kept.provider} {kept.precision}",
+        reason=kept.reason,
+        seconds=round(clock.monotonic() - began, 1),
+    )
+    return _as_kept(kept, offered, store, key, open_)
+
+
+def compare(
+    settings: ModelSettings, cache: Path, sha256: str, open_: Callable[[ModelSettings], C]
+) -> tuple[C, str]:
+    """The best of what may run the model, open, and why; kept in `cache`. On a GPU nothing is compared.
+
+    Raises ModelError, MissingExtra.
+    """
+    offered = alternatives(settings)
     first = open_(offered[0])
     if not first.info.threads:
-        return first, ""  # a GPU has it
-    if not _room(model):
-        log.warning("memory is too small to compare engines", model=model.name, runs_on=first.info.provider)
-        return first, "memory was too small to compare engines"
+        return first, ""
     chosen, choice = _measured(first, offered[1:], open_)
-    store.put(key, choice)
+    ChoiceStore(cache).put(circumstances(settings, sha256), choice)
     return chosen, choice.reason
 
 

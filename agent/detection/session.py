@@ -21,6 +21,7 @@ from agent.core.errors import InferenceError, InferenceFailure, ModelError
 from agent.core.types import Detections, Frame, Observation
 from agent.detection import Detect, DetectedBatch, ModelInfo
 from agent.detection.choice import choose
+from agent.detection.choice_process import choose_beside
 from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
 from agent.detection.opening import OpenedModel, identify, open_model
@@ -96,7 +97,9 @@ class Detector:
             return
         started = clock.monotonic()
         path, sha256 = identify(self.settings)
-        chosen, reason = choose(self.settings, self._cache, path, sha256, partial(self._with, path, sha256))
+        chosen, reason = choose(
+            self.settings, self._cache, path, sha256, partial(self._with, path, sha256), beside=choose_beside
+        )
         self._opened = opened = chosen._ready()
         self._info = replace(opened.info, choice=reason)
         self.openings += 1
@@ -114,10 +117,13 @@ class Detector:
 
     def _with(self, path: Path, sha256: str, settings: ModelSettings) -> Detector:
         """An open detector of the same model, run by what `settings` name."""
-        other = Detector(settings, cache=self._cache)
-        other._opened = open_model(settings, self._cache, path, sha256)
-        other._info = other._opened.info
-        return other
+        return Detector(settings, cache=self._cache).opened_with(path, sha256)
+
+    def opened_with(self, path: Path, sha256: str) -> Detector:
+        """Itself, the model at `path` open as the settings say; nothing is chosen. Raises VedetteError."""
+        self._opened = open_model(self.settings, self._cache, path, sha256)
+        self._info = self._opened.info
+        return self
 
     def close(self) -> None:
         """Let go of the model and its memory; may be called twice."""

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 
 import onnx
 import pytest
@@ -11,7 +13,7 @@ from onnx import numpy_helper
 
 from agent.config.schema import ModelSettings
 from agent.core.errors import ModelError
-from agent.detection import choice
+from agent.detection import choice, choice_process
 from agent.detection.choice_store import FILE_NAME, Choice, ChoiceStore, circumstances
 from agent.detection.cpu import Cpu
 from agent.detection.opening import DEMO_MODEL
@@ -210,3 +212,41 @@ def test_a_place_that_cannot_be_written_is_logged_and_the_model_runs(tmp_path):
     with structlog.testing.capture_logs() as events:
         ChoiceStore(tmp_path / "file").put("x", Choice(provider="auto", precision="auto", reason=""))
     assert "cannot be" in events[-1]["event"]
+
+
+# -- in a process of its own -----------------------------------------------------------------------------------------
+
+
+def test_where_engines_are_compared_the_library_that_loses_is_never_loaded(tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from agent.config.schema import ModelSettings\n"
+        "from agent.detection import choice\n"
+        "from agent.detection.session import Detector\n"
+        "choice.LEAST_BYTES, choice.BUDGET_SECONDS = 0, 0.0\n"
+        "detector = Detector(ModelSettings(threads=1), cache=Path(sys.argv[1]))\n"
+        "detector.open()\n"
+        "assert detector.info.choice.startswith('measured: cpu fp32'), detector.info.choice\n"
+        "loaded = [one for one in ('onnxruntime', 'openvino') if one in sys.modules]\n"
+        "assert loaded == [{'cpu': 'onnxruntime'}.get(detector.info.provider, 'openvino')], loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (
+            "import os; os.kill(os.getpid(), 4)",
+            "engines could not be compared: the process ended by signal 4",
+        ),
+        ("import time; time.sleep(60)", "comparing engines took over 1 s"),
+    ],
+)
+def test_an_engine_that_crashes_or_hangs_takes_the_agent_not_with_it(tmp_path, monkeypatch, ends, told):
+    monkeypatch.setattr(choice_process, "own_python", lambda _: [sys.executable, "-c", ends])
+    monkeypatch.setattr(choice_process, "LONGEST_SECONDS", 1.0)
+    detector, events = started(tmp_path)
+    assert (detector.info.provider, detector.info.choice) == ("cpu", told)
+    assert "engines could not be compared" in events

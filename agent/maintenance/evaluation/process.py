@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from agent.core.dataset import class_names
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
 from agent.core.untrusted import parse_object
+from agent.detection.choice_process import settings_of
 from agent.detection.session import Detector
 from agent.maintenance.evaluation.comparison import compare
 from agent.maintenance.evaluation.evaluate import evaluate
@@ -52,8 +52,8 @@ class Request:
     def parse(cls, line: bytes) -> Request:
         """From what came over the pipe."""
         body = parse_object(line)
-        second = _settings(body["second"]) if body["second"] else None
-        return cls(**{**body, "first": _settings(body["first"]), "second": second})
+        second = settings_of(body["second"]) if body["second"] else None
+        return cls(**{**body, "first": settings_of(body["first"]), "second": second})
 
 
 def answer(request: Request) -> dict[str, Any]:
@@ -80,13 +80,6 @@ def _classes(model: ModelSettings) -> tuple[str, ...]:
     detector.open()
     detector.close()
     return detector.info.classes
-
-
-def _settings(body: Mapping[str, Any]) -> ModelSettings:
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in body.items()
-    }
-    return ModelSettings(**values)
 
 
 def _end_with(stdin: Any) -> None:
