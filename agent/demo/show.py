@@ -43,6 +43,9 @@ name = "demo"
 site = "home"
 [broker]
 url = "{url}"
+[commands]  # for the page in the browser; the broker is for this machine alone
+enabled = true
+allow = ["acknowledge", "snooze", "mute", "undo", "controls", "drift_feature", "snapshot"]
 [windows]
 length = "2s"
 [drift]

@@ -128,7 +128,7 @@ def test_a_token_is_replaced_before_it_ends_and_nothing_is_missed(broker, tmp_pa
 def test_a_login_that_cannot_be_read_is_named_and_not_taken_for_a_broker_that_is_away(broker, tmp_path):
     file = tmp_path / "gone"
     settings = BrokerSettings(url=Masked(broker.url), username="reader", password_file=str(file))
-    with pytest.raises(VedetteError, match="broker.password_file.*gone") as error:
+    with pytest.raises(VedetteError, match=r"broker\.password_file.*gone") as error:
         Subscriber(settings).open()
     assert "is it running" not in str(error.value)
     waiting = Subscriber(settings)

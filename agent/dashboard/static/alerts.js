@@ -3,16 +3,21 @@
 import { h, button, badge } from "./dom.js";
 import { fleet, subscribe, api } from "./store.js";
 import { csv, field, time, deviceLink, cameraLink, setOptions } from "./parts.js";
-import { repeat } from "./device.js";
+import { FOR, summary } from "./controls.js";
+import { first, repeat } from "./device.js";
+import { reportButton } from "./report.js";
 import * as f from "./format.js";
 
 const RANK = { critical: 0, warning: 1, info: 2 };
-const FOR = ["1h", "4h", "12h", "24h", "7d"];
+const MOST = 2000; // that the dashboard gives at once
+const ACTS = { acknowledged: "acknowledged", snoozed: "snoozed", muted: "muted", limit: "another limit", undone: "undone" };
 
 export function show(view, { options }) {
   document.title = "Alerts · Vedette";
-  const wanted = { state: options.get("state") ?? "firing", q: options.get("q") ?? "", id: options.get("id") ?? "" };
-  const opened = new Set(wanted.id ? [wanted.id] : []);
+  const wanted = { state: options.get("state") ?? "firing", q: options.get("q") ?? "", id: options.get("id") ?? "", site: options.get("site") ?? "", device: options.get("device") ?? "" };
+  // Cameras of one name have alerts of one id on several devices: a link without a device opens the first.
+  const isChosen = (one) => wanted.id !== "" && one.id === wanted.id && (!wanted.device || (one.device === wanted.device && one.site === wanted.site));
+  const opened = new Set();
   const busy = new Set();
   let alerts = [];
   const tabs = ["firing", "past"].map((state) => button(state === "firing" ? "Firing" : "Past", () => { wanted.state = state; changed(); load(); }, { "data-state": state }));
@@ -20,10 +25,10 @@ export function show(view, { options }) {
   const count = h("span", { class: "muted", role: "status" });
   const list = h("div", { class: "alertlist" });
   view.append(h("h1", { class: "hidden" }, "Alerts"), h("div", { class: "bar" }, h("div", { class: "ranges", role: "group", "aria-label": "Which alerts" }, tabs), search, count, h("span", { class: "grow" }),
-    button("CSV", () => csv("alerts.csv", ["site", "device", "id", "state", "severity", "what", "expected", "first_seen", "changed_at"], picked()))), list);
+    button("CSV", () => csv("alerts.csv", ["site", "device", "id", "state", "severity", "what", "expected", "value", "first_seen_utc", "changed_at_utc"], picked().map((one) => ({ ...one, first_seen_utc: iso(one.first_seen), changed_at_utc: iso(one.changed_at) }))))), list);
 
   function changed() {
-    setOptions({ state: wanted.state === "past" ? "past" : "", q: wanted.q, id: wanted.id });
+    setOptions({ state: wanted.state === "past" ? "past" : "", q: wanted.q, id: wanted.id, site: wanted.id && wanted.site, device: wanted.id && wanted.device });
   }
 
   function picked() {
@@ -35,16 +40,26 @@ export function show(view, { options }) {
     for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.state === wanted.state));
     alerts = await api("alerts", { state: wanted.state });
     if (wanted.state === "firing") alerts.sort((a, b) => (RANK[a.severity] ?? 1) - (RANK[b.severity] ?? 1) || b.changed_at - a.changed_at);
-    if (wanted.id && wanted.state === "firing" && !alerts.some((one) => one.id === wanted.id)) {
+    if (wanted.state === "firing") alerts.push(...silent());
+    if (wanted.id && wanted.state === "firing" && !alerts.some(isChosen)) {
       const past = await api("alerts", { state: "past" });
-      if (past.some((one) => one.id === wanted.id)) [alerts, wanted.state] = [past, "past"];
+      if (past.some(isChosen)) [alerts, wanted.state] = [past, "past"];
       for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.state === wanted.state));
     }
     if (!busy.size && !list.contains(document.activeElement)) draw();
     else update();
   }
 
+  // A device that says nothing, though no last will came: nobody has published that, the live rows show it.
+  function silent() {
+    return [...fleet.rows.values()].filter((row) => row.state === "silent").map((row) => ({
+      site: row.site, device: row.name, id: "device_silent", rule: "device_offline", state: "firing", severity: "critical", what: "the device is silent: its status says online, and no message comes",
+      expected: "a message a minute", window: "10 min", advice: "Look at the agent's journal on the device, and at the broker's.", runbook: "device_offline", value: null, labels: {}, evidence: {}, controls: {}, first_seen: row.since, changed_at: row.since,
+    }));
+  }
+
   function draw() {
+    if (!draw.done) { const chosen = alerts.find(isChosen); if (chosen) opened.add(keyOf(chosen)); }
     const shown = picked();
     list.replaceChildren(...(shown.length ? shown.map(card) : [h("p", { class: "blank" }, wanted.state === "firing" ? "Nothing fires." : "No alert is in the history.")]));
     update();
@@ -55,7 +70,7 @@ export function show(view, { options }) {
   // Somebody works in the list: only new and ended ones are marked, nothing moves.
   function update() {
     const known = new Map(alerts.map((one) => [keyOf(one), one]));
-    count.textContent = `${picked().length} alert${picked().length === 1 ? "" : "s"}`;
+    count.textContent = `${picked().length} alert${picked().length === 1 ? "" : "s"}${alerts.length >= MOST ? `: the ${MOST} that changed last` : ""}`;
     for (const node of list.querySelectorAll("[data-key]")) {
       if (node.dataset.key && !known.has(node.dataset.key) && wanted.state === "firing") node.querySelector(".badge")?.replaceWith(badge("good", "resolved"));
       else if (known.has(node.dataset.key)) node.querySelector(".controls")?.replaceWith(controls(known.get(node.dataset.key)));
@@ -65,13 +80,13 @@ export function show(view, { options }) {
   function card(alert) {
     const key = keyOf(alert);
     const level = alert.state === "firing" ? f.severity(alert.severity) : "good";
-    const details = h("details", { class: `panel alert ${level}`, "data-key": key, "data-chosen": alert.id === wanted.id, open: opened.has(alert.id) },
+    const details = h("details", { class: `panel alert ${level}`, "data-key": key, "data-chosen": isChosen(alert), open: opened.has(key) },
       h("summary", {}, badge(level, alert.state === "firing" ? alert.severity || "alert" : alert.state), h("span", { class: "what" }, alert.what), controls(alert),
         h("span", { class: "muted place" }, `${alert.site}/${alert.device}`), time(alert.first_seen)));
     const fillIn = () => { if (details.open && details.childElementCount === 1) details.append(body(alert)); };
     details.addEventListener("toggle", () => {
-      opened[details.open ? "add" : "delete"](alert.id);
-      wanted.id = details.open ? alert.id : "";
+      opened[details.open ? "add" : "delete"](key);
+      Object.assign(wanted, details.open ? { id: alert.id, site: alert.site, device: alert.device } : { id: "" });
       changed();
       fillIn();
     });
@@ -79,9 +94,15 @@ export function show(view, { options }) {
     return details;
   }
 
+  // What people did: { "acknowledged.who": "ada", "acknowledged.why": ... } as it is kept, one badge for each.
   function controls(alert) {
-    const found = alert.controls ?? {};
-    return h("span", { class: "controls" }, Object.keys(found).filter((name) => found[name]).slice(0, 3).map((name) => badge("info", name.replaceAll("_", " "), String(found[name]))));
+    const acts = {};
+    for (const [name, value] of Object.entries(alert.controls ?? {})) {
+      const [act, part] = name.split(".");
+      (acts[act] ??= {})[part ?? "text"] = value;
+    }
+    return h("span", { class: "controls" }, Object.entries(acts).slice(0, 3).map(([act, { who, why, at, until }]) =>
+      badge("info", [ACTS[act] ?? act.replaceAll("_", " "), who && `by ${who}`].filter(Boolean).join(" "), [why, at && `at ${f.both(f.unix(at))}`, until && `until ${f.both(f.unix(until))}`].filter(Boolean).join(", "))));
   }
 
   function body(alert) {
@@ -97,7 +118,8 @@ export function show(view, { options }) {
           field("Where", h("span", {}, h("a", { href: deviceLink(alert.site, alert.device) }, `${alert.site}/${alert.device}`), camera && [" · ", h("a", { href: cameraLink(alert.site, alert.device, camera) }, camera)]))),
         alert.advice && h("p", { class: "advice" }, h("b", {}, "To do: "), alert.advice),
         evidence(alert),
-        alert.state === "firing" && fleet.me.role === "operator" ? actions(alert) : ""),
+        h("div", { class: "actions" }, reportButton({ site: alert.site, device: alert.device, alert: alert.id, ...(camera && { camera }) })),
+        alert.state === "firing" && alert.rule !== "device_offline" && fleet.me.role === "operator" ? actions(alert) : ""),
       runbook);
   }
 
@@ -129,18 +151,14 @@ export function show(view, { options }) {
   }
 
   const refresh = repeat(load);
-  load();
+  first(load);
   const stop = subscribe((change) => { if (change.alerts || change.all) refresh(); });
   const timer = setInterval(refresh, 15000);
   return () => { stop(); clearInterval(timer); };
 }
 
+const iso = (at) => new Date(at * 1000).toISOString();
 const keyOf = (alert) => JSON.stringify([alert.site, alert.device, alert.id]);
-
-function summary(answer) {
-  const control = answer.control ?? {};
-  return [control.kind, control.id, control.who && `by ${control.who}`, control.until && `until ${f.when(control.until)}`].filter(Boolean).join(", ");
-}
 
 // Headings, lists, code and paragraphs of the runbooks: enough of Markdown to read them, and never HTML.
 function markdown(text) {

@@ -53,9 +53,11 @@ function account() {
 
 function status() {
   const note = fleet.note;
-  const words = note.away ? ["bad", "Dashboard does not answer"] : note.refused ? ["bad", "Broker refuses"] : note.connected ? ["good", "Live"] : ["warn", "Broker away"];
+  const words = note.away ? ["bad", "Dashboard does not answer"] : note.refused ? ["bad", "Broker refuses"] : note.connected ? ["good", "Live"] : ["warn", "Broker away", note.broker_away];
   document.getElementById("status").replaceChildren(badge(...words));
   const problems = [
+    fleet.problem && `This page could not be loaded: ${fleet.problem}.`,
+    note.broker_away && !note.connected && `The broker cannot be reached: ${note.broker_away}. What is shown is as it was last.`,
     note.refused && `The broker refuses: ${note.refused}.`,
     note.history_error && `The history cannot be written: ${note.history_error}.`,
     note.dropped && `${note.dropped} messages were dropped: too many or too large.`,

@@ -3,8 +3,13 @@
 import { h, s, badge, button } from "./dom.js";
 import { fleet, find, subscribe, api } from "./store.js";
 import { Curves, densities } from "./charts.js";
-import { ranges, time, deviceLink, panel, alertBrief, setOptions } from "./parts.js";
-import { figure, repeat } from "./device.js";
+import { ranges, time, deviceLink, panel, alertBrief, setOptions, markList, csv, curvesCsv, marksCsv, fileName } from "./parts.js";
+import { figure, first, repeat } from "./device.js";
+import { controls } from "./controls.js";
+import { light } from "./light.js";
+import { reportButton } from "./report.js";
+import { advice, estimates } from "./standing.js";
+import { strip } from "./strip.js";
 import * as f from "./format.js";
 
 const SUMMARIES = { all: "worst feature", joint: "all together", classes: "mix of classes" };
@@ -24,8 +29,16 @@ export function show(view, { names: [site, device, camera], options }) {
   const compared = h("div", { class: "compared" });
   const charts = h("div", { class: "charts" });
   const photo = snapshot(site, device, camera);
-  view.append(head, firing, photo, h("div", { class: "bar" }, h("h2", {}, "State"), h("span", { class: "grow" }), range.node), states,
-    panel("Drift", verdict, heat, compared), charts);
+  const [counsel, right, lights, happened] = [h("div"), h("section", { class: "panel", hidden: true }), light(), h("div")];
+  let [changes, cells] = [[], null];
+  const name = (what) => fileName(site, device, camera, what);
+  const small = (text, title, onclick) => button(text, onclick, { title });
+  view.append(head, firing, photo, h("div", { class: "bar" }, h("h2", {}, "State"), h("span", { class: "grow" }), range.node,
+    small("CSV", "The curves as they are drawn, as CSV", () => curvesCsv(name("curves.csv"), drawn())), reportButton({ site, device, camera }, range)), states,
+    h("section", { class: "panel" }, h("div", { class: "bar" }, h("h2", {}, "Drift"), h("span", { class: "grow" }), small("CSV", "The table of features by time, as CSV", heatCsv)), verdict, counsel, heat, compared),
+    right, lights.node, charts,
+    h("section", { class: "panel" }, h("div", { class: "bar" }, h("h2", {}, "What changed"), h("span", { class: "grow" }), small("CSV", "What changed, as CSV", () => marksCsv(name("changes.csv"), changes))), happened),
+    controls({ site, device, camera }));
 
   const curve = (title, series, format) => {
     const one = new Curves(title, series.map(([field, label]) => ({ field, label })), format, { entity: key.entity, zoom });
@@ -48,24 +61,38 @@ export function show(view, { names: [site, device, camera], options }) {
 
   function titles(latest) {
     head.replaceChildren(h("nav", { class: "crumbs", "aria-label": "Path" }, h("a", { href: "#/" }, "Fleet"), " / ", h("a", { href: deviceLink(site, device) }, `${site}/${device}`)),
-      h("h1", {}, camera, latest ? badge(f.level(latest.state), latest.state ?? "?") : badge("off", "not known")),
+      h("h1", {}, camera, latest ? badge(f.level(latest.state), latest.state ?? "?") : badge("off", "not known"), latest?.light_mode ? badge("info", latest.light_mode, "Light") : ""),
       latest?.state_reason ? h("p", { class: "reason" }, latest.state_reason) : "",
       latest ? h("div", { class: "figures wide" }, figure(f.number(latest.fps_in, 1), "frames/s of the camera"), figure(f.number(latest.fps_inferred, 1), "frames/s inferred"), figure(f.seconds(latest.latency_p50_seconds), "median"),
         figure(f.seconds(latest.latency_p99_seconds), "p99"), figure(f.number(latest.detections_per_frame, 1), "boxes a frame"), figure(f.number(latest.drift_ratio, 2), "drift over its limit", latest.drift_ratio >= 1)) : "");
     verdict.replaceChildren(...words(latest ?? {}));
   }
 
+  const drawn = () => [...curves, ...(classes ? [classes] : [])];
+
+  function heatCsv() {
+    const columns = ["time_utc", ...(cells?.features ?? [])];
+    const rows = (cells?.cells[0] ?? []).map((_, x) => Object.fromEntries([["time_utc", new Date((cells.start + x * cells.width) * 1000).toISOString()], ...cells.features.map((one, y) => [one, cells.cells[y][x]])]));
+    csv(name("drift.csv"), columns, rows);
+  }
+
   async function about() {
     const found = await api("device", key);
-    titles(found.latest[key.entity]);
+    range.begin(found.first);
+    const latest = found.latest[key.entity];
+    titles(latest);
+    counsel.replaceChildren(advice(found.latest[`advice/${camera}`]));
+    const sure = estimates(latest, found.latest[`accuracy/${camera}`], found.latest.accuracy);
+    right.hidden = !sure;
+    right.replaceChildren(h("h2", {}, "How right the model is"), sure);
     firing.replaceChildren(...found.alerts.filter((alert) => alert.labels?.camera === camera).map(alertBrief));
   }
 
   async function load() {
     const span = range.span();
-    const [marks, list, cells, names] = await Promise.all([api("marks", { ...key, ...span }), api("states", { ...key, ...span }), api("heat", { ...key, ...span }), api("names", { ...key, ...span })]);
-    drawStates(list, span);
-    drawHeat(cells);
+    const [marks, list, table, names] = await Promise.all([api("marks", { ...key, ...span }), api("states", { ...key, ...span }), api("heat", { ...key, ...span }), api("names", { ...key, ...span })]);
+    strip(states, list, span, { of: "States", level: f.level, blank: "No state is known in this time." });
+    drawHeat(cells = table);
     const found = names.filter((name) => name.startsWith("detections_") && name !== "detections_per_frame").slice(0, 8);
     if (found.length && String(found) !== String(classes?.series.map((one) => one.field))) {
       classes?.close();
@@ -73,21 +100,10 @@ export function show(view, { names: [site, device, camera], options }) {
       classes = curve("Boxes by class", found.map((name) => [name, name.slice(11).replaceAll("_", " ")]), f.number);
     }
     const mine = marks.filter((mark) => mark.entity === key.entity || (mark.entity !== "host" && !mark.entity.startsWith("camera/")));
-    await Promise.all([...curves, ...(classes ? [classes] : [])].map((one) => one.load(key, span, mine)));
+    changes = mine;
+    happened.replaceChildren(markList(mine));
+    await Promise.all([...drawn().map((one) => one.load(key, span, mine.filter((mark) => mark.kind !== "light"))), lights.load(key, span)]);
     if (chosen) await compare(chosen, answered);
-  }
-
-  function drawStates(list, { from, to }) {
-    if (!list.length) return states.replaceChildren(h("p", { class: "muted" }, "No state is known in this time."));
-    const pieces = list.map((one, i) => {
-      const [start, end] = [Math.max(one.at, from), list[i + 1]?.at ?? to];
-      const name = one.text.split(":")[0];
-      const title = `${one.text}\n${f.when(start)} to ${f.when(end)} (${f.utc(start)})`;
-      return h("span", { class: `piece ${f.level(name)}`, title, style: { "flex-grow": Math.max(0, end - start) } }, h("em", {}, name));
-    });
-    if (list[0].at > from) pieces.unshift(h("span", { class: "piece unknown", title: `Not known before ${f.when(list[0].at)}`, style: { "flex-grow": list[0].at - from } }));
-    states.replaceChildren(h("div", { class: "strip", role: "img", "aria-label": `States: ${list.map((one) => `${one.text} from ${f.when(one.at)}`).join("; ")}` }, pieces),
-      h("div", { class: "ends muted" }, time(from), time(to)));
   }
 
   function drawHeat(found) {
@@ -96,7 +112,7 @@ export function show(view, { names: [site, device, camera], options }) {
     const rows = found.features.map((name, y) => h("div", { class: "heatrow" },
       SUMMARIES[name] ? h("span", { class: "feature" }, SUMMARIES[name]) : h("button", { type: "button", class: "feature", "data-feature": name, "aria-pressed": String(name === chosen), onclick: () => compare(name), title: "Compare with the reference" }, name.replaceAll("_", " ")),
       s("svg", { viewBox: `0 0 ${columns} 1`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: largest ${f.number(Math.max(...found.cells[y].map((cell) => cell ?? 0)), 2)} times its limit` },
-        found.cells[y].map((cell, x) => cell !== null && s("rect", { x, y: 0, width: 1.02, height: 1, class: `h${step(cell)}` }, s("title", {}, `${name}: ${f.number(cell, 2)} × its limit, ${f.when(found.start + (x + 0.5) * found.width)}`)))),
+        found.cells[y].map((cell, x) => cell !== null && s("rect", { x, y: 0, width: 1.02, height: 1, class: `h${step(cell)}` }, s("title", {}, `${name}: ${f.number(cell, 2)} × its limit, ${f.both(found.start + (x + 0.5) * found.width)}`)))),
       h("b", { class: "largest" }, f.number(Math.max(...found.cells[y].map((cell) => cell ?? 0)), 2))));
     heat.replaceChildren(...rows, h("div", { class: "key muted" }, "ratio to limit ", [0, 1, 2, 3, 4, 5].map((i) => h("span", { class: `swatch h${i}` }, ["<0.25", "0.5", "0.75", "<1", "≥1", "≥2"][i]))));
   }
@@ -151,13 +167,13 @@ export function show(view, { names: [site, device, camera], options }) {
   }
 
   const refresh = repeat(async () => { await about(); if (range.live()) await load(); });
-  about().then(load);
+  first(async () => { await about(); await load(); });
   const stop = subscribe((change) => {
     const row = find(site, device);
     if (change.alerts || change.all || (row && change.touched?.has(row.number))) refresh();
   });
   const timer = setInterval(refresh, 30000);
-  return () => { stop(); clearInterval(timer); plot?.destroy(); for (const one of [...curves, ...(classes ? [classes] : [])]) one.close(); };
+  return () => { stop(); clearInterval(timer); plot?.destroy(); for (const one of drawn()) one.close(); };
 }
 
 // The last frame with its boxes: the device is asked for it, where its config names the command, and it is kept nowhere.
@@ -198,7 +214,7 @@ function words(latest) {
   if (!latest.drift_state) return [h("span", { class: "muted" }, "No verdict yet.")];
   const parts = [badge(f.level(latest.drift_state), latest.drift_state), h("span", {}, MEANINGS[latest.drift_state] ?? "")];
   if (latest.drift_feature) parts.push(h("span", {}, `${latest.drift_feature.replaceAll("_", " ")} stands out most, at ${f.number(latest.drift_ratio, 2)} times its limit.`));
-  if (latest.drift_cause && (latest.drift_state === "drift" || latest.drift_ratio >= 1)) parts.push(h("span", {}, `Most likely cause: ${latest.drift_cause.replaceAll("_", " ")} (${f.percent(latest.drift_cause_confidence)} sure).`));
+  if (latest.drift_cause && !["unknown", "none"].includes(latest.drift_cause) && (latest.drift_state === "drift" || latest.drift_ratio >= 1)) parts.push(h("span", {}, `Most likely cause: ${latest.drift_cause.replaceAll("_", " ")} (${f.percent(latest.drift_cause_confidence)} sure).`));
   if (latest.drift_since) parts.push(h("span", {}, "Since ", time(latest.drift_since), "."));
   if (latest.drift_reason) parts.push(h("span", {}, latest.drift_reason));
   if (latest.drift_recorded_ratio < 1) parts.push(h("span", {}, `${f.percent(latest.drift_recorded_ratio)} of it is recorded.`));

@@ -3,6 +3,7 @@
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { h } from "./dom.js";
 import { api } from "./store.js";
+import { kindOf } from "./parts.js";
 import * as f from "./format.js";
 
 export const COLOURS = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8"];
@@ -34,7 +35,7 @@ export class Curves {
     this.shown = this.series.map((one, i) => ({ ...one, i })).filter((one) => found.series[one.field].some((value) => value !== null));
     this.data = [found.times, ...this.shown.map((one) => found.series[one.field])];
     this.note.textContent = RESOLUTION[found.resolution] ?? "";
-    Object.assign(this, { span, marks });
+    Object.assign(this, { span, marks, resolution: found.resolution });
     const filled = this.shown.length > 0;
     this.node.hidden = !filled;
     if (filled) this.draw();
@@ -54,7 +55,7 @@ export class Curves {
       scales: { x: { range: [this.span.from, this.span.to] }, y: { range: (_, low, high) => this.bounds(low, high) } },
       axes: [{ ...axis, size: 26, space: 70, values: (_, ticks, __, ___, step) => ticks.map((at) => label(at, step)) }, { ...axis, size: 58, values: (_, ticks) => f.distinct(ticks.map((value) => f.short_of(this.text(value)))) }],
       series: [
-        { value: (_, at) => (at === null ? "–" : f.when(at)) },
+        { value: (_, at) => (at === null ? "–" : f.both(at)) },
         ...this.shown.map((one) => ({
           label: one.label, stroke: colour(COLOURS[one.i % COLOURS.length]), width: 1.6, dash: DASHES[one.i % DASHES.length], spanGaps: true,
           points: { show: this.data[0].length < 3 }, value: (_, value) => this.text(value),
@@ -62,7 +63,7 @@ export class Curves {
       ],
       hooks: {
         ready: [(plot) => this.newest(plot)],
-        setCursor: [(plot) => plot.cursor.idx === null && this.newest(plot)],
+        setCursor: [(plot) => { if (plot.cursor.idx === null) this.newest(plot); this.nameMark(plot); }],
         draw: [(plot) => this.drawMarks(plot)],
         setSelect: [(plot) => {
           if (plot.select.width < 8) return;
@@ -93,6 +94,10 @@ export class Curves {
     ctx.save();
     ctx.strokeStyle = colour("--mark");
     ctx.setLineDash([3, 3]);
+    ctx.fillStyle = colour("--muted");
+    ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.textBaseline = "top";
+    let free = bbox.left;
     for (const mark of this.marks ?? []) {
       const x = Math.round(plot.valToPos(mark.at, "x", true)) + 0.5;
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
@@ -100,8 +105,21 @@ export class Curves {
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
+      const [word, gap] = [kindOf(mark), 3 * devicePixelRatio];
+      const width = ctx.measureText(word).width;
+      const left = x + gap + width <= bbox.left + bbox.width ? x + gap : x - gap - width; // at the right edge to its left
+      if (mark.kind === "state" || left < free) continue;
+      ctx.fillText(word, left, bbox.top);
+      free = left + width + 2 * gap;
     }
     ctx.restore();
+  }
+
+  // The mark under the cursor, in words.
+  nameMark(plot) {
+    const left = plot.cursor.left ?? -10;
+    const near = left < 0 ? null : (this.marks ?? []).map((mark) => [Math.abs(plot.valToPos(mark.at, "x") - left), mark]).filter(([away]) => away < 6).sort((a, b) => a[0] - b[0])[0]?.[1];
+    this.note.textContent = near ? `${kindOf(near)}: ${near.text.slice(0, 60)}, ${f.clock(near.at)}` : RESOLUTION[this.resolution] ?? "";
   }
 
   close() {
@@ -123,10 +141,33 @@ export function densities(place, found, names) {
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const line = (name, i) => ({ label: name, stroke: colour(COLOURS[i]), fill: colour(COLOURS[i]) + "22", width: 2, dash: DASHES[1 - i], points: { show: false }, value: (_, value) => f.percent(value, 1) });
   return new uPlot({
-    width: Math.max(240, place.clientWidth), height: 210, scales: { x: { time: false } },
+    width: Math.max(240, place.clientWidth), height: 210, scales: { x: { time: false } }, hooks: { draw: [(plot) => drawRanks(plot, found.parts)] },
     axes: [{ ...axis, size: 26 }, { ...axis, size: 52, values: (_, ticks) => ticks.map((value) => f.short_of(f.percent(value, 1))) }],
     series: [{ value: (_, value) => f.number(value, 3) }, ...names.map(line)],
   }, [found.axis, ...parts], place);
+}
+
+const RANKS = ["p10", "p50", "p90"];
+
+// p10, p50 and p90 of both as short lines at the foot, the median's to the top.
+function drawRanks(plot, parts) {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textAlign = "center";
+  parts.forEach((part, i) => part?.quantiles.forEach((value, rank) => {
+    const x = Math.round(plot.valToPos(value, "x", true)) + 0.5;
+    if (x < bbox.left || x > bbox.left + bbox.width) return;
+    const top = bbox.top + bbox.height * (rank === 1 ? 0.06 : 0.62) + i * 12 * devicePixelRatio;
+    ctx.strokeStyle = ctx.fillStyle = colour(COLOURS[i]);
+    ctx.setLineDash(DASHES[1 - i]);
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.fillText(RANKS[rank], x, top - 2 * devicePixelRatio);
+  }));
+  ctx.restore();
 }
 
 window.addEventListener("theme", () => { for (const one of drawn) if (one.data && !one.node.hidden) one.draw(); });

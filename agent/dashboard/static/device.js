@@ -1,9 +1,11 @@
 // One device: its state, what the box does over time, its cameras, its alerts, what it is.
 
-import { h, badge } from "./dom.js";
-import { find, subscribe, api } from "./store.js";
+import { h, badge, button } from "./dom.js";
+import { find, subscribe, api, problem } from "./store.js";
 import { Curves } from "./charts.js";
-import { ranges, field, time, cameraLink, panel, markList, alertBrief } from "./parts.js";
+import { ranges, field, time, cameraLink, panel, markList, alertBrief, curvesCsv, marksCsv, fileName } from "./parts.js";
+import { controls } from "./controls.js";
+import { reportButton } from "./report.js";
 import * as f from "./format.js";
 
 const HOST = [
@@ -12,6 +14,7 @@ const HOST = [
   ["Model", [["model_busy_ratio", "Busy"], ["model_busy_limit_ratio", "May be busy"]], f.percent],
   ["Power of the board", [["power_watts", "Power"]], (value) => `${f.number(value, 1)} W`],
   ["Memory of the agent", [["process_memory_bytes", "Resident"]], f.bytes],
+  ["Clocks", [["cpu_clock_hertz", "Processor"], ["emc_clock_hertz", "Memory"]], f.hertz],
   ["Disk", [["disk_used_ratio", "State directory"], ["root_disk_used_ratio", "/"]], f.percent],
   ["Network", [["network_receive_bytes_per_second", "Received"], ["network_transmit_bytes_per_second", "Sent"]], (value) => `${f.bytes(value)}/s`],
   ["Outbox", [["outbox_messages", "Messages that wait"]], f.number],
@@ -20,10 +23,10 @@ const GPU = [
   ["use", [["gpu_utilization_ratio", "Use"], ["gpu_memory_used_ratio", "Memory"], ["throttled_ratio", "Throttled"]], f.percent],
   ["temperature", [["gpu_temperature_celsius", "Temperature"]], f.degrees],
   ["power", [["gpu_power_watts", "Power"], ["gpu_power_limit_watts", "Limit"]], (value) => `${f.number(value, 1)} W`],
-  ["clock", [["gpu_clock_sm_hertz", "Multiprocessors"]], f.hertz],
+  ["clock", [["gpu_clock_sm_hertz", "Multiprocessors"], ["gpu_clock_memory_hertz", "Memory"]], f.hertz],
 ];
 const FACTS = [
-  ["version", "Agent"], ["model_name", "Model"], ["model_provider", "Runs on"], ["model_sha256", "Model's hash"], ["profile", "Profile"], ["config_error", "Config refused"],
+  ["version", "Agent"], ["model_name", "Model"], ["model_provider", "Runs on"], ["model_sha256", "Model's hash"], ["profile", "Profile"], ["config_sha256", "Config's hash"], ["config_error", "Config refused"],
   ["restart_needed_for", "Restart needed for"], ["machine_model", "Machine"], ["cpu_model", "Processor"], ["cpu_count", "Threads"], ["gpu_0_name", "GPU"], ["gpu_driver_version", "Driver"],
   ["cuda_version", "CUDA"], ["jetpack_version", "JetPack"], ["os_name", "System"], ["kernel_version", "Kernel"], ["architecture", "Architecture"], ["python_version", "Python"],
 ];
@@ -38,7 +41,11 @@ export function show(view, { names: [site, device], options }) {
   const charts = h("div", { class: "charts" });
   const facts = h("dl", { class: "facts" });
   const marks = h("div");
-  view.append(head, firing, panel("Cameras", cameras), h("div", { class: "bar" }, h("h2", {}, "The box over time"), h("span", { class: "grow" }), range.node), charts, panel("What changed", marks), panel("What it is", facts));
+  let changes = [];
+  const table = button("CSV", () => curvesCsv(fileName(site, device, "curves.csv"), curves.values()), { title: "The curves as they are drawn, as CSV" });
+  const list = button("CSV", () => marksCsv(fileName(site, device, "changes.csv"), changes), { title: "What changed, as CSV" });
+  view.append(head, firing, panel("Cameras", cameras), h("div", { class: "bar" }, h("h2", {}, "The box over time"), h("span", { class: "grow" }), range.node, table, reportButton({ site, device }, range)), charts,
+    h("section", { class: "panel" }, h("div", { class: "bar" }, h("h2", {}, "What changed"), h("span", { class: "grow" }), list), marks), controls({ site, device }), panel("What it is", facts));
 
   const zoom = (from, to) => range.set({ seconds: to - from, end: to });
   const curves = new Map();
@@ -61,14 +68,15 @@ export function show(view, { names: [site, device], options }) {
 
   async function about() {
     const found = await api("device", key);
+    range.begin(found.first);
     const info = found.latest.info ?? {};
     for (const entity of Object.keys(found.latest).filter((name) => name.startsWith("gpu/")).sort())
       for (const [title, series, format] of GPU) add(entity, `GPU ${entity.slice(4)}: ${title}`, series, format);
     firing.replaceChildren(...found.alerts.map(alertBrief));
-    const known = Object.keys(found.latest).filter((name) => name.startsWith("camera/")).sort();
+    const known = Object.keys(found.latest).filter((name) => name.startsWith("camera/")).sort(); // also those of earlier configs
     const named = typeof info.cameras === "string" ? info.cameras.split(",") : null;
     cameras.replaceChildren(...(known.length ? known.map((name) => card(name.slice(7), found.latest[name], named)) : [h("p", { class: "muted" }, "No camera has published yet.")]));
-    facts.replaceChildren(...FACTS.filter(([name]) => info[name] !== undefined && info[name] !== "").map(([name, label]) => field(label, name === "model_sha256" ? String(info[name]).slice(0, 12) : info[name], String(info[name]))));
+    facts.replaceChildren(...FACTS.filter(([name]) => info[name] !== undefined && info[name] !== "").map(([name, label]) => field(label, name.endsWith("_sha256") ? String(info[name]).slice(0, 12) : info[name], String(info[name]))));
   }
 
   function card(name, latest, named) {
@@ -82,7 +90,7 @@ export function show(view, { names: [site, device], options }) {
 
   async function load() {
     const span = range.span();
-    const found = await api("marks", { ...key, ...span });
+    const found = changes = await api("marks", { ...key, ...span });
     const shown = found.filter((mark) => mark.kind !== "state" || mark.entity === "");
     marks.replaceChildren(markList(found));
     await Promise.all([...curves.values()].map((one) => one.load(key, span, shown)));
@@ -90,7 +98,7 @@ export function show(view, { names: [site, device], options }) {
 
   const refresh = repeat(async () => { titles(); await about(); if (range.live()) await load(); });
   titles();
-  about().then(load);
+  first(async () => { await about(); await load(); });
   const stop = subscribe((change) => {
     const row = find(site, device);
     if (change.alerts || change.all || (row && change.touched?.has(row.number))) refresh();
@@ -101,14 +109,17 @@ export function show(view, { names: [site, device], options }) {
 
 export const figure = (value, name, warn) => h("span", { class: warn ? "warn" : "" }, h("b", {}, value), h("small", {}, name));
 
+// What a page begins with: where that fails it says so, and the next change tries again.
+export const first = (work) => work().then(() => problem(null), problem);
+
 // At most one run at a time, and at most one every five seconds.
 export function repeat(work) {
-  let at = 0;
+  let at = -5000;
   let busy = false;
   return async () => {
-    if (busy || Date.now() - at < 5000) return;
+    if (busy || performance.now() - at < 5000) return;
     busy = true;
-    try { await work(); } catch { /* shown by the state of the connection; the next change tries again */ }
-    [busy, at] = [false, Date.now()];
+    try { await work(); problem(null); } catch (error) { problem(error); } // the next change tries again
+    [busy, at] = [false, performance.now()];
   };
 }

@@ -150,7 +150,7 @@ export function show(view, { options }) {
   }
 
   function download() {
-    csv("fleet.csv", ["site", "name", "state", "cameras", "cameras_well", "fps", "p99_ms", "drift", "firing", "severity", "gpu", "cpu", "memory", "temperature", "outbox", "version", "model"], rows);
+    csv("fleet.csv", ["site", "name", "state", "since_utc", "cameras", "cameras_well", "fps", "p99_ms", "drift", "firing", "severity", "gpu", "cpu", "memory", "temperature", "gpu_temperature", "outbox", "version", "model", "reason"], rows.map((row) => ({ ...row, since_utc: row.since ? new Date(row.since * 1000).toISOString() : "" })));
   }
 
   const scrolled = () => ask(table.paint());

@@ -39,6 +39,8 @@ const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 export const unix = (value) => (typeof value === "string" ? Date.parse(value) / 1000 : value);
 export const utc = (value) => (known(unix(value)) ? new Date(unix(value) * 1000).toISOString().replace("T", " ").slice(0, 19) + " UTC" : "");
 export const when = (value) => (known(unix(value)) ? local.format(new Date(unix(value) * 1000)) : empty);
+// A time where nothing can be hovered: in the viewer's zone, and UTC behind it where that is another.
+export const both = (value) => (new Date(value * 1000).getTimezoneOffset() ? `${when(value)} (${utc(value).slice(11)})` : `${when(value)} UTC`);
 export const clock = (value) => (known(unix(value)) ? short.format(new Date(unix(value) * 1000)) : empty);
 
 const LEVELS = {

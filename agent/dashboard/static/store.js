@@ -17,10 +17,19 @@ function notify(change) {
 
 export class ApiError extends Error {}
 
+// What a page could not load, said on top of it until it can.
+export function problem(error) {
+  const text = error ? error.message : "";
+  if (text === (fleet.problem ?? "")) return;
+  fleet.problem = text;
+  notify({ note: true });
+}
+
 export async function api(path, query, body) {
   const options = body && { method: "POST", body: JSON.stringify(body), headers: { "x-csrf-token": fleet.me.token } };
   const answer = await fetch(`/api/${path}${query ? `?${new URLSearchParams(query)}` : ""}`, options ?? {});
   if (answer.status === 401) location.assign("/login" + location.hash);
+  if (answer.ok && !(answer.headers.get("content-type") ?? "").includes("json")) return answer.blob();
   const found = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new ApiError(found.error || `the dashboard answered ${answer.status}`);
   return found;

@@ -130,7 +130,8 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         site, name, _ = _key(request)
         latest = await run_in_threadpool(queries.latest, site, name)
         firing = await run_in_threadpool(lambda: queries.alerts(firing=True, site=site, device=name))
-        return Json({"latest": latest, "alerts": firing})
+        first = await run_in_threadpool(queries.first, site, name)
+        return Json({"latest": latest, "alerts": firing, "first": first})
 
     async def curves(request: Request) -> Response:
         fields = [name for name in request.query_params.get("fields", "").split(",") if name][:MOST_FIELDS]
@@ -152,7 +153,8 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         return Json(await run_in_threadpool(queries.marks, site, name, _span(request)))
 
     async def states(request: Request) -> Response:
-        return Json(await run_in_threadpool(queries.states, _key(request), _span(request)))
+        kind = "light" if request.query_params.get("kind") == "light" else "state"
+        return Json(await run_in_threadpool(queries.states, _key(request), _span(request), kind))
 
     async def heat(request: Request) -> Response:
         return Json(await run_in_threadpool(drift.heat_map_of, queries, _key(request), _span(request)))

@@ -21,7 +21,7 @@ from agent.dashboard.web.stream import Stream
 MOST_DEVICES = 10_000
 AWAY = "broker {}; trying again. Is it running, and the address right?"
 _SAYINGS = (
-    ("away", AWAY),
+    ("broker_away", AWAY),
     ("refused", "the broker refuses: {}"),
     (
         "history_error",
@@ -199,7 +199,7 @@ class Collector:
     def _problems(self) -> Mapping[str, Any]:
         return {
             "connected": self._subscriber.connected,
-            "away": self._subscriber.away,
+            "broker_away": self._subscriber.away,
             "refused": self._subscriber.refused,
             "dropped": self._subscriber.dropped,
             "devices_left_out": self.fleet.left_out,

@@ -84,6 +84,15 @@ class Queries:
         )
         return float(found[0][0]) if found and found[0][0] is not None else None
 
+    def first(self, site: str, device: str) -> float | None:
+        """The end of the first window that is kept of a device; None where there is none."""
+        found = self._rows(
+            'SELECT min((SELECT w.at FROM "window" w WHERE w.series = s.id ORDER BY w.at LIMIT 1)) FROM series s'
+            " WHERE s.site = ? AND s.device = ?",
+            (site, device),
+        )
+        return float(found[0][0]) if found and found[0][0] is not None else None
+
     def marks(self, site: str, device: str, within: Span) -> list[Row]:
         """What happened in a range, oldest first."""
         rows = self._rows(
@@ -94,16 +103,16 @@ class Queries:
         names = ("at", "entity", "kind", "text")
         return [dict(zip(names, row, strict=True)) for row in reversed(rows)]
 
-    def states(self, key: Key, within: Span) -> list[Row]:
-        """The states in a range, oldest first; the first may have begun before it."""
+    def states(self, key: Key, within: Span, kind: str = "state") -> list[Row]:
+        """The states (or the light: `kind`) in a range, oldest first; the first may have begun before it."""
         query = (
-            "SELECT m.at, m.text FROM series s JOIN mark m ON m.series = s.id WHERE m.kind = 'state'"
+            "SELECT m.at, m.text FROM series s JOIN mark m ON m.series = s.id WHERE m.kind = ?"
             " AND s.site = ? AND s.device = ? AND s.entity = ? AND "
         )
-        before = self._rows(f"{query} m.at < ? ORDER BY m.at DESC LIMIT 1", (*key, within.start))
+        before = self._rows(f"{query} m.at < ? ORDER BY m.at DESC LIMIT 1", (kind, *key, within.start))
         inside = self._rows(
             f"{query} m.at >= ? AND m.at <= ? ORDER BY m.at LIMIT ?",
-            (*key, within.start, within.end, MOST_ROWS),
+            (kind, *key, within.start, within.end, MOST_ROWS),
         )
         return [{"at": at, "text": text} for at, text in [*before, *inside]]
 

@@ -21,6 +21,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from agent.config.schema import BrokerSettings
+from agent.core import clock
 from agent.core.secret import Masked
 from agent.dashboard.web.server import Dashboard, Options
 from agent.delivery.messages import rfc3339
@@ -137,6 +138,34 @@ class Web:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_):
         return None
+
+
+# -- a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from tests.dashboard.web.browser import Browser
+
+    found = Browser()
+    yield found
+    found.driver.quit()
+
+
+@pytest.fixture
+def page(browser, monkeypatch):
+    """The browser, at a time that stays: NOW, of the dashboard too, unless `at` sets another."""
+    from tests.dashboard.web.browser import NOW
+
+    def at(moment):
+        monkeypatch.setattr(clock, "wall", lambda: moment)
+        browser.set_clock(moment)
+
+    at(NOW)
+    browser.at = at
+    browser.set_width(1280)
+    yield browser
+    browser.leave()
 
 
 # -- PostgreSQL ------------------------------------------------------------------------------------------------------

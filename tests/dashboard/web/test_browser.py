@@ -1,10 +1,7 @@
-"""The pages in headless Chromium, fed by a real broker. Any error in the console fails."""
+"""The pages in headless Chromium, fed by a real broker at a fixed time. Any error in the console fails."""
 
 import base64
-import contextlib
 import json
-import shutil
-import time
 
 import numpy as np
 import pytest
@@ -12,87 +9,16 @@ import pytest
 from agent.core.kll import Sketch
 from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access
-from tests.conftest import MOSQUITTO
-from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339, window
+from tests.dashboard.web.browser import NEEDED, NOW, Shown
+from tests.dashboard.web.conftest import alert, camera_window, rfc3339, window
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.broker,
-    pytest.mark.skipif(
-        not (MOSQUITTO and CHROMIUM and DRIVER), reason="needs mosquitto, chromium, chromium-driver"
-    ),
-    pytest.mark.xdist_group("chromium"),
-]
+pytestmark = NEEDED
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 NAME = '"><img src=x onerror=alert(1)>'  # a level of a topic: no slash
 
 
-class Page:
-    """One browser, on one dashboard at a time."""
-
-    def __init__(self):
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for argument in (
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-            "--disable-gpu",
-            "--window-size=1280,900",
-        ):
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-
-    def open(self, web, path="/#/"):
-        self.driver.get("about:blank")
-        self.driver.get(web.url + path)
-
-    def js(self, script):
-        return self.driver.execute_script(f"return {script}")
-
-    def text(self, selector="body"):
-        return self.js(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
-
-    def until(self, wanted, timeout=60):
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            with contextlib.suppress(Exception):
-                if found := wanted():
-                    return found
-            time.sleep(0.1)
-        raise AssertionError(self.text())
-
-    def shows(self, *texts, selector="body", timeout=60):
-        return self.until(lambda: all(text in self.text(selector) for text in texts), timeout)
-
-    def click(self, selector):
-        self.until(lambda: self.js(f"(document.querySelector({json.dumps(selector)}).click(), true)"))
-
-    def press(self, *keys):
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
-
-    def errors(self, *, allowed=()):
-        """What the console has; the page is left then, so that the end of its dashboard is no error."""
-        self.driver.get("about:blank")
-        found = [
-            line["message"]
-            for line in self.driver.get_log("browser")
-            if line["level"] in {"SEVERE", "WARNING"}
-        ]
-        return [line for line in found if not any(part in line for part in allowed)]
-
-
-@pytest.fixture(scope="module")
-def page():
-    browser = Page()
-    yield browser
-    browser.driver.quit()
-
-
 def status(state, **fields):
-    return {"state": state, "since": rfc3339(time.time()), "version": "1.2", **fields}
+    return {"state": state, "since": rfc3339(NOW), "version": "1.2", **fields}
 
 
 def reference_answer(now):
@@ -115,7 +41,7 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
 ):
     references = [
         {"ok": False, "error": "command 'drift_feature' is not allowed"},
-        reference_answer(time.time()),
+        reference_answer(NOW),
     ]
 
     def answer(_client, _data, message):
@@ -127,8 +53,8 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
 
     publish.client.on_message = answer
     publish.client.subscribe("vedette/north/box/command/#", qos=1)
-    now = time.time()
-    with Web(mosquitto.url, data=tmp_path / "data") as web:
+    now = NOW
+    with Shown(page, mosquitto.url, data=tmp_path / "data") as web:
         page.open(web)
         page.shows("No device has published yet")
         publish("status", status("online"), retain=True)
@@ -161,19 +87,19 @@ def test_a_device_comes_goes_and_returns_an_alert_is_acknowledged_and_resolves(
         page.shows("now against the reference", "13–14 UTC", "it is darker", selector=".compared")
         page.until(lambda: page.js("document.querySelector('.compared canvas') !== null"))
         share = "document.querySelector('.piece.unknown').offsetWidth / document.querySelector('.strip').offsetWidth"
-        assert page.js(share) > 0.9  # of the hour, two minutes are known
+        assert (
+            page.js(share) > 0.8
+        )  # of a quarter of an hour two minutes are known: so much is shown of a new camera
         assert page.js("document.querySelectorAll('.chart:not([hidden]) canvas').length") >= 4
-        assert page.errors() == []
-    with Web(mosquitto.url, data=tmp_path / "data") as web:  # the curves are still there
+    with Shown(page, mosquitto.url, data=tmp_path / "data") as web:  # the curves are still there
         page.open(web, "/#/camera/north/box/front")
         page.until(lambda: page.js("document.querySelectorAll('.chart:not([hidden]) canvas').length") >= 4)
         page.open(web, "/#/alerts?state=past")
         page.shows("camera front is slow", selector=".alertlist")
-        assert page.errors() == []
 
 
 def test_nothing_that_a_broker_sends_becomes_part_of_the_page(page, mosquitto, publish):
-    now = time.time()
+    now = NOW
     publish("status", status("online", reason=EVIL, version=EVIL[:40]), retain=True, device=NAME)
     publish(
         "info", {"cameras": f"{NAME},{EVIL}", "model_name": EVIL, "os_name": EVIL}, retain=True, device=NAME
@@ -187,7 +113,7 @@ def test_nothing_that_a_broker_sends_becomes_part_of_the_page(page, mosquitto, p
     )
     publish("status", b'{"state": 1e999}', retain=True, device="odd")
     publish("camera/front", b"[" * 5000, device="odd")
-    with Web(mosquitto.url) as web:
+    with Shown(page, mosquitto.url) as web:
         web.until(lambda: NAME in web.rows())
         publish(
             f"camera/{NAME}",
@@ -212,11 +138,10 @@ def test_nothing_that_a_broker_sends_becomes_part_of_the_page(page, mosquitto, p
             page.js("document.querySelectorAll('img:not([src=\"/static/icon.svg\"]), main script').length")
             == 0
         )
-        assert page.errors() == []
 
 
 def test_broker_and_dashboard_may_restart_under_an_open_page(page, mosquitto, publish):
-    with Web(mosquitto.url) as web:
+    with Shown(page, mosquitto.url) as web:
         publish("status", status("online"), retain=True)
         page.open(web)
         page.shows("box", "online", selector=".table")
@@ -228,14 +153,13 @@ def test_broker_and_dashboard_may_restart_under_an_open_page(page, mosquitto, pu
         page.until(publish.client.is_connected)
         publish("status", status("degraded"), retain=True)
         page.shows("degraded", selector=".table")
-        assert page.errors() == []
 
 
 def test_the_keyboard_alone_is_enough_and_a_link_leads_back_to_the_same_view(page, mosquitto, publish):
     keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
     for name in ("dock-1", "dock-2", "gate-1"):
         publish("status", status("online"), retain=True, device=name)
-    with Web(mosquitto.url) as web:
+    with Shown(page, mosquitto.url) as web:
         web.until(lambda: len(web.rows()) == 3)
         page.open(web)
         page.shows("gate-1", selector=".table")
@@ -255,14 +179,13 @@ def test_the_keyboard_alone_is_enough_and_a_link_leads_back_to_the_same_view(pag
         page.shows("Nothing fires", selector="main")
         page.open(web, "/#/?q=gate&sort=name&dir=up")
         page.shows("1 of 3 devices")
-        assert page.errors() == []
 
 
 def test_logging_in_and_what_a_viewer_may_not(page, mosquitto, publish, tmp_path):
     write_user(tmp_path / "users", "bob", "viewer", "another password")
-    publish("alert/a", alert(time.time()), retain=True)
+    publish("alert/a", alert(NOW), retain=True)
     access = Access(sessions=Sessions(read_users(tmp_path / "users")))
-    with Web(mosquitto.url, access=access) as web:
+    with Shown(page, mosquitto.url, access=access, allowed=["403"]) as web:  # the wrong password
         page.open(web, "/")
         page.until(lambda: page.js("document.querySelector('#login') !== null"))
         page.press("bob", "\t", "wrong password", "\n")
@@ -272,7 +195,6 @@ def test_logging_in_and_what_a_viewer_may_not(page, mosquitto, publish, tmp_path
         page.press("g", "a")
         page.click(".alertlist summary")
         page.shows("Expected", selector=".about")
-        assert page.js("document.querySelector('.actions')") is None
+        assert page.js("document.querySelector('.actions .primary')") is None
         page.click("#account button:last-child")
         page.until(lambda: page.js("location.pathname") == "/login")
-        assert page.errors(allowed=["403"]) == []  # the wrong password

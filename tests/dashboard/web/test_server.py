@@ -134,14 +134,14 @@ def test_what_keeps_a_dashboard_from_starting_is_named_with_the_mend(mosquitto, 
         taken = Web(mosquitto.url)
         taken.dashboard._options = Options(listen=web.url.removeprefix("http://"))
         with pytest.raises(
-            ConfigError, match="port is in use, perhaps by another dashboard.*a free port, such as"
+            ConfigError, match=r"port is in use, perhaps by another dashboard.*a free port, such as"
         ):
             taken.dashboard.__enter__()
     with Web(mosquitto.url, data=tmp_path / "data"):  # the first has ended
         pass
     (tmp_path / "file").touch()
     wrong = Web(mosquitto.url, data=tmp_path / "file" / "data")
-    with pytest.raises(ConfigError, match="cannot be written.*a folder that this user may write"):
+    with pytest.raises(ConfigError, match=r"cannot be written.*a folder that this user may write"):
         wrong.dashboard.__enter__()
 
 
@@ -149,7 +149,7 @@ def test_a_broker_that_is_away_is_said_with_the_reason_and_so_is_its_return(mosq
     said = []
     mosquitto.stop()
     with Web(mosquitto.url, note=said.append) as web:
-        web.until(lambda: "refused" in web.get("/api/fleet")["note"].get("away", ""))
+        web.until(lambda: "refused" in web.get("/api/fleet")["note"].get("broker_away", ""))
         assert "Connection refused; trying again. Is it running, and the address right?" in said[0]
         mosquitto.start()
         web.until(lambda: said[-1] == "works again")
