@@ -115,6 +115,11 @@ class Shown(Web):
         super().__init__(url, **options)
         self.page, self._allowed = page, allowed
 
+    def __enter__(self):
+        super().__enter__()
+        self.until(lambda: self.dashboard.stream.snapshot()["note"].get("connected"))
+        return self
+
     def __exit__(self, kind, *rest):
         found = self.page.errors(allowed=self._allowed)
         super().__exit__(kind, *rest)
