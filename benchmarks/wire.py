@@ -1,11 +1,12 @@
 """Bytes on the wire and on the disk: PUBLISH packets of an agent with four cameras, counted between it and mosquitto.
 
-    python benchmarks/wire.py [--profiles full normal lean] [--minutes 12] [--cameras 4] [--markdown FILE] [--files]
+    python benchmarks/wire.py [--profiles full normal lean] [--minutes 12] [--cameras 4] [--markdown FILE] [--files] [--rest]
 
 The agents (one for each profile, at the same time, each with a broker of its own) detect on drawn cameras with the
 default windows. Counted is every PUBLISH as it passes: fixed header, topic, properties and payload. `minutes`
 run from the end of the first minute on (`status`, `info` and the opening window come before and are shown apart).
-`--files` counts writes by file with strace.
+`--files` counts writes by file with strace. `--rest`: an agent at rest, whose references are there: they take ten minutes, and
+the count begins after a quarter of an hour. Without it the first day is measured, in which they are recorded.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from typing import IO
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
+REST_SECONDS = 15 * 60.0
+REST = '[drift]\nreference_length = "10m"\n'
 DAY_MINUTES = 24 * 60
 CONNECT, PUBLISH = 1, 3
 TOPIC_ALIAS = 0x23
@@ -182,11 +185,11 @@ class Run:
         return int(found[1]) if found else 0
 
 
-def config(profile: str, port: int, folder: Path, cameras: int) -> Path:
-    """The config of one agent: the defaults, with `cameras` drawn cameras."""
+def config(profile: str, port: int, folder: Path, cameras: int, more: str) -> Path:
+    """The config of one agent: the defaults and `more`, with `cameras` drawn cameras."""
     layouts = ("street", "warehouse")
     text = f'state_directory = "{folder / "state"}"\n[broker]\nurl = "mqtt://127.0.0.1:{port}"\n'
-    text += f'[reports]\nprofile = "{profile}"\n'
+    text += f'[reports]\nprofile = "{profile}"\n{more}'
     for n in range(cameras):
         text += f'[[cameras]]\nname = "cam{n + 1}"\nkind = "synthetic"\nlayout = "{layouts[n % 2]}"\n'
         text += f"seed = {n + 1}\nfps = 2\n"
@@ -195,7 +198,7 @@ def config(profile: str, port: int, folder: Path, cameras: int) -> Path:
     return path
 
 
-def start(profile: str, relay: Relay, folder: Path, cameras: int, *, files: bool) -> Run:
+def start(profile: str, relay: Relay, folder: Path, cameras: int, more: str, *, files: bool) -> Run:
     """Start an agent."""
     command = [
         sys.executable,
@@ -203,7 +206,7 @@ def start(profile: str, relay: Relay, folder: Path, cameras: int, *, files: bool
         "agent",
         "run",
         "--config",
-        str(config(profile, relay.port, folder, cameras)),
+        str(config(profile, relay.port, folder, cameras, more)),
     ]
     if files:
         calls = "trace=write,writev,pwrite64,pwritev,fsync,fdatasync"
@@ -304,9 +307,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--files", action="store_true", help="count writes by file (needs strace)")
+    parser.add_argument("--rest", action="store_true", help="count an agent whose references are recorded")
+    parser.add_argument("--log", type=Path, help="copy the log of the last profile there")
     parser.add_argument("--markdown", type=Path, help="write the tables there too")
     parser.add_argument("--payloads", type=Path, help="write every message there, a line each")
     args = parser.parse_args()
+    more = REST if args.rest else ""
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-wire-")))
         out = closing.enter_context(args.payloads.open("wb")) if args.payloads else None
@@ -315,10 +321,10 @@ def main() -> None:
             (folder / name).mkdir()
             broker, port = mosquitto(folder / name)
             closing.callback(broker.terminate)
-            runs.append(start(name, Relay(port, out), folder / name, args.cameras, files=args.files))
+            runs.append(start(name, Relay(port, out), folder / name, args.cameras, more, files=args.files))
         for run in runs:
             closing.callback(run.stop)
-        time.sleep(START_SECONDS)
+        time.sleep(REST_SECONDS if args.rest else START_SECONDS)
         for run in runs:
             if run.agent.poll() is not None:
                 sys.exit((run.folder / "log.txt").read_text())
@@ -329,6 +335,8 @@ def main() -> None:
             if run.agent.poll() is not None:
                 sys.exit((run.folder / "log.txt").read_text())
             run.stop()
+        if args.log:
+            shutil.copy(runs[-1].folder / "log.txt", args.log)
         text = report(runs, args.minutes, files=args.files)
     print(text)
     if args.markdown:
