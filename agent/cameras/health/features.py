@@ -28,6 +28,7 @@ BRIGHT_LEVEL = 250
 NOISE_GAIN = 20.0  # of a Laplacian (4, -1, -1, -1, -1) in the variance of white noise: the sum of its squares
 NOISE_CLEAR = 3.0  # detail must exceed the noise by so much: it is then known to a tenth
 LEVEL_FLOOR = 2.0  # added to a brightness that is divided by: black is not exactly 0
+ROWS_A_CELL = 6  # of the frame, at least, that a pixel of the small copy is the mean of; more tell no more
 SMOOTH_STEP = 3  # pixels of the smoothed copy that are independent
 
 Grey = NDArray[np.uint8]
@@ -62,7 +63,8 @@ class ImageMeasures:
     levels (infinite where less than half is dark). Of each block (40,), in grey levels: `fine`, `mid` and `coarse`,
     the spread of its finest detail, of that
     between 1 and 5 pixels, and of its brightness; `level`, the mean. `noise` is an upper bound of the noise's standard
-    deviation. `edges` (40, 360) float32 is the frame without its lighting, each block's pixels less their mean.
+    deviation. `clear` (40,) are the blocks whose structure stands out from the noise. `edges` (40, 360) float32 is the
+    frame without its lighting, each block's pixels less their mean.
     """
 
     dark: float
@@ -74,12 +76,8 @@ class ImageMeasures:
     mid: Blocks
     coarse: Blocks
     level: Blocks
+    clear: Mask
     edges: NDArray[np.float32]
-
-    @property
-    def clear(self) -> Mask:
-        """Which blocks (40,) have structure that stands out from the noise."""
-        return np.asarray(self.mid >= max(LEAST_DETAIL, NOISE_CLEAR * self.noise), dtype=np.bool_)
 
     @property
     def sharpness(self) -> Blocks:
@@ -103,7 +101,8 @@ def small_image(image: NDArray[np.uint8], scope: Scope = WHOLE) -> SmallImage:
     """The small copy of `image` (H, W, 3) uint8 BGR, without what `scope` leaves out."""
     height, width = image.shape[:2]
     # Grey first: the area mean of one plane costs a third of that of three.
-    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    rows = image[:: max(1, height // HEIGHT // ROWS_A_CELL)]
+    small = cv2.resize(cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
     single = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x])
     raw = np.ascontiguousarray(single[..., 1])
@@ -142,16 +141,18 @@ def measure(grey: Grey, kept: Mask | None = None, previous: Grey | None = None) 
     dark = _share(grey <= DARK_LEVEL, kept)
     smooth = cv2.GaussianBlur(plane, (0, 0), 1.5)
     band = cv2.GaussianBlur(plane, (0, 0), 0.8) - cv2.GaussianBlur(plane, (0, 0), 5.0)
+    mid, noise = _spread(band), _noise(grey, fine, previous)
     return ImageMeasures(
         dark=dark,
         bright=_share(grey >= BRIGHT_LEVEL, kept),
         depth=_depth(smooth) if dark >= 0.5 else math.inf,  # by day nobody asks
         detail=float(np.sqrt(np.mean(fine**2))),
-        noise=_noise(grey, fine, previous),
+        noise=noise,
         fine=fine,
-        mid=_spread(band),
+        mid=mid,
         coarse=_spread(smooth),
         level=_means(plane),
+        clear=np.asarray(mid >= max(LEAST_DETAIL, NOISE_CLEAR * noise), dtype=np.bool_),
         edges=_edges(band),
     )
 

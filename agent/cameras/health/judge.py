@@ -42,6 +42,7 @@ from agent.cameras.health.normals import (
 from agent.cameras.health.signs import Look, Signs, signs_of, untold
 from agent.cameras.health.stillness import BlackRun, EqualRun
 from agent.cameras.health.timing import TimingReport
+from agent.cameras.health.veil import Veil
 from agent.core.types import CameraState
 
 SAMPLE_SECONDS = 0.25  # health samples a frame four times a second
@@ -106,6 +107,7 @@ class HealthState:
     at: float | None = None
     stretch: EqualRun = field(default_factory=EqualRun)
     black: BlackRun = field(default_factory=BlackRun)
+    veil: Veil = field(default_factory=Veil)
     standings: Mapping[CameraState, FaultState] = field(default_factory=dict)
     untold: str = ""
     untold_since: float = 0.0
@@ -150,11 +152,12 @@ def observe(
     lasting = (
         recent if state.normal is not was else recent_after(state.lasting, recent, passed, LASTING_SECONDS)
     )
-    state = replace(state, lasting=lasting)
-    agreed, steady = _compared(state, figures, recent)
     normal = state.normal if state.light.settled else None
+    veil = (state.veil if state.normal is was else Veil()).after(figures, normal, now)
+    state = replace(state, lasting=lasting, veil=veil)
+    agreed, steady = _compared(state, figures, recent)
     look = Look(
-        now, sample, figures, recent, lasting, agreed, steady, normal, state.stretch, state.black, pace
+        now, sample, figures, recent, lasting, agreed, steady, normal, state.stretch, state.black, veil, pace
     )
     signs = signs_of(look)
     standings = {
@@ -170,8 +173,8 @@ def observe(
 def reopened(state: HealthState) -> HealthState:
     """The state for a new connection: faults are judged anew, what is normal is kept."""
     return replace(
-        state, stretch=EqualRun(longest=state.stretch.longest), standings={}, learning=(), recent=None, lasting=None,
-        last=None, at=None )  # fmt: skip
+        state, stretch=EqualRun(longest=state.stretch.longest), veil=Veil(), standings={}, learning=(), recent=None,
+        lasting=None, last=None, at=None )  # fmt: skip
 
 
 def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -> HealthState:
@@ -222,7 +225,7 @@ def _compared(
 def _stand(standing: FaultState, fault: Fault, sign: bool | None, now: float) -> FaultState:
     """Law 1. A `sign` of None (in between) keeps things as they are, and breaks what was about to change."""
     if sign is None or sign == standing.on:
-        return replace(standing, turned=None)
+        return standing if standing.turned is None else replace(standing, turned=None)
     turned = now if standing.turned is None else standing.turned
     if now - turned >= (fault.leave if standing.on else fault.enter):
         return FaultState(on=not standing.on, since=now)

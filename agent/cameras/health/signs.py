@@ -18,7 +18,6 @@ from agent.cameras.health.features import (
     NOISE_CLEAR,
     Blocks,
     ImageMeasures,
-    Mask,
     SmallImage,
     agreement,
     displaced,
@@ -30,12 +29,12 @@ from agent.cameras.health.normals import (
     LEAST_LIKENESS,
     MOVED_RATIO,
     CameraNormal,
-    flatness_of,
     shade_of,
     view_likeness,
 )
 from agent.cameras.health.stillness import BlackRun, EqualRun
 from agent.cameras.health.timing import TimingReport
+from agent.cameras.health.veil import GLARING_MORE, Veil, ratio, recognised
 from agent.core.types import CameraState
 
 # Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0. A camera whose normal is
@@ -62,8 +61,6 @@ LEAST_SHARP_DETAIL = 0.7  # levels: half of the least structure, which defocus l
 # length.
 LOST_DROP, LOST_SPREADS, LOST_RATIO, OBSTRUCTED_SHARE, FREE_SHARE = 0.25, 5.0, 0.4, 0.25, 0.15
 STEADY_RATIO = 0.6  # of its normal likeness to itself two seconds ago
-LIT_LEVEL = 40.0
-GLARING_MORE = 0.15
 
 # Whether a fault shows: yes, no, or (None) in between or not to be told; and that in words.
 Sign = tuple[bool | None, str]
@@ -88,6 +85,7 @@ class Look:
     normal: CameraNormal | None
     stretch: EqualRun
     black: BlackRun
+    veil: Veil
     pace: TimingReport
 
     @property
@@ -144,12 +142,13 @@ def signs_of(look: Look) -> dict[CameraState, Sign]:
         or signs[CameraState.OVEREXPOSED][0] is not False
         or look.glaring
     )
-    elsewhere = None if obscured or look.normal is None else _displaced(look, like)
+    lost = 0.0 if obscured or look.normal is None else _lost(look, look.normal)
+    elsewhere = None if obscured or look.normal is None else _displaced(look, look.normal, like, lost)
     hidden = obscured or bool(elsewhere)  # another view has another sharpness and contrast
     signs[CameraState.BLURRED] = _blurred(look, hidden)
-    signs[CameraState.FOGGED] = _fogged(look, hidden)
+    signs[CameraState.FOGGED] = _fogged(look)
     signs[CameraState.MOVED] = _moved(look, like, obscured, elsewhere)
-    signs[CameraState.OBSTRUCTED] = _obstructed(look, obscured, elsewhere)
+    signs[CameraState.OBSTRUCTED] = _obstructed(look, lost, obscured, elsewhere)
     return signs
 
 
@@ -199,8 +198,8 @@ def _covered(look: Look) -> Sign:
     structured = normal.structured
     shade = shade_of(figures)
     left = max(
-        _ratio(shade, normal.shade, structured, 0.5),
-        _ratio(figures.contrast, normal.contrast, structured, 0.5),
+        ratio(shade, normal.shade, structured, 0.5),
+        ratio(figures.contrast, normal.contrast, structured, 0.5),
     )
     words = f"{left:.0%} of the usual structure is left"
     # Something that moves over a plain ground is structure now here, now there; a cover leaves none anywhere.
@@ -213,10 +212,8 @@ def _covered(look: Look) -> Sign:
 
 def _recognised(look: Look, normal: CameraNormal) -> bool:
     """Whether the edges are still the background's, however faint: at once, since a cover is put on at once."""
-    structured = normal.structured
-    usual = ranked(normal.usual[structured], 0.5)
-    agreed = agreement(look.figures.edges, normal.background)[structured]
-    return ranked(agreed, 0.5) >= RECOGNISED_RATIO * usual
+    usual = ranked(normal.usual[normal.structured], 0.5)
+    return recognised(look.figures, normal) >= RECOGNISED_RATIO * usual
 
 
 def _resized(look: Look) -> Sign:
@@ -237,33 +234,31 @@ def _blurred(look: Look, obscured: bool) -> Sign:
     if obscured or int(judged.sum()) < LEAST_BLOCKS:
         return None, "sharpness is not known"
     # Defocus takes the sharpness of all blocks; noise that comes, or a thing that moves, that of some.
-    ratio = _ratio(figures.sharpness, normal.sharpness, judged, 0.5)
-    words = f"sharpness is {ratio:.0%} of normal"
-    if ratio < BLURRED_RATIO and _ratio(figures.sharpness, normal.sharpness, judged, 0.75) < SHARP_RATIO:
+    left = ratio(figures.sharpness, normal.sharpness, judged, 0.5)
+    words = f"sharpness is {left:.0%} of normal"
+    if left < BLURRED_RATIO and ratio(figures.sharpness, normal.sharpness, judged, 0.75) < SHARP_RATIO:
         return True, words
-    return (False if ratio > SHARP_RATIO else None), words
+    return (False if left > SHARP_RATIO else None), words
 
 
-def _fogged(look: Look, obscured: bool) -> Sign:
-    normal, figures = look.normal, look.figures
+def _fogged(look: Look) -> Sign:
+    normal, veil = look.normal, look.veil
     if normal is None or int(normal.structured.sum()) < LEAST_BLOCKS:
         return False, ""
-    left = _ratio(figures.contrast, normal.contrast, normal.structured, 0.75)
+    if not veil.known(look.now):
+        return None, "contrast is not known"
+    left = veil.contrast
     words = f"{left:.0%} of the usual contrast is left: fog, dirt or droplets on the lens, or fog in the air"
-    if obscured or float(figures.level.mean()) < LIT_LEVEL:
-        return None, words
-    flat = flatness_of(figures) / max(normal.flat, 1e-6)
-    if left < FOGGED_RATIO and flat < FOGGED_FLAT and _recognised(look, normal):
+    if left < FOGGED_RATIO and veil.flatness < FOGGED_FLAT and veil.agreement >= RECOGNISED_RATIO:
         return True, words
     return (False if left > CLEAR_RATIO else None), words
 
 
-def _displaced(look: Look, like: float) -> bool | None:
+def _displaced(look: Look, normal: CameraNormal, like: float, lost: float) -> bool | None:
     """Whether the view is another than the normal one; None where there is no need to know."""
-    if look.normal is None or (like >= MOVED_RATIO and _lost(look, look.normal) < OBSTRUCTED_SHARE):
+    if like >= MOVED_RATIO and lost < OBSTRUCTED_SHARE:
         return None
-    judged = look.figures.level < BURNT_LEVEL
-    return displaced(look.recent, look.normal.background, judged)
+    return displaced(look.recent, normal.background, look.figures.level < BURNT_LEVEL)
 
 
 def _moved(look: Look, like: float, obscured: bool, elsewhere: bool | None) -> Sign:
@@ -281,11 +276,10 @@ def _moved(look: Look, like: float, obscured: bool, elsewhere: bool | None) -> S
     return (False if like > IN_PLACE_RATIO or not elsewhere else None), words
 
 
-def _obstructed(look: Look, obscured: bool, elsewhere: bool | None) -> Sign:
+def _obstructed(look: Look, lost: float, obscured: bool, elsewhere: bool | None) -> Sign:
     normal = look.normal
     if normal is None or obscured or normal.likeness < LEAST_LIKENESS or not normal.known:
         return None, ""
-    lost = _lost(look, normal)
     words = f"something hides {lost:.0%} of the view"
     if lost < FREE_SHARE or elsewhere:
         return False, words
@@ -303,8 +297,3 @@ def _lost(look: Look, normal: CameraNormal) -> float:
     usual = np.maximum(normal.usual, 0.5)
     least = np.maximum(LOST_RATIO * usual, usual - np.maximum(LOST_DROP, LOST_SPREADS * normal.spread))
     return float((agreement(look.lasting, normal.background) < least)[judged].mean())
-
-
-def _ratio(now: Blocks, normal: Blocks, judged: Mask, rank: float) -> float:
-    """That rank (0..1), over the blocks judged, of what is now over what is normal."""
-    return ranked(now[judged] / np.maximum(normal[judged], np.float32(1e-6)), rank)
