@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agent.core.types import Frame
 from agent.drift.diagnosis.cause import Image
-from agent.drift.diagnosis.diagnose import UNKNOWN, Diagnosis, diagnose
-from agent.drift.diagnosis.learn import LEAST_FRAMES, small
+from agent.drift.diagnosis.diagnose import BY_ABSENCE, UNKNOWN, Diagnosis, diagnose
+from agent.drift.diagnosis.learn import LEAST_FRAMES, image_medians, small
 from agent.drift.diagnosis.portrait import Look, look_at
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.verdict import DriftVerdict
@@ -27,6 +30,8 @@ LOOKS = 6
 
 LATER_SECONDS = 3600.0
 """From one frame to the next, where a reference lacked frames and has enough for the first signatures."""
+
+_TOO_EARLY = Diagnosis(cause=UNKNOWN, reason="no known cause fits at first sight; another window will tell")
 
 Learn = Callable[[str, Span, bool], None]
 """Asks for the signatures of a camera, made of the frames of a span; whether they are to be made anew."""
@@ -113,19 +118,30 @@ class CameraCauses:
         elif self._hidden is not None and signatures.frames.startswith(mark_of(self._hidden)):
             self.signatures = signatures
 
-    def judge(self, verdict: DriftVerdict) -> Diagnosis | None:
-        """The diagnosis of a verdict that is over its limit, or for which an alarm is on."""
+    def judge(self, verdict: DriftVerdict, vectors: NDArray[np.float32]) -> Diagnosis | None:
+        """The diagnosis of a verdict that is over its limit, or for which an alarm is on.
+
+        `vectors` (n, F) are the features of the last window's frames.
+        """
         if verdict.judged:
             drifts = self._hidden is not None and (verdict.alarm or verdict.ratio >= 1.0)
-            self._follow(diagnose(verdict, self.signatures, list(self.looks)) if drifts else None)
+            self._follow(self._diagnosed(verdict, vectors) if drifts else None)
         return self.last
 
+    def _diagnosed(self, verdict: DriftVerdict, vectors: NDArray[np.float32]) -> Diagnosis:
+        return diagnose(verdict, self.signatures, list(self.looks), image_medians(vectors))
+
     def _follow(self, found: Diagnosis | None) -> None:
-        """Another cause counts once two diagnoses in a row agree: the frames of the first are partly of before."""
+        """Another cause counts once two diagnoses in a row agree: the frames of the first are partly of before.
+
+        So does at first what is concluded because no known cause fits.
+        """
         before, self._found = self._found, found
-        agreed = found is None or before is None or found.cause == before.cause
-        if agreed or self.last is None or self.last.cause == UNKNOWN:
+        again = found is not None and before is not None and found.cause == before.cause
+        if found is None or again:
             self.last = found
+        elif self.last is None or self.last.cause == UNKNOWN:
+            self.last = _TOO_EARLY if found.cause in BY_ABSENCE else found
 
     def _begin(self) -> None:
         """Keep frames from the first on."""

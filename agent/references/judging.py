@@ -66,7 +66,7 @@ class WindowJudging:
             return []
         at = window.sketch.end
         verdict = self.verdict = self._frames.add(window, self._judge.judge(window.sketch, now))
-        cause = self._causes.judge(verdict)
+        cause = self._causes.judge(verdict, window.vectors)
         self._history.add(window.sketch, verdict, explained(verdict, self._stored, cause))
         found = [outlier_observation(self._frames.found, self._camera, at)] if self._frames.found else []
         observed = self._course.described(observations_of(verdict, self._stored, at), verdict)

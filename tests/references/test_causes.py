@@ -7,6 +7,8 @@ import pytest
 
 from agent.core.scope import Scope
 from agent.core.types import Frame
+from agent.drift.diagnosis.diagnose import Diagnosis
+from agent.features import FEATURES
 from agent.references.causes import LOOKS
 from agent.references.frame_store import MOST_FRAMES, FrameStore, Span, mark_of
 
@@ -149,3 +151,15 @@ def test_frames_are_looked_at_once_there_are_signatures(one):
     for second in range(120, 240):
         one.causes.frame(frame(NOON + second))
     assert len(one.causes.looks) == LOOKS
+
+
+def test_what_is_concluded_for_lack_of_a_known_cause_waits_for_a_second_window(one, stored, monkeypatch):
+    found = iter(["population", "fog", "population", "population", "fog", "fog"])
+    monkeypatch.setattr(
+        "agent.references.causes.diagnose", lambda *_: Diagnosis(cause=next(found), confidence=0.5)
+    )
+    one.causes.reference(stored)
+    drifting = types.SimpleNamespace(judged=True, alarm=True, ratio=2.0)
+    vectors = np.zeros((0, len(FEATURES)), dtype=np.float32)
+    told = [one.causes.judge(drifting, vectors).cause for _ in range(6)]
+    assert told == ["unknown", "fog", "fog", "population", "population", "fog"]

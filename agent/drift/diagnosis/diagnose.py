@@ -8,6 +8,9 @@
     the image is quiet, only the model's scores moved                              the model
 
 So a fault of the camera comes before the scene, the scene before what is in it, and that before the model.
+
+The image is that of the last window, for the looks are of it: what the judge compares goes back further where a change
+is small, and is partly of before where one has just begun.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.match import (
@@ -52,6 +56,9 @@ OTHER_ADVICE = {
     POPULATION: "collect and label such frames and retrain, or accept the new normal",
     MODEL: "see whether the model, its runtime or the driver changed: `vedette model golden`",
 }
+BY_ABSENCE = frozenset({NO_CAUSE, SCENE, POPULATION, MODEL})
+"""What is concluded because no known cause fits."""
+
 _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 
 
@@ -86,8 +93,11 @@ class Diagnosis:
         return CAUSES[self.cause].runbook if self.cause in CAUSES else "drift"
 
 
-def diagnose(verdict: DriftVerdict, signatures: Signatures | None, looks: Sequence[Look]) -> Diagnosis:
-    """The diagnosis of a judged verdict from `looks` at the frames of now."""
+def diagnose(
+    verdict: DriftVerdict, signatures: Signatures | None, looks: Sequence[Look], recent: NDArray[np.float64]
+) -> Diagnosis:
+    """The diagnosis of a judged verdict from `looks` at the frames of now, and the medians `recent` (10,) of their
+    IMAGE_FEATURES, NaN where unknown."""
     if signatures is None:
         return Diagnosis(cause=UNKNOWN, reason="what known causes do to this camera has not been learnt yet")
     if len(looks) < LEAST_LOOKS:
@@ -99,7 +109,7 @@ def diagnose(verdict: DriftVerdict, signatures: Signatures | None, looks: Sequen
     except ValueError:
         return Diagnosis(cause=UNKNOWN, reason="frames came in several sizes")
     each = [verdict.feature(name) for name in IMAGE_FEATURES]
-    now = np.array([one.now[1] for one in each])
+    now = np.where(np.isfinite(recent), recent, [one.now[1] for one in each])
     low, then, high = np.array([one.then for one in each]).T
     found = match(shift_of(now, low, then, high, traits=traits), signatures.none, signatures.curves)
     return _concluded(verdict, signatures, found)

@@ -86,6 +86,15 @@ def sample(images: Sequence[Image]) -> Sample:
     )
 
 
+def image_medians(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The medians of IMAGE_FEATURES over frames with `vectors` (n, F) of features, (10,); NaN where unknown."""
+    columns = np.asarray(vectors, dtype=np.float64)[:, _COLUMNS]
+    if not len(columns):
+        return np.full(len(_COLUMNS), np.nan)
+    known = np.isfinite(columns).any(axis=0)
+    return np.asarray(np.where(known, np.nanmedian(np.where(known, columns, 0.0), axis=0), np.nan))
+
+
 def changing(images: Sequence[Image]) -> list[Image]:
     """Those of a camera's images to which causes are applied; the others are what is compared with."""
     return list(images)[1::2]

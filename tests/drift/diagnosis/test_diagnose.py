@@ -18,6 +18,7 @@ from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict
 from agent.features import FEATURES
 
 Frames = Callable[..., list[np.ndarray]]
+NOT_KNOWN = np.full(len(IMAGE_FEATURES), np.nan)
 
 
 def verdict_of(
@@ -54,7 +55,8 @@ class Clinic:
 
     def __call__(self, now: list[np.ndarray], **verdict: object) -> Diagnosis:
         looks = [look_at(each) for each in now]
-        return diagnose(verdict_of(now, self._then, **verdict), self._signatures, looks)  # type: ignore[arg-type]  # as given
+        recent = np.median(sample(now).vectors, axis=0)
+        return diagnose(verdict_of(now, self._then, **verdict), self._signatures, looks, recent)  # type: ignore[arg-type]  # as given
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +103,25 @@ def test_a_quiet_image_whose_scores_alone_moved_is_the_model(clinic: Clinic) -> 
     assert clinic(clinic.frames(40, 6), over=("confidence_mean",)).cause == "model"
 
 
+def test_a_fault_that_has_just_begun_is_named_though_the_judge_still_looks_at_frames_of_before(
+    clinic: Clinic, signatures: Signatures
+) -> None:
+    """The embedding is over its limit at once; the image's numbers are compared over many windows, and are quiet."""
+    before = clinic.frames(40, 6)
+    fog = [EFFECTS["fog"](each, 0.8) for each in before]
+    early = verdict_of(before, before, over=("embedding_0",))
+    found = diagnose(
+        early, signatures, [look_at(each) for each in fog], np.median(sample(fog).vectors, axis=0)
+    )
+    assert found.cause == "fog"
+
+
 def test_what_cannot_be_told_says_why(street: object, clinic: Clinic, signatures: Signatures) -> None:
     now = clinic.frames(40, 6)
     verdict = verdict_of(now, now)
     looks = [look_at(each) for each in now]
-    assert "learnt" in diagnose(verdict, None, looks).reason
-    assert "2 frames" in diagnose(verdict, signatures, looks[:2]).reason
+    assert "learnt" in diagnose(verdict, None, looks, NOT_KNOWN).reason
+    assert "2 frames" in diagnose(verdict, signatures, looks[:2], NOT_KNOWN).reason
     odd = [*looks, look_at(now[0][:100])]
-    assert diagnose(verdict, signatures, odd).reason == "frames came in several sizes"
+    assert diagnose(verdict, signatures, odd, NOT_KNOWN).reason == "frames came in several sizes"
     assert clinic(now).cause == "unknown"
