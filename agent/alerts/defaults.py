@@ -246,6 +246,14 @@ _DRIFT = (
         "abrupt change in full, after a gradual one incrementally.",
     ),
     RuleSettings(
+        name="accuracy_low",
+        when="camera.accuracy_estimate_high_ratio < 60% for 5m",
+        clear="70%",
+        group="accuracy",
+        advice="Even at its best the estimate is low: `vedette advise` has the cause and what to do; label some "
+        "samples to be sure (`vedette samples list`).",
+    ),
+    RuleSettings(
         name="creep",
         when="drift.creep_sigmas >= 1",
         clear="0.8",

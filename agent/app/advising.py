@@ -19,8 +19,9 @@ from agent.delivery.messages import advice_draft
 from agent.drift.advice import Situation, advise
 from agent.drift.course import DAY, SLOT_SECONDS, UNKNOWN_COURSE, Course, course
 from agent.maintenance.samples.accuracy import accuracy, counts_of
-from agent.maintenance.samples.sample import AUDIT
+from agent.maintenance.samples.sample import AUDIT, Sample
 from agent.maintenance.samples.store import SampleStore
+from agent.references.accuracy_monitor import rounded_fields
 from agent.references.monitors import DriftMonitors
 
 WEEK = 7 * DAY
@@ -81,9 +82,11 @@ class Advisor:
 
     def _body(self, known: Situation, *, listed: bool) -> dict[str, Any]:
         """The advice as it is published, or with the evidence as lists."""
+        drawn = self._drawn(known)
         situation = replace(
             known,
-            right_ratio=self._right_ratio(known),
+            right_ratio=_right_ratio(drawn),
+            labelled=len(drawn),
             course=self._course(known),
             model_changed=self._golden() == "differs",
         )
@@ -101,6 +104,8 @@ class Advisor:
             "change": situation.course.change,
             "change_since": situation.course.since,
             "returns": "daily" if situation.course.daily else "",
+            **rounded_fields(situation.accuracy),
+            "samples_labelled": situation.labelled,
         }
 
     def _course(self, situation: Situation) -> Course:
@@ -115,17 +120,21 @@ class Advisor:
                 known = self._courses[camera] = since, max(lasts + SLOT_SECONDS, 1.1 * lasts), found
             return known[2]
 
-    def _right_ratio(self, situation: Situation) -> float | None:
-        """The lower end of F1's interval, by samples drawn at random since then and labelled; None: too few."""
+    def _drawn(self, situation: Situation) -> list[Sample]:
+        """The samples that were drawn at random since the drift began, and labelled."""
         since = situation.since
         if since is None:
-            return None
-        drawn = [
+            return []
+        return [
             one.sample
             for one in self._samples.samples(situation.camera)
             if one.sample.reason == AUDIT
             and one.sample.labels is not None
             and one.sample.captured_at >= since
         ]
-        interval = accuracy(counts_of(drawn)).f1_interval if drawn else None
-        return interval.low if interval is not None else None
+
+
+def _right_ratio(drawn: list[Sample]) -> float | None:
+    """The lower end of F1's interval by these samples; None: too few."""
+    interval = accuracy(counts_of(drawn)).f1_interval if drawn else None
+    return interval.low if interval is not None else None

@@ -45,6 +45,7 @@ from agent.delivery.publisher import Publisher
 from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
+from agent.drift.diagnosis.accuracy import Estimate
 from agent.drift.diagnosis.signatures import Signatures
 from agent.exporter import make_exporter
 from agent.exporter.about import About, missing
@@ -155,6 +156,7 @@ class Service:
             self.governor,
             state,
             done=self._learnt,
+            estimated=self._estimated,
             share=settings.drift.learn_share,
             busy_limit=settings.drift.learn_busy_limit,
         )
@@ -167,6 +169,7 @@ class Service:
             sketch_seconds=plan.sketch_seconds,
             hidden=hidden_by_camera(settings),
             learn=self.learner.ask,
+            look=self.learner.estimate,
             carry=self.learner.carry,
         )
         self.scheduler = Scheduler(
@@ -368,6 +371,10 @@ class Service:
     def _learnt(self, camera: str, signatures: Signatures | None) -> None:
         """The signatures of a camera are known, or cannot be; in the learner's thread."""
         self.references.learnt(camera, signatures)
+
+    def _estimated(self, camera: str, estimate: Estimate) -> None:
+        """How right the model is on a camera was estimated; in the learner's thread."""
+        self.references.estimated(camera, estimate)
 
     def _deliver(self, result: FrameResult) -> None:
         """Hand a result to `on_frame` too; in the scheduler's threads."""

@@ -15,6 +15,7 @@ from enum import Enum
 from agent.core.counts import count
 from agent.drift.course import GRADUAL, UNKNOWN_COURSE, Course
 from agent.drift.diagnosis import CAUSES
+from agent.drift.diagnosis.accuracy import Estimate
 from agent.drift.diagnosis.diagnose import MODEL, NO_CAUSE, POPULATION, SCENE
 
 DAY = 86_400.0
@@ -28,6 +29,7 @@ WEATHER = DAY
 BY_THE_HOUR = frozenset({"low_light", "overexposure", "colour_cast", "infrared"})
 """Causes that come with the light of the day."""
 
+SOME_TRUST, MUCH_TRUST = 0.3, 0.6
 FOUND_ENOUGH = 0.9
 RIGHT_ENOUGH = 0.8
 
@@ -53,9 +55,9 @@ class Situation:
 
     `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `since` (Unix time) is when the alarm
     went on and `lasts` the seconds since then, both None where none is on. `found_ratio` is the share of detections
-    that the model still finds in frames changed like this, `right_ratio` the F1 of labelled samples at its lowest, None
-    where unknown. `features` are over their limits; `course`: how the drift came; `crept`: whether features moved
-    slowly before; `model_changed`: whether the golden check differs.
+    that the model still finds in frames changed like this, `right_ratio` the F1 of `labelled` samples at its lowest,
+    None where unknown; `accuracy` is what can be told without labels. `features` are over their limits; `course`: how
+    the drift came; `crept`: whether features moved slowly before; `model_changed`: whether the golden check differs.
     """
 
     camera: str
@@ -63,6 +65,8 @@ class Situation:
     confidence: float = 0.0
     since: float | None = None
     lasts: float | None = None
+    labelled: int = 0
+    accuracy: Estimate | None = None
     features: int = 0
     course: Course = UNKNOWN_COURSE
     crept: bool = False
@@ -223,11 +227,33 @@ def _for(one: Situation) -> list[str]:
         known.append(
             f"in frames changed like this the model finds {round(100 * one.found_ratio)} % of what it found"
         )
+    if one.accuracy is not None and one.accuracy.high < FOUND_ENOUGH:
+        known.append(_accuracy(one.accuracy))
     if one.right_ratio is not None and not _is_right(one):
         known.append(
             f"F1 of labelled samples since then is {one.right_ratio:.2f} or more, no better is certain"
         )
     return known
+
+
+def _accuracy(found: Estimate) -> str:
+    """In steps of 5 %, so that advice is not published anew for each hundredth.
+
+    >>> _accuracy(Estimate(ratio=0.53, low=0.41, high=0.68, trust=0.2))
+    'about 55 % of what the model finds is estimated to be right still (40 to 70 %, little trust)'
+    """
+    ratio, low, high = (20 * getattr(found, name) for name in ("ratio", "low", "high"))
+    trust = (
+        "little trust"
+        if found.trust < SOME_TRUST
+        else "some trust"
+        if found.trust < MUCH_TRUST
+        else "good trust"
+    )
+    return (
+        f"about {5 * round(ratio)} % of what the model finds is estimated to be right still "
+        f"({5 * round(low)} to {5 * round(high)} %, {trust})"
+    )
 
 
 def _came(change: str) -> str:
@@ -263,6 +289,10 @@ def _against(one: Situation, action: Action) -> list[str]:
     still = []
     if one.found_ratio is not None and one.found_ratio >= FOUND_ENOUGH:
         still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
+    if one.accuracy is not None and one.accuracy.high >= FOUND_ENOUGH:
+        still.append(_accuracy(one.accuracy))
+    if not one.labelled:
+        still.append("no labelled sample since then tells how right the model is")
     if _is_right(one):
         still.append(f"F1 of labelled samples since then is {one.right_ratio:.2f} at least")
     return still

@@ -20,6 +20,7 @@ from agent.drift.diagnosis.learn import LEAST_FRAMES, image_medians, small
 from agent.drift.diagnosis.portrait import Look, look_at
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.verdict import DriftVerdict
+from agent.references.accuracy_monitor import AccuracyMonitor, Ask
 from agent.references.frame_store import MOST_FRAMES, FrameStore, Hidden, Span, mark_of
 from agent.references.recorder import Recorder
 from agent.references.stored import StoredReference
@@ -38,7 +39,7 @@ Learn = Callable[[str, Span, bool], None]
 
 
 class CameraCauses:
-    """Belongs to the analyst's thread; `learn` asks for signatures.
+    """Belongs to the analyst's thread; `learn` asks for signatures, `look` for an estimate of how right the model is.
 
     `hidden` are the areas that are left out of the frames that may be kept; None: none may.
     """
@@ -52,12 +53,14 @@ class CameraCauses:
         frames: FrameStore,
         writer: ReferenceWriter,
         learn: Learn,
+        look: Ask,
     ) -> None:
         self._camera, self._window_seconds, self._hidden = camera, window_seconds, hidden
         self._frames, self._writer, self._learn = frames, writer, learn
         self.signatures: Signatures | None = None
         self.last: Diagnosis | None = None
         self._found: Diagnosis | None = None
+        self.accuracy = AccuracyMonitor(camera, LOOKS, look)
         self.looks: deque[Look] = deque(maxlen=LOOKS)
         self._span: Span | None = None
         self._lacking = False
@@ -71,6 +74,7 @@ class CameraCauses:
             self._hidden = hidden
             self.signatures = self.last = self._found = None
             self.looks.clear()
+            self.accuracy.clear()
             self._begin()
 
     def frame(self, frame: Frame) -> None:
@@ -84,6 +88,8 @@ class CameraCauses:
         if copy is not None and looking:
             self._next_look = at + self._window_seconds / LOOKS
             self.looks.append(look_at(copy))
+            if self.accuracy.wants(at):
+                self.accuracy.add(at, copy)
         if copy is not None and keeping:
             self._keep_frame(at, copy)
 
@@ -125,6 +131,7 @@ class CameraCauses:
         """
         if verdict.judged:
             drifts = self._hidden is not None and (verdict.alarm or verdict.ratio >= 1.0)
+            self.accuracy.window(calm=not drifts)
             self._follow(self._diagnosed(verdict, vectors) if drifts else None)
         return self.last
 

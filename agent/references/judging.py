@@ -15,8 +15,10 @@ from agent.core import clock
 from agent.core.errors import ReferenceMismatch
 from agent.core.types import Observation
 from agent.core.untrusted import parse_kept
+from agent.drift.diagnosis.accuracy import Estimate
 from agent.drift.judge import DriftJudge
 from agent.drift.verdict import DriftVerdict
+from agent.references.accuracy_monitor import estimate_fields
 from agent.references.alarm_course import AlarmCourse
 from agent.references.cause_wording import cause_evidence, cause_fields, explained, with_cause
 from agent.references.causes import CameraCauses
@@ -39,6 +41,7 @@ class WindowJudging:
         self._stored: StoredReference | None = None
         self._judge: DriftJudge | None = None
         self._frames, self._history, self._course = FrameMonitor(), VerdictHistory(), AlarmCourse()
+        self._estimate: Estimate | None = None
         self.verdict: DriftVerdict | None = None
         """The last one by the reference in force."""
 
@@ -65,6 +68,7 @@ class WindowJudging:
         if self._judge is None or self._stored is None:
             return []
         at = window.sketch.end
+        self._estimate = self._causes.accuracy.last(now)
         verdict = self.verdict = self._frames.add(window, self._judge.judge(window.sketch, now))
         cause = self._causes.judge(verdict, window.vectors)
         self._history.add(window.sketch, verdict, explained(verdict, self._stored, cause))
@@ -96,7 +100,11 @@ class WindowJudging:
         """What the summary has of the last verdict; empty where there is none by the reference in force."""
         if self._stored is None or self.verdict is None:
             return {}
-        return {**fields_of(self.verdict, self._stored.id), **cause_fields(self._causes.last)}
+        return {
+            **fields_of(self.verdict, self._stored.id),
+            **cause_fields(self._causes.last),
+            **estimate_fields(self._estimate),
+        }
 
     def explanation(self) -> dict[str, Any]:
         """The last verdicts in words, the last windows as one window of sketches, and the cause (None: nothing)."""

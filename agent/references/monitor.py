@@ -234,6 +234,7 @@ class DriftMonitor:
             since=since,
             lasts=None if since is None else max(0.0, now - since),
             crept=crept(self.stored),
+            accuracy=self.causes.accuracy.last(now),
             features=self._judging.features_over if since is not None else 0,
         )
         if cause is None or since is None:

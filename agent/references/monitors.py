@@ -22,8 +22,10 @@ from agent.core.types import Draft
 from agent.core.untrusted import take_flag, take_integer
 from agent.detection import ModelInfo
 from agent.drift.advice import Situation
+from agent.drift.diagnosis.accuracy import Estimate
 from agent.drift.diagnosis.signatures import Signatures
 from agent.features import FEATURE_VERSION, FEATURES
+from agent.references.accuracy_monitor import Ask
 from agent.references.causes import CameraCauses, Learn
 from agent.references.comparison import compare_feature
 from agent.references.frame_store import FrameStore, Hidden
@@ -53,8 +55,8 @@ class DriftMonitors:
 
     `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
     `sketch_seconds` (0: a window; None: none are published). `hidden` are by camera the areas left out of the frames
-    that may be kept, where any may; `learn` has their signatures made, for `learnt`; `carry` a reference for another
-    model.
+    that may be kept, where any may; `learn` has their signatures made, for `learnt`; `look` an estimate by frames of
+    now, for `estimated`; `carry` a reference for another model.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class DriftMonitors:
         sketch_seconds: float | None = 0.0,
         hidden: Mapping[str, Hidden | None] | None = None,
         learn: Learn = lambda _camera, _span, _anew: None,
+        look: Ask = lambda _glance: None,
         carry: CarryOver = lambda _wanted, _done: None,
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
         self._hidden, self._learn, self._carry = hidden or {}, learn, carry
+        self._look = look
         self._settings, self._window_seconds = settings, window_seconds
         self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
         self._monitors: dict[str, DriftMonitor] = {}
@@ -124,6 +128,15 @@ class DriftMonitors:
         def change() -> None:
             if camera in self._monitors:
                 self._monitors[camera].causes.learnt(signatures)
+
+        self._submit(change)
+
+    def estimated(self, camera: str, estimate: Estimate) -> None:
+        """How right the model is on a camera, as far as it can be told without labels; from any thread."""
+
+        def change() -> None:
+            if camera in self._monitors:
+                self._monitors[camera].causes.accuracy.estimated(estimate, clock.unix_now())
 
         self._submit(change)
 
@@ -277,6 +290,7 @@ class DriftMonitors:
             frames=FrameStore(self._store),
             writer=self.writer,
             learn=self._learn,
+            look=self._look,
         )
 
     def _reload(self, camera: str) -> None:

@@ -15,33 +15,36 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from agent.core import clock
-from agent.core.errors import InferenceError, ModelError, ReferenceMismatch
-from agent.core.scope import WHOLE, Scope
-from agent.core.types import Detections, Frame
+from agent.core.errors import ReferenceMismatch
+from agent.core.types import Detections
 from agent.core.worker import Worker
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
+from agent.drift.diagnosis.accuracy import Estimate
+from agent.drift.diagnosis.cause import Image
 from agent.drift.diagnosis.learn import (
     LEAST_FRAMES,
+    MODEL_STEPS,
     STEPS,
     Learner,
     Step,
     changed,
-    changing,
     found_by_cause,
 )
 from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
+from agent.references.accuracy_estimator import AccuracyEstimator, Glance
 from agent.references.carried import Carry, carried
 from agent.references.causes import span_of
 from agent.references.frame_store import ALWAYS, MOST_FRAMES, FrameStore, Span, mark_in
+from agent.references.idle_model import IdleModel
+from agent.references.model_signals import Seen, TrialBook
 from agent.references.store import SIGNATURES, ReferenceStore
 from agent.references.stored import StoredReference
 
@@ -51,10 +54,12 @@ MOST_LEARNT_OF = 12
 """Frames, spread over those that are kept: each is changed some seventy times."""
 
 FOUND_IOU = 0.5
+MOST_SEEN, LEAST_SEEN = 8, 4
+"""Frames on which it is learnt what causes do to the model: each is run some hundred times."""
+
 _POLL_SECONDS = 1.0
 _LOWEST_PRIORITY = 19
 
-Result = TypeVar("Result")
 Done = Callable[[str, Signatures | None], None]
 Carried = Callable[[StoredReference], None]
 
@@ -84,17 +89,17 @@ class SignatureLearner(Worker):
         state_directory: Path,
         *,
         done: Done,
+        estimated: Callable[[str, Estimate], None],
         share: float,
         busy_limit: float,
     ) -> None:
         super().__init__("signatures")
-        self._share, self._busy_limit = share, busy_limit
-        self._detector, self._governor = detector, governor
+        self._idle = IdleModel(detector, governor, share=share, busy_limit=busy_limit, beat=self.beat)
+        self._estimator = AccuracyEstimator(self._idle, estimated)
         self._store, self._done = ReferenceStore(state_directory), done
         self._frames = FrameStore(self._store)
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._carries: queue.SimpleQueue[tuple[Carry, Carried]] = queue.SimpleQueue()
-        self._worked, self._since = 0.0, clock.monotonic()
 
     def ask(self, camera: str, span: Span, anew: bool) -> None:
         """Hand over the signatures that there are; have those made that are missing, or all `anew`. From any thread."""
@@ -104,6 +109,7 @@ class SignatureLearner(Worker):
             return
         stale = known is None or (anew and known.frames != self._name(names))
         if known is not None and not stale:
+            self._estimator.learnt(camera, known.trials)
             self._done(camera, known)
         if stale or known is None or not known.found:
             self._jobs.put(Job(camera, span, model=not stale))
@@ -112,18 +118,20 @@ class SignatureLearner(Worker):
         """Have the provisional reference of another model made, where frames suffice. From any thread."""
         self._carries.put((wanted, done))
 
+    def estimate(self, glance: Glance) -> None:
+        """Have it estimated by these frames how right the model is, where that was learnt. From any thread."""
+        self._estimator.ask(glance)
+
     def take_window(self) -> Mapping[str, float]:
         """The field of the host's summary: for which share of the time since the last call it worked."""
-        now = clock.monotonic()
-        share = self._worked / max(now - self._since, 1e-9)
-        self._worked, self._since = 0.0, now
-        return {"idle_busy_ratio": round(min(1.0, share), 4)}
+        return {"idle_busy_ratio": round(self._idle.take_share(), 4)}
 
     def run(self, stop: threading.Event) -> None:
         """Learn until `stop` is set."""
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         while not stop.is_set():
             self.beat()
+            self._serve(stop)
             if not self._carries.empty():  # first: until then that camera is not judged
                 wanted, done = self._carries.get()
                 subject = wanted.subject
@@ -138,6 +146,10 @@ class SignatureLearner(Worker):
                 continue
             self.attempt(f"learn the causes of camera {job.camera}", partial(self.carry_out, job, stop))
 
+    def _serve(self, stop: threading.Event) -> None:
+        """Estimates come between the steps of what takes minutes."""
+        self.attempt("estimate how right the model is", partial(self._estimator.serve, stop))
+
     def carry_out(self, job: Job, stop: threading.Event) -> None:
         """Do one job, paced; in the learner's thread."""
         names = self._names(job.camera, job.span)
@@ -146,7 +158,7 @@ class SignatureLearner(Worker):
             self._done(job.camera, None)
             return
         if job.model:
-            made = self._with_found(job.camera, images, stop)
+            made = self._with_model(job, stop)
         else:
             made = self._learn(images, self._name(names), stop)
             self._jobs.put(
@@ -155,6 +167,7 @@ class SignatureLearner(Worker):
         if made is None or not self._frames.names(job.camera, ALWAYS, 1):
             return  # it was stopped, or frames may be kept no longer
         self._store.write(job.camera, SIGNATURES, to_text(made))
+        self._estimator.learnt(job.camera, made.trials)
         self._done(job.camera, made)
         log.info("known causes of drift are learnt", camera=job.camera, frames=len(images), model=job.model)
 
@@ -162,23 +175,23 @@ class SignatureLearner(Worker):
         """Run the model over the kept frames of the old reference, paced; `done` gets the one that comes of it."""
         camera, span = wanted.subject.camera, span_of(wanted.base)
         images = self._frames.read(camera, self._frames.names(camera, span, MOST_FRAMES))
-        seen = [(image, self._paced(stop, self._detect, camera, image, wanted.scope)) for image in images]
+        seen = [(image, self._idle.detect(stop, camera, image, wanted.scope)) for image in images]
         made = carried(
             wanted, [(image, found) for image, found in seen if found is not None], clock.unix_now()
         )
         if made is not None and not stop.is_set():
             done(made)
 
-    def _names(self, camera: str, span: Span) -> list[str]:
-        names = self._frames.names(camera, span, MOST_LEARNT_OF)
+    def _names(self, camera: str, span: Span, most: int = MOST_LEARNT_OF) -> list[str]:
+        names = self._frames.names(camera, span, most)
         if len(names) >= LEAST_FRAMES:
             return names
         later = Span(span.start, inf)  # they were kept while nothing was recorded
-        return self._frames.names(camera, later, MOST_LEARNT_OF)
+        return self._frames.names(camera, later, most)
 
     def _name(self, names: Sequence[str]) -> str:
         """The mark of the areas that are hidden in these frames, then a digest of which they are and of the model."""
-        digest = hashlib.sha256(" ".join([self._detector_name(), *names]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(" ".join([self._idle.name, *names]).encode()).hexdigest()[:16]
         return f"{mark_in(names[-1])}-{digest}"
 
     def _known(self, camera: str) -> Signatures | None:
@@ -192,65 +205,49 @@ class SignatureLearner(Worker):
         self, images: Sequence[NDArray[np.uint8]], name: str, stop: threading.Event
     ) -> Signatures | None:
         """The signatures; None where it was stopped."""
-        learner = self._paced(stop, Learner, images, name)
+        learner = self._idle.do(stop, Learner, images, name)
         for step in STEPS:
             if stop.is_set():
                 return None
-            self._paced(stop, learner.add, step)
+            self._idle.do(stop, learner.add, step)
         return learner.result()
 
-    def _with_found(
-        self, camera: str, images: Sequence[NDArray[np.uint8]], stop: threading.Event
-    ) -> Signatures | None:
-        """The signatures with what the model still finds; None where it was stopped, or they have that."""
-        known, plain = self._known(camera), changing(images)
+    def _with_model(self, job: Job, stop: threading.Event) -> Signatures | None:
+        """The signatures with what causes do to the model; None where it was stopped, or they have that."""
+        known, camera = self._known(job.camera), job.camera
         if known is None or known.found:
             return None
-        clean = [self._paced(stop, self._detect, camera, image) for image in plain]
-        shares: dict[Step, float] = {}
-        for step in STEPS:
-            if stop.is_set():
-                return None
-            seen = [
-                self._paced(stop, self._detect, camera, image)
-                for image in self._paced(stop, changed, plain, step)
-            ]
-            shares[step] = found_share(clean, seen)
-        return replace(known, found=found_by_cause(shares))
-
-    def _detect(self, camera: str, image: NDArray[np.uint8], scope: Scope = WHOLE) -> Detections | None:
-        frame = Frame(camera=camera, index=0, image=image, captured_at=0.0, monotonic_ns=0, scope=scope)
-        try:
-            return self._detector.detect([frame]).detections[0]
-        except (InferenceError, ModelError):
+        images = self._frames.read(camera, self._names(camera, job.span, MOST_FRAMES))
+        frames = [(image, self._idle.see(stop, camera, image)) for image in images]
+        chosen = _with_most([(image, seen) for image, seen in frames if seen is not None])
+        if len(chosen) < LEAST_SEEN or len({seen.plain.model for _, seen in chosen}) > 1:
             return None
-
-    def _paced(self, stop: threading.Event, work: Callable[..., Result], *given: object) -> Result:
-        """Do a piece of work once the box is idle, and rest after it."""
-        while not stop.is_set() and not self._idle():
-            self.beat()
-            stop.wait(_POLL_SECONDS)
-        began = clock.monotonic()
-        result = work(*given)
-        spent = clock.monotonic() - began
-        self._worked += spent
-        self.beat()
-        stop.wait(spent * (1 / self._share - 1))
-        return result
-
-    def _idle(self) -> bool:
-        return self._governor.pace.full and self._governor.busy < self._busy_limit
-
-    def _detector_name(self) -> str:
-        return self._detector.info.sha256 if self._detector.opened else ""
+        clean, book = [seen for _, seen in chosen], TrialBook([seen for _, seen in chosen])
+        shares: dict[Step, float] = {}
+        for step in MODEL_STEPS:
+            self._serve(stop)
+            found = [
+                self._idle.see(stop, camera, image)
+                for image in self._idle.do(stop, changed, [image for image, _ in chosen], step)
+            ]
+            whole = [each for each in found if each is not None and each.plain.model == clean[0].plain.model]
+            if stop.is_set() or len(whole) < len(found):
+                return None
+            book.add(step.cause, whole)
+            shares[step] = found_share([each.plain for each in clean], [each.plain for each in whole])
+        return replace(known, found=found_by_cause(shares), trials=book.result())
 
 
-def found_share(clean: Sequence[Detections | None], seen: Sequence[Detections | None]) -> float:
+def _with_most(frames: Sequence[tuple[Image, Seen]]) -> list[tuple[Image, Seen]]:
+    """The frames on which the model finds most, MOST_SEEN of them, in their order: the others tell little."""
+    boxes = [-len(seen.plain) for _, seen in frames]
+    return [frames[place] for place in sorted(np.argsort(boxes, kind="stable")[:MOST_SEEN])]
+
+
+def found_share(clean: Sequence[Detections], seen: Sequence[Detections]) -> float:
     """The share of the detections on clean frames that are found again, by class and overlap; NaN without any."""
     found = total = 0
     for before, after in zip(clean, seen, strict=True):
-        if before is None or after is None:
-            continue
         alike = before.class_ids[:, None] == after.class_ids[None, :]
         total += len(before)
         if len(after):

@@ -88,7 +88,13 @@ def learn(state, detector):
     store.put("gate", recorder.make(start + WINDOWS, final=True))
     learnt = []
     learner = SignatureLearner(
-        detector, Governor(0.0), state, done=lambda *one: learnt.append(one), share=1.0, busy_limit=1.0
+        detector,
+        Governor(0.0),
+        state,
+        done=lambda *one: learnt.append(one),
+        estimated=print,
+        share=1.0,
+        busy_limit=1.0,
     )
     learner.carry_out(Job("gate", Span(start, start + WINDOWS)), threading.Event())
     assert learnt[0][1] is not None

@@ -85,6 +85,7 @@ class Room:
             frames=FrameStore(self.store),
             writer=self.writer,
             learn=lambda *job: self.asked.append(job),
+            look=print,
         )
         self.monitor = self.new()
 

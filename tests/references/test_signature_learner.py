@@ -42,7 +42,16 @@ def frames(tmp_path):
 
 def learner(tmp_path, detector, done, **options):
     return SignatureLearner(
-        detector, Governor(0.0), tmp_path, done=done, **{"share": 1.0, "busy_limit": 0.8, **options}
+        detector,
+        **{
+            "governor": Governor(0.0),
+            "state_directory": tmp_path,
+            "done": done,
+            "estimated": print,
+            "share": 1.0,
+            "busy_limit": 0.8,
+            **options,
+        },
     )
 
 
@@ -88,20 +97,19 @@ def test_too_few_frames_are_reported(tmp_path, detector):
 
 
 def test_a_busy_model_is_left_alone(tmp_path, frames, detector):
-    made, stop = learner(tmp_path, detector, print), threading.Event()
+    stop, looks = threading.Event(), []
 
     class Busy:
-        busy, pace, asked = 1.0, Governor(0.0).pace, 0
+        pace = Governor(0.0).pace
 
-    made._governor = Busy()
-    beats = []
+        @property
+        def busy(self):
+            looks.append(1)
+            if len(looks) == 4:
+                stop.set()
+            return 1.0
 
-    def beat():
-        beats.append(1)
-        if len(beats) == 4:
-            stop.set()
-
-    made.beat = beat
+    made = learner(tmp_path, detector, print, governor=Busy())
     made.ask("front", SPAN, True)
     thread = threading.Thread(target=made.run, args=(stop,))
     thread.start()
@@ -127,7 +135,6 @@ def test_what_is_found_again_is_counted_by_class_and_place():
     assert found_share([two], [found()]) == 0.0
     assert found_share([two], [found([0, 0, 10, 10], [20, 20, 30, 30], classes=[0, 1])]) == 0.5
     assert np.isnan(found_share([found()], [two]))
-    assert np.isnan(found_share([None], [two]))
 
 
 def test_the_provisional_reference_of_another_model_comes_of_the_kept_frames(tmp_path, detector, stored):

@@ -55,6 +55,43 @@ DRIFT = (
         ),
     ),
     Metric(
+        "camera.accuracy_estimate_ratio",
+        Alerting("estimated accuracy", "drift"),
+        Export(
+            "camera_accuracy_estimate_ratio",
+            "How much of what the model finds is probably still right, estimated without labels: F1 by its own "
+            "detections on undisturbed frames; no mAP.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
+        "camera.accuracy_estimate_low_ratio",
+        Alerting("lowest estimated accuracy", "drift"),
+        Export(
+            "camera_accuracy_estimate_low_ratio",
+            "Lower end of the estimate's band, which holds the truth in 9 of 10 cases.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
+        "camera.accuracy_estimate_high_ratio",
+        Alerting("highest estimated accuracy", "drift"),
+        Export(
+            "camera_accuracy_estimate_high_ratio",
+            "Upper end of the estimate's band.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
+        "camera.accuracy_estimate_trust",
+        Alerting("trust in the estimated accuracy", "drift", "ratio"),
+        Export(
+            "camera_accuracy_estimate_trust",
+            "How far the estimate can be trusted, 0..1: less where the band is wide or boxes are few.",
+            valid=ValidFor.WINDOW,
+        ),
+    ),
+    Metric(
         "camera.drift_recorded_ratio",
         export=Export(
             "camera_reference_recorded_ratio",

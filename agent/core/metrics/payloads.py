@@ -329,6 +329,17 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("change", TEXT, "How it came, once that is known: `abrupt` or `gradual`."),
         _field("change_since", MOMENT, "When it began, by the week before; null: not known."),
         _field("returns", TEXT, "`daily` where it comes back at these hours each day; else empty."),
+        _field(
+            "accuracy_estimate_ratio", "ratio", "As in `camera/<name>`, in steps of 0.05; null: not known."
+        ),
+        _field("accuracy_estimate_low_ratio", "ratio", "Likewise."),
+        _field("accuracy_estimate_high_ratio", "ratio", "Likewise."),
+        _field("accuracy_estimate_trust", "0..1", "Likewise."),
+        _field(
+            "samples_labelled",
+            "count",
+            "Samples drawn at random since the drift began that were labelled; 0: nothing has checked the estimate.",
+        ),
     ),
     "alert": (
         _field("id", TEXT, "Id of the alert; its last segment is new each time that it fires."),

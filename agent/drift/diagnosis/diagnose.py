@@ -26,6 +26,7 @@ from agent.drift.diagnosis.match import (
     IMAGE_FEATURES,
     LEAST,
     NONE,
+    QUIET,
     QUIET_NONE,
     SCENE_NONE,
     UNFIT,
@@ -117,7 +118,8 @@ def diagnose(
 
 def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match) -> Diagnosis:
     best, second = found.candidates[:2]
-    quiet = not any(verdict.feature(name).over for name in IMAGE_FEATURES)
+    over = any(verdict.feature(name).over for name in IMAGE_FEATURES)
+    quiet = not over and found.size < QUIET
     if found.size < LEAST or (quiet and best.unexplained > QUIET_NONE):
         return _of_content(verdict)
     if _another_scene(found):

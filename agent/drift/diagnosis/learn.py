@@ -60,6 +60,10 @@ STEPS = tuple(
 )
 
 
+MODEL_STEPS = tuple(step for step in STEPS if step.cause != "moved" and step.variant < 2)
+"""Those that the model is run on: where a view moved its boxes moved too, and cannot be compared by place."""
+
+
 def small(image: Image) -> Image | None:
     """A copy of at most LARGEST_PIXELS; None of a frame that is too small to be looked at."""
     height, width = image.shape[:2]
@@ -106,16 +110,13 @@ def changed(images: Sequence[Image], step: Step) -> list[Image]:
 
 
 def found_by_cause(shares: Mapping[Step, float]) -> dict[str, NDArray[np.float64]]:
-    """The share of detections still found in each of STEPS (NaN: unknown), as `Signatures.found` has it."""
-    return {
-        name: np.array(
-            [
-                np.mean([shares[Step(name, variant, each)] for variant in range(cause.variants)])
-                for each in SEVERITIES
-            ]
-        )
-        for name, cause in CAUSES.items()
-    }
+    """The share of detections still found in each of MODEL_STEPS, as `Signatures.found` has it; NaN: unknown."""
+    return {name: np.array([_mean_share(shares, name, each) for each in SEVERITIES]) for name in CAUSES}
+
+
+def _mean_share(shares: Mapping[Step, float], cause: str, severity: float) -> float:
+    found = [share for step, share in shares.items() if (step.cause, step.severity) == (cause, severity)]
+    return float(np.mean(found)) if found else float("nan")
 
 
 class Learner:

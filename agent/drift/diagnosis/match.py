@@ -45,8 +45,9 @@ _MOST = 200.0
 _GRID = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0])
 
 LEAST, NONE, SPREAD = 2.0, 0.7, 0.15
-QUIET_NONE = 0.5
-"""The same as NONE where no feature of the image is over its limit."""
+QUIET, QUIET_NONE = 4.0, 0.5
+"""The same as NONE where no feature of the image is over its limit, and the shift is below QUIET: twice what frames
+have to which nothing happened."""
 
 UNLIKE, UNFIT = 0.3, 0.72
 """Of two views' likeness, 1 for the same: as they are, and once one was moved to fit the other best. Below both there

@@ -14,6 +14,7 @@ from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput, parse_kept, take_integer, take_list, take_object, take_text
 from agent.drift.diagnosis import CAUSES
+from agent.drift.diagnosis.accuracy import NO_FAULT, SIGNALS, Trials
 from agent.drift.diagnosis.cause import SEVERITIES
 from agent.drift.diagnosis.match import SIZE, Curves
 from agent.drift.diagnosis.portrait import (
@@ -27,10 +28,11 @@ from agent.drift.diagnosis.portrait import (
 )
 
 FORMAT = "vedette-signatures"
-CODE_VERSION = 1
+CODE_VERSION = 2
 """To be raised whenever a cause, a trait or a unit changes: older signatures are made anew."""
 
 LARGEST_BYTES = 4 * 1024 * 1024
+_MOST_TRIALS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,8 +40,8 @@ class Signatures:
     """Of one camera: `none`, the shift of frames that nothing happened to, and `curves` by cause.
 
     `found` by cause is the share of the model's detections that it still finds at each of SEVERITIES, (3,), NaN where
-    there were none; empty until it is known. `portrait` is that of the frames compared with; `frames` names the frames
-    that all of it was made of.
+    there were none; empty until it is known. `trials` are what causes do to the model's signals, None until that is
+    known. `portrait` is that of the frames compared with; `frames` names the frames that all of it was made of.
     """
 
     frames: str
@@ -47,6 +49,7 @@ class Signatures:
     curves: Curves
     found: Mapping[str, NDArray[np.float64]]
     portrait: Portrait
+    trials: Trials | None = None
 
     def found_at(self, cause: str, severity: float) -> float | None:
         """The share of detections still found at a severity (between SEVERITIES: interpolated), if it is known."""
@@ -66,6 +69,7 @@ def to_text(signatures: Signatures) -> str:
         "none": numbers(signatures.none),
         "curves": {cause: [numbers(each) for each in curves] for cause, curves in signatures.curves.items()},
         "found": {cause: numbers(each) for cause, each in signatures.found.items()},
+        "trials": None if signatures.trials is None else _trials_body(signatures.trials),
         "portrait": {name: numbers(getattr(portrait, name)) for name in ("scalars", "detail", "view")},
     }
     return json.dumps(body, separators=(",", ":"))
@@ -85,6 +89,7 @@ def from_text(text: str) -> Signatures:
             none=array(body, "none", (SIZE,)),
             curves=_curves(take_object(body, "curves")),
             found=_found(take_object(body, "found")),
+            trials=_trials(take_object(body, "trials")) if body.get("trials") is not None else None,
             portrait=Portrait(
                 scalars=array(drawn, "scalars", (len(ALONE) + len(TOGETHER),)),
                 detail=array(drawn, "detail", (ROWS, COLUMNS)),
@@ -93,6 +98,33 @@ def from_text(text: str) -> Signatures:
         )
     except BadInput as error:
         raise ReferenceMismatch(f"the signatures are damaged: {error}") from None
+
+
+def _trials_body(trials: Trials) -> dict[str, Any]:
+    return {
+        "model": trials.model,
+        "causes": list(trials.causes),
+        "signals": numbers(trials.signals),
+        "f1": numbers(trials.f1),
+        "base": numbers(trials.base),
+        "frames": trials.frames,
+        "boxes": trials.boxes,
+    }
+
+
+def _trials(body: Mapping[str, Any]) -> Trials:
+    causes = tuple(take_list(body, "causes", longest=_MOST_TRIALS))
+    if not all(cause == NO_FAULT or cause in CAUSES for cause in causes):
+        raise BadInput("`causes` names one that there is not")
+    return Trials(
+        model=take_text(body, "model", longest=64),
+        causes=causes,
+        signals=array(body, "signals", (len(causes), len(SIGNALS))),
+        f1=array(body, "f1", (len(causes),), low=0.0, high=1.0),
+        base=array(body, "base", (len(SIGNALS),)),
+        frames=take_integer(body, "frames", minimum=1, maximum=1000),
+        boxes=take_integer(body, "boxes", minimum=0, maximum=10**6),
+    )
 
 
 def _found(body: Mapping[str, Any]) -> Mapping[str, NDArray[np.float64]]:

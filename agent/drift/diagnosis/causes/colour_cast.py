@@ -6,13 +6,15 @@ import numpy as np
 
 from agent.drift.diagnosis.cause import Cause, Image, limited
 
-DIRECTIONS = ((-1.0, 0.0, 1.0), (1.0, 0.0, -1.0), (-0.5, 1.0, -0.5), (0.5, -1.0, 0.5))
-"""Of blue, green and red: warmer, colder, greener, more magenta."""
+DIRECTIONS = (
+    (-1.0, 0.0, 1.0), (1.0, 0.0, -1.0), (-0.5, 1.0, -0.5), (0.5, -1.0, 0.5), (-1.0, 0.4, 0.4), (1.0, -0.4, -0.4),
+)  # fmt: skip
+"""Of blue, green and red: warmer, colder, greener, more magenta, yellower (a sodium lamp), bluer."""
 
 
 def colour_cast(image: Image, severity: float, variant: int) -> Image:
     """Channels by factors of up to 2."""
-    gains = np.exp2(severity * np.array(DIRECTIONS[variant])) / np.exp2(0.3 * severity)
+    gains = np.exp2(severity * np.array(DIRECTIONS[variant])) / np.exp2(0.15 * severity)
     return limited(image * gains)
 
 

@@ -1,0 +1,143 @@
+"""How right the model still is, estimated without labels: from what it shows by itself on frames of now. Pure.
+
+Causes are applied to a camera's own frames, and the model runs on each and on its mirror image. What it found on the
+frame as it was is taken for the truth: F1, by class and overlap. So for this camera it is known how a change of SIGNALS
+goes with F1, by ridge regression. It is no mAP, and it is not compared with what is really there.
+
+    estimate   the regression at the change of the signals from the last calm ones, 0..1: by themselves they differ with
+               what is in view
+    band       the residuals that it has on causes that it was not fitted on (leave one cause out), each over
+               1 + its distance from the others: their COVERAGE quantile, times 1 + the distance of now
+               (split conformal prediction with normalised residuals: Papadopoulos et al. 2011, Lei et al. 2018);
+               and half a box by the square root of those that are usual in so many frames, as F1 itself scatters
+    trust      0..1: how narrow the band is, less where few boxes were learnt on or are usual
+
+That a detector which is right agrees with itself on mirrored and with its own candidates is used the same way by
+"prediction consistency and reliability" (arXiv 2508.12082).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGNALS = ("agreement", "agreement_of_usual", "confidence", "near_threshold", "suppressed", "boxes", "empty")
+"""F1 of plain and mirrored; the same, as if the usual number of boxes had been found besides; the mean score; the share
+of scores near the threshold; the share of candidates that were suppressed; the logarithm of boxes a frame; the share of
+frames without any."""
+
+NO_FAULT = ""
+"""The cause of trials to which nothing was applied."""
+
+COVERAGE = 0.9
+RIDGE = 30.0
+"""Strength of the regression's prior, in trials."""
+
+LEAST_TRIALS, LEAST_BOXES = 30, 3
+"""With less than so many trials, or boxes on the frames as they were, nothing is estimated."""
+
+ENOUGH_BOXES = 20
+"""On the frames as they were: with so many, trust is not lowered for their number."""
+
+_LEAST_SPREAD = 0.02  # of a signal: what scatters less tells nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trials:
+    """What was learnt on `boxes` of `frames` as they were: of each trial its `causes` (n,), by how much its `signals`
+    (n, S) differ from those of the same frames as they were, and `f1` (n,); `base` (S,) are the signals of all.
+
+    `model` is the SHA-256 of the model's file.
+    """
+
+    model: str
+    causes: tuple[str, ...]
+    signals: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    base: NDArray[np.float64]
+    frames: int
+    boxes: int
+
+    @property
+    def usual(self) -> float:
+        """Boxes a frame."""
+        return self.boxes / self.frames
+
+    @property
+    def enough(self) -> bool:
+        """Whether a model can be fitted to them."""
+        return len(self.f1) >= LEAST_TRIALS and self.boxes >= LEAST_BOXES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """F1 estimated, between `low` and `high` in 9 of 10 cases, with its `trust` (0..1)."""
+
+    ratio: float
+    low: float
+    high: float
+    trust: float
+
+
+class AccuracyModel:
+    """Fitted to `trials`; ValueError where they are too few."""
+
+    def __init__(self, trials: Trials) -> None:
+        if not trials.enough:
+            raise ValueError(f"{len(trials.f1)} trials on {trials.boxes} boxes are too few")
+        self.trials = trials
+        self._middle = trials.signals.mean(axis=0)
+        self._spread = np.maximum(trials.signals.std(axis=0), _LEAST_SPREAD)
+        self._known = self._scaled(trials.signals)
+        self._weights = _ridge(self._known, trials.f1)
+        self._width = self._learn_width(np.array(trials.causes), trials.f1)
+
+    def estimate(
+        self, signals: NDArray[np.float64], calm: NDArray[np.float64] | None, boxes: float
+    ) -> Estimate:
+        """The estimate at `signals` (S,); `calm` they were when nothing drifted, with `boxes` in as many frames.
+
+        Where `calm` is not known the signals of what was learnt on stand for it, and the trust is halved.
+        """
+        here = self._scaled(signals - (self.trials.base if calm is None else calm))
+        ratio = float(_predicted(self._weights, here[None])[0])
+        reach = self._width * (1 + _distance(here, self._known)) + 0.5 / math.sqrt(max(boxes, 1.0))
+        low, high = max(0.0, ratio - reach), min(1.0, ratio + reach)
+        enough = min(1.0, min(self.trials.boxes, boxes) / ENOUGH_BOXES)
+        trust = max(0.0, 1 - (high - low)) * enough * (0.5 if calm is None else 1.0)
+        return Estimate(ratio=ratio, low=low, high=high, trust=trust)
+
+    def _scaled(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((signals - self._middle) / self._spread)
+
+    def _learn_width(self, causes: NDArray[np.str_], f1: NDArray[np.float64]) -> float:
+        """The quantile of residuals on causes that were left out, over one and the distance from the others."""
+        scores: list[float] = []
+        for cause in np.unique(causes):
+            out = causes == cause
+            if out.all():
+                continue
+            guessed = _predicted(_ridge(self._known[~out], f1[~out]), self._known[out])
+            away = [_distance(each, self._known[~out]) for each in self._known[out]]
+            scores += list(np.abs(guessed - f1[out]) / (1 + np.array(away)))
+        rank = min(1.0, COVERAGE * (1 + 1 / max(len(scores), 1)))
+        return float(np.quantile(scores, rank)) if scores else 1.0
+
+
+def _ridge(known: NDArray[np.float64], f1: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (1 + S,) of a level and of the scaled signals; the level is not held back."""
+    table = np.hstack([np.ones((len(known), 1)), known])
+    held = RIDGE * np.diag([0.0] + [1.0] * known.shape[1])
+    return np.asarray(np.linalg.solve(table.T @ table + held, table.T @ f1))
+
+
+def _predicted(weights: NDArray[np.float64], scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.clip(weights[0] + scaled @ weights[1:], 0.0, 1.0))
+
+
+def _distance(here: NDArray[np.float64], known: NDArray[np.float64]) -> float:
+    """From the nearest trial, in scatters of the signals: a root mean square."""
+    return float(np.sqrt(np.square(known - here).mean(axis=1).min()))

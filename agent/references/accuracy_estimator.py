@@ -1,0 +1,93 @@
+"""Estimates, on frames of now, how right the model still is: for each camera whose trials were learnt. In idle time.
+
+The signals of the last calm frames are kept for each camera: by them those of a drift are measured.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials
+from agent.drift.diagnosis.cause import Image
+from agent.references.idle_model import IdleModel
+from agent.references.model_signals import signals_of
+
+CALM_KEPT = 6
+"""Calm looks at a camera whose mean is the base: those of about an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Glance:
+    """Some `images` of now of a camera, and whether nothing drifts there."""
+
+    camera: str
+    images: Sequence[Image]
+    calm: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Calm:
+    signals: NDArray[np.float64]
+    boxes: float
+
+
+class AccuracyEstimator:
+    """Belongs to the thread of `idle`, but for `ask` and `learnt`; `done` gets each estimate."""
+
+    def __init__(self, idle: IdleModel, done: Callable[[str, Estimate], None]) -> None:
+        self._idle, self._done = idle, done
+        self._waiting: dict[str, Glance] = {}
+        self._lock = threading.Lock()
+        self._models: dict[str, AccuracyModel] = {}
+        self._calm: dict[str, deque[_Calm]] = {}
+
+    def ask(self, glance: Glance) -> None:
+        """Estimate by these frames, instead of older ones of the camera that still wait. From any thread."""
+        with self._lock:
+            self._waiting[glance.camera] = glance
+
+    def learnt(self, camera: str, trials: Trials | None) -> None:
+        """Estimate by these trials from now on; not at all where there are none, or too few.
+
+        From any thread.
+        """
+        fitted = AccuracyModel(trials) if trials is not None and trials.enough else None
+        with self._lock:
+            self._calm.pop(camera, None)
+            if fitted is None:
+                self._models.pop(camera, None)
+            else:
+                self._models[camera] = fitted
+
+    def serve(self, stop: threading.Event) -> None:
+        """Make the estimates that wait."""
+        while not stop.is_set():
+            with self._lock:
+                if not self._waiting:
+                    return
+                glance = self._waiting.pop(next(iter(self._waiting)))
+            self._serve(glance, stop)
+
+    def _serve(self, glance: Glance, stop: threading.Event) -> None:
+        camera = glance.camera
+        with self._lock:
+            model, before = self._models.get(camera), self._calm.setdefault(camera, deque(maxlen=CALM_KEPT))
+        if model is None or model.trials.model != self._idle.name:
+            return
+        seen = [self._idle.see(stop, camera, image) for image in glance.images]
+        frames = [each for each in seen if each is not None and each.plain.model == model.trials.model]
+        if stop.is_set() or len(frames) < len(glance.images):
+            return
+        signals, number = signals_of(frames, model.trials.usual), len(frames)
+        base = np.mean([each.signals for each in before], axis=0) if before else None
+        usual = float(np.mean([each.boxes for each in before])) if before else model.trials.usual * number
+        estimate = model.estimate(signals, base, usual)
+        if glance.calm:
+            before.append(_Calm(signals=signals, boxes=float(sum(len(each.plain) for each in frames))))
+        self._done(camera, estimate)

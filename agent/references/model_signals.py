@@ -1,0 +1,111 @@
+"""What the model shows by itself on some frames, as numbers: the signals by which its accuracy is estimated. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.types import Detections
+from agent.detection.matching import BoxMatches, match_boxes
+from agent.drift.diagnosis.accuracy import NO_FAULT, Trials
+from agent.features.confidence import NEAR
+
+_SOME = 0.2  # boxes a frame, so that none has a logarithm
+_PARTS_CHANGED = 3
+LEAST_FRAMES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """What the model found on a frame, and on its mirror image, turned back."""
+
+    plain: Detections
+    mirrored: Detections
+
+
+def turned_back(found: Detections, width: int) -> Detections:
+    """Detections on a mirror image, as if on the image of that width."""
+    boxes = found.boxes.copy()
+    boxes[:, [0, 2]] = width - found.boxes[:, [2, 0]]
+    return replace(found, boxes=boxes)
+
+
+def f1_of(clean: Sequence[Detections], seen: Sequence[Detections]) -> float:
+    """F1 of detections by those on the same frames as they were; NaN where there are none of either."""
+    total = sum((match_boxes(a, (), b, ()) for a, b in zip(clean, seen, strict=True)), BoxMatches())
+    found = total.f1(1)
+    return float("nan") if found is None else found
+
+
+def signals_of(frames: Sequence[Seen], usual: float) -> NDArray[np.float64]:
+    """SIGNALS (S,) of at least one frame; `usual` is the number of boxes a frame on the frames as they were."""
+    plain = [each.plain for each in frames]
+    matches = sum((match_boxes(each.plain, (), each.mirrored, ()) for each in frames), BoxMatches())
+    scores = np.concatenate([each.scores for each in plain])
+    threshold, number = plain[0].threshold, len(scores)
+    candidates = sum(each.candidates for each in plain)
+    return np.array(
+        [
+            2 * matches.pairs / matches.boxes if matches.boxes else 0.0,
+            2 * matches.pairs / (matches.boxes + 2 * usual * len(frames) + 1e-9),
+            float(scores.mean()) if number else threshold,
+            float((scores < threshold + NEAR).mean()) if number else 1.0,
+            max(0.0, 1 - number / candidates) if candidates else 0.0,
+            np.log(number / len(frames) + _SOME),
+            sum(not len(each) for each in plain) / len(frames),
+        ]
+    )
+
+
+class TrialBook:
+    """Gathers trials on frames that the model found `clean` on as they were, LEAST_FRAMES and more."""
+
+    def __init__(self, clean: Sequence[Seen]) -> None:
+        self._clean = clean
+        self._usual = sum(len(each.plain) for each in clean) / len(clean)
+        self._parts = _parts(len(clean))
+        self._before = [self._signals(clean, part) for part in self._parts]
+        self._rows: list[tuple[str, NDArray[np.float64], float]] = [
+            (NO_FAULT, each - self._before[0], 1.0) for each in self._before[1:]
+        ]
+
+    def add(self, cause: str, seen: Sequence[Seen]) -> None:
+        """What the model found on these frames with a cause applied."""
+        for part, before in zip(self._parts[:_PARTS_CHANGED], self._before, strict=False):
+            found = f1_of([self._clean[i].plain for i in part], [seen[i].plain for i in part])
+            if np.isfinite(found):
+                self._rows.append((cause, self._signals(seen, part) - before, found))
+
+    def result(self) -> Trials:
+        """All trials so far."""
+        causes, signals, f1 = zip(*self._rows, strict=True)
+        return Trials(
+            model=self._clean[0].plain.model,
+            causes=causes,
+            signals=np.array(signals),
+            f1=np.array(f1),
+            base=self._before[0],
+            frames=len(self._clean),
+            boxes=sum(len(each.plain) for each in self._clean),
+        )
+
+    def _signals(self, seen: Sequence[Seen], part: Sequence[int]) -> NDArray[np.float64]:
+        return signals_of([seen[i] for i in part], self._usual)
+
+
+def _parts(frames: int) -> list[list[int]]:
+    """All frames, every second one and the others; then further halves, which have other objects in view."""
+    everyone = list(range(frames))
+    random = np.random.default_rng(1)
+    others = [sorted(random.choice(frames, frames // 2, replace=False).tolist()) for _ in range(8)]
+    return [
+        everyone,
+        everyone[::2],
+        everyone[1::2],
+        everyone[: frames // 2],
+        everyone[frames // 2 :],
+        *others,
+    ]

@@ -1,0 +1,109 @@
+"""Estimates on frames of now: measured by the calm before, one of a camera at a time, never by another model's trials."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+
+from agent.references.accuracy_estimator import AccuracyEstimator, Glance
+from agent.references.accuracy_monitor import CALM_SECONDS, HOLDS_SECONDS, AccuracyMonitor, estimate_fields
+from tests.references.test_model_signals import Street, learnt
+
+IMAGE = np.zeros((90, 160, 3), np.uint8)
+GO_ON = threading.Event()
+
+
+class Idle:
+    """A box that is idle, with a drawn model on it that is hurt by so much."""
+
+    def __init__(self, street):
+        self.name, self.hurt, self.street = "m", 0.0, street
+
+    def see(self, _stop, _camera, _image):
+        return self.street.seen(self.street.frames(1), self.hurt)[0]
+
+
+@pytest.fixture
+def box():
+    street, made = Street(3), []
+    idle = Idle(street)
+    estimator = AccuracyEstimator(idle, lambda *one: made.append(one))
+    estimator.learnt("front", learnt(street).trials)
+    return estimator, idle, made
+
+
+def glance(calm=True, frames=12, camera="front"):
+    return Glance(camera=camera, images=(IMAGE,) * frames, calm=calm)
+
+
+def test_a_drift_is_measured_by_the_calm_before_it(box):
+    estimator, idle, made = box
+    estimator.ask(glance())
+    estimator.serve(GO_ON)
+    estimator.ask(glance())
+    estimator.serve(GO_ON)
+    idle.hurt = 0.9
+    estimator.ask(glance(calm=False))
+    estimator.serve(GO_ON)
+    (_, first), (_, calm), (camera, hurt) = made
+    assert camera == "front"
+    assert calm.trust > first.trust, "before that only what was learnt on was known"
+    assert calm.ratio > 0.85
+    assert hurt.ratio < 0.6
+
+
+def test_the_newest_frames_of_a_camera_are_those_that_wait(box):
+    estimator, _, made = box
+    for frames in (3, 4, 5):
+        estimator.ask(glance(frames=frames))
+    estimator.serve(GO_ON)
+    assert len(made) == 1
+
+
+def test_nothing_is_estimated_without_trials_or_by_those_of_another_model(box):
+    estimator, idle, made = box
+    estimator.ask(glance(camera="back"))
+    idle.name = "another"
+    estimator.ask(glance())
+    estimator.serve(GO_ON)
+    idle.name = "m"
+    estimator.learnt("front", None)
+    estimator.ask(glance())
+    few = dataclasses.replace(learnt(Street(1)).trials, boxes=1)
+    estimator.learnt("front", few)
+    estimator.serve(GO_ON)
+    assert made == []
+
+
+def test_calm_frames_are_looked_at_now_and_then_those_of_a_drift_always():
+    asked = []
+    monitor = AccuracyMonitor("front", 3, asked.append)
+    monitor.window(calm=True)
+    for second in range(0, int(CALM_SECONDS) + 60, 10):
+        if monitor.wants(1e9 + second):
+            monitor.add(1e9 + second, IMAGE)
+    assert [len(one.images) for one in asked] == [3, 3]
+    assert all(one.calm for one in asked)
+    monitor.window(calm=False)
+    for second in range(90):
+        at = 2e9 + second
+        assert monitor.wants(at)
+        monitor.add(at, IMAGE)
+    assert len(asked) == 32
+    assert not asked[-1].calm
+
+
+def test_an_estimate_holds_for_a_while_and_not_over_another_view(box):
+    estimator, _, made = box
+    estimator.ask(glance())
+    estimator.serve(GO_ON)
+    [(_, estimate)] = made
+    monitor = AccuracyMonitor("front", 3, print)
+    assert estimate_fields(monitor.last(1e9)) == {}
+    monitor.estimated(estimate, 1e9)
+    fields = estimate_fields(monitor.last(1e9 + 60))
+    assert 0 <= fields["accuracy_estimate_low_ratio"] <= fields["accuracy_estimate_ratio"]
+    assert monitor.last(1e9 + HOLDS_SECONDS) is None
+    monitor.clear()
+    assert monitor.last(1e9 + 60) is None
