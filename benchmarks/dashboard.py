@@ -1,10 +1,12 @@
 """What the dashboard in the browser costs: processor, memory, bytes a viewer, first answer, for a simulated fleet.
 
-python benchmarks/dashboard.py [--devices N] [--cameras N] [--seconds S] [--viewers N] [--capacity]
+python benchmarks/dashboard.py [--devices N] [--cameras N] [--seconds S] [--viewers N] [--postgres] [--page] [--capacity]
 
 A real mosquitto, a real `vedette dashboard` in a process of its own, and devices that publish host, GPU and cameras once
-a minute, spread over it. Needs mosquitto and the extra `dashboard`. `--capacity` needs no broker: it measures how many
-messages a second one core of the collector takes into its history.
+a minute, spread over it. Needs mosquitto and the extra `dashboard`. `--postgres` keeps the history in a PostgreSQL of its
+own (Debian's package postgresql, the extra dashboard-postgres). `--page` opens fleet, a device and a camera in headless
+Chromium (chromium-driver, selenium): first paint, first content, and the time from one frame to the next while it updates.
+`--capacity` needs no broker: it measures how many messages a second one core of the collector takes into its history.
 """
 
 from __future__ import annotations
@@ -12,14 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -110,6 +115,73 @@ def measure(process, args, url, stop):
     }
 
 
+WATCHED = """
+window.shown = 0;
+new MutationObserver((_, watcher) => {
+  if (document.querySelector('.body .row, .chart:not([hidden]) canvas')) { window.shown = performance.now(); watcher.disconnect(); }
+}).observe(document, { childList: true, subtree: true });
+"""
+FRAMES = """
+const [seconds, done] = arguments, gaps = [], began = performance.now();
+let last = began;
+function frame(now) {
+  gaps.push(now - last);
+  last = now;
+  if (now - began < seconds * 1000) requestAnimationFrame(frame);
+  else done(gaps.slice(2));
+}
+requestAnimationFrame(frame);
+"""
+
+
+def page(url, args):
+    """What people wait for in a browser, for each page: milliseconds to first paint and content, and between frames."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--window-size=1440,900",
+    ):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_script_timeout(args.page_seconds + 60)
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCHED})
+    device = "site-3/edge-00003"
+    paths = {"fleet": "/#/", "device": f"/#/device/{device}", "camera": f"/#/camera/{device}/camera-0"}
+    found = {}
+    try:
+        for name, path in paths.items():
+            first, shown = [], []
+            for _ in range(5):
+                driver.get("about:blank")
+                driver.get(url + path)
+                while not driver.execute_script("return window.shown"):
+                    time.sleep(0.05)
+                first.append(
+                    driver.execute_script("return performance.getEntriesByName('first-paint')[0].startTime")
+                )
+                shown.append(driver.execute_script("return window.shown"))
+            gaps = sorted(driver.execute_async_script(FRAMES, args.page_seconds))
+            found[name] = {
+                "first_paint_ms": [round(value) for value in sorted(first)],
+                "content_ms": [round(value) for value in sorted(shown)],
+                "frames_a_second": round(1000 * len(gaps) / sum(gaps), 1),
+                "frame_p50_p99_longest_ms": [
+                    round(gaps[min(len(gaps) - 1, int(len(gaps) * rank))], 1) for rank in (0.5, 0.99, 1)
+                ],
+                "heap_mb": round(driver.execute_script("return performance.memory.usedJSHeapSize") / 1e6, 1),
+                "elements": driver.execute_script("return document.querySelectorAll('*').length"),
+            }
+    finally:
+        driver.quit()
+    return found
+
+
 def capacity(args):
     """Minutes of the fleet handed to the collector as fast as it takes them, until `seconds` have passed."""
     from agent.config.schema import BrokerSettings
@@ -159,20 +231,31 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--viewers", type=int, default=1)
     parser.add_argument("--port", type=int, default=21883)
+    parser.add_argument("--postgres", action="store_true", help="keep the history in PostgreSQL")
+    parser.add_argument("--page", action="store_true", help="open the pages in Chromium, too")
+    parser.add_argument("--page-seconds", type=float, default=20, help="of each page, for its frames")
     parser.add_argument("--capacity", action="store_true", help="of the collector alone, without a broker")
     args = parser.parse_args()
     if args.capacity:
         print(json.dumps({"devices": args.devices, "cameras": args.cameras, **capacity(args)}, indent=2))
         return
     stop, sent = threading.Event(), [0]
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as closing, tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "mosquitto.conf"
         config.write_text(f"listener {args.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
         broker = subprocess.Popen(["mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL)
         time.sleep(1)
         command = [sys.executable, "-m", "agent", "dashboard", "--broker", f"mqtt://127.0.0.1:{args.port}"]
+        store = ["--data", f"{folder}/data"]
+        if args.postgres:
+            from collect import Server
+
+            database = Server(closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-pg-")))
+            closing.callback(database.process.wait, 20)
+            closing.callback(database.process.terminate)
+            store = ["--store", database.url]
         server = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0", "--data", f"{folder}/data"],
+            [*command, "--listen", "127.0.0.1:0", *store],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -182,19 +265,26 @@ def main():
             process = psutil.Process(server.pid)
             idle = round(process.memory_info().rss / 1e6)
             threading.Thread(target=publish, args=(args.port, args, stop, sent), daemon=True).start()
-            time.sleep(min(WINDOW + 5, args.seconds))  # each device has published once
-            began = sent[0]
-            found = measure(process, args, url, stop)
+            time.sleep(
+                WINDOW + 5 if args.page else min(WINDOW + 5, args.seconds)
+            )  # each device has published once
+            counted, since = sent[0], time.monotonic()
+            found = {"load": round(os.getloadavg()[0], 1), **measure(process, args, url, stop)}
+            rate = round((sent[0] - counted) / (time.monotonic() - since))
+            if args.page:
+                found["page"] = page(url, args)
             note = json.loads(urllib.request.urlopen(f"{url}/api/fleet").read())["note"]
             stop.set()
             found |= {
                 "idle_mb": idle,
-                "messages_a_second": round((sent[0] - began) / args.seconds),
+                "messages_a_second": rate,
                 "dropped": note["dropped"],
             }
-            found["history_mb"] = round(
-                sum(path.stat().st_size for path in Path(f"{folder}/data").iterdir()) / 1e6
-            )
+            if args.postgres:
+                found["windows"] = database.count('SELECT count(*) FROM vedette."window"')
+            else:
+                size = sum(path.stat().st_size for path in Path(f"{folder}/data").iterdir())
+                found["history_mb"] = round(size / 1e6)
             print(json.dumps({"devices": args.devices, "cameras": args.cameras, **found}, indent=2))
         finally:
             stop.set()

@@ -97,9 +97,28 @@ def run(args: argparse.Namespace) -> int:
         where = args.data or (database and database.shown)
         kept = f"history in {where}" if where else "the history ends with it: --data DIR keeps it"
         print(f"dashboard at {dashboard.url}  ({kept})", flush=True)
+        print(_who(args), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             dashboard.serve()
     return 0
+
+
+def _who(args: argparse.Namespace) -> str:
+    """Who may open it, as a line."""
+    from agent.dashboard.web.guard import is_loopback
+    from agent.dashboard.web.server import parse_listen
+
+    local = is_loopback(parse_listen(args.listen)[0])
+    ways = [f"the users of {args.users}"] if args.users else []
+    ways += (
+        [f"whom a proxy at {', '.join(args.trust_proxy)} names in {args.proxy_header}"]
+        if args.trust_proxy
+        else []
+    )
+    plain = "" if local or args.tls_cert else (
+        "; without TLS here, passwords can be read on the way: --tls-cert FILE, or a proxy with TLS in front"
+    )  # fmt: skip
+    return f"for {' and '.join(ways)}{plain}" if ways else "for whoever uses this machine, without a login"
 
 
 def _access(args: argparse.Namespace) -> Access:

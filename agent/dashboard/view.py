@@ -200,6 +200,8 @@ def _heading(device: Device, now: float, width: int) -> Text:
     rest = [f"updated {max(0.0, now - device.last_message_at):.0f} s ago", device.model]
     if device.cameras:
         rest.append(f"{row['cameras_well']}/{row['cameras']} cameras well")
+    if row["firing"]:
+        rest.append(f"{count(int(row['firing']), 'alert')} ({row['severity'] or 'no severity'})")
     if since is not None:
         rest.append(f"for {duration(max(0.0, now - float(since)))}")
     rest.append(f"version {status.version}" if status and status.version else "")

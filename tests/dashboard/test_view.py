@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.readings import read_camera
 from agent.dashboard.view import classes_text, clock, drift_text, number, spark
+from agent.dashboard.web.rows import COLUMNS, row_of
 from tests.dashboard.conftest import fuzzed, receive, shown
 
 SIZES = [(80, 24), (120, 40)]
@@ -167,3 +168,25 @@ def test_small_pieces():
     assert drift_text(read_camera({"drift_state": "unusable"})).plain == "unusable"
     assert [number(value) for value in (None, 0, 12345, 1234567, 1e15)] == ["-", "0", "12345", "1M", "1P"]
     assert clock(None) == "--:--:--"
+
+
+def test_a_terminal_shows_what_the_fleet_page_does():
+    fleet = a_fleet(cameras=2, alerts=2)
+    receive(
+        fleet, "status", state="degraded", since="2026-01-31T12:00:00Z", version="1.2.3", reason="it is slow"
+    )
+    receive(fleet, "host", cpu_ratio=0.5, memory_used_ratio=0.25, temperature_celsius=61, outbox_messages=17)
+    receive(fleet, "gpu/0", gpu_utilization_ratio=0.33, gpu_temperature_celsius=72)
+    (device,) = fleet.devices.values()
+    since = 1_769_860_800.0
+    device.last_message_at = since + 7200
+    row = dict(zip(COLUMNS, row_of(device, since + 7200), strict=True))
+    words = {
+        "site": "north/", "name": "/box", "state": "degraded", "since": "for 2 h", "cameras": "1/2 cameras well",
+        "cameras_well": "1/2", "fps": "12.5", "p99_ms": "50", "cpu": "cpu 50 %", "memory": "memory 25 %", "temperature": "61 °C",
+        "gpu": "gpu0 33 %", "gpu_temperature": "72 °C", "drift": "1.40", "drift_camera": "camera-01", "firing": "2 alerts",
+        "severity": "(critical)", "outbox": "outbox 17", "version": "version 1.2.3", "model": "yolo11n on cpu", "reason": "it is slow",
+    }  # fmt: skip
+    assert words.keys() == row.keys() and None not in row.values()
+    text = shown(fleet, now=since + 7200, width=200)
+    assert [word for word in words.values() if word not in text] == []

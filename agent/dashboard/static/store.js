@@ -53,6 +53,10 @@ export async function start() {
   }
 }
 
+// A page that is left may be kept for the way back, and its connection with it: six of those, and nothing loads any more.
+window.addEventListener("pagehide", () => { source?.close(); clearTimeout(pending); });
+window.addEventListener("pageshow", (event) => { if (event.persisted) start(); });
+
 function lost() {
   source?.close();
   fleet.note = { ...fleet.note, away: true };

@@ -47,6 +47,7 @@ class Browser:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        self.driver.set_page_load_timeout(20)
         self.command("Emulation.setTimezoneOverride", timezoneId=ZONE)
         self._clock = None
 
