@@ -44,7 +44,7 @@ def damaged(tmp_path_factory):
     random = np.random.default_rng(1)
     for weights in model.graph.initializer:
         values = onnx.numpy_helper.to_array(weights)
-        if values.ndim == 4 and values.size > 16:  # not what makes distances of distributions
+        if values.ndim == 4 and values.size > 32:  # not what makes distances of distributions
             noisy = values + random.normal(0, 0.15 * values.std(), values.shape).astype(values.dtype)
             weights.CopyFrom(onnx.numpy_helper.from_array(noisy, weights.name))
     path = tmp_path_factory.mktemp("damaged") / "damaged.onnx"
