@@ -12,6 +12,7 @@ UNIT_FILE=/etc/systemd/system/$UNIT
 DROP_IN=/etc/systemd/system/$UNIT.d/10-credentials.conf
 KEPT_VERSIONS=2
 SETTLE_SECONDS=${VEDETTE_SETTLE_SECONDS:-10}
+SELFTEST_SECONDS=${VEDETTE_SELFTEST_SECONDS:-30}
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 action=install dry_run='' bundle='' config='' runtime=auto extras='' start=yes purge=''
@@ -40,7 +41,8 @@ options
   --dry-run         check the host for real, and say what would be done
 
 environment: PYTHON names the interpreter (3.10 or newer; the default is the newest found); VEDETTE_SETTLE_SECONDS
-how long a new version must run without a restart before it is kept (10).
+how long a new version must run without a restart before it is kept (10); VEDETTE_SELFTEST_SECONDS how long its
+self-test may take (30; a slow board may need more).
 
 exit codes: 0 done, 1 failed (nothing changed, or the old version is back), 2 wrong usage, 3 this host is not fit
 END
@@ -254,7 +256,7 @@ install_or_upgrade() {
 
 first_start() {
   step "testing $1"
-  if ! as_vedette "$1" selftest | sed 's/^/    /'; then fail "it does not work on this machine; see above"; fi
+  if ! as_vedette "$1" selftest --seconds "$SELFTEST_SECONDS" | sed 's/^/    /'; then fail "it does not work on this machine; see above"; fi
   switch_to "$1"
   if ! config_is_good "$1"; then
     say "installed. Now edit $CONFIG_DIR/config.toml (vedette check tells when it is right), then:"
@@ -275,7 +277,7 @@ upgrade() {
     rm -rf "${HOME_DIR:?}/versions/$new"
     fail "the new version does not accept $CONFIG_DIR/config.toml (see above); $old stays"
   fi
-  if ! as_vedette "$new" selftest --config "$CONFIG_DIR/config.toml" 2>&1 | sed 's/^/    /'; then
+  if ! as_vedette "$new" selftest --seconds "$SELFTEST_SECONDS" --config "$CONFIG_DIR/config.toml" 2>&1 | sed 's/^/    /'; then
     rm -rf "${HOME_DIR:?}/versions/$new"
     fail "the new version fails its self-test; $old stays"
   fi
