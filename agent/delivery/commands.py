@@ -26,7 +26,7 @@ from agent.core.printable import printable
 from agent.core.untrusted import BadInput, parse_json, take_object, take_text
 from agent.core.worker import Worker
 from agent.delivery.messages import reply_draft, unix_time
-from agent.delivery.mqtt.connection import Received
+from agent.delivery.mqtt.events import Received
 from agent.delivery.replies import CommandRefused, Reply, check_return
 
 log = structlog.get_logger("vedette.commands")

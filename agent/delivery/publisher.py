@@ -39,16 +39,8 @@ from agent.delivery.identity import Identity
 from agent.delivery.messages import CONNECTION_LOST, Stamp, encode, of_camera, status_draft
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
-from agent.delivery.mqtt.connection import (
-    Acked,
-    Closed,
-    ConnectionOptions,
-    Event,
-    Opened,
-    Received,
-    Subscribed,
-    Will,
-)
+from agent.delivery.mqtt.connection import ConnectionOptions, Will
+from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger

@@ -9,7 +9,7 @@ from agent.core.errors import PermanentDelivery, VedetteError
 from agent.core.printable import printable
 from agent.core.types import Draft, Message
 from agent.delivery.messages import Stamp, encode, is_topic, reply_draft
-from agent.delivery.mqtt.connection import Received
+from agent.delivery.mqtt.events import Received
 
 LONGEST_TOPIC = 512
 LARGEST_CORRELATION = 1024

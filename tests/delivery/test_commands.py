@@ -13,7 +13,7 @@ from paho.mqtt.properties import Properties
 
 from agent.config.schema import CommandSettings
 from agent.delivery.commands import CommandWorker
-from agent.delivery.mqtt.connection import Received
+from agent.delivery.mqtt.events import Received
 from agent.delivery.outbox.store import StoreUnwritable
 from agent.logging import setup as log
 

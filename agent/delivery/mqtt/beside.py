@@ -10,15 +10,8 @@ from dataclasses import replace
 from agent.core import clock
 from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress
-from agent.delivery.mqtt.connection import (
-    Closed,
-    Connection,
-    ConnectionOptions,
-    Event,
-    Opened,
-    ProtocolVersion,
-    Subscribed,
-)
+from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion
+from agent.delivery.mqtt.events import Closed, Event, Opened, Subscribed
 from agent.delivery.mqtt.failures import OTHER_VERSION, ConnectionFailure
 from agent.delivery.mqtt.fallback import ask_less
 

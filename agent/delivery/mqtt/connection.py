@@ -32,6 +32,7 @@ from agent.core.printable import printable
 from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
+from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import BY_CODE, ConnectionFailure, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
 from agent.delivery.mqtt.login import Credentials, read_credentials, reading_seconds
@@ -39,7 +40,6 @@ from agent.delivery.mqtt.tls import expired_certificate, tls_context
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
-_REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
 """Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
 
 LONGEST_REASON = 400
@@ -51,63 +51,6 @@ class ProtocolVersion(str, Enum):
 
     V5 = "5"
     V311 = "3.1.1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """The broker let us in; what it allows."""
-
-    receive_maximum: int
-    maximum_packet: int | None
-    maximum_qos: int
-    retain_available: bool
-    session_present: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """There is no connection (any more); reported once, last. `ours`: it was replaced by another, on purpose."""
-
-    failure: ConnectionFailure
-    reason: str
-    ours: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acked:
-    """The broker's answer to the publish `mid`."""
-
-    mid: int
-    code: int
-    reason: str
-
-    @property
-    def refused(self) -> bool:
-        """Whether the broker did not take it."""
-        return self.code >= _REFUSED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """A message for us."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    response_topic: str | None
-    correlation: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribed:
-    """The broker's answer to `subscribe`; `allowed` False: its access rules forbid it."""
-
-    topic: str
-    allowed: bool
-    reason: str
-
-
-Event = Opened | Closed | Acked | Received | Subscribed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,9 @@ from agent.core.printable import printable
 from agent.core.types import Priority
 from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
-from agent.delivery.mqtt.connection import Acked, Connection, Opened
+from agent.delivery.mqtt.connection import Connection
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
+from agent.delivery.mqtt.events import Acked, Opened
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.refusals import Refusals, RowKey
 from agent.delivery.mqtt.suspects import Suspects, Verdict

@@ -14,14 +14,8 @@ from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.beside import Pipe, check_allowed, drive, open_connection, wake_pipe
-from agent.delivery.mqtt.connection import (
-    Closed,
-    Connection,
-    ConnectionOptions,
-    Event,
-    Received,
-    Subscribed,
-)
+from agent.delivery.mqtt.connection import Connection, ConnectionOptions
+from agent.delivery.mqtt.events import Closed, Event, Received, Subscribed
 
 log = structlog.get_logger("vedette.verify")
 

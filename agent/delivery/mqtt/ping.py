@@ -13,15 +13,8 @@ from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 from agent.delivery.mqtt.beside import Pipe, drive, open_connection, wake_pipe
-from agent.delivery.mqtt.connection import (
-    Acked,
-    Closed,
-    Connection,
-    ConnectionOptions,
-    ProtocolVersion,
-    Subscribed,
-    Will,
-)
+from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
+from agent.delivery.mqtt.events import Acked, Closed, Subscribed
 
 HANG_UP_SECONDS = 0.3
 _HANGS_UP = "the broker hangs up on it ({})"

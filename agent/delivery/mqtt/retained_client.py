@@ -13,16 +13,8 @@ from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.beside import Pipe, check_allowed, drive, open_connection, wake_pipe
-from agent.delivery.mqtt.connection import (
-    Acked,
-    Closed,
-    Connection,
-    ConnectionOptions,
-    Event,
-    ProtocolVersion,
-    Received,
-    Subscribed,
-)
+from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion
+from agent.delivery.mqtt.events import Acked, Closed, Event, Received, Subscribed
 
 QUIET_SECONDS = 1.0
 """What is retained comes at once after the subscription; after so long without any more, that was all."""

@@ -24,15 +24,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from agent.delivery.mqtt.address import BrokerAddress
-from agent.delivery.mqtt.connection import (
-    Closed,
-    Connection,
-    ConnectionOptions,
-    Event,
-    Opened,
-    ProtocolVersion,
-    Will,
-)
+from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
+from agent.delivery.mqtt.events import Closed, Event, Opened
 from agent.delivery.mqtt.failures import REFUSALS, ConnectionFailure
 from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less
 from agent.delivery.mqtt.login import Credentials

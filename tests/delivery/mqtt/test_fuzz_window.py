@@ -15,7 +15,7 @@ from collections import Counter
 
 import pytest
 
-from agent.delivery.mqtt.connection import Acked, Opened
+from agent.delivery.mqtt.events import Acked, Opened
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.refusals import FIRST_SECONDS

@@ -6,7 +6,7 @@ import pytest
 
 from agent.config.schema import BrokerSettings
 from agent.core.types import Priority
-from agent.delivery.mqtt.connection import Acked, Opened
+from agent.delivery.mqtt.events import Acked, Opened
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.ping import ping

@@ -1,0 +1,66 @@
+"""What a connection to a broker reports: plain values, in the order in which they came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.delivery.mqtt.failures import ConnectionFailure
+
+_REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The broker let us in; what it allows."""
+
+    receive_maximum: int
+    maximum_packet: int | None
+    maximum_qos: int
+    retain_available: bool
+    session_present: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """There is no connection (any more); reported once, last. `ours`: it was replaced by another, on purpose."""
+
+    failure: ConnectionFailure
+    reason: str
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acked:
+    """The broker's answer to the publish `mid`."""
+
+    mid: int
+    code: int
+    reason: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker did not take it."""
+        return self.code >= _REFUSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message for us."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None
+    correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """The broker's answer to `subscribe`; `allowed` False: its access rules forbid it."""
+
+    topic: str
+    allowed: bool
+    reason: str
+
+
+Event = Opened | Closed | Acked | Received | Subscribed
