@@ -32,11 +32,12 @@ from agent.core import clock
 from agent.core.printable import printable
 from agent.core.types import Draft, Message, Observation
 from agent.core.worker import Worker
-from agent.delivery.clock import Clock, written_bytes
+from agent.delivery.clock import Clock
 from agent.delivery.commands import CommandWorker
+from agent.delivery.figures import DeliveryFigures
 from agent.delivery.handover import Inbox
 from agent.delivery.identity import Identity
-from agent.delivery.messages import CONNECTION_LOST, Stamp, encode, of_camera, status_draft
+from agent.delivery.messages import CONNECTION_LOST, Stamp, encode, status_draft
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
 from agent.delivery.mqtt.connection import ConnectionOptions, Will
@@ -50,6 +51,7 @@ from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import StoreCorrupt, StoreFull, StoreUnwritable
 from agent.delivery.replies import Reply, reply_message
+from agent.delivery.standing import Standing
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -58,8 +60,6 @@ IDLE_SECONDS = 0.5
 CLOCK_STEP_SECONDS = 60.0  # a clock that is set by less makes no certificate valid
 ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
 HEARTBEAT_SECONDS = 60.0  # of the status, where the broker retains nothing
-WEAR_SECONDS = 5.0  # how often the kernel is asked what was written
-RECENT_SECONDS = 600.0  # how long a loss counts as recent, so that an alert on it fires and resolves
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
 
 
@@ -116,19 +116,14 @@ class Publisher(Worker):
         if commands is not None:
             commands.reply = self._reply
         self._on_accepted = on_accepted or (lambda _: None)
-        self._standing_drafts: dict[str, Draft] = {}
+        self._standing = Standing(self._ledger, identity.prefix)
         self._announcements = Announcements()
-        self._left_over: list[str] = []
-        self._left_over_for: Mapping[str, bytes] | None = None
         self._command_topic = f"{identity.prefix}/command/+"
         self._name = NameWatch(f"{identity.prefix}/status", identity.machine)
         self._birth_topic = f"{broker.home_assistant_prefix}/status" if broker.home_assistant else ""
         self._commit_at: float | None = None
-        self._losses: deque[tuple[float, int]] = deque(maxlen=1000)
-        self._lost_before = 0
-        self._statistics: dict[str, float] = {}
+        self._figures = DeliveryFigures()
         self._heartbeat_at = 0.0
-        self._written, self._written_at = 0, -WEAR_SECONDS
         self._quiet, self._quiet_after = False, 0
         self._clock_was: tuple[bool, float] | None = None
 
@@ -153,7 +148,7 @@ class Publisher(Worker):
 
     def statistics(self) -> dict[str, float]:
         """Flat numbers about delivery, for the `host` summary."""
-        return dict(self._statistics)
+        return dict(self._figures.numbers)
 
     def observations(self, now: float) -> list[Observation]:
         """The statistics as rules see them; without a connection it is said why."""
@@ -164,12 +159,12 @@ class Publisher(Worker):
         }
         return [
             Observation(metric=f"host.{name}", value=value, at=now, text=said.get(name, ""))
-            for name, value in self._statistics.items()
+            for name, value in self._figures.numbers.items()
         ]
 
     def report(self) -> dict[str, Any]:
         """How delivery stands, for `vedette status`: plain values."""
-        connection, numbers = self.connection, self._statistics
+        connection, numbers = self.connection, self._figures.numbers
         return {
             "broker": {**asdict(connection), "since": clock.unix(connection.since), "mend": connection.mend},
             "outbox": {
@@ -202,7 +197,7 @@ class Publisher(Worker):
         self._safe.open(clock.boottime())
         self._use_other_outbox()
         self._log_other_brokers()
-        self._lost_before = sum(self._safe.outbox.lost_total().values())
+        self._figures.begin(self._safe.outbox)
         try:
             while not stop.is_set():
                 self._turn()
@@ -306,21 +301,8 @@ class Publisher(Worker):
 
     def _announce(self, draft: Draft) -> None:
         """Send what is not queued, now or on the next connect; only retained drafts are worth repeating."""
-        if of_camera(draft.topic) and not self._is_of_a_camera(draft.topic):
-            return  # it was removed meanwhile
-        if draft.retain:
-            self._standing_drafts[draft.topic] = draft
-        if draft.topic == "info":
-            self._follow_cameras()
-        if self._session.connected:
+        if self._standing.take(draft) and self._session.connected:
             self._send_direct(draft)
-
-    def _follow_cameras(self) -> None:
-        """What is said of cameras that there are no more stands no longer, and is cleared."""
-        for topic in [*self._standing_drafts]:
-            if of_camera(topic) and not self._is_of_a_camera(topic):
-                del self._standing_drafts[topic]
-        self._left_over_for = None
 
     # -- out --------------------------------------------------------------------------------------------------
 
@@ -332,27 +314,10 @@ class Publisher(Worker):
             self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
             self._window.fill_direct(connection, clock.boottime())
         if self._window.room:
-            self._find_left_over()
-            for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE, self._left_over).items():
+            left_over = self._standing.left_over(self._announcements, self._safe.outbox.retained.alert_topics)
+            for topic, payload in self._announcements.due(ANNOUNCED_AT_ONCE, left_over).items():
                 self._window.publish_direct(topic, payload, retain=True)
         self._window.fill(connection, clock.boottime())
-
-    def _find_left_over(self) -> None:
-        """Where what is wanted changed, see again what this broker retains besides."""
-        wanted = self._announcements.wanted
-        if wanted is self._left_over_for:
-            return
-        prefix = self._identity.prefix
-        alerts = {f"{prefix}/{topic}" for topic in self._safe.outbox.retained.alert_topics()}
-        states = {f"{prefix}/{topic}" for topic in ("status", "info", "accuracy", *self._standing_drafts)}
-        others = self._ledger.left_over({*wanted, *alerts, *states}, discovery=self._announcements.complete)
-        self._left_over = [topic for topic in others if not self._is_of_a_camera(topic[len(prefix) + 1 :])]
-        self._left_over_for = wanted
-
-    def _is_of_a_camera(self, topic: str) -> bool:
-        """Whether a topic, without prefix, says something of a camera that there is, as far as is known."""
-        camera, info = of_camera(topic), self._standing_drafts.get("info")
-        return bool(camera) and (info is None or camera in str(info.body.get("cameras", "")).split(","))
 
     def _clear_former_name(self, received: Received) -> bool:
         """Whether this is the retained status of a former name that was asked for."""
@@ -440,7 +405,7 @@ class Publisher(Worker):
         self._window.begin(opened, now, connection.address.server)
         self._ledger.begin(connection.address.server)
         self._announcements.send_again()
-        self._left_over_for = None
+        self._standing.look_again()
         for topic in self._ledger.to_check(now):
             connection.subscribe(topic, retained=True)
         if self._commands is not None and self._commands.enabled:
@@ -451,7 +416,8 @@ class Publisher(Worker):
             self._name.subscribing()
             connection.subscribe(self._name.topic)
         self._heartbeat_at = now + HEARTBEAT_SECONDS
-        for draft in {"status": self._online(), **self._standing_drafts}.values():
+        status = self._standing.get("status") or self._online()
+        for draft in (status, *(each for each in self._standing if each.topic != "status")):
             self._send_direct(draft)
         for alert in self._safe.outbox.retained.standing(self._identity.device):
             self._window.publish_direct(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
@@ -466,7 +432,7 @@ class Publisher(Worker):
         repeated = not self._window.may_retain and now >= self._heartbeat_at
         if self._name.answer_due(now) or repeated:
             self._heartbeat_at = now + HEARTBEAT_SECONDS
-            self._send_direct(self._standing_drafts.get("status", self._online()))
+            self._send_direct(self._standing.get("status") or self._online())
 
     # -- watching over it -----------------------------------------------------------------------------------
 
@@ -478,32 +444,18 @@ class Publisher(Worker):
         if self._safe.revisit(now):
             self._use_other_outbox()
         handed_over = self._inbox.total
-        outbox = self._safe.outbox
-        lost = sum(outbox.lost_total().values())
-        if lost > self._lost_before:
-            self._losses.append((now, lost - self._lost_before))
-            log.error("messages were lost", count=lost - self._lost_before, families=outbox.lost_total())
-        self._lost_before = lost
-        if now - self._written_at >= WEAR_SECONDS:
-            self._written, self._written_at = written_bytes(), now
-        self._quiet = not outbox.depth and not len(self._inbox) and self._window.idle
+        self._quiet = not self._safe.outbox.depth and not len(self._inbox) and self._window.idle
         if self._quiet:
             self._quiet_after = handed_over
-        self._statistics = {
-            "outbox_messages": float(outbox.depth + len(self._inbox)),
-            "outbox_used_ratio": round(outbox.store.used_ratio(), 4),
-            "outbox_durable": float(outbox.durable),
-            "outbox_damaged_total": float(self._safe.damaged_total),
-            "outbox_merged_total": float(outbox.merged_total),
-            "outbox_lost_total": float(lost),
-            "outbox_lost": float(sum(count for at, count in self._losses if now - at < RECENT_SECONDS)),
-            "broker_connected": float(self._session.connected),
-            "broker_refused_topics": float(self._window.refused_topics),
-            "name_taken": float(bool(self._name.taken_by(now))),
-            "delivered_total": float(self._window.delivered_total),
-            "outbox_commits_total": float(self._safe.commits_total),
-            "outbox_written_bytes_total": float(self._written),
-        }
+        self._figures.take(
+            self._safe,
+            len(self._inbox),
+            now,
+            broker_connected=float(self._session.connected),
+            broker_refused_topics=float(self._window.refused_topics),
+            name_taken=float(bool(self._name.taken_by(now))),
+            delivered_total=float(self._window.delivered_total),
+        )
 
     def _finish(self) -> None:
         """Stopping: what came in is committed whatever happens; what can be delivered in time is."""
