@@ -73,16 +73,29 @@ def retained(device: tuple[str, str], now: float) -> Iterator[Message]:
     yield "info", {
         "time": rfc3339(began), "cameras": ",".join(cameras(device)), "profile": "normal", "model_name": "yolo11s",
         "model_provider": "TensorRT" if jetson else "CUDA", "model_sha256": "9f2c41d07be5" + "0" * 52,
+        "config_sha256": "c05d9a71e2f4" + "0" * 52,
         "machine_model": "NVIDIA Jetson Orin NX" if jetson else "Lenovo SE350", "cpu_count": 8, "architecture":
         "aarch64" if jetson else "x86_64", "os_name": "Ubuntu 22.04", "kernel_version": "5.15.148-tegra" if jetson else "6.8.0",
         "gpu_0_name": "Orin" if jetson else "NVIDIA L4", "python_version": "3.10.12", **({"jetpack_version": "6.2"} if jetson else {}),
     }  # fmt: skip
+    if device == DRIFTING:
+        yield "advice/gate", {
+            "action": "wait", "words": "wait: fog goes by itself; look again in the afternoon", "cause": "fog", "cause_confidence": 0.86,
+            "command": "vedette drift explain --camera gate", "for_it": "contrast fell, brightness rose; the same hour was normal for 9 days",
+            "against": "it has lasted for 58 min",
+        }  # fmt: skip
+        yield "accuracy/gate", {
+            "f1_ratio": 0.91, "f1_low_ratio": 0.87, "f1_high_ratio": 0.94, "precision_ratio": 0.93, "precision_low_ratio": 0.9,
+            "precision_high_ratio": 0.96, "recall_ratio": 0.89, "recall_low_ratio": 0.83, "recall_high_ratio": 0.93,
+            "frames_labelled": 240, "evaluated_at": rfc3339(now - 86400),
+        }  # fmt: skip
     began_firing = now - dice.uniform(900, 4000)
     for number, found in enumerate(ALERTS.get(device, ())):
         usual = {
             "id": f"{found['rule']}-{number}", "state": "firing", "first_seen": rfc3339(began_firing),
             "changed_at": rfc3339(began_firing + 60), "runbook": f"docs/runbooks/{found['rule']}.md",
-            "controls": {}, "evidence": {},
+            "controls": {"acknowledged": {"who": "ada", "why": "on my way", "at": rfc3339(now - 300)}} if device == SLOW else {},
+            "evidence": {},
         }  # fmt: skip
         yield f"alert/{usual['id']}", {**usual, **found}
 
@@ -145,7 +158,8 @@ def windows(device: tuple[str, str], end: float) -> Iterator[Message]:
             "frames_seen": 1500, "frames_inferred": 750, "frames_dropped": 300 if slow else 0, "detections": cars + people,
             "detections_car": cars, "detections_person": people, "detections_per_frame": (cars + people) / 750,
             "drift_ratio": drift, "drift_state": "drift" if drifts else "normal", "drift_feature": "contrast" if drifts else "brightness",
-            "drift_contrast_ratio": drift, "drift_brightness_ratio": drift * 0.8,
+            "drift_contrast_ratio": drift, "drift_brightness_ratio": drift * 0.8, "light_mode": "day" if day > -0.3 else "night",
+            **({"drift_cause": "fog", "drift_cause_confidence": 0.86, "drift_since": rfc3339(NOW - 3500)} if drifts else {}),
         }  # fmt: skip
 
 
@@ -167,7 +181,12 @@ def fill(folder: Path) -> None:
                         f"vedette/{device[0]}/{device[1]}/{topic}", json.dumps(body).encode(), end
                     )
         began = NOW - 7800
-        changed = {"time": rfc3339(began - 9000), "model_name": "yolo11n", "model_sha256": "41aa" * 16}
+        changed = {
+            "time": rfc3339(began - 9000),
+            "model_name": "yolo11n",
+            "model_sha256": "41aa" * 16,
+            "config_sha256": "77b0" * 16,
+        }
         before = {
             "state": "online",
             "since": rfc3339(began - 9000),
@@ -178,6 +197,10 @@ def fill(folder: Path) -> None:
             collector.process(
                 f"vedette/{device[0]}/{device[1]}/{topic}", json.dumps(body).encode(), began - 9000
             )
+        reloaded = changed | {"time": rfc3339(began - 3600), "config_sha256": "c05d9a71e2f4" + "0" * 52}
+        collector.process(
+            f"vedette/{device[0]}/{device[1]}/info", json.dumps(reloaded).encode(), began - 3600
+        )
         for topic, body in retained(device, NOW):
             collector.process(f"vedette/{device[0]}/{device[1]}/{topic}", json.dumps(body).encode(), NOW)
     for number, (what, rule) in enumerate(

@@ -81,7 +81,7 @@ function keys(event) {
 theme();
 navigation();
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); view.focus(); });
-window.addEventListener("hashchange", open);
+window.addEventListener("hashchange", () => { open(); view.focus({ preventScroll: true }); }); // keys go on from the new page
 document.addEventListener("keydown", keys);
 let opened = false;
 subscribe((change) => {

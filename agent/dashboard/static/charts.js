@@ -97,8 +97,9 @@ export class Curves {
     ctx.fillStyle = colour("--muted");
     ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
+    ctx.textAlign = "left";
     let free = bbox.left;
-    for (const mark of this.marks ?? []) {
+    for (const mark of byWeight(this.marks ?? [])) {
       const x = Math.round(plot.valToPos(mark.at, "x", true)) + 0.5;
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
       ctx.beginPath();
@@ -118,7 +119,7 @@ export class Curves {
   // The mark under the cursor, in words.
   nameMark(plot) {
     const left = plot.cursor.left ?? -10;
-    const near = left < 0 ? null : (this.marks ?? []).map((mark) => [Math.abs(plot.valToPos(mark.at, "x") - left), mark]).filter(([away]) => away < 6).sort((a, b) => a[0] - b[0])[0]?.[1];
+    const near = left < 0 ? null : (this.marks ?? []).map((mark) => [Math.abs(plot.valToPos(mark.at, "x") - left), mark]).filter(([away]) => away < 6).sort((a, b) => a[0] - b[0] || weight(a[1]) - weight(b[1]))[0]?.[1];
     this.note.textContent = near ? `${kindOf(near)}: ${near.text.slice(0, 60)}, ${f.clock(near.at)}` : RESOLUTION[this.resolution] ?? "";
   }
 
@@ -128,6 +129,11 @@ export class Curves {
     drawn.delete(this);
   }
 }
+
+// In the order of time; of several at once (a restart brings a version and a model) the one that says most comes first.
+const WEIGHTS = ["restart", "model", "config", "config_error", "version"];
+const weight = (mark) => (WEIGHTS.indexOf(mark.kind) + 1 || WEIGHTS.length + 1);
+const byWeight = (marks) => [...marks].sort((a, b) => (Math.abs(a.at - b.at) < 5 ? weight(a) - weight(b) : a.at - b.at));
 
 function label(at, step) {
   const date = new Date(at * 1000);

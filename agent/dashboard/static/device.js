@@ -91,7 +91,7 @@ export function show(view, { names: [site, device], options }) {
   async function load() {
     const span = range.span();
     const found = changes = await api("marks", { ...key, ...span });
-    const shown = found.filter((mark) => mark.kind !== "state" || mark.entity === "");
+    const shown = found.filter((mark) => !mark.entity.startsWith("camera/"));
     marks.replaceChildren(markList(found));
     await Promise.all([...curves.values()].map((one) => one.load(key, span, shown)));
   }

@@ -143,7 +143,7 @@ export function show(view, { options }) {
       tile("well", many("well"), "Well", "good"),
       fact(`${total((row) => row.cameras_well)}/${total((row) => row.cameras)}`, "Cameras well"),
       fact(f.number(total((row) => row.fps), 1), "Frames a second"),
-      fact(f.number(total((row) => row.firing)), "Alerts firing"));
+      fact(f.number(total((row) => row.firing) + many("offline")), "Alerts firing"));
     if (typeof focused === "number" && focused >= 0) summary.children[focused]?.focus();
     const sites = [...new Set(all.map((row) => row.site))].sort();
     if (site.options.length !== sites.length + 1) site.replaceChildren(h("option", { value: "" }, "All sites"), ...sites.map((name) => h("option", { value: name, selected: name === wanted.site }, name)));

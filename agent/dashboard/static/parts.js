@@ -93,7 +93,7 @@ export const kindOf = (mark) => KINDS[mark.kind] ?? mark.kind.replaceAll("_", " 
 export function markList(marks) {
   if (!marks.length) return h("p", { class: "muted" }, "Nothing changed in this time.");
   return h("ol", { class: "marks" }, [...marks].reverse().slice(0, 200).map((mark) =>
-    h("li", {}, time(mark.at), h("b", {}, kindOf(mark)), h("span", {}, [mark.entity === "info" ? "" : mark.entity, mark.text].filter(Boolean).join(": ")))));
+    h("li", {}, time(mark.at), h("b", {}, kindOf(mark)), h("span", {}, [mark.entity === "info" ? "" : mark.entity, mark.kind === "restart" ? `started ${f.when(f.unix(mark.text))}` : mark.text].filter(Boolean).join(": ")))));
 }
 
 export const alertLink = (alert) => `#/alerts?${new URLSearchParams({ id: alert.id, site: alert.site, device: alert.device })}`;

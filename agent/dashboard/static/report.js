@@ -6,7 +6,7 @@ import { save, fileName } from "./parts.js";
 
 // about: { site, device, camera?, alert? }; range: what `ranges` gave, or nothing for an alert
 export function reportButton(about, range) {
-  const note = h("span", { class: "muted", role: "status" });
+  const note = h("span", { class: "muted note", role: "status" });
   async function make() {
     note.textContent = "…";
     try {

@@ -21,7 +21,7 @@ export function estimates(...sources) {
     for (const name of Object.keys(fields ?? {})) {
       const stem = name.replace(/_ratio$/, "");
       const [value, low, high] = ["", "_low", "_high"].map((part) => fields[`${stem}${part}_ratio`]);
-      if (stem !== name && [value, low, high].every((one) => typeof one === "number")) rows.push([stem.replaceAll("_", " "), value, low, high]);
+      if (stem !== name && [value, low, high].every((one) => typeof one === "number")) rows.push([stem.replaceAll("_", " ").replace(/^f1$/, "F1"), value, low, high]);
     }
   }
   if (!rows.length) return "";

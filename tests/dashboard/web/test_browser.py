@@ -175,6 +175,7 @@ def test_the_keyboard_alone_is_enough_and_a_link_leads_back_to_the_same_view(pag
         assert "dock-2" in page.js("document.activeElement.textContent")
         page.press(keys.ENTER)
         page.shows("dock-2", "What it is", selector="main")
+        assert page.js("document.activeElement.id") == "view"  # tabs go on from here
         page.press("g", "a")
         page.shows("Nothing fires", selector="main")
         for _ in range(8):  # each left, and kept by the browser for the way back

@@ -211,7 +211,7 @@ def test_what_stands_for_a_camera_is_on_its_page_and_who_acknowledged_on_the_ale
         web.until(lambda: len(web.get("/api/alerts")) == 2)
         page.open(web, "/#/camera/north/box/front?range=3600")
         page.shows("clean the lens", "vedette drift explain", "80 % sure of the cause", selector=".advice")
-        page.shows("f1", "90 %", "95 % band 85 % to 95 %", "120 labelled frames", selector=".estimates")
+        page.shows("F1", "90 %", "95 % band 85 % to 95 %", "120 labelled frames", selector=".estimates")
         page.shows("Day and night", "Boxes a frame", "3.00", "1.00")
         assert page.js(
             "[...document.querySelectorAll('.piece.day, .piece.night')].map((one) => one.textContent)"
@@ -223,6 +223,7 @@ def test_what_stands_for_a_camera_is_on_its_page_and_who_acknowledged_on_the_ale
         assert "on it" in page.js("document.querySelector('.controls .badge').title")
 
 
+@pytest.mark.slow
 def test_a_device_that_is_cut_off_is_an_alert_with_its_runbook_and_resolves(page, mosquitto, publish):
     publish("status", status("online"), retain=True)
     with Shown(page, mosquitto.url) as web:
