@@ -26,18 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare.add_argument(
         "--imgsz", type=int, nargs="+", metavar="N", help="input size: one side, or height width"
     )
-    prepare.add_argument("--half", action="store_true", help="half precision (float16)")
+    prepare.add_argument(
+        "--half",
+        action=argparse.BooleanOptionalAction,
+        help="half precision, float16 (default: with --for gpu)",
+    )
     prepare.add_argument(
         "--input",
         choices=("uint8", "float"),
-        default="float",
-        help="uint8: the model takes frames as cameras deliver them and normalises inside",
+        help="uint8: the model takes frames as cameras deliver them and normalises inside (default: with --for gpu)",
     )
     prepare.add_argument(
         "--for",
         dest="device",
         choices=("cpu", "gpu"),
-        help="what will run it; for a CPU slow places of the graph are rewritten (default: as this machine has)",
+        help="what will run it; for a CPU slow places of the graph are rewritten; for a GPU it is in half precision, "
+        "takes uint8, and gives its best 1,000 candidates (default: for what this machine has)",
     )
     size = prepare.add_mutually_exclusive_group()
     size.add_argument(
@@ -76,12 +80,13 @@ def _prepare(args: argparse.Namespace) -> int:
     from agent.modeltools.compare import read_pictures
     from agent.modeltools.prepare import PreparePlan, prepare
 
+    for_gpu = args.device == "gpu"  # asked for, not only found
     plan = PreparePlan(
         source=args.source,
         out=args.out or args.source.parent,
         image_size=_size(args.imgsz),
-        half=args.half,
-        uint8=args.input == "uint8",
+        half=for_gpu if args.half is None else args.half,
+        uint8=(args.input or ("uint8" if for_gpu else "float")) == "uint8",
         dynamic=args.dynamic,
         device=args.device or _own_device(),
         python=args.python,

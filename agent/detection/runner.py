@@ -112,27 +112,47 @@ class Runner:
 
 
 class _Binding:
-    """I/O binding: one device buffer for each input shape, filled in place; outputs come back to the host."""
+    """I/O binding: one device buffer for each input shape and each of its outputs, written in place.
+
+    ONNX Runtime writes a binding's outputs where its first run did, so that no run takes memory of the device. A model
+    whose outputs differ in size from run to run gets new ones each time.
+    """
 
     def __init__(self, runtime: Any, session: Any, device: str, device_id: int) -> None:
         self._runtime, self._session = runtime, session
         self._device, self._device_id = device, device_id
+        self._errors = failures.runtime_errors()
         self._name = session.get_inputs()[0].name
         self._bound: dict[tuple[int, ...], tuple[Any, Any]] = {}
+        self._same_size = True
 
     def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
-        if batch.shape not in self._bound:
-            self._bound[batch.shape] = self._allocate(batch)
+        new = batch.shape not in self._bound
+        if new:
+            self._bound[batch.shape] = self._allocated(batch)
         binding, value = self._bound[batch.shape]
+        if not self._same_size:
+            self._place_outputs(binding)
         value.update_inplace(batch)
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except self._errors:
+            if new or not self._same_size:
+                raise
+            self._same_size = False  # perhaps another number of boxes than before
+            self._place_outputs(binding)
+            self._session.run_with_iobinding(binding)
         outputs: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return outputs
 
-    def _allocate(self, batch: NDArray[Any]) -> tuple[Any, Any]:
-        value = self._runtime.OrtValue.ortvalue_from_numpy(batch, self._device, self._device_id)
+    def _allocated(self, batch: NDArray[Any]) -> tuple[Any, Any]:
+        # a copy: on the CPU the value is the array's own memory
+        value = self._runtime.OrtValue.ortvalue_from_numpy(batch.copy(), self._device, self._device_id)
         binding = self._session.io_binding()
         binding.bind_ortvalue_input(self._name, value)
+        self._place_outputs(binding)
+        return binding, value
+
+    def _place_outputs(self, binding: Any) -> None:
         for output in self._session.get_outputs():
             binding.bind_output(output.name, self._device, self._device_id)
-        return binding, value

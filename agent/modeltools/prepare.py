@@ -99,6 +99,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         raise MissingExtra(f"preparing a model needs the library 'onnx': {how_to_add('export')}")
     from agent.modeltools import embed, int8
     from agent.modeltools import graph_optimise as quicken
+    from agent.modeltools.keep_best import keep_best
 
     if plan.source.suffix.lower() not in (".onnx", ".pt"):
         onnx_file.plain_file(plan.source)
@@ -122,6 +123,8 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         report = None
         if plan.half:
             model = embed.to_half(model)
+        if plan.device == "gpu" and before.layout == "channels":
+            keep_best(model)
         if plan.int8:
             model, report = _int8(plan.int8, model, before, Path(folder))
         if plan.uint8:

@@ -155,9 +155,36 @@ def test_io_binding_gives_what_a_plain_run_gives(tiny):
     plain, bound = (Runner(onnxruntime, path, ["CPUExecutionProvider"], threads=1) for _ in range(2))
     bound.bind("cpu", 0)
     rng = np.random.default_rng(0)
-    for batch in (1, 3, 1):
-        pictures = rng.random((batch, 3, 64, 64), dtype=np.float32)
-        assert np.array_equal(plain.run(pictures)[0], bound.run(pictures)[0])
+    given = [rng.random((batch, 3, 64, 64), dtype=np.float32) for batch in (1, 3, 1, 1, 3)]
+    before = [pictures.copy() for pictures in given]
+    expected = [plain.run(pictures)[0] for pictures in given]
+    found = [bound.run(pictures)[0] for pictures in given]  # the memory is the same, each result its own
+    for one, other in zip(expected, found, strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(found[2], found[3])
+    assert all(np.array_equal(one, other) for one, other in zip(given, before, strict=True))
+
+
+def test_bound_outputs_that_change_their_size_are_given_all_the_same(tmp_path):
+    """As many boxes as there are bright places: fixed memory does not fit the next frame."""
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    nodes = [helper.make_node("NonZero", ["images"], ["places"])]
+    kinds = [("images", TensorProto.FLOAT, ["batch", 3, 8, 8]), ("places", TensorProto.INT64, [4, "boxes"])]
+    images, places = (helper.make_tensor_value_info(*one) for one in kinds)
+    model = helper.make_model(
+        helper.make_graph(nodes, "bright", [images], [places]), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 8
+    onnx.save(model, str(tmp_path / "bright.onnx"))
+    runner = Runner(onnxruntime, tmp_path / "bright.onnx", ["CPUExecutionProvider"], threads=1)
+    runner.bind("cpu", 0)
+    for bright in (3, 3, 7, 0, 12):
+        image = np.zeros((1, 3, 8, 8), np.float32)
+        image.flat[:bright] = 1
+        assert runner.run(image)[0].shape == (4, bright)
 
 
 def test_a_provider_that_is_not_there_falls_back_and_says_so(tiny):

@@ -301,6 +301,24 @@ def test_drawn_images_are_the_same_each_time():
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("words", [(), ("--no-half",), ("--input", "float")])
+def test_for_a_gpu_it_is_half_takes_uint8_and_gives_its_best_first(tiny, tmp_path, make_frame, words):
+    source = tiny()
+    assert vedette_model("prepare", source, "--for", "gpu", "--out", tmp_path / "out", *words) == 0
+    _, before = detect(source, make_frame(quarters()))
+    detector, after = detect(tmp_path / "out" / "tiny.onnx", make_frame(quarters()))
+    kind = {"--no-half": "uint8-bgr", "--input": "float16"}.get(words[0], "") if words else "uint8-bgr"
+    assert detector.info.input_type == kind
+    assert after.class_ids.tolist() == before.class_ids.tolist()
+    assert np.allclose(after.boxes, before.boxes, atol=0.5)
+    frame = make_frame(quarters())
+    scores = detector.propose(frame, confidence=0.001).found.scores
+    assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+    made = onnx.load(str(tmp_path / "out" / "tiny.onnx"))
+    half = {10: True}.get(made.graph.output[0].type.tensor_type.elem_type, False)
+    assert half == ("--no-half" not in words)
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     "words",
