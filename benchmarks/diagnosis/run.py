@@ -109,6 +109,7 @@ def main() -> None:
     cameras = {name: frames_of(name) for name in parser.parse_args().cameras}
     halves = {name: (each[: len(each) // 2], each[len(each) // 2 :]) for name, each in cameras.items()}
     answers: dict[str, list[tuple[str, str, str]]] = {}
+    by_camera: dict[str, dict[str, list[tuple[str, str, str]]]] = {}
     for name, (before, after) in halves.items():
         learner = Learner(spread(before, KEPT), name)
         for step in STEPS:
@@ -124,10 +125,32 @@ def main() -> None:
             )
             told = _concluded(verdict(now, usual), signatures, found)
             ranked = [each.cause for each in found.candidates[:2]]
-            answers.setdefault(right, []).append((ranked[0], ranked[1], told.cause))
+            for table in (answers, by_camera.setdefault(Path(name).stem, {})):
+                table.setdefault(right, []).append((ranked[0], ranked[1], told.cause))
             if right in CAUSES and ranked[0] != right:
                 print(f"<!-- {Path(name).stem}: {source}: {ranked[0]}, {ranked[1]} -->")
+        print(summary(Path(name).stem, by_camera[Path(name).stem]), flush=True)
+    print(
+        "\n| camera | n | first | first two | told right | of unknown ones not named |\n|---|---|---|---|---|---|"
+    )
+    for camera, table in by_camera.items():
+        print(summary(camera, table))
+    print(summary("all", answers), "\n")
     report(answers)
+
+
+def summary(name: str, answers: dict[str, list[tuple[str, str, str]]]) -> str:
+    """A camera in a row: shares of the trials with known causes, and of those with none."""
+    known = [(right, *each) for right, all_of in answers.items() if right in CAUSES for each in all_of]
+    others = [each for right, all_of in answers.items() if right not in CAUSES for each in all_of]
+    right = [
+        sum(one == best for one, best, _, _ in known),
+        sum(one in (best, second) for one, best, second, _ in known),
+        sum(one == said for one, _, _, said in known),
+    ]
+    shares = [each / max(len(known), 1) for each in right]
+    quiet = sum(said not in CAUSES for _, _, said in others) / max(len(others), 1)
+    return f"| {name} | {len(known)} | " + " | ".join(f"{each:.1%}" for each in [*shares, quiet]) + " |"
 
 
 def report(answers: dict[str, list[tuple[str, str, str]]]) -> None:

@@ -28,7 +28,7 @@ from agent.drift.diagnosis.portrait import (
 )
 
 FORMAT = "vedette-signatures"
-CODE_VERSION = 2
+CODE_VERSION = 3
 """To be raised whenever a cause, a trait or a unit changes: older signatures are made anew."""
 
 LARGEST_BYTES = 4 * 1024 * 1024

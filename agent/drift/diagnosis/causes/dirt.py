@@ -13,8 +13,10 @@ BROWN, GREY = (30.0, 42.0, 50.0), (95.0, 95.0, 95.0)
 
 def dirt(image: Image, severity: float, variant: int) -> Image:
     """Spots over up to half of the image: brown (0), blurring drops (1), dust (2), small drops that shine (3), one
-    large smear (4)."""
+    large smear (4), drops with sharp rims (5)."""
     height, width = image.shape[:2]
+    if variant == 5:
+        return _rimmed(image, severity)
     mask = _spots(height, width, severity, variant)[..., None]
     blurred = cv2.GaussianBlur(image, (0, 0), max(1.5, 0.015 * width)).astype(np.float32)
     through = (
@@ -25,6 +27,22 @@ def dirt(image: Image, severity: float, variant: int) -> Image:
         0.35 * blurred + np.array(BROWN, dtype=np.float32),
     )[variant]
     return limited(image * (1 - mask) + through * mask)
+
+
+def _rimmed(image: Image, severity: float) -> Image:
+    """Drops near the focus: blurred and brighter within, a dark rim around. Detail that stays where it is."""
+    height, width = image.shape[:2]
+    random = np.random.default_rng(77)
+    drops = np.zeros((height, width), dtype=np.uint8)
+    rims = np.zeros((height, width), dtype=np.uint8)
+    for _ in range(int(40 + 360 * severity)):
+        centre = int(random.integers(width)), int(random.integers(height))
+        radius = max(1, round(width * random.uniform(0.003, 0.014)))
+        cv2.circle(drops, centre, radius, 255, -1)
+        cv2.circle(rims, centre, radius, 255, 1)
+    within, around = (drops > 0)[..., None], (rims > 0)[..., None]
+    blurred = cv2.GaussianBlur(image, (0, 0), max(1.5, 0.01 * width)).astype(np.float32)
+    return limited(np.where(around, 0.55 * image, np.where(within, 0.8 * blurred + 45.0, image)))
 
 
 def _spots(height: int, width: int, severity: float, variant: int) -> NDArray[np.float32]:
@@ -47,5 +65,5 @@ CAUSE = Cause(
     words="dirt or drops on the lens",
     advice="clean the lens or the dome",
     apply=dirt,
-    variants=5,
+    variants=6,
 )
