@@ -45,13 +45,18 @@ class ReferenceRecording:
         self.building = False
         self._next_renewal = 0.0
 
-    def add(self, window: SampledWindow, *, alarmed: bool) -> Due | None:
-        """Record a window; which reference is due after it. While `alarmed`, an automatic recording waits."""
+    def add(self, window: SampledWindow, *, alarmed: bool, known: bool = False) -> Due | None:
+        """Record a window; which reference is due after it. While `alarmed`, an automatic recording waits.
+
+        Where what is normal is `known` from before, it waits as long as the alarm lasts, and records nothing meanwhile.
+        """
         recorder = self.recorder
         if recorder is None or self.building:
             return None
-        recorder.add(window.sketch, window.vectors, window.embeddings)
         automatic = recorder.made_by == "auto"
+        if alarmed and automatic and known:
+            return None
+        recorder.add(window.sketch, window.vectors, window.embeddings)
         if alarmed and automatic and recorder.covered < LONGEST_WAIT * recorder.length:
             return None  # what is alarming at the moment must not quietly become what is normal
         if not recorder.enough:

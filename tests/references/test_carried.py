@@ -98,6 +98,27 @@ def test_what_was_recorded_meanwhile_is_not_replaced_by_what_a_few_frames_show(c
     assert new.monitor.stored.id == recorded.id
 
 
+def test_a_drift_that_outlasts_the_deployment_does_not_become_normal_by_itself(changed):
+    _, start, asked = changed
+    new = start()
+    [(wanted, done)] = asked
+    done(carried(wanted, seen(24), NOON + 4000))
+    new.posted.pop(0)()
+    new.settle()
+    new.monitor._recording.recorder.length = 3600.0
+    source = Source(start=NOON + 4200)  # quite another world than those frames show
+    judged = new.feed(source, 30)
+    assert judged[-1][0]["drift_state"] == "drift"
+    covered = new.monitor.status()["recording"]["covered"]
+    judged = new.feed(source, 120)
+    assert judged[-1][0]["drift_state"] == "drift"
+    assert new.monitor.status()["recording"]["covered"] == covered
+    assert new.monitor.status()["reference"]["made_how"] == "kept frames"
+    assert new.monitor.accept(None, source.now, by="me", why="").windows > 100, (
+        "an operator says what is normal"
+    )
+
+
 @pytest.mark.parametrize("what", [seen(LEAST_FRAMES - 1), seen(24, model="c" * 64)])
 def test_too_few_frames_of_this_model_make_none(stored, what):
     assert carried(Carry(NEW, stored, SCOPE), what, NOON) is None
