@@ -165,6 +165,7 @@ def _started(
         "YOLO_OFFLINE": "true",
         "YOLO_CONFIG_DIR": str(work),
         "WANDB_MODE": "disabled",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait take the cores of whatever else runs here
     }
     copy = work / checkpoint.name  # ultralytics writes beside its source
     try:
