@@ -187,6 +187,11 @@ class ModelSettings:
         doc="How TensorRT (fp32, fp16) and OpenVINO (fp32, bf16) multiply; auto: fp16; of "
         "OpenVINO what is measured to be fastest.",
     )
+    cuda_graph: bool = setting(
+        False,
+        doc="On CUDA, record a run once and replay it: less CPU time a frame. For a model of fixed batch and size "
+        "(`vedette model prepare --static`).",
+    )
     confidence: float = setting(0.25, minimum=0.001, maximum=1.0, doc="Boxes below this score are dropped.")
     iou: float = setting(
         0.7, minimum=0.0, maximum=1.0, doc="Boxes of a class overlapping more than this are one."

@@ -89,10 +89,14 @@ def choose(wanted: str, available: Sequence[str], *, engine_cached: bool) -> lis
     return [*(name for name in order if name in available), CPU]
 
 
-def cuda_options(device_id: int, *, dynamic: bool) -> dict[str, str]:
-    """Options of the CUDA provider; a search for each of many shapes would cost seconds every time."""
+def cuda_options(device_id: int, *, dynamic: bool, graph: bool = False) -> dict[str, str]:
+    """Options of the CUDA provider; a search for each of many shapes would cost seconds every time.
+
+    `graph`: runs are recorded once and replayed.
+    """
     search = "HEURISTIC" if dynamic else "EXHAUSTIVE"
-    return {"device_id": str(device_id), "cudnn_conv_algo_search": search}
+    options = {"device_id": str(device_id), "cudnn_conv_algo_search": search}
+    return {**options, "enable_cuda_graph": "1"} if graph else options
 
 
 def tensorrt_options(device_id: int, cache: Path, *, half: bool, shapes: dict[str, str]) -> dict[str, str]:

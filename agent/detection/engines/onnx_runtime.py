@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
 
 from agent.config.schema import ModelSettings
@@ -46,8 +48,17 @@ class OnnxRuntime:
         if names != [CPU]:
             if hasattr(runtime, "preload_dlls"):
                 runtime.preload_dlls()  # CUDA and cuDNN from pip packages, where they are installed so
-            chosen = self._with_options(names, runner, engines)
-            runner = self._on_gpu(runtime, path, chosen, runner)
+            graph = self._records(runner)
+            chosen = self._with_options(names, runner, engines, graph=graph)
+            probe, runner = runner, self._on_gpu(runtime, path, chosen, runner)
+            if graph and runner.provider == "cuda" and not sees_each_frame(runner):
+                log.warning(
+                    "CUDA graphs give the results of an earlier frame, running without",
+                    model=path.name,
+                    advice="set model.cuda_graph = false",
+                )
+                chosen = self._with_options(names, probe, engines, graph=False)
+                runner = self._on_gpu(runtime, path, chosen, probe)
         if wanted not in ("auto", runner.provider):
             log.warning(
                 "model does not run where it was asked to",
@@ -57,6 +68,18 @@ class OnnxRuntime:
                 advice=providers.install_advice(),
             )
         return runner
+
+    def _records(self, probe: Runner) -> bool:
+        """Whether runs are to be recorded as a CUDA graph; it holds one shape."""
+        shape = probe.input
+        fixed = None not in (shape.batch, shape.height, shape.width)
+        if self.settings.cuda_graph and not fixed:
+            log.warning(
+                "CUDA graphs need a model of fixed batch and size, running without",
+                model=probe.path.name,
+                advice="prepare it with `vedette model prepare --for gpu --static`, or set model.cuda_graph = false",
+            )
+        return self.settings.cuda_graph and fixed
 
     def _on_gpu(self, runtime: Any, path: Path, chosen: Providers, fallback: Runner) -> Runner:
         """A session on the GPU, or the one on the CPU where the GPU cannot take the model (full, lost)."""
@@ -83,14 +106,14 @@ class OnnxRuntime:
             gpu=providers.describe_gpu(self.settings.device_id),
         )
 
-    def _with_options(self, names: Sequence[str], probe: Runner, engines: Path) -> Providers:
+    def _with_options(self, names: Sequence[str], probe: Runner, engines: Path, *, graph: bool) -> Providers:
         device = self.settings.device_id
         shape = probe.input
         dynamic = None in (shape.batch, shape.height, shape.width)
         chosen: list[str | tuple[str, dict[str, str]]] = []
         for name in names:
             if name == CUDA:
-                chosen.append((name, providers.cuda_options(device, dynamic=dynamic)))
+                chosen.append((name, providers.cuda_options(device, dynamic=dynamic, graph=graph)))
             elif name == TENSORRT:
                 engines.mkdir(parents=True, exist_ok=True)
                 # half precision is what Jetson and every recent GPU are fast at; fp32 must be asked for
@@ -103,6 +126,25 @@ class OnnxRuntime:
             else:
                 chosen.append(name)
         return chosen
+
+
+def sees_each_frame(runner: Runner) -> bool:
+    """Whether different pictures give different results, also once runs are replayed.
+
+    A CUDA graph whose input has moved gives the results of the picture that it was recorded on for ever
+    (onnxruntime #20050).
+    """
+    shape = runner.input
+    batch, height, width = shape.batch or 1, shape.height or 64, shape.width or 64
+    sides = (batch, height, width, 3) if shape.pixels else (batch, 3, height, width)
+    dark, bright = np.zeros(sides, shape.dtype), np.ones(sides, shape.dtype)
+    if shape.dtype == "uint8":
+        bright *= 255
+    found = [runner.run(batch) for batch in (dark, bright, dark, bright, dark)]
+    return all(
+        any(not np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+        for before, after in pairwise(found)
+    )
 
 
 def _profile(shape: InputShape, size: tuple[int, int], stride: int, batch: int) -> dict[str, str]:
