@@ -88,7 +88,7 @@ source_name() {
     content=$(sha256sum <"$bundle/requirements.txt")
   else
     version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$here/../agent/__init__.py")
-    content=$(cd "$here/.." && find agent pyproject.toml systemd -type f ! -path '*/__pycache__/*' -print0 |
+    content=$(cd "$here/.." && find agent pyproject.toml requirements systemd -type f ! -path '*/__pycache__/*' -print0 |
       sort -z | xargs -0 sha256sum | sha256sum)
   fi
   content=$(printf '%s %s %s' "$content" "$runtime" "$extras" | sha256sum)
@@ -102,14 +102,27 @@ install_packages() { # install_packages DIR
     "${pip[@]}" --no-index --find-links "$bundle/wheels" --require-hashes --requirement "$bundle/requirements.txt"
     return
   fi
-  local wanted=$extras
-  case $runtime in cpu | gpu) wanted=${extras:+$extras,}$runtime ;; esac
-  "${pip[@]}" "$here/..${wanted:+[$wanted]}"
+  local sets
+  read -ra sets <<<"base ${extras//,/ }"
+  case $runtime in cpu | gpu) sets+=("$runtime") ;; esac
+  install_locked "$1" "${sets[@]}" || return 1
+  "$1/bin/python" -I -m venv "$1/build"
+  install_locked "$1/build" build || return 1
+  "$1/build/bin/python" -I -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    --wheel-dir "$1/build" "$here/.." || return 1
+  "${pip[@]}" --no-deps "$1"/build/vedette-*.whl || return 1
+  rm -rf "$1/build"
   case $runtime in
     cpu | gpu) ;;
     *://*) "${pip[@]}" --index-url "$runtime" onnxruntime-gpu ;;
     *) "${pip[@]}" "$runtime" ;;
   esac
+}
+
+install_locked() { # install_locked DIR SET...: exactly the files whose hashes are in requirements/
+  local wanted=$1/wanted.txt
+  "$1/bin/python" -I "$here/locked.py" "${@:2}" >"$wanted" || return 1
+  "$1/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$wanted"
 }
 
 place_files() { # place_files DIR: what belongs to this version but is no Python

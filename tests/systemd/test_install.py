@@ -35,7 +35,7 @@ def bare(tmp_path_factory):
 
 def copy_repository(target):
     target.mkdir()
-    for name in ("agent", "scripts", "systemd", "docs"):
+    for name in ("agent", "scripts", "systemd", "docs", "requirements"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "config.example.toml"):
         shutil.copy(ROOT / name, target / name)
