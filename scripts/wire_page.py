@@ -1,5 +1,7 @@
 """Writes the tables of docs/wire.md and the descriptions in the schemas from the table of payloads.
 
+The example of each family is a message that an agent published: docs/payloads.json.
+
 python scripts/wire_page.py [--check]
 """
 
@@ -15,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "wire.md"
+EXAMPLES = ROOT / "docs" / "payloads.json"
+WIDTH = 112  # characters of a line of an example
 SCHEMAS = ROOT / "agent" / "delivery" / "schemas"
 BEGIN, END = "<!-- fields: written by scripts/wire_page.py -->\n", "<!-- end of fields -->\n"
 sys.path.insert(0, str(ROOT))
@@ -48,12 +52,14 @@ UNITS |= {"state": "0 or 1", "times": "× its limit", "total": "count, grows", "
 
 
 def tables() -> Iterator[str]:
-    """The tables of all families."""
+    """The tables of all families, each with an example."""
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     yield from _table("In every payload", IDENTITY, thinned=False)
     yield from _table("Also in `camera`, `sketch`, `host` and `gpu`", WINDOW, thinned=False)
     for family in FAMILIES:
         own = [one for one in fields_of(family) if one not in IDENTITY and one not in WINDOW]
         yield from _table(TOPICS[family], own, thinned=family in THINNED)
+        yield f"```json\n{example(examples[family])}\n```\n\n"
     units = ", ".join(f"`{spec.name}` {spec.unit}" for spec in SPECS if spec.unit)
     yield f"Units of the [features](features.md): {units}.\n\n"
 
@@ -70,6 +76,18 @@ def _table(title: str, fields: Any, *, thinned: bool) -> Iterator[str]:
         sent = f" {SENT[one.sent.name]} |" if thinned else ""
         yield f"| `{name}` | {UNITS.get(one.unit, one.unit)} |{sent} {one.doc} |\n"
     yield "\n"
+
+
+def example(payload: dict[str, Any]) -> str:
+    """A payload as JSON in lines of some width, a field never broken but by its own length."""
+    lines = ["{"]
+    for name, value in payload.items():
+        field = f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},"
+        if len(lines) > 1 and len(lines[-1]) + len(field) < WIDTH:
+            lines[-1] += f" {field}"
+        else:
+            lines.append(f"  {field}")
+    return "\n".join([*lines[:-1], lines[-1].removesuffix(","), "}"])
 
 
 def page(text: str) -> str:

@@ -1,6 +1,7 @@
 """docs/wire.md and the schemas say of every field what it is, and are those of today's table."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from agent.core.metrics.payloads import fields_of
 from agent.delivery.messages import FAMILIES
-from agent.delivery.verify.schemas import schema, schema_text
+from agent.delivery.verify.schemas import schema, schema_text, violations
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +42,13 @@ def test_every_field_is_described_in_its_schema(family):
         if "{" not in one.name:
             assert properties[one.name]["description"] == one.doc
     assert json.loads(schema_text(family))["additionalProperties"] is not None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_page_has_a_valid_example_of_every_payload(family):
+    examples = json.loads((ROOT / "docs" / "payloads.json").read_text())
+    assert examples.keys() == set(FAMILIES)
+    assert examples[family]["schema"].partition("/")[0] == family
+    assert violations(family, examples[family]) == []
+    page = (ROOT / "docs" / "wire.md").read_text()
+    assert examples[family] in [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
