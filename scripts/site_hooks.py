@@ -137,4 +137,5 @@ def _apart(lines: list[str]) -> Iterator[str]:
 def _of_site(page: str, link: str) -> str:
     target = _from_top(page, link)
     there = TOP_PAGES.get(target) or (target[5:] if target.startswith("docs/") else f"files/{target}")
+    there = re.sub(r"\.ipynb\Z", ".md", there)  # its page, which scripts/site_notebooks.py makes
     return os.path.relpath(there, posixpath.dirname(page) or ".")

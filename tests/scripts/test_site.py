@@ -1,6 +1,7 @@
 """The site of the documentation: strict, whole, and without anything from elsewhere."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -13,13 +14,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 BUILD = [sys.executable, "-m", "mkdocs", "build", "--strict"]
 ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"}
 LOADS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 
 
-def hooks():
-    specification = importlib.util.spec_from_file_location("site_hooks", ROOT / "scripts" / "site_hooks.py")
+def hooks(name="site_hooks"):
+    specification = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -44,7 +46,8 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    pytest.importorskip("material", reason="needs the extra docs")
+    for library in ("material", "nbclient", "ipykernel", "matplotlib"):
+        pytest.importorskip(library, reason="needs the extra docs")
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [*BUILD, "--quiet", "--site-dir", folder],
@@ -94,6 +97,30 @@ def test_the_search_works_from_a_folder(site):
     assert (folder / "vendor" / "iframe-worker" / "index.js").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+def test_a_word_is_found_in_a_browser_without_any_server(site):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    driver = shutil.which("chromedriver")
+    if driver is None:
+        pytest.skip("needs chromium and chromium-driver (Debian packages)")
+    _, folder = site
+    options = webdriver.ChromeOptions()
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(word)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        browser.get((folder / "index.html").as_uri())
+        box = browser.find_element("css selector", "input.md-search__input")
+        browser.execute_script("arguments[0].focus()", box)
+        box.send_keys("false_alarms_per_month")
+        wait = importlib.import_module("selenium.webdriver.support.ui").WebDriverWait(browser, 60)
+        found = wait.until(lambda it: it.find_elements("css selector", ".md-search-result__item a"))
+        assert any("drift" in one.get_attribute("href") for one in found)
+    finally:
+        browser.quit()
+
+
 @pytest.mark.timeout(700)
 def test_files_outside_docs_are_in_the_site(site):
     _, folder = site
@@ -113,10 +140,43 @@ def test_no_list_stands_in_the_middle_of_a_paragraph(site):
         )
 
 
+@pytest.mark.timeout(700)
+def test_a_notebook_stands_in_the_site_with_its_outputs(site):
+    pages, folder = site
+    page = folder / "notebooks" / "a-day.html"
+    figures = [link for link in pages[page].loads if link.startswith("a-day-")]
+    assert len(figures) >= 5
+    for figure in figures:
+        assert "<svg" in (folder / "notebooks" / figure).read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "minutes of avenue" in text and "camera avenue: drift of" in text
+    assert (folder / "notebooks" / "a-day.ipynb").is_file()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_is_committed_without_outputs(path):
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert [cell for cell in cells if cell["outputs"] or cell["execution_count"] is not None] == []
+
+
+def test_a_cell_that_fails_ends_the_build(tmp_path):
+    for library in ("nbclient", "ipykernel"):
+        pytest.importorskip(library, reason="needs the extra docs")
+    import nbformat
+    from nbclient.exceptions import CellExecutionError
+
+    cells = [nbformat.v4.new_code_cell(source) for source in ("print('fine')", "1 / 0")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "broken.ipynb")
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        hooks("site_notebooks").executed(tmp_path / "broken.ipynb")
+
+
 def test_a_broken_link_anchor_or_lost_page_is_an_error(tmp_path):
     pytest.importorskip("material", reason="needs the extra docs")
     (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "site_hooks.py", tmp_path / "scripts")
+    for name in ("site_hooks.py", "site_notebooks.py"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[0]
     (tmp_path / "mkdocs.yml").write_text(f"{config}\nnav:\n  - index.md\n")
     (tmp_path / "docs").mkdir()
@@ -140,6 +200,7 @@ def test_a_broken_link_anchor_or_lost_page_is_an_error(tmp_path):
         ("recipes/cloud.md", "../../systemd/vedette.service", "../files/systemd/vedette.service"),
         ("recipes/cloud.md", "../wire.md", "../wire.md"),
         ("contributing.md", "docs/architecture.md", "architecture.md"),
+        ("index.md", "notebooks/a-day.ipynb", "notebooks/a-day.md"),
         ("contributing.md", "agent/app/service.py", "files/agent/app/service.py"),
     ],
 )
