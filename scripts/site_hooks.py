@@ -36,12 +36,15 @@ _CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Anchors as GitHub makes them, and the stars of the navigation."""
-    from pymdownx.slugs import slugify
-
-    config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
+    config.mdx_configs["toc"]["slugify"] = anchor
     pages = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md"))
     config.nav = expanded(config.nav, [*pages, *_MADE])
     return config
+
+
+def anchor(text: str, separator: str) -> str:
+    """The anchor that GitHub gives to a heading: `camera/<name>` is at #cameraname."""
+    return re.sub(r"\s", separator, re.sub(r"[^\w\s-]", "", text.lower()).strip())
 
 
 def expanded(nav: Any, pages: list[str]) -> Any:

@@ -149,7 +149,7 @@ def test_a_notebook_stands_in_the_site_with_its_outputs(site):
     for figure in figures:
         assert "<svg" in (folder / "notebooks" / figure).read_text(encoding="utf-8")
     text = page.read_text(encoding="utf-8")
-    assert "minutes of avenue" in text and "camera avenue: drift of" in text
+    assert "minutes of avenue" in text and "camera avenue is frozen" in text
     assert (folder / "notebooks" / "a-day.ipynb").is_file()
 
 
@@ -206,6 +206,18 @@ def test_a_broken_link_anchor_or_lost_page_is_an_error(tmp_path):
 )
 def test_a_link_leads_to_the_same_in_the_site(page, link, expected):
     assert hooks()._text(f"[x]({link}#y)", page) == f"[x]({expected}#y)"
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [
+        ("camera/<name>", "cameraname"),
+        ("On the wire: what, when", "on-the-wire-what-when"),
+        ("a_b [c]", "a_b-c"),
+    ],
+)
+def test_a_heading_has_the_anchor_that_github_gives_it(heading, expected):
+    assert hooks().anchor(heading, "-") == expected
 
 
 @pytest.mark.parametrize(
