@@ -51,4 +51,6 @@ def test_the_page_has_a_valid_example_of_every_payload(family):
     assert examples[family]["schema"].partition("/")[0] == family
     assert violations(family, examples[family]) == []
     page = (ROOT / "docs" / "wire.md").read_text()
-    assert examples[family] in [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    assert examples[family] in [
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    ]

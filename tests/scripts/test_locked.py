@@ -1,5 +1,6 @@
 """requirements/: one version of each library, within what pyproject.toml allows, and every file of it by its hash."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -26,10 +27,24 @@ def project():
     return parse_toml((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def locked(*words):
-    """What scripts/locked.py prints."""
-    command = [sys.executable, "-I", ROOT / "scripts" / "locked.py", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+@pytest.fixture(scope="module")
+def module():
+    specification = importlib.util.spec_from_file_location("locked", ROOT / "scripts" / "locked.py")
+    made = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def locked(module, capsys, monkeypatch):
+    """What scripts/locked.py prints, by its words."""
+
+    def printed(*words):
+        monkeypatch.setattr(sys, "argv", ["locked.py", *words])
+        module.main()
+        return capsys.readouterr().out
+
+    return printed
 
 
 def needs(extra):
@@ -45,7 +60,7 @@ def needs(extra):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_what_pyproject_asks_for_is_locked_at_a_version_that_it_allows(python):
+def test_what_pyproject_asks_for_is_locked_at_a_version_that_it_allows(locked, python):
     environment = {"python_version": python, "python_full_version": f"{python}.99"}
     for extra in ["", *project()["optional-dependencies"].keys() - LEFT_OUT]:
         pins = dict(_PIN.findall(locked("base", *([extra] if extra else []), "--python", python)))
@@ -56,7 +71,7 @@ def test_what_pyproject_asks_for_is_locked_at_a_version_that_it_allows(python):
                 assert need.specifier.contains(pins[name]), f"{extra}: {need}, locked is {pins[name]}"
 
 
-def test_every_version_has_its_hashes_and_all_of_them_are_printed():
+def test_every_version_has_its_hashes_and_all_of_them_are_printed(locked):
     whole = (ROOT / "requirements" / "locked.txt").read_text()
     printed = locked(*SETS)
     assert len(_HASH.findall(printed)) == len(_HASH.findall(whole)) > 2000
@@ -65,7 +80,7 @@ def test_every_version_has_its_hashes_and_all_of_them_are_printed():
         assert _HASH.search(block), block
 
 
-def test_for_another_machine_it_prints_what_that_needs():
+def test_for_another_machine_it_prints_what_that_needs(locked):
     box = locked("base", "cpu", "--python", "3.10", "--arch", "aarch64")
     assert " ; " not in box
     names = [name for name, _ in _PIN.findall(box)]
