@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agent.cameras.health.inspector import Inspector  # noqa: E402  (the package stands beside this folder)
-from agent.cameras.kinds.synthetic.drawing.scene import Scene  # noqa: E402
-from agent.core.types import Frame  # noqa: E402
-from benchmarks import health_worlds as worlds  # noqa: E402
+from agent.cameras.kinds.synthetic.drawing.scene import Scene  # noqa: E402  (as above)
+from agent.core.types import Frame  # noqa: E402  (as above)
+from benchmarks import health_worlds as worlds  # noqa: E402  (as above)
 
 Image = NDArray[np.uint8]
 WIDTH, HEIGHT = 480, 270

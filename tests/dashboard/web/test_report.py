@@ -209,7 +209,7 @@ def test_a_feature_is_in_the_heat_map_between_the_messages_that_have_it_as_long_
     }
     found = heat_map({"times": times, "series": series}, 0.0, 1800.0)
     cells = found["cells"][found["features"].index("contrast")]
-    at = lambda minute: cells[int(60 * minute / found["width"])]  # noqa: E731
+    at = lambda minute: cells[int(60 * minute / found["width"])]  # noqa: E731  (a name for one line of three)
     assert (at(1), at(8), at(20), at(29)) == (0.9, 0.74, 0.2, None)
 
 
