@@ -1,9 +1,10 @@
 """Takes the pictures of docs/dashboard.md: a simulated fleet on a real broker, its pages in headless Chromium.
 
-    python scripts/dashboard_pictures.py FOLDER
+    python scripts/dashboard_pictures.py FOLDER [--docs]
 
 Needs mosquitto, Chromium with its driver, and the development extras. FOLDER gets a PNG file for each page, dark and light,
-and for a phone; docs/images has those that the page shows, as WebP.
+and for a phone; with --docs docs/images gets those that the page shows, as WebP, but for that of a camera: it is of
+`vedette demo`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from selenium import webdriver
@@ -218,12 +221,16 @@ def fill(folder: Path) -> None:
     history.close()
 
 
+GONE = ("info", {"cameras": "gate", "model_name": "yolo11n"})
+"""What is retained of a device that is no more."""
+
+
 def publish(port: int) -> None:
     """All that is retained, and six minutes of every device, so that there are lines to draw."""
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", port)
     client.loop_start()
-    sent = []
+    sent = [client.publish(f"vedette/city/edge-11/{GONE[0]}", json.dumps(GONE[1]), 1, retain=True)]
     for device in fleet():
         for topic, body in retained(device, NOW):
             sent.append(
@@ -265,6 +272,57 @@ def shoot(url: str, folder: Path) -> None:
             driver.quit()
 
 
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SHOWN_AS = {
+    "dashboard-fleet-dark": "fleet-dark",
+    "dashboard-device-dark": "device-dark",
+    "dashboard-alerts-light": "alerts-light",
+}
+PHONES = ("fleet-dark-phone", "drift-light-phone", "alerts-dark-phone")
+QUALITY = 82
+
+
+def for_docs(folder: Path) -> None:
+    """The pictures of docs/dashboard.md: some whole, three phones beside each other, and all pages small."""
+    for name, source in SHOWN_AS.items():
+        _write(name, _read(folder, source)[:1844])
+    _write("dashboard-phone", _beside([_read(folder, source) for source in PHONES], 844))
+    rows = [
+        _beside([_read(folder, f"{page}-{theme}")[:1500] for theme in ("dark", "light", "dark-phone", "light-phone")], 420)
+        for page in PAGES
+    ]  # fmt: skip
+    width = max(row.shape[1] for row in rows)
+    padded = [
+        cv2.copyMakeBorder(row, 6, 6, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=GAP) for row in rows
+    ]
+    _write("dashboard-all", np.concatenate(padded))
+
+
+GAP = (136, 136, 136)
+
+
+def _read(folder: Path, name: str) -> Any:
+    image = cv2.imread(str(folder / f"{name}.png"))
+    if image is None:
+        raise SystemExit(f"{folder / name}.png cannot be read")
+    return image
+
+
+def _write(name: str, image: Any) -> None:
+    cv2.imwrite(str(IMAGES / f"{name}.webp"), image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+
+
+def _beside(images: Sequence[Any], height: int) -> Any:
+    """Images of one height beside each other."""
+    scaled = [
+        cv2.resize(one, (round(one.shape[1] * height / one.shape[0]), height), interpolation=cv2.INTER_AREA)
+        for one in images
+    ]
+    return np.concatenate(
+        [cv2.copyMakeBorder(one, 0, 0, 0, 14, cv2.BORDER_CONSTANT, value=GAP) for one in scaled], axis=1
+    )
+
+
 def _browser(width: int, height: int, theme: str) -> webdriver.Chrome:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
@@ -294,7 +352,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--docs", action="store_true", help="write the pictures of docs/dashboard.md, too")
+    args = parser.parse_args()
+    folder = args.folder
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -318,6 +378,8 @@ def main() -> None:
         finally:
             broker.terminate()
             broker.wait(20)
+    if args.docs:
+        for_docs(folder)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,17 @@ function open() {
   view.className = `page-${at.name || "fleet"}`;
   window.scrollTo(0, 0);
   leave = at.page.show(view, at) ?? (() => {});
+  title();
   for (const link of document.querySelectorAll("#nav a"))
     link.toggleAttribute("aria-current", link.dataset.page === ({ device: "", camera: "" }[at.name] ?? at.name));
+}
+
+// How many alerts fire, also where the page is a tab among others.
+function title() {
+  let firing = 0;
+  for (const row of fleet.rows.values()) firing += row.firing + (row.state === "offline" || row.state === "silent");
+  const name = document.title.replace(/^\(\d+\) /, "");
+  document.title = firing ? `(${firing}) ${name}` : name;
 }
 
 function navigation() {
@@ -88,5 +97,6 @@ subscribe((change) => {
   if (change.all) account();
   if (change.all || change.note) status();
   if (fleet.ready && !opened) { opened = true; open(); }
+  title();
 });
 start();

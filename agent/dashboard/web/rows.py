@@ -63,7 +63,7 @@ def _reason(device: Device) -> str:
         return f"{device.left_out} messages left out: more cameras, GPUs or alerts than are kept"
     if device.bad:
         return f"{device.bad} messages could not be read, the last: {device.bad_reason}"
-    return device.status.reason if device.status else ""
+    return device.status.reason if device.status else "it has no status: perhaps it is a ghost"
 
 
 def _largest(values: Iterable[float | None]) -> float | None:

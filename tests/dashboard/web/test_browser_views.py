@@ -218,6 +218,7 @@ def test_what_stands_for_a_camera_is_on_its_page_and_who_acknowledged_on_the_ale
         ) == ["day", "night"]
         page.open(web, "/#/alerts?id=same-id&site=north&device=other")  # two devices have an alert of this id
         page.shows("slow on other", "acknowledged by ada")
+        assert page.js("document.title") == "(2) Alerts · Vedette"
         opened = page.js("[...document.querySelectorAll('.alert[open] .what')].map((one) => one.textContent)")
         assert opened == ["slow on other"]
         assert "on it" in page.js("document.querySelector('.controls .badge').title")
