@@ -250,10 +250,13 @@ def _export(args: argparse.Namespace, store: SampleStore) -> int:
     with _readable(args, found) as readable:
         new_folder(args.out)
         progress = partial(bar, name="samples")
-        hint = FORMATS[args.format](export_of(readable, store.classes(), args.out, progress))
-    labelled = sum(one.sample.labels is not None for one in found)
-    others = ", the others as the model sees them" if labelled < len(found) else ""
-    print(f"{args.out}: {count(len(found), 'sample')}, {labelled} labelled{others}")
+        export = export_of(readable, store.classes(), args.out, progress)
+        hint = FORMATS[args.format](export)
+    labelled = sum(one.kept.sample.labels is not None for one in export.samples)
+    others = ", the others as the model sees them" if labelled < len(export.samples) else ""
+    print(f"{args.out}: {count(len(export.samples), 'sample')}, {labelled} labelled{others}")
+    if beside := len(found) - len(export.samples):
+        print(f"  {beside} left out: they were taken within a second of one of the audit")
     print(f"  {hint}")
     return 0
 

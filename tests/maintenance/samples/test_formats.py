@@ -51,6 +51,22 @@ def test_a_data_set_for_ultralytics_is_split_by_time_and_the_audit_is_its_test(k
     ]
 
 
+def test_what_is_trained_on_is_no_frame_of_the_audit_nor_one_taken_beside_it(tmp_path, jpeg):
+    store = SampleStore(tmp_path / "state")
+    for second in range(0, 40, 4):
+        store.put(sample(second, "audit"), jpeg)
+        for later in (0.0, 0.5, 2.0):
+            store.put(sample(second + later, "drift"), jpeg)
+    store.put(sample(0.0, "drift", camera="gate"), jpeg)
+    out = exported(list(store.samples()), tmp_path, "yolo")
+    names = {
+        split: [path.stem for path in images_of(out / "data.yaml", split).paths]
+        for split in ("train", "val", "test")
+    }
+    assert len(names["test"]) == 10 and all(name.endswith("audit") for name in names["test"])
+    assert len(names["train"]) + len(names["val"]) == 11, "those two seconds later, and another camera's"
+
+
 def test_coco_has_boxes_in_pixels(kept, tmp_path):
     body = json.loads(
         (exported(kept, tmp_path, "coco") / "annotations" / "instances_default.json").read_text()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from agent.maintenance.samples.sample import AUDIT, Box, Sample
 from agent.maintenance.samples.store import Kept
 
 VALIDATION_SHARE = 0.2
+APART_SECONDS = 1.0
+"""A frame that was taken so near to one of the audit shows the same: trained on, it would make the test worthless."""
 
 Progress = Callable[[Iterable["Exported"], int], Iterable["Exported"]]
 
@@ -47,9 +51,10 @@ def export_of(
 ) -> Export:
     """The export of `kept`, oldest first within a camera; `classes` are each model's, the newest model's first.
 
-    Audit samples are the test split. Of the others the newest fifth of each camera is for validation: neighbours in
-    time look alike, and a split by chance would put them on both sides.
+    Audit samples are the test split; what was taken at nearly the same moment is left out. Of the others the newest
+    fifth of each camera is for validation: neighbours in time look alike, and a split by chance would part them.
     """
+    kept = apart_from_audit(kept)
     names = all_names(kept, classes)
     numbers = {name: number for number, name in enumerate(names)}
     splits = _splits([one.sample for one in kept])
@@ -65,6 +70,28 @@ def export_of(
         for one in kept
     ]
     return Export(out=out, classes=names, samples=exported, progress=progress)
+
+
+def apart_from_audit(kept: Sequence[Kept]) -> list[Kept]:
+    """All but the frames within APART_SECONDS of one of the audit of their camera: often it is the same one."""
+    moments: dict[str, list[float]] = {}
+    for one in kept:
+        if one.sample.reason == AUDIT:
+            moments.setdefault(one.sample.camera, []).append(one.sample.captured_at)
+    for times in moments.values():
+        times.sort()
+    return [
+        one
+        for one in kept
+        if one.sample.reason == AUDIT
+        or _away(one.sample.captured_at, moments.get(one.sample.camera, [])) >= APART_SECONDS
+    ]
+
+
+def _away(at: float, times: Sequence[float]) -> float:
+    """From the nearest of these `times`, which are sorted."""
+    place = bisect(times, at)
+    return min((abs(at - time) for time in times[max(0, place - 1) : place + 1]), default=inf)
 
 
 def boxes_of(sample: Sample) -> tuple[Box, ...]:
