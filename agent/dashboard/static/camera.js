@@ -52,6 +52,7 @@ export function show(view, { names: [site, device, camera], options }) {
     curve("Stages, p99", STAGES.map((stage) => [`${stage}_p99_seconds`, stage]), f.seconds),
     curve("What became of frames", FRAMES, f.number),
     curve("Boxes a frame, and their scores", [["detections_per_frame", "Boxes"], ["confidence_mean", "Score"]], (value) => f.number(value, 2)),
+    curve("F1, estimated without labels", [["accuracy_estimate_ratio", "Estimate"], ["accuracy_estimate_low_ratio", "Low"], ["accuracy_estimate_high_ratio", "High"]], f.percent),
     curve("Drift over its limit", [["drift_ratio", "Worst feature"], ["drift_joint_ratio", "All together"], ["drift_classes_ratio", "Mix of classes"]], (value) => f.number(value, 2)),
   ];
   let classes = null;

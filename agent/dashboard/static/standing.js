@@ -21,14 +21,21 @@ export function estimates(...sources) {
     for (const name of Object.keys(fields ?? {})) {
       const stem = name.replace(/_ratio$/, "");
       const [value, low, high] = ["", "_low", "_high"].map((part) => fields[`${stem}${part}_ratio`]);
-      if (stem !== name && [value, low, high].every((one) => typeof one === "number")) rows.push([stem.replaceAll("_", " ").replace(/^f1$/, "F1"), value, low, high]);
+      if (stem !== name && [value, low, high].every((one) => typeof one === "number")) rows.push([...worded(stem, fields), value, low, high]);
     }
   }
   if (!rows.length) return "";
   const labelled = sources.find((one) => one?.frames_labelled);
-  return h("div", { class: "estimates" }, rows.map(([name, value, low, high]) =>
-    h("div", { class: "estimate" }, h("span", { class: "muted" }, name), h("b", {}, f.percent(value)), h("small", {}, `95 % band ${f.percent(low)} to ${f.percent(high)}`), band(value, low, high))),
+  return h("div", { class: "estimates" }, rows.map(([name, sure, value, low, high]) =>
+    h("div", { class: "estimate" }, h("span", { class: "muted" }, name), h("b", {}, f.percent(value)), h("small", {}, `${sure} ${f.percent(low)} to ${f.percent(high)}`), band(value, low, high))),
     labelled && h("small", {}, `by ${f.number(labelled.frames_labelled)} labelled frames, ${f.when(labelled.evaluated_at)}`));
+}
+
+// What a share is called, and how sure its band is (docs/wire.md).
+function worded(stem, fields) {
+  if (stem !== "accuracy_estimate") return [stem.replaceAll("_", " ").replace(/^f1$/, "F1"), "in 95 of 100 draws"];
+  const trust = fields.accuracy_estimate_trust;
+  return [`F1, estimated without labels${typeof trust === "number" ? `, trust ${f.percent(trust)}` : ""}`, "in 9 of 10 cases"];
 }
 
 const band = (value, low, high) => h("span", { class: "band", "aria-hidden": "true" },

@@ -26,6 +26,7 @@ _CAMERA: Sequence[_Kind] = (
     ("Capture to result", (("latency_p50_seconds", "median"), ("latency_p99_seconds", "p99")), 1000.0, " ms"),
     ("Frames", (("frames_dropped", "dropped"), ("frames_failed", "failed")), 1.0, ""),
     ("Boxes a frame", (("detections_per_frame", "boxes"),), 1.0, ""),
+    ("F1, estimated without labels", (("accuracy_estimate_ratio", "estimate"),), 100.0, " %"),
     ("Drift over its limit", (("drift_ratio", "worst feature"),), 1.0, ""),
 )
 _HOST: Sequence[_Kind] = (

@@ -207,11 +207,24 @@ def test_what_stands_for_a_camera_is_on_its_page_and_who_acknowledged_on_the_ale
             device=device,
         )
     with Shown(page, mosquitto.url) as web:
-        hour(publish)
+        estimate = {
+            "accuracy_estimate_ratio": 0.8,
+            "accuracy_estimate_low_ratio": 0.6,
+            "accuracy_estimate_high_ratio": 0.9,
+        }
+        hour(publish, **estimate, accuracy_estimate_trust=0.7)
         web.until(lambda: len(web.get("/api/alerts")) == 2)
         page.open(web, "/#/camera/north/box/front?range=3600")
         page.shows("clean the lens", "vedette drift explain", "80 % sure of the cause", selector=".advice")
-        page.shows("F1", "90 %", "95 % band 85 % to 95 %", "120 labelled frames", selector=".estimates")
+        page.shows(
+            "F1",
+            "90 %",
+            "in 95 of 100 draws 85 % to 95 %",
+            "F1, estimated without labels, trust 70 %",
+            "in 9 of 10 cases 60 % to 90 %",
+            "120 labelled frames",
+            selector=".estimates",
+        )
         page.shows("Day and night", "Boxes a frame", "3.00", "1.00")
         assert page.js(
             "[...document.querySelectorAll('.piece.day, .piece.night')].map((one) => one.textContent)"
