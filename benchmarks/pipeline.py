@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py MODEL.onnx VIDEO [--ultralytics-python VENV/bin/python] [--roboflow-python R/bin/python]
                                   [--cameras 2 4 8 16] [--prepared PREPARED.onnx] [--int8 INT8.onnx]
-                                  [--openvino] [--rounds 5] [--seconds 10]
+                                  [--openvino] [--uint8 UINT8.onnx] [--rounds 5] [--seconds 10]
                                   [--only NAME ...] [--live CAMERAS:FPS ...]
 
 Each contender runs in a process of its own, started anew each round, on the same model file, video, cores and number of
@@ -13,7 +13,7 @@ they wait. "abreast": a run on each core, on one thread, which is how the agent 
 plan of each run's memory. The agent reads the video as fast as the model goes, publishes to a real broker in 5 s windows,
 and is measured by what it published. CPU is of the whole process, decoding included (the bare loop decodes nothing).
 
-`--live 2:10` runs the agent on 2 cameras of at most 10 frames/s in real time instead, and prints latencies.
+`--live 2:10` runs the agent on 2 cameras of at most 10 frames/s in real time instead, and prints latencies and CPU time.
 
 Virtual environments for the others: python -m venv V && V/bin/pip install ultralytics onnxruntime supervision;
 python -m venv R && R/bin/pip install inference
@@ -103,6 +103,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("video", type=lambda text: str(Path(text).resolve()))
     parser.add_argument("--prepared", type=lambda text: str(Path(text).resolve()), help="the model, prepared")
     parser.add_argument("--int8", type=lambda text: str(Path(text).resolve()), help="prepared with --int8")
+    parser.add_argument(
+        "--uint8",
+        type=lambda text: str(Path(text).resolve()),
+        help="prepared with --input uint8: what the agent runs with OpenVINO",
+    )
     parser.add_argument("--openvino", action="store_true", help="also with OpenVINO, bare and in the agent")
     parser.add_argument("--shape", type=json.loads, default=[1, 3, 384, 640], help="input of the bare loop")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -146,7 +151,7 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
     if args.prepared:
         contenders["vedette, prepared model"] = lambda: agent(1, model=args.prepared)
     if args.int8:
-        contenders["vedette, INT8"] = lambda: agent(1, model=args.int8)
+        contenders["vedette, INT8"] = lambda: agent(1, model=args.int8, provider="auto")
     if args.openvino:
         contenders["vedette, auto"] = lambda: agent(1, provider="auto")
         for hint, precision in (("f32", "fp32"), ("bf16", "bf16")) if read_cpu().bf16 else (("f32", "fp32"),):
@@ -161,7 +166,7 @@ def all_contenders(args: argparse.Namespace) -> Contenders:
                 hint,
             )
             contenders[f"vedette, OpenVINO {precision}"] = partial(
-                agent, 1, provider="openvino", precision=precision
+                agent, 1, model=args.uint8 or model, provider="openvino", precision=precision
             )
     for count in args.cameras:
         contenders[f"vedette, {count} cameras"] = partial(agent, count)
@@ -235,6 +240,8 @@ def report(names: list[str], rounds: list[dict[str, Outcome]]) -> None:
             for other in ("bare, abreast", "Ultralytics predict")
             if (one, other) != ("vedette", "bare, abreast")
         ),
+        ("vedette, INT8", BARE),
+        ("vedette, OpenVINO bf16", BARE),
         ("vedette, OpenVINO bf16", "bare, abreast"),
         ("vedette, OpenVINO bf16", "bare, OpenVINO bf16"),
         ("vedette, OpenVINO bf16", "Ultralytics predict"),
@@ -257,9 +264,10 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 def live(args: argparse.Namespace) -> int:
     print(
-        "| cameras | frames/s each | analysed | dropped | latency p50 ms | p99 ms | p99 in frame periods | max ms |"
+        "| cameras | frames/s each | analysed | dropped | latency p50 ms | p99 ms | p99 in frame periods | max ms "
+        "| CPU, % of a core |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for words in args.live:
         cameras, fps = int(words.partition(":")[0]), float(words.partition(":")[2])
         told = run_agent(
@@ -272,7 +280,7 @@ def live(args: argparse.Namespace) -> int:
         )
         print(
             f"| {cameras} | {fps:g} | {told.frames / told.seconds / cameras:.2f} | {dropped} | {half * 1e3:.0f} "
-            f"| {tail * 1e3:.0f} | {tail * fps:.2f} | {worst * 1e3:.0f} |",
+            f"| {tail * 1e3:.0f} | {tail * fps:.2f} | {worst * 1e3:.0f} | {told.cpu / told.seconds * 100:.1f} |",
             flush=True,
         )
     return 0

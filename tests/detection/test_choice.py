@@ -141,7 +141,7 @@ def test_the_fastest_that_agrees_is_chosen_and_by_a_margin_only():
     assert best(0.020, 0.030) == "cpu"
 
 
-def test_bf16_needs_enough_boxes_that_agree(bf16):
+def test_bf16_needs_enough_boxes_that_agree(bf16, monkeypatch):
     first, coarse = (
         choice._Trial(detector=plain(dataclasses.replace(AUTO, provider="openvino", precision=precision)))
         for precision in ("fp32", "fp32")
@@ -154,8 +154,10 @@ def test_bf16_needs_enough_boxes_that_agree(bf16):
     agrees, how = choice._agrees(first, coarse)
     assert not agrees
     assert how.startswith("F1 0.")
-    coarse.found = {}
-    assert choice._agrees(first, coarse) == (False, "fewer than 20 boxes to compare")
+    coarse.found = {}  # what no turn came to is looked at all the same
+    assert choice._agrees(first, coarse) == (True, "F1 1.000, at least 0.97 needed")
+    monkeypatch.setattr(choice, "LEAST_BOXES", 1000)
+    assert choice._agrees(first, coarse) == (False, "fewer than 1000 boxes to compare")
 
 
 def test_a_kept_choice_that_cannot_be_opened_gives_way_to_onnx_runtime_aloud(tmp_path):
