@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app.drift_minutes import minutes_of
+from agent.core import clock
 from agent.core.arguments import Handler, check_names
 from agent.core.types import Draft
 from agent.delivery.messages import advice_draft
@@ -25,6 +26,10 @@ from agent.references.accuracy_monitor import rounded_fields
 from agent.references.monitors import DriftMonitors
 
 WEEK = 7 * DAY
+DETAIL_SECONDS = 600.0
+"""Figures change with each window: they are published anew no more often."""
+
+_NEWS = ("action", "cause", "drift_since", "change", "returns", "samples_labelled")
 
 
 class Advisor:
@@ -46,7 +51,8 @@ class Advisor:
 
         Under the lock: the writer's thread and those that answer commands look it up.
         """
-        self._published: dict[str, Mapping[str, Any]] = {}  # the writer's thread alone
+        self._published: dict[str, tuple[Mapping[str, Any], float]] = {}
+        """What was published last, and when (steady time); the writer's thread alone."""
 
     def window(self, camera: str) -> None:
         """A window of this camera has closed; in the analyst's thread."""
@@ -76,8 +82,10 @@ class Advisor:
     def _advise(self, situation: Situation) -> None:
         """Publish what changed; in the writer's thread."""
         body = self._body(situation, listed=False)
-        if body != self._published.get(situation.camera):
-            self._published[situation.camera] = body
+        now, (known, at) = clock.now(), self._published.get(situation.camera, ({}, 0.0))
+        news = any(body[name] != known.get(name) for name in _NEWS)
+        if news or (body != known and not 0 <= now - at < DETAIL_SECONDS):
+            self._published[situation.camera] = body, now
             self._publish(advice_draft(situation.camera, body))
 
     def _body(self, known: Situation, *, listed: bool) -> dict[str, Any]:
