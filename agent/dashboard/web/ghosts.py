@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +17,14 @@ SHOWN = 500
 
 
 class Ghosts:
-    """Reads what a broker retains, with a connection of its own for each call."""
+    """Reads what a broker retains, with a connection of its own for each call. It may be much: one call at a time."""
 
     def __init__(self, settings: BrokerSettings) -> None:
-        self._settings = settings
+        self._settings, self._one = settings, threading.Lock()
 
     def rows(self, now: float) -> Sequence[dict[str, Any]]:
         """The ghosts as rows of device, topic and reason; raises VedetteError."""
-        with self._client() as client:
+        with self._one, self._client() as client:
             found = self._find(client, now)
         return [
             {"device": one.device, "topic": printable(one.topic, 200), "reason": one.reason}
@@ -32,7 +33,7 @@ class Ghosts:
 
     def remove(self, device: str, now: float) -> dict[str, Any]:
         """Clear the ghosts of a device (`site/name`, as `rows` names it); raises VedetteError where there are none."""
-        with self._client() as client:
+        with self._one, self._client() as client:
             topics = [one.topic for one in self._find(client, now) if one.device == device]
             if not topics:
                 raise VedetteError("there is no ghost of this device any more")

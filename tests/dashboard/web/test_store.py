@@ -9,6 +9,7 @@ from agent.dashboard.web import rollup
 from agent.dashboard.web.fields import DAY, Update
 from agent.dashboard.web.history import History, SqliteRows
 from agent.dashboard.web.queries import Queries, span
+from agent.dashboard.web.report_contents import report_of
 from agent.dashboard.web.store import HOUR, KEPT_SECONDS, kept, start_of
 
 NOW = 1_800_000_000.0
@@ -85,6 +86,29 @@ def test_what_comes_twice_is_there_once_whatever_is_committed_between(opened):
     assert opened.queries.latest("north", "box") == {"camera/front": {"state": "online", "at": NOW - 30}}
     (alert,) = opened.queries.alerts(firing=True, site="north", device="box")
     assert (alert["id"], alert["what"], alert["first_seen"]) == ("a", "slow", NOW - 60)
+
+
+def test_what_pages_and_reports_ask_for_is_found_in_both(opened):
+    for number in range(3):
+        opened.window(NOW - 60 * number)
+        opened.window(NOW - 3600, key=("south", "other", "host"))
+    opened.state("online", NOW - 120, light_mode="day")
+    opened.state("online", NOW - 60, light_mode="night")
+    for device in ("box", "other"):
+        opened.store.set_alert(("north", device, "same"), "resolved", NOW - 60, NOW, {"what": device})
+    opened.store.commit(NOW)
+    queries = opened.queries
+    assert queries.first("north", "box") == NOW - 120 and queries.first("north", "none") is None
+    assert queries.last_heard("north", "box") == NOW - 60 and queries.last_heard("north", "none") is None
+    assert [tuple(key) for key in queries.devices()] == [("north", "box", ""), ("south", "other", "")]
+    lights = queries.states(CAMERA, span(NOW - 600, NOW, NOW), "light")
+    assert [row["text"] for row in lights] == ["day", "night"]
+    assert [
+        row["what"] for row in queries.alerts(firing=False, site="north", device="other", number="same")
+    ] == ["other"]
+    assert len(queries.alerts(firing=False, number="same")) == 2
+    contents = report_of(queries, CAMERA, NOW - 600, NOW)
+    assert len(contents.alerts) == 1 and [one.title for one in contents.curves if any(one.lines.values())]
 
 
 def test_what_was_rolled_back_is_not_there_and_the_store_goes_on(opened):
