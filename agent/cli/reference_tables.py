@@ -93,6 +93,8 @@ def _origin_lines(reference: Reference) -> list[str]:
     origin = reference.origin
     if reference.any_hour:
         how = "made of images: no hours, limits assumed"
+    elif reference.carried:
+        how = f"the reference before, as this model sees its kept frames: {len(reference.hours)} of 24 hours"
     else:
         how = (
             f"recorded {stamp(origin.start)} to {stamp(origin.end)}, {duration(origin.covered)} of windows in "

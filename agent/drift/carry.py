@@ -17,10 +17,8 @@ from agent.core.kll import Sketch
 from agent.drift.calibrate import assumed
 from agent.drift.evidence import Usual
 from agent.drift.recording import KEPT_ITEMS
-from agent.drift.reference import HourNormal, Reference
+from agent.drift.reference import KEPT_FRAMES, HourNormal, Reference
 from agent.features import OF_THE_MODEL
-
-MADE_HOW = "kept frames"
 
 
 def carry(
@@ -52,7 +50,9 @@ def carry(
     known = np.isfinite(vectors).mean(axis=0)
     return replace(
         base,
-        origin=replace(base.origin, model_sha256=model_sha256, made_how=MADE_HOW, made_at=now, covered=0.0),
+        origin=replace(
+            base.origin, model_sha256=model_sha256, made_how=KEPT_FRAMES, made_at=now, covered=0.0
+        ),
         hours={hour: of_hour(old) for hour, old in base.hours.items()},
         class_ids=class_ids,
         usual=Usual(

@@ -26,12 +26,16 @@ _NEARLY = 0.97  # of a day: a recording of 24 h misses a window here and there
 _LENGTHS_ALIKE = 0.1  # windows may differ from the reference's by this part of its length
 
 
+KEPT_FRAMES = "kept frames"
+"""How a reference was made that another model has of the old one's (carry.py)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a reference comes from and what it may judge.
 
-    `made_how` is "recording" or "images". Times are Unix times; `covered` is the seconds of windows it rests on;
-    `utc_offset` the seconds that local time was ahead of UTC (it is no part of a reference's id).
+    `made_how` is "recording", "images" or KEPT_FRAMES. Times are Unix times; `covered` is the seconds of windows it
+    rests on; `utc_offset` the seconds that local time was ahead of UTC (it is no part of a reference's id).
     """
 
     camera: str
@@ -76,6 +80,11 @@ class Reference:
     def provisional(self) -> bool:
         """Whether verdicts by it are to be taken with reserve."""
         return self.any_hour or self.origin.covered < _NEARLY * FULL_DAY or not self.calibration.blocks
+
+    @property
+    def carried(self) -> bool:
+        """Whether it was made of another model's reference and the frames that were kept of that."""
+        return self.origin.made_how == KEPT_FRAMES
 
     @property
     def id(self) -> str:

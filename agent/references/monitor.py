@@ -22,7 +22,6 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.types import Draft, FrameResult, Observation
 from agent.delivery.messages import sketch_draft
 from agent.drift.advice import Situation
-from agent.drift.carry import MADE_HOW
 from agent.drift.sketch import WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
@@ -138,7 +137,7 @@ class DriftMonitor:
             return {**self._state_fields(), "drift_state": "silent", "drift_reason": reason}, []
         since = self._judging.alarm_since
         alarmed = since is not None
-        known = self.stored is not None and self.stored.reference.origin.made_how == MADE_HOW
+        known = self.stored is not None and self.stored.reference.carried
         due = self._recording.add(window, alarmed=alarmed, known=known)
         if due is Due.FINAL or (due is Due.RENEWAL and self._recording.covers(self.stored)):
             self._build(now, final=due is Due.FINAL)

@@ -195,6 +195,10 @@ def _normal(verdict: DriftVerdict, stored: StoredReference) -> str:
     """What the verdict compares with, and with what reserve it is to be taken."""
     if stored.reference.any_hour:
         return "a reference made of images (provisional)"
+    if stored.reference.carried:
+        return (
+            f"{_hour(verdict.hour)} of the reference before, as this model sees its kept frames (provisional)"
+        )
     if verdict.provisional:
         covered = duration(stored.reference.origin.covered)
         return f"{_hour(verdict.hour)} of a reference of {covered} (provisional)"

@@ -109,6 +109,8 @@ def test_a_drift_that_outlasts_the_deployment_does_not_become_normal_by_itself(c
     source = Source(start=NOON + 4200)  # quite another world than those frames show
     judged = new.feed(source, 30)
     assert judged[-1][0]["drift_state"] == "drift"
+    said = new.monitor.explanation()["history"][-1]["words"]
+    assert "of the reference before, as this model sees its kept frames (provisional)" in said
     covered = new.monitor.status()["recording"]["covered"]
     judged = new.feed(source, 120)
     assert judged[-1][0]["drift_state"] == "drift"
