@@ -122,7 +122,9 @@ install_packages() { # install_packages DIR
 install_locked() { # install_locked DIR SET...: exactly the files whose hashes are in requirements/
   local wanted=$1/wanted.txt
   "$1/bin/python" -I "$here/locked.py" "${@:2}" >"$wanted" || return 1
-  "$1/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$wanted"
+  "$1/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+    --requirement "$wanted" || return 1
+  rm -f "$wanted"
 }
 
 place_files() { # place_files DIR: what belongs to this version but is no Python
