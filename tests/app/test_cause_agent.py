@@ -42,6 +42,8 @@ length = "1s"
 profile = "full"
 [drift]
 feature_fps = 5
+learn_share = 1.0
+learn_busy_limit = 1.0
 [[cameras]]
 name = "gate"
 kind = "synthetic"
@@ -96,8 +98,9 @@ def learn(state, detector):
         share=1.0,
         busy_limit=1.0,
     )
-    learner.carry_out(Job("gate", Span(start, start + WINDOWS)), threading.Event())
-    assert learnt[0][1] is not None
+    for model in (False, True):
+        learner.carry_out(Job("gate", Span(start, start + WINDOWS), model=model), threading.Event())
+    assert learnt[-1][1].trials.enough
 
 
 def cause(alert):
@@ -129,6 +132,15 @@ def test_fog_is_named_in_the_alert_in_the_summary_and_on_request(tmp_path, detec
             lambda heard: next((m.body for m in heard if m.body.get("drift_cause") == "fog"), None), 300
         )
         assert 0 < summary["drift_cause_confidence"] <= 1
+        estimated = ears.wait(
+            lambda heard: next(
+                (m.body for m in heard if "/camera/" in m.topic and "accuracy_estimate_ratio" in m.body), None
+            ),
+            300,
+        )
+        low, ratio, high = (estimated[f"accuracy_estimate_{name}ratio"] for name in ("low_", "", "high_"))
+        assert 0 <= low <= ratio <= high <= 1
+        assert 0 <= estimated["accuracy_estimate_trust"] <= 1
         explained = subprocess.run(
             [*command, "drift", "explain", "--state", str(state), "--png", str(tmp_path / "png")],
             cwd=ROOT,
