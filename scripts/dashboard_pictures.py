@@ -252,6 +252,7 @@ PAGES = {
     "alerts": "/#/alerts?id=latency_p99-0",
     "drift": f"/#/camera/{DRIFTING[0]}/{DRIFTING[1]}/gate",
     "ghosts": "/#/ghosts",
+    "login": "/login",
 }
 
 
