@@ -100,8 +100,10 @@ def gather(subscriber: Subscriber, agent: psutil.Popen, run: Run, told: Told) ->
         if "/camera/" not in topic:
             continue
         body = json.loads(payload)
-        cpu.setdefault(body["end"], sum(agent.cpu_times()[:2]))
-        windows.setdefault(body["end"], []).append(body)
+        at = unix_time(body["end"])  # each camera's window ends some milliseconds after another's
+        end = next((one for one in windows if abs(unix_time(one) - at) < WINDOW_SECONDS / 2), body["end"])
+        cpu.setdefault(end, sum(agent.cpu_times()[:2]))
+        windows.setdefault(end, []).append(body)
         whole = [end for end in windows if len(windows[end]) == run.cameras and inferred(windows[end])]
         if whole and unix_time(whole[-1]) - unix_time(whole[0]) >= run.seconds:
             break
