@@ -144,7 +144,7 @@ def _of_model(data: LabelledSet, done: Evaluation, confidence: float) -> dict[st
     import numpy as np
 
     from agent.maintenance.evaluation.evaluate import of_group
-    from agent.maintenance.evaluation.scores import at_confidence, score
+    from agent.maintenance.evaluation.scores import at_confidence, never_found, score
 
     scores = score(done.outcome)
     groups = sorted(set(done.groups)) if len(set(done.groups)) > 1 else []
@@ -169,6 +169,11 @@ def _of_model(data: LabelledSet, done: Evaluation, confidence: float) -> dict[st
         },
         "sizes": {size: _figures(score(outcome)) for size, outcome in done.sizes.items()},
         "cameras": {group: _figures(score(of_group(done.outcome, done.groups, group))) for group in groups},
+        "never_found": [
+            data.names[number]
+            for number in never_found(done.outcome, confidence)
+            if data.names[number] not in done.unknown
+        ],
         "unknown_classes": [
             name for name in done.unknown if data.names.index(name) in scores.classes.tolist()
         ],
@@ -207,6 +212,8 @@ def print_report(report: dict[str, Any]) -> None:
     for model in report["models"]:
         screen.print()
         screen.print(_running(model))
+        if missed := model["never_found"]:
+            screen.print(f"at that confidence it finds none of: {', '.join(missed)}")
         if unknown := model["unknown_classes"]:
             screen.print(f"it does not have the classes {', '.join(unknown)}: all their boxes are missed")
     if len(report["models"]) == 2:

@@ -79,6 +79,13 @@ def test_the_better_of_two_models_is_named(capsys, drawn, damaged):
     assert "no difference between demo.onnx and demo.onnx can be shown" in shown
 
 
+def test_a_class_that_is_not_found_at_the_agents_confidence_is_named_whatever_its_map(capsys, drawn):
+    words = (DEMO_MODEL, "--data", drawn)
+    assert "it finds none of" not in evaluate(capsys, *words)
+    shown = evaluate(capsys, *words, "--confidence", "0.999")
+    assert "at that confidence it finds none of: person, car, truck, bicycle" in shown, shown
+
+
 def test_the_folder_of_images_is_enough(capsys, drawn):
     shown = evaluate(capsys, DEMO_MODEL, "--data", drawn.parent / "images" / "back")
     assert "12 images" in shown

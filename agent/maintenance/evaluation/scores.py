@@ -121,6 +121,15 @@ def at_confidence(outcome: Outcome, confidence: float) -> dict[str, float]:
     }
 
 
+def never_found(outcome: Outcome, confidence: float) -> list[int]:
+    """The classes that have labels, and not one right box of at least that confidence, at IoU 0.5.
+
+    A class that a short training added may rank right, and count in the mAP, with scores that no threshold lets pass.
+    """
+    right = (outcome.scores >= confidence) & outcome.counts[:, 0] & outcome.right[:, 0]
+    return sorted({*outcome.label_classes.tolist()} - {*outcome.classes[right].tolist()})
+
+
 def _curve(
     right: NDArray[np.bool_], weights: NDArray[np.float64], labels: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
