@@ -172,7 +172,7 @@ def _overdispersion(
 def _line(boxes: NDArray[np.float64], pearson: NDArray[np.float64]) -> NDArray[np.float64]:
     """(a, rho), neither below 0 and not both 0: pearson = a + rho boxes, windows with many boxes scattering more."""
     weight = np.asarray(boxes**-0.5)
-    line, *_ = np.linalg.lstsq(np.column_stack([weight, weight * boxes]), weight * pearson)
+    line, *_ = np.linalg.lstsq(np.column_stack([weight, weight * boxes]), weight * pearson, rcond=None)
     if line[0] < _LEAST:
         line = np.array([_LEAST, pearson.sum() / boxes.sum()])
     elif line[1] < 0:
