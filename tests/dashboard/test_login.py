@@ -90,6 +90,7 @@ def test_a_password_that_was_rotated_counts_once_the_connection_ends(broker, tmp
         session.close(end=True)
 
 
+@pytest.mark.slow
 def test_a_token_is_replaced_before_it_ends_and_nothing_is_missed(broker, tmp_path, monkeypatch):
     monkeypatch.setattr("agent.dashboard.login.RETRY_SECONDS", 0.1)
     first, second = token(time.time() + 8), token(time.time() + 3600)

@@ -304,6 +304,7 @@ def test_files_to_take_along_hold_what_is_shown_and_nothing_that_runs(page, mosq
         )
 
 
+@pytest.mark.slow
 def test_every_page_fits_a_phone_whatever_things_are_called(page, mosquitto, publish):
     name = LONG
     publish("status", status("degraded", reason=LONG * 4), retain=True, device=name)
