@@ -23,10 +23,10 @@ INCIDENT = (
     IncidentStep(
         at=74, camera="avenue", disturbance="noise", strength=1.0, text="the avenue's camera gets noisy"
     ),
-    IncidentStep(
-        at=82, camera="aisle", disturbance="colour_cast", strength=0.8, text="the aisle's light turns red"
-    ),
     IncidentStep(at=92, camera="dock", disturbance="frozen", strength=1.0, text="the dock's camera freezes"),
+    IncidentStep(  # the last camera whose causes are learnt: 85 s on two busy cores
+        at=98, camera="aisle", disturbance="colour_cast", strength=0.8, text="the aisle's light turns red"
+    ),
     IncidentStep(
         at=118, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"
     ),
