@@ -205,9 +205,7 @@ camera = dashboard(
                     "Capture to result",
                     _CAMERA,
                     "latency_p50_seconds",
-                    "latency_p90_seconds",
                     "latency_p99_seconds",
-                    "latency_max_seconds",
                 ),
                 fields(
                     "Stages, p99",
