@@ -59,6 +59,6 @@ def test_the_supported_version_is_this_one():
 
 
 def test_it_ships_and_is_linked():
-    assert '"SECURITY.md"' in (ROOT / "pyproject.toml").read_text()
+    assert '"/SECURITY.md"' in (ROOT / "pyproject.toml").read_text()
     for page in ("README.md", "docs/install.md", "docs/operations.md"):
         assert "SECURITY.md" in (ROOT / page).read_text(), page

@@ -124,7 +124,8 @@ def test_restarts_reloads_and_models_are_marks_on_every_curve_and_times_are_the_
             )
             for ago, words in ((2400, "config: reloaded: b2b2"), (1200, "model: m2"), (600, "restart: ")):
                 named = page.js(
-                    "[...document.querySelectorAll('.chart:not([hidden])')].map((chart) => { const over = chart.querySelector('.u-over');"
+                    "[...document.querySelectorAll('.chart:not([hidden])')].filter((chart) => chart.querySelector('.u-over'))"
+                    ".map((chart) => { const over = chart.querySelector('.u-over');"
                     " const box = over.getBoundingClientRect(); over.dispatchEvent(new MouseEvent('mousemove', { bubbles: true,"
                     f" clientX: box.left + box.width * {(3600 - ago) / 3600}, clientY: box.top + 40 }}));"
                     " return chart.querySelector('figcaption span').textContent; })"
