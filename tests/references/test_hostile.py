@@ -20,7 +20,7 @@ from agent.features.distance import EmbeddingModel
 from agent.references.offline.compare import compare
 from agent.references.outliers import OutlierLimits
 from agent.references.sampling import SampledFrame
-from agent.references.store import ReferenceStore
+from agent.references.store import JUDGE, ReferenceStore
 from agent.references.stored import StoredReference
 from tests.references.conftest import NOON, Source
 
@@ -326,7 +326,7 @@ def test_state_of_the_judge_that_somebody_changed_is_left_aside(room, stored, so
     place = room(auto_reference=False)
     place.store.put("front", stored)
     for raw in ("[1]", '{"judge": [], "history": []}', '{"judge": {}, "history": 3}', "[" * 50_000, "\x00"):
-        (ReferenceStore(tmp_path).folder("front") / "judge.json").write_text(raw)
+        ReferenceStore(tmp_path).write("front", JUDGE, raw)
         monitor = place.new()
         with structlog.testing.capture_logs() as logs:
             monitor.open(NOON)

@@ -1,4 +1,5 @@
 import dataclasses
+import gzip
 import json
 import re
 
@@ -194,8 +195,8 @@ def test_a_damaged_reference_recording_or_judge_never_stops_the_camera(room, sto
     made.monitor.save(source.now)
     made.settle()
     folder = tmp_path / "references" / "front"
-    (folder / JUDGE).write_text('{"judge": {"reference": "else"}')
-    (folder / RECORDING).write_bytes(b"\xff\x00 torn")
+    (folder / f"{JUDGE}.gz").write_bytes(gzip.compress(b'{"judge": {"reference": "else"}'))
+    (folder / f"{RECORDING}.gz").write_bytes(b"\xff\x00 torn")
     made.new().open(source.now)
     assert made.feed(source, 1)[0][0]["drift_state"] == "normal"
     version = made.store.versions("front")[0]

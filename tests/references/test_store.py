@@ -192,3 +192,25 @@ def test_a_reference_has_the_same_id_before_and_after_the_store_whatever_hour_it
     path = store.folder("front") / version.name
     path.rename(path.with_name(path.name.replace(version.id, "0" * 12)))  # as an earlier version named it
     assert store.find("front", made.id).id == "0" * 12
+
+
+def test_what_is_written_again_and_again_is_packed_and_that_of_an_earlier_version_is_read(store, tmp_path):
+    plain = store.folder("front") / JUDGE
+    plain.parent.mkdir(parents=True)
+    plain.write_text("of an earlier version")
+    assert store.read("front", JUDGE) == "of an earlier version"
+    store.write("front", JUDGE, "0.123456789, " * 4000)
+    assert store.read("front", JUDGE) == "0.123456789, " * 4000
+    files = list(plain.parent.iterdir())
+    assert [path.name for path in files] == [f"{JUDGE}.gz"] and files[0].stat().st_size < 2000
+    store.delete("front", JUDGE)
+    assert store.read("front", JUDGE) is None
+
+
+@pytest.mark.parametrize("cut", [1, 10, 30, -1])
+def test_a_packed_file_that_was_cut_off_is_named(store, cut):
+    store.write("front", JUDGE, "0.25, " * 4000)
+    packed = store.folder("front") / f"{JUDGE}.gz"
+    packed.write_bytes(packed.read_bytes()[:cut])
+    with pytest.raises(ReferenceMismatch, match=r"judge\.json\.gz: damaged"):
+        store.read("front", JUDGE)

@@ -1,6 +1,7 @@
 """The models of the story beside the trained one: the demo model as a checkpoint, a bad one, one that is blind in fog."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,16 @@ from agent.detection.opening import DEMO_MODEL
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def rejoined(weights):
+    """Convolutions that `vedette model prepare` cut in parts, whole again, by the names that Ultralytics gives them."""
+    parts = {}
+    for name in sorted(weights):
+        if found := re.fullmatch(r"/(model\S+?/conv)/Conv_output_0/part\d+/([12])", name):
+            kind = "weight" if found[2] == "1" else "bias"
+            parts.setdefault(f"{found[1].replace('/', '.')}.{kind}", []).append(weights[name])
+    return {name: np.concatenate(each) for name, each in parts.items()}
+
+
 def checkpoint(folder, images, python):
     """A checkpoint of the demo model, made by the interpreter `python`, which has ultralytics."""
     import onnx
@@ -22,7 +33,7 @@ def checkpoint(folder, images, python):
     from train_demo_model import ARCHITECTURE
 
     weights = {one.name: numpy_helper.to_array(one) for one in onnx.load(DEMO_MODEL).graph.initializer}
-    known = {name: value for name, value in weights.items() if name.startswith("model.")}
+    known = {name: value for name, value in weights.items() if name.startswith("model.")} | rejoined(weights)
     np.savez(folder / "demo.npz", names=np.array(CLASSES), **known)
     (folder / "yolo11n-demo.yaml").write_text(ARCHITECTURE.format(classes=len(CLASSES), width=0.125))
     target = folder / "now.pt"
