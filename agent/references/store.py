@@ -29,7 +29,7 @@ CURRENT, RECORDING, JUDGE = "current", "recording.json", "judge.json"
 RECENT, CHANGES, LIVING = "recent.json", "changes.json", "living.json"
 SIGNATURES = "signatures.json"
 PACKED = frozenset({RECORDING, JUDGE, RECENT, LIVING})
-"""Written again and again: as gzip, NAME.gz, a fifth of the bytes. Those of an earlier version are read as they are."""
+"""Written again and again: as gzip, NAME.gz, a third of the bytes. Those of an earlier version are read as they are."""
 
 _VERSION = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
 _CAMERA = re.compile(r"[A-Za-z0-9_-]{1,63}")
