@@ -34,7 +34,7 @@ def test_distances_grow_with_the_shift_and_are_unknown_without_values():
     found = [distances(normal, sketch(random.normal(shift, 1, 5000))) for shift in (0, 0.5, 1, 3)]
     assert [round(ks, 3) for ks, _ in found] == sorted(round(ks, 3) for ks, _ in found)
     assert found[0][0] < 0.05
-    assert found[0][1] < 0.02
+    assert found[0][1] < 0.04, "two samples of one distribution; a sketch is a random sample, too"
     assert np.isnan(distances(normal, Sketch())).all()
 
 
