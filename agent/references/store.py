@@ -186,9 +186,9 @@ class ReferenceStore:
         for place in (path, _packed(path)):
             if place.is_symlink():
                 raise ReferenceMismatch(f"{place} is a link, and no file of ours: remove it")
-        if name in PACKED and _packed(path).exists():
-            return _unpacked(_packed(path))
-        return read_text(path, LARGEST_RECORDING) if path.exists() else None
+        if path.exists():  # written by an earlier version, after a rollback too: then it is the newer one
+            return read_text(path, LARGEST_RECORDING)
+        return _unpacked(_packed(path)) if _packed(path).exists() else None
 
     def delete(self, camera: str, name: str) -> None:
         """Delete RECORDING, JUDGE, RECENT, CHANGES, LIVING or SIGNATURES."""

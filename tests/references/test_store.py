@@ -203,6 +203,8 @@ def test_what_is_written_again_and_again_is_packed_and_that_of_an_earlier_versio
     assert store.read("front", JUDGE) == "0.123456789, " * 4000
     files = list(plain.parent.iterdir())
     assert [path.name for path in files] == [f"{JUDGE}.gz"] and files[0].stat().st_size < 2000
+    plain.write_text("of an earlier version, put back by a rollback")
+    assert store.read("front", JUDGE) == "of an earlier version, put back by a rollback"
     store.delete("front", JUDGE)
     assert store.read("front", JUDGE) is None
 
