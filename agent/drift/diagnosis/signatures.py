@@ -114,7 +114,7 @@ def _trials_body(trials: Trials) -> dict[str, Any]:
 
 def _trials(body: Mapping[str, Any]) -> Trials:
     causes = tuple(take_list(body, "causes", longest=_MOST_TRIALS))
-    if not all(cause == NO_FAULT or cause in CAUSES for cause in causes):
+    if not all(isinstance(cause, str) and (cause == NO_FAULT or cause in CAUSES) for cause in causes):
         raise BadInput("`causes` names one that there is not")
     return Trials(
         model=take_text(body, "model", longest=64),

@@ -24,7 +24,7 @@ def test_signatures_survive_storage(signatures: Signatures) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [("format", "x"), ("code", 0), ("code", "1"), ("none", "AAAA"), ("none", 3), ("curves", {}), ("found", []),
-     ("portrait", {}), ("frames", 7)],
+     ("portrait", {}), ("frames", 7), ("trials", 3), ("trials", {"causes": ["nobody"]}), ("trials", {"causes": [["fog"]]})],
 )  # fmt: skip
 def test_what_is_no_signature_is_refused(signatures: Signatures, key: str, value: object) -> None:
     body = json.loads(to_text(signatures))
