@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.change_point import levels, noise
+from agent.drift.medians import medians
 
 ABRUPT, GRADUAL = "abrupt", "gradual"
 SLOT_SECONDS = 600.0
@@ -79,15 +80,10 @@ def _slots(
     """The start of each slot (m,) and the medians in it (m, F); what lacks in a slot is as in the one before."""
     numbers = np.floor(times / SLOT_SECONDS)
     starts, first = np.unique(numbers, return_index=True)
-    medians = np.array([_median(part) for part in np.split(values, first[1:])]).reshape(len(starts), -1)
-    for row in range(1, len(medians)):
-        medians[row] = np.where(np.isfinite(medians[row]), medians[row], medians[row - 1])
-    return starts * SLOT_SECONDS, medians
-
-
-def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = np.isfinite(values).any(axis=0)
-    return np.asarray(np.where(known, np.nanmedian(np.where(known, values, 0.0), axis=0), np.nan))
+    found = np.array([medians(part) for part in np.split(values, first[1:])]).reshape(len(starts), -1)
+    for row in range(1, len(found)):
+        found[row] = np.where(np.isfinite(found[row]), found[row], found[row - 1])
+    return starts * SLOT_SECONDS, found
 
 
 def _without_hours(

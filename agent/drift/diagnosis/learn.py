@@ -21,6 +21,7 @@ from agent.drift.diagnosis.cause import SEVERITIES, Image
 from agent.drift.diagnosis.match import IMAGE_FEATURES, shift_of
 from agent.drift.diagnosis.portrait import Comparison, Portrait, look_at, portrait
 from agent.drift.diagnosis.signatures import Signatures
+from agent.drift.medians import medians
 from agent.features import FEATURES
 from agent.features.extract import extract
 
@@ -92,11 +93,7 @@ def sample(images: Sequence[Image]) -> Sample:
 
 def image_medians(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """The medians of IMAGE_FEATURES over frames with `vectors` (n, F) of features, (10,); NaN where unknown."""
-    columns = np.asarray(vectors, dtype=np.float64)[:, _COLUMNS]
-    if not len(columns):
-        return np.full(len(_COLUMNS), np.nan)
-    known = np.isfinite(columns).any(axis=0)
-    return np.asarray(np.where(known, np.nanmedian(np.where(known, columns, 0.0), axis=0), np.nan))
+    return medians(np.asarray(vectors, dtype=np.float64)[:, _COLUMNS])
 
 
 def changing(images: Sequence[Image]) -> list[Image]:
