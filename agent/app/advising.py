@@ -51,6 +51,8 @@ class Advisor:
 
         Under the lock: the writer's thread and those that answer commands look it up.
         """
+        self._labelled: dict[str, tuple[tuple[float, int], list[Sample]]] = {}
+        """By camera: the samples that were found, and of which alarm and labelling; under the lock, too."""
         self._published: dict[str, tuple[Mapping[str, Any], float]] = {}
         """What was published last, and when (steady time); the writer's thread alone."""
 
@@ -67,6 +69,7 @@ class Advisor:
             self._published.pop(camera, None)
             with self._lock:
                 self._courses.pop(camera, None)
+                self._labelled.pop(camera, None)
 
         self._references.writer.ask(f"end the advice on camera {camera}", end)
 
@@ -129,17 +132,22 @@ class Advisor:
             return known[2]
 
     def _drawn(self, situation: Situation) -> list[Sample]:
-        """The samples that were drawn at random since the drift began, and labelled."""
-        since = situation.since
+        """The samples that were drawn at random since the drift began, and labelled; read again once more are."""
+        since, camera, labelled_at = situation.since, situation.camera, self._samples.labelled_at()
         if since is None:
             return []
-        return [
-            one.sample
-            for one in self._samples.samples(situation.camera)
-            if one.sample.reason == AUDIT
-            and one.sample.labels is not None
-            and one.sample.captured_at >= since
-        ]
+        with self._lock:
+            known = self._labelled.get(camera)
+            if known is None or known[0] != (since, labelled_at):
+                found = [
+                    one.sample
+                    for one in self._samples.samples(camera)
+                    if one.sample.reason == AUDIT
+                    and one.sample.labels is not None
+                    and one.sample.captured_at >= since
+                ]
+                known = self._labelled[camera] = (since, labelled_at), found
+            return known[1]
 
 
 def _right_ratio(drawn: list[Sample]) -> float | None:
