@@ -55,6 +55,14 @@ say() { printf '%s\n' "$*"; }
 step() { printf '==> %s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
+# A mistake here would be noticed only once all is built.
+for name in VEDETTE_SETTLE_SECONDS VEDETTE_SELFTEST_SECONDS; do
+  [[ ${!name:-1} =~ ^[0-9]+(\.[0-9]+)?$ ]] || {
+    say "install.sh: $name=${!name}: expected a number of seconds, as in $name=30" >&2
+    exit 2
+  }
+done
+
 # do_it COMMAND...: carries it out, or says it with --dry-run
 do_it() {
   if [ -n "$dry_run" ]; then

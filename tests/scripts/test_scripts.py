@@ -40,6 +40,13 @@ def test_a_wrong_word_is_wrong_usage(name, words):
     assert run(SCRIPTS / name, *words).returncode == 2
 
 
+@pytest.mark.parametrize("name", ["VEDETTE_SETTLE_SECONDS", "VEDETTE_SELFTEST_SECONDS"])
+def test_seconds_that_are_no_number_are_named_before_anything_is_built(name, monkeypatch):
+    monkeypatch.setenv(name, "5 min")
+    done = run(SCRIPTS / "install.sh", "check")
+    assert (done.returncode, f"{name}=5 min" in done.stderr) == (2, True)
+
+
 def test_what_is_no_bundle_is_not_installed_from(tmp_path):
     done = run(SCRIPTS / "install.sh", "--from", tmp_path)
     assert (done.returncode, "is no bundle" in done.stderr) == (1, True)
