@@ -283,7 +283,8 @@ _DELIVERY = (
         name="outbox_lost",
         when="rate(host.outbox_lost_total, 10m) > 0",
         severity="critical",
-        advice="Check the connection to the broker; give the outbox more disk ([outbox] size).",
+        advice="Where a topic is named, the broker does not take its messages: see its limits of size and rights. "
+        "Else the outbox was full: check the connection to the broker, or give it more disk ([outbox] size).",
     ),
     RuleSettings(
         name="outbox_not_durable",

@@ -155,6 +155,7 @@ class Publisher(Worker):
         said = {
             "broker_connected": self.connection.reason,
             "broker_refused_topics": self._window.refused,
+            "outbox_lost_total": self._window.given_up and f"given up last: {self._window.given_up}",
             "name_taken": f"machine {self._name.taken_by(clock.boottime())} publishes there",
         }
         return [
@@ -362,7 +363,7 @@ class Publisher(Worker):
             self._on_opened(event, now)
         elif isinstance(event, Closed):
             if not event.ours:
-                self._window.died(now)
+                self._window.died(event, now)
                 self._name.connection_ended()
             self._window.end()
         elif isinstance(event, Subscribed):
@@ -374,7 +375,11 @@ class Publisher(Worker):
         elif isinstance(event, Received) and event.topic == self._birth_topic:
             if event.payload == b"online" and not event.retained:
                 self._announcements.send_again()  # RabbitMQ hands no retained messages to its wildcard
-        elif isinstance(event, Received) and self._commands is not None:
+        elif (
+            isinstance(event, Received)
+            and self._commands is not None
+            and event.topic.startswith(self._command_topic[:-1])
+        ):
             self.attempt("take a command", partial(self._take_command, self._commands, event, now))
 
     def _on_subscribed(self, event: Subscribed) -> None:
@@ -438,7 +443,9 @@ class Publisher(Worker):
 
     def _watch(self, now: float) -> None:
         if self._session.connected and self._window.stalled_seconds(now) > self._timing.acknowledge:
-            self._session.fail(ConnectionFailure.SILENT, "the broker takes messages and acknowledges none")
+            first, seconds = self._window.first_in_line(), self._timing.acknowledge
+            reason = f"no acknowledgement for {seconds:g} s; first in line is {first}"
+            self._session.fail(ConnectionFailure.SILENT, reason)
         self._beat_heart(now)
         self._ledger.unanswered(now)
         if self._safe.revisit(now):

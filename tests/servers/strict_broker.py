@@ -9,6 +9,9 @@ from tests.servers.tcp import TcpServer
 class StrictBroker(TcpServer):
     """`refuses` topics (0x87), hangs up on a topic in which `ends_on` is found, `lacks` "retain" or "qos" (CONNACK 0x9A, 0x9B).
 
+    `ends_with` is the code by which it then says why, 0: not at all. It takes packets of `largest` bytes, which it tells
+    with `announces`, and says 0x95 on larger ones.
+
     Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
 
     def __init__(
@@ -17,6 +20,9 @@ class StrictBroker(TcpServer):
         pause=0.02,
         refuses=(),
         ends_on=None,
+        ends_with=0,
+        largest=None,
+        announces=True,
         lacks=(),
         refuses_subscription=False,
         rules=None,
@@ -25,6 +31,7 @@ class StrictBroker(TcpServer):
         self.most, self.exceeded, self.published = 0, 0, []
         self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
         self.rules, self.broken = rules, []
+        self.ends_with, self.largest, self.announces = ends_with, largest, announces
         self.connects, self.goodbyes, self.refuses_subscription = [], 0, refuses_subscription
         super().__init__()
 
@@ -58,11 +65,17 @@ class StrictBroker(TcpServer):
                             channel.sendall(bytes([0x20, 3, 0, code, 0]))
                             return
                         properties = b"\x21" + struct.pack(">H", self.receive_maximum)
+                        if self.largest and self.announces:
+                            properties += b"\x27" + struct.pack(">I", self.largest)
                         channel.sendall(
                             bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties
                         )
                     elif kind >> 4 == 3:
-                        if self.ends_on and self.ends_on in body[2:100].decode(errors="replace"):
+                        over = "too large" if self.largest and len(body) + 2 > self.largest else ""
+                        if over or (self.ends_on and self.ends_on in body[2:100].decode(errors="replace")):
+                            self.broken.append(over or self.ends_on)
+                            if code := 0x95 if over else self.ends_with:
+                                channel.sendall(bytes([0xE0, 1, code]))
                             return
                         topic, mid = self._publish(kind, body)
                         if self.rules and (wrong := self.rules.publish(topic, body, retain=bool(kind & 1))):

@@ -48,10 +48,11 @@ class Rate(RuleFunction):
         bound = f"a change of {finding.bound(finding.quantity(allowed))}"
         if allowed == 0:
             bound = "no rise" if finding.condition.comparison == ">" else "no fall"
-        return (
-            f"{finding.subject}: {finding.metric.words} {verb} by {finding.quantity(abs(change))} in {over}",
-            f"{bound} in {over}",
+        text = finding.evaluation.latest.text
+        rose = (
+            f"{finding.subject}: {finding.metric.words} {verb} by {finding.quantity(abs(change))} in {over}"
         )
+        return f"{rose}; {text}" if text else rose, f"{bound} in {over}"
 
     def resolved(self, finding: Finding) -> str:
         """That the change is as expected."""

@@ -21,7 +21,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MessageType, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -33,7 +33,7 @@ from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
-from agent.delivery.mqtt.failures import BY_CODE, ConnectionFailure, why_not
+from agent.delivery.mqtt.failures import ConnectionFailure, why_ended, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
 from agent.delivery.mqtt.login import Credentials, read_credentials, reading_seconds
 from agent.delivery.mqtt.tls import expired_certificate, tls_context
@@ -42,7 +42,12 @@ READS_AT_ONCE = 1000  # then something else may have its turn
 LARGEST_PACKET = 1024 * 1024
 """Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
 
+KEPT_OF_LARGER = 64 * 1024
+"""Bytes from which on a message in a larger packet is cut off, unread: what is too large to be meant for us, any reader
+refuses; to hang up on it would end every connection for ever where the broker retains it."""
+
 LONGEST_REASON = 400
+_PROTOCOL_ERROR = 0x82  # by which paho names what it could not read
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
 
 
@@ -179,17 +184,17 @@ class Connection:
         try:
             code = step()
         except _BROKEN as error:
-            self._lost(f"protocol error: {type(error).__name__}: {error}")
+            self._lost(f"protocol error: {type(error).__name__}: {error}", ConnectionFailure.PROTOCOL)
             return
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._lost(paho.error_string(code).rstrip("."))
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, failure: ConnectionFailure = ConnectionFailure.LOST) -> None:
         """It broke; with TLS 1.3 a broker refuses our certificate only after the handshake, which paho hides."""
         if self.opened is None and self._client.tls_error is not None:
             self._end(*self._why_not(self._client.tls_error))
-        else:
-            self._end(ConnectionFailure.LOST, reason)
+        else:  # before it is open a broker may just not understand our version
+            self._end(ConnectionFailure.LOST if self.opened is None else failure, reason)
 
     def publish(
         self,
@@ -257,24 +262,30 @@ class Connection:
             with suppress(OSError):
                 sock.close()
 
-    def _end(self, failure: ConnectionFailure, reason: str) -> None:
+    def _end(self, failure: ConnectionFailure, reason: str, code: int = 0) -> None:
         if not self.closed:
-            self.events.append(Closed(failure=failure, reason=printable(reason, LONGEST_REASON)))
+            self.events.append(Closed(failure=failure, reason=printable(reason, LONGEST_REASON), code=code))
             self.abort()
+
+    def _end_by(self, reason: Any, properties: Any) -> None:
+        """The broker has said why."""
+        failure = why_ended(reason.value, was_open=self.opened is not None)
+        self._end(failure, self._said(properties, reason), reason.value)
 
     def _said(self, properties: Any, reason: Any) -> str:
         """What the broker says of it, as far as that can be shown, else what its code means."""
         said = str(getattr(properties, "ReasonString", None) or "")
+        other = str(getattr(properties, "ServerReference", None) or "")
         login = self.credentials or Credentials()
-        return excerpt(said, login.password, Secret(login.username)) or str(reason).lower()
+        said, other = (excerpt(text, login.password, Secret(login.username)) for text in (said, other))
+        return f"{said or str(reason).lower()}{other and f': {other}'}"
 
     # -- paho's callbacks: append, nothing else ---------------------------------------------------------
 
     def on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """CONNACK."""
         if reason.is_failure:
-            failure = BY_CODE.get(reason.value, ConnectionFailure.REFUSED)
-            self._end(failure, self._said(properties, reason))
+            self._end_by(reason, properties)
             return
         self._aliases = TopicAliases(getattr(properties, "TopicAliasMaximum", 0))
         self.opened = Opened(
@@ -289,7 +300,9 @@ class Connection:
     def on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, properties: Any) -> None:
         """DISCONNECT, or the connection broke."""
         if flags.is_disconnect_packet_from_server:
-            self._end(BY_CODE.get(reason.value, ConnectionFailure.LOST), self._said(properties, reason))
+            self._end_by(reason, properties)
+        elif reason.value == _PROTOCOL_ERROR:
+            self._lost("what the broker sends is not MQTT", ConnectionFailure.PROTOCOL)
         else:
             self._lost("the connection broke")
 
@@ -310,7 +323,7 @@ class Connection:
 
 
 class _Client(paho.Client):
-    """paho gathers as large a packet as is announced; this one takes none of over LARGEST_PACKET.
+    """paho gathers as large a packet as is announced; this one keeps KEPT_OF_LARGER of a message over LARGEST_PACKET.
 
     `tls_error` is why TLS ended the connection while reading; paho swallows it.
     """
@@ -318,10 +331,12 @@ class _Client(paho.Client):
     tls_error: ssl.SSLError | None = None
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        if bufsize > LARGEST_PACKET:
-            raise ValueError(
-                f"the broker sends a packet of {bufsize} bytes, at most {LARGEST_PACKET} are taken"
-            )
+        announced = self._in_packet["remaining_length"]
+        if self._in_packet["have_remaining"] and announced > LARGEST_PACKET:
+            if self._in_packet["command"] & 0xF0 != MessageType.PUBLISH:
+                raise ValueError(f"the broker sends a packet of {announced} bytes that is no message")
+            del self._in_packet["packet"][KEPT_OF_LARGER:]
+            bufsize = min(bufsize, KEPT_OF_LARGER)
         try:
             return super()._sock_recv(bufsize)
         except ssl.SSLError as error:

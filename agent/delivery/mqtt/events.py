@@ -22,11 +22,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
-    """There is no connection (any more); reported once, last. `ours`: it was replaced by another, on purpose."""
+    """There is no connection (any more); reported once, last. `ours`: it was replaced by another, on purpose.
+
+    `code` is the broker's own reason code (MQTT 5), 0 where it gave none.
+    """
 
     failure: ConnectionFailure
     reason: str
     ours: bool = False
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

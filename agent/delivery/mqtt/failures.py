@@ -23,11 +23,15 @@ class ConnectionFailure(str, Enum):
     CLOCK = "clock"
     TLS = "tls"
     LOGIN = "login"
+    BANNED = "banned"
     CLIENT_ID = "client_id"
     TAKEN_OVER = "taken_over"
     VERSION = "version"
     BUSY = "busy"
     REFUSED = "refused"
+    MOVED = "moved"
+    DENIED = "denied"
+    PROTOCOL = "protocol"
     SILENT = "silent"
     LOST = "lost"
     SHORT_LIVED = "short_lived"
@@ -38,16 +42,32 @@ class ConnectionFailure(str, Enum):
 REFUSALS = frozenset(
     {
         ConnectionFailure.LOGIN,
+        ConnectionFailure.BANNED,
         ConnectionFailure.CLIENT_ID,
         ConnectionFailure.CLIENT_CERTIFICATE,
         ConnectionFailure.TAKEN_OVER,
         ConnectionFailure.REFUSED,
+        ConnectionFailure.MOVED,
     }
 )
 """Where the broker itself has said that it does not let us in; all else is our side's or a guess."""
 
 OTHER_VERSION = frozenset({ConnectionFailure.VERSION, ConnectionFailure.LOST, ConnectionFailure.SILENT})
 """What a broker may do that does not speak our version: say so, hang up, or (amqtt) not even answer the login."""
+
+PERHAPS_OURS = frozenset(
+    {
+        ConnectionFailure.LOST,
+        ConnectionFailure.SILENT,
+        ConnectionFailure.NO_RETAIN,
+        ConnectionFailure.NO_QOS,
+        ConnectionFailure.DENIED,
+    }
+)
+"""After these what we sent last may be the reason why a connection ended; after all others it is not."""
+
+NEVER = frozenset({0x90, 0x95, 0x99})
+"""Reason codes by which a message is refused for good: topic name invalid, packet too large, payload format invalid."""
 
 # Reason codes of CONNACK and DISCONNECT, MQTT 5; 3.1.1's five are translated to these by paho.
 BY_CODE = {
@@ -57,15 +77,34 @@ BY_CODE = {
     0x87: ConnectionFailure.LOGIN,
     0x88: ConnectionFailure.BUSY,
     0x89: ConnectionFailure.BUSY,
-    0x8A: ConnectionFailure.LOGIN,
+    0x8A: ConnectionFailure.BANNED,
     0x8B: ConnectionFailure.BUSY,
     0x8C: ConnectionFailure.LOGIN,
     0x8E: ConnectionFailure.TAKEN_OVER,
     0x97: ConnectionFailure.BUSY,
     0x9A: ConnectionFailure.NO_RETAIN,
     0x9B: ConnectionFailure.NO_QOS,
+    0x9C: ConnectionFailure.MOVED,
+    0x9D: ConnectionFailure.MOVED,
     0x9F: ConnectionFailure.BUSY,
 }
+
+# What some of them mean when they end a connection that was let in: it is over what was sent, or by an operator.
+_BY_CODE_LATER = {
+    0x87: ConnectionFailure.DENIED,
+    **dict.fromkeys(NEVER, ConnectionFailure.DENIED),
+    0x96: ConnectionFailure.BUSY,
+    0x98: ConnectionFailure.BUSY,
+    0xA0: ConnectionFailure.BUSY,
+}
+
+
+def why_ended(code: int, *, was_open: bool) -> ConnectionFailure:
+    """The kind of failure by a reason code of CONNACK (`was_open` False) or of DISCONNECT."""
+    if was_open:
+        return _BY_CODE_LATER.get(code) or BY_CODE.get(code, ConnectionFailure.LOST)
+    return BY_CODE.get(code, ConnectionFailure.REFUSED)
+
 
 # Alerts of TLS (RFC 8446, 6.2) by which a server says that it does not take the client's certificate.
 _OUR_CERTIFICATE = frozenset(

@@ -32,7 +32,8 @@ from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
 from agent.delivery.mqtt.connection import Connection
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
-from agent.delivery.mqtt.events import Acked, Opened
+from agent.delivery.mqtt.events import Acked, Closed, Opened
+from agent.delivery.mqtt.failures import NEVER, PERHAPS_OURS, ConnectionFailure
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.refusals import Refusals, RowKey
 from agent.delivery.mqtt.suspects import Suspects, Verdict
@@ -52,7 +53,6 @@ SETTLE_SECONDS = 90.0  # the windows of a minute take along what was delivered o
 CAREFUL_PUBLISHES = 32
 ROWS_AT_ONCE = 500  # looked at in one turn: a long row of held ones must not keep the thread
 LOGGED_TOPICS = 5  # refused at one time; `vedette status` counts the others
-NEVER = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
 PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
 
 
@@ -111,6 +111,7 @@ class InflightWindow:
         self._broker = ""
         self._careful = 0
         self.delivered_total = 0
+        self.given_up = ""  # the last message that was, and why
 
     def begin(self, opened: Opened, now: float, broker: str = "") -> None:
         """A connection to `broker` was opened; what another one refused or hung up on, this one may take."""
@@ -122,10 +123,10 @@ class InflightWindow:
         self._limit = max(min(self._in_flight, opened.receive_maximum), 1)
         self._progress_at = now
 
-    def died(self, now: float) -> None:
+    def died(self, closed: Closed, now: float) -> None:
         """The connection ended by itself; to be called before `end`. Law 6."""
         self._refusals.connection_ended(now)
-        if not self._order:
+        if not self._order or closed.failure not in PERHAPS_OURS:
             return
         self._careful = CAREFUL_PUBLISHES
         mid = next(iter(self._order))
@@ -135,18 +136,20 @@ class InflightWindow:
         topic = sent.topic if sent else self._extra[mid].topic
         key = (sent.row.priority, sent.row.id) if sent else topic
         size = len(sent.row.payload) if sent else len(self._extra[mid].payload)
-        verdict = self._suspects.ended(key, alone=len(self._order) == 1)
-        if verdict is Verdict.GUILTY and sent:
+        alone, named = len(self._order) == 1, closed.failure is ConnectionFailure.DENIED
+        verdict = self._suspects.ended(key, alone=alone, named=named)
+        over_it = f"the broker ends the connection over it: {closed.reason}"
+        if sent and (verdict is Verdict.GUILTY or (alone and closed.code in NEVER)):
             self._refusals.remove(topic)
-            reason = (
+            hung_up = (
                 f"the broker hangs up on it, each time it is sent alone to {topic} ({size} bytes, packed)"
             )
-            self._give_up(sent.row, reason)
+            self._give_up(sent.row, over_it if named else hung_up)
         elif verdict is not Verdict.RETRY:
-            reason = f"the broker may hang up on a message of {size} bytes (packed)"
+            reason = over_it if named else f"the broker may hang up on a message of {size} bytes (packed)"
             if self._refusals.refused(topic, reason, now, suspected=True):
                 log.error("the connection ends whenever this message is sent, holding its topic back",
-                          topic=topic, bytes=size, connections=self._suspects.deaths(key))  # fmt: skip
+                          topic=topic, bytes=size, reason=reason)  # fmt: skip
 
     def end(self) -> None:
         """The connection is gone: what was not acknowledged will be sent again."""
@@ -211,6 +214,13 @@ class InflightWindow:
     def may_retain(self) -> bool:
         """Whether the broker retains messages, as far as it has announced."""
         return self._opened is None or self._opened.retain_available
+
+    def first_in_line(self) -> str:
+        """The topic of the oldest publish without an acknowledgement."""
+        mid = next(iter(self._order), None)
+        sent = self._sent.get(mid) if mid is not None else None
+        item = self._extra.get(mid) if mid is not None else None
+        return sent.topic if sent else item.topic if item else ""
 
     def stalled_seconds(self, now: float) -> float:
         """How long the broker has owed us an acknowledgement."""
@@ -298,6 +308,9 @@ class InflightWindow:
 
     def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> bool:
         """Whether it was sent: what MQTT cannot carry is discarded."""
+        if reason := self._too_large(item.topic, item.payload):
+            self._discard(f"send {printable(item.topic, 200)}", PermanentDelivery(reason))
+            return False
         self._progress_at = self._progress_at if self.on_the_way else now
         retain = item.retain and self.may_retain
         if retain and item.payload:
@@ -346,9 +359,8 @@ class InflightWindow:
         except ValueError as error:
             self._give_up(row, str(error))
             return _Outcome.SETTLED
-        largest = self._opened.maximum_packet if self._opened else None
-        if largest is not None and len(payload) + len(topic) + PACKET_OVERHEAD > largest:
-            self._give_up(row, f"{len(payload)} bytes, the broker takes packets of {largest}")
+        if reason := self._too_large(topic, payload):
+            self._give_up(row, reason)
             return _Outcome.SETTLED
         if row.expiry is not None and age is not None and age >= row.expiry:
             self._give_up(row, f"expired after {row.expiry} s")
@@ -370,6 +382,13 @@ class InflightWindow:
             self._direct.put_first(DirectPublish(topic=topic, payload=b"", retain=True, belongs_to=sent))
             self.fill_direct(connection, now)
         return _Outcome.SENT
+
+    def _too_large(self, topic: str, payload: bytes) -> str:
+        """Why the broker does not take so much, as it has announced; "" where it does."""
+        largest = self._opened.maximum_packet if self._opened else None
+        if largest is None or len(payload) + len(topic.encode()) + PACKET_OVERHEAD <= largest:
+            return ""
+        return f"{len(payload)} bytes, the broker takes packets of {largest}"
 
     def _expiry(self, row: OutboxRow, age: float | None) -> int | None:
         """How long a broker may keep it for subscribers that are away; states have no such end."""
@@ -460,6 +479,7 @@ class InflightWindow:
             self._outbox.give_up(rows)
 
     def _give_up(self, row: OutboxRow, reason: str) -> None:
+        self.given_up = f"{row.topic} ({reason})"
         log.error("message given up", topic=row.topic, seq=row.seq, reason=reason)
         self._outbox.give_up([row])
 

@@ -5,9 +5,9 @@ Laws:
 1. Brokers are tried in order of preference; after all have failed, wait, and begin with the first.
 2. How long to wait depends on the worst failure of the round and doubles up to that failure's limit, with
    jitter: a wrong password must not lock the account, a second box with our client id must not be fought.
-3. The wait starts anew only after a connection has held for a while. One that breaks seconds after each
+3. The wait starts anew only after a connection has held for a while. One that breaks without a word seconds after each
    login may be a fight over the client id (mosquitto 2.0 does not name it), or a message that the broker hangs up
-   on: both are named, neither is sure.
+   on: both are named, neither is sure. Where the broker gives its reason, that is said, and nothing else is guessed.
 4. Connected to a fallback, the first broker is tried again now and then, beside the running connection.
 5. A change is logged once; the same failure again is not.
 6. A token that ends (JWT, SAS) is replaced before it does (renewal.py): a new connection, without a wait.
@@ -75,8 +75,10 @@ class SessionTiming:
 BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.UNRESOLVED: (1.0, 5.0),  # name resolution comes up late at a boot
     ConnectionFailure.LOST: (1.0, 60.0),
+    ConnectionFailure.DENIED: (1.0, 60.0),
     ConnectionFailure.UNREACHABLE: (1.0, 60.0),
     ConnectionFailure.SILENT: (2.0, 120.0),
+    ConnectionFailure.PROTOCOL: (2.0, 120.0),
     ConnectionFailure.BUSY: (5.0, 120.0),
     ConnectionFailure.CLOCK: (5.0, 60.0),
     ConnectionFailure.VERSION: (5.0, 300.0),
@@ -85,18 +87,26 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.NO_RETAIN: (10.0, 300.0),
     ConnectionFailure.NO_QOS: (10.0, 300.0),
     ConnectionFailure.REFUSED: (10.0, 300.0),
+    ConnectionFailure.MOVED: (10.0, 300.0),
     ConnectionFailure.CLIENT_ID: (10.0, 300.0),
     ConnectionFailure.CREDENTIALS: (5.0, 60.0),
     ConnectionFailure.CERTIFICATE: (15.0, 300.0),
     ConnectionFailure.CLIENT_CERTIFICATE: (15.0, 300.0),
     ConnectionFailure.LOGIN: (15.0, 300.0),
     ConnectionFailure.TAKEN_OVER: (30.0, 300.0),
+    ConnectionFailure.BANNED: (60.0, 300.0),
 }
 _ORDER = list(BACKOFF)
 _BY_CLOCK = {ConnectionFailure.CLOCK.value, ConnectionFailure.CERTIFICATE.value}
 
 _MEND = {
     ConnectionFailure.LOGIN: "check user name and password",
+    ConnectionFailure.BANNED: "the broker has this client, user or address on its ban list (EMQX puts those there that "
+    "connect too often): its operator can take it off",
+    ConnectionFailure.MOVED: "set broker.url to the server that it names, or ask its operator",
+    ConnectionFailure.DENIED: "the broker does not take what was sent last (access rules, packet size); its topic is "
+    "held back as soon as it is known",
+    ConnectionFailure.PROTOCOL: "check that broker.url is an MQTT broker's port, and its protocol",
     ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
     ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
     ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
@@ -225,7 +235,7 @@ class Session:
 
     def _suspect(self, connection: Connection, event: Closed) -> Closed:
         """Law 3: what the third short life in a row means."""
-        if connection.opened is None or event.failure is not ConnectionFailure.LOST:
+        if connection.opened is None or event.failure is not ConnectionFailure.LOST or event.code:
             return event
         self._short_lives += 1
         if self._short_lives < SHORT_LIVES:

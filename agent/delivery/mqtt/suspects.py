@@ -8,6 +8,8 @@ Laws:
 3. It is guilty only when the broker has acknowledged others since, and hangs up again on it alone. A broker that
    acknowledges nothing at all makes no message guilty.
 4. An acknowledgement acquits.
+5. Where the broker has said that it ended the connection over what was sent, one death of a message that was alone
+   on its way is enough to hold it. Its topic is not allowed, which may change: that makes no message guilty.
 """
 
 from __future__ import annotations
@@ -40,13 +42,15 @@ class Suspects:
     def __init__(self) -> None:
         self._records: dict[Hashable, _Record] = {}
 
-    def ended(self, key: Hashable, *, alone: bool) -> Verdict:
-        """A connection ended with `key` first in line; `alone`: nothing else was on its way."""
+    def ended(self, key: Hashable, *, alone: bool, named: bool = False) -> Verdict:
+        """A connection ended with `key` first in line; `alone`: nothing else was on its way; `named`: law 5."""
         record = self._records.pop(key, None) or _Record()
         self._records[key] = record  # the newest is last
         if len(self._records) > _MOST_REMEMBERED:
             del self._records[next(iter(self._records))]
         record.deaths += 1
+        if named:
+            return Verdict.HOLD if alone else Verdict.RETRY
         if record.deaths > DEATHS and record.others_passed and alone:
             del self._records[key]
             return Verdict.GUILTY
@@ -60,7 +64,3 @@ class Suspects:
             if record.deaths >= DEATHS and not record.others_passed:
                 record.others_passed = proved = True
         return proved
-
-    def deaths(self, key: Hashable) -> int:
-        """Connections that ended with `key` first in line."""
-        return self._records[key].deaths if key in self._records else 0

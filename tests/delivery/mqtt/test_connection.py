@@ -17,8 +17,11 @@ from agent.cli.status import broker_line, outbox_line
 from agent.config.schema import BrokerSettings, DeviceSettings
 from agent.core.errors import ConfigError
 from agent.delivery.identity import Identity, identify
-from agent.delivery.mqtt.failures import ConnectionFailure
+from agent.delivery.mqtt.connection import KEPT_OF_LARGER
+from agent.delivery.mqtt.failures import ConnectionFailure, why_ended
+from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
+from agent.delivery.mqtt.session import BACKOFF
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW
 from tests.servers.hostile_broker import HostileBroker, connack
@@ -457,11 +460,42 @@ def hostile():
         broker.close()
 
 
-def test_a_packet_that_fills_the_memory_is_refused_before_it_is_here(hostile, publish):
-    broker = hostile(connack() + b"\x30\xff\xff\xff\x7f", bytes(1 << 20))  # a message of 256 MiB
+def test_a_packet_that_is_no_message_and_fills_the_memory_is_refused_before_it_is_here(hostile, publish):
+    broker = hostile(connack() + b"\x90\xff\xff\xff\x7f", bytes(1 << 20))  # an answer of 256 MiB
     running = publish(broker.url)
     running.until(lambda p: "a packet of 268435455 bytes" in p.connection.reason)
     assert broker.sent < 32 << 20  # what the sockets hold
+
+
+def test_a_message_of_any_size_ends_no_connection_and_only_its_beginning_is_kept(hostile):
+    size = 9_000_000  # a retained one would come at every connect
+    length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21])
+    large = b"\x31" + length + b"\x00\x09vedette/a\x00" + bytes(size - 12)
+    broker = hostile(connack() + large + b"\x30\x0e\x00\x09vedette/b\x00hi")
+    heard = [each[0] for each in Listener(BrokerSettings(url=broker.url)).hear(5.0) if each][:2]
+    assert [(each.topic, len(each.payload) <= 2 * KEPT_OF_LARGER) for each in heard] == [
+        ("vedette/a", True),
+        ("vedette/b", True),
+    ]
+    assert heard[1].payload == b"hi"
+
+
+@pytest.mark.parametrize(
+    ("code", "was_open", "failure"),
+    [
+        (0x87, False, ConnectionFailure.LOGIN),
+        (0x87, True, ConnectionFailure.DENIED),  # what was sent, not who we are
+        (0x95, True, ConnectionFailure.DENIED),
+        (0x8A, False, ConnectionFailure.BANNED),
+        (0x9C, True, ConnectionFailure.MOVED),
+        (0x98, True, ConnectionFailure.BUSY),
+        (0xC8, False, ConnectionFailure.REFUSED),
+        (0xC8, True, ConnectionFailure.LOST),
+    ],
+)
+def test_what_a_reason_code_means_depends_on_when_it_comes(code, was_open, failure):
+    assert why_ended(code, was_open=was_open) is failure
+    assert failure in BACKOFF
 
 
 def test_what_a_broker_gives_for_a_reason_moves_no_cursor_and_is_short(hostile, publish):

@@ -15,7 +15,8 @@ from collections import Counter
 
 import pytest
 
-from agent.delivery.mqtt.events import Acked, Opened
+from agent.delivery.mqtt.events import Acked, Closed, Opened
+from agent.delivery.mqtt.failures import why_ended
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.refusals import FIRST_SECONDS
@@ -37,11 +38,11 @@ class Broker:
         self.delivered, self.order, self.for_good = {}, {}, set()
         self.sent = Counter()
         self.unanswered, self.mid, self.limit = [], 0, 1
-        self.ended, self.well = False, False
+        self.ended, self.code, self.well = False, 0, False
 
     def connect(self):
         pick = self.chance
-        self.unanswered, self.ended, self.opened_at = [], False, self.now
+        self.unanswered, self.ended, self.code, self.opened_at = [], False, 0, self.now
         self.sent.clear()
         self.limit = pick.choice((1, 2, 10, 20, 65535))
         return Opened(
@@ -71,8 +72,8 @@ class Broker:
             code = self._judge(topic, payload)
             if code is not None:
                 found.append(Acked(mid=mid, code=code, reason=f"code {code:#x}"))
-        if not self.well and self.chance.random() < 0.01:
-            self.ended = True
+        if not self.well and not self.ended and self.chance.random() < 0.01:
+            self.ended, self.code = True, self.chance.choice((0, 0x8B, 0x98))
         if (
             self.ended and self.chance.random() < 0.5 and self._may_cut(found)
         ):  # the last answers never arrive
@@ -88,10 +89,14 @@ class Broker:
         policy = self.policies.get(topic, "ok")
         if (topic, seq) in self.poison or policy == "end":
             self.ended = True
+            named = 0x95 if policy != "end" else 0x87
+            self.code = self.chance.choice((0, named))
             return None
         if policy.startswith("refuse"):
-            if any(topic == other for _, other, _ in self.unanswered):
-                self.may_overtake.add(topic)  # it is taken where the broker has changed its mind by then
+            if any(_live(topic) == _live(other) for _, other, _ in self.unanswered):
+                self.may_overtake.add(
+                    _live(topic)
+                )  # it is taken where the broker has changed its mind by then
             self.ended = policy.endswith("end")
             return self.chance.choice(REFUSALS)
         if not self.well and payload and self.chance.random() < 0.005 and _counted(topic):
@@ -158,7 +163,8 @@ class World:
             for answer in self.broker.answers():
                 self.window.acked(answer, now)
             if self.broker.ended:
-                self.window.died(now)
+                failure = why_ended(self.broker.code, was_open=True)
+                self.window.died(Closed(failure=failure, reason="", code=self.broker.code), now)
                 self.window.end()
                 self.connected = False
         self.window.settle_when_due(now)
@@ -198,14 +204,17 @@ def check(world):
         refused = _ids(world.broker.poison | world.broker.for_good)
         assert len(delivered | refused) >= world.accepted, "nothing else was lost"
     for topic, order in world.broker.order.items():
-        assert order == sorted(order) or (topic in world.broker.may_overtake and "/alert/" not in topic), (
-            topic
-        )
+        may_overtake = _live(topic) in world.broker.may_overtake and "/alert/" not in topic
+        assert order == sorted(order) or may_overtake, topic
     assert not world.problems
 
 
 def _ids(found):
-    return {(topic.replace("replay/", ""), seq) for topic, seq in found}
+    return {(_live(topic), seq) for topic, seq in found}
+
+
+def _live(topic):
+    return topic.replace("replay/", "")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from agent.config.schema import BrokerSettings
 from agent.core.types import Priority
-from agent.delivery.mqtt.events import Acked, Opened
+from agent.delivery.mqtt.events import Acked, Closed, Opened
+from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.ping import ping
@@ -15,6 +16,7 @@ from agent.delivery.mqtt.suspects import DEATHS, Suspects, Verdict
 from tests.delivery.mqtt.test_inflight import strict_broker
 
 REFUSED = "vedette/dock/box/camera/front"
+BROKE = Closed(failure=ConnectionFailure.LOST, reason="")
 
 
 @pytest.fixture
@@ -55,6 +57,45 @@ def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker,
     said = capsys.readouterr().out
     assert "the broker hangs up on it, each time it is sent alone to vedette/dock/box/" in said
     assert "another client uses the same client id; was" not in said
+
+
+def test_a_topic_that_ends_the_connection_by_a_rule_is_held_and_kept(broker, publish, drafts, capsys):
+    strict = broker(pause=0.0, ends_on="/camera/front", ends_with=0x87)  # as AWS answers a publish it denies
+    running = publish(strict.url)
+    running.publisher.publish(drafts.camera("front"))
+    for _ in range(30):
+        running.publisher.publish(drafts.host())
+    running.until(lambda p: p.statistics().get("delivered_total") == 30, 60)
+    outbox = running.publisher.report()["outbox"]
+    assert outbox["lost"] == 0 and outbox["messages"] == 1
+    assert f"{REFUSED}: the broker ends the connection over it: not authorized" in outbox["refused"]
+    assert len(strict.broken) == 2, "once with others on the way, once alone"
+    said = capsys.readouterr().out
+    assert "check user name and password" not in said and "same client id" not in said
+
+
+@pytest.mark.parametrize("announces", [True, False])
+def test_a_broker_of_small_packets_gets_what_fits(broker, publish, drafts, announces):
+    strict = broker(pause=0.0, largest=700, announces=announces)
+    running = publish(strict.url)
+    running.publisher.publish(drafts.camera("front"))
+    for _ in range(30):
+        running.publisher.publish(drafts.host())
+    running.until(lambda p: p.statistics().get("delivered_total") == 30, 60)
+    running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
+    assert bool(strict.broken) != announces
+    text = next(o.text for o in running.publisher.observations(0.0) if o.metric == "host.outbox_lost_total")
+    assert text.startswith("given up last: camera/front (")
+    assert ("packets of 700" in text) if announces else ("packet too large" in text)
+
+
+def test_a_status_that_is_larger_than_announced_is_not_sent_again_and_again(broker, publish, drafts):
+    strict = broker(pause=0.0, largest=150)
+    running = publish(strict.url)
+    running.until(lambda p: p.discarded > 0)
+    running.publisher.publish(drafts.host())
+    running.until(lambda p: p.statistics()["outbox_lost_total"] == 1)
+    assert not strict.broken and running.publisher.connection.state == "connected"
 
 
 @pytest.mark.parametrize("lacks", [("retain",), ("qos",), ("retain", "qos")])
@@ -151,7 +192,7 @@ def test_deaths_belong_to_the_outbox_that_the_message_was_in(make_outbox, drafts
     first.put_many([drafts.host()])
     for turn in range(DEATHS):
         connect(100.0 * turn)
-        window.died(100.0 * turn + 50.0)
+        window.died(BROKE, 100.0 * turn + 50.0)
     window.end()
     first.put_many([drafts.camera()])
     connect(260.0)  # the host's topic is still held: the camera's row is what goes
@@ -162,7 +203,7 @@ def test_deaths_belong_to_the_outbox_that_the_message_was_in(make_outbox, drafts
     window.move_to(second)
     connect(1000.0)
     assert window.on_the_way == 1
-    window.died(1050.0)
+    window.died(BROKE, 1050.0)
     window.end()
     assert sum(second.lost_total().values()) == 0
     assert second.waiting(Priority.SUMMARY)
@@ -240,13 +281,13 @@ def test_what_one_broker_hangs_up_on_is_sent_to_another_at_once(make_outbox, dra
     for turn in range(DEATHS):
         window.begin(OPENED, 100.0 * turn, "mqtt://first:1883")
         window.fill(wire, 100.0 * turn)
-        window.died(100.0 * turn)
+        window.died(BROKE, 100.0 * turn)
         window.end()
     assert window.refused
     now = 100.0 * DEATHS - 90.0  # the hold is in force still
     window.begin(OPENED, now, "mqtt://second:1883")
     window.fill(wire, now)
     assert window.on_the_way == 1 and not window.refused
-    window.died(now)
+    window.died(BROKE, now)
     window.end()
     assert sum(outbox.lost_total().values()) == 0
