@@ -6,7 +6,8 @@ hour by what was seen nearest to it, so that a week's weather, weekends and limi
 scores, which do not change when values and what is normal move together.
 
 Over a few hours every feature lies a little beside its mean. What chance explains is no change, and what is one is
-drawn towards none by how uncertain it is (James and Stein, 1961).
+drawn towards none by how uncertain it is (James and Stein, 1961). How wrong that still is usually (Stein's unbiased
+estimate of the risk, 1981) widens the limits (acceptance_limits.py).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.kll import Sketch
+from agent.drift.acceptance_limits import WHOLE_SECONDS, Doubt, uncertain, wander, wandering, widened
+from agent.drift.believe import believe
+from agent.drift.calibrate import Calibration
 from agent.drift.contexts import HOURS, Contexts
 from agent.drift.evidence import KNOTS, Looks, Usual, log_steps, weigh
-from agent.drift.noise import DECAYS
 from agent.drift.normal import below
 from agent.drift.recent import Block
 from agent.drift.reference import HourNormal, Reference
@@ -30,7 +33,6 @@ REACH_HOURS = 2.0
 """What was seen so many hours of the day away counts a third."""
 
 _MOST_SCALE, _LEAST_SCALE = np.log(5.0), np.log(100.0)
-_TURNS = 20
 _CHANCE = 4.0
 """Two standard errors: somebody says that something changed, and the noise is cautiously large."""
 
@@ -65,6 +67,13 @@ class _Change:
         total = weights.sum(axis=0)
         return np.einsum("bf,baf->af", weights, self.aspects) / np.maximum(total, 1e-30), total
 
+    @property
+    def scatter(self) -> NDArray[np.float64]:
+        """What values scatter by since the change, as far as it is believed to be one, (F,)."""
+        scale = np.clip(self.mean(np.ones((len(self.hour), 1)))[0][1], 0.0, _MOST_SCALE)
+        usual = self.of_values(self.sigma, np.ones((len(self.hour), 1)))
+        return np.asarray(usual * np.exp(scale), dtype=np.float64)
+
     def of_values(self, values: NDArray[np.float64], near: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean (F,) of `values` (B, F) of blocks that count by `near` (B, 1)."""
         weights = near * self.windows
@@ -80,12 +89,14 @@ def accept(
     """
     contexts = reference.contexts()
     change = _measure(reference, contexts, blocks)
+    wanders = wander(reference.calibration, blocks, change.scatter, change.log)
+    wide = wandering(reference.calibration, wanders)
     seen = {int(hour) for hour in change.hour}
     classes = _Classes(reference, contexts, blocks)
     hours = {
         hour: normal
         if hour in settled and hour not in seen
-        else _moved(reference, normal, _Move.at(hour + 0.5, change, reference), blocks)
+        else _moved(reference, normal, _Move.at(hour + 0.5, change, wide), blocks)
         for hour, normal in reference.hours.items()
     }
     hours = {
@@ -101,8 +112,33 @@ def accept(
         usual_boxes=reference.usual_boxes or classes.per_window,
         # Blocks do not know how features moved together: after a change that is not judged until a new recording.
         calibration=replace(
-            reference.calibration, pairs=None, tails={**reference.calibration.tails, "pairs": ()}
+            widened(
+                reference.calibration, _doubt(change, wide, wanders, blocks, reference.origin.window_seconds)
+            ),
+            pairs=None,
+            tails={**reference.calibration.tails, "pairs": ()},
         ),
+    )
+
+
+def _doubt(
+    change: _Change,
+    wide: Calibration,
+    wanders: NDArray[np.float64],
+    blocks: Sequence[Block],
+    window_seconds: float,
+) -> Doubt:
+    whole, windows = change.mean(np.ones((len(change.hour), 1)))
+    found = believe(whole, windows, wide, chance=_CHANCE)
+    day, features = WHOLE_SECONDS / window_seconds, wide.features
+    missed = uncertain(wide, windows)
+    missed[:, :features] = found.risk
+    judged = np.concatenate([wide.refinement.most, (wide.refinement.loadings**2).sum(axis=1)], axis=1) > 0.0
+    return Doubt(
+        level=np.where(judged, np.maximum(missed - uncertain(wide, np.full(features, day)), 0.0), 0.0),
+        wander=wanders,
+        windows=sum(each.windows for each in blocks),
+        day=day,
     )
 
 
@@ -194,15 +230,16 @@ class _Move:
     log: NDArray[np.bool_]
 
     @classmethod
-    def at(cls, hour: float, change: _Change, reference: Reference) -> _Move:
+    def at(cls, hour: float, change: _Change, calibration: Calibration) -> _Move:
         """At an hour of the day: what was seen as a whole, and what was seen near that hour besides."""
         apart = np.abs(change.hour - hour) % HOURS
         near = np.exp(-np.minimum(apart, HOURS - apart) / REACH_HOURS)[:, None]
         everywhere = np.ones_like(near)
         whole, all_windows = change.mean(everywhere)
         here, windows = change.mean(near)
-        kept, weather = _believed(whole, all_windows, reference, chance=_CHANCE)
-        besides, local = _believed(here - whole, windows, reference, chance=_CHANCE_OF_AN_HOUR)
+        all_day = believe(whole, all_windows, calibration, chance=_CHANCE)
+        here_too = believe(here - whole, windows, calibration, chance=_CHANCE_OF_AN_HOUR)
+        kept, weather, besides, local = all_day.kept, all_day.weather, here_too.kept, here_too.weather
         aspects = kept * (whole - weather) + besides * (here - whole - local)
         shift, sigma = change.of_values(change.shift, everywhere), change.of_values(change.sigma, near)
         shift_here, steps_here = change.of_values(change.shift, near), change.of_values(change.steps, near)
@@ -214,45 +251,6 @@ class _Move:
             steps=kept[2] * (steps - weather[2]) + besides[2] * (steps_here - steps - local[2]),
             log=change.log,
         )
-
-
-def _believed(
-    aspects: NDArray[np.float64], windows: NDArray[np.float64], reference: Reference, *, chance: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How much of the mean evidence (3, F) of so many `windows` (F,) is a change, once causes shared by many features
-    (weather) are taken off; and those, (3, F).
-
-    There is a change where the square of what is left exceeds `chance` variances.
-    """
-    refinement, noise = reference.calibration.refinement, reference.calibration.noise
-    features = refinement.offset.shape[1]
-    lasting = np.minimum((1.0 + 2.0 * DECAYS) / np.maximum(windows, 1.0)[:, None], 1.0)
-    own = np.maximum((noise[:, :features] * lasting).sum(axis=-1), 1e-12)
-    shared = (noise[:, features:] * np.median(lasting, axis=0)).sum(axis=-1)
-    loads = refinement.loadings * refinement.unit[..., None]
-    found = [_changed(*each, chance) for each in zip(aspects, own, shared, loads, strict=True)]
-    kept, weather = zip(*found, strict=True)
-    return np.stack(kept), np.stack(weather)
-
-
-def _changed(
-    seen: NDArray[np.float64], own: NDArray[np.float64], shared: NDArray[np.float64],
-    loads: NDArray[np.float64], chance: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
-    """`_believed` of one aspect: `seen` (F,) with variances `own` (F,), factors' `shared` (R,) and `loads` (F, R).
-
-    Weather is read off the features that did not change; which those are is found by turns.
-    """
-    changed = np.zeros(seen.size, dtype=np.bool_)
-    for _ in range(_TURNS):
-        precise = np.where(changed, 0.0, 1.0 / own)
-        doubt = np.linalg.inv(loads.T @ (precise[:, None] * loads) + np.diag(1.0 / np.maximum(shared, 1e-12)))
-        weather = loads @ (doubt @ (loads.T @ (precise * seen)))
-        signal = (seen - weather) ** 2 / (own + np.einsum("fr,rs,fs->f", loads, doubt, loads))
-        before, changed = changed, signal > chance
-        if (before == changed).all():
-            break
-    return np.where(changed, 1.0 - 1.0 / np.maximum(signal, 1.0), 0.0), weather
 
 
 def _moved(reference: Reference, normal: HourNormal, move: _Move, blocks: Sequence[Block]) -> HourNormal:

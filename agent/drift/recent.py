@@ -36,8 +36,9 @@ _LARGEST = 1e36
 class Block:
     """Windows of up to an hour as sums: `sums` (F, KNOTS + 3) of their quantiles, how many had any, steps, and how many
     had those; `log_sums` (F, 4) of their quantiles' mean logarithm, how many had only positive ones, of the logarithm
-    of steps, and how many had positive ones; `classes` boxes by class; `frames`; `embedding` (DIRECTIONS,) the sum of
-    so many `embeddings`; `alarmed` windows in which the alarm was on.
+    of steps, and how many had positive ones; `squares` (F, 2) of how far the level of each window, the mean of its
+    quantiles, was from the block's, and the same of the mean logarithm, NaN where unknown; `classes` boxes by class;
+    `frames`; `embedding` (DIRECTIONS,) the sum of so many `embeddings`; `alarmed` windows in which the alarm was on.
 
     The logarithm of a mean lies above the mean of logarithms, by half the variance of what wanders between windows.
     """
@@ -48,6 +49,7 @@ class Block:
     frames: int
     sums: NDArray[np.float64]
     log_sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
     classes: Counter[int] = field(default_factory=Counter)
     embedding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(DIRECTIONS))
     embeddings: int = 0
@@ -60,6 +62,7 @@ class Block:
             self.windows + later.windows,
             self.frames + later.frames,
         )
+        self.squares = self.squares + later.squares + _between(self, later)
         self.sums, self.log_sums = self.sums + later.sums, self.log_sums + later.log_sums
         self.classes = self.classes + later.classes
         self.alarmed += later.alarmed
@@ -92,6 +95,17 @@ class Block:
     def steps(self) -> NDArray[np.float64]:
         """The mean step from frame to frame, (F,); NaN where there was none."""
         return _means(self.sums[:, _STEPS], self.sums[:, _STEPS_KNOWN])
+
+
+def _between(first: Block, second: Block) -> NDArray[np.float64]:
+    """What squares about the mean of both (F, 2) have more than those about each one's own (Chan et al., 1979)."""
+    counts = [np.stack([each.known, each.log_sums[:, 1]], axis=1) for each in (first, second)]
+    levels = [
+        np.stack([each.sums[:, :KNOTS].mean(axis=1), each.log_sums[:, 0]], axis=1) / np.maximum(count, 1.0)
+        for each, count in zip((first, second), counts, strict=True)
+    ]
+    apart = counts[0] * counts[1] / np.maximum(counts[0] + counts[1], 1.0)
+    return np.asarray(apart * (levels[1] - levels[0]) ** 2, dtype=np.float64)
 
 
 def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,6 +164,7 @@ class Recent:
                 "frames": each.frames,
                 "sums": _singles(each.sums),
                 "log_sums": _singles(each.log_sums),
+                **({"squares": _singles(each.squares)} if np.isfinite(each.squares).all() else {}),
                 "classes": {str(number): boxes for number, boxes in each.classes.items()},
                 "embedding": _singles(each.embedding),
                 "embeddings": each.embeddings,
@@ -191,6 +206,7 @@ def _block(window: WindowSketch, embedding: NDArray[np.float64], embeddings: int
         frames=window.frames,
         sums=np.concatenate([*columns, moved[:, None]], axis=1),
         log_sums=np.stack([logs, positive, log_steps, moving], axis=1),
+        squares=np.zeros((len(knots), 2)),
         classes=Counter(window.classes),
         embedding=embedding,
         embeddings=embeddings,
@@ -216,6 +232,7 @@ def _restored(entry: Mapping[str, Any], features: int) -> Block:
         end=take_number(entry, "end", minimum=start, maximum=LATEST),
         sums=sums,
         log_sums=_log_sums(entry, features),
+        squares=_squares(entry, features),
         classes=class_counts(entry),
         embedding=array(entry, "embedding", (DIRECTIONS,), low=-_LARGEST, high=_LARGEST, kind="<f4"),
         **counts,
@@ -230,3 +247,10 @@ def _log_sums(entry: Mapping[str, Any], features: int) -> NDArray[np.float64]:
     if (found[:, [1, 3]] < 0).any():
         raise BadInput("`log_sums` counts less than nothing")
     return found
+
+
+def _squares(entry: Mapping[str, Any], features: int) -> NDArray[np.float64]:
+    """Unknown in a block that an earlier version wrote."""
+    if "squares" not in entry:
+        return np.full((features, 2), np.nan)
+    return array(entry, "squares", (features, 2), low=0.0, high=_LARGEST, kind="<f4")

@@ -3,7 +3,8 @@
     asked ──▶ built of what was seen since then ──▶ built anew each time that twice as much was seen, up to a day
 
 A reference that knows a new level from two hours would be wrong by their weather for good; so what is seen without an
-alarm afterwards goes on being taken in, until a day of it is known.
+alarm afterwards goes on being taken in, until a day of it is known. Until then its limits are wider by what so short a
+time does not tell.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from agent.core.counts import count
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import parse_kept, take_object, take_text
 from agent.drift import acceptance
+from agent.drift.acceptance_limits import WHOLE_SECONDS
 from agent.drift.recent import DIRECTIONS, Block, Recent
 from agent.features.embedding import project
 from agent.references.changes import note
@@ -30,9 +32,6 @@ from agent.references.store import RECENT, ReferenceStore, ReferenceVersion
 from agent.references.stored import Accepted, StoredReference
 
 log = structlog.get_logger("vedette.drift")
-
-WHOLE_SECONDS = 86400.0
-"""So much is taken in in the end: every hour of the day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -88,10 +88,28 @@ def test_logarithms_are_those_of_the_windows_and_known_where_all_were_positive()
 def test_blocks_of_an_earlier_version_are_read_and_know_no_logarithms():
     state = filled(1).state()
     for block in state:
-        del block["log_sums"]
+        del block["log_sums"], block["squares"]
     again = Recent.restore(state, len(NAMES))
     assert again.blocks[0].windows == filled(1).blocks[0].windows
     assert np.isnan(again.blocks[0].logs).all()
+    assert np.isnan(again.blocks[0].squares).all()
+    assert "squares" not in again.state()[0]
+
+
+def test_squares_say_how_far_levels_were_from_their_mean_across_blocks_that_were_joined():
+    recent, camera = Recent(), Camera(4)
+    windows = list(camera.windows(60))
+    for each in windows:
+        recent.add(each, NOTHING, 0, alarmed=False)
+    whole = recent.blocks[0]
+    for each in recent.blocks[1:]:
+        whole.add(each)
+    levels = np.array([look(each).knots[0].mean(axis=1) for each in windows])
+    assert whole.squares[0, 0] == pytest.approx(
+        ((levels - levels.mean(axis=0)) ** 2).sum(axis=0)[0], rel=1e-4
+    )
+    logs = np.array([np.log(look(each).knots[0, 1]).mean() for each in windows])
+    assert whole.squares[1, 1] == pytest.approx(((logs - logs.mean()) ** 2).sum(), rel=1e-4)
 
 
 def test_it_goes_on_after_a_restart():
@@ -109,6 +127,7 @@ def test_it_goes_on_after_a_restart():
         lambda state: state[0].pop("sums"),
         lambda state: state[0].update(sums="AAAA"),
         lambda state: state[0].update(log_sums="AAAA"),
+        lambda state: state[0].update(squares="AAAA"),
         lambda state: state[0].update(windows=0),
         lambda state: state[0].update(start=1e300),
         lambda state: state[0].update(classes={"-1": 2}),

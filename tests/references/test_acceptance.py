@@ -1,12 +1,18 @@
 """An operator accepts what a camera shows: the alarm ends, the reference keeps the rest, and it can be undone."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from agent.core.errors import ReferenceMismatch
+from agent.drift.sketch import Window
+from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.changes import changes
+from agent.references.recorder import Recorder
 from agent.references.requests import StoreRequests
 from agent.references.store import CHANGES, RECENT
-from tests.references.conftest import NOON, Source
+from tests.references.conftest import NOON, SUBJECT, Source
 from tests.references.test_monitor import with_reference
 
 CHANGE = {"contrast": -8, "sharpness": 5}
@@ -128,3 +134,51 @@ def test_damaged_files_stop_nothing(room, stored, source, text):
     made.new().open(NOON + 3600)
     assert made.feed(source, 12)[-1][0]["drift_state"] == "normal"
     assert changes(made.store, "front") == []
+
+
+SECONDS, FRAMES_EACH = 2.0, 8
+
+
+class Guests(Source):
+    """Windows of 2 s; guests come at random, stay some 24 s, and each moves many features at once: so levels are
+    skewed and wander together over many windows. `busy` is how many more come."""
+
+    def __init__(self, seed):
+        super().__init__(seed=seed)
+        self.loads = np.abs(np.random.default_rng(99).normal(0.0, 0.7, (len(FEATURES), 4)))
+        self.there, self.slow = np.zeros(4, dtype=int), np.zeros(len(FEATURES))
+        self.keep = np.exp(-SECONDS / 24.0)
+
+    def window(self, level=0.0, busy=0.0, noise=0.0):
+        stay, random = self.keep, self.random
+        self.there = random.binomial(self.there, stay) + random.poisson((1 - stay) * (0.5 + busy), 4)
+        self.slow = stay * self.slow + np.sqrt(1 - stay**2) * random.normal(0.0, 0.5, self.slow.size)
+        means = self.means + self.slow + self.loads @ self.there
+        means[:6] += level
+        means[FEATURES.index("noise")] += noise
+        vectors = random.normal(means, 1.0, (FRAMES_EACH, means.size)).astype(np.float32)
+        collector = Window("front", FEATURES, FEATURE_VERSION, interval=SECONDS / FRAMES_EACH)
+        collector.extend(vectors, [0, 0, 2], at=self.now + SECONDS / FRAMES_EACH * np.arange(FRAMES_EACH))
+        start, self.now = self.now, self.now + SECONDS
+        return collector.close(start, self.now), vectors
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_ninety_seconds_of_a_restless_scene_can_be_accepted_and_a_further_shift_is_seen(room, seed):
+    """Within a minute and a half it shows neither its level nor how that wanders: three in four were in alarm again."""
+    subject = dataclasses.replace(SUBJECT, window_seconds=SECONDS)
+    source = Guests(seed)
+    recorder = Recorder(subject, made_by="asked", length=60.0, started_at=source.now)
+    for _ in range(30):
+        recorder.add(*source.window(), source.embeddings())
+    made = room(subject=subject, auto_reference=False, false_alarms_per_month=30.0)
+    made.store.put("front", recorder.make(source.now, final=True))
+    made.new().open(source.now)
+    source.now = since = source.now + 240.0
+    change = {"level": 3.0, "busy": 2.0}
+    assert "drift" in {fields["drift_state"] for fields, _ in made.feed(source, 46, **change)}
+    accepted(made, source, since)
+    after = [fields["drift_state"] for fields, _ in made.feed(source, 100, **change)]
+    assert set(after) == {"normal"}
+    later = [fields["drift_state"] for fields, _ in made.feed(source, 70, **change, noise=20.0)]
+    assert "drift" in later

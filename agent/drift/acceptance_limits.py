@@ -1,0 +1,146 @@
+"""Limits of an accepted reference: what so short a time does not tell of the new level and of how it wanders.
+
+A level known from n windows is wrong by as much as a mean over n windows wanders. To a judge that begins anew, that
+error looks like a drift of its size which begins now: by V its variance, a score that says r of a unit step has
+variance 1 + V r² in place of 1, and is divided by the root of it. What wanders more than before, from window to
+window, has so many times the noise. V is what it exceeds that of a whole day by, of which limits know already; so it
+shrinks as more is seen, to nothing after a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.drift.calibrate import Calibration
+from agent.drift.class_mix import ClassMix
+from agent.drift.memory import SCALES, step_response
+from agent.drift.noise import DECAYS, matched_filters
+from agent.drift.recent import Block
+from agent.drift.statistics import statistics
+
+_MOST_WANDER = 100.0
+_CHANCE = 2.0  # standard errors of a variance: what exceeds them is more than chance
+_KS_OF_SHIFT, _KS_OF_SCALE = 0.3989, 0.2420
+"""What a small shift, in sigma, and the logarithm of a small factor are as KS distances of normal distributions: the
+largest of the density, and of x times it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Doubt:
+    """What is uncertain of an accepted change: `level` (3, F + R), variances of what was taken for each aspect's new
+    level; `wander` (F + R,), times how much more than before the levels of windows wander, 1 or more; `windows`, how
+    many were seen, and how many a `day` has."""
+
+    level: NDArray[np.float64]
+    wander: NDArray[np.float64]
+    windows: int
+    day: float
+
+
+WHOLE_SECONDS = 86400.0
+"""What was seen for so long is known as well as what a reference was recorded of."""
+
+
+def lasting(windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is left of each part of the noise in a mean over so many `windows` (...), (..., 8)."""
+    return np.asarray(np.minimum((1.0 + 2.0 * DECAYS) / np.maximum(windows, 1.0)[..., None], 1.0))
+
+
+def wander(
+    calibration: Calibration, blocks: Sequence[Block], sigma: NDArray[np.float64], log: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Times how much more the levels of windows wander within `blocks` than the calibration's noise has it, (F + R,).
+
+    `sigma` (F,) is what their values scatter by within a window's context, of `log` (F,) features in logarithms.
+    """
+    found = np.array([np.where(log, each.squares[:, 1], each.squares[:, 0]) for each in blocks])
+    windows = np.array([np.where(log, each.log_sums[:, 1], each.known) for each in blocks])
+    usable = np.isfinite(found) & (windows >= 2) & (sigma > 0)
+    noise, loads = _with_shared(calibration), calibration.refinement.loadings[0]
+    expected = (windows[..., None] * noise * (1.0 - lasting(windows))).sum(axis=-1)
+    squares = np.where(usable, found, 0.0).sum(axis=0) / np.maximum(sigma, 1e-30) ** 2
+    ratio = squares / np.maximum(np.where(usable, expected, 0.0).sum(axis=0), 1e-30)
+    total = np.where(usable, windows, 0.0).sum(axis=0)
+    looks = np.maximum(noise.sum(axis=-1) / (noise * lasting(total)).sum(axis=-1), 1.0)
+    # A variance from n looks is uncertain: what is new scatters by that much more (Student's t).
+    more = np.where(ratio > 1.0 + _CHANCE * np.sqrt(2.0 / looks), ratio * (1.0 + 2.0 / looks), 1.0)
+    own = np.clip(np.where(usable.any(axis=0), more, 1.0), 1.0, _MOST_WANDER)
+    shared = np.maximum((loads**2 * own[:, None]).sum(axis=0), 1.0)
+    return np.concatenate([own, shared])
+
+
+def _with_shared(calibration: Calibration) -> NDArray[np.float64]:
+    """The noise (F, 8) of the features' levels together with that of the causes that many share."""
+    features = calibration.features
+    loads = calibration.refinement.loadings[0] * calibration.refinement.unit[0][:, None]
+    noise = calibration.noise[0]
+    return np.asarray(noise[:features] + loads**2 @ noise[features:], dtype=np.float64)
+
+
+def wandering(calibration: Calibration, wander: NDArray[np.float64]) -> Calibration:
+    """The calibration of levels that wander so many times as much."""
+    noise = calibration.noise.copy()
+    noise[0] *= wander[:, None]
+    return replace(calibration, noise=noise)
+
+
+def uncertain(calibration: Calibration, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variances (3, F + R) of what a mean over `windows` (F,) says of each level."""
+    left = lasting(windows)
+    every = np.concatenate([left, np.tile(np.median(left, axis=0), (calibration.refinement.factors, 1))])
+    return np.asarray((calibration.noise * every).sum(axis=-1), dtype=np.float64)
+
+
+def widened(before: Calibration, doubt: Doubt) -> Calibration:
+    """The calibration `before` a change was accepted, by what is uncertain of that."""
+    made = wandering(before, doubt.wander)
+    noise = made.noise.copy()
+    # Scores are in units of a scatter that is known as roughly: the mean of a log-normal factor's square.
+    noise[0] *= np.exp(2.0 * doubt.level[1])[:, None]
+    return replace(
+        made,
+        noise=noise,
+        size=_sizes(noise, made.size, doubt.level, made.longest),
+        distances=_distances(before, doubt),
+        classes=np.hypot(made.classes, _of_so_many(made.classes, doubt.windows)),
+        mix=_mix(made.mix, doubt, made.longest) if made.mix is not None else None,
+    )
+
+
+def _sizes(
+    noise: NDArray[np.float64], size: NDArray[np.float64], level: NDArray[np.float64], longest: int
+) -> NDArray[np.float64]:
+    """Sizes (A, C, J) of scores where levels are wrong by variances (A, C)."""
+    filters = matched_filters(noise, longest) / size[..., None]
+    says = np.einsum("acjk,jk->acj", filters, step_response())
+    return np.asarray(size * np.sqrt(1.0 + level[..., None] * says**2), dtype=np.float64)
+
+
+def _distances(before: Calibration, doubt: Doubt) -> NDArray[np.float64]:
+    """Usual distances (S, 4, F) of distributions whose place and width are uncertain, and that wander more."""
+    features = before.features
+    left = lasting(SCALES.astype(np.float64))
+    more = (doubt.wander[:features] - 1.0) * (left @ _with_shared(before).T)
+    squares = _KS_OF_SHIFT**2 * (more + doubt.level[0, :features])
+    squares = squares + _KS_OF_SCALE**2 * doubt.level[1, :features]
+    per_ks = np.array([each.per_ks for each in statistics()])[:, None, None]
+    return np.asarray(np.hypot(before.distances, per_ks * np.sqrt(squares)), dtype=np.float64)
+
+
+def _of_so_many(usual: NDArray[np.float64], windows: int) -> NDArray[np.float64]:
+    """How far a distribution known from so many windows usually is from what it will be, (N, 1), by `usual` (N, 4)
+    distances of as many: beyond the longest scale it falls with the root."""
+    scales = np.log(SCALES)
+    at = np.clip(np.log(max(windows, 1)), scales[0], scales[-1])
+    found = np.array([np.exp(np.interp(at, scales, np.log(np.maximum(row, 1e-9)))) for row in usual])
+    return np.asarray(found * np.sqrt(min(1.0, SCALES[-1] / max(windows, 1))))[:, None]
+
+
+def _mix(mix: ClassMix, doubt: Doubt, longest: int) -> ClassMix:
+    left = lasting(np.array([doubt.windows, doubt.day]))
+    now, later = (mix.noise @ left.T).transpose(2, 0, 1)
+    return replace(mix, size=_sizes(mix.noise, mix.size, np.maximum(now - later, 0.0), longest))
