@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.kll import Sketch
-from agent.drift.acceptance_limits import WHOLE_SECONDS, Doubt, uncertain, wander, wandering, widened
+from agent.drift.acceptance_limits import WHOLE_SECONDS, Doubt, Wander, uncertain, wander, widened
 from agent.drift.believe import believe
-from agent.drift.calibrate import Calibration
 from agent.drift.contexts import HOURS, Contexts
 from agent.drift.evidence import KNOTS, Looks, Usual, log_steps, weigh
-from agent.drift.normal import below
+from agent.drift.normal import below, score_of
 from agent.drift.recent import Block
 from agent.drift.reference import HourNormal, Reference
 
@@ -44,6 +43,7 @@ _LEAST_SHARE = 0.01  # of the boxes: a class seen less often does not become one
 _PRIOR_BOXES = 10.0
 _SAME_RATE = 0.2
 _ONE_SIGMA = below([-1.0, 1.0])
+_LEVELS = score_of([0.1, 0.3, 0.5, 0.7, 0.9])  # where the levels of windows are
 _RANKS = np.broadcast_to((np.arange(KNOTS) + 0.5) / KNOTS, (1, KNOTS))
 
 
@@ -90,13 +90,12 @@ def accept(
     contexts = reference.contexts()
     change = _measure(reference, contexts, blocks)
     wanders = wander(reference.calibration, blocks, change.scatter, change.log)
-    wide = wandering(reference.calibration, wanders)
     seen = {int(hour) for hour in change.hour}
     classes = _Classes(reference, contexts, blocks)
     hours = {
         hour: normal
         if hour in settled and hour not in seen
-        else _moved(reference, normal, _Move.at(hour + 0.5, change, wide), blocks)
+        else _moved(reference, normal, _Move.at(hour + 0.5, change, reference, wanders), blocks)
         for hour, normal in reference.hours.items()
     }
     hours = {
@@ -112,31 +111,26 @@ def accept(
         usual_boxes=reference.usual_boxes or classes.per_window,
         # Blocks do not know how features moved together: after a change that is not judged until a new recording.
         calibration=replace(
-            widened(
-                reference.calibration, _doubt(change, wide, wanders, blocks, reference.origin.window_seconds)
-            ),
+            widened(reference.calibration, wanders, _doubt(change, reference, wanders, blocks)),
             pairs=None,
             tails={**reference.calibration.tails, "pairs": ()},
         ),
     )
 
 
-def _doubt(
-    change: _Change,
-    wide: Calibration,
-    wanders: NDArray[np.float64],
-    blocks: Sequence[Block],
-    window_seconds: float,
-) -> Doubt:
+def _doubt(change: _Change, reference: Reference, wanders: Wander, blocks: Sequence[Block]) -> Doubt:
+    """What so many blocks leave uncertain, in stretched scatters, over what a whole day would."""
+    before, features = reference.calibration, reference.calibration.features
+    wide, stretched = (replace(before, noise=wanders.noise(before, stretched=each)) for each in (False, True))
     whole, windows = change.mean(np.ones((len(change.hour), 1)))
-    found = believe(whole, windows, wide, chance=_CHANCE)
-    day, features = WHOLE_SECONDS / window_seconds, wide.features
-    missed = uncertain(wide, windows)
-    missed[:, :features] = found.risk
-    judged = np.concatenate([wide.refinement.most, (wide.refinement.loadings**2).sum(axis=1)], axis=1) > 0.0
+    missed = uncertain(stretched, windows)
+    missed[:, :features] = believe(whole, windows, wide, chance=_CHANCE).risk
+    missed[0, :features] /= wanders.stretch**2
+    refinement, day = before.refinement, WHOLE_SECONDS / reference.origin.window_seconds
+    judged = np.concatenate([refinement.most, (refinement.loadings**2).sum(axis=1)], axis=1) > 0.0
+    left = missed - uncertain(stretched, np.full(features, day))
     return Doubt(
-        level=np.where(judged, np.maximum(missed - uncertain(wide, np.full(features, day)), 0.0), 0.0),
-        wander=wanders,
+        level=np.where(judged, np.maximum(left, 0.0), 0.0),
         windows=sum(each.windows for each in blocks),
         day=day,
     )
@@ -222,16 +216,21 @@ def _looks(block: Block, knots: NDArray[np.float64]) -> Looks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Move:
-    """How one hour's distributions move, (F,) each: by `shift`, their scatter and steps by logarithms of scales."""
+    """How one hour's distributions move, (F,) each: by `shift`, their scatter and steps by logarithms of scales, the
+    scatter besides by factors `stretch`. Windows' levels scatter by `apart`."""
 
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
     steps: NDArray[np.float64]
+    stretch: NDArray[np.float64]
+    apart: NDArray[np.float64]
     log: NDArray[np.bool_]
 
     @classmethod
-    def at(cls, hour: float, change: _Change, calibration: Calibration) -> _Move:
+    def at(cls, hour: float, change: _Change, reference: Reference, wanders: Wander) -> _Move:
         """At an hour of the day: what was seen as a whole, and what was seen near that hour besides."""
+        before = reference.calibration
+        calibration = replace(before, noise=wanders.noise(before, stretched=False))
         apart = np.abs(change.hour - hour) % HOURS
         near = np.exp(-np.minimum(apart, HOURS - apart) / REACH_HOURS)[:, None]
         everywhere = np.ones_like(near)
@@ -249,6 +248,8 @@ class _Move:
             + besides[0] * (shift_here - shift - local[0] * sigma),
             scale=np.clip(aspects[1], -_LEAST_SCALE, _MOST_SCALE),
             steps=kept[2] * (steps - weather[2]) + besides[2] * (steps_here - steps - local[2]),
+            stretch=wanders.stretch,
+            apart=wanders.apart,
             log=change.log,
         )
 
@@ -269,7 +270,9 @@ def _moved_sketch(
         return sketch
     shift, scale = float(move.shift[number]), float(move.scale[number])
     if scale >= _MOST_SCALE or (sketch.minimum == sketch.maximum and shift):
-        return _seen(number, blocks)  # what scattered by next to nothing does not show how it will
+        # What scattered by next to nothing does not show how it will.
+        return _seen(number, blocks, move, _range(reference, number, blocks))
+    scale += float(np.log(move.stretch[number]))
     if not shift and not scale:
         return sketch
     log = move.log[number, None]
@@ -306,10 +309,14 @@ def _known(number: int, blocks: Sequence[Block]) -> NDArray[np.float64]:
     return np.asarray(knots[np.isfinite(knots)], dtype=np.float64)
 
 
-def _seen(number: int, blocks: Sequence[Block]) -> Sketch:
-    sketch = Sketch()
+def _seen(number: int, blocks: Sequence[Block], move: _Move, within: tuple[float, float]) -> Sketch:
+    """What was seen of a feature: each block's typical window, at the levels that windows have."""
+    sketch, log = Sketch(), move.log[number, None]
+    levels = move.apart[number] * _LEVELS
     for block in blocks:
-        sketch.update(np.repeat(block.knots[number], block.windows).astype(np.float32))
+        shown = _forth(block.knots[number][None], log)[0]
+        values = np.clip(_back((shown + levels[:, None]).reshape(1, -1), log)[0], *within)
+        sketch.update(np.repeat(values, block.windows).astype(np.float32))
     return sketch
 
 

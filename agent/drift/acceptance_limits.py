@@ -2,9 +2,11 @@
 
 A level known from n windows is wrong by as much as a mean over n windows wanders. To a judge that begins anew, that
 error looks like a drift of its size which begins now: by V its variance, a score that says r of a unit step has
-variance 1 + V r² in place of 1, and is divided by the root of it. What wanders more than before, from window to
-window, has so many times the noise. V is what it exceeds that of a whole day by, of which limits know already; so it
-shrinks as more is seen, to nothing after a day.
+variance 1 + V r² in place of 1, and is divided by the root of it. V is what it exceeds that of a whole day by, of which
+limits know already; so it shrinks as more is seen, to nothing after a day.
+
+Levels may also wander more than before, from window to window: then values scatter more on the whole than windows show,
+and what of it exceeds the greater scatter is noise.
 """
 
 from __future__ import annotations
@@ -32,11 +34,9 @@ largest of the density, and of x times it."""
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Doubt:
     """What is uncertain of an accepted change: `level` (3, F + R), variances of what was taken for each aspect's new
-    level; `wander` (F + R,), times how much more than before the levels of windows wander, 1 or more; `windows`, how
-    many were seen, and how many a `day` has."""
+    level; `windows`, how many were seen, and how many a `day` has."""
 
     level: NDArray[np.float64]
-    wander: NDArray[np.float64]
     windows: int
     day: float
 
@@ -50,27 +50,46 @@ def lasting(windows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.minimum((1.0 + 2.0 * DECAYS) / np.maximum(windows, 1.0)[..., None], 1.0))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Wander:
+    """How the levels of windows wander now: `more` (F,), times their variance before, 1 or more; `stretch` (F,), by
+    what factor values scatter more on the whole for it than within windows; `apart` (F,), the levels' own scatter."""
+
+    more: NDArray[np.float64]
+    stretch: NDArray[np.float64]
+    apart: NDArray[np.float64]
+
+    def noise(self, calibration: Calibration, *, stretched: bool) -> NDArray[np.float64]:
+        """The noise (3, F + R, 8) of such levels, in scatters of within a window or `stretched` ones."""
+        own = np.maximum(self.more / self.stretch**2, 1.0) if stretched else self.more
+        shared = np.maximum((calibration.refinement.loadings[0] ** 2 * own[:, None]).sum(axis=0), 1.0)
+        noise = np.array(calibration.noise)
+        noise[0] *= np.concatenate([own, shared])[:, None]
+        return noise
+
+
 def wander(
     calibration: Calibration, blocks: Sequence[Block], sigma: NDArray[np.float64], log: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Times how much more the levels of windows wander within `blocks` than the calibration's noise has it, (F + R,).
+) -> Wander:
+    """What `blocks` show of it against the calibration's noise.
 
-    `sigma` (F,) is what their values scatter by within a window's context, of `log` (F,) features in logarithms.
+    `sigma` (F,) is what their values would scatter by if levels wandered as before, those of `log` (F,) features in
+    logarithms.
     """
     found = np.array([np.where(log, each.squares[:, 1], each.squares[:, 0]) for each in blocks])
     windows = np.array([np.where(log, each.log_sums[:, 1], each.known) for each in blocks])
     usable = np.isfinite(found) & (windows >= 2) & (sigma > 0)
-    noise, loads = _with_shared(calibration), calibration.refinement.loadings[0]
+    noise = _with_shared(calibration)
+    usual = noise.sum(axis=-1)
     expected = (windows[..., None] * noise * (1.0 - lasting(windows))).sum(axis=-1)
     squares = np.where(usable, found, 0.0).sum(axis=0) / np.maximum(sigma, 1e-30) ** 2
     ratio = squares / np.maximum(np.where(usable, expected, 0.0).sum(axis=0), 1e-30)
     total = np.where(usable, windows, 0.0).sum(axis=0)
-    looks = np.maximum(noise.sum(axis=-1) / (noise * lasting(total)).sum(axis=-1), 1.0)
+    looks = np.maximum(usual / (noise * lasting(total)).sum(axis=-1), 1.0)
     # A variance from n looks is uncertain: what is new scatters by that much more (Student's t).
-    more = np.where(ratio > 1.0 + _CHANCE * np.sqrt(2.0 / looks), ratio * (1.0 + 2.0 / looks), 1.0)
-    own = np.clip(np.where(usable.any(axis=0), more, 1.0), 1.0, _MOST_WANDER)
-    shared = np.maximum((loads**2 * own[:, None]).sum(axis=0), 1.0)
-    return np.concatenate([own, shared])
+    beyond = usable.any(axis=0) & (ratio > 1.0 + _CHANCE * np.sqrt(2.0 / looks))
+    more = np.clip(np.where(beyond, ratio * (1.0 + 2.0 / looks), 1.0), 1.0, _MOST_WANDER)
+    return Wander(more=more, stretch=np.sqrt(1.0 + (more - 1.0) * usual), apart=sigma * np.sqrt(more * usual))
 
 
 def _with_shared(calibration: Calibration) -> NDArray[np.float64]:
@@ -81,13 +100,6 @@ def _with_shared(calibration: Calibration) -> NDArray[np.float64]:
     return np.asarray(noise[:features] + loads**2 @ noise[features:], dtype=np.float64)
 
 
-def wandering(calibration: Calibration, wander: NDArray[np.float64]) -> Calibration:
-    """The calibration of levels that wander so many times as much."""
-    noise = calibration.noise.copy()
-    noise[0] *= wander[:, None]
-    return replace(calibration, noise=noise)
-
-
 def uncertain(calibration: Calibration, windows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variances (3, F + R) of what a mean over `windows` (F,) says of each level."""
     left = lasting(windows)
@@ -95,19 +107,23 @@ def uncertain(calibration: Calibration, windows: NDArray[np.float64]) -> NDArray
     return np.asarray((calibration.noise * every).sum(axis=-1), dtype=np.float64)
 
 
-def widened(before: Calibration, doubt: Doubt) -> Calibration:
-    """The calibration `before` a change was accepted, by what is uncertain of that."""
-    made = wandering(before, doubt.wander)
-    noise = made.noise.copy()
-    # Scores are in units of a scatter that is known as roughly: the mean of a log-normal factor's square.
+def widened(before: Calibration, wanders: Wander, doubt: Doubt) -> Calibration:
+    """The calibration `before` a change was accepted, by what is uncertain of that, for stretched scatters."""
+    noise, refinement = wanders.noise(before, stretched=True), before.refinement
+    times = noise[0, : before.features].sum(axis=-1) / before.noise[0, : before.features].sum(axis=-1)
+    # They are in units of a scatter that is known as roughly: the mean of a log-normal factor's square.
     noise[0] *= np.exp(2.0 * doubt.level[1])[:, None]
+    offset, most = refinement.offset.copy(), refinement.most.copy()
+    offset[1] -= np.log(wanders.stretch)
+    most[0] *= np.sqrt(times)
     return replace(
-        made,
+        before,
+        refinement=replace(refinement, offset=offset, most=most),
         noise=noise,
-        size=_sizes(noise, made.size, doubt.level, made.longest),
-        distances=_distances(before, doubt),
-        classes=np.hypot(made.classes, _of_so_many(made.classes, doubt.windows)),
-        mix=_mix(made.mix, doubt, made.longest) if made.mix is not None else None,
+        size=_sizes(noise, before.size, doubt.level, before.longest),
+        distances=_distances(before, times, doubt),
+        classes=np.hypot(before.classes, _of_so_many(before.classes, doubt.windows)),
+        mix=_mix(before.mix, doubt, before.longest) if before.mix is not None else None,
     )
 
 
@@ -120,11 +136,11 @@ def _sizes(
     return np.asarray(size * np.sqrt(1.0 + level[..., None] * says**2), dtype=np.float64)
 
 
-def _distances(before: Calibration, doubt: Doubt) -> NDArray[np.float64]:
-    """Usual distances (S, 4, F) of distributions whose place and width are uncertain, and that wander more."""
+def _distances(before: Calibration, times: NDArray[np.float64], doubt: Doubt) -> NDArray[np.float64]:
+    """Usual distances (S, 4, F) of distributions of uncertain place and width that wander so many `times` as much."""
     features = before.features
     left = lasting(SCALES.astype(np.float64))
-    more = (doubt.wander[:features] - 1.0) * (left @ _with_shared(before).T)
+    more = (times - 1.0) * (left @ _with_shared(before).T)
     squares = _KS_OF_SHIFT**2 * (more + doubt.level[0, :features])
     squares = squares + _KS_OF_SCALE**2 * doubt.level[1, :features]
     per_ks = np.array([each.per_ks for each in statistics()])[:, None, None]

@@ -149,13 +149,12 @@ class Guests(Source):
         self.there, self.slow = np.zeros(4, dtype=int), np.zeros(len(FEATURES))
         self.keep = np.exp(-SECONDS / 24.0)
 
-    def window(self, level=0.0, busy=0.0, noise=0.0):
+    def window(self, level=0.0, busy=0.0):
         stay, random = self.keep, self.random
         self.there = random.binomial(self.there, stay) + random.poisson((1 - stay) * (0.5 + busy), 4)
         self.slow = stay * self.slow + np.sqrt(1 - stay**2) * random.normal(0.0, 0.5, self.slow.size)
         means = self.means + self.slow + self.loads @ self.there
         means[:6] += level
-        means[FEATURES.index("noise")] += noise
         vectors = random.normal(means, 1.0, (FRAMES_EACH, means.size)).astype(np.float32)
         collector = Window("front", FEATURES, FEATURE_VERSION, interval=SECONDS / FRAMES_EACH)
         collector.extend(vectors, [0, 0, 2], at=self.now + SECONDS / FRAMES_EACH * np.arange(FRAMES_EACH))
@@ -180,5 +179,5 @@ def test_ninety_seconds_of_a_restless_scene_can_be_accepted_and_a_further_shift_
     accepted(made, source, since)
     after = [fields["drift_state"] for fields, _ in made.feed(source, 100, **change)]
     assert set(after) == {"normal"}
-    later = [fields["drift_state"] for fields, _ in made.feed(source, 70, **change, noise=20.0)]
-    assert "drift" in later
+    later = [fields["drift_state"] for fields, _ in made.feed(source, 60, level=25.0, busy=2.0)]
+    assert "drift" in later, "six features by some eight times what they scatter by now"
