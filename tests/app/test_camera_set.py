@@ -16,6 +16,7 @@ from agent.config.schema import CameraSettings, DriftSettings, Settings
 from agent.core.frame_slots import FrameSlots
 from agent.core.scope import WHOLE
 from tests.cameras.conftest import write_video
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +52,6 @@ def rig(tmp_path):
     supervisor.stop(5.0)
 
 
-def until(done):
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def change(camera_set, old, new):
     plan = make_plan(old, new, about=None)  # (what the exporter, unchanged here, would tell)
     return camera_set.change(old, new, plan.cameras)
@@ -69,7 +63,7 @@ def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig
     old = Settings(state_directory=str(tmp_path), cameras=cameras)
     camera_set.start(old)
     assert camera_set.names == ["a", "b"]
-    until(lambda: camera_set.online() == 2)
+    wait_until(lambda: camera_set.online() == 2)
     assert [status.camera for status in camera_set.statuses] == ["a", "b"]
     untouched = camera_set.camera("a")
     new = replace(old, cameras=(drawn("a"), drawn("b", max_fps=5.0), drawn("c")))
@@ -80,30 +74,30 @@ def test_cameras_are_watched_changed_and_removed_and_the_others_never_notice(rig
     assert active[-1]["a"] is active[0]["a"]
     assert active[-1]["b"].since_ns > active[0]["b"].since_ns
     assert camera_set.camera("a") is untouched
-    until(lambda: camera_set.online() == camera_set.flowing() == 3)
+    wait_until(lambda: camera_set.online() == camera_set.flowing() == 3)
     assert change(camera_set, new, old).done == ["camera b changed", "camera c removed", "camera off added"]
     assert list(active[-1]) == ["a", "b"]
     assert len(active) == 3, "each change is one change"
     assert active[-1]["a"].take_counts().seen > 0
     slots.take(8, timeout=1.0)
-    until(lambda: {frame.camera for frame in slots.take(8, timeout=1.0)} <= {"a", "b"})
+    wait_until(lambda: {frame.camera for frame in slots.take(8, timeout=1.0)} <= {"a", "b"})
     assert camera_set.stop(lambda: 5.0) == []
 
 
 def test_what_the_model_says_of_a_cameras_frames_stands_in_its_status(rig, tmp_path):
     camera_set, slots, _ = rig
     camera_set.start(Settings(state_directory=str(tmp_path), cameras=(drawn("a"), drawn("b"))))
-    until(lambda: slots.take(8, timeout=0.1) and camera_set.online() == 2)
+    wait_until(lambda: slots.take(8, timeout=0.1) and camera_set.online() == 2)
 
     def reasons():
         return {status.camera: status.reason for status in camera_set.statuses}
 
     camera_set.note("a", "the model fails on its frames")
     camera_set.note("gone", "unheard")
-    until(lambda: reasons() == {"a": "the model fails on its frames", "b": ""})
+    wait_until(lambda: reasons() == {"a": "the model fails on its frames", "b": ""})
     assert camera_set.online() == 2, "that is no fault of the camera"
     camera_set.note("a", "")
-    until(lambda: reasons() == {"a": "", "b": ""})
+    wait_until(lambda: reasons() == {"a": "", "b": ""})
 
 
 CORNER = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5))
@@ -119,12 +113,12 @@ def test_masks_and_zones_are_changed_in_place_and_a_privacy_mask_with_the_camera
         frames.update({one.camera: one for one in slots.take(8, timeout=1.0)})
         return {name: one.scope for name, one in frames.items()}
 
-    until(lambda: scopes().keys() == {"a", "b"})
+    wait_until(lambda: scopes().keys() == {"a", "b"})
     kept = camera_set.camera("a")
     scoped = drawn("a", ignore_masks=(CORNER,), include_zones=(CORNER,), classes=("car",), confidence=0.5)
     new = replace(old, cameras=(scoped, drawn("b")))
     assert change(camera_set, old, new).done == ["camera a changed"]
-    until(lambda: scopes()["a"] == scoped.scope)
+    wait_until(lambda: scopes()["a"] == scoped.scope)
     assert scopes()["b"] == WHOLE
     assert camera_set.camera("a") is kept
     assert active[-1]["a"] is active[0]["a"]
@@ -133,7 +127,7 @@ def test_masks_and_zones_are_changed_in_place_and_a_privacy_mask_with_the_camera
     assert change(camera_set, new, hidden).done == ["camera a changed"]
     assert camera_set.camera("a") is not kept
     assert not camera_set.is_current(frames["a"])
-    until(lambda: scopes()["a"].ignored == (CORNER, CORNER))
+    wait_until(lambda: scopes()["a"].ignored == (CORNER, CORNER))
     assert not frames["a"].image[10, 100].any()
 
 
@@ -142,11 +136,15 @@ def test_frames_of_a_camera_that_was_removed_or_changed_are_known_as_such(rig, t
     old = Settings(state_directory=str(tmp_path), cameras=(drawn("a"), drawn("b"), drawn("c")))
     camera_set.start(old)
     frames = {}
-    until(lambda: frames.update({one.camera: one for one in slots.take(8, timeout=1.0)}) or len(frames) == 3)
+    wait_until(
+        lambda: frames.update({one.camera: one for one in slots.take(8, timeout=1.0)}) or len(frames) == 3
+    )
     assert all(camera_set.is_current(one) for one in frames.values())
     change(camera_set, old, replace(old, cameras=(drawn("a"), drawn("b", max_fps=5.0))))
     assert {name for name, one in frames.items() if camera_set.is_current(one)} == {"a"}
-    until(lambda: any(one.camera == "b" and camera_set.is_current(one) for one in slots.take(8, timeout=1.0)))
+    wait_until(
+        lambda: any(one.camera == "b" and camera_set.is_current(one) for one in slots.take(8, timeout=1.0))
+    )
 
 
 def test_a_camera_that_is_replaced_is_not_at_its_end_though_all_others_are(rig, tmp_path):
@@ -156,7 +154,7 @@ def test_a_camera_that_is_replaced_is_not_at_its_end_though_all_others_are(rig, 
     live = drawn("live")
     old = Settings(state_directory=str(tmp_path), cameras=(done, live))
     camera_set.start(old)
-    until(
+    wait_until(
         lambda: [slots.take(8, timeout=0.1)] and "ended" in {one.state.value for one in camera_set.statuses}
     )
     ended, over = [], threading.Event()
@@ -209,7 +207,7 @@ def test_cameras_that_hang_are_stopped_together_and_hold_up_no_reload(rig, tmp_p
     camera_set.change(new, old, [])
     assert time.monotonic() - began < 6.0
     assert camera_set.names == ["a"]
-    until(lambda: camera_set.online() == 1)
+    wait_until(lambda: camera_set.online() == 1)
     release.set()
 
 
@@ -228,7 +226,7 @@ def test_a_camera_that_cannot_be_started_is_told_and_the_others_are_watched(rig,
     changed = change(camera_set, old, replace(old, cameras=(drawn("a"), drawn("b"), drawn("c"))))
     assert changed.failed == {"b": "can't start new thread"}
     assert camera_set.names == list(active[-1]) == ["a", "c"]
-    until(lambda: camera_set.online() == 2)
+    wait_until(lambda: camera_set.online() == 2)
 
 
 def test_a_still_scene_is_looked_at_as_often_as_features_are_measured():

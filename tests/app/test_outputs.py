@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 90
@@ -45,13 +46,6 @@ def answers(tmp_path):
     return asked.returncode == 0 and "online" in asked.stdout
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_pipe_that_nobody_reads_and_then_nobody_holds(start, tmp_path):
     reader, end = os.pipe()
     os.set_blocking(end, False)
@@ -59,7 +53,7 @@ def test_a_pipe_that_nobody_reads_and_then_nobody_holds(start, tmp_path):
     os.set_blocking(end, True)
     agent = start(end)
     os.close(end)
-    wait_until(lambda: answers(tmp_path))
+    wait_until(lambda: answers(tmp_path), SECONDS)
     assert os.read(reader, size) == b"-" * size, "full, not a line went in"
     text = b""
     while b"vedette is running" not in text:
@@ -75,7 +69,7 @@ def test_a_terminal_stopped_by_ctrl_s(start, tmp_path):
     controller, terminal = pty.openpty()
     termios.tcflow(terminal, termios.TCOOFF)
     agent = start(terminal)
-    wait_until(lambda: answers(tmp_path))
+    wait_until(lambda: answers(tmp_path), SECONDS)
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(SECONDS) == 0
     os.close(terminal)

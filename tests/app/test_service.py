@@ -27,6 +27,7 @@ from agent.delivery.verify.schemas import schema
 from agent.pipeline import analyst as analysis
 from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import Sampler
+from tests.waiting import wait_until
 
 jsonschema = pytest.importorskip("jsonschema")
 ORIN = Path(__file__).parents[1] / "telemetry" / "trees" / "orin"
@@ -59,10 +60,7 @@ def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path
     )
     service.start()
     try:
-        deadline = time.monotonic() + 20
-        while service.governor.pace.full:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not service.governor.pace.full, 20)
         assert "slowed to" in service.device.line()
         assert "limit 95" in service.device.line()
         host = ears.wait(

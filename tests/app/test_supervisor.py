@@ -9,6 +9,7 @@ from agent.app import supervisor as module
 from agent.app.supervisor import Supervisor
 from agent.core.errors import VedetteError
 from agent.core.worker import Worker
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +32,6 @@ class Worker(Worker):
         self.working.set()
         while not self.finish and not stop.wait(0.01):
             self.beat()
-
-
-def wait_until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.005)
 
 
 def test_a_failed_part_is_started_anew_and_the_others_go_on():

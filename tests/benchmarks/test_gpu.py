@@ -17,6 +17,7 @@ from gpu_parts.report import markdown, write
 from gpu_parts.steps import Step, run_steps
 
 from agent.telemetry.probes.nvml_queries import QUERIES, SLOW_QUERIES
+from tests.waiting import wait_until
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 ONE_ROW = """print('@figures {"table": "t", "value": 1}', flush=True)"""
@@ -61,10 +62,9 @@ def test_children_of_a_step_end_with_it(capsys):
         environment=os.environ,
     )
     pid = int(next(line for line in capsys.readouterr().out.splitlines() if line.strip().isdigit()))
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(
+        lambda: not (psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE), 5
+    )
 
 
 def test_all_steps_together_end_within_the_budget():

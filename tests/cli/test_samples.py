@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from agent.cli.samples import _FORMATS
 from agent.maintenance.samples.formats import FORMATS
 from agent.maintenance.samples.store import SampleStore
 from tests.maintenance.samples.conftest import MODEL, NOON, box, sample
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -103,10 +103,7 @@ fps = 8
 def test_the_running_agent_keeps_samples_of_what_it_sees(tmp_path, run_agent):
     running = run_agent(config=CONFIG.format(state=tmp_path / "live"))
     store = SampleStore(tmp_path / "live")
-    deadline = time.monotonic() + 60
-    while not {"audit"} < {one.sample.reason for one in store.samples()}:
-        assert time.monotonic() < deadline, running.journal()
-        time.sleep(0.2)
+    wait_until(lambda: {"audit"} < {one.sample.reason for one in store.samples()}, 60, running.journal)
     assert running.stop() == 0
     kept = list(store.samples())
     assert all(cv2.imread(str(one.image)).shape[:2] == (one.sample.height, one.sample.width) for one in kept)

@@ -16,6 +16,7 @@ from agent.delivery.commands import CommandWorker
 from agent.delivery.mqtt.events import Received
 from agent.delivery.outbox.store import StoreUnwritable
 from agent.logging import setup as log
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -60,26 +61,39 @@ def command(name="snooze", command_id="c1", age=0.0, **more):
     )
 
 
+def listens_to_commands(broker, listen):
+    """The agent subscribes before it says that it is online."""
+    listen(broker.port, "vedette/+/+/status").wait(
+        lambda heard: any(m.body["state"] == "online" for m in heard)
+    )
+
+
+def carries_nothing_else_out(listener):
+    """Commands are judged in order: one that is answered comes behind all that were sent before."""
+    last = f"last{len(listener.messages)}"
+    listener._client.publish(*command("broken", last), qos=1)
+    listener.wait(lambda heard: any(m.body["id"] == last for m in heard))
+
+
 def test_a_command_is_carried_out_once_and_answered(mosquitto, listen, publish, desk, tmp_path):
     broker = mosquitto()
     listener, running = listen(broker.port, "vedette/+/+/reply/#"), publish(broker.url, commands=desk)
-    running.until(lambda p: p.connection.state == "connected")
-    time.sleep(0.2)
+    listens_to_commands(broker, listen)
     topic, payload = command(rule="slow")
-    for _ in range(3):
+    for _ in range(2):
         listener._client.publish(topic, payload, qos=1)
     reply = listener.wait(lambda heard: heard and heard[0])
     assert reply.topic.endswith("reply/c1")
     assert (reply.body["ok"], reply.body["until"], reply.body["command"]) == (True, "later", "snooze")
-    time.sleep(0.3)
+    carries_nothing_else_out(listener)
     assert desk.carried_out == [{"rule": "slow"}]
     running.stop()
-    again = publish(broker.url, commands=desk)
-    again.until(lambda p: p.connection.state == "connected")
+    publish(broker.url, commands=desk)
+    listens_to_commands(broker, listen)
     listener._client.publish(topic, payload, qos=1)
-    time.sleep(0.5)
+    carries_nothing_else_out(listener)
     assert len(desk.carried_out) == 1  # known from before the restart
-    assert len(listener.messages) == 1
+    assert [m.body["id"] for m in listener.messages] == ["c1", "last1", "last2"]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +109,8 @@ def test_a_command_is_carried_out_once_and_answered(mosquitto, listen, publish, 
 )
 def test_a_refused_command_is_answered_with_the_reason(mosquitto, listen, publish, desk, sent, error):
     broker = mosquitto()
-    listener, running = listen(broker.port, "vedette/+/+/reply/#"), publish(broker.url, commands=desk)
-    running.until(lambda p: p.connection.state == "connected")
-    time.sleep(0.2)
+    listener, _ = listen(broker.port, "vedette/+/+/reply/#"), publish(broker.url, commands=desk)
+    listens_to_commands(broker, listen)
     listener._client.publish(*sent(), qos=1)
     reply = listener.wait(lambda heard: heard and heard[0].body)
     assert reply["ok"] is False
@@ -122,8 +135,7 @@ def test_commands_that_no_one_could_answer_are_only_logged(desk):
         correlation=None,
     )
     desk.receive(retained, wall=time.time(), now=0.0, first_time=lambda _: True)
-    time.sleep(0.2)
-    assert (answers, desk.carried_out) == ([], [])
+    assert desk._queue.empty() and (answers, desk.carried_out) == ([], [])
 
 
 def test_a_command_that_cannot_be_remembered_is_refused_since_it_might_run_twice(desk):
@@ -140,9 +152,8 @@ def test_a_command_that_cannot_be_remembered_is_refused_since_it_might_run_twice
         correlation=None,
     )
     desk.receive(message, wall=time.time(), now=0.0, first_time=no_disk)
-    time.sleep(0.2)
     assert "cannot be remembered: outbox: disk I/O error" in answers[0].draft.body["error"]
-    assert desk.carried_out == []
+    assert desk._queue.empty() and desk.carried_out == []
 
 
 def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
@@ -161,11 +172,8 @@ def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
 
     for i in range(6):
         send(i, now=float(i))
-        time.sleep(0.02)
     send(7, now=61.0)
-    deadline = time.monotonic() + 5
-    while len(answers) < 7 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(answers) == 7)
     said = {answer.draft.body["id"]: answer.draft.body["ok"] for answer in answers}
     assert said == {"c0": True, "c1": True, "c2": True, "c3": True, "c4": True, "c5": False, "c7": True}
     assert {answer.topic for answer in answers} == {"a/reply/here"}
@@ -173,38 +181,41 @@ def test_too_many_commands_are_refused_until_a_minute_has_passed(desk):
 
 def test_a_broker_that_lets_no_commands_through_is_told(no_subscriptions, publish, desk, capsys):
     running = publish(no_subscriptions.url, commands=desk)
-    running.until(lambda p: p.connection.state == "connected")
-    time.sleep(0.3)
-    assert "the broker does not let us listen for commands" in capsys.readouterr().out
+    said = ""
+
+    def refused(_publisher):
+        nonlocal said
+        said += capsys.readouterr().out
+        return "the broker does not let us listen for commands" in said
+
+    running.until(refused)
 
 
 def test_an_answer_goes_to_the_response_topic_with_the_correlation_data(mosquitto, listen, publish, desk):
     broker = mosquitto()
-    listener, running = listen(broker.port, "answers/#"), publish(broker.url, commands=desk)
-    running.until(lambda p: p.connection.state == "connected")
-    time.sleep(0.2)
+    listener, _ = listen(broker.port, "answers/#"), publish(broker.url, commands=desk)
+    listens_to_commands(broker, listen)
     properties = Properties(PacketTypes.PUBLISH)
     properties.ResponseTopic, properties.CorrelationData = "answers/me", b"42"
     answered = []
     listener._client.on_message = lambda _client, _data, message: answered.append(message)
     listener._client.publish(*command(rule="slow"), qos=1, properties=properties)
-    deadline = time.monotonic() + 10
-    while not answered:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: answered)
     assert (answered[0].topic, answered[0].properties.CorrelationData) == ("answers/me", b"42")
     assert json.loads(answered[0].payload)["ok"] is True
 
 
-def test_commands_are_off_unless_switched_on(mosquitto, listen, publish):
+def test_commands_are_off_unless_switched_on(mosquitto, listen, publish, drafts):
     broker = mosquitto()
     desk = CommandWorker(CommandSettings(allow=("*",)), {"snooze": lambda _: {}})
     running = publish(broker.url, commands=desk)
-    running.until(lambda p: p.connection.state == "connected")
-    listener = listen(broker.port, "vedette/+/+/reply/#")
+    listens_to_commands(broker, listen)
+    listener = listen(broker.port, "vedette/#")
     listener._client.publish(*command(), qos=1)
-    time.sleep(0.4)
-    assert listener.messages == []
+    listener.wait(lambda heard: any("/command/" in m.topic for m in heard))  # whoever listens has it by now
+    running.publisher.publish(drafts.host())
+    listener.wait(lambda heard: any(m.topic.endswith("/host") for m in heard))
+    assert not any("/reply/" in m.topic for m in listener.messages)
 
 
 def received(
@@ -262,9 +273,7 @@ def test_an_answer_may_go_below_the_own_reply_prefix_and_a_configured_one(desk):
         desk.receive(
             received(payload, response_topic=topic), wall=time.time(), now=0.0, first_time=lambda _: True
         )
-    deadline = time.monotonic() + 5
-    while len(answers) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(answers) == 2)
     assert [answer.topic for answer in answers] == ["vedette/dock/box/reply/desk/7", "answers/me"]
 
 
@@ -293,8 +302,7 @@ def test_an_answer_that_cannot_be_sent_becomes_a_short_one(mosquitto, listen, pu
     thread = threading.Thread(target=desk.run, args=(stop,), daemon=True)
     thread.start()
     listener, running = listen(broker.port, "vedette/+/+/reply/#"), publish(broker.url, commands=desk)
-    running.until(lambda p: p.connection.state == "connected")
-    time.sleep(0.2)
+    listens_to_commands(broker, listen)
     for number in range(12):
         listener._client.publish(*command("history", f"c{number}"), qos=1)
     replies = listener.wait(lambda heard: len(heard) == 12 and list(heard))
@@ -311,9 +319,7 @@ def test_a_command_that_fails_in_any_way_is_answered_and_the_next_carried_out(de
     for number, name in enumerate(("broken", "broken", "snooze")):
         message = received(command(name, f"c{number}")[1].encode(), topic=f"vedette/dock/box/command/{name}")
         desk.receive(message, wall=time.time(), now=0.0, first_time=lambda _: True)
-    deadline = time.monotonic() + 5
-    while len(answers) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(answers) == 3)
     assert [answer.draft.body["ok"] for answer in answers] == [False, False, True]
     assert "OverflowError" in answers[0].draft.body["error"] and desk.discarded == 2
 

@@ -6,7 +6,6 @@ waits until causes are known.
 
 import io
 import re
-import time
 
 import pytest
 from rich.console import Console
@@ -14,16 +13,10 @@ from rich.console import Console
 from agent.demo import show
 from agent.demo.incident import INCIDENT
 from agent.references.store import SIGNATURES, ReferenceStore
+from tests.waiting import wait_until
 
 CAUSES = {"crossing": "fog", "avenue": "noise", "aisle": "colour_cast"}
 """Of the cameras that drift; the fourth freezes."""
-
-
-def until(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(1)
 
 
 def ready(service):
@@ -46,7 +39,7 @@ def test_each_incident_is_named_rightly_and_never_by_another_name(others, monkey
     monkeypatch.setattr(show, "CONFIG", patient)
     with show.Demo(Console(file=io.StringIO())) as demo:
         ears = listen(int(demo.broker.url.rpartition(":")[2]))
-        until(lambda: ready(demo.service), 900)
+        wait_until(lambda: ready(demo.service), 900)
         before = len(ears.messages)
         for step in INCIDENT[: len(CAUSES) + 1]:
             demo.service.camera_set.camera(step.camera).set_disturbance(step.disturbance, step.strength)

@@ -15,6 +15,7 @@ from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.detection.thermal.pace import LEAST
+from tests.waiting import wait_until
 
 RED = np.zeros((64, 64, 3), np.uint8)
 RED[..., 2] = 255
@@ -53,10 +54,7 @@ class Rig:
         assert not self.thread.is_alive()
 
     def until(self, done):
-        deadline = time.monotonic() + 10
-        while not done():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_until(done)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Everything that a running agent observes is exported, or left out on purpose."""
 
-import time
-
 import structlog
 
 from agent.app.service import Service
@@ -9,6 +7,7 @@ from agent.cameras.kinds.synthetic.camera import SyntheticOptions
 from agent.config.schema import BrokerSettings, CameraSettings, DriftSettings, Settings, WindowSettings
 from agent.exporter.catalogue import find
 from tests.exporter.conftest import LEFT_OUT
+from tests.waiting import wait_until
 
 
 class Noting:
@@ -40,10 +39,7 @@ def test_nothing_that_is_observed_is_forgotten(tmp_path):
     service.reporter.exporter = noting = Noting()
     service.start()
     try:
-        deadline = time.monotonic() + 20
-        while "camera.feature_sharpness_mean" not in noting.metrics:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: "camera.feature_sharpness_mean" in noting.metrics, 20)
     finally:
         service.stop()
         structlog.reset_defaults()

@@ -21,6 +21,7 @@ from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.publisher import Publisher
 from agent.delivery.verify.stream import Verifier
 from tests.faults.proxy import Proxy
+from tests.waiting import wait_until
 
 DRIVER = Path(__file__).with_name("driver.py")
 IDENTITY = Identity(
@@ -113,10 +114,11 @@ class Load:
         assert self.publisher.drain(timeout), (self.publisher.connection, self.publisher.statistics())
 
     def until(self, condition, timeout=15.0):
-        end = time.monotonic() + timeout
-        while not condition(self.publisher):
-            assert time.monotonic() < end, (self.publisher.connection, self.publisher.statistics())
-            time.sleep(0.01)
+        wait_until(
+            lambda: condition(self.publisher),
+            timeout,
+            lambda: (self.publisher.connection, self.publisher.statistics()),
+        )
 
     def stop(self):
         self.quiet()

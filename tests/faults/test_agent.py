@@ -7,15 +7,9 @@ import time
 import pytest
 
 from tests.faults.conftest import drained
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
-
-
-def wait_for(condition, timeout=20.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_agent_killed_at_random_moments(mosquitto, listen, drive, pipe, account, request):
@@ -24,7 +18,7 @@ def test_agent_killed_at_random_moments(mosquitto, listen, drive, pipe, account,
     for _ in range(request.config.getoption("--kills")):
         before = len(pipe.accepted())
         agent = drive(broker.url, pipe.path, rate=2000)
-        wait_for(lambda before=before: len(pipe.accepted()) > before)
+        wait_until(lambda before=before: len(pipe.accepted()) > before, 20)
         time.sleep(rng.uniform(0.0, 0.4))
         agent.kill()
     last = drive(broker.url, pipe.path, rate=2000, count=200)
@@ -64,14 +58,14 @@ def test_disk_stops_taking_writes_and_comes_back(mosquitto, listen, drive, pipe,
     broker = mosquitto("allow_anonymous true", "persistence true", f"persistence_location {tmp_path}/")
     listener = listen(broker.port)
     agent = drive(broker.url, pipe.path, rate=300)
-    wait_for(lambda: len(pipe.accepted()) > 100)
+    wait_until(lambda: len(pipe.accepted()) > 100, 20)
     agent.limit_files(0)
-    wait_for(lambda: len({boot for boot, _ in pipe.accepted()}) == 2)  # memory has an epoch of its own
+    wait_until(lambda: len({boot for boot, _ in pipe.accepted()}) == 2, 20)  # memory has an epoch of its own
     agent.limit_files(-1)
-    wait_for(lambda: pipe.accepted()[-1][0] == pipe.accepted()[0][0])
+    wait_until(lambda: pipe.accepted()[-1][0] == pipe.accepted()[0][0], 20)
     broker.stop()
     held = len(pipe.accepted())
-    wait_for(lambda: len(pipe.accepted()) > held + 100)
+    wait_until(lambda: len(pipe.accepted()) > held + 100, 20)
     agent.kill()
     broker.start()
     listener.wait_subscribed()

@@ -19,6 +19,7 @@ from agent.delivery.outbox.rows import unpack
 from agent.delivery.outbox.store import LANES
 from tests.conftest import free_port
 from tests.faults.conftest import IDENTITY, TABLE, drained
+from tests.waiting import wait_until
 
 SECTOR = 512
 STRACE = shutil.which("strace")
@@ -198,10 +199,7 @@ def test_syncs_that_fail(mosquitto, listen, drive, pipe, account, tmp_path):
 def test_a_copy_of_the_directory_taken_in_between_opens_whole(mosquitto, drive, pipe, tmp_path):
     """The agent is stopped, copied and goes on: what a snapshot of a virtual machine or a backup does."""
     agent = drive(f"mqtt://127.0.0.1:{free_port()}", pipe.path, rate=2000)
-    deadline = time.monotonic() + 20
-    while len(pipe.accepted()) < 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(pipe.accepted()) >= 200, 20)
     for number in range(5):
         time.sleep(0.05)
         agent.process.send_signal(signal.SIGSTOP)

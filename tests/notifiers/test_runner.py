@@ -4,7 +4,6 @@ import base64
 import re
 import socket
 import threading
-import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,6 +14,7 @@ from agent.core.errors import ConfigError, VedetteError
 from agent.notifiers.outlet import MOST_QUEUED
 from agent.notifiers.runner import EXPIRY_SECONDS, NotifierWorker, make_notifiers
 from agent.notifiers.webhook import WebhookNotifier, WebhookOptions
+from tests.waiting import wait_until
 
 NOW = 1_700_000_000.0
 
@@ -46,10 +46,10 @@ def start_and_stop(one):
 def turn(one, now, monotonic):
     """A round of work at a time of its own, and the end of what it began."""
     one.work(now, monotonic)
-    end = time.monotonic() + 60
-    while any(outlet.attempt is not None and not outlet.attempt.ended for outlet in one._outlets):
-        assert time.monotonic() < end
-        time.sleep(0.001)
+    wait_until(
+        lambda: not (any(outlet.attempt is not None and not outlet.attempt.ended for outlet in one._outlets)),
+        60,
+    )
     one._collect(now, monotonic)
 
 

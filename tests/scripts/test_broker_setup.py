@@ -14,6 +14,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "broker-setup"
 
@@ -237,10 +239,7 @@ def test_who_was_removed_may_do_nothing_after_a_reload(made, connect, broker):
     shutil.copytree(made / "clients" / "box-3", kept)
     assert "may do nothing" in run("remove", made, "box-3").stdout
     broker.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
-    while box.publish("vedette/north/box-3/host") != 0x87:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: box.publish("vedette/north/box-3/host") == 0x87, 10)
     assert not (made / "clients" / "box-3").exists()
 
 

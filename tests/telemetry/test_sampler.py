@@ -12,6 +12,7 @@ from agent.telemetry import Reading
 from agent.telemetry import probe_thread as worker
 from agent.telemetry.probes.host import HostProbe
 from agent.telemetry.sampler import Sampler, load_probes, observations
+from tests.waiting import wait_until
 
 FAST = TelemetrySettings(interval=0.2)
 
@@ -62,18 +63,11 @@ def running(sampler: Sampler) -> Iterator[Sampler]:
         assert not thread.is_alive()
 
 
-def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
-
-
 def test_windows_observations_and_facts():
     one, other = Script(host), Script(gpu)
     with running(Sampler(FAST, Path("/tmp"), {"one": one, "other": other})) as sampler:
-        until(lambda: min(one.reads, other.reads) >= 3)
-        until(lambda: len(sampler.latest()) == 5)
+        wait_until(lambda: min(one.reads, other.reads) >= 3)
+        wait_until(lambda: len(sampler.latest()) == 5)
         latest = {seen.metric: seen for seen in sampler.latest()}
         summaries = {summary.entity: summary.values for summary in sampler.take_window()}
         assert sampler.facts() == {"script": "yes"}
@@ -93,7 +87,7 @@ def test_windows_observations_and_facts():
 def test_a_window_is_taken_once():
     sampler = Sampler(FAST, Path("/tmp"), {"one": Script(host)})
     with running(sampler):
-        until(sampler.latest)
+        wait_until(sampler.latest)
     assert sampler.take_window()
     assert sampler.take_window() == []
 
@@ -109,31 +103,31 @@ def test_a_hung_probe_holds_up_nobody_and_is_counted(monkeypatch):
 
     well, hung = Script(host), Script(hang)
     with running(Sampler(FAST, Path("/tmp"), {"well": well, "hung": hung})) as sampler:
-        until(lambda: hung.reads == 2)
+        wait_until(lambda: hung.reads == 2)
         before = well.reads
-        until(lambda: well.reads >= before + 4, 4)
-        until(lambda: not [seen for seen in sampler.latest() if seen.metric.startswith("gpu.")])
+        wait_until(lambda: well.reads >= before + 4, 4)
+        wait_until(lambda: not [seen for seen in sampler.latest() if seen.metric.startswith("gpu.")])
         assert [seen.metric for seen in sampler.latest()] == ["host.x_ratio", "host.probe_well_seconds"]
         values = {one.entity: one.values for one in sampler.take_window()}["host"]
         assert 0 < values["probe_hung_success_ratio"] < 1
         assert values["probe_hung_failures_total"] >= 3
         assert values["probe_well_success_ratio"] == 1
         release.set()
-        until(lambda: [seen for seen in sampler.latest() if seen.metric == "gpu.power_watts"])
+        wait_until(lambda: [seen for seen in sampler.latest() if seen.metric == "gpu.power_watts"])
 
 
 def test_a_hung_probe_does_not_hold_up_the_end():
     release = threading.Event()
     hung = Script(lambda _: release.wait(30) or [])
     with running(Sampler(FAST, Path("/tmp"), {"hung": hung})):  # it ends in time, or this fails
-        until(lambda: hung.reads)
+        wait_until(lambda: hung.reads)
     release.set()
 
 
 def test_what_is_not_there_is_no_failure():
     absent = Script(host, present=False)
     with running(Sampler(FAST, Path("/tmp"), {"absent": absent, "well": Script(host)})) as sampler:
-        until(sampler.latest)
+        wait_until(sampler.latest)
         [summary] = sampler.take_window()
     assert not [name for name in summary.values if "absent" in name]
 
@@ -142,10 +136,10 @@ def test_a_probe_that_comes_up_late_is_found(monkeypatch):
     monkeypatch.setattr(worker, "LOOK_AGAIN_SECONDS", 0.1)
     late = Script(host, present=False)
     with running(Sampler(FAST, Path("/tmp"), {"late": late})) as sampler:
-        until(lambda: late.tries >= 3)
+        wait_until(lambda: late.tries >= 3)
         assert sampler.latest() == []
         late.present = True
-        until(sampler.latest)
+        wait_until(sampler.latest)
 
 
 def test_a_probe_whose_device_goes_is_closed_and_looked_for_again(monkeypatch):
@@ -158,7 +152,7 @@ def test_a_probe_whose_device_goes_is_closed_and_looked_for_again(monkeypatch):
 
     probe = Script(vanish)
     with running(Sampler(FAST, Path("/tmp"), {"probe": probe})):
-        until(lambda: probe.opened == 2 and probe.reads >= 3)
+        wait_until(lambda: probe.opened == 2 and probe.reads >= 3)
     assert probe.closed == 2
 
 
@@ -170,8 +164,8 @@ def test_a_defect_of_one_probe_is_counted_and_the_others_go_on():
 
     defect, well = Script(trip), Script(gpu)
     with running(Sampler(FAST, Path("/tmp"), {"defect": defect, "well": well})) as sampler:
-        until(lambda: defect.reads >= 2 and well.reads >= 2)
-        until(lambda: {one.metric for one in sampler.latest()} >= {"host.x_ratio", "gpu.power_watts"})
+        wait_until(lambda: defect.reads >= 2 and well.reads >= 2)
+        wait_until(lambda: {one.metric for one in sampler.latest()} >= {"host.x_ratio", "gpu.power_watts"})
         assert sampler.discarded == 1
 
 
@@ -183,7 +177,7 @@ def test_settings_choose_the_probes():
 def test_the_real_host_at_one_hertz():
     sampler = Sampler(FAST, Path("/tmp"), {"host": HostProbe(Path("/tmp"))})
     with running(sampler):
-        until(lambda: any(seen.metric == "host.cpu_ratio" for seen in sampler.latest()))
+        wait_until(lambda: any(seen.metric == "host.cpu_ratio" for seen in sampler.latest()))
     [summary] = sampler.take_window()
     assert summary.values["memory_used_max_ratio"] >= summary.values["memory_used_ratio"] > 0
     assert sampler.facts()["cpu_count"] >= 1

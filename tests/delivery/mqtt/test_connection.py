@@ -25,6 +25,7 @@ from agent.delivery.mqtt.session import BACKOFF
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW
 from tests.servers.hostile_broker import HostileBroker, connack
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 
@@ -341,10 +342,7 @@ def test_tls_older_than_1_2_is_not_spoken(certificates, publish):
     )
     try:
         willing = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *old]
-        deadline = time.monotonic() + 10
-        while b"TLSv1.1" not in subprocess.run(willing, input=b"", capture_output=True).stdout:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: b"TLSv1.1" in subprocess.run(willing, input=b"", capture_output=True).stdout, 10)
         running = publish(f"mqtts://127.0.0.1:{port}", ca_file=str(certificates / "ca.crt"))
         running.until(lambda p: p.connection.failure == ConnectionFailure.TLS.value)
         assert "TLS failed" in running.publisher.connection.reason

@@ -9,6 +9,7 @@ from agent.__main__ import main
 from agent.delivery.messages import FAMILIES, Stamp, encode, status_draft
 from agent.delivery.verify.stream import Verifier, describe
 from tests.delivery.conftest import NOW, Drafts
+from tests.waiting import wait_until
 
 
 def hear(
@@ -121,10 +122,7 @@ def test_a_broken_line_is_mended_and_told(mosquitto, publish, drafts, capsys, tm
         target=lambda: codes.append(main(["verify", "--broker", broker.url, "--for", "5s"]))
     )
     listening.start()
-    deadline = time.monotonic() + 10
-    while "vedette-verify" not in broker.log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: "vedette-verify" in broker.log.read_text(), 10)
     time.sleep(0.3)
     running.publisher.publish(drafts.host(start=time.time()))
     assert running.publisher.drain(10)

@@ -26,6 +26,7 @@ from agent.maintenance.deploy import signing
 from agent.maintenance.deploy.journal import Journal
 from agent.maintenance.deploy.state import CONFIGS, Step
 from tests.maintenance.deploy.conftest import MODEL, QUICK, ask, outcome, signature
+from tests.waiting import wait_until
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -38,10 +39,7 @@ def own_log():
 
 def until_runs(service, sha256):
     """The journal comes first, the exchange follows."""
-    deadline = time.monotonic() + 60
-    while service.detector.info.sha256 != sha256:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: service.detector.info.sha256 == sha256, 60)
 
 
 @pytest.mark.broker
