@@ -72,7 +72,8 @@ class Shown:
 @dataclass(slots=True, eq=False)
 class Alarm:
     """The state: `since` is None while off. `level` (A, C) is the change noted when it was `noted_at` windows old, and
-    `memory` (A, C, K) what was seen of it until now, when it is `age` windows old.
+    `memory` (A, C, K) what was seen of it until now, when it is `age` windows old. `whole` (A, C) is by how much all
+    columns were off then, those that did not change by chance.
 
     Where distances raised the alarm both are empty. Then `ratio` is what they reached at the time scale `place` (that
     of pairs comes after those of distributions), and `waits` how many windows it takes until they show something again.
@@ -82,6 +83,7 @@ class Alarm:
     of: Of = Of.FEATURES
     place: int = 0
     level: NDArray[np.float64] | None = None
+    whole: NDArray[np.float64] | None = None
     memory: NDArray[np.float64] | None = None
     ratio: float = 0.0
     calm: int = 0
@@ -112,16 +114,17 @@ class Alarm:
         place = int(np.searchsorted(AGES, self.age, side="right")) - 1
         chosen = gauge.filters[..., place, :]
         answer = chosen @ (1.0 - KEEP**self.age)
-        known = changed & (answer > 0.0)
+        judged = answer > 0.0
         seen = (chosen * self.memory).sum(axis=-1)
-        level = np.where(known, seen / np.where(known, answer, 1.0), 0.0)
+        whole = np.where(judged, seen / np.where(judged, answer, 1.0), 0.0)
         self.noted_at = self.age
-        if known.any():
-            self.level = level
+        if (changed & judged).any():
+            self.level, self.whole = np.where(changed, whole, 0.0), whole
 
     def raise_by_distance(self, now: float, ratios: NDArray[np.float64]) -> None:
         """Go on because a distribution is over its limit: `ratios` (5,) at the four time scales, and of pairs."""
-        self.since, self.of, self.calm, self.level, self.memory = now, Of.DISTANCES, 0, None, None
+        self.since, self.of, self.calm = now, Of.DISTANCES, 0
+        self.level, self.whole, self.memory = None, None, None
         self.age, self.noted_at, self.waits = 1, 1, 0
         self._note_distance(ratios)
 
@@ -186,7 +189,7 @@ class Alarm:
         self.calm = self.calm + 1 if gone else 0
         if self.calm < CALM:
             return False
-        self.since, self.level, self.memory, self.calm = None, None, None, 0
+        self.since, self.level, self.whole, self.memory, self.calm = None, None, None, None, 0
         return True
 
     def state(self) -> dict[str, Any]:
@@ -196,6 +199,7 @@ class Alarm:
             "of": self.of.value,
             "place": self.place,
             "level": None if self.level is None else numbers(self.level),
+            "whole": None if self.whole is None else numbers(self.whole),
             "seen": None if self.memory is None else numbers(self.memory),
             "ratio": self.ratio,
             "calm": self.calm,
@@ -214,10 +218,11 @@ class Alarm:
         if word not in {each.value for each in Of}:
             raise BadInput("`of` is none of what an alarm can be about")
         of = Of(word)
-        level = memory = None
+        level = whole = memory = None
         if state.get("level") is not None and of is not Of.DISTANCES:
             memory = memories[of]
             level = array(state, "level", memory.shape[:2])
+            whole = array(state, "whole", level.shape) if state.get("whole") is not None else level
             if state.get("seen") is not None:
                 memory = array(state, "seen", memory.shape)
             if not level.any():
@@ -230,6 +235,7 @@ class Alarm:
             of,
             min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), SCALES.size),
             level,
+            whole,
             memory,
             take_number(state, "ratio"),
             take_integer(state, "calm", minimum=0),

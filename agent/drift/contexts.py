@@ -70,7 +70,7 @@ class Contexts:
 
     hours: Mapping[int, Context]
     spread: NDArray[np.float64]
-    remember: int = 28
+    remember: int = 40
     _rows: dict[int, list[TableRow]] = field(default_factory=dict)
     _gates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     _made: dict[int, Expected] = field(default_factory=dict)

@@ -8,13 +8,25 @@ from numpy.typing import NDArray
 from agent.drift.contexts import HOURS, hour_of
 
 UNSEEN_TRUST = 0.5
-"""What a window of a kind of day that the reference never saw counts for. Half the usual traffic is what a weekend may
-do: half of that evidence seldom reaches a limit in two days, while a blurred or moved camera still does in minutes."""
+"""What distributions and classes of a kind of day count for that the reference never saw."""
+
+_USUAL_THEN = np.array([1.0, np.log(2.0), np.log(2.0)])[:, None]
+"""By how much each aspect may be off on such a day, all day long: a weekend may have half or twice the traffic. Less
+than that, however long it lasts, is no evidence; a blurred or moved camera is within minutes."""
 
 _DAY = 86400.0
 _FIRST_MONDAY = 4  # days after 1970-01-01
 _WEEKEND_FROM = 5
 _WEEK = 7 * HOURS
+
+
+def beyond_usual(aspects: NDArray[np.float64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What aspects (..., 3, F) show on a kind of day that was never seen, their mean (3, F) being `offset`.
+
+    >>> beyond_usual(np.array([[3.0], [0.5], [-1.0]]), np.zeros((3, 1))).ravel().round(2).tolist()
+    [2.0, 0.0, -0.31]
+    """
+    return np.asarray(aspects - np.clip(aspects - offset, -_USUAL_THEN, _USUAL_THEN), dtype=np.float64)
 
 
 def weekend(moment: float, utc_offset: float) -> bool:

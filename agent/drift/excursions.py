@@ -3,7 +3,9 @@
     ready ── over the limit, alike a familiar one ──▶ excused ── longer or larger than that one was ──▶ spent
     excused, spent ── CALM windows below the limit ──▶ ready
 
-Only while excused there is no alarm. What is excused once is not excused again before it has ended.
+Only while excused there is no alarm, of distributions and classes neither: a lorry changes them as well. What is
+excused once is not excused again before it has ended. How long it lasts is the number of windows over the limit: two
+lorries in an hour are one excursion, as long as both together.
 """
 
 from __future__ import annotations
@@ -25,37 +27,46 @@ MOST_KEPT = 16
 NEARLY = 0.8
 """Of the limit: an excursion of the reference that came so near to it may go beyond it the next time."""
 
+ALIKE = 0.7
+"""Cosine of two directions that are one and the same: half of the evidence is in that direction."""
+
 _LEAST_WINDOWS = 3  # that an excursion's direction is the mean of
-_ALIKE = 0.7  # cosine: half of the evidence is in that direction
 _LONGER, _LONGER_WINDOWS = 1.5, 5.0
 _LARGER = 1.5
-_LATELY = int(np.flatnonzero(TIMES == 4.0)[0])
+LATELY = int(np.flatnonzero(TIMES == 4.0)[0])
+"""The fading mean that says how large something is at the moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Excursions:
     """The largest excursions of a reference: `directions` (N, 3, C), their mean evidence from start to peak in usual
-    sizes; `spans` (N,), how many windows each was near the limit.
+    sizes; `spans` (N,), in how many windows each was near the limit.
     """
 
     directions: NDArray[np.float64]
     spans: NDArray[np.float64]
 
     def alike(self, memory: NDArray[np.float64]) -> int | None:
-        """The excursion that memory (3, C, K), in usual sizes, resembles most on any time scale; None if none does."""
+        """The longest excursion that memory (3, C, K), in usual sizes, resembles on any time scale; None if none."""
         if not len(self.spans):
             return None
         rows = self.directions.reshape(len(self.spans), -1)
         seen = memory.reshape(-1, memory.shape[-1])
         lengths = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(seen, axis=0)
         cosines = (rows @ seen / np.maximum(lengths, 1e-9)).max(axis=1)
-        best = int(cosines.argmax())
-        return best if cosines[best] >= _ALIKE else None
+        found = np.where(cosines >= ALIKE, self.spans, -1.0)
+        return int(found.argmax()) if found.max() >= 0.0 else None
 
     def size(self, number: int, memory: NDArray[np.float64]) -> float:
         """How large excursion `number` lately is in memory (3, C, K): 1 as large as in the reference."""
         direction = self.directions[number]
-        return float((memory[..., _LATELY] * direction).sum() / max(float((direction**2).sum()), 1e-12))
+        return float((memory[..., LATELY] * direction).sum() / max(float((direction**2).sum()), 1e-12))
+
+
+def cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Of the angle between two directions of one shape; 0 where one of them is none."""
+    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float((one * other).sum()) / max(lengths, 1e-9)
 
 
 def no_excursions(columns: tuple[int, int]) -> Excursions:
@@ -82,42 +93,52 @@ def learn_excursions(ratios: NDArray[np.float64], evidence: NDArray[np.float64])
                 for run, peak in zip(runs, peaks, strict=True)
             ]
         ),
-        spans=np.array([run[-1] - run[0] + 1.0 for run in runs]),
+        spans=np.array([float(run.size) for run in runs]),
     )
 
 
 @dataclass(slots=True)
 class Excuse:
-    """The state: `number` of the excursion that is excused, or None; `left` windows that it may still last, 0 when
-    spent; `calm` windows below the limit since."""
+    """The state: `number` of the excursion that is excused, or None; `left` windows that may still be over a limit, 0
+    when spent; `calm` windows below the limit since; `lasted` windows since the first one over it."""
 
     number: int | None = None
     left: float = 0.0
     calm: int = CALM
+    lasted: float = 0.0
 
     def step(self, over: bool, excursions: Excursions, memory: NDArray[np.float64]) -> bool:
         """One more window, with memory (3, C, K) in usual sizes; whether what is over the limit is excused."""
         self.rest(0 if over else 1)
         if not over:
             return False
+        self.lasted += 1.0
         if self.calm >= CALM:
+            self.lasted = 0.0
             self.number = excursions.alike(memory)
             if self.number is not None:
                 self.left = _LONGER * float(excursions.spans[self.number]) + _LONGER_WINDOWS
         self.calm = 0
-        self.left = max(self.left - 1.0, 0.0)
-        if self.number is not None and excursions.size(self.number, memory) > _LARGER:
+        number = self.number if self.number is not None and self.number < len(excursions.spans) else None
+        if number is not None and excursions.size(number, memory) > _LARGER:
             self.left = 0.0
+        return self.spend()
+
+    def spend(self) -> bool:
+        """Something is over a limit in this window; whether it is excused."""
+        self.left = max(self.left - 1.0, 0.0)
         return self.left > 0.0
 
     def rest(self, windows: int) -> None:
         """`windows` windows below the limit."""
+        self.lasted += windows
         self.calm = min(self.calm + windows, CALM)
-        self.left = max(self.left - windows, 0.0)
+        if self.calm >= CALM:
+            self.left = 0.0
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"number": self.number, "left": self.left, "calm": self.calm}
+        return {"number": self.number, "left": self.left, "calm": self.calm, "lasted": self.lasted}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], excursions: Excursions) -> Excuse:
@@ -129,4 +150,5 @@ class Excuse:
             number if len(excursions.spans) else None,
             take_number(state, "left", minimum=0.0),
             take_integer(state, "calm", minimum=0, maximum=CALM),
+            take_number(state, "lasted", 0.0, minimum=0.0),
         )

@@ -17,14 +17,15 @@ from agent.core.untrusted import take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Shown
 from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import Expected, hour_of
-from agent.drift.day_kinds import UNSEEN_TRUST, weekend
+from agent.drift.day_kinds import UNSEEN_TRUST, beyond_usual, weekend
 from agent.drift.describe import QUANTILES, Describer, Remembered
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import KNOTS, look
-from agent.drift.excursions import Excuse
+from agent.drift.excursions import LATELY, Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
+from agent.drift.passing import Passing
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored, Scorer
@@ -68,6 +69,7 @@ class DriftJudge:
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
         self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
+        self._passing = Passing()
         self._shown: dict[Of, Shown] = {}
         self._gap = 1.0
         self._kinds_seen = reference.kinds_seen()
@@ -127,14 +129,17 @@ class DriftJudge:
         """Remember a window; what it was compared with."""
         reference, gap = self.reference, self._windows_since(window)
         looks = look(window)
-        [fit] = weigh_nearest(looks, self._contexts, moment, reference.usual, self._passed(moment))
+        [fit] = weigh_nearest(looks, self._contexts, moment, reference.usual, self._passed(window, moment))
         expected, evidence = fit.expected, fit.evidence
-        trust = 1.0 if self._kind_seen(window) else UNSEEN_TRUST
-        refinement, trusted = reference.calibration.refinement, trust * evidence.trust[0]
-        refined = refinement(evidence.aspects[0], trusted, fit.hours)
+        seen_before, refinement = self._kind_seen(window), reference.calibration.refinement
+        trust = 1.0 if seen_before else UNSEEN_TRUST
+        refined = refinement(evidence.aspects[0], evidence.trust[0], fit.hours)
         speaks = self._contexts.speaks(moment, REACH_SECONDS)
-        weight = refinement.weights(trusted, speaks, fit.hours)
+        weight = refinement.weights(evidence.trust[0], speaks, fit.hours)
         self._shown = {Of.FEATURES: Shown(evidence=refined, weight=weight)}
+        if not seen_before:
+            large = beyond_usual(evidence.aspects[0], refinement.offset)
+            refined = refinement(large, evidence.trust[0], fit.hours)
         self._memory = fade(self._memory, refined, gap)
         self._pairs.add(refined[0, : len(self._names)], gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
@@ -165,10 +170,11 @@ class DriftJudge:
         weight = trust * mix.weights(*where, self.reference.usual_boxes)
         return Shown(evidence=evidence, weight=np.broadcast_to(weight[:, None], evidence.shape))
 
-    def _passed(self, moment: float) -> Passed:
+    def _passed(self, window: WindowSketch, moment: float) -> Passed:
         origin = self.reference.origin
         offset = origin.utc_offset if self._utc_offset is None else self._utc_offset(moment)
-        return Passed.since(origin.end, moment, origin.utc_offset, offset)
+        unseen = not self._kind_seen(window)
+        return Passed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
 
     def _kind_seen(self, window: WindowSketch) -> bool:
         """Whether the reference saw this hour on such a day (a weekday, a weekend)."""
@@ -230,18 +236,24 @@ class DriftJudge:
     def _alarm_step(self, now: float, scored: Scored, distances: NDArray[np.float64]) -> bool:
         """Raise or end the alarm; whether what is over the limit is a familiar excursion."""
         if self.alarm:
+            change, since = self._alarm.whole, self._alarm.since
             if self._watch(distances):
+                self._note_passed(change, since, now)
                 self._begin_anew()
             return False
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._memory / calibration.refinement.units[..., None]
-        familiar = self._excuse.step(ratio >= 1.0, calibration.excursions, usual_sizes)
-        by_evidence = 0.0 if familiar else ratio
+        known = self._passing.joined(calibration.excursions)
+        excused = self._excuse.step(ratio >= 1.0, known, usual_sizes)
+        if excused:
+            self._passing.seen(usual_sizes[..., LATELY], now)
         mix, changed, age = self._describer.likelihood(self._class_memory)
-        if max(by_evidence, mix, float(distances.max())) < 1.0:
-            return familiar
+        if max(ratio, mix, float(distances.max())) < 1.0:
+            return False
+        if excused or (ratio < 1.0 and self._excuse.spend()):
+            return True
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
-        if by_evidence >= 1.0:
+        if ratio >= 1.0:
             self._raise(now, self._memory, *self._scorer.changed(scored), Of.FEATURES)
         elif mix >= 1.0:
             self._raise(now, self._class_memory, changed, age, Of.CLASSES)
@@ -265,8 +277,17 @@ class DriftJudge:
         """What measures the evidence that raised the alarm."""
         return self._describer.mix_gauge if of is Of.CLASSES else self._scorer.gauge
 
+    def _note_passed(self, change: NDArray[np.float64] | None, since: float | None, now: float) -> None:
+        """What raised an alarm has gone by itself: a `change` (3, C) of evidence, None where distances showed it."""
+        if change is None or since is None:
+            return
+        window = self.reference.origin.window_seconds
+        began = since - self._excuse.lasted * window  # when it was over a limit first, and excused until then
+        self._passing.add(change / self.reference.calibration.refinement.units, began, now, window)
+
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
+        self._excuse = Excuse(calm=0)
         self._memory, self._class_memory = np.zeros_like(self._memory), self._no_classes()
         self._pairs = PairsSeen(self.reference.calibration.pairs)
         self._fading = Fading.empty(len(self._names), len(self.reference.class_ids))
@@ -310,7 +331,7 @@ class DriftJudge:
     # -- across restarts --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What has been seen, as JSON-able values (about 43 kB for 24 features)."""
+        """What has been seen, as JSON-able values (43 kB for 24 features, and up to 15 kB of what came and went)."""
         return {
             "reference": self.reference.id,
             "memory": numbers(self._memory),
@@ -322,6 +343,7 @@ class DriftJudge:
             "knots": None if self._knots is None else numbers(self._knots),
             "last_end": self._last_end,
             "excuse": self._excuse.state(),
+            "passing": self._passing.state(),
             "alarm": self._alarm.state(),
             "ratio": self._ratio,
         }
@@ -346,9 +368,12 @@ class DriftJudge:
         shape = (SCALES.size, features, QUANTILES.size)
         percentiles = None if state.get("knots") is None else array(state, "knots", shape, unknown=True)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
-        excuse = Excuse()
-        if "excuse" in state:  # the version before had none
-            excuse = Excuse.restore(take_object(state, "excuse"), self.reference.calibration.excursions)
+        excuse, passing = Excuse(), Passing()
+        if "passing" in state:  # the version before had none
+            passing = Passing.restore(take_object(state, "passing"), self._scorer.columns)
+        if "excuse" in state:  # likewise
+            known = passing.joined(self.reference.calibration.excursions)
+            excuse = Excuse.restore(take_object(state, "excuse"), known)
         classes = self._no_classes()
         if "classes" in state:  # likewise
             classes = array(state, "classes", classes.shape)
@@ -358,5 +383,6 @@ class DriftJudge:
             pairs.restore(take_object(state, "pairs"))
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._class_memory, self._pairs = classes, pairs
-        self._knots, self._last_end, self._excuse = percentiles, last_end, excuse
+        self._knots, self._last_end = percentiles, last_end
+        self._excuse, self._passing = excuse, passing
         self._memory, self._fading, self._alarm = memory, fading, alarm

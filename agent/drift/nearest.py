@@ -3,7 +3,9 @@
 The sun rises earlier or later, a camera switches to infrared at dusk. So a window is compared with the moment near its
 own whose light all its features fit best: the same moment for all of them, so that no feature is excused alone. When
 clocks were moved since the reference, what people do moved with them and the light did not: then each feature follows
-whichever of the two it fits. Held-out hours are compared in the same way, and so limits know what the choice does.
+whichever of the two it fits. On a kind of day that the reference never saw (the first Saturday) people do at any hour
+what they do at another one of the days it knows, and the light keeps to its time: the same choice. Held-out hours are
+compared in the same way, by the light, and so limits know what the choice does.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ _DAY = 86400.0
 _CLOCK_CHANGE = (
     3600.0  # clocks are moved by an hour or less; what is more is another time zone, and nobody's rhythm
 )
+_EVERY = 7200.0
+"""Seconds between the hours of a known day that an unseen one may be like: the moments around them lie as near."""
 _PLACES = np.arange(1, KNOTS, 4)  # of a window's quantiles: enough to place it
 _MATTERS = 0.5  # sigma between what is expected by the light and by the clock
 _MOST = 2.0  # sigma: one feature that is far off at all moments must not choose among them
@@ -41,17 +45,23 @@ _MOST = 2.0  # sigma: one feature that is far off at all moments must not choose
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
     """What has passed between a reference and a moment: `days` since its end, 0 within it; `clock` seconds by which
-    local clocks were moved forward since (back: negative)."""
+    local clocks were moved forward since (back: negative). `unseen`: the moment is on a kind of day that it never saw.
+    """
 
     days: float = 0.0
     clock: float = 0.0
+    unseen: bool = False
 
     @classmethod
-    def since(cls, end: float, moment: float, offset_then: float, offset_now: float) -> Passed:
+    def since(
+        cls, end: float, moment: float, offset_then: float, offset_now: float, *, unseen: bool = False
+    ) -> Passed:
         """From the end of a reference to `moment`, local time being so many seconds ahead of UTC then and now."""
         moved = offset_now - offset_then
         return cls(
-            days=max(0.0, moment - end) / _DAY, clock=moved if 0 < abs(moved) <= _CLOCK_CHANGE else 0.0
+            days=max(0.0, moment - end) / _DAY,
+            clock=moved if 0 < abs(moved) <= _CLOCK_CHANGE else 0.0,
+            unseen=unseen,
         )
 
 
@@ -71,13 +81,13 @@ def weigh_nearest(
 ) -> Iterator[Fit]:
     """The evidence of windows that lie in one time slot, in groups by what they fit best."""
     light = moments(contexts, moment, passed.days)
-    people = moments(contexts, moment + passed.clock) if passed.clock else []
+    people = _moments_of_people(contexts, moment, passed)
     if not people or people[0].distance > FARTHEST:
         people = []
         choices = choose(looks, light, usual)[:, None]
     else:
         choices = choose_both(looks, light, people, usual)
-    own, moved = hour_of(moment), hour_of(moment + passed.clock)
+    own = hour_of(moment)
     for choice in np.unique(choices, axis=0):
         places = np.flatnonzero((choices == choice).all(axis=1))
         expected, follows = light[choice[0]], choice[2:].astype(np.bool_)
@@ -85,14 +95,22 @@ def weigh_nearest(
             expected = _with(expected, people[choice[1]], follows)
         evidence = weigh(looks[places], expected, usual)
         if people:
-            torn = _torn(light[0], people[0])
+            torn = _torn(light[0], people[choice[1]] if passed.unseen else people[0])
             evidence = replace(evidence, ranks=np.where(torn[:, None], EDGES, evidence.ranks))
         yield Fit(
             places=places,
             expected=expected,
             evidence=evidence,
-            hours=np.where(follows, moved, own) if people else np.array(own),
+            hours=np.where(follows, people[choice[1]].hour, own) if people else np.array(own),
         )
+
+
+def _moments_of_people(contexts: Contexts, moment: float, passed: Passed) -> list[Expected]:
+    """What people may do at `moment` otherwise than by the light; empty where they keep to it."""
+    if passed.unseen:
+        every = [contexts.at(each) for each in np.arange(_EVERY / 2, _DAY, _EVERY).tolist()]
+        return [each for each in every if each.distance <= FARTHEST]
+    return moments(contexts, moment + passed.clock) if passed.clock else []
 
 
 def moments(contexts: Contexts, moment: float, days: float = 0.0) -> list[Expected]:

@@ -88,7 +88,7 @@ class DriftVerdict:
 
     `judged` is False where the window cannot be judged; then `reason` says why, and the alarm stays as it was, with
     its last ratio. `reason` also says why a verdict is `provisional`. `ratio` is the largest of all ratios: at 1 the
-    alarm goes on. It stays below 1 where what is over a limit is `familiar`: it came and went in the reference, as
+    alarm goes on. It stays below 1 where what is over a limit is `familiar`: it came and went before, as
     large and for as long. `joint` is the score of all features together, with `joint_limit` and the age of the change
     in `joint_minutes`. `hour` is the hour of day (UTC) compared with. `alarm` stays on until the drift that raised it
     has been gone for a while; `alarm_since` is the window's end at which it went on. `outliers` is what single frames

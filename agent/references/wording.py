@@ -178,7 +178,7 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
     else:
         times = f"now {figures(verdict.ratio, 2)} of the limit"
     kind = "drift of" if verdict.alarm and verdict.outliers is None else "change of"
-    known = "; the reference had the like, so it is no alarm unless it lasts" if verdict.familiar else ""
+    known = "; the like came and went before, so it is no alarm unless it lasts" if verdict.familiar else ""
     found = f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"
     return found if verdict.outliers is None else f"drift: {_outliers(verdict.outliers)}; {found}"
 

@@ -16,13 +16,14 @@ from scipy.signal import lfilter
 from agent.core.kll import Sketch
 from agent.drift.alarm import Alarm, Of, Shown
 from agent.drift.contexts import SLOT_SECONDS, hour_of
-from agent.drift.day_kinds import UNSEEN_TRUST, weekend
+from agent.drift.day_kinds import UNSEEN_TRUST, beyond_usual, weekend
 from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import LEAST_SHARE, DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP
 from agent.drift.nearest import REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
+from agent.drift.passing import Passing
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scorer
@@ -127,7 +128,7 @@ class Ratios:
 
     @property
     def distance(self) -> NDArray[np.float64]:
-        """The largest of what is never excused, (W, N)."""
+        """The largest of distances, (W, N)."""
         return np.maximum(self.shape.max(axis=-1), self.pairs)
 
 
@@ -138,6 +139,8 @@ class Watch:
     alarm: Alarm
     faded: NDArray[np.float64]
     pairs: PairsSeen
+    change: NDArray[np.float64] | None = None
+    """What it was of when it ended, (3, C) in usual sizes; None where distances raised it."""
 
 
 class Replay:
@@ -176,35 +179,42 @@ class Replay:
         slots = np.where(fit_to_judge, (starts // SLOT_SECONDS).astype(int), -1)
         for slot in np.unique(slots[fit_to_judge]):
             at = np.flatnonzero(slots == slot)
-            trust, middle = self._trust(slot * SLOT_SECONDS), (slot + 0.5) * SLOT_SECONDS
+            known, middle = self._seen(slot * SLOT_SECONDS), (slot + 0.5) * SLOT_SECONDS
             passed, usual = self._passed(middle), self.reference.usual
             for fit in weigh_nearest(looks[at], self._contexts, middle, usual, passed):
                 found, places = fit.evidence, at[fit.places]
-                trusted = trust * found.trust
-                refined[places] = refinement(found.aspects, trusted, fit.hours)
+                shown = found.aspects if known else beyond_usual(found.aspects, refinement.offset)
+                refined[places] = refinement(shown, found.trust, fit.hours)
                 speaks = self._contexts.speaks(middle, REACH_SECONDS)
-                weights[places] = refinement.weights(trusted, speaks, fit.hours)
-                ranks[places] = EDGES + trust * (found.ranks - EDGES)
+                weights[places] = refinement.weights(found.trust, speaks, fit.hours)
+                ranks[places] = EDGES + (1.0 if known else UNSEEN_TRUST) * (found.ranks - EDGES)
         return refined, ranks, weights
 
     def _passed(self, moment: float) -> Passed:
         origin = self.reference.origin
-        return Passed.since(origin.end, moment, origin.utc_offset, self._utc_offset(moment))
+        offset, unseen = self._utc_offset(moment), not self._seen(moment)
+        return Passed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
 
-    def _trust(self, moment: float) -> float:
+    def _seen(self, moment: float) -> bool:
         kind = weekend(moment, self.reference.origin.utc_offset)
-        return 1.0 if self._kinds_seen[hour_of(moment), int(kind)] else UNSEEN_TRUST
+        return bool(self._kinds_seen[hour_of(moment), int(kind)])
 
-    def first_alarm(self, ratios: Ratios, trial: int, excuse: Excuse) -> int | None:
+    def first_alarm(
+        self, ratios: Ratios, trial: int, excuse: Excuse, passing: Passing | None = None
+    ) -> int | None:
         """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there."""
         last, units = -1, self.calibration.refinement.units[..., None]
+        known = (passing or Passing()).joined(self.calibration.excursions)
         for at in np.flatnonzero(ratios.top[:, trial] >= 1.0).tolist():
             excuse.rest(at - last - 1)
             last = at
             memory = ratios.memories.get((at, trial))
-            if memory is None or not excuse.step(True, self.calibration.excursions, memory / units):
-                return at
-            if ratios.distance[at, trial] >= 1.0:
+            if memory is None:
+                excuse.rest(1)
+                excused = excuse.spend()
+            else:
+                excused = excuse.step(True, known, memory / units)
+            if not excused:
                 return at
         excuse.rest(len(ratios.joint) - last - 1)
         return None
@@ -240,6 +250,8 @@ class Replay:
         Evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C).
         """
         for number, (evidence, seen, weight) in enumerate(zip(aspects, ranks, weights, strict=True)):
+            whole = watch.alarm.whole
+            watch.change = None if whole is None else whole / self.calibration.refinement.units
             if watch.alarm.of is Of.FEATURES:
                 over = watch.alarm.watch_change(Shown(evidence=evidence, weight=weight), self._scorer.gauge)
             else:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.excursions import Excuse
+from agent.drift.passing import Passing
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from benchmarks.drift.replay import WINDOW, Past, Replay, Watch, looks_of, record
@@ -102,6 +103,7 @@ class Course:
 
     def __init__(self, replay: Replay) -> None:
         self.past, self.alarms, self.inside = replay.nothing(), list[str](), 0
+        self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
         self._watch: Watch | None = None
 
     @property
@@ -122,8 +124,9 @@ class Course:
 
     def _begin(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
         ratios, after = replay.judge(aspects[:, None], ranks[:, None], self.past)
-        found = replay.first_alarm(ratios, 0, self.past.excuses[0])
+        found = replay.first_alarm(ratios, 0, self.past.excuses[0], self._passing)
         if found is None:
+            self._passed += len(aspects)
             after.excuses[0] = self.past.excuses[0]  # carried on to here
             self.past = after
             return len(aspects)
@@ -131,12 +134,18 @@ class Course:
         first = found + 1
         self.past = replay.judge(aspects[:first, None], ranks[:first, None], self.past)[1]
         self._watch = replay.watch(self.past, weights[found])
+        self._passed += first
+        self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
 
     def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
         assert self._watch is not None
         lasted = replay.lasts(self._watch, aspects, ranks, weights)
+        self._passed += len(aspects) if lasted is None else lasted
         if lasted is not None:
+            if self._watch.change is not None:
+                since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
+                self._passing.add(self._watch.change, since, over, WINDOW)
             self._watch, self.past = None, replay.nothing()
             self.past.excuses[0] = Excuse(calm=0)
         passed = len(aspects) if lasted is None else lasted

@@ -205,7 +205,7 @@ def test_an_hour_that_was_never_recorded_is_not_judged(short_reference, camera):
 def test_on_a_kind_of_day_that_was_not_recorded_only_large_changes_are_judged(day_reference, camera):
     saturday = camera(7, day_reference.origin.start + 5 * 86400.0 + 6 * 3600.0)
     judge = DriftJudge(day_reference)
-    assert until_alarm(judge, saturday.windows(60, feature=0, shift=0.7)) is None
+    assert until_alarm(judge, saturday.windows(400, feature=slice(None), shift=0.7)) is None
     verdict = judge.judge(next(iter(saturday.windows(1))), saturday.now)
     assert verdict.provisional
     assert verdict.reason == "the reference saw no weekend at this hour: only large changes are judged"
@@ -225,6 +225,26 @@ def test_an_excursion_that_the_reference_had_is_no_alarm_unless_it_lasts(day_ref
     assert any(each.familiar for each in verdicts)
     assert not any(each.alarm or each.ratio >= 1.0 for each in verdicts)
     assert until_alarm(judge, again.windows(30, feature=0, shift=3.0)) is not None
+
+
+def test_what_came_and_went_on_two_days_is_no_alarm_on_the_third_unless_it_lasts(day_reference, tomorrow):
+    judge, seen = DriftJudge(day_reference), []
+    for minutes in (20, 20, 20, 90):
+        until_alarm(judge, tomorrow.windows(60))
+        verdicts = [judge.judge(each, each.end) for each in tomorrow.windows(minutes, feature=0, shift=3.0)]
+        seen.append([each.alarm for each in verdicts])
+        for window in tomorrow.windows(90):  # it has gone
+            judge.judge(window, window.end)
+        assert not judge.alarm
+        tomorrow.now += 20 * 3600.0
+        kept, judge = judge.state(), DriftJudge(day_reference)
+        judge.restore(json.loads(json.dumps(kept)))  # and a restart is no news
+    first, second, third, fourth = seen
+    assert any(first)
+    assert any(second)
+    assert not any(third)
+    assert not any(fourth[:20])
+    assert fourth[-1]
 
 
 def test_a_provisional_reference_says_so(short_reference, camera):

@@ -68,6 +68,16 @@ def test_when_clocks_were_moved_people_follow_them_and_the_sun_does_not(contexts
         assert np.abs(location(contexts, windows(people + sun), hour, passed)[:3]).max() < 0.8
 
 
+def test_on_a_kind_of_day_never_seen_people_may_be_at_any_hour_of_the_others(contexts):
+    noon, people = 12.0, np.arange(FEATURES) < 2
+    idle, sun = windows(np.where(people, light(0.0), light(noon))), windows(light(noon) * people)
+    assert (np.abs(location(contexts, idle, noon)[:2]) > 2.0).all()
+    assert np.abs(location(contexts, idle, noon, Passed(unseen=True))).max() < 0.6
+    assert np.abs(location(contexts, sun, noon, Passed(unseen=True))).max() < 0.6
+    beyond = windows(light(noon) + 3.0 * people)
+    assert (location(contexts, beyond, noon, Passed(unseen=True))[:2] > 2.0).all()
+
+
 def test_a_change_is_evidence_still_when_clocks_were_moved(contexts):
     changed = (
         light(DAWN) + np.where(np.arange(FEATURES) < 2, -3.0, 0.0) - np.where(np.arange(FEATURES) > 3, 1.5, 0)
