@@ -28,7 +28,7 @@ from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.core.types import AlertEvent, Observation, Priority
-from agent.delivery.mqtt.inflight import is_late
+from agent.delivery.mqtt.routing import is_late
 from agent.delivery.outbox.rows import OutboxRow
 from agent.notifiers.runner import LONGEST_PAUSE_SECONDS, NotifierWorker
 from tests.clocks import Machine

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agent.delivery.mqtt.failures import ConnectionFailure
 
+PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
 _REFUSED = 0x80  # reason codes of MQTT 5 from here on are refusals
 
 
@@ -18,6 +19,13 @@ class Opened:
     maximum_qos: int
     retain_available: bool
     session_present: bool
+
+    def too_large(self, topic: str, payload: bytes) -> str:
+        """Why it does not take so much, as it has announced; "" where it does."""
+        largest = self.maximum_packet
+        if largest is None or len(payload) + len(topic.encode()) + PACKET_OVERHEAD <= largest:
+            return ""
+        return f"{len(payload)} bytes, the broker takes packets of {largest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -34,8 +33,10 @@ from agent.delivery.mqtt.connection import Connection
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
 from agent.delivery.mqtt.events import Acked, Closed, Opened
 from agent.delivery.mqtt.failures import NEVER, PERHAPS_OURS, ConnectionFailure
+from agent.delivery.mqtt.lanes import LEASE_ROWS, Lanes
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.refusals import Refusals, RowKey
+from agent.delivery.mqtt.routing import BacklogPace, Routing
 from agent.delivery.mqtt.suspects import Suspects, Verdict
 from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
 from agent.delivery.outbox.rows import OutboxRow, unpack
@@ -44,16 +45,12 @@ from agent.delivery.outbox.store import LANES
 
 log = structlog.get_logger("vedette.delivery")
 
-LATE_SECONDS = 120.0
-LATE_WINDOWS = 2.0
-LEASE_ROWS = 64
 ACK_ROWS = 256
 BUSY_SECONDS = 1.0
 SETTLE_SECONDS = 90.0  # the windows of a minute take along what was delivered of the last
 CAREFUL_PUBLISHES = 32
 ROWS_AT_ONCE = 500  # looked at in one turn: a long row of held ones must not keep the thread
 LOGGED_TOPICS = 5  # refused at one time; `vedette status` counts the others
-PACKET_OVERHEAD = 64  # fixed header, topic length, packet id, properties
 
 
 _DISOWNED = DirectPublish(topic="", payload=b"")
@@ -90,14 +87,13 @@ class InflightWindow:
         message_expiry: float = 0.0,
         discard: Callable[[str, Exception], None],
     ) -> None:
-        self._outbox, self._clock, self._prefix, self._discard = outbox, clock, prefix, discard
+        self._outbox, self._discard = outbox, discard
+        self._routing = Routing(clock, prefix=prefix, message_expiry=message_expiry)
         self._ledger = ledger
-        self._in_flight, self._rate = in_flight, backlog_rate
-        self._message_expiry = message_expiry
+        self._in_flight, self._pace = in_flight, BacklogPace(backlog_rate)
         self._limit = in_flight
         self._opened: Opened | None = None
-        self._next: dict[Priority, deque[OutboxRow]] = {lane: deque() for lane in LANES}
-        self._returned: dict[Priority, deque[int]] = {lane: deque() for lane in LANES}
+        self._lanes = Lanes(outbox, self._on_leased)
         self._sent: dict[int, _Sent] = {}
         self._extra: dict[int, DirectPublish] = {}
         self._order: dict[int, None] = {}  # what is on its way, oldest first
@@ -105,8 +101,6 @@ class InflightWindow:
         self._acked: list[tuple[Priority, int]] = []
         self._acked_at = 0.0
         self._progress_at = 0.0
-        self._tokens = 1.0
-        self._tokens_at = 0.0
         self._refusals, self._suspects = Refusals(), Suspects()
         self._broker = ""
         self._careful = 0
@@ -158,7 +152,7 @@ class InflightWindow:
         self._order.clear()
         self._direct.clear()
         self._refusals.reconnected()
-        self._clear_lanes()
+        self._lanes.clear()
         self._note_delivered()
         self._outbox.release()
         self._outbox.remove_delivered()
@@ -173,13 +167,8 @@ class InflightWindow:
         self._sent.clear()
         self._refusals.reconnected()
         self._suspects = Suspects()  # its keys are ids of rows, which mean other messages in another file
-        self._clear_lanes()
+        self._lanes.move_to(outbox)
         self._outbox = outbox
-
-    def _clear_lanes(self) -> None:
-        for lane in LANES:
-            self._next[lane].clear()
-            self._returned[lane].clear()
 
     @property
     def on_the_way(self) -> int:
@@ -240,13 +229,13 @@ class InflightWindow:
             for _ in range(ROWS_AT_ONCE):
                 if not self._free:
                     return
-                row = self._take(lane)
+                row = self._lanes.take(lane)
                 if row is None:
                     break
                 if self._return_older(row):
-                    self._next[lane].appendleft(row)
+                    self._lanes.put_first(row)
                 elif self._send(connection, row, now) is _Outcome.WAITS:
-                    self._next[lane].appendleft(row)
+                    self._lanes.put_first(row)
                     break
 
     def _retry_held(self, connection: Connection, now: float) -> None:
@@ -262,7 +251,7 @@ class InflightWindow:
                 if rows and self._return_older(rows[0]):
                     continue
                 if rows and self._route(rows[0])[0] != topic:  # it has become late, and goes elsewhere
-                    self._returned[item[0]].append(item[1])
+                    self._lanes.give_back(item[0], [item[1]])
                     rows = []
                 outcome = self._send(connection, rows[0], now, trying=topic) if rows else _Outcome.SETTLED
                 if outcome is _Outcome.WAITS:
@@ -273,25 +262,19 @@ class InflightWindow:
     def _return_older(self, row: OutboxRow) -> bool:
         """Whether older rows of its family come first: held under the live topic, they have become late meanwhile."""
         topic, late, _ = self._route(row)
-        live = f"{self._prefix}/{row.topic}"
+        live = self._routing.live_topic(row)
         older = self._refusals.take_older(live, (row.priority, row.id)) if late and live != topic else []
-        self._returned[row.priority].extend(row_id for _, row_id in older)
+        self._lanes.give_back(row.priority, (row_id for _, row_id in older))
         return bool(older)
 
     def _route(self, row: OutboxRow) -> tuple[str, bool, float | None]:
-        """The topic that `row` goes to now, whether it is late (law 4), and its age in seconds."""
-        read = self._clock
-        age = row.age(
-            wall=read.wall(), boottime=read.boottime(), boot=self._outbox.boot, synced=read.synced()
-        )
-        late = is_late(row, age)
-        return f"{self._prefix}/{'replay/' if late else ''}{row.topic}", late, age
+        return self._routing.route(row, self._outbox.boot)
 
-    def _release(self, topic: str, first: list[RowKey]) -> None:
-        """`topic` is held no longer: what was kept of it is next, behind `first`."""
+    def _release(self, topic: str) -> None:
+        """`topic` is held no longer: what was kept of it is next."""
         rows, direct = self._refusals.remove(topic)
-        for lane, row_id in [*first, *rows]:
-            self._returned[lane].append(row_id)
+        for lane, row_id in rows:
+            self._lanes.give_back(lane, [row_id])
         if direct is not None:
             self._direct.put(direct)
 
@@ -308,7 +291,7 @@ class InflightWindow:
 
     def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> bool:
         """Whether it was sent: what MQTT cannot carry is discarded."""
-        if reason := self._too_large(item.topic, item.payload):
+        if reason := self._opened.too_large(item.topic, item.payload) if self._opened else "":
             self._discard(f"send {printable(item.topic, 200)}", PermanentDelivery(reason))
             return False
         self._progress_at = self._progress_at if self.on_the_way else now
@@ -331,18 +314,9 @@ class InflightWindow:
             self._sent[mid] = item.belongs_to
         return True
 
-    def _take(self, lane: Priority) -> OutboxRow | None:
-        rows, returned = self._next[lane], self._returned[lane]
-        if returned:
-            ids = [returned.popleft() for _ in range(min(LEASE_ROWS, len(returned)))]
-            rows = deque(sorted([*self._outbox.fetch(lane, ids), *rows], key=lambda row: row.id))
-            self._next[lane] = rows
-        if not rows and self._outbox.waiting(lane):
-            leased = self._outbox.lease(lane, LEASE_ROWS)
-            if self.may_retain:
-                self._ledger.record(f"{self._prefix}/{row.topic}" for row in leased if row.retain)
-            rows.extend(leased)
-        return rows.popleft() if rows else None
+    def _on_leased(self, rows: Iterable[OutboxRow]) -> None:
+        if self.may_retain:
+            self._ledger.record(self._routing.live_topic(row) for row in rows if row.retain)
 
     def _send(self, connection: Connection, row: OutboxRow, now: float, trying: str = "") -> _Outcome:
         """Send, park or give up one row; `trying`: sent to this topic though it is held."""
@@ -350,7 +324,7 @@ class InflightWindow:
         if topic != trying and self._refusals.holds(topic):
             self._refusals.park(topic, (row.priority, row.id))
             return _Outcome.SETTLED
-        if late and not self._may_replay(now):
+        if late and not self._pace.passes(now):
             return _Outcome.WAITS
         if row.priority is Priority.ALERT and any(sent.topic == topic for sent in self._sent.values()):
             return _Outcome.WAITS
@@ -359,7 +333,7 @@ class InflightWindow:
         except ValueError as error:
             self._give_up(row, str(error))
             return _Outcome.SETTLED
-        if reason := self._too_large(topic, payload):
+        if reason := self._opened.too_large(topic, payload) if self._opened else "":
             self._give_up(row, reason)
             return _Outcome.SETTLED
         if row.expiry is not None and age is not None and age >= row.expiry:
@@ -367,7 +341,7 @@ class InflightWindow:
             return _Outcome.SETTLED
         if not self.on_the_way:
             self._progress_at = now
-        expiry = self._expiry(row, age)
+        expiry = self._routing.expiry(row, age)
         retain = row.retain and self.may_retain
         sent = _Sent(row, topic)
         try:
@@ -383,32 +357,8 @@ class InflightWindow:
             self.fill_direct(connection, now)
         return _Outcome.SENT
 
-    def _too_large(self, topic: str, payload: bytes) -> str:
-        """Why the broker does not take so much, as it has announced; "" where it does."""
-        largest = self._opened.maximum_packet if self._opened else None
-        if largest is None or len(payload) + len(topic.encode()) + PACKET_OVERHEAD <= largest:
-            return ""
-        return f"{len(payload)} bytes, the broker takes packets of {largest}"
-
-    def _expiry(self, row: OutboxRow, age: float | None) -> int | None:
-        """How long a broker may keep it for subscribers that are away; states have no such end."""
-        if row.expiry is not None:
-            return int(row.expiry - (age or 0.0)) + 1
-        ends = self._message_expiry > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
-        return int(self._message_expiry) or 1 if ends else None
-
     def _qos(self) -> int:
         return min(1, self._opened.maximum_qos) if self._opened else 1
-
-    def _may_replay(self, now: float) -> bool:
-        if self._rate <= 0:
-            return True
-        self._tokens = min(self._tokens + (now - self._tokens_at) * self._rate, max(self._rate, 1.0))
-        self._tokens_at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
     def acked(self, event: Acked, now: float) -> None:
         """The broker answered one publish."""
@@ -427,11 +377,11 @@ class InflightWindow:
             return
         sent.awaited -= 1
         if not sent.awaited:
-            self._release(sent.topic, [])
+            self._release(sent.topic)
             self._acked.append((sent.row.priority, sent.row.id))
             self.delivered_total += 1
             if clears_retained(sent.row.family, retain=sent.row.retain):
-                self._ledger.cleared([f"{self._prefix}/{sent.row.topic}"])
+                self._ledger.cleared([self._routing.live_topic(sent.row)])
 
     def _acquit(self, key: RowKey | str, now: float) -> None:
         if self._suspects.acknowledged(key):
@@ -440,7 +390,7 @@ class InflightWindow:
     def _acked_direct(self, item: DirectPublish, event: Acked, now: float) -> None:
         self._acquit(item.topic, now)
         if not event.refused:
-            self._release(item.topic, [])
+            self._release(item.topic)
             if item.retain and not item.payload:
                 self._ledger.cleared([item.topic])
             return
@@ -457,7 +407,7 @@ class InflightWindow:
             del self._sent[mid]
         if event.code in NEVER:
             self._give_up(row, f"the broker refuses it: {event.reason}")
-            self._release(sent.topic, [])
+            self._release(sent.topic)
             return
         self._hold(sent.topic, event, now)
         self._refusals.park(sent.topic, (row.priority, row.id))
@@ -505,10 +455,3 @@ class InflightWindow:
     def _note_delivered(self) -> None:
         self._outbox.note_delivered(self._acked)
         self._acked.clear()
-
-
-def is_late(row: OutboxRow, age: float | None) -> bool:
-    """Law 4; `age` is None where it cannot be known."""
-    if row.priority not in {Priority.SUMMARY, Priority.SKETCH}:
-        return False
-    return row.span > 0 or age is None or age > max(LATE_SECONDS, LATE_WINDOWS * row.window)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent.core.types import AlertState, Draft, Priority
 from agent.delivery.messages import unix_time
-from agent.delivery.mqtt.inflight import is_late
+from agent.delivery.mqtt.routing import is_late
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.store import COLUMNS, LANES, StoreUnwritable, table
