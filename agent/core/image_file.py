@@ -35,7 +35,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def decode_image(data: bytes) -> NDArray[np.uint8]:
     """The image that `data` is, as (H, W, 3) uint8 BGR; raises BadInput where it cannot or must not be decoded."""
     check_size(data)
-    if (data.startswith(b"\xff\xd8") and not _jpeg_ends(data)) or (
+    if (data.startswith(b"\xff\xd8") and not jpeg_ends(data)) or (
         data.startswith(b"\x89PNG") and not _png_ends(data)
     ):
         raise BadInput("is cut off")
@@ -98,7 +98,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg_ends(data: bytes) -> bool:
+def jpeg_ends(data: bytes) -> bool:
     """Whether the JPEG at the start of `data` is there to its end mark.
 
     It is followed from marker to marker, so that the end of a thumbnail in it is not taken for its own.

@@ -15,7 +15,9 @@ from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from agent.cameras.kinds.frame_wait import FrameWait
+from agent.cameras.kinds.orientation import OrientationMemory
 from agent.cameras.kinds.source_facts import SourceFacts, video_stream
+from agent.cameras.kinds.whole_jpeg import WholeJpegs
 from agent.cameras.owned import ClosedError, ThreadOwned
 from agent.core import clock
 
@@ -93,6 +95,8 @@ class Decoder(ThreadOwned):
         self._whole = False  # whether there has been a whole frame
         self._mending_until: float | None = None
         self._damaged = damaged or FailureCount()
+        self._orientation = OrientationMemory()
+        self._is_jpeg, self._jpegs = False, WholeJpegs()
 
     def open(self) -> None:
         """Open the source; raises FFmpegError, or ClosedError."""
@@ -108,6 +112,7 @@ class Decoder(ThreadOwned):
                 raise UndecodableError(
                     f"has frames of {stream.width}x{stream.height}, more than can be handled"
                 )
+            self._is_jpeg = stream.codec_context.name == "mjpeg"
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -153,7 +158,8 @@ class Decoder(ThreadOwned):
                 if packet is None:
                     return None
                 self._note_end(packet)
-                if packet.stream_index == self._stream_index:
+                # (of the packet that ends a stream PyAV gives 0 as `stream_index`, whichever stream it is)
+                if packet.stream.index == self._stream_index:
                     self._decode(packet)
                 if not self._ready:
                     self._go_on_waiting()
@@ -196,6 +202,9 @@ class Decoder(ThreadOwned):
     def _decode(self, packet: Any) -> None:
         started = clock.monotonic()
         self._wait.packet(started, key_frame=packet.is_keyframe)
+        if self._is_jpeg and packet.size and not self._jpegs.is_whole(bytes(packet)):
+            self._note_damage()
+            return
         try:
             self._ready.extend(packet.decode())
         except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
@@ -213,6 +222,7 @@ class Decoder(ThreadOwned):
     def _take(self) -> DecodedFrame | None:
         """The next decoded frame as BGR, or None for one that is damaged or refers to a damaged one."""
         frame = self._ready.popleft()
+        orientation = self._orientation.of(frame)
         if frame.is_corrupt:
             self._note_damage()
             return None
@@ -227,8 +237,7 @@ class Decoder(ThreadOwned):
         image = frame.to_ndarray(format="bgr24", threads=1)
         if frame.format.name == "bgr24":  # then it is no conversion, but the decoder's own memory
             image = image.copy()
-        if frame.rotation:  # as the source says that it is to be shown; players and OpenCV turn it too
-            image = np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
+        image = orientation.shown(image)
         spent, self._decode_seconds = self._decode_seconds + clock.monotonic() - started, 0.0
         number, self._number = self._number, self._number + 1
         return DecodedFrame(image, number, frame.time, spent)

@@ -32,7 +32,18 @@ _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...]
     ),
     ((PermissionError,), CameraFailure.OTHER, "no permission to read {shown}; check its owner and mode"),
     (
-        (ConnectionError, av.error.HTTPServerError),
+        (av.error.HTTPServerError,),
+        CameraFailure.REFUSED,
+        "{shown} answers with an error of its own (a 5xx status); it may be starting, have too many viewers, or need "
+        "a restart",
+    ),
+    (
+        (av.error.HTTPClientError,),
+        CameraFailure.REFUSED,
+        "{shown} refuses the request (a 4xx status); look for too many viewers, and check the path in its url",
+    ),
+    (
+        (ConnectionError,),
         CameraFailure.REFUSED,
         "{shown} refuses connections; check that the camera is on and its port is right",
     ),
@@ -65,6 +76,10 @@ _BY_ERRNO = {
     errno.ETIMEDOUT: (
         CameraFailure.TIMEOUT,
         "{shown} does not answer; check the camera and the network between",
+    ),
+    errno.EPROTONOSUPPORT: (
+        CameraFailure.REFUSED,
+        '{shown} does not send its frames that way; set transport = "udp" in place of "tcp", or the other way round',
     ),
     errno.ENODEV: (CameraFailure.DEVICE_GONE, "{shown} is gone; plug the camera in again"),
     errno.ENXIO: (CameraFailure.DEVICE_GONE, "{shown} is gone; plug the camera in again"),

@@ -51,6 +51,7 @@ MOST_REDIRECTS = 3
 MOST_HEAD_BYTES = 16 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})")
+_TYPE = re.compile(rb"\r\nContent-Type:[ \t]*([^\r\n; ]*)", re.IGNORECASE)
 _LOCATION = re.compile(rb"\r\nLocation:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -76,28 +77,53 @@ def names_playlist(url: str) -> bool:
     return bool(_PLAYLIST.search(f"{parts.path}?{parts.query}"))
 
 
+GET = "GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+
+
 def redirect(url: str, timeout: float) -> str:
     """Where the server at `url` redirects to, or "" where it does not (or does not answer in time)."""
     parts = urlsplit(url)
+    head = head_of(parts, timeout, GET)
+    found, status = _LOCATION.search(head), _STATUS.match(head)
+    if found is None or status is None or int(status[1]) not in _REDIRECTS:
+        return ""
     try:
-        status, location = _answer(parts, clock.monotonic() + timeout)
         base = urlunsplit(parts._replace(netloc=_place(parts)))
-        return urljoin(base, location) if status in _REDIRECTS and location else ""
-    except (OSError, ValueError):  # the latter for an address that is none
+        location: str = found[1].decode("ascii")
+        return urljoin(base, location) if location else ""
+    except ValueError:  # an address that is none
         return ""
 
 
-def _answer(parts: SplitResult, until: float) -> tuple[int, str]:
-    """Status and Location of the answer to a bare request, read before `until` (monotonic seconds)."""
-    secure = parts.scheme.lower() == "https"
-    place = (parts.hostname or "", parts.port or (443 if secure else 80))
+def content_type(url: str, timeout: float) -> str:
+    """What the server at `url` says that it answers with, in small letters, "" where it does not."""
+    head = head_of(urlsplit(url), timeout, GET)
+    found, status = _TYPE.search(head), _STATUS.match(head)
+    if found is None or status is None or status[1] != b"200":
+        return ""
+    return found[1].decode("latin-1").lower()
+
+
+def head_of(parts: SplitResult, timeout: float, ask: str) -> bytes:
+    """The head of the answer to `ask` (with {path} and {host}), without a login; empty where none comes in time."""
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    asked = f"GET {path} HTTP/1.0\r\nHost: {_place(parts)}\r\nConnection: close\r\n\r\n"
+    try:
+        asked = ask.replace("{path}", path).replace("{host}", _place(parts)).encode("ascii")
+        return _answer(parts, asked, clock.monotonic() + timeout)
+    except (OSError, ValueError):  # the latter for an address that is none
+        return b""
+
+
+def _answer(parts: SplitResult, asked: bytes, until: float) -> bytes:
+    """What is answered up to the end of its head, read before `until` (monotonic seconds)."""
+    scheme = parts.scheme.lower()
+    place = (parts.hostname or "", parts.port or _PORTS[scheme])
     with ExitStack() as opened:
         channel = opened.enter_context(socket.create_connection(place, until - clock.monotonic()))
-        if secure:
+        if scheme.endswith("s"):
             channel = opened.enter_context(unverified().wrap_socket(channel, server_hostname=place[0]))
-        channel.sendall(asked.encode("ascii", "strict"))
+        channel.sendall(asked)
         head = b""
         while b"\r\n\r\n" not in head and len(head) < MOST_HEAD_BYTES:
             channel.settimeout(max(0.01, until - clock.monotonic()))
@@ -105,8 +131,7 @@ def _answer(parts: SplitResult, until: float) -> tuple[int, str]:
             if not piece or clock.monotonic() > until:
                 break
             head += piece
-    found, status = _LOCATION.search(head), _STATUS.match(head)
-    return int(status[1]) if status else 0, found[1].decode("ascii") if found else ""
+    return head
 
 
 def unverified() -> ssl.SSLContext:

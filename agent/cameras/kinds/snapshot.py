@@ -6,7 +6,8 @@ Laws
    that an unchanged one need not be sent again.
 2. An image that has not changed is no frame, and no failure. After UNCHANGED_SECONDS it is handed on again and again,
    so that the camera's health may call it frozen.
-3. An image that is damaged is left out and counted.
+3. An image that is damaged is left out and counted, and so is an answer that breaks off or says that the camera
+   cannot just now (a 5xx status). FAILED_IN_A_ROW of them, or PATIENCE_SECONDS of nothing else, are a failure.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import http.client
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 import av.error
 
 from agent.cameras.address import address
+from agent.cameras.kinds import nested
 from agent.cameras.kinds.ffmpeg_errors import camera_error
 from agent.cameras.kinds.http_get import Answer, HttpGet
 from agent.cameras.kinds.login import LoginOptions, logged_in
@@ -33,12 +36,21 @@ from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 
 UNCHANGED_SECONDS = 60.0
+FAILED_IN_A_ROW = 5
+PATIENCE_SECONDS = 60.0
 _REFUSALS: dict[int, type[Exception]] = {
     401: av.error.HTTPUnauthorizedError,
     403: av.error.HTTPForbiddenError,
     404: av.error.HTTPNotFoundError,
     410: av.error.HTTPNotFoundError,
 }
+
+
+_IMAGES = (b"\xff\xd8", b"\x89PNG")  # whatever type is announced for them
+
+
+class _PassingError(CameraError):
+    """What a camera does now and then, and then no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +93,15 @@ class SnapshotCamera:
         self._first: Answer | None = None
         self._image = b""
         self._known: dict[str, str] = {}
-        self._due = self._changed = 0.0
-        self._index = self._failed = 0
+        self._due = self._changed = self._good = 0.0
+        self._index = self._failed = self._in_a_row = 0
 
     def open(self) -> None:
         """Ask for the first image; raises CameraError."""
         self._closing.clear()
-        self._image, self._known, self._index = b"", {}, 0
+        self._image, self._known, self._index, self._in_a_row = b"", {}, 0, 0
         self._http = HttpGet(logged_in(self.name, self.options), self.options.timeout)
-        self._due = clock.monotonic()
+        self._due = self._good = clock.monotonic()
         try:
             self._first = self._ask(self._http)
         except CameraError:
@@ -102,15 +114,20 @@ class SnapshotCamera:
             answer, self._first = self._first, None
             if answer is None:
                 self._wait()
-                answer = self._ask(requests)
-            if self._is_news(answer):
-                try:
-                    image = decode_image(self._image)
-                except BadInput:
-                    self._failed += 1
-                    continue
-                index, self._index = self._index, self._index + 1
-                return stamped(self.name, index, image)
+                answer = self._answer(requests)
+            if answer is None or not self._is_news(answer):
+                continue
+            try:
+                image = decode_image(self._image)
+            except BadInput as error:
+                what = (
+                    f"answers with what cannot be read: it {error}; open it in a browser, and check the path"
+                )
+                self._note_failed(self._error(what))
+                continue
+            self._in_a_row, self._good = 0, clock.monotonic()
+            index, self._index = self._index, self._index + 1
+            return stamped(self.name, index, image)
         raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
 
     def close(self) -> None:
@@ -123,6 +140,24 @@ class SnapshotCamera:
         count, self._failed = self._failed, 0
         return count
 
+    def _answer(self, requests: HttpGet) -> Answer | None:
+        """The next answer, None for one that fails in passing; raises CameraError."""
+        try:
+            return self._ask(requests)
+        except _PassingError as error:
+            if self._index == 0:
+                raise
+            self._note_failed(error)
+            return None
+
+    def _note_failed(self, error: CameraError) -> None:
+        """Count an answer without a readable image; raises `error` where that is no accident."""
+        self._failed += 1
+        self._in_a_row += 1
+        late = self._in_a_row > 1 and clock.monotonic() - self._good > PATIENCE_SECONDS
+        if late or self._in_a_row >= FAILED_IN_A_ROW:
+            raise error
+
     def _wait(self) -> None:
         """Wait until the next request is due; one that is overdue is not made up for."""
         self._due = max(self._due + self.options.interval, clock.monotonic())
@@ -133,12 +168,14 @@ class SnapshotCamera:
 
     def _is_news(self, answer: Answer) -> bool:
         """Whether `answer` brings a frame; remembers it."""
-        now = clock.monotonic()
-        if answer.status == http.client.NOT_MODIFIED or answer.body == self._image:
+        now, body = clock.monotonic(), answer.body.lstrip(b"\r\n")  # as some CGI programs begin
+        if body == self._image and self._in_a_row:
+            return True  # it could not be read, and is counted once more
+        if answer.status == http.client.NOT_MODIFIED or body == self._image:
             unchanged = now - self._changed
             self.on_waiting(f"the image has not changed for {unchanged:.0f} s")
             return unchanged > UNCHANGED_SECONDS
-        self._image, self._changed = answer.body, now
+        self._image, self._changed = body, now
         marks = (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since"))
         self._known = {asked: str(answer.head[given]) for given, asked in marks if answer.head[given]}
         return True
@@ -152,26 +189,36 @@ class SnapshotCamera:
         if answer.status == http.client.NOT_MODIFIED:
             return answer
         if answer.status != http.client.OK:
-            raise self._refusal(answer.status)
+            raise self._refusal(answer)
         if answer.content_type.startswith("multipart/"):
             raise self._error('answers with a stream; use kind = "stream"')
-        if answer.content_type.startswith("text/") or not answer.body:
+        is_text = answer.content_type.startswith("text/") and not answer.body.lstrip().startswith(_IMAGES)
+        if is_text or not answer.body:
             what = printable(answer.content_type, 40) if answer.body else "nothing"
             raise self._error(f"answers with {what}, not with an image; check the path in its url")
         return answer
 
-    def _refusal(self, status: int) -> CameraError:
+    def _refusal(self, answer: Answer) -> CameraError:
+        status = answer.status
         if status in _REFUSALS:
             return camera_error(_REFUSALS[status](0, ""), self.name, self._shown)
         if 300 <= status < 400:
-            return self._error(
-                "redirects to another host; put that address into its url", CameraFailure.NOT_FOUND
+            here = nested.stays(answer.url, urljoin(answer.url, str(answer.head.get("Location", ""))))
+            words = (
+                "redirects in a circle, as to a page for logging in; check the path in its url and the login"
+                if here
+                else "redirects to another host; put that address into its url"
             )
-        return self._error(f"refuses with status {status}; check the camera", CameraFailure.REFUSED)
+            return self._error(words, CameraFailure.NOT_FOUND)
+        busy = status >= http.client.INTERNAL_SERVER_ERROR or status == http.client.TOO_MANY_REQUESTS
+        return (_PassingError if busy else CameraError)(
+            f"{self._shown.shown} refuses with status {status}; check the camera", kind=CameraFailure.REFUSED
+        )
 
     def _failure(self, error: Exception) -> CameraError:
         if isinstance(error, http.client.HTTPException):
-            return self._error("breaks off in its answer; check the camera", CameraFailure.END_OF_STREAM)
+            words = f"{self._shown.shown} breaks off in its answer; check the camera"
+            return _PassingError(words, kind=CameraFailure.END_OF_STREAM)
         return camera_error(error, self.name, self._shown)
 
     def _error(self, what: str, kind: CameraFailure = CameraFailure.CODEC) -> CameraError:

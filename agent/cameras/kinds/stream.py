@@ -11,7 +11,7 @@ import av.error
 import structlog
 
 from agent.cameras.address import Address, address
-from agent.cameras.kinds import nested
+from agent.cameras.kinds import challenge, nested
 from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount, UndecodableError
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
 from agent.cameras.kinds.hls import variant_url
@@ -72,10 +72,9 @@ class StreamCamera:
 
     def read(self) -> Frame | None:
         """The next frame; None at the end of a file."""
-        decoder = self._decoder
-        if decoder is None:
+        if self._decoder is None:
             raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
-        frame = self._decoded(decoder)
+        frame, decoder = self._next(self._decoder)
         if frame is not None and self._index == 0 and self._is_http and self._format == "mjpeg":
             frame = self._behind_first(decoder)
         if frame is None and self._ended_well(decoder):
@@ -125,7 +124,7 @@ class StreamCamera:
                 if not target and self._may_be_jpegs(error):
                     return self._opened_as_jpegs(url, error, cuda=cuda)
                 if not target:
-                    raise self._failure(error) from None
+                    raise self._refused(url, error) or self._failure(error) from None
             place = replace(
                 place, url=Masked(nested.with_login(url, target)), scheme=target.partition("://")[0].lower()
             )
@@ -136,6 +135,8 @@ class StreamCamera:
     def _place(self) -> Address:
         """Where to connect to, with the login; of a playlist with several variants one of them."""
         place = logged_in(self.name, self.options)
+        if place.scheme.startswith("rtsp") and (why := challenge.too_long(place.url.reveal())):
+            raise CameraError(f"{self._address.shown} {why}", kind=CameraFailure.AUTH)
         if not self._is_playlist:
             return place
         variant = variant_url(place, self.options.height, self.options.timeout)
@@ -177,7 +178,17 @@ class StreamCamera:
         except (av.error.FFmpegError, TimeoutError, ClosedError):
             self.close()
             self._found_format = ""
-            raise self._failure(error) from None
+            raise self._other_answer(url) or self._failure(error) from None
+
+    def _other_answer(self, url: str) -> CameraError | None:
+        """The failure where a page or the like is answered."""
+        kind = nested.content_type(url, self.options.timeout)
+        if not kind.startswith("text/") and kind not in {"application/json", "application/xml"}:
+            return None
+        return CameraError(
+            f"{self._address.shown} answers with {printable(kind, 40)}, not with video; check the path in its url",
+            kind=CameraFailure.CODEC,
+        )
 
     def _behind_first(self, decoder: Decoder) -> DecodedFrame | None:
         """The frame behind the first, which shows that this is a stream; raises CameraError for a single image."""
@@ -238,11 +249,29 @@ class StreamCamera:
             return TimeoutError()
         return error
 
+    def _next(self, decoder: Decoder) -> tuple[DecodedFrame | None, Decoder]:
+        """The next frame, and the decoder that gave it: another one where `decoder` cannot read this motion JPEG."""
+        try:
+            return decoder.next(), decoder
+        except (av.error.FFmpegError, ClosedError) as error:
+            if not self._lengths_are_wrong(decoder, error):
+                raise self._failure(error) from None
+        self._found_format = "mjpeg"
+        self.close()
+        other = self._acquire()
+        return self._decoded(other), other
+
     def _decoded(self, decoder: Decoder) -> DecodedFrame | None:
         try:
             return decoder.next()
         except (av.error.FFmpegError, ClosedError) as error:
             raise self._failure(error) from None
+
+    def _lengths_are_wrong(self, decoder: Decoder, error: Exception) -> bool:
+        """Whether motion JPEG cannot be read on because the lengths that its parts announce are not theirs."""
+        lost = isinstance(error, av.error.InvalidDataError) and not isinstance(error, UndecodableError)
+        waits = isinstance(error, (TimeoutError, av.error.ExitError)) and self._index <= 1
+        return decoder.facts.format == "mpjpeg" and not self._format and (lost or waits)
 
     def _ended_well(self, decoder: Decoder) -> bool:
         """True at the regular end of a file; raises CameraError for any other end."""
@@ -296,6 +325,14 @@ class StreamCamera:
             return self._clock.tick(frame.media_seconds, restarts=decoder.facts.stamps_restart)
         rate = self.options.fps or decoder.facts.fps or USUAL_RATE
         return self._clock.tick(frame.number / rate if self._address.is_file else None)
+
+    def _refused(self, url: str, error: Exception) -> CameraError | None:
+        """The failure where a login is refused that the camera asks for in a way that FFmpeg does not know."""
+        has_login = "@" in url.partition("://")[2].partition("/")[0]
+        if not (isinstance(error, av.error.HTTPUnauthorizedError) and has_login):
+            return None
+        why = challenge.unanswerable(url, self.options.timeout)
+        return CameraError(f"{self._address.shown} {why}", kind=CameraFailure.AUTH) if why else None
 
     def _failure(self, error: Exception) -> CameraError:
         if isinstance(error, ClosedError):

@@ -120,4 +120,7 @@ def ffmpeg_options(options: StreamOptions, place: Address, input_format: str = "
     # is no gain: it throws away the frames seen meanwhile, the key frame first of all, and then nothing can
     # be decoded up to the next one; old frames are passed over quickly by themselves.
     common = {**allowed, "fpsprobesize": "0"}
-    return {**common, "rtsp_transport": options.transport} if place.scheme.startswith("rtsp") else common
+    if not place.scheme.startswith("rtsp"):
+        return common
+    # Sound is not asked for: some cameras announce what they then refuse, or send none, which FFmpeg would wait for.
+    return {**common, "rtsp_transport": options.transport, "allowed_media_types": "video"}

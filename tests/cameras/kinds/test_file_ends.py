@@ -52,7 +52,13 @@ def seldom(tmp_path, name):
     return by_ffmpeg(tmp_path / name, f"{scene(rate='1/3', seconds=12)}{H264}")
 
 
+def timecode(tmp_path, name):
+    """As phones, drones and action cameras write it: a track of data beside the video."""
+    return by_ffmpeg(tmp_path / name, f"{scene()}{H264} -metadata:s:v timecode=01:00:00:00")
+
+
 SOUND = [
+    (timecode, "timecode.mov", 10),
     (longer_sound, "sound.mkv", 10),
     (longer_sound, "sound.mp4", 10),
     (longer_sound, "sound.avi", 10),

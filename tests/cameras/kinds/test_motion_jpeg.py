@@ -22,6 +22,16 @@ def part(head, boundary="--b\r\n"):
     return lambda image: f"{boundary}{head}\r\n".replace("LENGTH", str(len(image))).encode() + image + b"\r\n"
 
 
+def mislength(by):
+    """A part whose announced length is wrong by some bytes (0: far too long)."""
+    return lambda image: (
+        b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
+        % (len(image) + by if by else 10**9, image)
+    )
+
+
+ENDED = "Content-Type: image/jpeg\r\nContent-Length: LENGTH\r\n"
+
 DIALECTS = {
     "as FFmpeg expects": (MULTIPART, part("Content-Type: image/jpeg\r\nContent-Length: LENGTH\r\n")),
     "no length": (MULTIPART, part("Content-Type: image/jpeg\r\n")),
@@ -38,6 +48,8 @@ DIALECTS = {
     "bare, as image": ("image/jpeg", lambda image: image),
     "bare, as video": ("video/x-motion-jpeg", lambda image: image),
     "bare, as octets": ("application/octet-stream", lambda image: image),
+    "length too short": (MULTIPART, mislength(-300)),
+    "length too long": (MULTIPART, mislength(300)),
     "wrong length": (MULTIPART, part("Content-Type: image/jpg\r\nContent-Length: 7\r\n")),
 }
 
@@ -75,8 +87,29 @@ def test_each_dialect_gives_its_frames_and_is_known_at_the_next_connect(listenin
     for connects in (3, 1):
         before = server.accepted
         found = levels(camera, 8)
-        assert found in (LEVELS[:8], LEVELS[1:9])
+        assert found in (LEVELS[:8], LEVELS[1:9], LEVELS[:1] + LEVELS[:7])  # the last one: connected anew
         assert server.accepted - before <= connects
+
+
+def test_a_length_beyond_all_bytes_costs_one_timeout(listening):
+    server = listening(answering(MULTIPART, [mislength(0)(jpeg(64, 48, level)) for level in LEVELS * 4]))
+    options = StreamCamera.Options(url=f"http://127.0.0.1:{server.port}/video", timeout=0.5)
+    found = levels(StreamCamera("front", options), 8)
+    assert found[0] == LEVELS[0]
+    assert set(found) <= set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [([1, 3], [0, 2, 4]), (range(8), [3, 4, 5])],
+    ids=("now and then", "a camera that writes no end mark"),
+)
+def test_a_jpeg_that_is_cut_off_is_left_out_and_counted(listening, cut, told):
+    images = [jpeg(64, 48, level) for level in LEVELS[:8]]
+    bodies = [part(ENDED)(image[:-2] if at in cut else image) for at, image in enumerate(images)]
+    camera = stream(listening(answering(MULTIPART, bodies)))
+    assert levels(camera, 3) == [LEVELS[at] for at in told]
+    assert camera.take_failed() == told[-1] + 1 - len(told)
 
 
 def test_the_first_boundary_may_be_missing(listening):
@@ -104,12 +137,16 @@ def test_a_single_image_names_the_kind_that_reads_it(listening, head):
 
 
 @pytest.mark.parametrize(
-    ("head", "body"),
-    [("text/html", b"<html>" + b"log in " * 400), ("image/png", b"\x89PNG\r\n\x1a\n" + b"0" * 3000)],
-    ids=("page", "png"),
+    ("head", "body", "said"),
+    [
+        ("text/html", b"<html>" + b"log in " * 400, "answers with text/html, not with video; check the path"),
+        ("application/json", b'{"error": 1}', "answers with application/json, not with video"),
+        ("image/png", b"\x89PNG\r\n\x1a\n" + b"0" * 3000, 'polled with kind = "snapshot"'),
+    ],
+    ids=("page", "json", "png"),
 )
-def test_what_holds_no_jpeg_is_refused_as_before(listening, head, body):
-    with pytest.raises(CameraError) as caught:
+def test_what_holds_no_jpeg_is_refused_as_what_it_is(listening, head, body, said):
+    with pytest.raises(CameraError, match=said) as caught:
         levels(stream(listening(answering(head, [body]))), 1)
     assert caught.value.kind is CameraFailure.CODEC
 

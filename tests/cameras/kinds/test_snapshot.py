@@ -216,6 +216,9 @@ def test_a_redirect_elsewhere_is_not_followed(server):
         (503, {}, b"", CameraFailure.REFUSED, "status 503"),
         (200, {"Content-Type": "text/html"}, b"<html>", CameraFailure.CODEC, "answers with text/html, not with an image"),
         (200, {}, b"", CameraFailure.CODEC, "answers with nothing"),
+        (200, {}, b"<html>log in", CameraFailure.CODEC, "cannot be read: it is damaged or no image"),
+        (200, {}, image(60)[:-50], CameraFailure.CODEC, "cannot be read: it is cut off"),
+        (302, {"Location": "/snapshot.jpg"}, b"", CameraFailure.NOT_FOUND, "redirects in a circle"),
         (200, {"Content-Type": "multipart/x-mixed-replace; boundary=b"}, b"--b", CameraFailure.CODEC, 'kind = "stream"'),
     ],
 )  # fmt: skip
@@ -234,6 +237,33 @@ def test_damaged_images_are_left_out_and_counted(server):
     camera = polled(server)
     assert levels(camera, 1) == [70]
     assert camera.take_failed() == 2
+
+
+@pytest.mark.parametrize(
+    "passing", [(503, {}, b""), (429, {}, b""), (200, {"Content-Length": 10_000}, b"x" * 500)]
+)
+def test_what_a_camera_answers_now_and_then_is_counted_and_what_it_answers_always_is_its_failure(
+    server, passing
+):
+    answers = [(200, {}, image(60)), passing, passing, (200, {}, image(70))]
+    server.answer = lambda _request, number: answers[number] if number < len(answers) else passing
+    camera = polled(server)
+    camera.open()
+    assert [round(float(camera.read().image.mean())) for _ in range(2)] == [60, 70]
+    assert camera.take_failed() == 2
+    with pytest.raises(CameraError):
+        camera.read()
+    assert camera.take_failed() == 5
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "before"),
+    [({"Content-Type": "text/plain"}, b""), ({}, b"\r\n"), ({"Content-Type": ""}, b"\r\n\r\n")],
+)
+def test_a_jpeg_is_one_whatever_a_program_of_a_camera_writes_before_it(server, head, before):
+    server.answer = lambda _request, number: (200, head, before + image(60 + 10 * number))
+    assert levels(polled(server), 2) == [60, 70]
 
 
 def test_an_answer_that_breaks_off_is_named(server):
