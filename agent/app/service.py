@@ -51,6 +51,7 @@ from agent.exporter import make_exporter
 from agent.exporter.about import About, missing
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.estimates import Estimates
 from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.deploy.trial import RunningModel
 from agent.maintenance.evaluation.periodic import Evaluator
@@ -151,6 +152,7 @@ class Service:
         self.camera_set = CameraSet(self.supervisor, self.slots, state, self.analyst)
         plan = ReportPlan.of(settings)
         self.governor = Governor(settings.model.heat_limit)
+        self.estimates = Estimates()
         self.learner = SignatureLearner(
             self.detector,
             self.governor,
@@ -348,6 +350,7 @@ class Service:
             check=lambda info: validate_classes(self.settings, info),
             full_pace=lambda: self.governor.pace.full,
             disputed=self.samples.dispute,
+            estimates=self.estimates,
             changed=self._deployment_changed,
         )
 
@@ -375,6 +378,7 @@ class Service:
     def _estimated(self, camera: str, estimate: Estimate) -> None:
         """How right the model is on a camera was estimated; in the learner's thread."""
         self.references.estimated(camera, estimate)
+        self.estimates.add(camera, estimate)
 
     def _deliver(self, result: FrameResult) -> None:
         """Hand a result to `on_frame` too; in the scheduler's threads."""

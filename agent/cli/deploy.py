@@ -113,7 +113,7 @@ def _follow(state: Path, id: str) -> int:
     """Print each step until the new model is in force or the deployment has ended."""
     from agent.app.control_socket import call
 
-    shown, known = "", dict[str, float]()
+    shown, noted, known = "", "", dict[str, float]()
     while True:
         report = call(state, "model_deployments")
         entries = [one for one in (report["deployment"], *report["history"]) if one and one["id"] == id]
@@ -126,6 +126,9 @@ def _follow(state: Path, id: str) -> int:
             news = {name: value for name, value in entry["numbers"].items() if name not in known}
             known |= news
             print(f"  {shown:<10} {_numbers(news)}".rstrip())
+            if entry["note"] not in ("", noted):
+                noted = entry["note"]
+                print(f"  note: {noted}")
         if shown in _ENDED:
             print(f"{shown}: {entry['reason']}" if entry["reason"] else shown)
             return _ENDED[shown]
@@ -163,7 +166,7 @@ def _history(args: argparse.Namespace) -> int:
             print(
                 f"{stamp(one['changed_at'])}  {one['state']:<10} {_model(one['model'])}, by {one['by'] or '?'}"
             )
-            for line in (one["reason"], _numbers(one["numbers"])):
+            for line in (one["reason"], one["note"], _numbers(one["numbers"])):
                 if line:
                     print(f"    {line}")
     return 0

@@ -193,12 +193,21 @@ def _finish(args: argparse.Namespace, best: Path) -> int:
     report = _evaluated(args, new, against)
     print_report(report)
     print()
+    if missed := report["models"][0]["never_found"]:
+        print(_longer(args, missed))
     difference = report.get("difference", {}).get("map50_95")
     if difference is not None and difference["high"] < 0:
         print(f"it is worse: {new} is not worth deploying")
         return 1
     print(f"vedette model deploy {new}")
     return 0
+
+
+def _longer(args: argparse.Namespace, missed: list[str]) -> str:
+    return (
+        f"not ready: at the agent's confidence it finds none of {', '.join(missed)}, after {args.epochs} epochs; train "
+        f"longer (--epochs {3 * args.epochs}), or label more boxes of it: a class that is new takes some hundred"
+    )
 
 
 def _prepared(args: argparse.Namespace, checkpoint: Path, out: Path) -> Path:

@@ -62,6 +62,14 @@ class DeploySettings:
         doc="By how much the new model's mAP50-95 on labelled images may be below the running model's; it is refused "
         "where 95 of 100 draws of the images show a greater loss. 1: nothing is evaluated.",
     )
+    least_class_labels: int = setting(
+        20,
+        minimum=0,
+        maximum=1_000_000,
+        doc="Labelled boxes of a class from which on it counts that the new model finds none of it at the agent's "
+        "confidence: it is refused where the running model finds some, and deployed with a note where that finds "
+        "none either. 0: it does not count.",
+    )
     keep_embedding: bool = setting(
         True, doc="Refuse a model without an embedding where the running one has one: drift is judged by it."
     )
@@ -78,11 +86,20 @@ class DeploySettings:
         maximum=0.5,
         doc="Share of the time in which a second model is run on live frames, in the shadow and in the probation.",
     )
+    least_accuracy_estimate: float = setting(
+        0.5,
+        minimum=0,
+        maximum=1,
+        doc="F1 estimated without labels (accuracy_estimate_ratio) that a new model must have on each camera in its "
+        "probation; it is returned where two trusted estimates in a row are below it even at the high end of their "
+        "bands, and the model before was not. 0: any.",
+    )
     probation: float = setting(
         1800.0,
         kind="duration",
         minimum=0,
         maximum=30 * 86400,
         doc="How long the new model is watched after the switch; the old one is put back by itself when it fails, is "
-        "slower than most_latency_ratio or agrees less than least_agreement. 0: it is kept at once.",
+        "slower than most_latency_ratio, agrees less than least_agreement, or its estimated accuracy is below "
+        "least_accuracy_estimate. 0: it is kept at once.",
     )

@@ -111,7 +111,7 @@ class SignatureLearner(Worker):
         if known is not None and not stale:
             self._estimator.learnt(camera, known.trials)
             self._done(camera, known)
-        if stale or known is None or not known.found:
+        if stale or known is None or not known.found or self._of_another_model(known):
             self._jobs.put(Job(camera, span, model=not stale))
 
     def carry(self, wanted: Carry, done: Carried) -> None:
@@ -201,6 +201,10 @@ class SignatureLearner(Worker):
         except ReferenceMismatch:
             return None
 
+    def _of_another_model(self, known: Signatures) -> bool:
+        """Whether what causes do to the model was learnt of another one than that which runs now."""
+        return known.trials is not None and self._idle.name not in ("", known.trials.model)
+
     def _learn(
         self, images: Sequence[NDArray[np.uint8]], name: str, stop: threading.Event
     ) -> Signatures | None:
@@ -215,7 +219,7 @@ class SignatureLearner(Worker):
     def _with_model(self, job: Job, stop: threading.Event) -> Signatures | None:
         """The signatures with what causes do to the model; None where it was stopped, or they have that."""
         known, camera = self._known(job.camera), job.camera
-        if known is None or known.found:
+        if known is None or (known.found and not self._of_another_model(known)):
             return None
         images = self._frames.read(camera, self._names(camera, job.span, MOST_FRAMES))
         frames = [(image, self._idle.see(stop, camera, image)) for image in images]

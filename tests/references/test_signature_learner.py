@@ -12,7 +12,7 @@ from agent.core.scope import WHOLE
 from agent.core.types import Detections
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
-from agent.drift.diagnosis.signatures import from_text
+from agent.drift.diagnosis.signatures import from_text, to_text
 from agent.references.carried import Carry
 from agent.references.frame_store import FrameStore, Span, mark_of
 from agent.references.signature_learner import SignatureLearner, found_share
@@ -55,13 +55,16 @@ def learner(tmp_path, detector, done, **options):
     )
 
 
-def carried_out(made, anew=True):
-    """Run the learner, in a thread of its own for it lowers the thread's priority, until all was learnt."""
-    stop, done = threading.Event(), made._done
+def carried_out(made, anew=True, until=1):
+    """Run the learner, in a thread of its own for it lowers the thread's priority, until all was learnt or read for the
+    `until`th time."""
+    stop, done, whole = threading.Event(), made._done, []
 
     def finish(camera, learnt):
         done(camera, learnt)
         if learnt is None or learnt.found:
+            whole.append(learnt)
+        if len(whole) >= until:
             stop.set()
 
     made._done = finish
@@ -88,6 +91,16 @@ def test_signatures_are_learnt_once_and_read_after_that(tmp_path, frames, detect
     carried_out(again)
     assert learnt[2][1].frames == signatures.frames
     assert ReferenceStore(tmp_path).read("front", SIGNATURES) == stored
+
+    if signatures.trials is None:
+        return
+    other = dataclasses.replace(signatures.trials, model="b" * 64)
+    ReferenceStore(tmp_path).write(
+        "front", SIGNATURES, to_text(dataclasses.replace(signatures, trials=other))
+    )
+    carried_out(learner(tmp_path, detector, lambda *one: learnt.append(one)), anew=False, until=2)
+    assert learnt[-1][1].trials.model == detector.info.sha256, "what causes do to a model is learnt of each"
+    assert learnt[-1][1].frames == signatures.frames, "the causes themselves are not"
 
 
 def test_too_few_frames_are_reported(tmp_path, detector):

@@ -156,6 +156,11 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
             "and at the end `kept`, `returned` or `refused`.",
         ),
         _field("deployment_reason", TEXT, "Why it was returned or refused."),
+        _field(
+            "deployment_note",
+            TEXT,
+            "What a person should know of it though it passed: a class of which it finds nothing.",
+        ),
         _field("cameras", TEXT, "Names of the cameras, separated by commas."),
         _field("window_seconds", "seconds", "Length of a window (`[windows] length`)."),
         _field("profile", TEXT, "How much is published (`[reports] profile`)."),

@@ -74,12 +74,14 @@ class Trials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """F1 estimated, between `low` and `high` in 9 of 10 cases, with its `trust` (0..1)."""
+    """F1 estimated, between `low` and `high` in 9 of 10 cases, with its `trust` (0..1); `model` is the SHA-256 of the
+    model that it is of."""
 
     ratio: float
     low: float
     high: float
     trust: float
+    model: str = ""
 
 
 class AccuracyModel:
@@ -108,7 +110,7 @@ class AccuracyModel:
         low, high = max(0.0, ratio - reach), min(1.0, ratio + reach)
         enough = min(1.0, min(self.trials.boxes, boxes) / ENOUGH_BOXES)
         trust = max(0.0, 1 - (high - low)) * enough * (0.5 if calm is None else 1.0)
-        return Estimate(ratio=ratio, low=low, high=high, trust=trust)
+        return Estimate(ratio=ratio, low=low, high=high, trust=trust, model=self.trials.model)
 
     def _scaled(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((signals - self._middle) / self._spread)

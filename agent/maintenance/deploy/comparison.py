@@ -39,3 +39,13 @@ class Recent:
             return None
         first, second = np.median(list(self._seconds), axis=0)
         return float(first), float(second)
+
+    def numbers(self, *, new_runs: bool) -> dict[str, float]:
+        """What was measured of the new model, which is the one that runs or the second one."""
+        numbers = {}
+        if (agreement := self.agreement) is not None:
+            numbers["agreement_ratio"] = round(agreement, 4)
+        if (latencies := self.latencies) is not None:
+            new, old = latencies if new_runs else latencies[::-1]
+            numbers["latency_ratio"] = round(new / max(old, 1e-9), 3)
+        return numbers

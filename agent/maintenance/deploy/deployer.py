@@ -25,11 +25,14 @@ from agent.detection.session import Detector
 from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Pause, Rollback
 from agent.maintenance.deploy.comparison import Recent
 from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.estimates import check_estimates, numbers_of
 from agent.maintenance.deploy.gates import (
+    check_classes,
     check_failures,
     check_loaded,
     check_memory,
     check_numbers,
+    share_failing,
     shown_better,
 )
 from agent.maintenance.deploy.labelled import evaluate
@@ -211,22 +214,26 @@ class Deployer(Worker):
     def _judge(self, on_way: Deployment) -> None:
         second = self._second()
         numbers = compare(self._running, second, self.settings.compared_frames, self._pause)
-        numbers |= evaluate(self._deployments, on_way.model, self.settings, self._pause)
+        labelled, unfound = evaluate(self._deployments, on_way.model, self.settings, self._pause)
+        numbers |= labelled
         self._deployments.change(lambda models: measure(models, numbers))
         check_numbers(numbers, self.settings, better=shown_better(numbers))
+        if note := check_classes(unfound, self.settings):
+            self._deployments.change(lambda models: measure(models, {}, note))
+            log.warning("deployment: a class is never found", id=on_way.id, reason=note)
         self._advance(numbers=numbers)
 
     def _shadow(self, on_way: Deployment) -> None:
         recent = Recent(WATCHED_FRAMES)
         self._watch(on_way.changed_at + self.settings.shadow, self._second(), recent, lambda: None)
-        numbers = _numbers(recent, new_runs=False)
+        numbers = recent.numbers(new_runs=False)
         check_numbers(numbers, self.settings, better=shown_better(on_way.numbers))
         self._advance(numbers={f"shadow_{name}": value for name, value in numbers.items()})
 
     def _switch(self, _on_way: Deployment) -> None:
         attempt, second = self._own_attempt(), self._second()
         now = self._counts()
-        failing, attempt.counts = _failing(attempt.counts, now), now
+        failing, attempt.counts = share_failing(attempt.counts, now), now
         self._advance(
             numbers={"failing_before_ratio": failing}
         )  # on disk first: whoever is cut off has the new model
@@ -239,10 +246,10 @@ class Deployer(Worker):
 
     def _probation(self, on_way: Deployment) -> None:
         attempt = self._attempt = self._attempt or self._resumed(on_way)
-        recent = Recent(WATCHED_FRAMES)
+        recent, estimates = Recent(WATCHED_FRAMES), self._running.estimates
 
         def check() -> None:
-            numbers = _numbers(recent, new_runs=True)
+            numbers = recent.numbers(new_runs=True)
             check_numbers(numbers, self.settings, better=shown_better(on_way.numbers))
             now = self._counts()
             failed, served = now.failed - attempt.counts.failed, now.served - attempt.counts.served
@@ -250,9 +257,11 @@ class Deployer(Worker):
             state, reason = self._running.detector.verification
             if state is Verification.IMPLAUSIBLE:
                 raise ModelError(f"its boxes cannot be objects: {reason}")
+            check_estimates(estimates, on_way.model.sha256, self.settings.least_accuracy_estimate)
 
         self._watch(on_way.changed_at + self.settings.probation, attempt.second, recent, check)
-        numbers = _numbers(recent, new_runs=True)
+        numbers = recent.numbers(new_runs=True)
+        numbers |= numbers_of(estimates, on_way.model.sha256)
         self._advance(numbers={f"probation_{name}": value for name, value in numbers.items()})
         self._release(attempt)
         self._deployments.store.prune(self._deployments.models.needed)
@@ -382,20 +391,3 @@ class Deployer(Worker):
 
 def _unknown(_pause: Pause) -> Fetched:
     raise ModelError("where it came from is not known after a start")
-
-
-def _failing(before: ServedCounts, after: ServedCounts) -> float:
-    """The share of frames that failed between two counts."""
-    failed, served = after.failed - before.failed, after.served - before.served
-    return round(failed / max(1, failed + served), 4)
-
-
-def _numbers(recent: Recent, *, new_runs: bool) -> dict[str, float]:
-    """What was measured of the new model, which is the one that runs or the second one."""
-    numbers = {}
-    if (agreement := recent.agreement) is not None:
-        numbers["agreement_ratio"] = round(agreement, 4)
-    if (latencies := recent.latencies) is not None:
-        new, old = latencies if new_runs else latencies[::-1]
-        numbers["latency_ratio"] = round(new / max(old, 1e-9), 3)
-    return numbers

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agent.alerts.words import quantity
 from agent.config.deploy_settings import DeploySettings
 from agent.core.errors import ModelError
 from agent.detection import ModelInfo
+from agent.detection.scheduler import ServedCounts
 from agent.maintenance.evaluation.bootstrap import Interval
-from agent.maintenance.evaluation.comparison import statement
+from agent.maintenance.evaluation.comparison import NeverFound, statement
 
 FAILING_SHARE = 0.02
 """Of all frames: so much more than before the switch may fail."""
+
+LEAST_LOST = 5
+"""Boxes of a class that the running model finds where the new one finds none: on the same images all in one's favour by
+chance in 1 of 32 cases (sign test)."""
 
 LEAST_FAILED = 3
 """Frames that a model must fail on before it counts."""
@@ -89,6 +94,29 @@ def _latency(numbers: Mapping[str, float], settings: DeploySettings) -> str:
     )
 
 
+def check_classes(unfound: Sequence[NeverFound], settings: DeploySettings) -> str:
+    """What a person should know of the classes that the new model never finds; raises ModelError where one is lost."""
+    if not settings.least_class_labels:
+        return ""
+    counted = [each for each in unfound if each.labels >= settings.least_class_labels]
+    lost = [each for each in counted if each.second >= LEAST_LOST]
+    if lost:
+        named = " and ".join(
+            f"{each.labels} of {each.name} (the running one finds {each.second})" for each in lost
+        )
+        raise ModelError(
+            f"at the agent's confidence it finds none of {named}; train it with images of that (--old), or longer; "
+            "[deploy] least_class_labels = 0 lets it pass"
+        )
+    if not counted:
+        return ""
+    named = ", ".join(f"{each.name} ({each.labels} labelled boxes)" for each in counted)
+    return (
+        f"at the agent's confidence it finds none of {named}, nor does the model before: it passes, but what it was "
+        "trained for may be missing; train longer (--epochs), with more boxes of it, or lower the cameras' confidence"
+    )
+
+
 def check_failures(failed: int, served: int, share_before: float) -> None:
     """Raise ModelError where more frames fail since the switch than before it."""
     share = failed / max(1, failed + served)
@@ -96,3 +124,9 @@ def check_failures(failed: int, served: int, share_before: float) -> None:
         raise ModelError(
             f"it failed on {failed} frames ({share:.0%}); before the switch {share_before:.0%} failed"
         )
+
+
+def share_failing(before: ServedCounts, after: ServedCounts) -> float:
+    """The share of frames that failed between two counts."""
+    failed, served = after.failed - before.failed, after.served - before.served
+    return round(failed / max(1, failed + served), 4)

@@ -89,6 +89,7 @@ def _deployment(body: object) -> Deployment:
         raise BadInput("`step` is unknown") from None
     return Deployment(
         **texts,
+        note=take_text(body, "note", ""),  # an earlier version had none
         model=_model(take_object(body, "model")),
         step=step,
         begun_at=take_number(body, "begun_at"),

@@ -9,6 +9,7 @@ from agent.maintenance.deploy.attempt import Pause
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.state import ModelVersion
 from agent.maintenance.evaluation.beside import compare_beside
+from agent.maintenance.evaluation.comparison import NeverFound
 from agent.maintenance.evaluation.process import Request
 from agent.maintenance.samples.labelled_set import labelled_audit
 from agent.maintenance.samples.store import SampleStore
@@ -19,12 +20,15 @@ MOST_IMAGES = 500
 
 def evaluate(
     deployments: Deployments, model: ModelVersion, settings: DeploySettings, pause: Pause
-) -> dict[str, float]:
-    """What was measured of `model` and of the one in force; nothing where no image is labelled. Raises ModelError."""
+) -> tuple[dict[str, float], tuple[NeverFound, ...]]:
+    """What was measured of `model` and of the one in force, and the classes of which it finds none.
+
+    Nothing where no image is labelled. Raises ModelError.
+    """
     state = deployments.store.folder.parent
     wanted = settings.most_accuracy_loss < 1.0
     if not wanted or not (settings.labelled_data or labelled_audit(SampleStore(state), most=1)):
-        return {}
+        return {}, ()
     request = Request(
         first=replace(deployments.settings_of(model), provider="cpu"),  # the GPU is for the cameras
         second=replace(deployments.settings_of(deployments.models.in_force), provider="cpu"),
@@ -42,4 +46,4 @@ def evaluate(
     if found.difference is not None:
         numbers["map50_95_difference_low"] = round(found.difference.low, 4)
         numbers["map50_95_difference_high"] = round(found.difference.high, 4)
-    return numbers
+    return numbers, found.never_found

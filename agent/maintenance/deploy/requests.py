@@ -99,6 +99,7 @@ class DeployRequests:
             "deployment_version": latest.model.version if latest else 0,
             "deployment_state": latest.step.value if latest else "",
             "deployment_reason": latest.reason if latest else "",
+            "deployment_note": latest.note if latest else "",
         }
 
     def _deploy_signed(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -178,6 +179,7 @@ def _about(deployment: Deployment) -> dict[str, Any]:
         "by": deployment.by,
         "state": deployment.step.value,
         "reason": deployment.reason,
+        "note": deployment.note,
         "begun_at": round(clock.unix(deployment.begun_at), 3),
         "changed_at": round(clock.unix(deployment.changed_at), 3),
         "numbers": dict(deployment.numbers),

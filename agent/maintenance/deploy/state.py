@@ -75,7 +75,8 @@ CONFIGS = ModelVersion(sha256="", name="the config's model")
 class Deployment:
     """One model on its way. `source` is where it came from, `by` who asked; times are steady time.
 
-    `numbers` are what was measured on the way, `starts` how often the agent was started since the switch.
+    `numbers` are what was measured on the way, `note` what a person should know of it though it passed, `starts` how
+    often the agent was started since the switch.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Deployment:
     changed_at: float
     step: Step = Step.ACCEPTED
     reason: str = ""
+    note: str = ""
     starts: int = 0
     numbers: Mapping[str, float] = field(default_factory=dict)
 
@@ -166,10 +168,11 @@ def advance(
     return _ended(kept, moved)
 
 
-def measure(models: Models, numbers: Mapping[str, float]) -> Models:
-    """Add what was measured at the present step."""
+def measure(models: Models, numbers: Mapping[str, float], note: str = "") -> Models:
+    """Add what was measured at the present step, and a `note` for people."""
     on_way = _on_way(models)
-    return replace(models, deployment=replace(on_way, numbers={**on_way.numbers, **numbers}))
+    measured = replace(on_way, numbers={**on_way.numbers, **numbers}, note=note or on_way.note)
+    return replace(models, deployment=measured)
 
 
 def give_up(models: Models, reason: str, now: float) -> Models:

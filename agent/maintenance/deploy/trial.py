@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,7 @@ from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
 from agent.maintenance.deploy.attempt import Pause
 from agent.maintenance.deploy.comparison import LEAST_BOXES
+from agent.maintenance.deploy.estimates import Estimates
 from agent.maintenance.golden.images import golden_images
 
 FRAMES_SECONDS = 60.0
@@ -41,7 +42,7 @@ class RunningModel:
     `exchange` gives `detector` the model of another one, between two frames; it raises InferenceError. `results` are
     the newest of each camera, `counts` those of the frames served. `check` raises where a model does not fit the
     config, `full_pace` is False while the box is too hot. `changed` is called after each step, `disputed` for a result
-    in which another model differs, with the share of boxes.
+    in which another model differs, with the share of boxes. `estimates` has what is estimated of its accuracy.
     """
 
     detector: Detector
@@ -52,6 +53,7 @@ class RunningModel:
     full_pace: Callable[[], bool]
     changed: Callable[[], None]
     disputed: Callable[[FrameResult, float], None] = lambda _result, _share: None
+    estimates: Estimates = field(default_factory=Estimates)
 
 
 def open_beside(settings: ModelSettings, cache: Path | None) -> tuple[Detector, dict[str, float]]:

@@ -21,7 +21,7 @@ from agent.core.untrusted import (
     take_text,
 )
 from agent.maintenance.evaluation.bootstrap import Interval
-from agent.maintenance.evaluation.comparison import Comparison
+from agent.maintenance.evaluation.comparison import Comparison, NeverFound
 from agent.maintenance.evaluation.process import Request
 from agent.maintenance.samples.in_use import CameraAccuracy
 
@@ -49,6 +49,7 @@ def compare_beside(request: Request, pause: Pause) -> Comparison:
             difference=None
             if sure is None
             else Interval(low=take_number(sure, "low"), high=take_number(sure, "high")),
+            never_found=tuple(_never_found(each) for each in take_list(body, "never_found")),
         )
     except BadInput as error:
         raise _unreadable(error) from None
@@ -74,6 +75,13 @@ def row_of(row: Any) -> CameraAccuracy:
         for name in (kind, f"{kind}_low", f"{kind}_high")
     }
     return CameraAccuracy(camera=take_text(row, "camera", longest=200), **counts, **figures)  # type: ignore[arg-type]  # mypy merges the two
+
+
+def _never_found(entry: Any) -> NeverFound:
+    if not isinstance(entry, dict):
+        raise BadInput("a class that is never found is no object")
+    counts = {name: take_integer(entry, name, minimum=0) for name in ("labels", "second")}
+    return NeverFound(name=take_text(entry, "name", longest=200), **counts)
 
 
 def _asked(request: Request, pause: Pause) -> Mapping[str, Any]:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.maintenance.evaluation.bootstrap import FEWEST_IMAGES, Interval, draw, interval
-from agent.maintenance.evaluation.scores import Outcome, score
+from agent.maintenance.evaluation.scores import Outcome, found_of, never_found, score
 
 DRAWS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeverFound:
+    """A class of so many `labels`, of which the first model finds none at the agent's confidence; the second finds
+    `second`."""
+
+    name: str
+    labels: int
+    second: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """mAP50-95 of two models on `images` images; `difference` is where that of the first less the second lies.
 
-    None with too few images to say.
+    None with too few images to say. `never_found` are the classes of which the first finds none.
     """
 
     images: int
     first: float
     second: float
     difference: Interval | None
+    never_found: tuple[NeverFound, ...] = ()
 
     @property
     def better(self) -> bool:
@@ -28,14 +40,33 @@ class Comparison:
         return self.difference is not None and self.difference.low > 0
 
 
-def compare(first: Outcome, second: Outcome, images: int) -> Comparison:
-    """The comparison of what two models found on the same images."""
+def compare(
+    first: Outcome, second: Outcome, images: int, *, names: Sequence[str], confidence: float
+) -> Comparison:
+    """The comparison of what two models found on the same images, of classes `names`.
+
+    Boxes of at least `confidence` are what the agent reports.
+    """
     means = [score(outcome).mean()["map50_95"] for outcome in (first, second)]
     difference = None
     if images >= FEWEST_IMAGES:
         ours, theirs = draw([first, second], images, draws=DRAWS)
         difference = interval(ours.map50_95 - theirs.map50_95)
-    return Comparison(images=images, first=means[0], second=means[1], difference=difference)
+    unfound = [
+        NeverFound(
+            name=names[number],
+            labels=int((first.label_classes == number).sum()),
+            second=found_of(second, number, confidence),
+        )
+        for number in never_found(first, confidence)
+    ]
+    return Comparison(
+        images=images,
+        first=means[0],
+        second=means[1],
+        difference=difference,
+        never_found=tuple(unfound),
+    )
 
 
 def statement(first: str, second: str, value: float, sure: Interval) -> str:

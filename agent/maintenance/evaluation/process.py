@@ -64,7 +64,14 @@ def answer(request: Request) -> dict[str, Any]:
         return {"rows": [asdict(row) for row in accuracy_of(request.first, kept, store.classes())]}
     data = _data(request, request.second)
     first, second = (evaluate(model, data) for model in (request.first, request.second))
-    return asdict(compare(first.outcome, second.outcome, len(first.groups)))
+    compared = compare(
+        first.outcome,
+        second.outcome,
+        len(first.groups),
+        names=data.names,
+        confidence=request.first.confidence,
+    )
+    return asdict(compared)
 
 
 def _data(request: Request, model: ModelSettings) -> LabelledSet:

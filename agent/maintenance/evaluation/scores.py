@@ -130,6 +130,12 @@ def never_found(outcome: Outcome, confidence: float) -> list[int]:
     return sorted({*outcome.label_classes.tolist()} - {*outcome.classes[right].tolist()})
 
 
+def found_of(outcome: Outcome, number: int, confidence: float) -> int:
+    """How many right boxes of a class there are of at least that confidence, at IoU 0.5."""
+    chosen = (outcome.scores >= confidence) & outcome.counts[:, 0] & (outcome.classes == number)
+    return int(outcome.right[chosen, 0].sum())
+
+
 def _curve(
     right: NDArray[np.bool_], weights: NDArray[np.float64], labels: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

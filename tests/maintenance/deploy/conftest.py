@@ -192,6 +192,7 @@ def box(tmp_path):
             handlers=requests.handlers(),
             counts=counts,
             steps=steps,
+            estimates=host.estimates,
         )
 
     yield start

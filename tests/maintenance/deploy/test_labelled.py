@@ -1,20 +1,22 @@
 """A model that is worse on labelled images is refused, one that is better passes; models and processes are real."""
 
 import json
+import re
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES
 from agent.config.deploy_settings import DeploySettings
 from agent.core.errors import ModelError
 from agent.detection.opening import DEMO_MODEL
-from agent.maintenance.deploy.gates import check_numbers, shown_better
+from agent.maintenance.deploy.gates import check_classes, check_numbers, shown_better
 from agent.maintenance.deploy.labelled import evaluate as evaluate_labelled
 from agent.maintenance.evaluation import beside
 from agent.maintenance.evaluation.beside import compare_beside
-from agent.maintenance.evaluation.comparison import compare
+from agent.maintenance.evaluation.comparison import NeverFound, compare
 from agent.maintenance.evaluation.labels import read_set
 from agent.maintenance.evaluation.process import Request
 from tests.maintenance.deploy.conftest import MODEL, QUICK, ask, outcome
@@ -64,7 +66,7 @@ def test_a_model_that_is_worse_on_labelled_images_is_refused_with_both_numbers(b
 
     off = replace(service.deployer.settings, most_accuracy_loss=1.0)
     model = service.deployments.models.history[0].model
-    assert evaluate_labelled(service.deployments, model, off, time.sleep) == {}, "1 switches it off"
+    assert evaluate_labelled(service.deployments, model, off, time.sleep) == ({}, ()), "1 switches it off"
 
 
 def test_labelled_samples_of_the_audit_show_that_a_model_is_better_and_it_need_not_agree(
@@ -89,7 +91,9 @@ def test_the_process_gives_what_an_evaluation_here_gives(data, confused):
     models = {"first": MODEL, "second": replace(MODEL, path=str(confused))}
     request = Request(**models, data=str(data), split="val", state="", most=5)
     assert Request.parse(request.line()) == request
-    assert compare_beside(request, time.sleep) == compare(*outcomes, 5)
+    here = compare(*outcomes, 5, names=CLASSES, confidence=MODEL.confidence)
+    assert compare_beside(request, time.sleep) == here
+    assert not here.never_found, "the first is the model that is right"
 
 
 def test_what_cannot_be_evaluated_is_named_and_a_stop_ends_it(data, tmp_path):
@@ -108,6 +112,60 @@ def test_what_cannot_be_evaluated_is_named_and_a_stop_ends_it(data, tmp_path):
 
     with pytest.raises(StoppedError):
         compare_beside(request, stop)
+
+
+def without(model, name, target):
+    """The model as it is, with scores of a class that stay below what the agent reports."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    loaded = onnx.load(model)
+    graph, number = loaded.graph, CLASSES.index(name)
+    boxes = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["seen" if each == boxes else each for each in node.output]
+        node.input[:] = ["seen" if each == boxes else each for each in node.input]
+    factors = np.ones((1, 4 + len(CLASSES), 1), np.float32)
+    factors[0, 4 + number] = 0.2
+    graph.initializer.append(numpy_helper.from_array(factors, "factors"))
+    graph.node.append(helper.make_node("Mul", ["seen", "factors"], [boxes]))
+    onnx.save(loaded, target)
+    return target
+
+
+def test_a_model_that_never_finds_a_class_is_refused_where_it_is_lost_and_noted_where_it_is_not(
+    box, data, tmp_path
+):
+    """It ranks the class as right as before, so that its mAP is the same: only the agent's threshold stands between."""
+    blind = without(DEMO_MODEL, "person", tmp_path / "blind.onnx")
+    settings = replace(QUICK, least_agreement=0.0, labelled_data=str(data), least_class_labels=5)
+    service = box(settings)
+    done = outcome(service, ask(service, "model_deploy", path=str(blind)))
+    assert done["state"] == "refused", done
+    assert done["numbers"]["map50_95_difference_high"] >= 0
+    assert re.search(
+        r"it finds none of \d+ of person \(the running one finds \d+\); train it", done["reason"]
+    )
+
+    service = box(settings, model=replace(MODEL, path=str(blind)))
+    other = tmp_path / "other.onnx"
+    other.write_bytes(blind.read_bytes() + b"\x1a\x05other")
+    done = outcome(service, ask(service, "model_deploy", path=str(other)))
+    assert done["state"] == "kept", done
+    assert re.match(r"at the agent's confidence it finds none of person \(\d+ labelled boxes\)", done["note"])
+    assert service.deploy_requests.facts()["deployment_note"] == done["note"]
+
+
+def test_few_labels_or_finds_are_no_ground_and_0_looks_at_none():
+    settings = DeploySettings()
+    unfound = NeverFound(name="balloon", labels=19, second=19)
+    assert check_classes([unfound], settings) == ""
+    assert "balloon (20" in check_classes([replace(unfound, labels=20, second=4)], settings)
+    with pytest.raises(ModelError, match=r"none of 20 of balloon \(the running one finds 5\)"):
+        check_classes([replace(unfound, labels=20, second=5)], settings)
+    assert (
+        check_classes([replace(unfound, labels=90, second=90)], replace(settings, least_class_labels=0)) == ""
+    )
 
 
 def test_the_gate_is_a_number_and_chance_is_no_loss():
