@@ -227,7 +227,7 @@ def _for(one: Situation) -> list[str]:
         known.append(
             f"in frames changed like this the model finds {round(100 * one.found_ratio)} % of what it found"
         )
-    if one.accuracy is not None and one.accuracy.high < FOUND_ENOUGH:
+    if one.accuracy is not None and one.accuracy.told and one.accuracy.high < FOUND_ENOUGH:
         known.append(_accuracy(one.accuracy))
     if one.right_ratio is not None and not _is_right(one):
         known.append(
@@ -289,7 +289,11 @@ def _against(one: Situation, action: Action) -> list[str]:
     still = []
     if one.found_ratio is not None and one.found_ratio >= FOUND_ENOUGH:
         still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
-    if one.accuracy is not None and one.accuracy.high >= FOUND_ENOUGH:
+    if one.accuracy is not None and not one.accuracy.told:
+        still.append(
+            "how right the model still is cannot be told without labels: it finds too few boxes here"
+        )
+    elif one.accuracy is not None and one.accuracy.high >= FOUND_ENOUGH:
         still.append(_accuracy(one.accuracy))
     if not one.labelled:
         still.append("no labelled sample since then tells how right the model is")

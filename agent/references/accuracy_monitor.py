@@ -61,9 +61,11 @@ class AccuracyMonitor:
 
 
 def estimate_fields(found: Estimate | None) -> dict[str, object]:
-    """The fields of a camera's summary."""
+    """The fields of a camera's summary; the trust alone where nothing can be told."""
     if found is None:
         return {}
+    if not found.told:
+        return {"accuracy_estimate_trust": round(found.trust, 2)}
     return {
         "accuracy_estimate_ratio": round(found.ratio, 3),
         "accuracy_estimate_low_ratio": round(found.low, 3),
@@ -73,9 +75,13 @@ def estimate_fields(found: Estimate | None) -> dict[str, object]:
 
 
 def rounded_fields(found: Estimate | None) -> dict[str, object]:
-    """The same in steps of 0.05, for what is published where it changed; null where there is no estimate."""
+    """The same in steps of 0.05, for what is published where it changed; null where there is no estimate, or but for
+    its trust, where nothing can be told."""
     names = ("ratio", "low_ratio", "high_ratio", "trust")
-    values = (found.ratio, found.low, found.high, found.trust) if found is not None else (None,) * 4
+    values: tuple[float | None, ...] = (None,) * 4
+    if found is not None:
+        told = (found.ratio, found.low, found.high) if found.told else (None,) * 3
+        values = (*told, found.trust)
     return {
         f"accuracy_estimate_{name}": None if value is None else round(round(20 * value) / 20, 2)
         for name, value in zip(names, values, strict=True)

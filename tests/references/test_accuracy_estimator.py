@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from agent.references.accuracy_estimator import AccuracyEstimator, Glance
-from agent.references.accuracy_monitor import CALM_SECONDS, HOLDS_SECONDS, AccuracyMonitor, estimate_fields
+from agent.references.accuracy_monitor import (
+    CALM_SECONDS,
+    HOLDS_SECONDS,
+    AccuracyMonitor,
+    estimate_fields,
+    rounded_fields,
+)
 from tests.references.test_model_signals import Street, learnt
 
 IMAGE = np.zeros((90, 160, 3), np.uint8)
@@ -105,5 +111,9 @@ def test_an_estimate_holds_for_a_while_and_not_over_another_view(box):
     fields = estimate_fields(monitor.last(1e9 + 60))
     assert 0 <= fields["accuracy_estimate_low_ratio"] <= fields["accuracy_estimate_ratio"]
     assert monitor.last(1e9 + HOLDS_SECONDS) is None
+    untold = dataclasses.replace(estimate, trust=0.04)
+    assert estimate_fields(untold) == {"accuracy_estimate_trust": 0.04}, "a figure that tells nothing is none"
+    assert rounded_fields(untold)["accuracy_estimate_ratio"] is None
+    assert rounded_fields(untold)["accuracy_estimate_trust"] == 0.05
     monitor.clear()
     assert monitor.last(1e9 + 60) is None

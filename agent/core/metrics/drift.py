@@ -60,7 +60,7 @@ DRIFT = (
         Export(
             "camera_accuracy_estimate_ratio",
             "How much of what the model finds is probably still right, estimated without labels: F1 by its own "
-            "detections on undisturbed frames; no mAP.",
+            "detections on undisturbed frames; no mAP. Absent where nothing can be told (trust below 0.1).",
             valid=ValidFor.WINDOW,
         ),
     ),

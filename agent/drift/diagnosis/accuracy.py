@@ -42,6 +42,9 @@ LEAST_TRIALS, LEAST_BOXES = 30, 3
 ENOUGH_BOXES = 20
 """On the frames as they were: with so many, trust is not lowered for their number."""
 
+LEAST_TRUST = 0.1
+"""With less the band has nearly all values in it, or two boxes decide: how right the model is cannot be told."""
+
 _LEAST_SPREAD = 0.02  # of a signal: what scatters less tells nothing
 
 
@@ -82,6 +85,11 @@ class Estimate:
     high: float
     trust: float
     model: str = ""
+
+    @property
+    def told(self) -> bool:
+        """Whether it tells anything: with next to no trust its ratio is no figure to show."""
+        return self.trust >= LEAST_TRUST
 
 
 class AccuracyModel:
