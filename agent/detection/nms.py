@@ -26,6 +26,8 @@ def suppress(
     boxes (n, 4) float32 xyxy, scores (n,) float32, class_ids (n,) int64.
     """
     order = np.argsort(-scores, kind="stable").astype(np.int64, copy=False)
+    if len(order) <= 1:
+        return order[:limit]  # the usual frame of a quiet camera
     kept = np.empty(0, dtype=np.int64)
     for start in range(0, len(order), BLOCK):
         block = order[start : start + BLOCK]

@@ -48,13 +48,24 @@ class Letterbox:
 
     def to_source(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes (n, 4) xyxy in input pixels as boxes in source pixels, clipped to the image."""
-        height, width = self.source
-        gain = np.array([self.content[1] / width, self.content[0] / height] * 2, dtype=np.float32)
-        offset = np.array([self.offset[1], self.offset[0]] * 2, dtype=np.float32)
-        limit = np.array([width, height] * 2, dtype=np.float32)
+        gain, offset, limit = _places(self)
         with np.errstate(over="ignore"):  # a model may say 3e38; the image's edge is what it means
             placed: NDArray[np.float32] = np.clip((boxes - offset) / gain, 0, limit)
         return placed
+
+
+@lru_cache(maxsize=256)
+def _places(box: Letterbox) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """What xyxy boxes are divided by, less what before, and cut at: (4,) each, read-only, the same for every frame."""
+    height, width = box.source
+    places = (
+        np.array([box.content[1] / width, box.content[0] / height] * 2, dtype=np.float32),
+        np.array([box.offset[1], box.offset[0]] * 2, dtype=np.float32),
+        np.array([width, height] * 2, dtype=np.float32),
+    )
+    for one in places:
+        one.flags.writeable = False
+    return places
 
 
 @lru_cache(maxsize=256)

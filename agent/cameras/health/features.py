@@ -100,30 +100,35 @@ LEAST_DETAIL = 1.5  # levels: a plain wall has 0.4..1.2 by compression alone
 def small_image(image: NDArray[np.uint8], scope: Scope = WHOLE) -> SmallImage:
     """The small copy of `image` (H, W, 3) uint8 BGR, without what `scope` leaves out."""
     height, width = image.shape[:2]
-    # Grey first: the area mean of one plane costs a third of that of three.
-    rows = image[:: max(1, height // HEIGHT // ROWS_A_CELL)]
-    small = cv2.resize(cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
-    single = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x])
+    # Rows first: that is one piece of memory each, and single pixels are picked out of a few of them.
+    single = image[step_y // 2 :: step_y].take(np.arange(step_x // 2, width, step_x), axis=1)
     raw = np.ascontiguousarray(single[..., 1])
     size = (width, height)
     kept = kept_cells(scope, size, (WIDTH, HEIGHT))
     kept_raw = kept_pixels(scope, size, (step_x, step_y))
-    grey = np.asarray(small, dtype=np.uint8)
     chroma = _chroma(single, kept_raw)
-    return SmallImage(_levelled(grey, kept), _levelled(raw, kept_raw), size, kept, kept_raw, chroma)
+    return SmallImage(_levelled(_grey(image), kept), _levelled(raw, kept_raw), size, kept, kept_raw, chroma)
+
+
+def _grey(image: NDArray[np.uint8]) -> Grey:
+    """The area means of the frame's brightness."""
+    # Grey first: the area mean of one plane costs a third of that of three.
+    rows = image[:: max(1, image.shape[0] // HEIGHT // ROWS_A_CELL)]
+    plane = cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _chroma(single: NDArray[np.uint8], kept: Mask | None) -> float:
     """How far the colours of blocks differ; a mean over a block has little noise. One colour cast over all is none."""
-    blue, green, red = cv2.split(single)
+    colours = single.astype(np.float32)
+    if kept is not None and kept.any():
+        colours[~kept] = colours[kept].mean(axis=0)
+    blue, green, red = cv2.split(cv2.resize(colours, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA))
     planes = []
-    for other in (blue, red):
-        difference = cv2.subtract(other, green, dtype=cv2.CV_32F)
-        if kept is not None and kept.any():
-            difference[~kept] = difference[kept].mean()
-        plane = cv2.resize(difference, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
-        planes.append(plane - np.median(plane))
+    for difference in (blue - green, red - green):
+        ordered = np.sort(difference, axis=None)
+        planes.append(difference - (ordered[BLOCKS // 2 - 1] + ordered[BLOCKS // 2]) / 2)
     return float(np.hypot(*planes).max())
 
 
