@@ -138,8 +138,10 @@ def _line(result: PingResult, prefix: str) -> str:
         more = f"; and {len(shown) - SHOWN_TOPICS} more" if len(shown) > SHOWN_TOPICS else ""
         return f"{let_in}, but {_mend('; '.join(shown[:SHOWN_TOPICS]) + more, prefix)}"
     if result.right is PublishRight.GRANTED:
-        return f"{let_in}, may publish below {prefix}"
-    return f"{let_in}; whether it may publish below {prefix}, this broker does not report"
+        right = f", may publish below {prefix}"
+    else:
+        right = f"; whether it may publish below {prefix}, this broker does not report"
+    return f"{let_in}{right}" + (f"; {result.lost}" if result.lost else "")
 
 
 def _refused(result: PingResult) -> bool:

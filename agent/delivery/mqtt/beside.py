@@ -12,7 +12,7 @@ from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion
 from agent.delivery.mqtt.events import Closed, Event, Opened, Subscribed
-from agent.delivery.mqtt.failures import OTHER_VERSION, ConnectionFailure
+from agent.delivery.mqtt.failures import MEND, OTHER_VERSION, ConnectionFailure
 from agent.delivery.mqtt.fallback import ask_less
 
 Pipe = tuple[int, int]
@@ -53,7 +53,7 @@ def open_connection(
     versions: Sequence[ProtocolVersion] = tuple(ProtocolVersion),
 ) -> Connection:
     """A connection that the broker has let in, with the first version it speaks; raises RetryableDelivery."""
-    reason = ""
+    failure, reason = ConnectionFailure.LOST, ""
     for version in versions:
         started = clock.monotonic()
         # a 3.1.1 broker would keep our session for ever
@@ -62,25 +62,27 @@ def open_connection(
         while True:
             connection = Connection(address, tried, lambda: _wake(pipe[1]), started)
             connection.start()
-            failure, reason = _wait(connection, pipe[0])
-            if failure is None:
+            ended = _wait(connection, pipe[0])
+            if ended is None:
                 return connection
+            failure, reason = ended
             less = ask_less(tried.demands, failure)
             if less is None:
                 break
             tried = replace(tried, demands=less)
         if failure not in OTHER_VERSION:
             break
-    raise RetryableDelivery(f"broker {address.shown}: {reason}")
+    mend = MEND.get(failure, "")
+    raise RetryableDelivery(f"broker {address.shown}: {reason}{mend and f'; {mend}'}")
 
 
-def _wait(connection: Connection, wake_fd: int) -> tuple[ConnectionFailure | None, str]:
+def _wait(connection: Connection, wake_fd: int) -> tuple[ConnectionFailure, str] | None:
     while True:
         _drive(connection, wake_fd, 0.2)
         while connection.events:  # what follows `Opened` is the caller's
             event = connection.events.popleft()
             if isinstance(event, Opened):
-                return None, ""
+                return None
             if isinstance(event, Closed):
                 return event.failure, event.reason
 

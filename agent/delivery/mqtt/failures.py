@@ -66,6 +66,26 @@ PERHAPS_OURS = frozenset(
 )
 """After these what we sent last may be the reason why a connection ended; after all others it is not."""
 
+MEND = {
+    ConnectionFailure.LOGIN: "check user name and password",
+    ConnectionFailure.BANNED: "the broker has this client, user or address on its ban list (EMQX puts those there that "
+    "connect too often): its operator can take it off",
+    ConnectionFailure.MOVED: "set broker.url to the server that it names, or ask its operator",
+    ConnectionFailure.DENIED: "the broker does not take what was sent last (access rules, packet size); its topic is "
+    "held back as soon as it is known",
+    ConnectionFailure.PROTOCOL: "check that broker.url is an MQTT broker's port, and its protocol",
+    ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
+    ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
+    ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
+    ConnectionFailure.CREDENTIALS: "mend the file or key that is named; it is read again at each try",
+    ConnectionFailure.CLIENT_ID: "check broker.client_id",
+    ConnectionFailure.TAKEN_OVER: "another client uses the same client id: was this machine cloned, or does a second "
+    "agent run on it? A device.name of its own, or broker.client_id, ends that",
+    ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine cloned?), or the "
+    "broker hangs up on what is sent (access rules, packet size): its log has the reason",
+}
+"""What an operator can do about a failure; the others pass by themselves."""
+
 NEVER = frozenset({0x90, 0x95, 0x99})
 """Reason codes by which a message is refused for good: topic name invalid, packet too large, payload format invalid."""
 
@@ -127,7 +147,7 @@ def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFai
     if clock_is_suspect(error):
         return ConnectionFailure.CLOCK, f"{where}: {clock_reason(error, rfc3339(clock.unix_now()))}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = f"{where}: certificate refused: {error.verify_message}; see broker.ca_file"
+        reason = f"{where}: certificate refused: {error.verify_message}"
         return ConnectionFailure.CERTIFICATE, reason
     if isinstance(error, ssl.SSLError) and (error.reason or "").partition("_ALERT_")[2] in _OUR_CERTIFICATE:
         alert = (error.reason or "").partition("_ALERT_")[2].lower().replace("_", " ")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from agent.delivery.mqtt.events import Opened
 from agent.delivery.mqtt.failures import ConnectionFailure
 
 
@@ -33,6 +34,18 @@ class Demands:
 
 
 ALL = Demands()
+
+SMALL_PACKET = 32 * 1024
+"""Bytes: sketches of a camera have 6 to 20 kB."""
+
+
+def lost_at(opened: Opened, demands: Demands) -> str:
+    """What is lost at a broker by what is not asked of it, and by what it has announced; "" where nothing is."""
+    asked = replace(demands, retain=opened.retain_available, qos=min(opened.maximum_qos, 1))
+    lost = [asked.lost] if asked.lost else []
+    if opened.maximum_packet is not None and opened.maximum_packet < SMALL_PACKET:
+        lost.append(f"it takes packets of {opened.maximum_packet} bytes, what is larger is lost")
+    return "; ".join(lost)
 
 
 def ask_less(demands: Demands, failure: ConnectionFailure) -> Demands | None:

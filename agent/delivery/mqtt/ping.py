@@ -15,6 +15,7 @@ from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 from agent.delivery.mqtt.beside import Pipe, drive, open_connection, wake_pipe
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
 from agent.delivery.mqtt.events import Acked, Closed, Subscribed
+from agent.delivery.mqtt.fallback import lost_at
 
 HANG_UP_SECONDS = 0.3
 _HANGS_UP = "the broker hangs up on it ({})"
@@ -35,7 +36,8 @@ class PublishRight(str, Enum):
 class PingResult:
     """What a broker answered. `seconds` is how long connecting and logging in took; `reason` says what failed.
 
-    `refused` has the topics that it does not let us publish, or subscribe to, each with its reason.
+    `refused` has the topics that it does not let us publish, or subscribe to, each with its reason; `lost` is what the
+    agent does without at this broker.
     """
 
     broker: str
@@ -45,6 +47,7 @@ class PingResult:
     right: PublishRight = PublishRight.UNKNOWN
     reason: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
+    lost: str = ""
 
 
 def ping(
@@ -90,6 +93,7 @@ def _ping(
                         ok=True,
                         version=connection.options.version.value,
                         seconds=clock.monotonic() - started,
+                        lost=_lost(connection),
                     )
                     versions = (connection.options.version,)
                     if connection.closed:
@@ -106,6 +110,10 @@ def _ping(
     if waiting:
         rights.add(PublishRight.UNKNOWN)
     return replace(result, right=_right(rights), refused=refused)
+
+
+def _lost(connection: Connection) -> str:
+    return lost_at(connection.opened, connection.options.demands) if connection.opened else ""
 
 
 def _right(rights: set[PublishRight]) -> PublishRight:

@@ -26,8 +26,8 @@ import structlog
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
 from agent.delivery.mqtt.events import Closed, Event, Opened
-from agent.delivery.mqtt.failures import REFUSALS, ConnectionFailure
-from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less
+from agent.delivery.mqtt.failures import MEND, REFUSALS, ConnectionFailure
+from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less, lost_at
 from agent.delivery.mqtt.login import Credentials
 from agent.delivery.mqtt.renewal import Renewal
 
@@ -55,7 +55,7 @@ class ConnectionState:
     @property
     def mend(self) -> str:
         """What an operator can do about it; "" where it is only to wait."""
-        return _MEND.get(ConnectionFailure(self.failure), "") if self.failure else ""
+        return MEND.get(ConnectionFailure(self.failure), "") if self.failure else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,25 +98,6 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
 }
 _ORDER = list(BACKOFF)
 _BY_CLOCK = {ConnectionFailure.CLOCK.value, ConnectionFailure.CERTIFICATE.value}
-
-_MEND = {
-    ConnectionFailure.LOGIN: "check user name and password",
-    ConnectionFailure.BANNED: "the broker has this client, user or address on its ban list (EMQX puts those there that "
-    "connect too often): its operator can take it off",
-    ConnectionFailure.MOVED: "set broker.url to the server that it names, or ask its operator",
-    ConnectionFailure.DENIED: "the broker does not take what was sent last (access rules, packet size); its topic is "
-    "held back as soon as it is known",
-    ConnectionFailure.PROTOCOL: "check that broker.url is an MQTT broker's port, and its protocol",
-    ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
-    ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
-    ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
-    ConnectionFailure.CREDENTIALS: "mend the file or key that is named; it is read again at each try",
-    ConnectionFailure.CLIENT_ID: "check broker.client_id",
-    ConnectionFailure.TAKEN_OVER: "another client uses the same client id: was this machine cloned, or does a second "
-    "agent run on it? A device.name of its own, or broker.client_id, ends that",
-    ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine cloned?), or the "
-    "broker hangs up on what is sent (access rules, packet size): its log has the reason",
-}
 
 
 def backoff_seconds(failure: ConnectionFailure, attempt: int, jitter: float) -> float:
@@ -298,7 +279,7 @@ class Session:
         opened, demands = connection.opened, connection.options.demands
         if opened is None:
             return
-        lost = replace(demands, retain=opened.retain_available, qos=min(opened.maximum_qos, 1)).lost
+        lost = lost_at(opened, demands)
         if lost and lost != self._lost:
             log.warning("the broker lacks what delivery relies on", broker=self.state.broker, lost=lost)
         self._lost = lost
@@ -371,7 +352,7 @@ class Session:
             log.debug("broker still unavailable", broker=connection.address.shown, reason=event.reason)
             return
         self._said = said
-        mend = _MEND.get(event.failure)
+        mend = MEND.get(event.failure)
         speak = log.error if mend else log.warning
         more = {"mend": mend} if mend else {}
         text = (

@@ -314,11 +314,9 @@ def test_tls_with_a_client_certificate(mosquitto, certificates, publish, drafts,
     for _ in range(200):
         running.publisher.publish(drafts.camera(start=time.time()))
     assert running.publisher.drain(15)
+    (elsewhere,) = ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files), PLACE)
     assert (
-        ping(BrokerSettings(url=f"mqtts://localhost:{broker.port}", **files), PLACE)[0].reason.count(
-            "certificate"
-        )
-        == 2
+        "certificate refused: Hostname mismatch" in elsewhere.reason and "client.crt" not in elsewhere.reason
     )
 
 
