@@ -39,6 +39,9 @@ _AS_SURE = 0.8
 are seen on average, and scatter by 1), and one that lasts seems to end less than once in a hundred weeks."""
 
 _LEANING = 0.5  # of what is enough for an end: then what was noted stands, or what goes away would be noted as smaller
+_NOTHING_LEFT = 0.35
+"""Of a limit. Where a change scores less than this once it should be twice as old, and score more, there was none: it
+would be noted as smaller and smaller, and its end would never be plain."""
 _NOTED_AGAIN = 2  # times the age at which the change was noted last: it is known twice as well then
 _LEFT = 0.5  # of a distance
 _DISTANCE_NOISE = 0.16  # of a distance's limit: that is about 6.4 usual sizes
@@ -72,8 +75,8 @@ class Shown:
 @dataclass(slots=True, eq=False)
 class Alarm:
     """The state: `since` is None while off. `level` (A, C) is the change noted when it was `noted_at` windows old, and
-    `memory` (A, C, K) what was seen of it until now, when it is `age` windows old. `whole` (A, C) is by how much all
-    columns were off then, those that did not change by chance.
+    `memory` (A, C, K) what was seen of it until now: it is `age` windows old, of which each column has `seen` (A, C).
+    `whole` (3, C) is by how much all columns of features were off then, those that did not change by chance.
 
     Where distances raised the alarm both are empty. Then `ratio` is what they reached at the time scale `place` (that
     of pairs comes after those of distributions), and `waits` how many windows it takes until they show something again.
@@ -83,8 +86,9 @@ class Alarm:
     of: Of = Of.FEATURES
     place: int = 0
     level: NDArray[np.float64] | None = None
-    whole: NDArray[np.float64] | None = None
     memory: NDArray[np.float64] | None = None
+    seen: NDArray[np.float64] | None = None
+    whole: NDArray[np.float64] | None = None
     ratio: float = 0.0
     calm: int = 0
     age: int = 0
@@ -104,27 +108,33 @@ class Alarm:
         """Go on because evidence changed in `changed` (A, C) over the last `age` windows, in each of which a change
         showed with `weight` (A, C); `memory` (A, C, K) is that of the evidence."""
         self.since, self.of, self.calm, self.ratio, self.waits = now, of, 0, 0.0, 0
-        self.age = max(age, 1)
+        self.age, self.level, self.whole = max(age, 1), None, None
+        self.seen = np.full(changed.shape, float(self.age))
         self.memory = memory / np.where(weight >= LEAST_WEIGHT, weight, 1.0)[..., None]
         self._note(changed, gauge)
 
-    def _note(self, changed: NDArray[np.bool_], gauge: Gauge) -> None:
-        """By how much it changed, as the filter for its age shows."""
+    def _note(self, changed: NDArray[np.bool_], gauge: Gauge) -> float:
+        """By how much it changed, as the filters for what was seen of it show; the score, in sigma, of a change in the
+        direction that was noted before."""
         assert self.memory is not None
-        place = int(np.searchsorted(AGES, self.age, side="right")) - 1
-        chosen = gauge.filters[..., place, :]
-        answer = chosen @ (1.0 - KEEP**self.age)
+        assert self.seen is not None
+        places = np.searchsorted(AGES, self.seen, side="right") - 1
+        chosen = np.take_along_axis(gauge.filters, places[..., None, None], axis=2)[..., 0, :]
+        answer = (chosen * (1.0 - KEEP ** self.seen[..., None])).sum(axis=-1)
         judged = answer > 0.0
-        seen = (chosen * self.memory).sum(axis=-1)
-        whole = np.where(judged, seen / np.where(judged, answer, 1.0), 0.0)
+        scores = (chosen * self.memory).sum(axis=-1)
+        whole = np.where(judged, scores / np.where(judged, answer, 1.0), 0.0)
         self.noted_at = self.age
+        before = answer * (whole if self.level is None else self.level)
         if (changed & judged).any():
-            self.level, self.whole = np.where(changed, whole, 0.0), whole
+            self.level = np.where(changed, whole, 0.0)
+            self.whole = whole if self.of is Of.FEATURES else self.whole
+        return float((scores * before).sum() / max(float(np.linalg.norm(before)), 1e-12))
 
     def raise_by_distance(self, now: float, ratios: NDArray[np.float64]) -> None:
         """Go on because a distribution is over its limit: `ratios` (5,) at the four time scales, and of pairs."""
         self.since, self.of, self.calm = now, Of.DISTANCES, 0
-        self.level, self.whole, self.memory = None, None, None
+        self.level = self.memory = self.seen = self.whole = None
         self.age, self.noted_at, self.waits = 1, 1, 0
         self._note_distance(ratios)
 
@@ -139,25 +149,31 @@ class Alarm:
         """One more window while on; True when the alarm has just gone off."""
         assert self.level is not None
         assert self.memory is not None
+        assert self.seen is not None
         says = (shown.weight >= LEAST_WEIGHT) & (self.level != 0.0)
         if not says.any():
             return False
         whole = shown.evidence / np.where(says, shown.weight, 1.0)
         self.memory = np.where(says[..., None], fade(self.memory, whole), self.memory)
+        self.seen = self.seen + says
         self.age += 1
         sureness = self._sureness(says, gauge)
         if sureness < _LEANING and self._may_note(gauge):
-            self._note(self.level != 0.0, gauge)
+            changed = self.level != 0.0
+            if self._note(changed, gauge) < _NOTHING_LEFT * gauge.limits[changed].max():
+                self.calm = CALM
+                return self._step(True)
         return self._step(sureness >= 1.0)
 
     def _sureness(self, says: NDArray[np.bool_], gauge: Gauge) -> float:
         """How sure it is, by the columns that say something, that the change has gone: 1 is enough, 0 if it is back."""
         assert self.level is not None
         assert self.memory is not None
+        assert self.seen is not None
         level = np.where(says, self.level, 0.0)[..., None]
         steps = level * (gauge.filters * step_response()).sum(axis=-1)
         enough = (_AS_SURE * gauge.limits[says].max() / AGE_WEIGHTS) ** 2 / 2.0
-        rest = self.memory - level * (1.0 - KEEP**self.age)
+        rest = self.memory - level * (1.0 - KEEP ** self.seen[..., None])
         sure = _likelier(-steps, score(rest, gauge.filters)) / enough
         sure = np.where(self.age >= AGES, sure, 0.0)
         since = int(sure.argmax())
@@ -189,7 +205,8 @@ class Alarm:
         self.calm = self.calm + 1 if gone else 0
         if self.calm < CALM:
             return False
-        self.since, self.level, self.whole, self.memory, self.calm = None, None, None, None, 0
+        self.since, self.calm = None, 0
+        self.level = self.memory = self.seen = self.whole = None
         return True
 
     def state(self) -> dict[str, Any]:
@@ -200,6 +217,7 @@ class Alarm:
             "place": self.place,
             "level": None if self.level is None else numbers(self.level),
             "whole": None if self.whole is None else numbers(self.whole),
+            "windows": None if self.seen is None else numbers(self.seen, "<f4"),
             "seen": None if self.memory is None else numbers(self.memory),
             "ratio": self.ratio,
             "calm": self.calm,
@@ -218,25 +236,30 @@ class Alarm:
         if word not in {each.value for each in Of}:
             raise BadInput("`of` is none of what an alarm can be about")
         of = Of(word)
-        level = whole = memory = None
+        age = take_integer(state, "age", minimum=0)
+        level = memory = seen = whole = None
         if state.get("level") is not None and of is not Of.DISTANCES:
             memory = memories[of]
             level = array(state, "level", memory.shape[:2])
-            whole = array(state, "whole", level.shape) if state.get("whole") is not None else level
+            seen = np.full(level.shape, float(age))
+            if state.get("windows") is not None:
+                seen = array(state, "windows", level.shape, low=0.0, kind="<f4")
             if state.get("seen") is not None:
                 memory = array(state, "seen", memory.shape)
             if not level.any():
                 raise BadInput("`level` is that of no change")
         elif of is Of.FEATURES and state.get("since") is not None:
             of = Of.DISTANCES  # by the version before
-        age = take_integer(state, "age", minimum=0)
+        if state.get("whole") is not None:
+            whole = array(state, "whole", memories[Of.FEATURES].shape[:2])
         return cls(
             take_number(state, "since", None, minimum=0.0, maximum=LATEST),
             of,
             min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), SCALES.size),
             level,
-            whole,
             memory,
+            seen,
+            whole,
             take_number(state, "ratio"),
             take_integer(state, "calm", minimum=0),
             age,

@@ -36,6 +36,9 @@ _LARGER = 1.5
 LATELY = int(np.flatnonzero(TIMES == 4.0)[0])
 """The fading mean that says how large something is at the moment."""
 
+DISTINCT = int(np.flatnonzero(TIMES == 16.0)[0])
+"""The one that says in which direction it is, where no filter does: a quarter of an hour outweighs chance."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Excursions:
@@ -113,21 +116,23 @@ class Excuse:
         if not over:
             return False
         self.lasted += 1.0
+        alike = excursions.alike(memory)
         if self.calm >= CALM:
-            self.lasted = 0.0
-            self.number = excursions.alike(memory)
-            if self.number is not None:
-                self.left = _LONGER * float(excursions.spans[self.number]) + _LONGER_WINDOWS
+            self.lasted, self.number = 0.0, alike
+            self.left = 0.0 if alike is None else _LONGER * float(excursions.spans[alike]) + _LONGER_WINDOWS
+        elif self.left and alike is not None:
+            self._becomes(alike, excursions)
         self.calm = 0
-        number = self.number if self.number is not None and self.number < len(excursions.spans) else None
-        if number is not None and excursions.size(number, memory) > _LARGER:
+        if self.number is not None and excursions.size(self.number, memory) > _LARGER:
             self.left = 0.0
-        return self.spend()
-
-    def spend(self) -> bool:
-        """Something is over a limit in this window; whether it is excused."""
         self.left = max(self.left - 1.0, 0.0)
         return self.left > 0.0
+
+    def _becomes(self, alike: int, excursions: Excursions) -> None:
+        """It turns out to be like one that lasted longer: what began as a shower is a day of rain."""
+        longer = float(excursions.spans[alike] - excursions.spans[self.number])
+        if longer > 0.0:
+            self.number, self.left = alike, self.left + _LONGER * longer
 
     def rest(self, windows: int) -> None:
         """`windows` windows below the limit."""

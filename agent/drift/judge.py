@@ -21,7 +21,7 @@ from agent.drift.day_kinds import UNSEEN_TRUST, beyond_usual, weekend
 from agent.drift.describe import QUANTILES, Describer, Remembered
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import KNOTS, look
-from agent.drift.excursions import LATELY, Excuse
+from agent.drift.excursions import DISTINCT, LATELY, Excuse
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
@@ -244,14 +244,13 @@ class DriftJudge:
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._memory / calibration.refinement.units[..., None]
         known = self._passing.joined(calibration.excursions)
-        excused = self._excuse.step(ratio >= 1.0, known, usual_sizes)
-        if excused:
-            self._passing.seen(usual_sizes[..., LATELY], now)
         mix, changed, age = self._describer.likelihood(self._class_memory)
-        if max(ratio, mix, float(distances.max())) < 1.0:
-            return False
-        if excused or (ratio < 1.0 and self._excuse.spend()):
+        over = max(ratio, mix, float(distances.max())) >= 1.0
+        if self._excuse.step(over, known, usual_sizes):
+            self._passing.seen(usual_sizes[..., LATELY], now)
             return True
+        if not over:
+            return False
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
         if ratio >= 1.0:
             self._raise(now, self._memory, *self._scorer.changed(scored), Of.FEATURES)
@@ -259,6 +258,8 @@ class DriftJudge:
             self._raise(now, self._class_memory, changed, age, Of.CLASSES)
         else:
             self._alarm.raise_by_distance(now, distances)
+        if self._alarm.of is not Of.FEATURES:
+            self._alarm.whole = self._memory[..., DISTINCT]
         return False
 
     def _raise(

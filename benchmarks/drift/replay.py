@@ -107,7 +107,7 @@ class Ratios:
     """Scores over their limits after each window: of `columns` (W, N, C), `joint` (W, N), `shape` (W, N, F), `pairs`
     (W, N).
 
-    `memories` (3, C, K) are those of windows and trials at which evidence is over a limit.
+    `memories` (3, C, K) are those of windows and trials at which something is over a limit.
     """
 
     columns: NDArray[np.float64]
@@ -208,13 +208,7 @@ class Replay:
         for at in np.flatnonzero(ratios.top[:, trial] >= 1.0).tolist():
             excuse.rest(at - last - 1)
             last = at
-            memory = ratios.memories.get((at, trial))
-            if memory is None:
-                excuse.rest(1)
-                excused = excuse.spend()
-            else:
-                excused = excuse.step(True, known, memory / units)
-            if not excused:
+            if not excuse.step(True, known, ratios.memories[at, trial] / units):
                 return at
         excuse.rest(len(ratios.joint) - last - 1)
         return None
@@ -301,7 +295,7 @@ class Replay:
             pairs,
             {},
         )
-        over = np.argwhere(ratios.evidence >= 1.0).tolist()
+        over = np.argwhere(ratios.top >= 1.0).tolist()
         ratios.memories = {(at, trial): memory[at, trial] for at, trial in over}
         return ratios, Past(memory[-1], np.stack(last, axis=1), past.excuses, past.pairs)
 

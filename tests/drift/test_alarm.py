@@ -203,3 +203,17 @@ def test_a_damaged_state_is_refused(damage):
     camera.raise_it(4)
     with pytest.raises(BadInput):
         Alarm.restore({**camera.alarm.state(), **damage}, MEMORIES)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_alarm_by_chance_at_dawn_ends_as_soon_as_its_columns_speak(seed):
+    """Two counts and a little of a level jumped for two windows; for an hour windows say nothing of the counts."""
+    jump = np.array([[0.8, 0.3], [0.8, 0.0], [0.0, 0.0]])
+    camera, dawn = Camera(seed, noise=np.sqrt(VARIANCE)), np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    camera.run(0.0, 50)
+    camera.memory = fade(fade(camera.memory, jump), jump)
+    camera.alarm.raise_by_change(0.0, camera.memory, FULL, jump != 0.0, 2, camera.gauge)
+    shown = [Shown(evidence=dawn * camera.window(0.0).evidence, weight=dawn) for _ in range(60)]
+    assert not any(camera.alarm.watch_change(each, camera.gauge) for each in shown[:30])
+    [camera.alarm.watch_change(each, camera.gauge) for each in shown[30:]]
+    assert camera.alarm.since is None or camera.watch(0.0, 20) is not None

@@ -247,6 +247,18 @@ def test_what_came_and_went_on_two_days_is_no_alarm_on_the_third_unless_it_lasts
     assert fourth[-1]
 
 
+@pytest.mark.parametrize("change", [{"classes": (2, 2, 0)}, {"classes": (0, 0, 0, 2)}])
+def test_another_class_mix_that_comes_and_goes_is_an_alarm_that_ends(day_reference, tomorrow, change):
+    judge = DriftJudge(day_reference)
+    until_alarm(judge, tomorrow.windows(60))
+    shown = [judge.judge(each, each.end).alarm for each in tomorrow.windows(90, **change)]
+    assert shown[-1]
+    kept, judge = judge.state(), DriftJudge(day_reference)
+    judge.restore(json.loads(json.dumps(kept)))
+    shown = [judge.judge(each, each.end).alarm for each in tomorrow.windows(120)]
+    assert not shown[-1]
+
+
 def test_a_provisional_reference_says_so(short_reference, camera):
     source = camera(9, short_reference.origin.end)
     verdict = DriftJudge(short_reference).judge(next(iter(source.windows(1))), source.now)
