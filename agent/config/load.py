@@ -13,6 +13,7 @@ from agent.config.convert import MOST_MISTAKES, Converter, KeyPath, describe, er
 from agent.config.fields import key_of
 from agent.config.schema import CameraSettings, NotifierSettings, Settings
 from agent.core.errors import ConfigError, ConfigErrors, MissingExtra
+from agent.core.plain_file import read_small
 from agent.core.printable import printable
 from agent.core.registry import Registry
 from agent.core.untrusted import LARGEST_BYTES, BadInput, TOMLDecodeError, parse_toml
@@ -72,11 +73,7 @@ def parse(text: str, kinds: Kinds, *, file: str = "config", base: Path | None = 
 
 def _text(file: Path) -> str:
     """The text in `file`, without the mark that some editors put in front."""
-    with file.open("rb") as stream:
-        data = stream.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise ValueError(f"it has more than {LARGEST_BYTES // 1024} KiB")
-    return data.decode("utf-8-sig")
+    return read_small(file, LARGEST_BYTES).decode("utf-8-sig")
 
 
 @contextmanager

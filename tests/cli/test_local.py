@@ -26,6 +26,14 @@ def test_with_a_broken_config_the_agent_is_found_all_the_same(tmp_path, broken, 
     assert state_directory(argparse.Namespace(config=str(config), state=None)) == tmp_path / "state"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_an_editor_s_encoding_does_not_hide_the_agent(tmp_path, encoding):
+    config = tmp_path / "config.toml"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    config.write_bytes(f'{mark}state_directory = "state"\n'.encode(encoding))
+    assert state_directory(argparse.Namespace(config=str(config), state=None)) == tmp_path / "state"
+
+
 def test_a_state_directory_of_another_table_is_not_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("STATE_DIRECTORY", "/own")
     config = tmp_path / "config.toml"

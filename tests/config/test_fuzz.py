@@ -208,8 +208,11 @@ def test_no_file_keeps_the_reader_busy(tmp_path, name):
     assert (settings is not None) == (name in GOOD)
 
 
-def test_a_file_is_not_read_beyond_its_limit():
+def test_a_file_is_not_read_beyond_its_limit(tmp_path):
+    (tmp_path / "large.toml").write_bytes(b"#" * (1 << 20) + b"\n")
     with pytest.raises(ConfigError, match="it has more than 1024 KiB"):
+        load(tmp_path / "large.toml", KINDS)
+    with pytest.raises(ConfigError, match="is no file, but a device"):
         load("/dev/zero", KINDS)
 
 
