@@ -54,6 +54,7 @@ from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.estimates import Estimates
 from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.deploy.trial import RunningModel
+from agent.maintenance.evaluation.estimate_record import EstimateRecord
 from agent.maintenance.evaluation.periodic import Evaluator
 from agent.maintenance.evaluation.periodic import RunningModel as EvaluatedModel
 from agent.maintenance.golden.check import GoldenCheck
@@ -186,7 +187,13 @@ class Service:
             note=self.camera_set.note,
             governor=self.governor,
         )
-        self.samples = SampleCollector(settings.samples, state, lambda: self.detector.info)
+        self.estimate_record = EstimateRecord(state)
+        self.samples = SampleCollector(
+            settings.samples,
+            state,
+            lambda: self.detector.info,
+            lambda camera, model: self.estimate_record.at(camera, model, clock.unix_now()),
+        )
         self.deployer = Deployer(
             self.deployments, self._running_model(), settings.deploy, cache=state / "engines"
         )
@@ -205,6 +212,7 @@ class Service:
                 info=lambda: self.detector.info,
                 settings=lambda: self.deployments.settings_of(self.deployments.models.in_force),
                 golden=lambda: self.golden.result.state,
+                estimates=lambda model: self.estimate_record.populations(model, clock.unix_now()),
             ),
             self.publisher.publish,
         )
@@ -379,6 +387,7 @@ class Service:
         """How right the model is on a camera was estimated; in the learner's thread."""
         self.references.estimated(camera, estimate)
         self.estimates.add(camera, estimate)
+        self.estimate_record.add(camera, estimate, clock.unix_now())
 
     def _deliver(self, result: FrameResult) -> None:
         """Hand a result to `on_frame` too; in the scheduler's threads."""

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.drift.diagnosis.accuracy import Estimate
+from agent.drift.diagnosis.accuracy import HOLDS_SECONDS, Estimate
 from agent.drift.diagnosis.cause import Image
 from agent.references.accuracy_estimator import Glance
 
 CALM_SECONDS = 600.0
-HOLDS_SECONDS = 1800.0
-"""For so long an estimate is shown: a busy box has no time for the next."""
-
 Ask = Callable[[Glance], None]
 
 

@@ -6,10 +6,10 @@ import threading
 import numpy as np
 import pytest
 
+from agent.drift.diagnosis.accuracy import HOLDS_SECONDS
 from agent.references.accuracy_estimator import AccuracyEstimator, Glance
 from agent.references.accuracy_monitor import (
     CALM_SECONDS,
-    HOLDS_SECONDS,
     AccuracyMonitor,
     estimate_fields,
     rounded_fields,

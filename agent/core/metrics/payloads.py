@@ -316,6 +316,19 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
             "Above this in 95 of 100 draws; null with fewer than 20 frames.",
         ),
         _field("f1_high_ratio", "ratio", "Below this, likewise."),
+        _field(
+            "frames_corrected",
+            "count",
+            "Labelled samples that have an accuracy estimate of their own; of a camera alone.",
+        ),
+        _field(
+            "frame_f1_corrected_ratio",
+            "ratio",
+            "Mean F1 of a frame: the estimate on all frames without labels, corrected by those samples; null with "
+            "fewer than 20 of them, or without estimates.",
+        ),
+        _field("frame_f1_corrected_low_ratio", "ratio", "Above this in 95 of 100 cases."),
+        _field("frame_f1_corrected_high_ratio", "ratio", "Below this, likewise."),
     ),
     "advice": (
         _field("camera", TEXT, "Name of the camera."),

@@ -45,6 +45,9 @@ ENOUGH_BOXES = 20
 LEAST_TRUST = 0.1
 """With less the band has nearly all values in it, or two boxes decide: how right the model is cannot be told."""
 
+HOLDS_SECONDS = 1800.0
+"""For so long an estimate is shown: a busy box has no time for the next."""
+
 _LEAST_SPREAD = 0.02  # of a signal: what scatters less tells nothing
 
 

@@ -69,9 +69,10 @@ def row_of(row: Any) -> CameraAccuracy:
     if not isinstance(row, dict):
         raise BadInput("a camera's figures are no object")
     counts = {name: take_integer(row, name, minimum=0) for name in ("frames", "labels")}
+    counts["corrected_frames"] = take_integer(row, "corrected_frames", 0, minimum=0)
     figures = {
         name: None if row.get(name) is None else take_number(row, name, minimum=0.0, maximum=1.0)
-        for kind in ("precision", "recall", "f1")
+        for kind in ("precision", "recall", "f1", "corrected")
         for name in (kind, f"{kind}_low", f"{kind}_high")
     }
     return CameraAccuracy(camera=take_text(row, "camera", longest=200), **counts, **figures)  # type: ignore[arg-type]  # mypy merges the two

@@ -22,6 +22,7 @@ from agent.core.worker import Worker
 from agent.delivery.messages import accuracy_draft
 from agent.detection import ModelInfo
 from agent.maintenance.evaluation.beside import accuracy_beside, row_of
+from agent.maintenance.evaluation.prediction_powered import Population
 from agent.maintenance.evaluation.process import Request
 from agent.maintenance.samples.in_use import CameraAccuracy
 from agent.maintenance.samples.labelled_set import labelled_audit
@@ -51,11 +52,13 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningModel:
-    """What an evaluation needs of the agent: the running model, how it is opened, and its golden check's state."""
+    """What an evaluation needs of the agent: the running model, how it is opened, its golden check's state, and what is
+    estimated of it without labels, by camera."""
 
     info: Callable[[], ModelInfo]
     settings: Callable[[], ModelSettings]
     golden: Callable[[], str]
+    estimates: Callable[[str], Mapping[str, Population]] = lambda _model: {}
 
 
 class _StoppingError(Exception):
@@ -143,6 +146,7 @@ class Evaluator(Worker):
             second=None,
             state=str(self._state),
             most=MOST_SAMPLES,
+            estimates={camera: asdict(each) for camera, each in self._running.estimates(info.sha256).items()},
         )
         rows = tuple(accuracy_beside(request, self._pause))
         done = Evaluated(model=info.sha256, name=info.name, at=clock.now(), labelled=labelled, rows=rows)
@@ -190,7 +194,15 @@ def payload_of(row: CameraAccuracy) -> dict[str, float | None]:
         for kind in ("precision", "recall", "f1")
         for name in (kind, f"{kind}_low", f"{kind}_high")
     }
-    return {"frames_labelled": row.frames, "boxes_labelled": row.labels, **ratios}
+    return {
+        "frames_labelled": row.frames,
+        "boxes_labelled": row.labels,
+        **ratios,
+        "frames_corrected": row.corrected_frames,
+        "frame_f1_corrected_ratio": row.corrected,
+        "frame_f1_corrected_low_ratio": row.corrected_low,
+        "frame_f1_corrected_high_ratio": row.corrected_high,
+    }
 
 
 def _figures(rows: tuple[CameraAccuracy, ...]) -> dict[str, float | None]:

@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from agent.detection.session import Detector
 from agent.maintenance.evaluation.comparison import compare
 from agent.maintenance.evaluation.evaluate import evaluate
 from agent.maintenance.evaluation.labels import LabelledSet, read_set
+from agent.maintenance.evaluation.prediction_powered import Population
 from agent.maintenance.samples.in_use import accuracy_of
 from agent.maintenance.samples.labelled_set import labelled_audit, set_of
 from agent.maintenance.samples.store import SampleStore
@@ -34,7 +36,8 @@ from agent.maintenance.samples.store import SampleStore
 class Request:
     """Evaluate `first` beside `second` on the images of `data`, "" for the audit samples below `state`.
 
-    Without `second`: how right `first` is on those samples, as the agent runs it.
+    Without `second`: how right `first` is on those samples, as the agent runs it; `estimates` are the fields of each
+    camera's Population.
     """
 
     first: ModelSettings
@@ -43,6 +46,7 @@ class Request:
     split: str = ""
     state: str
     most: int
+    estimates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """As it goes over the pipe."""
@@ -61,7 +65,9 @@ def answer(request: Request) -> dict[str, Any]:
     if request.second is None:
         store = SampleStore(Path(request.state))
         kept = labelled_audit(store, most=request.most)
-        return {"rows": [asdict(row) for row in accuracy_of(request.first, kept, store.classes())]}
+        estimates = {camera: Population(**each) for camera, each in request.estimates.items()}
+        rows = accuracy_of(request.first, kept, store.classes(), estimates)
+        return {"rows": [asdict(row) for row in rows]}
     data = _data(request, request.second)
     first, second = (evaluate(model, data) for model in (request.first, request.second))
     compared = compare(

@@ -72,6 +72,13 @@ def accuracy(counts: Counts, *, seed: int = 0) -> Accuracy:
     )
 
 
+def f1_of_frames(counts: Counts) -> NDArray[np.float64]:
+    """F1 of each frame by its counts (n, 3), (n,); 1 where nothing is there and nothing was found."""
+    right, wrong, missed = counts.astype(np.float64).T
+    boxes = 2 * right + wrong + missed
+    return np.asarray(np.where(boxes > 0, 2 * right / np.maximum(boxes, 1.0), 1.0), dtype=np.float64)
+
+
 def _figures(sums: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Precision, recall and F1, (n,) each, of (n, 3) sums."""
     right, wrong, missed = sums.astype(np.float64).T

@@ -42,13 +42,18 @@ _TICK_SECONDS = 1.0
 
 
 class SampleCollector(Worker):
-    """Keeps samples in the state directory; `model` gives the facts of the running model."""
+    """Keeps samples in the state directory; `model` gives the facts of the running model, `estimate` the F1 that is
+    estimated of a camera and model (its SHA-256) without labels."""
 
     def __init__(
-        self, settings: SampleSettings, state_directory: Path, model: Callable[[], ModelInfo]
+        self,
+        settings: SampleSettings,
+        state_directory: Path,
+        model: Callable[[], ModelInfo],
+        estimate: Callable[[str, str], float | None] = lambda _camera, _model: None,
     ) -> None:
         super().__init__("samples")
-        self._settings, self._model = settings, model
+        self._settings, self._model, self._estimate = settings, model, estimate
         self._store = SampleStore(state_directory)
         self._inbox: deque[FrameResult] = deque(maxlen=_INBOX)
         self._disputed: deque[tuple[FrameResult, float]] = deque(maxlen=_INBOX)
@@ -120,6 +125,7 @@ class SampleCollector(Worker):
             self._cameras[camera] = CameraFrames(camera, self._settings, self._chance)
         frames, info = self._cameras[camera], self._model()
         frames.drifting = self._drifting.get(camera, False)
+        frames.estimate = self._estimate(camera, info.sha256)
         self._keep(frames.add(result, info))
 
     def add_disputed(self, result: FrameResult, disagreement: float) -> None:

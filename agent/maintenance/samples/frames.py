@@ -37,7 +37,10 @@ class Encoded(NamedTuple):
 
 
 class CameraFrames:
-    """The selection of one camera; `drifting` is set by whoever knows. One thread's own."""
+    """The selection of one camera; `drifting` and `estimate`, of how right the model is, are set by whoever knows.
+
+    One thread's own.
+    """
 
     def __init__(self, camera: str, settings: SampleSettings, chance: random.Random) -> None:
         self._camera, self._settings = camera, settings
@@ -48,6 +51,7 @@ class CameraFrames:
         self._before_ns = 0
         self._grey: NDArray[np.uint8] | None = None
         self.drifting = False
+        self.estimate: float | None = None
 
     def add(self, result: FrameResult, info: ModelInfo) -> list[Pick]:
         """One more frame: the one before it is judged, for now it has neighbours; what was chosen."""
@@ -82,7 +86,7 @@ class CameraFrames:
             at / 1e9,
             interests,
             signature,
-            lambda: encoded(judged, info, self._settings.blur),
+            lambda: encoded(judged, info, self._settings.blur, self.estimate),
         )
 
     def add_disputed(self, result: FrameResult, info: ModelInfo, disagreement: float) -> list[Pick]:
@@ -138,7 +142,9 @@ class CameraFrames:
         return signature_of(np.append(small - small.mean(), 1.0))
 
 
-def encoded(result: FrameResult, info: ModelInfo, blur: Sequence[str]) -> Encoded:
+def encoded(
+    result: FrameResult, info: ModelInfo, blur: Sequence[str], estimate: float | None = None
+) -> Encoded:
     """The frame of `result` as a sample without a reason; nobody in a box of the classes `blur` can be recognised."""
     frame, found = result.frame, result.detections
     height, width = frame.image.shape[:2]
@@ -160,6 +166,7 @@ def encoded(result: FrameResult, info: ModelInfo, blur: Sequence[str]) -> Encode
         model=info.sha256,
         threshold=round(float(found.threshold), 4),
         found=boxes_of(found, width, height),
+        estimate=estimate,
     )
     return Encoded(sample, data.tobytes(), info.classes)
 

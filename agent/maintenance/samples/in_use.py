@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from agent.config.schema import ModelSettings
 from agent.core.image_file import read_image
 from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 from agent.detection.session import Detector
-from agent.maintenance.evaluation.bootstrap import Interval
-from agent.maintenance.samples.accuracy import accuracy, counts_of
+from agent.maintenance.evaluation.bootstrap import FEWEST_IMAGES, Interval
+from agent.maintenance.evaluation.prediction_powered import Population, corrected
+from agent.maintenance.samples.accuracy import Accuracy, accuracy, counts_of, f1_of_frames
 from agent.maintenance.samples.formats.labelled import all_names, class_name
 from agent.maintenance.samples.frames import boxes_of
 from agent.maintenance.samples.sample import Box, Sample
@@ -23,7 +26,9 @@ from agent.maintenance.samples.store import Kept
 class CameraAccuracy:
     """The figures of one camera, "" for all together; None where nothing is there to measure one by.
 
-    `low` and `high` hold a figure in 95 of 100 draws of the frames; None with fewer than 20.
+    `low` and `high` hold a figure in 95 of 100 draws of the frames; None with fewer than 20. `corrected` is the mean F1
+    of a frame, estimated on all frames without labels and corrected by `corrected_frames` labelled ones that have such
+    an estimate of their own.
     """
 
     camera: str
@@ -38,16 +43,26 @@ class CameraAccuracy:
     f1: float | None
     f1_low: float | None
     f1_high: float | None
+    corrected: float | None = None
+    corrected_low: float | None = None
+    corrected_high: float | None = None
+    corrected_frames: int = 0
 
 
 def accuracy_of(
-    model: ModelSettings, kept: Sequence[Kept], classes: Mapping[str, Sequence[str]]
+    model: ModelSettings,
+    kept: Sequence[Kept],
+    classes: Mapping[str, Sequence[str]],
+    estimates: Mapping[str, Population],
 ) -> list[CameraAccuracy]:
-    """The figures of `model` on labelled samples, of all first; raises ModelError where it cannot be opened."""
+    """The figures of `model` on labelled samples, of all first; `estimates` are those on all frames of a camera.
+
+    Raises ModelError where it cannot be opened.
+    """
     samples = found_again(model, kept, classes)
     cameras = sorted({sample.camera for sample in samples})
     rows = [("", samples), *((one, [each for each in samples if each.camera == one]) for one in cameras)]
-    return [_row(camera, of) for camera, of in rows]
+    return [_row(camera, of, estimates.get(camera)) for camera, of in rows]
 
 
 def found_again(
@@ -70,7 +85,9 @@ def found_again(
             )
             found = _found(detector, one, numbers)
             if found is not None:
-                samples.append(replace(one.sample, found=found, labels=labels))
+                ours = one.sample.model == detector.info.sha256
+                estimate = one.sample.estimate if ours else None  # else it is of another model
+                samples.append(replace(one.sample, found=found, labels=labels, estimate=estimate))
         return samples
     finally:
         detector.close()
@@ -89,8 +106,26 @@ def _found(detector: Detector, kept: Kept, numbers: Mapping[str, int]) -> tuple[
     return tuple(replace(box, class_id=numbers.get(name, -1)) for box, name in named)
 
 
-def _row(camera: str, samples: Sequence[Sample]) -> CameraAccuracy:
+def _row(camera: str, samples: Sequence[Sample], estimates: Population | None) -> CameraAccuracy:
     of = accuracy(counts_of(samples))
+    row = _plain(camera, of)
+    if estimates is None:
+        return row
+    known = [each for each in samples if each.estimate is not None and each.captured_at >= estimates.since]
+    if len(known) < FEWEST_IMAGES:
+        return replace(row, corrected_frames=len(known))
+    estimated = np.array([each.estimate for each in known], dtype=np.float64)
+    found = corrected(f1_of_frames(counts_of(known)), estimated, estimates)
+    return replace(
+        row,
+        corrected=round(found.ratio, 4),
+        corrected_low=round(found.low, 4),
+        corrected_high=round(found.high, 4),
+        corrected_frames=len(known),
+    )
+
+
+def _plain(camera: str, of: Accuracy) -> CameraAccuracy:
     return CameraAccuracy(
         camera=camera,
         frames=of.frames,

@@ -36,7 +36,8 @@ class Sample:
     """A frame of `camera` of `captured_at` (Unix time), `width` x `height` pixels.
 
     `found` are the boxes of the model `model` (its SHA-256) at `threshold`, the best score first; `labels` is None
-    until somebody labelled it.
+    until somebody labelled it. `estimate` is the F1 that was estimated without labels of that model and camera then,
+    None where nothing was.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Sample:
     threshold: float
     found: tuple[Box, ...]
     labels: tuple[Box, ...] | None = None
+    estimate: float | None = None
 
 
 def id_of(camera: str, captured_at: float, reason: str) -> str:
@@ -75,6 +77,7 @@ def to_json(sample: Sample) -> dict[str, Any]:
         "threshold": sample.threshold,
         "found": _rows(sample.found),
         "labels": None if sample.labels is None else _rows(sample.labels),
+        **({} if sample.estimate is None else {"estimate": round(sample.estimate, 4)}),
     }
 
 
@@ -94,6 +97,9 @@ def from_json(body: Mapping[str, Any]) -> Sample:
         threshold=take_number(body, "threshold", minimum=0.0, maximum=1.0),
         found=_boxes(body, "found"),
         labels=None if body.get("labels") is None else _boxes(body, "labels"),
+        estimate=None
+        if body.get("estimate") is None
+        else take_number(body, "estimate", minimum=0.0, maximum=1.0),
     )
 
 

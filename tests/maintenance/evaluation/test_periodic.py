@@ -12,7 +12,8 @@ from agent.delivery.messages import Stamp, encode
 from agent.delivery.verify.schemas import violations
 from agent.detection.session import Detector
 from agent.maintenance.evaluation import beside
-from agent.maintenance.evaluation.periodic import RETRY_SECONDS, Evaluator, RunningModel
+from agent.maintenance.evaluation.periodic import RETRY_SECONDS, Evaluator, RunningModel, payload_of
+from agent.maintenance.evaluation.prediction_powered import Population
 from agent.maintenance.samples.in_use import accuracy_of
 from agent.maintenance.samples.labelled_set import labelled_audit
 from tests.maintenance.drawn import put_samples
@@ -62,7 +63,7 @@ def test_figures_of_each_camera_are_published_kept_and_told_again_after_a_start(
     assert not here.tried, "an import may still go on"
     here.it.step(2.0)
     assert len(here.tried) == 1
-    rows = accuracy_of(MODEL, labelled_audit(store, most=100), store.classes())
+    rows = accuracy_of(MODEL, labelled_audit(store, most=100), store.classes(), {})
     assert here.it.report()["rows"] == [vars_of(row) for row in rows]
     whole, gate, yard = rows
     assert (whole.camera, gate.camera, yard.camera) == ("", "gate", "yard")
@@ -90,6 +91,34 @@ def test_figures_of_each_camera_are_published_kept_and_told_again_after_a_start(
     again.it.run(stop)
     assert [draft.topic for draft in here.drafts] == ["accuracy", "accuracy/gate", "accuracy/yard"]
     assert again.it.report() == here.it.report()
+
+
+def test_labels_correct_the_estimate_of_a_camera_by_the_samples_that_have_one(rig):
+    here = rig()
+    model = here.info.info.sha256
+    kept = labelled_audit(put_samples(here.state, 24, camera="yard"), most=100)
+    told = [
+        replace(one, sample=replace(one.sample, model=model, estimate=0.95 + 0.002 * (number % 3)))
+        for number, one in enumerate(kept)
+    ]
+    of = Population(since=0.0, mean=0.95, variance=0.001, number=300.0)
+    classes = {model: here.info.info.classes}
+    whole, yard = accuracy_of(MODEL, told, classes, {"yard": of})
+    assert (whole.corrected, whole.corrected_frames) == (None, 0)
+    assert yard.corrected_frames == 24
+    assert yard.corrected_low < yard.corrected < yard.corrected_high
+    assert yard.corrected == pytest.approx(yard.f1, abs=0.1), "not by what the estimate says"
+    body = payload_of(yard)
+    assert body["frame_f1_corrected_ratio"] == yard.corrected
+    assert body["frames_corrected"] == 24
+
+    others = [*told[:19], *(replace(one, sample=replace(one.sample, estimate=None)) for one in told[19:])]
+    assert accuracy_of(MODEL, others, classes, {"yard": of})[1].corrected is None, "19 are too few"
+    strange = [replace(one, sample=replace(one.sample, model="b" * 64)) for one in told]
+    classes["b" * 64] = classes[model]
+    assert accuracy_of(MODEL, strange, classes, {"yard": of})[1].corrected_frames == 0, "of another model"
+    early = replace(of, since=2e9)
+    assert accuracy_of(MODEL, told, classes, {"yard": early})[1].corrected_frames == 0
 
 
 def test_it_is_due_for_new_labels_a_new_model_and_after_its_time(rig, monkeypatch):

@@ -52,6 +52,20 @@ def test_a_blinking_object_is_kept_with_the_frame_in_which_it_is_missing(collect
     assert made.handlers()["samples"]({})["since_start"]["blink"] == 1
 
 
+def test_a_sample_says_what_was_estimated_of_the_model_then(tmp_path):
+    told = {("front", MODEL): 0.875}
+    made = SampleCollector(
+        SampleSettings(enabled=True, per_day=10_000), tmp_path, info, lambda *of: told.get(of)
+    )
+    for number in range(400):
+        made.add(result(number * 0.5, found(), scene(number)))
+        if number == 200:
+            told.clear()
+    made.due(1e9)
+    first, *_, last = [one.sample.estimate for one in SampleStore(tmp_path).samples()]
+    assert (first, last) == (0.875, None)
+
+
 def test_frames_of_a_drift_are_kept_while_it_is_on(collected):
     frames = [(found(), scene(number)) for number in range(80)]
     assert not [one for one in collected(frames, reasons=("drift",))[0] if one.sample.reason == "drift"]
