@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 BUSY_SECONDS = 5.0
+_DAMAGE = ("malformed", "not a database", "corrupt", "no such table", "no such column", "has no column named")
 
 
 def connect_wal(path: Path, *, page_bytes: int = 4096) -> sqlite3.Connection:
@@ -20,6 +21,11 @@ def connect_wal(path: Path, *, page_bytes: int = 4096) -> sqlite3.Connection:
         if "locked" in str(error):
             raise
         return _connect(path, page_bytes, "EXCLUSIVE")
+
+
+def says_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file is at fault, not the disk: damaged pages, or a schema that is not ours (any more)."""
+    return any(words in str(error) for words in _DAMAGE)
 
 
 def _connect(path: Path, page_bytes: int, locking: str) -> sqlite3.Connection:

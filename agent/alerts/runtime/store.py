@@ -16,7 +16,7 @@ import structlog
 
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.core.printable import printable
-from agent.core.sqlite_file import connect_wal
+from agent.core.sqlite_file import connect_wal, says_damaged
 from agent.core.state_dir import refuse_link
 from agent.core.types import Alert
 from agent.core.untrusted import LARGEST_BYTES, parse_kept
@@ -55,9 +55,12 @@ class AlertStore:
         """Open the file; a broken one is renamed to `*.broken` and replaced by a new one."""
         try:
             self._database = self._connect()
-        except (OSError, sqlite3.OperationalError) as error:
-            self._log_failing(error)  # a full or read-only disk: the file itself is sound
-        except sqlite3.DatabaseError as error:
+        except OSError as error:
+            self._log_failing(error)
+        except sqlite3.Error as error:
+            if not says_damaged(error):  # a full or read-only disk: the file itself is sound
+                self._log_failing(error)
+                return
             broken = self.path.with_suffix(".broken")
             log.error("alert store is broken, starting a new one", error=str(error), kept_as=str(broken))
             try:
@@ -75,7 +78,8 @@ class AlertStore:
             database.execute("PRAGMA synchronous=FULL")
             database.execute("PRAGMA journal_size_limit=4194304")
             database.executescript(_SCHEMA)
-            database.execute("SELECT count(*) FROM kept").fetchone()
+            database.execute("SELECT name, body FROM kept LIMIT 1").fetchone()
+            database.execute("SELECT n, at, id, body FROM history LIMIT 1").fetchone()
         except (OSError, sqlite3.Error):
             database.close()
             raise

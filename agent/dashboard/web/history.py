@@ -69,9 +69,10 @@ class History:
             self._db = connect_wal(self.path)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            known = self._db.execute("SELECT id, site, device, entity FROM series").fetchall()
         except sqlite3.Error as error:
             raise VedetteError(f"{self.path}: {error}; is it a dashboard's history?") from None
-        for number, *key in self._db.execute("SELECT id, site, device, entity FROM series"):
+        for number, *key in known:
             self._ids[key[0], key[1], key[2]] = number
         self._committed = max(self._ids.values(), default=0)
 

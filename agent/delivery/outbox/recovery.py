@@ -85,7 +85,6 @@ class OutboxRecovery:
     def failed(self, error: DeliveryError, now: float) -> bool:
         """The outbox could not be written; whether it was replaced."""
         if isinstance(error, StoreCorrupt):
-            self.outbox.close()
             self._start_anew(error, now)
             return True
         if self._failing_since is None:
@@ -118,6 +117,7 @@ class OutboxRecovery:
 
     def _start_anew(self, error: DeliveryError, now: float) -> None:
         self.damaged_total += 1
+        self.outbox.close()  # it may have got as far as a lock, for which what is saved would be waited for in vain
         try:
             aside = set_aside(self._path, int(self._clock.wall()))
             self._commits_before += self.outbox.store.commits_total

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import RetryableDelivery
-from agent.core.sqlite_file import connect_wal
+from agent.core.sqlite_file import connect_wal, says_damaged
 from agent.core.state_dir import refuse_link
 from agent.core.types import Priority
 
@@ -235,7 +235,7 @@ def translated() -> Iterator[None]:
         text = str(error)
         if "full" in text:
             raise StoreFull(f"outbox: {text}") from error
-        if "malformed" in text or "not a database" in text or "corrupt" in text:
+        if says_damaged(error):
             raise StoreCorrupt(f"outbox: {text}") from error
         if isinstance(error, sqlite3.ProgrammingError):
             raise

@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,16 @@ def test_a_broken_store_is_set_aside(state, content):
         service = service_in(state)
     assert (state / "alerts.broken").exists() is bool(content)
     assert bool(logs) is bool(content)
+    observe(service, 90.0)
+    assert len(service.handlers()["history"]({})["alerts"]) == 1
+    service.close()
+
+
+def test_a_store_whose_tables_are_not_ours_is_set_aside(state):
+    with closing(sqlite3.connect(state / FILE_NAME)) as database, database:
+        database.execute("CREATE TABLE kept (title TEXT)")
+    service = service_in(state)
+    assert (state / "alerts.broken").exists()
     observe(service, 90.0)
     assert len(service.handlers()["history"]({})["alerts"]) == 1
     service.close()

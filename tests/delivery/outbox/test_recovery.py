@@ -1,7 +1,9 @@
 """Damaged files, full and read-only disks: what is kept, where, and how it comes back."""
 
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -18,6 +20,25 @@ def keep(tmp_path, size=8 << 20, clock=None):
     )
     safe.open(0.0)
     return safe
+
+
+@pytest.mark.parametrize("table", ["lane", "meta", "family"])
+def test_a_schema_that_is_not_ours_is_damage_and_not_a_failing_disk(tmp_path, drafts, table):
+    safe = keep(tmp_path)
+    put_all(safe.outbox, bulk(50))
+    safe.close()
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as database, database:
+        (column,) = database.execute(f"SELECT name FROM pragma_table_info('{table}') LIMIT 1").fetchone()
+        database.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO oddity")
+    safe = keep(tmp_path)
+    try:
+        safe.outbox.put_many([drafts.host()])
+    except StoreCorrupt as error:
+        assert safe.failed(error, 1.0)
+        safe.outbox.put_many([drafts.host()])
+    assert safe.outbox.durable and safe.damaged_total == 1
+    assert depth_of(safe.outbox, Priority.SUMMARY) == 51, "the messages themselves were sound"
+    safe.close()
 
 
 @pytest.mark.parametrize("where", ["middle", "header", "empty", "text"])
