@@ -60,7 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--key", type=Path, metavar="FILE", help="the private key (PEM) of samples that are encrypted"
         )
     labels = actions.add_parser("import-labels", help="take labels back, by the names of their images")
-    labels.add_argument("source", type=Path, help="a folder with data.yaml and labels, or a COCO .json file")
+    labels.add_argument(
+        "source",
+        type=Path,
+        help="a folder or .zip as a labelling tool exports it (YOLO, COCO), or a .json of COCO or Label Studio",
+    )
     accuracy = actions.add_parser(
         "accuracy", help="precision, recall and F1 in use, by labelled samples that were drawn at random"
     )
@@ -272,11 +276,13 @@ def _import(args: argparse.Namespace, store: SampleStore) -> int:
 
 def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
     from agent.core.counts import count
+    from agent.maintenance.samples.label_names import by_sample
     from agent.maintenance.samples.labels import numbered
 
     classes = store.classes()
     there = {one.sample.id: one for one in store.samples()}
-    matching = [there[id] for id in labels if id in there]
+    files, labels = len(labels), by_sample(labels, there)
+    matching = [there[id] for id in labels]
     if not matching:
         raise VedetteError(
             f"{source} has no labels of samples in {store.folder}: their files are named after the samples"
@@ -291,9 +297,7 @@ def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
             store.set_classes(model, classes[model])
             added += fresh
         store.label(kept, numbered(named, classes.get(model, ())))
-    print(
-        f"{count(len(matching), 'sample')} labelled; {len(labels) - len(matching)} files belong to no sample"
-    )
+    print(f"{count(len(matching), 'sample')} labelled; {files - len(matching)} files belong to no sample")
     if added:
         print(f"  classes that the model does not have: {', '.join(dict.fromkeys(added))}")
     return 0

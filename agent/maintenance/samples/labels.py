@@ -1,4 +1,4 @@
-"""Labels that come back: an Ultralytics data set, or a COCO file, as labelling tools export them."""
+"""Labels that come back, as labelling tools export them: YOLO with class names, COCO, Label Studio, zipped or not."""
 
 from __future__ import annotations
 
@@ -9,34 +9,99 @@ from typing import Any
 
 from agent.core.dataset import class_names
 from agent.core.errors import ConfigError
-from agent.core.untrusted import BadInput, parse_object, take_integer, take_list, take_number, take_text
+from agent.core.plain_file import read_small
+from agent.core.untrusted import (
+    BadInput,
+    parse_json,
+    take_integer,
+    take_list,
+    take_number,
+    take_object,
+    take_text,
+)
 from agent.maintenance.evaluation.labels import parse_labels
-from agent.maintenance.samples.sample import Box, is_id
+from agent.maintenance.samples.label_archive import unpacked
+from agent.maintenance.samples.label_names import may_name_sample
+from agent.maintenance.samples.label_studio import stem_of, tasks
+from agent.maintenance.samples.sample import Box
 
 _LARGEST = 256 << 20
 _MOST = 5_000_000
 
 Labels = Mapping[str, tuple[tuple[str, Box], ...]]
-"""By sample: the boxes, each with the name of its class."""
+"""By the stem of a file's name (see `label_names.by_sample`): the boxes, each with the name of its class."""
+
+_EXPECTED = (
+    "YOLO's labels with data.yaml, classes.txt or obj.names; a .json of COCO or Label Studio; or a .zip of it"
+)
+_NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
+"""Of Label Studio and of CVAT's YOLO 1.1; some tools lay it beside the labels."""
 
 
 def read_labels(source: Path) -> Labels:
-    """The labels in a data.yaml's folder or a COCO file; ConfigError that names the file for what cannot be read.
+    """The labels in a folder, a .json or a .zip file; ConfigError that names the file for what cannot be read.
 
-    Files that belong to no sample are passed over; an empty label file means that nothing is in the frame.
+    Files that can be of no sample are passed over; an empty label file means that nothing is in the frame.
     """
+    if source.suffix.lower() == ".zip":
+        with unpacked(source) as folder:
+            return _of_folder(_only_folder(folder), str(source))
     if source.suffix.lower() == ".json":
-        return _coco(source)
-    data = source if source.is_file() else source / "data.yaml"
-    names = class_names(data)
+        return _of_json(source)
+    if source.is_file():
+        return _of_texts(source.parent, class_names(source), str(source))
+    return _of_folder(source, str(source))
+
+
+def _only_folder(folder: Path) -> Path:
+    """The folder itself, or the one in it that has all."""
+    inside = list(folder.iterdir())
+    return _only_folder(inside[0]) if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _of_folder(folder: Path, shown: str) -> Labels:
+    names = class_names(folder / "data.yaml")
+    for file in () if names else _NAME_FILES:
+        names = names or _listed(folder / file)
+    collected = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
+    if not names and (found := [one for one in collected if one.name != "notes.json"]):
+        labels: dict[str, tuple[tuple[str, Box], ...]] = {}
+        for one in found:
+            labels |= _of_json(one)
+        return labels
+    return _of_texts(folder, names, shown)
+
+
+def _of_texts(folder: Path, names: Sequence[str], shown: str) -> Labels:
     if not names:
-        raise ConfigError(
-            f"{source} has no class names",
-            file="import-labels",
-            expected="a folder with data.yaml and labels, or a COCO .json file",
-        )
-    files = [file for file in sorted(data.parent.rglob("*.txt")) if is_id(file.stem)]
+        raise ConfigError(f"{shown} has no class names", file="import-labels", expected=_EXPECTED)
+    files = [file for file in sorted(folder.rglob("*.txt")) if may_name_sample(file.stem)]
     return {file.stem: tuple(_of_file(file, names)) for file in files}
+
+
+def _listed(file: Path) -> tuple[str, ...]:
+    """The names in a file with one a line, () where there is no such file."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _of_json(file: Path) -> Labels:
+    try:
+        body = parse_json(read_small(file, _LARGEST), largest=_LARGEST)
+        if isinstance(body, list):
+            return {
+                stem: tuple((name, _between(*sides)) for name, sides in boxes) for stem, boxes in tasks(body)
+            }
+        return _coco(take_object({"file": body}, "file"))
+    except (OSError, BadInput, KeyError, AttributeError, TypeError) as error:
+        reason = f"there is no entry {error}" if isinstance(error, KeyError) else error
+        expected = "COCO's format, or Label Studio's JSON"
+        raise ConfigError(f"cannot be read: {reason}", file=str(file), expected=expected) from None
 
 
 def numbered(named: Sequence[tuple[str, Box]], classes: Sequence[str]) -> tuple[Box, ...]:
@@ -47,36 +112,33 @@ def numbered(named: Sequence[tuple[str, Box]], classes: Sequence[str]) -> tuple[
 
 def _of_file(file: Path, names: Sequence[str]) -> list[tuple[str, Box]]:
     try:
-        rows = parse_labels(file.read_text(encoding="utf-8"), len(names))
+        rows = parse_labels(file.read_text(encoding="utf-8-sig"), len(names))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
     return [(names[class_id], _box(x, y, width, height)) for class_id, x, y, width, height in rows]
 
 
-def _coco(file: Path) -> Labels:
-    try:
-        body = parse_object(file.read_bytes(), largest=_LARGEST)
-        names = {
-            take_integer(entry, "id"): take_text(entry, "name", longest=200)
-            for entry in take_list(body, "categories", longest=_MOST)
-        }
-        images = {
-            take_integer(entry, "id"): (
-                Path(take_text(entry, "file_name")).stem,
-                take_number(entry, "width", minimum=1.0),
-                take_number(entry, "height", minimum=1.0),
-            )
-            for entry in take_list(body, "images", longest=_MOST)
-        }
-        found: dict[str, list[tuple[str, Box]]] = {id: [] for id, _, _ in images.values() if is_id(id)}
-        for entry in take_list(body, "annotations", longest=_MOST):
-            id, wide, tall = images[take_integer(entry, "image_id")]
-            if id in found:
-                found[id].append((names[take_integer(entry, "category_id")], _of_coco(entry, wide, tall)))
-    except (OSError, BadInput, KeyError, AttributeError, TypeError) as error:
-        reason = f"there is no entry {error}" if isinstance(error, KeyError) else error
-        raise ConfigError(f"cannot be read: {reason}", file=str(file), expected="COCO's format") from None
-    return {id: tuple(boxes) for id, boxes in found.items()}
+def _coco(body: Mapping[str, Any]) -> Labels:
+    names = {
+        take_integer(entry, "id"): take_text(entry, "name", longest=200)
+        for entry in take_list(body, "categories", longest=_MOST)
+    }
+    images = {
+        take_integer(entry, "id"): (
+            stem_of(take_text(entry, "file_name")),
+            take_number(entry, "width", minimum=1.0),
+            take_number(entry, "height", minimum=1.0),
+        )
+        for entry in take_list(body, "images", longest=_MOST)
+    }
+    found: dict[str, list[tuple[str, Box]]] = {
+        stem: [] for stem, _, _ in images.values() if may_name_sample(stem)
+    }
+    for entry in take_list(body, "annotations", longest=_MOST):
+        stem, wide, tall = images[take_integer(entry, "image_id")]
+        if stem in found:
+            found[stem].append((names[take_integer(entry, "category_id")], _of_coco(entry, wide, tall)))
+    return {stem: tuple(boxes) for stem, boxes in found.items()}
 
 
 def _of_coco(entry: Mapping[str, Any], wide: float, tall: float) -> Box:
@@ -86,9 +148,12 @@ def _of_coco(entry: Mapping[str, Any], wide: float, tall: float) -> Box:
 
 
 def _box(x: float, y: float, width: float, height: float) -> Box:
-    """The part of a box that lies in the frame."""
-    left, right = (min(1.0, max(0.0, x + side * width / 2)) for side in (-1, 1))
-    top, bottom = (min(1.0, max(0.0, y + side * height / 2)) for side in (-1, 1))
+    return _between(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+def _between(*sides: float) -> Box:
+    """The part of a box that lies in the frame; its left, top, right and bottom in shares of it."""
+    left, top, right, bottom = (min(1.0, max(0.0, side)) for side in sides)
     return Box(
         class_id=0, x=(left + right) / 2, y=(top + bottom) / 2, width=right - left, height=bottom - top
     )

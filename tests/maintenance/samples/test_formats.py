@@ -110,6 +110,29 @@ def test_labels_come_back_as_they_went(kept, tmp_path, name):
             )
 
 
+@pytest.mark.parametrize("names", ["classes.txt", "obj.names"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_labels_come_back_from_other_tools_folders(kept, tmp_path, names, zipped):
+    """Label Studio's YOLO export and CVAT's YOLO 1.1, whose names lie in a list; whole or in an archive with a folder in it."""
+    out = exported(kept, tmp_path, "yolo")
+    (out / "data.yaml").unlink()
+    (out / names).write_text("".join(f"{name}\n" for name in CLASSES[MODEL]))
+    (out / "notes.json").write_text('{"categories": []}')
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
+            for file in out.rglob("*"):
+                archive.write(file, f"project-1/{file.relative_to(out)}")
+    labels = read_labels(tmp_path / "out.zip" if zipped else out)
+    assert set(labels) == {one.sample.id for one in kept}
+    assert all(
+        [name for name, _ in boxes] == [CLASSES[MODEL][1], CLASSES[MODEL][0]] for boxes in labels.values()
+    )
+
+
+def test_labels_come_back_from_a_folder_with_coco_in_it(kept, tmp_path):
+    assert len(read_labels(exported(kept, tmp_path, "coco"))) == len(kept)
+
+
 def test_an_empty_label_file_means_that_nothing_is_there_and_other_files_are_passed_over(kept, tmp_path):
     out = exported(kept, tmp_path, "yolo")
     file = out / "labels" / "test" / "gate" / f"{kept[-1].sample.id}.txt"
@@ -122,7 +145,7 @@ def test_an_empty_label_file_means_that_nothing_is_there_and_other_files_are_pas
 @pytest.mark.parametrize(
     "damage",
     [
-        "", "[]", "{", '{"images": 7}', '{"images": [], "annotations": [7], "categories": []}',
+        "", "[7]", "{", '{"images": 7}', '{"images": [], "annotations": [7], "categories": []}',
         '{"images": [], "annotations": [{"image_id": 1}], "categories": []}',
         '{"images": [{"id": 1, "file_name": "a", "width": 0, "height": 1}], "annotations": [], "categories": []}',
     ],

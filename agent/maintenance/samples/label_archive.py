@@ -1,0 +1,56 @@
+"""The labels in a ZIP file, as labelling tools give them: its texts alone, and nothing outside of a folder."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from agent.core.errors import ConfigError
+
+_SUFFIXES = {".txt", ".yaml", ".yml", ".json", ".names"}
+_MOST_FILES = 1_000_000
+_LARGEST = 1 << 30
+"""Bytes of all texts together."""
+
+
+@contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """A folder with the labels of `archive`, gone afterwards; ConfigError where it cannot be read."""
+    with TemporaryDirectory(prefix="vedette-labels-") as folder:
+        try:
+            with zipfile.ZipFile(archive) as packed:
+                _unpack(packed, Path(folder))
+        except (
+            OSError,
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise ConfigError(f"cannot be read: {error}", file=str(archive), expected="a ZIP file") from None
+        yield Path(folder)
+
+
+def _unpack(packed: zipfile.ZipFile, folder: Path) -> None:
+    room = _LARGEST
+    if len(packed.infolist()) > _MOST_FILES:
+        raise ValueError(f"it has more than {_MOST_FILES} files")
+    for info in packed.infolist():
+        path = PurePosixPath(info.filename)
+        if info.is_dir() or path.suffix.lower() not in _SUFFIXES:
+            continue
+        if path.is_absolute() or ".." in path.parts or "\\" in info.filename:
+            raise ValueError(f"{path} leads out of it")
+        with packed.open(info) as file:
+            data = file.read(room + 1)
+        room -= len(data)
+        if room < 0:
+            raise ValueError(f"its texts have more than {_LARGEST >> 20} MiB")
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)

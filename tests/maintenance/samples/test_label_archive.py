@@ -1,0 +1,48 @@
+"""A ZIP file of labels leads nowhere and fills nothing."""
+
+import zipfile
+
+import pytest
+
+from agent.core.errors import ConfigError
+from agent.maintenance.samples import label_archive
+from agent.maintenance.samples.label_archive import unpacked
+
+
+@pytest.fixture
+def packed(tmp_path):
+    def make(**files):
+        with zipfile.ZipFile(tmp_path / "labels.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name.replace("|", "/"), content)
+        return tmp_path / "labels.zip"
+
+    return make
+
+
+def test_texts_come_out_and_images_do_not(packed):
+    with unpacked(
+        packed(**{"labels|a.txt": "0 1 1 1 1", "classes.txt": "car", "images|a.jpg": b"\xff"})
+    ) as folder:
+        found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        assert found == ["classes.txt", "labels/a.txt"]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "a/../../b.txt", "/etc/a.txt", "..\\a.txt"])
+def test_a_name_that_leads_out_is_refused(packed, name):
+    with pytest.raises(ConfigError, match="leads out of it"), unpacked(packed(**{name: "x"})):
+        pass
+
+
+def test_a_bomb_is_refused(packed, monkeypatch):
+    monkeypatch.setattr(label_archive, "_LARGEST", 1 << 20)
+    with pytest.raises(ConfigError, match="more than 1 MiB"), unpacked(packed(**{"a.txt": b"0" * (1 << 22)})):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"<html>"])
+def test_what_is_no_archive_is_named(tmp_path, content):
+    (tmp_path / "labels.zip").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"labels\.zip"), unpacked(tmp_path / "labels.zip"):
+        pass
