@@ -28,8 +28,10 @@ _REMEDIES = (
     ("ir version", "needs a newer ONNX Runtime (IR version): update it or export anew"),
     ("protobuf", "is no ONNX file, truncated or corrupt: copy it again"),
     ("no graph was found", "is no ONNX file, truncated or corrupt: copy it again"),
-    ("no op registered", "has an operator that this ONNX Runtime does not know: update it"),
-    ("is not a registered", "has an operator that this ONNX Runtime does not know: update it"),
+    ("with schema(", "does not keep to the opset that it declares: export it anew with opset=17"),
+)
+_UNKNOWN = re.compile(
+    r"(?:Fatal error: |No Op registered for )([\w.]*:?\w+)\S*(?: is not a registered| with domain_version)"
 )
 
 
@@ -44,6 +46,12 @@ def runtime_errors() -> tuple[type[Exception], ...]:
 def refuse(path: Path, error: Exception) -> ModelError:
     """The error for a model that ONNX Runtime would not load."""
     text = _first_line(error)
+    if found := _UNKNOWN.search(text):
+        name = printable(found[1].replace(":", ".").strip("."), 80)
+        return ModelError(
+            f"model {path} has the operator {name}, which this ONNX Runtime does not know: export it without (what "
+            "TensorRT adds, above all), or update ONNX Runtime"
+        )
     for words, remedy in _REMEDIES:
         if words in text.lower():
             return ModelError(f"model {path} {remedy}")

@@ -44,6 +44,36 @@ _BYTES = {
     16: 2,
 }  # TensorProto.DataType
 _CORRUPT = "is no ONNX file, truncated or corrupt: copy it again"
+_MAGIC_BYTES = 64
+_OTHERS = (
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS, not the file itself: run `git lfs pull` where it came from",
+    ),
+    (
+        b"<!doctype html",
+        "a web page: the address that it was downloaded from asks for a login, or shows the file only",
+    ),
+    (
+        b"<html",
+        "a web page: the address that it was downloaded from asks for a login, or shows the file only",
+    ),
+    (b"<?xml", "an XML file, as OpenVINO writes: give the ONNX file that it was made of"),
+    (b"{", "a JSON file: copy the model itself"),
+    (
+        b"pk\x03\x04",
+        "a zip archive, as PyTorch's checkpoints are: make an ONNX file with `vedette model prepare`",
+    ),
+    (
+        b"\x80\x02",
+        "a pickle, as PyTorch's old checkpoints are: make an ONNX file with `vedette model prepare`",
+    ),
+    (b"\x1f\x8b", "compressed by gzip: unpack it"),
+    (b"\x89hdf", "an HDF5 file, as Keras writes: export the model as ONNX"),
+    (b"ftrt", "a TensorRT engine, which is of one GPU and version: give the ONNX file that it was made of"),
+)
+"""How other files begin (small letters), and what they are."""
+
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 # Of each message the fields (by number) that lead on, and what they hold.
 _INSIDE: dict[str, dict[int, str]] = {
@@ -68,6 +98,8 @@ def check(path: Path) -> tuple[Path, ...]:
     size = plain_file(path)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if other := _other_file(data[:_MAGIC_BYTES]):
+                raise ModelError(f"model {path} is {other}")
             walk = _Walk(path, data, size)
             walk.run()
             return tuple(sorted(walk.beside))
@@ -75,6 +107,16 @@ def check(path: Path) -> tuple[Path, ...]:
         raise ModelError(f"model {path} cannot be read: {error.strerror or error}") from error
     except (ValueError, UnicodeDecodeError) as error:  # it changed while it was read; no text
         raise ModelError(f"model {path} {_CORRUPT}") from error
+
+
+def _other_file(begins: bytes) -> str:
+    """What a file that `begins` so is instead of ONNX, and what to do; "" where nothing shows it."""
+    if begins[4:8] == b"TFL3":
+        return "a TFLite file: export the model as ONNX"
+    text = begins.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next(
+        (words for mark, words in _OTHERS if begins.lower().startswith(mark) or text.startswith(mark)), ""
+    )
 
 
 def metadata(path: Path) -> dict[str, str]:

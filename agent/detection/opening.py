@@ -23,11 +23,11 @@ from agent.detection.layouts.layout import Layout, ModelFacts
 from agent.detection.manifest import identity
 from agent.detection.metadata import Metadata, parse
 from agent.detection.model_input import InputShape
-from agent.detection.plausibility import BoxCheck
+from agent.detection.plausibility import BoxCheck, exchanged
 from agent.detection.preprocess import InputType
-from agent.detection.recognise import recognise
+from agent.detection.recognise import recognise_among
 from agent.detection.sizing import batch_size, cpu_lanes, input_size
-from agent.detection.trial import trial_batch
+from agent.detection.trial import Trial, trial_batch
 
 log = structlog.get_logger("vedette.detection")
 
@@ -82,12 +82,13 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
     names = settings.names or metadata.names
     facts = ModelFacts(size=tried, classes=len(names), end_to_end=metadata.end_to_end)
     try:
-        layout, doubt = recognise(
+        at, layout, doubt = recognise_among(
             [outputs[index] for index in others], facts, task=metadata.task, wanted=settings.layout
         )
     except ModelError as error:
         raise ModelError(f"model {runner.path} {error}") from None
-    first = outputs[others[0]]
+    boxes = others[at]
+    first = outputs[boxes]
     on_cpu = runner.threads > 0
     info = ModelInfo(
         path=str(runner.path),
@@ -113,15 +114,35 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
     check = BoxCheck(len(names), doubted=doubt)
     if not doubt:
         check.add_trial(layout.decode(first[0], settings.confidence, tried), tried)
+        if layout.suppressed:
+            _refuse_exchanged(runner, layout, boxes, Trial(input_type, tried, shape.batch or 1), settings)
     return OpenedModel(
         runner=runner,
         alone=nullcontext() if on_cpu else threading.Lock(),
         info=info,
         layout=layout,
-        boxes_output=others[0],
+        boxes_output=boxes,
         embedding_output=embedding,
         check=check,
     )
+
+
+def _refuse_exchanged(
+    runner: ModelRunner, layout: Layout, boxes: int, trial: Trial, settings: ModelSettings
+) -> None:
+    """Refuse a list of boxes whose x and y are exchanged, which shows on an image in a corner; raises ModelError.
+
+    (Of a grid the order of the anchors shows it.)
+    """
+    try:
+        outputs = runner.run(trial.lower_left())
+    except InferenceError as error:
+        raise ModelError(f"model {runner.path} cannot run: {error}") from error
+    if exchanged(layout.decode(outputs[boxes][0], settings.confidence, trial.size), trial.size):
+        raise ModelError(
+            f"model {runner.path} finds objects where the image is not: x and y of its boxes are exchanged; "
+            "export it anew with `vedette model prepare`"
+        )
 
 
 def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:

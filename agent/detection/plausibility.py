@@ -21,6 +21,9 @@ MOST_ODD = 0.2
 TOO_ODD = 0.5
 """Share of odd boxes above which a model counts as implausible; between the two more frames are awaited."""
 
+EXCHANGED = 0.8
+"""Share of boxes in the quarter that the image's would come to with x and y exchanged, above which they are."""
+
 
 class Verification(str, Enum):
     """What is known of a model's boxes."""
@@ -77,3 +80,9 @@ class BoxCheck:
         if self._classes:
             odd |= found.class_ids >= self._classes
         return int(np.count_nonzero(odd))
+
+
+def exchanged(found: Candidates, size: tuple[int, int]) -> bool:
+    """Whether boxes of an image in the lower left quarter of an input of (height, width) lie in the upper right one."""
+    x, y = (found.boxes[:, :2] + found.boxes[:, 2:]).T / 2
+    return len(found) > 0 and float(np.mean((x > size[1] / 2) & (y < size[0] / 2))) > EXCHANGED

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import ModelError
@@ -24,6 +25,8 @@ _OTHER_TASKS = {
     "obb": "a model of rotated boxes (obb)",
     "depth": "a depth model",
 }
+_MOST_IMAGES, _FEWEST_COLUMNS = 64, 5  # of a batch, of a box: an output of two axes is either
+_NMS_COLUMNS, _MOST_LISTED = 7, 1000  # image, box, class, score; rows of a short list
 _AUTO = "auto"
 NAMES = (_AUTO, *(layout.name for layout in LAYOUTS))
 """The values of `model.layout`."""
@@ -32,14 +35,14 @@ NAMES = (_AUTO, *(layout.name for layout in LAYOUTS))
 def recognise(
     outputs: Sequence[NDArray[Any]], facts: ModelFacts, *, task: str = "", wanted: str = _AUTO
 ) -> tuple[Layout, str]:
-    """The layout of a model that gave `outputs` on one trial image or several alike; the first output is the boxes.
+    """The layout of a model that gave `outputs` on one trial image or several alike, whose first output is the boxes.
 
     `wanted` is the layout that the config sets: it is taken where the shape allows it, and the second value is what
     in the output speaks against it ("" for a layout that was recognised). Raises ModelError, saying what the
     model seems to be and the mend, where no layout explains it.
     """
-    _refuse_other_tasks([output.shape for output in outputs], task)
-    boxes = outputs[0]
+    boxes = outputs[0] if outputs else np.zeros(0, np.float32)
+    _refuse_other_tasks([output.shape for output in outputs], task, boxes.dtype)
     shape, sides = boxes.shape, (int(boxes.shape[1]), int(boxes.shape[2]))
     if wanted != _AUTO:
         layout = next(one for one in LAYOUTS if one.name == wanted)
@@ -56,16 +59,35 @@ def recognise(
     raise ModelError(_refusal(shape, facts, possible, doubts))
 
 
-def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str) -> None:
+def recognise_among(
+    outputs: Sequence[NDArray[Any]], facts: ModelFacts, *, task: str = "", wanted: str = _AUTO
+) -> tuple[int, Layout, str]:
+    """As `recognise`, and before it which output holds the boxes: the first that can be read.
+
+    Exports put raw heads, features or a second head before the boxes, too. Raises ModelError, of the first output.
+    """
+    refused: ModelError | None = None
+    for at in range(max(1, len(outputs))):
+        try:
+            layout, doubt = recognise([*outputs[at:], *outputs[:at]], facts, task=task, wanted=wanted)
+        except ModelError as error:  # noqa: PERF203  (a model has a handful of outputs, and is opened once)
+            refused = refused or error
+        else:
+            return at, layout, doubt
+    raise refused or ModelError("has no output")
+
+
+def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str, dtype: np.dtype[Any]) -> None:
     if task not in ("", "detect"):
         raise ModelError(f"is {_OTHER_TASKS.get(task, f'a model for {task!r}')}, not a detector")
     if not shapes:
         raise ModelError("has no output")
     shape = shapes[0]
+    if not np.issubdtype(dtype, np.floating):
+        raise ModelError(f"gives its boxes as {dtype}, not as numbers with a fraction; export it anew")
     if any(len(other) == 4 for other in shapes[1:]):
         raise ModelError("is a segmentation model (an output of masks), not a detector")
-    separate = [other for other in shapes if len(other) >= 2 and other[-1] == 4]
-    if len(shapes) > 1 and separate:
+    if len(shapes) > 1 and any(len(other) >= 2 and 4 in (other[-1], other[1]) for other in shapes):
         raise ModelError(
             f"gives boxes and scores as separate outputs ({', '.join(str(list(one)) for one in shapes)}), as DETR, SSD "
             "and TensorRT's NMS do; one output of boxes with their scores is expected"
@@ -74,6 +96,19 @@ def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str) -> None:
         raise ModelError(
             f"seems to be an end-to-end YOLOv7 (output {list(shape)}: image, box, class, score); export it without "
             "--end2end"
+        )
+    if len(shape) == 2 and shape[0] > _MOST_IMAGES and shape[1] >= _FEWEST_COLUMNS:
+        raise ModelError(
+            f"gives boxes without a batch (output {list(shape)}); export it with (batch, ...) as its first axis"
+        )
+    if len(shape) == 5:
+        raise ModelError(
+            f"gives raw heads (output {list(shape)}: anchors, rows, columns, values), as YOLOv3 to v7 do without their "
+            "last layer; export it with --grid, or as `vedette model prepare` does"
+        )
+    if len(shape) == 4 and 1 in shape[1:]:
+        raise ModelError(
+            f"gives boxes with an axis too many (output {list(shape)}); export it without that axis of 1"
         )
     if len(shape) == 2:
         raise ModelError(f"is a classification model (output {list(shape)}), not a detector")
@@ -84,21 +119,31 @@ def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str) -> None:
 def _refusal(
     shape: tuple[int, ...], facts: ModelFacts, possible: Sequence[Layout], doubts: dict[str, str]
 ) -> str:
+    if shape[2] == _NMS_COLUMNS and shape[1] <= _MOST_LISTED:
+        return (
+            f"seems to number its images (output {list(shape)}: image, box, class, score), as exports of YOLOv7 and "
+            "others with suppression do; export it without suppression"
+        )
     if not possible and facts.end_to_end:
         return f"says end2end, but its output is {list(shape)}; expected (batch, boxes, 6)"
     if not possible:
-        names = (
-            f"has {facts.classes} class names, but its"
-            if facts.classes
-            else "is no detector that is known: its"
-        )
-        known = ", ".join(
-            layout.expected.replace("classes", str(facts.classes or "classes")) for layout in LAYOUTS
-        )
-        return f"{names} output is {list(shape)}; expected one of {known}; set model.names where names are missing"
+        return _unknown(shape, facts)
     nearest = possible[0]
     more = "".join(f"; no {one.name} ({one.models}), as {doubts[one.name]}" for one in possible[1:])
     return (
         f"cannot be read: output {list(shape)} looks like {nearest.name} ({nearest.models}), but "
         f"{doubts[nearest.name]}{more}; export it anew with `vedette model prepare`, or set model.layout"
     )
+
+
+def _unknown(shape: tuple[int, ...], facts: ModelFacts) -> str:
+    """That no layout has such an output."""
+    known = ", ".join(
+        layout.expected.replace("classes", str(facts.classes or "classes")) for layout in LAYOUTS
+    )
+    if not facts.classes:
+        return (
+            f"is no detector that is known: its output is {list(shape)}; expected one of {known}; set model.names "
+            "where names are missing"
+        )
+    return f"has {facts.classes} class names, but its output is {list(shape)}; expected one of {known}"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.detection.preprocess import BatchBuffer, InputType, plan
+from agent.detection.preprocess import PADDING, BatchBuffer, InputType, plan
 
+_PHOTOGRAPH = 320  # pixels of a side of the first one
 _FILE = Path(__file__).with_name("trial.jpg")
 
 
@@ -27,9 +29,36 @@ def trial_image() -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Inputs of a model made of the trial image; `size` is (height, width)."""
+
+    input_type: InputType
+    size: tuple[int, int]
+    images: int
+
+    def batch(self) -> NDArray[Any]:
+        """The image, as often as a batch has it."""
+        return trial_batch(self.input_type, self.size, self.images)
+
+    def lower_left(self) -> NDArray[Any]:
+        """A photograph in the lower left quarter, padding elsewhere."""
+        height, width = self.size
+        photograph = trial_image()[:_PHOTOGRAPH, :_PHOTOGRAPH]
+        canvas = np.full((height, width, 3), PADDING, np.uint8)
+        side = max(1, min(height - height // 2, width // 2))
+        canvas[height - side :, :side] = cv2.resize(photograph, (side, side), interpolation=cv2.INTER_AREA)
+        return _filled(canvas, self.input_type, self.size, self.images)
+
+
 def trial_batch(input_type: InputType, size: tuple[int, int], batch: int) -> NDArray[Any]:
     """A model input of `batch` times the image, letterboxed to (height, width)."""
-    image = trial_image()
+    return _filled(trial_image(), input_type, size, batch)
+
+
+def _filled(
+    image: NDArray[np.uint8], input_type: InputType, size: tuple[int, int], batch: int
+) -> NDArray[Any]:
     box = plan((image.shape[0], image.shape[1]), size, stride=1, minimal=False)
     buffer = BatchBuffer(input_type, size, batch)
     for slot in range(batch):

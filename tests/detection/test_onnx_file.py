@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -183,6 +184,29 @@ def test_the_identity_of_a_model_covers_the_weights_that_lie_beside_it(tmp_path)
     alone = save(tmp_path / "alone.onnx")
     assert onnx_file.check(alone) == ()
     assert identity(alone, ()) == digest(alone)
+
+
+@pytest.mark.parametrize(
+    ("begins", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE HTML><html>", "a web page"),
+        (b"<html><body>Sign in", "a web page"),
+        (b'<?xml version="1.0"?><net name="x">', "OpenVINO"),
+        (b'{"error": "not found"}', "JSON"),
+        (b"PK\x03\x04" + b"x" * 40, "make an ONNX file with `vedette model prepare`"),
+        (b"\x80\x02}q\x00.", "a pickle"),
+        (b"\x1f\x8b\x08\x00" + b"x" * 40, "unpack it"),
+        (b"\x1c\0\0\0TFL3" + b"x" * 40, "a TFLite file"),
+        (b"\x89HDF\r\n\x1a\n" + b"x" * 40, "Keras"),
+        (b"ftrt" + b"x" * 40, "a TensorRT engine"),
+        (b"hello", "no ONNX file"),
+    ],
+)
+def test_another_file_under_the_name_of_a_model_is_named(tmp_path, begins, words):
+    (tmp_path / "m.onnx").write_bytes(begins)
+    with pytest.raises(ModelError, match=re.escape(words)):
+        onnx_file.check(tmp_path / "m.onnx")
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):

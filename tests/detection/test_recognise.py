@@ -5,8 +5,8 @@ import pytest
 
 from agent.core.errors import ModelError
 from agent.detection.layouts.layout import ModelFacts
-from agent.detection.plausibility import BoxCheck, Verification
-from agent.detection.recognise import recognise
+from agent.detection.plausibility import BoxCheck, Verification, exchanged
+from agent.detection.recognise import recognise, recognise_among
 from tests.detection.layouts import outputs
 
 
@@ -35,6 +35,8 @@ def facts(classes=0, end_to_end=False):
         (outputs.rows(1, class_score=0.99998).astype(np.float16), 0, "rows"),
         (outputs.rows(1, class_score=0.5), 0, "rows"),
         (outputs.rows(3, strides=(8, 16, 32, 64)), 0, "rows"),
+        (outputs.yolov6(80), 80, "rows"),
+        (outputs.yolov6(80), 0, "rows"),
         (outputs.end_to_end(), 3, "end2end"),
         (outputs.end_to_end(), 0, "end2end"),
         (outputs.end_to_end(padded=False), 0, "end2end"),
@@ -74,13 +76,28 @@ def test_the_layout_is_found(output, known, name):
         (outputs.yolox(3), 0, "YOLOX"),
         (outputs.normalised(), 3, "not in pixels"),
         (outputs.normalised(), 0, "not in pixels"),
+        (outputs.normalised(300), 0, "not in pixels"),
+        (outputs.begun_at(corner=True), 3, "its boxes are corners"),
+        (outputs.begun_at(corner=True).transpose(0, 2, 1), 0, "its boxes are corners"),
+        (outputs.begun_at(corner=False), 3, "begin with their upper left corner"),
+        (outputs.begun_at(corner=False, classes=80), 0, "begin with their upper left corner"),
+        (outputs.exchanged(), 3, "x and y of its boxes are exchanged"),
+        (outputs.exchanged().transpose(0, 2, 1), 0, "x and y of its boxes are exchanged"),
+        (outputs.with_objectness(), 0, "an objectness"),
+        (outputs.corner_queries(), 3, "corners (x1, y1, x2, y2) in 0..1"),
         (outputs.logits(), 3, "raw logits"),
         (outputs.corners(), 3, "not decoded"),
         (outputs.channels(80), 3, "3 class names"),
         (outputs.end_to_end(padded=False)[..., [5, 4, 0, 1, 2, 3]], 0, "no class number"),
         (np.zeros((1, 3, 3), np.float32), 0, "no detector that is known"),
         (np.zeros((1, 0, 85), np.float32), 80, "no boxes"),
-        (np.zeros((1, 3, 80, 80, 85), np.float32), 80, "no detector that is known"),
+        (np.zeros((1, 3, 80, 80, 85), np.float32), 80, "raw heads"),
+        (outputs.channels(80)[..., None], 80, "an axis too many"),
+        (outputs.transposed(80)[:, None], 80, "an axis too many"),
+        (outputs.transposed(80)[0], 80, "without a batch"),
+        (outputs.channels(80).astype(np.int32), 80, "as int32"),
+        (outputs.channels(80).astype(object), 80, "as object"),
+        (np.zeros((1, 300, 7), np.float32), 80, "number its images"),
         (np.zeros((1, 1000), np.float32), 1000, "classification model"),
         (np.zeros((300, 7), np.float32), 80, "end-to-end YOLOv7"),
     ],
@@ -97,6 +114,7 @@ def test_what_cannot_be_read_is_refused_with_what_it_seems_to_be(output, known, 
     [
         ([(1, 100, 92), (1, 100, 4)], "separate outputs"),
         ([(1, 1), (1, 100, 4), (1, 100), (1, 100)], "separate outputs"),
+        ([(1, 4, 2100), (1, 80, 2100)], "separate outputs"),
         ([(1, 116, 1575), (1, 32, 160, 160)], "segmentation model"),
         ([], "no output"),
     ],
@@ -110,6 +128,23 @@ def test_several_outputs_are_named(shapes, words):
 def test_another_task_is_named(task, words):
     with pytest.raises(ModelError, match=words):
         recognise([outputs.channels()], facts(3), task=task)
+
+
+def test_boxes_are_found_behind_other_outputs():
+    """Exports of YOLOv7 and v9 put raw heads or a second head before them, others features."""
+    boxes = outputs.channels(80)
+    heads = [np.zeros((1, 144, boxes.shape[2]), np.float32), np.zeros((1, 255, 20, 20), np.float32)]
+    at, layout, _doubt = recognise_among([heads[0], boxes], facts(80))
+    assert (at, layout.name) == (1, "channels")
+    with pytest.raises(ModelError, match=r"80 class names, but its output is \[1, 144"):
+        recognise_among([heads[0], heads[0]], facts(80))
+
+
+def test_centres_that_lie_left_of_their_anchors_by_a_bias_are_centres():
+    """An untrained head gives each box the same small offset."""
+    output = outputs.channels(80)
+    output[0, :2] = outputs.grid()[:, :2].T - 0.01
+    assert recognise([output], facts(80))[0].name == "channels"
 
 
 def test_end2end_in_the_metadata_needs_its_shape():
@@ -132,6 +167,22 @@ def found(boxes, classes=3):
     return Candidates(
         boxes=boxes, scores=np.full(len(boxes), 0.5, np.float32), class_ids=np.arange(len(boxes)) % classes
     )
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        ([[50, 10, 90, 40]], True),
+        ([[10, 60, 40, 90]], False),
+        (
+            [[0, 0, 50, 50], [50, 0, 100, 50], [0, 50, 50, 100], [50, 50, 100, 100]],
+            False,
+        ),  # it fires on anything
+        ([], False),
+    ],
+)
+def test_boxes_of_an_image_in_one_corner_show_whether_x_and_y_are_exchanged(boxes, told):
+    assert exchanged(found(boxes), (100, 100)) is told
 
 
 def test_a_model_is_verified_by_live_boxes():

@@ -5,7 +5,7 @@ layout       one image             models                            a column or
 ============ ===================== ================================= =============================================
 channels     (4 + classes, A)      YOLOv8, v9, 11, 12, ...           cx, cy, w, h, a score for each class
 transposed   (A, 4 + classes)      the same, exported transposed     the same
-rows         (A, 5 + classes)      YOLOv5 (yolov5 repository), v7    cx, cy, w, h, objectness, class scores
+rows         (A, 5 + classes)      YOLOv5 (yolov5 repository), v6, v7 cx, cy, w, h, objectness, class scores
 end2end      (N, 6)                YOLOv10, 26, exports with nms     x1, y1, x2, y2, score, class; no NMS needed
 rtdetr       (N, 4 + classes)      RT-DETR (Ultralytics before 8.4)  cx, cy, w, h in 0..1, class scores; no NMS
 queries      (N, 6)                RT-DETR (Ultralytics since 8.4)   cx, cy, w, h in 0..1, score, class; no NMS

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, class_pairs, finite
-from agent.detection.layouts.values import bad_grid, bad_scores
+from agent.detection.layouts.values import bad_grid, bad_scores, objectness_first
 
 
 def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
@@ -19,7 +19,8 @@ def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
 
 def doubt(output: NDArray[Any], facts: ModelFacts) -> str:
     """What speaks against cx, cy, w, h in pixels and class scores, of one image's (4 + classes, anchors)."""
-    return bad_grid(output[:4].T, facts.size) or bad_scores(output[4:].T)
+    wrong = bad_grid(output[:4].T, facts.size) or bad_scores(output[4:].T)
+    return wrong or ("" if facts.classes else objectness_first(output[4:].T))
 
 
 def decode(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Candidates:

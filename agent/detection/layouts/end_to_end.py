@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, finite
-from agent.detection.layouts.values import bad_range, is_normalised
+from agent.detection.layouts.values import FEWEST, bad_range, is_normalised
 
 _MOST_CLASSES = 10_000
-_FEWEST = 8
-"""Rows from which on boxes within 0..1 are no chance."""
 
 
 def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
@@ -29,7 +27,7 @@ def _doubt(output: NDArray[Any], facts: ModelFacts) -> str:
         return wrong
     if float(np.mean((rows[:, 2:4] < rows[:, :2]).any(axis=1))) > 0.05:
         return "right or lower edges lie before left or upper ones: its boxes are no corners"
-    if len(rows) >= _FEWEST and is_normalised(rows[:, :4]):
+    if len(rows) >= FEWEST and is_normalised(rows[:, :4]):
         return "its boxes lie within 0..1, not in pixels"
     return bad_range(rows[:, 4:5])
 

@@ -1,4 +1,4 @@
-"""The layout of YOLOv5 (of the yolov5 repository) and v7: a row an anchor, with an objectness."""
+"""The layout of YOLOv5 (of the yolov5 repository), v6 and v7: a row an anchor, with an objectness (of v6 always 1)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
         return False
     if facts.classes:
         return sides[1] == 5 + facts.classes
-    return sides[0] in {3 * cells for cells in facts.cells()}
+    return sides[0] in facts.cells() | {3 * cells for cells in facts.cells()}
 
 
 def _doubt(output: NDArray[Any], facts: ModelFacts) -> str:
-    if output.shape[0] in facts.cells():
+    if output.shape[0] in facts.cells() and not (output[:, 4] == 1).all():
         return "it has one box a grid cell, as YOLOX has, whose boxes are raw and whose input is neither scaled nor RGB"
     return bad_grid(output[:, :4], facts.size) or bad_scores(_scores(output))
 
@@ -43,7 +43,7 @@ def _pairs(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Ca
 
 LAYOUT = Layout(
     name="rows",
-    models="YOLOv5, v7",
+    models="YOLOv5, v6, v7",
     expected="(batch, boxes, 5 + classes)",
     fits=_fits,
     doubt=_doubt,

@@ -16,7 +16,10 @@ _MOST_QUERIES = 1000
 def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
     if facts.end_to_end or sides[0] > _MOST_QUERIES or sides[1] < 5:
         return False
-    return sides[1] == 4 + facts.classes if facts.classes else True
+    if facts.classes:
+        return sides[1] == 4 + facts.classes
+    grids = facts.cells()  # a grid with rows and columns exchanged has as many columns as anchors
+    return sides[1] not in grids | {3 * cells for cells in grids}
 
 
 def _doubt(output: NDArray[Any], _facts: ModelFacts) -> str:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.detection.layouts import channels
 from agent.detection.layouts.layout import Candidates, Layout, ModelFacts
-
-_NEARLY_ALL = 0.97  # of the boxes: no class is the likeliest of that many
 
 
 def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
@@ -22,9 +19,6 @@ def _fits(sides: tuple[int, int], facts: ModelFacts) -> bool:
 
 
 def _doubt(output: NDArray[Any], facts: ModelFacts) -> str:
-    scores = output[:, 4:]
-    if not facts.classes and scores.shape[1] > 2 and np.mean(scores.argmax(axis=1) == 0) > _NEARLY_ALL:
-        return "its first score is the highest nearly everywhere: an objectness, as YOLOX has"
     return channels.doubt(output.T, facts)
 
 

@@ -7,11 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.detection.layouts.layout import STRIDES
+
 ALL_FIRE = 0.25
 """A share of anchors that score above the usual threshold: on no image does a detector find that many boxes."""
 
 MANY = 100
 """Anchors from which on their values are statistics."""
+
+ALIKE = 0.8
+"""A correlation from which on two columns say the same: the centres of boxes and the anchors that they belong to have
+0.98 and more, the sides of boxes and their places 0.0 to 0.14 (YOLO11n on the trial image, three sizes)."""
+
+NEARLY_ALL = (
+    0.97  # of the boxes: no class is the likeliest of that many, no centre lies left of so many anchors
+)
+
+FEWEST = 8
+"""Rows of a short list from which on what they have in common is no chance."""
 
 _LOWEST, _HIGHEST = -0.01, 1.01  # of a score: half precision rounds
 
@@ -59,13 +72,70 @@ def bad_grid(boxes: NDArray[Any], size: tuple[int, int]) -> str:
         low, high = (float(value) for value in np.percentile(known[:, column], (5, 95)))
         if low > 0.4 * side or high < 0.6 * side or high > 1.5 * side:
             return f"its boxes lie from {low:.3g} to {high:.3g} in an image {side} pixels {axis}: they are not decoded"
+    return _bad_centres(boxes, size)
+
+
+def _bad_centres(boxes: NDArray[Any], size: tuple[int, int]) -> str:
+    """What shows that (anchors, 4) boxes do not begin with their centre x, y."""
+    known = np.isfinite(boxes).all(axis=1)
+    x, y, wide, high = boxes[known].T.astype(np.float32)
+    if len(x) < MANY:
+        return ""
+    if _alike(x, wide) and _alike(y, high):
+        return "its boxes are corners (x1, y1, x2, y2); expected centre, width and height"
+    anchors = _anchors(len(boxes), size)
+    if anchors is None:
+        return ""
+    across, down = anchors[known].T
+    if _alike(x, down) and _alike(y, across):
+        return "x and y of its boxes are exchanged"
+    if not (_alike(x, across) and _alike(y, down)):
+        return ""  # in another order
+    if min(_left_of(x, across, wide), _left_of(y, down, high)) > NEARLY_ALL:
+        return "its boxes begin with their upper left corner; expected their centre, width and height"
+    return ""
+
+
+def _left_of(places: NDArray[np.float32], anchors: NDArray[np.float32], sides: NDArray[np.float32]) -> float:
+    """The share of boxes that begin before their anchor, 0 where they begin at it but for a bias: a centre does."""
+    ahead = anchors - places
+    return float(np.mean(ahead >= 0)) if float(np.median(ahead / np.maximum(sides, 1e-3))) > 0.25 else 0.0
+
+
+def _alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    if min(float(one.std()), float(other.std())) < 1e-6:
+        return False
+    return bool(np.corrcoef(one, other)[0, 1] > ALIKE)
+
+
+def _anchors(count: int, size: tuple[int, int]) -> NDArray[np.float32] | None:
+    """The anchors' x and y, (count, 2), in the order of YOLO's grids; None where `count` is of no such grid."""
+    for strides in STRIDES:
+        grids = []
+        for stride in strides:
+            rows, columns = (-(-side // stride) for side in size)
+            y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+            grids.append((np.stack((x, y), axis=-1).reshape(-1, 2) + 0.5) * stride)
+        for shapes in (1, 3):  # anchors of each cell: of one grid each comes whole before the next
+            if count == shapes * sum(map(len, grids)):
+                return np.concatenate([np.tile(grid, (shapes, 1)) for grid in grids])
+    return None
+
+
+def objectness_first(scores: NDArray[Any]) -> str:
+    """What is wrong with (n, classes) scores of which the first is no class, "" where nothing shows it."""
+    if scores.shape[1] > 2 and np.mean(scores.argmax(axis=1) == 0) > NEARLY_ALL:
+        return "its first score is the highest nearly everywhere: an objectness, as YOLOX has"
     return ""
 
 
 def bad_share(boxes: NDArray[np.float32]) -> str:
     """What is wrong with (n, 4) boxes that are shares of the image, "" where they lie within 0..1."""
-    inside = is_normalised(boxes) and float(np.mean(boxes < -0.01)) <= 0.01
-    return "" if inside else "its boxes are not within 0..1"
+    if not is_normalised(boxes) or float(np.mean(boxes < -0.01)) > 0.01:
+        return "its boxes are not within 0..1"
+    if len(boxes) >= FEWEST and float(np.mean((boxes[:, 2:] >= boxes[:, :2]).all(axis=1))) > NEARLY_ALL:
+        return "its boxes are corners (x1, y1, x2, y2) in 0..1; expected centre, width and height"
+    return ""
 
 
 def is_normalised(boxes: NDArray[Any]) -> bool:

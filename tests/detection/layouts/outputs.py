@@ -136,3 +136,39 @@ def queries(classes=3):
     return np.concatenate(
         (rows_[:, :4], rows_[:, 4:].max(axis=1, keepdims=True), rows_[:, 4:].argmax(axis=1)[:, None]), axis=1
     )[None].astype(np.float32)
+
+
+def begun_at(corner, classes=3, anchors=1):
+    """Channels whose boxes begin with their upper left corner, then have width and height, or (`corner`) the other one."""
+    boxes, scores = dense(classes, anchors)
+    cells = np.repeat(grid(), anchors, axis=0)
+    near, far = (cells[:, :2] + sign * boxes[:, 2:] * 0.4 for sign in (-1, 1))  # an anchor lies in its box
+    written = np.concatenate((near, far if corner else boxes[:, 2:]), axis=1)
+    return np.concatenate((written, scores), axis=1).astype(np.float32).T[None]
+
+
+def exchanged(classes=3):
+    """Channels with y, x, h, w."""
+    boxes, scores = dense(classes)
+    return np.concatenate((boxes[:, [1, 0, 3, 2]], scores), axis=1).T[None]
+
+
+def with_objectness(classes=80):
+    """Channels of an export that kept the objectness in front of its class scores."""
+    boxes, scores = dense(classes)
+    return np.concatenate((boxes, scores.max(axis=1, keepdims=True), scores), axis=1).T[None]
+
+
+def yolov6(classes=3):
+    """YOLOv6: a row an anchor, its objectness always 1."""
+    boxes, scores = dense(classes)
+    return np.concatenate((boxes, np.ones((len(boxes), 1), np.float32), scores), axis=1)[None]
+
+
+def corner_queries():
+    """A short list of corners in 0..1."""
+    rows_ = queries()
+    centres, halves = rows_[..., :2].copy(), rows_[..., 2:4] / 2
+    rows_[..., :2], rows_[..., 2:4] = centres - halves, centres + halves
+    rows_[..., :4] = rows_[..., :4].clip(0, 1)
+    return rows_
