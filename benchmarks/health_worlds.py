@@ -275,6 +275,25 @@ def leaf(image: Image, t: float) -> Image:
     return grain(out, t, 2)
 
 
+@functools.cache
+def _hand(height: int, width: int) -> NDArray[np.float32]:
+    """Where something round and out of focus is, 0..1 (h, w, 1): over a third of the view, from below on the right."""
+    canvas = np.zeros((height, width), np.float32)
+    cv2.ellipse(
+        canvas, (int(width * 0.8), height), (int(width * 0.42), int(height * 0.72)), 20, 0, 360, 1.0, -1
+    )
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), width / 30), np.float32)[..., None]
+
+
+def hand(image: Image, t: float) -> Image:
+    """Something close with soft edges and a shade of its own, in the light of the scene."""
+    there = np.roll(_hand(*image.shape[:2]), round(image.shape[1] / 80 * math.sin(t / 7)), axis=1)
+    shade = np.linspace(90, 150, image.shape[0], dtype=np.float32)[:, None, None] * np.float32(
+        image.mean() / 128
+    )
+    return grain(_clipped(image.astype(np.float32) * (1 - there) + shade * there), t, 2)
+
+
 def clocked(image: Image, t: float) -> Image:
     """A burnt-in clock."""
     image, second = image.copy(), int(t) + 43200
@@ -337,6 +356,7 @@ def worlds() -> list[World]:
         World(name="fog within 30 min", change=fog_ramp(30, 0.85), minutes=34, expected=("fogged",), crossed=1080),
         World(name="spider's web", change=web, minutes=6, expected=("obstructed",)),
         World(name="a leaf over 40 %", change=leaf, minutes=6, expected=("obstructed", "covered")),
+        World(name="a hand over a third, soft", change=hand, minutes=6, expected=("obstructed", "covered")),
         World(name="moved by a tenth", change=shifted, minutes=2, expected=("moved",)),
         World(name="covered", change=covered, minutes=2, expected=("covered",)),
         World(name="washed out", change=lambda image, _: lit(image, 2.0, 120), minutes=2, expected=("overexposed",)),

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.cameras.health.cover import Cover
 from agent.cameras.health.features import BLOCKS, Blocks, ImageMeasures, SmallImage, agreement, measure
 from agent.cameras.health.light import Light, LightMode, light_after
 from agent.cameras.health.normals import (
@@ -108,6 +109,7 @@ class HealthState:
     stretch: EqualRun = field(default_factory=EqualRun)
     black: BlackRun = field(default_factory=BlackRun)
     veil: Veil = field(default_factory=Veil)
+    cover: Cover = field(default_factory=Cover)
     standings: Mapping[CameraState, FaultState] = field(default_factory=dict)
     untold: str = ""
     untold_since: float = 0.0
@@ -154,10 +156,23 @@ def observe(
     )
     normal = state.normal if state.light.settled else None
     veil = (state.veil if state.normal is was else Veil()).after(figures, normal, now)
-    state = replace(state, lasting=lasting, veil=veil)
+    cover = (state.cover if state.normal is was else Cover()).after(figures, normal, now)
+    state = replace(state, lasting=lasting, veil=veil, cover=cover)
     agreed, steady = _compared(state, figures, recent)
     look = Look(
-        now, sample, figures, recent, lasting, agreed, steady, normal, state.stretch, state.black, veil, pace
+        now,
+        sample,
+        figures,
+        recent,
+        lasting,
+        agreed,
+        steady,
+        normal,
+        state.stretch,
+        state.black,
+        veil,
+        cover,
+        pace,
     )
     signs = signs_of(look)
     standings = {
@@ -173,8 +188,8 @@ def observe(
 def reopened(state: HealthState) -> HealthState:
     """The state for a new connection: faults are judged anew, what is normal is kept."""
     return replace(
-        state, stretch=EqualRun(longest=state.stretch.longest), veil=Veil(), standings={}, learning=(), recent=None,
-        lasting=None, last=None, at=None )  # fmt: skip
+        state, stretch=EqualRun(longest=state.stretch.longest), veil=Veil(), cover=Cover(), standings={}, learning=(),
+        recent=None, lasting=None, last=None, at=None )  # fmt: skip
 
 
 def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -> HealthState:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.cameras.health.cover import Cover
 from agent.cameras.health.features import (
     BURNT_LEVEL,
     DARK_LEVEL,
@@ -60,6 +61,10 @@ LEAST_SHARP_DETAIL = 0.7  # levels: half of the least structure, which defocus l
 # Agreement of a block's edges with the background, against its normal. A quarter of the view is a person at arm's
 # length.
 LOST_DROP, LOST_SPREADS, LOST_RATIO, OBSTRUCTED_SHARE, FREE_SHARE = 0.25, 5.0, 0.4, 0.25, 0.15
+HIDDEN_SHARE, UNHIDDEN_SHARE = (
+    0.2,
+    0.12,
+)  # of the blocks with structure: under a leaf over 40 % of the view 0.27 to 0.31
 STEADY_RATIO = 0.6  # of its normal likeness to itself two seconds ago
 
 # Whether a fault shows: yes, no, or (None) in between or not to be told; and that in words.
@@ -86,6 +91,7 @@ class Look:
     stretch: EqualRun
     black: BlackRun
     veil: Veil
+    cover: Cover
     pace: TimingReport
 
     @property
@@ -281,6 +287,11 @@ def _obstructed(look: Look, lost: float, obscured: bool, elsewhere: bool | None)
     if normal is None or obscured or normal.likeness < LEAST_LIKENESS or not normal.known:
         return None, ""
     words = f"something hides {lost:.0%} of the view"
+    hidden = look.cover.hidden if look.cover.known(look.now) else 0.0
+    if hidden >= HIDDEN_SHARE:  # for a minute, whatever passes by just now
+        return True, f"something close hides {hidden:.0%} of what is usually seen"
+    if hidden >= UNHIDDEN_SHARE:
+        return None, words
     if lost < FREE_SHARE or elsewhere:
         return False, words
     return (True if lost >= OBSTRUCTED_SHARE and elsewhere is False else None), words

@@ -12,6 +12,7 @@ from benchmarks.health_worlds import (
     fogged,
     headlights,
     infrared_by_turns,
+    leaf,
     states,
     toured,
     web,
@@ -49,6 +50,12 @@ def test_a_frozen_picture_under_a_clock_that_ticks_is_frozen_and_says_so():
 
 def test_a_web_before_the_lens_is_an_obstruction():
     assert seen(World(name="web", change=web, minutes=4, expected=("obstructed",))) == ["obstructed"]
+
+
+@pytest.mark.parametrize("video", ["bottle", "one-by-one-person"])
+def test_a_leaf_before_the_lens_is_an_obstruction_whatever_is_learnt_along(video):
+    found = seen(World(name="leaf", change=leaf, minutes=4, expected=("obstructed",)), video)
+    assert found == ["obstructed"]
 
 
 def test_fog_is_seen_though_cars_that_pass_before_it_have_contrast_of_their_own():
