@@ -101,8 +101,7 @@ def small_image(image: NDArray[np.uint8], scope: Scope = WHOLE) -> SmallImage:
     """The small copy of `image` (H, W, 3) uint8 BGR, without what `scope` leaves out."""
     height, width = image.shape[:2]
     step_y, step_x = max(1, height // HEIGHT), max(1, width // WIDTH)
-    # Rows first: that is one piece of memory each, and single pixels are picked out of a few of them.
-    single = image[step_y // 2 :: step_y].take(np.arange(step_x // 2, width, step_x), axis=1)
+    single = np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x])
     raw = np.ascontiguousarray(single[..., 1])
     size = (width, height)
     kept = kept_cells(scope, size, (WIDTH, HEIGHT))

@@ -8,12 +8,15 @@ Laws
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agent.core import clock
 
 _MATRIX = struct.Struct("=9i")  # libavutil/display.h: a, b, u, c, d, v, x, y, w in the machine's byte order
 
@@ -51,19 +54,29 @@ class Orientation:
         return np.ascontiguousarray(turned[rows, columns])
 
 
+LOOK_SECONDS = 30.0
+"""How often a key frame is looked at whose turn tells nothing new: an upright one may be mirrored by now."""
+
+
 class OrientationMemory:
-    """The orientation of each frame of one source, by law 2."""
+    """The orientation of each frame of one source, by law 2.
+
+    A frame whose side data PyAV was asked for refers to itself, and keeps its memory until Python next looks for such
+    circles (60 MB for four small cameras), so it is asked only where it may tell something new.
+    """
 
     def __init__(self) -> None:
-        self._last = Orientation()
+        self._last, self._degrees = Orientation(), 0
+        self._looked_at = -math.inf
 
     def of(self, frame: Any) -> Orientation:
         """Of a decoded frame of PyAV, in the order of the source."""
-        told = _told(frame)
-        if told is not None:
-            self._last = told
-        elif frame.key_frame:
-            self._last = Orientation()
+        degrees = frame.rotation
+        new = degrees != self._degrees if frame.key_frame else degrees not in (0, self._degrees)
+        now = clock.monotonic()
+        if new or (frame.key_frame and now - self._looked_at >= LOOK_SECONDS):
+            self._looked_at, self._degrees = now, degrees
+            self._last = _told(frame) or Orientation()
         return self._last
 
 

@@ -1,7 +1,9 @@
 """Frames are shown as their source asks for it: mirrored and turned, by a file's head, a message of the codec, or Exif."""
 
+import gc
 import subprocess
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -56,6 +58,27 @@ def test_what_a_camera_says_with_its_key_frames_holds_up_to_the_next(video, tmp_
     turned = remuxed(plain, tmp_path / "turned.mp4", *words)
     found, expected = frames(turned, 12), frames(plain, 12)
     assert all(np.array_equal(one, np.rot90(other)) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("rotate", [0, 90])
+def test_frames_leave_no_memory_behind_that_waits_for_the_garbage_collector(video, tmp_path, rotate):
+    """A frame that was asked for its side data refers to itself: 60 MB of such frames waited in a small agent."""
+    plain = video(frames=30, gop=30)
+    words = "-bsf:v", f"h264_metadata=display_orientation=insert:rotate={rotate}"
+    source = remuxed(plain, tmp_path / "turned.mp4", *words)
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        frames(source, 30)
+        left = alive() - before
+    finally:
+        gc.enable()
+    assert left <= 2
+
+
+def alive():
+    return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
 
 
 def test_a_jpeg_is_turned_by_its_exif(tmp_path):
