@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ _EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackag
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenedModel:
-    """A model that is ready: how to run it and how to read it; `alone` admits one run at a time, where it must.
+    """A model that is ready: how to run it and how to read it.
 
-    `spare` is the memory of its inputs.
+    `alone` admits a run for each lane, or one at a time where it must. `spare` is the memory of its inputs.
     """
 
     runner: ModelRunner
@@ -118,7 +118,8 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
             _refuse_exchanged(runner, layout, boxes, Trial(input_type, tried, shape.batch or 1), settings)
     return OpenedModel(
         runner=runner,
-        alone=nullcontext() if on_cpu else threading.Lock(),
+        # as many as there are lanes: each run beyond takes memory for good (golden check, causes), and no time is won
+        alone=threading.BoundedSemaphore(cpu_lanes(settings)) if on_cpu else threading.Lock(),
         info=info,
         layout=layout,
         boxes_output=boxes,
