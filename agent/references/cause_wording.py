@@ -21,7 +21,11 @@ def cause_fields(found: Diagnosis | None) -> dict[str, object]:
     """The fields of a camera's summary."""
     if found is None:
         return {}
-    return {"drift_cause": found.cause, "drift_cause_confidence": round(found.confidence, 2)}
+    fields: dict[str, object] = {
+        "drift_cause": found.cause,
+        "drift_cause_confidence": round(found.confidence, 2),
+    }
+    return {**fields, "drift_cause_also": found.also} if found.also else fields
 
 
 def cause_sentence(found: Diagnosis) -> str:
@@ -38,7 +42,11 @@ def cause_sentence(found: Diagnosis) -> str:
     details = [f"{round(100 * found.confidence)} % sure"]
     if found.severity is not None:
         details.append(next(word for least, word in _SEVERITIES if found.severity >= least))
-    second = f", else {_words(found.second)}" if found.second and found.confidence < _SURE else ""
+    second = (
+        f", else {_words(found.second)}"
+        if found.second and found.second != found.also and found.confidence < _SURE
+        else ""
+    )
     share = ""
     if found.found_ratio is not None:
         share = f"; in frames of the reference changed like this the model finds {round(100 * found.found_ratio)} %"
@@ -88,6 +96,8 @@ def cause_evidence(found: Diagnosis) -> dict[str, Any]:
         evidence["severity"] = round(found.severity, 2)
     if found.second:
         evidence["second"] = found.second
+    if found.also:
+        evidence["also"] = found.also
     if found.found_ratio is not None:
         evidence["found_ratio"] = round(found.found_ratio, 2)
     return evidence | ({"reason": found.reason} if found.reason else {})

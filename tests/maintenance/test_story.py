@@ -34,6 +34,7 @@ def test_the_loop_closes(tmp_path):
     # a better model is made, and shown to be
     assert "is better than demo.onnx" in facts["training"]
     assert "is better than demo.onnx" in facts["evaluation"]
+    assert "finds none of" not in facts["training"], "the new class passes the agent's threshold"
 
     # what is tampered with, unsigned, bad or old does not come in
     assert "sha256" in facts["refused"]["tampered"]
@@ -45,12 +46,15 @@ def test_the_loop_closes(tmp_path):
     assert facts["cut_before_switch"]["state"] == "refused"
     assert facts["in_force_after_cut"]["sha256"] == ""
     assert (facts["deployed"]["state"], facts["in_force"]["name"]) == ("kept", "now-trained")
+    assert facts["note"] == ""
 
     # references follow, and what is accepted is normal
     assert {one["made_how"] for one in facts["followed"].values()} <= {"kept frames", "recording"}
     assert all(one["provisional"] for one in facts["followed"].values())
     states = dict(re.findall(r"^(avenue|crossing) +(\w+)", facts["drift_after"], re.MULTILINE))
     assert states["avenue"] == "normal", "the fog has lifted"
+    assert len(facts["states_after"]) > 20
+    assert "drift" not in facts["states_after"], "what was accepted stays normal"
 
     # a worse one is returned by itself, and an alert says so
     assert facts["returned"]["state"] == "returned"

@@ -7,7 +7,7 @@ import pytest
 from agent.core.types import Observation
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.diagnose import OTHER_WORDS, Diagnosis
-from agent.references.cause_wording import cause_fields, cause_sentence, with_cause
+from agent.references.cause_wording import cause_evidence, cause_fields, cause_sentence, with_cause
 
 FOG = Diagnosis(cause="fog", confidence=0.62, severity=0.5, second="dirt", found_ratio=0.66)
 RATIO = Observation(
@@ -20,6 +20,18 @@ def test_a_sentence_names_cause_confidence_severity_second_and_what_is_still_fou
         "probably fog, haze or a misted lens (62 % sure, moderate), else dirt or drops on the lens; in frames of the "
         "reference changed like this the model finds 66 % of what it finds without"
     )
+
+
+def test_two_causes_at_once_are_both_named_with_what_to_do_about_each():
+    both = dataclasses.replace(FOG, also="low_light", second="infrared", confidence=0.9, found_ratio=None)
+    assert cause_sentence(both) == (
+        f"most likely fog, haze or a misted lens, together with {CAUSES['low_light'].words} (90 % sure, moderate)"
+    )
+    assert CAUSES["fog"].advice in both.advice and CAUSES["low_light"].advice in both.advice
+    assert cause_fields(both)["drift_cause_also"] == "low_light"
+    assert cause_evidence(both)["also"] == "low_light"
+    again = dataclasses.replace(both, second="low_light", confidence=0.6)
+    assert "else" not in cause_sentence(again), "what is there besides is no second guess"
 
 
 def test_what_is_unknown_says_why():

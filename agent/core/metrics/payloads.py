@@ -255,6 +255,12 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
         _field("drift_feature", TEXT, "The feature that stands out most."),
         _field("drift_cause", TEXT, "Most likely cause of the drift (docs/diagnosis.md).", Sent.NOT_ZERO),
         _field("drift_cause_confidence", "0..1", "How sure that is.", Sent.NOT_ZERO),
+        _field(
+            "drift_cause_also",
+            TEXT,
+            "A cause that is there besides, where both together explain clearly more.",
+            Sent.NOT_ZERO,
+        ),
         _field("drift_ks", "0..1", "Kolmogorov-Smirnov distance of `drift_feature`.", Sent.CHANGED),
         _field("drift_psi", "", "Population stability index of `drift_feature`.", Sent.CHANGED),
         _field(

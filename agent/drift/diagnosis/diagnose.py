@@ -2,7 +2,8 @@
 
     no signatures, or too few frames        unknown, because ...
     the image changed, the view is unlike and nothing hides it                     another scene
-    the image changed, a cause explains it  that cause (a fault of the camera, or its light)
+    the image changed, a cause explains it  that cause (a fault of the camera, or its light), and another one with it
+                                            where both explain clearly more
     the image changed                       none of the known causes
     the image is quiet, the boxes' places, their classes or the embedding moved    another population
     the image is quiet, only the model's scores moved                              the model
@@ -26,6 +27,7 @@ from agent.drift.diagnosis.match import (
     IMAGE_FEATURES,
     LEAST,
     NONE,
+    PAIR,
     QUIET,
     QUIET_NONE,
     SCENE_NONE,
@@ -65,7 +67,8 @@ _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """`cause` is one of CAUSES or of OTHER_WORDS, with its `confidence` and `severity` (0..1); `second` the next best.
+    """`cause` is one of CAUSES or of OTHER_WORDS, with its `confidence` and `severity` (0..1); `second` the next best;
+    `also` is a cause that is there besides.
 
     `reason` says why the cause is unknown; `found_ratio` is the share of the detections that the model still finds in
     frames of the reference with this cause applied, None where that is not known.
@@ -75,18 +78,21 @@ class Diagnosis:
     confidence: float = 0.0
     severity: float | None = None
     second: str = ""
+    also: str = ""
     reason: str = ""
     found_ratio: float | None = None
 
     @property
     def words(self) -> str:
-        """The cause in words."""
-        return CAUSES[self.cause].words if self.cause in CAUSES else OTHER_WORDS[self.cause]
+        """The cause in words, with what is there besides."""
+        words = CAUSES[self.cause].words if self.cause in CAUSES else OTHER_WORDS[self.cause]
+        return f"{words}, together with {CAUSES[self.also].words}" if self.also else words
 
     @property
     def advice(self) -> str:
-        """What to do."""
-        return CAUSES[self.cause].advice if self.cause in CAUSES else OTHER_ADVICE[self.cause]
+        """What to do; of two causes about both."""
+        advice = CAUSES[self.cause].advice if self.cause in CAUSES else OTHER_ADVICE[self.cause]
+        return f"{advice}; and {CAUSES[self.also].advice}" if self.also else advice
 
     @property
     def runbook(self) -> str:
@@ -131,6 +137,7 @@ def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match) -> D
         confidence=best.confidence * (1.0 - max(0.0, best.unexplained - NONE / 2)),
         severity=best.severity,
         second=second.cause,
+        also=found.also if found.together < PAIR * best.unexplained else "",
         found_ratio=signatures.found_at(best.cause, best.severity),
     )
 

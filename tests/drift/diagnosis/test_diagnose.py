@@ -9,6 +9,7 @@ import pytest
 
 from agent.cameras.kinds.synthetic.drawing.disturbances import EFFECTS
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
+from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.diagnose import Diagnosis, diagnose
 from agent.drift.diagnosis.learn import sample
 from agent.drift.diagnosis.match import IMAGE_FEATURES
@@ -79,9 +80,29 @@ def test_a_disturbance_is_named(clinic: Clinic, effect: str, strength: float, ca
     now = [EFFECTS[effect](each, strength) for each in clinic.frames(40, 6)]
     found = clinic(now, over=("brightness",))
     assert found.cause == cause
+    assert not found.also
     assert found.confidence > 0.3
     assert found.severity is not None
     assert found.found_ratio == pytest.approx(1.0 - found.severity / 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "causes"),
+    [
+        (("fog", 0.6), ("darkness", 0.6), {"fog", "low_light"}),
+        (("blur", 0.6), ("colour_cast", 0.8), {"defocus", "colour_cast"}),
+    ],
+)
+def test_of_two_disturbances_at_once_both_are_named(
+    clinic: Clinic, first: tuple[str, float], second: tuple[str, float], causes: set[str]
+) -> None:
+    now = clinic.frames(40, 6)
+    for effect, strength in (first, second):
+        now = [EFFECTS[effect](each, strength) for each in now]
+    found = clinic(now, over=("brightness",))
+    assert {found.cause, found.also} == causes
+    assert found.words.count(", together with ") == 1
+    assert CAUSES[found.also].advice in found.advice
 
 
 def test_noise_that_the_scene_draws_is_named(clinic: Clinic) -> None:

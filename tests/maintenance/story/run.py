@@ -14,7 +14,7 @@ from tests.maintenance.story import models, world
 from tests.maintenance.story.box import Box
 
 BALLOONS, FOG = {"other_objects": 0.9}, {"fog": 0.7}
-SAMPLES, AUDIT, EPOCHS, BATCH = 150, 25, 12, 4
+SAMPLES, AUDIT, EPOCHS, BATCH = 150, 25, 36, 4
 
 
 @dataclass
@@ -199,7 +199,8 @@ class Story:
         box.start()
         self.facts["deployed"] = box.deployment("kept", "refused", "returned", seconds=400)
         box.mark("it has passed its probation, and is kept")
-        self.facts["in_force"] = box.ask("model", "history", "--json")["in_force"]
+        report = box.ask("model", "history", "--json")
+        self.facts["in_force"], self.facts["note"] = report["in_force"], report["history"][0]["note"]
         older = Path(shutil.copy(DEMO_MODEL, self.folder / "older.onnx"))
         self.sign(older, 1)
         self.facts["refused"]["older"] = box.vedette("model", "deploy", older, expect=1)
@@ -238,7 +239,13 @@ class Story:
         for name in box.views:
             box.until(lambda name=name: self.state(name) == "normal", 300, f"{name} is normal again", every=2)
         box.mark("no camera drifts any more")
+        settled = box.now
+        box.until(lambda: box.now > settled + 60, 90, "it stays so", every=2)
+        self.facts["states_after"] = [
+            body["drift_state"] for body in box.heard.of("camera/crossing", settled) if "drift_state" in body
+        ]
         self.facts["drift_after"] = box.vedette("drift", "status")
+        self.facts["history_after"] = box.vedette("reference", "history", "--camera", "crossing")
 
     def go_back(self):
         """A model that is as good in clear weather, and blind in fog, comes through the gates and is returned."""
