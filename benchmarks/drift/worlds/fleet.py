@@ -12,7 +12,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def main() -> None:
             pool.submit(camera_months, number, options.days, options.rate)
             for number in range(options.cameras)
         ]
-        for each in waiting:
+        for each in as_completed(waiting):
             found.append(each.result())
             if options.out:
                 with options.out.open("a") as file:

@@ -69,6 +69,8 @@ class World:
 
     def run(self, minutes: int, change: Change | None = None) -> NDArray[np.float32]:
         """The next minutes' values (minutes * per_minute, F), changed where `change` says so."""
+        if not minutes:
+            return np.empty((0, FEATURES), dtype=np.float32)
         began = self.now + MINUTE * np.arange(minutes, dtype=np.float64)
         latent = self._noise(minutes * self.per_minute)
         if change is not None:
