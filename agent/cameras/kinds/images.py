@@ -21,7 +21,13 @@ from agent.core.image_file import read_image
 from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+
+# Seconds after its last change in which an image that cannot be read may still be being written, as cameras do by FTP.
+WRITTEN_SECONDS, LOOK_SECONDS = 5.0, 0.5
+_INDEX_FOLDER = "@eaDir"  # in which a Synology keeps its thumbnails
 
 log = structlog.get_logger("vedette.cameras")
 
@@ -100,6 +106,9 @@ class ImagesCamera:
                 if not path.exists():  # removed since the folder was listed
                     self._gone += 1
                     continue
+                if _is_being_written(path):
+                    self._put_off(path)
+                    continue
                 self._failed += 1
                 self._reason = self._reason or f"{path.name} {error}"
                 log.warning(
@@ -108,6 +117,13 @@ class ImagesCamera:
             else:
                 self._good += 1
                 return image
+
+    def _put_off(self, path: Path) -> None:
+        """Play `path` after the others; wait a moment where there are none."""
+        if self._next >= len(self._paths) and self._closing.wait(LOOK_SECONDS):
+            raise CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
+        self._paths = [*self._paths[: self._next - 1], *self._paths[self._next :], path]
+        self._next -= 1
 
     def _go_on(self) -> bool:
         """List the folder anew: images that were added come next, else the first again, if that is wished.
@@ -155,7 +171,7 @@ def list_images(folder: Path, glob: str) -> list[Path]:
     if not folder.is_dir():
         raise CameraError(f"there is no folder {folder}; check the path", kind=CameraFailure.NOT_FOUND)
     try:
-        found = [path for path in folder.glob(glob) if path.suffix.lower() in SUFFIXES and path.is_file()]
+        found = [path for path in folder.glob(glob) if _is_image(path, folder)]
     except (OSError, ValueError, NotImplementedError) as error:
         raise CameraError(
             f"cannot list {glob!r} in {folder}: {error}", kind=CameraFailure.NOT_FOUND
@@ -166,3 +182,19 @@ def list_images(folder: Path, glob: str) -> list[Path]:
             kind=CameraFailure.NOT_FOUND,
         )
     return sorted(found)
+
+
+def _is_image(path: Path, folder: Path) -> bool:
+    """Whether `path` is a file to play: none that is hidden (as a Mac's `._NAME` is), nor in a hidden folder."""
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    below = path.parts[len(folder.parts) :]
+    hidden = any((part.startswith(".") and part != "..") or part == _INDEX_FOLDER for part in below)
+    return not hidden and path.is_file()
+
+
+def _is_being_written(path: Path) -> bool:
+    try:
+        return 0.0 <= clock.unix_now() - path.stat().st_mtime < WRITTEN_SECONDS
+    except OSError:
+        return False

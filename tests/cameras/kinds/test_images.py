@@ -1,5 +1,6 @@
 """A folder of images as a camera."""
 
+import os
 import threading
 import time
 
@@ -15,6 +16,12 @@ from agent.core.untrusted import BadInput
 
 def write(folder, name, value, size=(48, 32)):
     assert cv2.imwrite(str(folder / name), np.full((size[1], size[0], 3), value, np.uint8))
+
+
+def written_long_ago(folder):
+    """What cannot be read there is not being written."""
+    for path in folder.iterdir():
+        os.utime(path, (1e9, 1e9))
 
 
 def camera(folder, **options):
@@ -70,6 +77,7 @@ def test_damaged_images_are_left_out_and_counted(tmp_path):
             read_image(tmp_path / name)
     (tmp_path / "e.jpg").write_bytes(b"")
     (tmp_path / "f.jpg").write_bytes(b"this is no picture")
+    written_long_ago(tmp_path)
     made = camera(tmp_path)
     assert values(made) == [10, 40]
     assert made.take_failed() == 4
@@ -78,6 +86,7 @@ def test_damaged_images_are_left_out_and_counted(tmp_path):
 
 def test_a_folder_of_nothing_but_damage_is_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"nonsense")
+    written_long_ago(tmp_path)
     made = camera(tmp_path, loop=True)
     with pytest.raises(
         CameraError, match=r"none of the 1 images in .*; the first: a.jpg is damaged or no image"
@@ -128,12 +137,38 @@ def test_an_image_too_large_is_left_out_with_its_reason(tmp_path):
     with (tmp_path / "huge.png").open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         file.truncate(2**30)
+    written_long_ago(tmp_path)
     with pytest.raises(CameraError, match=r"the first: huge.png has 1,074 MB; at most 134 MB are read"):
         camera(tmp_path).read()
     write(tmp_path, "small.png", 70)
     made = camera(tmp_path)
     assert values(made) == [70]
     assert made.take_failed() == 1
+
+
+def test_an_image_that_is_being_written_is_played_once_it_is_whole(tmp_path):
+    """As cameras upload them by FTP."""
+    write(tmp_path, "a.jpg", 10)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(whole[:-40])
+    write(tmp_path, "b.png", 20)
+    made = camera(tmp_path)
+    assert round(made.read().image.mean()) == 20
+    threading.Timer(0.2, (tmp_path / "a.jpg").write_bytes, [whole]).start()
+    assert values(made) == [10]
+    assert made.take_failed() == 0
+
+
+def test_what_other_systems_put_beside_images_is_none(tmp_path):
+    write(tmp_path, "a.jfif.jpg", 10)
+    (tmp_path / "a.jfif.jpg").rename(tmp_path / "a.jfif")
+    for name in ("._a.jpg", "@eaDir/a.jpg", ".thumbnails/a.png", "below/.b.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\0\5\x16\7")
+    made = camera(tmp_path, glob="**/*")
+    assert values(made) == [10]
+    assert made.take_failed() == 0
 
 
 def test_images_that_are_added_while_it_plays_are_played(tmp_path):
