@@ -24,6 +24,12 @@ _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...]
         CameraFailure.NOT_FOUND,
         "there is no stream at {shown}; check the path in its url",
     ),
+    (
+        (av.error.ProtocolNotFoundError,),
+        CameraFailure.OTHER,
+        "{shown} needs a protocol that this FFmpeg was built without (that of PyAV's packages has no SRT); use "
+        'kind = "gstreamer", whose srtsrc reads SRT',
+    ),
     ((FileNotFoundError,), CameraFailure.NOT_FOUND, "there is no file {shown}; check the url"),
     (
         (IsADirectoryError,),

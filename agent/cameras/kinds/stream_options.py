@@ -24,7 +24,7 @@ class StreamOptions(LoginOptions):
 
     url: Masked = setting(
         kind="url",
-        doc="rtsp://, http://, https://, rtmp://, srt:// or udp:// address, or the path of a video file.",
+        doc="rtsp://, http://, https://, rtmp:// or udp:// address, or the path of a video file.",
         example='"rtsp://192.168.1.20/stream1"',
     )
     format: str = setting(

@@ -332,6 +332,12 @@ def test_a_server_that_never_answers_is_a_timeout(listening, scheme):
     assert "geheim" not in str(error)
 
 
+def test_a_protocol_that_ffmpeg_was_built_without_names_the_kind_that_reads_it():
+    error, _ = failure("srt://127.0.0.1:1", timeout=1)
+    if error.kind is CameraFailure.OTHER:  # PyAV's packages have no SRT, a distribution's may
+        assert 'use kind = "gstreamer", whose srtsrc reads SRT' in str(error)
+
+
 def test_an_unknown_host_is_named():
     error, _ = failure("rtsp://camera.invalid/x", timeout=2)
     assert (error.kind, "camera.invalid" in str(error)) == (CameraFailure.UNRESOLVED, True)
