@@ -109,6 +109,10 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
             "{shown} answers with a playlist, an image or no video; a playlist is followed where the url names one "
             '(.m3u8) or with format = "hls", an image is polled with kind = "snapshot"'
         )
+    if isinstance(error, av.error.InvalidDataError) and address.scheme == "rtp":
+        return CameraFailure.CODEC, (
+            "{shown} does not say what its packets hold; give the camera's rtsp:// address, or send MPEG-TS in RTP"
+        )
     for types, kind, text in _BY_TYPE:
         if isinstance(error, types):
             return kind, text

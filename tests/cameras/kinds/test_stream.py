@@ -1,6 +1,8 @@
 """Streams and files against real servers: frames as they are, and each failure named by what to do."""
 
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -336,6 +338,25 @@ def test_a_protocol_that_ffmpeg_was_built_without_names_the_kind_that_reads_it()
     error, _ = failure("srt://127.0.0.1:1", timeout=1)
     if error.kind is CameraFailure.OTHER:  # PyAV's packages have no SRT, a distribution's may
         assert 'use kind = "gstreamer", whose srtsrc reads SRT' in str(error)
+
+
+def test_rtp_that_nothing_describes_says_what_to_give_instead(free_port):
+    port = free_port()
+    packet = (
+        b"\x80\x60" + bytes(10) + b"\x65" * 20
+    )  # payload type 96, which a session description would explain
+    done = threading.Event()
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not done.wait(0.05):
+                sender.sendto(packet, ("127.0.0.1", port))
+
+    threading.Thread(target=send, daemon=True).start()
+    error, _ = failure(f"rtp://127.0.0.1:{port}", timeout=3)
+    done.set()
+    assert error.kind is CameraFailure.CODEC
+    assert "give the camera's rtsp:// address" in str(error)
 
 
 def test_an_unknown_host_is_named():
