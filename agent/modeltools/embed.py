@@ -6,6 +6,8 @@ model it is given and returns None or what it found.
 
 from __future__ import annotations
 
+import graphlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,11 @@ def to_half(model: Any) -> Any:
     return convert_float_to_float16(model, keep_io_types=False)
 
 
+def is_half(model: Any) -> bool:
+    """Whether weights of the model are in half precision, whatever its input is."""
+    return any(weight.data_type == TensorProto.FLOAT16 for weight in model.graph.initializer)
+
+
 def set_metadata(model: Any, key: str, value: str) -> None:
     """Set one metadata entry, replacing an older one."""
     for entry in model.metadata_props:
@@ -185,15 +192,41 @@ def _shapes(model: Any) -> dict[str, list[int]]:
     }
 
 
+def _sort(graph: Any) -> None:
+    """Put the nodes behind those whose outputs they read, as ONNX demands and half exports of Ultralytics do not."""
+    made_by = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
+    awaited = [{made_by[name] for name in _read_by(node) if name in made_by} for node in graph.node]
+    if all(max(needs, default=-1) < at for at, needs in enumerate(awaited)):
+        return
+    try:
+        order = [*graphlib.TopologicalSorter(dict(enumerate(awaited))).static_order()]
+    except graphlib.CycleError:
+        return  # the checker says so
+    nodes = [graph.node[at] for at in order]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _read_by(node: Any) -> Iterator[str]:
+    """What a node reads, graphs inside of it (of If, Loop) too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            for one in inner.node:
+                yield from _read_by(one)
+
+
 def load(path: str) -> Any:
     """The ONNX model at `path`, checked. Raises ModelError."""
     onnx_file.check(Path(path))
     try:
         model = onnx.load(path)
+        _sort(model.graph)
         onnx.checker.check_model(model)
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise ModelError(
-            f"model {path} is no sound ONNX file: {printable(str(error).strip(), 200)}"
+            f"model {path} is no sound ONNX file: {printable(' '.join(str(error).split()), 200)}"
         ) from error
     except DecodeError as error:
         raise ModelError(f"model {path} is no ONNX file, truncated or corrupt: copy it again") from error

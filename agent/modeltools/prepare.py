@@ -115,6 +115,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         _match_size(model, plan, start)
         shaped = Path(folder) / "shaped.onnx"
         _save(model, shaped)
+        rounded = embed.is_half(model)
         before = _info(shaped)  # raises what it is, if no detector
         if plan.int8:
             int8.refuse_unknown(model, before)
@@ -131,7 +132,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
             embed.take_uint8(model)
         finished = Path(folder) / "finished.onnx"
         _save(model, finished)
-        limit = HALF if plan.half else EXACT
+        limit = HALF if plan.half or rounded else EXACT
         checks = None if report else compare(shaped, finished, images or drawn_images(), limit)
         info = _info(finished, report.engines.split()[0] if report else "cpu")
         content = finished.read_bytes()

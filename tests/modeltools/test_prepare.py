@@ -92,6 +92,18 @@ def test_the_embedding_is_the_mean_of_the_last_feature_map(tiny, tmp_path, make_
     assert not pair[1].embedding.any()
 
 
+def test_a_graph_out_of_order_is_put_in_order(tiny, tmp_path):
+    """As Ultralytics exports with half=True: the casts of inputs stand behind what reads them."""
+    source = tiny()
+    model = onnx.load(str(source))
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in reversed(model.graph.node)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(source))
+    vedette_model("prepare", source, "--out", tmp_path / "out")
+    onnx.checker.check_model(onnx.load(str(tmp_path / "out" / "tiny.onnx")))
+
+
 def test_the_manifest_tells_the_truth(tiny, tmp_path):
     source = tiny()
     vedette_model("prepare", source, "--out", tmp_path / "out")
