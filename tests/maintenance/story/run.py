@@ -224,6 +224,7 @@ class Story:
         box, began = self.box, time.time()
         box.until(lambda: time.time() > began + 45, 60, "the new model has seen enough", every=2)
         self.facts["before_acceptance"] = {name: self.state(name) for name in box.views}
+        accepted = box.now
         box.vedette(
             "reference",
             "accept",
@@ -241,9 +242,13 @@ class Story:
         box.mark("no camera drifts any more")
         settled = box.now
         box.until(lambda: box.now > settled + 60, 90, "it stays so", every=2)
-        self.facts["states_after"] = [
-            body["drift_state"] for body in box.heard.of("camera/crossing", settled) if "drift_state" in body
-        ]
+        ratios = {
+            name: [
+                one["drift_ratio"] for one in box.heard.of("camera/crossing", since) if "drift_ratio" in one
+            ]
+            for name, since in (("before", accepted - 20), ("after", settled))
+        }
+        self.facts["ratios"] = {**ratios, "before": ratios["before"][:8]}
         self.facts["drift_after"] = box.vedette("drift", "status")
         self.facts["history_after"] = box.vedette("reference", "history", "--camera", "crossing")
 
