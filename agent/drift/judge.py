@@ -6,6 +6,7 @@ Pure and deterministic: the same windows give the same verdicts, also across a r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.passing import Passing
+from agent.drift.patience import Patience
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scored, Scorer
@@ -69,13 +71,14 @@ class DriftJudge:
         self._knots: NDArray[np.float64] | None = None
         self._last_end: float | None = None
         self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
-        self._passing = Passing()
+        self._passing, self._patience = Passing(), Patience()
         self._shown: dict[Of, Shown] = {}
         self._gap = 1.0
         self._kinds_seen = reference.kinds_seen()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""
+        self._budget = false_alarms_per_month
         self._scorer = Scorer(
             self.reference.calibration, false_alarms_per_month, self.reference.origin.window_seconds
         )
@@ -153,6 +156,7 @@ class DriftJudge:
             self._fading.rest(gap - 1)
         self._fading.add(evidence.ranks[0], filled, seen, normal)
         self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
+        self._patience.rest(gap * reference.origin.window_seconds, self._budget)
         self._last_end, self._gap = window.end, gap
         return expected
 
@@ -210,8 +214,20 @@ class DriftJudge:
         distances = self._describer.distance_ratios(self._fading, features)
         distances = np.append(distances, pair.ratio if pair else 0.0)
         mix = self._describer.likelihood(self._class_memory)[0]
+        raised, ratio = (
+            self._patience.factor,
+            max(float(self._scorer.ratio(scored)), float(distances.max()), mix),
+        )
         familiar = self._alarm_step(window.end, scored, distances)
-        ratio = max(float(self._scorer.ratio(scored)), float(distances.max()), mix)
+        if self.alarm:
+            self._patience.during(ratio)
+        elif raised > 1.0:  # what is below its raised limit is not over it
+            ratio, features = (
+                ratio / raised,
+                tuple(replace(each, ratio=each.ratio / raised) for each in features),
+            )
+            classes = classes and replace(classes, ratio=classes.ratio / raised)
+            pair = pair and replace(pair, ratio=pair.ratio / raised)
         self._ratio = min(ratio, FAMILIAR_RATIO) if familiar else ratio
         return DriftVerdict(
             camera=window.camera,
@@ -223,7 +239,7 @@ class DriftJudge:
             ratio=self._ratio,
             familiar=familiar,
             joint=float(scored.joint),
-            joint_limit=self._scorer.limits.joint,
+            joint_limit=self._scorer.limits.joint * (1.0 if self.alarm else raised),
             joint_minutes=float(AGES[scored.together]) * self._minutes,
             hour=expected.hour,
             features=features,
@@ -231,6 +247,7 @@ class DriftJudge:
             pair=pair,
             alarm=self.alarm,
             alarm_since=self._alarm.since,
+            raised=raised,
         )
 
     def _alarm_step(self, now: float, scored: Scored, distances: NDArray[np.float64]) -> bool:
@@ -239,22 +256,24 @@ class DriftJudge:
             change, since = self._alarm.whole, self._alarm.since
             if self._watch(distances):
                 self._note_passed(change, since, now)
+                self._patience.ended()
                 self._begin_anew()
             return False
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
         usual_sizes = self._memory / calibration.refinement.units[..., None]
         known = self._passing.joined(calibration.excursions)
         mix, changed, age = self._describer.likelihood(self._class_memory)
-        over = max(ratio, mix, float(distances.max())) >= 1.0
+        limit = self._patience.factor
+        over = max(ratio, mix, float(distances.max())) >= limit
         if self._excuse.step(over, known, usual_sizes):
             self._passing.seen(usual_sizes[..., LATELY], now)
             return True
         if not over:
             return False
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
-        if ratio >= 1.0:
+        if ratio >= limit:
             self._raise(now, self._memory, *self._scorer.changed(scored), Of.FEATURES)
-        elif mix >= 1.0:
+        elif mix >= limit:
             self._raise(now, self._class_memory, changed, age, Of.CLASSES)
         else:
             self._alarm.raise_by_distance(now, distances)
@@ -345,6 +364,7 @@ class DriftJudge:
             "last_end": self._last_end,
             "excuse": self._excuse.state(),
             "passing": self._passing.state(),
+            "patience": self._patience.state(),
             "alarm": self._alarm.state(),
             "ratio": self._ratio,
         }
@@ -369,7 +389,9 @@ class DriftJudge:
         shape = (SCALES.size, features, QUANTILES.size)
         percentiles = None if state.get("knots") is None else array(state, "knots", shape, unknown=True)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
-        excuse, passing = Excuse(), Passing()
+        excuse, passing, patience = Excuse(), Passing(), Patience()
+        if "patience" in state:  # the version before had none
+            patience = Patience.restore(take_object(state, "patience"))
         if "passing" in state:  # the version before had none
             passing = Passing.restore(take_object(state, "passing"), self._scorer.columns)
         if "excuse" in state:  # likewise
@@ -385,5 +407,5 @@ class DriftJudge:
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._class_memory, self._pairs = classes, pairs
         self._knots, self._last_end = percentiles, last_end
-        self._excuse, self._passing = excuse, passing
+        self._excuse, self._passing, self._patience = excuse, passing, patience
         self._memory, self._fading, self._alarm = memory, fading, alarm

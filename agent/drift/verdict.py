@@ -92,7 +92,8 @@ class DriftVerdict:
     large and for as long. `joint` is the score of all features together, with `joint_limit` and the age of the change
     in `joint_minutes`. `hour` is the hour of day (UTC) compared with. `alarm` stays on until the drift that raised it
     has been gone for a while; `alarm_since` is the window's end at which it went on. `outliers` is what single frames
-    show where they alone keep the alarm on.
+    show where they alone keep the alarm on. `raised` is what limits are multiplied by while no alarm is on, since
+    others came and went (patience.py).
     """
 
     camera: str
@@ -113,6 +114,7 @@ class DriftVerdict:
     alarm_since: float | None
     pair: PairVerdict | None = None
     outliers: OutlierCount | None = None
+    raised: float = 1.0
 
     @property
     def joint_ratio(self) -> float:

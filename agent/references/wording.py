@@ -16,6 +16,9 @@ from agent.drift.statistics import IN_VERDICT, statistics
 from agent.drift.verdict import ClassVerdict, DriftVerdict, FeatureVerdict, OutlierCount, PairVerdict
 from agent.references.stored import StoredReference
 
+LEAST_RAISED = 1.02
+"""Limits that are raised by less are not spoken of."""
+
 IN_EVIDENCE = 6
 EXPLAINED = 5
 _WORTH_EXPLAINING = 0.5  # of its limit
@@ -61,6 +64,8 @@ def fields_of(verdict: DriftVerdict, reference_id: str) -> dict[str, object]:
     }
     if _reachable(worst):
         fields |= {f"drift_{name}_limit": _short(worst.distances[name].limit) for name in IN_VERDICT}
+    if verdict.raised >= LEAST_RAISED:
+        fields["drift_limit_factor"] = _short(verdict.raised)
     if verdict.classes is not None:
         fields["drift_classes_ratio"] = _short(verdict.classes.ratio)
     return fields | {f"drift_{each.feature}_ratio": _short(each.ratio) for each in strongest}
@@ -179,6 +184,8 @@ def sentence(verdict: DriftVerdict, stored: StoredReference) -> str:
         times = f"now {figures(verdict.ratio, 2)} of the limit"
     kind = "drift of" if verdict.alarm and verdict.outliers is None else "change of"
     known = "; the like came and went before, so it is no alarm unless it lasts" if verdict.familiar else ""
+    if verdict.raised >= LEAST_RAISED and not verdict.alarm:
+        known += f"; limits are {round(100 * verdict.raised) - 100} % higher, since alarms came and went"
     found = f"{kind} {_listed(names)}, {times}: {'; '.join(details)}; compared with {_normal(verdict, stored)}{known}"
     return found if verdict.outliers is None else f"drift: {_outliers(verdict.outliers)}; {found}"
 

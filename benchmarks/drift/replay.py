@@ -155,7 +155,7 @@ class Replay:
         self.reference, self.calibration = reference, reference.calibration
         self._utc_offset = utc_offset or (lambda _: reference.origin.utc_offset)
         self._scorer = Scorer(reference.calibration, budget, reference.origin.window_seconds)
-        self.limits = self._scorer.limits
+        self.budget, self.limits = budget, self._scorer.limits
         self._kinds_seen = reference.kinds_seen()
         self._contexts = replace(reference.contexts(), remember=144)
 
@@ -200,12 +200,17 @@ class Replay:
         return bool(self._kinds_seen[hour_of(moment), int(kind)])
 
     def first_alarm(
-        self, ratios: Ratios, trial: int, excuse: Excuse, passing: Passing | None = None
+        self,
+        ratios: Ratios,
+        trial: int,
+        excuse: Excuse,
+        passing: Passing | None = None,
+        limit: float = 1.0,
     ) -> int | None:
         """The window at which the alarm of a trial goes on, if any; `excuse` is carried on to there."""
         last, units = -1, self.calibration.refinement.units[..., None]
         known = (passing or Passing()).joined(self.calibration.excursions)
-        for at in np.flatnonzero(ratios.top[:, trial] >= 1.0).tolist():
+        for at in np.flatnonzero(ratios.top[:, trial] >= limit).tolist():
             excuse.rest(at - last - 1)
             last = at
             if not excuse.step(True, known, ratios.memories[at, trial] / units):

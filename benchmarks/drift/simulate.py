@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from agent.drift.excursions import Excuse
 from agent.drift.passing import Passing
+from agent.drift.patience import Patience
 from agent.drift.recording import Recording
 from agent.drift.reference import Reference, build
 from benchmarks.drift.replay import WINDOW, Past, Replay, Watch, looks_of, record
@@ -104,6 +105,7 @@ class Course:
     def __init__(self, replay: Replay) -> None:
         self.past, self.alarms, self.inside = replay.nothing(), list[str](), 0
         self._passing, self._passed, self._since, self._lasted = Passing(), 0, 0, 0.0
+        self._patience, self._budget = Patience(), replay.budget
         self._watch: Watch | None = None
 
     @property
@@ -124,7 +126,8 @@ class Course:
 
     def _begin(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
         ratios, after = replay.judge(aspects[:, None], ranks[:, None], self.past)
-        found = replay.first_alarm(ratios, 0, self.past.excuses[0], self._passing)
+        found = replay.first_alarm(ratios, 0, self.past.excuses[0], self._passing, self._patience.factor)
+        self._patience.rest(WINDOW * (len(aspects) if found is None else found + 1), self._budget)
         if found is None:
             self._passed += len(aspects)
             after.excuses[0] = self.past.excuses[0]  # carried on to here
@@ -142,7 +145,9 @@ class Course:
         assert self._watch is not None
         lasted = replay.lasts(self._watch, aspects, ranks, weights)
         self._passed += len(aspects) if lasted is None else lasted
+        self._note_peak(replay, aspects[:lasted], ranks[:lasted])
         if lasted is not None:
+            self._patience.ended()
             if self._watch.change is not None:
                 since, over = WINDOW * (self._since - self._lasted), WINDOW * self._passed
                 self._passing.add(self._watch.change, since, over, WINDOW)
@@ -151,6 +156,11 @@ class Course:
         passed = len(aspects) if lasted is None else lasted
         self.inside += passed
         return passed
+
+    def _note_peak(self, replay: Replay, aspects: NDArray, ranks: NDArray) -> None:
+        ratios, self.past = replay.judge(aspects[:, None], ranks[:, None], self.past)
+        self._patience.during(float(ratios.top.max()))
+        self._patience.rest(WINDOW * len(aspects), self._budget)
 
 
 def quiet(replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> tuple[Past, list[str], int]:

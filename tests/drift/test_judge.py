@@ -351,3 +351,16 @@ def test_a_smaller_budget_judges_more_strictly(day_reference, tomorrow):
     judge = DriftJudge(day_reference)
     judge.set_budget(100.0)
     assert [judge.judge(window, window.end).ratio for window in windows] == ratios[2]
+
+
+def test_limits_that_alarms_have_raised_see_a_small_change_later_and_say_so(day_reference, tomorrow):
+    usual, patient = DriftJudge(day_reference), DriftJudge(day_reference)
+    patient.restore({**patient.state(), "patience": {"raised": np.log(1.5), "peak": 0.0}})
+    for window in tomorrow.windows(300, shift=1.5):
+        before, after = usual.judge(window, window.end), patient.judge(window, window.end)
+        if usual.alarm:
+            break
+        assert after.raised == pytest.approx(1.5, rel=0.02)
+        assert after.ratio == pytest.approx(before.ratio / after.raised)
+    assert usual.alarm and not patient.alarm and after.ratio < 1.0
+    assert until_alarm(patient, tomorrow.windows(30, shift=6.0)) is not None

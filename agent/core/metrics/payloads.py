@@ -261,6 +261,12 @@ _OWN: Mapping[str, tuple[PayloadField, ...]] = {
             "A cause that is there besides, where both together explain clearly more.",
             Sent.NOT_ZERO,
         ),
+        _field(
+            "drift_limit_factor",
+            "times",
+            "What limits are multiplied by while no alarm is on, since alarms came and went (docs/drift.md).",
+            Sent.NOT_ZERO,
+        ),
         _field("drift_ks", "0..1", "Kolmogorov-Smirnov distance of `drift_feature`.", Sent.CHANGED),
         _field("drift_psi", "", "Population stability index of `drift_feature`.", Sent.CHANGED),
         _field(
