@@ -50,20 +50,26 @@ class Excursions:
     spans: NDArray[np.float64]
 
     def alike(self, memory: NDArray[np.float64]) -> int | None:
-        """The longest excursion that memory (3, C, K), in usual sizes, resembles on any time scale; None if none."""
+        """The longest excursion that memory (3, C, K), in usual sizes, resembles on any time scale without being much
+        larger than it; None if there is none."""
         if not len(self.spans):
             return None
         rows = self.directions.reshape(len(self.spans), -1)
         seen = memory.reshape(-1, memory.shape[-1])
         lengths = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(seen, axis=0)
         cosines = (rows @ seen / np.maximum(lengths, 1e-9)).max(axis=1)
-        found = np.where(cosines >= ALIKE, self.spans, -1.0)
+        sizes = rows @ memory[..., LATELY].ravel() / np.maximum((rows**2).sum(axis=1), 1e-12)
+        found = np.where((cosines >= ALIKE) & (sizes <= _LARGER), self.spans, -1.0)
         return int(found.argmax()) if found.max() >= 0.0 else None
 
-    def size(self, number: int, memory: NDArray[np.float64]) -> float:
-        """How large excursion `number` lately is in memory (3, C, K): 1 as large as in the reference."""
+    def allowed(self, number: int) -> float:
+        """How many windows what is like excursion `number` may be over a limit."""
+        return _LONGER * float(self.spans[number]) + _LONGER_WINDOWS
+
+    def outgrown(self, number: int, memory: NDArray[np.float64]) -> bool:
+        """Whether what lately is in memory (3, C, K) is much larger than excursion `number` was."""
         direction = self.directions[number]
-        return float((memory[..., LATELY] * direction).sum() / max(float((direction**2).sum()), 1e-12))
+        return float((memory[..., LATELY] * direction).sum()) > _LARGER * float((direction**2).sum())
 
 
 def cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -119,12 +125,13 @@ class Excuse:
         alike = excursions.alike(memory)
         if self.calm >= CALM:
             self.lasted, self.number = 0.0, alike
-            self.left = 0.0 if alike is None else _LONGER * float(excursions.spans[alike]) + _LONGER_WINDOWS
+            self.left = 0.0 if alike is None else excursions.allowed(alike)
         elif self.left and alike is not None:
             self._becomes(alike, excursions)
         self.calm = 0
-        if self.number is not None and excursions.size(self.number, memory) > _LARGER:
-            self.left = 0.0
+        if self.number is not None and excursions.outgrown(self.number, memory):
+            rest = 0.0 if alike is None else excursions.allowed(alike) - self.lasted
+            self.number, self.left = alike, max(min(self.left, rest), 0.0)
         self.left = max(self.left - 1.0, 0.0)
         return self.left > 0.0
 

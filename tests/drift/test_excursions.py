@@ -41,6 +41,19 @@ def test_what_is_much_larger_is_not_excused():
     assert not run([3.0 * LORRY] * 10)[-1]
 
 
+def test_a_small_and_long_one_that_is_alike_takes_no_excuse_from_a_larger_one():
+    known = Excursions(directions=np.stack([0.3 * LORRY, LORRY]), spans=np.array([50.0, 10.0]))
+    assert run([LORRY] * 30, known) == [True] * 19 + [False] * 11
+    assert all(run([0.3 * LORRY] * 70, known))
+
+
+def test_what_turns_out_to_be_like_a_longer_one_may_last_as_long():
+    shower, rain = LORRY.copy(), LORRY.copy()
+    shower[1, :3], rain[1, :3] = 3.0, -3.0
+    known = Excursions(directions=np.stack([shower, rain]), spans=np.array([2.0, 40.0]))
+    assert all(run([shower] * 3 + [rain] * 50, known))
+
+
 def test_what_was_excused_in_full_is_not_excused_again_before_it_ended():
     nothing = np.zeros(COLUMNS)
     assert not run([LORRY] * 25 + [nothing] * (CALM - 1) + [LORRY])[-1]
