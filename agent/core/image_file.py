@@ -98,7 +98,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def jpeg_ends(data: bytes) -> bool:
+def jpeg_ends(data: bytes | memoryview) -> bool:
     """Whether the JPEG at the start of `data` is there to its end mark.
 
     It is followed from marker to marker, so that the end of a thumbnail in it is not taken for its own.
@@ -119,7 +119,7 @@ def jpeg_ends(data: bytes) -> bool:
     return False
 
 
-def _next_marker(data: bytes, at: int) -> int:
+def _next_marker(data: bytes | memoryview, at: int) -> int:
     found = _MARKER_IN_SCAN.search(data, at)
     return found.start() if found else len(data)
 

@@ -6,9 +6,11 @@ import errno
 import os
 import select
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 PIPE_SECONDS = 5.0  # of silence: a shell's <(command) is filled while it is read
+_PIECE_BYTES = 65_536
 
 
 def read_small(path: str | Path, largest: int) -> bytes:
@@ -35,13 +37,22 @@ def _read(handle: int, largest: int) -> bytes:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise OSError(errno.EINVAL, "is no file, but a device or socket")
-    poll, data = select.poll(), bytearray()
-    poll.register(handle, select.POLLIN)
-    while len(data) <= largest:
-        if not poll.poll(PIPE_SECONDS * 1000):
-            raise OSError(errno.ETIMEDOUT, "is a pipe that nobody fills")
-        piece = os.read(handle, largest + 1 - len(data))
-        if not piece:
-            break
+    data = bytearray()
+    for piece in pieces(handle, PIPE_SECONDS):
         data += piece
+        if len(data) > largest:
+            break
     return bytes(data)
+
+
+def pieces(handle: int, patience: float) -> Iterator[bytes]:
+    """What is read of an open file or pipe, piece by piece; OSError (ETIMEDOUT) after `patience` seconds of silence."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    while True:
+        if not poll.poll(patience * 1000):
+            raise OSError(errno.ETIMEDOUT, "is a pipe that gives nothing")
+        piece = os.read(handle, _PIECE_BYTES)
+        if not piece:
+            return
+        yield piece

@@ -6,13 +6,13 @@ import codecs
 import errno
 import os
 import re
-import select
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit  # noqa: TID251  (this is the place that may)
 
 from agent.core.errors import ConfigError
 from agent.core.masking import MASK, SCHEME, SHOWN_SCHEMES, authority_of, is_ip, is_place, mask, masked_rest
+from agent.core.plain_file import pieces
 from agent.core.printable import printable
 
 
@@ -106,16 +106,11 @@ def begins_with_mark(path: str | Path) -> bool:
 
 
 def _line_of(handle: int) -> bytes:
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
     data = b""
-    while b"\n" not in data and len(data) <= LONGEST_LINE:
-        if not poll.poll(PIPE_SECONDS * 1000):
-            raise TimeoutError(errno.ETIMEDOUT, "gives nothing")
-        piece = os.read(handle, 4096)
-        if not piece:
-            break
+    for piece in pieces(handle, PIPE_SECONDS):
         data += piece
+        if b"\n" in data or len(data) > LONGEST_LINE:
+            break
     line = data.partition(b"\n")[0]
     if len(line) > LONGEST_LINE:
         raise OSError(errno.EFBIG, "has too long a line for a password")

@@ -202,7 +202,7 @@ class Decoder(ThreadOwned):
     def _decode(self, packet: Any) -> None:
         started = clock.monotonic()
         self._wait.packet(started, key_frame=packet.is_keyframe)
-        if self._is_jpeg and packet.size and not self._jpegs.is_whole(bytes(packet)):
+        if self._is_jpeg and packet.size and not self._jpegs.is_whole(memoryview(packet)):
             self._note_damage()
             return
         try:

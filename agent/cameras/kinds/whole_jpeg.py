@@ -22,9 +22,9 @@ class WholeJpegs:
         self._unended = 0
         self._writes_ends = False
 
-    def is_whole(self, data: bytes) -> bool:
+    def is_whole(self, data: memoryview) -> bool:
         """Whether a frame's `data` is there to its end."""
-        if data.endswith(_END) or jpeg_ends(data):
+        if data[-len(_END) :] == _END or jpeg_ends(data):
             self._writes_ends = True
             return True
         self._unended += 1

@@ -46,13 +46,18 @@ def test_one_refused_topic_keeps_no_other_of_its_lane_back(broker, publish, draf
     assert tries <= 20, "no more than one window of it"
 
 
-def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker, publish, drafts, capsys):
-    strict = broker(pause=0.0, ends_on="/camera/front")
-    running = publish(strict.url)
+def one_of_the_camera_and_thirty_of_the_host(running, drafts):
+    """Returns once those of the host are delivered."""
     running.publisher.publish(drafts.camera("front"))
     for _ in range(30):
         running.publisher.publish(drafts.host())
     running.until(lambda p: p.statistics().get("delivered_total") == 30, 60)
+
+
+def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker, publish, drafts, capsys):
+    strict = broker(pause=0.0, ends_on="/camera/front")
+    running = publish(strict.url)
+    one_of_the_camera_and_thirty_of_the_host(running, drafts)
     running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
     said = capsys.readouterr().out
     assert "the broker hangs up on it, each time it is sent alone to vedette/dock/box/" in said
@@ -62,10 +67,7 @@ def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker,
 def test_a_topic_that_ends_the_connection_by_a_rule_is_held_and_kept(broker, publish, drafts, capsys):
     strict = broker(pause=0.0, ends_on="/camera/front", ends_with=0x87)  # as AWS answers a publish it denies
     running = publish(strict.url)
-    running.publisher.publish(drafts.camera("front"))
-    for _ in range(30):
-        running.publisher.publish(drafts.host())
-    running.until(lambda p: p.statistics().get("delivered_total") == 30, 60)
+    one_of_the_camera_and_thirty_of_the_host(running, drafts)
     outbox = running.publisher.report()["outbox"]
     assert outbox["lost"] == 0 and outbox["messages"] == 1
     assert f"{REFUSED}: the broker ends the connection over it: not authorized" in outbox["refused"]
@@ -78,10 +80,7 @@ def test_a_topic_that_ends_the_connection_by_a_rule_is_held_and_kept(broker, pub
 def test_a_broker_of_small_packets_gets_what_fits(broker, publish, drafts, announces):
     strict = broker(pause=0.0, largest=700, announces=announces)
     running = publish(strict.url)
-    running.publisher.publish(drafts.camera("front"))
-    for _ in range(30):
-        running.publisher.publish(drafts.host())
-    running.until(lambda p: p.statistics().get("delivered_total") == 30, 60)
+    one_of_the_camera_and_thirty_of_the_host(running, drafts)
     running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
     assert bool(strict.broken) != announces
     text = next(o.text for o in running.publisher.observations(0.0) if o.metric == "host.outbox_lost_total")
