@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from agent.core.errors import ConfigError
+from agent.core.untrusted import DEEPEST
 
 _SUFFIXES = {".txt", ".yaml", ".yml", ".json", ".names"}
 _MOST_FILES = 1_000_000
@@ -46,6 +47,8 @@ def _unpack(packed: zipfile.ZipFile, folder: Path) -> None:
             continue
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename:
             raise ValueError(f"{path} leads out of it")
+        if len(path.parts) > DEEPEST:
+            raise ValueError(f"it has folders more than {DEEPEST} levels deep")
         with packed.open(info) as file:
             data = file.read(room + 1)
         room -= len(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from agent.core.dataset import class_names
 from agent.core.errors import ConfigError
 from agent.core.plain_file import read_small
+from agent.core.printable import printable
 from agent.core.untrusted import (
     BadInput,
     parse_json,
@@ -55,8 +56,9 @@ def read_labels(source: Path) -> Labels:
 
 def _only_folder(folder: Path) -> Path:
     """The folder itself, or the one in it that has all."""
-    inside = list(folder.iterdir())
-    return _only_folder(inside[0]) if len(inside) == 1 and inside[0].is_dir() else folder
+    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+        (folder,) = inside
+    return folder
 
 
 def _of_folder(folder: Path, shown: str) -> Labels:
@@ -65,18 +67,28 @@ def _of_folder(folder: Path, shown: str) -> Labels:
         names = names or _listed(folder / file)
     collected = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
     if not names and (found := [one for one in collected if one.name != "notes.json"]):
-        labels: dict[str, tuple[tuple[str, Box], ...]] = {}
-        for one in found:
-            labels |= _of_json(one)
-        return labels
+        return _once((stem, boxes) for one in found for stem, boxes in _of_json(one).items())
     return _of_texts(folder, names, shown)
+
+
+def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
+    """The labels by stem; ConfigError where files of one name, in two folders, do not say the same."""
+    labels: dict[str, tuple[tuple[str, Box], ...]] = {}
+    for stem, boxes in found:
+        if labels.setdefault(stem, boxes) != boxes:
+            raise ConfigError(
+                f"two files of the name {printable(stem)} have other labels",
+                file="import-labels",
+                expected="each image once: the labels of one person, in one export",
+            )
+    return labels
 
 
 def _of_texts(folder: Path, names: Sequence[str], shown: str) -> Labels:
     if not names:
         raise ConfigError(f"{shown} has no class names", file="import-labels", expected=_EXPECTED)
     files = [file for file in sorted(folder.rglob("*.txt")) if may_name_sample(file.stem)]
-    return {file.stem: tuple(_of_file(file, names)) for file in files}
+    return _once((file.stem, tuple(_of_file(file, names))) for file in files)
 
 
 def _listed(file: Path) -> tuple[str, ...]:
@@ -94,9 +106,10 @@ def _of_json(file: Path) -> Labels:
     try:
         body = parse_json(read_small(file, _LARGEST), largest=_LARGEST)
         if isinstance(body, list):
-            return {
-                stem: tuple((name, _between(*sides)) for name, sides in boxes) for stem, boxes in tasks(body)
-            }
+            return _once(
+                (stem, tuple((name, _between(*sides)) for name, sides in boxes))
+                for stem, boxes in tasks(body)
+            )
         return _coco(take_object({"file": body}, "file"))
     except (OSError, BadInput, KeyError, AttributeError, TypeError) as error:
         reason = f"there is no entry {error}" if isinstance(error, KeyError) else error

@@ -129,6 +129,18 @@ def test_labels_come_back_from_other_tools_folders(kept, tmp_path, names, zipped
     )
 
 
+def test_files_of_one_name_in_two_folders_must_say_the_same(kept, tmp_path):
+    out = exported(kept, tmp_path, "yolo")
+    file = next((out / "labels" / "train" / "front").iterdir())
+    again = out / "labels" / "second" / file.name
+    again.parent.mkdir()
+    again.write_text(file.read_text())
+    assert len(read_labels(out)) == len(kept)
+    again.write_text("0 0.1 0.1 0.1 0.1\n")
+    with pytest.raises(ConfigError, match=file.stem):
+        read_labels(out)
+
+
 def test_labels_come_back_from_a_folder_with_coco_in_it(kept, tmp_path):
     assert len(read_labels(exported(kept, tmp_path, "coco"))) == len(kept)
 

@@ -35,6 +35,11 @@ def test_a_name_that_leads_out_is_refused(packed, name):
         pass
 
 
+def test_folders_in_folders_without_end_are_refused(packed):
+    with pytest.raises(ConfigError, match="levels deep"), unpacked(packed(**{"a/" * 1500 + "b.txt": "x"})):
+        pass
+
+
 def test_a_bomb_is_refused(packed, monkeypatch):
     monkeypatch.setattr(label_archive, "_LARGEST", 1 << 20)
     with pytest.raises(ConfigError, match="more than 1 MiB"), unpacked(packed(**{"a.txt": b"0" * (1 << 22)})):
