@@ -11,7 +11,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import unquote
 
-from agent.core.untrusted import BadInput, take_list, take_number, take_text
+from agent.core.untrusted import BadInput, take_list, take_number, take_object, take_text
 
 _MOST = 100_000
 Corners = tuple[float, float, float, float]
@@ -27,10 +27,14 @@ def tasks(body: list[Any]) -> Iterator[tuple[str, list[tuple[str, Corners]]]]:
         if not isinstance(task, dict):
             raise BadInput("a task is no object")
         if "annotations" in task:
-            done = [one for one in take_list(task, "annotations") if not one.get("was_cancelled")]
+            done = [one for one in _objects(task, "annotations") if not one.get("was_cancelled")]
             if done:
-                results = take_list(done[-1], "result", longest=_MOST)
-                boxes = [{**one, **one["value"]} for one in results if one.get("type") == "rectanglelabels"]
+                results = _objects(done[-1], "result")
+                boxes = [
+                    {**one, **take_object(one, "value")}
+                    for one in results
+                    if one.get("type") == "rectanglelabels"
+                ]
                 yield _stem(task), [_box(value) for value in boxes]
         else:
             lists = [one for one in task.values() if isinstance(one, list)]
@@ -45,6 +49,13 @@ def stem_of(name: str) -> str:
     """
     last = PureWindowsPath(unquote(name).rpartition("?d=")[2].partition("?")[0]).name
     return PurePosixPath(last).stem
+
+
+def _objects(body: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = take_list(body, key, longest=_MOST)
+    if not all(isinstance(one, dict) for one in found):
+        raise BadInput(f"`{key}` has something that is no object")
+    return found
 
 
 def _stem(task: Mapping[str, Any]) -> str:

@@ -86,7 +86,8 @@ def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
 
 def _of_texts(folder: Path, names: Sequence[str], shown: str) -> Labels:
     if not names:
-        raise ConfigError(f"{shown} has no class names", file="import-labels", expected=_EXPECTED)
+        there = "has no class names" if folder.exists() else "is not there, so it has no class names"
+        raise ConfigError(f"{shown} {there}", file="import-labels", expected=_EXPECTED)
     files = [file for file in sorted(folder.rglob("*.txt")) if may_name_sample(file.stem)]
     return _once((file.stem, tuple(_of_file(file, names))) for file in files)
 
@@ -112,7 +113,8 @@ def _of_json(file: Path) -> Labels:
             )
         return _coco(take_object({"file": body}, "file"))
     except (OSError, BadInput, KeyError, AttributeError, TypeError) as error:
-        reason = f"there is no entry {error}" if isinstance(error, KeyError) else error
+        reason = getattr(error, "strerror", None) or error
+        reason = f"there is no entry {error}" if isinstance(error, KeyError) else reason
         expected = "COCO's format, or Label Studio's JSON"
         raise ConfigError(f"cannot be read: {reason}", file=str(file), expected=expected) from None
 
