@@ -409,3 +409,7 @@ class DriftJudge:
         self._knots, self._last_end = percentiles, last_end
         self._excuse, self._passing, self._patience = excuse, passing, patience
         self._memory, self._fading, self._alarm = memory, fading, alarm
+
+
+Judge = DriftJudge
+"""Its name until 2026-11-26, by which others' scripts still import it."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.core.errors import ReferenceMismatch
 from agent.drift.excursions import Excursions
-from agent.drift.judge import DriftJudge
+from agent.drift.judge import DriftJudge, Judge
 from agent.drift.reference import from_images
 from agent.drift.sketch import Window
 
@@ -95,6 +95,12 @@ def test_a_drift_that_lasts_is_one_alarm_also_after_hours_without_windows(day_re
     for window in tomorrow.windows(180):
         judge.judge(window, window.end)
     assert not judge.alarm
+
+
+def test_scripts_that_know_the_judge_by_its_former_name_run_and_name_what_they_found(day_reference, tomorrow):
+    _, verdict = until_alarm(Judge(day_reference), tomorrow.windows(60, feature=0, shift=3.0))
+    found = verdict.strongest(1)[0]
+    assert (found.feature, found.aspect, found.ratio >= 1.0) == ("brightness", "location", True)
 
 
 def test_small_changes_of_all_features_count_together(day_reference, camera):
