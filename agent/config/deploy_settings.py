@@ -92,7 +92,7 @@ class DeploySettings:
         maximum=1,
         doc="F1 estimated without labels (accuracy_estimate_ratio) that a new model must have on each camera in its "
         "probation; it is returned where two trusted estimates in a row are below it even at the high end of their "
-        "bands, and the model before was not. 0: any.",
+        "bands, and the model before finds more there now. 0: any.",
     )
     probation: float = setting(
         1800.0,

@@ -16,13 +16,21 @@ IOU = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxMatches:
-    """Boxes that two models found, and pairs that are the same object."""
+    """Boxes that a `first` and a `second` model found, and pairs that are the same object."""
 
     pairs: int = 0
-    boxes: int = 0
+    first: int = 0
+    second: int = 0
 
     def __add__(self, other: BoxMatches) -> BoxMatches:
-        return BoxMatches(pairs=self.pairs + other.pairs, boxes=self.boxes + other.boxes)
+        return BoxMatches(
+            pairs=self.pairs + other.pairs, first=self.first + other.first, second=self.second + other.second
+        )
+
+    @property
+    def boxes(self) -> int:
+        """Of both."""
+        return self.first + self.second
 
     def f1(self, least: int) -> float | None:
         """F1 of the one by the other, 0..1: twice the pairs by all boxes. None for fewer than `least` boxes of both."""
@@ -33,9 +41,8 @@ def match_boxes(
     first: Detections, first_names: Sequence[str], second: Detections, second_names: Sequence[str]
 ) -> BoxMatches:
     """Pair the boxes of two models on one frame: best score first, same class name, best overlap not yet taken."""
-    boxes = len(first) + len(second)
     if not (len(first) and len(second)):
-        return BoxMatches(boxes=boxes)
+        return BoxMatches(first=len(first), second=len(second))
     ious = overlap(first.boxes, second.boxes)
     names = [_names(first, first_names), _names(second, second_names)]
     ious = np.where(np.equal.outer(names[0], names[1]), ious, 0.0)
@@ -45,7 +52,7 @@ def match_boxes(
         if ious[row, partner] >= IOU:
             ious[:, partner] = 0.0
             pairs += 1
-    return BoxMatches(pairs=pairs, boxes=boxes)
+    return BoxMatches(pairs=pairs, first=len(first), second=len(second))
 
 
 def _names(found: Detections, names: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

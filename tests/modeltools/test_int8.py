@@ -168,7 +168,7 @@ def reaching(monkeypatch):
 
         def compare(*_, provider="cpu", **__):
             speed = 2.0 if provider == "openvino" else 1.5
-            return BoxMatches(pairs=round(next(values, 0) * 1000), boxes=2000), speed
+            return BoxMatches(pairs=round(next(values, 0) * 1000), first=1000, second=1000), speed
 
         monkeypatch.setattr(int8, "_compare", compare)
         monkeypatch.setattr(int8, "_engines", lambda: ("cpu",))

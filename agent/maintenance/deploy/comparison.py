@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
+from functools import partial
 
 import numpy as np
 
@@ -20,17 +21,23 @@ class Recent:
 
     def __init__(self, size: int) -> None:
         self._matches: deque[BoxMatches] = deque(maxlen=size)
+        self._by_camera: dict[str, deque[BoxMatches]] = defaultdict(partial(deque, maxlen=size))
         self._seconds: deque[tuple[float, float]] = deque(maxlen=size)
 
-    def add(self, found: BoxMatches, seconds: tuple[float, float]) -> None:
+    def add(self, camera: str, found: BoxMatches, seconds: tuple[float, float]) -> None:
         """Add a frame; `seconds` are those of the running model and of the second one."""
         self._matches.append(found)
+        self._by_camera[camera].append(found)
         self._seconds.append(seconds)
 
     @property
     def agreement(self) -> float | None:
         """Over the frames; None for too few boxes."""
         return sum(self._matches, BoxMatches()).f1(LEAST_BOXES)
+
+    def of(self, camera: str) -> BoxMatches:
+        """What both found on the last `size` frames of a camera."""
+        return sum(self._by_camera.get(camera, ()), BoxMatches())
 
     @property
     def latencies(self) -> tuple[float, float] | None:

@@ -257,7 +257,8 @@ class Deployer(Worker):
             state, reason = self._running.detector.verification
             if state is Verification.IMPLAUSIBLE:
                 raise ModelError(f"its boxes cannot be objects: {reason}")
-            check_estimates(estimates, on_way.model.sha256, self.settings.least_accuracy_estimate)
+            beside = recent.of if attempt.second is not None else None
+            check_estimates(estimates, on_way.model.sha256, self.settings.least_accuracy_estimate, beside)
 
         self._watch(on_way.changed_at + self.settings.probation, attempt.second, recent, check)
         numbers = recent.numbers(new_runs=True)
@@ -288,7 +289,7 @@ class Deployer(Worker):
                 if second is not None and clock.monotonic() >= free_at and self._running.full_pace():
                     found, seconds = run_both(self._running.detector, second, result.frame)
                     free_at = clock.monotonic() + sum(seconds) / self.settings.shadow_share
-                    recent.add(found, seconds)
+                    recent.add(result.frame.camera, found, seconds)
                     alike = found.f1(1)
                     if alike is not None and alike < 1.0:
                         self._running.disputed(result, 1.0 - alike)

@@ -139,12 +139,13 @@ def signature(key, path, digest, version=1, expires=None):
 class Camera:
     """A camera whose newest result changes at each look."""
 
-    def __init__(self, detector):
-        self.detector, self.index = detector, 0
+    def __init__(self, detector, brighter):
+        self.detector, self.index, self.brighter = detector, 0, brighter
 
     def results(self):
         self.index += 1
         image = np.ascontiguousarray(np.roll(trial_image(), 8 * self.index, axis=1))
+        image = np.clip(image.astype(np.int16) + self.brighter, 0, 255).astype(np.uint8)
         frame = Frame(camera="yard", index=self.index, image=image, captured_at=0.0, monotonic_ns=self.index)
         stages = StageSeconds(decode=0, wait=0, preprocess=0, inference=0.01, postprocess=0, total=0.01)
         return [FrameResult(frame=frame, detections=None, stages=stages, batch=1)]
@@ -163,7 +164,7 @@ def box(tmp_path):
             assert not thread.is_alive()
             detector.close()
 
-    def start(settings=QUICK, model=MODEL):
+    def start(settings=QUICK, model=MODEL, brighter=0):
         stop()
         detector = Detector(model)
         deployments = Deployments(tmp_path / "state", model)
@@ -172,7 +173,7 @@ def box(tmp_path):
         host = RunningModel(
             detector=detector,
             exchange=detector.exchange,
-            results=Camera(detector).results,
+            results=Camera(detector, brighter).results,
             counts=lambda: counts,
             check=lambda info: None,
             full_pace=lambda: True,
