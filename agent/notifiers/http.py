@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from agent.alerts.words import stamp
-from agent.core import clock
+from agent.core import clock, http_client
 from agent.core.certificates import clock_is_suspect, clock_reason
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret, excerpt, split_url
@@ -36,7 +36,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow none."""
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
+_OPENER = urllib.request.build_opener(_NoRedirect, *http_client.handlers())
 
 
 def check_url(url: Secret, *, keys: bool = False) -> str:

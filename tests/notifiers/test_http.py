@@ -134,6 +134,20 @@ def test_silence_is_retryable_after_the_timeout(raw_server):
     over.set()
 
 
+def test_a_head_that_comes_by_the_byte_is_silence(raw_server):
+    over = threading.Event()
+
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+        while not over.wait(0.02):
+            connection.sendall(b"a")
+
+    port = raw_server(drip)
+    with pytest.raises(RetryableDelivery, match=r"^127.0.0.1: no answer in time$"):
+        post(f"http://127.0.0.1:{port}", timeout=0.3)
+    over.set()
+
+
 @pytest.mark.parametrize(
     "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"]
 )

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlunsplit
 
 from agent.cameras.address import Address
 from agent.cameras.kinds import nested
-from agent.core import clock
+from agent.core import clock, http_client
 from agent.core.secret import split_url
 
 LARGEST_BYTES = 32 * 1024 * 1024
@@ -57,7 +57,7 @@ class HttpGet:
         self._login = _Login(unquote(parts.username or ""), unquote(parts.password or ""))
         context = nested.unverified()
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=context), _Redirects(self._url, anywhere=anywhere)
+            *http_client.handlers(context), _Redirects(self._url, anywhere=anywhere)
         )
 
     def get(self, head: Mapping[str, str] | None = None, *, url: str = "") -> Answer:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.core import clock
+from agent.core import clock, http_client
 from agent.core.certificates import clock_is_suspect
 from agent.core.errors import ConfigError, ModelError
 from agent.core.secret import Masked, split_url
@@ -29,6 +29,9 @@ FETCH_SECONDS = 3600.0
 
 PART = ".part"
 _SILENT_SECONDS = 20.0
+_SLOWEST, _SLOW_SECONDS = 1024.0, 60.0
+"""Bytes a second that must come, over so long."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _MOST_REDIRECTS = 5
 _BLOCK = 1 << 16
@@ -104,7 +107,12 @@ def fetch_signature(source: Source, pause: Pause) -> bytes:
     def attempt() -> None:
         nonlocal found
         with _opened(opener, source.signature, {}) as answer:
-            found = b"" if answer.status == _NOT_FOUND else answer.read(LARGEST_SIGNATURE + 1)
+            found, pace = b"", _Pace()
+            while answer.status != _NOT_FOUND and (block := _read(answer)):
+                pace.count(len(block))
+                found += block
+                if len(found) > LARGEST_SIGNATURE:
+                    break
 
     _persist(attempt, address, pause)
     if len(found) > LARGEST_SIGNATURE:
@@ -153,7 +161,7 @@ class _Download:
             self._write(answer, have)
 
     def _write(self, answer: _Answer, have: int) -> None:
-        left, came = _length(answer), 0
+        left, came, pace = _length(answer), 0, _Pace()
         check_size(self._address, have + (left or 1), self._largest)
         self._store.check_space(left or 0)
         with self.target.open("ab") as file:
@@ -161,12 +169,31 @@ class _Download:
                 came += len(block)
                 check_size(self._address, have + came, self._largest)
                 file.write(block)
+                pace.count(len(block))
                 self._pause(0.0)
         if left is not None and came < left:
             raise _TryAgain(f"the connection ended after {have + came} of {have + left} bytes")
 
 
+class _Pace:
+    """Ends what comes so slowly that it would hold the next deployment for days."""
+
+    def __init__(self) -> None:
+        self._since, self._came = clock.monotonic(), 0
+
+    def count(self, number: int) -> None:
+        """So many bytes came; raises _TryAgain where they are too few for the time."""
+        self._came += number
+        seconds = clock.monotonic() - self._since
+        if seconds < _SLOW_SECONDS:
+            return
+        if self._came < _SLOWEST * seconds:
+            raise _TryAgain(f"only {self._came} bytes came in {seconds:.0f} s")
+        self._since, self._came = clock.monotonic(), 0
+
+
 def _read(answer: _Answer) -> bytes:
+    answer.extend()
     try:
         block: bytes = answer.read1(_BLOCK)
     except (OSError, http.client.HTTPException) as error:
@@ -224,7 +251,7 @@ def _opener(ca_file: str) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPSHandler(context=context),
+        *http_client.handlers(context, plain=False),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Redirects(),

@@ -5,6 +5,8 @@ import os
 import ssl
 import subprocess
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -217,6 +219,29 @@ def test_it_is_not_tried_for_ever(get, server, monkeypatch):
     server.answer = lambda request: request.send_error(503)
     with pytest.raises(ModelError, match="cannot be fetched: it answered 503"):
         get(path="/m.onnx?token=hunter2")
+
+
+@pytest.mark.parametrize("what", [fetch_signature, "model"])
+def test_what_comes_by_the_byte_does_not_hold_the_next_deployment(
+    get, server, certificate, monkeypatch, what
+):
+    for name, value in (("FETCH_SECONDS", 0.0), ("_SLOW_SECONDS", 0.3)):
+        monkeypatch.setattr(fetch, name, value)
+
+    def trickle(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "60000")
+        request.end_headers()
+        with suppress(OSError):
+            for _ in range(600):
+                request.wfile.write(b"0")
+                time.sleep(0.01)
+
+    server.answer = trickle
+    url = Masked(f"{server.url}/m.onnx")
+    source = Source(model=url, signature=url, ca_file=str(certificate / "cert.pem"))
+    with pytest.raises(ModelError, match=r"cannot be fetched: only \d+ bytes came in 0 s"):
+        get() if what == "model" else what(source, lambda _: None)
 
 
 def test_the_signature_lies_beside_the_model(server, certificate):
