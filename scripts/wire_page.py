@@ -23,7 +23,8 @@ SCHEMAS = ROOT / "agent" / "delivery" / "schemas"
 BEGIN, END = "<!-- fields: written by scripts/wire_page.py -->\n", "<!-- end of fields -->\n"
 sys.path.insert(0, str(ROOT))
 
-from agent.core.metrics.payloads import IDENTITY, WINDOW, PayloadField, fields_of  # noqa: E402  (as in metrics_page)
+from agent.core.metrics.payload_fields import IDENTITY, WINDOW, PayloadField  # noqa: E402  (as in metrics_page)
+from agent.core.metrics.payloads import fields_of  # noqa: E402  (as above)
 from agent.delivery.messages import FAMILIES  # noqa: E402  (as above)
 from agent.features import SPECS  # noqa: E402  (as above)
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.core.metrics.definition import NEAR_LIMIT_RATIO, Sent
-from agent.core.metrics.payloads import MOMENT, field_of, sent_of
+from agent.core.metrics.payload_fields import MOMENT
+from agent.core.metrics.payloads import field_of, sent_of
 
 CHANGED_STEPS = 4.0
 """In standard deviations of a step: noise alone passes it about once in a thousand windows (twice that is measured)."""

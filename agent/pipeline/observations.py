@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from agent.alerts.slo import LatencyTarget, share_observations
-from agent.core.metrics.payloads import MOMENT, fields_of
+from agent.core.metrics.payload_fields import MOMENT
+from agent.core.metrics.payloads import fields_of
 from agent.core.stages import STAGES
 from agent.core.types import CameraState, CameraStatus, Observation
 from agent.pipeline.analyst import ClosedWindow
