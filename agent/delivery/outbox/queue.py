@@ -32,17 +32,11 @@ from agent.core.printable import printable
 from agent.core.types import Draft, Priority
 from agent.delivery.clock import Clock
 from agent.delivery.identity import Identity
-from agent.delivery.messages import Stamp, encode, is_topic, plain
+from agent.delivery.messages import Stamp, encode, is_topic
 from agent.delivery.outbox.executed import ExecutedCommands
+from agent.delivery.outbox.families import Families
 from agent.delivery.outbox.retained import RetainedRecords
-from agent.delivery.outbox.rows import (
-    OutboxRow,
-    corrected_rows,
-    pack,
-    pack_sketches,
-    reported_lost,
-    window_of,
-)
+from agent.delivery.outbox.rows import OutboxRow, corrected_rows, reported_lost, row_of
 from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
 from agent.delivery.outbox.store import (
     COLUMNS,
@@ -51,6 +45,7 @@ from agent.delivery.outbox.store import (
     StoreCorrupt,
     StoreFull,
     StoreUnwritable,
+    insertion,
     table,
 )
 
@@ -65,22 +60,10 @@ DELIVERED_ROWS = 64
 
 
 @dataclass(slots=True)
-class _Family:
-    seq: int = 0
-    lost: int = 0
-    lost_total: int = 0
-
-    def lose(self, count: int, reported: int = 0) -> None:
-        """Count `count` numbers as lost; `reported` of them were counted before, in a report lost with them."""
-        self.lost += count
-        self.lost_total += count - reported
-
-
-@dataclass(slots=True)
 class _Batch:
     """Drafts on their way into one transaction, and the books as they will be after it."""
 
-    families: dict[str, _Family]
+    families: Families
     rows: dict[Priority, list[OutboxRow]]
     stamps: list[Stamp | None]
     size: int = 0
@@ -103,7 +86,7 @@ class Outbox:
         self._identity, self._clock, self._in_flight = identity, clock or Clock(), in_flight
         self.retained, self.executed = RetainedRecords(self.store), ExecutedCommands(self.store)
         self._shedder = Shedder(self.store)
-        self._families: dict[str, _Family] = {}
+        self._families = Families()
         self._depths: dict[Priority, int] = {}
         self._next_ids: dict[Priority, int] = {}
         self._leased: dict[Priority, int] = {}
@@ -134,11 +117,11 @@ class Outbox:
         epoch = self.store.meta("epoch") or uuid.uuid4().hex[:8]
         with self.store.transaction() as sql:
             sql.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (epoch,))
-            families = sql.execute("SELECT name, seq, lost, lost_total FROM family").fetchall()
+            families = Families.read(sql)
             depths = sql.execute("SELECT priority, depth FROM lane").fetchall()
             newest = {lane: sql.execute(f"SELECT max(id) FROM {table(lane)}").fetchone()[0] for lane in LANES}
         self.epoch = epoch
-        self._families = {name: _Family(*counts) for name, *counts in families}
+        self._families = families
         self._depths = {**dict.fromkeys(LANES, 0), **{Priority(lane): depth for lane, depth in depths}}
         self._next_ids = {lane: (newest[lane] or 0) + 1 for lane in LANES}
         self._leased = dict.fromkeys(LANES, 0)
@@ -181,11 +164,9 @@ class Outbox:
             return self._put(drafts, dropped or {})
 
     def _put(self, drafts: Sequence[Draft], dropped: Mapping[str, int]) -> list[Stamp | None]:
-        batch = _Batch({name: replace(family) for name, family in self._families.items()}, {}, [])
+        batch = _Batch(self._families.copy(), {}, [])
         for name, count in dropped.items():
-            family = batch.families.setdefault(name, _Family())
-            family.seq += count
-            family.lose(count)
+            batch.families.skip(name, count)
         for draft in drafts[:BATCH_ROWS]:
             self._add(draft, batch)
             if batch.size >= self.store.log_bytes // 8:  # a transaction that outgrows the log grows the log
@@ -198,77 +179,45 @@ class Outbox:
             log.error("message refused", topic=printable(draft.topic, 200), reason="is no topic")
             batch.stamps.append(None)
             return
-        family = batch.families.setdefault(draft.family, _Family())
-        stamp = self._stamp(family)
+        stamp = self._stamp(batch.families, draft.family)
         rows = batch.rows.setdefault(draft.priority, [])
         try:
-            row = self._row(draft, stamp, self._next_ids[draft.priority] + len(rows))
+            row_id = self._next_ids[draft.priority] + len(rows)
+            payload = encode(draft, stamp).payload
+            row = row_of(draft, stamp, payload, row_id, boottime=self._clock.boottime())
         except Exception as error:  # the workers' rule: one draft keeps no other from the disk
             unforeseen = None if isinstance(error, PermanentDelivery) else error
             log.error("message refused", topic=draft.topic, reason=str(error), exc_info=unforeseen)
-            family.lose(1)
-            family.lost += stamp.lost
+            batch.families.refuse(draft.family, stamp.lost)
             batch.stamps.append(None)
             return
         rows.append(row)
         batch.stamps.append(stamp)
         batch.size += len(row.payload) + len(row.sketches)
 
-    def _stamp(self, family: _Family) -> Stamp:
-        family.seq += 1
-        lost, family.lost = family.lost, 0
+    def _stamp(self, families: Families, name: str) -> Stamp:
+        seq, lost = families.next(name)
         return Stamp(
             prefix=self._identity.prefix,
             device=self._identity.device,
             boot=self.boot,
-            seq=family.seq,
+            seq=seq,
             at=self._clock.wall(),
             clock_synced=self._clock.synced(),
             lost=lost,
         )
 
-    def _row(self, draft: Draft, stamp: Stamp, row_id: int) -> OutboxRow:
-        message = encode(draft, stamp)
-        start, window = window_of(draft, stamp.at)
-        return OutboxRow(
-            priority=draft.priority,
-            id=row_id,
-            topic=draft.topic,
-            seq=stamp.seq,
-            retain=draft.retain,
-            expiry=draft.expiry_seconds,
-            created=stamp.at,
-            boottime=self._clock.boottime(),
-            boot=stamp.boot,
-            start=start,
-            window=window,
-            span=0,
-            weight=1 + stamp.lost,
-            payload=pack(message.payload),
-            sketches=pack_sketches(draft.sketches, plain(draft.held)),
-        )
-
     def _commit(self, batch: _Batch) -> None:
         with self._transaction() as sql:
             for lane, rows in batch.rows.items():
-                _insert(sql, lane, rows)
+                sql.executemany(insertion(lane), [row.values() for row in rows])
                 self._write_depth(sql, lane, self._depths[lane] + len(rows))
-            self._write_families(sql, batch.families)
+            batch.families.write(sql, self._families)
             self.retained.note_alerts(sql, batch.rows.get(Priority.ALERT, ()))
         self._families = batch.families
         for lane, rows in batch.rows.items():
             self._depths[lane] += len(rows)
             self._next_ids[lane] += len(rows)
-
-    def _write_families(self, sql: sqlite3.Connection, families: Mapping[str, _Family]) -> None:
-        sql.executemany(
-            "INSERT OR REPLACE INTO family VALUES (?, ?, ?, ?)",
-            [
-                (name, family.seq, family.lost, family.lost_total)
-                for name, family in families.items()
-                if family != self._families.get(name)
-            ],
-        )
 
     @staticmethod
     def _write_depth(sql: sqlite3.Connection, lane: Priority, depth: int) -> None:
@@ -276,10 +225,10 @@ class Outbox:
 
     def stamp(self, family: str) -> Stamp:
         """A stamp for a message that does not go through the queue (status, info); does without a disk."""
-        families = {name: replace(entry) for name, entry in self._families.items()}
-        stamp = self._stamp(families.setdefault(family, _Family()))
+        families = self._families.copy()
+        stamp = self._stamp(families, family)
         with suppress(StoreFull, StoreUnwritable, StoreCorrupt), self.store.transaction() as sql:
-            self._write_families(sql, families)
+            families.write(sql, self._families)
         self._families = families
         return stamp
 
@@ -390,7 +339,7 @@ class Outbox:
             by_lane.setdefault(lane, []).append(row_id)
         if not by_lane:
             return
-        families = self._with_losses(lost, reported)
+        families = self._families.with_losses(lost, reported)
         depths = dict(self._depths)
         with self._transaction() as sql:
             for lane, ids in by_lane.items():
@@ -399,14 +348,8 @@ class Outbox:
                 ).rowcount
                 depths[lane] -= deleted
                 self._write_depth(sql, lane, depths[lane])
-            self._write_families(sql, families)
+            families.write(sql, self._families)
         self._families, self._depths = families, depths
-
-    def _with_losses(self, lost: Mapping[str, int], reported: Mapping[str, int]) -> dict[str, _Family]:
-        families = {name: replace(family) for name, family in self._families.items()}
-        for name, count in lost.items():
-            families.setdefault(name, _Family()).lose(count, reported.get(name, 0))
-        return families
 
     # -- bounds ---------------------------------------------------------------------------------------------
 
@@ -430,7 +373,7 @@ class Outbox:
         return done > 0
 
     def _carry_out(self, plan: DiscardPlan) -> None:
-        families = self._with_losses(plan.lost, plan.reported)
+        families = self._families.with_losses(plan.lost, plan.reported)
         depth = self._depths[plan.lane] - len(plan.deleted)
         with self._transaction() as sql:
             sql.executemany(f"DELETE FROM {table(plan.lane)} WHERE id = ?", [(i,) for i in plan.deleted])
@@ -439,7 +382,7 @@ class Outbox:
                 [(r.start, r.window, r.span, r.weight, r.payload, r.sketches, r.id) for r in plan.merged],
             )
             self._write_depth(sql, plan.lane, depth)
-            self._write_families(sql, families)
+            families.write(sql, self._families)
         self._families = families
         self._depths[plan.lane] = depth
         if plan.merged:
@@ -454,9 +397,4 @@ class Outbox:
 
     def lost_total(self) -> dict[str, int]:
         """Messages lost so far, by family, over the life of the file."""
-        return {name: family.lost_total for name, family in self._families.items() if family.lost_total}
-
-
-def _insert(sql: sqlite3.Connection, lane: Priority, rows: Sequence[OutboxRow]) -> None:
-    marks = ",".join("?" * (COLUMNS.count(",") + 1))
-    sql.executemany(f"INSERT INTO {table(lane)} VALUES ({marks})", [row.values() for row in rows])
+        return self._families.lost_total()

@@ -16,7 +16,7 @@ from agent.core.errors import PermanentDelivery
 from agent.core.types import Draft, Priority
 from agent.core.untrusted import parse_object
 from agent.delivery.clock import Clock
-from agent.delivery.messages import relabelled, to_json, unix_time
+from agent.delivery.messages import Stamp, plain, relabelled, to_json, unix_time
 
 CORRECTED_FROM_SECONDS = 1.0  # by less no clock is wrong that is not synchronised yet
 PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
@@ -209,6 +209,28 @@ def _hidden(blob: bytes) -> dict[str, Any]:
         return dict(parse_object(zlib.decompress(blob))) if blob else {}
     except zlib.error as error:
         raise ValueError(f"damaged sketches: {error}") from None
+
+
+def row_of(draft: Draft, stamp: Stamp, payload: bytes, row_id: int, *, boottime: float) -> OutboxRow:
+    """The row that `draft` becomes, as `stamp` numbers it; `payload` is that of its message."""
+    start, window = window_of(draft, stamp.at)
+    return OutboxRow(
+        priority=draft.priority,
+        id=row_id,
+        topic=draft.topic,
+        seq=stamp.seq,
+        retain=draft.retain,
+        expiry=draft.expiry_seconds,
+        created=stamp.at,
+        boottime=boottime,
+        boot=stamp.boot,
+        start=start,
+        window=window,
+        span=0,
+        weight=1 + stamp.lost,
+        payload=pack(payload),
+        sketches=pack_sketches(draft.sketches, plain(draft.held)),
+    )
 
 
 def window_of(draft: Draft, at: float) -> tuple[float, float]:

@@ -73,6 +73,11 @@ def table(priority: Priority) -> str:
     return f"lane_{priority.name.lower()}"
 
 
+def insertion(priority: Priority) -> str:
+    """The statement that adds a row, its values in the order of COLUMNS, to the messages of `priority`."""
+    return f"INSERT INTO {table(priority)} VALUES ({','.join('?' * len(COLUMNS.split(',')))})"
+
+
 class MessageStore:
     """One connection to the database at `path` (None: in memory), of `size` bytes at most, log included.
 
