@@ -64,6 +64,12 @@ class Control:
         """Whether it is about alerts of `rule` on a target with `labels`."""
         return self.rule in {"", rule} and all(labels.get(key) == value for key, value in self.labels.items())
 
+    def concerns(self, alert: str, rule: str, labels: Labels) -> bool:
+        """Whether it is an acknowledgement of `alert`, or a snooze of `rule` on exactly this target."""
+        if self.kind is ControlKind.ACKNOWLEDGE:
+            return self.alert == alert
+        return self.kind is ControlKind.SNOOZE and self.rule == rule and dict(self.labels) == dict(labels)
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         entry = {**dataclasses.asdict(self), "kind": self.kind.value, "labels": dict(self.labels)}
@@ -184,7 +190,7 @@ def snoozed_by(
         (
             entry
             for entry in controls.of(ControlKind.SNOOZE)
-            if entry.rule == rule and dict(entry.labels) == dict(labels) and entry.in_force(now, unix_offset)
+            if entry.concerns("", rule, labels) and entry.in_force(now, unix_offset)
         ),
         None,
     )

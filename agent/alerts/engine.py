@@ -29,11 +29,12 @@ from agent.alerts import controls as people
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.alerts.controls import Control, ControlKind, Controls
 from agent.alerts.evaluators import Evaluation
-from agent.alerts.grouping import RANK, GroupKey, group_of
-from agent.alerts.instance import AlertInstance, instance_from_json
+from agent.alerts.grouping import RANK, group_of
+from agent.alerts.instance import AlertInstance, find_alert, instance_from_json
 from agent.alerts.rule_monitor import RuleMonitor
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import Phase
+from agent.alerts.suppression import Members, grouped, suppressed_by
 from agent.core.errors import VedetteError
 from agent.core.nearest import nearest, unknown
 from agent.core.types import Alert, AlertEvent, Labels, Observation, Severity
@@ -168,7 +169,7 @@ class AlertEngine:
         self.waiting = 0
         if not candidates:
             return
-        groups = _groups(firing)
+        groups = grouped(firing)
         room = dict.fromkeys(Severity, MOST_PUBLISHED)
         for instance, rule in firing:
             room[rule.severity] -= instance.published
@@ -201,30 +202,23 @@ class AlertEngine:
         acknowledged = people.acknowledged_by(self.controls, instance.id) is not None
         return not acknowledged and self._monitor.evaluate(instance, now) is not None
 
-    def _suppressed_by(
-        self, instance: AlertInstance, rule: Rule, members: Sequence[tuple[AlertInstance, Rule]], now: float
-    ) -> str:
-        """Why an alert is not published now; empty if nothing suppresses it."""
-        offset = self._unix_offset
-        if mute := people.muted_by(
-            self.controls, rule.name, instance.labels, now, unix_offset=offset, utc_offset=self._utc_offset
-        ):
-            return f"muted ({mute.id})"
-        if snooze := people.snoozed_by(self.controls, rule.name, instance.labels, now, offset):
-            return f"snoozed ({snooze.id})"
-        if fault := self._monitor.faults.inhibiting(rule, instance.labels, now):
-            return f"explained by the camera being {fault.value}"
-        if not instance.published:
-            for other, its_rule in members:
-                if other.published and RANK[its_rule.severity] >= RANK[rule.severity]:
-                    return f"grouped with {other.id}"
-        return ""
+    def _suppressed_by(self, instance: AlertInstance, rule: Rule, members: Members, now: float) -> str:
+        return suppressed_by(
+            instance,
+            rule,
+            members,
+            controls=self.controls,
+            faults=self._monitor.faults,
+            now=now,
+            unix_offset=self._unix_offset,
+            utc_offset=self._utc_offset,
+        )
 
     def _alert(
         self,
         instance: AlertInstance,
         rule: Rule,
-        members: Sequence[tuple[AlertInstance, Rule]],
+        members: Members,
         now: float,
         event: AlertEvent,
     ) -> Alert | None:
@@ -270,7 +264,7 @@ class AlertEngine:
 
     def active_alerts(self, now: float) -> list[ActiveAlert]:
         """Every pending and firing alert, oldest first."""
-        groups = _groups(self._monitor.firing())
+        groups = grouped(self._monitor.firing())
         found = []
         for instance in self._monitor.instances.values():
             rule = self._monitor.rule(instance.rule)
@@ -296,23 +290,7 @@ class AlertEngine:
 
     def find(self, alert_id: str) -> AlertInstance:
         """The pending or firing alert whose id is, or alone begins with, `alert_id`; VedetteError if none."""
-        live = [
-            instance
-            for instance in self._monitor.instances.values()
-            if instance.state.phase is not Phase.INACTIVE
-        ]
-        found = [instance for instance in live if instance.id == alert_id] or [
-            instance for instance in live if alert_id and instance.id.startswith(alert_id)
-        ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            several = ", ".join(sorted(instance.id for instance in found)[:10])
-            raise VedetteError(f"several alerts begin with {alert_id!r}: {several}")
-        known = sorted({instance.id.rpartition("-")[0] for instance in live})  # as short as it may be given
-        raise VedetteError(
-            unknown("alert", alert_id, known, see="" if known else "`vedette alerts`: none fires")
-        )
+        return find_alert(self._monitor.instances.values(), alert_id)
 
     def apply(self, control: Control) -> Control:
         """Put `control` in force; what it changes is published at the next step. Raises VedetteError."""
@@ -338,13 +316,8 @@ class AlertEngine:
     def undo(self, control_id: str, now: float, *, who: str, why: str = "") -> Control:
         """Withdraw the control `control_id`. Raises VedetteError."""
         self.controls, undone = people.undo(self.controls, control_id)
-        entry = {
-            "id": undone.id,
-            "kind": undone.kind.value,
-            "who": who,
-            "at": now + self._unix_offset,
-            "why": why,
-        }
+        at = now + self._unix_offset
+        entry = {"id": undone.id, "kind": undone.kind.value, "who": who, "at": at, "why": why}
         for instance in self._concerned(undone):
             instance.republish = False
             self._update(instance, AlertEvent.UNDONE, now, {"undone": entry})
@@ -355,15 +328,7 @@ class AlertEngine:
         return [
             instance
             for instance in self._monitor.instances.values()
-            if instance.published
-            and (
-                (control.kind is ControlKind.ACKNOWLEDGE and instance.id == control.alert)
-                or (
-                    control.kind is ControlKind.SNOOZE
-                    and instance.rule == control.rule
-                    and instance.labels == dict(control.labels)
-                )
-            )
+            if instance.published and control.concerns(instance.id, instance.rule, instance.labels)
         ]
 
     def _update(
@@ -428,10 +393,3 @@ class AlertEngine:
     def restore_memory(self, snapshot: Iterable[Mapping[str, Any]]) -> None:
         """Take over what `memory_snapshot` returned. Raises KeyError, TypeError or ValueError if it is none."""
         self._monitor.restore_memory(snapshot)
-
-
-def _groups(firing: Iterable[tuple[AlertInstance, Rule]]) -> dict[GroupKey, list[tuple[AlertInstance, Rule]]]:
-    groups: dict[GroupKey, list[tuple[AlertInstance, Rule]]] = {}
-    for instance, rule in firing:
-        groups.setdefault(group_of(rule, instance.labels), []).append((instance, rule))
-    return groups

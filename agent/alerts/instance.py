@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.alerts.evaluators import Target, target_of
 from agent.alerts.state_machine import Phase, RuleState
+from agent.core.errors import VedetteError
+from agent.core.nearest import unknown
 from agent.core.types import Alert, AlertEvent, Labels
 
 UPDATE_SECONDS = 60.0
@@ -124,6 +126,21 @@ def instance_from_json(entry: Mapping[str, Any]) -> AlertInstance:
         headline=str(entry.get("headline", "")),
         headline_at=-math.inf if headline_at is None else float(headline_at),
     )
+
+
+def find_alert(instances: Iterable[AlertInstance], alert_id: str) -> AlertInstance:
+    """The pending or firing alert whose id is, or alone begins with, `alert_id`; VedetteError if none."""
+    live = [instance for instance in instances if instance.state.phase is not Phase.INACTIVE]
+    found = [instance for instance in live if instance.id == alert_id] or [
+        instance for instance in live if alert_id and instance.id.startswith(alert_id)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(sorted(instance.id for instance in found)[:10])
+        raise VedetteError(f"several alerts begin with {alert_id!r}: {several}")
+    known = sorted({instance.id.rpartition("-")[0] for instance in live})  # as short as it may be given
+    raise VedetteError(unknown("alert", alert_id, known, see="" if known else "`vedette alerts`: none fires"))
 
 
 def _alert_id(rule: str, labels: Labels, since: float) -> str:
