@@ -37,6 +37,7 @@ class CameraReading:
     drift_state: str
     drift_feature: str
     drift_cause: str
+    drift_cause_also: str
     classes: tuple[tuple[str, int], ...]
 
 
@@ -120,6 +121,7 @@ def read_camera(body: Body) -> CameraReading:
         drift_state=name_of(body, "drift_state", "-"),
         drift_feature=name_of(body, "drift_feature"),
         drift_cause=name_of(body, "drift_cause"),
+        drift_cause_also=name_of(body, "drift_cause_also"),
         classes=tuple((name, number) for number, name in sorted(counts, reverse=True)[:MOST_CLASSES]),
     )
 

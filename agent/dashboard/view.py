@@ -280,9 +280,10 @@ def drift_text(reading: CameraReading) -> Text:
         return Text("-" if state == "none" else state, style="dim")
     alarmed = ratio >= 1 or state == "drift"
     style = "bold red" if alarmed else "yellow" if ratio >= 0.7 else "green"
-    cause = (
-        reading.drift_cause if reading.drift_cause not in {"", "unknown", "none"} else reading.drift_feature
-    )
+    if reading.drift_cause in {"", "unknown", "none"}:
+        cause = reading.drift_feature
+    else:
+        cause = " + ".join(filter(None, (reading.drift_cause, reading.drift_cause_also)))
     return Text(f"{ratio:.2f} {cause}".rstrip() if alarmed else f"{ratio:.2f}", style=style)
 
 

@@ -162,6 +162,8 @@ def test_small_pieces():
     assert drift_text(read_camera({"drift_ratio": 1.2})).style == "bold red"
     body = {"drift_ratio": 0.6, "drift_state": "drift", "drift_feature": "noise"}
     assert drift_text(read_camera({**body, "drift_cause": "fog"})).plain == "0.60 fog"
+    both = {**body, "drift_cause": "fog", "drift_cause_also": "dirt"}
+    assert drift_text(read_camera(both)).plain == "0.60 fog + dirt"
     assert drift_text(read_camera({**body, "drift_cause": "unknown"})).plain == "0.60 noise"
     drifted = drift_text(read_camera(body))
     assert (drifted.plain, drifted.style) == ("0.60 noise", "bold red"), "the alarm outlasts the score"

@@ -215,7 +215,7 @@ function words(latest) {
   if (!latest.drift_state) return [h("span", { class: "muted" }, "No verdict yet.")];
   const parts = [badge(f.level(latest.drift_state), latest.drift_state), h("span", {}, MEANINGS[latest.drift_state] ?? "")];
   if (latest.drift_feature) parts.push(h("span", {}, `${latest.drift_feature.replaceAll("_", " ")} stands out most, at ${f.number(latest.drift_ratio, 2)} times its limit.`));
-  if (latest.drift_cause && !["unknown", "none"].includes(latest.drift_cause) && (latest.drift_state === "drift" || latest.drift_ratio >= 1)) parts.push(h("span", {}, `Most likely cause: ${latest.drift_cause.replaceAll("_", " ")} (${f.percent(latest.drift_cause_confidence)} sure).`));
+  if (latest.drift_cause && !["unknown", "none"].includes(latest.drift_cause) && (latest.drift_state === "drift" || latest.drift_ratio >= 1)) parts.push(h("span", {}, `Most likely cause: ${latest.drift_cause.replaceAll("_", " ")} (${f.percent(latest.drift_cause_confidence)} sure)${latest.drift_cause_also ? `, and ${latest.drift_cause_also.replaceAll("_", " ")} besides` : ""}.`));
   if (latest.drift_since) parts.push(h("span", {}, "Since ", time(latest.drift_since), "."));
   if (latest.drift_reason) parts.push(h("span", {}, latest.drift_reason));
   if (latest.drift_recorded_ratio < 1) parts.push(h("span", {}, `${f.percent(latest.drift_recorded_ratio)} of it is recorded.`));

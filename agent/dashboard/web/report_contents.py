@@ -136,6 +136,8 @@ def _words(latest: Mapping[str, Row], camera: str) -> Iterator[tuple[str, str]]:
             "Most likely cause",
             str(cause).replace("_", " ") + (f" ({100 * sure:.0f} % sure)" if sure is not None else ""),
         )
+        if also := seen.get("drift_cause_also"):
+            yield "besides it", str(also).replace("_", " ")
     yield from _named(advice, words="Advice", command="command", for_it="for it", against="against it")
     for source in (seen, latest.get(f"accuracy/{camera}", {})):
         yield from estimates(source)

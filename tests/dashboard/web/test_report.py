@@ -77,6 +77,7 @@ def test_a_report_about_an_alert_has_its_time_its_words_an_image_and_nothing_of_
         usual = {
             "drift_cause": "noise",
             "drift_cause_confidence": 0.8,
+            "drift_cause_also": "wet_dirt",
             "light_mode": "night",
             "drift_state": "drift",
         }
@@ -97,6 +98,7 @@ def test_a_report_about_an_alert_has_its_time_its_words_an_image_and_nothing_of_
         "front was slow",
         "Most likely cause",
         "noise (80 % sure)",
+        "wet dirt",
         "clean the lens",
         "night",
     ):
