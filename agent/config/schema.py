@@ -59,6 +59,11 @@ class BrokerSettings:
         doc="Program and arguments (no shell) that print the password or token, run at each connect, 20 s at most. "
         "A JWT or SAS token is replaced before it ends.",
     )
+    auth_method: str = setting(
+        "",
+        doc="Authentication method of MQTT 5, such as OAUTH2-JWT or CUSTOM-JWT (Azure Event Grid): the password or "
+        "token is sent as its data. MQTT 3.1.1 is not tried then.",
+    )
     ca_file: str = setting("", kind="path", doc="CA certificates (PEM) for TLS; empty: the system's.")
     cert_file: str = setting("", kind="path", doc="Client certificate (PEM); read at each connect.")
     key_file: str = setting("", kind="path", doc="Client key (PEM); empty: it is in cert_file.")
@@ -105,10 +110,23 @@ class BrokerSettings:
             raise ConfigError("is given beside a password", key="token_command", expected="one of the two")
         if self.token_command and not self.token_command[0]:
             raise ConfigError("names no program", key="token_command", expected='such as ["/usr/bin/token"]')
+        if self.auth_method and self.protocol == "3.1.1":
+            raise ConfigError(
+                "needs MQTT 5", key="auth_method", expected='protocol = "5" or "auto" beside it'
+            )
+        if self.auth_method and not (self.auth_method.isascii() and self.auth_method.isprintable()):
+            raise ConfigError("is no name of a method", key="auth_method", expected="such as OAUTH2-JWT")
         for key, url in (("url", self.url), *(("fallback_urls", url) for url in self.fallback_urls)):
             parts = split_url(url.reveal(), key=key, expected=_BROKER)
             if parts.scheme not in BROKER_SCHEMES or not parts.hostname:
                 raise ConfigError("is no broker address", key=key, expected=_BROKER)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The MQTT versions that are tried, in order."""
+        if self.protocol != "auto":
+            return (self.protocol,)
+        return ("5",) if self.auth_method else ("5", "3.1.1")
 
 
 def _check_prefix(key: str, prefix: str) -> None:

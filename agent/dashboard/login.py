@@ -11,12 +11,13 @@ from contextlib import suppress
 from ssl import SSLContext
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.properties import Properties
 
 from agent.config.schema import BrokerSettings
 from agent.core import clock
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import BrokerAddress
-from agent.delivery.mqtt.login import Credentials, read_credentials
+from agent.delivery.mqtt.login import Credentials, log_in, read_credentials
 from agent.delivery.mqtt.tls import load_files
 from agent.delivery.mqtt.tokens import renew_after
 
@@ -31,7 +32,10 @@ class LoginError(OSError):
 
 
 class Login:
-    """Logs `client` in: `read` before each connection; `close` may be called twice."""
+    """Logs `client` in: `read` before each connection; `close` may be called twice.
+
+    `properties` are those of its CONNECT, where it has some.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Login:
         self._next: Credentials | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self.properties: Properties | None = None
 
     def read(self) -> None:
         """Give the client its login and certificates; raises LoginError."""
@@ -55,8 +60,7 @@ class Login:
             credentials, self._next = self._next or read_credentials(self._settings, self._address), None
         except ConfigError as error:
             raise LoginError(str(error)) from None
-        if credentials.username or credentials.password:
-            self._client.username_pw_set(credentials.username, credentials.password.reveal() or None)
+        log_in(self._client, self._settings, credentials, self.properties)
         with self._changed:
             self._ends = credentials.expires_at
             self._changed.notify()

@@ -11,6 +11,8 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from agent.config.schema import BrokerSettings
 from agent.core.errors import VedetteError
@@ -169,6 +171,24 @@ class Client(mqtt.Client):
     login: Login
     failure = ""
 
+    def connect(self, *arguments: Any, **options: Any) -> MQTTErrorCode:
+        """As paho's."""
+        return super().connect(*arguments, **self._with_properties(options))
+
+    def connect_async(self, *arguments: Any, **options: Any) -> None:
+        """As paho's, which `connect` calls too, with all of its arguments by position."""
+        super().connect_async(
+            *arguments, **(options if len(arguments) > 3 else self._with_properties(options))
+        )
+
+    def _with_properties(self, options: dict[str, Any]) -> dict[str, Any]:
+        """With properties that the login may change before each connection, as paho keeps them."""
+        if self.protocol == mqtt.MQTTv5 and "properties" not in options:
+            made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+            options["properties"] = made
+        self.login.properties = options.get("properties")
+        return options
+
     def reconnect(self) -> MQTTErrorCode:
         """Connect once; raises OSError."""
         try:
@@ -182,6 +202,8 @@ class Client(mqtt.Client):
 
 def new_client(address: BrokerAddress, settings: BrokerSettings, client_id: str, **options: Any) -> Client:
     """A client that logs in as `settings` say, with files and tokens read anew for each connection."""
+    if settings.auth_method:
+        options["protocol"] = mqtt.MQTTv5
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,

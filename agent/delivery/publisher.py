@@ -97,7 +97,6 @@ class Publisher(Worker):
         self._session = Session(
             addresses,
             _options(broker, identity, self._timing),
-            broker.protocol,
             self._timing,
             self._inbox.wake,
         )

@@ -12,6 +12,8 @@ class StrictBroker(TcpServer):
     `ends_with` is the code by which it then says why, 0: not at all. It takes packets of `largest` bytes, which it tells
     with `announces`, and says 0x95 on larger ones.
 
+    Lets in who brings `token`, (method, data), in the properties of CONNECT.
+
     Acknowledges in batches, `pause` seconds after the first; `most` is the largest number that was unacknowledged."""
 
     def __init__(
@@ -26,11 +28,12 @@ class StrictBroker(TcpServer):
         lacks=(),
         refuses_subscription=False,
         rules=None,
+        token=None,
     ):
         self.receive_maximum, self.pause = receive_maximum, pause
         self.most, self.exceeded, self.published = 0, 0, []
         self.refuses, self.ends_on, self.lacks, self.logins = refuses, ends_on, lacks, []
-        self.rules, self.broken = rules, []
+        self.rules, self.broken, self.token = rules, [], token
         self.ends_with, self.largest, self.announces = ends_with, largest, announces
         self.connects, self.goodbyes, self.refuses_subscription = [], 0, refuses_subscription
         super().__init__()
@@ -55,6 +58,9 @@ class StrictBroker(TcpServer):
                         flags = body[7]
                         self.logins.append(flags)
                         self.connects.append(body)
+                        if self.token and self.token != authentication(body):
+                            channel.sendall(bytes([0x20, 3, 0, 0x8C, 0]))
+                            return
                         if self.rules and (wrong := self.rules.login(body)):
                             self.broken.append(wrong)
                             return
@@ -123,3 +129,18 @@ class StrictBroker(TcpServer):
                 end = at + 1 + size
                 return (data[0], data[at + 1 : end], data[end:]) if len(data) >= end else None
         return None
+
+
+def authentication(connect):
+    """(method, data) in the properties of a CONNECT's body, after the other properties that we know of; else None."""
+    rest, found = connect[11 : 11 + connect[10]], {}
+    while rest:
+        kind, rest = rest[0], rest[1:]
+        if kind in {0x11, 0x27}:  # four bytes: session expiry, maximum packet size
+            rest = rest[4:]
+        elif kind in {0x21, 0x22}:
+            rest = rest[2:]
+        else:
+            length = struct.unpack(">H", rest[:2])[0]
+            found[kind], rest = rest[2 : 2 + length].decode(), rest[2 + length :]
+    return (found[0x15], found[0x16]) if found.keys() >= {0x15, 0x16} else None

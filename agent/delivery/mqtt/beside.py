@@ -50,11 +50,14 @@ def open_connection(
     address: BrokerAddress,
     options: ConnectionOptions,
     pipe: Pipe,
-    versions: Sequence[ProtocolVersion] = tuple(ProtocolVersion),
+    versions: Sequence[ProtocolVersion] | None = None,
 ) -> Connection:
-    """A connection that the broker has let in, with the first version it speaks; raises RetryableDelivery."""
+    """A connection that the broker has let in, with the first version it speaks; raises RetryableDelivery.
+
+    `versions` are those of the config where none are given.
+    """
     failure, reason = ConnectionFailure.LOST, ""
-    for version in versions:
+    for version in versions or [ProtocolVersion(one) for one in options.broker.protocols]:
         started = clock.monotonic()
         # a 3.1.1 broker would keep our session for ever
         expiry = options.session_expiry if version is ProtocolVersion.V5 else 0.0

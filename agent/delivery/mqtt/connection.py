@@ -35,7 +35,7 @@ from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
-from agent.delivery.mqtt.login import Credentials, read_credentials, reading_seconds
+from agent.delivery.mqtt.login import Credentials, log_in, read_credentials, reading_seconds
 from agent.delivery.mqtt.tls import expired_certificate, tls_context
 
 READS_AT_ONCE = 1000  # then something else may have its turn
@@ -111,14 +111,15 @@ class Connection:
 
     def _connect(self) -> None:
         try:
-            self._log_in()
+            session = _session(self.options)
+            self._log_in(session.get("properties"))
             if self.closed:  # it took so long that nobody waits: a login now would end the next connection
                 return
             self._client.connect(
                 self.address.host,
                 self.address.port,
                 keepalive=max(int(self.options.keepalive), 1),
-                **_session(self.options),
+                **session,
             )
         except ConfigError as error:
             self._end(ConnectionFailure.CREDENTIALS, str(error))
@@ -129,14 +130,13 @@ class Connection:
             self.abort()
         self._wake()
 
-    def _log_in(self) -> None:
+    def _log_in(self, properties: Properties | None) -> None:
         """Read login and certificates, unless the login is there; raises ConfigError."""
         broker = self.options.broker
         credentials = self.credentials = self.credentials or read_credentials(broker, self.address)
         if self.address.tls:
             self._client.tls_set_context(tls_context(broker))
-        if credentials.username or credentials.password:
-            self._client.username_pw_set(credentials.username, credentials.password.reveal() or None)
+        log_in(self._client, broker, credentials, properties)
 
     def _why_not(self, error: BaseException) -> tuple[ConnectionFailure, str]:
         """What kept us from connecting; an expired certificate of our own is a likely cause, so it is named."""

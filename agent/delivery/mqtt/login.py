@@ -13,6 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import paho.mqtt.client as paho
+from paho.mqtt.properties import Properties
+
 from agent.config.schema import BrokerSettings
 from agent.core import clock
 from agent.core.child_environment import child_environment
@@ -49,6 +52,19 @@ def read_credentials(settings: BrokerSettings, address: BrokerAddress) -> Creden
         password=password,
         expires_at=expires_at(password.reveal()),
     )
+
+
+def log_in(
+    client: paho.Client, settings: BrokerSettings, credentials: Credentials, properties: Properties | None
+) -> None:
+    """Give `client` its login; where a method is configured, the `properties` of its CONNECT carry the password."""
+    password = credentials.password.reveal()
+    if settings.auth_method and properties is not None:
+        properties.AuthenticationMethod = settings.auth_method
+        properties.AuthenticationData = password.encode()
+        password = ""
+    if credentials.username or password:
+        client.username_pw_set(credentials.username, password or None)
 
 
 def has_password(settings: BrokerSettings, address: BrokerAddress) -> bool:

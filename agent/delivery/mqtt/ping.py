@@ -78,9 +78,7 @@ def _ping(
         broker=settings,
         will=Will(topic=will, payload=b""),  # as the agent has one: a broker may refuse it
     )
-    versions = (
-        tuple(ProtocolVersion) if settings.protocol == "auto" else (ProtocolVersion(settings.protocol),)
-    )
+    versions: Sequence[ProtocolVersion] | None = None
     started, result, waiting = clock.monotonic(), None, list(asked)
     refused: dict[str, str] = {}
     rights: set[PublishRight] = set()

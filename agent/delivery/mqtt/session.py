@@ -113,13 +113,13 @@ class Session:
         self,
         addresses: Sequence[BrokerAddress],
         options: ConnectionOptions,
-        protocol: str,
         timing: SessionTiming,
         wake: Callable[[], None],
     ) -> None:
         self._addresses, self._options, self._timing, self._wake = list(addresses), options, timing, wake
-        self._fixed = ProtocolVersion(protocol) if protocol != "auto" else None
-        self._versions = dict.fromkeys(range(len(self._addresses)), self._fixed or ProtocolVersion.V5)
+        protocols = options.broker.protocols
+        self._fixed = len(protocols) == 1
+        self._versions = dict.fromkeys(range(len(self._addresses)), ProtocolVersion(protocols[0]))
         self._broken_starts: dict[int, int] = {}
         self._demands: dict[int, Demands] = {}
         self._took_all: set[int] = set()  # brokers that let us in without asking less
@@ -324,7 +324,7 @@ class Session:
         elif failure is ConnectionFailure.LOST:
             self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
         hung_up = self._broken_starts.get(self._index, 0)
-        if self._fixed is not None:
+        if self._fixed:
             if hung_up >= 2:
                 self._demand_less_silently()
             return False

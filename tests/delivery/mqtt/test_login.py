@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
+from agent.core.secret import Masked, Secret
+from agent.dashboard.subscriber import Subscriber
 from agent.delivery.mqtt import login, renewal, tokens
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.failures import ConnectionFailure
@@ -360,3 +363,41 @@ def test_an_expired_certificate_of_ours_is_named_and_its_successor_counts(
     for part in ("crt", "key"):
         (tmp_path / f"own.{part}").write_bytes((files / f"client.{part}").read_bytes())
     running.until(lambda p: p.connection.state == "connected", 30)
+
+
+# -- an authentication method of MQTT 5 ----------------------------------------------------------------------
+
+
+def test_a_token_is_sent_as_the_data_of_a_method_by_the_agent_by_check_and_by_readers(
+    publish, drafts, tmp_path
+):
+    (tmp_path / "token").write_text(jwt(exp=time.time() + 3600))
+    token = (tmp_path / "token").read_text()
+    with closing(strict_broker.StrictBroker(pause=0.0, token=("OAUTH2-JWT", token))) as broker:
+        how = {"token_command": (Secret("cat"), Secret(str(tmp_path / "token"))), "auth_method": "OAUTH2-JWT"}
+        settings = BrokerSettings(url=Masked(broker.url), username="box-7", **how)
+        assert ping(settings, "vedette/s/d/check")[0].ok
+        running = publish(broker.url, username="box-7", **how)
+        running.publisher.publish(drafts.host())
+        running.until(lambda p: p.statistics().get("delivered_total") == 1)
+        with Subscriber(settings) as subscriber:
+            assert subscriber.connected
+    for connect in broker.connects:
+        assert not connect[7] & 0x40 and connect[7] & 0x80, "a user name, and no password"
+
+
+def test_a_broker_that_knows_no_such_method_says_so_and_no_password_goes_out_in_another_version(
+    mosquitto,
+):
+    settings = BrokerSettings(
+        url=Masked(mosquitto().url), password=Secret("hunter2"), auth_method="OAUTH2-JWT"
+    )
+    found = ping(settings, "vedette/s/d/check")[0]
+    assert not found.ok and "method" in found.reason and "hunter2" not in found.reason
+
+
+@pytest.mark.parametrize("more", [{"protocol": "3.1.1"}, {"auth_method": "a\nb"}, {"auth_method": "ü"}])
+def test_a_method_that_cannot_be_used_is_refused_with_its_key(more):
+    with pytest.raises(ConfigError) as caught:
+        BrokerSettings(**{"auth_method": "OAUTH2-JWT", **more})
+    assert caught.value.key == "auth_method"
