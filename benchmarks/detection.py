@@ -22,7 +22,7 @@ import structlog
 
 from agent.config.schema import ModelSettings
 from agent.core.types import Frame
-from agent.detection.preprocess import BatchBuffer, InputType, plan
+from agent.detection.preprocess import BatchBuffer, InputType, plan, untouched
 from agent.detection.providers import available_threads
 from agent.detection.runner import Runner
 from agent.detection.session import Detector
@@ -105,7 +105,9 @@ def interleave(
 def prepared(detector: Detector, frames: list[Frame]) -> np.ndarray:
     info = detector.info
     shape = frames[0].image.shape[:2]
-    box = plan((shape[0], shape[1]), info.input_size, stride=info.stride, minimal=info.dynamic_size)
+    size = (shape[0], shape[1])
+    letterboxed = plan(size, info.input_size, stride=info.stride, minimal=info.dynamic_size)
+    box = untouched(size) if info.letterboxes else letterboxed
     buffer = BatchBuffer(InputType(info.input_type), box.size, len(frames))
     for slot, frame in enumerate(frames):
         buffer.write(slot, frame.image, box)

@@ -30,7 +30,7 @@ from gpu_parts.report import write
 from gpu_parts.steps import Step, run_steps
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("libraries", "nvml", "boxes", "session", "whole", "graphs", "nvdec", "memory", "busy")
+PARTS = ("libraries", "nvml", "boxes", "session", "whole", "graphs", "letterbox", "nvdec", "memory", "busy")
 """Most wanted first; the budget may end before the last."""
 
 
@@ -105,6 +105,7 @@ def plan(arguments: argparse.Namespace) -> list[Step]:
         "session": [step("session", 120, common)],
         "whole": whole(arguments, common),
         "graphs": [step("graphs", 45, few)],
+        "letterbox": [step("letterbox", 60, common)],
         "nvdec": [step("nvdec", 45, {**common, "rounds": 1 if quick else 2, "seconds": 1 if quick else 3})],
         "memory": [step("memory", 45, few)],
         "busy": [step("busy", 90, {**common, "seconds": 3 if quick else 8})],

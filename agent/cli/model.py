@@ -43,6 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what will run it; for a CPU slow places of the graph are rewritten; for a GPU it is in half precision, "
         "takes uint8, and gives its best 1,000 candidates (default: for what this machine has)",
     )
+    prepare.add_argument(
+        "--letterbox",
+        choices=("cpu", "graph"),
+        default="cpu",
+        help="graph, with --for gpu: the model takes whole frames and resizes them itself (default %(default)s)",
+    )
+    prepare.add_argument(
+        "--frame-size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="with --letterbox graph: the one size of frames that it takes, as CUDA graphs need it (default: any)",
+    )
     size = prepare.add_mutually_exclusive_group()
     size.add_argument(
         "--dynamic", dest="dynamic", action="store_true", default=None, help="any batch and size"
@@ -89,6 +102,8 @@ def _prepare(args: argparse.Namespace) -> int:
         uint8=(args.input or ("uint8" if for_gpu else "float")) == "uint8",
         dynamic=args.dynamic,
         device=args.device or _own_device(),
+        letterbox=_letterbox(args),
+        frame_size=tuple(args.frame_size) if args.frame_size else None,
         python=args.python,
         force=args.force,
         int8=calibration.wish(args),
@@ -103,6 +118,14 @@ def _prepare(args: argparse.Namespace) -> int:
         print(calibration.summary(record.int8))
         print(manifest.path_of(target))
         return 0
+    if args.letterbox == "graph":
+        print(
+            f"frames are letterboxed in the graph: F1 {checks['f1']:.3f} by letterboxing on the CPU over "
+            f"{checks['boxes']} objects on {checks['pictures']} images, IoU at least {checks['least_iou']}, "
+            f"scores within {checks['largest_score_difference']}"
+        )
+        print(manifest.path_of(target))
+        return 0
     print(
         f"checked on {checks['pictures']} images: {checks['boxes']} candidates found again "
         f"({checks['sure']} over 0.25), IoU at least {checks['least_iou']}, "
@@ -112,6 +135,20 @@ def _prepare(args: argparse.Namespace) -> int:
         print("no image had a confident box: give real ones with --images for a stronger check")
     print(manifest.path_of(target))
     return 0
+
+
+def _letterbox(args: argparse.Namespace) -> str:
+    """Where frames are to be resized. Raises ModelError where that cannot be."""
+    from agent.core.errors import ModelError
+    from agent.detection.metadata import LARGEST_SIDE
+
+    if args.letterbox == "graph" and args.device != "gpu":
+        raise ModelError("--letterbox graph is for a GPU, on a CPU it costs more: give --for gpu")
+    if args.frame_size and args.letterbox != "graph":
+        raise ModelError("--frame-size is for --letterbox graph: give both, or neither")
+    if args.frame_size and not 16 <= min(args.frame_size) <= max(args.frame_size) <= LARGEST_SIDE:
+        raise ModelError(f"--frame-size: expected two sides from 16 to {LARGEST_SIDE} pixels")
+    return str(args.letterbox)
 
 
 def _own_device() -> str:

@@ -23,7 +23,8 @@ class ModelInfo:
     one. `provider` is what really runs the model ("cpu", "cuda", "tensorrt", "openvino") in `precision` ("fp32",
     "bf16", "fp16", "int8"), on `threads` of the CPU (0 beside it) and up to `lanes` frames or batches at a time;
     `runtime` names its library, `choice` says why it was chosen ("": nothing was to be chosen). `int8_f1` is
-    what an INT8 model reached by its fp32 source (0: it is none).
+    what an INT8 model reached by its fp32 source (0: it is none). `letterboxes` is True where frames of any size go
+    in as they are and the boxes come out in their pixels.
     """
 
     path: str
@@ -46,6 +47,7 @@ class ModelInfo:
     source: str
     choice: str = ""
     int8_f1: float = 0.0
+    letterboxes: bool = False
 
     def class_name(self, class_id: int) -> str:
         """What a class is called; `class7` where the model does not say."""

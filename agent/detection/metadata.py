@@ -12,6 +12,7 @@ from agent.core.untrusted import BadInput, kind_of
 from agent.detection.literals import LARGEST_TEXT, parse_literal
 
 INPUT_KEY = "vedette_input"  # written by `vedette model prepare --input uint8`
+LETTERBOX_KEY = "vedette_letterbox"  # by `vedette model prepare --letterbox graph`
 
 PRECISION_KEY = "vedette_precision"  # these by `vedette model prepare --int8`
 INT8_F1_KEY = "vedette_int8_f1"
@@ -32,7 +33,8 @@ class Metadata:
     """The metadata of a model; empty or 0 where it has none. `image_size` is (height, width).
 
     `precision` is "int8" where it was prepared so; then `int8_f1` is what it reached by fp32, `int8_weight_bits` what
-    its weights have, `int8_engines` the providers on which that holds. All of it is printable and within limits.
+    its weights have, `int8_engines` the providers on which that holds. `letterboxes` is True where frames go in as they
+    are and the graph resizes them. All of it is printable and within limits.
     """
 
     names: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Metadata:
     description: str = ""
     version: str = ""
     input_type: str = ""
+    letterboxes: bool = False
     precision: str = ""
     int8_f1: float = 0.0
     int8_weight_bits: int = 0
@@ -73,6 +76,7 @@ def parse(raw: Mapping[str, str], model: object) -> Metadata:
         description=printable(raw.get("description", "").strip()),
         version=_word(raw, "version"),
         input_type=_word(raw, INPUT_KEY),
+        letterboxes=_word(raw, LETTERBOX_KEY) == "graph",
         precision="int8" if _word(raw, PRECISION_KEY) == "int8" else "",
         int8_f1=entry(INT8_F1_KEY, _ratio, 0.0),
         int8_engines=tuple(_word(raw, INT8_ENGINES_KEY).split()),

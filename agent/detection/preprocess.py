@@ -95,6 +95,12 @@ def plan(
     )
 
 
+@lru_cache(maxsize=256)
+def untouched(source: tuple[int, int]) -> Letterbox:
+    """An image of shape `source` that goes in as it is."""
+    return Letterbox(source=source, size=source, content=source, offset=(0, 0))
+
+
 class BatchBuffer:
     """Memory for up to `capacity` images of one input size, reused from batch to batch.
 

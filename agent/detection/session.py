@@ -26,7 +26,7 @@ from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
 from agent.detection.opening import OpenedModel, identify, open_model
 from agent.detection.plausibility import BoxCheck, Verification
-from agent.detection.preprocess import InputType, Letterbox, plan
+from agent.detection.preprocess import InputType, Letterbox, plan, untouched
 
 log = structlog.get_logger("vedette.detection")
 
@@ -228,6 +228,9 @@ class Detector:
         info = opened.info
         # it grows with the batches that come, not with max_batch
         capacity = len(frames) if info.dynamic_batch else info.max_batch
+        if info.letterboxes and capacity == 1 and frames[0].image.flags.c_contiguous:
+            yield frames[0].image[None]  # a frame alone needs no copy
+            return
         with opened.spare.lend(InputType(info.input_type), boxes[0].size, capacity) as buffer:
             try:
                 for slot, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
@@ -294,6 +297,8 @@ def _letterbox(frame: Frame, opened: OpenedModel) -> Letterbox:
         )
     height, width = image.shape[:2]
     info = opened.info
+    if info.letterboxes:
+        return untouched((height, width))
     return plan(
         (height, width),
         info.input_size,

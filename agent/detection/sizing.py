@@ -16,8 +16,11 @@ def batch_size(settings: ModelSettings, shape: InputShape) -> int:
 
 
 def input_size(settings: ModelSettings, shape: InputShape, metadata: Metadata) -> tuple[int, int]:
-    """The size of a static model, else the largest sides an image may take, multiples of the stride."""
-    asked = settings.input_size
+    """The size of a static model, else the largest sides an image may take, multiples of the stride.
+
+    A model that letterboxes in its graph has its own size, whatever is asked for.
+    """
+    asked = 0 if metadata.letterboxes else settings.input_size
     free = (asked, asked) if asked else metadata.image_size or (_DEFAULT_SIZE, _DEFAULT_SIZE)
     stride = metadata.stride
     rounded = [-(-side // stride) * stride for side in free]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,24 +14,39 @@ from numpy.typing import NDArray
 from agent.config.schema import ModelSettings
 from agent.core.errors import ModelError
 from agent.core.image_file import read_image
-from agent.core.types import Frame
+from agent.core.types import Detections, Frame
 from agent.core.untrusted import BadInput
 from agent.detection.agreement import LEAST_SCORE, Tolerance, agree
 from agent.detection.layouts.layout import Candidates
+from agent.detection.matching import IOU, BoxMatches, match_boxes
+from agent.detection.nms import overlap
+from agent.detection.preprocess import BatchBuffer, InputType, plan
 from agent.detection.session import Detector
+from agent.detection.trial import trial_image
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
+LEAST_F1, LEAST_MEAN_IOU = 0.99, 0.95
+"""Of the objects of two builds that see slightly different pixels: how many are the same, and how well they overlap."""
+
+LEAST_OBJECTS = 20
+"""Objects of the first build; on fewer an F1 proves nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What was compared, and the worst that was found; `sure` boxes scored over 0.25."""
+    """What was compared, and the worst that was found; `sure` boxes scored over 0.25.
+
+    `f1` is that of the objects (None: candidates were compared, each with its partner).
+    """
 
     pictures: int
     boxes: int
     sure: int
     least_iou: float
     largest_score_difference: float
+    f1: float | None = None
 
 
 def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], limit: Tolerance) -> Comparison:
@@ -53,17 +69,77 @@ def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], lim
     )
 
 
+def compare_objects(source: Path, result: Path, images: Sequence[NDArray[np.uint8]]) -> Comparison:
+    """Run both detectors on `images` (H, W, 3) BGR, each letterboxing its own way, and match what they find.
+
+    Raises ModelError where their objects are not the same, or too few to tell.
+    """
+    theirs, ours = (_objects(path, images) for path in (source, result))
+    matches, pairs = BoxMatches(), []
+    for one, other in zip(theirs, ours, strict=True):
+        matches += match_boxes(one, (), other, ())
+        pairs += _pairs(one, other)
+    objects = sum(len(one) for one in theirs)
+    if objects < LEAST_OBJECTS:
+        raise ModelError(
+            f"the model finds {objects} objects on {len(images)} images, at least {LEAST_OBJECTS} are needed to see "
+            "whether it may letterbox in its graph: give images with objects in them with --images"
+        )
+    f1 = round(matches.f1(1) or 0.0, 4)
+    mean = float(np.mean([iou for iou, _ in pairs] or [0.0]))
+    if f1 < LEAST_F1 or mean < LEAST_MEAN_IOU:
+        raise ModelError(
+            f"letterboxing in the graph finds other objects than on the CPU: F1 {f1:.3f}, mean IoU {mean:.3f} over "
+            f"{objects} objects; at least {LEAST_F1} and {LEAST_MEAN_IOU} are asked for: prepare it without "
+            "--letterbox graph"
+        )
+    return Comparison(
+        pictures=len(images),
+        boxes=objects,
+        sure=objects,
+        least_iou=round(min(iou for iou, _ in pairs), 4),
+        largest_score_difference=round(max(difference for _, difference in pairs), 5),
+        f1=f1,
+    )
+
+
+def _objects(path: Path, images: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+    with _opened(ModelSettings(path=str(path), provider="cpu", lanes=1)) as detector:
+        return [detector.detect([frame]).detections[0] for frame in _frames(images)]
+
+
+def _pairs(one: Detections, other: Detections) -> list[tuple[float, float]]:
+    """IoU and score difference of each object of `one` with the object of `other` that overlaps it most."""
+    if not (len(one) and len(other)):
+        return []
+    ious = overlap(one.boxes, other.boxes) * (one.class_ids[:, None] == other.class_ids[None, :])
+    partners = ious.argmax(axis=1)
+    return [
+        (float(ious[box, partner]), abs(float(one.scores[box] - other.scores[partner])))
+        for box, partner in enumerate(partners)
+        if ious[box, partner] >= IOU
+    ]
+
+
 def _candidates(path: Path, images: Sequence[NDArray[np.uint8]]) -> list[Candidates]:
-    detector = Detector(ModelSettings(path=str(path), provider="cpu", confidence=LEAST_SCORE, lanes=1))
+    settings = ModelSettings(path=str(path), provider="cpu", confidence=LEAST_SCORE, lanes=1)
+    with _opened(settings) as detector:
+        return [detector.propose(frame).found for frame in _frames(images)]
+
+
+@contextmanager
+def _opened(settings: ModelSettings) -> Iterator[Detector]:
+    detector = Detector(settings)
     detector.open()
     try:
-        frames = (
-            Frame(camera="check", index=index, image=image, captured_at=0.0, monotonic_ns=0)
-            for index, image in enumerate(images)
-        )
-        return [detector.propose(frame).found for frame in frames]
+        yield detector
     finally:
         detector.close()
+
+
+def _frames(images: Sequence[NDArray[np.uint8]]) -> Iterator[Frame]:
+    for index, image in enumerate(images):
+        yield Frame(camera="check", index=index, image=image, captured_at=0.0, monotonic_ns=0)
 
 
 def read_pictures(folder: Path, most: int = 32) -> list[NDArray[np.uint8]]:
@@ -86,6 +162,30 @@ def drawn_images() -> list[NDArray[np.uint8]]:
     """Images to check on where no real ones are given: noise, and a drawn street."""
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     return [noise, _street((480, 640)), _street((720, 1280)), _street((640, 400))]
+
+
+def photographs() -> list[NDArray[np.uint8]]:
+    """The built-in photographs in the shapes of cameras, to compare objects on where no real images are given."""
+    shapes = (
+        (1080, 1920),
+        (720, 1280),
+        (432, 768),
+        (480, 640),
+        (1280, 720),
+        (500, 500),
+        (577, 1023),
+        (960, 1280),
+    )
+    return [fitted(trial_image()[:320], shape) for shape in shapes]
+
+
+def fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """An image letterboxed into `size` (height, width), untouched where it has that size."""
+    box = plan((image.shape[0], image.shape[1]), size, stride=1, minimal=False)
+    buffer = BatchBuffer(InputType.UINT8_BGR, size, 1)
+    buffer.write(0, image, box)
+    whole: NDArray[np.uint8] = buffer.array[0]
+    return whole
 
 
 def _street(shape: tuple[int, int]) -> NDArray[np.uint8]:

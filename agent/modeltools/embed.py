@@ -23,6 +23,9 @@ from agent.detection.metadata import INPUT_KEY
 from agent.detection.preprocess import InputType
 
 EMBEDDING = "embedding"
+FIRST_STEP = "input/transpose"
+"""The node that reads the frames of a model that takes uint8, (batch, height, width, 3), and makes planes of them."""
+
 _UPSAMPLING = ("Resize", "Upsample")
 
 

@@ -35,7 +35,7 @@ from agent.detection.agreement import EXACT, HALF
 from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.session import Detector
-from agent.modeltools.compare import compare, drawn_images
+from agent.modeltools.compare import Comparison, compare, compare_objects, drawn_images, fitted, photographs
 from agent.modeltools.frames import Progress
 
 OPSET = 17  # read by every ONNX Runtime since 1.12, TensorRT since 8.6
@@ -63,8 +63,9 @@ class PreparePlan:
     """What to make of a model.
 
     `image_size` is (height, width), None: the model's own. `dynamic` None: as the source is (a checkpoint
-    becomes dynamic). `device` is what will run it, "cpu" or "gpu". `python` is the interpreter that has ultralytics.
-    `force` allows to replace what was prepared before; the source is never replaced.
+    becomes dynamic). `device` is what will run it, "cpu" or "gpu". `letterbox` is where frames are resized, "cpu" or
+    in the "graph", there of any size or of `frame_size` (height, width) alone. `python` is the interpreter that has
+    ultralytics. `force` allows to replace what was prepared before; the source is never replaced.
     """
 
     source: Path
@@ -74,6 +75,8 @@ class PreparePlan:
     uint8: bool = False
     dynamic: bool | None = None
     device: str = "cpu"
+    letterbox: str = "cpu"
+    frame_size: tuple[int, int] | None = None
     python: str = sys.executable
     force: bool = False
     int8: Int8Wish | None = None
@@ -134,6 +137,8 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         _save(model, finished)
         limit = HALF if plan.half or rounded else EXACT
         checks = None if report else compare(shaped, finished, images or drawn_images(), limit)
+        if plan.letterbox == "graph":
+            checks = _letterboxed(plan, model, before, finished, images)
         info = _info(finished, report.engines.split()[0] if report else "cpu")
         content = finished.read_bytes()
     record = Manifest(
@@ -163,6 +168,27 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
             f"{target} cannot be written: {error.strerror or error}; name a folder with --out"
         ) from error
     return target, record
+
+
+def _letterboxed(
+    plan: PreparePlan, model: Any, before: ModelInfo, finished: Path, images: Sequence[NDArray[np.uint8]]
+) -> Comparison:
+    """Have the model at `finished` letterbox frames itself; raises ModelError where it then finds other objects."""
+    from agent.modeltools.letterbox_graph import letterbox_inside
+
+    if before.layout != "channels" or not plan.uint8:
+        raise ModelError(
+            f"--letterbox graph is for models of the layout channels that take uint8; {plan.source.name} has the "
+            f"layout {before.layout}{'' if plan.uint8 else ', and float was asked for'}"
+        )
+    minimal, target = before.dynamic_size, before.input_size
+    letterbox_inside(model, target, stride=before.stride, minimal=minimal, frame=plan.frame_size)
+    by_cpu = finished.replace(finished.with_name("by-cpu.onnx"))
+    _save(model, finished)
+    seen = images or photographs()
+    return compare_objects(
+        by_cpu, finished, [fitted(one, plan.frame_size) for one in seen] if plan.frame_size else seen
+    )
 
 
 def _int8(wish: Int8Wish, model: Any, before: ModelInfo, folder: Path) -> tuple[Any, Any]:

@@ -115,10 +115,19 @@ class OnnxRuntime:
             if name == CUDA:
                 chosen.append((name, providers.cuda_options(device, dynamic=dynamic, graph=graph)))
             elif name == TENSORRT:
+                metadata = parse(onnx_file.metadata(probe.path), probe.path)
+                if (
+                    metadata.letterboxes and dynamic
+                ):  # its engine would have to hold the largest frame there may be
+                    log.warning(
+                        "TensorRT needs frames of one size where the graph letterboxes them, running without",
+                        model=probe.path.name,
+                        advice="prepare it with --frame-size and --static, or without --letterbox graph",
+                    )
+                    continue
                 engines.mkdir(parents=True, exist_ok=True)
                 # half precision is what Jetson and every recent GPU are fast at; fp32 must be asked for
                 half = self.settings.precision != "fp32"
-                metadata = parse(onnx_file.metadata(probe.path), probe.path)
                 size = input_size(self.settings, shape, metadata)
                 bounds = _profile(shape, size, metadata.stride, batch_size(self.settings, shape))
                 shapes = bounds if dynamic else {}
