@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.core.errors import ConfigError, MissingExtra
 from agent.core.installation import how_to_add
+from agent.core.plain_file import read_small
 from agent.core.untrusted import parse_yaml
 from agent.core.user import expanded
 
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg"}
+    | {".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"}
+)
+"""What Ultralytics takes for an image; of one that cannot be read here its user says so."""
+
 SPLITS = ("train", "val", "test")
+_OTHER_NAMES = {"val": "validation"}
+_LARGEST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +72,50 @@ def class_names(data: Path) -> tuple[str, ...]:
     return found
 
 
+def keypoint_values(data: Path) -> int:
+    """How many values of key points follow each box in the labels of a data.yaml (`kpt_shape`); 0 where none do."""
+    if not data.is_file() or data.suffix.lower() not in {".yaml", ".yml"}:
+        return 0
+    shape = _parse(data).get("kpt_shape")
+    if shape is None:
+        return 0
+    if not (
+        isinstance(shape, list) and len(shape) == 2 and all(type(one) is int and one > 0 for one in shape)
+    ):
+        raise ConfigError(
+            "is no shape of key points", file=str(data), key="kpt_shape", expected="[points, 2 or 3]"
+        )
+    return int(shape[0] * shape[1])
+
+
 def _is_number(key: object) -> bool:
     return str(key).isdecimal() and len(str(key)) < 10
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """As Ultralytics finds them: links are followed, each folder once; hidden files are none of the set."""
+    found, known = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in known:
+            folders.clear()
+            continue
+        known.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place, name) for name in files if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _in_yaml(file: Path, split: str) -> list[Path]:
     if file.suffix.lower() == ".txt":
-        return _in_list(file, file.parent)
+        return _in_list(file, [file.parent, Path.cwd()])
     if file.suffix.lower() not in {".yaml", ".yml"}:
         raise ConfigError(
             f"{file} is neither a folder nor a data.yaml", file="--data", expected="one of them"
         )
     body = _parse(file)
-    if split not in body or not body[split]:
+    key = split if body.get(split) else _OTHER_NAMES.get(split, split)
+    if not body.get(key):
         named = [name for name in SPLITS if body.get(name)]
         raise ConfigError(
             f"names no images under {split!r}",
@@ -88,7 +124,7 @@ def _in_yaml(file: Path, split: str) -> list[Path]:
             expected=f"--split {' or '.join(named)}" if named else "train: a folder or a list of images",
         )
     roots = _roots(file, body.get("path"))
-    entries = body[split] if isinstance(body[split], list) else [body[split]]
+    entries = body[key] if isinstance(body[key], list) else [body[key]]
     if not all(isinstance(entry, str) for entry in entries):
         raise ConfigError("names no images", file=str(file), key=split, expected="a folder or a list of them")
     return [image for entry in entries for image in _of_entry(file, split, entry, roots)]
@@ -96,13 +132,14 @@ def _in_yaml(file: Path, split: str) -> list[Path]:
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        body = parse_yaml(file.read_text(encoding="utf-8"))
+        body = parse_yaml(_text(read_small(file, _LARGEST_BYTES)))
     except ModuleNotFoundError:
         raise MissingExtra(
             f"reading a data.yaml needs the library 'yaml': {how_to_add('data')}, or give the folder of images"
         ) from None
-    except ValueError as error:
-        raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}", file=str(file)) from None
     if not isinstance(body, dict):
         raise ConfigError(
             "is no data.yaml", file=str(file), expected="keys such as path, train, val and names"
@@ -119,7 +156,7 @@ def _roots(file: Path, path: object) -> list[Path]:
     return [given] if given.is_absolute() else [beside / given, Path.cwd() / given, beside]
 
 
-def _of_entry(file: Path, split: str, entry: str, roots: Iterable[Path]) -> list[Path]:
+def _of_entry(file: Path, split: str, entry: str, roots: Sequence[Path]) -> list[Path]:
     tried = [Path(entry)] if Path(entry).is_absolute() else [root / entry for root in roots]
     # Exported sets often say ../train/images though the folder lies beside the file.
     tried += [root / entry.removeprefix("../") for root in roots if entry.startswith("../")]
@@ -127,7 +164,7 @@ def _of_entry(file: Path, split: str, entry: str, roots: Iterable[Path]) -> list
         if place.is_dir():
             return _in_folder(place)
         if place.is_file():
-            return _in_list(place, place.parent)
+            return _in_list(place, [place.parent, *roots, Path.cwd()])
     raise ConfigError(
         f"{entry!r} is not there",
         file=str(file),
@@ -136,8 +173,19 @@ def _of_entry(file: Path, split: str, entry: str, roots: Iterable[Path]) -> list
     )
 
 
-def _in_list(file: Path, beside: Path) -> list[Path]:
-    """The images that a text file names, one a line; `./` means beside the file."""
-    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-    places = [Path(line) if Path(line).is_absolute() else beside / line for line in lines if line]
+def _in_list(file: Path, beside: Sequence[Path]) -> list[Path]:
+    """The images that a text file names, one a line, relative to the first of `beside` in which each is."""
+    lines = [line.strip() for line in _text(read_small(file, _LARGEST_BYTES)).splitlines()]
+    places = [_place(line, beside) for line in lines if line]
     return [place for place in places if place.suffix.lower() in SUFFIXES]
+
+
+def _place(line: str, beside: Sequence[Path]) -> Path:
+    """Where an image is, as its line says, or with the slashes of Windows; as it says where it is nowhere."""
+    tried = [root / Path(text) for text in dict.fromkeys((line, line.replace("\\", "/"))) for root in beside]
+    return next((place for place in tried if place.is_file()), tried[0])
+
+
+def _text(data: bytes) -> str:
+    """As UTF-16 where its first bytes say so, else as UTF-8; what is none becomes a sign of its own."""
+    return data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig", errors="replace")

@@ -55,6 +55,42 @@ def test_paths_as_ultralytics_takes_them(data, body):
     assert all(path.exists() for path in found.paths)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda data: (data / "data.yaml").write_bytes("train: train/images\n".encode("utf-16")),
+        lambda data: (data / "data.yaml").write_bytes(b"\xef\xbb\xbftrain: train/images\r\n"),
+        lambda data: (data / "data.yaml").write_text("train: list.txt\n"),
+        lambda data: (data / "data.yaml").write_text(f"path: {data}\ntrain: lists/list.txt\n"),
+    ],
+    ids=["UTF-16", "byte order mark", "slashes of Windows", "a list elsewhere"],
+)
+def test_files_as_other_systems_write_them(data, write):
+    (data / "list.txt").write_text("".join(f".\\train\\images\\{number}.jpg\r\n" for number in range(6)))
+    (data / "lists").mkdir()
+    (data / "lists" / "list.txt").write_text("".join(f"train/images/{number}.jpg\n" for number in range(6)))
+    write(data)
+    found = images_of(data / "data.yaml")
+    assert len(found.paths) == 6
+    assert all(path.is_file() for path in found.paths)
+
+
+def test_validation_is_another_word_for_val(data):
+    (data / "data.yaml").write_text("train: train/images\nvalidation: valid/images\n")
+    assert len(images_of(data / "data.yaml", "val").paths) == 6
+
+
+def test_links_are_followed_once_and_hidden_files_are_none_of_the_set(data, tmp_path_factory):
+    other, folder = tmp_path_factory.mktemp("other"), data / "train" / "images"
+    cv2.imwrite(str(other / "night.mpo.jpg"), np.zeros((8, 8, 3), np.uint8))
+    os.symlink(other, folder / "more")
+    os.symlink(folder, folder / "again")
+    (folder / "._0.jpg").write_bytes(b"\0\5\x16\7")  # as macOS puts one beside each file of an archive
+    (folder / ".trash").mkdir()
+    (folder / ".trash" / "9.jpg").write_bytes(b"")
+    assert names(images_of(folder)) == [*(f"{number}.jpg" for number in range(6)), "night.mpo.jpg"]
+
+
 def test_a_path_relative_to_where_the_command_runs(data, monkeypatch, tmp_path):
     (data / "data.yaml").write_text("path: sets\ntrain: train/images\n")
     os.symlink(data, data / "sets")

@@ -1,7 +1,8 @@
 """Labelled images as YOLO data sets keep them: beside each image a text file with a line a box.
 
-A line is `class cx cy width height` in shares of the image, or `class x y x y x y ...`, a polygon. The text file of
-`.../images/a/b.jpg` is `.../labels/a/b.txt`; an image without one shows no object.
+A line is `class cx cy width height` in shares of the image, with key points after it where the data.yaml names a
+`kpt_shape`, or `class x y x y x y ...`, a polygon. The text file of `.../images/a/b.jpg` is `.../labels/a/b.txt`; an
+image without one shows no object. A box without width or height is no object: a slip of the mouse.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.dataset import images_of
+from agent.core.dataset import images_of, keypoint_values
 from agent.core.errors import ConfigError
+from agent.core.plain_file import read_small
 from agent.core.printable import printable
 
 _LARGEST_BYTES = 4 << 20
@@ -53,21 +55,24 @@ class LabelledSet:
 def read_set(data: Path, split: str, names: Sequence[str], *, most: int) -> LabelledSet:
     """The labelled images of a data set whose classes are `names`; ConfigError where most cannot be read."""
     paths = images_of(data, split, most=most).paths
-    groups = _groups(paths)
+    groups, points = _groups(paths), keypoint_values(data)
     images, left_out, missing = [], [], 0
     for path, group in zip(paths, groups, strict=True):
         labels = label_file(path)
+        if not path.is_file():  # a list may be of another machine
+            left_out.append((path, "is not there"))
+            continue
         if not labels.is_file():
             missing += 1
             images.append(_labelled(path, [], group))
             continue
         try:
-            images.append(_labelled(path, _lines(labels, len(names)), group))
+            images.append(_labelled(path, _lines(labels, len(names), points), group))
         except ValueError as error:
             left_out.append((labels, str(error)))
-    if missing == len(paths):
+    if images and missing == len(images):
         raise ConfigError(
-            f"no image has labels: {label_file(paths[0])} is not there",
+            f"no image has labels: {label_file(images[0].path)} is not there",
             file=str(data),
             key=split,
             expected="a text file for each image, `class cx cy width height` a line",
@@ -75,9 +80,9 @@ def read_set(data: Path, split: str, names: Sequence[str], *, most: int) -> Labe
     if len(left_out) > len(images):
         first, reason = left_out[0]
         raise ConfigError(
-            f"{len(left_out)} of {len(paths)} images have labels that cannot be read; the first, {first}: {reason}",
+            f"{len(left_out)} of {len(paths)} images or their labels cannot be read; the first, {first}: {reason}",
             file=str(data),
-            expected="labels as YOLO has them",
+            expected="images, and labels as YOLO has them",
         )
     return LabelledSet(images=tuple(images), names=tuple(names), left_out=tuple(left_out))
 
@@ -91,20 +96,29 @@ def label_file(image: Path) -> Path:
     return image.with_suffix(".txt")
 
 
-def parse_labels(text: str, classes: int) -> list[tuple[int, float, float, float, float]]:
-    """Class, cx, cy, width, height of each line, the same box once; ValueError names the line and what is wrong."""
+def parse_labels(text: str, classes: int, points: int = 0) -> list[tuple[int, float, float, float, float]]:
+    """Class, cx, cy, width, height of each line, the same box once; ValueError names the line and what is wrong.
+
+    After each box come `points` values of key points.
+    """
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         if words := line.split():
             try:
-                rows.append(_row(words, classes))
+                rows.append(_row(words, classes, points))
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
-    return list(dict.fromkeys(rows))
+    return list(dict.fromkeys(row for row in rows if row[3] > 0 and row[4] > 0))
 
 
-def _row(words: Sequence[str], classes: int) -> tuple[int, float, float, float, float]:
+def _row(words: Sequence[str], classes: int, points: int) -> tuple[int, float, float, float, float]:
     values = [_number(word) for word in words[1:]]
+    if points:
+        if len(values) != 4 + points:
+            raise ValueError(
+                f"{len(words)} values; expected class cx cy width height and {points} of key points"
+            )
+        values = values[:4]
     if not (len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)):
         raise ValueError(f"{len(words)} values; expected class cx cy width height, or class and a polygon")
     class_id = _number(words[0])
@@ -117,8 +131,6 @@ def _row(words: Sequence[str], classes: int) -> tuple[int, float, float, float, 
     if len(values) > 4:
         xs, ys = values[::2], values[1::2]
         values = [(min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)]
-    if values[2] <= 0 or values[3] <= 0:
-        raise ValueError("a box without width or height")
     cx, cy, width, height = values
     return int(class_id), cx, cy, width, height
 
@@ -130,11 +142,9 @@ def _number(word: str) -> float:
         raise ValueError(f"{printable(word, 40)!r} is no number") from None
 
 
-def _lines(labels: Path, classes: int) -> list[tuple[int, float, float, float, float]]:
+def _lines(labels: Path, classes: int, points: int) -> list[tuple[int, float, float, float, float]]:
     try:
-        if labels.stat().st_size > _LARGEST_BYTES:
-            raise ValueError(f"is larger than {_LARGEST_BYTES >> 20} MiB")
-        return parse_labels(labels.read_text(encoding="utf-8-sig"), classes)
+        return parse_labels(read_small(labels, _LARGEST_BYTES).decode("utf-8-sig"), classes, points)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror or error}") from None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.core.dataset import class_names
+from agent.core.dataset import class_names, keypoint_values
 from agent.core.errors import ConfigError
 from agent.core.plain_file import read_small
 from agent.core.printable import printable
@@ -50,7 +50,7 @@ def read_labels(source: Path) -> Labels:
     if source.suffix.lower() == ".json":
         return _of_json(source)
     if source.is_file():
-        return _of_texts(source.parent, class_names(source), str(source))
+        return _of_texts(source.parent, class_names(source), str(source), keypoint_values(source))
     return _of_folder(source, str(source))
 
 
@@ -62,13 +62,13 @@ def _only_folder(folder: Path) -> Path:
 
 
 def _of_folder(folder: Path, shown: str) -> Labels:
-    names = class_names(folder / "data.yaml")
+    names, points = class_names(folder / "data.yaml"), keypoint_values(folder / "data.yaml")
     for file in () if names else _NAME_FILES:
         names = names or _listed(folder / file)
     collected = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
     if not names and (found := [one for one in collected if one.name != "notes.json"]):
         return _once((stem, boxes) for one in found for stem, boxes in _of_json(one).items())
-    return _of_texts(folder, names, shown)
+    return _of_texts(folder, names, shown, points)
 
 
 def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
@@ -84,12 +84,12 @@ def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
     return labels
 
 
-def _of_texts(folder: Path, names: Sequence[str], shown: str) -> Labels:
+def _of_texts(folder: Path, names: Sequence[str], shown: str, points: int) -> Labels:
     if not names:
         there = "has no class names" if folder.exists() else "is not there, so it has no class names"
         raise ConfigError(f"{shown} {there}", file="import-labels", expected=_EXPECTED)
     files = [file for file in sorted(folder.rglob("*.txt")) if may_name_sample(file.stem)]
-    return _once((file.stem, tuple(_of_file(file, names))) for file in files)
+    return _once((file.stem, tuple(_of_file(file, names, points))) for file in files)
 
 
 def _listed(file: Path) -> tuple[str, ...]:
@@ -125,9 +125,9 @@ def numbered(named: Sequence[tuple[str, Box]], classes: Sequence[str]) -> tuple[
     return tuple(replace(box, class_id=numbers[name]) for name, box in named)
 
 
-def _of_file(file: Path, names: Sequence[str]) -> list[tuple[str, Box]]:
+def _of_file(file: Path, names: Sequence[str], points: int) -> list[tuple[str, Box]]:
     try:
-        rows = parse_labels(file.read_text(encoding="utf-8-sig"), len(names))
+        rows = parse_labels(read_small(file, _LARGEST).decode("utf-8-sig"), len(names), points)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
     return [(names[class_id], _box(x, y, width, height)) for class_id, x, y, width, height in rows]

@@ -59,7 +59,6 @@ def test_a_polygon_is_the_box_around_it():
         ("3 0.5 0.5 0.1 0.1", "whole number from 0 to 2"),
         ("-1 0.5 0.5 0.1 0.1", "whole number from 0 to 2"),
         ("0.5 0.5 0.5 0.1 0.1", "whole number from 0 to 2"),
-        ("0 0.5 0.5 0 0.1", "without width or height"),
         ("0 nan 0.5 0.1 0.1", "0..1"),
         ("inf 0.5 0.5 0.1 0.1", "line 2"),
         ("car 0.5 0.5 0.1 0.1", "'car' is no number"),
@@ -71,6 +70,50 @@ def test_what_is_wrong_is_named_with_its_line(line, words):
         parse_labels(f"0 0.5 0.5 0.1 0.1\n{line}", 3)
     assert words in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("line", ["0 0.5 0.5 0 0.1", "0 0.5 0.5 0.1 -0.001", "1 0.2 0.2 0.4 0.2 0.3 0.2"])
+def test_a_slip_of_the_mouse_is_no_object_and_costs_no_other(line):
+    assert parse_labels(f"{line}\n0 0.5 0.5 0.1 0.1", 2) == [(0, 0.5, 0.5, 0.1, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "points"),
+    [
+        ("[17, 3]", "0.5 0.5 2 " * 17),
+        ("[4, 2]", "0.9 0.9 0.1 0.1 0.9 0.1 0.1 0.9"),
+        ("[4, 3]", "0.9 0.1 2 " * 4),
+    ],
+)
+def test_the_box_of_a_pose_is_that_before_its_key_points(images, tmp_path, shape, points):
+    images(a=f"0 0.5 0.5 0.2 0.2 {points}\n", b=f"0 0.5 0.5 0.2 0.2 {points} 0.1 0.1\n")
+    (tmp_path / "data.yaml").write_text(f"val: images\nnames: [person]\nkpt_shape: {shape}\n")
+    data = read_set(tmp_path / "data.yaml", "val", ["person"], most=100)
+    (image,) = data.images
+    assert image.boxes == pytest.approx(np.array([[0.5, 0.5, 0.2, 0.2]], np.float32))
+    assert "of key points" in data.left_out[0][1]
+
+
+@pytest.mark.parametrize("shape", ["17", "[17]", "[0, 3]", "[a, b]", "[17, 3.0]", "[true, 2]"])
+def test_a_shape_of_key_points_that_is_none_is_refused(images, tmp_path, shape):
+    images(a="")
+    (tmp_path / "data.yaml").write_text(f"val: images\nnames: [person]\nkpt_shape: {shape}\n")
+    with pytest.raises(ConfigError, match="kpt_shape"):
+        read_set(tmp_path / "data.yaml", "val", ["person"], most=100)
+
+
+def test_images_of_a_list_that_are_not_there_are_left_out_and_are_not_all(images, tmp_path):
+    folder = images(a="0 0.5 0.5 0.2 0.2\n", b="")
+    listed = tmp_path / "val.txt"
+    listed.write_text(f"{folder}/a.png\n{folder}/b.png\n/home/ann/images/c.png\n")
+    data = read_set(listed, "val", ["person"], most=100)
+    assert len(data.images) == 2
+    assert [(str(path), reason) for path, reason in data.left_out] == [
+        ("/home/ann/images/c.png", "is not there")
+    ]
+    listed.write_text("/home/ann/images/a.png\n")
+    with pytest.raises(ConfigError, match=r"1 of 1 images .*/home/ann/images/a.png: is not there"):
+        read_set(listed, "val", ["person"], most=100)
 
 
 def test_images_without_labels_show_nothing_and_broken_ones_are_left_out(images):
