@@ -184,6 +184,22 @@ def pooled(parts: Sequence[Samples]) -> Samples:
     return ordered(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
 
 
+def thinned(samples: Samples, items: int) -> Samples:
+    """`items` values of equal weight that stand for samples, and their ends at no weight; fewer alike stay as they are.
+
+    >>> thinned((np.arange(6, dtype=np.float32), np.ones(6, np.int64)), 2)
+    (array([0., 1., 4., 5.], dtype=float32), array([0, 1, 1, 0]))
+    """
+    values, weights = samples
+    counted = weights[weights > 0]
+    if not counted.size or (counted.size <= items and counted.min() == counted.max()):
+        return samples
+    ends = np.cumsum(weights)
+    ranks = (np.arange(items) + 0.5) / items * ends[-1]
+    inner = values[np.minimum(np.searchsorted(ends, ranks), values.size - 1)]
+    return np.concatenate((values[:1], inner, values[-1:])), np.array([0, *[1] * items, 0], dtype=np.int64)
+
+
 def overall_spread(hours: Mapping[int, Context], features: int) -> NDArray[np.float64]:
     """Each feature's spread over all contexts, (F,)."""
     every = [pooled([context.samples[number] for context in hours.values()]) for number in range(features)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent.core.kll import Sketch
 from agent.drift.calibrate import HeldOut
-from agent.drift.contexts import HOURS, SLOT_SECONDS, Context, Contexts, overall_spread, pooled
+from agent.drift.contexts import HOURS, SLOT_SECONDS, Context, Contexts, overall_spread, pooled, thinned
 from agent.drift.distances import class_shares
 from agent.drift.evidence import ASPECTS, BINS, Looks, Usual, log_steps, look, stack
 from agent.drift.nearest import Passed, weigh_nearest
@@ -149,11 +149,16 @@ def contexts_of(
 
 
 def _context(gathered: Gathered, members: Sequence[int]) -> Context:
+    """What some blocks of one hour make, as coarse as the reference keeps it: limits are for what judges later.
+
+    With as many values as there were days a repeated one stands out that is smooth among KEPT_ITEMS.
+    """
     features = gathered.looks.knots.shape[1]
     logs = gathered.logs[np.isin(gathered.numbers, members)]
     return Context(
         samples=[
-            pooled([gathered.samples[number][feature] for number in members]) for feature in range(features)
+            thinned(pooled([gathered.samples[number][feature] for number in members]), KEPT_ITEMS)
+            for feature in range(features)
         ],
         log_steps=_column_means(logs),
         classes=np.sum([gathered.block_classes[number] for number in members], axis=0),

@@ -190,7 +190,7 @@ def build(
     )
     hours = {
         hour: HourNormal(
-            sketches=_merged(recording, [number for number in blocks if number % 24 == hour]),
+            sketches=tuple(_sketch_of(*samples) for samples in context.samples),
             log_steps=context.log_steps,
             classes=context.classes,
         )
@@ -213,14 +213,11 @@ def _calibration(held: HeldOut, blocks: int) -> Calibration:
     return assumed(held.aspects)
 
 
-def _merged(recording: Recording, blocks: Sequence[int]) -> tuple[Sketch, ...]:
-    merged = []
-    for number in range(len(recording.features)):
-        total = Sketch()
-        for block in blocks:
-            total.merge(recording.blocks[block].sketches[number])
-        merged.append(total.compact(KEPT_ITEMS))
-    return tuple(merged)
+def _sketch_of(values: NDArray[np.float32], weights: NDArray[np.int64]) -> Sketch:
+    """A sketch of a context's samples, whose ends have no weight."""
+    if not values.size:
+        return Sketch()
+    return Sketch.evenly(values[weights > 0], float(values[0]), float(values[-1]))
 
 
 def from_images(

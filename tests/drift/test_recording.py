@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from agent.core.kll import Sketch
+from agent.drift.nearest import Passed, weigh_nearest
 from agent.drift.recording import KEPT_ITEMS, Recording, _others, contexts_of, gather, hold_out, kept, tally
+from agent.drift.reference import build
 from agent.drift.sketch import Window
 
 
@@ -65,3 +67,20 @@ def test_a_gap_in_the_recording_is_known(camera):
     gathered = gather(recording)
     held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread, everything=True)
     assert held.gaps.tolist() == [1.0, 1.0, 1.0, 11.0, 1.0]
+
+
+def test_what_repeats_every_day_is_held_out_as_it_is_judged_later():
+    """A still scene shows the same sixty values each minute: limits must not be learnt from a finer normal."""
+    recording, still = Recording(("still",)), np.random.default_rng(5).standard_normal((60, 1))
+    for hour in range(8 * 24):
+        for minute in (0.0, 20.0, 40.0):
+            window = Window("front", recording.features, "1", interval=1.0)
+            start = 3600.0 * hour + 60.0 * minute
+            window.extend(still.astype(np.float32), at=start + np.arange(60.0))
+            recording.add(window.close(start, start + 60.0))
+    made = build(recording, camera="front", model_sha256="0", feature_version="1", now=8 * 86400.0)
+    gathered = gather(recording)
+    held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread)
+    noon = 12 * 3600.0 + 60.0
+    [fit] = weigh_nearest(gathered.looks[:1], made.contexts(), noon, gathered.usual, Passed())
+    assert held.aspects[held.hours == 12] == pytest.approx(fit.evidence.aspects.repeat(24, axis=0), abs=0.02)
