@@ -95,6 +95,7 @@ def trace(tmp_path_factory):
     return noted
 
 
+@pytest.mark.xdist_group("hops")  # one service is traced for both
 @pytest.mark.parametrize(("way", "most"), [(FRAME_TO_MESSAGE, 19), (VERDICT_TO_ALERT, 13)])
 def test_a_way_passes_few_files(trace, way, most):
     files, changes = trace.hops(way)

@@ -57,10 +57,10 @@ class Fleet:
                 {k: len(v) for k, v in self.frames.items()},
             )
 
-    def more(self, name, count):
-        """Wait for `count` more frames of a camera."""
-        target = len(self.frames[name]) + count
-        self.wait(lambda: len(self.frames[name]) >= target)
+    def more(self, names, count):
+        """Wait for `count` more frames of each of these cameras."""
+        targets = {name: len(self.frames[name]) + count for name in names}
+        self.wait(lambda: all(len(self.frames[name]) >= target for name, target in targets.items()))
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_dead_cameras_stop_no_other(fleet, video, tmp_path, listening, rtsp, fre
         made.wait(lambda n=name: made.told[n] and made.told[n][-1].state is CameraState.DOWN)
         assert made.told[name][-1].failure == failure
         assert "geheim" not in made.told[name][-1].reason
+    made.more(names, 20)
     for name in names:
-        made.more(name, 20)
         assert made.frames[name] == list(range(len(made.frames[name]))), "each frame came, in order"
         assert [status.state.value for status in made.told[name]] == ["starting", "online"]
 
@@ -109,17 +109,17 @@ def test_a_reload_adds_changes_and_removes_a_camera_without_a_hiccup_on_the_othe
     path = video(frames=100, fps=20)
     others = "".join(table(name, url=str(path), loop=True) for name in ("one", "two"))
     made = fleet(others)
-    made.more("two", 10)
+    made.more(["two"], 10)
     server = rtsp()
     assert "four added" in made.reload(others + table("four", url=server.url))
-    made.more("four", 5)
+    made.more(["four"], 5)
     assert "four changed" in made.reload(others + table("four", url=server.url, max_fps=5))
-    made.more("four", 5)
+    made.more(["four"], 5)
     assert "four changed" in made.reload(others + table("four", url="rtsp://camera.invalid/x"))
     made.wait(lambda: made.told["four"][-1].failure == "unresolved")
     assert "four removed" in made.reload(others)
+    made.more(["one", "two"], 10)
     for name in ("one", "two"):
-        made.more(name, 10)
         assert made.frames[name] == list(range(len(made.frames[name])))
         assert [status.state.value for status in made.told[name]] == ["starting", "online"]
     assert "four" not in made.service.supervisor.names()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,16 +68,18 @@ def retained(listen, broker):
 
 
 def test_a_device_is_listed_and_removed_and_nothing_else_is(broker, listen):
-    listed = vedette("devices", "list", "--broker", broker.url, "--json")
+    asked = (("list", "--json"), ("remove", "box", "--yes"), ("remove", "dock/box"))
+    with ThreadPoolExecutor() as pool:  # each listens for what is retained, for seconds
+        listed, several, unasked = pool.map(
+            lambda words: vedette("devices", *words, "--broker", broker.url), asked
+        )
     rows = {(row["site"], row["device"]): row for row in json.loads(listed.stdout)}
     assert rows["dock", "box"] == {
         "site": "dock", "device": "box", "state": "offline", "since": 1e9, "firing": 1, "retained": 4, "ghosts": 4,
     }  # fmt: skip
     assert rows["dock", "box2"]["retained"] == 3
-    several = vedette("devices", "remove", "box", "--broker", broker.url, "--yes")
     assert several.returncode != 0
     assert "there are several: dock/box, yard/box" in several.stderr
-    unasked = vedette("devices", "remove", "dock/box", "--broker", broker.url)
     assert unasked.returncode == 1
     assert "give --yes" in unasked.stdout
     assert retained(listen, broker) == {*OTHERS, *OURS}

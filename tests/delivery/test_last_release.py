@@ -6,12 +6,12 @@
 import json
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from agent.dashboard.readings import read_alert, read_camera, read_host, read_status
 from agent.delivery.verify.schemas import schema
 from agent.drift.sketch import WindowSketch
+from tests.payloads import check_payload
 
 LAST = "0.1"
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "payloads"
@@ -37,7 +37,7 @@ def types_of(rule):
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message["family"])
 def test_a_message_of_the_last_release_is_valid_and_read_today(message):
-    jsonschema.validate(message["payload"], schema(message["family"]))
+    check_payload(message["family"], message["payload"])
     if message["family"] in READERS:
         assert READERS[message["family"]](message["payload"])
 

@@ -3,19 +3,18 @@
 import dataclasses
 import json
 
-import jsonschema
 import numpy as np
 import pytest
 
 from agent.config.schema import DriftSettings
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 from agent.delivery.messages import Stamp, encode
-from agent.delivery.verify.schemas import schema
 from agent.drift.sketch import WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.monitors import DriftMonitors
 from agent.references.recorder import LEAST_WINDOWS
 from tests.clocks import Machine
+from tests.payloads import check_payload
 from tests.references.conftest import NOON, SUBJECT, Room
 
 
@@ -147,7 +146,7 @@ def test_the_sketches_sent_are_those_of_the_window_and_can_be_read_back(scene):
     draft = made.room.published[-1]
     message = encode(draft, Stamp(prefix="v/s/d", device="d", boot="b-1", seq=1, at=made.now))
     body = json.loads(message.payload)
-    jsonschema.validate(body, schema("sketch"))
+    check_payload("sketch", body)
     assert len(message.payload) < 6000
     window = WindowSketch.from_body(body)
     assert window.frames == 10

@@ -19,6 +19,8 @@ BUILD = [sys.executable, "-m", "mkdocs", "build", "--strict"]
 ENVIRONMENT = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "NO_COLOR": "1"}
 LOADS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 
+pytestmark = pytest.mark.xdist_group("site")  # it takes ten seconds to build: once is enough
+
 
 def hooks(name="site_hooks"):
     specification = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
