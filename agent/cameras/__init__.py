@@ -16,8 +16,9 @@ class Camera(Protocol):
     `finite` (True: it ends by itself), `apart` (True: a process of its
     own decodes, so that a crash there harms nothing else), `period` (seconds between frames, where that is long),
     `take_failed()` (how many frames were damaged, and so left out, since the last call; for the reading
-    thread) and `on_waiting` (set by the reader: `read` calls it, with a note or "", while there is a good reason that
-    no frame comes).
+    thread), `on_waiting` (set by the reader: `read` calls it, with a note or "", while there is a good reason that
+    no frame comes) and `wants` (set by the reader: whether the image of a frame that comes at this time, in monotonic
+    seconds, is looked at; if not, it may be `stamping.NO_IMAGE`, and the frame only counts).
     """
 
     def open(self) -> None:

@@ -32,6 +32,7 @@ import structlog
 from agent.cameras import Camera
 from agent.cameras.backoff import BackoffState, after_failure
 from agent.cameras.connection import Feed
+from agent.cameras.fps_limit import FpsLimiter
 from agent.cameras.health.inspector import Inspector
 from agent.cameras.health.judge import HealthVerdict
 from agent.cameras.privacy import PrivacyMasks
@@ -64,6 +65,13 @@ class LossyCamera(Protocol):
 
     def take_failed(self) -> int:
         """How many, since the last call."""
+
+
+@runtime_checkable
+class ChoosyCamera(Protocol):
+    """A camera that makes no image of a frame that nobody wants."""
+
+    wants: Callable[[float], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +120,8 @@ class Reader(Worker):
         self._hanging: Feed | None = None
         self._backoff = BackoffState()
         self._limiter = FpsLimiter(settings.max_fps)
+        if isinstance(camera, ChoosyCamera) and not self._lossless:
+            camera.wants = self._wants
         self._outage: _Outage | None = None
 
     def take_counts(self) -> ReaderCounts:
@@ -260,13 +270,15 @@ class Reader(Worker):
     # -- frames (in the feed's thread) ---------------------------------------------------------------------
 
     def _deliver(self, feed: Feed, frame: Frame) -> None:
-        frame = self._privacy.apply(frame)  # before all else, which gets no other frame
+        looked_at = bool(frame.image.size)
+        if looked_at:
+            frame = self._privacy.apply(frame)  # before all else, which gets no other frame
         if self.scope != WHOLE:
             frame = dataclasses.replace(frame, scope=self.scope)
         if feed.frames == 1:
             self._on_first_frame()
         verdict = self._inspect(frame)
-        taken = self._limiter.take(self._time_of(frame))
+        taken = looked_at and self._limiter.take(self._time_of(frame))
         if feed is not self._feed:
             return
         self._count(seen=1, skipped=0 if taken else 1)
@@ -279,6 +291,12 @@ class Reader(Worker):
             self._slots.put_when_free(frame, feed.abandoned, feed.touch)
         else:
             self._slots.put(frame)
+
+    def _wants(self, now: float) -> bool:
+        """Whether the image of a frame of `now` is looked at, for its health or by the model."""
+        feed = self._feed
+        first = feed is None or not feed.frames
+        return first or self._limiter.is_due(now) or self._inspector.due(now)
 
     def _inspect(self, frame: Frame) -> HealthVerdict:
         """Judge a frame's content; log once what is proposed."""
@@ -363,26 +381,6 @@ class Reader(Worker):
             log.info("camera is online", camera=self._settings.name)
         elif state is CameraState.ONLINE and last is not None and last in CONTENT_FAULTS:
             log.info("camera gives good frames again", camera=self._settings.name, was=last.value)
-
-
-class FpsLimiter:
-    """Chooses frames so that no more than `max_fps` a second are taken, evenly; 0 takes all."""
-
-    def __init__(self, max_fps: float) -> None:
-        self._period = 1.0 / max_fps if max_fps > 0 else 0.0
-        self._due: float | None = None
-
-    def take(self, now: float) -> bool:
-        """Whether to take the frame of `now` (seconds)."""
-        if self._period == 0.0:
-            return True
-        if self._due is None or not -2.0 * self._period < now - self._due < 2.0 * self._period:
-            self._due = now  # the first, or the clock leapt: begin anew
-        # Frames come a little early or late; half a millisecond early is not worth a frame's period.
-        if now < self._due - 0.0005:
-            return False
-        self._due += self._period
-        return True
 
 
 @dataclass(frozen=True, slots=True)

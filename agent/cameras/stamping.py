@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from agent.core import clock
 from agent.core.types import Frame
 
+NO_IMAGE: NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
+"""The image of a frame that nobody wants."""
+
 
 def stamped(
     camera: str,

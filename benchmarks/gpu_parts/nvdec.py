@@ -58,7 +58,8 @@ def decode(video: str, turn: int, *, cuda: bool, seconds: float) -> Any:
             if picture is None:
                 break
             frames += 1
-            kept = picture.image if frames == 10 or kept is None else kept
+            image = picture.image()
+            kept = image if frames == 10 or kept is None else kept
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     note(
         "NVDEC", what=Path(video).stem, round=turn + 1, decoder="cuda" if cuda else "cpu", on_gpu=decoder.on_gpu,

@@ -9,13 +9,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.cameras import reader as reader_module
+from agent.cameras.fps_limit import FpsLimiter
 from agent.cameras.health import stillness
 from agent.cameras.kinds.images import ImagesCamera, ImagesOptions
 from agent.cameras.kinds.stream import StreamCamera
 from agent.cameras.kinds.stream_options import StreamOptions
-from agent.cameras.reader import FpsLimiter, Reader, ReaderCounts
-from agent.cameras.stamping import stamped
+from agent.cameras.reader import Reader, ReaderCounts
+from agent.cameras.stamping import NO_IMAGE, stamped
 from agent.config.schema import CameraSettings
+from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.frame_slots import FrameSlots
 from agent.core.types import CameraState
@@ -294,6 +296,46 @@ def test_thinning_keeps_the_rate(fps, limit, taken):
     rng = np.random.default_rng(3)
     count = sum(thinner.take(100 + index / fps + rng.normal(0, 0.001)) for index in range(fps * 20))
     assert count / 20 == pytest.approx(taken, rel=0.04)
+
+
+@pytest.mark.parametrize("limit", [0, 7, 30])
+def test_what_is_due_is_known_before_it_is_taken(limit):
+    thinner, rng = FpsLimiter(limit), np.random.default_rng(4)
+    at = 100.0
+    for step in rng.exponential(0.04, 400):
+        at += step if step < 0.2 else -50.0  # the clock leaps, too
+        due = thinner.is_due(at)
+        assert thinner.take(at) == due
+
+
+class Choosy(Scripted):
+    """A camera that makes an image only where one is wanted."""
+
+    def __init__(self, *script, fps):
+        super().__init__(*script, fps=fps)
+        self.wants = lambda _now: True
+        self.made = self.given = 0
+
+    def read(self):
+        frame = super().read()
+        self.given += 1
+        if self.wants(clock.monotonic()):
+            self.made += 1
+            return frame
+        return stamped("front", 0, NO_IMAGE.copy())
+
+
+def test_of_a_quick_camera_only_what_is_looked_at_becomes_an_image(running):
+    camera = Choosy(150, "hang", fps=100.0)
+    with running(camera, max_fps=5.0) as run:
+        run.until(lambda: camera.closed)
+        counts = run.reader.take_counts()
+        run.until(lambda: len(run.frames) == counts.seen - counts.skipped)
+        assert states(run)[:2] == ["starting", "online"]
+        camera.released.set()
+    assert counts.seen == 150
+    assert all(frame.image.shape == (48, 64, 3) for frame in run.frames)
+    assert 5 <= len(run.frames) <= camera.made < 100  # five a second for the model, four for its health
 
 
 def test_thinning_survives_leaps_of_the_clock():

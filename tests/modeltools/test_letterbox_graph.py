@@ -22,7 +22,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from agent.modeltools.embed import take_uint8  # noqa: E402  (needs onnx)
-from agent.modeltools.letterbox_graph import letterbox_inside  # noqa: E402
+from agent.modeltools.letterbox_graph import letterbox_inside  # noqa: E402  (needs onnx)
 
 SHAPES = [(1080, 1920), (432, 768), (720, 576), (37, 1001), (640, 640), (16, 16), (1279, 719), (333, 500)]
 CPU = ["CPUExecutionProvider"]

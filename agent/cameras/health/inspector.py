@@ -33,8 +33,12 @@ class Inspector:
         self._timing.reopened()
         self._sampled_at, self.verdict = None, WELL
 
+    def due(self, now: float) -> bool:
+        """Whether the content of a frame of `now` is looked at."""
+        return self._sampled_at is None or not 0.0 <= now - self._sampled_at < SAMPLE_SECONDS
+
     def inspect(self, frame: Frame) -> HealthVerdict:
-        """What the camera's state is with this frame."""
+        """What the camera's state is with this frame; one without image counts for its timing alone."""
         if frame.scope.ignored != self._ignored:  # what is normal was learnt of other areas
             self._ignored, self._health = frame.scope.ignored, HealthState()
             self._ticks, self.ticking = TickFinder(), ()
@@ -42,7 +46,7 @@ class Inspector:
         if self._by_media and frame.media_seconds is not None:
             now = frame.media_seconds
         self._timing.tick(now, frame.media_seconds)
-        if self._sampled_at is None or not 0.0 <= now - self._sampled_at < SAMPLE_SECONDS:
+        if frame.image.size and self.due(now):
             self._sampled_at = now
             sample = small_image(frame.image, frame.scope)
             self.ticking = self._ticks.add(sample, now) or self.ticking

@@ -15,7 +15,7 @@ from av.codec.hwaccel import HWAccel
 from numpy.typing import NDArray
 
 from agent.cameras.kinds.frame_wait import FrameWait
-from agent.cameras.kinds.orientation import OrientationMemory
+from agent.cameras.kinds.orientation import Orientation, OrientationMemory
 from agent.cameras.kinds.source_facts import SourceFacts, video_stream
 from agent.cameras.kinds.whole_jpeg import WholeJpegs
 from agent.cameras.owned import ClosedError, ThreadOwned
@@ -31,17 +31,32 @@ _ODD_TITLES = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_
 MAX_PIXELS = 2**26
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class DecodedFrame:
-    """A decoded frame: `image` (H, W, 3) uint8 BGR, its own time stamp, and what decoding it took.
+    """A decoded frame: its own time stamp, and what decoding it took until now.
 
     `number` counts the frames of the source, damaged ones, too.
     """
 
-    image: NDArray[np.uint8]
     number: int
     media_seconds: float | None
     decode_seconds: float
+    _decoded: Any
+    _orientation: Orientation
+
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 BGR in memory of its own; raises FFmpegError.
+
+        It is converted now, since most frames of a quick camera are not looked at; `decode_seconds` has what it took.
+        """
+        started = clock.monotonic()
+        # One thread: for a frame of this size PyAV's default costs half as much again in handing over.
+        image = self._decoded.to_ndarray(format="bgr24", threads=1)
+        if self._decoded.format.name == "bgr24":  # then it is no conversion, but the decoder's own memory
+            image = image.copy()
+        image = self._orientation.shown(image)
+        self.decode_seconds += clock.monotonic() - started
+        return np.asarray(image, dtype=np.uint8)
 
 
 class UndecodableError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV is untyped here
@@ -220,7 +235,7 @@ class Decoder(ThreadOwned):
             self._mending_until = clock.monotonic() + MENDING_SECONDS
 
     def _take(self) -> DecodedFrame | None:
-        """The next decoded frame as BGR, or None for one that is damaged or refers to a damaged one."""
+        """The next decoded frame, or None for one that is damaged or refers to a damaged one."""
         frame = self._ready.popleft()
         orientation = self._orientation.of(frame)
         if frame.is_corrupt:
@@ -232,12 +247,6 @@ class Decoder(ThreadOwned):
                 self._damaged.total += 1
                 return None
             self._mending_until = None
-        started = clock.monotonic()
-        # One thread: for a frame of this size PyAV's default costs half as much again in handing over.
-        image = frame.to_ndarray(format="bgr24", threads=1)
-        if frame.format.name == "bgr24":  # then it is no conversion, but the decoder's own memory
-            image = image.copy()
-        image = orientation.shown(image)
-        spent, self._decode_seconds = self._decode_seconds + clock.monotonic() - started, 0.0
+        spent, self._decode_seconds = self._decode_seconds, 0.0
         number, self._number = self._number, self._number + 1
-        return DecodedFrame(image, number, frame.time, spent)
+        return DecodedFrame(number, frame.time, spent, frame, orientation)

@@ -19,7 +19,7 @@ from agent.cameras.kinds.login import logged_in
 from agent.cameras.kinds.media_clock import MediaClock
 from agent.cameras.kinds.stream_options import StreamOptions, ffmpeg_options
 from agent.cameras.owned import ClosedError
-from agent.cameras.stamping import stamped
+from agent.cameras.stamping import NO_IMAGE, stamped
 from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.masking import mask
@@ -59,6 +59,7 @@ class StreamCamera:
         self._timeout = max(options.timeout, PLAYLIST_SECONDS) if self._is_playlist else options.timeout
         self.period = self._timeout if self._timeout > PATIENT_SECONDS else 0.0
         self.on_waiting: Callable[[str], None] = lambda _note: None
+        self.wants: Callable[[float], bool] = lambda _now: True
 
     @property
     def finite(self) -> bool:
@@ -307,9 +308,11 @@ class StreamCamera:
         if self._address.is_file and self.options.pace == "real" and media is not None:
             self._wait_until_due(media, decoder)
         index, self._index = self._index, self._index + 1
-        return stamped(
-            self.name, index, frame.image, decode_seconds=frame.decode_seconds, media_seconds=media
-        )
+        try:
+            image = frame.image() if self.wants(clock.monotonic()) else NO_IMAGE
+        except av.error.FFmpegError as error:
+            raise self._failure(error) from None
+        return stamped(self.name, index, image, decode_seconds=frame.decode_seconds, media_seconds=media)
 
     def _wait_until_due(self, media: float, decoder: Decoder) -> None:
         """Wait for the time of a file's frame; a pause in the file is no stall, so it is reported as a wait."""

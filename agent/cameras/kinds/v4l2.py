@@ -94,9 +94,10 @@ class V4l2Camera:
             raise CameraError(f"camera '{self.name}' is not open", kind=CameraFailure.OTHER)
         try:
             frame = decoder.next()
+            image = None if frame is None else frame.image()
         except (av.error.FFmpegError, ClosedError) as error:
             raise self._failure(error) from None
-        if frame is None:
+        if frame is None or image is None:
             raise CameraError(
                 f"{self._path} stopped; plug the camera in again", kind=CameraFailure.DEVICE_GONE
             )
@@ -104,7 +105,7 @@ class V4l2Camera:
         return stamped(
             self.name,
             index,
-            frame.image,
+            image,
             decode_seconds=frame.decode_seconds,
             media_seconds=frame.media_seconds,
         )

@@ -58,6 +58,20 @@ def test_a_file_gives_every_frame_as_opencv_reads_it(road):
     camera.close()
 
 
+def test_a_frame_that_nobody_wants_has_no_image_and_all_else(road):
+    camera, plain = opened(road, pace="fast"), opened(road, pace="fast")
+    turns = iter(range(20))
+    camera.wants = lambda _now: next(turns) % 3 == 2
+    for turn, (frame, expected) in enumerate((camera.read(), plain.read()) for _ in range(20)):
+        assert (frame.index, frame.media_seconds) == (expected.index, expected.media_seconds)
+        if turn % 3 == 2:
+            assert np.array_equal(frame.image, expected.image)
+        else:
+            assert frame.image.shape == (0, 0, 3)
+    camera.close()
+    plain.close()
+
+
 def test_real_pace_follows_the_time_stamps(video):
     camera = opened(video(frames=20, fps=40))
     started = time.monotonic()
