@@ -192,6 +192,12 @@ class ModelSettings:
     names: tuple[str, ...] = setting(
         (), doc="Class names in the order of their numbers, where the model has none or wrong ones."
     )
+    pixels: str = setting(
+        "auto",
+        choices=("auto", "0-1", "0-255"),
+        doc="Which values a model of float input takes for black to white; auto: 0-1, or 0-255 where only so it finds "
+        "anything on the built-in image.",
+    )
     provider: str = setting(
         "auto",
         choices=("auto", "cpu", "cuda", "tensorrt", "openvino"),

@@ -35,11 +35,29 @@ class InputShape:
     pixels: bool
 
 
+_SIZES = {
+    "orig_target_sizes": "the size of the source, as RT-DETR, D-FINE and DEIM export it",
+    "scale_factor": "the scale of the source, as PP-YOLOE and PP-YOLO export it",
+    "im_shape": "the size of the source, as models of PaddleDetection export it",
+    "pixel_mask": "a mask of the padding, as DETR of Hugging Face exports it",
+}
+"""Inputs beside the image that are known by their name."""
+
+
+def _mend(inputs: Sequence[DeclaredInput]) -> str:
+    """What is known of inputs that are not one image, and what to do."""
+    known = next((f"one is {_SIZES[one.name]}; " for one in inputs if one.name in _SIZES), "")
+    return (
+        f"{known}a detector takes one image: export it without its post-processing, with boxes and scores in one "
+        "output, or give a model that `vedette model prepare` exports"
+    )
+
+
 def parse_input(path: Path, inputs: Sequence[DeclaredInput]) -> InputShape:
     """The image input of a model. Raises ModelError where there is no such one input."""
     if len(inputs) != 1:
         names = printable(", ".join(repr(one.name) for one in inputs))
-        raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); a detector takes one image")
+        raise ModelError(f"model {path} takes {len(inputs)} inputs ({names}); {_mend(inputs)}")
     name, shape, kind = inputs[0].name, list(inputs[0].sides), printable(inputs[0].kind, 80)
     shown = printable(shape, 120)
     if kind not in _TYPES:

@@ -19,20 +19,23 @@ from agent.detection import ModelInfo, onnx_file
 from agent.detection.buffers import SpareBuffers
 from agent.detection.cpu import read_cpu
 from agent.detection.engines import ModelRunner, engine_of
+from agent.detection.examine import examine
 from agent.detection.layouts.layout import Layout, ModelFacts
 from agent.detection.manifest import identity
 from agent.detection.metadata import Metadata, parse
 from agent.detection.model_input import InputShape
-from agent.detection.plausibility import BoxCheck, exchanged
-from agent.detection.preprocess import InputType
+from agent.detection.plausibility import BoxCheck
+from agent.detection.preprocess import OF_BYTES, InputType
+from agent.detection.reading import Reading
 from agent.detection.recognise import recognise_among
 from agent.detection.sizing import batch_size, cpu_lanes, input_size
-from agent.detection.trial import Trial, trial_batch
+from agent.detection.trial import Trial
 
 log = structlog.get_logger("vedette.detection")
 
 DEMO_MODEL = Path(__file__).with_name("demo.onnx")
 EMBEDDING = "embedding"  # the output that `vedette model prepare` adds
+_TRIED = 320  # pixels of a side: on fewer the objects of the trial image are hard to see
 _EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackage")
 
 
@@ -70,9 +73,9 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
     _check_int8(runner, metadata)
     size = input_size(settings, shape, metadata)
     tried = size if runner.threads == 0 else _smaller(shape, size, metadata.stride)
-    input_type = _input_type(shape, metadata)
+    trial = Trial(_input_type(shape, metadata, settings), tried, shape.batch or 1)
     try:
-        outputs = runner.warm_up(trial_batch(input_type, tried, shape.batch or 1))
+        outputs = runner.warm_up(trial.batch())
     except InferenceError as error:
         raise ModelError(f"model {runner.path} cannot run: {error}") from error
     _small_enough(runner.path, outputs)
@@ -88,16 +91,22 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
     except ModelError as error:
         raise ModelError(f"model {runner.path} {error}") from None
     boxes = others[at]
-    first = outputs[boxes]
+    reading = Reading(
+        runner=runner, layout=layout, boxes_output=boxes, trial=trial, confidence=settings.confidence
+    )
+    check = BoxCheck(len(names), doubted=doubt)
+    if not doubt:
+        reading, check = _examined(reading, outputs[boxes][0], facts, names, settings)
+        runner.release()
     on_cpu = runner.threads > 0
     info = ModelInfo(
         path=str(runner.path),
         sha256=sha256,
         name=runner.path.stem,
-        classes=names or tuple(f"class{n}" for n in range(layout.classes(first.shape[1:]))),
+        classes=names or tuple(f"class{n}" for n in range(layout.classes(outputs[boxes].shape[1:]))),
         input_size=size,
         stride=metadata.stride,
-        input_type=input_type.value,
+        input_type=reading.trial.input_type.value,
         dynamic_batch=shape.batch is None,
         dynamic_size=shape.height is None and shape.width is None,
         max_batch=batch_size(settings, shape),
@@ -112,39 +121,39 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
         source=metadata.description,
         letterboxes=metadata.letterboxes and shape.height is None and shape.width is None,
     )
-    check = BoxCheck(len(names), doubted=doubt)
-    if not doubt:
-        check.add_trial(layout.decode(first[0], settings.confidence, tried), tried)
-        if layout.suppressed:
-            _refuse_exchanged(runner, layout, boxes, Trial(input_type, tried, shape.batch or 1), settings)
     return OpenedModel(
         runner=runner,
         # as many as there are lanes: each run beyond takes memory for good (golden check, causes), and no time is won
         alone=threading.BoundedSemaphore(cpu_lanes(settings)) if on_cpu else threading.Lock(),
         info=info,
-        layout=layout,
+        layout=reading.layout,
         boxes_output=boxes,
         embedding_output=embedding,
         check=check,
     )
 
 
-def _refuse_exchanged(
-    runner: ModelRunner, layout: Layout, boxes: int, trial: Trial, settings: ModelSettings
-) -> None:
-    """Refuse a list of boxes whose x and y are exchanged, which shows on an image in a corner; raises ModelError.
-
-    (Of a grid the order of the anchors shows it.)
-    """
+def _examined(
+    reading: Reading,
+    output: NDArray[Any],
+    facts: ModelFacts,
+    names: tuple[str, ...],
+    settings: ModelSettings,
+) -> tuple[Reading, BoxCheck]:
+    """How to read the model, and what is known of its boxes so far; raises ModelError."""
+    path, size = reading.runner.path, reading.trial.size
     try:
-        outputs = runner.run(trial.lower_left())
+        seen = examine(reading, output, facts, names, free=settings.pixels == "auto")
+    except ModelError as error:
+        raise ModelError(f"model {path} {error}") from None
     except InferenceError as error:
-        raise ModelError(f"model {runner.path} cannot run: {error}") from error
-    if exchanged(layout.decode(outputs[boxes][0], settings.confidence, trial.size), trial.size):
-        raise ModelError(
-            f"model {runner.path} finds objects where the image is not: x and y of its boxes are exchanged; "
-            "export it anew with `vedette model prepare`"
-        )
+        raise ModelError(f"model {path} cannot run: {error}") from error
+    misplaced = "what its boxes on the trial image hold is not found again where it alone is shown"
+    check = BoxCheck(
+        len(names), doubted=misplaced if len(seen.found) and not seen.placed else "", refuted=seen.misnamed
+    )
+    check.add_trial(seen.found, size, placed=seen.placed)
+    return seen.reading, check
 
 
 def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:
@@ -190,15 +199,19 @@ def _small_enough(path: Path, outputs: Sequence[NDArray[Any]]) -> None:
         )
 
 
-def _input_type(shape: InputShape, metadata: Metadata) -> InputType:
+def _input_type(shape: InputShape, metadata: Metadata, settings: ModelSettings) -> InputType:
     if shape.dtype != "uint8":
-        return InputType(shape.dtype)
+        kind = InputType(shape.dtype)
+        return OF_BYTES[kind] if settings.pixels == "0-255" else kind
     if not shape.pixels:
         return InputType.UINT8_PLANES
     return InputType.UINT8_BGR if metadata.input_type == InputType.UINT8_BGR.value else InputType.UINT8_PIXELS
 
 
 def _smaller(shape: InputShape, size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Half of `size` where the model leaves it free: ONNX Runtime keeps some of what a trial takes for good."""
-    height, width = (max(stride, side // 2 // stride * stride) for side in size)
+    """Half of `size`, but no less than _TRIED, where the model leaves it free.
+
+    ONNX Runtime keeps some of what a trial takes for good.
+    """
+    height, width = (max(stride, min(side, max(side // 2, _TRIED)) // stride * stride) for side in size)
     return shape.height or height, shape.width or width

@@ -1,5 +1,7 @@
 """Whether what a model finds can be objects: it is verified by boxes, of a trial image or of live frames.
 
+Their sizes have to be plausible, and most of what they hold has to be found again where it is shown alone
+(`placement`).
 Pure; a model whose layout is right and whose input is wrong (another order of channels, another scale) finds nothing
 or nonsense, and no shape shows it.
 """
@@ -21,6 +23,9 @@ MOST_ODD = 0.2
 TOO_ODD = 0.5
 """Share of odd boxes above which a model counts as implausible; between the two more frames are awaited."""
 
+ENOUGH_SHOWN, MOST_SHOWN = 6, 24
+"""Boxes that are shown alone before a model is verified, and before that is given up."""
+
 EXCHANGED = 0.8
 """Share of boxes in the quarter that the image's would come to with x and y exchanged, above which they are."""
 
@@ -36,21 +41,24 @@ class Verification(str, Enum):
 class BoxCheck:
     """Collects boxes until there are enough to judge the model by. Belongs to one thread at a time."""
 
-    def __init__(self, classes: int, *, doubted: str = "") -> None:
+    def __init__(self, classes: int, *, doubted: str = "", refuted: str = "") -> None:
+        """`doubted` speaks against the model, `refuted` so that no box can verify it."""
         self.state = Verification.UNVERIFIED
-        self.reason = doubted or "no boxes found yet that it could be judged by"
-        self._classes = classes
-        self._boxes = self._odd = self._frames = 0
+        self.reason = refuted or doubted or "no boxes found yet that it could be judged by"
+        self._classes, self._settled = classes, bool(refuted)
+        self._boxes = self._odd = self._frames = self._again = 0
+        self.shown = 0
+        """How many boxes were shown alone."""
 
     @property
     def undecided(self) -> bool:
         """Whether further boxes may change the state."""
-        return self.state is Verification.UNVERIFIED
+        return self.state is Verification.UNVERIFIED and not self._settled
 
-    def add_trial(self, found: Candidates, size: tuple[int, int]) -> None:
-        """Take boxes of the trial image, in an input of (height, width): a few good ones are enough."""
+    def add_trial(self, found: Candidates, size: tuple[int, int], *, placed: bool) -> None:
+        """Take boxes of the trial image, in an input of (height, width): a few good ones on objects do."""
         odd = self._count_odd(found, size)
-        if len(found) and odd <= MOST_ODD * len(found):
+        if self.undecided and placed and len(found) and odd <= MOST_ODD * len(found):
             self._verified(f"{len(found)} boxes on the trial image")
 
     def add(self, found: Candidates, size: tuple[int, int]) -> bool:
@@ -60,15 +68,38 @@ class BoxCheck:
         self._frames += 1
         self._boxes += len(found)
         self._odd += self._count_odd(found, size)
+        return self._decide()
+
+    def add_shown(self, *, again: bool) -> bool:
+        """Take whether what a box of a live frame holds was found again; whether the state changed."""
+        if not self.undecided:
+            return False
+        self.shown += 1
+        self._again += again
+        return self._decide()
+
+    def _decide(self) -> bool:
         if self._frames < ENOUGH_FRAMES or self._boxes < ENOUGH_BOXES:
             return False
-        if self._odd <= MOST_ODD * self._boxes:
-            self._verified(f"{self._boxes} boxes on {self._frames} frames")
-        elif self._odd > TOO_ODD * self._boxes:
+        if self._odd > TOO_ODD * self._boxes:
             self.state = Verification.IMPLAUSIBLE
             self.reason = (
                 f"{self._odd} of {self._boxes} boxes on {self._frames} frames cannot be objects "
                 "(thinner than a pixel, outside of the image, larger than it, or of no class)"
+            )
+            return True
+        if self._odd > MOST_ODD * self._boxes or self.shown < ENOUGH_SHOWN:
+            return False
+        if self._again * 2 > self.shown:
+            self._verified(
+                f"{self._boxes} boxes on {self._frames} frames, {self._again} of {self.shown} found again where they "
+                "alone are shown"
+            )
+        elif self.shown >= MOST_SHOWN:
+            self._settled = True
+            self.reason = (
+                f"only {self._again} of {self.shown} boxes are found again where what they hold is shown alone: "
+                "they may lie beside the objects"
             )
         return not self.undecided
 

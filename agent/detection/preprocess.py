@@ -29,12 +29,19 @@ class InputType(str, Enum):
 
     FLOAT32 = "float32"  # (B, 3, H, W) RGB, 0..1
     FLOAT16 = "float16"  # the same in half precision
+    FLOAT32_BYTES = "float32-0-255"  # (B, 3, H, W) RGB, 0..255; normalised inside the graph
+    FLOAT16_BYTES = "float16-0-255"
     UINT8_PLANES = "uint8-rgb-planes"  # (B, 3, H, W) RGB, 0..255; normalised inside the graph
     UINT8_PIXELS = "uint8-rgb"  # (B, H, W, 3) RGB, 0..255
     UINT8_BGR = "uint8-bgr"  # (B, H, W, 3) BGR: images as cameras deliver them
 
 
-_DTYPES: dict[InputType, Any] = {InputType.FLOAT32: np.float32, InputType.FLOAT16: np.float16}
+_DTYPES: dict[InputType, Any] = {
+    InputType.FLOAT32: np.float32, InputType.FLOAT16: np.float16,
+    InputType.FLOAT32_BYTES: np.float32, InputType.FLOAT16_BYTES: np.float16,
+}  # fmt: skip
+OF_BYTES = {InputType.FLOAT32: InputType.FLOAT32_BYTES, InputType.FLOAT16: InputType.FLOAT16_BYTES}
+"""The same type for models that take pixels of 0..255."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,14 @@ def untouched(source: tuple[int, int]) -> Letterbox:
     return Letterbox(source=source, size=source, content=source, offset=(0, 0))
 
 
+def letterboxed(image: NDArray[np.uint8], box: Letterbox) -> NDArray[np.uint8]:
+    """The image (H, W, 3) uint8 BGR as it lies in the model's input: (*box.size, 3) uint8 BGR."""
+    canvas = np.full((*box.size, 3), PADDING, np.uint8)
+    (top, left), (height, width) = box.offset, box.content
+    _resize(image, box, canvas[top : top + height, left : left + width])
+    return canvas
+
+
 class BatchBuffer:
     """Memory for up to `capacity` images of one input size, reused from batch to batch.
 
@@ -110,6 +125,7 @@ class BatchBuffer:
     def __init__(self, input_type: InputType, size: tuple[int, int], capacity: int) -> None:
         self.input_type, self.size = input_type, size
         self._planar = input_type not in (InputType.UINT8_PIXELS, InputType.UINT8_BGR)
+        self._unit = input_type in OF_BYTES  # 0..1
         shape = (capacity, 3, *size) if self._planar else (capacity, *size, 3)
         self.array: NDArray[Any] = np.empty(shape, dtype=_DTYPES.get(input_type, np.uint8))
         self._boxes: list[Letterbox | None] = [None] * capacity
@@ -119,7 +135,7 @@ class BatchBuffer:
     def write(self, slot: int, image: NDArray[np.uint8], box: Letterbox) -> None:
         """Letterbox `image` (H, W, 3) BGR into `slot`."""
         if self._boxes[slot] != box:
-            self.array[slot] = PADDING if self.array.dtype == np.uint8 else _UNIT[PADDING]
+            self.array[slot] = _UNIT[PADDING] if self._unit else PADDING
             self._boxes[slot] = box
         (top, left), (height, width) = box.offset, box.content
         rows, columns = slice(top, top + height), slice(left, left + width)
@@ -143,14 +159,14 @@ class BatchBuffer:
             self._planes = [np.empty(image.shape[:2], np.uint8) for _ in range(3)]
         cv2.split(image, self._planes)
         for channel, plane in enumerate(reversed(self._planes)):  # BGR to RGB
-            if out.dtype == np.float32:
+            if not self._unit:
+                out[channel] = plane
+            elif out.dtype == np.float32:
                 # dtype: numpy 1.x would otherwise compute in half precision
                 np.divide(plane, np.float32(255), out=out[channel], dtype=np.float32)
-            elif out.dtype == np.float16:
+            else:
                 # as 16-bit words: cv2.LUT is three times as fast as numpy.take, and knows no half floats
                 cv2.LUT(plane, _TABLE_FLOAT16, dst=out[channel].view(np.uint16))
-            else:
-                out[channel] = plane
 
 
 def _resize(image: NDArray[np.uint8], box: Letterbox, out: NDArray[np.uint8]) -> None:

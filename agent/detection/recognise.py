@@ -83,15 +83,16 @@ def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str, dtype: np.
     if not shapes:
         raise ModelError("has no output")
     shape = shapes[0]
-    if not np.issubdtype(dtype, np.floating):
+    if not np.issubdtype(dtype, np.floating) and (len(shapes) == 1 or not _apart(shapes)):
         raise ModelError(f"gives its boxes as {dtype}, not as numbers with a fraction; export it anew")
+    if len(shapes) > 1 and (apart := _apart(shapes)):
+        raise ModelError(
+            f"gives boxes and scores as separate outputs ({', '.join(str(list(one)) for one in shapes)}), as {apart}; "
+            "export it with both in one output: YOLO by `vedette model prepare`, others without suppression in the "
+            "graph, boxes and scores joined to (batch, boxes, 4 + classes)"
+        )
     if any(len(other) == 4 for other in shapes[1:]):
         raise ModelError("is a segmentation model (an output of masks), not a detector")
-    if len(shapes) > 1 and any(len(other) >= 2 and 4 in (other[-1], other[1]) for other in shapes):
-        raise ModelError(
-            f"gives boxes and scores as separate outputs ({', '.join(str(list(one)) for one in shapes)}), as DETR, SSD "
-            "and TensorRT's NMS do; one output of boxes with their scores is expected"
-        )
     if len(shape) == 2 and shape[1] == 7:
         raise ModelError(
             f"seems to be an end-to-end YOLOv7 (output {list(shape)}: image, box, class, score); export it without "
@@ -114,6 +115,24 @@ def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str, dtype: np.
         raise ModelError(f"is a classification model (output {list(shape)}), not a detector")
     if len(shape) != 3 or 0 in (shape[0], shape[2]):  # no box at all is an answer: nothing was found
         raise ModelError(f"is no detector that is known: output of shape {list(shape)}")
+
+
+def _apart(shapes: Sequence[tuple[int, ...]]) -> str:
+    """Which models write boxes (..., 4) or (..., 5) beside scores or classes of as many rows; "" where none does."""
+    boxes = next((one for one in shapes if len(one) in (2, 3, 4) and one[-1] in (4, 5)), None)
+    if boxes is None:
+        turned = any(len(one) == 3 and one[1] == 4 for one in shapes)
+        return "YOLO without its last step does" if turned else ""
+    rows = [one for one in shapes if one is not boxes and boxes[1 - (len(boxes) == 2)] in one]
+    if len(boxes) == 4:
+        return "YOLOv4 does" if boxes[2] == 1 and rows else ""
+    if any(len(one) == 3 for one in rows):
+        return "YOLO-NAS, DAMO-YOLO, DETR and SSD do"
+    if boxes[-1] == 5:
+        return "MMDetection does" if rows else ""
+    if len(boxes) == 2:
+        return "torchvision does" if rows else ""
+    return "TensorRT's NMS, TensorFlow and RT-DETR do" if rows else ""
 
 
 def _refusal(

@@ -70,6 +70,10 @@ class Runner:
                     return self._first(batch)
         return self._run(batch, None)
 
+    def release(self) -> None:
+        """The next run of each shape gives back what is not in use."""
+        self._planned.clear()
+
     def _first(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """A run after which memory that is not in use goes back to the system.
 

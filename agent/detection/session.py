@@ -25,10 +25,15 @@ from agent.detection.choice_process import choose_beside
 from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
 from agent.detection.opening import OpenedModel, identify, open_model
+from agent.detection.placement import best_boxes, transplant
 from agent.detection.plausibility import BoxCheck, Verification
-from agent.detection.preprocess import InputType, Letterbox, plan, untouched
+from agent.detection.preprocess import InputType, Letterbox, letterboxed, plan, untouched
+from agent.detection.reading import Reading
+from agent.detection.trial import Trial
 
 log = structlog.get_logger("vedette.detection")
+
+_MOST_SHOWN = 8  # of a frame's best boxes those that may be shown alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -247,7 +252,7 @@ class Detector:
         scope, threshold = frame.scope, frame.scope.confidence or self.settings.confidence
         found = opened.layout.decode(outputs[opened.boxes_output][row], threshold, box.size)
         if opened.check.undecided:
-            self._check(opened, found, box.size)
+            self._check(opened, found, box, frame)
         if scope.classes:
             found = found.of_classes(opened.info.class_ids(scope.classes))
         kept = self._kept(opened.layout, found, box, frame)
@@ -281,10 +286,36 @@ class Detector:
             kept = kept[scope.counted(box.to_source(found.boxes[kept]), (width, height))]
         return kept[:most]
 
-    def _check(self, opened: OpenedModel, found: Candidates, size: tuple[int, int]) -> None:
+    def _check(self, opened: OpenedModel, found: Candidates, box: Letterbox, frame: Frame) -> None:
+        """Judge the model by the boxes of a frame; until it is decided one of them is shown to it alone."""
+        again = _found_again(opened, found, box, frame) if len(found) else None
         with self._checking:
-            if opened.check.add(found, size):
+            changed = opened.check.add(found, box.size)
+            if again is not None:
+                changed = opened.check.add_shown(again=again) or changed
+            if changed:
                 _report(opened.check, opened.info.name)
+
+
+def _found_again(opened: OpenedModel, found: Candidates, box: Letterbox, frame: Frame) -> bool | None:
+    """Whether what a box of the frame holds is found where it alone is shown; None where that cannot be tried."""
+    boxes = best_boxes(found, _MOST_SHOWN)
+    moved = transplant(letterboxed(frame.image, box), boxes[opened.check.shown % len(boxes)])
+    if moved is None:
+        return None
+    info = opened.info
+    reading = Reading(
+        runner=opened.runner,
+        layout=opened.layout,
+        boxes_output=opened.boxes_output,
+        trial=Trial(InputType(info.input_type), box.size, 1 if info.dynamic_batch else info.max_batch),
+        confidence=float(found.scores.min()) / 2,  # less of it is seen
+    )
+    try:
+        with opened.alone:
+            return moved.found_in(reading.look(moved.image))
+    except InferenceError:
+        return None
 
 
 def _letterbox(frame: Frame, opened: OpenedModel) -> Letterbox:
@@ -311,6 +342,13 @@ def _letterbox(frame: Frame, opened: OpenedModel) -> Letterbox:
 def _report(check: BoxCheck, model: str) -> None:
     if check.state is Verification.VERIFIED:
         log.info("model is verified: its boxes can be objects", model=model, by=check.reason)
+    elif check.state is Verification.UNVERIFIED and not check.undecided:
+        log.warning(
+            "model cannot be verified",
+            model=model,
+            reason=check.reason,
+            advice="look at a snapshot with boxes; export it anew with `vedette model prepare`",
+        )
     elif check.state is Verification.UNVERIFIED:
         log.info("model is not verified yet, its first boxes decide", model=model, reason=check.reason)
     else:

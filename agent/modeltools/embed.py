@@ -83,8 +83,10 @@ def backbone_output(model: Any) -> str:
     return [name for name, area in areas.items() if area == smallest][-1]
 
 
-def take_uint8(model: Any) -> None:
+def take_uint8(model: Any, *, of_bytes: bool = False) -> None:
     """Let the model take (batch, height, width, 3) uint8 BGR, as cameras deliver, and normalise inside.
+
+    `of_bytes` is True for a model that takes 0..255 as it is: nothing is divided then.
 
     A quarter of the bytes cross to a GPU. Where a convolution reads the input, turning BGR to RGB and dividing by 255
     go into its weights and cost nothing from then on (not the division in half precision: the weights would
@@ -103,13 +105,13 @@ def take_uint8(model: Any) -> None:
         graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], dtype=np.int64), "input/rgb"))
         steps.append(("Gather", ["input/rgb"], {"axis": 1}))
     steps.append(("Cast", [], {"to": kind}))
-    if weights is None or kind != TensorProto.FLOAT:
+    if not of_bytes and (weights is None or kind != TensorProto.FLOAT):
         scale = np.array(255, dtype=helper.tensor_dtype_to_np_dtype(kind))
         graph.initializer.append(numpy_helper.from_array(scale, "input/scale"))
         steps.append(("Div", ["input/scale"], {}))
     if weights is not None:
         turned = numpy_helper.to_array(weights)[:, ::-1]
-        scaled = turned / np.float32(255) if kind == TensorProto.FLOAT else turned
+        scaled = turned / np.float32(255) if kind == TensorProto.FLOAT and not of_bytes else turned
         weights.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(scaled), weights.name))
     before, last = [], name
     for number, (operator, more, attributes) in enumerate(steps, start=1):

@@ -34,6 +34,7 @@ from agent.detection import ModelInfo, manifest, onnx_file
 from agent.detection.agreement import EXACT, HALF
 from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
+from agent.detection.preprocess import OF_BYTES
 from agent.detection.session import Detector
 from agent.modeltools.compare import Comparison, compare, compare_objects, drawn_images, fitted, photographs
 from agent.modeltools.frames import Progress
@@ -132,7 +133,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
         if plan.int8:
             model, report = _int8(plan.int8, model, before, Path(folder))
         if plan.uint8:
-            embed.take_uint8(model)
+            embed.take_uint8(model, of_bytes=before.input_type in (one.value for one in OF_BYTES.values()))
         finished = Path(folder) / "finished.onnx"
         _save(model, finished)
         limit = HALF if plan.half or rounded else EXACT

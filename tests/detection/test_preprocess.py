@@ -32,6 +32,8 @@ def as_model_input(picture, kind):
     return {
         InputType.FLOAT32: planes.astype(np.float32) / np.float32(255),
         InputType.FLOAT16: (planes.astype(np.float32) / np.float32(255)).astype(np.float16),
+        InputType.FLOAT32_BYTES: planes.astype(np.float32),
+        InputType.FLOAT16_BYTES: planes.astype(np.float16),
         InputType.UINT8_PLANES: planes,
         InputType.UINT8_PIXELS: rgb,
         InputType.UINT8_BGR: picture,

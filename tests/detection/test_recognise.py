@@ -185,12 +185,32 @@ def test_boxes_of_an_image_in_one_corner_show_whether_x_and_y_are_exchanged(boxe
     assert exchanged(found(boxes), (100, 100)) is told
 
 
-def test_a_model_is_verified_by_live_boxes():
+@pytest.mark.parametrize(
+    ("again", "outcome"),
+    [
+        (lambda n: n % 3 > 0, (Verification.VERIFIED, "4 of 6 found again")),
+        (lambda n: n % 3 == 0, (Verification.UNVERIFIED, "only 8 of 24 boxes are found again")),
+    ],
+    ids=["on objects", "beside them"],
+)
+def test_a_model_is_verified_by_live_boxes_that_are_found_again_where_they_alone_are_shown(again, outcome):
     check = BoxCheck(3)
     assert not check.add(found([]), (100, 100))
-    changed = [check.add(found([[10, 10, 40, 40]] * 5), (100, 100)) for _ in range(8)]
-    assert changed == [False] * 5 + [True] + [False] * 2
-    assert check.state is Verification.VERIFIED
+    changes = 0
+    for number in range(40):
+        if check.undecided:
+            changes += check.add(found([[10, 10, 40, 40]] * 5), (100, 100))
+            changes += check.add_shown(again=again(number))
+    assert (check.state, changes) == (outcome[0], 1)
+    assert outcome[1] in check.reason
+    assert not check.undecided
+
+
+def test_what_refutes_a_model_is_not_outweighed_by_boxes():
+    check = BoxCheck(3, refuted="it takes a person for a bicycle")
+    check.add_trial(found([[10, 10, 40, 40]]), (100, 100), placed=True)
+    assert not check.add(found([[10, 10, 40, 40]] * 50), (100, 100))
+    assert (check.state, check.reason) == (Verification.UNVERIFIED, "it takes a person for a bicycle")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,9 @@ class ModelRunner(Protocol):
     def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """Every output for `batch`, in memory that is nobody else's. Raises InferenceError."""
 
+    def release(self) -> None:
+        """Let go of what runs of shapes that may not come again have taken."""
+
 
 class Engine(Protocol):
     """Opens models as the settings say; `cache` is a folder for what takes long to make (None: there is none)."""

@@ -123,6 +123,12 @@ class OpenVinoRunner:
         graph = self._graphs.get(batch.shape if self._free else ())
         return (graph or self._graph_for(batch)).run(batch)
 
+    def release(self) -> None:
+        """Let go of the graphs of the shapes so far; no run may be at work."""
+        if self._free:
+            self._graphs.clear()
+            heap.trim()
+
     def _graph_for(self, batch: NDArray[Any]) -> _Graph:
         """The graph of a shape that was not there yet."""
         with self._compiling:

@@ -38,6 +38,11 @@ def bad_classes(numbers: NDArray[np.float32], facts: ModelFacts) -> str:
     broken = numbers[numbers != np.rint(numbers)]
     if len(broken):
         return f"its last column holds {broken[0]:.3g}, no class number"
+    if len(numbers) and numbers.min() >= 1 and numbers.max() == highest:
+        return (
+            f"it numbers its classes from 1 to {highest}, but has names from 0: set model.names, with a name for "
+            "class 0 in front"
+        )
     if len(numbers) and (numbers.min() < 0 or numbers.max() >= highest):
         return f"it gives class {numbers.max():.0f}, but has {highest} class names"
     return ""
