@@ -1,7 +1,6 @@
 """HTTP for urllib whose answers come in time: the whole of a head, and of a read, not each byte of it.
 
-The time-out of a socket begins anew with every byte, so a server that sends one now and then would hold its caller for
-days. Use `handlers` in an opener.
+A server that sends a byte now and then would hold its caller for days. Use `handlers` in an opener.
 """
 
 from __future__ import annotations
@@ -14,43 +13,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-from agent.core import clock
-
-
-class _Bounded(io.RawIOBase):
-    """What is read from `sock`, until a moment; TimeoutError after it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._seconds = sock, sock.gettimeout()
-        self._raw: Any = sock.makefile("rb", buffering=0)
-        self.extend()
-
-    def extend(self) -> None:
-        """The whole time from now on."""
-        self._until = None if self._seconds is None else clock.monotonic() + self._seconds
-
-    def readable(self) -> bool:
-        """As io.RawIOBase has it."""
-        return True
-
-    def fileno(self) -> int:
-        """As io.RawIOBase has it."""
-        return self._sock.fileno()
-
-    def readinto(self, buffer: Any) -> int | None:
-        """As io.RawIOBase has it."""
-        if self._until is not None:
-            left = self._until - clock.monotonic()
-            if left <= 0:
-                raise TimeoutError("no answer in time")
-            self._sock.settimeout(left)
-        return self._raw.readinto(buffer)  # type: ignore[no-any-return]  # socket.SocketIO
-
-    def close(self) -> None:
-        """As io.RawIOBase has it."""
-        if not self.closed:
-            self._raw.close()
-        super().close()
+from agent.core.timed_reader import TimedReader
 
 
 class Response(http.client.HTTPResponse):
@@ -59,12 +22,12 @@ class Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *arguments: Any, **keywords: Any) -> None:
         super().__init__(sock, *arguments, **keywords)
         self.fp.close()
-        self._bounded = _Bounded(sock)
-        self.fp = io.BufferedReader(self._bounded)
+        self._reader = TimedReader(sock)
+        self.fp = io.BufferedReader(self._reader)
 
     def extend(self) -> None:
         """Give what is read from now on the whole time anew."""
-        self._bounded.extend()
+        self._reader.extend()
 
 
 class _Connection(http.client.HTTPConnection):

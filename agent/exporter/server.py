@@ -6,6 +6,7 @@ interface, or behind a firewall. A port that is taken is tried again and never s
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from agent import __version__
 from agent.config.convert import parse_listen
 from agent.core.errors import MissingExtra
 from agent.core.installation import how_to_add
+from agent.core.timed_reader import TimedReader
 from agent.core.types import FrameResult, Observation
 from agent.core.worker import Health, Worker
 from agent.exporter.about import About
@@ -43,6 +45,9 @@ REQUEST_SECONDS = 5.0
 
 MOST_AT_ONCE = 8
 """Requests answered at once; further ones are told to come again."""
+
+MOST_CONNECTIONS = 32
+"""Connections, each with a thread; further ones are closed."""
 
 INDEX = """Vedette
 
@@ -139,7 +144,7 @@ def _judged(body: Mapping[str, Any]) -> tuple[HTTPStatus, str, bytes]:
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread a request, MOST_AT_ONCE of them; `answer` makes the answers."""
+    """A thread a connection; `answer` makes the answers."""
 
     daemon_threads = True
     block_on_close = False
@@ -150,7 +155,22 @@ class _Server(ThreadingHTTPServer):
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
         self.answer = answer
         self.free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._connections = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin the thread, where there is one left."""
+        if self._connections.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  (the library's signature)
         """Said in the journal, not on the terminal."""
@@ -163,6 +183,12 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = f"vedette/{__version__}"
     sys_version = ""
     protocol_version = "HTTP/1.0"
+
+    def setup(self) -> None:
+        """The whole request has its time, not each byte of it."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(TimedReader(self.connection))
 
     def do_GET(self) -> None:
         """Answer with a body."""
@@ -181,6 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, content_type, answer = self.server.answer(path, self.headers.get("Accept", ""))
         finally:
             self.server.free.release()
+        self.connection.settimeout(REQUEST_SECONDS)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(answer)))

@@ -1,5 +1,6 @@
 """What Prometheus and whoever watches the process are told over HTTP."""
 
+import contextlib
 import json
 import socket
 import sys
@@ -17,7 +18,7 @@ from agent.core.types import Alert, AlertState, Observation, Severity
 from agent.core.worker import Health
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
-from agent.exporter.server import ExporterWorker
+from agent.exporter.server import MOST_CONNECTIONS, ExporterWorker
 
 FIRING = Alert(
     id="x", rule="gpu_lost", state=AlertState.FIRING, severity=Severity.CRITICAL, labels={"gpu": "0"}, what="",
@@ -140,6 +141,48 @@ def test_clients_that_say_nothing_hold_up_nobody(serve, port):
         assert ask(port)[0] == 200
     finally:
         for channel in idle:
+            channel.close()
+
+
+def test_clients_that_speak_by_the_byte_take_neither_threads_without_end_nor_the_metrics(
+    serve, port, monkeypatch
+):
+    monkeypatch.setattr("agent.exporter.server._Handler.timeout", 0.5)
+    serve()
+    assert ask(port)[0] == 200
+    before, over, most = threading.active_count(), threading.Event(), 0
+    channels = [socket.create_connection(("127.0.0.1", port)) for _ in range(3 * MOST_CONNECTIONS)]
+
+    def says(channel):
+        try:
+            channel.send(b"G")
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def drip():
+        open_ = list(channels)
+        for channel in open_:
+            channel.setblocking(False)
+        while open_ and not over.wait(0.02):
+            open_ = [channel for channel in open_ if says(channel)]
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    deadline, answered = time.monotonic() + 10, False
+    try:
+        while not answered:
+            most = max(most, threading.active_count())
+            with contextlib.suppress(OSError):  # while all threads are taken, the connection is closed
+                answered = ask(port)[0] == 200
+            assert time.monotonic() < deadline, "they hold the metrics"
+        assert most - before <= MOST_CONNECTIONS + 1
+    finally:
+        over.set()
+        dripping.join()
+        for channel in channels:
             channel.close()
 
 

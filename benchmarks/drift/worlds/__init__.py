@@ -34,8 +34,11 @@ WORLDS = Registry(
         "night bitrate": "benchmarks.drift.worlds.bitrate:Bitrate",
         "queues": "benchmarks.drift.worlds.queues:Queues",
         "hot sensor": "benchmarks.drift.worlds.hot_sensor:HotSensor",
+        "lamps": "benchmarks.drift.worlds.lamps:Lamps",
+        "shifts": "benchmarks.drift.worlds.shifts:Shifts",
+        "gate": "benchmarks.drift.worlds.gate:Gate",
     },
 )
 """A world's class by its name; a world file holds what moves in it, in sigma of its features' fast noise.
 
-The last five were written after the engine's constants, and none was changed for them."""
+The last eight were written after the engine's constants, and none was changed for them."""
