@@ -174,6 +174,7 @@ class Service:
             learn=self.learner.ask,
             look=self.learner.estimate,
             carry=self.learner.carry,
+            golden=lambda: self.golden.result.state,
         )
         self.scheduler = Scheduler(
             self.detector,

@@ -39,7 +39,8 @@ Learn = Callable[[str, Span, bool], None]
 
 
 class CameraCauses:
-    """Belongs to the analyst's thread; `learn` asks for signatures, `look` for an estimate of how right the model is.
+    """Belongs to the analyst's thread; `learn` asks for signatures, `look` for an estimate of how right the model is;
+    `golden` gives the state of the golden check.
 
     `hidden` are the areas that are left out of the frames that may be kept; None: none may.
     """
@@ -54,9 +55,10 @@ class CameraCauses:
         writer: ReferenceWriter,
         learn: Learn,
         look: Ask,
+        golden: Callable[[], str],
     ) -> None:
         self._camera, self._window_seconds, self._hidden = camera, window_seconds, hidden
-        self._frames, self._writer, self._learn = frames, writer, learn
+        self._frames, self._writer, self._learn, self._golden = frames, writer, learn, golden
         self.signatures: Signatures | None = None
         self.last: Diagnosis | None = None
         self._found: Diagnosis | None = None
@@ -136,7 +138,8 @@ class CameraCauses:
         return self.last
 
     def _diagnosed(self, verdict: DriftVerdict, vectors: NDArray[np.float32]) -> Diagnosis:
-        return diagnose(verdict, self.signatures, list(self.looks), image_medians(vectors))
+        medians = image_medians(vectors)
+        return diagnose(verdict, self.signatures, list(self.looks), medians, golden=self._golden())
 
     def _follow(self, found: Diagnosis | None) -> None:
         """Another cause counts once two diagnoses in a row agree: the frames of the first are partly of before.

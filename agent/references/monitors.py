@@ -56,7 +56,7 @@ class DriftMonitors:
     `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
     `sketch_seconds` (0: a window; None: none are published). `hidden` are by camera the areas left out of the frames
     that may be kept, where any may; `learn` has their signatures made, for `learnt`; `look` an estimate by frames of
-    now, for `estimated`; `carry` a reference for another model.
+    now, for `estimated`; `carry` a reference for another model; `golden` gives the state of the golden check.
     """
 
     def __init__(
@@ -72,11 +72,12 @@ class DriftMonitors:
         learn: Learn = lambda _camera, _span, _anew: None,
         look: Ask = lambda _glance: None,
         carry: CarryOver = lambda _wanted, _done: None,
+        golden: Callable[[], str] = lambda: "",
     ) -> None:
         self.writer = ReferenceWriter()
         self._store = ReferenceStore(state_directory)
         self._hidden, self._learn, self._carry = hidden or {}, learn, carry
-        self._look = look
+        self._look, self._golden = look, golden
         self._settings, self._window_seconds = settings, window_seconds
         self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
         self._monitors: dict[str, DriftMonitor] = {}
@@ -291,6 +292,7 @@ class DriftMonitors:
             writer=self.writer,
             learn=self._learn,
             look=self._look,
+            golden=self._golden,
         )
 
     def _reload(self, camera: str) -> None:

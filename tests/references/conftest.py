@@ -77,7 +77,7 @@ class Room:
         self.settings = dataclasses.replace(DriftSettings(), **settings)
         self.posted, self.published = [], []
         self.subject, self.sketch_seconds = subject, sketch_seconds
-        self.asked = []
+        self.asked, self.golden = [], "waiting"
         self.causes = CameraCauses(
             subject.camera,
             subject.window_seconds,
@@ -86,6 +86,7 @@ class Room:
             writer=self.writer,
             learn=lambda *job: self.asked.append(job),
             look=print,
+            golden=lambda: self.golden,
         )
         self.monitor = self.new()
 

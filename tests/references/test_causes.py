@@ -156,7 +156,7 @@ def test_frames_are_looked_at_once_there_are_signatures(one):
 def test_what_is_concluded_for_lack_of_a_known_cause_waits_for_a_second_window(one, stored, monkeypatch):
     found = iter(["population", "fog", "population", "population", "fog", "fog"])
     monkeypatch.setattr(
-        "agent.references.causes.diagnose", lambda *_: Diagnosis(cause=next(found), confidence=0.5)
+        "agent.references.causes.diagnose", lambda *_, **_more: Diagnosis(cause=next(found), confidence=0.5)
     )
     one.causes.reference(stored)
     drifting = types.SimpleNamespace(judged=True, alarm=True, ratio=2.0)

@@ -6,8 +6,10 @@
                                             where both explain clearly more
     the image changed                       none of the known causes
     the image is quiet, the boxes' places, their classes or the embedding moved    another population
-    the image is quiet, only the model's scores moved                              the model
+    the image is quiet, only the model's scores moved                              the model; where the golden check
+                                                                                   agrees, another population
 
+A model that gives on fixed images what it gave before is the same one: then what it gives here is by what it is shown.
 So a fault of the camera comes before the scene, the scene before what is in it, and that before the model.
 
 The image is that of the last window, for the looks are of it: what the judge compares goes back further where a change
@@ -62,6 +64,9 @@ OTHER_ADVICE = {
 BY_ABSENCE = frozenset({NO_CAUSE, SCENE, POPULATION, MODEL})
 """What is concluded because no known cause fits."""
 
+AGREES = "agrees"
+"""The state of a golden check whose last run gave what the model gave when it was taken in use."""
+
 _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 
 
@@ -101,10 +106,15 @@ class Diagnosis:
 
 
 def diagnose(
-    verdict: DriftVerdict, signatures: Signatures | None, looks: Sequence[Look], recent: NDArray[np.float64]
+    verdict: DriftVerdict,
+    signatures: Signatures | None,
+    looks: Sequence[Look],
+    recent: NDArray[np.float64],
+    *,
+    golden: str = "",
 ) -> Diagnosis:
     """The diagnosis of a judged verdict from `looks` at the frames of now, and the medians `recent` (10,) of their
-    IMAGE_FEATURES, NaN where unknown."""
+    IMAGE_FEATURES, NaN where unknown. `golden` is the state of the golden check."""
     if signatures is None:
         return Diagnosis(cause=UNKNOWN, reason="what known causes do to this camera has not been learnt yet")
     if len(looks) < LEAST_LOOKS:
@@ -119,15 +129,15 @@ def diagnose(
     now = np.where(np.isfinite(recent), recent, [one.now[1] for one in each])
     low, then, high = np.array([one.then for one in each]).T
     found = match(shift_of(now, low, then, high, traits=traits), signatures.none, signatures.curves)
-    return _concluded(verdict, signatures, found)
+    return _concluded(verdict, signatures, found, golden)
 
 
-def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match) -> Diagnosis:
+def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match, golden: str = "") -> Diagnosis:
     best, second = found.candidates[:2]
     over = any(verdict.feature(name).over for name in IMAGE_FEATURES)
     quiet = not over and found.size < QUIET
     if found.size < LEAST or (quiet and best.unexplained > QUIET_NONE):
-        return _of_content(verdict)
+        return _of_content(verdict, golden)
     if _another_scene(found):
         return Diagnosis(cause=SCENE, confidence=1.0 - max(0.0, found.fit), second=best.cause)
     if best.unexplained > NONE:
@@ -149,12 +159,15 @@ def _another_scene(found: Match) -> bool:
     return unlike and (best.cause == "moved" or best.unexplained > SCENE_NONE)
 
 
-def _of_content(verdict: DriftVerdict) -> Diagnosis:
+def _of_content(verdict: DriftVerdict, golden: str) -> Diagnosis:
     """Of a drift in an image that is as it was: by what is over its limit."""
     over = {each.feature for each in verdict.features if each.over} - set(IMAGE_FEATURES)
     classes = verdict.classes is not None and verdict.classes.ratio >= 1.0
-    if over - _SCORES or classes:
-        return Diagnosis(cause=POPULATION, confidence=0.5, second=MODEL if over & _SCORES else "")
+    same = golden == AGREES
+    if over - _SCORES or classes or (over and same):
+        return Diagnosis(
+            cause=POPULATION, confidence=0.5, second=MODEL if over & _SCORES and not same else ""
+        )
     if over:
         return Diagnosis(cause=MODEL, confidence=0.5, second=POPULATION)
     return Diagnosis(cause=UNKNOWN, reason="no single number stands out enough")

@@ -54,10 +54,11 @@ class Clinic:
         self.frames: Frames = street.frames  # type: ignore[attr-defined]  # the fixture's class is no module's
         self._then, self._signatures = self.frames(0, 8), signatures
 
-    def __call__(self, now: list[np.ndarray], **verdict: object) -> Diagnosis:
+    def __call__(self, now: list[np.ndarray], golden: str = "", **verdict: object) -> Diagnosis:
         looks = [look_at(each) for each in now]
         recent = np.median(sample(now).vectors, axis=0)
-        return diagnose(verdict_of(now, self._then, **verdict), self._signatures, looks, recent)  # type: ignore[arg-type]  # as given
+        judged = verdict_of(now, self._then, **verdict)  # type: ignore[arg-type]  # as given
+        return diagnose(judged, self._signatures, looks, recent, golden=golden)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,17 @@ def test_a_quiet_image_with_other_objects_is_another_population(clinic: Clinic) 
 
 
 def test_a_quiet_image_whose_scores_alone_moved_is_the_model(clinic: Clinic) -> None:
-    assert clinic(clinic.frames(40, 6), over=("confidence_mean",)).cause == "model"
+    for golden in ("waiting", "differs", "off"):
+        found = clinic(clinic.frames(40, 6), over=("confidence_mean",), golden=golden)
+        assert (found.cause, found.second) == ("model", "population")
+
+
+def test_a_model_that_agrees_with_itself_is_not_the_cause(clinic: Clinic) -> None:
+    found = clinic(clinic.frames(40, 6), over=("confidence_mean", "suppressed"), golden="agrees")
+    assert (found.cause, found.second) == ("population", "")
+    found = clinic(clinic.frames(40, 6), over=("confidence_mean", "box_size"), golden="agrees")
+    assert (found.cause, found.second) == ("population", "")
+    assert clinic(clinic.frames(40, 6), golden="agrees").cause == "unknown"
 
 
 def test_a_fault_that_has_just_begun_is_named_though_the_judge_still_looks_at_frames_of_before(
