@@ -17,7 +17,6 @@ import math
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -136,19 +135,9 @@ requestAnimationFrame(frame);
 
 def page(url, args):
     """What people wait for in a browser, for each page: milliseconds to first paint and content, and between frames."""
-    from selenium import webdriver
+    from benchmarks.chromium import chromium
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--window-size=1440,900",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver = chromium("--window-size=1440,900")
     driver.set_script_timeout(args.page_seconds + 60)
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCHED})
     device = "site-3/edge-00003"

@@ -13,9 +13,9 @@ import argparse
 import json
 import math
 import random
-import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,15 +29,19 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from selenium import webdriver
 
-from agent.config.schema import BrokerSettings
-from agent.core.secret import Masked
-from agent.dashboard.subscriber import Subscriber
-from agent.dashboard.web.collector import Collector
-from agent.dashboard.web.commands import Commands
-from agent.dashboard.web.history import History
-from agent.dashboard.web.server import Dashboard, Options
-from agent.dashboard.web.stream import Stream
-from agent.delivery.messages import rfc3339
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from agent.config.schema import BrokerSettings  # noqa: E402  (from a clone without an installation)
+from agent.core.secret import Masked  # noqa: E402  (as above)
+from agent.dashboard.subscriber import Subscriber  # noqa: E402  (as above)
+from agent.dashboard.web.collector import Collector  # noqa: E402  (as above)
+from agent.dashboard.web.commands import Commands  # noqa: E402  (as above)
+from agent.dashboard.web.history import History  # noqa: E402  (as above)
+from agent.dashboard.web.server import Dashboard, Options  # noqa: E402  (as above)
+from agent.dashboard.web.stream import Stream  # noqa: E402  (as above)
+from agent.delivery.messages import rfc3339  # noqa: E402  (as above)
+from benchmarks.chromium import chromium  # noqa: E402  (as above)
 
 Message = tuple[str, dict[str, Any]]
 NOW = time.time() // 60 * 60
@@ -325,17 +329,7 @@ def _beside(images: Sequence[Any], height: int) -> Any:
 
 
 def _browser(width: int, height: int, theme: str) -> webdriver.Chrome:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--hide-scrollbars",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver = chromium("--hide-scrollbars")
     feature = {"name": "prefers-color-scheme", "value": theme}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     _size(driver, width, height)

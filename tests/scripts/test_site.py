@@ -102,15 +102,11 @@ def test_the_search_works_from_a_folder(site):
 @pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_a_word_is_found_in_a_browser_without_any_server(site):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    driver = shutil.which("chromedriver")
-    if driver is None:
+    chromium = pytest.importorskip("benchmarks.chromium")  # it needs selenium
+    if not chromium.installed():
         pytest.skip("needs chromium and chromium-driver (Debian packages)")
     _, folder = site
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(word)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    browser = chromium.chromium()
     try:
         browser.get((folder / "index.html").as_uri())
         box = browser.find_element("css selector", "input.md-search__input")

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import time
 
 import pytest
@@ -10,12 +9,12 @@ import pytest
 from tests.conftest import MOSQUITTO
 from tests.dashboard.web.conftest import Web
 
-webdriver = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+chromium = pytest.importorskip("benchmarks.chromium")  # it needs selenium
+ActionChains = pytest.importorskip("selenium.webdriver").ActionChains
 NEEDED = [
     pytest.mark.broker,
     pytest.mark.skipif(
-        not (MOSQUITTO and CHROMIUM and DRIVER), reason="needs mosquitto, chromium, chromium-driver"
+        not (MOSQUITTO and chromium.installed()), reason="needs mosquitto, chromium, chromium-driver"
     ),
     pytest.mark.xdist_group("chromium"),
 ]
@@ -35,18 +34,9 @@ class Browser:
     """One Chromium, on one dashboard at a time."""
 
     def __init__(self):
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for argument in (
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-            "--disable-gpu",
-            "--window-size=1280,900",
-        ):
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        self.driver = chromium.chromium(
+            "--window-size=1280,900", capabilities={"goog:loggingPrefs": {"browser": "ALL"}}
+        )
         self.driver.set_page_load_timeout(20)
         self.command("Emulation.setTimezoneOverride", timezoneId=ZONE)
         self._clock = None
@@ -96,7 +86,7 @@ class Browser:
         self.until(lambda: self.js(f"(document.querySelector({json.dumps(selector)}).click(), true)"))
 
     def press(self, *keys):
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def errors(self, *, allowed=()):
         """What the console has; the page is left then, so that the end of its dashboard is no error."""
