@@ -17,6 +17,7 @@ import hypothesis
 import paho.mqtt.client as paho
 import pytest
 import structlog
+from paho.mqtt import MQTTException, publish
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -103,7 +104,7 @@ class Listener:
     """Hears everything at a broker; comes back by itself when the broker does."""
 
     def __init__(self, port, topic="#", *, qos=1, username=None, password=None):
-        self.messages = []
+        self.messages, self._marks, self._port = [], set(), port
         self._arrived = threading.Condition()
         self._subscribed = threading.Event()
         self._topic, self._qos = topic, qos
@@ -126,9 +127,12 @@ class Listener:
 
     def _on_message(self, _client, _data, message):
         with self._arrived:
-            self.messages.append(
-                Heard(message.topic, bytes(message.payload), bool(message.retain), time.time())
-            )
+            if message.topic.startswith("mark/"):
+                self._marks.add(message.topic)
+            else:
+                self.messages.append(
+                    Heard(message.topic, bytes(message.payload), bool(message.retain), time.time())
+                )
             self._arrived.notify_all()
 
     def wait(self, wanted, timeout=15.0):
@@ -136,6 +140,19 @@ class Listener:
         with self._arrived:
             assert self._arrived.wait_for(lambda: wanted(self.messages), timeout), self.topics()
             return wanted(self.messages)
+
+    def catch_up(self, timeout=15.0):
+        """Until all has come that the broker has taken for us by now: a mark is sent, and comes after it.
+
+        Sent again and again: a broker that was restarted meanwhile forgets it, and us.
+        """
+        mark, deadline = f"mark/{uuid.uuid4().hex}", time.monotonic() + timeout
+        while mark not in self._marks:
+            assert time.monotonic() < deadline, self.topics()
+            with contextlib.suppress(OSError, MQTTException):
+                publish.single(mark, qos=1, port=self._port)
+            with self._arrived:
+                self._arrived.wait_for(lambda: mark in self._marks, 0.5)
 
     def wait_subscribed(self, timeout=10.0):
         assert self._subscribed.wait(timeout)

@@ -20,6 +20,7 @@ import paho.mqtt.publish as mqtt
 import pytest
 
 from agent.__main__ import main
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("agent"), pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
@@ -124,13 +125,6 @@ def box(folder, mosquitto, receiver, mailbox):
         made.kill()
 
 
-def until(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
 def events_of(listener):
     """The alert events received, as (rule, event); one that came twice counts once (docs/wire.md)."""
     bodies = {(body["id"], body["event"], body["changed_at"]): body for body in listener.bodies("/alert/")}
@@ -165,7 +159,7 @@ def test_controls_survive_a_killed_agent(box, listen, receiver, mailbox):
     assert "by ada" in before
     assert "by bob" in before
 
-    assert until(lambda: mailbox.messages and receiver.received and box.has_sent_all_notices())
+    wait_until(lambda: mailbox.messages and receiver.received and box.has_sent_all_notices(), 60)
     box.kill()
     box.start()
     assert box.until("mute", "controls") == before
@@ -186,7 +180,7 @@ def test_controls_survive_a_killed_agent(box, listen, receiver, mailbox):
     assert events == [
         "WARNING", "acknowledged by ada, on my way", "snoozed by ada", "snooze undone by ada", "resolved",
     ]  # fmt: skip
-    assert until(lambda: len(receiver.received) >= 2)
+    wait_until(lambda: len(receiver.received) >= 2, 60)
     assert [body["text"].split(":")[0] for body in receiver.bodies()] == ["*WARNING", "*resolved"]
     mail = mailbox.messages[0]
     assert mail["Subject"].startswith("WARNING: box-7: camera front: ")

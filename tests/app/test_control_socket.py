@@ -86,10 +86,12 @@ def test_a_disk_without_a_place_for_the_socket_ends_nothing_and_is_tried_again(t
     monkeypatch.setattr(control, "RETRY_SECONDS", 0.1)
     (tmp_path / "state").write_text("a file where the directory should be")
     server = ControlServer(tmp_path / "state", {"add": add})
+    beats, beat = [], server.beat
+    server.beat = lambda: beats.append(beat())
     stop = threading.Event()
     thread = threading.Thread(target=server.run, args=(stop,))
     thread.start()
-    time.sleep(1.2)
+    wait_until(lambda: len(beats) > 4)  # once a try and once while it rests: the third one goes on
     assert thread.is_alive()
     assert capsys.readouterr().out.count("no control socket, retrying") == 1
     (tmp_path / "state").unlink()
@@ -144,8 +146,7 @@ def serve(tmp_path):
         server = ControlServer(tmp_path, handlers)
         threads.append(threading.Thread(target=server.run, args=(stop,)))
         threads[0].start()
-        while not (tmp_path / SOCKET_NAME).exists():
-            time.sleep(0.01)
+        wait_until((tmp_path / SOCKET_NAME).exists)
         return tmp_path, server
 
     yield start

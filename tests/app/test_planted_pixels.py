@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import functools
 import re
 import time
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ from agent.app.service import Service
 from agent.cli import zones
 from agent.cli.saving import Saver
 from agent.config.load import parse
+from tests.waiting import wait_until
 
 CONFIG = """
 state_directory = "{folder}/state"
@@ -80,12 +82,7 @@ def images_in(data):
     return found + [base64.b64decode(text) for text in whole]
 
 
-def until(done, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not (result := done()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return result
+until = functools.partial(wait_until, seconds=60)
 
 
 def test_the_search_finds_what_it_looks_for():

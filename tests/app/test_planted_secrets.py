@@ -1,6 +1,7 @@
 """The failing cases at level debug, with planted secrets: none is in anything that the agent logs, sends or keeps."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -8,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ import pytest
 from agent.app.control_socket import call
 from agent.core.errors import VedetteError
 from tests.conftest import free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANTED = ("S3cret", "s3cret", "S3CRET", "73519264", "UzNjcmV0")  # the last: in base64
@@ -168,12 +169,7 @@ WRONG = [
 ]
 
 
-def until(condition, seconds=240):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
+until = functools.partial(wait_until, seconds=240)
 
 
 def vedette(*commands):

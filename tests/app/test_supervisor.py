@@ -57,7 +57,7 @@ def test_a_part_that_has_finished_is_done_and_not_stuck():
     worker.patience_seconds = 0.0
     supervisor.add(worker)
     wait_until(lambda: [worker.done for worker in supervisor.health() if worker.name == "file"] == [True])
-    time.sleep(0.01)
+    wait_until(lambda: worker.silent_seconds() > worker.patience_seconds)
     assert worker.runs == 1
     assert supervisor.stuck() == []
 
@@ -78,7 +78,7 @@ def test_a_silent_part_is_stuck_unless_it_is_warming_up():
     worker = Wedged()
     worker.warming = True
     supervisor.add(worker)
-    time.sleep(0.1)
+    wait_until(lambda: worker.silent_seconds() > worker.patience_seconds)
     assert supervisor.stuck() == []
     worker.warming = False
     assert supervisor.stuck() == ["wedged"]
@@ -108,8 +108,8 @@ def test_two_parts_cannot_share_a_name():
 def test_warming_up_does_not_excuse_silence_for_ever():
     worker = Worker()
     worker.warming, worker.warm_up_seconds = True, 0.01
-    time.sleep(0.03)
-    assert worker.stuck()
+    wait_until(worker.stuck)
+    assert worker.silent_seconds() > 0.01
 
 
 def test_the_report_says_how_each_part_is():

@@ -1,6 +1,7 @@
 """Logging in again: what was rotated counts at the next connection, and a token is replaced before it ends."""
 
 import base64
+import functools
 import json
 import shutil
 import signal
@@ -15,6 +16,7 @@ from agent.core.errors import VedetteError
 from agent.core.secret import Masked, Secret
 from agent.dashboard.shared import Inbox, Session
 from agent.dashboard.subscriber import Subscriber
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.broker,
@@ -47,12 +49,7 @@ def broker(mosquitto, tmp_path):
     return broker
 
 
-def until(wanted, seconds=40):
-    end = time.monotonic() + seconds
-    while not (found := wanted()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
+until = functools.partial(wait_until, seconds=40)
 
 
 def send(broker, topic):

@@ -373,9 +373,7 @@ def test_arguments_with_the_commands_own_names_stand_in_args(desk):
         received(command(rule="slow", args={"id": "a7", "why": "on it"})[1].encode()),
         wall=time.time(), now=0.0, first_time=lambda _: True,
     )  # fmt: skip
-    deadline = time.monotonic() + 5
-    while not desk.carried_out and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: desk.carried_out)
     assert desk.carried_out == [{"rule": "slow", "id": "a7", "why": "on it"}]
 
 

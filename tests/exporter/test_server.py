@@ -19,6 +19,7 @@ from agent.core.worker import Health
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
 from agent.exporter.server import MOST_CONNECTIONS, ExporterWorker
+from tests.waiting import wait_until
 
 FIRING = Alert(
     id="x", rule="gpu_lost", state=AlertState.FIRING, severity=Severity.CRITICAL, labels={"gpu": "0"}, what="",
@@ -78,11 +79,8 @@ def serve(told, port):
 
 def ask(port, path="/metrics", host="127.0.0.1", **headers):
     """(status, content type, text), once it listens."""
-    deadline = time.monotonic() + 5
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        while probe.connect_ex((host.strip("[]"), port)):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: not probe.connect_ex((host.strip("[]"), port)))
     try:
         request = urllib.request.Request(f"http://{host}:{port}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=5) as answer:
@@ -192,7 +190,9 @@ def test_a_taken_port_is_waited_for(serve, port, monkeypatch):
         other.bind(("127.0.0.1", port))
         other.listen()
         exporter = serve()
-        time.sleep(0.2)
+        beats, beat = [], exporter.beat
+        exporter.beat = lambda: beats.append(beat())
+        wait_until(lambda: len(beats) > 3)  # it beats at each try
         assert exporter.silent_seconds() < 1
     assert ask(port)[0] == 200
 

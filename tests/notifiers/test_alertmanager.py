@@ -9,7 +9,6 @@ import subprocess
 import time
 import urllib.request
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +16,7 @@ from structlog.testing import capture_logs
 from agent.core.errors import ConfigError
 from agent.notifiers.alertmanager import AlertmanagerNotifier, AlertmanagerOptions
 from tests.clocks import Machine
+from tests.waiting import wait_until
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
@@ -41,19 +41,11 @@ def alertmanager(tmp_path_factory):
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        wait_until_ready(url, folder / "log")
+        wait_until(lambda: is_ready(url), 15, (folder / "log").read_text)
         yield url
     finally:
         process.terminate()
         process.wait(10)
-
-
-def wait_until_ready(url, log: Path):
-    deadline = time.monotonic() + 15
-    while not is_ready(url):
-        if time.monotonic() > deadline:
-            pytest.fail(log.read_text())
-        time.sleep(0.1)
 
 
 def is_ready(url):

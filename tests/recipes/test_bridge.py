@@ -4,12 +4,13 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
@@ -37,10 +38,10 @@ class Broker:
         log.unlink(missing_ok=True)
         with log.open("w") as stream:
             self._process = subprocess.Popen([MOSQUITTO, "-c", self.config], stdout=stream, stderr=stream)
-        deadline = time.monotonic() + 10
-        while "running" not in log.read_text():
-            assert self._process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+        wait_until(
+            lambda: self._process.poll() is not None or "running" in log.read_text(), found=log.read_text
+        )
+        assert self._process.poll() is None, log.read_text()
 
     def stop(self):
         self._process.terminate()

@@ -1,13 +1,13 @@
 """The InfluxDB recipe: line protocol, and a real InfluxDB and mosquitto with the real script between them."""
 
 import doctest
+import functools
 import importlib.util
 import json
 import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.waiting import wait_until
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "recipes" / "influxdb_bridge.py"
 INFLUXD = shutil.which("influxd", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -113,12 +115,7 @@ def influx(tmp_path):
     server.stop()
 
 
-def until(question, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return answer
+until = functools.partial(wait_until, seconds=30)
 
 
 def test_nothing_is_lost_while_influxdb_is_away_and_nothing_is_double(tmp_path, mosquitto, influx):

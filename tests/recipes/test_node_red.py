@@ -3,12 +3,13 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.waiting import wait_until
 
 FLOW = Path(__file__).parents[2] / "docs" / "recipes" / "node-red-flow.json"
 
@@ -52,10 +53,9 @@ def test_alerts_become_sentences_once_each(tmp_path, mosquitto, listen):
         words = [program, "--userDir", str(tmp_path), "--settings", str(tmp_path / "settings.js")]
         process = subprocess.Popen(words, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 90
-        while "Connected to broker" not in (tmp_path / "log").read_text():
-            assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.2)
+        said = (tmp_path / "log").read_text
+        wait_until(lambda: process.poll() is not None or "Connected to broker" in said(), 90, said)
+        assert process.poll() is None, said()
         publish()
         subscriber.wait(lambda heard: len(heard) == 1)
         publish()  # the same again

@@ -114,10 +114,11 @@ def broker(made, port):
     config.write_text((made / "mosquitto.conf").read_text() + "user root\n")
     with (made / "log").open("w") as log:
         process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
-    deadline = time.monotonic() + 10
-    while "running" not in (made / "log").read_text():
-        assert process.poll() is None and time.monotonic() < deadline, (made / "log").read_text()
-        time.sleep(0.05)
+    wait_until(
+        lambda: process.poll() is not None or "running" in (made / "log").read_text(),
+        found=(made / "log").read_text,
+    )
+    assert process.poll() is None, (made / "log").read_text()
     yield process
     process.terminate()
     process.wait(10)
@@ -232,7 +233,7 @@ def vedette(*words):
 def test_who_was_removed_may_do_nothing_after_a_reload(made, connect, broker):
     run("device", made, "north", "box-3")
     broker.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
+    wait_until(lambda: "Reloading config" in (made / "log").read_text())
     box = connect("box-3")
     assert box.publish("vedette/north/box-3/host") in (0, 16)
     kept = made.parent / "kept"

@@ -27,6 +27,7 @@ from agent.cli import alerts as alerts_command
 from agent.config.schema import AlertSettings, RuleSettings
 from agent.core.errors import VedetteError
 from agent.core.types import AlertState, Observation
+from tests.waiting import wait_until
 
 HOT = RuleSettings(name="hot", when="host.temperature_celsius > 80", advice="Check the fan.")
 QUIET = RuleSettings(name="quiet", when="host.cpu_ratio > 90%", tell="journal")
@@ -354,9 +355,7 @@ def agent(state, monkeypatch):
     server, stop = ControlServer(state, {"status": dict, **service.handlers()}), threading.Event()
     thread = threading.Thread(target=server.run, args=(stop,))
     thread.start()
-    deadline = time.monotonic() + 60
-    while not server.path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(server.path.exists, 60)
     yield service
     stop.set()
     thread.join(5)

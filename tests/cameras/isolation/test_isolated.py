@@ -18,6 +18,7 @@ from agent.cameras.kinds.stream import StreamCamera
 from agent.cameras.kinds.stream_options import StreamOptions
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.types import CameraState
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -124,8 +125,7 @@ def test_the_password_is_in_no_command_line(listening):
 
     opening = threading.Thread(target=opened)
     opening.start()
-    while server.accepted == 0:
-        time.sleep(0.02)
+    wait_until(lambda: server.accepted)
     words = psutil.Process(camera.pid).cmdline()
     assert "agent.cameras.isolation.worker" in words
     assert "geheim" not in " ".join(words)

@@ -26,6 +26,7 @@ from agent.core.secret import Masked
 from agent.dashboard.web.server import Dashboard, Options
 from agent.delivery.messages import rfc3339
 from tests.conftest import Mosquitto
+from tests.waiting import wait_until
 
 try:
     import psycopg
@@ -122,12 +123,7 @@ class Web:
             return error.code, json.loads(error.read()), error.headers
 
     def until(self, wanted, timeout=60.0):
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if found := wanted():
-                return found
-            time.sleep(0.05)
-        raise AssertionError("it did not come")
+        return wait_until(wanted, timeout)
 
     def rows(self):
         found = self.get("/api/fleet")

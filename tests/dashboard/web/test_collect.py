@@ -1,5 +1,6 @@
 """Collectors on a real broker and a real PostgreSQL: they share the messages, and none is lost whatever dies."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -21,6 +22,7 @@ pytest.importorskip("psycopg_pool")
 
 from agent.dashboard.web.collect import CollectOptions, SharedCollector
 from agent.dashboard.web.postgres.address import parse_database
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.broker,
@@ -54,13 +56,7 @@ def collecting(mosquitto, database, name, **options):
         end()
 
 
-def until(wanted, timeout=90.0):
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if found := wanted():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
+until = functools.partial(wait_until, seconds=90)
 
 
 def rows(database):

@@ -50,10 +50,16 @@ def locked(mosquitto, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_a_refused_login_is_told_apart_and_never_called_connected(locked, publish, capsys, protocol):
+def test_a_refused_login_is_told_apart_and_never_called_connected(locked, publish, drafts, capsys, protocol):
     running = publish(f"mqtt://agent:wrong-secret@127.0.0.1:{locked.port}", protocol=protocol)
     running.until(lambda p: p.connection.failure == ConnectionFailure.LOGIN.value)
-    time.sleep(0.5)
+    assert "not authori" in locked.log.read_text(), (
+        "the broker has ended the connection: nothing more comes of it"
+    )
+    running.publisher.publish(drafts.host())
+    running.until(
+        lambda p: p.statistics()["outbox_messages"] == 1
+    )  # the delivery has gone on for some rounds
     assert running.publisher.connection.state != "connected"
     assert running.publisher.statistics()["broker_connected"] == 0
     shown = capsys.readouterr().out + repr(running.publisher.connection)
@@ -181,6 +187,7 @@ def test_a_fight_over_a_client_id_is_recognised_though_the_broker_says_nothing(
 def test_a_taken_over_client_id_is_recognised_where_the_broker_says_so(publish, capsys):
     import threading
 
+    recognised = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
@@ -189,11 +196,12 @@ def test_a_taken_over_client_id_is_recognised_where_the_broker_says_so(publish, 
                 channel.recv(4096)
                 channel.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK, success
                 channel.sendall(bytes([0xE0, 1, 0x8E]))  # DISCONNECT, session taken over
-                time.sleep(0.5)
+                recognised.wait(10)
 
         threading.Thread(target=serve, daemon=True).start()
         running = publish(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
         running.until(lambda p: p.connection.failure == ConnectionFailure.TAKEN_OVER.value)
+        recognised.set()
     assert "was this machine cloned, or" in capsys.readouterr().out
 
 

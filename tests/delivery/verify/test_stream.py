@@ -116,14 +116,13 @@ def test_a_device_of_which_only_states_are_heard_is_told():
 def test_a_broken_line_is_mended_and_told(mosquitto, publish, drafts, capsys, tmp_path, kept):
     """The broker is restarted meanwhile; where it keeps sessions, nothing is missing."""
     keeping = ("persistence true", f"persistence_location {tmp_path}/") if kept else ()
-    broker = mosquitto("allow_anonymous true", *keeping)
+    broker = mosquitto("allow_anonymous true", "log_type all", *keeping)
     running, codes = publish(broker.url), []
     listening = threading.Thread(
         target=lambda: codes.append(main(["verify", "--broker", broker.url, "--for", "5s"]))
     )
     listening.start()
-    wait_until(lambda: "vedette-verify" in broker.log.read_text(), 10)
-    time.sleep(0.3)
+    wait_until(lambda: "Sending SUBACK to vedette-verify" in broker.log.read_text(), 10)
     running.publisher.publish(drafts.host(start=time.time()))
     assert running.publisher.drain(10)
     broker.stop()
