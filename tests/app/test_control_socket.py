@@ -89,7 +89,7 @@ def test_a_disk_without_a_place_for_the_socket_ends_nothing_and_is_tried_again(t
     beats, beat = [], server.beat
     server.beat = lambda: beats.append(beat())
     stop = threading.Event()
-    thread = threading.Thread(target=server.run, args=(stop,))
+    thread = threading.Thread(target=server.run, args=(stop,), daemon=True)
     thread.start()
     wait_until(lambda: len(beats) > 4)  # once a try and once while it rests: the third one goes on
     assert thread.is_alive()
