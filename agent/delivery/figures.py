@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import structlog
 
+from agent.core.types import Observation
 from agent.delivery.clock import written_bytes
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.recovery import OutboxRecovery
@@ -46,6 +48,24 @@ class DeliveryFigures:
             **of_the_connection,
             "outbox_commits_total": float(safe.commits_total),
             "outbox_written_bytes_total": float(self._written),
+        }
+
+    def observations(self, now: float, **said: str) -> list[Observation]:
+        """The numbers as rules see them; `said` is what is to be read beside some."""
+        return [
+            Observation(metric=f"host.{name}", value=value, at=now, text=said.get(name, ""))
+            for name, value in self.numbers.items()
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """How the outbox stands, for `vedette status`: plain values."""
+        numbers = self.numbers
+        return {
+            "messages": int(numbers.get("outbox_messages", 0)),
+            "durable": bool(numbers.get("outbox_durable", 0)),
+            "used_ratio": numbers.get("outbox_used_ratio", 0.0),
+            "lost": int(numbers.get("outbox_lost_total", 0)),
+            "delivered": int(numbers.get("delivered_total", 0)),
         }
 
     def _note_losses(self, outbox: Outbox, now: float) -> int:

@@ -19,25 +19,24 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from agent import __version__
 from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.core import clock
 from agent.core.printable import printable
-from agent.core.types import Draft, Message, Observation
+from agent.core.types import Draft, Observation
 from agent.core.worker import Worker
 from agent.delivery.clock import Clock
 from agent.delivery.commands import CommandWorker
 from agent.delivery.figures import DeliveryFigures
 from agent.delivery.handover import Inbox
 from agent.delivery.identity import Identity
-from agent.delivery.messages import CONNECTION_LOST, Stamp, encode, status_draft
+from agent.delivery.messages import Stamp
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
 from agent.delivery.mqtt.connection import ConnectionOptions, Will
@@ -45,13 +44,14 @@ from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, S
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
-from agent.delivery.mqtt.name_watch import NameWatch
 from agent.delivery.mqtt.session import ConnectionState, Session, SessionTiming
 from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import StoreCorrupt, StoreFull, StoreUnwritable
+from agent.delivery.presence import Presence
 from agent.delivery.replies import Reply, reply_message
 from agent.delivery.standing import Standing
+from agent.delivery.subscriptions import Arrival, Subscriptions
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -59,7 +59,6 @@ OUTBOX_FILE = "outbox.db"
 IDLE_SECONDS = 0.5
 CLOCK_STEP_SECONDS = 60.0  # a clock that is set by less makes no certificate valid
 ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
-HEARTBEAT_SECONDS = 60.0  # of the status, where the broker retains nothing
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
 
 
@@ -116,13 +115,16 @@ class Publisher(Worker):
             commands.reply = self._reply
         self._on_accepted = on_accepted or (lambda _: None)
         self._standing = Standing(self._ledger, identity.prefix)
+        self._presence = Presence(identity, self._clock, self._standing, self._stamp)
         self._announcements = Announcements()
-        self._command_topic = f"{identity.prefix}/command/+"
-        self._name = NameWatch(f"{identity.prefix}/status", identity.machine)
-        self._birth_topic = f"{broker.home_assistant_prefix}/status" if broker.home_assistant else ""
+        self._subscriptions = Subscriptions(
+            identity,
+            self._ledger,
+            commands=commands,
+            birth_topic=f"{broker.home_assistant_prefix}/status" if broker.home_assistant else "",
+        )
         self._commit_at: float | None = None
         self._figures = DeliveryFigures()
-        self._heartbeat_at = 0.0
         self._quiet, self._quiet_after = False, 0
         self._clock_was: tuple[bool, float] | None = None
 
@@ -151,30 +153,20 @@ class Publisher(Worker):
 
     def observations(self, now: float) -> list[Observation]:
         """The statistics as rules see them; without a connection it is said why."""
-        said = {
-            "broker_connected": self.connection.reason,
-            "broker_refused_topics": self._window.refused,
-            "outbox_lost_total": self._window.given_up and f"given up last: {self._window.given_up}",
-            "name_taken": f"machine {self._name.taken_by(clock.boottime())} publishes there",
-        }
-        return [
-            Observation(metric=f"host.{name}", value=value, at=now, text=said.get(name, ""))
-            for name, value in self._figures.numbers.items()
-        ]
+        return self._figures.observations(
+            now,
+            broker_connected=self.connection.reason,
+            broker_refused_topics=self._window.refused,
+            outbox_lost_total=self._window.given_up and f"given up last: {self._window.given_up}",
+            name_taken=f"machine {self._subscriptions.name.taken_by(clock.boottime())} publishes there",
+        )
 
     def report(self) -> dict[str, Any]:
         """How delivery stands, for `vedette status`: plain values."""
-        connection, numbers = self.connection, self._figures.numbers
+        connection = self.connection
         return {
             "broker": {**asdict(connection), "since": clock.unix(connection.since), "mend": connection.mend},
-            "outbox": {
-                "messages": int(numbers.get("outbox_messages", 0)),
-                "durable": bool(numbers.get("outbox_durable", 0)),
-                "used_ratio": numbers.get("outbox_used_ratio", 0.0),
-                "lost": int(numbers.get("outbox_lost_total", 0)),
-                "delivered": int(numbers.get("delivered_total", 0)),
-                "refused": self._window.refused,
-            },
+            "outbox": {**self._figures.report(), "refused": self._window.refused},
         }
 
     def drain(self, timeout: float) -> bool:
@@ -319,17 +311,19 @@ class Publisher(Worker):
                 self._window.publish_direct(topic, payload, retain=True)
         self._window.fill(connection, clock.boottime())
 
-    def _clear_former_name(self, received: Received) -> bool:
-        """Whether this is the retained status of a former name that was asked for."""
+    def _clear_former_name(self, received: Received) -> None:
+        """Clear what stands under a former name, where this is its retained status and was asked for."""
         topics = self._ledger.checked(received.topic, received.payload)
         for topic in topics or ():
             self._window.publish_direct(topic, b"", retain=True)
         if topics is not None and self._session.connection is not None:
             self._session.connection.unsubscribe(received.topic)
-        return topics is not None
+
+    def _stamp(self, family: str) -> Stamp:
+        return self._safe.outbox.stamp(family)  # another one after a failure of the disk
 
     def _answer(self, reply: Reply) -> None:
-        message = reply_message(reply, self._safe.outbox.stamp(reply.draft.family))
+        message = reply_message(reply, self._stamp(reply.draft.family))
         topic = reply.topic or message.topic
         self._window.publish_direct(topic, message.payload, retain=False, correlation=reply.correlation)
 
@@ -337,23 +331,15 @@ class Publisher(Worker):
         self.attempt(f"send {printable(draft.topic, 200)}", partial(self._encode_direct, draft))
 
     def _encode_direct(self, draft: Draft) -> None:
-        message = self._encode(draft)
+        message = self._presence.encode(draft)
         self._window.publish_direct(message.topic, message.payload, retain=draft.retain)
-
-    def _encode(self, draft: Draft) -> Message:
-        if draft.family == "status" and self._identity.machine:
-            draft = replace(draft, body={**draft.body, "machine": self._identity.machine})
-        return encode(draft, self._safe.outbox.stamp(draft.family))
 
     def _will(self, broker: str) -> Will:
         if not self._session.connected:
             self._ledger.begin(broker)
-        message = self._encode(self._offline(CONNECTION_LOST))
+        message = self._presence.will()
         self._ledger.record([message.topic])
         return Will(topic=message.topic, payload=message.payload)
-
-    def _offline(self, reason: str) -> Draft:
-        return status_draft("offline", since=self._clock.wall(), version=__version__, reason=reason)
 
     def _on_event(self, event: Event, now: float) -> None:
         if isinstance(event, Acked):
@@ -363,33 +349,21 @@ class Publisher(Worker):
         elif isinstance(event, Closed):
             if not event.ours:
                 self._window.died(event, now)
-                self._name.connection_ended()
+                self._subscriptions.name.connection_ended()
             self._window.end()
         elif isinstance(event, Subscribed):
-            self._on_subscribed(event)
-        elif isinstance(event, Received) and event.topic == self._name.topic:
-            self._name.received(event.payload, retained=event.retained, now=now)
-        elif isinstance(event, Received) and event.retained and self._clear_former_name(event):
-            pass
-        elif isinstance(event, Received) and event.topic == self._birth_topic:
-            if event.payload == b"online" and not event.retained:
-                self._announcements.send_again()  # RabbitMQ hands no retained messages to its wildcard
-        elif (
-            isinstance(event, Received)
-            and self._commands is not None
-            and event.topic.startswith(self._command_topic[:-1])
-        ):
-            self.attempt("take a command", partial(self._take_command, self._commands, event, now))
+            self._subscriptions.answered(event)
+        elif isinstance(event, Received):
+            self._on_received(event, now)
 
-    def _on_subscribed(self, event: Subscribed) -> None:
-        if event.topic == self._name.topic:
-            self._name.answered()
-        if event.allowed:
-            return
-        listened_for = {self._command_topic: "commands", self._birth_topic: "the start of Home Assistant"}
-        if event.topic in listened_for:
-            what = listened_for[event.topic]
-            log.error(f"the broker does not let us listen for {what}", topic=event.topic, reason=event.reason)
+    def _on_received(self, event: Received, now: float) -> None:
+        arrival = self._subscriptions.arrived(event, now)
+        if arrival is Arrival.COMMAND and self._commands is not None:
+            self.attempt("take a command", partial(self._take_command, self._commands, event, now))
+        elif arrival is Arrival.BIRTH:
+            self._announcements.send_again()  # RabbitMQ hands no retained messages to its wildcard
+        elif event.retained:
+            self._clear_former_name(event)
 
     def _take_command(self, commands: CommandWorker, event: Received, now: float) -> None:
         remember, steady = self._safe.outbox.executed.first_time, self._clock.steady()
@@ -410,33 +384,22 @@ class Publisher(Worker):
         self._ledger.begin(connection.address.server)
         self._announcements.send_again()
         self._standing.look_again()
-        for topic in self._ledger.to_check(now):
-            connection.subscribe(topic, retained=True)
-        if self._commands is not None and self._commands.enabled:
-            connection.subscribe(self._command_topic)
-        if self._birth_topic:
-            connection.subscribe(self._birth_topic)
-        if self._name.wanted:
-            self._name.subscribing()
-            connection.subscribe(self._name.topic)
-        self._heartbeat_at = now + HEARTBEAT_SECONDS
-        status = self._standing.get("status") or self._online()
+        self._subscriptions.begin(connection, now)
+        self._presence.said(now)
+        status = self._presence.status(self.connection.since)
         for draft in (status, *(each for each in self._standing if each.topic != "status")):
             self._send_direct(draft)
         for alert in self._safe.outbox.retained.standing(self._identity.device):
             self._window.publish_direct(f"{self._identity.prefix}/{alert.topic}", alert.payload, retain=True)
 
-    def _online(self) -> Draft:
-        return status_draft("online", since=self.connection.since, version=__version__)
-
     def _beat_heart(self, now: float) -> None:
         """Repeat the status: where the broker retains nothing, and as an answer to a box that has our name."""
         if not self._session.connected:
             return
-        repeated = not self._window.may_retain and now >= self._heartbeat_at
-        if self._name.answer_due(now) or repeated:
-            self._heartbeat_at = now + HEARTBEAT_SECONDS
-            self._send_direct(self._standing.get("status") or self._online())
+        repeated = not self._window.may_retain and self._presence.repeat_due(now)
+        if self._subscriptions.name.answer_due(now) or repeated:
+            self._presence.said(now)
+            self._send_direct(self._presence.status(self.connection.since))
 
     # -- watching over it -----------------------------------------------------------------------------------
 
@@ -459,7 +422,7 @@ class Publisher(Worker):
             now,
             broker_connected=float(self._session.connected),
             broker_refused_topics=float(self._window.refused_topics),
-            name_taken=float(bool(self._name.taken_by(now))),
+            name_taken=float(bool(self._subscriptions.name.taken_by(now))),
             delivered_total=float(self._window.delivered_total),
         )
 
@@ -471,7 +434,7 @@ class Publisher(Worker):
         while clock.boottime() < deadline and self._session.connected and not self._quiet:
             self._turn()
         if self._session.connected:
-            self._send_direct(self._offline("stopped"))
+            self._send_direct(self._presence.offline("stopped"))
             until = min(clock.boottime() + 1.0, deadline + 0.5)
             while clock.boottime() < until and self._session.connected and not self._window.idle:
                 if (connection := self._session.connection) is not None:
