@@ -23,6 +23,7 @@ from agent.drift.describe import QUANTILES, Describer, Remembered
 from agent.drift.distances import Fading, class_shares
 from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import DISTINCT, LATELY, Excuse
+from agent.drift.light import LightFollower, SeenLight
 from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
 from agent.drift.pairs_seen import PairsSeen
@@ -75,6 +76,7 @@ class DriftJudge:
         self._shown: dict[Of, Shown] = {}
         self._gap = 1.0
         self._kinds_seen = reference.kinds_seen()
+        self._seen_light, self._light = SeenLight(reference), LightFollower()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""
@@ -103,6 +105,8 @@ class DriftJudge:
         moment = (window.start + window.end) / 2.0
         expected = self._contexts.at(moment)
         reason = self._unfit(window, expected, now)
+        if not reason and self._light.step(self._seen_light, window):
+            reason = "neither this hour nor this light is in the reference yet"
         if reason:
             return self._silent(window, expected, reason)
         return self._verdict(window, self._take(window, moment))
@@ -329,22 +333,13 @@ class DriftJudge:
         return f"the reference covers {f'{hours:.1f} h' if hours >= 1 else f'{60 * hours:.0f} min'}"
 
     def _silent(self, window: WindowSketch, expected: Expected, reason: str) -> DriftVerdict:
-        return DriftVerdict(
-            camera=window.camera,
-            start=window.start,
-            end=window.end,
-            judged=False,
-            reason=reason,
+        return DriftVerdict.not_judged(
+            (window.camera, window.start, window.end),
+            reason,
             provisional=self.reference.provisional,
-            ratio=self._ratio if self.alarm else 0.0,
-            familiar=False,
-            joint=0.0,
+            ratio=self._ratio,
             joint_limit=self._scorer.limits.joint,
-            joint_minutes=0.0,
             hour=expected.hour,
-            features=(),
-            classes=None,
-            alarm=self.alarm,
             alarm_since=self._alarm.since,
         )
 
@@ -365,6 +360,7 @@ class DriftJudge:
             "excuse": self._excuse.state(),
             "passing": self._passing.state(),
             "patience": self._patience.state(),
+            "light": self._light.to_json(),
             "alarm": self._alarm.state(),
             "ratio": self._ratio,
         }
@@ -389,7 +385,9 @@ class DriftJudge:
         shape = (SCALES.size, features, QUANTILES.size)
         percentiles = None if state.get("knots") is None else array(state, "knots", shape, unknown=True)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
-        excuse, passing, patience = Excuse(), Passing(), Patience()
+        excuse, passing, patience, light = Excuse(), Passing(), Patience(), LightFollower()
+        if "light" in state:  # the version before had none
+            light = LightFollower.restore(take_object(state, "light"))
         if "patience" in state:  # the version before had none
             patience = Patience.restore(take_object(state, "patience"))
         if "passing" in state:  # the version before had none
@@ -407,7 +405,7 @@ class DriftJudge:
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._class_memory, self._pairs = classes, pairs
         self._knots, self._last_end = percentiles, last_end
-        self._excuse, self._passing, self._patience = excuse, passing, patience
+        self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
         self._memory, self._fading, self._alarm = memory, fading, alarm
 
 

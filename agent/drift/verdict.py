@@ -116,6 +116,29 @@ class DriftVerdict:
     outliers: OutlierCount | None = None
     raised: float = 1.0
 
+    @classmethod
+    def not_judged(
+        cls,
+        of: tuple[str, float, float],
+        reason: str,
+        *,
+        provisional: bool,
+        ratio: float,
+        joint_limit: float,
+        hour: int,
+        alarm_since: float | None,
+    ) -> DriftVerdict:
+        """Of a window that is not judged, `of` a camera from one Unix time to another; `ratio` is the last one's."""
+        on = alarm_since is not None
+        return cls(
+            camera=of[0], start=of[1], end=of[2],
+            judged=False, reason=reason, provisional=provisional,
+            ratio=ratio if on else 0.0, familiar=False,
+            joint=0.0, joint_limit=joint_limit, joint_minutes=0.0,
+            hour=hour, features=(), classes=None,
+            alarm=on, alarm_since=alarm_since,
+        )  # fmt: skip
+
     @property
     def joint_ratio(self) -> float:
         """The joint score over its limit."""

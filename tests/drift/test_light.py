@@ -1,0 +1,119 @@
+"""An install at 18:00 that meets its first dawn: what was never seen is not judged, a fault is."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from agent.core.untrusted import BadInput
+from agent.drift.judge import DriftJudge
+from agent.drift.light import LightFollower, SeenLight
+from agent.drift.recording import Recording
+from agent.drift.reference import build
+from agent.drift.sketch import Window
+
+NAMES = ("brightness", "contrast", "sharpness", "saturation")
+NIGHT = np.array([40.0, 12.0, 200.0, 0.2])
+COVERED = np.array([0.05, 0.1, 0.02, 1.0])
+EVENING = 1_799_625_600.0 + 18 * 3600.0  # of a Monday
+FRAMES = 30
+
+
+class Night:
+    """A frame every two seconds; features scatter by 2 % about `level` (4,)."""
+
+    def __init__(self, hours, level=NIGHT, seed=1):
+        self.random, self.now, self.level = np.random.default_rng(seed), EVENING, level
+        self.recording = Recording(NAMES)
+        for _ in range(60 * hours):
+            self.recording.add(self.window())
+
+    def window(self, times=1.0):
+        news = 0.02 * np.sqrt(1 - 0.81) * self.random.standard_normal((FRAMES, 4))
+        rows = self.level * times * np.exp(lfilter([1.0], [1.0, -0.9], news, axis=0))
+        made = Window("front", NAMES, "1", interval=2.0)
+        made.extend(rows.astype(np.float32), at=self.now + 2.0 * np.arange(FRAMES))
+        self.now += 60.0
+        return made.close(self.now - 60.0, self.now)
+
+    def judge(self):
+        made = build(self.recording, camera="front", model_sha256="0", feature_version="1", now=self.now)
+        return DriftJudge(made)
+
+
+@pytest.fixture(scope="module")
+def recorded_night():
+    """Twelve hours, until 6."""
+    night = Night(12)
+    return night, night.judge().reference
+
+
+@pytest.fixture
+def dawn(recorded_night):
+    night, reference = recorded_night
+    night.now = reference.origin.end
+    return night, DriftJudge(reference)
+
+
+def verdicts(judge, night, levels):
+    return [judge.judge(window, window.end) for window in map(night.window, levels)]
+
+
+def test_the_first_dawn_is_not_judged_and_no_alarm(dawn):
+    night, judge = dawn
+    assert not any(each.alarm for each in verdicts(judge, night, [1.0] * 10))
+    brighter = [np.array([1, 1, 2, 1.5]) ** (minute / 20) * 1.04**minute for minute in range(1, 45)]
+    found = verdicts(judge, night, brighter)
+    assert not any(each.alarm for each in found)
+    assert not any(each.judged for each in found[3:])
+    assert found[-1].reason == "neither this hour nor this light is in the reference yet"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [COVERED, np.array([1.0, 0.9, 0.2, 1.0]), np.array([1.3, 0.4, 0.3, 0.6])],
+    ids=["covered", "defocused", "fog"],
+)
+def test_a_fault_at_an_hour_that_was_never_seen_is_an_alarm(dawn, fault):
+    night, judge = dawn
+    assert not any(each.alarm for each in verdicts(judge, night, [1.0] * 10))
+    assert verdicts(judge, night, [fault] * 10)[-1].alarm
+
+
+def test_a_lens_that_is_covered_after_dawn_is_an_alarm(dawn):
+    night, judge = dawn
+    verdicts(judge, night, [1.04**minute for minute in range(40)])
+    assert verdicts(judge, night, [COVERED] * 10)[-1].alarm
+
+
+def test_the_first_switch_to_infrared_is_not_judged():
+    day = Night(8, level=np.array([90.0, 40.0, 300.0, 0.3]), seed=3)
+    judge = day.judge()
+    grey = np.array([0.7, 0.6, 0.5, 0.01])
+    found = verdicts(judge, day, [1.0] * 10 + [grey] * 30)
+    assert [each.judged for each in found] == [True] * 10 + [False] * 30
+    assert not any(each.alarm for each in found)
+
+
+def test_it_goes_on_where_it_was_after_a_restart(dawn):
+    night, judge = dawn
+    verdicts(judge, night, [1.04**minute for minute in range(30)])
+    again = DriftJudge(judge.reference)
+    again.restore(json.loads(json.dumps(judge.state())))
+    window = night.window(1.04**30)
+    assert again.judge(window, window.end) == judge.judge(window, window.end)
+    assert again.state() == judge.state()
+    for damaged in ({}, {"state": "beyond", "last": "bright"}):
+        with pytest.raises(BadInput):
+            LightFollower.restore(damaged)
+
+
+def test_light_matters_only_at_hours_that_were_never_seen(recorded_night, day_reference):
+    _, reference = recorded_night
+    midnight = EVENING + 6 * 3600.0
+    seen = SeenLight(reference)
+    assert not seen.unseen_hour(midnight)
+    assert seen.unseen_hour(EVENING - 60.0)
+    assert np.isnan(seen.bulk("brightness", EVENING - 6 * 3600.0)).all()
+    assert not any(SeenLight(day_reference).unseen_hour(midnight + 600.0 * step) for step in range(144))
