@@ -56,9 +56,10 @@ class DriftJudge:
         false_alarms_per_month: float = 1.0,
         *,
         utc_offset: Callable[[float], float] | None = None,
+        after: DriftJudge | None = None,
     ) -> None:
         """`utc_offset` gives the seconds that local time is ahead of UTC at a Unix time; without it, clocks stay as
-        they were in the reference."""
+        they were in the reference. Light is followed from where the judge before, `after`, saw it last."""
         self.reference, self._utc_offset = reference, utc_offset
         features = len(reference.origin.features)
         self._names = reference.origin.features
@@ -76,7 +77,8 @@ class DriftJudge:
         self._shown: dict[Of, Shown] = {}
         self._gap = 1.0
         self._kinds_seen = reference.kinds_seen()
-        self._seen_light, self._light = SeenLight(reference), LightFollower()
+        self._seen_light = SeenLight(reference)
+        self._light: LightFollower = after._light.onward() if after else LightFollower()
 
     def set_budget(self, false_alarms_per_month: float) -> None:
         """Judge by another budget of false alarms from now on."""

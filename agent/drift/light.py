@@ -41,6 +41,7 @@ KNOWN, BEYOND, STRUCK = "known", "beyond", "struck"
 
 _OWN = 0.5  # hours from a moment to the middle of its own hour, at most
 _BULK = (0.25, 0.75)  # of an hour's frames: its light, without those that a headlight or a shadow is in
+_ALL = (0.0, 1.0)
 
 
 class SeenLight:
@@ -50,16 +51,17 @@ class SeenLight:
         names = reference.origin.features
         self._places = {name: names.index(name) for name in ("brightness", "saturation") if name in names}
         self._hours = {} if reference.any_hour else dict(reference.hours)
+        self.end = reference.origin.end
 
     def unseen_hour(self, moment: float) -> bool:
         """Whether the hour of day of `moment` (Unix time) is one that was never seen."""
         return bool(self._hours) and all(distance > _OWN for distance in self._distances(moment).values())
 
-    def bulk(self, name: str, moment: float) -> tuple[float, float]:
-        """From the lowest to the highest bulk of a feature in the hours around `moment`; NaN where unknown."""
+    def span(self, name: str, moment: float, ranks: tuple[float, float] = _BULK) -> tuple[float, float]:
+        """From the lowest to the highest of a feature's `ranks` in the hours around `moment`; NaN where unknown."""
         near = [hour for hour, distance in self._distances(moment).items() if distance <= AROUND_HOURS]
         sketches = [self._hours[hour].sketches[self._places[name]] for hour in near if name in self._places]
-        found = [each.quantiles(_BULK) for each in sketches if each.count]
+        found = [each.quantiles(ranks) for each in sketches if each.count]
         if not found:
             return math.nan, math.nan
         return min(float(each[0]) for each in found), max(float(each[1]) for each in found)
@@ -88,16 +90,21 @@ class LightFollower:
     def step(self, seen: SeenLight, window: WindowSketch) -> bool:
         """One more window; whether neither its hour nor its light was ever seen."""
         moment, brightness = (window.start + window.end) / 2.0, seen.of("brightness", window)
+        if math.isnan(
+            self.last
+        ):  # it begins where the recording was, the frames that were nearest to this light
+            least, most = seen.span("brightness", moment, _ALL)
+            self.last, self.last_end = min(max(brightness, least), most), seen.end
         minutes = max((window.end - self.last_end) / 60.0, 1.0)
         change = math.log((max(brightness, 0.0) + 1.0) / (max(self.last, 0.0) + 1.0)) / minutes
         self.last, self.last_end = brightness, window.end
         if not seen.unseen_hour(moment):
             self.state = KNOWN
             return False
-        low, high = seen.bulk("brightness", moment)
+        low, high = seen.span("brightness", moment)
         darker, brighter = brightness < low * (1.0 - NEAR), brightness > high * (1.0 + NEAR)
         lit = brightness >= LIT * low
-        if lit and _other_mode(seen.bulk("saturation", moment), seen.of("saturation", window)):
+        if lit and _other_mode(seen.span("saturation", moment), seen.of("saturation", window)):
             self.state = BEYOND
         elif not (darker or brighter):
             self.state = KNOWN
@@ -106,6 +113,10 @@ class LightFollower:
         elif darker and change < -JUMP:
             self.state = STRUCK
         return self.state == BEYOND
+
+    def onward(self) -> LightFollower:
+        """What goes on from here by another reference."""
+        return LightFollower(KNOWN, self.last, self.last_end)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

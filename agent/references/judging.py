@@ -52,7 +52,9 @@ class WindowJudging:
         if stored is not None and before is not None and stored.id == before.id:
             return True
         self._judge = (
-            DriftJudge(stored.reference, self._budget, utc_offset=clock.utc_offset) if stored else None
+            DriftJudge(stored.reference, self._budget, utc_offset=clock.utc_offset, after=judge)
+            if stored
+            else None
         )
         self._frames = FrameMonitor(stored)
         self._causes.reference(stored)

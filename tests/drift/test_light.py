@@ -70,6 +70,16 @@ def test_the_first_dawn_is_not_judged_and_no_alarm(dawn):
     assert found[-1].reason == "neither this hour nor this light is in the reference yet"
 
 
+def test_a_reference_just_made_follows_the_light_from_where_its_recording_was(dawn):
+    night, judge = dawn
+    verdicts(judge, night, [1.1])
+    assert not any(each.judged for each in verdicts(judge, night, [1.15, 1.2, 1.25]))
+    renewed = DriftJudge(judge.reference, after=judge)
+    assert not any(each.judged for each in verdicts(renewed, night, [1.28, 1.31]))
+    night.now = judge.reference.origin.end
+    assert verdicts(DriftJudge(judge.reference), night, [1.6] * 5)[-1].alarm
+
+
 @pytest.mark.parametrize(
     "fault",
     [COVERED, np.array([1.0, 0.9, 0.2, 1.0]), np.array([1.3, 0.4, 0.3, 0.6])],
@@ -115,5 +125,5 @@ def test_light_matters_only_at_hours_that_were_never_seen(recorded_night, day_re
     seen = SeenLight(reference)
     assert not seen.unseen_hour(midnight)
     assert seen.unseen_hour(EVENING - 60.0)
-    assert np.isnan(seen.bulk("brightness", EVENING - 6 * 3600.0)).all()
+    assert np.isnan(seen.span("brightness", EVENING - 6 * 3600.0)).all()
     assert not any(SeenLight(day_reference).unseen_hour(midnight + 600.0 * step) for step in range(144))
