@@ -29,6 +29,7 @@ NOISE_GAIN = 20.0  # of a Laplacian (4, -1, -1, -1, -1) in the variance of white
 NOISE_CLEAR = 3.0  # detail must exceed the noise by so much: it is then known to a tenth
 LEVEL_FLOOR = 2.0  # added to a brightness that is divided by: black is not exactly 0
 ROWS_A_CELL = 6  # of the frame, at least, that a pixel of the small copy is the mean of; more tell no more
+LEAST_HALVED = 4  # pixels each way of a cell of the small copy, from which on a frame is halved first
 SMOOTH_STEP = 3  # pixels of the smoothed copy that are independent
 
 Grey = NDArray[np.uint8]
@@ -115,6 +116,10 @@ def _grey(image: NDArray[np.uint8]) -> Grey:
     # Grey first: the area mean of one plane costs a third of that of three.
     rows = image[:: max(1, image.shape[0] // HEIGHT // ROWS_A_CELL)]
     plane = cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY)
+    height, width = plane.shape
+    if height >= LEAST_HALVED * HEIGHT and width >= LEAST_HALVED * WIDTH:
+        # Halving first takes a third of the time (0.1 ms at 768x432): 0.2 levels off on average, more at hard edges.
+        plane = cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(plane, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
