@@ -255,26 +255,27 @@ class Detector:
             self._check(opened, found, box, frame)
         if scope.classes:
             found = found.of_classes(opened.info.class_ids(scope.classes))
-        kept = self._kept(opened.layout, found, box, frame)
+        placed = (
+            self._kept(opened.layout, found, box, frame) if len(found) else found
+        )  # as mostly of a quiet camera
         embedding = None
         if opened.embedding_output is not None:
             embedding = outputs[opened.embedding_output][row].astype(np.float32).reshape(-1)
             embedding.flags.writeable = False
-        boxes, scores, class_ids = box.to_source(found.boxes[kept]), found.scores[kept], found.class_ids[kept]
-        for array in (boxes, scores, class_ids):
+        for array in (placed.boxes, placed.scores, placed.class_ids):
             array.flags.writeable = False
         return Detections(
-            boxes=boxes,
-            scores=scores,
-            class_ids=class_ids,
+            boxes=placed.boxes,
+            scores=placed.scores,
+            class_ids=placed.class_ids,
             threshold=threshold,
             candidates=len(found),
             embedding=embedding,
             model=opened.info.sha256,
         )
 
-    def _kept(self, layout: Layout, found: Candidates, box: Letterbox, frame: Frame) -> NDArray[np.int64]:
-        """Indices of the boxes that stay: one for each object, in the camera's zones, best score first."""
+    def _kept(self, layout: Layout, found: Candidates, box: Letterbox, frame: Frame) -> Candidates:
+        """The boxes that stay, in the frame's pixels: one for each object, in the camera's zones, best score first."""
         most, scope = self.settings.max_detections, frame.scope
         limit = len(found) if scope.zoned else most  # what is outside takes no one's place
         if layout.suppressed:
@@ -284,7 +285,12 @@ class Detector:
         if scope.zoned:
             height, width = frame.image.shape[:2]
             kept = kept[scope.counted(box.to_source(found.boxes[kept]), (width, height))]
-        return kept[:most]
+        kept = kept[:most]
+        return Candidates(
+            boxes=box.to_source(found.boxes[kept]),
+            scores=found.scores[kept],
+            class_ids=found.class_ids[kept],
+        )
 
     def _check(self, opened: OpenedModel, found: Candidates, box: Letterbox, frame: Frame) -> None:
         """Judge the model by the boxes of a frame; until it is decided one of them is shown to it alone."""

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.detection.layouts.layout import Candidates, Layout, ModelFacts, candidates, class_pairs, finite
+from agent.detection.layouts.layout import (
+    NO_CANDIDATES,
+    Candidates,
+    Layout,
+    ModelFacts,
+    candidates,
+    class_pairs,
+    finite,
+)
 from agent.detection.layouts.values import bad_grid, bad_scores, objectness_first
 
 
@@ -26,7 +34,7 @@ def doubt(output: NDArray[Any], facts: ModelFacts) -> str:
 def decode(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Candidates:
     """Candidates of (4 + classes, anchors); as in Ultralytics a box counts once, for its best class."""
     chosen = np.flatnonzero(_largest_score(output[4:]) > threshold)
-    return candidates(finite(output[:, chosen].T.astype(np.float32)), 4)
+    return candidates(finite(output[:, chosen].T.astype(np.float32)), 4) if len(chosen) else NO_CANDIDATES
 
 
 def pairs(output: NDArray[Any], threshold: float, _size: tuple[int, int]) -> Candidates:

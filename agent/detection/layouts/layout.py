@@ -51,6 +51,17 @@ class Candidates:
         )
 
 
+def _nothing() -> Candidates:
+    boxes, scores, ids = np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64)
+    for array in (boxes, scores, ids):
+        array.flags.writeable = False
+    return Candidates(boxes=boxes, scores=scores, class_ids=ids)
+
+
+NO_CANDIDATES = _nothing()
+"""Of an image that shows nothing, as most of a quiet camera do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """One way to write boxes.
