@@ -157,6 +157,14 @@ def _plain(value: object) -> str:
     return str(value)
 
 
+_BY_PEOPLE = {
+    AlertEvent.ACKNOWLEDGED: "acknowledged",
+    AlertEvent.SNOOZED: "snoozed",
+    AlertEvent.UNDONE: "undone",
+}
+"""The events that people make, and the key of the control that says who; an alert may carry other controls besides."""
+
+
 def journal_line(alert: Alert) -> str:
     """One line for the journal: what, expected, since when, what to do, and the id to acknowledge it by."""
     if alert.event is AlertEvent.RESOLVED:
@@ -169,14 +177,11 @@ def journal_line(alert: Alert) -> str:
         AlertEvent.SNOOZED: "snoozed",
         AlertEvent.UNDONE: f"{alert.controls.get('undone', {}).get('kind', 'control')} undone",
     }[alert.event]
-    by = _by(alert.controls)
+    by = _by(alert.controls.get(_BY_PEOPLE[alert.event], {})) if alert.event in _BY_PEOPLE else ""
     advice = f". {alert.advice}" if alert.advice else ""
     return f"{verb}{by}: {alert.what} (expected {alert.expected}; {alert.window}){advice} [{alert.id}]"
 
 
-def _by(controls: Mapping[str, Any]) -> str:
-    newest = max(controls.values(), key=lambda entry: float(entry.get("at", 0.0)), default=None)
-    if not newest:
-        return ""
-    why = f", {newest['why']}" if newest.get("why") else ""
-    return f" by {newest.get('who', '?')}{why}"
+def _by(control: Mapping[str, Any]) -> str:
+    why = f", {control['why']}" if control.get("why") else ""
+    return f" by {control.get('who', '?')}{why}"

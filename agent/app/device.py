@@ -170,13 +170,14 @@ class Device:
         """The status in one line (systemd's STATUS=)."""
         pace = self._governor.pace
         slowed = "" if pace.full else f", slowed to {pace.limit:.0%} ({pace.reason})"
+        connected = self._publisher.connection.state == "connected"
         error = self._reload.error.partition("\n")[0]
         refused = f"; config not reloaded: {error}" if error else ""
         return (
             f"{self._cameras.online()} of {count(len(self._cameras.names), 'camera')} online, "
             f"{self.fps:.1f} frames/s{slowed}, "
             f"{count(self._alerts.firing_count(), 'alert')} firing, "
-            f"broker {self._publisher.connection.state}{refused}"
+            f"broker {'connected' if connected else 'not connected'}{refused}"
         )
 
     def handlers(self) -> dict[str, Handler]:

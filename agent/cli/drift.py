@@ -103,7 +103,7 @@ def _explain(cameras: list[Mapping[str, Any]]) -> None:
         for verdict in camera["history"]:
             print(f"  {stamp(verdict['end'])}  " + verdict["words"].replace("\n", "\n    "))
         if not camera["history"]:
-            print(f"  nothing was judged yet ({camera['problem'] or camera['drift_state']})")
+            print(f"  no window was judged yet: {camera['problem'] or camera['drift_state']}")
 
 
 def _draw(state: Path, camera: Mapping[str, Any], folder: Path) -> None:

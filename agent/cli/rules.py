@@ -14,7 +14,7 @@ from agent.core import clock
 if TYPE_CHECKING:
     from agent.alerts.rules import Rule
     from agent.config.schema import Settings
-    from agent.core.types import Alert
+    from agent.core.types import Alert, Observation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,15 +142,18 @@ def _replay(args: argparse.Namespace, settings: Settings, rules: Sequence[Rule])
     for rule in unobserved(rules, observations):
         if args.rule or not rule.default:
             print(f"{rule.name}: nothing was recorded of {series_text(rule.condition)}, so it could not fire")
-    print(_verdict(alerts, rules, len(observations)))
+    print(_verdict(alerts, rules, observations))
     return 0
 
 
-def _verdict(alerts: Sequence[Alert], rules: Sequence[Rule], observations: int) -> str:
+def _verdict(alerts: Sequence[Alert], rules: Sequence[Rule], observations: Sequence[Observation]) -> str:
+    from agent.alerts.words import stamp
+
     fired = [alert.rule for alert in alerts if alert.event.value == "fired"]
     counts = ", ".join(f"{name} {_times(fired.count(name))}" for name in dict.fromkeys(fired))
     count = "1 rule" if len(rules) == 1 else f"{len(rules)} rules"
-    return f"{count} on {observations:,} observations: {counts or 'none would have fired'}"
+    last = f", the last of {stamp(max(item.at for item in observations))}" if observations else ""
+    return f"{count} on {len(observations):,} observations{last}: {counts or 'none would have fired'}"
 
 
 def _times(count: int) -> str:

@@ -130,7 +130,7 @@ def _chosen(args: argparse.Namespace, store: SampleStore) -> list[Kept]:
     ]
     if not found:
         raise VedetteError(
-            f"{store.folder} holds no such samples; they are kept where the config says [samples] enabled = true"
+            f"there are no such samples in {store.folder}; none are kept unless the config has [samples] enabled = true"
         )
     return sorted(found, key=lambda one: one.sample.captured_at)
 

@@ -73,9 +73,7 @@ def broker_line(broker: Mapping[str, Any]) -> Text:
         return _marked("", f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}")
     why = f": {broker['reason']} ({broker['failure']})" if broker["failure"] else ""
     mend = f"; {broker['mend']}" if broker["mend"] else ""
-    return _marked(
-        "red", f"broker {broker['broker']} {broker['state']}, no connection for {since}", f"{why}{mend}"
-    )
+    return _marked("red", f"broker {broker['broker']}, not connected for {since}", f"{why}{mend}")
 
 
 def outbox_line(outbox: Mapping[str, Any]) -> Text:

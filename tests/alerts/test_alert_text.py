@@ -36,3 +36,24 @@ def test_evidence_with_a_class_of_that_name_is_escaped_too():
     lines = evidence_lines({"features": {HOSTILE: {"ratio": 1.5}}, "classes": [HOSTILE]})
     assert len(lines) == 2
     assert all(plain(line) for line in lines)
+
+
+def test_a_line_says_who_only_where_people_made_the_event(drive):
+    from agent.alerts.controls import Control, ControlKind
+    from agent.config.schema import RuleSettings
+
+    box = drive(RuleSettings(name="hot", when="camera.fps_in > 5 for 10s"))
+    about = {"labels": {"camera": "front"}, "rule": "hot"}
+    box.engine.apply(
+        Control(kind=ControlKind.LIMIT, who="bob", why="a trial", at=box.now, value=6.0, **about)
+    )
+    box.go(2, 1.0, ("camera.fps_in", 9))
+    (pending,) = box.engine.active_alerts(box.now)
+    box.engine.apply(
+        Control(kind=ControlKind.ACKNOWLEDGE, who="ada", why="on my way", at=box.now, alert=pending.alert.id)
+    )
+    (fired,) = box.go(20, 1.0, ("camera.fps_in", 9))
+    assert journal_line(fired).startswith("WARNING: camera front: "), journal_line(fired)
+    box.engine.apply(Control(kind=ControlKind.SNOOZE, who="eve", at=box.now, until=box.now + 60, **about))
+    (snoozed,) = box.step()
+    assert journal_line(snoozed).startswith("snoozed by eve: ")

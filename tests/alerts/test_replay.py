@@ -120,7 +120,8 @@ def test_a_rule_is_tried_on_a_recorded_day(tmp_path, capsys):
     assert fired.startswith("2023-11-15 12:25:")
     assert "WARNING: camera front: latency p99 2 s (expected at most 0.5 s" in fired
     assert over.startswith("2023-11-15 12:30:")
-    assert verdict.endswith("1 rule on 62 observations: slow once")
+    assert verdict.startswith("1 rule on 62 observations, the last of 2023-11-15 12:")
+    assert verdict.endswith(": slow once")
     rules("test", file, "--replay", "2023-11-15", "--rule", "camera_down")
     assert "camera_down once" in capsys.readouterr().out
     (path,) = days(tmp_path).values()

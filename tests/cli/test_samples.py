@@ -70,7 +70,7 @@ def test_they_are_listed_shown_and_deleted(samples, tmp_path):
     assert ((sheet[..., 1] > 180) & (sheet[..., 0] < 100)).any(), "the boxes are green"
     assert "give --camera, --reason or --before, or --all" in samples("purge", code=1)
     assert "2 samples deleted" in samples("purge", "--reason", "blink")
-    assert "holds no such samples" in samples("list", "--reason", "blink", code=1)
+    assert "there are no such samples" in samples("list", "--reason", "blink", code=1)
     assert "expected one of audit, near_threshold" in samples("list", "--reason", "blnk", code=1)
     assert "30 samples deleted" in samples("purge", "--all")
 

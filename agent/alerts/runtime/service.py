@@ -265,7 +265,9 @@ class AlertService:
             Control(kind=kind, who=who, why=why, at=now, until=until, by_wall=by_wall, **about)
         )
         self._save()
-        log.info(f"{kind.value} asked for", control=control.id, who=who, why=why, subject=_subject(control))
+        log.info(
+            f"control in force: {kind.value}", control=control.id, who=who, why=why, subject=_subject(control)
+        )
         self._note(kind.value, _noted(control.labelled(clock.offset())), who=who, why=why)
         return {"control": control.labelled(clock.offset()).to_json()}
 
