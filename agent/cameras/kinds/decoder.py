@@ -66,6 +66,13 @@ class UndecodableError(av.error.InvalidDataError):  # type: ignore[misc]  # PyAV
         super().__init__(0, what)
 
 
+class StreamsChangedError(av.error.EOFError):  # type: ignore[misc]  # PyAV is untyped here
+    """A stream came in that was not there when the source was opened: another program, or another codec."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "its streams changed")
+
+
 @dataclass(slots=True)
 class FailureCount:
     """A count that outlives the decoders that add to it; one thread adds."""
@@ -77,6 +84,8 @@ class Decoder(ThreadOwned):
     """One opened FFmpeg source. One thread opens and reads; any thread may close.
 
     A close from another thread takes effect at the latest when FFmpeg's own `timeout` ends the wait.
+    `most_streams`: what has more is refused (0: nothing is). Without it PyAV would pass over the packets of streams
+    that appear later, and where the video goes on in one of them, wait for ever.
     """
 
     def __init__(
@@ -91,12 +100,15 @@ class Decoder(ThreadOwned):
         damaged: FailureCount | None = None,
         cuda: bool = False,
         live: bool = True,
+        most_streams: int = 0,
         on_waiting: Callable[[str], None] = lambda _note: None,
     ) -> None:
         super().__init__()
         self._url, self._format, self._options = url, input_format, dict(options or {})
         self._timeout, self._threads, self._frame_threads = timeout, threads, frame_threads
-        self._cuda, self._live = cuda, live
+        self._cuda, self._live, self._most_streams = cuda, live, most_streams
+        if most_streams:
+            self._options["max_streams"] = str(most_streams)
         self._container: Any = None
         self._packets: Iterator[Any] = iter(())
         self._ready: deque[Any] = deque()
@@ -131,8 +143,8 @@ class Decoder(ThreadOwned):
             stream.thread_type = "FRAME" if self._frame_threads else "SLICE"
             stream.codec_context.thread_count = self._threads
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            # Of what has an end every stream is read, since its sound may end after its video.
-            self._packets = self._container.demux() if self.facts.finite else self._container.demux(stream)
+            # Every stream is read: sound may end after the video, and while only sound comes a close must take effect.
+            self._packets = self._container.demux()
 
     @property
     def on_gpu(self) -> bool:
@@ -166,7 +178,7 @@ class Decoder(ThreadOwned):
                         self._whole = True
                         return frame
                 asked = clock.monotonic()
-                packet = next(self._packets, None)
+                packet = self._next_packet()
                 if self._live and clock.monotonic() - asked > LATE_RATIO * self._timeout:
                     # FFmpeg ends its wait by handing over what it held back: a frame as old as the wait is long.
                     raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
@@ -181,6 +193,17 @@ class Decoder(ThreadOwned):
                 if self.closing.is_set():
                     raise ClosedError
 
+    def _next_packet(self) -> Any:
+        """The next packet, None at the end."""
+        try:
+            return next(self._packets, None)
+        except IndexError:  # at the end of a source in which a stream appeared PyAV looks for that one, too
+            return None
+        except av.error.MemoryError:
+            if self._most_streams:
+                raise StreamsChangedError from None
+            raise
+
     def _go_on_waiting(self) -> None:
         """Report what is waited for; raises UndecodableError where that will not come."""
         now = clock.monotonic()
@@ -190,6 +213,14 @@ class Decoder(ThreadOwned):
             self._on_waiting(note)
 
     def _opened(self) -> Any:
+        try:
+            return self._open_container()
+        except av.error.MemoryError:
+            if self._most_streams:
+                raise StreamsChangedError from None
+            raise
+
+    def _open_container(self) -> Any:
         return av.open(
             self._url,
             format=self._format,
@@ -223,6 +254,7 @@ class Decoder(ThreadOwned):
         try:
             self._ready.extend(packet.decode())
         except (av.error.InvalidDataError, av.error.ArgumentError):  # the latter for an impossible size
+            self._wait.refused()
             self._note_damage()
         self._decode_seconds += clock.monotonic() - started
 

@@ -10,7 +10,7 @@ import av
 import av.error
 
 from agent.cameras.address import Address
-from agent.cameras.kinds.decoder import UndecodableError
+from agent.cameras.kinds.decoder import StreamsChangedError, UndecodableError
 from agent.core.errors import CameraError, CameraFailure
 
 _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...] = (
@@ -102,6 +102,10 @@ def camera_error(error: Exception, camera: str, address: Address) -> CameraError
 def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
     if isinstance(error, UndecodableError):
         return CameraFailure.CODEC, "{shown} " + str(error.strerror)
+    if isinstance(error, StreamsChangedError):
+        return CameraFailure.END_OF_STREAM, (
+            "{shown} goes on with other streams (another program, track or codec); it is opened anew"
+        )
     if isinstance(error, PermissionError) and address.is_file and os.access(address.url.reveal(), os.R_OK):
         return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
     if isinstance(error, av.error.ArgumentError) and address.scheme.startswith("http"):

@@ -16,16 +16,17 @@ _PLAUSIBLE_FPS = 0.01, 1000.0
 class SourceFacts:
     """Facts of an opened source.
 
-    `format` is FFmpeg's name of its format. `has_clock`: that has time stamps; FFmpeg stamps frames of one without at
-    25 a second, however they come. `stamps_restart`: they may start anew at any place. `finite`: it has an end. `fps`:
-    frames a second as declared. `seconds`: length of the video (else of the whole source) as its head declares it,
-    None where FFmpeg only estimates it.
+    `format` is FFmpeg's name of its format. `has_clock`: that has time stamps; FFmpeg stamps frames of one without
+    at 25 a second, however they come. `stamps_restart`: they may start anew at any place. `finite`: it has an end.
+    `fps`: frames a second as declared. `streams`: how many it has. `seconds`: length of the video (else of the
+    whole source) as its head declares it, None where FFmpeg only estimates it.
     """
 
     format: str = ""
     has_clock: bool = True
     stamps_restart: bool = False
     finite: bool = False
+    streams: int = 0
     fps: float | None = None
     seconds: float | None = None
 
@@ -44,6 +45,7 @@ class SourceFacts:
             has_clock=has_clock,
             stamps_restart=restarts,
             finite=seconds is not None,
+            streams=len(container.streams),
             fps=rate if _PLAUSIBLE_FPS[0] <= rate <= _PLAUSIBLE_FPS[1] else None,
             seconds=seconds if has_clock and (not restarts or name == "hls") else None,
         )

@@ -12,7 +12,13 @@ import structlog
 
 from agent.cameras.address import Address, address
 from agent.cameras.kinds import challenge, nested
-from agent.cameras.kinds.decoder import DecodedFrame, Decoder, FailureCount, UndecodableError
+from agent.cameras.kinds.decoder import (
+    DecodedFrame,
+    Decoder,
+    FailureCount,
+    StreamsChangedError,
+    UndecodableError,
+)
 from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
 from agent.cameras.kinds.hls import variant_url
 from agent.cameras.kinds.login import logged_in
@@ -56,6 +62,7 @@ class StreamCamera:
         self._clock = MediaClock(live=not self._address.is_file)
         self._cuda = options.decoder == "cuda"
         self._found_format = ""
+        self._most_streams = 0
         self._timeout = max(options.timeout, PLAYLIST_SECONDS) if self._is_playlist else options.timeout
         self.period = self._timeout if self._timeout > PATIENT_SECONDS else 0.0
         self.on_waiting: Callable[[str], None] = lambda _note: None
@@ -219,6 +226,7 @@ class StreamCamera:
             frame_threads=self.lossless,  # they hold frames back, which a live stream must not
             cuda=cuda,
             live=not self._address.is_file,
+            most_streams=self._most_streams,
             on_waiting=self.on_waiting,
         )
         with self._lock:
@@ -230,6 +238,11 @@ class StreamCamera:
             raise self._in_time(error, clock.monotonic() - started) from None
         if self._is_http and decoder.facts.format in _JPEGS and not decoder.has_size:
             raise av.error.InvalidDataError(0, "no JPEG in it")
+        if not self._address.is_file and decoder.facts.format == "mpegts" and not self._most_streams:
+            # How many streams there are can be limited only before they are counted.
+            self._most_streams = decoder.facts.streams
+            self.close()
+            return self._open_at(url, cuda=cuda)
         return decoder
 
     def _redirected(self, url: str) -> str:
@@ -340,6 +353,8 @@ class StreamCamera:
     def _failure(self, error: Exception) -> CameraError:
         if isinstance(error, ClosedError):
             return CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
+        if isinstance(error, StreamsChangedError):
+            self._most_streams = 0  # counted anew
         return camera_error(error, self.name, self._address)
 
 
