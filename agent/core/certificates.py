@@ -1,4 +1,4 @@
-"""Why a server's certificate was refused, in words: where this box's clock is the likely cause, that is said."""
+"""Which servers are trusted, and why one was not: where this box's clock is the likely cause, that is said."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from typing import TypeGuard
 from agent.core import clock
 
 _NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+def trusting(ca_file: str = "") -> ssl.SSLContext:
+    """A client's context that verifies servers by the CA certificates in `ca_file` ("": the system's).
+
+    As strict on every Python: the default context of 3.13 refuses CAs without a key usage, as private ones often are.
+    Raises OSError, and ssl.SSLError, where the file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    else:
+        context.load_default_certs()
+    return context
 
 
 def clock_is_suspect(error: BaseException | str) -> TypeGuard[ssl.SSLCertVerificationError]:

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
+from agent.core.certificates import trusting
 from agent.core.timed_reader import TimedReader
 
 
@@ -49,7 +50,7 @@ class _Https(urllib.request.HTTPSHandler):
         self._trusted = context
 
     def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_SafeConnection, req, context=self._trusted)
+        return self.do_open(_SafeConnection, req, context=self._trusted or trusting())
 
 
 def handlers(

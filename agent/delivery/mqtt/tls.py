@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.config.schema import BrokerSettings
 from agent.core import clock
+from agent.core.certificates import trusting
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.login import read_secret, reason_of
 
@@ -20,9 +21,7 @@ _MISMATCH = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}
 
 def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     """TLS 1.2 or newer, by the CA and client certificate of `settings`; raises ConfigError: key, file and mend."""
-    context = (
-        ssl.create_default_context() if not settings.ca_file else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if settings.ca_file else trusting()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     load_files(context, settings)
     return context

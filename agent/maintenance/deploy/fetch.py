@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core import clock, http_client
-from agent.core.certificates import clock_is_suspect
+from agent.core.certificates import clock_is_suspect, trusting
 from agent.core.errors import ConfigError, ModelError
 from agent.core.secret import Masked, split_url
 from agent.maintenance.deploy.attempt import Pause
@@ -245,7 +245,7 @@ def _length(answer: _Answer) -> int | None:
 
 def _opener(ca_file: str) -> urllib.request.OpenerDirector:
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        context = trusting(ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ModelError(f"[deploy] ca_file {ca_file} cannot be used: {error.strerror or error}") from None
     opener = urllib.request.OpenerDirector()
