@@ -79,15 +79,15 @@ def test_a_hot_board_slows_the_model_down_and_status_and_summary_say_so(tmp_path
 def test_the_first_summary_is_published_early_and_no_rule_fires_by_it(
     tmp_path, mosquitto, listen, monkeypatch
 ):
-    monkeypatch.setattr(analysis, "OPENING_SECONDS", 1.5)
-    monkeypatch.setattr(analysis, "LEAST_WINDOW", 1.0)
+    monkeypatch.setattr(analysis, "OPENING_SECONDS", 3.0)
+    monkeypatch.setattr(analysis, "LEAST_WINDOW", 2.0)
     broker = mosquitto()
     ears = listen(broker.port)
     service = Service(
         Settings(
             state_directory=str(tmp_path / "state"),
             broker=BrokerSettings(url=broker.url),
-            windows=WindowSettings(length=2.5),
+            windows=WindowSettings(length=5.0),
             reports=ReportSettings(profile="full"),
             rules=(RuleSettings(name="few", when="camera.frames_inferred < 100000", severity="info"),),
             cameras=(CameraSettings(name="drawn", kind="synthetic", options=SyntheticOptions(fps=20.0)),),
