@@ -29,7 +29,8 @@ from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
-from agent.config.schema import AlertSettings, BrokerSettings, NotifierSettings, OutboxSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, NotifierSettings, RuleSettings
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.core.secret import Masked, Secret
 from agent.core.types import Observation
 from agent.delivery.identity import Identity

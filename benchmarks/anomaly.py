@@ -23,7 +23,7 @@ from pathlib import Path
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.types import AlertEvent, AlertState, Observation
 
 METRIC = "host.benchmark"

@@ -173,7 +173,7 @@ def page(url, args):
 
 def capacity(args):
     """Minutes of the fleet handed to the collector as fast as it takes them, until `seconds` have passed."""
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
     from agent.core.secret import Masked
     from agent.dashboard.subscriber import Subscriber
     from agent.dashboard.web.collector import Collector

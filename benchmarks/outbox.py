@@ -33,8 +33,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.config.report_plan import ReportPlan
-from agent.config.schema import BrokerSettings, OutboxSettings
 from agent.core.kll import Sketch
 from agent.core.secret import Masked
 from agent.core.types import Draft, Priority

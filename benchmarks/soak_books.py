@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from proxy import Proxy
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.secret import Masked
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.verify.stream import COUNTED, Verifier

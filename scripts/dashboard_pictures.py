@@ -32,7 +32,7 @@ from selenium import webdriver
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agent.config.schema import BrokerSettings  # noqa: E402  (from a clone without an installation)
+from agent.config.delivery_settings import BrokerSettings  # noqa: E402  (from a clone without an installation)
 from agent.core.secret import Masked  # noqa: E402  (as above)
 from agent.dashboard.subscriber import Subscriber  # noqa: E402  (as above)
 from agent.dashboard.web.collector import Collector  # noqa: E402  (as above)

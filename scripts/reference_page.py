@@ -22,9 +22,10 @@ from agent.__main__ import parser_of  # noqa: E402  (the package stands beside t
 from agent.app.kinds import KINDS  # noqa: E402  (as above)
 from agent.cli import COMMANDS  # noqa: E402  (as above)
 from agent.cli.exit_codes import MEANINGS  # noqa: E402  (as above)
+from agent.config.alert_settings import NotifierSettings, RuleSettings  # noqa: E402  (as above)
 from agent.config.fields import key_of  # noqa: E402  (as above)
 from agent.config.render import default_text  # noqa: E402  (as above)
-from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings  # noqa: E402  (as above)
+from agent.config.schema import CameraSettings, Settings  # noqa: E402  (as above)
 from agent.core.units import duration_text, size_text  # noqa: E402  (as above)
 
 TABLES: Mapping[str, type] = {"cameras": CameraSettings, "rules": RuleSettings, "notifiers": NotifierSettings}

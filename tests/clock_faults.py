@@ -24,7 +24,7 @@ from agent.alerts.controls import Control, ControlKind
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.alerts.state_machine import FLAP_FIRES, FLAP_HOLD_SECONDS
-from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, NotifierSettings, RuleSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.core.types import AlertEvent, Observation, Priority

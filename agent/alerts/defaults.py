@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.config.schema import RuleSettings
+from agent.config.alert_settings import RuleSettings
 
 # The camera's own health check decides on its state, with delays of its own: `for` here only keeps a state that
 # comes and goes within seconds from being published.

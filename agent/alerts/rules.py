@@ -14,7 +14,7 @@ from agent.alerts.defaults import default_settings
 from agent.alerts.evaluators import Condition, UnfitMetricError, compare
 from agent.alerts.expression import ExpressionError, parse, parse_number
 from agent.alerts.metrics import RuleMetric
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.errors import ConfigError, ConfigErrors
 from agent.core.nearest import nearest
 from agent.core.types import Severity
@@ -68,7 +68,7 @@ class _Context:
 
 def compile_rules(
     settings: Sequence[RuleSettings] = (),
-    alerts: AlertSettings = AlertSettings(),  # noqa: B008  (frozen)
+    alerts: AlertSettings = AlertSettings(),
     *,
     window_seconds: float = 60.0,
     known_metrics: Iterable[str] = (),

@@ -13,7 +13,8 @@ from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
 from agent.core.secret import Masked
 
 if TYPE_CHECKING:
-    from agent.config.schema import BrokerSettings, Settings
+    from agent.config.delivery_settings import BrokerSettings
+    from agent.config.schema import Settings
     from agent.delivery.identity import Identity
     from agent.delivery.mqtt.ping import PingResult
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
 
 DEFAULT_BROKER = "mqtt://127.0.0.1:1883"
 LOGIN_EPILOG = """\
@@ -65,7 +65,7 @@ def broker_settings(args: argparse.Namespace) -> BrokerSettings:
     """The broker that the arguments ask for, the local one where they name none; raises ConfigError."""
     from dataclasses import replace
 
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
     from agent.delivery.mqtt.address import broker_addresses
     from agent.delivery.mqtt.login import check_password_file
 

@@ -13,7 +13,7 @@ from agent.cli.local import SYSTEM_CONFIG
 from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
 
 UNIT = "vedette.service"
 

@@ -11,7 +11,7 @@ from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_
 from agent.core import clock
 
 if TYPE_CHECKING:
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
     from agent.delivery.mqtt.retained_client import Cleared, RetainedClient
     from agent.delivery.verify.inventory import DeviceRecord
 

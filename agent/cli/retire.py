@@ -13,7 +13,7 @@ from agent.cli.local import add_state_arguments
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
     from agent.delivery.outbox.retained import RetainedRecords, RetainedTopic
 
 _EPILOG = f"""\
@@ -80,7 +80,7 @@ def _brokers(args: argparse.Namespace) -> dict[str, BrokerSettings]:
     from agent.cli.broker_options import naming_options, with_login, with_url
     from agent.cli.credentials import with_service_password
     from agent.cli.local import config_file, settings_of
-    from agent.config.schema import BrokerSettings
+    from agent.config.delivery_settings import BrokerSettings
     from agent.delivery.mqtt.address import broker_addresses
 
     if args.broker:

@@ -10,7 +10,7 @@ from agent.core.errors import DeliveryError, VedetteError
 from agent.core.nearest import unknown
 
 if TYPE_CHECKING:
-    from agent.config.schema import NotifierSettings
+    from agent.config.alert_settings import NotifierSettings
 
 
 def send_trials(config: str | None, names: Sequence[str]) -> int:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.config.alert_settings import NotifierSettings
 from agent.config.convert import MOST_MISTAKES, Converter, KeyPath, describe, error_at
 from agent.config.fields import key_of
-from agent.config.schema import CameraSettings, NotifierSettings, Settings
+from agent.config.schema import CameraSettings, Settings
 from agent.core.errors import ConfigError, ConfigErrors, MissingExtra
 from agent.core.plain_file import read_small
 from agent.core.printable import printable

@@ -10,8 +10,9 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agent.config.alert_settings import NotifierSettings, RuleSettings
 from agent.config.fields import TYPES, key_of
-from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
+from agent.config.schema import CameraSettings, Settings
 from agent.core.errors import MissingExtra
 from agent.core.masking import mask
 from agent.core.registry import Registry

@@ -13,7 +13,7 @@ from ssl import SSLContext
 import paho.mqtt.client as mqtt
 from paho.mqtt.properties import Properties
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import BrokerAddress

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from agent.config.schema import CommandSettings
+from agent.config.delivery_settings import CommandSettings
 from agent.core.arguments import Handler
 from agent.core.errors import DeliveryError, VedetteError
 from agent.core.masking import mask

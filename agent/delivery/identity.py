@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.config.schema import BrokerSettings, DeviceSettings
+from agent.config.delivery_settings import BrokerSettings, DeviceSettings
 
 _MACHINE_ID_FILES = (
     "etc/machine-id",

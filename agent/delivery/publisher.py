@@ -26,7 +26,7 @@ from typing import Any
 
 import structlog
 
-from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.core import clock
 from agent.core.printable import printable
 from agent.core.types import Draft, Observation

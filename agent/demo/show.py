@@ -23,8 +23,9 @@ from rich.table import Table
 
 from agent.app.kinds import KINDS
 from agent.app.service import Service
+from agent.config.delivery_settings import BrokerSettings
 from agent.config.load import parse
-from agent.config.schema import BrokerSettings, Settings
+from agent.config.schema import Settings
 from agent.core import terminal
 from agent.core.clock import monotonic, wall
 from agent.core.counts import count

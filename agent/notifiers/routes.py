@@ -10,7 +10,7 @@ from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.alerts.alert_text import evidence_lines, page_command
 from agent.alerts.grouping import RANK
 from agent.alerts.schedule import parse_schedule
-from agent.config.schema import NotifierSettings
+from agent.config.alert_settings import NotifierSettings
 from agent.core.errors import ConfigError
 from agent.core.types import Alert, AlertEvent, AlertState, Severity
 from agent.notifiers import Notice

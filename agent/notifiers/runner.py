@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from agent.config.schema import NotifierSettings
+from agent.config.alert_settings import NotifierSettings
 from agent.core import clock
 from agent.core.arguments import Handler, check_names
 from agent.core.errors import ConfigError, PermanentDelivery, RetryableDelivery

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.secret import Masked
 from agent.dashboard.subscriber import Subscriber
 from agent.delivery.messages import unix_time

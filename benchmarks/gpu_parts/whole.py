@@ -14,7 +14,8 @@ from breakdown import MODEL, PREPARED, Meter, cpu_by_thread
 
 from agent.app.service import Service
 from agent.cameras.kinds.stream import StreamCamera
-from agent.config.schema import BrokerSettings, CameraSettings, ModelSettings, Settings
+from agent.config.delivery_settings import BrokerSettings
+from agent.config.schema import CameraSettings, ModelSettings, Settings
 from agent.core.secret import Masked
 from agent.core.types import FrameResult
 from gpu_parts.device import Gpu

@@ -4,7 +4,7 @@ import pytest
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.types import Observation
 
 

@@ -12,7 +12,7 @@ def plain(text):
 
 
 def test_what_a_camera_answers_is_escaped_in_every_sentence(drive):
-    from agent.config.schema import RuleSettings
+    from agent.config.alert_settings import RuleSettings
 
     drive = drive(RuleSettings(name="down", when="camera.down for 1s"))
     drive.observe("camera.down", 1, text=f"server says {HOSTILE}")
@@ -40,7 +40,7 @@ def test_evidence_with_a_class_of_that_name_is_escaped_too():
 
 def test_a_line_says_who_only_where_people_made_the_event(drive):
     from agent.alerts.controls import Control, ControlKind
-    from agent.config.schema import RuleSettings
+    from agent.config.alert_settings import RuleSettings
 
     box = drive(RuleSettings(name="hot", when="camera.fps_in > 5 for 10s"))
     about = {"labels": {"camera": "front"}, "rule": "hot"}

@@ -16,8 +16,8 @@ from agent.alerts.words import stamp
 from agent.app.kinds import KINDS
 from agent.app.validate import validate
 from agent.cli import COMMANDS
+from agent.config.alert_settings import AlertSettings, NotifierSettings, RuleSettings
 from agent.config.load import parse
-from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
 from agent.notifiers import NOTIFIERS
 from tests.alerts.test_wire import KINDS as RULE_KINDS
 from tests.alerts.test_wire import scripted

@@ -15,7 +15,7 @@ from agent.alerts.engine import MOST_PUBLISHED, TOO_MANY, AlertEngine
 from agent.alerts.rule_monitor import SETTLE_SECONDS
 from agent.alerts.rules import compile_rules
 from agent.alerts.state_machine import FLAP_FIRES, FLAP_HOLD_SECONDS, FLAP_SECONDS
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.errors import VedetteError
 from agent.core.types import AlertEvent, AlertState, Observation, Severity
 

@@ -19,7 +19,7 @@ from agent.alerts.evaluators.rate import Rate
 from agent.alerts.evaluators.value import Value
 from agent.alerts.expression import ExpressionError, parse, parse_number
 from agent.alerts.rules import compile_rules, shown
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.errors import ConfigError
 
 

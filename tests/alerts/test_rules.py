@@ -7,7 +7,7 @@ import pytest
 from agent.alerts.defaults import default_settings
 from agent.alerts.metrics import METRICS
 from agent.alerts.rules import compile_rules
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.errors import ConfigError, ConfigErrors
 from agent.core.types import CameraState, Severity
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent.alerts.rules import compile_rules
 from agent.alerts.slo import LatencyTarget, share_observations, targets
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.kll import Sketch
 
 

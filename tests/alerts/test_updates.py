@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from agent.alerts.alert_text import journal_line
 from agent.alerts.controls import Control, ControlKind
-from agent.config.schema import NotifierSettings, RuleSettings
+from agent.config.alert_settings import NotifierSettings, RuleSettings
 from agent.notifiers.routes import Route
 from tests.alerts.test_engine import restarted
 

@@ -8,7 +8,8 @@ import pytest
 
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
-from agent.config.schema import AlertSettings, BrokerSettings, OutboxSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.core.types import Observation
 from agent.delivery.identity import Identity
 from agent.delivery.messages import alert_draft

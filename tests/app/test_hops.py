@@ -13,7 +13,9 @@ import structlog
 import agent
 from agent.app.service import Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
-from agent.config.schema import BrokerSettings, CameraSettings, RuleSettings, Settings, WindowSettings
+from agent.config.alert_settings import RuleSettings
+from agent.config.delivery_settings import BrokerSettings
+from agent.config.schema import CameraSettings, Settings, WindowSettings
 
 ROOT = f"{Path(agent.__file__).parent}/"
 FRAME_TO_MESSAGE = (

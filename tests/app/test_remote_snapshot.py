@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from agent.app.remote_snapshot import PER_MINUTE, RemoteSnapshot
 from agent.app.service import BY_NAME
-from agent.config.schema import CommandSettings
+from agent.config.delivery_settings import CommandSettings
 from agent.core.errors import VedetteError
 from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 from agent.delivery.commands import CommandWorker

@@ -11,16 +11,9 @@ import structlog
 from agent.app.camera_set import CameraSet
 from agent.app.service import NEVER_REMOTE, Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
-from agent.config.schema import (
-    BrokerSettings,
-    CameraSettings,
-    CommandSettings,
-    ReportSettings,
-    RuleSettings,
-    Settings,
-    TelemetrySettings,
-    WindowSettings,
-)
+from agent.config.alert_settings import RuleSettings
+from agent.config.delivery_settings import BrokerSettings, CommandSettings
+from agent.config.schema import CameraSettings, ReportSettings, Settings, TelemetrySettings, WindowSettings
 from agent.core.types import CameraState, CameraStatus
 from agent.delivery.messages import rfc3339
 from agent.pipeline import analyst as analysis

@@ -13,7 +13,8 @@ from agent.__main__ import main
 from agent.app.control_socket import ControlServer
 from agent.cli import credentials
 from agent.cli.broker_check import check_broker
-from agent.config.schema import BrokerSettings, DeviceSettings, Settings
+from agent.config.delivery_settings import BrokerSettings, DeviceSettings
+from agent.config.schema import Settings
 from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
 from agent.core.secret import Masked
 from agent.delivery.mqtt import ping
@@ -273,7 +274,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from agent.cli import credentials
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.delivery.mqtt import login
 from agent.core.errors import VedetteError
 from agent.core.secret import Masked

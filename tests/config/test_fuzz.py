@@ -11,9 +11,10 @@ import pytest
 
 from agent.app.kinds import KINDS
 from agent.app.validate import validate
+from agent.config.alert_settings import NotifierSettings, RuleSettings
 from agent.config.fields import key_of
 from agent.config.load import load, parse
-from agent.config.schema import CameraSettings, NotifierSettings, RuleSettings, Settings
+from agent.config.schema import CameraSettings, Settings
 from agent.core.errors import ConfigError, VedetteError
 from agent.core.printable import printable_lines
 from agent.delivery.identity import identify

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from agent.app.kinds import KINDS
+from agent.config.delivery_settings import BrokerSettings
 from agent.config.fields import TYPES, key_of
 from agent.config.load import load, parse
 from agent.config.render import show
-from agent.config.schema import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.core.secret import Secret
 

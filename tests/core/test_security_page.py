@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
-from agent.config.schema import BrokerSettings, CommandSettings, PrometheusSettings
+from agent.config.delivery_settings import BrokerSettings, CommandSettings
+from agent.config.schema import PrometheusSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "SECURITY.md").read_text()

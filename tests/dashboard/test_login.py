@@ -11,7 +11,7 @@ import time
 import pytest
 from paho.mqtt import publish
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import VedetteError
 from agent.core.secret import Masked, Secret
 from agent.dashboard.shared import Inbox, Session

@@ -5,7 +5,7 @@ from paho.mqtt import publish
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.dashboard import subscriber as module
 from agent.dashboard.fleet import Fleet

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.core.kll import Sketch
 from agent.core.types import Alert, AlertEvent, AlertState, Draft, Severity
 from agent.delivery.clock import Clock

@@ -11,7 +11,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.config.schema import CommandSettings
+from agent.config.delivery_settings import CommandSettings
 from agent.delivery.commands import CommandWorker
 from agent.delivery.mqtt.events import Received
 from agent.delivery.outbox.store import StoreUnwritable

@@ -3,7 +3,7 @@
 import pytest
 from paho.mqtt import publish
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.subscriber import Subscriber
 from agent.demo import broker as module

@@ -4,7 +4,8 @@ import structlog
 
 from agent.app.service import Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
-from agent.config.schema import BrokerSettings, CameraSettings, DriftSettings, Settings, WindowSettings
+from agent.config.delivery_settings import BrokerSettings
+from agent.config.schema import CameraSettings, DriftSettings, Settings, WindowSettings
 from agent.exporter.catalogue import find
 from tests.exporter.conftest import LEFT_OUT
 from tests.waiting import wait_until

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.delivery.identity import Identity
 from agent.delivery.messages import host_draft
 from agent.delivery.mqtt.session import SessionTiming

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from agent.config.schema import BrokerSettings, OutboxSettings
+from agent.config.delivery_settings import BrokerSettings, OutboxSettings
 from agent.delivery.identity import Identity
 from agent.delivery.messages import host_draft
 from agent.delivery.mqtt.session import SessionTiming

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.config.schema import NotifierSettings
+from agent.config.alert_settings import NotifierSettings
 from agent.core.errors import ConfigError
 from agent.notifiers.routes import MOST_ALERTS, Route, check, make_notice
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.cli.status import notifier_line
-from agent.config.schema import NotifierSettings
+from agent.config.alert_settings import NotifierSettings
 from agent.core.errors import ConfigError, VedetteError
 from agent.notifiers.outlet import MOST_QUEUED
 from agent.notifiers.runner import EXPIRY_SECONDS, NotifierWorker, make_notifiers

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
 from agent.delivery.mqtt.address import broker_addresses

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import broker_addresses

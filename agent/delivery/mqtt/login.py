@@ -16,7 +16,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.child_environment import child_environment
 from agent.core.errors import ConfigError

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import BrokerAddress

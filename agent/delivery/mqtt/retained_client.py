@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress

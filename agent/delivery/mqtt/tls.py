@@ -9,7 +9,7 @@ import ssl
 import stat
 from pathlib import Path
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.certificates import trusting
 from agent.core.errors import ConfigError

@@ -13,7 +13,7 @@ from agent.alerts.engine import AlertEngine
 from agent.alerts.evaluators import FUNCTIONS, Evaluation, Evaluator, RuleFunction
 from agent.alerts.expression import ExpressionError, parse
 from agent.alerts.rules import compile_rules, shown
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.registry import Registry
 from agent.core.types import Observation
 

@@ -12,7 +12,7 @@ from agent.alerts.runtime import observation_log
 from agent.alerts.runtime.observation_log import KEEP_DAYS, ObservationLog, day_of
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core import clock
 from agent.core.errors import VedetteError
 from agent.core.types import AlertState, Observation

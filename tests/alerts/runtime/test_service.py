@@ -24,7 +24,7 @@ from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import FILE_NAME, AlertStore
 from agent.app.control_socket import ControlServer
 from agent.cli import alerts as alerts_command
-from agent.config.schema import AlertSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.errors import VedetteError
 from agent.core.types import AlertState, Observation
 from tests.waiting import wait_until

@@ -19,7 +19,7 @@ from agent.alerts.rules import compile_rules
 from agent.alerts.runtime import observation_log
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
-from agent.config.schema import AlertSettings, NotifierSettings, RuleSettings
+from agent.config.alert_settings import AlertSettings, NotifierSettings, RuleSettings
 from agent.core.types import AlertState, Observation
 from agent.notifiers.runner import NotifierWorker
 from tests.clocks import Machine

@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core import clock
 from agent.core.secret import Masked
 from agent.dashboard.web.server import Dashboard, Options

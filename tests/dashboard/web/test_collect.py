@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.secret import Masked
 from agent.delivery.messages import rfc3339
 from tests.conftest import MOSQUITTO

@@ -14,7 +14,7 @@ import pytest
 from agent.alerts.engine import AlertEngine
 from agent.alerts.rules import compile_rules
 from agent.cli.status import broker_line, outbox_line
-from agent.config.schema import BrokerSettings, DeviceSettings
+from agent.config.delivery_settings import BrokerSettings, DeviceSettings
 from agent.core.errors import ConfigError
 from agent.delivery.identity import Identity, identify
 from agent.delivery.mqtt.connection import KEPT_OF_LARGER

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.delivery.mqtt.ping import PublishRight, ping
 from tests.servers.hostile_broker import HostileBroker, connack
 from tests.servers.strict_broker import StrictBroker

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.address import broker_addresses, parse_broker_url
 from agent.delivery.mqtt.failures import ConnectionFailure

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.config.schema import BrokerSettings
+from agent.config.delivery_settings import BrokerSettings
 from agent.core.types import Priority
 from agent.delivery.mqtt.events import Acked, Closed, Opened
 from agent.delivery.mqtt.failures import ConnectionFailure

@@ -11,14 +11,8 @@ import structlog
 
 from agent.app.service import Service
 from agent.cameras.kinds.synthetic.camera import SyntheticOptions
-from agent.config.schema import (
-    BrokerSettings,
-    CameraSettings,
-    CommandSettings,
-    Settings,
-    TelemetrySettings,
-    WindowSettings,
-)
+from agent.config.delivery_settings import BrokerSettings, CommandSettings
+from agent.config.schema import CameraSettings, Settings, TelemetrySettings, WindowSettings
 from agent.core.errors import VedetteError
 from agent.delivery.messages import rfc3339
 from agent.delivery.verify.schemas import schema
