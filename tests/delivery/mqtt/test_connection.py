@@ -145,7 +145,7 @@ def test_why_there_is_no_connection_reaches_status_rules_and_alerts(locked, publ
     shown = broker_line(report["broker"]).plain + outbox_line(report["outbox"]).plain
     for words in (
         "mqtt://***@127.0.0.1",
-        "waiting",
+        "not connected",
         "not authorized (login)",
         "check user name and password",
         "0 messages wait on disk",
