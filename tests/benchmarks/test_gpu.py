@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from gpu_parts.report import markdown, write
 from gpu_parts.steps import Step, run_steps
 
 from agent.telemetry.probes.nvml_queries import QUERIES, SLOW_QUERIES
+from tests.telemetry.fake_nvml.library import build
 from tests.waiting import wait_until
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -104,11 +104,8 @@ def test_help_and_plan_measure_nothing(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
 def test_every_question_to_nvml_is_noted_with_its_answer_and_its_cost(tmp_path):
-    source = BENCHMARKS.parent / "tests" / "telemetry" / "fake_nvml" / "nvml.c"
-    library = tmp_path / "libnvidia-ml.so.1"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-o", library, source], check=True)
+    build(tmp_path)
     model = BENCHMARKS.parent / "agent" / "detection" / "demo.onnx"
     words = ["--model", model, "--videos", model, "--out", tmp_path, "--parts", "nvml"]
     done = gpu(*words, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path)})

@@ -19,6 +19,7 @@ from agent.exporter.about import About
 from agent.exporter.server import ExporterWorker
 from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import observations
+from tests.telemetry.fake_nvml.library import build
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = shutil.which("prometheus", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -214,12 +215,7 @@ def scraped(tmp_path_factory):
     if PROMETHEUS is None:
         pytest.skip("needs prometheus (Debian package prometheus)")
     folder = tmp_path_factory.mktemp("scraped")
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    source = ROOT / "tests/telemetry/fake_nvml/nvml.c"
-    library = folder / "libnvidia-ml.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", library, source], check=True)
+    build(folder)
     agent = Scraped(folder)
     agent.start()
     _running.append(agent)

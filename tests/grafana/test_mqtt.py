@@ -2,15 +2,14 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from paho.mqtt.client import topic_matches_sub
 
 from agent.core.metrics.payloads import field_of
+from tests.telemetry.fake_nvml.library import build
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = {"${prefix}": "vedette", "${site}": "north", "${device}": "box-7", "${camera}": "front"}
@@ -54,12 +53,7 @@ def asked():
 
 
 def test_every_field_asked_for_is_published(tmp_path, mosquitto, listen):
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    source = ROOT / "tests/telemetry/fake_nvml/nvml.c"
-    words = [compiler, "-shared", "-fPIC", "-w", "-o", tmp_path / "libnvidia-ml.so.1", source]
-    subprocess.run(words, check=True)
+    build(tmp_path)
     broker = mosquitto()
     subscriber = listen(broker.port, "vedette/#")
     (tmp_path / "v.toml").write_text(CONFIG.format(folder=tmp_path, broker=broker.url))

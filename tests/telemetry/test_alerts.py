@@ -1,12 +1,13 @@
 """What happens to a GPU reaches the broker as an alert: the real agent, the real pynvml, a compiled NVML."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.telemetry.fake_nvml.library import build
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,12 +32,7 @@ when = "gpu.throttled for 1s"
 
 @pytest.fixture
 def agent(tmp_path, mosquitto, listen):
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    source = ROOT / "tests/telemetry/fake_nvml/nvml.c"
-    words = [compiler, "-shared", "-fPIC", "-w", "-o", tmp_path / "libnvidia-ml.so.1", source]
-    subprocess.run(words, check=True)
+    build(tmp_path)
     broker = mosquitto()
     ears = listen(broker.port, "vedette/#")
     (tmp_path / "v.toml").write_text(CONFIG.format(folder=tmp_path, broker=broker.url))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,8 @@ import pytest
 from agent.exporter.catalogue import find
 from agent.telemetry.probes.nvml_parse import failure_of, parse_cuda_version, parse_throttle_reasons
 from agent.telemetry.sampler import observations
+from tests.telemetry.fake_nvml.library import build
 
-SOURCE = Path(__file__).parents[1] / "fake_nvml" / "nvml.c"
 ROOT = Path(__file__).parents[3]
 
 PLAY = """
@@ -45,13 +44,7 @@ print(json.dumps([told, facts]))
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the fake library."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    folder = tmp_path_factory.mktemp("nvml")
-    target = folder / "libnvidia-ml.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", str(target), str(SOURCE)], check=True)
-    return folder
+    return build(tmp_path_factory.mktemp("nvml"))
 
 
 @pytest.fixture
