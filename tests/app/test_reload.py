@@ -237,7 +237,7 @@ def test_a_storm_of_reloads_ends_with_the_last_good_config_and_leaves_nothing_be
     assert box.status()["info"]["config_sha256"] == config
     box.settled()
     threads, files = box.held()
-    for turn in range(100):
+    for turn in range(60):
         good = turn % 3
         box.write(box.cameras("one", *(["two"] if turn % 2 else []), fps=5 + turn) if good else "]]]")
         box.hup()
