@@ -269,7 +269,7 @@ def _lines(name: str, device: dict[str, Any]) -> Iterator[str]:
     if device["name_taken"]:
         yield "  NAME TAKEN: two machines publish under this name; give one of them another device.name"
     if device["clock_ahead_seconds"]:
-        yield f"  its clock is {device['clock_ahead_seconds']:.0f} s ahead of ours, so delays are longer than told"
+        yield f"  its clock is {device['clock_ahead_seconds']:.0f} s ahead of ours, so delays are longer than shown"
     if device["left_out"]:
         yield f"  {count(device['left_out'], 'message')} not counted: more than {MOST_STREAMS} epochs of its queue"
     if not device["streams"]:
