@@ -109,6 +109,9 @@ class DriftJudge:
         reason = self._unfit(window, expected, now)
         if not reason and self._light.step(self._seen_light, window):
             reason = "neither this hour nor this light is in the reference yet"
+            if self._alarm.since is not None and self._light.began(self._seen_light, self._alarm.since):
+                self._alarm = Alarm()
+                self._begin_anew()
         if reason:
             return self._silent(window, expected, reason)
         return self._verdict(window, self._take(window, moment))

@@ -3,9 +3,11 @@
 At an hour that it never saw (all hours of an install's first day) a reference knows the light of the hours around it.
 What goes beyond that bit by bit is the day's; what does so at a stroke is judged, however dark or bright it is then:
 
-    known ── brighter or darker than those hours, bit by bit ──▶ beyond ── as bright as one of them ──▶ known
-    known ── at a stroke (JUMP) ──▶ struck (judged) ── as bright as one of them ──▶ known
-    beyond ── darker than those hours at a stroke ──▶ struck
+    known ── brighter or darker than those hours ──▶ leaving ── bit by bit (DECIDED) ──▶ beyond
+    known, leaving ── at a stroke ──▶ struck (judged)
+    beyond ── darker than those hours at a stroke (JUMP) ──▶ struck
+    struck ── the light goes on (until FINAL) ──▶ beyond
+    leaving, beyond, struck ── as bright as one of those hours ──▶ known
 
 An infrared camera's grey, or its colours where only grey is known, are beyond as well, and always come at a stroke.
 """
@@ -17,13 +19,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.core.untrusted import take_number, take_text
+import numpy as np
+
+from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_text
 from agent.drift.contexts import HOURS
 from agent.drift.reference import Reference
 from agent.drift.sketch import LATEST, WindowSketch
 
-JUMP = math.log(1.12)
-"""Of a minute: twilight changes grey levels by 7 % a minute at 50 degrees of latitude, by 10 % in the tropics."""
+JUMP = math.log(1.25)
+"""Of a minute: twilight changes grey levels by 7 % a minute at 50 degrees of latitude, by 10 % in the tropics, and what
+moves in view by some more. What is less is told by how it came."""
+
+DECIDED = 5
+"""Windows after which it is known whether the light went on, as a day's does, or one stroke was all."""
+
+BEGAN_SECONDS = 3600.0
+"""Before the brightness is beyond what is known, dawn shows in other features; a twilight lasts no longer."""
+
+FINAL = 9
+"""Windows until which that may turn out to be wrong: later, what was before is not in the trail."""
 
 AROUND_HOURS = 3.0
 """The light of hours farther away is another part of the day's."""
@@ -37,11 +51,15 @@ GREY = 0.03
 LIT = 0.2
 """Of the brightness of the hours around: so bright is what an infrared lamp lights, and a covered lens is not."""
 
-KNOWN, BEYOND, STRUCK = "known", "beyond", "struck"
+KNOWN, LEAVING, BEYOND, STRUCK = "known", "leaving", "beyond", "struck"
 
 _OWN = 0.5  # hours from a moment to the middle of its own hour, at most
 _BULK = (0.25, 0.75)  # of an hour's frames: its light, without those that a headlight or a shadow is in
 _ALL = (0.0, 1.0)
+_TRAIL = 12
+_SMOOTHED = 3
+_NEARLY = 0.6  # of the change; two windows of five have 0.4 of a dawn's
+_MOST_GAP = 3.0  # windows; after more it is not known how the light came
 
 
 class SeenLight:
@@ -81,57 +99,80 @@ class SeenLight:
 
 @dataclass(slots=True)
 class LightFollower:
-    """The state: KNOWN, BEYOND or STRUCK; the `last` window's brightness, NaN before the first, and its end."""
+    """The `state`; `trail`, the brightness of the last windows, the newest last, which ended at `last_end`; `left`, how
+    many windows ago the light was left that is known."""
 
     state: str = KNOWN
-    last: float = math.nan
+    trail: tuple[float, ...] = ()
     last_end: float = 0.0
+    left: int = 0
 
     def step(self, seen: SeenLight, window: WindowSketch) -> bool:
         """One more window; whether neither its hour nor its light was ever seen."""
         moment, brightness = (window.start + window.end) / 2.0, seen.of("brightness", window)
-        if math.isnan(
-            self.last
-        ):  # it begins where the recording was, the frames that were nearest to this light
+        if window.end - self.last_end > _MOST_GAP * window.seconds:
+            # It begins where the recording was, with the frame that is nearest to this light.
             least, most = seen.span("brightness", moment, _ALL)
-            self.last, self.last_end = min(max(brightness, least), most), seen.end
+            self.trail, self.last_end = (min(max(brightness, least), most),), max(self.last_end, seen.end)
         minutes = max((window.end - self.last_end) / 60.0, 1.0)
-        change = math.log((max(brightness, 0.0) + 1.0) / (max(self.last, 0.0) + 1.0)) / minutes
-        self.last, self.last_end = brightness, window.end
-        if not seen.unseen_hour(moment):
-            self.state = KNOWN
-            return False
+        change = (_level(brightness) - _level(self.trail[-1])) / minutes
+        self.trail, self.last_end = (*self.trail, brightness)[-_TRAIL:], window.end
+        self.state = self._next(seen, moment, window, change) if seen.unseen_hour(moment) else KNOWN
+        return self.state in (LEAVING, BEYOND)
+
+    def _next(self, seen: SeenLight, moment: float, window: WindowSketch, change: float) -> str:
         low, high = seen.span("brightness", moment)
-        darker, brighter = brightness < low * (1.0 - NEAR), brightness > high * (1.0 + NEAR)
-        lit = brightness >= LIT * low
+        darker, brighter = self.trail[-1] < low * (1.0 - NEAR), self.trail[-1] > high * (1.0 + NEAR)
+        lit = self.trail[-1] >= LIT * low
         if lit and _other_mode(seen.span("saturation", moment), seen.of("saturation", window)):
-            self.state = BEYOND
-        elif not (darker or brighter):
-            self.state = KNOWN
-        elif self.state == KNOWN:
-            self.state = STRUCK if abs(change) > JUMP else BEYOND
-        elif darker and change < -JUMP:
-            self.state = STRUCK
-        return self.state == BEYOND
+            return BEYOND
+        if not (darker or brighter):
+            return KNOWN
+        self.left = min(self.left + 1, FINAL + 1) if self.state != KNOWN else 1
+        if abs(change) > JUMP and (self.state in (KNOWN, LEAVING) or (darker and change < 0)):
+            return STRUCK
+        if self.left < DECIDED:
+            return LEAVING if self.state == KNOWN else self.state
+        if self.left <= FINAL and len(self.trail) >= DECIDED + _SMOOTHED:
+            return STRUCK if _at_a_stroke(self.trail) else BEYOND
+        return BEYOND if self.state == LEAVING else self.state
+
+    def began(self, seen: SeenLight, since: float) -> bool:
+        """Whether what an alarm went on for `since` a Unix time was that the light began to go beyond what is known."""
+        return self.state == BEYOND and self.last_end - since <= BEGAN_SECONDS and seen.unseen_hour(since)
 
     def onward(self) -> LightFollower:
         """What goes on from here by another reference."""
-        return LightFollower(KNOWN, self.last, self.last_end)
+        return LightFollower(KNOWN, self.trail, self.last_end)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {
-            "state": self.state,
-            "last": None if math.isnan(self.last) else self.last,
-            "last_end": self.last_end,
-        }
+        trail = [None if math.isnan(each) else each for each in self.trail]
+        return {"state": self.state, "trail": trail, "last_end": self.last_end, "left": self.left}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> LightFollower:
         """What `to_json` gave; BadInput for anything else."""
-        name = take_text(state, "state", longest=8)
-        last, end = take_number(state, "last", None), take_number(state, "last_end", 0.0, maximum=LATEST)
-        return cls(name if name in (BEYOND, STRUCK) else KNOWN, math.nan if last is None else last, end)
+        trail, name = take_list(state, "trail", longest=_TRAIL), take_text(state, "state", longest=8)
+        if name not in (KNOWN, LEAVING, BEYOND, STRUCK):
+            raise BadInput("`state` is none of light")
+        return cls(
+            name,
+            tuple(take_number({"brightness": each}, "brightness", math.nan) for each in trail),
+            take_number(state, "last_end", minimum=0.0, maximum=LATEST),
+            take_integer(state, "left", minimum=0, maximum=FINAL + 1),
+        )
+
+
+def _level(brightness: float) -> float:
+    return math.log(max(brightness, 0.0) + 1.0)
+
+
+def _at_a_stroke(trail: tuple[float, ...]) -> bool:
+    """Whether two windows made nearly all of the change over a trail, smoothed by medians of three."""
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(np.array(trail), _SMOOTHED), axis=-1)
+    whole = abs(float(smooth[-1] - smooth[0]))
+    return bool(np.abs(smooth[2:] - smooth[:-2]).max(initial=0.0) >= _NEARLY * whole)
 
 
 def _other_mode(bulk: tuple[float, float], saturation: float) -> bool:

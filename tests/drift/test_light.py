@@ -52,7 +52,7 @@ def recorded_night():
 @pytest.fixture
 def dawn(recorded_night):
     night, reference = recorded_night
-    night.now = reference.origin.end
+    night.now, night.random = reference.origin.end, np.random.default_rng(9)
     return night, DriftJudge(reference)
 
 
@@ -82,13 +82,37 @@ def test_a_reference_just_made_follows_the_light_from_where_its_recording_was(da
 
 @pytest.mark.parametrize(
     "fault",
-    [COVERED, np.array([1.0, 0.9, 0.2, 1.0]), np.array([1.3, 0.4, 0.3, 0.6])],
-    ids=["covered", "defocused", "fog"],
+    [
+        COVERED,
+        np.array([1.0, 0.9, 0.2, 1.0]),
+        np.array([1.3, 0.4, 0.3, 0.6]),
+        np.array([1.08, 0.8, 0.6, 0.9]),
+    ],
+    ids=["covered", "defocused", "fog", "light fog"],
 )
 def test_a_fault_at_an_hour_that_was_never_seen_is_an_alarm(dawn, fault):
     night, judge = dawn
     assert not any(each.alarm for each in verdicts(judge, night, [1.0] * 10))
-    assert verdicts(judge, night, [fault] * 10)[-1].alarm
+    assert verdicts(judge, night, [fault] * 15)[-1].alarm
+
+
+def test_an_alarm_for_the_first_signs_of_dawn_is_over_once_it_is_known_for_dawn(dawn):
+    night, judge = dawn
+    signs = np.array([1.0, 1.2, 1.4, 1.5])
+    assert verdicts(judge, night, [1.0] * 5 + [signs] * 8)[-1].alarm
+    found = verdicts(judge, night, [signs * 1.02**minute for minute in range(60)])
+    assert [each.alarm for each in found[-40:]] == [False] * 40
+    assert not found[-1].judged
+
+
+def test_a_fault_that_was_there_before_dawn_stays_an_alarm(dawn):
+    night, judge = dawn
+    blurred = np.array([1.0, 0.9, 0.2, 1.0])
+    found = verdicts(
+        judge, night, [1.0] * 5 + [blurred] * 70 + [blurred * 1.02**minute for minute in range(40)]
+    )
+    assert found[20].alarm
+    assert found[-1].alarm
 
 
 def test_a_lens_that_is_covered_after_dawn_is_an_alarm(dawn):
@@ -114,7 +138,11 @@ def test_it_goes_on_where_it_was_after_a_restart(dawn):
     window = night.window(1.04**30)
     assert again.judge(window, window.end) == judge.judge(window, window.end)
     assert again.state() == judge.state()
-    for damaged in ({}, {"state": "beyond", "last": "bright"}):
+    for damaged in (
+        {},
+        {**judge.state()["light"], "trail": ["bright"]},
+        {**judge.state()["light"], "state": "night"},
+    ):
         with pytest.raises(BadInput):
             LightFollower.restore(damaged)
 
