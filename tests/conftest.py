@@ -206,6 +206,12 @@ def listen():
         listener.close()
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """Commands in this process listen less long for what a broker retains: here it comes at once."""
+    monkeypatch.setattr("agent.delivery.mqtt.retained_client.QUIET_SECONDS", 0.2)
+
+
 class Receiver:
     """An HTTP server that keeps what it was sent; `answers` are the statuses it gives, the last for good."""
 

@@ -14,6 +14,8 @@ COMMANDS = {
 }
 HEARD = {"watch": "no message yet", "verify": "nothing was heard", "merge": "no sketch message was found"}
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 
 @pytest.fixture
 def locked(mosquitto, tmp_path):

@@ -24,6 +24,7 @@ from agent.delivery.mqtt.ping import PublishRight
 from tests.delivery.conftest import Drafts
 from tests.servers.strict_broker import StrictBroker
 
+pytestmark = pytest.mark.usefixtures("hurried")
 URL = "mqtts://broker:8883"
 CONNECTED = {"broker": URL, "state": "connected", "version": "5"}
 

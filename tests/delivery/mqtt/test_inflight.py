@@ -17,7 +17,7 @@ _SPEC.loader.exec_module(strict_broker)
 
 @pytest.fixture
 def strict():
-    broker = strict_broker.StrictBroker(receive_maximum=10)
+    broker = strict_broker.StrictBroker(receive_maximum=10, pause=0.005)
     yield broker
     broker.close()
 

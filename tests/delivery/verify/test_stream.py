@@ -11,6 +11,8 @@ from agent.delivery.verify.stream import Verifier, describe
 from tests.delivery.conftest import NOW, Drafts
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("hurried")
+
 
 def hear(
     verifier, drafts, seqs, *, lost=None, merged=None, topic="vedette/dock/box/host", boot="b-e", late=0.0
