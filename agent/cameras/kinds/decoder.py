@@ -133,6 +133,10 @@ class Decoder(ThreadOwned):
             if stream is None:
                 kinds = "sound and a cover picture" if self._container.streams.video else "sound or text"
                 raise UndecodableError(f"has no video in it, only {kinds}")
+            if stream.codec_context is None:
+                raise UndecodableError(
+                    "has video in a codec that no decoder here knows; set H.264 or H.265 in the camera"
+                )
             self._stream_index = stream.index
             self.facts = SourceFacts.of(self._container, stream)
             if stream.width * stream.height > MAX_PIXELS:
@@ -177,11 +181,7 @@ class Decoder(ThreadOwned):
                         self._wait.frame()
                         self._whole = True
                         return frame
-                asked = clock.monotonic()
                 packet = self._next_packet()
-                if self._live and clock.monotonic() - asked > LATE_RATIO * self._timeout:
-                    # FFmpeg ends its wait by handing over what it held back: a frame as old as the wait is long.
-                    raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
                 if packet is None:
                     return None
                 self._note_end(packet)
@@ -194,15 +194,29 @@ class Decoder(ThreadOwned):
                     raise ClosedError
 
     def _next_packet(self) -> Any:
-        """The next packet, None at the end."""
+        """The next packet, None at the end; raises FFmpegError."""
+        asked = clock.monotonic()
         try:
-            return next(self._packets, None)
+            packet = next(self._packets, None)
         except IndexError:  # at the end of a source in which a stream appeared PyAV looks for that one, too
             return None
         except av.error.MemoryError:
             if self._most_streams:
                 raise StreamsChangedError from None
             raise
+        except av.error.FFmpegError:
+            self._refuse_late(
+                asked
+            )  # of RTSP over TCP FFmpeg calls the end of its wait an `Input/output error`
+            raise
+        self._refuse_late(
+            asked
+        )  # at the end of its wait it hands over what it held back: a frame as old as that
+        return packet
+
+    def _refuse_late(self, asked: float) -> None:
+        if self._live and clock.monotonic() - asked > LATE_RATIO * self._timeout:
+            raise av.error.TimeoutError(errno.ETIMEDOUT, "no packet in time")
 
     def _go_on_waiting(self) -> None:
         """Report what is waited for; raises UndecodableError where that will not come."""

@@ -102,6 +102,10 @@ def camera_error(error: Exception, camera: str, address: Address) -> CameraError
 def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
     if isinstance(error, UndecodableError):
         return CameraFailure.CODEC, "{shown} " + str(error.strerror)
+    if isinstance(error, PermissionError) and not address.is_file:
+        return CameraFailure.REFUSED, (
+            "{shown} cannot be reached: this system, a firewall or what the camera says of its stream forbids it"
+        )
     if isinstance(error, StreamsChangedError):
         return CameraFailure.END_OF_STREAM, (
             "{shown} goes on with other streams (another program, track or codec); it is opened anew"

@@ -259,7 +259,7 @@ class StreamCamera:
     def _in_time(self, error: Exception, seconds: float) -> Exception:
         """`error`, but for FFmpeg's calling an RTSP server that never answers `invalid data`."""
         late = not self._address.is_file and seconds >= 0.9 * self.options.timeout
-        if late and isinstance(error, av.error.InvalidDataError):
+        if late and isinstance(error, av.error.InvalidDataError) and not isinstance(error, UndecodableError):
             return TimeoutError()
         return error
 

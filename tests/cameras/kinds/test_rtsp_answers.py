@@ -39,7 +39,7 @@ def answering(answers, asked=None):
 
 def failure(server, login="", **options):
     url = f"rtsp://{login}127.0.0.1:{server.port}/live"
-    camera = StreamCamera("front", StreamCamera.Options(url=url, timeout=3, **options))
+    camera = StreamCamera("front", StreamCamera.Options(url=url, **{"timeout": 3, **options}))
     with pytest.raises(CameraError) as caught:
         camera.open()
         camera.read()
@@ -65,6 +65,24 @@ def failure(server, login="", **options):
 def test_each_refusal_is_named_by_what_to_do(listening, method, status, kind, said):
     answers = {"DESCRIBE": ("200 OK", ["Content-Type: application/sdp"], SDP), method: (status, (), "")}
     error = failure(listening(answering(answers)))
+    assert (error.kind, said in str(error)) == (kind, True), str(error)
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind", "said"),
+    [
+        ("H264", CameraFailure.TIMEOUT, "sends nothing for as long as `timeout`"),
+        ("X-OWN", CameraFailure.CODEC, "in a codec that no decoder here knows; set H.264"),
+    ],
+)
+def test_a_camera_that_plays_and_sends_no_video_is_no_ended_stream(listening, codec, kind, said):
+    """Over TCP FFmpeg calls the end of its wait an error of input and output, which a cut connection is, too."""
+    played = {
+        "DESCRIBE": ("200 OK", ["Content-Type: application/sdp"], SDP.replace("H264", codec)),
+        "SETUP": ("200 OK", ["Session: 1", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"], ""),
+        "PLAY": ("200 OK", ["Session: 1"], ""),
+    }
+    error = failure(listening(answering(played)), timeout=1)
     assert (error.kind, said in str(error)) == (kind, True), str(error)
 
 
