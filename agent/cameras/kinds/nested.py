@@ -117,12 +117,8 @@ def head_of(parts: SplitResult, timeout: float, ask: str) -> bytes:
 
 def _answer(parts: SplitResult, asked: bytes, until: float) -> bytes:
     """What is answered up to the end of its head, read before `until` (monotonic seconds)."""
-    scheme = parts.scheme.lower()
-    place = (parts.hostname or "", parts.port or _PORTS[scheme])
     with ExitStack() as opened:
-        channel = opened.enter_context(socket.create_connection(place, until - clock.monotonic()))
-        if scheme.endswith("s"):
-            channel = opened.enter_context(unverified().wrap_socket(channel, server_hostname=place[0]))
+        channel = _connected(parts, until, opened)
         channel.sendall(asked)
         head = b""
         while b"\r\n\r\n" not in head and len(head) < MOST_HEAD_BYTES:
@@ -132,6 +128,22 @@ def _answer(parts: SplitResult, asked: bytes, until: float) -> bytes:
                 break
             head += piece
     return head
+
+
+def _connected(parts: SplitResult, until: float, opened: ExitStack) -> socket.socket:
+    """A connection, in TLS where the scheme says so, that `opened` closes."""
+    scheme = parts.scheme.lower()
+    place = (parts.hostname or "", parts.port or _PORTS[scheme])
+    channel = opened.enter_context(socket.create_connection(place, until - clock.monotonic()))
+    if scheme.endswith("s"):
+        channel = opened.enter_context(unverified().wrap_socket(channel, server_hostname=place[0]))
+    return channel
+
+
+def shake_hands(parts: SplitResult, timeout: float) -> None:
+    """Connect, in TLS where the scheme says so; raises OSError (SSLError is one) where that fails."""
+    with ExitStack() as opened:
+        _connected(parts, clock.monotonic() + timeout, opened)
 
 
 def unverified() -> ssl.SSLContext:

@@ -23,6 +23,7 @@ from agent.cameras.kinds.ffmpeg_errors import camera_error, is_cut_off
 from agent.cameras.kinds.hls import variant_url
 from agent.cameras.kinds.login import logged_in
 from agent.cameras.kinds.media_clock import MediaClock
+from agent.cameras.kinds.other_protocol import other_protocol
 from agent.cameras.kinds.stream_options import StreamOptions, ffmpeg_options
 from agent.cameras.owned import ClosedError
 from agent.cameras.stamping import NO_IMAGE, stamped
@@ -188,8 +189,14 @@ class StreamCamera:
             self._found_format = ""
             raise self._other_answer(url) or self._failure(error) from None
 
+    def _other_protocol(self, url: str) -> CameraError | None:
+        why = other_protocol(url, self.options.timeout)
+        return CameraError(f"{self._address.shown} {why}", kind=CameraFailure.REFUSED) if why else None
+
     def _other_answer(self, url: str) -> CameraError | None:
-        """The failure where a page or the like is answered."""
+        """The failure where a page or the like is answered, or another protocol is spoken."""
+        if other := self._other_protocol(url):
+            return other
         kind = nested.content_type(url, self.options.timeout)
         if not kind.startswith("text/") and kind not in {"application/json", "application/xml"}:
             return None
@@ -343,7 +350,10 @@ class StreamCamera:
         return self._clock.tick(frame.number / rate if self._address.is_file else None)
 
     def _refused(self, url: str, error: Exception) -> CameraError | None:
-        """The failure where a login is refused that the camera asks for in a way that FFmpeg does not know."""
+        """The failure where a login is refused that FFmpeg does not know, or another protocol is spoken."""
+        ended = isinstance(error, (av.error.EOFError, av.error.HTTPBadRequestError)) or is_cut_off(error)
+        if self._is_http and ended and (other := self._other_protocol(url)):
+            return other
         has_login = "@" in url.partition("://")[2].partition("/")[0]
         if not (isinstance(error, av.error.HTTPUnauthorizedError) and has_login):
             return None
