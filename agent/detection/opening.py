@@ -119,7 +119,7 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
         lanes=cpu_lanes(settings) if on_cpu else settings.lanes or 2,
         runtime=runner.runtime,
         source=metadata.description,
-        letterboxes=metadata.letterboxes and shape.height is None and shape.width is None,
+        letterboxes=metadata.letterboxes and shape.pixels and shape.height is None and shape.width is None,
     )
     return OpenedModel(
         runner=runner,
