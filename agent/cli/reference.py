@@ -133,9 +133,14 @@ def _record(args: argparse.Namespace) -> int:
 
     command = "reference_finish" if args.finish else "reference_cancel" if args.cancel else "reference_record"
     words = {"camera": args.camera} | ({"for": args.duration} if args.duration else {})
-    for camera in call(state_directory(args), command, words)["cameras"]:
+    state = state_directory(args)
+    for camera in call(state, command, words)["cameras"]:
         print(f"camera {camera['camera']}: {_progress(camera)}")
     if args.duration:
+        for camera in call(state, "status")["cameras"]:
+            if camera["camera"] == args.camera and camera["state"] != "online":
+                why = f" ({camera['reason']})" if camera["reason"] else ""
+                print(f"it is {camera['state'].replace('_', ' ')}{why}: only sound frames are recorded")
         print("`vedette reference list` shows the progress; a restart of the agent loses none of it")
     return 0
 

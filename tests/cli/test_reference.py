@@ -5,18 +5,21 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import cv2
 import pytest
 
 from agent.__main__ import main
+from agent.app.control_socket import ControlServer
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.core import user
 from agent.references.offline.images import LEAST_IMAGES
 from agent.references.store import ReferenceStore
 from agent.references.stored import Accepted
 from tests.references.conftest import NOON, recorded
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +133,39 @@ def test_recording_needs_a_running_agent_and_reports_it(capsys, state):
     )
     assert code == 1
     assert "no agent answers at" in err
+
+
+@pytest.mark.parametrize(
+    ("camera_state", "said"),
+    [("online", []), ("down", ["it is down (connection refused): only sound frames are recorded"])],
+)
+def test_recording_a_camera_that_gives_no_sound_frames_says_so(capsys, state, camera_state, said):
+    recording = {"made_by": "asked", "covered": 0.0, "length": 86400.0, "windows": 0}
+    cameras = [
+        {"camera": "other", "state": "black", "reason": "100% of the frame is dark"},
+        {"camera": "front", "state": camera_state, "reason": "connection refused" if said else ""},
+    ]
+    server = ControlServer(
+        state,
+        {
+            "reference_record": lambda _: {"cameras": [{"camera": "front", "recording": recording}]},
+            "status": lambda _: {"cameras": cameras},
+        },
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=server.run, args=(stop,), daemon=True)
+    thread.start()
+    wait_until(server.path.exists)
+    code, out, _ = vedette(
+        capsys, "reference", "record", "--camera", "front", "--for", "24h", "--state", state
+    )
+    stop.set()
+    thread.join(5)
+    assert code == 0
+    first, *between, last = out.splitlines()
+    assert first == "camera front: recording as asked, 0 s of 1 d (0 windows)"
+    assert between == said
+    assert "shows the progress" in last
 
 
 def test_a_reference_of_images_is_built_and_put_in_force(capsys, tmp_path):
