@@ -36,6 +36,8 @@ log = structlog.get_logger("vedette.detection")
 DEMO_MODEL = Path(__file__).with_name("demo.onnx")
 EMBEDDING = "embedding"  # the output that `vedette model prepare` adds
 _TRIED = 320  # pixels of a side: on fewer the objects of the trial image are hard to see
+_TRIAL_CONFIDENCE = 0.25
+"""Of boxes on the trial image, whatever the config asks for: what a model is must not depend on that."""
 _EXPORT_FIRST = (".pt", ".pth", ".engine", ".torchscript", ".tflite", ".mlpackage")
 
 
@@ -92,7 +94,7 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
         raise ModelError(f"model {runner.path} {error}") from None
     boxes = others[at]
     reading = Reading(
-        runner=runner, layout=layout, boxes_output=boxes, trial=trial, confidence=settings.confidence
+        runner=runner, layout=layout, boxes_output=boxes, trial=trial, confidence=_TRIAL_CONFIDENCE
     )
     check = BoxCheck(len(names), doubted=doubt)
     if not doubt:

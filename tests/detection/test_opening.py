@@ -146,6 +146,15 @@ def test_a_model_for_pixels_of_0_to_255_finds_what_one_for_0_to_1_does(shared, t
 
 
 @pytest.mark.shared
+def test_what_a_model_takes_does_not_depend_on_the_confidence_that_is_asked_for(shared, tmp_path):
+    settings = rewritten(shared, tmp_path / "m.onnx", [node("Identity", ["output0"], ["out"])], {})
+    detector = Detector(dataclasses.replace(taking_bytes(settings), confidence=0.001))
+    detector.open()
+    assert (detector.info.input_type, detector.verification[0].value) == ("float32-0-255", "verified")
+    detector.close()
+
+
+@pytest.mark.shared
 def test_the_scale_of_pixels_can_be_set(shared, tmp_path):
     settings = rewritten(shared, tmp_path / "m.onnx", [node("Identity", ["output0"], ["out"])], {})
     detector = Detector(dataclasses.replace(settings, pixels="0-255"))
