@@ -23,8 +23,12 @@ MOST_ODD = 0.2
 TOO_ODD = 0.5
 """Share of odd boxes above which a model counts as implausible; between the two more frames are awaited."""
 
-ENOUGH_SHOWN, MOST_SHOWN = 6, 24
+ENOUGH_SHOWN, MOST_SHOWN = 8, 24
 """Boxes that are shown alone before a model is verified, and before that is given up."""
+
+CLEARLY, IN_THE_END = 0.75, 0.6
+"""The share of them that is found again from which on a model is verified: so far, and of MOST_SHOWN. (Of large and
+square objects a wrong one may have nearly half, and would pass one half at some time.)"""
 
 EXCHANGED = 0.8
 """Share of boxes in the quarter that the image's would come to with x and y exchanged, above which they are."""
@@ -76,6 +80,9 @@ class BoxCheck:
             return False
         self.shown += 1
         self._again += again
+        self.reason = (
+            f"{self._again} of {self.shown} boxes found again so far where what they hold is shown alone"
+        )
         return self._decide()
 
     def _decide(self) -> bool:
@@ -88,9 +95,10 @@ class BoxCheck:
                 "(thinner than a pixel, outside of the image, larger than it, or of no class)"
             )
             return True
-        if self._odd > MOST_ODD * self._boxes or self.shown < ENOUGH_SHOWN:
+        if self.shown < ENOUGH_SHOWN:
             return False
-        if self._again * 2 > self.shown:
+        needed = IN_THE_END if self.shown >= MOST_SHOWN else CLEARLY
+        if self._odd <= MOST_ODD * self._boxes and self._again >= needed * self.shown:
             self._verified(
                 f"{self._boxes} boxes on {self._frames} frames, {self._again} of {self.shown} found again where they "
                 "alone are shown"
@@ -100,6 +108,8 @@ class BoxCheck:
             self.reason = (
                 f"only {self._again} of {self.shown} boxes are found again where what they hold is shown alone: "
                 "they may lie beside the objects"
+                if self._again < needed * self.shown
+                else f"{self._odd} of {self._boxes} boxes on {self._frames} frames cannot be objects"
             )
         return not self.undecided
 

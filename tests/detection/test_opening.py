@@ -117,7 +117,7 @@ def test_boxes_of_half_the_size_are_not_verified(shared, tmp_path):
     detector = Detector(rewritten(shared, tmp_path / "list.onnx", *best_boxes(range(6), wide=0.5)))
     detector.open()
     assert detector.verification[0].value == "unverified"
-    for _ in range(8):  # a right one is verified by six
+    for _ in range(10):  # a right one is verified by eight
         detector.detect([picture()])
     assert detector.verification[0].value == "unverified"
     detector.close()

@@ -188,10 +188,11 @@ def test_boxes_of_an_image_in_one_corner_show_whether_x_and_y_are_exchanged(boxe
 @pytest.mark.parametrize(
     ("again", "outcome"),
     [
-        (lambda n: n % 3 > 0, (Verification.VERIFIED, "4 of 6 found again")),
-        (lambda n: n % 3 == 0, (Verification.UNVERIFIED, "only 8 of 24 boxes are found again")),
+        (lambda n: n % 4 > 0, (Verification.VERIFIED, "6 of 8 found again")),
+        (lambda n: n % 3 > 0, (Verification.VERIFIED, "16 of 24 found again")),
+        (lambda n: n % 2 > 0, (Verification.UNVERIFIED, "only 12 of 24 boxes are found again")),
     ],
-    ids=["on objects", "beside them"],
+    ids=["on objects", "on most objects", "beside them"],
 )
 def test_a_model_is_verified_by_live_boxes_that_are_found_again_where_they_alone_are_shown(again, outcome):
     check = BoxCheck(3)
@@ -204,6 +205,16 @@ def test_a_model_is_verified_by_live_boxes_that_are_found_again_where_they_alone
     assert (check.state, changes) == (outcome[0], 1)
     assert outcome[1] in check.reason
     assert not check.undecided
+
+
+def test_boxes_of_which_some_are_odd_are_shown_alone_no_more_often():
+    check, shown = BoxCheck(3), 0
+    while check.undecided and shown < 100:
+        check.add(found([[10, 10, 40, 40]] * 7 + [[300, 10, 340, 40]] * 3), (100, 100))
+        check.add_shown(again=True)
+        shown += 1
+    assert (check.state, shown) == (Verification.UNVERIFIED, 24)
+    assert "72 of 240 boxes on 24 frames cannot be objects" in check.reason
 
 
 def test_what_refutes_a_model_is_not_outweighed_by_boxes():
