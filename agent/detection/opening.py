@@ -99,7 +99,7 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
     check = BoxCheck(len(names), doubted=doubt)
     if not doubt:
         reading, check = _examined(reading, outputs[boxes][0], facts, names, settings)
-        runner.release()
+    runner.release()
     on_cpu = runner.threads > 0
     info = ModelInfo(
         path=str(runner.path),

@@ -114,7 +114,7 @@ class OpenVinoRunner:
         if not self._free:
             self._graphs[()].first(batch)
             return self._graphs[()].run(batch)
-        outputs = self._compiled_for(batch).first(batch)
+        outputs = self._graph_for(batch).first(batch)
         heap.trim()
         return outputs
 
