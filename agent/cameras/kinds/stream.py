@@ -42,6 +42,7 @@ PLAYLIST_SECONDS = 30.0  # a segment of HLS, of ten seconds often, comes at once
 USUAL_RATE = 25.0  # of a file that has no stamps and declares none, as FFmpeg assumes
 
 _JPEGS = frozenset({"mpjpeg", "mjpeg"})
+_GROWING = frozenset({"mpegts", "hls"})  # formats in which a stream may appear later
 
 log = structlog.get_logger("vedette.cameras")
 
@@ -245,7 +246,7 @@ class StreamCamera:
             raise self._in_time(error, clock.monotonic() - started) from None
         if self._is_http and decoder.facts.format in _JPEGS and not decoder.has_size:
             raise av.error.InvalidDataError(0, "no JPEG in it")
-        if not self._address.is_file and decoder.facts.format == "mpegts" and not self._most_streams:
+        if not self._address.is_file and decoder.facts.format in _GROWING and not self._most_streams:
             # How many streams there are can be limited only before they are counted.
             self._most_streams = decoder.facts.streams
             self.close()

@@ -62,6 +62,21 @@ def test_a_program_under_other_identifiers_is_opened_anew(recorded, broadcast):
     camera.close()
 
 
+def test_a_playlist_whose_segments_change_their_identifiers_is_opened_anew(recorded, files, tmp_path):
+    recorded("before", "-map 0:v")
+    recorded("after", "-map 0:v -streamid 0:300 -mpegts_pmt_start_pid 500")
+    segments = ["before", "before", "before", "after"]
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
+    lines += [f"#EXT-X-DISCONTINUITY\n#EXTINF:2.0,\n{segment}.ts" for segment in segments]
+    (tmp_path / "live.m3u8").write_text("\n".join(lines))
+    camera = StreamCamera("front", StreamOptions(url=f"{files}/live.m3u8", timeout=5))
+    camera.open()
+    with pytest.raises(CameraError, match="goes on with other streams"):
+        while camera.read() is not None:
+            pass
+    camera.close()
+
+
 def test_while_only_sound_comes_a_close_takes_effect(recorded, broadcast):
     both, sound = recorded("both", "-map 0:v -map 1:a"), recorded("sound", "-map 1:a -streamid 0:257")
     camera = StreamCamera("front", broadcast(both, sound))
