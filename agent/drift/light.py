@@ -111,9 +111,10 @@ class LightFollower:
         """One more window; whether neither its hour nor its light was ever seen."""
         moment, brightness = (window.start + window.end) / 2.0, seen.of("brightness", window)
         if window.end - self.last_end > _MOST_GAP * window.seconds:
-            # It begins where the recording was, with the frame that is nearest to this light.
+            # It begins where the recording was, with the frame that is nearest to this light; twice, or the median of
+            # three would take a stroke of the first window for no change at all.
             least, most = seen.span("brightness", moment, _ALL)
-            self.trail, self.last_end = (min(max(brightness, least), most),), max(self.last_end, seen.end)
+            self.trail, self.last_end = 2 * (min(max(brightness, least), most),), max(self.last_end, seen.end)
         minutes = max((window.end - self.last_end) / 60.0, 1.0)
         change = (_level(brightness) - _level(self.trail[-1])) / minutes
         self.trail, self.last_end = (*self.trail, brightness)[-_TRAIL:], window.end

@@ -155,3 +155,11 @@ def test_light_matters_only_at_hours_that_were_never_seen(recorded_night, day_re
     assert seen.unseen_hour(EVENING - 60.0)
     assert np.isnan(seen.span("brightness", EVENING - 6 * 3600.0)).all()
     assert not any(SeenLight(day_reference).unseen_hour(midnight + 600.0 * step) for step in range(144))
+
+
+@pytest.mark.parametrize("times", [0.3, 0.7, 0.85, 1.15, 1.4, 7.0])
+def test_light_that_changed_at_a_stroke_in_the_very_first_window_is_judged_and_stays_so(dawn, times):
+    night, judge = dawn
+    seen = verdicts(judge, night, [times * 1.001**minute for minute in range(30)])
+    assert all(each.judged for each in seen[10:])
+    assert seen[-1].alarm
