@@ -1,6 +1,8 @@
 """Estimates, on frames of now, how right the model still is: for each camera whose trials were learnt. In idle time.
 
-The signals of the last calm frames are kept for each camera: by them those of a drift are measured.
+The signals of the last calm frames are kept for each camera: by them those of a drift are measured. It was learnt of
+what known causes do to the picture: of a drift that none of them explains, as where other objects are in view, nothing
+is told, nor where the cause that is named leaves the model another share of its detections than the estimate says.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +26,16 @@ CALM_KEPT = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Glance:
-    """Some `images` of now of a camera, and whether nothing drifts there."""
+    """Some `images` of now of a camera, whether nothing drifts there, and whether a known cause explains what does.
+
+    `found` is the share of the detections that the model still finds by that cause, None where that is not known.
+    """
 
     camera: str
     images: Sequence[Image]
     calm: bool
+    explained: bool = True
+    found: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +95,16 @@ class AccuracyEstimator:
         base = np.mean([each.signals for each in before], axis=0) if before else None
         usual = float(np.mean([each.boxes for each in before])) if before else model.trials.usual * number
         estimate = model.estimate(signals, base, usual)
+        if not (glance.calm or (glance.explained and _agree(estimate, glance.found))):
+            estimate = replace(estimate, trust=0.0)
         if glance.calm:
             before.append(_Calm(signals=signals, boxes=float(sum(len(each.plain) for each in frames))))
         self._done(camera, estimate)
+
+
+def _agree(estimate: Estimate, found: float | None) -> bool:
+    """Whether an estimate is, within twice its band, the F1 of a model that finds the share `found`, and no more."""
+    if found is None:
+        return True
+    half = (estimate.high - estimate.low) / 2
+    return estimate.low - half <= 2 * found / (1 + found) <= estimate.high + half

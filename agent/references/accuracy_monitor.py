@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.accuracy import HOLDS_SECONDS, Estimate
 from agent.drift.diagnosis.cause import Image
+from agent.drift.diagnosis.diagnose import Diagnosis
 from agent.references.accuracy_estimator import Glance
 
 CALM_SECONDS = 600.0
@@ -23,6 +25,7 @@ class AccuracyMonitor:
         self._camera, self._most, self._ask = camera, most, ask
         self._images: list[Image] = []
         self._calm, self._next = True, 0.0
+        self._cause: Diagnosis | None = None
         self._last: Estimate | None = None
         self._last_at = 0.0
 
@@ -36,11 +39,21 @@ class AccuracyMonitor:
             self._images = []
         self._images.append(image)
         if len(self._images) >= self._most:
-            self._ask(Glance(camera=self._camera, images=tuple(self._images), calm=self._calm))
+            known = self._cause if self._cause is not None and self._cause.cause in CAUSES else None
+            self._ask(
+                Glance(
+                    camera=self._camera,
+                    images=tuple(self._images),
+                    calm=self._calm,
+                    explained=known is not None,
+                    found=known.found_ratio if known is not None else None,
+                )
+            )
             self._images, self._next = [], at + (CALM_SECONDS if self._calm else 0.0)
 
-    def window(self, *, calm: bool) -> None:
-        """A window was judged: frames are of a calm time, or of a drift; a change is looked at at once."""
+    def window(self, *, calm: bool, cause: Diagnosis | None) -> None:
+        """A window was judged: frames are of a calm time, or of a drift by `cause`; a change is looked at at once."""
+        self._cause = cause
         if calm != self._calm:
             self._calm, self._images, self._next = calm, [], 0.0
 

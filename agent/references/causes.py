@@ -133,8 +133,8 @@ class CameraCauses:
         """
         if verdict.judged:
             drifts = self._hidden is not None and (verdict.alarm or verdict.ratio >= 1.0)
-            self.accuracy.window(calm=not drifts)
             self._follow(self._diagnosed(verdict, vectors) if drifts else None)
+            self.accuracy.window(calm=not drifts, cause=self.last)
         return self.last
 
     def _diagnosed(self, verdict: DriftVerdict, vectors: NDArray[np.float32]) -> Diagnosis:
