@@ -291,7 +291,8 @@ def _against(one: Situation, action: Action) -> list[str]:
         still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
     if one.accuracy is not None and not one.accuracy.told:
         still.append(
-            "how right the model still is cannot be told without labels: it finds too few boxes here"
+            "how right the model still is cannot be told without labels: it finds too few boxes here, or no known "
+            "cause explains the drift"
         )
     elif one.accuracy is not None and one.accuracy.high >= FOUND_ENOUGH:
         still.append(_accuracy(one.accuracy))

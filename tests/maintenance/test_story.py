@@ -54,10 +54,12 @@ def test_the_loop_closes(tmp_path):
     assert all(one["provisional"] for one in facts["followed"].values())
     states = dict(re.findall(r"^(avenue|crossing) +(\w+)", facts["drift_after"], re.MULTILINE))
     assert states["avenue"] == "normal", "the fog has lifted"
-    before, after = (facts["ratios"][name] for name in ("before", "after"))
+    after = facts["ratios"]["after"]
     assert len(after) > 20
-    assert statistics.median(after) < 1.0, "what was accepted is normal, but for moments"
-    assert max(after) < min(before)
+    assert statistics.median(after) < 1.0
+    assert sum(ratio >= 1.0 for ratio in after) <= len(after) / 10, (
+        "what was accepted is normal, but for moments"
+    )
 
     # a worse one is returned by itself, and an alert says so
     assert facts["returned"]["state"] == "returned"
