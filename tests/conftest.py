@@ -175,6 +175,19 @@ def plain_journal():
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A folder with key.pem and cert.pem of localhost, self-signed."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-keyout", "key.pem",
+         "-out", "cert.pem"],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    return folder
+
+
 @pytest.fixture
 def mosquitto(tmp_path):
     """Makes brokers: `mosquitto("allow_anonymous true", ...)`, started unless `start=False`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent.config.schema import Settings
 
-_UTF16_MARKS = {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
 SYSTEM_CONFIG = Path("/etc/vedette/config.toml")
 _STATE_DIRECTORY = re.compile(r"""^[ \t]*["']?state_directory["']?[ \t]*=[ \t]*(["'])(.*?)\1""", re.MULTILINE)
 
@@ -66,7 +64,7 @@ def _configured_directory(file: Path) -> str:
     Raises ConfigError where the file cannot be read at all.
     """
     from agent.core.errors import ConfigError
-    from agent.core.plain_file import read_small
+    from agent.core.plain_file import read_small, text_of
     from agent.core.untrusted import LARGEST_BYTES
     from agent.core.user import expanded
 
@@ -74,8 +72,7 @@ def _configured_directory(file: Path) -> str:
         data = read_small(file, LARGEST_BYTES)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(file)) from None
-    text = data.decode("utf-16" if data[:2] in _UTF16_MARKS else "utf-8-sig", errors="replace")
-    found = _STATE_DIRECTORY.search(("\n" + text).partition("\n[")[0])
+    found = _STATE_DIRECTORY.search(("\n" + text_of(data)).partition("\n[")[0])
     if found is None or "\0" in found[2]:
         return ""
     return str(file.resolve().parent / expanded(found[2]))

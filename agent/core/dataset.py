@@ -10,7 +10,8 @@ from typing import Any
 
 from agent.core.errors import ConfigError, MissingExtra
 from agent.core.installation import how_to_add
-from agent.core.plain_file import read_small
+from agent.core.plain_file import read_small, text_of
+from agent.core.printable import printable
 from agent.core.untrusted import parse_yaml
 from agent.core.user import expanded
 
@@ -23,6 +24,7 @@ SUFFIXES = frozenset(
 SPLITS = ("train", "val", "test")
 _OTHER_NAMES = {"val": "validation"}
 _LARGEST_BYTES = 16 << 20
+_LARGEST_LIST = 256 << 20  # two million paths and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,19 +134,25 @@ def _in_yaml(file: Path, split: str) -> list[Path]:
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        body = parse_yaml(_text(read_small(file, _LARGEST_BYTES)))
+        body = parse_yaml(text_of(read_small(file, _LARGEST_BYTES)))
     except ModuleNotFoundError:
         raise MissingExtra(
             f"reading a data.yaml needs the library 'yaml': {how_to_add('data')}, or give the folder of images"
         ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot be read: {reason}", file=str(file)) from None
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    except ValueError as error:
+        raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
     if not isinstance(body, dict):
         raise ConfigError(
             "is no data.yaml", file=str(file), expected="keys such as path, train, val and names"
         )
     return body
+
+
+def _unreadable(file: Path, error: OSError) -> ConfigError:
+    what = f" ({printable(error.filename, 80)})" if error.filename not in (None, str(file)) else ""
+    return ConfigError(f"cannot be read: {error.strerror or error}{what}", file=str(file))
 
 
 def _roots(file: Path, path: object) -> list[Path]:
@@ -175,8 +183,13 @@ def _of_entry(file: Path, split: str, entry: str, roots: Sequence[Path]) -> list
 
 def _in_list(file: Path, beside: Sequence[Path]) -> list[Path]:
     """The images that a text file names, one a line, relative to the first of `beside` in which each is."""
-    lines = [line.strip() for line in _text(read_small(file, _LARGEST_BYTES)).splitlines()]
-    places = [_place(line, beside) for line in lines if line]
+    try:
+        lines = [line.strip() for line in text_of(read_small(file, _LARGEST_LIST)).splitlines()]
+        places = [_place(line, beside) for line in lines if line]
+    except (
+        OSError
+    ) as error:  # of the list, or of a line that is no path: too long, in a folder that is closed to us
+        raise _unreadable(file, error) from None
     return [place for place in places if place.suffix.lower() in SUFFIXES]
 
 
@@ -184,8 +197,3 @@ def _place(line: str, beside: Sequence[Path]) -> Path:
     """Where an image is, as its line says, or with the slashes of Windows; as it says where it is nowhere."""
     tried = [root / Path(text) for text in dict.fromkeys((line, line.replace("\\", "/"))) for root in beside]
     return next((place for place in tried if place.is_file()), tried[0])
-
-
-def _text(data: bytes) -> str:
-    """As UTF-16 where its first bytes say so, else as UTF-8; what is none becomes a sign of its own."""
-    return data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig", errors="replace")

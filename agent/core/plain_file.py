@@ -1,7 +1,9 @@
-"""Reads small files that people name: no pipe is waited for without end, no device read, no memory filled."""
+"""Reads small files that people name: no pipe is waited for without end, no device read, no memory filled; and what
+their editors write as text."""
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import select
@@ -11,6 +13,7 @@ from pathlib import Path
 
 PIPE_SECONDS = 5.0  # of silence: a shell's <(command) is filled while it is read
 _PIECE_BYTES = 65_536
+_UTF16_MARKS = {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
 
 
 def read_small(path: str | Path, largest: int) -> bytes:
@@ -29,6 +32,11 @@ def read_small(path: str | Path, largest: int) -> bytes:
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"it has more than {largest // 1024} KiB")
     return data
+
+
+def text_of(data: bytes) -> str:
+    """As UTF-16 where its first bytes say so, else as UTF-8, without a mark; what is none becomes U+FFFD."""
+    return data.decode("utf-16" if data[:2] in _UTF16_MARKS else "utf-8-sig", errors="replace")
 
 
 def _read(handle: int, largest: int) -> bytes:

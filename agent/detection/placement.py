@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.detection.layouts.layout import Candidates
-from agent.detection.nms import suppress
+from agent.detection.nms import overlap, suppress
 from agent.detection.preprocess import PADDING
 
 MARGIN = 1.2
@@ -56,14 +56,26 @@ class Transplant:
         return bool((overlaps(best_boxes(seen, _BEST), self.expected) > OVERLAP).any())
 
 
-def overlaps(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float64]:
+def overlaps(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
     """IoU, (n,), of (n, 4) xyxy boxes with one."""
-    many, one = np.clip(boxes, -1e6, 1e6).astype(np.float64), box.astype(np.float64)
-    sides = np.minimum(many[:, 2:], one[2:]) - np.maximum(many[:, :2], one[:2])
-    common = np.clip(sides, 0, None).prod(axis=1)
-    areas = np.clip(many[:, 2:] - many[:, :2], 0, None).prod(axis=1) + (one[2:] - one[:2]).prod()
-    shares: NDArray[np.float64] = common / np.maximum(areas - common, 1e-6)
-    return shares
+    near = np.clip(boxes, -1e6, 1e6)  # a model may give 3e38
+    return overlap(near, box[None])[:, 0]
+
+
+def part_of(box: NDArray[np.float32], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of what is shown of an xyxy box of an input (height, width).
+
+    None where it is too small or too large to be shown elsewhere.
+    """
+    height, width = size
+    box = np.clip(box, -4 * max(size), 4 * max(size))  # a model may give 3e38
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * MARGIN / 2
+    left, top = np.clip(np.rint(centre - half), 0, (width, height)).astype(int).tolist()
+    right, bottom = np.clip(np.rint(centre + half), 0, (width, height)).astype(int).tolist()
+    shown = (right - left, bottom - top)
+    if min(shown) < LEAST_SIDE or shown[0] * shown[1] > LARGEST_SHARE * height * width:
+        return None
+    return left, top, right, bottom
 
 
 def transplant(
@@ -72,12 +84,10 @@ def transplant(
     """What an xyxy box of an input holds, moved to the opposite side; None where it is too small or large for that."""
     height, width = canvas.shape[:2]
     box = np.clip(box, -4 * max(height, width), 4 * max(height, width))  # a model may give 3e38
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * MARGIN / 2
-    left, top = np.clip(np.rint(centre - half), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.rint(centre + half), 0, (width, height)).astype(int)
-    shown = (right - left, bottom - top)
-    if min(shown) < LEAST_SIDE or shown[0] * shown[1] > LARGEST_SHARE * height * width:
+    part = part_of(box, (height, width))
+    if part is None:
         return None
+    (left, top, right, bottom), centre = part, (box[:2] + box[2:]) / 2
     columns, rows = max(1, round((right - left) * wide)), max(1, round((bottom - top) * high))
     x = int(np.clip(width - centre[0] - columns / 2, 0, width - columns))
     y = int(np.clip(height - centre[1] - rows / 2, 0, height - rows))

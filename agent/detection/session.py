@@ -25,7 +25,7 @@ from agent.detection.choice_process import choose_beside
 from agent.detection.layouts.layout import Candidates, Layout
 from agent.detection.nms import suppress
 from agent.detection.opening import OpenedModel, identify, open_model
-from agent.detection.placement import LIVE_SHAPES, best_boxes, transplant
+from agent.detection.placement import LIVE_SHAPES, best_boxes, part_of, transplant
 from agent.detection.plausibility import BoxCheck, Verification
 from agent.detection.preprocess import InputType, Letterbox, letterboxed, plan, untouched
 from agent.detection.reading import Reading
@@ -305,9 +305,10 @@ class Detector:
 
 def _found_again(opened: OpenedModel, found: Candidates, box: Letterbox, frame: Frame) -> bool | None:
     """Whether what a box of the frame holds is found where it alone is shown; None where that cannot be tried."""
-    boxes, turn = best_boxes(found, _MOST_SHOWN), opened.check.shown
+    boxes = [each for each in best_boxes(found, _MOST_SHOWN) if part_of(each, box.size)]
+    turn = opened.check.shown
     shape = LIVE_SHAPES[turn % len(LIVE_SHAPES)]
-    moved = transplant(letterboxed(frame.image, box), boxes[turn % len(boxes)], *shape)
+    moved = transplant(letterboxed(frame.image, box), boxes[turn % len(boxes)], *shape) if boxes else None
     if moved is None:
         return None
     info = opened.info

@@ -110,7 +110,7 @@ class LightFollower:
     def step(self, seen: SeenLight, window: WindowSketch) -> bool:
         """One more window; whether neither its hour nor its light was ever seen."""
         moment, brightness = (window.start + window.end) / 2.0, seen.of("brightness", window)
-        if window.end - self.last_end > _MOST_GAP * window.seconds:
+        if not self.trail or abs(window.end - self.last_end) > _MOST_GAP * window.seconds:
             # It begins where the recording was, with the frame that is nearest to this light; twice, or the median of
             # three would take a stroke of the first window for no change at all.
             least, most = seen.span("brightness", moment, _ALL)

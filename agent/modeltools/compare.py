@@ -20,7 +20,7 @@ from agent.detection.agreement import LEAST_SCORE, Tolerance, agree
 from agent.detection.layouts.layout import Candidates
 from agent.detection.matching import IOU, BoxMatches, match_boxes
 from agent.detection.nms import overlap
-from agent.detection.preprocess import BatchBuffer, InputType, plan
+from agent.detection.preprocess import letterboxed, plan
 from agent.detection.session import Detector
 from agent.detection.trial import trial_image
 
@@ -181,11 +181,7 @@ def photographs() -> list[NDArray[np.uint8]]:
 
 def fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """An image letterboxed into `size` (height, width), untouched where it has that size."""
-    box = plan((image.shape[0], image.shape[1]), size, stride=1, minimal=False)
-    buffer = BatchBuffer(InputType.UINT8_BGR, size, 1)
-    buffer.write(0, image, box)
-    whole: NDArray[np.uint8] = buffer.array[0]
-    return whole
+    return letterboxed(image, plan((image.shape[0], image.shape[1]), size, stride=1, minimal=False))
 
 
 def _street(shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -83,6 +83,15 @@ def backbone_output(model: Any) -> str:
     return [name for name, area in areas.items() if area == smallest][-1]
 
 
+def rename(graph: Any, name: str, to: str) -> None:
+    """Call a value `to` wherever a node makes or reads it."""
+    for node in graph.node:
+        for place in (node.input, node.output):
+            for index, value in enumerate(place):
+                if value == name:
+                    place[index] = to
+
+
 def take_uint8(model: Any, *, of_bytes: bool = False) -> None:
     """Let the model take (batch, height, width, 3) uint8 BGR, as cameras deliver, and normalise inside.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from agent.modeltools.embed import EMBEDDING, opset_of
+from agent.modeltools.embed import EMBEDDING, opset_of, rename
 
 MOST = 1000
 """Candidates of an image; an object has some ten of them."""
@@ -31,11 +31,7 @@ def keep_best(model: Any, *, most: int = MOST) -> bool:
         return False
     output = next(one for one in graph.output if one.name != EMBEDDING)
     name, every = output.name, f"{_PREFIX}every"
-    for node in graph.node:
-        for place in (node.input, node.output):
-            for index, one in enumerate(place):
-                if one == name:
-                    place[index] = every
+    rename(graph, name, every)
     constants = {
         "four": [4],
         "end": [np.iinfo(np.int64).max],

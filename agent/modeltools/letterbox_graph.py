@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agent.detection.metadata import LETTERBOX_KEY
 from agent.detection.preprocess import PADDING, plan
-from agent.modeltools.embed import EMBEDDING, FIRST_STEP, opset_of, set_metadata
+from agent.modeltools.embed import EMBEDDING, FIRST_STEP, opset_of, rename, set_metadata
 
 LEAST_OPSET = 13
 """Since which Slice, Pad and Unsqueeze take all that they are told as inputs."""
@@ -175,11 +175,7 @@ def _placed(steps: _Steps, graph: Any, places: _Places) -> None:
     node, constant = steps.node, steps.constant
     output = next(one for one in graph.output if one.name != EMBEDDING)
     name, inside = output.name, f"{_PREFIX}inside"
-    for one in graph.node:
-        for place in (one.input, one.output):
-            for index, value in enumerate(place):
-                if value == name:
-                    place[index] = inside
+    rename(graph, name, inside)
     every = steps.cast(inside, "inside_float", TensorProto.FLOAT)
     begin, four = constant("begin", [0]), constant("four", [4])
     end, axis = constant("end", [np.iinfo(np.int64).max]), constant("axis", [1])

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials
+from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials, untold
 from agent.drift.diagnosis.cause import Image
 from agent.references.idle_model import IdleModel
 from agent.references.model_signals import signals_of
@@ -87,6 +87,9 @@ class AccuracyEstimator:
             model, before = self._models.get(camera), self._calm.setdefault(camera, deque(maxlen=CALM_KEPT))
         if model is None or model.trials.model != self._idle.name:
             return
+        if not (glance.calm or glance.explained):
+            self._done(camera, untold(model.trials.model))
+            return
         seen = [self._idle.see(stop, camera, image) for image in glance.images]
         frames = [each for each in seen if each is not None and each.plain.model == model.trials.model]
         if stop.is_set() or len(frames) < len(glance.images):
@@ -95,8 +98,8 @@ class AccuracyEstimator:
         base = np.mean([each.signals for each in before], axis=0) if before else None
         usual = float(np.mean([each.boxes for each in before])) if before else model.trials.usual * number
         estimate = model.estimate(signals, base, usual)
-        if not (glance.calm or (glance.explained and _agree(estimate, glance.found))):
-            estimate = replace(estimate, trust=0.0)
+        if not (glance.calm or _agree(estimate, glance.found)):
+            estimate = untold(estimate.model)
         if glance.calm:
             before.append(_Calm(signals=signals, boxes=float(sum(len(each.plain) for each in frames))))
         self._done(camera, estimate)

@@ -1,4 +1,5 @@
 import os
+import re
 
 import cv2
 import numpy as np
@@ -73,6 +74,32 @@ def test_files_as_other_systems_write_them(data, write):
     found = images_of(data / "data.yaml")
     assert len(found.paths) == 6
     assert all(path.is_file() for path in found.paths)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (
+            lambda file: file.write_text("a" * 5000 + ".jpg\n"),
+            r"list\.txt: cannot be read: File name too long \(.*aaa",
+        ),
+        (lambda file: file.mkdir(), "list"),
+        (os.mkfifo, "list"),
+        (lambda file: file.write_bytes(b"\0" * 50 + b".jpg\n" + bytes(range(256))), ""),
+        (lambda file: file.write_bytes(b""), "no image"),
+    ],
+    ids=["a long line", "a folder", "a pipe", "no text", "nothing"],
+)
+def test_a_list_that_is_none_is_an_error_in_words_or_names_what_is_not_there(data, write, said, monkeypatch):
+    monkeypatch.setattr("agent.core.plain_file.PIPE_SECONDS", 0.1)
+    write(data / "list.txt")
+    (data / "data.yaml").write_text("train: list.txt\n")
+    try:
+        found = images_of(data / "data.yaml").paths
+    except ConfigError as error:
+        assert re.search(said, str(error)), error
+    else:
+        assert not any(path.is_file() for path in found)
 
 
 def test_validation_is_another_word_for_val(data):

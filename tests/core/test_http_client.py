@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -12,18 +11,6 @@ import pytest
 from agent.core import http_client
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-keyout", "key.pem",
-         "-out", "cert.pem"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    return folder
 
 
 @pytest.fixture

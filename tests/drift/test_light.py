@@ -157,6 +157,21 @@ def test_light_matters_only_at_hours_that_were_never_seen(recorded_night, day_re
     assert not any(SeenLight(day_reference).unseen_hour(midnight + 600.0 * step) for step in range(144))
 
 
+@pytest.mark.parametrize(
+    ("state", "end"),
+    [({"trail": [], "last_end": 1e9}, 1e9 + 60.0), ({"trail": [50.0], "last_end": 2e9}, 1e9)],
+)
+def test_light_is_followed_anew_after_a_state_without_a_trail_and_after_a_clock_that_was_set_back(
+    recorded_night, state, end
+):
+    night, reference = recorded_night
+    follower = LightFollower.restore({"state": "known", "left": 0, **state})
+    night.now = end - 60.0
+    follower.step(SeenLight(reference), night.window())
+    assert follower.last_end == end
+    assert len(follower.trail) == 3, "the known light, twice, and that of now"
+
+
 @pytest.mark.parametrize("times", [0.3, 0.7, 0.85, 1.15, 1.4, 7.0])
 def test_light_that_changed_at_a_stroke_in_the_very_first_window_is_judged_and_stays_so(dawn, times):
     night, judge = dawn

@@ -95,6 +95,11 @@ class Estimate:
         return self.trust >= LEAST_TRUST
 
 
+def untold(model: str) -> Estimate:
+    """What tells nothing of a model (SHA-256)."""
+    return Estimate(ratio=0.0, low=0.0, high=1.0, trust=0.0, model=model)
+
+
 class AccuracyModel:
     """Fitted to `trials`; ValueError where they are too few."""
 

@@ -3,7 +3,6 @@
 import http.server
 import os
 import ssl
-import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -17,18 +16,6 @@ from agent.maintenance.deploy.fetch import Source, fetch_model, fetch_signature
 from agent.maintenance.deploy.model_store import ModelStore
 
 MODEL = os.urandom(300_000)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-keyout", "key.pem",
-         "-out", "cert.pem"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    return folder
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
