@@ -171,23 +171,21 @@ class Client(mqtt.Client):
     login: Login
     failure = ""
 
-    def connect(self, *arguments: Any, **options: Any) -> MQTTErrorCode:
-        """As paho's."""
-        return super().connect(*arguments, **self._with_properties(options))
-
-    def connect_async(self, *arguments: Any, **options: Any) -> None:
-        """As paho's, which `connect` calls too, with all of its arguments by position."""
-        super().connect_async(
-            *arguments, **(options if len(arguments) > 3 else self._with_properties(options))
-        )
-
-    def _with_properties(self, options: dict[str, Any]) -> dict[str, Any]:
-        """With properties that the login may change before each connection, as paho keeps them."""
-        if self.protocol == mqtt.MQTTv5 and "properties" not in options:
-            made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            options["properties"] = made
-        self.login.properties = options.get("properties")
-        return options
+    def connect_async(  # noqa: PLR0917  (the library's signature)
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: Any = mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> None:
+        """As paho's, which `connect` calls, too; the login may change the properties before each connection."""
+        if properties is None and self.protocol == mqtt.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        self.login.properties = properties
+        super().connect_async(host, port, keepalive, bind_address, bind_port, clean_start, properties)
 
     def reconnect(self) -> MQTTErrorCode:
         """Connect once; raises OSError."""
