@@ -170,6 +170,7 @@ class Service:
             submit=self.analyst.submit,
             publish=self.publisher.publish,
             sketch_seconds=plan.sketch_seconds,
+            sketch_items=plan.sketch_items,
             hidden=hidden_by_camera(settings),
             learn=self.learner.ask,
             look=self.learner.estimate,

@@ -22,7 +22,7 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.types import Draft, FrameResult, Observation
 from agent.delivery.messages import sketch_draft
 from agent.drift.advice import Situation
-from agent.drift.sketch import WindowSketch
+from agent.drift.sketch import WIRE_ITEMS, WindowSketch
 from agent.pipeline.camera_window import CameraSummary
 from agent.references.acceptance import Acceptance, Request
 from agent.references.carried import Carry, carriable
@@ -41,7 +41,7 @@ from agent.references.writer import ReferenceWriter
 
 log = structlog.get_logger("vedette.drift")
 
-SAVE_SECONDS = 900.0
+SAVE_SECONDS = 1800.0  # while no alarm begins or ends; what a power cut may cost
 SAVE_RECORDING_SECONDS = 3600.0
 """A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
 
@@ -67,11 +67,12 @@ class DriftMonitor:
         submit: Submit,
         publish: Callable[[Draft], None],
         sketch_seconds: float | None,
+        sketch_items: int = WIRE_ITEMS,
         carry: CarryOver = lambda _wanted, _done: None,
     ) -> None:
         self.subject, self._settings, self.causes = subject, settings, causes
         self._store, self._writer, self._submit, self._publish = store, writer, submit, publish
-        self._sketches = SketchReport(sketch_seconds, self._publish_sketches)
+        self._sketches = SketchReport(sketch_seconds, self._publish_sketches, sketch_items)
         self._recording = ReferenceRecording(subject)
         self.stored: StoredReference | None = None
         self._judging = WindowJudging(subject.camera, causes, settings.false_alarms_per_month)

@@ -24,6 +24,7 @@ from agent.detection import ModelInfo
 from agent.drift.advice import Situation
 from agent.drift.diagnosis.accuracy import Estimate
 from agent.drift.diagnosis.signatures import Signatures
+from agent.drift.sketch import WIRE_ITEMS
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.accuracy_monitor import Ask
 from agent.references.causes import CameraCauses, Learn
@@ -53,10 +54,11 @@ LOCAL_ONLY = frozenset({"reference_export", "reference_import"})
 class DriftMonitors:
     """Makes monitors by camera name and answers commands about them.
 
-    `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover
-    `sketch_seconds` (0: a window; None: none are published). `hidden` are by camera the areas left out of the frames
-    that may be kept, where any may; `learn` has their signatures made, for `learnt`; `look` an estimate by frames of
-    now, for `estimated`; `carry` a reference for another model; `golden` gives the state of the golden check.
+    `submit` runs a task in the analyst's thread; `publish` takes the sketches, which cover `sketch_seconds` (0: a
+    window; None: none are published) and keep `sketch_items` values where windows are merged. `hidden` are by camera
+    the areas left out of the frames that may be kept, where any may; `learn` has their signatures made, for `learnt`;
+    `look` an estimate by frames of now, for `estimated`; `carry` a reference for another model; `golden` gives the
+    state of the golden check.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class DriftMonitors:
         submit: Submit,
         publish: Callable[[Draft], None],
         sketch_seconds: float | None = 0.0,
+        sketch_items: int = WIRE_ITEMS,
         hidden: Mapping[str, Hidden | None] | None = None,
         learn: Learn = lambda _camera, _span, _anew: None,
         look: Ask = lambda _glance: None,
@@ -79,7 +82,8 @@ class DriftMonitors:
         self._hidden, self._learn, self._carry = hidden or {}, learn, carry
         self._look, self._golden = look, golden
         self._settings, self._window_seconds = settings, window_seconds
-        self._submit, self._publish, self._sketch_seconds = submit, publish, sketch_seconds
+        self._submit, self._publish = submit, publish
+        self._sketch_seconds, self._sketch_items = sketch_seconds, sketch_items
         self._monitors: dict[str, DriftMonitor] = {}
         self._removed: set[str] = set()
         self._delete_frames()
@@ -110,6 +114,7 @@ class DriftMonitors:
                 submit=self._submit,
                 publish=self._publish,
                 sketch_seconds=self._sketch_seconds,
+                sketch_items=self._sketch_items,
                 carry=self._carry,
             )
             try:

@@ -12,17 +12,23 @@ from agent.core.windows import follows
 from agent.drift.sketch import WIRE_ITEMS, WindowSketch, merge
 
 WINDOW_ITEMS = 24
-"""Values kept of a single window: 26 features stay under 6 kB. Of merged ones WIRE_ITEMS are."""
+"""Values kept of a single window: 26 features stay under 6 kB."""
 
 
 class SketchReport:
     """Gathers one camera's windows over `seconds` (0: each is published by itself; None: none is).
 
-    `publish` takes a window and how many values its sketches should keep.
+    `publish` takes a window and how many values its sketches should keep: `items` where windows were merged.
     """
 
-    def __init__(self, seconds: float | None, publish: Callable[[WindowSketch, int], None]) -> None:
+    def __init__(
+        self,
+        seconds: float | None,
+        publish: Callable[[WindowSketch, int], None],
+        items: int = WIRE_ITEMS,
+    ) -> None:
         self._seconds, self._publish = seconds, publish
+        self._items = items if seconds else WINDOW_ITEMS
         self._gathered: WindowSketch | None = None
 
     def add(self, window: WindowSketch) -> None:
@@ -40,7 +46,7 @@ class SketchReport:
         """Publish what is gathered: no window follows."""
         gathered, self._gathered = self._gathered, None
         if gathered is not None:
-            self._publish(gathered, WIRE_ITEMS if self._seconds else WINDOW_ITEMS)
+            self._publish(gathered, self._items)
 
     @staticmethod
     def _is_due(gathered: WindowSketch, now: float, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from agent.core.kll import Sketch
 from agent.delivery.messages import camera_draft, host_draft
 from agent.delivery.reports import Reports
 
-LEAN = ReportPlan(profile="lean", windows=10, complete_every=6, sketch_seconds=3600.0)
+LEAN = ReportPlan(profile="lean", windows=10, complete_every=6, sketch_seconds=3600.0, sketch_items=24)
 START = 1.8e9
 
 

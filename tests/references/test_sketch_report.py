@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from agent.drift.sketch import Window, WindowSketch, merge
+from agent.app.kinds import KINDS
+from agent.config.load import parse
+from agent.config.report_plan import ReportPlan
+from agent.drift.sketch import WIRE_ITEMS, Window, WindowSketch, merge
 from agent.references.sketch_report import SketchReport
 
 HOUR = 1_800_000_000.0  # a full hour, UTC
@@ -20,9 +23,9 @@ def windows(start, count, frames=120, seed=1):
         yield window.close(at, at + 60.0)
 
 
-def reports(seconds, fed):
+def reports(seconds, fed, items=WIRE_ITEMS):
     sent = []
-    report = SketchReport(seconds, lambda window, items: sent.append((window, items)))
+    report = SketchReport(seconds, lambda window, items: sent.append((window, items)), items)
     for window in fed:
         report.add(window)
     report.flush()
@@ -51,6 +54,20 @@ def test_the_hour_published_has_the_quantiles_of_all_its_frames():
         ranks = np.searchsorted(np.sort(column), sketch.quantiles([0.1, 0.5, 0.9, 0.99])) / column.size
         assert np.abs(ranks - [0.1, 0.5, 0.9, 0.99]).max() < 0.04
         assert (sketch.minimum, sketch.maximum) == (column.min(), column.max())
+
+
+def test_a_lean_profile_publishes_two_thirds_of_the_bytes_and_ranks_within_six_percent():
+    plan = ReportPlan.of(parse('[reports]\nprofile = "lean"', KINDS))
+    ((window, items),) = reports(plan.sketch_seconds, windows(HOUR, 60), plan.sketch_items)
+    ((_, usual),) = reports(3600.0, windows(HOUR, 60))
+    lean, normal = (len(window.to_body(kept)["a_kll"]) for kept in (items, usual))
+    assert lean < 0.75 * normal
+    heard = WindowSketch.from_body(window.to_body(items))
+    everything = np.random.default_rng(1).gamma(3.0, 1.0, (60 * 120, 2)).astype(np.float32)
+    for column, sketch in zip(everything.T, heard.sketches, strict=True):
+        assert sketch.count == column.size
+        ranks = np.searchsorted(np.sort(column), sketch.quantiles([0.1, 0.5, 0.9, 0.99])) / column.size
+        assert np.abs(ranks - [0.1, 0.5, 0.9, 0.99]).max() < 0.06
 
 
 def test_each_window_is_published_where_that_is_wanted_and_none_where_it_is_not():
