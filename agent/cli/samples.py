@@ -275,6 +275,7 @@ def _import(args: argparse.Namespace, store: SampleStore) -> int:
 
 
 def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
+    from agent.core.class_names import renamed
     from agent.core.counts import count
     from agent.maintenance.samples.label_names import by_sample
     from agent.maintenance.samples.labels import numbered
@@ -291,6 +292,9 @@ def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
     for kept in matching:
         named, model = labels[kept.sample.id], kept.sample.model
         names = classes.get(model, ())
+        said = tuple(dict.fromkeys(name for name, _ in named))
+        written = dict(zip(said, renamed(said, names), strict=True))
+        named = tuple((written[name], box) for name, box in named)
         fresh = dict.fromkeys(name for name, _ in named if name not in names)
         if fresh:
             classes[model] = (*names, *fresh)

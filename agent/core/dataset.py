@@ -69,7 +69,7 @@ def class_names(data: Path) -> tuple[str, ...]:
             expected="a list, or a name for each number from 0",
         )
     found = tuple(str(name) for name in names)
-    if len({name.strip().casefold() for name in found}) < len(found):
+    if len({name.strip() for name in found}) < len(found):
         raise ConfigError("name a class twice", file=str(data), key="names", expected="each class once")
     return found
 

@@ -13,6 +13,7 @@ import psutil
 from agent.config.schema import ModelSettings
 from agent.core import clock
 from agent.core import memory as heap
+from agent.core.class_names import renamed
 from agent.core.errors import ModelError
 from agent.core.types import Frame, FrameResult
 from agent.detection import DetectedBatch, ModelInfo
@@ -108,7 +109,9 @@ def compare(running: RunningModel, second: Detector, frames: int, pause: Pause) 
 def run_both(first: Detector, second: Detector, frame: Frame) -> tuple[BoxMatches, tuple[float, float]]:
     """How far two models agree on a frame, and the seconds that each took."""
     ours, theirs = first.detect([frame]), second.detect([frame])
-    found = match_boxes(ours.detections[0], first.info.classes, theirs.detections[0], second.info.classes)
+    names = first.info.classes
+    theirs_named = renamed(second.info.classes, names)
+    found = match_boxes(ours.detections[0], names, theirs.detections[0], theirs_named)
     return found, (_seconds(ours), _seconds(theirs))
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
 from agent.core import memory as heap
+from agent.core.class_names import counterparts
 from agent.core.errors import ModelError
 from agent.core.image_file import read_image
 from agent.core.printable import printable
@@ -111,12 +112,7 @@ def _numbers(model: Sequence[str], data: Sequence[str]) -> dict[int, int]:
 
     By number where the model's classes have no names.
     """
-    by_name = {name.strip().casefold(): number for number, name in enumerate(data)}
-    named = {
-        class_id: by_name[key]
-        for class_id, name in enumerate(model)
-        if (key := name.strip().casefold()) in by_name
-    }
+    named = counterparts(model, data)
     if not named and all(name == f"class{number}" for number, name in enumerate(model)):
         return {number: number for number in range(min(len(model), len(data)))}
     if not named:

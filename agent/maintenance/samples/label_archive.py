@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from agent.core.errors import ConfigError
@@ -16,6 +17,8 @@ _SUFFIXES = {".txt", ".yaml", ".yml", ".json", ".names"}
 _MOST_FILES = 1_000_000
 _LARGEST = 1 << 30
 """Bytes of all texts together."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 @contextmanager
@@ -37,16 +40,22 @@ def unpacked(archive: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+def is_leftover(path: PurePath) -> bool:
+    """Whether a file is none of those that a person packed: macOS adds one for each, others hide theirs by a dot."""
+    return path.name.startswith(".") or "__MACOSX" in path.parts
+
+
 def _unpack(packed: zipfile.ZipFile, folder: Path) -> None:
     room = _LARGEST
     if len(packed.infolist()) > _MOST_FILES:
         raise ValueError(f"it has more than {_MOST_FILES} files")
     for info in packed.infolist():
-        path = PurePosixPath(info.filename)
-        if info.is_dir() or path.suffix.lower() not in _SUFFIXES:
+        name = info.filename.replace("\\", "/")  # as .NET and so PowerShell once wrote it
+        path = PurePosixPath(name)
+        if name.endswith("/") or path.suffix.lower() not in _SUFFIXES or is_leftover(path):
             continue
-        if path.is_absolute() or ".." in path.parts or "\\" in info.filename:
-            raise ValueError(f"{path} leads out of it")
+        if path.is_absolute() or ".." in path.parts or _DRIVE.match(name):
+            raise ValueError(f"{info.filename} leads out of it")
         if len(path.parts) > DEEPEST:
             raise ValueError(f"it has folders more than {DEEPEST} levels deep")
         with packed.open(info) as file:

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.core.dataset import class_names, keypoint_values
 from agent.core.errors import ConfigError
-from agent.core.plain_file import read_small
+from agent.core.plain_file import read_small, text_of
 from agent.core.printable import printable
 from agent.core.untrusted import (
     BadInput,
@@ -21,7 +21,7 @@ from agent.core.untrusted import (
     take_text,
 )
 from agent.maintenance.evaluation.labels import parse_labels
-from agent.maintenance.samples.label_archive import unpacked
+from agent.maintenance.samples.label_archive import is_leftover, unpacked
 from agent.maintenance.samples.label_names import may_name_sample
 from agent.maintenance.samples.label_studio import stem_of, tasks
 from agent.maintenance.samples.sample import Box
@@ -65,10 +65,20 @@ def _of_folder(folder: Path, shown: str) -> Labels:
     names, points = class_names(folder / "data.yaml"), keypoint_values(folder / "data.yaml")
     for file in () if names else _NAME_FILES:
         names = names or _listed(folder / file)
-    collected = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
-    if not names and (found := [one for one in collected if one.name != "notes.json"]):
+    if not names and (found := _collected(folder)):
         return _once((stem, boxes) for one in found for stem, boxes in _of_json(one).items())
     return _of_texts(folder, names, shown, points)
+
+
+def _collected(folder: Path) -> list[Path]:
+    """The files that hold the labels of all images: here and in `annotations`, else one for each split below."""
+    here = [*_files(folder.glob("*"), ".json"), *_files(folder.glob("annotations/*"), ".json")]
+    found = here or _files(folder.rglob("*"), ".json")
+    return [one for one in found if one.name != "notes.json"]
+
+
+def _files(paths: Iterable[Path], suffix: str) -> list[Path]:
+    return sorted(one for one in paths if one.suffix.lower() == suffix and not is_leftover(one))
 
 
 def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
@@ -88,24 +98,24 @@ def _of_texts(folder: Path, names: Sequence[str], shown: str, points: int) -> La
     if not names:
         there = "has no class names" if folder.exists() else "is not there, so it has no class names"
         raise ConfigError(f"{shown} {there}", file="import-labels", expected=_EXPECTED)
-    files = [file for file in sorted(folder.rglob("*.txt")) if may_name_sample(file.stem)]
+    files = [file for file in _files(folder.rglob("*"), ".txt") if may_name_sample(file.stem)]
     return _once((file.stem, tuple(_of_file(file, names, points))) for file in files)
 
 
 def _listed(file: Path) -> tuple[str, ...]:
     """The names in a file with one a line, () where there is no such file."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = text_of(read_small(file, _LARGEST))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _of_json(file: Path) -> Labels:
     try:
-        body = parse_json(read_small(file, _LARGEST), largest=_LARGEST)
+        body = parse_json(text_of(read_small(file, _LARGEST)), largest=_LARGEST)
         if isinstance(body, list):
             return _once(
                 (stem, tuple((name, _between(*sides)) for name, sides in boxes))
@@ -127,33 +137,42 @@ def numbered(named: Sequence[tuple[str, Box]], classes: Sequence[str]) -> tuple[
 
 def _of_file(file: Path, names: Sequence[str], points: int) -> list[tuple[str, Box]]:
     try:
-        rows = parse_labels(read_small(file, _LARGEST).decode("utf-8-sig"), len(names), points)
+        rows = parse_labels(text_of(read_small(file, _LARGEST)), len(names), points)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}", file=str(file)) from None
     return [(names[class_id], _box(x, y, width, height)) for class_id, x, y, width, height in rows]
 
 
 def _coco(body: Mapping[str, Any]) -> Labels:
+    """The boxes of each image; a `crowd` is a region of many objects that nobody counted, and no box of one."""
     names = {
-        take_integer(entry, "id"): take_text(entry, "name", longest=200)
+        _id(entry, "id"): take_text(entry, "name", longest=200)
         for entry in take_list(body, "categories", longest=_MOST)
     }
     images = {
-        take_integer(entry, "id"): (
+        _id(entry, "id"): (
             stem_of(take_text(entry, "file_name")),
             take_number(entry, "width", minimum=1.0),
             take_number(entry, "height", minimum=1.0),
         )
         for entry in take_list(body, "images", longest=_MOST)
     }
-    found: dict[str, list[tuple[str, Box]]] = {
-        stem: [] for stem, _, _ in images.values() if may_name_sample(stem)
+    found: dict[int | str, list[tuple[str, Box]]] = {
+        id: [] for id, (stem, _, _) in images.items() if may_name_sample(stem)
     }
     for entry in take_list(body, "annotations", longest=_MOST):
-        stem, wide, tall = images[take_integer(entry, "image_id")]
-        if stem in found:
-            found[stem].append((names[take_integer(entry, "category_id")], _of_coco(entry, wide, tall)))
-    return {stem: tuple(boxes) for stem, boxes in found.items()}
+        id = _id(entry, "image_id")
+        _, wide, tall = images[id]
+        if id in found and not entry.get("iscrowd"):
+            found[id].append((names[_id(entry, "category_id")], _of_coco(entry, wide, tall)))
+    return _once((images[id][0], tuple(boxes)) for id, boxes in found.items())
+
+
+def _id(entry: Mapping[str, Any], key: str) -> int | str:
+    """COCO's are numbers; some tools write them as text."""
+    value: int | str = take_text(entry, key) if isinstance(entry.get(key), str) else take_integer(entry, key)
+    return value
 
 
 def _of_coco(entry: Mapping[str, Any], wide: float, tall: float) -> Box:

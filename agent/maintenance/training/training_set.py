@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.core.class_names import counterparts
 from agent.core.errors import ConfigError
 from agent.maintenance.evaluation.labels import LabelledImage, LabelledSet
 
@@ -56,9 +57,13 @@ def _fresh(
     model: Sequence[str], parts: Iterable[tuple[LabelledSet, Sequence[LabelledImage]]]
 ) -> tuple[str, ...]:
     """The classes of labelled boxes that the model does not have, each once."""
-    known = {_key(name) for name in model}
-    used = (of.names[number] for of, images in parts for one in images for number in one.classes.tolist())
-    return tuple({_key(name): name for name in used if _key(name) not in known}.values())
+    used: dict[str, None] = {}
+    for of, images in parts:
+        known = counterparts(of.names, (*model, *used))
+        used |= dict.fromkeys(
+            of.names[number] for one in images for number in one.classes.tolist() if number not in known
+        )
+    return tuple(used)
 
 
 def check_separate(test: Iterable[LabelledImage], others: Iterable[LabelledImage]) -> None:
@@ -76,13 +81,9 @@ def check_separate(test: Iterable[LabelledImage], others: Iterable[LabelledImage
 
 def _numbered(image: LabelledImage, own: Sequence[str], names: Sequence[str]) -> LabelledImage:
     """The image with its classes by their numbers in `names`."""
-    numbers = {_key(name): number for number, name in enumerate(names)}
-    classes = [numbers[_key(own[number])] for number in image.classes.tolist()]
+    numbers = counterparts(own, names)
+    classes = [numbers[number] for number in image.classes.tolist()]
     return replace(image, classes=np.array(classes, dtype=np.int64))
-
-
-def _key(name: str) -> str:
-    return name.strip().casefold()
 
 
 def _write(folder: Path, split: str, images: Sequence[LabelledImage]) -> None:

@@ -146,6 +146,7 @@ def test_a_set_without_any_label_is_refused(images):
         ("names: {1: car, 0: person}", ("person", "car")),
         ("nc: 2", ()),
         ("names: [1, 2]", ("1", "2")),
+        ("names: [car, Car]", ("car", "Car")),
     ],
 )
 def test_class_names_come_from_the_data_yaml(tmp_path, names, expected):
@@ -159,7 +160,7 @@ def test_class_names_come_from_the_data_yaml(tmp_path, names, expected):
         "names: person",
         f"names: {{'{'9' * 5000}': a}}",
         "names: {0: a, 2: b}",
-        "names: [car, Car]",
+        "names: [car, 'car ']",
         "names: {x: a}",
         "names: [[a]]",
     ],

@@ -142,7 +142,38 @@ def test_files_of_one_name_in_two_folders_must_say_the_same(kept, tmp_path):
 
 
 def test_labels_come_back_from_a_folder_with_coco_in_it(kept, tmp_path):
-    assert len(read_labels(exported(kept, tmp_path, "coco"))) == len(kept)
+    out = exported(kept, tmp_path, "coco")
+    assert len(read_labels(out)) == len(kept)
+    below = tmp_path / "export" / "train"  # as Roboflow lays it
+    below.mkdir(parents=True)
+    (out / "annotations" / "instances_default.json").rename(below / "_annotations.coco.json")
+    (below / "._annotations.coco.json").write_bytes(b"\x00\x05\x16\x07")
+    assert len(read_labels(tmp_path / "export")) == len(kept)
+
+
+def test_coco_of_another_making_is_read_as_it_is_meant(kept, tmp_path):
+    """Numbers as text, a mark before it, each image twice (of two splits), and a crowd, which is no object."""
+    (file,) = exported(kept, tmp_path, "coco").rglob("*.json")
+    wanted, body = read_labels(file), json.loads(file.read_text())
+    for image in list(body["images"]):
+        body["images"].append(
+            {**image, "id": f"again {image['id']}", "file_name": f"val/{image['file_name']}"}
+        )
+    for one in list(body["annotations"]):
+        body["annotations"].append({**one, "image_id": f"again {one['image_id']}"})
+    crowd = {**body["annotations"][0], "bbox": [0, 0, 80, 30], "iscrowd": 1}
+    file.write_text(json.dumps({**body, "annotations": [*body["annotations"], crowd]}), encoding="utf-8-sig")
+    assert read_labels(file) == wanted
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_labels_of_an_editor_of_another_system_are_read(kept, tmp_path, encoding):
+    out = exported(kept, tmp_path, "yolo")
+    wanted = read_labels(out)
+    for file in list(out.rglob("*.txt")):
+        file.with_suffix(".TXT").write_text(file.read_text(), encoding=encoding, newline="\r\n")
+        file.unlink()
+    assert read_labels(out) == wanted
 
 
 def test_an_empty_label_file_means_that_nothing_is_there_and_other_files_are_passed_over(kept, tmp_path):

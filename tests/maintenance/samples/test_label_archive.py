@@ -29,7 +29,14 @@ def test_texts_come_out_and_images_do_not(packed):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["../a.txt", "a/../../b.txt", "/etc/a.txt", "..\\a.txt"])
+def test_what_systems_add_is_left_and_their_slashes_are_read(packed):
+    files = {"set\\labels\\a.txt": "0 1 1 1 1", "__MACOSX/set/._a.txt": b"\xff", "set/._b.txt": b"\xff"}
+    with unpacked(packed(**files)) as folder:
+        found = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+        assert found == ["set/labels/a.txt"]
+
+
+@pytest.mark.parametrize("name", ["C:\\a.txt", "../a.txt", "a/../../b.txt", "/etc/a.txt", "..\\a.txt"])
 def test_a_name_that_leads_out_is_refused(packed, name):
     with pytest.raises(ConfigError, match="leads out of it"), unpacked(packed(**{name: "x"})):
         pass

@@ -58,6 +58,35 @@ def test_a_turned_box_is_the_upright_one_around_it():
     assert boxes[0][1] == pytest.approx(((16 - 6) / 80, 21 / 60, 16 / 80, (21 + 16) / 60))
 
 
+SHAPE = {"original_width": 80, "original_height": 60}
+CORNERS = [[20.0, 35.0], [40.0, 40.0], [30.0, 45.0]]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [{**SHAPE, "type": "polygonlabels", "value": {"points": CORNERS, "polygonlabels": ["car"]}}],
+        [{**SHAPE, "type": "ellipselabels", "value": {"x": 30.0, "y": 40.0, "radiusX": 10.0, "radiusY": 5.0,
+                                                     "rotation": 0, "ellipselabels": ["car"]}}],
+        [{**SHAPE, "type": "ellipselabels", "value": {"x": 30.0, "y": 40.0, "radiusX": 3.75, "radiusY": 10 / 0.75,
+                                                     "rotation": 90, "ellipselabels": ["car"]}}],
+        [  # the tags Rectangle and Labels: two results of one region
+            {**SHAPE, "id": "a", "type": "rectangle", "value": {"x": 20, "y": 35, "width": 20, "height": 10}},
+            {**SHAPE, "id": "a", "type": "labels", "value": {"x": 20, "y": 35, "width": 20, "height": 10, "labels": ["car"]}},
+        ],
+    ],
+)  # fmt: skip
+def test_other_outlines_are_not_taken_for_an_empty_image(results):
+    """Left out, they would say that all the model found there is wrong."""
+    more = [
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+        {"type": "choices", "id": "c", "value": {"choices": ["day"]}},
+        {"type": "keypointlabels", "value": {"x": 1, "y": 1, "width": 0.5, "keypointlabels": ["head"]}},
+    ]
+    ((_, boxes),) = tasks([task({"result": results + more})])
+    assert [name for name, _ in boxes] == ["car"] and boxes[0][1] == pytest.approx((0.2, 0.35, 0.4, 0.45))
+
+
 @pytest.mark.parametrize(
     ("name", "stem"),
     [
@@ -75,6 +104,10 @@ def test_an_image_is_known_by_its_file_s_name(name, stem):
         [7], [{}], [{"annotations": 7}], [task({"result": [{"type": "rectanglelabels", "value": {}}]})],
         [task({"result": [{**result(), "value": value() | {"rectanglelabels": []}}]})],
         [task({"result": [{**result(), "value": value() | {"x": "wide"}}]})],
+        [task({"result": [{"type": "brushlabels", "value": {"rle": [1], "brushlabels": ["car"]}}]})],
+        [task({"result": [{"type": "rectangle", "id": "a", "value": {"x": 1, "y": 1, "width": 1, "height": 1}}]})],
+        [task({"result": [{"type": "polygonlabels", "value": {"points": [], "polygonlabels": ["car"]}}]})],
+        [task({"result": [{"type": "polygonlabels", "value": {"points": [[1]], "polygonlabels": ["car"]}}]})],
     ],
 )  # fmt: skip
 def test_what_is_damaged_is_refused(body):
