@@ -347,9 +347,8 @@ class Publisher(Worker):
         elif isinstance(event, Opened):
             self._on_opened(event, now)
         elif isinstance(event, Closed):
-            if not event.ours:
+            if not event.ours and not self._subscriptions.connection_ended(event, now):
                 self._window.died(event, now)
-                self._subscriptions.name.connection_ended()
             self._window.end()
         elif isinstance(event, Subscribed):
             self._subscriptions.answered(event)
@@ -396,6 +395,8 @@ class Publisher(Worker):
         """Repeat the status: where the broker retains nothing, and as an answer to a box that has our name."""
         if not self._session.connected:
             return
+        if self._session.connection is not None:
+            self._subscriptions.ask_again(self._session.connection, now)
         repeated = not self._window.may_retain and self._presence.repeat_due(now)
         if self._subscriptions.name.answer_due(now) or repeated:
             self._presence.said(now)

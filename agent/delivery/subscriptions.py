@@ -13,7 +13,8 @@ import structlog
 from agent.delivery.commands import CommandWorker
 from agent.delivery.identity import Identity
 from agent.delivery.mqtt.connection import Connection
-from agent.delivery.mqtt.events import Received, Subscribed
+from agent.delivery.mqtt.events import Closed, Received, Subscribed
+from agent.delivery.mqtt.hang_ups import HangUps
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.name_watch import NameWatch
 
@@ -42,27 +43,55 @@ class Subscriptions:
         self.name = NameWatch(f"{identity.prefix}/status", identity.machine)
         self._ledger, self._commands, self._birth_topic = ledger, commands, birth_topic
         self._command_topic = f"{identity.prefix}/command/+"
+        self._hang_ups = HangUps()
 
     def begin(self, connection: Connection, now: float) -> None:
         """Subscribe on a new connection."""
-        for topic in self._ledger.to_check(now):
-            connection.subscribe(topic, retained=True)
-        if self._commands is not None and self._commands.enabled:
-            connection.subscribe(self._command_topic)
-        if self._birth_topic:
-            connection.subscribe(self._birth_topic)
-        if self.name.wanted:
-            self.name.subscribing()
-            connection.subscribe(self.name.topic)
+        self._hang_ups.replaced()
+        former = self._ledger.to_check(now)
+        for topic in (*former, *self._lasting()):
+            if self._hang_ups.may_ask(topic, now):
+                self._ask(connection, topic, retained=topic in former)
+
+    def ask_again(self, connection: Connection, now: float) -> None:
+        """Subscribe to what the broker has hung up on, where that is long ago."""
+        for topic in self._hang_ups.due(now):
+            self._ask(connection, topic, retained=topic not in self._lasting())
+
+    def _lasting(self) -> list[str]:
+        commands = self._commands is not None and self._commands.enabled
+        wanted = {
+            self._command_topic: commands,
+            self._birth_topic: bool(self._birth_topic),
+            self.name.topic: self.name.wanted,
+        }
+        return [topic for topic, is_wanted in wanted.items() if is_wanted]
+
+    def _ask(self, connection: Connection, topic: str, *, retained: bool) -> None:
+        self._hang_ups.asked(topic)
+        connection.subscribe(topic, retained=retained)
+
+    def connection_ended(self, closed: Closed, now: float) -> bool:
+        """The connection ended by itself; whether a subscription is suspected, and so nothing that was published."""
+        suspect, held = self._hang_ups.connection_ended(now)
+        if held:
+            log.error(
+                f"the connection ends whenever we ask to listen for {self._what(suspect)}, not asked for a while",
+                topic=suspect,
+                reason=closed.reason,
+                mend="allow the subscription at the broker, or switch off what needs it",
+            )
+        return bool(suspect)
+
+    def _what(self, topic: str) -> str:
+        what = {self._command_topic: "commands", self._birth_topic: "the start of Home Assistant"}
+        return what.get(topic, "a status")
 
     def answered(self, event: Subscribed) -> None:
         """The broker has answered a subscription."""
-        if event.topic == self.name.topic:
-            self.name.answered()
-        what = {self._command_topic: "commands", self._birth_topic: "the start of Home Assistant"}.get(
-            event.topic
-        )
-        if what and not event.allowed:
+        self._hang_ups.answered(event.topic)
+        if event.topic in {self._command_topic, self._birth_topic} and not event.allowed:
+            what = self._what(event.topic)
             log.error(f"the broker does not let us listen for {what}", topic=event.topic, reason=event.reason)
 
     def arrived(self, event: Received, now: float) -> Arrival:

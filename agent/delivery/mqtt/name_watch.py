@@ -7,7 +7,6 @@ Laws:
 2. We answer such a status with our own, once in `ANSWER_SECONDS` at most; so two boxes go on hearing of one another.
    The name is taken once two different ones came within `TAKEN_SECONDS` (one may be a message that the broker kept of a
    box which has been replaced by us), and free again when they are older than that.
-3. Where the connection ended twice before the broker answered the subscription, it is not asked for any more.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from agent.core.untrusted import BadInput, parse_object
 
 ANSWER_SECONDS = 60.0
 TAKEN_SECONDS = 200.0
-MOST_HANG_UPS = 2
 
 
 class NameWatch:
@@ -29,26 +27,11 @@ class NameWatch:
         self.topic, self._machine = topic, machine
         self._other, self._last = "", b""
         self._heard_at = self._heard_before = self._answered_at = -math.inf
-        self._pending = False
-        self._hang_ups = 0
 
     @property
     def wanted(self) -> bool:
         """Whether to subscribe to the topic."""
-        return bool(self._machine) and self._hang_ups < MOST_HANG_UPS
-
-    def subscribing(self) -> None:
-        """The broker is asked for the topic."""
-        self._pending = True
-
-    def answered(self) -> None:
-        """The broker has answered, whatever it said."""
-        self._pending = False
-
-    def connection_ended(self) -> None:
-        """Law 3."""
-        self._hang_ups += self._pending
-        self._pending = False
+        return bool(self._machine)
 
     def received(self, payload: bytes, *, retained: bool, now: float) -> None:
         """A message arrived at the topic."""

@@ -12,7 +12,6 @@ from agent.delivery.messages import Stamp, encode, status_draft
 from agent.delivery.mqtt.name_watch import ANSWER_SECONDS, TAKEN_SECONDS, NameWatch
 from agent.delivery.verify.stream import Verifier, describe
 from tests.delivery.conftest import IDENTITY, NOW, FakeClock
-from tests.delivery.mqtt.test_inflight import strict_broker
 
 TOPIC = "vedette/dock/box/status"
 
@@ -80,30 +79,6 @@ def test_two_boxes_never_answer_faster_than_agreed(pauses):
                 boxes[other].received(status(name, seq), retained=False, now=now)
     for times in answers.values():
         assert all(later - earlier >= ANSWER_SECONDS for earlier, later in pairwise(times))
-
-
-def test_a_broker_that_hangs_up_on_the_subscription_is_not_asked_again(watch):
-    for _ in range(2):
-        assert watch.wanted
-        watch.subscribing()
-        watch.connection_ended()
-    assert not watch.wanted
-
-
-def test_a_connection_that_ends_later_is_no_reason_not_to_ask(watch):
-    for _ in range(9):
-        watch.subscribing()
-        watch.answered()
-        watch.connection_ended()
-    assert watch.wanted
-
-
-def test_an_agent_at_a_broker_that_hangs_up_on_the_subscription_delivers_all_the_same(publish, drafts):
-    strict = strict_broker.StrictBroker(pause=0.0, refuses_subscription=True)
-    running = publish(strict.url, identity=replace(IDENTITY, machine="m"))
-    running.publisher.publish(drafts.host())
-    running.until(lambda p: p.statistics().get("delivered_total") == 1, 30)
-    strict.close()
 
 
 @pytest.mark.broker
