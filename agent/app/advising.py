@@ -99,7 +99,7 @@ class Advisor:
             right_ratio=_right_ratio(drawn),
             labelled=len(drawn),
             course=self._course(known),
-            model_changed=self._golden() == "differs",
+            golden=self._golden(),
         )
         advice = advise(situation)
         return {

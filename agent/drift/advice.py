@@ -16,7 +16,7 @@ from agent.core.counts import count
 from agent.drift.course import GRADUAL, UNKNOWN_COURSE, Course
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.accuracy import Estimate
-from agent.drift.diagnosis.diagnose import MODEL, NO_CAUSE, POPULATION, SCENE
+from agent.drift.diagnosis.diagnose import AGREES, DIFFERS, MODEL, NO_CAUSE, POPULATION, SCENE
 
 DAY = 86_400.0
 SURE = 0.5
@@ -32,6 +32,10 @@ BY_THE_HOUR = frozenset({"low_light", "overexposure", "colour_cast", "infrared"}
 SOME_TRUST, MUCH_TRUST = 0.3, 0.6
 FOUND_ENOUGH = 0.9
 RIGHT_ENOUGH = 0.8
+
+_MODEL_AS_BEFORE = (
+    "the golden check agrees: on fixed images the model gives what it gave when it was taken in use"
+)
 
 
 class Action(str, Enum):
@@ -57,7 +61,7 @@ class Situation:
     went on and `lasts` the seconds since then, both None where none is on. `found_ratio` is the share of detections
     that the model still finds in frames changed like this, `right_ratio` the F1 of `labelled` samples at its lowest,
     None where unknown; `accuracy` is what can be told without labels. `features` are over their limits; `course`: how
-    the drift came; `crept`: whether features moved slowly before; `model_changed`: whether the golden check differs.
+    the drift came; `crept`: whether features moved slowly before; `golden`: the state of the golden check.
     """
 
     camera: str
@@ -72,7 +76,12 @@ class Situation:
     crept: bool = False
     found_ratio: float | None = None
     right_ratio: float | None = None
-    model_changed: bool = False
+    golden: str = ""
+
+    @property
+    def model_changed(self) -> bool:
+        """Whether the golden check found that the model gives something else."""
+        return self.golden == DIFFERS
 
     @property
     def gradual(self) -> bool:
@@ -198,12 +207,12 @@ def advise(one: Situation) -> Advice:
         action=rule.action,
         words=words,
         command=rule.command.format(camera=one.camera),
-        for_it=tuple(_for(one)),
+        for_it=tuple(_for(one, rule.action)),
         against=tuple(filter(None, against)),
     )
 
 
-def _for(one: Situation) -> list[str]:
+def _for(one: Situation, action: Action) -> list[str]:
     """What is known, in words."""
     if one.lasts is None:
         return []
@@ -215,6 +224,8 @@ def _for(one: Situation) -> list[str]:
         known.append("the cause is not known")
     if one.model_changed:
         known.append("the golden check differs")
+    if one.golden == AGREES and action is not Action.CHECK_MODEL:
+        known.append(_MODEL_AS_BEFORE)
     if one.features:
         known.append(f"{count(one.features, 'feature is', 'features are')} over the limit")
     if one.course.since is not None:
@@ -287,6 +298,8 @@ def _against(one: Situation, action: Action) -> list[str]:
     if action in {Action.NOTHING, Action.ACCEPT}:
         return []
     still = []
+    if one.golden == AGREES and action is Action.CHECK_MODEL:
+        still.append(_MODEL_AS_BEFORE)
     if one.found_ratio is not None and one.found_ratio >= FOUND_ENOUGH:
         still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
     if one.accuracy is not None and not one.accuracy.told:

@@ -152,13 +152,13 @@ class SignatureLearner(Worker):
 
     def carry_out(self, job: Job, stop: threading.Event) -> None:
         """Do one job, paced; in the learner's thread."""
-        names = self._names(job.camera, job.span)
+        names = self._names(job.camera, job.span, MOST_FRAMES if job.model else MOST_LEARNT_OF)
         images = self._frames.read(job.camera, names)
         if len(images) < LEAST_FRAMES:
             self._done(job.camera, None)
             return
         if job.model:
-            made = self._with_model(job, stop)
+            made = self._with_model(job.camera, images, stop)
         else:
             made = self._learn(images, self._name(names), stop)
             self._jobs.put(
@@ -216,12 +216,11 @@ class SignatureLearner(Worker):
             self._idle.do(stop, learner.add, step)
         return learner.result()
 
-    def _with_model(self, job: Job, stop: threading.Event) -> Signatures | None:
+    def _with_model(self, camera: str, images: Sequence[Image], stop: threading.Event) -> Signatures | None:
         """The signatures with what causes do to the model; None where it was stopped, or they have that."""
-        known, camera = self._known(job.camera), job.camera
+        known = self._known(camera)
         if known is None or (known.found and not self._of_another_model(known)):
             return None
-        images = self._frames.read(camera, self._names(camera, job.span, MOST_FRAMES))
         frames = [(image, self._idle.see(stop, camera, image)) for image in images]
         chosen = _with_most([(image, seen) for image, seen in frames if seen is not None])
         if len(chosen) < LEAST_SEEN or len({seen.plain.model for _, seen in chosen}) > 1:

@@ -25,7 +25,7 @@ def action(**known):
         ({"cause": "fog"}, Action.WAIT),
         ({"cause": "fog", "lasts": 2 * DAY}, Action.MEND),
         ({"cause": "fog", "confidence": 0.3}, Action.LOOK),
-        ({"cause": "fog", "model_changed": True}, Action.CHECK_MODEL),
+        ({"cause": "fog", "golden": "differs"}, Action.CHECK_MODEL),
         ({"cause": "dirt"}, Action.MEND),
         ({"cause": "dirt", "right_ratio": 0.95}, Action.MEND),
         ({"cause": "moved"}, Action.POINT_BACK),
@@ -52,11 +52,11 @@ def test_each_situation_has_its_action(known, wanted):
 def test_every_situation_has_words_evidence_and_a_command_that_there_is():
     causes = ["", *CAUSES, *OTHER_WORDS]
     for cause, sure, lasts, changed, ratio in itertools.product(
-        causes, (0.0, 0.9), (None, 60.0, 30 * DAY), (False, True), (None, 0.2, 0.95)
+        causes, (0.0, 0.9), (None, 60.0, 30 * DAY), ("agrees", "differs"), (None, 0.2, 0.95)
     ):
         one = advise(
             Situation(
-                camera="front", cause=cause, confidence=sure, lasts=lasts, model_changed=changed, found_ratio=ratio,
+                camera="front", cause=cause, confidence=sure, lasts=lasts, golden=changed, found_ratio=ratio,
                 right_ratio=ratio,
             )
         )  # fmt: skip
@@ -64,6 +64,17 @@ def test_every_situation_has_words_evidence_and_a_command_that_there_is():
         assert one.command.split()[1] in COMMANDS
         assert bool(one.for_it) == (lasts is not None)
         assert "{" not in one.command + "".join(one.against)
+
+
+def test_a_model_that_gives_what_it_gave_speaks_against_blaming_it():
+    agrees = "the golden check agrees"
+    scene = advise(dataclasses.replace(ON, cause="population", golden="agrees"))
+    assert any(reason.startswith(agrees) for reason in scene.for_it)
+    blamed = advise(dataclasses.replace(ON, cause="model", golden="agrees"))
+    assert any(reason.startswith(agrees) for reason in blamed.against)
+    for golden in ("differs", "waiting", "off", ""):
+        other = advise(dataclasses.replace(ON, cause="population", golden=golden))
+        assert agrees not in " ".join((*other.for_it, *other.against))
 
 
 def test_what_speaks_for_it_and_against_has_the_numbers():

@@ -64,8 +64,8 @@ OTHER_ADVICE = {
 BY_ABSENCE = frozenset({NO_CAUSE, SCENE, POPULATION, MODEL})
 """What is concluded because no known cause fits."""
 
-AGREES = "agrees"
-"""The state of a golden check whose last run gave what the model gave when it was taken in use."""
+AGREES, DIFFERS = "agrees", "differs"
+"""States of a golden check: whether its last run gave what the model gave when it was taken in use."""
 
 _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 

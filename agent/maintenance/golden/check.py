@@ -86,12 +86,12 @@ class GoldenCheck(Worker):
         following = now + self._interval / len(self._images)
         if opening != self._opening or accepted:
             self._due = following
-            self._begin(now, opening, accepted=accepted)
+            self._begin(opening, accepted=accepted)
             self._opening = opening
             self._accept.clear()
         elif now >= self._due and self._record is not None:
             self._due = following
-            self._check(self._record, [self._next], now, opening)
+            self._check(self._record, [self._next], opening)
             self._next = (self._next + 1) % len(self._images)
 
     def observations(self, at: float) -> list[Observation]:
@@ -129,7 +129,7 @@ class GoldenCheck(Worker):
 
     # -- in the worker's thread -------------------------------------------------------------------------------
 
-    def _begin(self, now: float, opening: int, *, accepted: bool) -> None:
+    def _begin(self, opening: int, *, accepted: bool) -> None:
         """The model was opened, or its present results are to be taken as right: find or make the record, check all."""
         model = self._model()
         self._differing, self._record = {}, None if accepted else self._store.find(model)
@@ -148,7 +148,7 @@ class GoldenCheck(Worker):
                 boxes=self._record.boxes,
                 why="as asked" if accepted else "the model is new here",
             )
-        self._check(self._record, range(len(self._images)), now, opening)
+        self._check(self._record, range(len(self._images)), opening)
 
     def _make(self, model: str, *, on_cpu: bool) -> GoldenRecord:
         """The present results; by the CPU where that is asked for: what a GPU gives is judged by it from the first."""
@@ -166,7 +166,7 @@ class GoldenCheck(Worker):
             found = [self._run(number, detector) for number in range(len(self._images))]
         return make_record(model, found, circumstances(detector), round(clock.unix_now(), 3))
 
-    def _check(self, record: GoldenRecord, numbers: Iterable[int], now: float, opening: int) -> None:
+    def _check(self, record: GoldenRecord, numbers: Iterable[int], opening: int) -> None:
         by = circumstances(self._detector)
         for number in numbers:
             reason = difference(record, number, self._run(number, self._detector), by)
@@ -180,7 +180,7 @@ class GoldenCheck(Worker):
             if self._detector.openings != opening:
                 return  # the model was exchanged meanwhile; the next step begins anew
             self._differing[number] = reason
-        self._conclude(record, by, now)
+        self._conclude(record, by, clock.now())
 
     def _conclude(self, record: GoldenRecord, by: Circumstances, now: float) -> None:
         found = [reason for reason in self._differing.values() if reason]

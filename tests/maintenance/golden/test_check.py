@@ -56,7 +56,9 @@ def test_a_model_is_recorded_when_it_is_new_and_agrees_after_a_restart(tmp_path,
     check.step(0.0)
     assert check.result.state == "agrees"
     first = (tmp_path / FILE_NAME).read_bytes()
-    assert check.handlers()["golden"]({})["boxes"] > 20
+    report = check.handlers()["golden"]({})
+    assert report["boxes"] > 20
+    assert report["checked_at"] >= report["recorded_at"], "it is checked by what was recorded before"
     again = GoldenCheck(opened(model), tmp_path, 3600.0)
     again.step(0.0)
     assert again.result.state == "agrees"
