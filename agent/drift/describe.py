@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +16,17 @@ from agent.drift.pairs import SCALES as PAIR_SCALES
 from agent.drift.pairs import pairs_of
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.reference import Reference
+from agent.drift.remembered import QUANTILES, Remembered
 from agent.drift.scoring import Scored
 from agent.drift.series import score
 from agent.drift.statistics import STATISTICS, statistics
 from agent.drift.tables import Table, interpolate_rows
 from agent.drift.verdict import ClassVerdict, FeatureVerdict, Measured, PairVerdict
 
-QUANTILES = np.array([0.1, 0.5, 0.9])
-"""What `now` and `then` of a feature's verdict show."""
-
 _FOLLOWS = 0.5
 """Of the largest share in a common factor: features with so much of it are named where the factor stands out."""
 
 _KS = list(STATISTICS).index("ks")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Remembered:
-    """What the last windows left: `memory` (3, F + R, K) of evidence, `classes` (1, C, K) of that of the class mix,
-    `fading` distributions, and `knots` (4, F, 3), the windows' own percentiles."""
-
-    memory: NDArray[np.float64]
-    classes: NDArray[np.float64]
-    fading: Fading
-    knots: NDArray[np.float64]
 
 
 class Describer:
@@ -199,6 +185,7 @@ def _percentiles(
     mean of the windows' own percentiles stands in.
     """
     each = np.arange(scale.size)
+    assert remembered.knots is not None  # a window was taken in before
     ranks, own = remembered.fading.ranks[scale, each], remembered.knots[scale, each]
     asked = np.broadcast_to(QUANTILES, (each.size, QUANTILES.size))
     edges = np.broadcast_to(EDGES, ranks.shape)

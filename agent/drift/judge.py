@@ -12,25 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.arrays import array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Shown
 from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import Expected, hour_of
 from agent.drift.day_kinds import UNSEEN_TRUST, beyond_usual, weekend
-from agent.drift.describe import QUANTILES, Describer, Remembered
-from agent.drift.distances import Fading, class_shares
+from agent.drift.describe import Describer
+from agent.drift.distances import class_shares
 from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import DISTINCT, LATELY, Excuse
 from agent.drift.light import LightFollower, SeenLight
-from agent.drift.memory import AGES, KEEP, SCALE_KEEP, SCALES, fade
+from agent.drift.memory import AGES
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
-from agent.drift.pairs_seen import PairsSeen
 from agent.drift.passing import Passing
 from agent.drift.patience import Patience
 from agent.drift.recording import tally
 from agent.drift.reference import Reference
+from agent.drift.remembered import QUANTILES, Remembered
 from agent.drift.scoring import Scored, Scorer
 from agent.drift.sketch import LATEST, WindowSketch
 from agent.drift.verdict import DriftVerdict
@@ -61,16 +60,10 @@ class DriftJudge:
         """`utc_offset` gives the seconds that local time is ahead of UTC at a Unix time; without it, clocks stay as
         they were in the reference. Light is followed from where the judge before, `after`, saw it last."""
         self.reference, self._utc_offset = reference, utc_offset
-        features = len(reference.origin.features)
-        self._names = reference.origin.features
         self._contexts = reference.contexts()
         self._minutes = reference.origin.window_seconds / 60.0
         self.set_budget(false_alarms_per_month)
-        self._memory = np.zeros((*self._scorer.columns, KEEP.size))
-        self._class_memory = self._no_classes()
-        self._pairs = PairsSeen(reference.calibration.pairs)
-        self._fading = Fading.empty(features, len(reference.class_ids))
-        self._knots: NDArray[np.float64] | None = None
+        self._remembered = Remembered(reference, self._scorer.columns, self._scorer.limits.mix.size)
         self._last_end: float | None = None
         self._alarm, self._excuse, self._ratio = Alarm(), Excuse(), 0.0
         self._passing, self._patience = Passing(), Patience()
@@ -152,19 +145,19 @@ class DriftJudge:
         if not seen_before:
             large = beyond_usual(evidence.aspects[0], refinement.offset)
             refined = refinement(large, evidence.trust[0], fit.hours)
-        self._memory = fade(self._memory, refined, gap)
-        self._pairs.add(refined[0, : len(self._names)], gap)
+        remembered = self._remembered
+        remembered.add_evidence(refined, gap)
         filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         if reference.calibration.mix is not None:
             shown = self._mix_shown(reference.calibration.mix, window, counts, expected, trust)
-            self._class_memory = fade(self._class_memory, shown.evidence, gap)
+            remembered.add_classes(shown.evidence, gap)
             self._shown[Of.CLASSES] = shown
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         if gap > 1:
-            self._fading.rest(gap - 1)
-        self._fading.add(evidence.ranks[0], filled, seen, normal)
-        self._remember_knots(looks.knots[0][:, _KNOT_PLACES])
+            remembered.fading.rest(gap - 1)
+        remembered.fading.add(evidence.ranks[0], filled, seen, normal)
+        remembered.add_knots(looks.knots[0][:, _KNOT_PLACES])
         self._patience.rest(gap * reference.origin.window_seconds, self._budget)
         self._last_end, self._gap = window.end, gap
         return expected
@@ -200,29 +193,17 @@ class DriftJudge:
             return 1.0
         return max(1.0, round((window.end - self._last_end) / self.reference.origin.window_seconds))
 
-    def _remember_knots(self, knots: NDArray[np.float32]) -> None:
-        """The last windows' own percentiles (4, F, 3), fading; undefined ones leave what was."""
-        new = np.broadcast_to(knots.astype(np.float64), (SCALES.size, *knots.shape))
-        if self._knots is None:
-            self._knots = new.copy()
-            return
-        old = np.where(np.isnan(self._knots), new, self._knots)
-        self._knots = np.where(np.isnan(new), self._knots, new + SCALE_KEEP[:, None, None] * (old - new))
-
     # -- saying what it means ---------------------------------------------------------------------------
 
     def _verdict(self, window: WindowSketch, expected: Expected) -> DriftVerdict:
-        assert self._knots is not None  # the window was taken in before
-        remembered = Remembered(
-            memory=self._memory, classes=self._class_memory, fading=self._fading, knots=self._knots
-        )
-        scored = self._scorer(self._memory)
+        remembered = self._remembered
+        scored = self._scorer(remembered.memory)
         features = self._describer.features(scored, remembered, expected.table)
         classes = self._describer.classes(remembered)
-        pair = self._describer.pair(self._pairs)
-        distances = self._describer.distance_ratios(self._fading, features)
+        pair = self._describer.pair(remembered.pairs)
+        distances = self._describer.distance_ratios(remembered.fading, features)
         distances = np.append(distances, pair.ratio if pair else 0.0)
-        mix = self._describer.likelihood(self._class_memory)[0]
+        mix = self._describer.likelihood(self._remembered.classes)[0]
         raised, ratio = (
             self._patience.factor,
             max(float(self._scorer.ratio(scored)), float(distances.max()), mix),
@@ -269,9 +250,9 @@ class DriftJudge:
                 self._begin_anew()
             return False
         calibration, ratio = self.reference.calibration, float(self._scorer.ratio(scored))
-        usual_sizes = self._memory / calibration.refinement.units[..., None]
+        usual_sizes = self._remembered.memory / calibration.refinement.units[..., None]
         known = self._passing.joined(calibration.excursions)
-        mix, changed, age = self._describer.likelihood(self._class_memory)
+        mix, changed, age = self._describer.likelihood(self._remembered.classes)
         limit = self._patience.factor
         over = max(ratio, mix, float(distances.max())) >= limit
         if self._excuse.step(over, known, usual_sizes):
@@ -281,13 +262,13 @@ class DriftJudge:
             return False
         # Of several that are over their limits evidence is chosen: what is left of it shows soonest.
         if ratio >= limit:
-            self._raise(now, self._memory, *self._scorer.changed(scored), Of.FEATURES)
+            self._raise(now, self._remembered.memory, *self._scorer.changed(scored), Of.FEATURES)
         elif mix >= limit:
-            self._raise(now, self._class_memory, changed, age, Of.CLASSES)
+            self._raise(now, self._remembered.classes, changed, age, Of.CLASSES)
         else:
             self._alarm.raise_by_distance(now, distances)
         if self._alarm.of is not Of.FEATURES:
-            self._alarm.whole = self._memory[..., DISTINCT]
+            self._alarm.whole = self._remembered.memory[..., DISTINCT]
         return False
 
     def _raise(
@@ -317,13 +298,7 @@ class DriftJudge:
     def _begin_anew(self) -> None:
         """After an alarm: its drift must not be taken for what was there before."""
         self._excuse = Excuse(calm=0)
-        self._memory, self._class_memory = np.zeros_like(self._memory), self._no_classes()
-        self._pairs = PairsSeen(self.reference.calibration.pairs)
-        self._fading = Fading.empty(len(self._names), len(self.reference.class_ids))
-
-    def _no_classes(self) -> NDArray[np.float64]:
-        """The memory (1, C, K) of the class mix in which nothing was seen."""
-        return np.zeros((1, self._scorer.limits.mix.size, KEEP.size))
+        self._remembered.begin_anew()
 
     def _why_provisional(self, window: WindowSketch) -> str:
         reference = self.reference
@@ -354,13 +329,7 @@ class DriftJudge:
         """What has been seen, as JSON-able values (43 kB for 24 features, and up to 15 kB of what came and went)."""
         return {
             "reference": self.reference.id,
-            "memory": numbers(self._memory),
-            "classes": numbers(self._class_memory),
-            "pairs": self._pairs.state(),
-            "ranks": numbers(self._fading.ranks),
-            "seen": numbers(self._fading.seen),
-            "expected": numbers(self._fading.expected),
-            "knots": None if self._knots is None else numbers(self._knots),
+            **self._remembered.state(),
             "last_end": self._last_end,
             "excuse": self._excuse.state(),
             "passing": self._passing.state(),
@@ -380,15 +349,7 @@ class DriftJudge:
             raise ReferenceMismatch(f"what was seen before cannot be read: {error}") from None
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        features = len(self._names)
-        memory = array(state, "memory", self._memory.shape)
-        fading = Fading(
-            array(state, "ranks", self._fading.ranks.shape),
-            array(state, "seen", self._fading.seen.shape),
-            array(state, "expected", self._fading.expected.shape),
-        )
-        shape = (SCALES.size, features, QUANTILES.size)
-        percentiles = None if state.get("knots") is None else array(state, "knots", shape, unknown=True)
+        remembered = self._remembered.restored(state)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
         excuse, passing, patience, light = Excuse(), Passing(), Patience(), LightFollower()
         if "light" in state:  # the version before had none
@@ -400,18 +361,11 @@ class DriftJudge:
         if "excuse" in state:  # likewise
             known = passing.joined(self.reference.calibration.excursions)
             excuse = Excuse.restore(take_object(state, "excuse"), known)
-        classes = self._no_classes()
-        if "classes" in state:  # likewise
-            classes = array(state, "classes", classes.shape)
-        alarm = Alarm.restore(take_object(state, "alarm"), {Of.FEATURES: memory, Of.CLASSES: classes})
-        pairs = PairsSeen(self.reference.calibration.pairs)
-        if "pairs" in state:  # likewise
-            pairs.restore(take_object(state, "pairs"))
+        memories = {Of.FEATURES: remembered.memory, Of.CLASSES: remembered.classes}
+        alarm = Alarm.restore(take_object(state, "alarm"), memories)
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
-        self._class_memory, self._pairs = classes, pairs
-        self._knots, self._last_end = percentiles, last_end
         self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
-        self._memory, self._fading, self._alarm = memory, fading, alarm
+        self._remembered, self._last_end, self._alarm = remembered, last_end, alarm
 
 
 Judge = DriftJudge

@@ -35,15 +35,12 @@ from agent.references.recorder import Recorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
 from agent.references.sketch_report import SketchReport
-from agent.references.store import JUDGE, LIVING, RECENT, RECORDING, ReferenceStore
+from agent.references.state_saving import StateSaving
+from agent.references.store import RECORDING, ReferenceStore
 from agent.references.stored import Accepted, StoredReference
 from agent.references.writer import ReferenceWriter
 
 log = structlog.get_logger("vedette.drift")
-
-SAVE_SECONDS = 1800.0  # while no alarm begins or ends; what a power cut may cost
-SAVE_RECORDING_SECONDS = 3600.0
-"""A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
 
 Submit = Callable[[Callable[[], None]], None]
 CarryOver = Callable[[Carry, Callable[[StoredReference], None]], None]
@@ -82,8 +79,15 @@ class DriftMonitor:
         self._carry_from: StoredReference | None = None
         self._problem = ""
         self._taking_in = False
-        self._saved_at: float | None = None
-        self._recording_saved_at: float | None = None
+        self._saving = StateSaving(
+            subject,
+            store,
+            writer,
+            judging=self._judging,
+            recording=self._recording,
+            acceptance=self._acceptance,
+            living=self._living,
+        )
         self.restart()
 
     def open(self, now: float) -> None:
@@ -149,9 +153,10 @@ class DriftMonitor:
         if not alarmed and self.stored is not None and not self._taking_in:
             continued = self._acceptance.continued(self.stored, window.sketch.end)
             self._take_in(continued or self._living.due(window.sketch.end), now)
-        early = self._saved_at is not None and 0 <= now - self._saved_at < SAVE_SECONDS
-        if not early or self._judging.alarm_since != since:
-            self._save(now)
+        if self._judging.alarm_since != since:
+            self._saving.save(self.stored, now)
+        else:
+            self._saving.save_if_due(self.stored, now)
         crept = creep_observations(self.stored, self.subject.camera, window.sketch.end)
         return self._state_fields(), [*observations, *crept]
 
@@ -182,8 +187,7 @@ class DriftMonitor:
     def record(self, length: float, now: float) -> None:
         """Begin recording a reference; ReferenceMismatch where one was requested already, or it is too short."""
         self._recording.request(length, now)
-        self._recording_saved_at = None
-        self._save(now)
+        self._saving.save_all(self.stored, now)
 
     def finish(self, now: float) -> None:
         """Make a reference of what is recorded so far; ReferenceMismatch where that is too little."""
@@ -366,34 +370,7 @@ class DriftMonitor:
     def save(self, now: float) -> None:
         """Publish the sketches that are gathered, and have what was judged and recorded written to disk."""
         self._sketches.flush()
-        self._recording_saved_at = None
-        self._save(now)
-
-    def _save(self, now: float) -> None:
-        self._saved_at = now
-        camera, store, recorder = self.subject.camera, self._store, self._recording.recorder
-        judged, recorded, recent = self._judging.to_text(), None, None
-        living = self._living.text_if_due(self.stored, now, always=self._recording_saved_at is None)
-        if self._recording_is_due(now):
-            self._recording_saved_at, recent = now, self._acceptance.to_text(self.subject)
-            if recorder is not None and not self._recording.building:
-                recorded = recorder.to_text()
-
-        def write() -> None:
-            if judged is not None:
-                store.write(camera, JUDGE, judged)
-            if recorded is not None:
-                store.write(camera, RECORDING, recorded)
-            if recent is not None:
-                store.write(camera, RECENT, recent)
-            if living is not None:
-                store.write(camera, LIVING, living)
-
-        self._writer.ask(f"keep the drift state of camera {camera}", write)
-
-    def _recording_is_due(self, now: float) -> bool:
-        saved_at = self._recording_saved_at
-        return saved_at is None or not 0 <= now - saved_at < SAVE_RECORDING_SECONDS
+        self._saving.save_all(self.stored, now)
 
     def _resume_recording(self) -> None:
         try:

@@ -238,7 +238,7 @@ class Replay:
     def watch(self, past: Past, weight: NDArray) -> Watch:
         """The product's alarm, raised where `past` of one stream ends, in a window of `weight` (3, C)."""
         judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
-        judge._memory, judge._excuse = past.memory[0], Excuse(calm=0)
+        judge._remembered.memory, judge._excuse = past.memory[0], Excuse(calm=0)
         judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
         judge._alarm_step(0.0, self._scorer(past.memory[0]), self._distances(faded, pairs))
         return Watch(judge._alarm, faded, pairs)

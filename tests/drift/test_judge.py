@@ -223,7 +223,7 @@ def test_an_excursion_that_the_reference_had_is_no_alarm_unless_it_lasts(day_ref
     until_alarm(judge, tomorrow.windows(60))
     until_alarm(judge, tomorrow.windows(60, feature=0, shift=3.0))
     usual = day_reference.calibration.refinement.units
-    shown = Excursions(directions=(judge._memory[..., 3] / usual)[None], spans=np.array([20.0]))
+    shown = Excursions(directions=(judge._remembered.memory[..., 3] / usual)[None], spans=np.array([20.0]))
     knowing = replace(day_reference, calibration=replace(day_reference.calibration, excursions=shown))
     judge, again = DriftJudge(knowing), camera(78, tomorrow.now)
     until_alarm(judge, again.windows(60))

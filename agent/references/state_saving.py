@@ -1,0 +1,75 @@
+"""What of one camera's drift is written to disk, and how often: flash wears out, and a power cut should cost little."""
+
+from __future__ import annotations
+
+from agent.references.acceptance import Acceptance
+from agent.references.judging import WindowJudging
+from agent.references.living import Living
+from agent.references.recorder import Subject
+from agent.references.reference_recording import ReferenceRecording
+from agent.references.store import JUDGE, LIVING, RECENT, RECORDING, ReferenceStore
+from agent.references.stored import StoredReference
+from agent.references.writer import ReferenceWriter
+
+SAVE_SECONDS = 1800.0  # while no alarm begins or ends; what a power cut may cost
+SAVE_RECORDING_SECONDS = 3600.0
+"""A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
+
+
+class StateSaving:
+    """Writes through the writer's thread: what was judged every SAVE_SECONDS, the recording and what was seen recently
+    every SAVE_RECORDING_SECONDS."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        store: ReferenceStore,
+        writer: ReferenceWriter,
+        *,
+        judging: WindowJudging,
+        recording: ReferenceRecording,
+        acceptance: Acceptance,
+        living: Living,
+    ) -> None:
+        self._subject, self._store, self._writer = subject, store, writer
+        self._judging, self._recording, self._acceptance, self._living = (
+            judging,
+            recording,
+            acceptance,
+            living,
+        )
+        self._saved_at: float | None = None
+        self._recording_saved_at: float | None = None
+
+    def save_if_due(self, stored: StoredReference | None, now: float) -> None:
+        """Save where that was not done for SAVE_SECONDS."""
+        if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
+            self.save(stored, now)
+
+    def save_all(self, stored: StoredReference | None, now: float) -> None:
+        """Save, the recording as well."""
+        self._recording_saved_at = None
+        self.save(stored, now)
+
+    def save(self, stored: StoredReference | None, now: float) -> None:
+        """Have what was judged by `stored` written now, and all else that is due."""
+        self._saved_at = now
+        recorder, written = self._recording.recorder, {JUDGE: self._judging.to_text()}
+        written[LIVING] = self._living.text_if_due(stored, now, always=self._recording_saved_at is None)
+        if self._recording_is_due(now):
+            self._recording_saved_at = now
+            written[RECENT] = self._acceptance.to_text(self._subject)
+            if recorder is not None and not self._recording.building:
+                written[RECORDING] = recorder.to_text()
+        camera, store = self._subject.camera, self._store
+
+        def write() -> None:
+            for name, text in written.items():
+                if text is not None:
+                    store.write(camera, name, text)
+
+        self._writer.ask(f"keep the drift state of camera {camera}", write)
+
+    def _recording_is_due(self, now: float) -> bool:
+        saved_at = self._recording_saved_at
+        return saved_at is None or not 0 <= now - saved_at < SAVE_RECORDING_SECONDS

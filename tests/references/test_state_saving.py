@@ -1,0 +1,77 @@
+"""What is written to disk, and how often: a power cut costs half an hour, and flash is spared."""
+
+import pytest
+
+from agent.references.acceptance import Acceptance
+from agent.references.judging import WindowJudging
+from agent.references.living import Living
+from agent.references.reference_recording import ReferenceRecording
+from agent.references.state_saving import SAVE_RECORDING_SECONDS, SAVE_SECONDS, StateSaving
+from agent.references.store import JUDGE, LIVING, RECENT, RECORDING
+from tests.references.conftest import NOON, SUBJECT, recorded
+
+MINUTE = 60.0
+
+
+class Kept:
+    """A camera's saving, and what it wrote under which name."""
+
+    def __init__(self, room, stored):
+        room = room()
+        self.writes, self._stored, self._settle = [], stored, room.settle
+        write = room.store.write
+        room.store.write = lambda camera, name, text: (self.writes.append(name), write(camera, name, text))
+        judging = WindowJudging(SUBJECT.camera, room.causes, 1.0)
+        judging.use(stored)
+        self.recording = ReferenceRecording(SUBJECT)
+        self.recording.recorder = recorded(20)
+        self.saving = StateSaving(
+            SUBJECT,
+            room.store,
+            room.writer,
+            judging=judging,
+            recording=self.recording,
+            acceptance=Acceptance(),
+            living=Living(enabled=True),
+        )
+
+    def minutes(self, begin, count):
+        """What was written in so many windows from `begin` on, each of which asks for it."""
+        self.writes.clear()
+        for number in range(count):
+            self.saving.save_if_due(self._stored, begin + number * MINUTE)
+        return self.settled()
+
+    def settled(self):
+        self._settle()
+        return sorted(self.writes)
+
+
+@pytest.fixture
+def kept(room, stored):
+    return Kept(room, stored)
+
+
+def test_the_first_window_after_a_start_is_kept_whole(kept):
+    assert kept.minutes(NOON, 1) == sorted([JUDGE, LIVING, RECENT, RECORDING])
+
+
+def test_what_was_judged_is_written_each_half_hour_and_the_recording_each_hour(kept):
+    kept.minutes(NOON, 1)
+    hours = round(2 * SAVE_RECORDING_SECONDS / MINUTE)
+    written = kept.minutes(NOON + MINUTE, hours)
+    assert written.count(JUDGE) == round(2 * SAVE_RECORDING_SECONDS / SAVE_SECONDS)
+    assert (written.count(RECORDING), written.count(RECENT)) == (2, 2)
+
+
+def test_a_clock_that_was_set_back_does_not_stop_it(kept):
+    kept.minutes(NOON, 1)
+    assert JUDGE in kept.minutes(NOON - 86400.0, 1)
+
+
+def test_all_is_written_when_asked_for_and_a_recording_that_is_being_built_is_left_alone(kept):
+    kept.minutes(NOON, 1)
+    kept.writes.clear()
+    kept.recording.building = True
+    kept.saving.save_all(kept._stored, NOON + MINUTE)
+    assert kept.settled() == sorted([JUDGE, LIVING, RECENT])
