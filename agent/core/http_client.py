@@ -1,6 +1,7 @@
 """HTTP for urllib whose answers come in time: the whole of a head, and of a read, not each byte of it.
 
-A server that sends a byte now and then would hold its caller for days. Use `handlers` in an opener.
+A server that sends a byte now and then would hold its caller for days, a dead address of its name for the time-out.
+Use `handlers` in an opener.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.core.certificates import trusting
+from agent.core.dial import dial
 from agent.core.timed_reader import TimedReader
 
 
@@ -34,9 +36,18 @@ class Response(http.client.HTTPResponse):
 class _Connection(http.client.HTTPConnection):
     response_class = Response
 
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._create_connection = _dial
 
-class _SafeConnection(http.client.HTTPSConnection):
-    response_class = Response
+
+class _SafeConnection(_Connection, http.client.HTTPSConnection):
+    """TLS comes from the second base, whose constructor is the next one of the first."""
+
+
+def _dial(place: tuple[str, int], timeout: object, _source: object) -> socket.socket:
+    """As `socket.create_connection`, whose sign for "the default" is an object of its own."""
+    return dial(*place, float(timeout) if isinstance(timeout, (int, float)) else socket.getdefaulttimeout())
 
 
 class _Http(urllib.request.HTTPHandler):

@@ -20,6 +20,7 @@ from agent.core.printable import printable
 from agent.dashboard.fleet import Fleet
 from agent.dashboard.login import Login, LoginError
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
+from agent.delivery.mqtt.broker_client import DialingClient
 from agent.delivery.mqtt.tls import tls_context
 
 MOST_WAITING_BYTES = 32 * 1024 * 1024
@@ -165,7 +166,7 @@ class Subscriber:
             self._arrived.notify()
 
 
-class Client(mqtt.Client):
+class Client(DialingClient):
     """paho's client with its `login`, which remembers why it could not connect the last time: `failure`, else ""."""
 
     login: Login

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit  # noqa: TID251  (what may raise is caught, and shown nowhere)
 
 from agent.core import clock
+from agent.core.dial import dial
 
 _HTTP = "http,https,httpproxy,tcp,tls,crypto"
 _RTSP = "rtsp,rtsps,rtp,srtp,udp,tcp,tls"
@@ -134,7 +135,7 @@ def _connected(parts: SplitResult, until: float, opened: ExitStack) -> socket.so
     """A connection, in TLS where the scheme says so, that `opened` closes."""
     scheme = parts.scheme.lower()
     place = (parts.hostname or "", parts.port or _PORTS[scheme])
-    channel = opened.enter_context(socket.create_connection(place, until - clock.monotonic()))
+    channel = opened.enter_context(dial(*place, until - clock.monotonic()))
     if scheme.endswith("s"):
         channel = opened.enter_context(unverified().wrap_socket(channel, server_hostname=place[0]))
     return channel

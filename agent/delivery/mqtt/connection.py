@@ -9,7 +9,6 @@ writing, and callbacks do no more than append to `events`.
 from __future__ import annotations
 
 import select
-import ssl
 import struct
 import threading
 from collections import deque
@@ -21,7 +20,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
-from paho.mqtt.enums import CallbackAPIVersion, MessageType, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -32,6 +31,7 @@ from agent.core.printable import printable
 from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
+from agent.delivery.mqtt.broker_client import LARGEST_PACKET, BrokerClient
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
@@ -39,13 +39,6 @@ from agent.delivery.mqtt.login import Credentials, log_in, read_credentials, rea
 from agent.delivery.mqtt.tls import expired_certificate, tls_context
 
 READS_AT_ONCE = 1000  # then something else may have its turn
-LARGEST_PACKET = 1024 * 1024
-"""Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
-
-KEPT_OF_LARGER = 64 * 1024
-"""Bytes from which on a message in a larger packet is cut off, unread: what is too large to be meant for us, any reader
-refuses; to hang up on it would end every connection for ever where the broker retains it."""
-
 LONGEST_REASON = 400
 _PROTOCOL_ERROR = 0x82  # by which paho names what it could not read
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
@@ -322,28 +315,6 @@ class Connection:
             self.events.append(_received(message))
 
 
-class _Client(paho.Client):
-    """paho gathers as large a packet as is announced; this one keeps KEPT_OF_LARGER of a message over LARGEST_PACKET.
-
-    `tls_error` is why TLS ended the connection while reading; paho swallows it.
-    """
-
-    tls_error: ssl.SSLError | None = None
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        announced = self._in_packet["remaining_length"]
-        if self._in_packet["have_remaining"] and announced > LARGEST_PACKET:
-            if self._in_packet["command"] & 0xF0 != MessageType.PUBLISH:
-                raise ValueError(f"the broker sends a packet of {announced} bytes that is no message")
-            del self._in_packet["packet"][KEPT_OF_LARGER:]
-            bufsize = min(bufsize, KEPT_OF_LARGER)
-        try:
-            return super()._sock_recv(bufsize)
-        except ssl.SSLError as error:
-            self.tls_error = error
-            raise
-
-
 def _received(message: paho.MQTTMessage) -> Received:
     properties = getattr(message, "properties", None)
     return Received(
@@ -364,9 +335,9 @@ def _readable(sock: Any) -> bool:
     return bool((hasattr(sock, "pending") and sock.pending() > 0) or poll.poll(0))
 
 
-def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connection) -> _Client:
+def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connection) -> BrokerClient:
     newest = options.version is ProtocolVersion.V5
-    client = _Client(
+    client = BrokerClient(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,

@@ -17,13 +17,14 @@ from agent.cli.status import broker_line, outbox_line
 from agent.config.delivery_settings import BrokerSettings, DeviceSettings
 from agent.core.errors import ConfigError
 from agent.delivery.identity import Identity, identify
-from agent.delivery.mqtt.connection import KEPT_OF_LARGER
+from agent.delivery.mqtt.broker_client import KEPT_OF_LARGER
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
 from agent.delivery.mqtt.session import BACKOFF
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW
+from tests.servers.addresses import dead_addresses, resolving
 from tests.servers.hostile_broker import HostileBroker, connack
 from tests.waiting import wait_until
 
@@ -446,6 +447,17 @@ def test_a_connection_refused_port_is_unreachable(publish):
         blocked.bind(("127.0.0.1", 0))
         running = publish(f"mqtt://127.0.0.1:{blocked.getsockname()[1]}")
         running.until(lambda p: p.connection.failure == "unreachable")
+
+
+def test_dead_addresses_of_a_broker_s_name_keep_nobody_from_the_one_that_answers(
+    mosquitto, publish, drafts, monkeypatch
+):
+    broker = mosquitto()
+    with dead_addresses(broker.port, 3) as dead:
+        resolving(monkeypatch, "several.test", [*dead, "127.0.0.1"])
+        running = publish(f"mqtt://several.test:{broker.port}")
+        running.publisher.publish(drafts.host(start=time.time()))
+        assert running.publisher.drain(30), running.publisher.connection
 
 
 # -- what brokers should not send --------------------------------------------------------------------------

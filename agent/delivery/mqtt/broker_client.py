@@ -1,0 +1,47 @@
+"""paho's client where it would wait, or gather, without a bound: dead addresses of a name, packets of 256 MiB."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MessageType
+
+from agent.core.dial import dial
+
+LARGEST_PACKET = 1024 * 1024
+"""Bytes of a packet from the broker: a command has 16 KiB and its properties. MQTT itself allows 256 MiB."""
+
+KEPT_OF_LARGER = 64 * 1024
+"""Bytes from which on a message in a larger packet is cut off, unread: what is too large to be meant for us, any reader
+refuses; to hang up on it would end every connection for ever where the broker retains it."""
+
+
+class DialingClient(paho.Client):
+    """Takes the first address of a name that answers; paho waits for each in turn, as long as for all of them."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        return dial(self._host, self._port, self._connect_timeout)
+
+
+class BrokerClient(DialingClient):
+    """paho gathers as large a packet as is announced; this one keeps KEPT_OF_LARGER of a message over LARGEST_PACKET.
+
+    `tls_error` is why TLS ended the connection while reading; paho swallows it.
+    """
+
+    tls_error: ssl.SSLError | None = None
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        announced = self._in_packet["remaining_length"]
+        if self._in_packet["have_remaining"] and announced > LARGEST_PACKET:
+            if self._in_packet["command"] & 0xF0 != MessageType.PUBLISH:
+                raise ValueError(f"the broker sends a packet of {announced} bytes that is no message")
+            del self._in_packet["packet"][KEPT_OF_LARGER:]
+            bufsize = min(bufsize, KEPT_OF_LARGER)
+        try:
+            return super()._sock_recv(bufsize)
+        except ssl.SSLError as error:
+            self.tls_error = error
+            raise
