@@ -8,6 +8,8 @@ from pathlib import Path
 
 from agent.core import clock
 
+STEP_SECONDS = 60.0  # a clock that is set by less makes no certificate valid
+
 
 class Clock:
     """The clocks delivery goes by; tests hand in their own."""
@@ -27,6 +29,23 @@ class Clock:
     def synced(self) -> bool:
         """Whether the wall clock is synchronised."""
         return clock.synced()
+
+
+class ClockWatch:
+    """Notices when the wall clock was set: what waits for the right time goes on then."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._before = self._read()
+
+    def was_set(self) -> bool:
+        """Whether the clock was synchronised or stepped since the last call."""
+        before, self._before = self._before, self._read()
+        synced, ahead = self._before
+        return (synced and not before[0]) or abs(ahead - before[1]) > STEP_SECONDS
+
+    def _read(self) -> tuple[bool, float]:
+        return self._clock.synced(), self._clock.wall() - self._clock.boottime()
 
 
 def written_bytes() -> int:

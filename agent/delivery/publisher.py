@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -31,21 +31,21 @@ from agent.core import clock
 from agent.core.printable import printable
 from agent.core.types import Draft, Observation
 from agent.core.worker import Worker
-from agent.delivery.clock import Clock
+from agent.delivery.clock import Clock, ClockWatch
 from agent.delivery.commands import CommandWorker
 from agent.delivery.figures import DeliveryFigures
 from agent.delivery.handover import Inbox
 from agent.delivery.identity import Identity
+from agent.delivery.intake import Intake
 from agent.delivery.messages import Stamp
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements
-from agent.delivery.mqtt.connection import ConnectionOptions, Will
+from agent.delivery.mqtt.connection import Connection, ConnectionOptions, Will
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
 from agent.delivery.mqtt.ledger import RetainedLedger
 from agent.delivery.mqtt.session import ConnectionState, Session, SessionTiming
-from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
 from agent.delivery.outbox.store import StoreCorrupt, StoreFull, StoreUnwritable
 from agent.delivery.presence import Presence
@@ -56,8 +56,6 @@ from agent.delivery.subscriptions import Arrival, Subscriptions
 log = structlog.get_logger("vedette.delivery")
 
 OUTBOX_FILE = "outbox.db"
-IDLE_SECONDS = 0.5
-CLOCK_STEP_SECONDS = 60.0  # a clock that is set by less makes no certificate valid
 ANNOUNCED_AT_ONCE = 10  # in one turn: the broker's window is small
 _STORE_ERRORS = (StoreFull, StoreUnwritable, StoreCorrupt)
 
@@ -79,7 +77,6 @@ class Publisher(Worker):
     ) -> None:
         super().__init__("delivery")
         self._identity, self._timing, self._clock = identity, timing or SessionTiming(), clock or Clock()
-        self._commit_interval = outbox.commit_interval
         self._inbox = Inbox()
         self._safe = OutboxRecovery(
             state_directory / OUTBOX_FILE,
@@ -93,12 +90,13 @@ class Publisher(Worker):
         addresses = broker_addresses(broker)
         self._brokers = [address.server for address in addresses]
         self._ledger = RetainedLedger(self._safe.outbox, identity.prefix)
-        self._session = Session(
-            addresses,
-            _options(broker, identity, self._timing),
-            self._timing,
-            self._inbox.wake,
+        options = ConnectionOptions(
+            client_id=identity.client_id,
+            session_expiry=broker.session_expiry,
+            broker=broker,
+            timeout=self._timing.connect,
         )
+        self._session = Session(addresses, options, self._timing, self._inbox.wake)
         self._window = InflightWindow(
             self._safe.outbox,
             self._clock,
@@ -115,6 +113,14 @@ class Publisher(Worker):
             commands.reply = self._reply
         self._on_accepted = on_accepted or (lambda _: None)
         self._standing = Standing(self._ledger, identity.prefix)
+        self._intake = Intake(
+            self._inbox,
+            self._safe,
+            outbox.commit_interval,
+            guard=self._guard,
+            send=self._announce,
+            on_accepted=self._accepted,
+        )
         self._presence = Presence(identity, self._clock, self._standing, self._stamp)
         self._announcements = Announcements()
         self._subscriptions = Subscriptions(
@@ -123,10 +129,9 @@ class Publisher(Worker):
             commands=commands,
             birth_topic=f"{broker.home_assistant_prefix}/status" if broker.home_assistant else "",
         )
-        self._commit_at: float | None = None
         self._figures = DeliveryFigures()
         self._quiet, self._quiet_after = False, 0
-        self._clock_was: tuple[bool, float] | None = None
+        self._clock_watch = ClockWatch(self._clock)
 
     # -- for every thread -----------------------------------------------------------------------------------
 
@@ -188,7 +193,7 @@ class Publisher(Worker):
         """Deliver until stopped; then for `timing.stop` seconds more what is left, and say goodbye."""
         self._safe.open(clock.boottime())
         self._use_other_outbox()
-        self._log_other_brokers()
+        self._ledger.warn_of_former(self._brokers)
         self._figures.begin(self._safe.outbox)
         try:
             while not stop.is_set():
@@ -202,34 +207,20 @@ class Publisher(Worker):
 
     def _turn(self) -> None:
         now = clock.boottime()
-        self._follow_clock()
+        if self._clock_watch.was_set():
+            self._session.clock_changed(now)
         self._session.tick(now, self._clock.steady(), self._will)
-        if self._session.connected:
-            self._guard(self._send)
-        self._session.drive(self._wait_seconds(now), self._inbox.wake_fd, now)
+        if (connection := self._session.admitted) is not None:
+            self._guard(partial(self._send, connection))
+        self._session.drive(self._intake.wait_seconds(now), self._inbox.wake_fd, now)
         self._inbox.awake()
         now = clock.boottime()
         for event in self._session.events(now, self._clock.steady()):
             self._guard(partial(self._on_event, event, now))
-        self._commit_when_due(now)
+        self._intake.commit_when_due(now)
         self._guard(lambda: self._window.settle_when_due(now))
         self._guard(self._safe.outbox.shed)
         self._watch(now)
-
-    def _follow_clock(self) -> None:
-        """Have what waits for the clock go on as soon as it is set."""
-        before, self._clock_was = (
-            self._clock_was,
-            (self._clock.synced(), self._clock.wall() - self._clock.boottime()),
-        )
-        if before is None:
-            return
-        synced, ahead = self._clock_was
-        if (synced and not before[0]) or abs(ahead - before[1]) > CLOCK_STEP_SECONDS:
-            self._session.clock_changed(clock.boottime())
-
-    def _wait_seconds(self, now: float) -> float:
-        return IDLE_SECONDS if self._commit_at is None else min(max(self._commit_at - now, 0.0), IDLE_SECONDS)
 
     def _guard(self, step: Callable[[], object]) -> bool:
         """Do what touches the outbox; a failing disk is dealt with, and nothing else stops for it."""
@@ -246,50 +237,11 @@ class Publisher(Worker):
         self._window.move_to(self._safe.outbox)
         self._ledger.move_to(self._safe.outbox)
 
-    def _log_other_brokers(self) -> None:
-        """What a former broker retains is cleared by a person: its login is not in the config any more."""
-        for broker, topics in self._ledger.elsewhere(self._brokers).items():
-            log.warning(
-                "a broker that is not in the config any more retains messages of this device",
-                broker=broker,
-                topics=topics,
-                mend=f"vedette retire --broker {broker}",
-            )
-
     # -- in ---------------------------------------------------------------------------------------------------
 
-    def _commit_when_due(self, now: float) -> None:
-        waiting = len(self._inbox)
-        if waiting and self._commit_at is None:
-            self._commit_at = now + self._commit_interval
-        if self._commit_at is None:
-            return
-        if now >= self._commit_at or waiting >= BATCH_ROWS or self._inbox.urgent():
-            self._commit_at = None
-            while len(self._inbox) and self._commit():
-                pass
-            if len(self._inbox):
-                self._commit_at = now + max(self._commit_interval, 0.1)
-
-    def _commit(self) -> bool:
-        """Bring one batch from the inbox to the outbox; False where the disk refuses."""
-        drafts = self._inbox.take(BATCH_ROWS)
-        for draft in drafts:
-            if not draft.durable:
-                self._announce(draft)
-        durable = [draft for draft in drafts if draft.durable]
-        dropped = self._inbox.take_dropped()
-        while durable or dropped:
-            accepted: list[Stamp | None] = []
-            if not self._guard(lambda: accepted.extend(self._safe.outbox.put_many(durable, dropped))):  # noqa: B023  (called at once)
-                self._inbox.give_back(durable)
-                self._inbox.report_dropped(dropped)
-                return False
-            self._safe.worked()
-            self.discarded += accepted.count(None)
-            self._on_accepted(accepted)
-            durable, dropped = durable[len(accepted) :], Counter()
-        return True
+    def _accepted(self, stamps: Sequence[Stamp | None]) -> None:
+        self.discarded += stamps.count(None)
+        self._on_accepted(stamps)
 
     def _announce(self, draft: Draft) -> None:
         """Send what is not queued, now or on the next connect; only retained drafts are worth repeating."""
@@ -298,10 +250,7 @@ class Publisher(Worker):
 
     # -- out --------------------------------------------------------------------------------------------------
 
-    def _send(self) -> None:
-        connection = self._session.connection
-        if connection is None:
-            return
+    def _send(self, connection: Connection) -> None:
         while self._replies and self._window.room:
             self.attempt("send an answer", partial(self._answer, self._replies.popleft()))
             self._window.fill_direct(connection, clock.boottime())
@@ -393,10 +342,9 @@ class Publisher(Worker):
 
     def _beat_heart(self, now: float) -> None:
         """Repeat the status: where the broker retains nothing, and as an answer to a box that has our name."""
-        if not self._session.connected:
+        if (connection := self._session.admitted) is None:
             return
-        if self._session.connection is not None:
-            self._subscriptions.ask_again(self._session.connection, now)
+        self._subscriptions.ask_again(connection, now)
         repeated = not self._window.may_retain and self._presence.repeat_due(now)
         if self._subscriptions.name.answer_due(now) or repeated:
             self._presence.said(now)
@@ -430,16 +378,17 @@ class Publisher(Worker):
     def _finish(self) -> None:
         """Stopping: what came in is committed whatever happens; what can be delivered in time is."""
         deadline = clock.boottime() + self._timing.stop
-        self._commit_at = clock.boottime()
+        self._intake.hurry(clock.boottime())
         self._turn()
         while clock.boottime() < deadline and self._session.connected and not self._quiet:
             self._turn()
         if self._session.connected:
             self._send_direct(self._presence.offline("stopped"))
             until = min(clock.boottime() + 1.0, deadline + 0.5)
-            while clock.boottime() < until and self._session.connected and not self._window.idle:
-                if (connection := self._session.connection) is not None:
-                    self._window.fill_direct(connection, clock.boottime())
+            while (
+                clock.boottime() < until and (connection := self._session.admitted) and not self._window.idle
+            ):
+                self._window.fill_direct(connection, clock.boottime())
                 self._session.drive(0.1, self._inbox.wake_fd, clock.boottime())
                 for event in self._session.events(clock.boottime(), self._clock.steady()):
                     self._guard(partial(self._on_event, event, clock.boottime()))
@@ -448,13 +397,3 @@ class Publisher(Worker):
             log.error("delivery stopped, messages that were kept in memory are lost", messages=left)
         else:
             log.info("delivery stopped", messages_left_on_disk=left)
-
-
-def _options(broker: BrokerSettings, identity: Identity, timing: SessionTiming) -> ConnectionOptions:
-    return ConnectionOptions(
-        client_id=identity.client_id,
-        keepalive=broker.keepalive,
-        session_expiry=broker.session_expiry,
-        broker=broker,
-        timeout=timing.connect,
-    )

@@ -66,7 +66,6 @@ class ConnectionOptions:
     client_id: str
     broker: BrokerSettings  # whose login and TLS files are read for this connection
     version: ProtocolVersion = ProtocolVersion.V5
-    keepalive: float = 30.0
     session_expiry: float = 3600.0
     timeout: float = 10.0
     will: Will | None = None
@@ -111,7 +110,7 @@ class Connection:
             self._client.connect(
                 self.address.host,
                 self.address.port,
-                keepalive=max(int(self.options.keepalive), 1),
+                keepalive=max(int(self.options.broker.keepalive), 1),
                 **session,
             )
         except ConfigError as error:

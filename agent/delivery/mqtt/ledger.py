@@ -51,10 +51,16 @@ class RetainedLedger:
         self._outbox = outbox
         self._unsaved |= self._known
 
-    def elsewhere(self, brokers: Collection[str]) -> dict[str, int]:
-        """How many topics are retained at brokers other than these, by broker."""
-        records = self._records()
-        return dict(Counter(one.broker for one in records if one.broker not in brokers))
+    def warn_of_former(self, brokers: Collection[str]) -> None:
+        """Log what brokers other than these retain: a person clears it, since their logins are not in the config."""
+        for broker, topics in Counter(one.broker for one in self._records()).items():
+            if broker not in brokers:
+                log.warning(
+                    "a broker that is not in the config any more retains messages of this device",
+                    broker=broker,
+                    topics=topics,
+                    mend=f"vedette retire --broker {broker}",
+                )
 
     def begin(self, broker: str) -> None:
         """A connection to `broker` (`BrokerAddress.server`) is about to be opened."""

@@ -142,9 +142,13 @@ class Session:
     @property
     def connected(self) -> bool:
         """Whether a broker has let us in."""
-        return (
-            self.connection is not None and self.connection.opened is not None and not self.connection.closed
-        )
+        return self.admitted is not None
+
+    @property
+    def admitted(self) -> Connection | None:
+        """The connection to the broker that has let us in, if there is one."""
+        current = self.connection
+        return current if current is not None and current.opened is not None and not current.closed else None
 
     def tick(self, now: float, wall: float, will: Callable[[str], Will]) -> None:
         """Connect if it is time to; `will` gets the broker's `BrokerAddress.server`."""
