@@ -18,6 +18,16 @@ class DirectPublish:
     correlation: bytes | None = None
     belongs_to: Any = None
 
+    @property
+    def key(self) -> str:
+        """What names it across connections."""
+        return self.topic
+
+    @property
+    def size(self) -> int:
+        """Bytes of its payload."""
+        return len(self.payload)
+
 
 class DirectQueue:
     """First come first go; of what is retained only the newest of a topic is worth sending."""

@@ -20,12 +20,23 @@ class Opened:
     retain_available: bool
     session_present: bool
 
+    @property
+    def qos(self) -> int:
+        """The quality of service to publish with: at least once, where the broker has it."""
+        return min(1, self.maximum_qos)
+
     def too_large(self, topic: str, payload: bytes) -> str:
         """Why it does not take so much, as it has announced; "" where it does."""
         largest = self.maximum_packet
         if largest is None or len(payload) + len(topic.encode()) + PACKET_OVERHEAD <= largest:
             return ""
         return f"{len(payload)} bytes, the broker takes packets of {largest}"
+
+
+UNLIMITED = Opened(
+    receive_maximum=65535, maximum_packet=None, maximum_qos=2, retain_available=True, session_present=False
+)
+"""What MQTT allows where the broker has announced nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

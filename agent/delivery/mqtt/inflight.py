@@ -4,8 +4,7 @@ Laws:
 
 1. At most `limit` publishes are unacknowledged (the smaller of our own limit and the broker's), all kinds together:
    what does not come from the outbox (status, standing alerts, replies) waits for room too, and goes first.
-2. The most important priority goes first, so a fresh alert overtakes a backlog; within one, first come first
-   go.
+2. The most important priority goes first, so a fresh alert overtakes a backlog; within one, the oldest.
 3. A row is removed when the broker acknowledged all of it with a code below 0x80; what it refuses for good is
    given up and counted; what it refuses for now holds its topic back (refusals.py), and no other.
 4. A summary or sketch that is older than two of its windows, and than two minutes, when it is handed to a
@@ -19,8 +18,9 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
+from operator import itemgetter
 
 import structlog
 
@@ -31,13 +31,14 @@ from agent.delivery.clock import Clock
 from agent.delivery.messages import clears_retained
 from agent.delivery.mqtt.connection import Connection
 from agent.delivery.mqtt.direct import DirectPublish, DirectQueue
-from agent.delivery.mqtt.events import Acked, Closed, Opened
+from agent.delivery.mqtt.events import UNLIMITED, Acked, Closed, Opened
 from agent.delivery.mqtt.failures import NEVER, PERHAPS_OURS, ConnectionFailure
 from agent.delivery.mqtt.lanes import LEASE_ROWS, Lanes
 from agent.delivery.mqtt.ledger import RetainedLedger
-from agent.delivery.mqtt.refusals import Refusals, RowKey
+from agent.delivery.mqtt.refusals import Refusals
 from agent.delivery.mqtt.routing import BacklogPace, Routing
 from agent.delivery.mqtt.suspects import Suspects, Verdict
+from agent.delivery.mqtt.unacknowledged import SentRow, Unacknowledged
 from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
 from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.shedding import START_RATIO
@@ -53,23 +54,12 @@ ROWS_AT_ONCE = 500  # looked at in one turn: a long row of held ones must not ke
 LOGGED_TOPICS = 5  # refused at one time; `vedette status` counts the others
 
 
-_DISOWNED = DirectPublish(topic="", payload=b"")
-"""Is on its way, and its answer is of no interest any more."""
-
-
 class _Outcome(Enum):
     """What became of a row that was to be sent."""
 
     SENT = "sent"
     WAITS = "waits"  # for the backlog's rate, or for the answer to the last message of its alert
     SETTLED = "settled"  # parked, or given up
-
-
-@dataclass(slots=True)
-class _Sent:
-    row: OutboxRow
-    topic: str
-    awaited: int = 1
 
 
 class InflightWindow:
@@ -92,13 +82,10 @@ class InflightWindow:
         self._ledger = ledger
         self._in_flight, self._pace = in_flight, BacklogPace(backlog_rate)
         self._limit = in_flight
-        self._opened: Opened | None = None
+        self._opened = UNLIMITED
         self._lanes = Lanes(outbox, self._on_leased)
-        self._sent: dict[int, _Sent] = {}
-        self._extra: dict[int, DirectPublish] = {}
-        self._order: dict[int, None] = {}  # what is on its way, oldest first
+        self._unacknowledged = Unacknowledged()
         self._direct = DirectQueue()
-        self._acked: list[tuple[Priority, int]] = []
         self._acked_at = 0.0
         self._progress_at = 0.0
         self._refusals, self._suspects = Refusals(), Suspects()
@@ -120,25 +107,21 @@ class InflightWindow:
     def died(self, closed: Closed, now: float) -> None:
         """The connection ended by itself; to be called before `end`. Law 6."""
         self._refusals.connection_ended(now)
-        if not self._order or closed.failure not in PERHAPS_OURS:
+        if not self._unacknowledged or closed.failure not in PERHAPS_OURS:
             return
         self._careful = CAREFUL_PUBLISHES
-        mid = next(iter(self._order))
-        sent = self._sent.get(mid)
-        if sent is None and self._extra[mid] is _DISOWNED:
+        if (sent := self._unacknowledged.oldest()) is None:
             return
-        topic = sent.topic if sent else self._extra[mid].topic
-        key = (sent.row.priority, sent.row.id) if sent else topic
-        size = len(sent.row.payload) if sent else len(self._extra[mid].payload)
-        alone, named = len(self._order) == 1, closed.failure is ConnectionFailure.DENIED
-        verdict = self._suspects.ended(key, alone=alone, named=named)
+        topic, size = sent.topic, sent.size
+        alone, named = len(self._unacknowledged) == 1, closed.failure is ConnectionFailure.DENIED
+        verdict = self._suspects.ended(sent.key, alone=alone, named=named)
         over_it = f"the broker ends the connection over it: {closed.reason}"
-        if sent and (verdict is Verdict.GUILTY or (alone and closed.code in NEVER)):
+        if isinstance(sent, SentRow) and (verdict is Verdict.GUILTY or (alone and closed.code in NEVER)):
             self._refusals.remove(topic)
-            hung_up = (
+            alone_to = (
                 f"the broker hangs up on it, each time it is sent alone to {topic} ({size} bytes, packed)"
             )
-            self._give_up(sent.row, over_it if named else hung_up)
+            self._give_up(sent.row, over_it if named else alone_to)
         elif verdict is not Verdict.RETRY:
             reason = over_it if named else f"the broker may hang up on a message of {size} bytes (packed)"
             if self._refusals.refused(topic, reason, now, suspected=True):
@@ -147,24 +130,17 @@ class InflightWindow:
 
     def end(self) -> None:
         """The connection is gone: what was not acknowledged will be sent again."""
-        self._sent.clear()
-        self._extra.clear()
-        self._order.clear()
+        self._unacknowledged.clear()
         self._direct.clear()
         self._refusals.reconnected()
         self._lanes.clear()
-        self._note_delivered()
         self._outbox.release()
         self._outbox.remove_delivered()
 
     def move_to(self, outbox: Outbox) -> None:
         """Use another outbox from now on; to be called while nothing is on its way."""
-        self._acked.clear()
-        for sent in {id(sent): sent for sent in self._sent.values()}.values():
+        for sent in self._unacknowledged.disown_rows():
             self._direct.drop(sent)
-        for mid in self._sent:  # they are on their way all the same
-            self._extra[mid] = _DISOWNED
-        self._sent.clear()
         self._refusals.reconnected()
         self._suspects = Suspects()  # its keys are ids of rows, which mean other messages in another file
         self._lanes.move_to(outbox)
@@ -173,7 +149,7 @@ class InflightWindow:
     @property
     def on_the_way(self) -> int:
         """Publishes that wait for an acknowledgement."""
-        return len(self._sent) + len(self._extra)
+        return len(self._unacknowledged)
 
     @property
     def room(self) -> bool:
@@ -202,14 +178,12 @@ class InflightWindow:
     @property
     def may_retain(self) -> bool:
         """Whether the broker retains messages, as far as it has announced."""
-        return self._opened is None or self._opened.retain_available
+        return self._opened.retain_available
 
     def first_in_line(self) -> str:
         """The topic of the oldest publish without an acknowledgement."""
-        mid = next(iter(self._order), None)
-        sent = self._sent.get(mid) if mid is not None else None
-        item = self._extra.get(mid) if mid is not None else None
-        return sent.topic if sent else item.topic if item else ""
+        sent = self._unacknowledged.oldest()
+        return sent.topic if sent else ""
 
     def stalled_seconds(self, now: float) -> float:
         """How long the broker has owed us an acknowledgement."""
@@ -251,7 +225,7 @@ class InflightWindow:
                 if rows and self._return_older(rows[0]):
                     continue
                 if rows and self._route(rows[0])[0] != topic:  # it has become late, and goes elsewhere
-                    self._lanes.give_back(item[0], [item[1]])
+                    self._lanes.give_back([item])
                     rows = []
                 outcome = self._send(connection, rows[0], now, trying=topic) if rows else _Outcome.SETTLED
                 if outcome is _Outcome.WAITS:
@@ -263,8 +237,8 @@ class InflightWindow:
         """Whether older rows of its family come first: held under the live topic, they have become late meanwhile."""
         topic, late, _ = self._route(row)
         live = self._routing.live_topic(row)
-        older = self._refusals.take_older(live, (row.priority, row.id)) if late and live != topic else []
-        self._lanes.give_back(row.priority, (row_id for _, row_id in older))
+        older = self._refusals.take_older(live, row.key) if late and live != topic else []
+        self._lanes.give_back(older)
         return bool(older)
 
     def _route(self, row: OutboxRow) -> tuple[str, bool, float | None]:
@@ -273,8 +247,7 @@ class InflightWindow:
     def _release(self, topic: str) -> None:
         """`topic` is held no longer: what was kept of it is next."""
         rows, direct = self._refusals.remove(topic)
-        for lane, row_id in rows:
-            self._lanes.give_back(lane, [row_id])
+        self._lanes.give_back(rows)
         if direct is not None:
             self._direct.put(direct)
 
@@ -286,12 +259,12 @@ class InflightWindow:
             item = self._direct.take()
             if item.retain and item.belongs_to is None and self._refusals.holds(item.topic):
                 self._refusals.park_direct(item)
-                continue
-            self._publish_direct(connection, item, now)
+            else:
+                self._publish_direct(connection, item, now)
 
     def _publish_direct(self, connection: Connection, item: DirectPublish, now: float) -> bool:
         """Whether it was sent: what MQTT cannot carry is discarded."""
-        if reason := self._opened.too_large(item.topic, item.payload) if self._opened else "":
+        if reason := self._opened.too_large(item.topic, item.payload):
             self._discard(f"send {printable(item.topic, 200)}", PermanentDelivery(reason))
             return False
         self._progress_at = self._progress_at if self.on_the_way else now
@@ -302,16 +275,12 @@ class InflightWindow:
             self._ledger.clearing(item.topic)
         try:
             mid = connection.publish(
-                item.topic, item.payload, retain=retain, qos=self._qos(), correlation=item.correlation
+                item.topic, item.payload, retain=retain, qos=self._opened.qos, correlation=item.correlation
             )
         except PermanentDelivery as error:
             self._discard(f"send {printable(item.topic, 200)}", error)
             return False
-        self._order[mid] = None
-        if item.belongs_to is None:
-            self._extra[mid] = item
-        else:
-            self._sent[mid] = item.belongs_to
+        self._unacknowledged.add(mid, item.belongs_to or item)
         return True
 
     def _on_leased(self, rows: Iterable[OutboxRow]) -> None:
@@ -322,95 +291,83 @@ class InflightWindow:
         """Send, park or give up one row; `trying`: sent to this topic though it is held."""
         topic, late, age = self._route(row)
         if topic != trying and self._refusals.holds(topic):
-            self._refusals.park(topic, (row.priority, row.id))
+            self._refusals.park(topic, row.key)
             return _Outcome.SETTLED
         if late and not self._pace.passes(now):
             return _Outcome.WAITS
-        if row.priority is Priority.ALERT and any(sent.topic == topic for sent in self._sent.values()):
+        if row.priority is Priority.ALERT and self._unacknowledged.topic_in_use(topic):
             return _Outcome.WAITS
         try:
             payload = unpack(row.payload)
         except ValueError as error:
             self._give_up(row, str(error))
             return _Outcome.SETTLED
-        if reason := self._opened.too_large(topic, payload) if self._opened else "":
+        if reason := self._opened.too_large(topic, payload):
             self._give_up(row, reason)
             return _Outcome.SETTLED
         if row.expiry is not None and age is not None and age >= row.expiry:
             self._give_up(row, f"expired after {row.expiry} s")
             return _Outcome.SETTLED
-        if not self.on_the_way:
-            self._progress_at = now
+        self._progress_at = self._progress_at if self.on_the_way else now
         expiry = self._routing.expiry(row, age)
-        retain = row.retain and self.may_retain
-        sent = _Sent(row, topic)
+        retain, sent = row.retain and self.may_retain, SentRow(row, topic)
         try:
-            mid = connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._qos())
+            mid = connection.publish(topic, payload, retain=retain, expiry=expiry, qos=self._opened.qos)
         except PermanentDelivery as error:
             self._give_up(row, str(error))
             return _Outcome.SETTLED
-        self._sent[mid] = sent
-        self._order[mid] = None
+        self._unacknowledged.add(mid, sent)
         if clears_retained(row.family, retain=row.retain) and self.may_retain:
             sent.awaited = 2
             self._direct.put_first(DirectPublish(topic=topic, payload=b"", retain=True, belongs_to=sent))
             self.fill_direct(connection, now)
         return _Outcome.SENT
 
-    def _qos(self) -> int:
-        return min(1, self._opened.maximum_qos) if self._opened else 1
-
     def acked(self, event: Acked, now: float) -> None:
         """The broker answered one publish."""
         self._progress_at = now
-        self._order.pop(event.mid, None)
         self._careful = max(self._careful - 1, 0)
-        sent, item = self._sent.pop(event.mid, None), self._extra.pop(event.mid, None)
-        if item is not None and item is not _DISOWNED:
-            self._acked_direct(item, event, now)
-        if sent is None:
+        if (sent := self._unacknowledged.take(event.mid)) is None:
             return
-        self._acquit((sent.row.priority, sent.row.id), now)
-        if event.refused:
-            self._direct.drop(sent)
-            self._refused(sent, event, now)
-            return
-        sent.awaited -= 1
-        if not sent.awaited:
-            self._release(sent.topic)
-            self._acked.append((sent.row.priority, sent.row.id))
-            self.delivered_total += 1
-            if clears_retained(sent.row.family, retain=sent.row.retain):
-                self._ledger.cleared([self._routing.live_topic(sent.row)])
-
-    def _acquit(self, key: RowKey | str, now: float) -> None:
-        if self._suspects.acknowledged(key):
+        if self._suspects.acknowledged(sent.key):
             self._refusals.retry_soon(now)
+        if isinstance(sent, DirectPublish):
+            self._acked_direct(sent, event, now)
+        elif event.refused:
+            self._refused(sent, event, now)
+        else:
+            self._accepted(sent)
+
+    def _accepted(self, sent: SentRow) -> None:
+        sent.awaited -= 1
+        if sent.awaited:
+            return
+        self._release(sent.topic)
+        self._outbox.note_delivered([sent.key])
+        self.delivered_total += 1
+        if clears_retained(sent.row.family, retain=sent.row.retain):
+            self._ledger.cleared([self._routing.live_topic(sent.row)])
 
     def _acked_direct(self, item: DirectPublish, event: Acked, now: float) -> None:
-        self._acquit(item.topic, now)
         if not event.refused:
             self._release(item.topic)
             if item.retain and not item.payload:
                 self._ledger.cleared([item.topic])
-            return
-        if not item.retain:
+        elif item.retain:
+            self._hold(item.topic, event, now)
+            self._refusals.park_direct(item)
+        else:
             log.error("the broker refuses a message", topic=item.topic, reason=event.reason)
-            return
-        self._hold(item.topic, event, now)
-        self._refusals.park_direct(item)
 
-    def _refused(self, sent: _Sent, event: Acked, now: float) -> None:
-        row = sent.row
-        for mid in [mid for mid, other in self._sent.items() if other.row is row]:
-            self._extra[mid] = _DISOWNED  # it is on its way all the same
-            del self._sent[mid]
+    def _refused(self, sent: SentRow, event: Acked, now: float) -> None:
+        self._direct.drop(sent)
+        self._unacknowledged.disown(sent)
         if event.code in NEVER:
-            self._give_up(row, f"the broker refuses it: {event.reason}")
+            self._give_up(sent.row, f"the broker refuses it: {event.reason}")
             self._release(sent.topic)
-            return
-        self._hold(sent.topic, event, now)
-        self._refusals.park(sent.topic, (row.priority, row.id))
+        else:
+            self._hold(sent.topic, event, now)
+            self._refusals.park(sent.topic, sent.key)
 
     def _hold(self, topic: str, event: Acked, now: float) -> None:
         if self._refusals.refused(topic, event.reason.lower(), now) and len(self._refusals) <= LOGGED_TOPICS:
@@ -420,11 +377,8 @@ class InflightWindow:
         """A full outbox cannot keep what the broker refuses: the oldest of it is given up, and counted."""
         if not self._refusals or self._outbox.store.used_ratio() <= START_RATIO:
             return
-        by_lane: dict[Priority, list[int]] = {}
-        for lane, row_id in self._refusals.oldest(LEASE_ROWS):
-            by_lane.setdefault(lane, []).append(row_id)
-        for lane, ids in by_lane.items():
-            rows = self._outbox.fetch(lane, ids)
+        for lane, keys in groupby(self._refusals.oldest(LEASE_ROWS), key=itemgetter(0)):
+            rows = self._outbox.fetch(lane, [row_id for _, row_id in keys])
             log.error("the outbox is full: messages that the broker refuses are given up", count=len(rows))
             self._outbox.give_up(rows)
 
@@ -435,7 +389,6 @@ class InflightWindow:
 
     def settle_when_due(self, now: float) -> None:
         """Remove delivered rows from disk once enough have gathered, or no commit has taken them along."""
-        self._note_delivered()
         self._shed_held()
         rows = self._outbox.delivered_rows
         if not rows:
@@ -445,13 +398,3 @@ class InflightWindow:
             self._outbox.remove_delivered()
         if not self.on_the_way:
             self._ledger.settle()
-
-    def settle(self) -> None:
-        """Remove delivered rows from disk now. They are kept in mind where the disk refuses."""
-        self._note_delivered()
-        self._outbox.remove_delivered()
-        self._ledger.settle()
-
-    def _note_delivered(self) -> None:
-        self._outbox.note_delivered(self._acked)
-        self._acked.clear()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from agent.core.types import Priority
 from agent.delivery.outbox.queue import Outbox
-from agent.delivery.outbox.rows import OutboxRow
+from agent.delivery.outbox.rows import OutboxRow, RowKey
 from agent.delivery.outbox.store import LANES
 
 LEASE_ROWS = 64
@@ -38,9 +38,10 @@ class Lanes:
         """What `take` gave out is next again."""
         self._next[row.priority].appendleft(row)
 
-    def give_back(self, lane: Priority, row_ids: Iterable[int]) -> None:
-        """Leased rows that were kept elsewhere (held back) are to be sent, by their ids."""
-        self._returned[lane].extend(row_ids)
+    def give_back(self, keys: Iterable[RowKey]) -> None:
+        """Leased rows that were kept elsewhere (held back) are to be sent."""
+        for lane, row_id in keys:
+            self._returned[lane].append(row_id)
 
     def clear(self) -> None:
         """Forget all of them: their leases are void."""

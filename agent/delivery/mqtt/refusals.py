@@ -16,8 +16,8 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from agent.core.types import Priority
 from agent.delivery.mqtt.direct import DirectPublish
+from agent.delivery.outbox.rows import RowKey
 
 FIRST_SECONDS = 30.0
 LONGEST_SECONDS = 600.0
@@ -25,8 +25,6 @@ HANG_UP_SECONDS = 2.0
 """A connection that ends so soon after a refusal is taken to have ended by it."""
 
 SHOWN_TOPICS = 3
-
-RowKey = tuple[Priority, int]
 
 
 @dataclass(slots=True)

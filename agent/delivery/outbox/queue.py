@@ -36,7 +36,7 @@ from agent.delivery.messages import Stamp, encode, is_topic
 from agent.delivery.outbox.executed import ExecutedCommands
 from agent.delivery.outbox.families import Families
 from agent.delivery.outbox.retained import RetainedRecords
-from agent.delivery.outbox.rows import OutboxRow, corrected_rows, reported_lost, row_of
+from agent.delivery.outbox.rows import OutboxRow, RowKey, corrected_rows, reported_lost, row_of
 from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
 from agent.delivery.outbox.store import (
     COLUMNS,
@@ -290,7 +290,7 @@ class Outbox:
             self.remove_delivered()
         self._leased = dict.fromkeys(LANES, 0)
 
-    def note_delivered(self, delivered: Iterable[tuple[Priority, int]]) -> None:
+    def note_delivered(self, delivered: Iterable[RowKey]) -> None:
         """The broker has taken responsibility for rows, by (priority, id): the next commit removes them."""
         for lane, row_id in delivered:
             self._delivered.setdefault(lane, []).append(row_id)
@@ -307,7 +307,7 @@ class Outbox:
             with self._transaction():
                 pass
 
-    def ack(self, delivered: Iterable[tuple[Priority, int]]) -> None:
+    def ack(self, delivered: Iterable[RowKey]) -> None:
         """Remove rows that the broker has taken responsibility for, by (priority, id), at once."""
         self._delete(delivered, {}, {})
 
@@ -329,11 +329,9 @@ class Outbox:
         for row in rows:
             lost[row.family] += row.weight
             reported[row.family] += reported_lost(row.payload) if row.weight > 1 else 0
-        self._delete([(row.priority, row.id) for row in rows], lost, reported)
+        self._delete([row.key for row in rows], lost, reported)
 
-    def _delete(
-        self, keys: Iterable[tuple[Priority, int]], lost: Mapping[str, int], reported: Mapping[str, int]
-    ) -> None:
+    def _delete(self, keys: Iterable[RowKey], lost: Mapping[str, int], reported: Mapping[str, int]) -> None:
         by_lane: dict[Priority, list[int]] = {}
         for lane, row_id in keys:
             by_lane.setdefault(lane, []).append(row_id)

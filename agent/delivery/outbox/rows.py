@@ -23,6 +23,9 @@ PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
 _HELD = ""  # no stem of a quantile is empty
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
+RowKey = tuple[Priority, int]
+"""What names a row for good: its priority, and its id within that."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
@@ -50,6 +53,11 @@ class OutboxRow:
     weight: int
     payload: bytes
     sketches: bytes
+
+    @property
+    def key(self) -> RowKey:
+        """What names it for good."""
+        return self.priority, self.id
 
     @property
     def family(self) -> str:

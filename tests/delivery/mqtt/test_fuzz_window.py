@@ -192,7 +192,7 @@ class World:
 
     @property
     def waiting(self):
-        self.window.settle()
+        self.outbox.remove_delivered()
         return sum(self.outbox.store.query("SELECT coalesce(sum(depth), 0) FROM lane")[0])
 
 

@@ -469,7 +469,7 @@ def test_what_was_delivered_is_removed_with_the_next_commit(make_outbox):
     drafts, outbox = Drafts(), make_outbox()
     put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(5)])
     commits = outbox.store.commits_total
-    outbox.note_delivered([(row.priority, row.id) for row in outbox.lease(Priority.SUMMARY, 3)])
+    outbox.note_delivered([row.key for row in outbox.lease(Priority.SUMMARY, 3)])
     assert (outbox.depth, outbox.delivered_rows, rows_on_disk(outbox)) == (2, 3, 5)
     assert depth_of(outbox, Priority.SUMMARY) == 5, "the file counts what is in it"
     put_all(outbox, [drafts.camera(start=NOW + 300)])
@@ -481,7 +481,7 @@ def test_what_was_delivered_is_removed_with_the_next_commit(make_outbox):
 def test_what_was_delivered_is_not_sent_again_but_by_a_killed_process(make_outbox, end):
     drafts, outbox = Drafts(), make_outbox()
     put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(5)])
-    outbox.note_delivered([(row.priority, row.id) for row in outbox.lease(Priority.SUMMARY, 3)])
+    outbox.note_delivered([row.key for row in outbox.lease(Priority.SUMMARY, 3)])
     if end == "released":
         outbox.release()
     else:
@@ -496,7 +496,7 @@ def test_what_was_delivered_is_not_sent_again_but_by_a_killed_process(make_outbo
 def test_a_disk_that_refuses_the_removal_is_asked_again_and_nothing_goes_twice(make_outbox, monkeypatch):
     drafts, outbox = Drafts(), make_outbox()
     put_all(outbox, [drafts.camera(start=NOW + 60 * i) for i in range(5)])
-    outbox.note_delivered([(row.priority, row.id) for row in outbox.lease(Priority.SUMMARY, 3)])
+    outbox.note_delivered([row.key for row in outbox.lease(Priority.SUMMARY, 3)])
     with monkeypatch.context() as broken:
         broken.setattr(outbox.store, "transaction", _refusing)
         with pytest.raises(StoreUnwritable):
