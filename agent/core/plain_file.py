@@ -10,6 +10,7 @@ import select
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 PIPE_SECONDS = 5.0  # of silence: a shell's <(command) is filled while it is read
 _PIECE_BYTES = 65_536
@@ -32,6 +33,22 @@ def read_small(path: str | Path, largest: int) -> bytes:
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"it has more than {largest // 1024} KiB")
     return data
+
+
+def open_plain(path: str | Path) -> BinaryIO:
+    """The plain file at `path`, open to be read; OSError, EINVAL for a pipe or a device, which is not waited for."""
+    try:
+        file = open(path, "rb", opener=_at_once)  # noqa: SIM115  (Path.open takes no opener; the caller closes it)
+    except ValueError:
+        raise OSError(errno.EINVAL, "is no path") from None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "is no plain file")
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def text_of(data: bytes) -> str:

@@ -230,6 +230,15 @@ def take_list(body: Mapping[str, Any], key: str, default: Any = _MISSING, *, lon
     return value
 
 
+def take_objects(body: Mapping[str, Any], key: str, *, longest: int = 10_000) -> list[Mapping[str, Any]]:
+    """The list of objects at `key`, at most `longest` of them; raises BadInput."""
+    found: list[Mapping[str, Any]] = take_list(body, key, longest=longest)
+    for one in found:
+        if not isinstance(one, dict):
+            raise BadInput(f"`{key}` has {kind_of(one)} in it; expected objects")
+    return found
+
+
 def kind_of(value: object) -> str:
     """What a parsed value is, in words that name no value (it may be secret)."""
     kinds: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a string"}

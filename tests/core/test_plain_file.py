@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from agent.core import plain_file
-from agent.core.plain_file import read_small
+from agent.core.plain_file import open_plain, read_small
 
 
 @pytest.mark.parametrize("content", [b"", b"a", bytes(range(256)) * 4])
@@ -51,6 +51,29 @@ def test_what_can_not_be_read_is_an_error_and_never_waited_for(tmp_path, monkeyp
     assert failed.value.errno == code
 
 
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda path: path.symlink_to("/dev/zero"), errno.EINVAL),
+        (lambda path: path.mkdir(), errno.EISDIR),
+        (os.mkfifo, errno.EINVAL),
+        (lambda _path: None, errno.ENOENT),
+    ],
+)
+def test_only_a_plain_file_is_opened(tmp_path, make, code):
+    make(tmp_path / "thing")
+    with pytest.raises(OSError) as failed:
+        open_plain(tmp_path / "thing")
+    assert failed.value.errno == code
+
+
+def test_a_plain_file_is_opened(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    with open_plain(tmp_path / "file") as file:
+        assert file.read() == b"abc"
+
+
 def test_a_path_that_is_none(tmp_path):
-    with pytest.raises(OSError, match="is no path"):
-        read_small(f"{tmp_path}/a\0b", 1024)
+    for reader in (lambda path: read_small(path, 1024), open_plain):
+        with pytest.raises(OSError, match="is no path"):
+            reader(f"{tmp_path}/a\0b")

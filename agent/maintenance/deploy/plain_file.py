@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from agent.core import plain_file
 from agent.core.errors import ModelError
 from agent.core.printable import printable
 
@@ -17,15 +17,11 @@ from agent.core.printable import printable
 def open_plain(path: Path, what: str) -> Iterator[tuple[BinaryIO, int]]:
     """The open file and its size; raises ModelError, which names it as `what`, for anything else."""
     try:
-        file = open(path, "rb", opener=_at_once)  # noqa: SIM115  (Path.open takes no opener; closed below)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{what} {printable(path)} cannot be read: {reason}") from None
+        file = plain_file.open_plain(path)
+    except OSError as error:
+        raise ModelError(f"{what} {printable(path)} cannot be read: {error.strerror or error}") from None
     with file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ModelError(f"{what} {printable(path)} is no plain file")
-        yield file, found.st_size
+        yield file, os.fstat(file.fileno()).st_size
 
 
 def read_plain(path: Path, largest: int, what: str) -> bytes:
@@ -35,7 +31,3 @@ def read_plain(path: Path, largest: int, what: str) -> bytes:
     if len(data) > largest:
         raise ModelError(f"{what} {printable(path)} has more than {largest} bytes")
     return data
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from agent.core.errors import ConfigError
+from agent.core.plain_file import open_plain
 from agent.core.untrusted import DEEPEST
 
 _SUFFIXES = {".txt", ".yaml", ".yml", ".json", ".names"}
@@ -23,10 +24,13 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """A folder with the labels of `archive`, gone afterwards; ConfigError where it cannot be read."""
+    """A folder with the labels of `archive`, gone afterwards; ConfigError where it cannot be read.
+
+    What is raised of a file in the folder names it as in the archive.
+    """
     with TemporaryDirectory(prefix="vedette-labels-") as folder:
         try:
-            with zipfile.ZipFile(archive) as packed:
+            with open_plain(archive) as file, zipfile.ZipFile(file) as packed:
                 _unpack(packed, Path(folder))
         except (
             OSError,
@@ -36,8 +40,13 @@ def unpacked(archive: Path) -> Iterator[Path]:
             zipfile.BadZipFile,
             zlib.error,
         ) as error:
-            raise ConfigError(f"cannot be read: {error}", file=str(archive), expected="a ZIP file") from None
-        yield Path(folder)
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"cannot be read: {reason}", file=str(archive), expected="a ZIP file") from None
+        try:
+            yield Path(folder)
+        except ConfigError as error:
+            error.file = (error.file or "").replace(folder, str(archive), 1)
+            raise
 
 
 def is_leftover(path: PurePath) -> bool:

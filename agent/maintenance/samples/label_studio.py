@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from agent.core.printable import printable
-from agent.core.untrusted import BadInput, take_list, take_number, take_text
+from agent.core.untrusted import BadInput, take_list, take_number, take_objects, take_text
 
 _MOST = 100_000
 _POINT = "keypointlabels"
@@ -32,9 +32,13 @@ def tasks(body: list[Any]) -> Iterator[tuple[str, list[tuple[str, Corners]]]]:
         if not isinstance(task, dict):
             raise BadInput("a task is no object")
         if "annotations" in task:
-            done = [one for one in _objects(task, "annotations") if not one.get("was_cancelled")]
+            done = [
+                one
+                for one in take_objects(task, "annotations", longest=_MOST)
+                if not one.get("was_cancelled")
+            ]
             if done:
-                yield _stem(task), list(_boxes(_objects(done[-1], "result")))
+                yield _stem(task), list(_boxes(take_objects(done[-1], "result", longest=_MOST)))
         else:
             regions = [one for values in task.values() if isinstance(values, list) for one in values]
             values = [one for one in regions if isinstance(one, dict) and _kind(one)]
@@ -49,13 +53,6 @@ def stem_of(name: str) -> str:
     """
     last = PureWindowsPath(unquote(name).rpartition("?d=")[2].partition("?")[0]).name
     return PurePosixPath(last).stem
-
-
-def _objects(body: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = take_list(body, key, longest=_MOST)
-    if not all(isinstance(one, dict) for one in found):
-        raise BadInput(f"`{key}` has something that is no object")
-    return found
 
 
 def _stem(task: Mapping[str, Any]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.core.dataset import class_names, keypoint_values
 from agent.core.errors import ConfigError
@@ -18,16 +18,21 @@ from agent.core.untrusted import (
     take_list,
     take_number,
     take_object,
+    take_objects,
     take_text,
 )
 from agent.maintenance.evaluation.labels import parse_labels
 from agent.maintenance.samples.label_archive import is_leftover, unpacked
 from agent.maintenance.samples.label_names import may_name_sample
-from agent.maintenance.samples.label_studio import stem_of, tasks
-from agent.maintenance.samples.sample import Box
+from agent.maintenance.samples.label_studio import Corners, stem_of, tasks
+from agent.maintenance.samples.sample import MOST_BOXES, Box
 
 _LARGEST = 256 << 20
 _MOST = 5_000_000
+_Read = TypeVar("_Read")
+
+_CROWD = (1, True, "1")
+"""Of `iscrowd`, which some tools write as text."""
 
 Labels = Mapping[str, tuple[tuple[str, Box], ...]]
 """By the stem of a file's name (see `label_names.by_sample`): the boxes, each with the name of its class."""
@@ -99,7 +104,7 @@ def _of_texts(folder: Path, names: Sequence[str], shown: str, points: int) -> La
         there = "has no class names" if folder.exists() else "is not there, so it has no class names"
         raise ConfigError(f"{shown} {there}", file="import-labels", expected=_EXPECTED)
     files = [file for file in _files(folder.rglob("*"), ".txt") if may_name_sample(file.stem)]
-    return _once((file.stem, tuple(_of_file(file, names, points))) for file in files)
+    return _once((file.stem, _of_file(file, names, points)) for file in files)
 
 
 def _listed(file: Path) -> tuple[str, ...]:
@@ -118,11 +123,10 @@ def _of_json(file: Path) -> Labels:
         body = parse_json(text_of(read_small(file, _LARGEST)), largest=_LARGEST)
         if isinstance(body, list):
             return _once(
-                (stem, tuple((name, _between(*sides)) for name, sides in boxes))
-                for stem, boxes in tasks(body)
+                (stem, _in_frame(stem, boxes)) for stem, boxes in tasks(body) if may_name_sample(stem)
             )
         return _coco(take_object({"file": body}, "file"))
-    except (OSError, BadInput, KeyError, AttributeError, TypeError) as error:
+    except (OSError, BadInput, KeyError) as error:
         reason = getattr(error, "strerror", None) or error
         reason = f"there is no entry {error}" if isinstance(error, KeyError) else reason
         expected = "COCO's format, or Label Studio's JSON"
@@ -135,38 +139,50 @@ def numbered(named: Sequence[tuple[str, Box]], classes: Sequence[str]) -> tuple[
     return tuple(replace(box, class_id=numbers[name]) for name, box in named)
 
 
-def _of_file(file: Path, names: Sequence[str], points: int) -> list[tuple[str, Box]]:
+def _of_file(file: Path, names: Sequence[str], points: int) -> tuple[tuple[str, Box], ...]:
     try:
         rows = parse_labels(text_of(read_small(file, _LARGEST)), len(names), points)
+        return _in_frame(file.stem, [(names[class_id], _corners(*sides)) for class_id, *sides in rows])
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot be read: {reason}", file=str(file)) from None
-    return [(names[class_id], _box(x, y, width, height)) for class_id, x, y, width, height in rows]
 
 
 def _coco(body: Mapping[str, Any]) -> Labels:
     """The boxes of each image; a `crowd` is a region of many objects that nobody counted, and no box of one."""
-    names = {
-        _id(entry, "id"): take_text(entry, "name", longest=200)
-        for entry in take_list(body, "categories", longest=_MOST)
-    }
-    images = {
-        _id(entry, "id"): (
+    names = _by_id(body, "categories", lambda entry: take_text(entry, "name", longest=200).strip())
+    if "" in names.values():
+        raise BadInput("a category has an empty `name`")
+    images = _by_id(
+        body,
+        "images",
+        lambda entry: (
             stem_of(take_text(entry, "file_name")),
             take_number(entry, "width", minimum=1.0),
             take_number(entry, "height", minimum=1.0),
-        )
-        for entry in take_list(body, "images", longest=_MOST)
-    }
-    found: dict[int | str, list[tuple[str, Box]]] = {
+        ),
+    )
+    found: dict[int | str, list[tuple[str, Corners]]] = {
         id: [] for id, (stem, _, _) in images.items() if may_name_sample(stem)
     }
-    for entry in take_list(body, "annotations", longest=_MOST):
+    for entry in take_objects(body, "annotations", longest=_MOST):
         id = _id(entry, "image_id")
         _, wide, tall = images[id]
-        if id in found and not entry.get("iscrowd"):
+        if id in found and entry.get("iscrowd") not in _CROWD:
             found[id].append((names[_id(entry, "category_id")], _of_coco(entry, wide, tall)))
-    return _once((images[id][0], tuple(boxes)) for id, boxes in found.items())
+    return _once((images[id][0], _in_frame(images[id][0], boxes)) for id, boxes in found.items())
+
+
+def _by_id(
+    body: Mapping[str, Any], key: str, read: Callable[[Mapping[str, Any]], _Read]
+) -> dict[int | str, _Read]:
+    """What `read` makes of each entry at `key`, by its `id`; BadInput where two of one id do not say the same."""
+    found: dict[int | str, _Read] = {}
+    for entry in take_objects(body, key, longest=_MOST):
+        id, value = _id(entry, "id"), read(entry)
+        if found.setdefault(id, value) != value:
+            raise BadInput(f"`{key}` has two entries of the `id` {printable(id, 40)}")
+    return found
 
 
 def _id(entry: Mapping[str, Any], key: str) -> int | str:
@@ -175,19 +191,46 @@ def _id(entry: Mapping[str, Any], key: str) -> int | str:
     return value
 
 
-def _of_coco(entry: Mapping[str, Any], wide: float, tall: float) -> Box:
-    sides = take_list(entry, "bbox", longest=4)
-    left, top, width, height = (take_number({"bbox": side}, "bbox") for side in sides)
-    return _box((left + width / 2) / wide, (top + height / 2) / tall, width / wide, height / tall)
+def _of_coco(entry: Mapping[str, Any], wide: float, tall: float) -> Corners:
+    sides = take_list(entry, "bbox", [], longest=4)
+    if len(sides) == 4:
+        left, top, width, height = (take_number({"bbox": side}, "bbox") for side in sides)
+        return left / wide, top / tall, (left + width) / wide, (top + height) / tall
+    points = _outline(entry)
+    if sides or not points:
+        raise BadInput("an annotation has neither a `bbox` of four numbers nor a polygon: export boxes")
+    xs, ys = points[::2], points[1::2]
+    return min(xs) / wide, min(ys) / tall, max(xs) / wide, max(ys) / tall
 
 
-def _box(x: float, y: float, width: float, height: float) -> Box:
-    return _between(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+def _outline(entry: Mapping[str, Any]) -> list[float]:
+    """The x and y of all points of a polygon, [] of a mask."""
+    parts = entry.get("segmentation")
+    polygons = [one for one in parts if isinstance(one, list)] if isinstance(parts, list) else []
+    return [take_number({"segmentation": value}, "segmentation") for one in polygons for value in one]
 
 
-def _between(*sides: float) -> Box:
-    """The part of a box that lies in the frame; its left, top, right and bottom in shares of it."""
-    left, top, right, bottom = (min(1.0, max(0.0, side)) for side in sides)
-    return Box(
-        class_id=0, x=(left + right) / 2, y=(top + bottom) / 2, width=right - left, height=bottom - top
-    )
+def _corners(x: float, y: float, width: float, height: float) -> Corners:
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _in_frame(stem: str, boxes: Sequence[tuple[str, Corners]]) -> tuple[tuple[str, Box], ...]:
+    """What lies in the frame of boxes in shares of it, each once; nothing of one without width or height there, which
+    is a slip of the mouse. BadInput for what is no box, and for more than a sample may have."""
+    found: dict[tuple[str, Box], None] = {}
+    for name, corners in boxes:
+        left, top, right, bottom = (min(1.0, max(0.0, side)) for side in corners)
+        if corners[0] > corners[2] or corners[1] > corners[3]:
+            raise BadInput(f"a box of {printable(stem)} has a negative width or height")
+        if left < right and top < bottom:
+            box = Box(
+                class_id=0,
+                x=(left + right) / 2,
+                y=(top + bottom) / 2,
+                width=right - left,
+                height=bottom - top,
+            )
+            found[name, box] = None
+    if len(found) > MOST_BOXES:
+        raise BadInput(f"{printable(stem)} has {len(found)} boxes; at most {MOST_BOXES} are kept")
+    return tuple(found)

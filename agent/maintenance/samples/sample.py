@@ -15,7 +15,9 @@ AUDIT = "audit"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}-\d{8}T\d{6}\.\d{3}Z-[a-z_]{1,32}")
 _LONGEST_NAME = 200
-_MOST_BOXES = 10_000
+MOST_BOXES = 10_000
+"""Of a frame, found or labelled."""
+
 _LATEST = 253_402_300_799.0  # the year 9999, as datetime knows it
 
 
@@ -111,7 +113,7 @@ def _rows(boxes: tuple[Box, ...]) -> list[list[float]]:
 
 
 def _boxes(body: Mapping[str, Any], key: str) -> tuple[Box, ...]:
-    return tuple(_box(row) for row in take_list(body, key, longest=_MOST_BOXES))
+    return tuple(_box(row) for row in take_list(body, key, longest=MOST_BOXES))
 
 
 def _box(row: Any) -> Box:

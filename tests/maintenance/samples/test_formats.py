@@ -9,6 +9,7 @@ from agent.maintenance.evaluation.labels import parse_labels
 from agent.maintenance.samples.formats import FORMATS
 from agent.maintenance.samples.formats.labelled import export_of
 from agent.maintenance.samples.labels import numbered, read_labels
+from agent.maintenance.samples.sample import MOST_BOXES
 from agent.maintenance.samples.store import SampleStore
 from tests.maintenance.samples.conftest import MODEL, box, sample
 
@@ -164,6 +165,60 @@ def test_coco_of_another_making_is_read_as_it_is_meant(kept, tmp_path):
     crowd = {**body["annotations"][0], "bbox": [0, 0, 80, 30], "iscrowd": 1}
     file.write_text(json.dumps({**body, "annotations": [*body["annotations"], crowd]}), encoding="utf-8-sig")
     assert read_labels(file) == wanted
+
+
+def coco(tmp_path, *changes, **more):
+    """A COCO file of one sample of 80 x 60 pixels, with an annotation for each of `changes`."""
+    plain = {"image_id": 1, "category_id": 1, "bbox": [20, 15, 40, 30]}
+    body = {
+        "images": [{"id": 1, "file_name": f"{sample(1).id}.jpg", "width": 80, "height": 60}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [{**plain, "id": number, **one} for number, one in enumerate(changes)],
+        **more,
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(body))
+    return tmp_path / "labels.json"
+
+
+@pytest.mark.parametrize(
+    ("changes", "boxes"),
+    [
+        ([{}, {}], 1),
+        ([{"iscrowd": "0"}], 1),
+        ([{"iscrowd": "1"}], 0),
+        ([{"bbox": [], "segmentation": [[20, 15, 60, 15, 60, 45, 20, 45]]}], 1),
+        ([{"bbox": None, "segmentation": [[20, 15, 60, 15], [60, 45, 20, 45]]}], 1),
+        ([{"bbox": [20, 15, 0, 30]}], 0),
+        ([{"bbox": [200, 200, 40, 30]}], 0),
+        ([{"bbox": [-1e308, 15, 1e308, 30]}], 0),
+    ],
+)
+def test_annotations_of_other_makings_are_read_as_they_are_meant(tmp_path, changes, boxes):
+    found = read_labels(coco(tmp_path, *changes))[sample(1).id]
+    assert found == (("person", box(0.5, 0.5, 0.5, 0.5, score=1.0)),) * boxes
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "reason"),
+    [
+        ([{"bbox": [60, 45, -40, -30]}], {}, "negative width or height"),
+        ([{"bbox": [1, 2, 3]}], {}, "neither a `bbox` of four numbers nor a polygon"),
+        ([{"bbox": [], "segmentation": {"counts": [0, 9], "size": [3, 3]}}], {}, "nor a polygon"),
+        ([{"bbox": [1, 2, 3 + n / 2**20, 4]} for n in range(MOST_BOXES + 1)], {}, "10001 boxes"),
+        ([], {"annotations": [None]}, "`annotations` has null in it"),
+        ([{}], {"categories": [{"id": 1, "name": "person"}, {"id": 1, "name": "car"}]}, "two entries of the `id` 1"),
+        ([{}], {"categories": [{"id": 1, "name": " "}]}, "an empty `name`"),
+        (
+            [{}],
+            {"images": [{"id": 1, "file_name": f"{n}.jpg", "width": 8, "height": 6} for n in (1, 2)]},
+            "two entries of the `id` 1",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_be_kept_and_never_read_again_is_refused_with_the_reason(tmp_path, changes, more, reason):
+    """A sample with a box of a negative width, or with more boxes than a sample may have, was lost by its labels."""
+    with pytest.raises(ConfigError, match=rf"labels\.json: cannot be read: .*{reason}"):
+        read_labels(coco(tmp_path, *changes, **more))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

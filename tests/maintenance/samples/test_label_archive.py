@@ -1,5 +1,6 @@
 """A ZIP file of labels leads nowhere and fills nothing."""
 
+import os
 import zipfile
 
 import pytest
@@ -57,4 +58,18 @@ def test_a_bomb_is_refused(packed, monkeypatch):
 def test_what_is_no_archive_is_named(tmp_path, content):
     (tmp_path / "labels.zip").write_bytes(content)
     with pytest.raises(ConfigError, match=r"labels\.zip"), unpacked(tmp_path / "labels.zip"):
+        pass
+
+
+def test_what_is_wrong_with_a_file_in_it_names_the_archive(packed):
+    archive = packed(**{"labels|a.txt": "x"})
+    with pytest.raises(ConfigError) as failed, unpacked(archive) as folder:
+        raise ConfigError("cannot be read", file=str(folder / "labels" / "a.txt"))
+    assert str(failed.value).startswith(f"{archive}/labels/a.txt: ")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_pipe_or_a_device_is_not_read(tmp_path, make):
+    make(tmp_path / "labels.zip")
+    with pytest.raises(ConfigError, match="is no plain file"), unpacked(tmp_path / "labels.zip"):
         pass
