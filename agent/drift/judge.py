@@ -16,8 +16,8 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_number, take_object
 from agent.drift.alarm import Alarm, Gauge, Of, Shown
 from agent.drift.class_mix import ClassMix
-from agent.drift.contexts import Expected, hour_of
-from agent.drift.day_kinds import UNSEEN_TRUST, beyond_usual, weekend
+from agent.drift.contexts import HOURS, Expected, hour_of
+from agent.drift.day_kinds import kind_key
 from agent.drift.describe import Describer
 from agent.drift.distances import class_shares
 from agent.drift.evidence import KNOTS, look
@@ -25,6 +25,7 @@ from agent.drift.excursions import DISTINCT, LATELY, Excuse
 from agent.drift.light import LightFollower, SeenLight
 from agent.drift.memory import AGES
 from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
+from agent.drift.new_days import UNSEEN_TRUST, NewDays
 from agent.drift.passing import Passing
 from agent.drift.patience import Patience
 from agent.drift.recording import tally
@@ -69,7 +70,7 @@ class DriftJudge:
         self._passing, self._patience = Passing(), Patience()
         self._shown: dict[Of, Shown] = {}
         self._gap = 1.0
-        self._kinds_seen = reference.kinds_seen()
+        self._kinds_seen, self._new_days = reference.kinds_seen(), NewDays()
         self._seen_light = SeenLight(reference)
         self._light: LightFollower = after._light.onward() if after else LightFollower()
 
@@ -101,7 +102,7 @@ class DriftJudge:
         expected = self._contexts.at(moment)
         reason = self._unfit(window, expected, now)
         if not reason and self._light.step(self._seen_light, window):
-            reason = "neither this hour nor this light is in the reference yet"
+            reason = "neither this hour nor this light is in the reference yet: judged again once either is"
             if self._alarm.since is not None and self._light.began(self._seen_light, self._alarm.since):
                 self._alarm = Alarm()
                 self._begin_anew()
@@ -137,17 +138,21 @@ class DriftJudge:
         [fit] = weigh_nearest(looks, self._contexts, moment, reference.usual, self._passed(window, moment))
         expected, evidence = fit.expected, fit.evidence
         seen_before, refinement = self._kind_seen(window), reference.calibration.refinement
+        self._new_days.turn(window.start + reference.origin.utc_offset, alarm=self.alarm)
         trust = 1.0 if seen_before else UNSEEN_TRUST
         refined = refinement(evidence.aspects[0], evidence.trust[0], fit.hours)
         speaks = self._contexts.speaks(moment, REACH_SECONDS)
         weight = refinement.weights(evidence.trust[0], speaks, fit.hours)
         self._shown = {Of.FEATURES: Shown(evidence=refined, weight=weight)}
+        ranks = evidence.ranks[0]
         if not seen_before:
-            large = beyond_usual(evidence.aspects[0], refinement.offset)
-            refined = refinement(large, evidence.trust[0], fit.hours)
+            key = kind_key(window.start, reference.origin.utc_offset)
+            large, [ranks] = self._new_days.beyond(key, evidence, refinement.offset)
+            self._new_days.add(key, evidence)
+            refined = refinement(large[0], evidence.trust[0], fit.hours)
         remembered = self._remembered
         remembered.add_evidence(refined, gap)
-        filled = trust * np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
+        filled = np.clip(looks.counts[0] / np.maximum(reference.usual.counts, 1.0), 0.0, 1.0)
         counts = tally(window.classes, reference.class_ids)
         if reference.calibration.mix is not None:
             shown = self._mix_shown(reference.calibration.mix, window, counts, expected, trust)
@@ -156,7 +161,7 @@ class DriftJudge:
         seen, normal = class_shares(counts, expected.shares, reference.usual_boxes)
         if gap > 1:
             remembered.fading.rest(gap - 1)
-        remembered.fading.add(evidence.ranks[0], filled, seen, normal)
+        remembered.fading.add(ranks, filled, seen, normal)
         remembered.add_knots(looks.knots[0][:, _KNOT_PLACES])
         self._patience.rest(gap * reference.origin.window_seconds, self._budget)
         self._last_end, self._gap = window.end, gap
@@ -183,9 +188,9 @@ class DriftJudge:
         return Passed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
 
     def _kind_seen(self, window: WindowSketch) -> bool:
-        """Whether the reference saw this hour on such a day (a weekday, a weekend)."""
-        kind = weekend(window.start, self.reference.origin.utc_offset)
-        return bool(self._kinds_seen[hour_of(window.start), int(kind)])
+        """Whether the reference saw enough of this hour on such a day (a weekday, a weekend)."""
+        kind, hour = divmod(kind_key(window.start, self.reference.origin.utc_offset), HOURS)
+        return bool(self._kinds_seen[hour, kind])
 
     def _windows_since(self, window: WindowSketch) -> float:
         """How many windows after the last one this one ends; 1 where the clock went back."""
@@ -303,8 +308,11 @@ class DriftJudge:
     def _why_provisional(self, window: WindowSketch) -> str:
         reference = self.reference
         if not self._kind_seen(window):
-            days = "weekend" if weekend(window.start, reference.origin.utc_offset) else "weekday"
-            return f"the reference saw no {days} at this hour: only large changes are judged"
+            kind = kind_key(window.start, reference.origin.utc_offset) // HOURS
+            return (
+                f"the reference saw no {('weekday', 'weekend')[kind]} at this hour, or one among other days: "
+                "only large changes are judged until it holds two"
+            )
         if not reference.provisional:
             return ""
         if reference.any_hour:
@@ -335,6 +343,7 @@ class DriftJudge:
             "passing": self._passing.state(),
             "patience": self._patience.state(),
             "light": self._light.to_json(),
+            "new_days": self._new_days.state(),
             "alarm": self._alarm.state(),
             "ratio": self._ratio,
         }
@@ -352,6 +361,9 @@ class DriftJudge:
         remembered = self._remembered.restored(state)
         last_end = take_number(state, "last_end", None, minimum=0.0, maximum=LATEST)
         excuse, passing, patience, light = Excuse(), Passing(), Patience(), LightFollower()
+        new_days = NewDays()
+        if "new_days" in state:  # the version before had none
+            new_days = NewDays.restore(take_object(state, "new_days"), len(self.reference.origin.features))
         if "light" in state:  # the version before had none
             light = LightFollower.restore(take_object(state, "light"))
         if "patience" in state:  # the version before had none
@@ -365,6 +377,7 @@ class DriftJudge:
         alarm = Alarm.restore(take_object(state, "alarm"), memories)
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
+        self._new_days = new_days
         self._remembered, self._last_end, self._alarm = remembered, last_end, alarm
 
 

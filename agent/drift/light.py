@@ -9,6 +9,7 @@ What goes beyond that bit by bit is the day's; what does so at a stroke is judge
     struck ── the light goes on (until FINAL) ──▶ beyond
     leaving, beyond, struck ── as bright as one of those hours ──▶ known
 
+What is leaving or beyond is not judged, unless those hours had such light now and then.
 An infrared camera's grey, or its colours where only grey is known, are beyond as well, and always come at a stroke.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.kll import Sketch
 from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_text
 from agent.drift.contexts import HOURS
 from agent.drift.reference import Reference
@@ -54,7 +56,8 @@ LIT = 0.2
 KNOWN, LEAVING, BEYOND, STRUCK = "known", "leaving", "beyond", "struck"
 
 _OWN = 0.5  # hours from a moment to the middle of its own hour, at most
-_BULK = (0.25, 0.75)  # of an hour's frames: its light, without those that a headlight or a shadow is in
+_BULK = (0.25, 0.75)  # of an hour's frames
+_WHISKER = 1.5  # times the width of the bulk: of a normal distribution's values 0.7 % lie beyond it
 _ALL = (0.0, 1.0)
 _TRAIL = 12
 _SMOOTHED = 3
@@ -77,12 +80,23 @@ class SeenLight:
 
     def span(self, name: str, moment: float, ranks: tuple[float, float] = _BULK) -> tuple[float, float]:
         """From the lowest to the highest of a feature's `ranks` in the hours around `moment`; NaN where unknown."""
-        near = [hour for hour, distance in self._distances(moment).items() if distance <= AROUND_HOURS]
-        sketches = [self._hours[hour].sketches[self._places[name]] for hour in near if name in self._places]
-        found = [each.quantiles(ranks) for each in sketches if each.count]
+        found = [each.quantiles(ranks) for each in self._sketches(name, moment)]
         if not found:
             return math.nan, math.nan
         return min(float(each[0]) for each in found), max(float(each[1]) for each in found)
+
+    def usual_span(self, name: str, moment: float) -> tuple[float, float]:
+        """From the lowest to the highest whisker of a feature in the hours around `moment`; NaN where unknown."""
+        found = [_whiskers(each) for each in self._sketches(name, moment)]
+        if not found:
+            return math.nan, math.nan
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def _sketches(self, name: str, moment: float) -> list[Sketch]:
+        """What was seen of a feature in the hours around `moment`."""
+        near = [hour for hour, distance in self._distances(moment).items() if distance <= AROUND_HOURS]
+        found = [self._hours[hour].sketches[self._places[name]] for hour in near if name in self._places]
+        return [each for each in found if each.count]
 
     def of(self, name: str, window: WindowSketch) -> float:
         """The median of a feature in a window; NaN where unknown."""
@@ -119,7 +133,13 @@ class LightFollower:
         change = (_level(brightness) - _level(self.trail[-1])) / minutes
         self.trail, self.last_end = (*self.trail, brightness)[-_TRAIL:], window.end
         self.state = self._next(seen, moment, window, change) if seen.unseen_hour(moment) else KNOWN
-        return self.state in (LEAVING, BEYOND)
+        return self.state in (LEAVING, BEYOND) and self._never_seen(seen, moment, window)
+
+    def _never_seen(self, seen: SeenLight, moment: float, window: WindowSketch) -> bool:
+        """Whether the light is none that the hours around had now and then: between clouds, it comes bit by bit too."""
+        low, high = seen.usual_span("brightness", moment)
+        other_mode = _other_mode(seen.span("saturation", moment), seen.of("saturation", window))
+        return other_mode or not low * (1.0 - NEAR) <= self.trail[-1] <= high * (1.0 + NEAR)
 
     def _next(self, seen: SeenLight, moment: float, window: WindowSketch, change: float) -> str:
         low, high = seen.span("brightness", moment)
@@ -163,6 +183,13 @@ class LightFollower:
             take_number(state, "last_end", minimum=0.0, maximum=LATEST),
             take_integer(state, "left", minimum=0, maximum=FINAL + 1),
         )
+
+
+def _whiskers(seen: Sketch) -> tuple[float, float]:
+    """Of a box plot (Tukey, 1977): the lowest and highest value, but for those that a headlight or a shadow made."""
+    least, first, third, most = map(float, seen.quantiles([0.0, *_BULK, 1.0]))
+    reach = _WHISKER * (third - first)
+    return max(least, first - reach), min(most, third + reach)
 
 
 def _level(brightness: float) -> float:

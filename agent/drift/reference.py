@@ -95,7 +95,7 @@ class Reference:
         return hashlib.sha256(b"".join(content)).hexdigest()[:12]
 
     def kinds_seen(self) -> NDArray[np.bool_]:
-        """Which hours of the day it saw on weekdays and on weekends, (24, 2); all of them where it has no hours."""
+        """Which hours of the day it saw enough of on weekdays and on weekends, (24, 2); all where it has no hours."""
         if self.any_hour:
             return np.ones((HOURS, 2), dtype=np.bool_)
         return kinds_seen(self.origin.start, self.origin.end, self.origin.utc_offset)

@@ -15,13 +15,14 @@ from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
 from agent.drift.alarm import Alarm, Of, Shown
-from agent.drift.contexts import SLOT_SECONDS, hour_of
-from agent.drift.day_kinds import UNSEEN_TRUST, beyond_usual, weekend
+from agent.drift.contexts import HOURS, SLOT_SECONDS
+from agent.drift.day_kinds import kind_key
 from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import LEAST_SHARE, DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP
 from agent.drift.nearest import REACH_SECONDS, Passed, weigh_nearest
+from agent.drift.new_days import NewDays
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.passing import Passing
 from agent.drift.recording import BLOCK_SECONDS, Block, Recording
@@ -156,7 +157,7 @@ class Replay:
         self._utc_offset = utc_offset or (lambda _: reference.origin.utc_offset)
         self._scorer = Scorer(reference.calibration, budget, reference.origin.window_seconds)
         self.budget, self.limits = budget, self._scorer.limits
-        self._kinds_seen = reference.kinds_seen()
+        self._kinds_seen, self.new_days = reference.kinds_seen(), NewDays()
         self._contexts = replace(reference.contexts(), remember=144)
 
     def nothing(self, trials: int = 1) -> Past:
@@ -183,11 +184,14 @@ class Replay:
             passed, usual = self._passed(middle), self.reference.usual
             for fit in weigh_nearest(looks[at], self._contexts, middle, usual, passed):
                 found, places = fit.evidence, at[fit.places]
-                shown = found.aspects if known else beyond_usual(found.aspects, refinement.offset)
+                shown, ranks[places] = found.aspects, found.ranks
+                if not known:
+                    key = kind_key(middle, self.reference.origin.utc_offset)
+                    shown, ranks[places] = self.new_days.beyond(key, found, refinement.offset)
+                    self.new_days.add(key, found)
                 refined[places] = refinement(shown, found.trust, fit.hours)
                 speaks = self._contexts.speaks(middle, REACH_SECONDS)
                 weights[places] = refinement.weights(found.trust, speaks, fit.hours)
-                ranks[places] = EDGES + (1.0 if known else UNSEEN_TRUST) * (found.ranks - EDGES)
         return refined, ranks, weights
 
     def _passed(self, moment: float) -> Passed:
@@ -196,8 +200,8 @@ class Replay:
         return Passed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
 
     def _seen(self, moment: float) -> bool:
-        kind = weekend(moment, self.reference.origin.utc_offset)
-        return bool(self._kinds_seen[hour_of(moment), int(kind)])
+        kind, hour = divmod(kind_key(moment, self.reference.origin.utc_offset), HOURS)
+        return bool(self._kinds_seen[hour, kind])
 
     def first_alarm(
         self,

@@ -26,3 +26,16 @@ def test_a_day_of_the_week_has_seen_no_weekend(offset):
 def test_a_morning_has_seen_its_hours_and_the_next():
     seen = kinds_seen(MONDAY + 8 * HOUR, MONDAY + 10 * HOUR, 0.0)
     assert seen[:, 0].nonzero()[0].tolist() == [7, 8, 9, 10]
+
+
+def test_a_single_day_of_a_kind_among_others_is_not_enough():
+    friday = MONDAY + 4 * DAY
+    assert kinds_seen(friday, friday + 3 * DAY, 0.0).tolist() == [[False, True]] * 24
+    assert kinds_seen(friday - DAY, friday + 2 * DAY, 0.0).tolist() == [[True, False]] * 24
+    assert not kinds_seen(friday, friday + 2 * DAY, 0.0).any()
+
+
+def test_a_day_that_begins_on_a_friday_evening_knows_the_hours_of_each():
+    seen = kinds_seen(MONDAY + 4 * DAY + 18 * HOUR, MONDAY + 5 * DAY + 18 * HOUR, 0.0)
+    assert seen[20].tolist() == [True, False]
+    assert seen[10].tolist() == [False, True]

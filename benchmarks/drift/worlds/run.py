@@ -106,11 +106,14 @@ class Judged:
         self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
     ) -> None:
         """The next day."""
-        alarms = len(self.course.alarms)
+        alarms, local = len(self.course.alarms), starts[0] + self.replay.reference.origin.utc_offset
+        self.replay.new_days.turn(local, alarm=self.course.alarmed)
         self.course.add(self.replay, *self.replay.evidence(looks, starts))
+        alarmed = self.course.alarmed or len(self.course.alarms) > alarms
+        self.replay.new_days.turn(local, alarm=alarmed)
         if not self.lives:
             return
-        if self.course.alarmed or len(self.course.alarms) > alarms:
+        if alarmed:
             self.days = []
             return
         self.days.append((starts[0], values, looks))
@@ -140,7 +143,8 @@ class Judged:
             )
         if hours:
             made = renew(self.replay.reference, hours, world.now, world.utc_offset(world.now))
-            self.replay = Replay(made, utc_offset=world.utc_offset)
+            days, self.replay = self.replay.new_days, Replay(made, utc_offset=world.utc_offset)
+            self.replay.new_days = days
 
 
 def false_alarms(judged: Mapping[str, Judged], world: World, days: int) -> dict[str, tuple[list[str], float]]:
@@ -197,11 +201,11 @@ def trial(plan: Plan) -> list[dict[str, Any]]:
         for length, made in references(world, plan.references).items()
     }
     after = world.twin(plan.seed)
-    judged = {f"{length} d": Judged(replay, False, Course(replay)) for length, replay in replays.items()}
-    if plan.lives:
-        judged |= {
-            f"{length} d, lives": Judged(replay, True, Course(replay)) for length, replay in replays.items()
-        }
+    judged = {}
+    for lives in (False, True) if plan.lives else (False,):
+        for length, replay in replays.items():
+            own = Replay(replay.reference, utc_offset=world.utc_offset)  # what it learns of days is its own
+            judged[f"{length} d, lives" if lives else f"{length} d"] = Judged(own, lives, Course(own))
     alarms = false_alarms(judged, world, plan.days)
     late = delays(plan, replays, after)
     return [

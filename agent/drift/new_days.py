@@ -1,0 +1,136 @@
+"""What days of a kind that the reference hardly saw have shown since, hour by hour: an office's first Monday.
+
+    a window of such a day ──▶ its hour ──(the day is over, and no alarm is on)──▶ known
+    a day at whose end an alarm is on ──▶ discarded: what lasts is no rhythm
+
+The first such day is known when it is over; a later one adds to it where an alarm came and went on it. What is known of
+an hour, or of the one before or after it, is no evidence at that hour of the next such day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.core.arrays import array, numbers
+from agent.core.untrusted import BadInput, take_flag, take_integer, take_list
+from agent.drift.contexts import HOURS
+from agent.drift.evidence import ASPECTS, EDGES, Evidence
+from agent.drift.sketch import LATEST
+
+UNSEEN_TRUST = 0.5
+"""What distributions and classes of such a day count for."""
+
+USUAL_THEN = np.array([1.0, np.log(2.0), np.log(2.0)])[:, None]
+"""By how much each aspect may be off on such a day, all day long: a weekend may have half or twice the traffic. Less
+than that, however long it lasts, is no evidence; a blurred or moved camera is within minutes."""
+
+_DAY = 86400.0
+_KINDS = 2
+_LEAST_TRUST = 5.0  # windows' worth that the mean of an hour rests on
+_PARTS = len(ASPECTS)
+_KNOWN_ROWS, _SUM_ROWS = 2 * _PARTS + 1, 2 * _PARTS + 2
+
+
+@dataclass(slots=True, eq=False)
+class NewDays:
+    """The state of one camera, by 24 times the kind of day and the hour: what is `known`, (7, F), the lowest and the
+    highest mean of each aspect and the largest of distances; and of the `day` under way `sums`, (8, F), of aspects by
+    trust, of trust, of distances, and of windows; `alarmed`: an alarm was on in it."""
+
+    known: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    sums: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    day: int = 0
+    alarmed: bool = False
+
+    def turn(self, local: float, *, alarm: bool) -> None:
+        """It is `local` time (seconds since 1970) now; whether an `alarm` is on."""
+        day = int(local // _DAY)
+        if day != self.day:
+            first = not any(key in self.known for key in self.sums)
+            if not alarm and (first or self.alarmed):
+                self._take_in()
+            self.sums, self.day, self.alarmed = {}, day, False
+        self.alarmed |= alarm
+
+    def _take_in(self) -> None:
+        for key, sums in self.sums.items():
+            trust, windows = sums[_PARTS : 2 * _PARTS], np.maximum(sums[-1], 1.0)
+            mean = np.where(trust >= _LEAST_TRUST, sums[:_PARTS] / np.maximum(trust, 1e-9), np.nan)
+            new = np.concatenate([mean, mean, sums[None, -2] / windows]).astype(np.float32)
+            old = self.known.get(key, new)
+            low, high = np.fmin(old, new), np.fmax(old, new)
+            self.known[key] = np.concatenate([low[:_PARTS], high[_PARTS:]]).astype(np.float64)
+
+    def add(self, key: int, evidence: Evidence) -> None:
+        """Windows of the day under way, all of one hour."""
+        found = np.concatenate(
+            [
+                (evidence.trust * evidence.aspects).sum(axis=0),
+                evidence.trust.sum(axis=0),
+                _distances(evidence.ranks).sum(axis=0)[None],
+                np.full((1, evidence.ranks.shape[1]), float(len(evidence.ranks))),
+            ]
+        )
+        self.sums[key] = self.sums[key] + found if key in self.sums else found
+
+    def beyond(
+        self, key: int, evidence: Evidence, offset: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Aspects (W, 3, F), whose mean is `offset` (3, F), and ranks (W, F, 19), as far as they are unlike the
+        reference and unlike what is known of such days at hour `key`."""
+        low, high, distance = self._usual(key, offset)
+        aspects = evidence.aspects - np.clip(evidence.aspects, low - USUAL_THEN, high + USUAL_THEN) + offset
+        now = _distances(evidence.ranks)
+        share = UNSEEN_TRUST * np.maximum(1.0 - distance / np.maximum(now, 1e-9), 0.0)
+        return aspects, EDGES + share[..., None] * (evidence.ranks - EDGES)
+
+    def _usual(self, key: int, offset: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        kind, hour = divmod(key, HOURS)
+        around = [self.known.get(HOURS * kind + (hour + step) % HOURS) for step in (-1, 0, 1)]
+        every = [each for each in around if each is not None]
+        low, high = offset, offset
+        for each in every:
+            low, high = np.fmin(low, each[:_PARTS]), np.fmax(high, each[_PARTS : 2 * _PARTS])
+        return low, high, np.max([each[-1] for each in every] or np.zeros((1, offset.shape[1])), axis=0)
+
+    def state(self) -> dict[str, Any]:
+        """As JSON values: 1 kB for each hour that is known, and 2 kB for each of the day under way."""
+        return {
+            "day": self.day,
+            "alarmed": self.alarmed,
+            "known_hours": list(self.known),
+            "known": numbers(np.array(list(self.known.values())), "<f4"),
+            "hours": list(self.sums),
+            "sums": numbers(np.array(list(self.sums.values()))),
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], features: int) -> NewDays:
+        """What `state` gave; BadInput for anything else."""
+        known, sums = (_keys(state, name) for name in ("known_hours", "hours"))
+        values = array(state, "known", (len(known), _KNOWN_ROWS, features), kind="<f4", unknown=True)
+        totals = array(state, "sums", (len(sums), _SUM_ROWS, features))
+        return cls(
+            known=dict(zip(known, values, strict=True)),
+            sums=dict(zip(sums, totals, strict=True)),
+            day=take_integer(state, "day", minimum=-1, maximum=int(LATEST // _DAY) + 1),
+            alarmed=take_flag(state, "alarmed"),
+        )
+
+
+def _keys(state: Mapping[str, Any], name: str) -> list[int]:
+    keys = take_list(state, name, longest=_KINDS * HOURS)
+    found = [take_integer({name: key}, name, minimum=0, maximum=_KINDS * HOURS - 1) for key in keys]
+    if len(set(found)) < len(found):
+        raise BadInput(f"`{name}` holds an hour twice")
+    return found
+
+
+def _distances(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The distances of ranks (W, F, 19) from those of normal values, (W, F)."""
+    return np.asarray(np.abs(ranks - EDGES).max(axis=-1))

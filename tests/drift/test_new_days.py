@@ -1,0 +1,145 @@
+"""An install on a Sunday meets the first working day: told once, then known; what lasts over a night is no rhythm."""
+
+import json
+
+import numpy as np
+import pytest
+
+from agent.core.untrusted import BadInput
+from agent.drift.evidence import EDGES, Evidence
+from agent.drift.judge import DriftJudge
+from agent.drift.new_days import UNSEEN_TRUST, USUAL_THEN, NewDays
+from tests.drift.conftest import MIDNIGHT, Camera, recorded, reference_of
+
+DAY, HOUR = 86400.0, 3600.0
+MONDAY = MIDNIGHT
+KEY = 9  # a weekday, 9 to 10 h UTC
+NOTHING = np.zeros((3, 2))
+
+
+def evidence(location, distance=0.0, windows=60):
+    aspects = np.zeros((windows, 3, 2))
+    aspects[:, 0] = location
+    ranks = np.tile(np.clip(EDGES - distance, 0.0, 1.0), (windows, 2, 1))
+    return Evidence(aspects=aspects, trust=np.ones((windows, 3, 2)), gate=np.ones(2), ranks=ranks)
+
+
+def after(*days, alarms=()):
+    """What is known when so many days have passed, each at 9 h at a location; an alarm was on for a while in some."""
+    new = NewDays()
+    for number, location in enumerate(days):
+        new.turn(DAY * (number + 1), alarm=False)
+        new.add(KEY, evidence(location))
+        if number in alarms:
+            new.turn(DAY * (number + 1) + HOUR, alarm=True)
+    new.turn(DAY * (len(days) + 1), alarm=False)
+    return new
+
+
+def shown(new, location, key=KEY):
+    return new.beyond(key, evidence(location, windows=1), NOTHING)[0][0, 0, 0]
+
+
+def test_before_any_such_day_is_over_only_what_is_large_counts():
+    new = after()
+    assert shown(new, 0.9) == 0.0
+    assert shown(new, 3.0) == pytest.approx(3.0 - USUAL_THEN[0, 0])
+    new.add(KEY, evidence(3.0))
+    assert shown(new, 3.0) == pytest.approx(2.0), "the day is not over yet"
+
+
+def test_the_first_such_day_is_known_when_it_is_over_at_its_hour_and_those_beside_it():
+    new = after(3.0)
+    assert [shown(new, 3.0, KEY + step) for step in (-1, 0, 1)] == [0.0] * 3
+    assert shown(new, 3.0, KEY + 2) == pytest.approx(2.0)
+    assert shown(new, 3.0, KEY + 24) == pytest.approx(2.0), "a weekend is another kind of day"
+    assert shown(new, 0.0) == 0.0, "and what the reference saw stays usual"
+    assert shown(new, 6.0) == pytest.approx(2.0)
+
+
+def test_a_day_at_whose_end_an_alarm_is_on_is_not_learnt():
+    new = NewDays()
+    new.turn(DAY, alarm=False)
+    new.add(KEY, evidence(3.0))
+    new.turn(2 * DAY, alarm=True)
+    assert not new.known
+
+
+def test_what_creeps_without_an_alarm_does_not_widen_what_is_known():
+    assert shown(after(2.0, 2.5, 3.0, 3.5), 4.0) == pytest.approx(1.0)
+    assert shown(after(0.0, 3.0, alarms=[1]), 3.0) == 0.0, "a second kind of day that came and went"
+
+
+def test_a_distance_counts_by_what_it_is_beyond_the_known_one():
+    new = NewDays()
+    new.turn(DAY, alarm=False)
+    new.add(KEY, evidence(0.0, distance=0.04))
+    new.turn(2 * DAY, alarm=False)
+    far, near = (new.beyond(KEY, evidence(0.0, each, 1), NOTHING)[1] for each in (0.05, 0.03))
+    assert np.abs(near - EDGES).max() == 0.0
+    assert np.abs(far - EDGES).max() == pytest.approx(UNSEEN_TRUST * 0.01)
+
+
+def test_it_goes_on_from_what_was_saved_and_refuses_what_is_damaged():
+    new = after(3.0)
+    new.add(KEY, evidence(1.0))
+    state = json.loads(json.dumps(new.state()))
+    assert NewDays.restore(state, 2).state() == new.state()
+    assert NewDays.restore(NewDays().state(), 2).state() == NewDays().state()
+    for damaged in (
+        {},
+        {**state, "known_hours": [9, 9]},
+        {**state, "hours": [48]},
+        {**state, "sums": "AAAA"},
+    ):
+        with pytest.raises(BadInput):
+            NewDays.restore(damaged, 2)
+
+
+# -- a camera over a gate that is installed on a Sunday -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sunday():
+    return reference_of(recorded(Camera(5, MONDAY - DAY), 1440), MONDAY)
+
+
+def hours(judge, camera, day, begin, end, **change):
+    """The verdicts from one hour to another of a day."""
+    camera.now = MONDAY + DAY * day + HOUR * begin
+    return [judge.judge(window, window.end) for window in camera.windows(int(60 * (end - begin)), **change)]
+
+
+def working_day(judge, camera, day):
+    """Seven to twelve; from eight to half past ten sharpness is up by four sigma."""
+    quiet = hours(judge, camera, day, 7, 8)
+    busy = hours(judge, camera, day, 8, 10.5, feature=1, shift=4.0)
+    return [*quiet, *busy, *hours(judge, camera, day, 10.5, 12)]
+
+
+def test_the_first_working_day_is_an_alarm_and_the_next_ones_are_not(sunday):
+    judge, camera = DriftJudge(sunday), Camera(6)
+    monday, tuesday = (working_day(judge, camera, day) for day in (0, 1))
+    friday = hours(judge, camera, 4, 8, 9, feature=1, shift=4.0)
+    assert any(each.alarm for each in monday)
+    assert not monday[-1].alarm
+    assert not any(each.alarm for each in (*tuesday, *friday))
+    assert all(each.judged and each.provisional for each in friday)
+    assert "saw no weekday" in friday[-1].reason
+
+
+def test_what_is_larger_than_the_first_working_day_or_at_another_hour_is_an_alarm(sunday):
+    judge, camera = DriftJudge(sunday), Camera(6)
+    working_day(judge, camera, 0)
+    again = DriftJudge(sunday)
+    again.restore(json.loads(json.dumps(judge.state())))
+    assert hours(judge, camera, 1, 8, 9, feature=1, shift=8.0)[-1].alarm
+    assert hours(again, camera, 1, 18, 19, feature=1, shift=4.0)[-1].alarm
+
+
+def test_a_fault_that_begins_on_a_monday_stays_an_alarm(sunday):
+    judge, camera = DriftJudge(sunday), Camera(6)
+    hours(judge, camera, 0, 7, 8)
+    assert hours(judge, camera, 0, 8, 9, feature=1, shift=4.0)[-1].alarm
+    later = [hours(judge, camera, day, 8, 9, feature=1, shift=4.0) for day in (1, 2)]
+    assert all(each.alarm for verdicts in later for each in verdicts)
