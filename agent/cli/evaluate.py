@@ -94,6 +94,13 @@ def report_of(args: argparse.Namespace) -> dict[str, Any]:
         detector.close()
         names = detector.info.classes
     data = read_set(args.data, args.split, names, most=args.most)
+    if not data.boxes:
+        raise ConfigError(
+            f"no object is labelled on its {len(data.images)} images, of which recall and mAP would be shares",
+            file=str(args.data),
+            key=args.split,
+            expected="labels with objects in some images",
+        )
     done = [evaluate(model, data, progress=_bar(Path(model.path).name)) for model in models]
     return _report(data, done, args)
 

@@ -172,7 +172,8 @@ def _of_entry(file: Path, split: str, entry: str, roots: Sequence[Path]) -> list
         if place.is_dir():
             return _in_folder(place)
         if place.is_file():
-            return _in_list(place, [place.parent, *roots, Path.cwd()])
+            image = place.suffix.lower() in SUFFIXES
+            return [place] if image else _in_list(place, [place.parent, *roots, Path.cwd()])
     raise ConfigError(
         f"{entry!r} is not there",
         file=str(file),

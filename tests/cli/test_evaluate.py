@@ -106,3 +106,15 @@ def test_a_wrong_set_is_refused_with_what_is_wrong(capsys, drawn, change, words)
     wrong.write_text(json.dumps({**json.loads(drawn.read_text()), **change}))
     assert main(["model", "evaluate", str(DEMO_MODEL), "--data", str(wrong)]) != 0
     assert words in capsys.readouterr().err
+
+
+def test_images_without_any_object_are_no_measure(capsys, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), np.zeros((64, 64, 3), np.uint8))
+        (tmp_path / "labels" / f"{number}.txt").write_text("")
+    data = tmp_path / "data.yaml"
+    data.write_text(json.dumps({"val": "images", "names": CLASSES}))
+    assert main(["model", "evaluate", str(DEMO_MODEL), "--data", str(data)]) != 0
+    assert "data.yaml: val: no object is labelled on its 2 images" in capsys.readouterr().err

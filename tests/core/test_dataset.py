@@ -46,6 +46,7 @@ def test_the_lists_of_a_data_yaml(data):
         "path: {root}\ntrain: train/images",
         "train: {root}/train/images",
         "train: list.txt",
+        "train: [train/images/0.jpg, train/images/3.jpg]",
     ],
 )
 def test_paths_as_ultralytics_takes_them(data, body):

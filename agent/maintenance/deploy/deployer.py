@@ -24,7 +24,7 @@ from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
 from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Pause, Rollback
 from agent.maintenance.deploy.comparison import Recent
-from agent.maintenance.deploy.deployments import Deployments
+from agent.maintenance.deploy.deployments import Deployments, check_digest
 from agent.maintenance.deploy.estimates import check_estimates, numbers_of
 from agent.maintenance.deploy.gates import (
     check_classes,
@@ -298,7 +298,9 @@ class Deployer(Worker):
     def _open_beside(self, model: ModelVersion) -> tuple[Detector, dict[str, float]]:
         self.warming = True  # an engine build takes minutes
         try:
-            return open_beside(self._deployments.settings_of(model), self._cache)
+            second, numbers = open_beside(self._deployments.settings_of(model), self._cache)
+            check_digest(second, model)
+            return second, numbers
         finally:
             self.beat()
             self.warming = False

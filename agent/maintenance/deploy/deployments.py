@@ -102,9 +102,7 @@ class Deployments:
     def _open(self, detector: Detector, model: ModelVersion) -> None:
         detector.settings = self.settings_of(model)
         detector.open()
-        if model != CONFIGS and detector.info.sha256 != model.sha256:
-            detector.close()
-            raise ModelError(f"its sha256 is {detector.info.sha256}; expected {model.sha256}: it is damaged")
+        check_digest(detector, model)
 
     def _log_start(self, before: Models) -> None:
         latest = self._models.latest
@@ -117,3 +115,11 @@ class Deployments:
             )
         elif latest is not None and before.deployment is not None and self._models.deployment is None:
             log.warning("deployment refused", id=latest.id, model=latest.model.name, reason=latest.reason)
+
+
+def check_digest(detector: Detector, model: ModelVersion) -> None:
+    """Close an opened detector, and raise ModelError, where its file is not the one that was verified as `model`."""
+    if model != CONFIGS and detector.info.sha256 != model.sha256:
+        found = detector.info.sha256
+        detector.close()
+        raise ModelError(f"its sha256 is {found}; expected {model.sha256}: it is damaged, or was replaced")

@@ -23,7 +23,7 @@ def evaluate(
 ) -> tuple[dict[str, float], tuple[NeverFound, ...]]:
     """What was measured of `model` and of the one in force, and the classes of which it finds none.
 
-    Nothing where no image is labelled. Raises ModelError.
+    Nothing where no image is labelled, or no object on them. Raises ModelError.
     """
     state = deployments.store.folder.parent
     wanted = settings.most_accuracy_loss < 1.0
@@ -38,6 +38,8 @@ def evaluate(
         most=MOST_IMAGES,
     )
     found = compare_beside(request, pause)
+    if not found.images:
+        return {}, ()
     numbers = {
         "labelled_images": float(found.images),
         "map50_95": round(found.first, 4),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from agent.cameras.isolation.child import ended_by
 from agent.core import clock
 from agent.core.child_environment import child_environment, own_python
 from agent.core.errors import ModelError
 from agent.core.untrusted import (
+    LARGEST_BYTES,
     BadInput,
     parse_object,
     take_integer,
@@ -87,16 +89,23 @@ def _never_found(entry: Any) -> NeverFound:
 
 def _asked(request: Request, pause: Pause) -> Mapping[str, Any]:
     """What the process answers."""
+    with TemporaryFile() as answer:  # a pipe holds 64 KiB, and nobody reads while `pause` waits
+        code = _run(request, answer, pause)
+        answer.seek(0)
+        return _answer(answer.read(LARGEST_BYTES + 1), code)
+
+
+def _run(request: Request, answer: IO[bytes], pause: Pause) -> int:
+    """The exit code of the process, which writes to `answer`."""
     process = subprocess.Popen(
         own_python("agent.maintenance.evaluation.process", str(NICE)),
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=answer,
         stderr=subprocess.DEVNULL,
         env=child_environment(),
         start_new_session=True,  # Ctrl-C on a terminal is meant for the agent
     )
     assert process.stdin is not None
-    assert process.stdout is not None
     try:
         with suppress(BrokenPipeError):
             process.stdin.write(request.line())
@@ -108,17 +117,16 @@ def _asked(request: Request, pause: Pause) -> Mapping[str, Any]:
                     f"the evaluation on labelled images takes longer than {LONGEST_SECONDS:.0f} s"
                 )
             pause(_POLL_SECONDS)
-        return _answer(process.stdout.read(), process.returncode)
+        return process.returncode
     finally:
         process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):
-                pipe.close()
+        with suppress(OSError):
+            process.stdin.close()
 
 
 def _answer(line: bytes, code: int) -> Mapping[str, Any]:
-    """What a process gave that ended with `code`; its answer is small and fits into the pipe."""
+    """What a process gave that ended with `code`."""
     if code:
         how = ended_by(-code) if code < 0 else f"ended with code {code}"
         raise ModelError(f"the evaluation on labelled images {how}; see `vedette model evaluate`")

@@ -23,7 +23,7 @@ from agent.core.printable import printable
 from agent.core.untrusted import parse_object
 from agent.detection.choice_process import settings_of
 from agent.detection.session import Detector
-from agent.maintenance.evaluation.comparison import compare
+from agent.maintenance.evaluation.comparison import Comparison, compare
 from agent.maintenance.evaluation.evaluate import evaluate
 from agent.maintenance.evaluation.labels import LabelledSet, read_set
 from agent.maintenance.evaluation.prediction_powered import Population
@@ -61,7 +61,7 @@ class Request:
 
 
 def answer(request: Request) -> dict[str, Any]:
-    """The comparison, or the accuracy, as JSON values; raises VedetteError."""
+    """The comparison, of no image where no object is labelled, or the accuracy, as JSON; raises VedetteError."""
     if request.second is None:
         store = SampleStore(Path(request.state))
         kept = labelled_audit(store, most=request.most)
@@ -69,6 +69,8 @@ def answer(request: Request) -> dict[str, Any]:
         rows = accuracy_of(request.first, kept, store.classes(), estimates)
         return {"rows": [asdict(row) for row in rows]}
     data = _data(request, request.second)
+    if not data.boxes:  # whatever a model finds there, its mAP is undefined
+        return asdict(Comparison(images=0, first=0.0, second=0.0, difference=None))
     first, second = (evaluate(model, data) for model in (request.first, request.second))
     compared = compare(
         first.outcome,

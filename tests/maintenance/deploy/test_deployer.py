@@ -16,6 +16,7 @@ from agent.config.schema import CameraSettings, Settings, TelemetrySettings, Win
 from agent.core.errors import VedetteError
 from agent.delivery.messages import rfc3339
 from agent.delivery.verify.schemas import schema
+from agent.detection.opening import DEMO_MODEL
 from agent.maintenance.deploy import signing
 from agent.maintenance.deploy.journal import Journal
 from agent.maintenance.deploy.state import CONFIGS, Step
@@ -223,6 +224,24 @@ def test_a_damaged_deployed_model_is_replaced_at_the_start(box, other_model, tmp
     latest = Journal(tmp_path / "state" / "models").read("").latest
     assert latest.step is Step.RETURNED
     assert "damaged" in latest.reason
+
+
+def test_a_file_that_is_replaced_after_it_was_verified_is_not_run(box, other_model):
+    service = box()
+    noted = service.deployer._running.changed
+
+    def changed():
+        noted()
+        deployment = service.deployments.models.deployment
+        if deployment is not None and deployment.step is Step.VERIFIED:
+            service.deployments.store.path(deployment.model).write_bytes(
+                DEMO_MODEL.read_bytes() + b"\x1a\x05evil!"
+            )
+
+    object.__setattr__(service.deployer._running, "changed", changed)
+    done = outcome(service, ask(service, "model_deploy", path=str(other_model)))
+    assert done["state"] == "refused", "it must not be opened beside the cameras, nor switched to"
+    assert "was replaced" in done["reason"]
 
 
 def test_the_network_gives_signed_models_only_and_none_that_is_older(box, other_model, key_pair):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import time
 from dataclasses import replace
 
@@ -112,6 +113,27 @@ def test_what_cannot_be_evaluated_is_named_and_a_stop_ends_it(data, tmp_path):
 
     with pytest.raises(StoppedError):
         compare_beside(request, stop)
+
+
+def test_an_answer_that_no_pipe_holds_is_read(monkeypatch):
+    """The figures of many cameras: nobody read them before the process had ended, which waited to be read."""
+    row = {"camera": "yard", "frames": 1, "labels": 1, "corrected_frames": 0, "precision": 0.123456789}
+    code = f"import sys, json; sys.stdin.readline(); print(json.dumps(dict(rows=1000 * [{row}])))"
+    monkeypatch.setattr(beside, "own_python", lambda *_words: [sys.executable, "-c", code])
+    monkeypatch.setattr(beside, "LONGEST_SECONDS", 60.0)
+    found = beside.accuracy_beside(Request(first=MODEL, second=None, state="", most=1), time.sleep)
+    assert len(found) == 1000
+    assert found[-1].precision == 0.123456789
+
+
+def test_images_without_any_object_say_nothing(box, other_model, tmp_path):
+    store = put_samples(tmp_path / "state", IMAGES)
+    for kept in list(store.samples()):
+        store.label(kept, ())
+    service = box(QUICK)
+    done = outcome(service, ask(service, "model_deploy", path=str(other_model)))
+    assert done["state"] == "kept", done
+    assert "map50_95" not in done["numbers"], "it would be 0 of both"
 
 
 def without(model, name, target):
