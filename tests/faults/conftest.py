@@ -180,7 +180,10 @@ def drained(listener, accepted, timeout=20.0):
     while missing:
         heard = listener.messages[seen:]
         seen += len(heard)
-        missing -= {(m.body["boot"], m.body["seq"]) for m in heard if m.payload}
+        messages = [m for m in heard if m.payload]
+        others = [m for m in messages if not {"boot", "seq"} <= m.body.keys()]
+        assert not others, f"not the agent's: {others}"
+        missing -= {(m.body["boot"], m.body["seq"]) for m in messages}
         assert time.monotonic() < end, f"{len(missing)} of {len(accepted)} missing: {sorted(missing)[:20]}"
         time.sleep(0.02)
 

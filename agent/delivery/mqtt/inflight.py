@@ -35,8 +35,9 @@ from agent.delivery.mqtt.events import UNLIMITED, Acked, Closed, Opened
 from agent.delivery.mqtt.failures import NEVER, PERHAPS_OURS, ConnectionFailure
 from agent.delivery.mqtt.lanes import LEASE_ROWS, Lanes
 from agent.delivery.mqtt.ledger import RetainedLedger
+from agent.delivery.mqtt.pace import QUOTA_EXCEEDED, Pace
 from agent.delivery.mqtt.refusals import Refusals
-from agent.delivery.mqtt.routing import BacklogPace, Routing
+from agent.delivery.mqtt.routing import Routing
 from agent.delivery.mqtt.suspects import Suspects, Verdict
 from agent.delivery.mqtt.unacknowledged import SentRow, Unacknowledged
 from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
@@ -51,14 +52,13 @@ BUSY_SECONDS = 1.0
 SETTLE_SECONDS = 90.0  # the windows of a minute take along what was delivered of the last
 CAREFUL_PUBLISHES = 32
 ROWS_AT_ONCE = 500  # looked at in one turn: a long row of held ones must not keep the thread
-LOGGED_TOPICS = 5  # refused at one time; `vedette status` counts the others
 
 
 class _Outcome(Enum):
     """What became of a row that was to be sent."""
 
     SENT = "sent"
-    WAITS = "waits"  # for the backlog's rate, or for the answer to the last message of its alert
+    WAITS = "waits"  # for its pace, or for the answer to the last message of its alert
     SETTLED = "settled"  # parked, or given up
 
 
@@ -80,7 +80,7 @@ class InflightWindow:
         self._outbox, self._discard = outbox, discard
         self._routing = Routing(clock, prefix=prefix, message_expiry=message_expiry)
         self._ledger = ledger
-        self._in_flight, self._pace = in_flight, BacklogPace(backlog_rate)
+        self._in_flight, self._pace = in_flight, Pace(backlog_rate)
         self._limit = in_flight
         self._opened = UNLIMITED
         self._lanes = Lanes(outbox, self._on_leased)
@@ -118,10 +118,8 @@ class InflightWindow:
         over_it = f"the broker ends the connection over it: {closed.reason}"
         if isinstance(sent, SentRow) and (verdict is Verdict.GUILTY or (alone and closed.code in NEVER)):
             self._refusals.remove(topic)
-            alone_to = (
-                f"the broker hangs up on it, each time it is sent alone to {topic} ({size} bytes, packed)"
-            )
-            self._give_up(sent.row, over_it if named else alone_to)
+            hung_up = f"the broker hangs up on it whenever it is sent alone to {topic} ({size} bytes, packed)"
+            self._give_up(sent.row, over_it if named else hung_up)
         elif verdict is not Verdict.RETRY:
             reason = over_it if named else f"the broker may hang up on a message of {size} bytes (packed)"
             if self._refusals.refused(topic, reason, now, suspected=True):
@@ -293,7 +291,7 @@ class InflightWindow:
         if topic != trying and self._refusals.holds(topic):
             self._refusals.park(topic, row.key)
             return _Outcome.SETTLED
-        if late and not self._pace.passes(now):
+        if not self._pace.passes(now, late=late):
             return _Outcome.WAITS
         if row.priority is Priority.ALERT and self._unacknowledged.topic_in_use(topic):
             return _Outcome.WAITS
@@ -302,11 +300,9 @@ class InflightWindow:
         except ValueError as error:
             self._give_up(row, str(error))
             return _Outcome.SETTLED
-        if reason := self._opened.too_large(topic, payload):
+        expired = row.expiry is not None and age is not None and age >= row.expiry
+        if reason := f"expired after {row.expiry} s" if expired else self._opened.too_large(topic, payload):
             self._give_up(row, reason)
-            return _Outcome.SETTLED
-        if row.expiry is not None and age is not None and age >= row.expiry:
-            self._give_up(row, f"expired after {row.expiry} s")
             return _Outcome.SETTLED
         self._progress_at = self._progress_at if self.on_the_way else now
         expiry = self._routing.expiry(row, age)
@@ -327,6 +323,8 @@ class InflightWindow:
         """The broker answered one publish."""
         self._progress_at = now
         self._careful = max(self._careful - 1, 0)
+        if self._pace.answered(event.code, now):
+            log.warning("the broker's quota is exceeded, sending slower", a_second=round(self._pace.rate, 1))
         if (sent := self._unacknowledged.take(event.mid)) is None:
             return
         if self._suspects.acknowledged(sent.key):
@@ -370,7 +368,8 @@ class InflightWindow:
             self._refusals.park(sent.topic, sent.key)
 
     def _hold(self, topic: str, event: Acked, now: float) -> None:
-        if self._refusals.refused(topic, event.reason.lower(), now) and len(self._refusals) <= LOGGED_TOPICS:
+        brief = event.code == QUOTA_EXCEEDED
+        if self._refusals.refused(topic, event.reason.lower(), now, brief=brief):
             log.error("the broker refuses messages, holding them back", topic=topic, reason=event.reason)
 
     def _shed_held(self) -> None:

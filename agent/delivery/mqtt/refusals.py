@@ -8,6 +8,8 @@ Laws:
 3. A new connection ends all holds (access rules may have been mended), except those of messages that are
    suspected of ending the connection, or whose refusal the broker followed with the connection's end: it would
    do so again, and nothing else would be delivered.
+4. One that was only too fast (`brief`) waits for seconds. It counts, and is shown, from when its pause is as long as
+   that of any other.
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ from dataclasses import dataclass, field
 from agent.delivery.mqtt.direct import DirectPublish
 from agent.delivery.outbox.rows import RowKey
 
+BRIEF_SECONDS = 2.0
 FIRST_SECONDS = 30.0
 LONGEST_SECONDS = 600.0
 HANG_UP_SECONDS = 2.0
 """A connection that ends so soon after a refusal is taken to have ended by it."""
 
 SHOWN_TOPICS = 3
+LOGGED_TOPICS = 5  # at one time; `vedette status` counts the others
 
 
 @dataclass(slots=True)
@@ -47,11 +51,12 @@ class Refusals:
         self._held: dict[str, _Hold] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return sum(hold.wait >= FIRST_SECONDS for hold in self._held.values())
 
     def __str__(self) -> str:
-        shown = [f"{topic}: {hold.reason}" for topic, hold in list(self._held.items())[:SHOWN_TOPICS]]
-        more = len(self._held) - len(shown)
+        counted = [(topic, hold) for topic, hold in self._held.items() if hold.wait >= FIRST_SECONDS]
+        shown = [f"{topic}: {hold.reason}" for topic, hold in counted[:SHOWN_TOPICS]]
+        more = len(counted) - len(shown)
         return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
     def holds(self, topic: str) -> bool:
@@ -62,18 +67,21 @@ class Refusals:
         """Whether `topic` is held because of a message that is suspected of ending the connection."""
         return topic in self._held and self._held[topic].suspected
 
-    def refused(self, topic: str, reason: str, now: float, *, suspected: bool = False) -> bool:
-        """The broker does not take `topic`; whether that is new."""
+    def refused(
+        self, topic: str, reason: str, now: float, *, suspected: bool = False, brief: bool = False
+    ) -> bool:
+        """The broker does not take `topic`; whether that is worth a line: new, and one of a few."""
         hold = self._held.get(topic)
         if hold is None:
-            self._held[topic] = _Hold(reason, now + FIRST_SECONDS, FIRST_SECONDS, suspected, now)
-            return True
-        hold.at = now
+            wait = BRIEF_SECONDS if brief else FIRST_SECONDS
+            self._held[topic] = _Hold(reason, now + wait, wait, suspected, now)
+            return not brief and len(self) <= LOGGED_TOPICS
+        hold.at, before = now, hold.wait
         if hold.trying or now >= hold.until:
             hold.wait = min(2 * hold.wait, LONGEST_SECONDS)
             hold.until, hold.trying = now + hold.wait, False
         hold.reason, hold.suspected = reason, hold.suspected or suspected
-        return False
+        return before < FIRST_SECONDS <= hold.wait and len(self) <= LOGGED_TOPICS
 
     def park(self, topic: str, key: RowKey) -> None:
         """Keep the id of a row until `topic` is accepted."""

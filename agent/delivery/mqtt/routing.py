@@ -1,4 +1,4 @@
-"""Where a message goes now, live or to `replay/...`, how long it may wait there, and how fast a backlog may be sent."""
+"""Where a message goes now, live or to `replay/...`, and how long it may wait there."""
 
 from __future__ import annotations
 
@@ -33,25 +33,6 @@ class Routing:
             return int(row.expiry - (age or 0.0)) + 1
         ends = self._message_expiry > 0 and row.priority in {Priority.SUMMARY, Priority.SKETCH}
         return int(self._message_expiry) or 1 if ends else None
-
-
-class BacklogPace:
-    """Lets `rate` late messages a second pass (0: all), at most a second's worth at once. `now` is monotonic."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._tokens, self._at = 1.0, 0.0
-
-    def passes(self, now: float) -> bool:
-        """Whether one more may go now."""
-        if self._rate <= 0:
-            return True
-        self._tokens = min(self._tokens + (now - self._at) * self._rate, max(self._rate, 1.0))
-        self._at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
 
 def is_late(row: OutboxRow, age: float | None) -> bool:

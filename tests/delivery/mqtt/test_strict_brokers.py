@@ -1,11 +1,13 @@
 """Brokers that refuse a topic, hang up on a message, or lack retain or QoS 1: everything else is delivered."""
 
 import json
+import time
 
 import pytest
 
 from agent.config.delivery_settings import BrokerSettings
 from agent.core.types import Priority
+from agent.delivery.mqtt.direct import DirectPublish
 from agent.delivery.mqtt.events import Acked, Closed, Opened
 from agent.delivery.mqtt.failures import ConnectionFailure
 from agent.delivery.mqtt.inflight import InflightWindow
@@ -14,6 +16,7 @@ from agent.delivery.mqtt.ping import ping
 from agent.delivery.mqtt.refusals import LONGEST_SECONDS, Refusals
 from agent.delivery.mqtt.suspects import DEATHS, Suspects, Verdict
 from tests.delivery.mqtt.test_inflight import strict_broker
+from tests.servers.scripted_broker import ScriptedBroker
 
 REFUSED = "vedette/dock/box/camera/front"
 BROKE = Closed(failure=ConnectionFailure.LOST, reason="")
@@ -60,7 +63,7 @@ def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker,
     one_of_the_camera_and_thirty_of_the_host(running, drafts)
     running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
     said = capsys.readouterr().out
-    assert "the broker hangs up on it, each time it is sent alone to vedette/dock/box/" in said
+    assert "the broker hangs up on it whenever it is sent alone to vedette/dock/box/" in said
     assert "another client uses the same client id; was" not in said
 
 
@@ -126,6 +129,61 @@ def test_a_refused_topic_waits_longer_each_time_and_keeps_its_order():
         refusals.park("t", (Priority.SUMMARY, 1))
     assert waits == sorted(waits) and waits[-1] == LONGEST_SECONDS
     assert refusals.remove("t")[0] == [(Priority.SUMMARY, n) for n in (1, 2, 3)]
+
+
+class Quota:
+    """Takes `rate` messages a second, `burst` at once, and answers 0x97 to the others."""
+
+    def __init__(self, rate, burst):
+        self.rate, self.burst, self.left, self.at, self.refused = rate, burst, burst, 0.0, 0
+
+    def __call__(self, _broker, _topic, _payload, _retain):
+        now = time.monotonic()
+        self.left, self.at = min(self.burst, self.left + (now - self.at) * self.rate), now
+        if self.left < 1:
+            self.refused += 1
+            return 0x97
+        self.left -= 1
+        return 0
+
+
+def test_a_quota_slows_delivery_down_and_holds_no_topic_back(publish, drafts, capsys):
+    quota = Quota(60, 15)
+    broker = ScriptedBroker(publish=quota)
+    running = publish(broker.url)
+    for _ in range(60):
+        for camera in ("front", "back", "dock"):
+            running.publisher.publish(drafts.camera(camera))
+    assert running.publisher.drain(
+        60
+    )  # by topics held for half a minute and longer it was twenty in a minute
+    assert (
+        running.publisher.report()["outbox"] | {"lost": 0, "refused": ""}
+        == running.publisher.report()["outbox"]
+    )
+    for camera in ("front", "back", "dock"):
+        numbers = [json.loads(p)["seq"] for t, p, _ in broker.received if t.endswith(f"camera/{camera}")]
+        assert numbers == sorted(numbers)
+        assert len(numbers) == 60
+    assert 0 < quota.refused < 60
+    said = capsys.readouterr().out
+    assert said.count("the broker's quota is exceeded, sending slower") == 1
+    assert "holding them back" not in said
+    broker.close()
+
+
+def test_a_topic_that_is_over_its_own_quota_is_held_longer_each_time_and_shown_in_the_end():
+    refusals, now, shown = Refusals(), 0.0, []
+    for _ in range(6):
+        shown.append((refusals.refused("t", "quota exceeded", now, brief=True), len(refusals), str(refusals)))
+        refusals.park_direct(DirectPublish(topic="t", payload=b"x", retain=True))
+        waited = next(s for s in range(1, 1000) if list(refusals.due(now + s)))
+        refusals.taken("t", trying=True)
+        now += waited
+    assert [new for new, _, _ in shown] == [False, False, False, False, True, False]
+    assert [count for _, count, _ in shown] == [0, 0, 0, 0, 1, 1]
+    assert shown[3][2] == ""
+    assert shown[4][2] == "t: quota exceeded"
 
 
 def test_a_broker_that_acknowledges_nothing_makes_no_message_guilty():
