@@ -180,6 +180,7 @@ def choose(
     if beside is None or identify() is not Machine.PLAIN:  # a GPU may take it: then nothing is compared
         return compare(settings, cache, sha256, open_)
     began = clock.monotonic()
+    _log_beginning(offered)
     failed = beside(settings, cache, model, sha256)
     kept = store.find(key)
     if kept is None:
@@ -205,9 +206,15 @@ def compare(
     first = open_(offered[0])
     if not first.info.threads:
         return first, ""
+    _log_beginning(offered)
     chosen, choice = _measured(first, offered[1:], open_)
     ChoiceStore(cache).put(circumstances(settings, sha256), choice)
     return chosen, choice.reason
+
+
+def _log_beginning(offered: Sequence[ModelSettings]) -> None:
+    names = ", ".join(f"{one.provider} {one.precision}" for one in offered)
+    log.info("comparing engines, once for this model on this machine: it takes seconds", engines=names)
 
 
 def _made_for(settings: ModelSettings, model: Path) -> str:

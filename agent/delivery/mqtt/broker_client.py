@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MessageType
@@ -28,10 +29,33 @@ class DialingClient(paho.Client):
 class BrokerClient(DialingClient):
     """paho gathers as large a packet as is announced; this one keeps KEPT_OF_LARGER of a message over LARGEST_PACKET.
 
-    `tls_error` is why TLS ended the connection while reading; paho swallows it.
+    `tls_error` is why TLS ended the connection while reading; paho swallows it. `give_up` ends a handshake of TLS or
+    WebSocket: who answers a byte now and then would hold the thread that connects for ever.
     """
 
     tls_error: ssl.SSLError | None = None
+    _line: socket.socket | None = None
+    _given_up = False
+
+    def _create_socket_connection(self) -> socket.socket:
+        made = super()._create_socket_connection()
+        self._line = made.dup()  # TLS takes the first one over
+        if self._given_up:
+            self.give_up()
+        return made
+
+    def give_up(self) -> None:
+        """End what is being connected, or is about to be; from any thread."""
+        self._given_up = True
+        if (line := self._line) is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    def handed_over(self) -> None:
+        """Connecting is over, one way or the other."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
     def _sock_recv(self, bufsize: int) -> bytes:
         announced = self._in_packet["remaining_length"]

@@ -118,6 +118,7 @@ class Connection:
         except _BROKEN as error:
             self._end(*self._why_not(error))
         self._ready = True
+        self._client.handed_over()
         if self.closed:
             self.abort()
         self._wake()
@@ -241,7 +242,9 @@ class Connection:
         if forget and self.options.version is ProtocolVersion.V5:
             properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.SessionExpiryInterval = 0
-        if self._ready and self._client.socket() is not None:
+        if not self._ready:
+            self._client.give_up()
+        elif self._client.socket() is not None:
             with suppress(*_BROKEN):
                 self._client.disconnect(properties=properties)
                 self._client.loop_write()
@@ -249,8 +252,10 @@ class Connection:
     def abort(self) -> None:
         """Hang up without a word: the broker will publish the will."""
         self.closed = True
-        sock = self._client.socket() if self._ready else None
-        if sock is not None:
+        if not self._ready:
+            self._client.give_up()
+            return
+        if (sock := self._client.socket()) is not None:
             with suppress(OSError):
                 sock.close()
 

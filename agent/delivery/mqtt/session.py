@@ -74,9 +74,12 @@ class SessionTiming:
 # First and longest wait in seconds.
 BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.UNRESOLVED: (1.0, 5.0),  # name resolution comes up late at a boot
-    ConnectionFailure.LOST: (1.0, 60.0),
+    ConnectionFailure.LOST: (
+        1.0,
+        30.0,
+    ),  # a thousand boxes are back half a minute after a long outage, 60 a second
     ConnectionFailure.DENIED: (1.0, 60.0),
-    ConnectionFailure.UNREACHABLE: (1.0, 60.0),
+    ConnectionFailure.UNREACHABLE: (1.0, 30.0),
     ConnectionFailure.SILENT: (2.0, 120.0),
     ConnectionFailure.PROTOCOL: (2.0, 120.0),
     ConnectionFailure.BUSY: (5.0, 120.0),

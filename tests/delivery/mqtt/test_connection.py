@@ -23,9 +23,10 @@ from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
 from agent.delivery.mqtt.session import BACKOFF
 from tests.conftest import free_port
-from tests.delivery.conftest import NOW
+from tests.delivery.conftest import NOW, QUICK
 from tests.servers.addresses import dead_addresses, resolving
 from tests.servers.hostile_broker import HostileBroker, connack
+from tests.servers.tcp import TcpServer
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -458,6 +459,41 @@ def test_dead_addresses_of_a_broker_s_name_keep_nobody_from_the_one_that_answers
         running = publish(f"mqtt://several.test:{broker.port}")
         running.publisher.publish(drafts.host(start=time.time()))
         assert running.publisher.drain(30), running.publisher.connection
+
+
+class Trickle(TcpServer):
+    """Answers the beginning of a handshake by a byte now and then, until it is hung up on."""
+
+    def __init__(self, beginning):
+        self.beginning, self.over, self.began = beginning, threading.Semaphore(0), 0
+        super().__init__()
+
+    def _serve(self, channel):
+        self.began += 1
+        with channel:
+            try:
+                channel.recv(65536)
+                channel.sendall(self.beginning)
+                while channel.send(b"H"):
+                    time.sleep(0.05)
+            except OSError:
+                self.over.release()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "beginning"),
+    [("ws", b"HTTP/1.1 "), ("mqtts", b"\x16\x03\x03\x40\x00")],
+    ids=["websocket", "tls"],
+)
+def test_a_handshake_that_trickles_holds_no_thread_longer_than_the_time_out(publish, scheme, beginning):
+    server = Trickle(beginning)
+    running = publish(f"{scheme}://127.0.0.1:{server.port}", timing=replace(QUICK, connect=0.5))
+    assert server.over.acquire(timeout=20)
+    assert server.over.acquire(timeout=20)
+    running.stop()
+    for _ in range(server.began - 2):
+        assert server.over.acquire(timeout=20)
+    server.close()
 
 
 # -- what brokers should not send --------------------------------------------------------------------------

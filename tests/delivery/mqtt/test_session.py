@@ -1,3 +1,6 @@
+import random
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +29,19 @@ def test_every_failure_has_a_patience_and_a_wrong_password_more_than_a_lost_line
 def test_waits_grow(failure, jitter):
     waits = [backoff_seconds(failure, attempt, jitter) for attempt in range(12)]
     assert waits == sorted(waits)
+
+
+@pytest.mark.parametrize("outage", [60.0, 120.0, 3600.0])
+def test_a_thousand_boxes_come_back_within_half_a_minute_and_not_all_at_once(outage):
+    chance, back = random.Random(1), Counter()
+    for _ in range(1000):
+        at = attempt = 0
+        while at < outage:
+            at += backoff_seconds(ConnectionFailure.UNREACHABLE, attempt, chance.random())
+            attempt += 1
+        back[int(at - outage)] += 1
+    assert max(back) < 30
+    assert max(back.values()) < 80  # logins in one second
 
 
 @pytest.mark.parametrize(
