@@ -22,6 +22,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.certificates import self_signed
+
 # On a busy machine neither the time of one example nor that of making it says anything.
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -179,12 +181,7 @@ def plain_journal():
 def certificate(tmp_path_factory):
     """A folder with key.pem and cert.pem of localhost, self-signed."""
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-keyout", "key.pem",
-         "-out", "cert.pem"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
+    self_signed(folder)
     return folder
 
 

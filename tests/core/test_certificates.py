@@ -2,7 +2,6 @@
 
 import http.server
 import ssl
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -11,25 +10,17 @@ import pytest
 
 from agent.core import http_client
 from agent.core.certificates import trusting
+from tests.certificates import Authority
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """An HTTPS server whose certificate is by a CA without a key usage, as many private ones are."""
     at = tmp_path_factory.mktemp("ca")
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=at)
-
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=private")
-    openssl("req", *new, "-keyout", "key.pem", "-out", "csr", "-subj", "/CN=localhost")
-    (at / "names").write_text("subjectAltName=DNS:localhost\n")
-    openssl("x509", "-req", "-in", "csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-            "-extfile", "names", "-out", "cert.pem")  # fmt: skip
+    Authority(at).sign("localhost", names="DNS:localhost")
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(at / "cert.pem", at / "key.pem")
+    context.load_cert_chain(at / "localhost.crt", at / "localhost.key")
     made.socket = context.wrap_socket(made.socket, server_side=True)
     made.ca = str(at / "ca.crt")
     thread = threading.Thread(target=made.serve_forever, args=(0.02,))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -14,6 +13,7 @@ import pytest
 from agent.core.errors import PermanentDelivery, RetryableDelivery
 from agent.core.secret import Secret
 from agent.notifiers.http import LONGEST_RETRY_AFTER_SECONDS, UNRESOLVED_PAUSE_SECONDS, post_json, retry_after
+from tests.certificates import self_signed
 
 BASIC = "Basic dXNlcjE6UyZjcmV0UHc="  # user1:S&cretPw
 BEARER = "Bearer T0kenOfOurs"
@@ -180,11 +180,7 @@ def test_a_body_that_never_ends_is_not_waited_for(raw_server, status, outcome):
 @pytest.fixture(scope="module")
 def untrusted_tls(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-subj", "/CN=localhost", "-days", "2", "-keyout", "key.pem", "-out", "cert.pem"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
+    self_signed(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context

@@ -4,7 +4,6 @@ import http.client
 import json
 import shutil
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +15,7 @@ from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.web.access import Sessions, read_users, write_user
 from agent.dashboard.web.guard import Access, is_within, parse_networks
 from agent.dashboard.web.server import Options, parse_listen
+from tests.certificates import openssl, self_signed
 from tests.conftest import MOSQUITTO
 from tests.dashboard.web.conftest import Web, alert, camera_window, rfc3339
 
@@ -204,13 +204,9 @@ def test_every_answer_has_a_strict_policy(mosquitto):
 def certificate(tmp_path_factory):
     """Certificate and key of 127.0.0.1, self-signed; another key; the key encrypted."""
     folder = tmp_path_factory.mktemp("tls")
-    new = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-    for command in (
-        f"{new} -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem",
-        "openssl ecparam -name prime256v1 -genkey -noout -out other.pem",
-        "openssl pkey -in key.pem -aes256 -passout pass:secret -out locked.pem",
-    ):
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    self_signed(folder, names="IP:127.0.0.1")
+    openssl(folder, "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "other.pem")
+    openssl(folder, "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:secret", "-out", "locked.pem")
     (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
     return folder
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -16,49 +15,19 @@ from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.failures import ConnectionFailure, why_not
 from agent.delivery.mqtt.session import BACKOFF, SessionTiming
 from agent.notifiers.http import post_json
+from tests.certificates import Authority
 from tests.delivery.conftest import FakeClock
-
-CONFIG = """
-[ca]
-default_ca = here
-[here]
-new_certs_dir = .
-database = index
-serial = serial
-default_md = sha256
-policy = any
-x509_extensions = broker
-copy_extensions = none
-[any]
-commonName = supplied
-[broker]
-subjectAltName = IP:127.0.0.1
-"""
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A CA with three certificates for 127.0.0.1: valid now, not before 2050, and expired."""
     at = tmp_path_factory.mktemp("dated")
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=at)
-
-    (at / "config").write_text(CONFIG)
-    (at / "index").write_text("")
-    (at / "index.attr").write_text("unique_subject = no\n")
-    (at / "serial").write_text("01\n")
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-days", "9000",
-            "-subj", "/CN=dated")  # fmt: skip
-    openssl(
-        "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "csr", "-subj", "/CN=broker"
-    )
-    for name, start, end in (("valid", "20000101", "20480101"), ("later", "20490101", "20491231"),
-                             ("expired", "20000101", "20010101")):  # fmt: skip
-        openssl("ca", "-batch", "-config", "config", "-cert", "ca.crt", "-keyfile", "ca.key", "-in", "csr", "-out",
-                f"{name}.crt", "-startdate", f"{start}000000Z", "-enddate", f"{end}000000Z")  # fmt: skip
-    for key in at.glob("*.key"):
-        key.chmod(0o644)
+    authority = Authority(at)
+    authority.sign("server", names="IP:127.0.0.1")
+    for name, begins, ends in (("valid", "20000101", "20480101"), ("later", "20490101", "20491231"),
+                               ("expired", "20000101", "20010101")):  # fmt: skip
+        authority.sign(name, key="server.key", names="IP:127.0.0.1", begins=begins, ends=ends)
     return at
 
 

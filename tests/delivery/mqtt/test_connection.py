@@ -22,6 +22,7 @@ from agent.delivery.mqtt.failures import ConnectionFailure, why_ended
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
 from agent.delivery.mqtt.session import BACKOFF
+from tests.certificates import Authority
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW, QUICK
 from tests.servers.addresses import dead_addresses, resolving
@@ -252,62 +253,10 @@ def test_agents_of_one_machine_with_names_of_their_own_have_client_ids_of_their_
 def certificates(tmp_path_factory):
     """A CA, a server certificate for 127.0.0.1, a client certificate; and a CA nobody knows."""
     at = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=at)
-
-    def signed(name, subject, *, ca, extension=""):
-        openssl(
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.csr",
-            "-subj",
-            subject,
-        )
-        (at / "extension").write_text(extension)
-        openssl(
-            "x509",
-            "-req",
-            "-in",
-            f"{name}.csr",
-            "-CA",
-            f"{ca}.crt",
-            "-CAkey",
-            f"{ca}.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-out",
-            f"{name}.crt",
-            "-extfile",
-            "extension",
-        )
-
-    for ca in ("ca", "other"):
-        openssl(
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            f"{ca}.key",
-            "-out",
-            f"{ca}.crt",
-            "-days",
-            "2",
-            "-subj",
-            f"/CN=vedette test {ca}",
-        )
-    signed("server", "/CN=broker", ca="ca", extension="subjectAltName=IP:127.0.0.1")
-    signed("client", "/CN=agent", ca="ca")
-    for key in at.glob("*.key"):
-        key.chmod(0o644)
+    authority = Authority(at)
+    authority.sign("server", names="IP:127.0.0.1")
+    authority.sign("client")
+    Authority(at, "other")
     return at
 
 

@@ -24,6 +24,7 @@ from agent.delivery.mqtt.login import read_credentials
 from agent.delivery.mqtt.ping import ping
 from agent.delivery.mqtt.tls import tls_context
 from agent.delivery.mqtt.tokens import expires_at, renew_after
+from tests.certificates import Authority, openssl
 from tests.delivery.mqtt.test_inflight import strict_broker
 
 
@@ -265,30 +266,15 @@ def test_a_slow_command_keeps_no_thread_of_delivery(broker, publish, drafts, tmp
 def files(tmp_path_factory):
     """A CA, a server and a client; the client's key plain and encrypted; an expired certificate; the other's key."""
     at = tmp_path_factory.mktemp("tls")
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=at)
-
-    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.crt", "-days", "9", "-subj", "/CN=ca")
-    (at / "ca.cnf").write_text(
-        "[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=.\ndatabase=index\nserial=serial\ndefault_md=sha256\npolicy=p\n"
-        "x509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=IP:127.0.0.1\n"
-    )
-    (at / "index").touch()
-    (at / "index.attr").write_text("unique_subject = no\n")
-    (at / "serial").write_text("01\n")
-    for name, end in (("server", "20480101"), ("client", "20480101"), ("ended", "20010101")):
-        openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl("ca", "-batch", "-config", "ca.cnf", "-cert", "ca.crt", "-keyfile", "ca.key", "-in", f"{name}.csr",
-                "-out", f"{name}.crt", "-startdate", "20000101000000Z", "-enddate", f"{end}000000Z")  # fmt: skip
-    openssl("pkey", "-in", "client.key", "-aes256", "-passout", "pass:opens", "-out", "locked.key")
-    openssl("x509", "-in", "client.crt", "-outform", "der", "-out", "client.der")
+    authority = Authority(at)
+    authority.sign("server", names="IP:127.0.0.1")
+    authority.sign("client")
+    authority.sign("ended", ends="20010101")
+    openssl(at, "pkey", "-in", "client.key", "-aes256", "-passout", "pass:opens", "-out", "locked.key")
+    openssl(at, "x509", "-in", "client.crt", "-outform", "der", "-out", "client.der")
     for name, text in (("opens", "opens\n"), ("wrong", "does not\n"), ("long", "x" * 2000), ("empty", ""),
                        ("noise", "no certificate"), ("cut", (at / "ca.crt").read_text()[:200])):  # fmt: skip
         (at / name).write_text(text)
-    for key in at.glob("*.key"):
-        key.chmod(0o644)
     return at
 
 
