@@ -23,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.certificates import self_signed
+from tests.waiting import accepts, wait_until
 
 # On a busy machine neither the time of one example nor that of making it says anything.
 hypothesis.settings.register_profile(
@@ -74,14 +75,10 @@ class Mosquitto:
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return self
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.01)
-        raise AssertionError("mosquitto does not listen")
+        wait_until(
+            lambda: accepts(self.port), 10, self.log.read_text, alive=lambda: self.process.poll() is None
+        )
+        return self
 
     def stop(self, *, kill=False):
         if self.process is not None:

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -104,13 +103,14 @@ class Box:
 
     def until(self, found, *words, seconds=90.0):
         """The output of `vedette alerts ...` once `found` is in it."""
-        deadline = time.monotonic() + seconds
-        while True:
-            _, text = self.run(*words)
-            if found in text:
-                return text
-            assert time.monotonic() < deadline, f"{text}\n{self.journal.read_text()}"
-            time.sleep(0.2)
+        texts = []
+
+        def there():
+            texts[:] = [self.run(*words)[1]]
+            return found in texts[0]
+
+        wait_until(there, seconds, lambda: f"{texts[0]}\n{self.journal.read_text()}", every=0.2)
+        return texts[0]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from agent.app.control_socket import call
 from agent.app.reload import Reloader, ReloadOutcome, ReloadResult
 from agent.core.errors import VedetteError
 from tests.app.test_agent import Agent
+from tests.waiting import wait_until
 
 HEAD = """
 state_directory = "{state}"
@@ -69,11 +70,7 @@ class Box:
         return self.agent.process.poll() is None
 
     def until(self, done, seconds=30):
-        end = time.monotonic() + seconds
-        while not done():
-            assert self.alive(), self.agent.journal()[-3000:]
-            assert time.monotonic() < end, self.agent.journal()[-3000:]
-            time.sleep(0.05)
+        wait_until(done, seconds, lambda: self.agent.journal()[-3000:], alive=self.alive, every=0.05)
 
     def settled(self):
         """Wait until the cameras of the last good config are online."""
@@ -153,11 +150,13 @@ def test_a_reload_that_is_asked_for_while_the_config_is_being_read_waits_for_the
             pipe.write(head + CAMERA.format(name="one", fps=5))
             file.unlink()
             file.write_text(head + CAMERA.format(name="two", fps=5))
-        end = time.monotonic() + 60
-        while "camera two added" not in agent.journal():
-            assert agent.process.poll() is None, agent.journal()
-            assert time.monotonic() < end, agent.journal()
-            time.sleep(0.05)
+        wait_until(
+            lambda: "camera two added" in agent.journal(),
+            60,
+            agent.journal,
+            alive=lambda: agent.process.poll() is None,
+            every=0.05,
+        )
         assert agent.stop() == 0
     finally:
         if agent.process.poll() is None:

@@ -3,10 +3,11 @@
 import contextlib
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
+
+from tests.waiting import accepts, wait_until
 
 # $0: the root; $1: a folder that the root has not, seen there under the same path; then the command.
 _ENTER = (
@@ -48,12 +49,10 @@ class Sandbox:
 
 def await_port(address, port, running, log, timeout=90):
     """Until something listens there."""
-    import socket
-
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
-            return
-        assert running(), log.read_text()[-3000:]
-        time.sleep(0.1)
-    raise AssertionError(f"nothing listens at {address}:{port}:\n{log.read_text()[-3000:]}")
+    wait_until(
+        lambda: accepts(port, address),
+        timeout,
+        lambda: f"nothing listens at {address}:{port}:\n{log.read_text()[-3000:]}",
+        alive=running,
+        every=0.1,
+    )

@@ -4,7 +4,6 @@ What the agent owes is asserted for each; what a broker lacks is declared in its
 """
 
 import json
-import socket
 import time
 
 import pytest
@@ -18,6 +17,7 @@ from tests.brokers.conftest import note
 from tests.brokers.kinds import KINDS
 from tests.brokers.kinds import load as load_kind
 from tests.faults.conftest import drained
+from tests.waiting import accepts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 LIFE, RESTART = "an agent's life", "100 messages for a subscriber that is away, and the retained status"
@@ -38,9 +38,8 @@ def process(request, tmp_path_factory):
 @pytest.fixture
 def broker(process):
     """The running broker; a test that failed may have left it dead."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", process.port)):
-            process.start()
+    if not accepts(process.port):
+        process.start()
     return process
 
 

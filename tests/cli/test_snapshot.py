@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -16,18 +15,18 @@ from agent.app.control_socket import call, socket_path
 from agent.cli.blocks import HALF, blocks
 from agent.core.errors import VedetteError
 from tests.app.test_agent import ROOT, vedette
+from tests.waiting import wait_until
 
 
 def wait_for_snapshot(state, agent, seconds=60):
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if call(state, "snapshot")["cameras"]:
-                return
-        except VedetteError:
-            assert agent.process.poll() is None, agent.journal()
-        assert time.monotonic() < deadline, agent.journal()
-        time.sleep(0.1)
+    wait_until(
+        lambda: call(state, "snapshot")["cameras"],
+        seconds,
+        agent.journal,
+        alive=lambda: agent.process.poll() is None,
+        passing=VedetteError,
+        every=0.1,
+    )
 
 
 def test_the_running_agent_hands_over_what_it_saw_last(tmp_path, run_agent):

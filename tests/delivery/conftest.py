@@ -3,7 +3,6 @@
 import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import unpack
 from agent.delivery.publisher import Publisher
+from tests.waiting import wait_until
 
 NOW = 1_790_000_000.0
 IDENTITY = Identity(
@@ -199,11 +199,12 @@ class Running:
         assert self.failure is None
 
     def until(self, condition, timeout=10.0):
-        end = time.monotonic() + timeout
-        while not condition(self.publisher):
-            assert self.failure is None, self.failure
-            assert time.monotonic() < end, (self.publisher.connection, self.publisher.statistics())
-            time.sleep(0.01)
+        wait_until(
+            lambda: condition(self.publisher),
+            timeout,
+            lambda: (self.failure, self.publisher.connection, self.publisher.statistics()),
+            alive=lambda: self.failure is None,
+        )
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -20,6 +19,7 @@ from agent.exporter.server import ExporterWorker
 from agent.telemetry.probes.tegra import TegraProbe
 from agent.telemetry.sampler import observations
 from tests.telemetry.fake_nvml.library import build
+from tests.waiting import accepts, wait_until
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = shutil.which("prometheus", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -163,10 +163,8 @@ class Scraped:
 
     def metrics(self, path="/metrics", port=None):
         """What the agent answers; waits a little for one that is about to listen."""
-        deadline = time.monotonic() + (5 if port else 0)
-        with socket.socket() as probe:
-            while probe.connect_ex(("127.0.0.1", port or self.port)) and time.monotonic() < deadline:
-                time.sleep(0.05)
+        if port:
+            wait_until(lambda: accepts(port))
         return fetch(f"http://127.0.0.1:{port or self.port}{path}")
 
     def openmetrics(self):
@@ -188,16 +186,13 @@ class Scraped:
 
     def wait(self, expression, seconds=60):
         """The samples of a query, once there are any."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                found = self.query(expression)
-            except OSError:  # Prometheus is still starting
-                found = []
-            if found:
-                return found
-            assert time.monotonic() < deadline, f"{expression}\n{self.logs()}"
-            time.sleep(0.25)
+        return wait_until(
+            lambda: self.query(expression),
+            seconds,
+            lambda: f"{expression}\n{self.logs()}",
+            passing=OSError,  # Prometheus is still starting
+            every=0.25,
+        )
 
 
 _running = []

@@ -19,7 +19,7 @@ from agent.core.worker import Health
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
 from agent.exporter.server import MOST_CONNECTIONS, ExporterWorker
-from tests.waiting import wait_until
+from tests.waiting import accepts, wait_until
 
 FIRING = Alert(
     id="x", rule="gpu_lost", state=AlertState.FIRING, severity=Severity.CRITICAL, labels={"gpu": "0"}, what="",
@@ -79,8 +79,7 @@ def serve(told, port):
 
 def ask(port, path="/metrics", host="127.0.0.1", **headers):
     """(status, content type, text), once it listens."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        wait_until(lambda: not probe.connect_ex((host.strip("[]"), port)))
+    wait_until(lambda: accepts(port, host.strip("[]")))
     try:
         request = urllib.request.Request(f"http://{host}:{port}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=5) as answer:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.waiting import wait_until
+from tests.waiting import accepts, wait_until
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "recipes" / "influxdb_bridge.py"
 INFLUXD = shutil.which("influxd", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -80,13 +80,8 @@ class Influx:
         with (self._folder / "influx.log").open("a") as log:
             words = [INFLUXD, "-config", str(self._folder / "influx.conf")]
             self._process = subprocess.Popen(words, stdout=log, stderr=log)
-        until(self._listens)
+        wait_until(lambda: accepts(self.port), 30, alive=lambda: self._process.poll() is None)
         self.ask("CREATE DATABASE vedette")
-
-    def _listens(self):
-        assert self._process.poll() is None
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self):
         self._process.terminate()

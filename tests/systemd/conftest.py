@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 HARNESS = ROOT.parent / "shared" / "systemd"
 PYTHON = "/usr/bin/python3"
@@ -98,13 +100,12 @@ class Box:
 
     def wait(self, holds, what="", timeout=20.0):
         """Until `holds()` is true; its value."""
-        end = time.monotonic() + timeout
-        while not (value := holds()):
-            assert time.monotonic() < end, (
-                f"{what} did not come true\n{self.run(f'systemctl status {UNIT}', check=False).stdout}"
-            )
-            time.sleep(0.1)
-        return value
+        return wait_until(
+            holds,
+            timeout,
+            lambda: f"{what} did not come true\n{self.run(f'systemctl status {UNIT}', check=False).stdout}",
+            every=0.1,
+        )
 
     def journal(self, *matches):
         """Entries since `forget_journal`, as journald has them."""

@@ -4,7 +4,6 @@ import ctypes
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from agent.cameras.isolation.quarantine import (
 from agent.cameras.kinds.stream import StreamCamera
 from agent.cameras.kinds.stream_options import StreamOptions
 from agent.config.schema import CameraSettings
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 MARKS = {EVERY: "av 1", "front": "f1", "back": "b1"}
@@ -129,11 +129,7 @@ class Agent:
         return self.journal_file.read_text()
 
     def wait(self, text, count=1, timeout=90):
-        until = time.monotonic() + timeout
-        while self.journal().count(text) < count:
-            assert self.process.poll() is None or time.monotonic() < until, self.journal()
-            assert time.monotonic() < until, self.journal()
-            time.sleep(0.05)
+        wait_until(lambda: self.journal().count(text) >= count, timeout, self.journal, every=0.05)
 
     def crash_thread(self, name):
         """A real SIGSEGV in the thread that the kernel calls `name`."""

@@ -1,13 +1,12 @@
 """A headless Chromium and dashboards that it looks at, all at one fixed time. Any line in the console fails the test."""
 
-import contextlib
 import json
-import time
 
 import pytest
 
 from tests.conftest import MOSQUITTO
 from tests.dashboard.web.conftest import Web
+from tests.waiting import wait_until
 
 chromium = pytest.importorskip("benchmarks.chromium")  # it needs selenium
 ActionChains = pytest.importorskip("selenium.webdriver").ActionChains
@@ -71,13 +70,7 @@ class Browser:
         return self.js(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
 
     def until(self, wanted, timeout=60):
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            with contextlib.suppress(Exception):
-                if found := wanted():
-                    return found
-            time.sleep(0.1)
-        raise AssertionError(self.text())
+        return wait_until(wanted, timeout, self.text, passing=Exception, every=0.1)
 
     def shows(self, *texts, selector="body", timeout=60):
         return self.until(lambda: all(text in self.text(selector) for text in texts), timeout)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -197,14 +196,15 @@ class Postgres:
                  "-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=40", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"],
                 cwd=self.folder, stdout=log, stderr=log, **self._as,
             )  # fmt: skip
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            with contextlib.suppress(psycopg.OperationalError):
-                psycopg.connect(self.url("postgres")).close()
-                return self
-            time.sleep(0.05)
-        raise AssertionError("PostgreSQL does not answer")
+        wait_until(
+            lambda: psycopg.connect(self.url("postgres")).close() or True,
+            60,
+            (self.folder / "log").read_text,
+            alive=lambda: self.process.poll() is None,
+            passing=psycopg.OperationalError,
+            every=0.05,
+        )
+        return self
 
     def url(self, name):
         return f"postgresql://vedette@/{name}?host={self.folder}"

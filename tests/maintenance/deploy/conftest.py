@@ -4,7 +4,6 @@ import os
 import random
 import stat
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +23,7 @@ from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.deploy.signing import SignedModel
 from agent.maintenance.deploy.trial import RunningModel
+from tests.waiting import wait_until
 
 SYNC = os.fsync
 QUICK = DeploySettings(
@@ -206,11 +206,12 @@ def ask(service, command, **args):
 
 def outcome(service, reply, *states):
     """The deployment once it is in one of `states` (default: at its end)."""
-    id, deadline = reply["deployment"]["id"], time.monotonic() + 90
-    while time.monotonic() < deadline:
+
+    def found():
         report = ask(service, "model_deployments")
-        for one in (report["deployment"], *report["history"]):
-            if one and one["id"] == id and one["state"] in (states or ("kept", "returned", "refused")):
-                return one
-        time.sleep(0.05)
-    raise AssertionError(ask(service, "model_deployments"))
+        wanted = states or ("kept", "returned", "refused")
+        of = [one for one in (report["deployment"], *report["history"]) if one]
+        return next((one for one in of if one["id"] == id and one["state"] in wanted), None)
+
+    id = reply["deployment"]["id"]
+    return wait_until(found, 90, lambda: ask(service, "model_deployments"), every=0.05)

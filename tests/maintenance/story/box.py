@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.demo.broker import DemoBroker
 from tests.maintenance.story.world import FPS, HEIGHT, WIDTH
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = """
@@ -195,12 +195,13 @@ class Box:
 
     def until(self, there, seconds, what, every=0.5):
         """What `there` gives, once that is true."""
-        deadline, wait = time.time() + seconds, threading.Event()
-        while not (found := there()):
-            assert self._agent.poll() is None, f"the agent ended; {self.folder}/agent.log"
-            assert time.time() < deadline, f"not within {seconds} s: {what}"
-            wait.wait(every)
-        return found
+        return wait_until(
+            there,
+            seconds,
+            lambda: f"not within {seconds} s, or the agent ended ({self.folder}/agent.log): {what}",
+            alive=lambda: self._agent.poll() is None,
+            every=every,
+        )
 
     def alert(self, rule, camera, state="firing", since=0.0, seconds=300):
         """The first such alert, and when it came."""
