@@ -15,6 +15,7 @@ Laws
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -139,6 +140,14 @@ class SteadyClock:
             self._unsettled = state.offset if state.synced else None
         self.offset()
 
+    def latest_unix(self) -> float:
+        """The Unix time of this moment, or, where that is later, of the last run and what has passed since.
+
+        After a reboot without a real-time clock the wall clock says 1970, or whatever the disk says, until it is set.
+        """
+        now = self.now()
+        return now + max(self.offset(), -math.inf if self._unsettled is None else self._unsettled)
+
     def settle(self) -> float:
         """Seconds that the box was off and steady time does not count, once, when that becomes known; else 0."""
         if self._unsettled is None or not self.synced():
@@ -169,6 +178,11 @@ def unix(at: float) -> float:
 def unix_now() -> float:
     """The Unix time of this moment: a label."""
     return unix(shared.now())
+
+
+def latest_unix() -> float:
+    """The same, or, where that is later, the last run's and what has passed since: for what expires."""
+    return shared.latest_unix()
 
 
 def local_offset() -> float:

@@ -5,7 +5,8 @@
 Needs `pip install imagecorruptions scikit-image setuptools`. Of eight equal parts of a video every second one is known, and
 the others are now: of these every second frame is calm, and the others are disturbed. The truth is F1 by what the model
 finds on the same frame undisturbed. Rows: a cause left out of what is learnt, a severity left out, both by the signatures'
-own code; then faults by other code, each with its cause left out.
+own code; then faults by other code, each with its cause left out; at last those by what the agent tells: all causes are
+learnt, and nothing is told where none of them explains the drift, or another share is found with it than is estimated.
 """
 
 from __future__ import annotations
@@ -24,11 +25,28 @@ from agent.cameras.kinds.synthetic.drawing.disturbances import EFFECTS
 from agent.config.schema import ModelSettings
 from agent.core.types import Frame
 from agent.detection.session import Detector
+from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials
 from agent.drift.diagnosis.cause import SEVERITIES
-from agent.drift.diagnosis.learn import MODEL_STEPS, changed, small
+from agent.drift.diagnosis.diagnose import _concluded
+from agent.drift.diagnosis.learn import (
+    MODEL_STEPS,
+    STEPS,
+    Learner,
+    Step,
+    changed,
+    found_by_cause,
+    sample,
+    small,
+)
+from agent.drift.diagnosis.match import match, shift_of
+from agent.drift.diagnosis.portrait import Comparison
+from agent.drift.medians import medians
+from agent.references.accuracy_estimator import _agree
 from agent.references.model_signals import Seen, TrialBook, f1_of, signals_of, turned_back
+from agent.references.signature_learner import MOST_LEARNT_OF, found_share
 from benchmarks.diagnosis import faults
+from benchmarks.diagnosis.run import USUAL, spread, verdict
 
 PARTS, KEPT, LEARNT, NOW = 8, 24, 8, 24
 Pair = tuple[float, Estimate]
@@ -43,10 +61,6 @@ def frames_of(name: str) -> tuple[list[Any], list[Any]]:
     parts = [frames[n * len(frames) // PARTS : (n + 1) * len(frames) // PARTS] for n in range(PARTS)]
     known, now = (list(chain.from_iterable(parts[first::2])) for first in (0, 1))
     return known, now
-
-
-def spread(frames: list[Any], count: int) -> list[Any]:
-    return [frames[int(place)] for place in np.linspace(0, len(frames) - 1, count)]
 
 
 def with_most(frames: list[Any], pool: int, count: int, see: Callable[[Any], Seen]) -> list[Any]:
@@ -90,9 +104,30 @@ def own(trials: Trials, groups: Any) -> list[Pair]:
     return found
 
 
+class Explained:
+    """Names the cause as the agent does, of frames of a camera that is known by others."""
+
+    def __init__(self, known: list[Any], shares: dict[Step, float]) -> None:
+        learner = Learner(spread(known, MOST_LEARNT_OF), "")
+        for step in STEPS:
+            learner.add(step)
+        self._signatures = dataclasses.replace(learner.result(), found=found_by_cause(shares))
+        self._compare = Comparison(self._signatures.portrait)
+        self._usual = np.percentile(sample(spread(known, USUAL)).vectors, (10, 50, 90), axis=0)
+
+    def told(self, images: list[Any], estimate: Estimate) -> bool:
+        """Whether the agent tells the estimate at these frames."""
+        seen = sample(images)
+        now = medians(seen.vectors)
+        shift = shift_of(now, *self._usual, traits=self._compare(seen.portrait))
+        found = match(shift, self._signatures.none, self._signatures.curves)
+        cause = _concluded(verdict(now, self._usual), self._signatures, found)
+        return cause.cause in CAUSES and estimate.told and _agree(estimate, cause.found_ratio)
+
+
 def row(name: str, what: str, pairs: list[Pair], mean: float) -> str:
     truth = np.array([each for each, _ in pairs])
-    ratio, low, high, trust = np.array([dataclasses.astuple(one) for _, one in pairs]).T
+    ratio, low, high, trust = np.array([(one.ratio, one.low, one.high, one.trust) for _, one in pairs]).T
     error = [
         float(np.sqrt(np.mean(np.square(truth - guess)))) for guess in (ratio, np.full(len(truth), mean))
     ]
@@ -127,11 +162,14 @@ def main() -> None:
     for video in args.videos:
         known, later = frames_of(video)
         kept = with_most(known, KEPT, LEARNT, see)
-        book, severities = TrialBook([see(each) for each in kept]), []
+        learnt = [see(each) for each in kept]
+        book, severities, shares = TrialBook(learnt), [], {}
         undisturbed = len(book.result().f1)
         for step in MODEL_STEPS:
             before = len(book.result().f1)
-            book.add(step.cause, [see(each) for each in changed(kept, step)])
+            found = [see(each) for each in changed(kept, step)]
+            book.add(step.cause, found)
+            shares[step] = found_share([each.plain for each in learnt], [each.plain for each in found])
             severities += [step.severity] * (len(book.result().f1) - before)
         trials, mean = book.result(), float(book.result().f1.mean())
         now = with_most(later, 36, NOW, see)
@@ -140,18 +178,23 @@ def main() -> None:
         boxes = len(now) * sum(len(each.plain) for each in calm) / len(calm)
         quiet, causes = signals_of(calm, trials.usual), np.array(trials.causes)
         models = {cause: left_out(trials, causes == cause) for cause in set(trials.causes[undisturbed:])}
-        others = []
-        for cause, images in disturbed(now):
+        others, told, agent, explained = [], [], AccuracyModel(trials), Explained(known, shares)
+        for cause, frames in disturbed(now):
             shape = now[0].shape[1::-1]
-            seen = [see(each if each.shape[1::-1] == shape else cv2.resize(each, shape)) for each in images]
+            images = [each if each.shape[1::-1] == shape else cv2.resize(each, shape) for each in frames]
+            seen = [see(each) for each in images]
             truth = f1_of(clean, [each.plain for each in seen])
-            others.append((truth, models[cause].estimate(signals_of(seen, trials.usual), quiet, boxes)))
+            signals = signals_of(seen, trials.usual)
+            others.append((truth, models[cause].estimate(signals, quiet, boxes)))
+            estimate = agent.estimate(signals, quiet, boxes)
+            told += [(truth, estimate)] if explained.told(images, estimate) else []
         name = f"{Path(video).stem} ({trials.boxes} boxes learnt on, {sum(map(len, clean))} asked on)"
         strengths = np.array([0.0] * undisturbed + severities)
         assert set(strengths) == {0.0, *SEVERITIES}
         print(row(name, "the cause", own(trials, causes), mean))
         print(row(name, "the severity", own(trials, strengths), mean))
-        print(row(name, "cause and implementation", others, mean), flush=True)
+        print(row(name, "cause and implementation", others, mean))
+        print(row(name, f"implementation; told in {len(told)}", told, mean) if told else "", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,20 @@ def test_over_a_reboot_without_a_real_time_clock_it_goes_on_and_the_time_off_is_
     assert second.now() + second.offset() == pytest.approx(box.true, abs=0.1)
 
 
+def test_what_expires_is_judged_by_the_last_run_until_the_clock_is_set(box):
+    known, state = box.true, box.clock().state()
+    box.reboot(off=10 * HOUR, rtc=False)
+    clock = box.clock()
+    assert clock.latest_unix() == pytest.approx(box.wall()), "nothing else is known yet"
+    clock.resume(state)
+    box.run(60)
+    assert clock.latest_unix() == pytest.approx(known + 65)
+    box.sync()
+    assert clock.latest_unix() == pytest.approx(box.true, abs=0.1)
+    clock.settle()
+    assert clock.latest_unix() == pytest.approx(box.true, abs=0.1)
+
+
 def test_two_reboots_without_a_real_time_clock_are_settled_together(box):
     state = box.clock().state()
     for _ in range(2):

@@ -198,7 +198,7 @@ class Deployer(Worker):
         assert attempt.copied is not None
         models = self._deployments.models
         keys = self.settings.public_keys
-        model = verify(attempt.copied, attempt.claim, models, keys, clock.unix_now())
+        model = verify(attempt.copied, attempt.claim, models, keys, clock.latest_unix())
         self._deployments.store.take_in(attempt.copied, model)
         attempt.copied = None
         self._advance(model=model)
