@@ -156,7 +156,7 @@ def observe(
     )
     normal = state.normal if state.light.settled else None
     veil = (state.veil if state.normal is was else Veil()).after(figures, normal, now)
-    cover = (state.cover if state.normal is was else Cover()).after(figures, normal, now)
+    cover = (state.cover if state.normal is was else Cover()).after(figures, lasting, normal, now)
     state = replace(state, lasting=lasting, veil=veil, cover=cover)
     agreed, steady = _compared(state, figures, recent)
     look = Look(
@@ -181,7 +181,7 @@ def observe(
     }
     state = _accept(replace(state, standings=standings), now)
     accepted = frozenset(name for name, one in standings.items() if one.on and not state.standings[name].on)
-    state = _learn(_explain(state, look), look, bool(signs[CameraState.MOVED][0]), passed)
+    state = _learn(_explain(state, look), look, signs[CameraState.MOVED][0], passed)
     return state, _verdict(state, signs, accepted, now)
 
 
@@ -272,8 +272,11 @@ def _explain(state: HealthState, look: Look) -> HealthState:
     return replace(state, untold=text, untold_since=look.now)
 
 
-def _learn(state: HealthState, look: Look, moved: bool, passed: float) -> HealthState:
-    """The state after learning from a sample in which nothing is wrong, or that shows another view."""
+def _learn(state: HealthState, look: Look, moved: bool | None, passed: float) -> HealthState:
+    """The state after learning from a sample in which nothing is wrong, or that shows another view.
+
+    What passes before another view, so that it cannot be told whether it is `moved`, interrupts the learning only.
+    """
     mode = state.light.mode
     if mode is None or state.light.other is not None or _disturbed(state):
         return replace(state, learning=())
@@ -281,12 +284,12 @@ def _learn(state: HealthState, look: Look, moved: bool, passed: float) -> Health
     if normal is None:
         return _gather(state, look, mode, FIRST_SAMPLES, known=True)
     away = not fits(look.agreed, look.figures, normal)
-    if away and moved:
-        return _gather(state, look, mode, VIEW_SAMPLES, known=False)
+    if away and moved is not False:
+        return _gather(state, look, mode, VIEW_SAMPLES, known=False) if moved else state
     if away or _turning(state, CameraState.MOVED):
         return replace(state, learning=())
     assert state.current is not None
-    new = followed(normal, look.figures, look.agreed, look.steady, passed)
+    new = followed(normal, look.figures, look.lasting, look.agreed, steady=look.steady, passed=passed)
     normals = (*state.normals[: state.current], new, *state.normals[state.current + 1 :])
     return replace(state, normals=normals, learning=())
 

@@ -32,6 +32,8 @@ FIRST_SAMPLES = 48  # 12 s: the median of these is the first background, whateve
 VIEW_SAMPLES = 24  # of another view: a tour may stay no longer than ten seconds
 FOLLOW_SECONDS = 300.0
 SETTLE_SECONDS, ANCHOR_SECONDS = 120.0, 86400.0
+KEPT_SECONDS = 3600.0  # what a person may have meant is normal after an hour
+IN_PLACE = 0.5  # agreement of a block whose structure is where it was
 LASTING_SECONDS = 20.0  # and over so long what is not before the camera to stay
 RECENT_SECONDS = 1.5  # edges are averaged over so long: drops, noise, leaves and cars average out
 LEAST_BLOCKS = 8  # with structure, of 40, below which nothing is known of the view
@@ -48,15 +50,19 @@ class CameraNormal:
     `known`: not merely a view that it was turned to once. `mid`, `level`, `usual` (agreement of each block's edges with
     the background) and its `spread` (mean deviation) follow within minutes; `sharpness`, `contrast`, `shade`
     (brightness spread over brightness) and `flat`
-    (how much blocks differ in brightness, over it) are the anchor. `age` is in seconds.
+    (how much blocks differ in brightness, over it) are the anchor. `kept` is a background that follows within an hour
+    where what is seen is another.
+    `age` is in seconds.
     """
 
     mode: LightMode
     size: tuple[int, int]
     known: bool
     mid: Blocks
+    level: Blocks
     bright: float
     background: NDArray[np.float32]
+    kept: NDArray[np.float32]
     usual: Blocks
     spread: Blocks
     likeness: float
@@ -125,8 +131,8 @@ def first_normal(
     agreed = [agreement(one, background) for one in recents]
     usual = _median(agreed)
     normal = CameraNormal(
-        mode=mode, size=size, known=known, background=background,
-        mid=figures["mid"], bright=float(np.median([one.bright for one in samples])),
+        mode=mode, size=size, known=known, background=background, kept=background,
+        mid=figures["mid"], level=figures["level"], bright=float(np.median([one.bright for one in samples])),
         usual=usual, spread=_mean(np.abs(one - usual) for one in agreed), likeness=1.0, steadiness=1.0,
         sharpness=figures["sharpness"], contrast=figures["contrast"], shade=figures["shade"],
         peak=float(figures["shade"].max()), flat=float(np.median([flatness_of(one) for one in samples])),
@@ -140,19 +146,33 @@ def first_normal(
 
 
 def followed(
-    normal: CameraNormal, figures: ImageMeasures, agreed: Blocks, steady: float, passed: float
+    normal: CameraNormal,
+    figures: ImageMeasures,
+    lasting: NDArray[np.float32],
+    agreed: Blocks,
+    *,
+    steady: float,
+    passed: float,
 ) -> CameraNormal:
-    """The normal after one more sample without a fault, `passed` seconds after the last, that agreed with it so."""
+    """The normal after one more sample without a fault, `passed` seconds after the last, that agreed with it so.
+
+    The edges were `lasting` (40, 360) for a while.
+    """
     fast = np.float32(min(1.0, passed / FOLLOW_SECONDS))
-    slow = np.float32(min(1.0, passed / (SETTLE_SECONDS if normal.age < SETTLE_SECONDS else ANCHOR_SECONDS)))
+    settling = normal.age < SETTLE_SECONDS
+    slow = np.float32(min(1.0, passed / (SETTLE_SECONDS if settling else ANCHOR_SECONDS)))
+    in_place = agreement(lasting, normal.kept)[:, None] >= IN_PLACE
+    rate = np.where(in_place, slow if settling else fast, np.float32(min(1.0, passed / KEPT_SECONDS)))
     like = view_likeness(agreed, figures, normal)
     clear = figures.clear & normal.structured
     shade = shade_of(figures)
     return replace(
         normal,
         mid=normal.mid + fast * (figures.mid - normal.mid),
+        level=normal.level + fast * (figures.level - normal.level),
         bright=normal.bright + float(fast) * (figures.bright - normal.bright),
         background=normal.background + fast * (figures.edges - normal.background),
+        kept=normal.kept + rate * (figures.edges - normal.kept),
         usual=normal.usual + fast * (agreed - normal.usual),
         spread=normal.spread + fast * (np.abs(agreed - normal.usual) - normal.spread),
         likeness=normal.likeness + float(fast) * (like - normal.likeness),
@@ -196,6 +216,7 @@ def added(normals: tuple[CameraNormal, ...], normal: CameraNormal) -> tuple[Came
 def _medians(samples: Sequence[ImageMeasures]) -> dict[str, Blocks]:
     return {
         "mid": _median(one.mid for one in samples),
+        "level": _median(one.level for one in samples),
         "sharpness": _median(one.sharpness for one in samples),
         "contrast": _median(one.contrast for one in samples),
         "shade": _median(shade_of(one) for one in samples),

@@ -7,7 +7,7 @@ import pytest
 from agent.cameras.health.cover import Cover
 from agent.cameras.health.features import measure
 from agent.cameras.health.light import LightMode
-from agent.cameras.health.normals import first_normal
+from agent.cameras.health.normals import LASTING_SECONDS, first_normal, recent_after
 
 
 def scene(seed=0):
@@ -26,10 +26,12 @@ def normal():
 
 
 def after_a_minute(normal, shown):
-    cover = Cover()
-    for index in range(31):
-        cover = cover.after(measure(shown(scene(index), index)), normal, 2.0 * index)
-    assert cover.known(60.0)
+    cover, lasting = Cover(), None
+    for index in range(41):
+        figures = measure(shown(scene(index), index))
+        lasting = recent_after(lasting, figures.edges, 2.0, LASTING_SECONDS)
+        cover = cover.after(figures, lasting, normal, 2.0 * index)
+    assert cover.known(80.0)
     return cover.hidden
 
 
@@ -74,5 +76,45 @@ def test_plain_spots_apart_from_one_another_hide_nothing(normal):
     assert after_a_minute(normal, spots) == 0.0
 
 
+FAINT = np.s_[36:, :80]
+
+
+def faint(seed=0):
+    """A view of which a part has structure of half a level, less than the noise of a single frame."""
+    view = scene(seed).astype(np.float32)
+    noise = np.random.default_rng(900 + seed).normal(0, 1.0, view.shape)
+    view[FAINT] = 110 + (view[FAINT] - 125) / 25
+    return np.clip(np.rint(view + noise), 0, 255).astype(np.uint8)
+
+
+def faintly_seen(shown):
+    """What is hidden a minute after the change, of a normal that was learnt of noisy samples."""
+    samples = [measure(faint(seed)) for seed in range(48)]
+    normal = first_normal(samples, (640, 360), LightMode.DAY, known=True)
+    return after_a_minute(normal, lambda _image, index: shown(faint(100 + index)))
+
+
+def covered_faintly(image):
+    image = image.copy()
+    image[FAINT] = 105 + np.random.default_rng(int(image.sum())).normal(0, 1.0, image[FAINT].shape)
+    return image
+
+
+def test_structure_fainter_than_the_noise_is_missed_when_it_is_hidden():
+    assert faintly_seen(lambda image: image) == 0.0
+    within = 6 / 40  # its outer blocks hold some of what is beside them
+    assert faintly_seen(covered_faintly) >= within
+
+
+@pytest.mark.parametrize("aside", [2, 4])
+def test_faint_structure_that_is_shifted_aside_is_not_hidden(aside):
+    def shifted(image):
+        image = image.copy()
+        image[FAINT] = np.roll(image[FAINT], aside, axis=1)
+        return image
+
+    assert faintly_seen(shifted) < 0.12
+
+
 def test_without_a_normal_nothing_is_known():
-    assert Cover().after(measure(scene()), None, 0.0).samples == ()
+    assert Cover().after(measure(scene()), measure(scene()).edges, None, 0.0).samples == ()

@@ -10,11 +10,14 @@ from benchmarks.health_worlds import (
     World,
     fog_ramp,
     fogged,
+    hand,
     headlights,
     infrared_by_turns,
     leaf,
     states,
     toured,
+    tree_shadows,
+    untold,
     web,
 )
 
@@ -48,8 +51,25 @@ def test_a_frozen_picture_under_a_clock_that_ticks_is_frozen_and_says_so():
     assert "burnt-in clock" in found[0][3]
 
 
-def test_a_web_before_the_lens_is_an_obstruction():
+def test_a_web_before_a_plain_view_is_an_obstruction():
     assert seen(World(name="web", change=web, minutes=4, expected=("obstructed",))) == ["obstructed"]
+
+
+@pytest.mark.parametrize("change", [web, tree_shadows(True, 4)], ids=["web", "shadows of a tree"])
+def test_a_web_and_shadows_are_not_told_apart_and_that_is_said(change):
+    video, world = VIDEOS / "bottle-detection.mp4", World(name="over the view", change=change, minutes=2)
+    assert any("web or dirt" in text and "because" in text for text in untold(video, world, QUICK))
+
+
+def test_a_soft_hand_is_an_obstruction_where_the_view_has_less_structure_than_noise():
+    found = seen(World(name="hand", change=hand, minutes=4, expected=("obstructed",)), "bottle")
+    assert found == ["obstructed"]
+
+
+def test_a_tour_with_presets_of_12_s_is_learnt_though_cars_pass_before_them():
+    found = states(VIDEOS / "car-detection.mp4", World(name="tour", change=toured(12), minutes=5), QUICK)
+    assert [state for _, _, state, _ in found] == ["moved"]
+    assert found[0][1] < 80.0, "two rounds"
 
 
 @pytest.mark.parametrize("video", ["bottle", "one-by-one-person"])
