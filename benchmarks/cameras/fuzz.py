@@ -1,6 +1,6 @@
 """Odd and damaged files: each is read in a process of its own; it must give frames or a clear error, never crash.
 
-python -m benchmarks.cameras fuzz ../shared/videos/car-detection.mp4 [--damaged 200]
+python -m benchmarks.cameras fuzz ../shared/videos/car-detection.mp4 [--damaged 200] [--only NAME ...]
 """
 
 import argparse
@@ -46,6 +46,47 @@ ODD = {
     "audio first.mkv": "-f lavfi -i sine=duration=2 "
     + TEST.format(size="320x180")
     + " -c:a aac -c:v libx264",
+    **{
+        f"{codec}{suffix}": f"{TEST.format(size=size)} -c:v {codec}{more}"
+        for codec, suffix, size, more in (
+            ("apng", ".apng", "160x90", " -pix_fmt rgba -f apng"),
+            ("apng", ".png", "160x90", " -f apng"),
+            ("libwebp_anim", ".webp", "160x90", ""),
+            ("cinepak", ".avi", "160x120", " -t 0.5"),
+            ("dvvideo", ".avi", "720x576", " -r 25 -pix_fmt yuv420p"),
+            ("ffv1", ".mkv", "64x48", " -pix_fmt gray16le"),
+            ("flv", ".flv", "320x180", ""),
+            ("h263", ".3gp", "352x288", ""),
+            ("huffyuv", ".avi", "320x180", " -pix_fmt bgra"),
+            ("jpeg2000", ".mkv", "160x90", " -t 0.5"),
+            ("jpegls", ".mkv", "160x90", ""),
+            ("libtheora", ".ogv", "320x176", ""),
+            ("libx265", ".mkv", "320x180", " -pix_fmt yuv444p12le -x265-params log-level=none"),
+            ("magicyuv", ".avi", "160x90", " -pix_fmt gbrap"),
+            ("prores_ks", ".mov", "320x180", " -profile:v 4444 -pix_fmt yuva444p10le"),
+            ("qtrle", ".mov", "160x90", " -pix_fmt argb"),
+            ("r210", ".mov", "160x90", " -t 0.5"),
+            ("rv10", ".rm", "320x240", ""),
+            ("snow", ".avi", "160x96", " -strict -2 -t 0.5"),
+            ("svq1", ".mov", "160x120", ""),
+            ("targa", ".avi", "160x90", " -t 0.5"),
+            ("utvideo", ".avi", "320x180", " -pix_fmt gbrp"),
+            ("v210", ".avi", "160x90", " -t 0.5"),
+            ("wmv2", ".asf", "320x180", ""),
+            ("zlib", ".avi", "160x90", ""),
+            ("png", ".avi", "160x90", " -pix_fmt rgb48be -t 0.5"),
+        )
+    },
+    "1x1.avi": TEST.format(size="16x16") + " -vf scale=1:1 -c:v mjpeg -pix_fmt yuvj444p",
+    "7x5.mkv": TEST.format(size="7x5").replace("testsrc2", "testsrc") + " -c:v libx264 -pix_fmt yuv444p",
+    "2x4096.mkv": TEST.format(size="2x4096").replace("testsrc2", "color") + " -c:v ffv1 -t 0.3",
+    "negative stamps.mkv": "-i {video} -t 3 -c copy -output_ts_offset -5 -avoid_negative_ts disabled",
+    "33 bits wrap.ts": "-i {video} -t 4 -c copy -output_ts_offset 95441",
+    "index at the end.mov": "-i {video} -t 3 -c copy -movflags -faststart",
+    "fragments of a frame.mp4": "-i {video} -t 3 -c copy -movflags frag_every_frame+empty_moov",
+    "half a frame a second.mkv": "-f lavfi -i testsrc2=size=160x90:rate=1/2:duration=8 -c:v libx264",
+    "fields, top first.mkv": TEST.format(size="720x576")
+    + " -c:v libx264 -flags +ilme+ildct -x264-params tff=1",
     "two videos.mkv": "-i {video} -i {video} -t 2 -map 0 -map 1 -c copy",
 }
 BY_HAND = {
@@ -61,18 +102,22 @@ BY_HAND = {
 }
 
 
-def make(folder: Path, video: Path) -> list[Path]:
-    """The odd files, in `folder`."""
+def make(folder: Path, video: Path, only: tuple[str, ...]) -> list[Path]:
+    """The odd files whose name begins with one of `only`, in `folder`."""
     made = []
     for name, how in ODD.items():
+        if not name.startswith(only):
+            continue
         path = folder / name
         command = ["ffmpeg", "-v", "error", "-y", *how.format(video=video).split(), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"| {name} | cannot be made here: {done.stderr.strip().splitlines()[-1][:80]} | | | |")
+            print(f"| {name} | cannot be made here: {done.stderr.strip().splitlines()[-1][:80]} | | | | |")
         else:
             made.append(path)
     for name, bend in BY_HAND.items():
+        if not name.startswith(only):
+            continue
         (folder / name).write_bytes(bend(video.read_bytes()))
         made.append(folder / name)
     return made
@@ -101,6 +146,15 @@ def damaged(folder: Path, sources: list[Path], count: int) -> list[Path]:
         path.write_bytes(data)
         made.append(path)
     return made
+
+
+def expected(path: Path) -> int | None:
+    """How many frames FFmpeg's own tool reads of a file; None where it reads none."""
+    command = ["ffprobe", "-v", "quiet", "-select_streams", "v:0", "-count_frames"]
+    command += ["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    found = [one.strip(",") for one in said]  # a stream of a programme is told twice
+    return int(found[0]) if found and found[0].isdigit() else None
 
 
 def read(path: str) -> dict[str, object]:
@@ -147,6 +201,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("video", type=Path, nargs="?")
     parser.add_argument("--damaged", type=int, default=200)
+    parser.add_argument("--only", nargs="*", default=[], help="files whose name begins so")
     parser.add_argument("--one", help="read this file alone and print what came of it")
     args = parser.parse_args(argv)
     if args.one:
@@ -155,14 +210,15 @@ def main(argv: list[str]) -> int:
     bad = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        print("| file | frames | damaged, left out | how it ends | s | peak MB |\n|---|---|---|---|---|---|")
-        made = make(folder, args.video.resolve())
+        print("| file | frames | FFmpeg's | damaged, left out | how it ends | s | peak MB |")
+        print("|---|---|---|---|---|---|---|")
+        made = make(folder, args.video.resolve(), tuple(args.only) or ("",))
         for path in made:
             got = tried(path)
             bad += str(got["end"]).startswith(("CRASH", "HANG"))
             size = f" of {', '.join(got['shapes'])}" if got["shapes"] else ""  # type: ignore[arg-type]
             print(
-                f"| {path.name} | {got['frames']}{size} | {got['failed']} | {got['end']} "
+                f"| {path.name} | {got['frames']}{size} | {expected(path)} | {got['failed']} | {got['end']} "
                 f"| {got['seconds']:.1f} | {got['mb']:.0f} |",
                 flush=True,
             )
