@@ -17,8 +17,9 @@ from agent.delivery.outbox.compaction import merge_bodies, merge_sketches
 from agent.delivery.outbox.rows import window_of
 from agent.delivery.thinning import Thinner
 
-_NEWS = ("state", "drift_state", "gpu_state")
-"""Fields whose change is not kept waiting for the other windows of a report."""
+_NEWS = ("state", "gpu_state")
+"""Fields whose change is not kept waiting for the other windows of a report; beside them a drift alarm. Whether a
+window could be judged is none: at an hour that the reference does not know it changes from minute to minute."""
 
 _ITEMS, _TOTAL_ITEMS = 24, 64
 """Values that a hidden sketch keeps on disk, of a stage and of the whole way: merged hours keep ranks within 1 %."""
@@ -44,7 +45,7 @@ class Reports:
         if topic.gathered and not self._follows(topic.gathered[-1], draft):
             self._report(topic)
         topic.gathered.append(draft)
-        news = tuple(draft.body.get(name) for name in _NEWS)
+        news = (*map(draft.body.get, _NEWS), draft.body.get("drift_state") == "drift")
         if news != topic.news or len(topic.gathered) >= self._plan.windows or self._is_opening(topic):
             topic.news = news
             self._report(topic)

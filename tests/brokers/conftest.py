@@ -101,6 +101,8 @@ class Observer:
             client.subscribe(self._topic, qos=1)
 
     def _on_message(self, _client, _data, message):
+        if not paho.topic_matches_sub(self._topic, message.topic):
+            return  # amqtt hands out retained messages that were not asked for
         with self._changed:
             self.messages.append(
                 Heard(message.topic, bytes(message.payload), bool(message.retain), time.time())

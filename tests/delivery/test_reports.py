@@ -60,6 +60,16 @@ def test_a_change_of_state_does_not_wait_for_the_rest_of_the_report():
     assert [one.body["frames_seen"] for one in sent] == [1, 3, 2]
 
 
+def test_a_drift_alarm_does_not_wait_and_whether_a_window_could_be_judged_does():
+    sent = []
+    reports = Reports(LEAN, sent.append)
+    for n, state in enumerate(["normal", "silent", "normal", "silent", "drift", "drift", "normal", "silent"]):
+        reports.add(window(n, [0.1], drift_state=state))
+    reports.flush()
+    assert [one.body["drift_state"] for one in sent] == ["normal", "drift", "normal", "silent"]
+    assert [one.body["frames_seen"] for one in sent] == [1, 4, 2, 1]
+
+
 def test_what_is_gathered_is_published_at_the_end_and_where_a_camera_goes():
     sent = []
     reports = Reports(LEAN, sent.append)

@@ -7,7 +7,7 @@ import ssl
 from contextlib import suppress
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import MessageType
+from paho.mqtt.enums import MessageType, MQTTErrorCode
 
 from agent.core.dial import dial
 
@@ -17,6 +17,8 @@ LARGEST_PACKET = 1024 * 1024
 KEPT_OF_LARGER = 64 * 1024
 """Bytes from which on a message in a larger packet is cut off, unread: what is too large to be meant for us, any reader
 refuses; to hang up on it would end every connection for ever where the broker retains it."""
+
+_AUTH = 0xF0
 
 
 class DialingClient(paho.Client):
@@ -56,6 +58,11 @@ class BrokerClient(DialingClient):
         line, self._line = self._line, None
         if line is not None:
             line.close()
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        if self._in_packet["command"] & 0xF0 == _AUTH:
+            raise ValueError("the broker asks for another step of the login (AUTH), which is not spoken here")
+        return super()._packet_handle()
 
     def _sock_recv(self, bufsize: int) -> bytes:
         announced = self._in_packet["remaining_length"]

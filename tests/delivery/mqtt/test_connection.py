@@ -468,6 +468,11 @@ def test_a_packet_that_is_no_message_and_fills_the_memory_is_refused_before_it_i
     assert broker.sent < 32 << 20  # what the sockets hold
 
 
+def test_a_step_of_the_login_that_is_not_spoken_is_named(hostile, publish):
+    running = publish(hostile(b"\xf0\x02\x18\x00").url, protocol="5")
+    running.until(lambda p: "another step of the login (AUTH)" in p.connection.reason)
+
+
 def test_a_message_of_any_size_ends_no_connection_and_only_its_beginning_is_kept(hostile):
     size = 9_000_000  # a retained one would come at every connect
     length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21])
