@@ -8,8 +8,8 @@
                                 │
     a file's end ──▶ ENDED      └ a file played once that is damaged: DOWN for good, `run` returns
 
-Laws
-----
+Laws:
+
 1. Each change of state is published once and logged once; retries that change nothing are counted, not logged.
 2. No frame within `stall_timeout` is a stall, whatever the camera's thread is doing; a thread that does not
    come back is left alone, and the camera is not opened again before it has. A source that is slow by nature has
@@ -372,8 +372,7 @@ class Reader(Worker):
         self._log_health(last.state if last else None, state, reason)
 
     def _log_health(self, last: CameraState | None, state: CameraState, reason: str) -> None:
-        by_content = state in CONTENT_FAULTS
-        if by_content:
+        if state in CONTENT_FAULTS:
             log.warning(
                 "camera gives faulty frames", camera=self._settings.name, state=state.value, reason=reason
             )
