@@ -37,8 +37,11 @@ WORLDS = Registry(
         "lamps": "benchmarks.drift.worlds.lamps:Lamps",
         "shifts": "benchmarks.drift.worlds.shifts:Shifts",
         "gate": "benchmarks.drift.worlds.gate:Gate",
+        "school": "benchmarks.drift.worlds.school:School",
+        "shop": "benchmarks.drift.worlds.shop:Shop",
+        "mill": "benchmarks.drift.worlds.mill:Mill",
     },
 )
 """A world's class by its name; a world file holds what moves in it, in sigma of its features' fast noise.
 
-The last eight were written after the engine's constants, and none was changed for them."""
+The last eleven were written after the engine's constants, and none was changed for them."""
