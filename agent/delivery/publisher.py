@@ -34,9 +34,8 @@ from agent.core.worker import Worker
 from agent.delivery.clock import Clock, ClockWatch
 from agent.delivery.commands import CommandWorker
 from agent.delivery.figures import DeliveryFigures
-from agent.delivery.handover import Inbox
+from agent.delivery.handover import Inbox, Intake
 from agent.delivery.identity import Identity
-from agent.delivery.intake import Intake
 from agent.delivery.messages import Stamp
 from agent.delivery.mqtt.address import broker_addresses
 from agent.delivery.mqtt.announcements import Announcements

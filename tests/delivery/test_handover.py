@@ -4,8 +4,7 @@ import pytest
 
 from agent.core.types import Draft, Priority
 from agent.delivery.clock import ClockWatch
-from agent.delivery.handover import Inbox
-from agent.delivery.intake import AGAIN_SECONDS, IDLE_SECONDS, Intake
+from agent.delivery.handover import AGAIN_SECONDS, IDLE_SECONDS, Inbox, Intake
 from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
 from tests.delivery.conftest import IDENTITY, FakeClock
