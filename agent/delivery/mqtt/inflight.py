@@ -291,9 +291,9 @@ class InflightWindow:
         if topic != trying and self._refusals.holds(topic):
             self._refusals.park(topic, row.key)
             return _Outcome.SETTLED
-        if not self._pace.passes(now, late=late):
-            return _Outcome.WAITS
         if row.priority is Priority.ALERT and self._unacknowledged.topic_in_use(topic):
+            return _Outcome.WAITS
+        if not self._pace.passes(now, late=late):
             return _Outcome.WAITS
         try:
             payload = unpack(row.payload)

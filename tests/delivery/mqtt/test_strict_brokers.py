@@ -348,3 +348,18 @@ def test_what_one_broker_hangs_up_on_is_sent_to_another_at_once(make_outbox, dra
     window.died(BROKE, now)
     window.end()
     assert sum(outbox.lost_total().values()) == 0
+
+
+def test_an_alert_that_waits_for_its_answer_takes_nothing_of_the_brokers_quota(make_outbox, drafts, clock):
+    outbox, wire = make_outbox(clock=clock), Wire()
+    window = window_of(outbox, clock)
+    outbox.put_many([drafts.host(), drafts.alert("a")])
+    window.begin(OPENED, 100.0)
+    window.fill(wire, 100.0)  # the alert goes first
+    window.acked(Acked(mid=2, code=0x97, reason="quota exceeded"), 100.0)  # from now on one a second
+    outbox.put_many([drafts.alert("a"), drafts.camera()])
+    for turn in range(1, 12):
+        window.fill(wire, 100.0 + turn)
+    assert (
+        wire.mid >= 4
+    )  # the host's again and the camera's, while the first state of the alert has no answer yet
