@@ -98,14 +98,14 @@ class AccuracyEstimator:
         base = np.mean([each.signals for each in before], axis=0) if before else None
         usual = float(np.mean([each.boxes for each in before])) if before else model.trials.usual * number
         estimate = model.estimate(signals, base, usual)
-        if not (glance.calm or _agree(estimate, glance.found)):
+        if not (glance.calm or agrees(estimate, glance.found)):
             estimate = untold(estimate.model)
         if glance.calm:
             before.append(_Calm(signals=signals, boxes=float(sum(len(each.plain) for each in frames))))
         self._done(camera, estimate)
 
 
-def _agree(estimate: Estimate, found: float | None) -> bool:
+def agrees(estimate: Estimate, found: float | None) -> bool:
     """Whether an estimate is, within twice its band, the F1 of a model that finds the share `found`, and no more."""
     if found is None:
         return True

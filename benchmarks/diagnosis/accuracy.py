@@ -28,7 +28,7 @@ from agent.detection.session import Detector
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials
 from agent.drift.diagnosis.cause import SEVERITIES
-from agent.drift.diagnosis.diagnose import _concluded
+from agent.drift.diagnosis.diagnose import concluded
 from agent.drift.diagnosis.learn import (
     MODEL_STEPS,
     STEPS,
@@ -42,7 +42,7 @@ from agent.drift.diagnosis.learn import (
 from agent.drift.diagnosis.match import match, shift_of
 from agent.drift.diagnosis.portrait import Comparison
 from agent.drift.medians import medians
-from agent.references.accuracy_estimator import _agree
+from agent.references.accuracy_estimator import agrees
 from agent.references.model_signals import Seen, TrialBook, f1_of, signals_of, turned_back
 from agent.references.signature_learner import MOST_LEARNT_OF, found_share
 from benchmarks.diagnosis import faults
@@ -121,8 +121,8 @@ class Explained:
         now = medians(seen.vectors)
         shift = shift_of(now, *self._usual, traits=self._compare(seen.portrait))
         found = match(shift, self._signatures.none, self._signatures.curves)
-        cause = _concluded(verdict(now, self._usual), self._signatures, found)
-        return cause.cause in CAUSES and estimate.told and _agree(estimate, cause.found_ratio)
+        cause = concluded(verdict(now, self._usual), self._signatures, found)
+        return cause.cause in CAUSES and estimate.told and agrees(estimate, cause.found_ratio)
 
 
 def row(name: str, what: str, pairs: list[Pair], mean: float) -> str:

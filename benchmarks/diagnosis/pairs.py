@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from agent.drift.diagnosis.diagnose import _concluded
+from agent.drift.diagnosis.diagnose import concluded
 from agent.drift.diagnosis.learn import STEPS, Learner, sample
 from agent.drift.diagnosis.match import match, shift_of
 from agent.drift.diagnosis.portrait import Comparison
@@ -80,7 +80,7 @@ def answers(name: str) -> list[tuple[tuple[str, ...], str, str]]:
         seen = sample(changed)
         now = np.nanmedian(seen.vectors, axis=0)
         shift = shift_of(now, *usual, traits=compare(seen.portrait))
-        told = _concluded(verdict(now, usual), signatures, match(shift, signatures.none, signatures.curves))
+        told = concluded(verdict(now, usual), signatures, match(shift, signatures.none, signatures.curves))
         found.append((right, told.cause, told.also))
     return found
 

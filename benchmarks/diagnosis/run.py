@@ -19,7 +19,7 @@ from agent.cameras.kinds.synthetic.drawing.disturbances import EFFECTS
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.diagnose import UNKNOWN as NOT_TOLD
-from agent.drift.diagnosis.diagnose import _concluded
+from agent.drift.diagnosis.diagnose import concluded
 from agent.drift.diagnosis.learn import STEPS, Learner, sample, small
 from agent.drift.diagnosis.match import IMAGE_FEATURES, match, shift_of
 from agent.drift.diagnosis.portrait import Comparison
@@ -123,7 +123,7 @@ def main() -> None:
             found = match(
                 shift_of(now, *usual, traits=compare(seen.portrait)), signatures.none, signatures.curves
             )
-            told = _concluded(verdict(now, usual), signatures, found)
+            told = concluded(verdict(now, usual), signatures, found)
             ranked = [each.cause for each in found.candidates[:2]]
             for table in (answers, by_camera.setdefault(Path(name).stem, {})):
                 table.setdefault(right, []).append((ranked[0], ranked[1], told.cause))

@@ -129,10 +129,11 @@ def diagnose(
     now = np.where(np.isfinite(recent), recent, [one.now[1] for one in each])
     low, then, high = np.array([one.then for one in each]).T
     found = match(shift_of(now, low, then, high, traits=traits), signatures.none, signatures.curves)
-    return _concluded(verdict, signatures, found, golden)
+    return concluded(verdict, signatures, found, golden)
 
 
-def _concluded(verdict: DriftVerdict, signatures: Signatures, found: Match, golden: str = "") -> Diagnosis:
+def concluded(verdict: DriftVerdict, signatures: Signatures, found: Match, golden: str = "") -> Diagnosis:
+    """What `found`, the match of an alarm's shift with the signatures, says of `verdict`; `golden`: of its check."""
     best, second = found.candidates[:2]
     over = any(verdict.feature(name).over for name in IMAGE_FEATURES)
     quiet = not over and found.size < QUIET
