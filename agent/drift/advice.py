@@ -16,7 +16,7 @@ from agent.core.counts import count
 from agent.drift.course import GRADUAL, UNKNOWN_COURSE, Course
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.accuracy import Estimate
-from agent.drift.diagnosis.diagnose import AGREES, DIFFERS, MODEL, NO_CAUSE, POPULATION, SCENE
+from agent.drift.diagnosis.diagnose import AGREES, DIFFERS, MODEL, NO_CAUSE, POPULATION, SCENE, UNKNOWN
 
 DAY = 86_400.0
 SURE = 0.5
@@ -60,8 +60,9 @@ class Situation:
     `cause` with its `confidence` (0..1) is the diagnosis, "" where there is none; `since` (Unix time) is when the alarm
     went on and `lasts` the seconds since then, both None where none is on. `found_ratio` is the share of detections
     that the model still finds in frames changed like this, `right_ratio` the F1 of `labelled` samples at its lowest,
-    None where unknown; `accuracy` is what can be told without labels. `features` are over their limits; `course`: how
-    the drift came; `crept`: whether features moved slowly before; `golden`: the state of the golden check.
+    None where unknown; `accuracy` is what can be told without labels. Why there is no cause, or no accuracy, stands
+    in `why_no_cause` and `why_no_accuracy`. `features` are over their limits; `course`: how the drift came; `crept`:
+    whether features moved slowly before; `golden`: the state of the golden check.
     """
 
     camera: str
@@ -70,7 +71,9 @@ class Situation:
     since: float | None = None
     lasts: float | None = None
     labelled: int = 0
+    why_no_cause: str = ""
     accuracy: Estimate | None = None
+    why_no_accuracy: str = ""
     features: int = 0
     course: Course = UNKNOWN_COURSE
     crept: bool = False
@@ -216,12 +219,7 @@ def _for(one: Situation, action: Action) -> list[str]:
     """What is known, in words."""
     if one.lasts is None:
         return []
-    known = [f"the alarm has been on for {_rounded(one.lasts)}"]
-    if one.cause:
-        sure = f" ({round(100 * one.confidence)} % sure)" if one.confidence else ""
-        known.append(f"cause: {one.cause.replace('_', ' ')}{sure}")
-    else:
-        known.append("the cause is not known")
+    known = [f"the alarm has been on for {_rounded(one.lasts)}", _cause(one)]
     if one.model_changed:
         known.append("the golden check differs")
     if one.golden == AGREES and action is not Action.CHECK_MODEL:
@@ -245,6 +243,18 @@ def _for(one: Situation, action: Action) -> list[str]:
             f"F1 of labelled samples since then is {one.right_ratio:.2f} or more, no better is certain"
         )
     return known
+
+
+def _cause(one: Situation) -> str:
+    """The cause, or why there is none.
+
+    >>> _cause(Situation(camera="front", why_no_cause="no frames are kept"))
+    'the cause cannot be told, because no frames are kept'
+    """
+    if one.cause in {"", UNKNOWN}:
+        return "the cause cannot be told" + (f", because {one.why_no_cause}" if one.why_no_cause else "")
+    sure = f" ({round(100 * one.confidence)} % sure)" if one.confidence else ""
+    return f"cause: {one.cause.replace('_', ' ')}{sure}"
 
 
 def _accuracy(found: Estimate) -> str:
@@ -302,15 +312,21 @@ def _against(one: Situation, action: Action) -> list[str]:
         still.append(_MODEL_AS_BEFORE)
     if one.found_ratio is not None and one.found_ratio >= FOUND_ENOUGH:
         still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
-    if one.accuracy is not None and not one.accuracy.told:
-        still.append(
-            "how right the model still is cannot be told without labels: it finds too few boxes here, or no known "
-            "cause explains the drift"
-        )
-    elif one.accuracy is not None and one.accuracy.high >= FOUND_ENOUGH:
+    if one.accuracy is None or not one.accuracy.told:
+        still.append(f"how right the model still is cannot be told without labels{_why_no_accuracy(one)}")
+    elif one.accuracy.high >= FOUND_ENOUGH:
         still.append(_accuracy(one.accuracy))
     if not one.labelled:
         still.append("no labelled sample since then tells how right the model is")
     if _is_right(one):
         still.append(f"F1 of labelled samples since then is {one.right_ratio:.2f} at least")
     return still
+
+
+def _why_no_accuracy(one: Situation) -> str:
+    """`, because ...`, where that is known."""
+    if one.accuracy is None:
+        return f", because {one.why_no_accuracy}" if one.why_no_accuracy else ""
+    if one.cause not in CAUSES:
+        return ", because no known cause of the picture explains the drift"
+    return ", because it finds too few boxes here, or not what the cause would leave it"

@@ -13,9 +13,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.counts import count
 from agent.core.types import Frame
 from agent.drift.diagnosis.cause import Image
-from agent.drift.diagnosis.diagnose import BY_ABSENCE, UNKNOWN, Diagnosis, diagnose
+from agent.drift.diagnosis.diagnose import BY_ABSENCE, NOT_LEARNT, UNKNOWN, Diagnosis, diagnose
 from agent.drift.diagnosis.learn import LEAST_FRAMES, image_medians, small
 from agent.drift.diagnosis.portrait import Look, look_at
 from agent.drift.diagnosis.signatures import Signatures
@@ -31,6 +32,8 @@ LOOKS = 6
 
 LATER_SECONDS = 3600.0
 """From one frame to the next, where a reference lacked frames and has enough for the first signatures."""
+
+_NOT_KEPT = "no frames of the camera are kept (`keep_frames = false`)"
 
 _TOO_EARLY = Diagnosis(cause=UNKNOWN, reason="no known cause fits at first sight; another window will tell")
 
@@ -136,6 +139,32 @@ class CameraCauses:
             self._follow(self._diagnosed(verdict, vectors) if drifts else None)
             self.accuracy.window(calm=not drifts, cause=self.last)
         return self.last
+
+    @property
+    def why_no_cause(self) -> str:
+        """Why the last drift has no cause, "" where it has one."""
+        if self._hidden is None:
+            return _NOT_KEPT
+        if self.last is None:
+            return "no window of the drift was diagnosed yet"
+        return self.last.reason
+
+    @property
+    def why_no_estimate(self) -> str:
+        """Why there is no estimate of how right the model is, where there is none."""
+        if self._hidden is None:
+            return _NOT_KEPT
+        if self.signatures is None:
+            return NOT_LEARNT
+        trials = self.signatures.trials
+        if trials is None:
+            return "what known causes do to the model has not been learnt yet"
+        if not trials.enough:
+            found = count(trials.boxes, "object", "objects")
+            return (
+                f"the model finds {found} on the kept frames of what is normal, which is too few to learn by"
+            )
+        return "the box had no idle time for it lately"
 
     def _diagnosed(self, verdict: DriftVerdict, vectors: NDArray[np.float32]) -> Diagnosis:
         medians = image_medians(vectors)

@@ -240,7 +240,9 @@ class DriftMonitor:
             since=since,
             lasts=None if since is None else max(0.0, now - since),
             crept=crept(self.stored),
+            why_no_cause=self.causes.why_no_cause,
             accuracy=self.causes.accuracy.last(now),
+            why_no_accuracy=self.causes.why_no_estimate,
             features=self._judging.features_over if since is not None else 0,
         )
         if cause is None or since is None:

@@ -9,6 +9,7 @@ from agent.cli import COMMANDS
 from agent.drift.advice import DAY, Action, Situation, advise
 from agent.drift.course import Course
 from agent.drift.diagnosis import CAUSES
+from agent.drift.diagnosis.accuracy import untold as untold_of
 from agent.drift.diagnosis.diagnose import OTHER_WORDS
 
 ON = Situation(camera="front", lasts=3600.0, confidence=0.9)
@@ -85,3 +86,22 @@ def test_what_speaks_for_it_and_against_has_the_numbers():
         "F1 of labelled samples since then is 0.60 or more, no better is certain",
     )
     assert "in frames changed like this the model still finds 95 %" in one.against
+
+
+def test_what_cannot_be_told_says_why():
+    """`cause: unknown` and silence about the accuracy told nobody what to do about either."""
+    blind = advise(
+        dataclasses.replace(
+            ON, cause="unknown", confidence=0.0, why_no_cause="2 frames were looked at, 3 are needed",
+            why_no_accuracy="the box had no idle time for it lately",
+        )
+    )  # fmt: skip
+    assert "the cause cannot be told, because 2 frames were looked at, 3 are needed" in blind.for_it
+    assert (
+        "how right the model still is cannot be told without labels, because the box had no idle time for it lately"
+    ) in blind.against
+    untold = untold_of("m")
+    strangers = advise(dataclasses.replace(ON, cause="population", accuracy=untold))
+    assert "no known cause of the picture explains the drift" in strangers.against[1]
+    few = advise(dataclasses.replace(ON, cause="dirt", accuracy=untold))
+    assert "it finds too few boxes here" in few.against[1]

@@ -163,3 +163,23 @@ def test_what_is_concluded_for_lack_of_a_known_cause_waits_for_a_second_window(o
     vectors = np.zeros((0, len(FEATURES)), dtype=np.float32)
     told = [one.causes.judge(drifting, vectors).cause for _ in range(6)]
     assert told == ["unknown", "fog", "fog", "population", "population", "fog"]
+
+
+def test_why_there_is_no_cause_and_no_estimate_is_known(one, stored):
+    assert "no window" in one.causes.why_no_cause
+    assert "learnt" in one.causes.why_no_estimate
+    one.causes.reference(stored)
+    verdict = types.SimpleNamespace(judged=True, alarm=True, ratio=2.0)
+    one.causes.judge(verdict, np.zeros((0, len(FEATURES)), dtype=np.float32))
+    assert "has not been learnt yet" in one.causes.why_no_cause
+    few = types.SimpleNamespace(enough=False, boxes=1)
+    for trials, why in (
+        (None, "the model has not been learnt"),
+        (few, "finds 1 object on the kept frames"),
+        (types.SimpleNamespace(enough=True), "no idle time"),
+    ):
+        one.causes.learnt(types.SimpleNamespace(frames=mark_of(()) + "-1", trials=trials))
+        assert why in one.causes.why_no_estimate
+    one.causes.set_hidden(None)
+    assert "keep_frames" in one.causes.why_no_cause
+    assert "keep_frames" in one.causes.why_no_estimate

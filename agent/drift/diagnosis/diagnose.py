@@ -67,6 +67,8 @@ BY_ABSENCE = frozenset({NO_CAUSE, SCENE, POPULATION, MODEL})
 AGREES, DIFFERS = "agrees", "differs"
 """States of a golden check: whether its last run gave what the model gave when it was taken in use."""
 
+NOT_LEARNT = "what known causes do to this camera has not been learnt yet"
+
 _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 
 
@@ -116,7 +118,7 @@ def diagnose(
     """The diagnosis of a judged verdict from `looks` at the frames of now, and the medians `recent` (10,) of their
     IMAGE_FEATURES, NaN where unknown. `golden` is the state of the golden check."""
     if signatures is None:
-        return Diagnosis(cause=UNKNOWN, reason="what known causes do to this camera has not been learnt yet")
+        return Diagnosis(cause=UNKNOWN, reason=NOT_LEARNT)
     if len(looks) < LEAST_LOOKS:
         return Diagnosis(
             cause=UNKNOWN, reason=f"{len(looks)} frames were looked at, {LEAST_LOOKS} are needed"
