@@ -1,7 +1,7 @@
 """Draws what each camera state looks like: python scripts/state_pictures.py --out docs/images/camera-states.webp.
 
 The drawn street is shown to the product's own inspector four times a second, with the changes of
-`benchmarks/health_worlds.py`; each picture is the frame at which it named the state, with its words. A change that the
+`benchmarks/health`; each picture is the frame at which it named the state, with its words. A change that the
 inspector does not name ends the script with an error: no picture shows what is not told.
 """
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from agent.cameras.health.inspector import Inspector  # noqa: E402  (the package stands beside this folder)
 from agent.cameras.kinds.synthetic.drawing.scene import Scene  # noqa: E402  (as above)
 from agent.core.types import Frame  # noqa: E402  (as above)
-from benchmarks import health_worlds as worlds  # noqa: E402  (as above)
+from benchmarks.health import faults, pixels, weather  # noqa: E402  (as above)
 
 Image = NDArray[np.uint8]
 WIDTH, HEIGHT = 480, 270
@@ -39,7 +39,7 @@ def branch(image: Image, t: float) -> Image:
     leaves = cv2.normalize(spots, None, 20, 120, cv2.NORM_MINMAX).astype(np.uint8)
     out, edge = image.copy(), int(WIDTH * 0.45)
     out[:, :edge] = cv2.merge([leaves // 2, leaves, leaves // 2])[:, :edge]
-    return worlds.grain(out, t, 1.5)
+    return pixels.grain(out, t, 1.5)
 
 
 def unchanged(image: Image, _t: float) -> Image:
@@ -49,13 +49,13 @@ def unchanged(image: Image, _t: float) -> Image:
 
 CHANGES: tuple[tuple[str, Callable[[Image, float], Image]], ...] = (
     ("online", unchanged),
-    ("black", worlds.dark(0.01, 2)),
-    ("overexposed", lambda image, _: worlds.lit(image, 2.0, 120)),
-    ("covered", worlds.covered),
-    ("frozen", worlds.Held()),
-    ("moved", lambda image, _: worlds.toured(1e9)(image, 0.0)),
-    ("fogged", lambda image, t: worlds.grain(worlds.fogged(image, 0.75), t, 1.5)),
-    ("blurred", lambda image, _: worlds.defocused(image, 1 / 110)),
+    ("black", weather.dark(0.01, 2)),
+    ("overexposed", lambda image, _: pixels.lit(image, 2.0, 120)),
+    ("covered", faults.covered),
+    ("frozen", faults.Held()),
+    ("moved", lambda image, _: weather.toured(1e9)(image, 0.0)),
+    ("fogged", lambda image, t: pixels.grain(faults.fogged(image, 0.75), t, 1.5)),
+    ("blurred", lambda image, _: faults.defocused(image, 1 / 110)),
     ("obstructed", branch),
 )
 
@@ -63,10 +63,10 @@ CHANGES: tuple[tuple[str, Callable[[Image, float], Image]], ...] = (
 def shown(state: str, change: Callable[[Image, float], Image]) -> tuple[Image, str]:
     """The frame at which `state` was named under this change, and the reason in words."""
     inspector, scene = Inspector(by_media=False), Scene("street", 3, WIDTH, HEIGHT)
-    before = worlds.clocked if isinstance(change, worlds.Held) else unchanged
+    before = faults.clocked if isinstance(change, faults.Held) else unchanged
     for index in range(int((WARM_SECONDS + MOST_SECONDS) / STEP)):
         t = index * STEP - WARM_SECONDS
-        drawn = worlds.grain(scene.draw(index * STEP, 12.0, index).image, index * STEP, 1.0)
+        drawn = pixels.grain(scene.draw(index * STEP, 12.0, index).image, index * STEP, 1.0)
         image = (change if t >= 0 else before)(drawn, t)
         at = int((1000.0 + index * STEP) * 1e9)
         verdict = inspector.inspect(

@@ -150,7 +150,9 @@ def observe(
         state, light=light_after(state.light, figures, sample.chroma, now), recent=recent, last=sample, at=now,
         stretch=state.stretch.after(sample, now), black=state.black.after(figures, now, passed),
     )  # fmt: skip
-    was, state = state.normal, _placed(state, figures, sample.size)
+    was = state.normal
+    agreed = _agreed(recent, was.background if was else None)
+    state = _placed(state, figures, sample.size, agreed)
     lasting = (
         recent if state.normal is not was else recent_after(state.lasting, recent, passed, LASTING_SECONDS)
     )
@@ -158,22 +160,14 @@ def observe(
     veil = (state.veil if state.normal is was else Veil()).after(figures, normal, now)
     cover = (state.cover if state.normal is was else Cover()).after(figures, lasting, normal, now)
     state = replace(state, lasting=lasting, veil=veil, cover=cover)
-    agreed, steady = _compared(state, figures, recent)
+    if state.normal is not was:
+        agreed = _agreed(recent, state.normal.background if state.normal else None)
     look = Look(
-        now,
-        sample,
-        figures,
-        recent,
-        lasting,
-        agreed,
-        steady,
-        normal,
-        state.stretch,
-        state.black,
-        veil,
-        cover,
-        pace,
-    )
+        now=now, sample=sample, figures=figures, recent=recent, lasting=lasting, agreed=agreed, normal=normal,
+        kept_agreed=_agreed(lasting, normal.kept if normal else None),
+        steady=_steadiness(state, figures, recent),
+        stretch=state.stretch, black=state.black, veil=veil, cover=cover, pace=pace,
+    )  # fmt: skip
     signs = signs_of(look)
     standings = {
         fault.state: _stand(state.standings.get(fault.state, FaultState()), fault, signs[fault.state][0], now)
@@ -192,8 +186,11 @@ def reopened(state: HealthState) -> HealthState:
         recent=None, lasting=None, last=None, at=None )  # fmt: skip
 
 
-def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -> HealthState:
-    """The state with the normal that fits the view in this light, None where none is known of it yet."""
+def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int], agreed: Blocks) -> HealthState:
+    """The state with the normal that fits the view in this light, None where none is known of it yet.
+
+    The view is `agreed` to be that of the normal it had.
+    """
     same = [index for index, one in enumerate(state.normals) if one.mode is state.light.mode]
     if not same:
         return replace(state, current=None)
@@ -203,7 +200,7 @@ def _placed(state: HealthState, figures: ImageMeasures, size: tuple[int, int]) -
         normal = state.normals[current]
         if normal.likeness < LEAST_LIKENESS:
             return state
-        if fits(agreement(state.recent, normal.background), figures, normal):
+        if fits(agreed, figures, normal):
             return _standing(state, current)
     fit, index = best_fit([state.normals[index] for index in same], state.recent, figures, size)
     if fit > IN_PLACE_RATIO:
@@ -225,16 +222,16 @@ def _standing(state: HealthState, current: int) -> HealthState:
     return replace(state, normals=tuple(replace(one, known=True) for one in state.normals))
 
 
-def _compared(
-    state: HealthState, figures: ImageMeasures, recent: NDArray[np.float32]
-) -> tuple[Blocks, float]:
-    """How each block of the last seconds agrees with the normal's, and how much the view is that of the last
-    seconds."""
-    normal = state.normal
-    if normal is None:
-        return np.ones(BLOCKS, np.float32), 1.0
-    steady = view_likeness(agreement(figures.edges, recent), figures, normal)
-    return agreement(recent, normal.background), steady
+def _agreed(edges: NDArray[np.float32], background: NDArray[np.float32] | None) -> Blocks:
+    """How each block (40,) agrees with that background; 1 where there is none."""
+    return np.ones(BLOCKS, np.float32) if background is None else agreement(edges, background)
+
+
+def _steadiness(state: HealthState, figures: ImageMeasures, recent: NDArray[np.float32]) -> float:
+    """How much the view is that of the last seconds."""
+    if state.normal is None:
+        return 1.0
+    return view_likeness(agreement(figures.edges, recent), figures, state.normal)
 
 
 def _stand(standing: FaultState, fault: Fault, sign: bool | None, now: float) -> FaultState:
@@ -289,7 +286,7 @@ def _learn(state: HealthState, look: Look, moved: bool | None, passed: float) ->
     if away or _turning(state, CameraState.MOVED):
         return replace(state, learning=())
     assert state.current is not None
-    new = followed(normal, look.figures, look.lasting, look.agreed, steady=look.steady, passed=passed)
+    new = followed(normal, look.figures, look.agreed, look.kept_agreed, steady=look.steady, passed=passed)
     normals = (*state.normals[: state.current], new, *state.normals[state.current + 1 :])
     return replace(state, normals=normals, learning=())
 

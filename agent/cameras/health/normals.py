@@ -148,20 +148,20 @@ def first_normal(
 def followed(
     normal: CameraNormal,
     figures: ImageMeasures,
-    lasting: NDArray[np.float32],
     agreed: Blocks,
+    kept_agreed: Blocks,
     *,
     steady: float,
     passed: float,
 ) -> CameraNormal:
-    """The normal after one more sample without a fault, `passed` seconds after the last, that agreed with it so.
+    """The normal after one more sample without a fault, `passed` seconds after the last.
 
-    The edges were `lasting` (40, 360) for a while.
+    The edges of the last seconds `agreed` with it so, those of the last half a minute with what is kept.
     """
     fast = np.float32(min(1.0, passed / FOLLOW_SECONDS))
     settling = normal.age < SETTLE_SECONDS
     slow = np.float32(min(1.0, passed / (SETTLE_SECONDS if settling else ANCHOR_SECONDS)))
-    in_place = agreement(lasting, normal.kept)[:, None] >= IN_PLACE
+    in_place = kept_agreed[:, None] >= IN_PLACE
     rate = np.where(in_place, slow if settling else fast, np.float32(min(1.0, passed / KEPT_SECONDS)))
     like = view_likeness(agreed, figures, normal)
     clear = figures.clear & normal.structured

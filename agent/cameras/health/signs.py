@@ -76,12 +76,13 @@ Sign = tuple[bool | None, str]
 Signs = Mapping[CameraState, Sign]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Look:
     """What one sample shows, and what is normal for it (None: not known).
 
-    `recent` (40, 360) are the edges of the last seconds, `lasting` of the last half a minute, `agreed` (40,) how
-    they agree with the normal's in each block, `steady` how this sample's edges agree with them.
+    `recent` (40, 360) are the edges of the last seconds, `lasting` of the last half a minute, `agreed` and
+    `kept_agreed` (40,) how these and those agree with the normal's in each block, `steady` how this sample's edges
+    agree with those of the last seconds.
     """
 
     now: float
@@ -90,6 +91,7 @@ class Look:
     recent: NDArray[np.float32]
     lasting: NDArray[np.float32]
     agreed: Blocks
+    kept_agreed: Blocks
     steady: float
     normal: CameraNormal | None
     stretch: EqualRun
@@ -322,7 +324,7 @@ def _lost(look: Look, normal: CameraNormal) -> float:
 def _overlaid(look: Look, normal: CameraNormal) -> bool:
     """Whether new edges lie over a quarter of the view that shows through them: shadows, or a web."""
     judged = normal.structured & (look.figures.level >= DARK_LEVEL) & (look.figures.level <= BURNT_LEVEL)
-    over = judged & (agreement(look.lasting, normal.kept) < OVERLAID)
+    over = judged & (look.kept_agreed < OVERLAID)
     if int(judged.sum()) < LEAST_BLOCKS or int(over.sum()) < OBSTRUCTED_SHARE * int(judged.sum()):
         return False
     return _shows_through(look, normal, over)

@@ -1,0 +1,1 @@
+"""Camera health by content on real videos in changing worlds."""
