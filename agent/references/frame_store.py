@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from agent.core.image_file import read_image
@@ -24,6 +25,8 @@ from agent.core.polygon import Polygon
 from agent.core.state_dir import write_atomic
 from agent.core.untrusted import BadInput
 from agent.references.store import SIGNATURES, ReferenceStore
+
+log = structlog.get_logger("vedette.drift")
 
 FOLDER = "frames"
 MOST_FRAMES = 24
@@ -35,7 +38,7 @@ LARGEST_BYTES = 8 * 1024 * 1024
 Hidden = tuple[Polygon, ...]
 """Areas that are left out of a frame: its privacy and ignore masks."""
 
-_NAME = re.compile(r"(\d{10,16})-([0-9a-f]{8})\.png")
+_NAME = re.compile(r"(\d{1,16})-([0-9a-f]{8})\.png")  # a box without a clock begins in 1970: few digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,20 @@ class FrameStore:
         return [found[round(place)] for place in np.linspace(0, len(found) - 1, most)]
 
     def read(self, camera: str, names: list[str]) -> list[NDArray[np.uint8]]:
-        """The frames of these names that can be read, of the commonest size alone."""
-        images = []
-        for name in names:
-            with suppress(BadInput):
-                images.append(read_image(self._folder(camera) / name))
+        """The frames of these names that can be read, of the commonest size alone.
+
+        Those that cannot are deleted: they would keep others from their place for good.
+        """
+        found = [_read(self._folder(camera) / name) for name in names]
+        images = [each for each in found if not isinstance(each, str)]
+        unreadable = [each for each in found if isinstance(each, str)]
+        if unreadable:
+            log.warning(
+                "kept frames could not be read: they are deleted, and others are kept in time",
+                camera=camera,
+                frames=len(unreadable),
+                first=unreadable[0],
+            )
         shapes = [each.shape for each in images]
         return [each for each in images if each.shape == max(shapes, key=shapes.count)]
 
@@ -131,7 +143,8 @@ class FrameStore:
         if not folder.is_dir() or folder.is_symlink():
             return []
         found = [(path, _NAME.fullmatch(path.name)) for path in folder.iterdir()]
-        return sorted((path, int(match[1]) / 1000) for path, match in found if match)
+        times = [(path, int(match[1]) / 1000) for path, match in found if match]
+        return sorted(times, key=lambda each: each[1])
 
 
 def mark_of(hidden: Hidden) -> str:
@@ -142,6 +155,16 @@ def mark_of(hidden: Hidden) -> str:
 def mark_in(name: str) -> str:
     """The mark in a frame's name."""
     return name[-12:-4]
+
+
+def _read(path: Path) -> NDArray[np.uint8] | str:
+    """The frame in a file; where it cannot be read it is deleted, and this says why."""
+    try:
+        return read_image(path)
+    except BadInput as error:
+        with suppress(OSError):
+            path.unlink()
+        return f"{path.name} {error}"
 
 
 def _bounded(frames: list[tuple[Path, float]]) -> list[Path]:

@@ -86,6 +86,35 @@ def test_what_is_damaged_or_of_another_size_is_passed_over(frames, tmp_path):
     assert frames.read("front", []) == []
 
 
+def test_damaged_frames_make_room_for_others(frames, tmp_path):
+    """They took the places of whole ones for good: those that were kept later lie closer together, and were deleted."""
+    folder = tmp_path / "references" / "front" / "frames"
+    for minute in range(MOST_FRAMES):
+        put(frames, NOON + 60 * minute)
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    assert frames.read("front", frames.names("front", WHOLE, 12)) == []
+    assert frames.read("front", frames.names("front", WHOLE, 12)) == []
+    for minute in range(LEAST_FRAMES):
+        put(frames, NOON + 86400 + 60 * minute)
+    assert len(frames.read("front", frames.names("front", WHOLE, 12))) == LEAST_FRAMES
+    beside = folder / "1790000000000-00000000.png"
+    beside.mkdir()
+    assert frames.read("front", [beside.name, "1790000000001-00000000.png"]) == []
+    assert beside.is_dir()
+
+
+def test_frames_of_a_box_whose_clock_began_in_1970_are_kept_in_order_and_deleted(frames, tmp_path):
+    """Their names have few digits, and were taken for no frames: images of people that no switch deleted."""
+    put(frames, NOON, 3, since=0.0)
+    for second in (5, 999, 86_400):
+        put(frames, second, second % 200, since=0.0)
+    names = frames.names("front", WHOLE, 8)
+    assert [each[0, 0, 0] for each in frames.read("front", names)] == [5, 999 % 200, 0, 3]
+    frames.clear("front")
+    assert not list((tmp_path / "references" / "front" / "frames").iterdir())
+
+
 def test_a_link_is_no_folder_of_frames(frames, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "1790000000000-00000000.png").write_bytes(b"x")
