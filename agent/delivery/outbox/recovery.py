@@ -103,6 +103,7 @@ class OutboxRecovery:
         try:
             disk.open()
             disk.ack(self._copied)
+            self._copied = []  # gone: at the next try their ids may name what has moved there since
             disk.retained.take_over(self._retained_for(disk))
             disk.executed.take_over(self.outbox.executed.copy())
             self._move(self.outbox, disk)
@@ -111,7 +112,7 @@ class OutboxRecovery:
             self._retry_at = now + self._retry_seconds
             return False
         self.outbox.close()
-        self.outbox, self._copied, self._failing_since = disk, [], None
+        self.outbox, self._failing_since = disk, None
         log.info("the outbox is on disk again", path=str(self._path))
         return True
 

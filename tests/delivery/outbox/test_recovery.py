@@ -1,16 +1,17 @@
 """Damaged files, full and read-only disks: what is kept, where, and how it comes back."""
 
 import os
+import random
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
-from agent.core.types import AlertState, Priority
+from agent.core.types import AlertState, Draft, Priority
 from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.recovery import OutboxRecovery
-from agent.delivery.outbox.store import LANES, StoreCorrupt, StoreFull, StoreUnwritable
+from agent.delivery.outbox.store import LANES, MessageStore, StoreCorrupt, StoreFull, StoreUnwritable
 from tests.delivery.conftest import IDENTITY, NOW, FakeClock, bodies, bulk, depth_of, put_all
 
 
@@ -208,4 +209,37 @@ def test_an_alert_that_stood_on_a_disk_that_could_not_be_read_still_stands_when_
     safe.outbox.ack([(row.priority, row.id) for row in safe.outbox.lease(Priority.ALERT, 9)])
     assert safe.revisit(1000.0)
     assert sorted(alert.topic for alert in safe.outbox.retained.standing("box")) == ["alert/a", "alert/b"]
+    safe.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_disk_that_fails_now_and_then_on_the_way_back_loses_nothing(tmp_path, monkeypatch, seed):
+    """Each return to the disk may stop after any of its transactions; then memory goes on, and tries again."""
+    rng = random.Random(seed)
+    safe = keep(tmp_path)
+    put_all(safe.outbox, bulk(3))
+    retries = [safe.failed(StoreUnwritable("disk I/O error"), 0.0)]
+    for row in safe.outbox.lease(Priority.SUMMARY, 3)[: rng.randrange(4)]:
+        safe.outbox.ack([row.key])
+    expected = bodies(safe.outbox, Priority.SUMMARY) + [{"n": 100 + n} for n in range(520)]
+    put_all(safe.outbox, [Draft(topic="host", body=body) for body in expected[-520:]])
+    whole = MessageStore.transaction
+    left = [0]
+
+    @contextmanager
+    def failing(store):
+        if store.path is not None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise StoreUnwritable("disk I/O error")
+        with whole(store) as sql:
+            yield sql
+
+    monkeypatch.setattr(MessageStore, "transaction", failing)
+    while not safe.outbox.durable:
+        left[0] = rng.randrange(9) if len(retries) < 6 else 99  # it takes up to eight to open and to move all
+        retries.append(safe.revisit(1000.0 * len(retries)))
+    assert retries[-1]
+    found = [body["n"] for body in bodies(safe.outbox, Priority.SUMMARY)]
+    assert sorted(found) == sorted(body["n"] for body in expected)
     safe.close()
