@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials, untold
 from agent.drift.diagnosis.cause import Image
 from agent.references.idle_model import IdleModel
-from agent.references.model_signals import signals_of
+from agent.references.model_signals import Seen, Usual, signals_of
 
 CALM_KEPT = 6
 """Calm looks at a camera whose mean is the base: those of about an hour."""
@@ -38,12 +37,6 @@ class Glance:
     found: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Calm:
-    signals: NDArray[np.float64]
-    boxes: float
-
-
 class AccuracyEstimator:
     """Belongs to the thread of `idle`, but for `ask` and `learnt`; `done` gets each estimate."""
 
@@ -52,7 +45,7 @@ class AccuracyEstimator:
         self._waiting: dict[str, Glance] = {}
         self._lock = threading.Lock()
         self._models: dict[str, AccuracyModel] = {}
-        self._calm: dict[str, deque[_Calm]] = {}
+        self._calm: dict[str, deque[list[Seen]]] = {}
 
     def ask(self, glance: Glance) -> None:
         """Estimate by these frames, instead of older ones of the camera that still wait. From any thread."""
@@ -94,15 +87,24 @@ class AccuracyEstimator:
         frames = [each for each in seen if each is not None and each.plain.model == model.trials.model]
         if stop.is_set() or len(frames) < len(glance.images):
             return
-        signals, number = signals_of(frames, model.trials.usual), len(frames)
-        base = np.mean([each.signals for each in before], axis=0) if before else None
-        usual = float(np.mean([each.boxes for each in before])) if before else model.trials.usual * number
-        estimate = model.estimate(signals, base, usual)
+        estimate = estimated(model, frames, before)
         if not (glance.calm or agrees(estimate, glance.found)):
             estimate = untold(estimate.model)
         if glance.calm:
-            before.append(_Calm(signals=signals, boxes=float(sum(len(each.plain) for each in frames))))
+            before.append(frames)
         self._done(camera, estimate)
+
+
+def estimated(model: AccuracyModel, frames: Sequence[Seen], calm: Collection[Sequence[Seen]]) -> Estimate:
+    """The estimate at `frames`, measured from looks when all was `calm`, or from what was learnt on without any."""
+    trials = model.trials
+    usual = Usual(boxes=trials.boxes / trials.frames, classes=trials.classes)
+    if not calm:
+        return model.estimate(signals_of(frames, usual), None, usual.boxes * len(frames))
+    usual = usual.with_more(each for look in calm for each in look)
+    base = np.mean([signals_of(look, usual) for look in calm], axis=0)
+    boxes = np.mean([sum(len(each.plain) for each in look) for look in calm])
+    return model.estimate(signals_of(frames, usual), base, float(boxes))
 
 
 def agrees(estimate: Estimate, found: float | None) -> bool:

@@ -1,8 +1,13 @@
-"""What the model shows by itself on some frames, as numbers: the signals by which its accuracy is estimated. Pure."""
+"""What the model shows by itself on some frames, as numbers: the signals by which its accuracy is estimated. Pure.
+
+A picture that is burnt out makes a model find other things, surely, and the same in the mirror image: bottles are kites
+now. So it counts which classes there are, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,8 +45,39 @@ def f1_of(clean: Sequence[Detections], seen: Sequence[Detections]) -> float:
     return float("nan") if found is None else found
 
 
-def signals_of(frames: Sequence[Seen], usual: float) -> NDArray[np.float64]:
-    """SIGNALS (S,) of at least one frame; `usual` is the number of boxes a frame on the frames as they were."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What is found where nothing drifts: `boxes` a frame, and how many there were of each class (by its number)."""
+
+    boxes: float
+    classes: Mapping[int, int]
+
+    def with_more(self, seen: Iterable[Seen]) -> Usual:
+        """With the classes of more frames on which nothing drifted."""
+        more = class_counts(each.plain for each in seen)
+        return Usual(boxes=self.boxes, classes=Counter(self.classes) + more)
+
+    def share(self, now: Mapping[int, int]) -> float:
+        """The share of boxes (`now`, by class) that can be what is usual, 0..1; 1 where there are none.
+
+        >>> Usual(boxes=4.0, classes={0: 3, 1: 1}).share({0: 75, 1: 25}), Usual(boxes=4.0, classes={0: 4}).share({})
+        (1.0, 1.0)
+        >>> Usual(boxes=4.0, classes={0: 3, 1: 1}).share({1: 5, 2: 5})
+        0.25
+        """
+        then, total = sum(self.classes.values()), sum(now.values())
+        if not total:
+            return 1.0
+        return sum(min(n / total, self.classes.get(kind, 0) / max(then, 1)) for kind, n in now.items())
+
+
+def class_counts(seen: Iterable[Detections]) -> Counter[int]:
+    """How many boxes of each class there are."""
+    return Counter(int(kind) for each in seen for kind in each.class_ids)
+
+
+def signals_of(frames: Sequence[Seen], usual: Usual) -> NDArray[np.float64]:
+    """SIGNALS (S,) of at least one frame."""
     plain = [each.plain for each in frames]
     matches = sum((match_boxes(each.plain, (), each.mirrored, ()) for each in frames), BoxMatches())
     scores = np.concatenate([each.scores for each in plain])
@@ -50,12 +86,13 @@ def signals_of(frames: Sequence[Seen], usual: float) -> NDArray[np.float64]:
     return np.array(
         [
             2 * matches.pairs / matches.boxes if matches.boxes else 0.0,
-            2 * matches.pairs / (matches.boxes + 2 * usual * len(frames) + 1e-9),
+            2 * matches.pairs / (matches.boxes + 2 * usual.boxes * len(frames) + 1e-9),
             float(scores.mean()) if number else threshold,
             float((scores < threshold + NEAR).mean()) if number else 1.0,
             max(0.0, 1 - number / candidates) if candidates else 0.0,
             np.log(number / len(frames) + _SOME),
             sum(not len(each) for each in plain) / len(frames),
+            usual.share(class_counts(plain)),
         ]
     )
 
@@ -65,7 +102,8 @@ class TrialBook:
 
     def __init__(self, clean: Sequence[Seen]) -> None:
         self._clean = clean
-        self._usual = sum(len(each.plain) for each in clean) / len(clean)
+        classes = class_counts(each.plain for each in clean)
+        self._usual = Usual(boxes=sum(classes.values()) / len(clean), classes=classes)
         self._parts = _parts(len(clean))
         self._before = [self._signals(clean, part) for part in self._parts]
         self._rows: list[tuple[str, NDArray[np.float64], float]] = [
@@ -89,7 +127,7 @@ class TrialBook:
             f1=np.array(f1),
             base=self._before[0],
             frames=len(self._clean),
-            boxes=sum(len(each.plain) for each in self._clean),
+            classes=self._usual.classes,
         )
 
     def _signals(self, seen: Sequence[Seen], part: Sequence[int]) -> NDArray[np.float64]:

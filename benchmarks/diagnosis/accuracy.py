@@ -42,8 +42,8 @@ from agent.drift.diagnosis.learn import (
 from agent.drift.diagnosis.match import match, shift_of
 from agent.drift.diagnosis.portrait import Comparison
 from agent.drift.medians import medians
-from agent.references.accuracy_estimator import agrees
-from agent.references.model_signals import Seen, TrialBook, f1_of, signals_of, turned_back
+from agent.references.accuracy_estimator import agrees, estimated
+from agent.references.model_signals import Seen, TrialBook, f1_of, turned_back
 from agent.references.signature_learner import MOST_LEARNT_OF, found_share
 from benchmarks.diagnosis import faults
 from benchmarks.diagnosis.run import USUAL, spread, verdict
@@ -175,8 +175,7 @@ def main() -> None:
         now = with_most(later, 36, NOW, see)
         calm, now = [see(each) for each in now[1::2]], now[0::2]
         clean = [see(each).plain for each in now]
-        boxes = len(now) * sum(len(each.plain) for each in calm) / len(calm)
-        quiet, causes = signals_of(calm, trials.usual), np.array(trials.causes)
+        causes = np.array(trials.causes)
         models = {cause: left_out(trials, causes == cause) for cause in set(trials.causes[undisturbed:])}
         others, told, agent, explained = [], [], AccuracyModel(trials), Explained(known, shares)
         for cause, frames in disturbed(now):
@@ -184,9 +183,8 @@ def main() -> None:
             images = [each if each.shape[1::-1] == shape else cv2.resize(each, shape) for each in frames]
             seen = [see(each) for each in images]
             truth = f1_of(clean, [each.plain for each in seen])
-            signals = signals_of(seen, trials.usual)
-            others.append((truth, models[cause].estimate(signals, quiet, boxes)))
-            estimate = agent.estimate(signals, quiet, boxes)
+            others.append((truth, estimated(models[cause], seen, [calm])))
+            estimate = estimated(agent, seen, [calm])
             told += [(truth, estimate)] if explained.told(images, estimate) else []
         name = f"{Path(video).stem} ({trials.boxes} boxes learnt on, {sum(map(len, clean))} asked on)"
         strengths = np.array([0.0] * undisturbed + severities)

@@ -100,7 +100,7 @@ def test_nothing_is_estimated_without_trials_or_by_those_of_another_model(box):
     idle.name = "m"
     estimator.learnt("front", None)
     estimator.ask(glance())
-    few = dataclasses.replace(learnt(Street(1)).trials, boxes=1)
+    few = dataclasses.replace(learnt(Street(1)).trials, classes={0: 1})
     estimator.learnt("front", few)
     estimator.serve(GO_ON)
     assert made == []

@@ -7,7 +7,8 @@ import pytest
 
 from agent.core.types import Detections
 from agent.drift.diagnosis.accuracy import AccuracyModel
-from agent.references.model_signals import Seen, TrialBook, f1_of, signals_of, turned_back
+from agent.references.accuracy_estimator import estimated
+from agent.references.model_signals import Seen, TrialBook, Usual, f1_of, signals_of, turned_back
 
 CAUSES = ("fog", "dirt", "noise", "defocus", "low_light", "cover")
 
@@ -67,8 +68,7 @@ def now(street, model, hurt, frames=6):
         street.seen(cars, hurt),
     )
     truth = f1_of([each.plain for each in clean], [each.plain for each in seen])
-    boxes = float(sum(len(each.plain) for each in calm))
-    return truth, model.estimate(*(signals_of(each, model.trials.usual) for each in (seen, calm)), boxes)
+    return truth, estimated(model, seen, [calm])
 
 
 def test_the_estimate_follows_what_is_lost_and_its_band_holds_the_truth():
@@ -118,13 +118,46 @@ def test_nothing_is_fitted_to_too_little():
         AccuracyModel(book.result())
     whole = learnt(street).trials
     with pytest.raises(ValueError, match="too few"):
-        AccuracyModel(dataclasses.replace(whole, boxes=2))
+        AccuracyModel(dataclasses.replace(whole, classes={0: 2}))
 
 
 def test_frames_without_any_box_have_signals_and_no_f1():
     nothing = detections([], [])
     assert np.isnan(f1_of([nothing], [nothing]))
-    assert np.isfinite(signals_of([Seen(plain=nothing, mirrored=nothing)], 2.0)).all()
+    unseen = Seen(plain=nothing, mirrored=nothing)
+    for classes in ({0: 3}, {}):
+        assert np.isfinite(signals_of([unseen], Usual(boxes=2.0, classes=classes))).all()
+
+
+def as_kites(seen):
+    """The same boxes, as surely found, and on the mirror image alike: of another class."""
+    return [
+        Seen(
+            **{
+                name: dataclasses.replace(found, class_ids=found.class_ids + 33)
+                for name, found in (("plain", each.plain), ("mirrored", each.mirrored))
+            }
+        )
+        for each in seen
+    ]
+
+
+def test_other_objects_that_are_surely_found_are_not_taken_for_those_that_were_there():
+    """A burnt-out picture of bottles: kites, each as sure as a bottle, and the same in the mirror image."""
+    street = Street(9)
+    model, calm = learnt(street), street.seen(street.frames(12), 0.0)
+    cars = street.seen(street.frames(12), 0.0)
+    right, kites = (estimated(model, seen, [calm]) for seen in (cars, as_kites(cars)))
+    assert right.ratio > 0.9
+    assert kites.ratio < 0.4
+    assert kites.high < right.ratio
+
+
+def test_classes_that_are_usual_at_this_hour_are_known_by_the_calm_looks():
+    street = Street(10)
+    model, cars = learnt(street), street.seen(street.frames(12), 0.0)
+    mixed = [*cars[:6], *as_kites(cars[6:])]
+    assert estimated(model, mixed, [mixed]).ratio > 0.9
 
 
 def test_boxes_of_a_mirror_image_are_turned_back():

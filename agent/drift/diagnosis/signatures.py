@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,12 @@ from agent.drift.diagnosis.portrait import (
 )
 
 FORMAT = "vedette-signatures"
-CODE_VERSION = 3
+CODE_VERSION = 4
 """To be raised whenever a cause, a trait or a unit changes: older signatures are made anew."""
 
 LARGEST_BYTES = 4 * 1024 * 1024
-_MOST_TRIALS = 1000
+_MOST_TRIALS, _MOST_CLASSES = 1000, 10_000
+_CLASS = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,7 +110,7 @@ def _trials_body(trials: Trials) -> dict[str, Any]:
         "f1": numbers(trials.f1),
         "base": numbers(trials.base),
         "frames": trials.frames,
-        "boxes": trials.boxes,
+        "classes": {str(kind): number for kind, number in trials.classes.items()},
     }
 
 
@@ -123,8 +125,14 @@ def _trials(body: Mapping[str, Any]) -> Trials:
         f1=array(body, "f1", (len(causes),), low=0.0, high=1.0),
         base=array(body, "base", (len(SIGNALS),)),
         frames=take_integer(body, "frames", minimum=1, maximum=1000),
-        boxes=take_integer(body, "boxes", minimum=0, maximum=10**6),
+        classes=_classes(take_object(body, "classes")),
     )
+
+
+def _classes(body: Mapping[str, Any]) -> dict[int, int]:
+    if len(body) > _MOST_CLASSES or not all(_CLASS.fullmatch(key) for key in body):
+        raise BadInput("`classes` names what is no class")
+    return {int(key): take_integer(body, key, minimum=1, maximum=10**6) for key in body}
 
 
 def _found(body: Mapping[str, Any]) -> Mapping[str, NDArray[np.float64]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from agent.core.errors import ReferenceMismatch
+from agent.drift.diagnosis.accuracy import SIGNALS, Trials
 from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
 
 
@@ -30,6 +32,31 @@ def test_what_is_no_signature_is_refused(signatures: Signatures, key: str, value
     body = json.loads(to_text(signatures))
     with pytest.raises(ReferenceMismatch):
         from_text(json.dumps({**body, key: value}))
+
+
+def trials() -> Trials:
+    signals = np.arange(2.0 * len(SIGNALS)).reshape(2, -1)
+    return Trials(
+        model="m", causes=("", "fog"), signals=signals, f1=np.array([1.0, 0.25]), base=signals[0], frames=8,
+        classes={39: 24, 0: 3},
+    )  # fmt: skip
+
+
+def test_what_causes_do_to_the_model_survives_storage(signatures: Signatures) -> None:
+    again = from_text(to_text(dataclasses.replace(signatures, trials=trials()))).trials
+    assert again is not None
+    assert (again.causes, again.classes, again.boxes) == (("", "fog"), {39: 24, 0: 3}, 27)
+    assert np.array_equal(again.signals, trials().signals)
+
+
+@pytest.mark.parametrize(
+    "classes", [{"bottle": 1}, {"-1": 1}, {"1.5": 1}, {"01": 1}, {"9" * 400: 1}, {"1": 0}, {"1": "2"}, [], 7]
+)
+def test_classes_that_are_none_are_refused(signatures: Signatures, classes: object) -> None:
+    body = json.loads(to_text(dataclasses.replace(signatures, trials=trials())))
+    body["trials"]["classes"] = classes
+    with pytest.raises(ReferenceMismatch):
+        from_text(json.dumps(body))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nothing", '{"format": "vedette-signatures"}'])
