@@ -50,6 +50,40 @@ def damaged(detector):
     return lambda: detector.__dict__.pop("propose")
 
 
+def with_flipped_bit(model, target, bit):
+    """A copy of a model in which one bit of a weight is another: the largest one of the first convolution."""
+    graph = onnx.load(model)
+    first = next(each for each in graph.graph.initializer if len(each.dims) == 4)
+    weights = onnx.numpy_helper.to_array(first).copy()
+    bits = weights.reshape(-1).view(np.uint32)
+    bits[np.abs(weights).argmax()] ^= np.uint32(1 << bit)
+    first.CopyFrom(onnx.numpy_helper.from_array(weights, first.name))
+    onnx.save(graph, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("bit", "state"),
+    [
+        pytest.param(31, "differs", id="its sign"),
+        pytest.param(25, "differs", id="its size, by a factor of 2^8"),
+        pytest.param(0, "agrees", id="its last digit, which changes nothing"),
+    ],
+)
+def test_one_flipped_bit_in_what_runs_is_found_where_it_changes_results(tmp_path, model, opened, bit, state):
+    """As in a damaged engine or memory: the model's file is what it was, by its checksum."""
+    detector = opened(model)
+    GoldenCheck(detector, tmp_path, 3600.0).step(0.0)
+    hit = Detector(detector.settings).opened_with(
+        with_flipped_bit(model, tmp_path / "hit.onnx", bit), detector.info.sha256
+    )
+    detector.exchange(hit)
+    hit.close()
+    check = GoldenCheck(detector, tmp_path, 3600.0)
+    check.step(0.0)
+    assert check.result.state == state, check.result.reason
+
+
 def test_a_model_is_recorded_when_it_is_new_and_agrees_after_a_restart(tmp_path, model, opened):
     check = GoldenCheck(opened(model), tmp_path, 3600.0)
     assert check.result.state == "waiting"
