@@ -49,15 +49,15 @@ def free_port():
 class Mosquitto:
     """One broker process of its own: config, listener, log. Stopped by its pid."""
 
-    def __init__(self, directory, *lines, port=None, listener=()):
+    def __init__(self, directory, *lines, port=None, listener=(), address="127.0.0.1"):
         self.directory = Path(directory)
-        self.port = port or free_port()
+        self.port, self.address = port or free_port(), address
         self.log = self.directory / f"mosquitto-{self.port}.log"
         self.config = self.directory / f"mosquitto-{self.port}.conf"
         self.config.write_text(
             "\n".join(
                 [
-                    f"listener {self.port} 127.0.0.1",
+                    f"listener {self.port} {address}",
                     "max_queued_messages 0",  # a slow listener of ours must not make it drop what it took
                     *listener,
                     *(lines or ["allow_anonymous true"]),
@@ -76,7 +76,10 @@ class Mosquitto:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stdout=log, stderr=log)
         wait_until(
-            lambda: accepts(self.port), 10, self.log.read_text, alive=lambda: self.process.poll() is None
+            lambda: accepts(self.port, self.address),
+            10,
+            self.log.read_text,
+            alive=lambda: self.process.poll() is None,
         )
         return self
 

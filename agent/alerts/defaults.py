@@ -303,6 +303,11 @@ _DELIVERY = (
         advice="Give one of the two boxes another device.name; until then what both publish is mixed.",
     ),
     RuleSettings(
+        name="certificate_ends",
+        when="host.certificate_ends > 0",
+        advice="Put another certificate and its key in their place; they are read at the next connect.",
+    ),
+    RuleSettings(
         name="broker_down",
         when="host.broker_connected < 1 for 2m",
         tell="local",

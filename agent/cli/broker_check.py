@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cli.credentials import folder_is_closed, with_service_password
 from agent.cli.local import SYSTEM_CONFIG, agent_status
+from agent.core import clock
 from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
 from agent.core.secret import Masked
 
@@ -25,6 +26,7 @@ SHOWN_TOPICS = 4
 def check_broker(settings: Settings, config: Path) -> str:
     """Describe the connection to the broker; raises VedetteError where the agent could not deliver to it."""
     from agent.delivery.identity import identify
+    from agent.delivery.mqtt.certificate_dates import certificate_notice
     from agent.delivery.mqtt.ping import ping
 
     broker, identity = settings.broker, identify(settings.device, settings.broker)
@@ -43,7 +45,8 @@ def check_broker(settings: Settings, config: Path) -> str:
         raise RetryableDelivery(found)
     if all(_refused(result) for result in results if result.ok):
         raise PermanentDelivery(found)
-    return f"{found}; the agent's client id is {identity.client_id}"
+    ends = certificate_notice(broker, clock.unix_now())
+    return f"{found}; the agent's client id is {identity.client_id}{ends and f'; {ends}'}"
 
 
 def _families(settings: Settings, identity: Identity) -> list[str]:
@@ -122,9 +125,11 @@ def _described(status: Mapping[str, Any], prefix: str) -> str:
         raise RetryableDelivery(f"{where} not connected: {printable(broker.get('reason', ''))}")
     if outbox.get("refused"):
         raise PermanentDelivery(f"{where} connected, but {_mend(printable(outbox['refused']), prefix)}")
-    return (
+    found = (
         f"{where} connected with MQTT {printable(broker.get('version'))}, and nothing it publishes is refused"
     )
+    ends = printable(broker.get("certificate", ""))  # missing from an older agent
+    return f"{found}; {ends}" if ends else found
 
 
 def _line(result: PingResult, prefix: str) -> str:

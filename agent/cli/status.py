@@ -68,9 +68,14 @@ def works(reply: Mapping[str, Any]) -> bool:
 
 def broker_line(broker: Mapping[str, Any]) -> Text:
     """The state of the connection; where there is none, since when, why, and what to do."""
+    from agent.core.printable import printable
+
     since = _ago(broker["since"])
     if broker["state"] == "connected":
-        return _marked("", f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}")
+        line = _marked("", f"broker {broker['broker']}, MQTT {broker['version']}, connected for {since}")
+        if broker.get("certificate"):  # missing from an older agent
+            line.append(printable(f"; {broker['certificate']}"), "yellow")
+        return line
     why = f": {broker['reason']} ({broker['failure']})" if broker["failure"] else ""
     mend = f"; {broker['mend']}" if broker["mend"] else ""
     return _marked("red", f"broker {broker['broker']}, not connected for {since}", f"{why}{mend}")

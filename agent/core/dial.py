@@ -17,20 +17,20 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from agent.core import clock
+from agent.core.resolve import Address, resolve
 
 HEAD_START_SECONDS = 0.25  # RFC 8305, section 8
-Address = tuple[int, Any]
-"""A family, and what `connect` takes."""
 
 
 def dial(host: str, port: int, timeout: float | None) -> socket.socket:
-    """Connect within `timeout` seconds (None: no bound), which becomes the time-out of the socket.
+    """Connect within `timeout` seconds (None: no bound), the look-up of the name included; it becomes the time-out of
+    the socket.
 
-    Raises OSError, of which gaierror is one: the name is not known.
+    Raises OSError, of which gaierror is one: the name is not known, or no name server says in time.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    with _Race(_in_turn((family, place) for family, _, _, _, place in found)) as race:
-        connected = race.run(math.inf if timeout is None else clock.monotonic() + timeout)
+    deadline = math.inf if timeout is None else clock.monotonic() + timeout
+    with _Race(_in_turn(resolve(host, port, timeout))) as race:
+        connected = race.run(deadline)
     connected.settimeout(timeout)
     return connected
 

@@ -19,7 +19,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -161,15 +160,15 @@ class Publisher(Worker):
             now,
             broker_connected=self.connection.reason,
             broker_refused_topics=self._window.refused,
+            certificate_ends=self._session.certificate.notice,
             outbox_lost_total=self._window.given_up and f"given up last: {self._window.given_up}",
             name_taken=f"machine {self._subscriptions.name.taken_by(clock.boottime())} publishes there",
         )
 
     def report(self) -> dict[str, Any]:
         """How delivery stands, for `vedette status`: plain values."""
-        connection = self.connection
         return {
-            "broker": {**asdict(connection), "since": clock.unix(connection.since), "mend": connection.mend},
+            "broker": self._session.report(),
             "outbox": {**self._figures.report(), "refused": self._window.refused},
         }
 
@@ -370,6 +369,7 @@ class Publisher(Worker):
             now,
             broker_connected=float(self._session.connected),
             broker_refused_topics=float(self._window.refused_topics),
+            certificate_ends=float(bool(self._session.certificate.notice)),
             name_taken=float(bool(self._subscriptions.name.taken_by(now))),
             delivered_total=float(self._window.delivered_total),
         )

@@ -10,12 +10,12 @@ import time
 class Proxy:
     """In front of `target` (a port). `mode`: pass, blackhole, mute (nothing comes back), refuse.
 
-    New connections are let through only while `gate()` is true.
+    New connections are let through only while `gate()` is true; `accepted` counts all of them.
     """
 
     def __init__(self, target, gate=lambda: True):
         self._target, self._gate = target, gate
-        self.mode, self.delay, self.halve = "pass", 0.0, False
+        self.mode, self.delay, self.halve, self.accepted = "pass", 0.0, False, 0
         self._pairs = []
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -31,6 +31,7 @@ class Proxy:
                 near, _ = self._server.accept()
             except OSError:
                 return
+            self.accepted += 1
             if self.mode == "refuse" or not self._gate():
                 _reset(near)
                 continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 
 import av
 import av.error
@@ -12,6 +11,9 @@ import av.error
 from agent.cameras.address import Address
 from agent.cameras.kinds.decoder import StreamsChangedError, UndecodableError
 from agent.core.errors import CameraError, CameraFailure
+from agent.core.resolve import resolve
+
+RESOLVE_SECONDS = 5.0
 
 _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], CameraFailure, str], ...] = (
     (
@@ -143,7 +145,7 @@ def is_cut_off(error: Exception) -> bool:
 def _resolves(host: str) -> bool:
     """Whether `host` has an address: FFmpeg calls an unknown name an `Input/output error`."""
     try:
-        socket.getaddrinfo(host, None)
+        resolve(host, 0, RESOLVE_SECONDS)
     except OSError:
         return False
     return True

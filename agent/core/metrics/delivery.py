@@ -22,6 +22,12 @@ DELIVERY = (
         sent=Sent.NOT_ZERO,
     ),
     Metric(
+        "host.certificate_ends",
+        Alerting("has a certificate that ends soon", "certificate", "state", "a certificate that lasts"),
+        Export("broker_client_certificate_ends", "1 while broker.cert_file ends soon, or has ended."),
+        sent=Sent.NOT_ZERO,
+    ),
+    Metric(
         "host.delivered_total",
         Alerting("messages delivered", "broker"),
         Export("broker_delivered_messages_total", "Messages that the broker acknowledged."),

@@ -14,19 +14,23 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where a broker is, and the login of its URL; `shown` is the URL without that."""
+    """Where a broker is, and the login of its URL; `shown` is the URL without that.
+
+    `web_query` is what its proxy wants to know besides the path, and may hold a token.
+    """
 
     host: str
     port: int
     tls: bool
     web_path: str | None = None
+    web_query: str = field(default="", repr=False)
     username: str = field(default="", repr=False)
     password: Secret = Secret()
     shown: str = ""
 
     @property
     def server(self) -> str:
-        """The URL of the server alone, however it was written: without login, with its port."""
+        """The URL of the server alone, however it was written: without login and query, with its port."""
         scheme = (
             ("wss" if self.tls else "ws") if self.web_path is not None else "mqtts" if self.tls else "mqtt"
         )
@@ -50,6 +54,7 @@ def parse_broker_url(url: str | Masked, key: str = "broker.url") -> BrokerAddres
         port=parts.port or PORTS[parts.scheme],
         tls=parts.scheme in {"mqtts", "wss"},
         web_path=(parts.path or "/mqtt") if web else None,
+        web_query=parts.query if web else "",
         username=unquote(parts.username or ""),
         password=Secret(unquote(parts.password or "")),
         shown=str(address),

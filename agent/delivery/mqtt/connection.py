@@ -32,11 +32,12 @@ from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.broker_client import LARGEST_PACKET, BrokerClient
+from agent.delivery.mqtt.certificate_dates import expired_certificate
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
 from agent.delivery.mqtt.login import Credentials, log_in, read_credentials, reading_seconds
-from agent.delivery.mqtt.tls import expired_certificate, tls_context
+from agent.delivery.mqtt.tls import tls_context
 
 READS_AT_ONCE = 1000  # then something else may have its turn
 LONGEST_REASON = 400
@@ -352,7 +353,7 @@ def _client(address: BrokerAddress, options: ConnectionOptions, owner: Connectio
     client.connect_timeout = options.timeout
     client.max_inflight_messages_set(0)  # the window is ours
     if address.web_path is not None:
-        client.ws_set_options(path=address.web_path)
+        client.ws_set_options(path=f"{address.web_path}{address.web_query and f'?{address.web_query}'}")
     demands = options.demands
     if options.will is not None and demands.will:
         client.will_set(options.will.topic, options.will.payload, qos=demands.qos, retain=demands.retain)

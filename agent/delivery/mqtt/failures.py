@@ -10,6 +10,7 @@ from agent.core import clock
 from agent.core.certificates import clock_is_suspect, clock_reason
 from agent.delivery.messages import rfc3339
 from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.upgrade import UpgradeRefused
 
 
 class ConnectionFailure(str, Enum):
@@ -32,6 +33,7 @@ class ConnectionFailure(str, Enum):
     MOVED = "moved"
     DENIED = "denied"
     PROTOCOL = "protocol"
+    UPGRADE = "upgrade"
     SILENT = "silent"
     LOST = "lost"
     SHORT_LIVED = "short_lived"
@@ -74,6 +76,7 @@ MEND = {
     ConnectionFailure.DENIED: "the broker does not take what was sent last (access rules, packet size); its topic is "
     "held back as soon as it is known",
     ConnectionFailure.PROTOCOL: "check that broker.url is an MQTT broker's port, and its protocol",
+    ConnectionFailure.UPGRADE: "check the path in broker.url, and what a proxy before the broker lets through",
     ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
     ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
     ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
@@ -157,8 +160,13 @@ def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFai
         )
     if isinstance(error, ssl.SSLError):
         return ConnectionFailure.TLS, f"{where}: TLS failed: {error.reason or error}"
+    if isinstance(error, UpgradeRefused):
+        proxied = 500 <= error.status < 600  # a proxy is there, the broker behind it is not
+        kind = ConnectionFailure.UNREACHABLE if proxied else ConnectionFailure.UPGRADE
+        return kind, f"{where}: no WebSocket: {error}"
     if isinstance(error, socket.gaierror):
-        return ConnectionFailure.UNRESOLVED, f"{address.host}: unknown host ({error.strerror})"
+        unknown = "not resolved" if error.errno == socket.EAI_AGAIN else "unknown host"
+        return ConnectionFailure.UNRESOLVED, f"{address.host}: {unknown} ({error.strerror})"
     if isinstance(error, (TimeoutError, socket.timeout)):
         return ConnectionFailure.UNREACHABLE, f"{where}: no answer in time"
     if isinstance(error, OSError) and error.strerror:

@@ -12,6 +12,8 @@ Laws:
 5. A change is logged once; the same failure again is not.
 6. A token that ends (JWT, SAS) is replaced before it does (renewal.py): a new connection, without a wait.
 7. A broker that lacks retained messages or QoS 1 is asked for less (fallback.py), and what is lost is logged once.
+8. A broker that does not answer MQTT 5, or hangs up on it twice, is asked in 3.1.1 at once; where that fails too, 5 is
+   next: it was the line, or what stands before the broker. One that has spoken 5 is seldom asked, unless it says so.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ from __future__ import annotations
 import random
 import select
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import structlog
 
+from agent.core import clock
 from agent.delivery.mqtt.address import BrokerAddress
+from agent.delivery.mqtt.certificate_dates import CertificateWatch
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
 from agent.delivery.mqtt.events import Closed, Event, Opened
-from agent.delivery.mqtt.failures import MEND, REFUSALS, ConnectionFailure
+from agent.delivery.mqtt.failures import MEND, OTHER_VERSION, REFUSALS, ConnectionFailure
 from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less, lost_at
 from agent.delivery.mqtt.login import Credentials
 from agent.delivery.mqtt.renewal import Renewal
@@ -35,6 +40,7 @@ log = structlog.get_logger("vedette.delivery")
 
 PROVEN_SECONDS = 10.0
 SHORT_LIVES = 3  # in a row: no accident
+SELDOM = 20  # failed starts of a broker that has spoken MQTT 5: it may have been replaced by an older one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,7 @@ BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.UNREACHABLE: (1.0, 30.0),
     ConnectionFailure.SILENT: (2.0, 120.0),
     ConnectionFailure.PROTOCOL: (2.0, 120.0),
+    ConnectionFailure.UPGRADE: (5.0, 120.0),
     ConnectionFailure.BUSY: (5.0, 120.0),
     ConnectionFailure.CLOCK: (5.0, 60.0),
     ConnectionFailure.VERSION: (5.0, 300.0),
@@ -124,6 +131,7 @@ class Session:
         self._fixed = len(protocols) == 1
         self._versions = dict.fromkeys(range(len(self._addresses)), ProtocolVersion(protocols[0]))
         self._broken_starts: dict[int, int] = {}
+        self._spoke_newest: set[int] = set()
         self._demands: dict[int, Demands] = {}
         self._took_all: set[int] = set()  # brokers that let us in without asking less
         self._guessed: set[int] = set()  # brokers that are asked for less though they did not say why
@@ -139,6 +147,7 @@ class Session:
         self._said = ""
         self._renewal = Renewal(options.broker, wake)
         self._replaced: list[Event] = []
+        self.certificate = CertificateWatch(options.broker)
         self.connection: Connection | None = None
         self.state = ConnectionState(state="connecting", since=0.0)
 
@@ -153,8 +162,15 @@ class Session:
         current = self.connection
         return current if current is not None and current.opened is not None and not current.closed else None
 
+    def report(self) -> dict[str, Any]:
+        """How it stands, for `vedette status`: plain values, `since` in Unix time."""
+        state = self.state
+        more = {"since": clock.unix(state.since), "mend": state.mend, "certificate": self.certificate.notice}
+        return {**asdict(state), **more}
+
     def tick(self, now: float, wall: float, will: Callable[[str], Will]) -> None:
         """Connect if it is time to; `will` gets the broker's `BrokerAddress.server`."""
+        self.certificate.look(now)
         if self.connection is None and now >= self._wait_until:
             self.connection = self._open(self._index, now, will(self._addresses[self._index].server))
             self._show("connecting", wall, reason=self.state.reason, failure=self.state.failure)
@@ -267,6 +283,8 @@ class Session:
         self._opened_at, self._worst = now, None
         self._renewal.begin(connection.credentials, now)
         self._broken_starts.pop(self._index, None)
+        if version is ProtocolVersion.V5:
+            self._spoke_newest.add(self._index)
         self._retry_preferred_at = now + self._timing.preferred
         self._show("connected", wall)
         if connection.options.demands == ALL:
@@ -323,27 +341,25 @@ class Session:
         return less is not None
 
     def _other_version(self, connection: Connection, failure: ConnectionFailure) -> bool:
-        """Whether to try at once with the other version: the broker said so, or hung up on us twice."""
-        if connection.opened is not None:
+        """Law 8: whether to try at once with the other version."""
+        if connection.opened is not None or failure not in OTHER_VERSION:
             return False
-        if failure is ConnectionFailure.SILENT:  # amqtt does not even answer
-            self._broken_starts[self._index] = 2
-        elif failure is ConnectionFailure.LOST:
-            self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
-        hung_up = self._broken_starts.get(self._index, 0)
-        if self._fixed:
-            if hung_up >= 2:
-                self._demand_less_silently()
-            return False
-        if connection.options.version is ProtocolVersion.V5 and (
-            failure is ConnectionFailure.VERSION or hung_up >= 2
-        ):
-            self._versions[self._index] = ProtocolVersion.V311
-            return True
-        if connection.options.version is ProtocolVersion.V311 and hung_up >= 4:
+        starts = self._broken_starts[self._index] = self._broken_starts.get(self._index, 0) + 1
+        if not self._fixed and connection.options.version is ProtocolVersion.V5:
+            other = failure is ConnectionFailure.VERSION or self._is_asked_again(failure, starts)
+            self._versions[self._index] = ProtocolVersion.V311 if other else ProtocolVersion.V5
+            return other
+        if not self._fixed:
             self._versions[self._index] = ProtocolVersion.V5
+        if failure is ConnectionFailure.LOST and starts >= 2:
             self._demand_less_silently()
         return False
+
+    def _is_asked_again(self, failure: ConnectionFailure, starts: int) -> bool:
+        """Whether a broker that failed `starts` times in a row is asked in the older version."""
+        if self._index in self._spoke_newest:
+            return starts % SELDOM == 0
+        return failure is ConnectionFailure.SILENT or starts >= 2  # amqtt does not even answer
 
     def _demand_less_silently(self) -> None:
         """All versions were hung up on: the will may be the reason, but not at a broker that has taken it before."""

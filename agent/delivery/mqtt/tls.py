@@ -10,7 +10,6 @@ import stat
 from pathlib import Path
 
 from agent.config.delivery_settings import BrokerSettings
-from agent.core import clock
 from agent.core.certificates import trusting
 from agent.core.errors import ConfigError
 from agent.delivery.mqtt.login import read_secret, reason_of
@@ -110,15 +109,3 @@ def _read_pem(key: str, path: str, label: str) -> None:
 def _broken(key: str, path: str, error: Exception) -> ConfigError:
     reason = (error.reason if isinstance(error, ssl.SSLError) else None) or str(error)
     return ConfigError(f"{path}: {reason}", key=key, expected="whole and valid PEM")
-
-
-def expired_certificate(settings: BrokerSettings) -> str:
-    """A sentence where the client certificate has ended by this box's clock, "" where it has not or cannot be read."""
-    try:
-        decoded = ssl._ssl._test_decode_cert(settings.cert_file)  # type: ignore[attr-defined]
-        until = ssl.cert_time_to_seconds(decoded["notAfter"])
-    except (OSError, ValueError, KeyError, AttributeError):
-        return ""
-    if until > clock.unix_now():
-        return ""
-    return f"the client certificate {settings.cert_file} (broker.cert_file) ended on {decoded['notAfter']}"

@@ -25,6 +25,7 @@ from agent.delivery.mqtt.session import BACKOFF
 from tests.certificates import Authority
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW, QUICK
+from tests.faults.proxy import Proxy
 from tests.servers.addresses import dead_addresses, resolving
 from tests.servers.hostile_broker import HostileBroker, connack
 from tests.servers.tcp import TcpServer
@@ -443,6 +444,67 @@ def test_a_handshake_that_trickles_holds_no_thread_longer_than_the_time_out(publ
     for _ in range(server.began - 2):
         assert server.over.acquire(timeout=20)
     server.close()
+
+
+# -- a line that is dead for a while ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy():
+    made = []
+
+    def make(port):
+        made.append(Proxy(port))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("fault", ["mute", "refuse"], ids=["silent", "hangs up"])
+@pytest.mark.parametrize("begun", [False, True], ids=["at the start", "later"])
+def test_a_line_that_was_dead_leaves_no_older_version_behind(mosquitto, proxy, publish, fault, begun):
+    between = proxy(mosquitto().port)
+    between.mode = "pass" if begun else fault
+    running = publish(between.url, timing=replace(QUICK, connect=0.3))
+    if begun:
+        running.until(lambda p: p.connection.state == "connected")
+        between.mode = fault
+        between.reset()
+    tried = set()
+    for _ in range(12):  # both versions have been tried where they would be
+        before = between.accepted
+        running.until(lambda _, before=before: between.accepted > before, 30)
+        tried.add(running.publisher.connection.version)
+    between.mode = "pass"
+    between.reset()
+    running.until(lambda p: p.connection.state == "connected", 30)
+    assert running.publisher.connection.version == "5", tried
+
+
+def test_an_address_that_is_silent_is_unreachable_and_no_matter_of_versions(publish, monkeypatch):
+    port = free_port()
+    with dead_addresses(port, 1) as dead:
+        resolving(monkeypatch, "dead.test", dead)
+        running = publish(f"mqtt://dead.test:{port}", timing=replace(QUICK, connect=0.5))
+        for _ in range(3):
+            running.until(lambda p: p.connection.failure)
+            assert running.publisher.connection.failure == ConnectionFailure.UNREACHABLE.value
+            assert running.publisher.connection.reason == f"dead.test:{port}: no answer in time"
+            running.until(lambda p: p.connection.state == "connecting")
+            assert running.publisher.connection.version == "5"
+
+
+@pytest.mark.parametrize("address", ["[::1]", "localhost"])
+def test_a_broker_of_ipv6_alone(mosquitto, publish, drafts, address, monkeypatch):
+    broker = mosquitto(address="::1")
+    resolving(monkeypatch, "localhost", ["::1"])
+    running = publish(f"mqtt://{address}:{broker.port}")
+    running.publisher.publish(drafts.host(start=time.time()))
+    assert running.publisher.drain(15)
+    (found,) = ping(BrokerSettings(url=f"mqtt://{address}:{broker.port}"), PLACE)
+    assert found.ok and found.broker == f"mqtt://{address}:{broker.port}"
 
 
 # -- what brokers should not send --------------------------------------------------------------------------
