@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from agent.alerts import memory_pieces
 from agent.alerts.alert_json import alert_to_json
 from agent.alerts.alert_text import journal_line
 from agent.alerts.controls import Control, ControlKind
@@ -39,6 +40,7 @@ SAVE_SAMPLES_SECONDS = 900.0  # rates and burns are judged across a gap of that 
 SAVE_MEMORY_SECONDS = 1800.0
 SAVE_SHARE = 0.05  # of the time at most is spent saving, however many alerts there are ...
 SAVE_BURST_SECONDS = 3.0  # ... but for the first so many seconds: what was published is saved at once
+WHOLE_MEMORY = "memory"  # where an earlier version saved it: it stays for whoever goes back to that
 UNOBSERVED_SECONDS = 900.0  # then a rule that nothing was observed for is logged
 LEAST_SLEEP_SECONDS = 0.5  # the clocks are read one after the other
 MOST_LINES = 50  # in the journal for one step
@@ -86,17 +88,23 @@ class AlertService:
         self._store.open()
         self._unobserved_due = monotonic + UNOBSERVED_SECONDS
         self._saved_at = self._samples_saved_at = self._memory_saved_at = monotonic
-        for name, restore in (
-            ("state", lambda kept: self._engine.restore(kept, now)),
-            ("samples", lambda kept: self._engine.restore_samples(kept, now)),
-            ("memory", self._engine.restore_memory),
-        ):
-            kept = self._store.snapshot(name)
-            try:
-                if kept is not None:
-                    restore(kept)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                log.error("alert snapshot cannot be used, starting without it", name=name, error=repr(error))
+        self._take_over("state", lambda kept: self._engine.restore(kept, now))
+        self._take_over("samples", lambda kept: self._engine.restore_samples(kept, now))
+        self._take_over(memory_pieces.NAME, self._engine.restore_memory)
+
+    def _take_over(self, name: str, restore: Callable[[Any], None]) -> None:
+        try:
+            if (kept := self._kept(name)) is not None:
+                restore(kept)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.error("alert snapshot cannot be used, starting without it", name=name, error=repr(error))
+
+    def _kept(self, name: str) -> Any:
+        """What was saved under a name; None where nothing was. Raises KeyError, TypeError or ValueError."""
+        kept = self._store.family(name)
+        if name != memory_pieces.NAME:
+            return kept.get(name)
+        return memory_pieces.joined(kept) if kept else self._store.family(WHOLE_MEMORY).get(WHOLE_MEMORY)
 
     def close(self) -> None:
         """Save everything and close the store; may be called twice."""
@@ -187,9 +195,9 @@ class AlertService:
             snapshots["samples"] = self._engine.samples_snapshot()
             self._samples_saved_at = began
         if with_memory:
-            snapshots["memory"] = self._engine.memory_snapshot()
+            snapshots |= memory_pieces.split(self._engine.memory_snapshot())
             self._memory_saved_at = began
-        self._store.record(self._unsaved, snapshots)
+        self._store.record(self._unsaved, snapshots, family=memory_pieces.NAME if with_memory else "")
         self._unsaved = []
         self._saved_at = clock.monotonic()
         self._budget.spend(self._saved_at - began, self._saved_at)

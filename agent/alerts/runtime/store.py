@@ -6,6 +6,7 @@ alerts go on without it: alerting matters more than its history.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,6 +51,7 @@ class AlertStore:
         self._most = most_history
         self._database: sqlite3.Connection | None = None
         self._failing = False
+        self._kept: dict[str, bytes] = {}  # digests of the snapshots in the file
 
     def open(self) -> None:
         """Open the file; a broken one is renamed to `*.broken` and replaced by a new one."""
@@ -91,18 +93,27 @@ class AlertStore:
             self._database.close()
             self._database = None
 
-    def record(self, alerts: Sequence[Alert], snapshots: Mapping[str, Any] | None = None) -> None:
-        """Add alerts to the history and replace the named snapshots, in one transaction."""
+    def record(
+        self, alerts: Sequence[Alert], snapshots: Mapping[str, Any] | None = None, *, family: str = ""
+    ) -> None:
+        """Add alerts to the history and replace the named snapshots that changed, in one transaction.
+
+        Snapshots of `family`, which are called FAMILY/..., and are not among them are removed.
+        """
         rows = [
             (alert.changed_at, alert.id, json.dumps(alert_to_json(alert), default=str)) for alert in alerts
         ]
-        kept = [(name, _padded(json.dumps(body, default=str))) for name, body in (snapshots or {}).items()]
+        texts = {name: _text(name, body) for name, body in (snapshots or {}).items()}
+        digests = {name: hashlib.sha256(text.encode()).digest() for name, text in texts.items()}
+        kept = [(name, text) for name, text in texts.items() if digests[name] != self._kept.get(name)]
+        gone = [name for name in self._kept if family and name.startswith(f"{family}/") and name not in texts]
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("BEGIN IMMEDIATE")
             try:
                 database.executemany("INSERT INTO history (at, id, body) VALUES (?, ?, ?)", rows)
                 database.executemany(_KEEP, kept)
+                database.executemany("DELETE FROM kept WHERE name = ?", [(name,) for name in gone])
                 if rows:
                     newest = database.execute("SELECT max(n) FROM history").fetchone()[0]
                     database.execute("DELETE FROM history WHERE n <= ?", (newest - self._most,))
@@ -111,18 +122,26 @@ class AlertStore:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
                 raise
+            self._kept.update(digests)
+            for name in gone:
+                del self._kept[name]
 
-        if rows or kept:
+        if rows or kept or gone:
             self._try(write, None)
 
-    def snapshot(self, name: str) -> Any:
-        """The snapshot saved as `name`; None if there is none, or none that can be read."""
-        row = self._try(
-            lambda database: database.execute("SELECT body FROM kept WHERE name = ?", (name,)).fetchone(),
-            None,
+    def family(self, name: str) -> dict[str, Any]:
+        """The snapshots saved as `name` and `name`/..., those that can be read."""
+        query = "SELECT name, body FROM kept WHERE name = ? OR (name > ? AND name < ?)"
+        rows: Iterable[tuple[str, str]] = self._try(
+            lambda database: database.execute(query, (name, f"{name}/", f"{name}0")).fetchall(), []
         )
+        found = {one: self._parsed(one, body) for one, body in rows}
+        return {one: body for one, body in found.items() if body is not None}
+
+    def _parsed(self, name: str, text: str) -> Any:
+        self._kept[name] = hashlib.sha256(text.encode()).digest()
         try:
-            return parse_kept(row[0], largest=LARGEST_SNAPSHOT) if row else None
+            return parse_kept(text, largest=LARGEST_SNAPSHOT)
         except ValueError as error:
             log.error("alert snapshot is broken, starting without it", name=name, error=str(error))
             return None
@@ -161,9 +180,10 @@ class AlertStore:
             )
 
 
-def _padded(text: str) -> str:
-    """`text` with spaces up to whole pages, so that the next snapshot most often has the same size."""
-    return text + " " * (-len(text) % PAGE_BYTES)
+def _text(name: str, body: Any) -> str:
+    """JSON; that of no family with spaces up to whole pages, so that the next most often has the same size."""
+    text = json.dumps(body, default=str)
+    return text if "/" in name else text + " " * (-len(text) % PAGE_BYTES)
 
 
 def _alert(body: str) -> Alert | None:

@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from agent.alerts import memory_pieces
 from agent.alerts.engine import MOST_PUBLISHED, AlertEngine
+from agent.alerts.hourly_memory import HourlyMemory
 from agent.alerts.rules import compile_rules
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import FILE_NAME, AlertStore
@@ -161,6 +163,55 @@ def test_a_standing_alert_costs_the_disk_little(state, monkeypatch):
     other.close()
     box.go(10, 0.99, "host.disk_used_ratio")
     assert 0 < log.stat().st_size < 10 * 3 * 4200, "not three pages a minute"
+
+
+def usual(now):
+    """Two weeks of what the built-in anomaly rules remember of four cameras, as `memory_snapshot` returns it."""
+    series = [(f"camera.{name}", {"camera": f"cam{n}"}) for n in range(4)
+              for name in ("latency_p99_seconds", "detections_per_frame", "fps_in")]  # fmt: skip
+    series += [("host.temperature_celsius", {}), ("host.memory_used_ratio", {})]
+    rng, whole = random.Random(1), []
+    for metric, labels in series:
+        memory = HourlyMemory()
+        for number in range(14 * 288):
+            memory.add(rng.gauss(1.0, 0.1), now - (14 * 288 - number) * 300)
+        whole.append({"metric": metric, "labels": labels, **memory.to_snapshot()})
+    return whole
+
+
+@pytest.mark.parametrize("saved", ["in pieces", "by the version before"])
+def test_two_weeks_of_memory_cost_the_disk_little_and_are_there_after_a_restart(state, monkeypatch, saved):
+    """All of it was written anew every half hour: 40 MB a day."""
+    box = Minutes(monkeypatch, state)
+    whole, store = usual(box.now), AlertStore(state)
+    store.open()
+    store.record([], memory_pieces.split(whole) if saved == "in pieces" else {"memory": whole})
+    store.close()
+    box.service = AlertService(AlertEngine(compile_rules()), AlertStore(state))
+    box.service.open()
+    log = state / f"{FILE_NAME}-wal"
+
+    def hour():
+        with sqlite3.connect(state / FILE_NAME) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.close()
+        for second in range(3600):
+            box.now += 1
+            seen = [
+                Observation(metric=one["metric"], value=0.8, at=box.now, labels=one["labels"])
+                for one in whole
+            ]
+            box.service.step([] if second % 60 else seen, box.now)
+        return log.stat().st_size
+
+    hour()  # the first saving after an upgrade writes all of it, once
+    assert 0 < hour() < 120_000
+    remembered = box.service._engine.memory_snapshot()
+    assert sum(len(days) for one in remembered for days in one["hours"].values()) > 14 * 14 * 23
+    box.service.close()
+    box.service = AlertService(AlertEngine(compile_rules()), AlertStore(state))
+    box.service.open()
+    assert box.service._engine.memory_snapshot() == remembered
 
 
 def test_an_operators_session_survives_a_restart(state):
