@@ -51,7 +51,7 @@ for value in sys.argv[2:]:
         sql.execute("INSERT OR REPLACE INTO meta VALUES ('kept', ?)", (value,))
     alerts = AlertStore(folder)
     alerts.open()
-    print(alerts.snapshot("kept"))
+    print(alerts.family("kept").get("kept"))
     alerts.record((), {"kept": value})
     if value != "the last":
         store.close(), alerts.close()
