@@ -74,7 +74,7 @@ def score(outcome: Outcome) -> Scores:
         aps[row] = average_precisions(right, counts, float(labels[row]))
         first = counts[:, 0]
         if first.any():
-            recalls, precisions = _curve(right[first, 0], np.ones(int(first.sum())), float(labels[row]))
+            recalls, precisions = _curve(right[first, 0], float(labels[row]))
             falling = -outcome.scores[chosen][first]
             recall[row] = np.interp(-_CONFIDENCES, falling, recalls, left=0)
             precision[row] = np.interp(-_CONFIDENCES, falling, precisions, left=1)
@@ -99,15 +99,26 @@ def average_precisions(
     weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """(10,) the average precision of one class at each threshold, of (n, 10) boxes by falling score."""
-    result = np.zeros(len(THRESHOLDS))
-    if labels <= 0:
-        return result
-    for column in range(len(THRESHOLDS)):
-        weight = counts[:, column].astype(np.float64) * (1.0 if weights is None else weights)
-        kept = weight > 0
-        if kept.any():
-            result[column] = _area(*_curve(right[kept, column], weight[kept], labels))
-    return result
+    if weights is not None:
+        drawn = weights > 0
+        right, counts, weights = right[drawn], counts[drawn], weights[drawn]
+    if labels <= 0 or not len(right):
+        return np.zeros(len(THRESHOLDS))
+    # A row for each threshold: one pass over all of them, since a bootstrap comes here a thousand times a class.
+    weight = np.ascontiguousarray(counts.T, dtype=np.float64)
+    if weights is not None:
+        weight *= weights
+    found = np.cumsum(weight, axis=1)
+    hits = np.cumsum(weight * right.T, axis=1)
+    recall = np.zeros((len(THRESHOLDS), len(right) + 3))
+    recall[:, 1:-2] = hits / (labels + _TINY)
+    recall[:, -2], recall[:, -1] = recall[:, -3], 1.0
+    envelope = np.ones_like(recall)
+    np.divide(hits, found, out=envelope[:, 1:-2], where=found > 0)
+    envelope[:, -2:] = 0.0
+    envelope = np.maximum.accumulate(envelope[:, ::-1], axis=1)[:, ::-1]
+    heights = np.stack([np.interp(_RECALLS, *curve) for curve in zip(recall, envelope, strict=True)])
+    return np.asarray((heights[:, 1:] + heights[:, :-1]).sum(axis=1) / 2 / (len(_RECALLS) - 1))
 
 
 def at_confidence(outcome: Outcome, confidence: float) -> dict[str, float]:
@@ -136,20 +147,10 @@ def found_of(outcome: Outcome, number: int, confidence: float) -> int:
     return int(outcome.right[chosen, 0].sum())
 
 
-def _curve(
-    right: NDArray[np.bool_], weights: NDArray[np.float64], labels: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recall and precision after each box; weights above 0."""
-    hits = np.cumsum(weights * right)
-    return hits / (labels + _TINY), hits / np.cumsum(weights)
-
-
-def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
-    recalls = np.concatenate(([0.0], recall, [recall[-1], 1.0]))
-    envelope = np.concatenate(([1.0], precision, [0.0, 0.0]))
-    envelope = np.flip(np.maximum.accumulate(np.flip(envelope)))
-    heights = np.interp(_RECALLS, recalls, envelope)
-    return float(np.sum((heights[1:] + heights[:-1]) / 2) / (len(_RECALLS) - 1))
+def _curve(right: NDArray[np.bool_], labels: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Recall and precision after each box."""
+    hits = np.cumsum(right, dtype=np.float64)
+    return hits / (labels + _TINY), hits / np.arange(1, len(right) + 1)
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
