@@ -82,7 +82,7 @@ def test_signatures_are_learnt_once_and_read_after_that(tmp_path, frames, detect
     [(camera, causes), (_, signatures)] = learnt
     assert camera == "front"
     assert not causes.found  # causes can be named before it is known what they do to the model
-    assert signatures.found_at("fog", 1.0) < signatures.found_at("fog", 0.2) <= 1.0
+    assert signatures.found_at("fog", 1.0, 0) < signatures.found_at("fog", 0.2, 0) <= 1.0
     stored = ReferenceStore(tmp_path).read("front", SIGNATURES)
     assert from_text(stored).frames == signatures.frames == causes.frames
     assert made.take_window()["idle_busy_ratio"] > 0.5

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MODEL_VARIANTS = 2
+"""Of each cause at most: on the others the model is not run, for it takes long."""
+
 Image = NDArray[np.uint8]
 
 SEVERITIES = (0.2, 0.5, 1.0)
@@ -28,6 +31,11 @@ class Cause:
     apply: Callable[[Image, float, int], Image]
     variants: int = 1
     runbook: str = "drift"
+
+    @property
+    def model_variants(self) -> int:
+        """On how many of the variants the model is run."""
+        return min(self.variants, MODEL_VARIANTS)
 
 
 def limited(values: NDArray[np.floating]) -> Image:

@@ -39,7 +39,7 @@ from agent.drift.diagnosis.match import (
     match,
     shift_of,
 )
-from agent.drift.diagnosis.portrait import Comparison, Look, portrait
+from agent.drift.diagnosis.portrait import Comparison, Look, Size, portrait
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.verdict import DriftVerdict
 
@@ -124,14 +124,25 @@ def diagnose(
             cause=UNKNOWN, reason=f"{len(looks)} frames were looked at, {LEAST_LOOKS} are needed"
         )
     try:
-        traits = Comparison(signatures.portrait)(portrait(looks))
+        seen = portrait(looks)
     except ValueError:
         return Diagnosis(cause=UNKNOWN, reason="frames came in several sizes")
+    if not signatures.portrait.comparable(seen.size):
+        return Diagnosis(cause=UNKNOWN, reason=_other_size(seen.size, signatures.portrait.size))
+    traits = Comparison(signatures.portrait)(seen)
     each = [verdict.feature(name) for name in IMAGE_FEATURES]
     now = np.where(np.isfinite(recent), recent, [one.now[1] for one in each])
     low, then, high = np.array([one.then for one in each]).T
     found = match(shift_of(now, low, then, high, traits=traits), signatures.none, signatures.curves)
     return concluded(verdict, signatures, found, golden)
+
+
+def _other_size(now: Size, then: Size) -> str:
+    sizes = " and ".join(f"{width} x {height}" for width, height in (now, then))
+    return (
+        f"frames have another size or shape than those of the reference ({sizes} pixels, shrunk): "
+        "set the camera back, or record a new reference"
+    )
 
 
 def concluded(verdict: DriftVerdict, signatures: Signatures, found: Match, golden: str = "") -> Diagnosis:
@@ -151,7 +162,7 @@ def concluded(verdict: DriftVerdict, signatures: Signatures, found: Match, golde
         severity=best.severity,
         second=second.cause,
         also=found.also if found.together < PAIR * best.unexplained else "",
-        found_ratio=signatures.found_at(best.cause, best.severity),
+        found_ratio=signatures.found_at(best.cause, best.severity, best.variant),
     )
 
 

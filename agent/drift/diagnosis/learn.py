@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from agent.core.types import Detections
 from agent.drift.diagnosis import CAUSES
-from agent.drift.diagnosis.cause import SEVERITIES, Image
+from agent.drift.diagnosis.cause import MODEL_VARIANTS, SEVERITIES, Image
 from agent.drift.diagnosis.match import IMAGE_FEATURES, shift_of
 from agent.drift.diagnosis.portrait import Comparison, Portrait, look_at, portrait
 from agent.drift.diagnosis.signatures import Signatures
@@ -61,7 +61,7 @@ STEPS = tuple(
 )
 
 
-MODEL_STEPS = tuple(step for step in STEPS if step.cause != "moved" and step.variant < 2)
+MODEL_STEPS = tuple(step for step in STEPS if step.cause != "moved" and step.variant < MODEL_VARIANTS)
 """Those that the model is run on: where a view moved its boxes moved too, and cannot be compared by place."""
 
 
@@ -108,12 +108,15 @@ def changed(images: Sequence[Image], step: Step) -> list[Image]:
 
 def found_by_cause(shares: Mapping[Step, float]) -> dict[str, NDArray[np.float64]]:
     """The share of detections still found in each of MODEL_STEPS, as `Signatures.found` has it; NaN: unknown."""
-    return {name: np.array([_mean_share(shares, name, each) for each in SEVERITIES]) for name in CAUSES}
-
-
-def _mean_share(shares: Mapping[Step, float], cause: str, severity: float) -> float:
-    found = [share for step, share in shares.items() if (step.cause, step.severity) == (cause, severity)]
-    return float(np.mean(found)) if found else float("nan")
+    return {
+        name: np.array(
+            [
+                [shares.get(Step(name, variant, each), math.nan) for each in SEVERITIES]
+                for variant in range(cause.model_variants)
+            ]
+        )
+        for name, cause in CAUSES.items()
+    }
 
 
 class Learner:
@@ -148,5 +151,5 @@ class Learner:
 
     def _shift(self, images: Sequence[Image]) -> NDArray[np.float64]:
         seen = sample(images)
-        now = np.nanmedian(seen.vectors, axis=0)
+        now = medians(seen.vectors)
         return shift_of(now, *self._usual, traits=self._compare(seen.portrait))

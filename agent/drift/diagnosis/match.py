@@ -72,9 +72,11 @@ _SIGMAS_WITHIN = 2.563  # a normal distribution's, from its 10th to its 90th per
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A cause, its share of the confidence, the severity at which it fits best, and what it leaves unexplained."""
+    """A cause, its share of the confidence, the `variant` and severity at which it fits best, and what it leaves
+    unexplained."""
 
     cause: str
+    variant: int
     confidence: float
     severity: float
     unexplained: float
@@ -125,13 +127,14 @@ def match(shift: NDArray[np.float64], none: NDArray[np.float64], curves: Curves)
     to."""
     size = float(np.linalg.norm(_WEIGHTS * (shift - none)))
     found = {
-        cause: min(_nearest(shift, none, each) for each in variants) for cause, variants in curves.items()
+        cause: min((*_nearest(shift, none, each), number) for number, each in enumerate(variants))
+        for cause, variants in curves.items()
     }
     spread = max(SPREAD * size, 1e-6)
-    best = min(distance for distance, _ in found.values())
+    best = min(distance for distance, _, _ in found.values())
     weights = {
         cause: float(np.exp((best**2 - distance**2) / (2 * spread**2)))
-        for cause, (distance, _) in found.items()
+        for cause, (distance, _, _) in found.items()
     }
     total = sum(weights.values())
     ranked = sorted(found, key=lambda cause: found[cause][0])
@@ -147,6 +150,7 @@ def match(shift: NDArray[np.float64], none: NDArray[np.float64], curves: Curves)
         candidates=tuple(
             Candidate(
                 cause=cause,
+                variant=found[cause][2],
                 confidence=weights[cause] / total,
                 severity=found[cause][1],
                 unexplained=found[cause][0] / max(size, 1e-9),

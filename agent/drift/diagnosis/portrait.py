@@ -31,12 +31,19 @@ _ZOOMS = (0.75, 0.87, 1.0, 1.15, 1.35, 1.6)
 _FLOOR = 0.3  # levels squared: rounding alone has as much
 _EVERY = 4  # pixels: of the fine detail so much is enough
 
+ABOUT = 0.05
+"""Of a side: less is no other size. Detail of one pixel then has one pixel still."""
+
+Size = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Look:
     """One frame, in 50 kB: `alone` (10,) in the order of ALONE, `detail` (ROWS, COLUMNS) the logarithm of the
-    gradients' energy in each part of the view, `view` (HEIGHT, WIDTH) float32 grey, `fine` (h, w) int16 Laplacian."""
+    gradients' energy in each part of the view, `view` (HEIGHT, WIDTH) float32 grey, `fine` (h, w) int16 Laplacian;
+    `size` of the frame, (width, height) in pixels."""
 
+    size: Size
     alone: NDArray[np.float64]
     detail: NDArray[np.float64]
     view: NDArray[np.float32]
@@ -45,11 +52,17 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Portrait:
-    """Medians over frames: `scalars` (12,) in the order of ALONE and TOGETHER, `detail` and `view` as of a Look."""
+    """Medians over frames: `scalars` (12,), in the order of ALONE and TOGETHER; the rest is as of a Look."""
 
+    size: Size
     scalars: NDArray[np.float64]
     detail: NDArray[np.float64]
     view: NDArray[np.float32]
+
+    def comparable(self, size: Size) -> bool:
+        """Whether frames of another size show detail at about the same scale."""
+        ratios = (one / other for one, other in zip(size, self.size, strict=True))
+        return all(abs(ratio - 1) <= ABOUT for ratio in ratios)
 
 
 def look_at(image: Image) -> Look:
@@ -60,6 +73,7 @@ def look_at(image: Image) -> Look:
     energy = np.square(across[:-1]) + np.square(down[:, :-1])
     levels = cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return Look(
+        size=(grey.shape[1], grey.shape[0]),
         alone=np.concatenate([_textures(grey, across, down), _levels(image, levels, grey8)]),
         detail=np.log(_cells(energy) + _FLOOR),
         view=np.asarray(levels),
@@ -70,6 +84,7 @@ def look_at(image: Image) -> Look:
 def portrait(looks: Sequence[Look]) -> Portrait:
     """The portrait of at least one look, all of frames of one size."""
     return Portrait(
+        size=looks[0].size,
         scalars=np.concatenate([np.median([one.alone for one in looks], axis=0), _over_time(looks)]),
         detail=np.median([one.detail for one in looks], axis=0),
         view=np.median([one.view for one in looks], axis=0).astype(np.float32),

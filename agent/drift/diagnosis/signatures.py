@@ -34,6 +34,7 @@ CODE_VERSION = 4
 
 LARGEST_BYTES = 4 * 1024 * 1024
 _MOST_TRIALS, _MOST_CLASSES = 1000, 10_000
+_LARGEST_SIDE = 65_535
 _CLASS = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -41,9 +42,10 @@ _CLASS = re.compile(r"0|[1-9][0-9]{0,8}")
 class Signatures:
     """Of one camera: `none`, the shift of frames that nothing happened to, and `curves` by cause.
 
-    `found` by cause is the share of the model's detections that it still finds at each of SEVERITIES, (3,), NaN where
-    there were none; empty until it is known. `trials` are what causes do to the model's signals, None until that is
-    known. `portrait` is that of the frames compared with; `frames` names the frames that all of it was made of.
+    `found` by cause is the share of the model's detections that it still finds with the first of its variants at each
+    of SEVERITIES, (v, 3), NaN where there were none; empty until it is known. `trials` are what causes do to the
+    model's signals, None until that is known. `portrait` is that of the frames compared with; `frames` names the
+    frames that all of it was made of.
     """
 
     frames: str
@@ -53,12 +55,16 @@ class Signatures:
     portrait: Portrait
     trials: Trials | None = None
 
-    def found_at(self, cause: str, severity: float) -> float | None:
-        """The share of detections still found at a severity (between SEVERITIES: interpolated), if it is known."""
+    def found_at(self, cause: str, severity: float, variant: int) -> float | None:
+        """The share of detections still found at a severity (between SEVERITIES: interpolated), if it is known.
+
+        The model was not run with each variant: then it is the mean of those with which it was.
+        """
         shares = self.found.get(cause)
         if shares is None or not np.isfinite(shares).all():
             return None
-        return float(np.interp(severity, (0.0, *SEVERITIES), (1.0, *shares)))
+        curve = shares[variant] if variant < len(shares) else shares.mean(axis=0)
+        return float(np.interp(severity, (0.0, *SEVERITIES), (1.0, *curve)))
 
 
 def to_text(signatures: Signatures) -> str:
@@ -72,7 +78,10 @@ def to_text(signatures: Signatures) -> str:
         "curves": {cause: [numbers(each) for each in curves] for cause, curves in signatures.curves.items()},
         "found": {cause: numbers(each) for cause, each in signatures.found.items()},
         "trials": None if signatures.trials is None else _trials_body(signatures.trials),
-        "portrait": {name: numbers(getattr(portrait, name)) for name in ("scalars", "detail", "view")},
+        "portrait": {
+            "size": list(portrait.size),
+            **{name: numbers(getattr(portrait, name)) for name in ("scalars", "detail", "view")},
+        },
     }
     return json.dumps(body, separators=(",", ":"))
 
@@ -93,6 +102,7 @@ def from_text(text: str) -> Signatures:
             found=_found(take_object(body, "found")),
             trials=_trials(take_object(body, "trials")) if body.get("trials") is not None else None,
             portrait=Portrait(
+                size=_size(drawn),
                 scalars=array(drawn, "scalars", (len(ALONE) + len(TOGETHER),)),
                 detail=array(drawn, "detail", (ROWS, COLUMNS)),
                 view=array(drawn, "view", (HEIGHT, WIDTH), low=0.0, high=255.0).astype(np.float32),
@@ -129,6 +139,13 @@ def _trials(body: Mapping[str, Any]) -> Trials:
     )
 
 
+def _size(body: Mapping[str, Any]) -> tuple[int, int]:
+    sides = take_list(body, "size", longest=2)
+    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in sides):
+        raise BadInput("`size` is no width and height in pixels")
+    return sides[0], sides[1]
+
+
 def _classes(body: Mapping[str, Any]) -> dict[int, int]:
     if len(body) > _MOST_CLASSES or not all(_CLASS.fullmatch(key) for key in body):
         raise BadInput("`classes` names what is no class")
@@ -136,8 +153,11 @@ def _classes(body: Mapping[str, Any]) -> dict[int, int]:
 
 
 def _found(body: Mapping[str, Any]) -> Mapping[str, NDArray[np.float64]]:
-    shape = (len(SEVERITIES),)
-    return {cause: array(body, cause, shape, low=0.0, high=1.0, unknown=True) for cause in CAUSES if body}
+    return {
+        name: array(body, name, (cause.model_variants, len(SEVERITIES)), low=0.0, high=1.0, unknown=True)
+        for name, cause in CAUSES.items()
+        if body
+    }
 
 
 def _curves(body: Mapping[str, Any]) -> Curves:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
@@ -157,3 +158,21 @@ def test_what_cannot_be_told_says_why(street: object, clinic: Clinic, signatures
     odd = [*looks, look_at(now[0][:100])]
     assert diagnose(verdict, signatures, odd, NOT_KNOWN).reason == "frames came in several sizes"
     assert clinic(now).cause == "unknown"
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.8])
+def test_frames_of_another_size_are_not_compared(
+    clinic: Clinic, signatures: Signatures, factor: float
+) -> None:
+    """Their detail is of another scale: larger ones were told to be badly compressed."""
+    now = [cv2.resize(each, None, fx=factor, fy=factor) for each in clinic.frames(40, 6)]
+    found = clinic(now, over=("sharpness",))
+    assert found.cause == "unknown"
+    assert "another size" in found.reason
+    assert "240 x 135" in found.reason
+
+
+def test_a_few_rows_more_are_no_other_size(clinic: Clinic) -> None:
+    fog = [EFFECTS["fog"](each, 0.8) for each in clinic.frames(40, 6)]
+    padded = [cv2.resize(each, (240, 136)) for each in fog]
+    assert clinic(padded, over=("brightness",)).cause == "fog"

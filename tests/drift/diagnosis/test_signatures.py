@@ -20,7 +20,8 @@ def test_signatures_survive_storage(signatures: Signatures) -> None:
     for cause, curves in signatures.curves.items():
         assert all(np.array_equal(a, b) for a, b in zip(curves, again.curves[cause], strict=True))
     assert np.array_equal(again.portrait.view, signatures.portrait.view)
-    assert again.found_at("fog", 0.35) == pytest.approx(1 - 0.35 / 2)
+    assert again.portrait.size == (240, 135)
+    assert again.found_at("fog", 0.35, 0) == pytest.approx(1 - 0.35 / 2)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,25 @@ def test_classes_that_are_none_are_refused(signatures: Signatures, classes: obje
         from_text(json.dumps(body))
 
 
+@pytest.mark.parametrize("size", [[240], [240, 0], [240, 1.5], [240, True], ["240", 135], [240, 10**9], None])
+def test_a_size_that_is_none_is_refused(signatures: Signatures, size: object) -> None:
+    body = json.loads(to_text(signatures))
+    body["portrait"]["size"] = size
+    with pytest.raises(ReferenceMismatch):
+        from_text(json.dumps(body))
+
+
 @pytest.mark.parametrize("text", ["", "[]", "nothing", '{"format": "vedette-signatures"}'])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises((ReferenceMismatch, ValueError)):
         from_text(text)
+
+
+def test_what_the_model_still_finds_is_told_of_the_variant_that_was_seen(signatures: Signatures) -> None:
+    """A gain burns the picture out, a glare leaves most of it: their mean is true of neither."""
+    shares = {**signatures.found, "overexposure": np.array([[1.0, 0.8, 0.0], [1.0, 1.0, 0.9]])}
+    again = from_text(to_text(dataclasses.replace(signatures, found=shares)))
+    assert [again.found_at("overexposure", 1.0, variant) for variant in (0, 1)] == [0.0, 0.9]
+    assert again.found_at("overexposure", 1.0, 3) == pytest.approx(0.45), (
+        "with the others the model was not run"
+    )
