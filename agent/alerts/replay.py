@@ -10,6 +10,8 @@ from agent.alerts.rules import Rule
 from agent.core.types import Alert, Observation
 
 TICK_SECONDS = 10.0
+LONGEST_GAP_SECONDS = 86400.0
+"""Of a time in which nothing was recorded no more passes: the box was off, or its clock was set by years."""
 
 
 def replay(
@@ -21,7 +23,7 @@ def replay(
 ) -> list[Alert]:
     """The alerts from `since` on, oldest first; earlier observations only serve as history.
 
-    `observations` come in any order; time passes in steps of TICK_SECONDS between them.
+    `observations` come in any order; time passes in steps of TICK_SECONDS between them, LONGEST_GAP_SECONDS at most.
     """
     ordered = sorted(observations, key=lambda item: item.at)
     engine, alerts = AlertEngine(rules, window_seconds=window_seconds), []
@@ -29,6 +31,8 @@ def replay(
         return []
     now, index = ordered[0].at, 0
     while index < len(ordered):
+        if now - ordered[max(0, index - 1)].at >= LONGEST_GAP_SECONDS:
+            now = max(now, ordered[index].at - TICK_SECONDS)
         now += TICK_SECONDS
         batch_end = index
         while batch_end < len(ordered) and ordered[batch_end].at <= now:

@@ -10,20 +10,22 @@ from typing import Any
 
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.core.errors import RetryableDelivery
-from agent.core.types import Alert
+from agent.core.types import Alert, AlertState
 from agent.notifiers import Notice, Notifier
 from agent.notifiers.attempt import Attempt
 from agent.notifiers.routes import Route, make_notice
 
 MOST_QUEUED = 50
+MOST_FIRING = 500
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 600.0
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Outlet:
-    """`firing` is what must be sent again to a receiver that expires alerts; `reason` why the last attempt failed.
+    """`firing` is what must be sent again, once it was sent, to a receiver that expires alerts.
 
+    `reason` is why the last attempt failed.
     `attempt` is in progress; `cancelled` took too long, and its thread may still run for a moment.
 
     `not_before` and `refreshed_at` are boot time, `failing_since` and `sent_at` steady time. `waits_for_clock` is
@@ -50,6 +52,20 @@ class Outlet:
     def name(self) -> str:
         """What the config calls it."""
         return self.route.settings.name
+
+    def gather(self, alert: Alert, now: float) -> None:
+        """Take in `alert`, for the next notice where it passes the filters. What is over is sent again by no filter."""
+        taken = self.route.gather(alert, now)
+        if alert.state is AlertState.RESOLVED:
+            self.firing.pop(alert.id, None)
+        elif taken and self.notifier.refresh_seconds:
+            self.firing[alert.id] = alert
+            if len(self.firing) > MOST_FIRING:
+                self.firing.popitem()
+
+    def expiring(self) -> tuple[Alert, ...]:
+        """What was sent and still fires: a receiver that expires alerts must be sent it again."""
+        return tuple(alert for alert in self.firing.values() if alert.id in self.route.notified)
 
     def excess(self) -> Notice | None:
         """Take out the oldest notice that is not being sent, where too many wait."""

@@ -35,27 +35,26 @@ class Route:
     opened_at: float | None = None
     notified: dict[str, None] = field(default_factory=dict)
 
-    def gather(self, alert: Alert, now: float) -> None:
-        """Add `alert` to the batch, if it passes the filters; the latest of each id counts."""
+    def gather(self, alert: Alert, now: float) -> bool:
+        """Add `alert` to the batch, if it passes the filters (whether it does); the latest of each id counts."""
         if not self._matches(alert):
-            return
+            return False
         if alert.id not in self.batch and len(self.batch) >= MOST_ALERTS:
             self.more += 1
         else:
             self.batch[alert.id] = alert
         self.opened_at = now if self.opened_at is None else min(self.opened_at, now)
+        return True
 
     def _matches(self, alert: Alert) -> bool:
         settings = self.settings
+        if alert.event is AlertEvent.RESOLVED:  # whatever a reload has made of the filters since
+            return settings.resolved and (alert.id in self.notified or alert.id in self.batch)
         if alert.event not in _NOTIFIED_EVENTS or RANK[alert.severity] < RANK[Severity(settings.severity)]:
             return False
         if settings.rules and alert.rule not in settings.rules:
             return False
-        if settings.cameras and alert.labels.get("camera") not in settings.cameras:
-            return False
-        if alert.event is AlertEvent.RESOLVED:
-            return settings.resolved and (alert.id in self.notified or alert.id in self.batch)
-        return True
+        return not settings.cameras or alert.labels.get("camera") in settings.cameras
 
     def due(self, now: float, utc_offset: float = 0.0) -> bool:
         """Whether to send the batch now: gathered long enough, and not in quiet hours unless critical."""

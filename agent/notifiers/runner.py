@@ -42,7 +42,6 @@ log = structlog.get_logger("vedette.notifiers")
 FILE_NAME = "notices.json"
 LARGEST_KEPT = 64 * 1024 * 1024
 MOST_OFFERED = 20_000
-MOST_FIRING = 500
 EXPIRY_SECONDS = 86400.0
 IDLE_SECONDS = 0.5
 LAST_SECONDS = 2.0
@@ -86,7 +85,7 @@ class NotifierWorker(Worker):
         self._path = state_directory / FILE_NAME
         self._device, self._site, self._snapshot = device, site, snapshot
         self._inbox: deque[Alert] = deque(maxlen=MOST_OFFERED)
-        self._saved = b""
+        self._saved, self._failing = b"", False
         self._ended = threading.Event()
         self._restored = False
         self._clock_synced = True
@@ -180,17 +179,12 @@ class NotifierWorker(Worker):
         while self._inbox:
             alert = self._inbox.popleft()
             for outlet in self._outlets:
-                self.attempt("gather an alert for a notifier", partial(outlet.route.gather, alert, now))
+                self.attempt("gather an alert for a notifier", partial(outlet.gather, alert, now))
 
     def _enqueue(self, outlet: Outlet, now: float) -> None:
         alerts, more = outlet.route.take()
         if not alerts:
             return
-        if outlet.notifier.refresh_seconds:
-            for alert in alerts:
-                outlet.firing.pop(alert.id, None)
-                if alert.state is not AlertState.RESOLVED and len(outlet.firing) < MOST_FIRING:
-                    outlet.firing[alert.id] = alert
         snapshot = self._scene(alerts) if outlet.route.settings.picture else None
         outlet.queue.append(
             make_notice(alerts, device=self._device, site=self._site, now=now, more=more, snapshot=snapshot)
@@ -213,10 +207,9 @@ class NotifierWorker(Worker):
 
     def _refresh(self, outlet: Outlet, now: float, monotonic: float) -> None:
         every = outlet.notifier.refresh_seconds
-        if not every or not outlet.firing or outlet.queue:
+        if not every or outlet.queue or monotonic - outlet.refreshed_at < every:
             return
-        if monotonic - outlet.refreshed_at >= every:
-            alerts = tuple(outlet.firing.values())
+        if alerts := outlet.expiring():
             outlet.queue.append(make_notice(alerts, device=self._device, site=self._site, now=now))
 
     def _begin(self, outlet: Outlet, now: float, monotonic: float) -> None:
@@ -295,8 +288,11 @@ class NotifierWorker(Worker):
         try:
             write_atomic(self._path, data)
         except OSError as error:
-            log.error("notices cannot be stored", path=str(self._path), error=str(error))
-        self._saved = data
+            if not self._failing:
+                log.error("notices cannot be stored, trying again", path=str(self._path), error=str(error))
+            self._failing = True
+        else:
+            self._saved, self._failing = data, False
 
     def _restore(self) -> None:
         try:

@@ -8,8 +8,11 @@ import time
 
 import pytest
 
+from agent.alerts.replay import replay
+from agent.alerts.rules import compile_rules
 from agent.alerts.runtime.observation_log import KEEP_DAYS, ObservationLog, day_of, days, read
 from agent.cli import rules as rules_command
+from agent.config.alert_settings import AlertSettings, RuleSettings
 from agent.core.errors import ConfigError, VedetteError
 from agent.core.types import Observation
 
@@ -180,3 +183,23 @@ def test_a_rule_with_its_page(capsys):
 def test_listing(capsys):
     rules("list", "--metrics")
     assert "camera.latency_p99_seconds" in capsys.readouterr().out
+
+
+def test_a_clock_that_was_set_by_years_does_not_hold_up_a_replay():
+    """A box without a battery records its first minutes under 1970: 56 years of steps of ten seconds took hours."""
+    rule = compile_rules(
+        [RuleSettings(name="silent", when="absent(camera.latency_p99_seconds) for 10m")],
+        AlertSettings(default_rules=False),
+    )
+    recorded = [*second(100.0, 0.1), *second(NOON, 0.1), *second(NOON + 60.0, 0.1)]
+    found = replay(rule, recorded)
+    assert [(alert.event.value, alert.changed_at >= NOON) for alert in found] == [
+        ("fired", False),
+        ("resolved", True),
+    ]
+
+
+def test_a_line_of_no_moment_is_passed_over(tmp_path):
+    path = tmp_path / "2023-11-15.jsonl"
+    path.write_text('{"at": NaN, "labels": {}, "values": {"host.cpu_ratio": 1}}\n')
+    assert list(read(path)) == []

@@ -239,6 +239,57 @@ def test_what_fires_is_sent_again_to_a_receiver_that_forgets(tmp_path, receiver,
     assert len(receiver.received) == 5
 
 
+@pytest.mark.parametrize(
+    "keys", [{"resolved": False}, {"resolved": False, "group_interval": 30.0}, {"severity": "critical"}]
+)
+def test_what_is_over_is_sent_again_by_no_filter(tmp_path, receiver, make_alert, keys):
+    """An Alertmanager would show it as firing for ever: where ends are left out, or a reload changed the filters."""
+    forgetful = webhook(receiver.url)
+    forgetful.refresh_seconds = 60.0
+    later = NotifierSettings(name="n0", **{"group_interval": 0.0, **keys})
+    before = NotifierSettings(name="n0", group_interval=later.group_interval, resolved=later.resolved)
+    one = NotifierWorker([(before, forgetful)], tmp_path, device="edge-1", site="plant")
+    one.offer([make_alert(severity="warning")])
+    turn(one, NOW, 1000.0)
+    one.change([(later, forgetful)])
+    one.offer([make_alert(state="resolved", severity="warning")])
+    for second in range(10, 400, 10):
+        turn(one, NOW + second, 1000.0 + second)
+    states = [alert["state"] for body in receiver.bodies() for alert in body["alerts"]]
+    assert states == (["firing"] if "resolved" in keys else ["firing", "resolved"])
+
+
+def test_what_waits_for_quiet_hours_to_end_is_not_sent_as_an_alert_that_expires(
+    tmp_path, receiver, make_alert
+):
+    forgetful = webhook(receiver.url)
+    forgetful.refresh_seconds = 60.0
+    one = NotifierWorker(
+        [(NotifierSettings(name="n0", quiet_hours="00:00-24:00"), forgetful)], tmp_path, device="e", site="s"
+    )
+    one.offer([make_alert(severity="warning")])
+    for second in range(0, 400, 10):
+        turn(one, NOW + second, 1000.0 + second)
+    assert not receiver.received
+
+
+def test_what_a_full_disk_refused_is_stored_once_there_is_room(tmp_path, make_alert):
+    """A restart in an outage of hours lost the notices that waited."""
+    state = tmp_path / "state"
+    state.write_text("no folder can be made here")
+    one = worker(state, DEAD)
+    one.offer([make_alert()])
+    with capture_logs() as logs:
+        for second in range(3):
+            turn(one, NOW + 1e-3 * second, 1e-3 * second)
+    assert sum("cannot be stored" in entry["event"] for entry in logs) == 1
+    state.unlink()
+    turn(one, NOW + 1, 1)
+    again = worker(state, DEAD)
+    start_and_stop(again)
+    assert [len(outlet.queue) for outlet in again._outlets] == [1]
+
+
 def test_a_change_of_notifiers_loses_nothing_that_waits_or_is_offered_meanwhile(
     tmp_path, receiver, make_alert
 ):
@@ -320,7 +371,8 @@ def test_people_see_why_and_when_it_tries_again(tmp_path, make_alert):
 
 
 def test_a_notice_that_is_displaced_is_never_the_one_being_sent(tmp_path, dripper, make_alert):
-    one = worker(tmp_path, f"http://127.0.0.1:{dripper(b'HTTP/1.1 ', b'2').port}")
+    url = f"http://127.0.0.1:{dripper(b'HTTP/1.1 ', b'2').port}"
+    one = worker(tmp_path, WebhookNotifier(WebhookOptions(url=url, timeout=20.0)))
     for number in range(MOST_QUEUED + 3):
         one.offer([make_alert(f"rule{number}")])
         one.work(NOW + number, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -77,6 +78,10 @@ class Burn(RuleFunction):
         self, condition: Condition, find: Callable[[str], RuleMetric | None]
     ) -> tuple[Condition, RuleMetric | None]:
         """A target of a stage's time is counted frame by frame (`slo.py`): its share of slow frames is observed."""
+        if (given := condition.selector.get("target")) is not None:
+            condition = dataclasses.replace(
+                condition, selector={**condition.selector, "target": _seconds(given)}
+            )
         stage = _STAGE_SECONDS.fullmatch(condition.metric)
         if stage and self.target is not None:
             if self.comparison not in {">", ">="}:
@@ -125,6 +130,17 @@ class Burn(RuleFunction):
         """The share of bad frames or windows, and how many times the budget is spent."""
         burn = evaluation.details
         return {"bad_ratio": round(burn.bad, 6), "burn_times": round(burn.times, 3)}
+
+
+def _seconds(text: str) -> str:
+    """A target's seconds as its observations are labelled; raises UnfitMetricError."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UnfitMetricError(f'target="{text}" is no number of seconds', 'target="0.5"')
+    return f"{seconds:g}"
 
 
 class _BurnEvaluator(SampledEvaluator["BurnSeries"]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -159,6 +160,8 @@ def _read(path: Path, part: str) -> Iterator[Observation]:
             at, labels, values = float(entry["at"]), dict(entry["labels"]), dict(entry["values"])
             observed = [(metric, float(value)) for metric, value in values.items()]
         except (ValueError, KeyError, TypeError):
+            continue
+        if not math.isfinite(at):  # no moment: a replay would never come to it
             continue
         for metric, value in observed:
             yield Observation(metric=metric, value=value, at=at, labels=labels)

@@ -21,7 +21,7 @@ from agent.alerts.controls import Control, ControlKind
 from agent.alerts.engine import ActiveAlert, AlertEngine
 from agent.alerts.rules import Rule, series_text
 from agent.alerts.runtime.observation_log import ObservationLog
-from agent.alerts.runtime.store import AlertStore
+from agent.alerts.runtime.store import AlertStore, changes
 from agent.alerts.runtime.time_budget import TimeBudget
 from agent.alerts.words import stamp
 from agent.core import clock
@@ -304,10 +304,11 @@ class AlertService:
         page = Page.of(args, limit=200)
         since = take_moment(args, "since", "24h", clock.unix(clock.now()), backwards=True)
         with self._lock:
-            unsaved = [alert for alert in self._unsaved if alert.changed_at >= since]
-            saved = self._store.history(since, page.offset + page.limit)
+            unsaved = [alert for alert in self._unsaved if alert.changed_at >= since][::-1]
+            saved = self._store.history(since, page.limit, offset=max(0, page.offset - len(unsaved)))
             count = self._store.count(since) + len(unsaved)
-        shown = page.cut([alert_to_json(alert) for alert in [*saved, *unsaved][::-1]])
+        newest = [*unsaved[page.offset :], *changes(saved)]
+        shown = page.cut([alert_to_json(alert) for alert in newest], skipped=page.offset)
         return {"alerts": shown[::-1], **page.about(shown, count)}
 
 

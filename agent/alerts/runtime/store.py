@@ -146,13 +146,16 @@ class AlertStore:
             log.error("alert snapshot is broken, starting without it", name=name, error=str(error))
             return None
 
-    def history(self, since: float = 0.0, limit: int = 1000) -> list[Alert]:
-        """The newest `limit` state changes from `since` (Unix time) on, oldest first."""
-        query = "SELECT body FROM history WHERE at >= ? ORDER BY n DESC LIMIT ?"
+    def history(self, since: float = 0.0, limit: int = 1000, *, offset: int = 0) -> list[str]:
+        """State changes from `since` (Unix time) on, the newest first: `limit` of them after the first `offset`.
+
+        `changes` reads them; that takes its time, and needs no store.
+        """
+        query = "SELECT body FROM history WHERE at >= ? ORDER BY n DESC LIMIT ? OFFSET ?"
         rows: Iterable[tuple[str]] = self._try(
-            lambda database: database.execute(query, (since, limit)).fetchall(), []
+            lambda database: database.execute(query, (since, limit, offset)).fetchall(), []
         )
-        return [alert for row in rows if (alert := _alert(row[0])) is not None][::-1]
+        return [body for (body,) in rows]
 
     def count(self, since: float = 0.0) -> int:
         """How many state changes there are from `since` (Unix time) on."""
@@ -184,6 +187,11 @@ def _text(name: str, body: Any) -> str:
     """JSON; that of no family with spaces up to whole pages, so that the next most often has the same size."""
     text = json.dumps(body, default=str)
     return text if "/" in name else text + " " * (-len(text) % PAGE_BYTES)
+
+
+def changes(bodies: Iterable[str]) -> list[Alert]:
+    """The state changes that `AlertStore.history` gave, without those that are damaged."""
+    return [alert for body in bodies if (alert := _alert(body)) is not None]
 
 
 def _alert(body: str) -> Alert | None:
