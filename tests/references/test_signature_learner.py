@@ -1,8 +1,10 @@
 """The learner, with the model that ships and frames of a drawn street: what it learns names a disturbance."""
 
 import dataclasses
+import json
 import threading
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,17 +12,19 @@ from agent.cameras.kinds.synthetic.drawing.scene import Scene
 from agent.config.schema import ModelSettings
 from agent.core.scope import WHOLE
 from agent.core.types import Detections
+from agent.detection.opening import DEMO_MODEL
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
-from agent.drift.diagnosis.signatures import from_text, to_text
+from agent.drift.diagnosis.signatures import CODE_VERSION, from_text, to_text
 from agent.references.carried import Carry
 from agent.references.frame_store import FrameStore, Span, mark_of
-from agent.references.signature_learner import SignatureLearner, found_share
+from agent.references.signature_learner import Job, SignatureLearner, found_share
 from agent.references.store import SIGNATURES, ReferenceStore
 from tests.references.conftest import SUBJECT
 
 NOON = 1_790_000_000.0
 SPAN = Span(NOON, NOON + 600)
+GO_ON = threading.Event()
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,67 @@ def test_signatures_are_learnt_once_and_read_after_that(tmp_path, frames, detect
     carried_out(learner(tmp_path, detector, lambda *one: learnt.append(one)), anew=False, until=2)
     assert learnt[-1][1].trials.model == detector.info.sha256, "what causes do to a model is learnt of each"
     assert learnt[-1][1].frames == signatures.frames, "the causes themselves are not"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_signatures_of_a_version_before_are_made_anew(tmp_path, frames, detector):
+    learnt, store = [], ReferenceStore(tmp_path)
+    before = {"format": "vedette-signatures", "code": CODE_VERSION - 1, "frames": "00000000-0", "found": {}}
+    store.write("front", SIGNATURES, json.dumps(before))
+    carried_out(learner(tmp_path, detector, lambda *one: learnt.append(one)), anew=False)
+    assert not learnt[0][1].found, "they were learnt from the first on"
+    assert from_text(store.read("front", SIGNATURES)).trials.enough
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_camera_without_objects_has_causes_and_no_estimate(tmp_path, detector):
+    store, random = FrameStore(ReferenceStore(tmp_path)), np.random.default_rng(2)
+    wall = cv2.GaussianBlur(random.integers(90, 140, (90, 160, 3), dtype=np.uint8), (0, 0), 9)
+    for at in range(8):
+        grain = random.normal(0, 1, wall.shape)
+        store.put(
+            "front", mark_of(()), NOON + at, np.rint(wall + grain).astype(np.uint8), kept=None, since=NOON
+        )
+    learnt = []
+    carried_out(learner(tmp_path, detector, lambda *one: learnt.append(one)))
+    signatures = from_text(ReferenceStore(tmp_path).read("front", SIGNATURES))
+    assert signatures.trials.boxes == 0
+    assert not signatures.trials.enough
+    assert signatures.found_at("fog", 0.5, 0) is None
+    assert learnt[-1][1].found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_model_that_is_replaced_while_it_is_learnt_leaves_nothing_of_both(tmp_path, frames, detector):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(DEMO_MODEL.read_bytes() + b"\x1a\x05other")
+    ours, other = (
+        Detector(ModelSettings(provider="cpu", lanes=1, input_size=160, path=name))
+        for name in ("", str(path))
+    )
+    ours.open()
+    other.open()
+    learnt, looks = [], []
+    made = learner(tmp_path, ours, lambda *one: learnt.append(one))
+    made.carry_out(Job("front", SPAN), GO_ON)
+    see = made._idle.see
+
+    def exchanging(*given):
+        looks.append(1)
+        if len(looks) == 60:
+            ours.exchange(other)
+        return see(*given)
+
+    made._idle.see = exchanging
+    made.carry_out(Job("front", SPAN, model=True), GO_ON)
+    assert from_text(ReferenceStore(tmp_path).read("front", SIGNATURES)).trials is None
+    made.carry_out(Job("front", SPAN, model=True), GO_ON)
+    assert learnt[-1][1].trials.model == ours.info.sha256 != other.info.sha256
+    ours.close()
+    other.close()
 
 
 def test_too_few_frames_are_reported(tmp_path, detector):
