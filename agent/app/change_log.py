@@ -28,7 +28,7 @@ log = structlog.get_logger("vedette.logbook")
 FILE_NAME = "logbook-last.json"
 MOST_CHANGES = 50  # of one reload or start; the rest is counted
 _LONGEST_VALUE = 120
-_LONGEST_CONFIG = 1 << 20
+_LONGEST_CONFIG = 4 << 20  # with all defaults it is longer than the file may be
 
 
 class ChangeLog:
@@ -76,7 +76,7 @@ class ChangeLog:
     def _compare_config(self, who: str, why: str) -> None:
         text, before = show(self._settings()), _parsed(self._last.get("config"))
         if before is not None:
-            changes = list(differences(before, parse_toml(text)))
+            changes = list(differences(before, parse_toml(text, largest=_LONGEST_CONFIG)))
             for change in changes[:MOST_CHANGES]:
                 self._note("config", change, who=who, why=why)
             if len(changes) > MOST_CHANGES:
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, str]:
 
 def _parsed(text: str | None) -> Mapping[str, Any] | None:
     try:
-        return None if text is None else parse_toml(text)
+        return None if text is None else parse_toml(text, largest=_LONGEST_CONFIG)
     except ValueError:  # damaged: nothing is known of the last run
         return None
 
@@ -121,7 +121,7 @@ def _within(prefix: str, before: Any, now: Any) -> Iterator[str]:
         old, new = before.get(key), now.get(key)
         if old == new:
             continue
-        if _is_tables(old) or _is_tables(new):
+        if _are_tables(old, new):
             yield from _within(name, old or {}, new or {})
         elif isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _within(name, old, new)
@@ -131,8 +131,12 @@ def _within(prefix: str, before: Any, now: Any) -> Iterator[str]:
             yield f"{name} = {_value(new)} (before: {_value(old)})"
 
 
-def _is_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+def _are_tables(*values: Any) -> bool:
+    """Whether they are lists of tables, some perhaps empty or not there. (Another version may have kept anything.)"""
+    lists = [value for value in values if value]
+    return bool(lists) and all(
+        isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value) for value in lists
+    )
 
 
 def _named(value: Any) -> Mapping[str, Any]:
@@ -143,4 +147,8 @@ def _named(value: Any) -> Mapping[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return "none" if value is None else printable(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
+    return (
+        "none"
+        if value is None
+        else printable(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)
+    )

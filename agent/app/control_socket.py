@@ -36,6 +36,7 @@ REQUEST_SECONDS = 5.0
 REPLY_SECONDS = 10.0
 MOST_CLIENTS = 16
 RETRY_SECONDS = 10.0
+REST_SECONDS = 0.5
 
 
 def socket_path(state_directory: Path) -> Path:
@@ -155,29 +156,40 @@ class ControlServer(Worker):
             self.beat()
             try:
                 channel, _ = listener.accept()
-            except OSError:  # nobody came, or there are no more files to open
+            except TimeoutError:  # nobody came
+                continue
+            except (
+                OSError
+            ):  # there are no more files to open: who came waits, and would be looked for again at once
+                stop.wait(REST_SECONDS)
                 continue
             if self._clients.admit(channel):
-                threading.Thread(
-                    target=self._serve, args=(channel,), name="control-client", daemon=True
-                ).start()
+                self._begin(channel)
+
+    def _begin(self, channel: socket.socket) -> None:
+        try:
+            threading.Thread(target=self._serve, args=(channel,), name="control-client", daemon=True).start()
+        except RuntimeError:  # the system has no thread for it
+            self._clients.end(channel)
 
     def _serve(self, channel: socket.socket) -> None:
         """Read one request within its time, answer it, hang up; in the client's own thread."""
         try:
-            try:
-                request = parse_json(
-                    _read_line(channel, LARGEST_REQUEST, clock.monotonic() + REQUEST_SECONDS)
-                )
-            except BadInput:
-                request = None
+            line = _read_line(channel, LARGEST_REQUEST, clock.monotonic() + REQUEST_SECONDS)
             if self._clients.begin(channel):
                 channel.settimeout(REPLY_SECONDS)
-                channel.sendall(_answer_line(dispatch(self._handlers, request)))
+                channel.sendall(_answer_line(self._reply(line)))
         except OSError as error:  # the caller disconnected, or was too slow: no answer is possible
             log.debug("control connection broke", error=str(error))
         finally:
             self._clients.end(channel)
+
+    def _reply(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = parse_json(line)
+        except BadInput as error:
+            return {"ok": False, "error": f"the request cannot be read: {error}"}
+        return dispatch(self._handlers, request)
 
 
 class Clients:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from agent.cli.credentials import folder_is_closed, with_service_password
 from agent.cli.local import SYSTEM_CONFIG, agent_status
 from agent.core import clock
 from agent.core.errors import PermanentDelivery, RetryableDelivery, VedetteError
+from agent.core.resolve import resolve
 from agent.core.secret import Masked
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RUNTIME = Path("/run/vedette")
 SHOWN_TOPICS = 4
+LOOK_UP_SECONDS = 5.0
 
 
 def check_broker(settings: Settings, config: Path) -> str:
@@ -110,7 +111,7 @@ def _speaks_of(shown: object, broker: BrokerSettings) -> bool:
 def _machines(host: str) -> set[str]:
     """The IP addresses of `host`."""
     try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)} if host else set()
+        return {str(place[0]) for _, place in resolve(host, 0, LOOK_UP_SECONDS)} if host else set()
     except OSError:
         return {host}
 

@@ -28,7 +28,10 @@ def resolve(host: str, port: int, timeout: float | None) -> list[Address]:
 
 
 def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError:  # a label that is empty, or longer than 63 signs
+        raise socket.gaierror(socket.EAI_NONAME, "is no name that there can be") from None
     return [(family, place) for family, _, _, _, place in found]
 
 
@@ -50,8 +53,11 @@ class _Pending:
         with cls._lock:
             found = cls._all.get((host, port))
             if found is None:
-                found = cls._all[host, port] = cls(host, port)
+                found = cls(host, port)
                 threading.Thread(target=found._run, name="resolve", daemon=True).start()
+                cls._all[host, port] = (
+                    found  # (only now: of a thread that cannot be begun nobody waits for the end)
+                )
         return found
 
     def _run(self) -> None:

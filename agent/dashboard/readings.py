@@ -169,9 +169,12 @@ def moment(body: Body, key: str) -> float | None:
         found: float | None = take_number(body, key, None, minimum=0, maximum=LATEST)
         return found
     try:
-        return datetime.fromisoformat(body[key].replace("Z", "+00:00")).timestamp()
+        at = datetime.fromisoformat(body[key].replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise BadInput(f"`{key}` is {printable(body[key], 40)}; expected a time") from None
+        at = -1.0
+    if not 0 <= at <= LATEST:
+        raise BadInput(f"`{key}` is {printable(body[key], 40)}; expected a time")
+    return at
 
 
 def _amount(body: Body, key: str) -> float | None:

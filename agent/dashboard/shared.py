@@ -4,13 +4,14 @@ Laws:
 
 1. A message is acknowledged in the connection that it came with alone: after another one the broker sends it again.
 2. What can wait here is bounded: the broker sends at most RECEIVE_MAXIMUM messages that are not acknowledged, none
-   longer than LONGEST_PACKET. Those of QoS 0 it sends without asking: what does not fit is dropped, and counted.
+   longer than LONGEST_PACKET, and again after each connection: where too many wait, those of earlier ones are dropped.
+   Those of QoS 0 it sends without asking: what does not fit is dropped, and counted.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,27 +47,40 @@ class Delivery:
     mid: int
     qos: int
 
+    @property
+    def comes_again(self) -> bool:
+        """Whether the connection that it came with has ended, so that the broker sends it again."""
+        return self.qos > 0 and not self.session.is_current(self.connection)
+
 
 class Inbox:
     """What several sessions received, for one thread."""
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._waiting: deque[Delivery] = deque()
+        self._arrived = threading.Condition()
         self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def put(self, delivery: Delivery) -> None:
         """Add one."""
-        if delivery.qos == 0 and self._waiting.qsize() >= MOST_WAITING:
-            self.dropped += 1
-        else:
-            self._waiting.put(delivery)
+        with self._arrived:
+            if len(self._waiting) >= MOST_WAITING:
+                self._waiting = deque(one for one in self._waiting if not one.comes_again)
+            if delivery.qos == 0 and len(self._waiting) >= MOST_WAITING:
+                self.dropped += 1
+                return
+            self._waiting.append(delivery)
+            self._arrived.notify()
 
     def take(self, timeout: float) -> Delivery | None:
         """The next one, waited for up to `timeout` seconds."""
-        try:
-            return self._waiting.get(timeout=max(timeout, 0.0))
-        except queue.Empty:
-            return None
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: bool(self._waiting), max(timeout, 0.0)):
+                return None
+            return self._waiting.popleft()
 
 
 class Session:
@@ -131,6 +145,10 @@ class Session:
         """Messages of this connection that are not acknowledged yet."""
         with self._lock:
             return self._held
+
+    def is_current(self, connection: int) -> bool:
+        """Whether it is the connection that there is now."""
+        return connection == self._connection
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Have the broker forget a message, unless the connection that it came with has ended."""

@@ -78,6 +78,7 @@ class Ledger:
     def remove(self, camera: str) -> None:
         """A camera was removed."""
         with self._lock:
+            self._count_frames()  # its last ones too, or the next tick would bring it back
             for series in (self._now, self._window, self._added):
                 _drop_cameras(series, {camera})
             self._histograms = {key: kept for key, kept in self._histograms.items() if key[0] != camera}

@@ -40,6 +40,9 @@ except ModuleNotFoundError as error:
 log = structlog.get_logger("vedette.exporter")
 
 RETRY_SECONDS = 10.0
+REST_SECONDS = 0.5
+"""After a connection that cannot be taken, as where no more files can be opened: it would be looked for at once."""
+
 REQUEST_SECONDS = 5.0
 """How long a client may take to say what it wants, or to take the answer."""
 
@@ -93,7 +96,8 @@ class ExporterWorker(Worker):
                 self._say(server)
                 while not stop.is_set():
                     self.beat()
-                    server.handle_request()
+                    if not server.handled():
+                        stop.wait(REST_SECONDS)
 
     def _wait(self, error: OSError, stop: threading.Event) -> None:
         host, port = self._address
@@ -153,17 +157,34 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], answer: Any) -> None:
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
-        self.answer = answer
+        self.answer, self._refused = answer, False
         self.free = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._connections = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _Handler)
 
+    def handled(self) -> bool:
+        """Wait for a request and begin with it; whether that could be done, where one came."""
+        self._refused = False
+        self.handle_request()
+        return not self._refused
+
+    def get_request(self) -> tuple[Any, Any]:
+        """The connection that waits."""
+        self._refused = True
+        found = super().get_request()
+        self._refused = False
+        return found
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin the thread, where there is one left."""
-        if self._connections.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._connections.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # the system has no thread: none gives its place back
+            self._connections.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """The thread."""

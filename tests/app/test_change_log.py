@@ -1,6 +1,8 @@
 """What is in force now and was not before: noted once, over restarts, without a secret."""
 
 import dataclasses
+import json
+import math
 
 import pytest
 
@@ -9,7 +11,9 @@ from agent.app import change_log
 from agent.app.change_log import ChangeLog, differences
 from agent.app.kinds import KINDS
 from agent.config.load import parse
+from agent.config.render import show
 from agent.core.logbook import Logbook, entries
+from agent.core.untrusted import LARGEST_BYTES
 
 
 class Box:
@@ -122,3 +126,38 @@ def test_many_changes_are_counted(box):
     config = [what for kind, what, _ in box.noted() if kind == "config"]
     assert len(config) == change_log.MOST_CHANGES + 1
     assert config[-1] == "and 30 more keys"
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"cameras": [{"name": "a"}]}, {"cameras": 5}),
+        ({"cameras": "x"}, {"cameras": [{"name": "a"}]}),
+        ({"cameras": [{"name": "a"}, 3]}, {"cameras": [{"name": "a"}]}),
+        ({"cameras": 1979}, {"cameras": [1, {"name": "a"}]}),
+    ],
+)
+def test_what_another_version_kept_ends_no_start(before, now):
+    (line,) = differences(before, now)
+    assert line.startswith("cameras = ")
+
+
+def test_a_kept_config_with_a_date_in_it_is_compared(box):
+    box.start("")
+    kept = json.loads((box.folder / change_log.FILE_NAME).read_text())
+    kept["config"] = "since = 2026-01-31\n" + kept["config"]
+    (box.folder / change_log.FILE_NAME).write_text(json.dumps(kept))
+    box.start()
+    assert ("config", 'since = none (before: "2026-01-31")', "") in box.noted()
+
+
+def test_a_config_that_is_longer_with_all_its_defaults_than_a_file_may_be_ends_no_start(box):
+    turns = [2 * math.pi * corner / 100 for corner in range(100)]
+    round_ = [[round(0.5 + 0.4 * math.cos(turn), 7), round(0.5 + 0.4 * math.sin(turn), 7)] for turn in turns]
+    areas = json.dumps([round_] * 32, separators=(",", ":"))
+    keys = "".join(f"{key} = {areas}\n" for key in ("ignore_masks", "include_zones", "exclude_zones"))
+    text = "".join(f'[[cameras]]\nname = "c{number}"\nurl = "x.mp4"\n{keys}' for number in range(5))
+    assert len(text) < LARGEST_BYTES < len(show(parse(text, KINDS)))
+    box.start(text)
+    box.start(text + '[device]\nsite = "north"\n')
+    assert ("config", 'device.site = "north" (before: "default")', "") in box.noted()

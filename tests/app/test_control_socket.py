@@ -254,3 +254,9 @@ def test_hundred_thousand_random_requests_leave_nothing_behind(state):
     assert psutil.Process().memory_info().rss - memory < 20 * 1024 * 1024
     assert threading.active_count() <= threads + 2
     assert call(state, "add", {"a": 2, "b": 2})["sum"] == 4
+
+
+def test_what_json_does_not_know_is_named(state):
+    """`vedette alerts limit RULE nan` was told that a request is an object."""
+    with pytest.raises(VedetteError, match="the request cannot be read: NaN is no JSON number"):
+        call(state, "add", {"a": float("nan"), "b": 2})

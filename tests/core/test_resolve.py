@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,20 @@ def test_an_address_is_no_name(host, family):
     assert (found, place[:2]) == (family, (host, 8883))
 
 
-@pytest.mark.parametrize("name", ["no-such-name.invalid", "a" * 64 + ".test"])
-def test_what_is_no_name_is_an_error_at_once(name):
-    with pytest.raises((socket.gaierror, UnicodeError)):
-        resolve(name, 80, 30.0)
+@pytest.mark.parametrize("name", ["no-such-name.invalid", "a" * 64 + ".test", "a..b", ".", "\u0130" * 64])
+@pytest.mark.parametrize("timeout", [30.0, None])
+def test_what_is_no_name_is_an_error_at_once(name, timeout):
+    with pytest.raises(socket.gaierror):
+        resolve(name, 80, timeout)
+
+
+def test_a_system_without_threads_leaves_no_look_up_that_never_ends(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError):
+            resolve("localhost", 80, 30.0)
+    assert resolve("localhost", 80, 30.0)
+
+
+def no_thread(_self):
+    raise RuntimeError("can't start new thread")

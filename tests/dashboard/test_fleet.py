@@ -5,7 +5,9 @@ import tracemalloc
 
 import pytest
 
+from agent.core.untrusted import BadInput
 from agent.dashboard.fleet import Fleet
+from agent.dashboard.readings import moment
 from agent.dashboard.web.rows import row_of
 from agent.delivery.verify.stream import Verifier, describe
 from agent.references.offline.fleet_merge import Merger, rows
@@ -175,3 +177,11 @@ def test_no_payload_stops_watch_verify_or_merge():
 def test_a_hundred_thousand_payloads_stop_nothing_and_fill_no_memory():
     sizes = fuzz(seed=34, count=100_000, every=10_000)
     assert sizes[-1] < 2 * sizes[3] + 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_time_that_no_number_may_be_is_refused_as_text_too(text):
+    with pytest.raises(BadInput, match="expected a time"):
+        moment({"since": text}, "since")

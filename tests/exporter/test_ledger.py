@@ -119,3 +119,11 @@ def test_a_histogram_counts_as_prometheus_does(values, pieces):
     below = [sum(value <= bound for value in values) for bound in LATENCY_BUCKETS]
     assert histogram.counts.cumsum().tolist() == [*below, len(values)]
     assert histogram.total == pytest.approx(sum(values))
+
+
+def test_a_camera_that_was_removed_is_not_brought_back_by_its_last_frames():
+    ledger = Ledger()
+    ledger.frame(frame())
+    ledger.remove("front")
+    ledger.observe([])
+    assert ledger.latencies() == {}

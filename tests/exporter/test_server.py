@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.app.kinds import KINDS
 from agent.config.load import parse
@@ -19,6 +22,7 @@ from agent.core.worker import Health
 from agent.exporter import NoExporter, make_exporter
 from agent.exporter.about import About
 from agent.exporter.server import MOST_CONNECTIONS, ExporterWorker
+from tests.exporter.conftest import ROOT
 from tests.waiting import accepts, wait_until
 
 FIRING = Alert(
@@ -231,3 +235,65 @@ def test_without_the_library_the_extra_is_named(told, monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(MissingExtra, match=r"\[prometheus\] listen needs.*: .*(pip|install\.sh).*prometheus"):
         make_exporter("127.0.0.1:9477", told.about)
+
+
+STARVED = """
+import resource, socket, sys, threading, time
+from agent.app.control_socket import SOCKET_NAME, ControlServer
+from agent.exporter.about import About
+from agent.exporter.server import ExporterWorker
+from pathlib import Path
+from tests.waiting import wait_until
+
+folder, port = Path(sys.argv[1]), int(sys.argv[2])
+about = About(info=dict, alerts=list, parts=list, missing=list, device="b", site="s")
+workers = ControlServer(folder, {}), ExporterWorker(f"127.0.0.1:{port}", about)
+stop = threading.Event()
+for worker in workers:
+    threading.Thread(target=worker.run, args=(stop,), daemon=True).start()
+wait_until((folder / SOCKET_NAME).exists, 30)
+clients = [socket.socket(socket.AF_UNIX), socket.socket()]
+free = socket.socket()
+resource.setrlimit(resource.RLIMIT_NOFILE, (free.fileno() + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+clients[0].connect(str(folder / SOCKET_NAME))
+wait_until(lambda: clients[1].connect_ex(("127.0.0.1", port)) in {0, 106}, 30)
+began = time.process_time()
+stop.wait(2.0)
+print(f"RESULT {time.process_time() - began:.3f}")
+free.close()
+clients[0].sendall(b"{}\\n")
+print("RESULT", clients[0].recv(9) == b'{"ok": fa')
+"""
+
+
+def test_without_a_file_left_to_open_who_comes_waits_and_no_core_is_spent_on_it(tmp_path, port):
+    """A connection that cannot be taken is still there at the next look: both servers looked at once, again and again."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARVED, str(tmp_path), str(port)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seconds, served = re.findall(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
+    assert float(seconds) < 0.5 and served == "True"
+
+
+def test_a_system_without_threads_takes_the_place_of_no_later_request(port, told, monkeypatch):
+    monkeypatch.setattr("agent.exporter.server.MOST_CONNECTIONS", 2)
+    worker, stop = ExporterWorker(f"127.0.0.1:{port}", told.about), threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: accepts(port), 30)
+    with monkeypatch.context() as patched, capture_logs():
+        patched.setattr(threading.Thread, "start", no_thread)
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.settimeout(30)
+                assert client.recv(1) == b""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+        assert answer.status == 200
+    stop.set()
+    thread.join(30)
+
+
+def no_thread(_self):
+    raise RuntimeError("can't start new thread")

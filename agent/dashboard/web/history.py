@@ -21,8 +21,8 @@ from agent.dashboard.web.store import (
     KEPT_SECONDS,
     LATE_SECONDS,
     MOST_ALERTS,
-    MOST_SERIES,
     Key,
+    SeriesNumbers,
     StoreError,
     kept,
     rolled_hour,
@@ -59,7 +59,7 @@ class History:
         self.path = folder / FILE
         self.left_out = 0
         self._db: sqlite3.Connection | None = None
-        self._ids: dict[Key, int] = {}
+        self._ids = SeriesNumbers()
         self._committed = 0
         self._next_pruned = 0
 
@@ -72,9 +72,8 @@ class History:
             known = self._db.execute("SELECT id, site, device, entity FROM series").fetchall()
         except sqlite3.Error as error:
             raise VedetteError(f"{self.path}: {error}; is it a dashboard's history?") from None
-        for number, *key in known:
-            self._ids[key[0], key[1], key[2]] = number
-        self._committed = max(self._ids.values(), default=0)
+        self._ids = SeriesNumbers(((site, device, entity), number) for number, site, device, entity in known)
+        self._committed = max(self._ids.numbers(), default=0)
 
     def close(self) -> None:
         """Write what is open and close; may be called twice."""
@@ -89,13 +88,13 @@ class History:
         with suppress(StoreError):
             if self._open.in_transaction:
                 self._run("ROLLBACK")
-        self._ids = {key: number for key, number in self._ids.items() if number <= self._committed}
+        self._ids = self._ids.up_to(self._committed)
 
     def commit(self, now: float = 0.0) -> None:  # noqa: ARG002  (as a Store has it)
         """Write all that was added."""
         if self._open.in_transaction:
             self._run("COMMIT")
-        self._committed = max(self._ids.values(), default=0)
+        self._committed = max(self._ids.numbers(), default=0)
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -116,12 +115,14 @@ class History:
 
     def _series(self, key: Key) -> int | None:
         known = self._ids.get(key)
-        if known is not None or len(self._ids) >= MOST_SERIES:
-            self.left_out += known is None
+        if known is not None:
             return known
+        if not self._ids.fitting([key]):
+            self.left_out += 1
+            return None
         self._write("INSERT INTO series(site, device, entity) VALUES (?, ?, ?)", key)
         number: int = self._run("SELECT last_insert_rowid()")[0][0]
-        self._ids[key] = number
+        self._ids.add(key, number)
         return number
 
     # -- adding ------------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ class History:
     def prune(self, now: float) -> None:
         """Remove what is too old from the next `MOST_PRUNED` series, and alerts and marks that are."""
         first = self._next_pruned if self._next_pruned < len(self._ids) else 0
-        numbers = list(self._ids.values())[first : first + MOST_PRUNED]
+        numbers = self._ids.numbers()[first : first + MOST_PRUNED]
         self._next_pruned = first + MOST_PRUNED
         for number in numbers:
             for table, seconds in KEPT_SECONDS.items():

@@ -12,6 +12,7 @@ Laws, of every store:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -23,6 +24,8 @@ from agent.dashboard.web.fields import DAY, Update, Value
 HOUR = 3600.0
 MOST_SERIES = 100_000
 """Devices, cameras and GPUs for which a history is kept; more are left out, and counted."""
+MOST_SERIES_OF_DEVICE = 1_000
+"""All that a fleet knows of one has 403: one that names cameras without end takes the history of no other."""
 MOST_ALERTS = 100_000
 KEPT_SECONDS: Mapping[str, float] = {"window": 3 * DAY, "sketch": 8 * DAY, "hour": 62 * DAY, "day": 750 * DAY}
 KEPT_MARKS_SECONDS = 93 * DAY
@@ -33,6 +36,52 @@ Key = tuple[str, str, str]
 """Site, device and entity: `""` for the device itself, `host`, `info`, `gpu/0`, `camera/front`; or an alert's id."""
 
 
+class SeriesNumbers:
+    """The numbers of a store's series, in the order in which they were added, and which more there is room for."""
+
+    def __init__(self, known: Iterable[tuple[Key, int]] = ()) -> None:
+        self._numbers = dict(known)
+        self._of_device = Counter(key[:2] for key in self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._numbers
+
+    def __getitem__(self, key: Key) -> int:
+        return self._numbers[key]
+
+    def get(self, key: Key) -> int | None:
+        """The number of a series; None where it is not there."""
+        return self._numbers.get(key)
+
+    def add(self, key: Key, number: int) -> None:
+        """Take note of a series that was not there."""
+        self._numbers[key] = number
+        self._of_device[key[:2]] += 1
+
+    def numbers(self) -> list[int]:
+        """All of them."""
+        return list(self._numbers.values())
+
+    def up_to(self, last: int) -> SeriesNumbers:
+        """Those whose number is not above `last`."""
+        return SeriesNumbers((key, number) for key, number in self._numbers.items() if number <= last)
+
+    def fitting(self, keys: Iterable[Key]) -> list[Key]:
+        """Of `keys`, which are not there, those that there is room for."""
+        found: list[Key] = []
+        more: Counter[tuple[str, str]] = Counter()
+        for key in keys:
+            device = key[:2]
+            fits = self._of_device[device] + more[device] < MOST_SERIES_OF_DEVICE
+            if fits and len(self) + len(found) < MOST_SERIES:
+                more[device] += 1
+                found.append(key)
+        return found
+
+
 class StoreError(VedetteError):
     """The store cannot be written or read at the moment: a full disk, a server that is down."""
 
@@ -41,7 +90,7 @@ class Store(Protocol):
     """The writer of a history, of one thread. What was added is kept after `commit`; all of it raises StoreError."""
 
     left_out: int
-    """How often something was left out since there were `MOST_SERIES`."""
+    """How often something was left out since there were `MOST_SERIES`, or `MOST_SERIES_OF_DEVICE` of one."""
 
     def open(self) -> None:
         """Open the store, or make it; raises VedetteError."""

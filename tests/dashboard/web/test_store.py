@@ -213,3 +213,24 @@ def test_an_alert_follows_its_last_change_and_one_that_only_seemed_to_have_ended
     opened.store.set_alert(("north", "box", "b"), "firing", NOW, NOW + 10, {})
     opened.store.commit(NOW)
     assert opened.store.firing() == {("north", "box", "b")}
+
+
+def test_a_device_that_names_cameras_without_end_takes_the_history_of_no_other(opened, monkeypatch):
+    """Of 100,000 series one device could take all, for good."""
+    monkeypatch.setattr("agent.dashboard.web.store.MOST_SERIES_OF_DEVICE", 5)
+    monkeypatch.setattr("agent.dashboard.web.store.MOST_SERIES", 8)
+    for number in range(20):
+        opened.window(NOW, key=("north", "mad", f"camera/c{number}"))
+        if number % 7 == 6:
+            opened.store.commit(NOW)
+    opened.window(NOW)
+    opened.store.commit(NOW)
+    opened.window(NOW + 60, key=("north", "mad", "camera/c0"))
+    opened.store.commit(NOW)
+    assert opened.count("series") == 6 and opened.store.left_out == 15
+    assert opened.count("window") == 7
+    assert opened.queries.latest("north", "box") == {} and opened.queries.cameras()[0] == CAMERA
+    for number in range(3):
+        opened.window(NOW, key=("north", f"new-{number}", "host"))
+    opened.store.commit(NOW)
+    assert opened.count("series") == 8

@@ -27,8 +27,8 @@ from agent.dashboard.web.store import (
     KEPT_MARKS_SECONDS,
     LATE_SECONDS,
     MOST_ALERTS,
-    MOST_SERIES,
     Key,
+    SeriesNumbers,
     kept,
     rolled_hour,
     start_of,
@@ -49,7 +49,7 @@ class PostgresHistory:
         self.refused = 0
         self.refused_reason = ""
         self._db: Connection | None = None
-        self._ids: dict[Key, int] = {}
+        self._ids = SeriesNumbers()
         self._partitions: set[tuple[str, float]] = set()
         self._batch = Batch()
         self._pruned_at = self._dropped_at = float("-inf")
@@ -77,7 +77,9 @@ class PostgresHistory:
             except BaseException:
                 db.close()
                 raise
-            self._ids = {(site, device, entity): number for number, site, device, entity in rows}
+            self._ids = SeriesNumbers(
+                ((site, device, entity), number) for number, site, device, entity in rows
+            )
             self._partitions = set()
             self._db = db
         return self._db
@@ -138,7 +140,8 @@ class PostgresHistory:
         rows = Rows(db, careful=careful)
         with db.transaction():
             new = self._new_series(rows)
-            ids = {**self._ids, **new} if new else self._ids
+            about = batch.keys()
+            ids = {key: number for key in about if (number := self._ids.get(key) or new.get(key))}
             windows = [
                 (ids[key], at, *values) for (key, at), values in batch.windows.items()
                 if key in ids and schema.is_kept("window", at, now)
@@ -153,14 +156,16 @@ class PostgresHistory:
             kept_marks = {key: text for key, text in marks.items() if schema.is_kept("mark", key[1], now)}
             rows.insert(statements.MARKS, [(*key, text) for key, text in kept_marks.items()])
             rows.insert(statements.ALERTS, [(*key, *values) for key, values in batch.alerts.items()])
-        self._ids.update(new)
+        for key, number in new.items():
+            self._ids.add(key, number)
         self.refused += rows.refused
         self.refused_reason = rows.reason or self.refused_reason
 
     def _new_series(self, rows: Rows) -> dict[Key, int]:
         """The numbers of the series that this collector sees for the first time."""
-        unknown = sorted(self._batch.keys() - self._ids.keys())
-        fits = unknown[: max(0, MOST_SERIES - len(self._ids))]
+        about = self._batch.keys()
+        unknown = sorted(key for key in about if key not in self._ids)
+        fits = self._ids.fitting(unknown)
         self.left_out += len(unknown) - len(fits)
         if not fits:
             return {}
