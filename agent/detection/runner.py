@@ -14,9 +14,7 @@ from agent.core.errors import InferenceError
 from agent.detection import failures
 from agent.detection.model_input import DeclaredInput, parse_input
 from agent.detection.providers import CPU, SHORT
-
-FIRST_SECONDS = 60.0
-"""How long the first run of a shape may take on a CPU."""
+from agent.detection.run_limit import LOOK_SECONDS, RunLimit
 
 Providers = Sequence[str | tuple[str, Mapping[str, str]]]
 
@@ -84,26 +82,30 @@ class Runner:
         options = self._runtime.RunOptions()
         if self.provider == "cpu":
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-            outputs = self._run_within(FIRST_SECONDS, batch, options)
+            outputs = self._run_within(RunLimit(), batch, options)
         else:  # (there a first run may build an engine for many minutes)
             outputs = self._run(batch, options)
         heap.trim()
         self._planned.add(batch.shape)
         return outputs
 
-    def _run_within(self, seconds: float, batch: NDArray[Any], options: Any) -> list[NDArray[Any]]:
-        """A run that is ended after `seconds`: a graph may loop for ever, and no Ctrl-C reaches it."""
-        timer = threading.Timer(seconds, setattr, (options, "terminate", True))
-        timer.daemon = True
-        timer.start()
+    def _run_within(self, limit: RunLimit, batch: NDArray[Any], options: Any) -> list[NDArray[Any]]:
+        """A run that is ended by `limit`: a graph may loop for ever, and no Ctrl-C reaches it."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(LOOK_SECONDS):
+                options.terminate = limit.over
+
+        threading.Thread(target=watch, name="first-run", daemon=True).start()
         try:
             return self._run(batch, options)
         except InferenceError as error:
             if not options.terminate:
                 raise
-            raise InferenceError(f"one run takes over {seconds:.0f} s", kind=error.kind) from error
+            raise InferenceError(f"one run takes over {limit.seconds:g} s", kind=error.kind) from error
         finally:
-            timer.cancel()
+            ended.set()
 
     def _run(self, batch: NDArray[Any], options: Any) -> list[NDArray[Any]]:
         try:

@@ -13,7 +13,7 @@ import pytest
 
 from agent.config.schema import ModelSettings
 from agent.core.errors import ModelError, VedetteError
-from agent.detection import onnx_file, runner
+from agent.detection import onnx_file, run_limit
 from agent.detection.manifest import digest, identity
 from agent.detection.opening import DEMO_MODEL
 from agent.detection.session import Detector
@@ -85,7 +85,7 @@ def test_an_output_that_grows_only_when_it_runs_is_refused_too(tmp_path, monkeyp
 
 
 def test_a_graph_that_loops_for_ever_is_ended_and_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "FIRST_SECONDS", 1.0)
+    monkeypatch.setattr(run_limit, "FIRST_SECONDS", 0.1)
     value, passed_on = helper.make_tensor_value_info, [("more", 9, []), ("carried", 1, [1, 7, 4])]
     body = helper.make_graph(
         [helper.make_node("Identity", [name], [f"{name}_on"]) for name, _, _ in passed_on],
@@ -99,7 +99,7 @@ def test_a_graph_that_loops_for_ever_is_ended_and_refused(tmp_path, monkeypatch)
         numpy_helper.from_array(np.zeros((1, 7, 4), np.float32), "start"),
     ]
     nodes = [helper.make_node("Loop", ["steps", "go_on", "start"], ["output0"], body=body)]
-    assert "one run takes over 1 s" in refusal(save(tmp_path / "loop.onnx", nodes=nodes, weights=weights))
+    assert "one run takes over 0.1 s" in refusal(save(tmp_path / "loop.onnx", nodes=nodes, weights=weights))
 
 
 def test_what_a_graph_makes_inside_of_itself_ends_in_words_and_not_in_a_killed_process(tmp_path):

@@ -23,14 +23,12 @@ from agent.detection import failures, onnx_file
 from agent.detection.cpu import read_cpu
 from agent.detection.metadata import parse
 from agent.detection.model_input import DeclaredInput, parse_input
+from agent.detection.run_limit import LOOK_SECONDS, RunLimit
 from agent.detection.sizing import cpu_lanes, cpu_threads
 
 log = structlog.get_logger("vedette.detection")
 
 PROVIDER = "openvino"
-FIRST_SECONDS = 60.0
-"""How long the first run of a shape may take."""
-
 MOST_SHAPES = 4
 """How many shapes get a graph of their own: each takes memory, 20 MB for YOLO11n."""
 
@@ -178,15 +176,17 @@ class _Graph:
             raise failures.run_failed(error) from error
 
     def first(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
-        """A run that is ended after FIRST_SECONDS: a graph may loop for ever, and no Ctrl-C reaches it."""
+        """A run that is ended by a limit: a graph may loop for ever, and no Ctrl-C reaches it."""
+        limit = RunLimit()
         try:
             with self._request() as request:
                 request.start_async([batch], share_inputs=True)
-                if not request.wait_for(round(FIRST_SECONDS * 1000)):
-                    request.cancel()
-                    raise InferenceError(
-                        f"one run takes over {FIRST_SECONDS:.0f} s", kind=InferenceFailure.OTHER
-                    )
+                while not request.wait_for(round(LOOK_SECONDS * 1000)):
+                    if limit.over:
+                        request.cancel()
+                        raise InferenceError(
+                            f"one run takes over {limit.seconds:g} s", kind=InferenceFailure.OTHER
+                        )
                 outputs = _copied(request)
         except self._errors as error:
             raise failures.run_failed(error) from error
