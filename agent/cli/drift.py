@@ -143,6 +143,6 @@ def _draw_cause(state: Path, camera: Mapping[str, Any], folder: Path) -> None:
         return
     jpeg = np.frombuffer(read_answer(call(state, "snapshot", {"camera": name})).jpeg, dtype=np.uint8)
     now = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), dtype=np.uint8)
-    drawn = cause_picture(kept[0], now, cause["name"], cause.get("severity", 1.0))
+    drawn = cause_picture(kept[0], now, cause["name"], cause.get("severity", 1.0), cause.get("variant", 0))
     write_atomic(folder / "cause.png", cv2.imencode(".png", drawn)[1].tobytes())
     print(folder / "cause.png")

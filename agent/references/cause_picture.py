@@ -14,11 +14,11 @@ HEIGHT = 240
 _BAR, _GAP = 24, 4
 
 
-def cause_picture(reference: Image, now: Image, cause: str, severity: float) -> Image:
+def cause_picture(reference: Image, now: Image, cause: str, severity: float, variant: int) -> Image:
     """The three beside one another, titled, of images (H, W, 3) uint8 BGR; two where the cause changes no image."""
     parts = [_titled(reference, "reference"), _titled(now, "now")]
     if cause in CAUSES:
-        changed = CAUSES[cause].apply(reference, severity, 0)
+        changed = CAUSES[cause].apply(reference, severity, variant)
         parts.append(_titled(changed, f"reference with {cause.replace('_', ' ')}"))
     gap = np.full((HEIGHT + _BAR, _GAP, 3), 255, dtype=np.uint8)
     spaced = [each for part in parts for each in (part, gap)][:-1]

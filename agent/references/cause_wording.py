@@ -93,7 +93,7 @@ def cause_evidence(found: Diagnosis) -> dict[str, Any]:
         "runbook": found.runbook,
     }
     if found.severity is not None:
-        evidence["severity"] = round(found.severity, 2)
+        evidence |= {"severity": round(found.severity, 2), "variant": found.variant}
     if found.second:
         evidence["second"] = found.second
     if found.also:

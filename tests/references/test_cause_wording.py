@@ -9,7 +9,7 @@ from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.diagnose import OTHER_WORDS, Diagnosis
 from agent.references.cause_wording import cause_evidence, cause_fields, cause_sentence, with_cause
 
-FOG = Diagnosis(cause="fog", confidence=0.62, severity=0.5, second="dirt", found_ratio=0.66)
+FOG = Diagnosis(cause="fog", confidence=0.62, severity=0.5, variant=1, second="dirt", found_ratio=0.66)
 RATIO = Observation(
     metric="drift.ratio", value=2.0, at=0.0, text="drift of noise", advice="Or accept it.", evidence={"a": 1}
 )
@@ -57,7 +57,8 @@ def test_the_alert_has_the_cause_in_text_advice_and_evidence():
     assert named.evidence == {
         "a": 1,
         "cause": {
-            "name": "fog", "confidence": 0.62, "runbook": "drift", "severity": 0.5, "second": "dirt", "found_ratio": 0.66
+            "name": "fog", "confidence": 0.62, "runbook": "drift", "severity": 0.5, "variant": 1, "second": "dirt",
+            "found_ratio": 0.66,
         },
     }  # fmt: skip
     assert named.headline == ""  # no alarm is on

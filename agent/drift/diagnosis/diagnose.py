@@ -74,8 +74,8 @@ _SCORES = {"confidence_mean", "confidence_min", "near_threshold", "suppressed"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """`cause` is one of CAUSES or of OTHER_WORDS, with its `confidence` and `severity` (0..1); `second` the next best;
-    `also` is a cause that is there besides.
+    """`cause` is one of CAUSES or of OTHER_WORDS, with its `confidence` and `severity` (0..1), and the number of its
+    `variant` that fits; `second` the next best; `also` is a cause that is there besides.
 
     `reason` says why the cause is unknown; `found_ratio` is the share of the detections that the model still finds in
     frames of the reference with this cause applied, None where that is not known.
@@ -84,6 +84,7 @@ class Diagnosis:
     cause: str
     confidence: float = 0.0
     severity: float | None = None
+    variant: int = 0
     second: str = ""
     also: str = ""
     reason: str = ""
@@ -160,6 +161,7 @@ def concluded(verdict: DriftVerdict, signatures: Signatures, found: Match, golde
         cause=best.cause,
         confidence=best.confidence * (1.0 - max(0.0, best.unexplained - NONE / 2)),
         severity=best.severity,
+        variant=best.variant,
         second=second.cause,
         also=found.also if found.together < PAIR * best.unexplained else "",
         found_ratio=signatures.found_at(best.cause, best.severity, best.variant),
