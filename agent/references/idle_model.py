@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -66,12 +67,13 @@ class IdleModel:
         return self.do(stop, self._detect, camera, image, scope)
 
     def see(self, stop: threading.Event, camera: str, image: NDArray[np.uint8]) -> Seen | None:
-        """What it finds on an image and on its mirror image; None where it fails."""
+        """What it finds on an image and on its mirror image; None where it fails. Boxes alone: looks are kept."""
         plain = self.detect(stop, camera, image)
         mirrored = self.detect(stop, camera, np.ascontiguousarray(image[:, ::-1]))
         if plain is None or mirrored is None or plain.model != mirrored.model:
             return None
-        return Seen(plain=plain, mirrored=turned_back(mirrored, image.shape[1]))
+        turned = turned_back(mirrored, image.shape[1])
+        return Seen(plain=replace(plain, embedding=None), mirrored=replace(turned, embedding=None))
 
     def take_share(self) -> float:
         """For which share of the time since the last call it worked."""

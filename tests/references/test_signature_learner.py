@@ -195,6 +195,15 @@ def test_a_busy_model_is_left_alone(tmp_path, frames, detector):
     assert ReferenceStore(tmp_path).read("front", SIGNATURES) is None
 
 
+def test_of_a_look_no_embeddings_are_kept(tmp_path, detector):
+    image = np.array(Scene("street", 1, 160, 90).draw(0.0, 12.0, 0).image)
+    idle = learner(tmp_path, detector, print)._idle
+    assert idle.detect(GO_ON, "front", image).embedding is not None
+    seen = idle.see(GO_ON, "front", image)
+    assert seen.plain.embedding is None
+    assert seen.mirrored.embedding is None
+
+
 def found(*boxes, classes=None):
     count = len(boxes)
     return Detections(
