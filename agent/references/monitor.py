@@ -291,7 +291,8 @@ class DriftMonitor:
 
         def build() -> None:
             try:
-                store.write(camera, RECORDING, text)
+                if final:  # else it is saved every hour, and goes on
+                    store.write(camera, RECORDING, text)
                 made = Recorder.from_text(text).make(now, final=final, utc_offset=clock.utc_offset(now))
                 version = store.put(camera, made, replaces=replaces)
                 if final:

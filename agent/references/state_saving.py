@@ -15,10 +15,14 @@ SAVE_SECONDS = 1800.0  # while no alarm begins or ends; what a power cut may cos
 SAVE_RECORDING_SECONDS = 3600.0
 """A day of it is 2.6 MB, written as a whole: flash would wear out by the quarter of an hour."""
 
+SAVE_RECENT_SECONDS = 6 * 3600.0
+"""A week of what was seen is 0.55 MB, packed, and written as a whole: by the hour, four cameras wrote 52 MB a day. A
+power cut may cost so much of what can be accepted."""
+
 
 class StateSaving:
-    """Writes through the writer's thread: what was judged every SAVE_SECONDS, the recording and what was seen recently
-    every SAVE_RECORDING_SECONDS."""
+    """Writes through the writer's thread: what was judged, the recording, and what was seen recently, each as often as
+    its constant says."""
 
     def __init__(
         self,
@@ -40,15 +44,16 @@ class StateSaving:
         )
         self._saved_at: float | None = None
         self._recording_saved_at: float | None = None
+        self._recent_saved_at: float | None = None
 
     def save_if_due(self, stored: StoredReference | None, now: float) -> None:
         """Save where that was not done for SAVE_SECONDS."""
-        if self._saved_at is None or not 0 <= now - self._saved_at < SAVE_SECONDS:
+        if _is_due(self._saved_at, now, SAVE_SECONDS):
             self.save(stored, now)
 
     def save_all(self, stored: StoredReference | None, now: float) -> None:
-        """Save, the recording as well."""
-        self._recording_saved_at = None
+        """Save, the recording and what was seen recently as well."""
+        self._recording_saved_at = self._recent_saved_at = None
         self.save(stored, now)
 
     def save(self, stored: StoredReference | None, now: float) -> None:
@@ -56,9 +61,11 @@ class StateSaving:
         self._saved_at = now
         recorder, written = self._recording.recorder, {JUDGE: self._judging.to_text()}
         written[LIVING] = self._living.text_if_due(stored, now, always=self._recording_saved_at is None)
-        if self._recording_is_due(now):
-            self._recording_saved_at = now
+        if _is_due(self._recent_saved_at, now, SAVE_RECENT_SECONDS):
+            self._recent_saved_at = now
             written[RECENT] = self._acceptance.to_text(self._subject)
+        if _is_due(self._recording_saved_at, now, SAVE_RECORDING_SECONDS):
+            self._recording_saved_at = now
             if recorder is not None and not self._recording.building:
                 written[RECORDING] = recorder.to_text()
         camera, store = self._subject.camera, self._store
@@ -70,6 +77,7 @@ class StateSaving:
 
         self._writer.ask(f"keep the drift state of camera {camera}", write)
 
-    def _recording_is_due(self, now: float) -> bool:
-        saved_at = self._recording_saved_at
-        return saved_at is None or not 0 <= now - saved_at < SAVE_RECORDING_SECONDS
+
+def _is_due(saved_at: float | None, now: float, seconds: float) -> bool:
+    """Whether it was not saved within so many seconds, by a clock that may be set back."""
+    return saved_at is None or not 0 <= now - saved_at < seconds
