@@ -40,10 +40,11 @@ from agent.delivery.mqtt.refusals import Refusals
 from agent.delivery.mqtt.routing import Routing
 from agent.delivery.mqtt.suspects import Suspects, Verdict
 from agent.delivery.mqtt.unacknowledged import SentRow, Unacknowledged
-from agent.delivery.outbox.queue import DELIVERED_ROWS, Outbox
+from agent.delivery.outbox.queue import Outbox
 from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.shedding import START_RATIO
 from agent.delivery.outbox.store import LANES
+from agent.delivery.outbox.unsettled import DELIVERED_ROWS
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -133,7 +134,7 @@ class InflightWindow:
         self._refusals.reconnected()
         self._lanes.clear()
         self._outbox.release()
-        self._outbox.remove_delivered()
+        self._outbox.settle()
 
     def move_to(self, outbox: Outbox) -> None:
         """Use another outbox from now on; to be called while nothing is on its way."""
@@ -394,6 +395,6 @@ class InflightWindow:
             self._acked_at = now
         patience = SETTLE_SECONDS if rows <= DELIVERED_ROWS else BUSY_SECONDS
         if rows >= ACK_ROWS or now - self._acked_at >= patience:
-            self._outbox.remove_delivered()
+            self._outbox.settle()
         if not self.on_the_way:
             self._ledger.settle()

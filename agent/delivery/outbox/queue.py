@@ -48,15 +48,13 @@ from agent.delivery.outbox.store import (
     insertion,
     table,
 )
+from agent.delivery.outbox.unsettled import DELIVERED_ROWS, Unsettled
 
 log = structlog.get_logger("vedette.delivery")
 
 MEMORY_BYTES = 16 * 1024 * 1024  # bound of the queue where there is no disk
 BATCH_ROWS = 512
 SHED_SECONDS = 0.1
-
-DELIVERED_ROWS = 64
-"""Delivered rows that may still be on disk: they are removed with the next commit, which writes the same pages."""
 
 
 @dataclass(slots=True)
@@ -91,7 +89,7 @@ class Outbox:
         self._next_ids: dict[Priority, int] = {}
         self._leased: dict[Priority, int] = {}
         self._touched: dict[Priority, int] = {}
-        self._delivered: dict[Priority, list[int]] = {}
+        self._unsettled = Unsettled()
         self._adopted = dict.fromkeys(LANES, 0)
         self.epoch = ""
         self.merged_total = 0
@@ -139,7 +137,7 @@ class Outbox:
         """Close; may be called twice."""
         if self.is_open:
             with suppress(StoreFull, StoreUnwritable, StoreCorrupt):
-                self.remove_delivered()
+                self.settle()
         self.store.close()
 
     # -- in -------------------------------------------------------------------------------------------------
@@ -207,9 +205,10 @@ class Outbox:
             lost=lost,
         )
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: _Batch, *, whole: bool = False) -> None:
+        stored = batch.rows if whole or not self.durable else self._unsettled.stored(batch.rows, self._depths)
         with self._transaction() as sql:
-            for lane, rows in batch.rows.items():
+            for lane, rows in stored.items():
                 sql.executemany(insertion(lane), [row.values() for row in rows])
                 self._write_depth(sql, lane, self._depths[lane] + len(rows))
             batch.families.write(sql, self._families)
@@ -218,6 +217,7 @@ class Outbox:
         for lane, rows in batch.rows.items():
             self._depths[lane] += len(rows)
             self._next_ids[lane] += len(rows)
+        self._unsettled.keep(batch.rows, stored)
 
     @staticmethod
     def _write_depth(sql: sqlite3.Connection, lane: Priority, depth: int) -> None:
@@ -238,7 +238,7 @@ class Outbox:
         for row in rows:
             lane = batch.rows.setdefault(row.priority, [])
             lane.append(replace(row, id=self._next_ids[row.priority] + len(lane)))
-        self._commit(batch)
+        self._commit(batch, whole=True)
         for priority in batch.rows:  # they may have been sent from there
             self._adopted[priority] = self._next_ids[priority] - 1
 
@@ -246,12 +246,13 @@ class Outbox:
 
     def lease(self, lane: Priority, limit: int) -> list[OutboxRow]:
         """The next `limit` rows of `lane` at most, oldest first, each once until `release`."""
-        delivered = ",".join(map(str, self._delivered.get(lane, ())))
+        delivered = ",".join(map(str, self._unsettled.delivered.get(lane, ())))
         found = self.store.query(
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? AND id NOT IN ({delivered}) ORDER BY id LIMIT ?",
             (self._leased[lane], limit),
         )
-        rows = self._with_right_times(lane, [OutboxRow.from_values(lane, values) for values in found])
+        read = [self._unsettled.whole(OutboxRow.from_values(lane, values)) for values in found]
+        rows = self._with_right_times(lane, read)
         if rows:
             self._leased[lane] = rows[-1].id
             self._touched[lane] = max(self._touched[lane], rows[-1].id)
@@ -263,7 +264,7 @@ class Outbox:
         found = self.store.query(
             f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
         )
-        return [OutboxRow.from_values(lane, values) for values in found]
+        return [self._unsettled.whole(OutboxRow.from_values(lane, values)) for values in found]
 
     def _with_right_times(self, lane: Priority, rows: list[OutboxRow]) -> list[OutboxRow]:
         """`rows`, those corrected that were accepted while the clock was wrong and never sent; on disk first."""
@@ -287,23 +288,23 @@ class Outbox:
     def release(self) -> None:
         """Forget what is leased: rows that were not acknowledged will be leased again."""
         with suppress(StoreFull, StoreUnwritable, StoreCorrupt):
-            self.remove_delivered()
+            self.settle()
         self._leased = dict.fromkeys(LANES, 0)
 
     def note_delivered(self, delivered: Iterable[RowKey]) -> None:
         """The broker has taken responsibility for rows, by (priority, id): the next commit removes them."""
-        for lane, row_id in delivered:
-            self._delivered.setdefault(lane, []).append(row_id)
-            self._depths[lane] -= 1
+        for key in delivered:
+            self._unsettled.note_delivered(key)
+            self._depths[key[0]] -= 1
 
     @property
     def delivered_rows(self) -> int:
         """Rows that were delivered and are still on disk."""
-        return sum(map(len, self._delivered.values()))
+        return len(self._unsettled)
 
-    def remove_delivered(self) -> None:
-        """Remove what was delivered now; raises the store's errors, and then it is kept in mind."""
-        if self._delivered:
+    def settle(self) -> None:
+        """Write what the next commit would besides; raises the store's errors, and then it is kept in mind."""
+        if self._unsettled or self._unsettled.is_due(self._touched):
             with self._transaction():
                 pass
 
@@ -315,11 +316,10 @@ class Outbox:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction of the store that also removes what was delivered."""
         with self.store.transaction() as sql:
-            for lane, ids in self._delivered.items():
-                sql.executemany(f"DELETE FROM {table(lane)} WHERE id = ?", [(i,) for i in ids])
+            for lane in self._unsettled.settle(sql, self._touched):
                 self._write_depth(sql, lane, self._depths[lane])
             yield sql
-        self._delivered = {}
+        self._unsettled.forget()
 
     def give_up(self, rows: Iterable[OutboxRow]) -> None:
         """Remove rows that will never be delivered, and count them as lost."""
@@ -359,6 +359,8 @@ class Outbox:
         """
         if not forced and self.store.used_ratio() <= START_RATIO:
             return False
+        with suppress(StoreFull):
+            self.settle()  # what is merged needs its sketches
         done, until = 0, self._clock.boottime() + SHED_SECONDS
         while self.store.used_ratio() >= STOP_RATIO or (forced and not done):
             plan = self._shedder.plan(self._leased, self._touched)

@@ -23,6 +23,9 @@ PACK_FROM_BYTES = 256  # shorter payloads do not get shorter by packing
 _HELD = ""  # no stem of a quantile is empty
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
+LEFT_OUT = b"-"
+"""Stands for sketches that were not stored: nothing that can be unpacked, so the row cannot be merged."""
+
 RowKey = tuple[Priority, int]
 """What names a row for good: its priority, and its id within that."""
 

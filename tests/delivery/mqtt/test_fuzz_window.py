@@ -195,7 +195,7 @@ class World:
 
     @property
     def waiting(self):
-        self.outbox.remove_delivered()
+        self.outbox.settle()
         return sum(self.outbox.store.query("SELECT coalesce(sum(depth), 0) FROM lane")[0])
 
 
