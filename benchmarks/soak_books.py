@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,11 +126,17 @@ class Ear:
 
 
 def given_out(state: Path) -> tuple[str, dict[str, int], int]:
-    """Epoch, sequence numbers given out by family (what was accepted), and how many messages still wait."""
-    with sqlite3.connect(f"file:{state / 'outbox.db'}?mode=ro", uri=True) as sql:
-        epoch = sql.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()[0]
-        seqs = dict(sql.execute("SELECT name, seq FROM family").fetchall())
-        depth = sql.execute("SELECT coalesce(sum(depth), 0) FROM lane").fetchone()[0]
+    """Epoch, sequence numbers given out by family (what was accepted), and how many messages still wait.
+
+    Read from a copy: an agent that runs has the file for itself.
+    """
+    with tempfile.TemporaryDirectory() as copy:
+        for file in state.glob("outbox.db*"):
+            shutil.copy(file, copy)
+        with closing(sqlite3.connect(Path(copy) / "outbox.db")) as sql:
+            epoch = sql.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()[0]
+            seqs = dict(sql.execute("SELECT name, seq FROM family").fetchall())
+            depth = sql.execute("SELECT coalesce(sum(depth), 0) FROM lane").fetchone()[0]
     return epoch, {name: seq for name, seq in seqs.items() if name in COUNTED}, depth
 
 

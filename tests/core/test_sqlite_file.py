@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,38 @@ def test_on_an_ordinary_disk_others_may_read_meanwhile(tmp_path):
     with sqlite3.connect(tmp_path / "a.db") as other:
         assert other.execute("SELECT count(*) FROM t").fetchone() == (0,)
     sql.close()
+
+
+def test_what_is_not_shared_needs_no_file_for_that_and_goes_on_after_a_version_that_shared_it(tmp_path):
+    sql = connect_wal(tmp_path / "a.db")
+    sql.execute("CREATE TABLE t (a)")
+    (tmp_path / "killed").mkdir()
+    for file in tmp_path.glob("a.db*"):
+        shutil.copy(file, tmp_path / "killed")
+    sql.close()
+    assert {file.name for file in (tmp_path / "killed").iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
+    alone = connect_wal(tmp_path / "killed" / "a.db", shared=False)
+    alone.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite3.connect(tmp_path / "killed" / "a.db", timeout=0.01).execute("SELECT count(*) FROM t")
+    alone.close()
+    again = connect_wal(tmp_path / "killed" / "a.db")  # a roll-back to the version before
+    assert again.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    again.close()
+    fresh = connect_wal(tmp_path / "b.db", shared=False)
+    fresh.execute("CREATE TABLE t (a)")
+    assert {file.name for file in tmp_path.glob("b.db*")} == {"b.db", "b.db-wal"}
+    fresh.close()
+
+
+def test_a_reader_that_is_there_already_keeps_nobody_from_writing(tmp_path, monkeypatch):
+    monkeypatch.setattr("agent.core.sqlite_file.BUSY_SECONDS", 0.01)
+    connect_wal(tmp_path / "a.db").close()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as reader:
+        reader.execute("SELECT count(*) FROM sqlite_master")
+        with closing(connect_wal(tmp_path / "a.db", shared=False)) as sql:
+            sql.execute("CREATE TABLE t (a)")
+        assert reader.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
 def test_another_process_at_work_is_no_reason_to_lock_it_out(tmp_path, monkeypatch):

@@ -1,9 +1,13 @@
 """What a device retained and wants no more is cleared at a real broker; what is another's is left alone."""
 
 import json
+import shutil
 import sqlite3
+import tempfile
 import time
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from paho.mqtt import publish as mqtt_publish
@@ -32,7 +36,11 @@ def retained(listen, broker):
 
 
 def records(tmp_path):
-    with sqlite3.connect(tmp_path / "state/outbox.db") as sql:
+    """What a copy of the file says: the agent has it for itself."""
+    copy = Path(tempfile.mkdtemp(dir=tmp_path))
+    for file in (tmp_path / "state").glob("outbox.db*"):
+        shutil.copy(file, copy)
+    with closing(sqlite3.connect(copy / "outbox.db")) as sql:
         return {topic for (topic,) in sql.execute("SELECT topic FROM retained")}
 
 
@@ -150,7 +158,10 @@ def test_an_alert_that_was_shed_does_not_fire_at_the_broker_for_ever(
     running = publish(broker.url)
     fill(running, drafts)
     running.stop()
-    with sqlite3.connect(tmp_path / "state/outbox.db") as sql:  # its end was lost to a full disk
+    with (
+        closing(sqlite3.connect(tmp_path / "state/outbox.db")) as sql,
+        sql,
+    ):  # its end was lost to a full disk
         sql.execute("DELETE FROM standing")
     again = publish(broker.url)
     again.publisher.announce({FRONT: b'{"name":"x"}', BACK: b'{"name":"x"}'})

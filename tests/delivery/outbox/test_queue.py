@@ -487,8 +487,7 @@ def test_what_was_delivered_is_not_sent_again_but_by_a_killed_process(make_outbo
     if end == "released":
         outbox.release()
     else:
-        if end == "closed":
-            outbox.close()
+        (outbox if end == "closed" else outbox.store).close()
         outbox = make_outbox()
     again = [row.seq for row in outbox.lease(Priority.SUMMARY, 9)]
     assert again == ([1, 2, 3, 4, 5] if end == "killed" else [4, 5])
