@@ -34,10 +34,10 @@ start here:
   vedette run --source VIDEO --model MODEL.onnx    watch one video or camera
   vedette snapshot --source VIDEO --model MODEL.onnx   one frame with its boxes, as a file
   vedette config example > vedette.toml            a commented config to edit
-  vedette check vedette.toml                       is everything in it reachable?
+  vedette check vedette.toml                       open everything that it names
   vedette run --config vedette.toml                the agent, as the service runs it
 
-`vedette COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+`vedette COMMAND --help` explains a command. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.
 """
 
 

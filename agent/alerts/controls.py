@@ -117,7 +117,7 @@ def _check(control: Control) -> None:
     if control.kind is ControlKind.LIMIT and (control.value is None or not math.isfinite(control.value)):
         raise VedetteError("a limit is a finite number")
     if control.kind is ControlKind.SNOOZE and control.until is None:
-        raise VedetteError("say until when to snooze; for good, mute it")
+        raise VedetteError("say until when to snooze; to suppress without end, mute it")
     if control.kind is ControlKind.MUTE and not (control.rule or control.labels or control.schedule):
         raise VedetteError("say what to mute: a rule, a camera, a schedule")
     if control.schedule:

@@ -11,19 +11,19 @@ _CAMERA = (
         name="camera_down",
         when="camera.down for 15s",
         severity="critical",
-        advice="Check power, cable, address and password of the camera; the agent goes on trying.",
+        advice="Check power, cable, address and password of the camera; the agent keeps trying.",
     ),
     RuleSettings(
         name="camera_ended",
         when="camera.ended",
         severity="info",
-        advice="The file or folder was read to its end; nothing to do, or set loop = true.",
+        advice="The file or folder was read to its end. Nothing to do, or set loop = true.",
     ),
     RuleSettings(
         name="camera_frozen",
         when="camera.frozen for 10s",
         severity="critical",
-        advice="Restart the camera; it sends the same frame again and again.",
+        advice="Restart the camera: it keeps sending the same frame.",
     ),
     RuleSettings(
         name="camera_black",
@@ -35,7 +35,7 @@ _CAMERA = (
         name="camera_covered",
         when="camera.covered for 30s",
         severity="critical",
-        advice="Go and look: something is in front of the lens, or it was covered on purpose.",
+        advice="Inspect the camera: something is in front of the lens, or it was covered on purpose.",
     ),
     RuleSettings(
         name="camera_blurred",
@@ -45,22 +45,24 @@ _CAMERA = (
     RuleSettings(
         name="camera_fogged",
         when="camera.fogged for 2m",
-        advice="Clean and dry the lens or dome; check the heater and the seals. Fog in the air passes.",
+        advice="Clean and dry the lens or dome; check the heater and the seals. If it is fog in the air, "
+        "wait.",
     ),
     RuleSettings(
         name="camera_obstructed",
         when="camera.obstructed for 2m",
-        advice="Look at the snapshot: a web, a leaf, dirt or a parked van before the lens? Clear the view.",
+        advice="Look at a snapshot: is there a web, a leaf, dirt or a parked van in front of the lens? "
+        "Clear the view.",
     ),
     RuleSettings(
         name="camera_overexposed",
         when="camera.overexposed for 2m",
-        advice="Check exposure and backlight compensation; is the sun or a lamp in the view?",
+        advice="Check exposure and backlight compensation, and whether the sun or a lamp is in the view.",
     ),
     RuleSettings(
         name="camera_moved",
         when="camera.moved for 1m",
-        advice="Compare the view with the reference; point the camera back, or make a new reference.",
+        advice="Compare the view with an earlier snapshot; point the camera back, or record a new reference.",
     ),
     RuleSettings(
         name="camera_slow",
@@ -70,7 +72,7 @@ _CAMERA = (
     RuleSettings(
         name="camera_resized",
         when="camera.resized for 1m",
-        advice="Set the old resolution in the camera again, or make a new reference for the new one.",
+        advice="Restore the old resolution in the camera, or record a new reference for the new one.",
     ),
     RuleSettings(
         name="camera_timestamps",
@@ -84,26 +86,30 @@ _SPEED = (
         name="no_frames",
         when="camera.fps_in <= 0 for 3m",
         severity="critical",
-        advice="The camera counts as connected but gives no frames: restart it, then the agent.",
+        advice="The camera is connected but sends no frames: restart it; if that does not help, restart "
+        "the agent.",
     ),
     RuleSettings(
         name="latency_p99",
         when="camera.latency_p99_seconds > 1 for 5m",
         clear="0.8",
-        advice="Look at the stages: a slow inference is the model or the heat, a long wait too many cameras.",
+        advice="Look at the stages: a slow inference points to the model or heat, a long wait to too "
+        "many cameras.",
     ),
     RuleSettings(
         name="latency_burn",
         when="burn(camera.latency_seconds > 1, 99%, 1h) > 10",
         severity="critical",
-        advice="One frame in ten is late, for long: lower `max_fps` or the model's input, or cool the box.",
+        advice="For an hour one frame in ten has been late: lower `max_fps` or the model's input size, "
+        "or cool the box.",
     ),
     RuleSettings(
         name="latency_unusual",
         when="anomaly_high(camera.latency_p99_seconds) > 6 for 15m",
         clear="4",
         severity="info",
-        advice="Compare with the same hour of other days; what else runs on the box, is it throttled?",
+        advice="Check what else runs on the box and whether it is throttled; compare with the same hour "
+        "of other days.",
     ),
 )
 
@@ -113,7 +119,7 @@ _UNUSUAL = (
         when="anomaly(camera.detections_per_frame) > 6 for 30m",
         clear="4",
         severity="info",
-        advice="Look at the snapshot: is the scene another one, or does the model see it worse?",
+        advice="Look at a snapshot: has the scene changed, or does the model miss objects?",
     ),
     RuleSettings(
         name="fps_unusual",
@@ -127,7 +133,7 @@ _UNUSUAL = (
         when="anomaly_high(host.temperature_celsius) > 6 for 30m",
         clear="4",
         severity="info",
-        advice="Check fan, dust and sun while there is time; what else runs on the box?",
+        advice="Check fan, dust, sun, and what else runs on the box, before it overheats.",
     ),
     RuleSettings(
         name="memory_unusual",
@@ -143,59 +149,63 @@ _HOST = (
         name="host_temperature",
         when="host.temperature_celsius > 85 for 1m",
         clear="80",
-        advice="Check fan, dust and sun; the processor will slow down to save itself.",
+        advice="Check fan, dust and sun; near its limit the processor slows down.",
     ),
     RuleSettings(
         name="slowed_by_heat",
         when="host.model_busy_limit_ratio < 100% for 1m",
         keep_firing=60.0,
-        advice="Cool the box; until then fewer frames are analysed (frames_dropped), on purpose.",
+        advice="Cool the box. Until then the agent processes fewer frames on purpose (frames_dropped).",
     ),
     RuleSettings(
         name="model_implausible",
         when="host.model_implausible",
         severity="critical",
-        advice="The model or its output is not what it is taken for: prepare it anew with `vedette model prepare`, or "
-        "set model.layout; until then counts, drift and alerts on detections mean nothing.",
+        advice="The model's output is read wrongly, or the model does not fit its input: prepare it "
+        "again with `vedette model prepare`, or set model.layout. Until then counts, drift and "
+        "alerts on detections are invalid.",
     ),
     RuleSettings(
         name="golden_mismatch",
         when="host.golden_mismatch",
         severity="critical",
-        advice="Undo what was changed (driver, runtime, engine), or copy the model again; where the new results are "
-        "right, `vedette model golden --accept`.",
+        advice="Undo the change (driver, runtime, engine), or copy the model again. If the new results "
+        "are right: `vedette model golden --accept`.",
     ),
     RuleSettings(
         name="model_returned",
         when="host.model_returned",
-        advice="The model before is in force again. `vedette model history` has the reason and the numbers; mend the "
-        "model, or change the limit in [deploy] that it passed, and deploy it again.",
+        advice="The previous model is in use again. `vedette model history` has the reason and the "
+        "measurements. Fix the model, or change the limit in [deploy] that it failed, and deploy "
+        "it again.",
     ),
     RuleSettings(
         name="memory",
         when="host.memory_used_ratio > 92% for 5m",
         clear="88%",
-        advice="Find the process that grows (`systemd-cgtop -m`); the kernel ends one when memory is full.",
+        advice="Find the process that grows (`systemd-cgtop -m`); when memory is full, the kernel kills "
+        "a process.",
     ),
     RuleSettings(
         name="memory_limit",
         when="host.memory_limit_used_ratio > 90% for 1m",
         clear="85%",
-        advice="Raise MemoryMax of the unit or the container's limit, or run fewer cameras: at the limit the kernel "
-        "ends the agent.",
+        advice="Raise MemoryMax of the unit or the container's limit, or run fewer cameras: at the limit "
+        "the kernel kills the agent.",
     ),
     RuleSettings(
         name="memory_pressure",
         when="host.pressure_memory_full_ratio > 20% for 2m",
         clear="10%",
-        advice="Free memory now (`systemd-cgtop -m`): the agent waits for memory, the next step is a kill.",
+        advice="Free memory now (`systemd-cgtop -m`): the agent waits for memory, and the kernel may "
+        "soon kill a process.",
     ),
     RuleSettings(
         name="out_of_memory",
         when="rate(host.oom_kills_total, 10m) > 0",
         severity="critical",
-        advice="The kernel ended a process of the agent: see `journalctl -k -g oom`; raise the memory limit or run "
-        "fewer cameras.",
+        advice="The kernel killed a process of the agent: see `journalctl -k -g oom`. Raise the memory "
+        "limit or run fewer cameras.",
     ),
     RuleSettings(
         name="disk",
@@ -208,7 +218,7 @@ _HOST = (
         when="host.disk_used_ratio > 98% for 1m",
         clear="96%",
         severity="critical",
-        advice="Make room now: state and outbox can no longer be written.",
+        advice="Free disk space now: state and outbox may no longer be written.",
     ),
     RuleSettings(
         name="gpu_temperature",
@@ -220,19 +230,20 @@ _HOST = (
         name="gpu_throttled",
         when="gpu.throttled for 2m",
         keep_firing=120.0,
-        advice="See the reason: heat asks for cooling, power for a stronger supply or another power mode.",
+        advice="Check the reason: for heat, improve the cooling; for power, use a stronger supply or "
+        "another power mode.",
     ),
     RuleSettings(
         name="gpu_lost",
         when="gpu.lost for 10s",
         severity="critical",
-        advice="See `dmesg` for Xid errors; after a driver upgrade a reboot is needed.",
+        advice="Look for Xid errors in `dmesg`; after a driver upgrade, reboot.",
     ),
     RuleSettings(
         name="gpu_memory_errors",
         when="rate(gpu.ecc_uncorrected_total, 1h) > 0",
         severity="critical",
-        advice="Restart the agent; if they come back, replace the GPU (see `nvidia-smi -q -d ECC`).",
+        advice="Restart the agent; if the errors return, replace the GPU (see `nvidia-smi -q -d ECC`).",
     ),
 )
 
@@ -242,16 +253,16 @@ _DRIFT = (
         when="drift.ratio >= 1",
         clear="0.9",
         repeat=7 * 86400.0,
-        advice="Look at the snapshot first: lens, light, view. If the scene changed for good, retrain: after an "
-        "abrupt change in full, after a gradual one incrementally.",
+        advice="Look at a snapshot first: lens, light, view. If the scene changed permanently, retrain: "
+        "in full after an abrupt change, incrementally after a gradual one.",
     ),
     RuleSettings(
         name="accuracy_low",
         when="camera.accuracy_estimate_high_ratio < 60% for 5m",
         clear="70%",
         group="accuracy",
-        advice="Even at its best the estimate is low: `vedette advise` has the cause and what to do; label some "
-        "samples to be sure (`vedette samples list`).",
+        advice="Even the upper end of the estimate is low. `vedette advise` has the cause and what to "
+        "do; label some samples to be sure (`vedette samples list`).",
     ),
     RuleSettings(
         name="creep",
@@ -260,15 +271,16 @@ _DRIFT = (
         severity="info",
         repeat=7 * 86400.0,
         group="creep",
-        advice="Too slow for an alarm: compare an old snapshot with a new one. Clean or focus the camera, or collect "
-        "samples for training; `vedette reference record` begins anew from here.",
+        advice="The change was too slow for a drift alarm. Compare an old snapshot with a new one; clean "
+        "or focus the camera, or collect samples for training. `vedette reference record` makes "
+        "the present state the reference.",
     ),
     RuleSettings(
         name="outliers",
         when="drift.outlier_ratio > 5% for 5m",
         clear="3%",
         severity="info",
-        advice="Look at the sampled frames; they are the ones worth labelling.",
+        advice="Look at the sampled frames; they are worth labelling.",
     ),
 )
 
@@ -277,14 +289,15 @@ _DELIVERY = (
         name="outbox_filling",
         when="host.outbox_used_ratio > 80% for 1m",
         clear="70%",
-        advice="Check the connection to the broker; old windows are merged, then sketches are dropped.",
+        advice="Check the connection to the broker. Old windows are merged, then sketches are dropped.",
     ),
     RuleSettings(
         name="outbox_lost",
         when="rate(host.outbox_lost_total, 10m) > 0",
         severity="critical",
-        advice="Where a topic is named, the broker does not take its messages: see its limits of size and rights. "
-        "Else the outbox was full: check the connection to the broker, or give it more disk ([outbox] size).",
+        advice="If a topic is named, the broker does not accept its messages: check its size limit and "
+        "access rules. Otherwise the outbox was full: check the connection to the broker, or "
+        "allow more disk space ([outbox] size).",
     ),
     RuleSettings(
         name="outbox_not_durable",
@@ -295,12 +308,12 @@ _DELIVERY = (
     RuleSettings(
         name="broker_refuses",
         when="host.broker_refused_topics > 0 for 1m",
-        advice="Check the access rules of the broker for the topic that is named, and its limit of packets.",
+        advice="Check the broker's access rules for the named topic, and its packet size limit.",
     ),
     RuleSettings(
         name="name_taken",
         when="host.name_taken > 0",
-        advice="Give one of the two boxes another device.name; until then what both publish is mixed.",
+        advice="Give one of the two boxes another device.name; until then their messages are mixed.",
     ),
     RuleSettings(
         name="certificate_ends",
@@ -322,6 +335,6 @@ def default_settings(window_seconds: float = 60.0) -> tuple[RuleSettings, ...]:
         name="no_summaries",
         when=f"absent(camera.fps_in) for {max(600.0, 5 * window_seconds):g}s",
         severity="critical",
-        advice="The analysis makes no summaries: see the journal; `systemctl restart vedette`.",
+        advice="The worker `analysis` makes no summaries: see the journal, then `systemctl restart vedette`.",
     )
     return (*_CAMERA, *_SPEED, silent, *_UNUSUAL, *_HOST, *_DRIFT, *_DELIVERY)

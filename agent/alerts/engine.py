@@ -302,7 +302,7 @@ class AlertEngine:
         if control.kind is ControlKind.ACKNOWLEDGE:
             self.find(control.alert)
         if not control.in_force(control.at, self._unix_offset):
-            raise VedetteError("the end lies in the past")
+            raise VedetteError("the end is in the past")
         self.controls, made = people.add(self.controls, control)
         event = {
             ControlKind.ACKNOWLEDGE: AlertEvent.ACKNOWLEDGED,

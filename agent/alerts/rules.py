@@ -100,7 +100,7 @@ def compile_rules(
 def _duplicates(settings: Sequence[RuleSettings]) -> list[ConfigError]:
     names = [item.name for item in settings]
     return [
-        _error(name, "name", "is there a second time", "another name")
+        _error(name, "name", "is defined twice", "another name")
         for index, name in enumerate(names)
         if name in names[:index]
     ]

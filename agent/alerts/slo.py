@@ -1,4 +1,4 @@
-"""Latency targets: which shares of slow frames the rules ask for, and how a window's sketches answer."""
+"""Latency targets: the shares of slow frames that rules use, computed from a window's sketches."""
 
 from __future__ import annotations
 

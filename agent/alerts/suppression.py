@@ -1,4 +1,4 @@
-"""Suppression: why an alert that fires is not published (law 2 of the engine). Pure."""
+"""Suppression: why a firing alert is not published (law 2 of the engine). Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What exists: the service and what looks after its threads, cameras and configuration."""
+"""The running agent: the service and what manages its threads, cameras and configuration."""

@@ -151,7 +151,7 @@ class CameraSet:
         """Stop cameras, all at once; threads that hang are abandoned."""
         readers = [self._active[name].reader.name for name in names]
         if late := self._supervisor.remove_all(readers, LEAVE_SECONDS):
-            log.warning("cameras did not end in time, abandoned", parts=",".join(late))
+            log.warning("cameras did not stop in time and were abandoned", parts=",".join(late))
         for name in names:
             self._slots.remove(name)
 

@@ -1,4 +1,4 @@
-"""What is in force now and was not before, over restarts too: config, model and version, noted in the logbook.
+"""Records changes of config, model and version in the logbook, also those made between two runs.
 
 What was in force last is kept on disk as `config show` prints it, secrets masked: so a change of a password alone
 is not seen.
@@ -87,7 +87,7 @@ class ChangeLog:
         try:
             write_atomic(self._path, json.dumps(self._last, ensure_ascii=False).encode())
         except OSError as error:
-            log.error("what is in force cannot be kept for the logbook", reason=str(error))
+            log.error("the settings in force cannot be stored for the logbook", reason=str(error))
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -38,7 +38,7 @@ class ClockWatch:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("clock.json cannot be read: steady time begins anew", reason=repr(error))
+            log.warning("clock.json cannot be read: steady time starts again", reason=repr(error))
         self._offset, self._synced = self._clock.offset(), self._clock.synced()
         if not self._synced:
             unix = self._clock.now() + self._offset

@@ -1,4 +1,4 @@
-"""The last days of a camera as the observation log has them, for the course of its drift: a row a minute."""
+"""A camera's last days from the observation log, a row a minute, to find the course of its drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agent recorded of itself as tables: a row a minute of each camera, the host and each GPU, and the alerts.
+"""Recorded measurements as tables: a row a minute of each camera, the host and each GPU, and the alerts.
 
 Read from the observation log (a week, in the state directory); nothing else is written for it. The columns are the
 metrics by their names in rules, without the entity (docs/metrics.md); what was not measured in a minute is absent.

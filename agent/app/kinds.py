@@ -1,4 +1,4 @@
-"""The registries of what a config may name a kind of."""
+"""The registries of the kinds that a config can name."""
 
 from __future__ import annotations
 

@@ -68,11 +68,11 @@ def _apply_cameras(agent: RunningAgent, change: Change) -> Applied:
     try:
         changed = agent.cameras.change(old, new, change.plan.cameras)
     except Exception as error:
-        log.error("the cameras cannot be put in force", exc_info=error)
+        log.error("the changed cameras cannot be started", exc_info=error)
         kept = tuple(one for one in old.cameras if one in new.cameras)
         return Applied(failed=[f"cameras: {error_text(error)}"], in_force={"cameras": kept})
     if not agent.analyst.settle(SETTLE_SECONDS):
-        log.warning("analysis is behind, the last frames of the old cameras are still kept")
+        log.warning("analysis is behind: the last frames of the old cameras are not discarded yet")
     for name, reason in changed.failed.items():
         log.error("camera cannot be started", camera=name, error=reason)
     return Applied(

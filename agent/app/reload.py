@@ -74,7 +74,7 @@ class ReloadProgress:
         try:
             applied = do() or Applied(done=[name])
         except Exception as error:
-            log.error("a change of the config cannot be put in force", what=name, exc_info=error)
+            log.error("a change of the config cannot be applied", what=name, exc_info=error)
             self.failed.append(f"{name}: {error_text(error)}")
             return
         self.done += applied.done

@@ -304,7 +304,7 @@ class Service:
             late += self.supervisor.remove_all([worker.name], left())
         late += self.supervisor.stop(left())
         if late:
-            log.warning("workers did not end in time", parts=",".join(late))
+            log.warning("workers did not stop in time", parts=",".join(late))
         self._closing.close()
 
     # -- how the objects are joined ---------------------------------------------------------------------------

@@ -151,7 +151,7 @@ class Supervisor:
     def _after_failure(self, run: _Run, error: Exception) -> bool:
         """Wait before the next try; False when the worker is given up or stopped."""
         if run.stop.is_set():  # (nobody waits for it any more: its failures are no reason to end the agent)
-            log.warning("worker failed while it was stopped", part=run.worker.name, error=str(error))
+            log.warning("worker failed while it stopped", part=run.worker.name, error=str(error))
             return False
         now = clock.monotonic()
         run.failures.append(now)

@@ -1,4 +1,4 @@
-"""What a person who helps from afar needs to know of this box: versions, config, status, state, journal, as text files.
+"""Collects the texts of `vedette support`: versions, config, status, state and journal of this box.
 
 No secret is in it: each text goes through `mask`, and whatever is a secret on this box (`support_secrets`) is taken out
 wherever it stands. No frame is in it: of files in the state directory it has names and sizes. A part that cannot be had

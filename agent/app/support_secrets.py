@@ -1,4 +1,4 @@
-"""Which texts are secrets on this box: what the config holds or names, the environment, systemd's credentials.
+"""Finds the secrets of this box: in the config and files that it names, the environment, systemd's credentials.
 
 A config that can be read says itself what is secret. Of a broken one every value is taken for a secret whose key is not
 known for a harmless one: too much is taken out then, and never too little.

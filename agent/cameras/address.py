@@ -1,4 +1,4 @@
-"""Where a stream is: its URL with the credentials in it for FFmpeg, and masked for people."""
+"""The address of a stream: its URL with credentials for FFmpeg, and masked for people."""
 
 from __future__ import annotations
 

@@ -154,7 +154,9 @@ class Reader(Worker):
                 return
             if self._is_final(feed, failure):
                 self._report(CameraState.DOWN, str(failure), failure.kind)
-                log.error("camera source cannot be read on", camera=self._settings.name, reason=str(failure))
+                log.error(
+                    "camera source cannot be read further", camera=self._settings.name, reason=str(failure)
+                )
                 self.finished = True
                 return
             self._wait(self._retry_seconds(failure, feed), stop)

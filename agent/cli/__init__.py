@@ -14,8 +14,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("agent.cli.check", "check a config: file, model, cameras, broker"),
     "config": ("agent.cli.config", "show the effective configuration, or the commented example"),
     "watch": ("agent.cli.watch", "watch all devices of a broker, live"),
-    "dashboard": ("agent.cli.dashboard", "the fleet of a broker in the browser, with its history"),
-    "collect": ("agent.cli.collect", "write what a fleet publishes into PostgreSQL, with others or alone"),
+    "dashboard": ("agent.cli.dashboard", "show the fleet of a broker in the browser, with its history"),
+    "collect": (
+        "agent.cli.collect",
+        "write the messages of a fleet into PostgreSQL, alone or together with other collectors",
+    ),
     "report": ("agent.cli.report", "write an HTML file about a camera, from a dashboard's history"),
     "snapshot": (
         "agent.cli.snapshot",
@@ -24,12 +27,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "zones": ("agent.cli.zones", "draw the masks and zones of a camera over one of its frames"),
     "samples": (
         "agent.cli.samples",
-        "list, show, export and purge the frames kept for labelling; take labels back",
+        "list, show, export and purge the frames kept for labelling; import labels",
     ),
     "model": ("agent.cli.model", "prepare, inspect and evaluate models"),
     "schema": ("agent.cli.schema", "print the JSON Schemas of what is published"),
     "grafana": ("agent.cli.grafana", "write the Grafana dashboards to a folder"),
-    "alerts": ("agent.cli.alerts", "list what fires on this box; acknowledge, snooze, mute, history"),
+    "alerts": ("agent.cli.alerts", "list the alerts of this box; acknowledge, snooze, mute, history"),
     "rules": ("agent.cli.rules", "list the alert rules and metrics, or try rules on a recorded day"),
     "drift": (
         "agent.cli.drift",
@@ -43,13 +46,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sketch": ("agent.cli.sketch", "merge the sketches of many devices and windows: a fleet's drift"),
     "verify": (
         "agent.cli.verify",
-        "listen at a broker and report gaps, duplicates, disorder and late messages",
+        "subscribe to a broker and report gaps, duplicates, disorder and late messages",
     ),
     "devices": (
         "agent.cli.devices",
-        "list the devices that a broker knows, or clear what it retains of one that is gone",
+        "list the devices that a broker knows, or clear the retained messages of one",
     ),
-    "retire": ("agent.cli.retire", "clear all that this box retains at its brokers, before it is taken away"),
+    "retire": (
+        "agent.cli.retire",
+        "clear all messages that this box retains at its brokers, before it goes out of service",
+    ),
     "selftest": (
         "agent.cli.selftest",
         "run the whole agent for a few seconds on a drawn camera, beside the one in service",
@@ -57,9 +63,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("agent.cli.status", "show what the running agent is doing"),
     "log": (
         "agent.cli.log",
-        "every change of model, config, references and limits, every acknowledgement: who and when",
+        "list every change of model, config, references and limits, and every acknowledgement: who and when",
     ),
-    "export": ("agent.cli.export", "write what was recorded as CSV, JSON lines or Parquet"),
-    "support": ("agent.cli.support", "write a ZIP file for whoever helps from afar: no secrets, no images"),
+    "export": ("agent.cli.export", "write the recorded measurements as CSV, JSON lines or Parquet"),
+    "support": ("agent.cli.support", "write a ZIP file for remote support: no secrets, no images"),
     "reload": ("agent.cli.reload", "have the running agent read its config again"),
 }

@@ -14,8 +14,8 @@ examples:
   vedette advise                    each camera: what to do, why, and the command
   vedette advise --camera front --json
 
-It rests on the cause of the drift (docs/diagnosis.md), on how long it has lasted, on creep, on the golden check,
-and on the samples labelled since then where there are twenty and more.
+The advice is based on the cause of the drift (docs/diagnosis.md), its duration, creep, the golden check, and the
+samples labelled since then if there are at least twenty.
 """
 
 

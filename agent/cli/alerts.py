@@ -13,16 +13,16 @@ from agent.core import user
 
 _EPILOG = """\
 examples:
-  vedette alerts                                       what fires now
+  vedette alerts                                       firing alerts
   vedette alerts --all                                 also what is pending or suppressed, and why
-  vedette alerts ack latency_p99-front --why "on it"   the id may be cut short
+  vedette alerts ack latency_p99-front --why "on it"   the id may be shortened
   vedette alerts snooze latency_p99-front --for 2h
   vedette alerts mute --camera yard --schedule "mon-fri 08:00-17:00" --why "building works"
   vedette alerts limit latency_p99 0.8 --camera front
   vedette alerts controls                              the controls in force; `undo ID` withdraws one
   vedette alerts history --since 24h
-  vedette alerts notifiers                             how each notifier stands: sent, waiting, why it fails
-  vedette alerts test-notify                           send a trial notice through every notifier of the config
+  vedette alerts notifiers                             the state of each notifier: sent, waiting, why it fails
+  vedette alerts test-notify                           send a test notice through every notifier of the config
 """
 
 
@@ -39,35 +39,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--who", default="", help="who asks (default: the user who runs this)")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     for name, text in (
-        ("ack", "acknowledge an alert: no reminders until it resolves"),
+        ("ack", "acknowledge an alert: no more reminders until it resolves"),
         ("snooze", "suppress an alert for a while"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("id", help="id of the alert, or its beginning")
         _add_time(action, name)
-    mute = actions.add_parser("mute", help="suppress alerts of a rule, of a camera, at some hours")
-    mute.add_argument("--rule", default="", help="alerts of this rule (default: of all)")
-    mute.add_argument("--camera", default="", help="alerts of this camera (default: of all)")
+    mute = actions.add_parser("mute", help="suppress the alerts of a rule or a camera, or at some hours")
+    mute.add_argument("--rule", default="", help="alerts of this rule (default: all rules)")
+    mute.add_argument("--camera", default="", help="alerts of this camera (default: all cameras)")
     mute.add_argument("--schedule", default="", help='local hours, such as "mon-fri 08:00-17:00"')
     _add_time(mute, "mute")
     limit = actions.add_parser("limit", help="change the limit of a rule")
     limit.add_argument("rule", help="name of the rule (`vedette rules list`)")
     limit.add_argument("value", type=float, help="in the unit of the metric; a ratio is 0..1")
-    limit.add_argument("--camera", default="", help="for this camera alone")
+    limit.add_argument("--camera", default="", help="only for this camera")
     _add_time(limit, "limit")
     for name in ("undo", "unmute"):
         undo = actions.add_parser(name, help="withdraw a control")
         undo.add_argument("id", help="id of the control, as `vedette alerts controls` lists it")
         undo.add_argument("--why", default="", help="the reason, shown to others")
     actions.add_parser("controls", help="the controls in force")
-    history = actions.add_parser("history", help="state changes of the past")
+    history = actions.add_parser("history", help="past changes of alerts")
     history.add_argument("--since", default="24h", help="how long ago, or a time (default %(default)s)")
-    history.add_argument("--limit", type=int, default=200, help="newest so many (default %(default)s)")
+    history.add_argument(
+        "--limit", type=int, default=200, help="how many, newest first (default %(default)s)"
+    )
     actions.add_parser(
-        "notifiers", help="how each notifier of the running agent stands, and why it cannot deliver"
+        "notifiers", help="the state of each notifier of the running agent, and why it cannot deliver"
     )
     trial = actions.add_parser(
-        "test-notify", help="send a trial notice through the config's notifiers; needs no running agent"
+        "test-notify", help="send a test notice through the config's notifiers; needs no running agent"
     )
     trial.add_argument("notifier", nargs="*", help="names of notifiers (default: all that are enabled)")
     accept_after_action(actions)

@@ -14,10 +14,10 @@ DEFAULT_BROKER = "mqtt://127.0.0.1:1883"
 LOGIN_EPILOG = """\
 logging in: keep passwords off the command line, where every user of the machine can read them.
   --username NAME --password-file FILE    the password is the file's first line (chmod 600 FILE)
-  VEDETTE_BROKER_PASSWORD=...             in the environment, where there is no file
+  VEDETTE_BROKER_PASSWORD=...             in the environment, instead of a file
   --cert-file, --key-file                 a client certificate, with mqtts:// or wss://
-  --config /etc/vedette/config.toml       everything as an agent's config has it, a token_command too
-Passwords, tokens and certificates are read anew for each connection; a token that says when it ends, before that.
+  --config /etc/vedette/config.toml       everything from an agent's config, including a token_command
+Passwords, tokens and certificates are read again for each connection; a token with an expiry time is renewed before it.
 """
 
 _OPTIONS = {

@@ -20,20 +20,22 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of INT8."""
     parser.add_argument(
-        "--int8", action="store_true", help="INT8 for a CPU, calibrated and checked on frames of the camera"
+        "--int8",
+        action="store_true",
+        help="make an INT8 model for a CPU, calibrated and checked on frames of the camera",
     )
     parser.add_argument(
         "--frames",
         metavar="VIDEO|DIR|CAMERA",
-        help="what --int8 is calibrated on: a video, a folder of images, an address such as rtsp://HOST/PATH, or the "
-        "name of a camera in the config",
+        help="frames that calibrate --int8: a video, a folder of images, an address such as "
+        "rtsp://HOST/PATH, or the name of a camera in the config",
     )
     parser.add_argument(
         "--least-f1",
         type=float,
         default=0.97,
         metavar="F1",
-        help="boxes of fp32 that INT8 must find again on frames not calibrated on (default %(default)s)",
+        help="least F1 of INT8 against fp32 on frames that did not calibrate it (default %(default)s)",
     )
     parser.add_argument(
         "--config", metavar="FILE", help=f"where the camera of --frames is named (default {SYSTEM_CONFIG})"
@@ -49,14 +51,14 @@ def wish(args: argparse.Namespace) -> Int8Wish | None:
 
     if not args.int8:
         if args.frames:
-            raise ModelError("--frames is what --int8 is calibrated on: give --int8 too")
+            raise ModelError("--frames calibrates --int8: give --int8 too")
         return None
     if not args.frames:
         raise ModelError(
             "--int8 is calibrated on frames of the camera: give a video, folder or camera with --frames"
         )
     if args.half or args.device == "gpu":
-        raise ModelError("--int8 is for a CPU: leave out --half and --for gpu")
+        raise ModelError("--int8 is for a CPU: omit --half and --for gpu")
     if not 0 < args.least_f1 <= 1:
         raise ModelError(f"--least-f1 {args.least_f1:g}: expected a number above 0, at most 1")
     camera = _camera(args)
@@ -70,7 +72,7 @@ def wish(args: argparse.Namespace) -> Int8Wish | None:
 
 def summary(int8: Mapping[str, Any]) -> str:
     """What was reached, in a few lines."""
-    pays = "" if int8["speed_ratio"] > 1 else ": it does not pay here, use the fp32 model"
+    pays = "" if int8["speed_ratio"] > 1 else ": INT8 is not faster here, use the fp32 model"
     return (
         f"INT8: F1 {int8['f1']:.3f} by fp32 over {int8['boxes']} boxes on {int8['checked']} frames not calibrated on "
         f"(at least {int8['least_f1']:g} asked for), calibrated on {int8['calibrated']}\n"

@@ -16,9 +16,9 @@ examples:
   vedette collect --store 'postgresql://db/fleet?user=vedette' --name second
   vedette dashboard --store 'postgresql://db/fleet?user=vedette' --read-only
 
-Start as many as the fleet needs, on one machine or on several, each with a name of its own: they share the messages
-(MQTT 5 shared subscriptions). A message is acknowledged once it is written, so one that dies loses nothing: the broker
-keeps what it had, for its next start or for the others, who take it over after a minute.
+Start as many collectors as the fleet needs, on one machine or several, each with its own name: they share the messages
+(MQTT 5 shared subscriptions). A message is acknowledged only after it is written, so a crash loses nothing: the broker
+keeps the unwritten messages for the collector's next start, or for the others, which take them over after a minute.
 
 {STORE_EPILOG}
 {LOGIN_EPILOG}"""
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
     add_broker_arguments(parser)
     add_store_argument(parser)
-    parser.add_argument("--name", default="", help="of this collector (default: the machine's name)")
+    parser.add_argument("--name", default="", help="name of this collector (default: the machine's name)")
     parser.add_argument(
-        "--group", default="vedette", help="who shares the messages: one for each database (default: %(default)s)"
+        "--group", default="vedette", help="group that shares the messages, one a database (default: %(default)s)"
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Finds the service's password for a command that a person runs: where it is loaded from, whether it is readable."""
+"""Finds the service's password for a command that a person runs: where it is, and whether it is readable."""
 
 from __future__ import annotations
 

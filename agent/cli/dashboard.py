@@ -1,4 +1,4 @@
-"""`vedette dashboard`: the fleet of a broker in the browser, with its history."""
+"""`vedette dashboard`: show the fleet of a broker in the browser, with its history."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ examples:
   vedette dashboard --users users.txt --add-user ada --role operator
   vedette dashboard --config reader.toml --data /var/lib/vedette-dashboard --listen 0.0.0.0:8080 --users users.txt
 
-Only this machine can open it, unless --listen says otherwise; then it starts only with a login. An operator may
-acknowledge, snooze and mute alerts, where the agents allow these commands, and remove ghosts; a viewer only looks.
+By default only this machine can open the dashboard. With another --listen address it starts only with a login. An
+operator may acknowledge, snooze and mute alerts, if the agents allow these commands, and remove ghosts; a viewer may
+only look.
 
-With --store the history is in PostgreSQL, for any number of dashboards; each writes its share of the messages as
-`vedette collect` does, unless it is --read-only.
+With --store the history is in PostgreSQL, for any number of dashboards. Each writes its share of the messages, as
+`vedette collect` does, unless it is started with --read-only.
 
 {STORE_EPILOG}
 {LOGIN_EPILOG}"""
@@ -41,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     history = parser.add_mutually_exclusive_group()
     history.add_argument(
-        "--data", metavar="DIR", type=Path, help="keep the history there (default: until it ends)"
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="keep the history in DIR (default: in memory, until the dashboard ends)",
     )
     add_store_argument(history)
     parser.add_argument("--read-only", action="store_true", help="only read the --store: collectors write it")
@@ -95,7 +99,11 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     with Dashboard(broker, options) as dashboard:
         where = args.data or (database and database.shown)
-        kept = f"history in {where}" if where else "the history ends with it: --data DIR keeps it"
+        kept = (
+            f"history in {where}"
+            if where
+            else "the history is lost when the dashboard ends: --data DIR keeps it"
+        )
         print(f"dashboard at {dashboard.url}  ({kept})", flush=True)
         print(_who(args), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
@@ -116,9 +124,10 @@ def _who(args: argparse.Namespace) -> str:
         else []
     )
     plain = "" if local or args.tls_cert else (
-        "; without TLS here, passwords can be read on the way: --tls-cert FILE, or a proxy with TLS in front"
+        "; without TLS, passwords can be read on the network: use --tls-cert FILE, or a proxy with TLS "
+        "in front"
     )  # fmt: skip
-    return f"for {' and '.join(ways)}{plain}" if ways else "for whoever uses this machine, without a login"
+    return f"for {' and '.join(ways)}{plain}" if ways else "for every user of this machine, without a login"
 
 
 def _access(args: argparse.Namespace) -> Access:

@@ -1,4 +1,4 @@
-"""`vedette model deploy`, `rollback`, `history`: put a new model in force while the agent runs, and go back."""
+"""`vedette model deploy`, `rollback`, `history`: replace the model while the agent runs, and go back."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 _EPILOG = """\
 examples:
-  vedette model deploy new.onnx             verify it, try it beside the running model, switch, watch it
-  vedette model deploy new.onnx --no-wait   and do not wait for the outcome
-  vedette model deploy https://HOST/new.onnx --sha256 1f...   fetch it (without sha256: only where it is signed)
-  vedette model rollback                    the model before is in force again
-  vedette model history                     what was deployed, and what became of it
+  vedette model deploy new.onnx             verify it, try it beside the running model, switch, monitor it
+  vedette model deploy new.onnx --no-wait   do not wait for the result
+  vedette model deploy https://HOST/new.onnx --sha256 1f...   fetch it (without --sha256 only if it is signed)
+  vedette model rollback                    go back to the previous model
+  vedette model history                     past deployments and their results
 
 The steps: fetched, verified (digest, signature, version, content), loaded (beside the running model), gated (both run
 on the same frames), shadowed ([deploy] shadow), switched (between two frames), probation ([deploy] probation), kept.
-Before the switch a model that does not pass is refused; after it the one before is put back. A deployed model stays in
-force over restarts, until the config's [model] path names another file.
+A model that fails before the switch is refused; if it fails afterwards, the agent returns to the previous one. A
+deployed model stays in use over restarts, until the config's [model] path names another file.
 """
 _ENDED = {"kept": 0, "refused": 1, "returned": 1}
 _POLL_SECONDS = 0.5
@@ -32,9 +32,9 @@ def add_arguments(commands: Any) -> None:
     from agent.cli.local import add_state_arguments
 
     for name, words in (
-        ("deploy", "put a new model in force while the agent runs"),
-        ("rollback", "put the model before in force again, or end a deployment"),
-        ("history", "the model in force, and what was deployed"),
+        ("deploy", "replace the model while the agent runs"),
+        ("rollback", "go back to the previous model, or abort a deployment"),
+        ("history", "the model in use, and past deployments"),
     ):
         parser = commands.add_parser(
             name, help=words, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -47,11 +47,13 @@ def add_arguments(commands: Any) -> None:
                 "source", help="an ONNX file or https://HOST/PATH, its signature beside it (NAME.onnx.sig)"
             )
             parser.add_argument(
-                "--older", action="store_true", help="accept an older version than was in force"
+                "--older", action="store_true", help="accept an older version than one that was in use"
             )
-            parser.add_argument("--sha256", default="", help="refuse the file if its sha256 is another")
+            parser.add_argument("--sha256", default="", help="refuse the file if it has another sha256")
             parser.add_argument(
-                "--no-wait", action="store_true", help="return at once, not at the begin of the probation"
+                "--no-wait",
+                action="store_true",
+                help="return at once instead of at the start of the probation",
             )
 
 
@@ -134,7 +136,8 @@ def _follow(state: Path, id: str) -> int:
             return _ENDED[shown]
         if shown == "probation":
             print(
-                "in force; it is watched now, and the model before is put back if it fails (vedette model history)"
+                "in use; it is monitored now, and the agent returns to the previous model if it fails "
+                "(vedette model history)"
             )
             return 0
         time.sleep(_POLL_SECONDS)

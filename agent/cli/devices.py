@@ -22,9 +22,9 @@ examples:
   vedette devices remove dock-7 --broker mqtts://broker --username admin --password-file admin.pw
   vedette devices remove north/dock-7 --broker mqtt://broker --yes
 
-`remove` clears what the broker retains of a device that is removed or renamed: status, info, alerts, and entities in
-Home Assistant. It shows what that is, and asks first. A device that still runs publishes all of it again: on the box
-itself, `vedette retire` clears what it published.
+`remove` clears the messages that the broker retains of a removed or renamed device: status, info, alerts, and entities
+in Home Assistant. It lists them and asks first. A device that still runs publishes them again: use `vedette retire` on
+the box itself.
 
 {LOGIN_EPILOG}"""
 
@@ -33,8 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the devices, their state, and how much is retained of each")
-    removing = actions.add_parser("remove", help="clear all that the broker retains of a device")
+    listing = actions.add_parser(
+        "list", help="list the devices, their state, and the number of their retained messages"
+    )
+    removing = actions.add_parser("remove", help="clear all retained messages of a device")
     removing.add_argument("device", metavar="[SITE/]NAME", help="the device, as `list` names it")
     removing.add_argument("--yes", action="store_true", help="do not ask")
     for action in (listing, removing):
@@ -95,7 +97,7 @@ def _list(devices: Mapping[tuple[str, str], DeviceRecord], *, as_json: bool) -> 
         shown = {**row, "for": _age(row["since"])}
         table.add_row(*(str(shown[str(column.header)]) for column in table.columns))
     screen = console()
-    screen.print(table if rows else "the broker retains nothing of any device: is the prefix right?")
+    screen.print(table if rows else "the broker retains no message of any device: is the prefix right?")
     return 0
 
 
@@ -133,7 +135,8 @@ def _remove(client: RetainedClient, device: DeviceRecord, broker: BrokerSettings
     print_topics(topics)
     if device.state not in {"offline", "no status"}:
         print(
-            "THE DEVICE RUNS: it will publish all of it again; stop it first, or run `vedette retire` on it"
+            "THE DEVICE RUNS and will publish these messages again: stop it first, or run `vedette "
+            "retire` on it"
         )
     if ask and not confirmed(f"clear {count(len(topics), 'message')}?"):
         return 1
@@ -192,7 +195,8 @@ def print_result(cleared: Cleared, left: set[str]) -> int:
     unsaid = left - cleared.refused.keys()
     if unsaid:
         print(
-            "  the broker acknowledged, but kept: may this user write there? or does the device publish again?"
+            "  acknowledged by the broker, but still retained: may this user write there, or does the "
+            "device publish again?"
         )
         print_topics(sorted(unsaid))
     return int(bool(left or cleared.refused))

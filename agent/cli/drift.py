@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_state_arguments(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    status = actions.add_parser("status", help="each camera: state, ratio, reference, recording")
-    explain = actions.add_parser("explain", help="the last verdicts as text, or as charts")
+    status = actions.add_parser("status", help="show each camera: state, ratio, reference, recording")
+    explain = actions.add_parser("explain", help="show the last verdicts as text, or as charts")
     for action in (status, explain):
         action.add_argument("--camera", default="", help="this camera alone")
         action.add_argument("--json", action="store_true", help="as JSON")
     explain.add_argument(
-        "--last", type=int, default=1, metavar="N", help="so many verdicts (default %(default)s)"
+        "--last", type=int, default=1, metavar="N", help="number of verdicts (default %(default)s)"
     )
     explain.add_argument(
         "--png", type=Path, metavar="DIR", help="draw a chart of each feature, and the cause"

@@ -23,9 +23,9 @@ examples:
   vedette model evaluate new.onnx --data site/images/val --json > new.json
 
 The figures are those of Ultralytics' `val` (within 0.002 for models of one size): precision, recall and F1 at the
-confidence with the best F1, mAP50 and mAP50-95; beside them what the agent itself would find at --confidence. Labels
-are matched by class name. With --against both models get the same images, and a bootstrap over images says whether
-the difference is more than chance. Rows of cameras are the folders below the folder of all images.
+confidence with the best F1, mAP50 and mAP50-95; in addition the figures at the agent's --confidence. Labels are matched
+by class name. With --against both models get the same images, and a bootstrap over images shows whether the difference
+is more than chance. Each folder below the folder of all images is a camera with its own row.
 """
 _MOST_LEFT_OUT = 5
 
@@ -34,7 +34,7 @@ def add_arguments(commands: Any) -> None:
     """Declare `evaluate` among the commands of `vedette model`."""
     parser = commands.add_parser(
         "evaluate",
-        help="precision, recall, F1 and mAP on labelled images, beside another model",
+        help="measure precision, recall, F1 and mAP on labelled images, and compare with another model",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -42,19 +42,17 @@ def add_arguments(commands: Any) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="a data.yaml, or a folder of labelled images"
     )
-    parser.add_argument(
-        "--split", default="val", help="which images of the data.yaml: val (default), test or train"
-    )
+    parser.add_argument("--split", default="val", help="split of the data.yaml: val (default), test or train")
     parser.add_argument("--against", type=Path, metavar="OTHER", help="the ONNX file to compare with")
     parser.add_argument(
-        "--confidence", type=float, default=0.25, help="what boxes must reach in the agent (default 0.25)"
+        "--confidence", type=float, default=0.25, help="confidence of the agent (default 0.25)"
     )
     parser.add_argument("--most", type=int, default=5000, help="use at most this many images (default 5000)")
     parser.add_argument(
         "--provider",
         default="cpu",
         choices=("cpu", "cuda", "tensorrt", "openvino", "auto"),
-        help="what runs the model (default cpu)",
+        help="execution provider (default cpu)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -279,7 +277,7 @@ def _verdict(report: dict[str, Any]) -> str:
 
     first, second = (Path(model["model"]).name for model in report["models"])
     if "difference" not in report:
-        return "too few images to say whether one is better: label at least 20"
+        return "too few images to decide whether one is better: label at least 20"
     difference = report["difference"]["map50_95"]
     sure = Interval(low=difference["low"], high=difference["high"])
     return statement(first, second, difference["value"], sure)

@@ -17,10 +17,10 @@ class ExitCode(IntEnum):
 
 
 MEANINGS: dict[ExitCode, str] = {
-    ExitCode.DONE: "done; `vedette run`: stopped on request, or every source is at its end",
-    ExitCode.FAILED: "failed, or a check found a fault: one line on standard error names it",
+    ExitCode.DONE: "success; `vedette run`: stopped on request, or every source has ended",
+    ExitCode.FAILED: "failure, or a check found a fault: one line on standard error names it",
     ExitCode.USAGE: "wrong usage of the command line",
-    ExitCode.EXHAUSTED: "`vedette run`: a worker failed again and again; the service manager starts the agent afresh",
-    ExitCode.CONFIG: "the configuration is wrong: file, line and key are named; starting again would not help",
+    ExitCode.EXHAUSTED: "`vedette run`: a worker failed repeatedly; the service manager restarts the agent",
+    ExitCode.CONFIG: "the configuration is wrong: the error names file, line and key; a restart does not help",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }

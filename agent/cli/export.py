@@ -24,9 +24,9 @@ examples:
   vedette export --out week --since 7d --to parquet
   vedette export --out drift --for evidently             drift/reference.csv, current.csv: docs/recipes/evidently.md
 
-A row holds the last value of each metric in a minute: `docs/metrics.md` names them; a state (online, frozen, ...)
-stands in the minutes in which it changed. Alerts have a row for each change. The agent keeps a week of
-it: docs/export.md.
+A row holds the last value of each metric in a minute (names: `docs/metrics.md`); a state (online, frozen, ...) has a
+value only in minutes in which it changed. Alerts have a row for each change. The agent keeps a week of measurements:
+docs/export.md.
 """
 
 Write = Callable[[Path, Sequence[str], Iterable["Row"]], int]
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new or empty folder")
     parser.add_argument("--since", default="7d", metavar="AGE", help="how far back (default %(default)s)")
-    parser.add_argument("--to", choices=tuple(_WRITERS), default="csv", help="which format (default csv)")
+    parser.add_argument("--to", choices=tuple(_WRITERS), default="csv", help="format (default csv)")
     parser.add_argument(
         "--for",
         dest="tool",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         default="1d",
         metavar="AGE",
-        help="with --for: `current` is what is newer (default %(default)s)",
+        help="with --for: `current` has what is newer than this (default %(default)s)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`vedette model golden`: whether the running model still gives what it gave when it was taken in use."""
+"""`vedette model golden`: checks that the running model still gives the results of its first use."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 _EPILOG = """\
 examples:
   vedette model golden                the state, and what was recorded when
-  vedette model golden --accept       take the present results as right, after a change that is meant
+  vedette model golden --accept       accept the present results as correct, after an intended change
 
 The agent runs its model on fixed images after each start and every hour ([model] golden_every), and compares the boxes
-with those that it gave when it was taken in use; those are made on the CPU, also where a GPU runs the model.
+with those recorded when the model was first used; these are made on the CPU, even if a GPU runs the model.
 """
 
 
@@ -21,12 +21,12 @@ def add_arguments(commands: Any) -> None:
 
     parser = commands.add_parser(
         "golden",
-        help="whether the running model still gives what it gave when it was taken in use",
+        help="check that the running model still gives the results of its first use",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_state_arguments(parser)
-    parser.add_argument("--accept", action="store_true", help="take the present results as right")
+    parser.add_argument("--accept", action="store_true", help="accept the present results as correct")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     found = call(state, "golden")
     words = {
-        "agrees": "the model gives what it gave when it was taken in use",
-        "differs": "THE MODEL GIVES OTHER RESULTS than when it was taken in use",
+        "agrees": "the model gives the same results as when it was first used",
+        "differs": "THE MODEL GIVES OTHER RESULTS than when it was first used",
         "waiting": "not checked yet",
         "off": "switched off ([model] golden_every = 0)",
     }

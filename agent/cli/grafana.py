@@ -12,10 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     export = what.add_parser(
         "export",
-        help="write one JSON file a dashboard: fleet, device, camera, drift",
+        help="write one JSON file for each dashboard: fleet, device, camera, drift",
         description="Import the files in Grafana (Dashboards, New, Import), or have it read the folder (provisioning).",
     )
-    export.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
+    export.add_argument("folder", metavar="DIR", help="the folder; created if it does not exist")
     export.add_argument(
         "--source",
         choices=("prometheus", "mqtt", "all"),

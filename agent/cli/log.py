@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _KINDS = ("agent", "model", "config", "reference", "limit", "mute", "snooze", "acknowledge", "undo")
 _EPILOG = """\
 examples:
-  vedette log                                     all that is known, oldest first
+  vedette log                                     all entries, oldest first
   vedette log --since 7d --kind model --kind config
   vedette log --json
 
-It is read from the state directory, beside the running agent or without one. The agent keeps some 5,000 changes, and of
-each camera's references the last 100 by people and the versions that are still there. A change of a password alone is
-not seen: no secret is kept.
+The command reads the state directory, with or without a running agent. The agent keeps about 5,000 changes, and for
+each camera's references the last 100 changes by people and the versions that still exist. A change of a password alone
+is not recorded, because no secret is stored.
 """
 
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", default="", metavar="AGE", help="how far back, such as 12h or 7d (default: all)"
     )
     parser.add_argument(
-        "--kind", action="append", choices=_KINDS, help="only changes of this kind; may be given again"
+        "--kind", action="append", choices=_KINDS, help="only changes of this kind; may be repeated"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 

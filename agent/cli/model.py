@@ -34,27 +34,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare.add_argument(
         "--input",
         choices=("uint8", "float"),
-        help="uint8: the model takes frames as cameras deliver them and normalises inside (default: with --for gpu)",
+        help="uint8: the model takes frames as cameras deliver them and normalises them in the graph "
+        "(default: with --for gpu)",
     )
     prepare.add_argument(
         "--for",
         dest="device",
         choices=("cpu", "gpu"),
-        help="what will run it; for a CPU slow places of the graph are rewritten; for a GPU it is in half precision, "
-        "takes uint8, and gives its best 1,000 candidates (default: for what this machine has)",
+        help="target; for a CPU, slow parts of the graph are rewritten; for a GPU, the model is in half "
+        "precision, takes uint8, and returns its best 1,000 candidates (default: the hardware of "
+        "this machine)",
     )
     prepare.add_argument(
         "--letterbox",
         choices=("cpu", "graph"),
         default="cpu",
-        help="graph, with --for gpu: the model takes whole frames and resizes them itself (default %(default)s)",
+        help="graph, with --for gpu: the model takes whole frames and resizes them in its graph (default "
+        "%(default)s)",
     )
     prepare.add_argument(
         "--frame-size",
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="with --letterbox graph: the one size of frames that it takes, as CUDA graphs need it (default: any)",
+        help="with --letterbox graph: a fixed frame size, which CUDA graphs need (default: any size)",
     )
     size = prepare.add_mutually_exclusive_group()
     size.add_argument(
@@ -64,9 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare.add_argument("--images", type=Path, help="folder of images to check on (default: drawn ones)")
     prepare.add_argument("--python", default=sys.executable, help="a Python that has ultralytics, for .pt")
     calibration.add_arguments(prepare)
-    prepare.add_argument(
-        "--force", action="store_true", help="replace NAME.onnx and NAME.json if they are there"
-    )
+    prepare.add_argument("--force", action="store_true", help="replace NAME.onnx and NAME.json if they exist")
     inspect = what.add_parser("inspect", help="describe a model and its manifest")
     inspect.add_argument("source", type=Path, help="an ONNX file")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -132,7 +133,7 @@ def _prepare(args: argparse.Namespace) -> int:
         f"scores within {checks['largest_score_difference']}"
     )
     if not checks["sure"]:
-        print("no image had a confident box: give real ones with --images for a stronger check")
+        print("no image had a confident box: give real images with --images for a stronger check")
     print(manifest.path_of(target))
     return 0
 
@@ -143,7 +144,7 @@ def _letterbox(args: argparse.Namespace) -> str:
     from agent.detection.metadata import LARGEST_SIDE
 
     if args.letterbox == "graph" and args.device != "gpu":
-        raise ModelError("--letterbox graph is for a GPU, on a CPU it costs more: give --for gpu")
+        raise ModelError("--letterbox graph is for a GPU and slower on a CPU: give --for gpu")
     if args.frame_size and args.letterbox != "graph":
         raise ModelError("--frame-size is for --letterbox graph: give both, or neither")
     if args.frame_size and not 16 <= min(args.frame_size) <= max(args.frame_size) <= LARGEST_SIDE:

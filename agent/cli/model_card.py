@@ -1,4 +1,4 @@
-"""`vedette model card`: what a team has to record of a model, as Markdown and as one HTML file."""
+"""`vedette model card`: writes a model card as Markdown and as one HTML file."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MARKDOWN, _HTML = b"---\n", b"<!doctype html>"
 _DRIFT_RULES = frozenset({"drift", "creep", "outliers"})
 _EPILOG = """\
 examples:
-  vedette model card yard.onnx --template > yard.card.toml       what only a person knows: fill it in
+  vedette model card yard.onnx --template > yard.card.toml       questions for a person: fill them in
   vedette model evaluate yard.onnx --data data.yaml --json > yard.json
-  vedette model card yard.onnx --evaluation yard.json            yard.card.md, yard.card.html, pictures of drift
+  vedette model card yard.onnx --evaluation yard.json            yard.card.md, yard.card.html, charts of drift
   vedette model card yard.onnx --state /var/lib/vedette          with the device's history: docs/model-card.md
 
-What nobody recorded stands in the card as a gap.
+Missing information is marked in the card as a gap.
 """
 
 
@@ -39,7 +39,7 @@ def add_arguments(what: Any) -> None:
     """Declare the command's arguments."""
     parser = what.add_parser(
         "card",
-        help="write a model card: architecture, figures, history, and what a person adds",
+        help="write a model card: architecture, figures, history, and what people add",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_EPILOG,
     )
@@ -51,7 +51,7 @@ def add_arguments(what: Any) -> None:
         "--evaluation",
         type=Path,
         metavar="FILE",
-        help="what `vedette model evaluate --json` printed of this model",
+        help="the output of `vedette model evaluate --json` for this model",
     )
     parser.add_argument(
         "--template", action="store_true", help="print a NAME.card.toml to fill in, and write no card"

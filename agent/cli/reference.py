@@ -23,19 +23,19 @@ _OF_ONE_CAMERA = ("record", "accept", "undo", "history", "list", "show", "export
 _EPILOG = """\
 examples:
   vedette reference record --camera front --for 24h    by the running agent, from the live camera
-  vedette reference accept --camera front --since 09:14    what is seen since then is normal from now on
-  vedette reference undo --camera front                    withdraw that
+  vedette reference accept --camera front --since 09:14    everything seen since then is normal
+  vedette reference undo --camera front                    undo that
   vedette reference history --camera front                 who changed what, and when
   vedette reference build --camera front --data train/ --model yolo11n.onnx
   vedette reference build --camera front --data data.yaml --model yolo11n.onnx --split train
   vedette reference list                               versions, and recordings with their progress
   vedette reference show --camera front --png charts/
   vedette reference diff front front:1f03              two references, by camera or camera:id
-  vedette reference rollback --camera front            the version before; nothing is deleted
+  vedette reference rollback --camera front            the previous version; nothing is deleted
   vedette reference export --camera front --out front.json
   vedette reference import front.json --camera back
 
-What a reference is and how much of one is enough: docs/drift.md.
+What a reference is, and how much data it needs: docs/drift.md.
 """
 
 
@@ -45,37 +45,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_state_arguments(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    record = actions.add_parser("record", help="have the running agent record one")
-    record.add_argument("--camera", default="", help="which camera (may be left out where there is one)")
+    record = actions.add_parser("record", help="make the running agent record one")
+    record.add_argument("--camera", default="", help="the camera (optional if there is only one)")
     how = record.add_mutually_exclusive_group(required=True)
     how.add_argument(
         "--for", dest="duration", metavar="TIME", help="how long, such as 24h: a day or more is best"
     )
-    how.add_argument("--finish", action="store_true", help="make it now of what is recorded so far")
+    how.add_argument("--finish", action="store_true", help="finish now with what is recorded so far")
     how.add_argument("--cancel", action="store_true", help="discard what is recorded so far")
     acceptance.add_arguments(actions)
     build = actions.add_parser(
-        "build", help="build one from images: the training set, or what the camera should show"
+        "build", help="build one from images: the training set, or images of what the camera should show"
     )
     build.add_argument("--camera", required=True, help="the camera it is for")
     build.add_argument(
         "--data", required=True, type=Path, help="a folder of images, or an Ultralytics data.yaml"
     )
-    build.add_argument("--split", default="train", help="which list of a data.yaml (default %(default)s)")
+    build.add_argument("--split", default="train", help="split of a data.yaml (default %(default)s)")
     build.add_argument("--model", default="", metavar="ONNX", help="the model (default: the config's)")
     build.add_argument(
-        "--most", type=int, default=5000, metavar="N", help="images used at most (default %(default)s)"
+        "--most", type=int, default=5000, metavar="N", help="most images to use (default %(default)s)"
     )
     build.add_argument(
-        "--out", type=Path, help="write a file to import elsewhere, instead of putting it in force"
+        "--out", type=Path, help="write a file to import elsewhere, instead of using the reference here"
     )
-    build.add_argument("--force", action="store_true", help="replace what is at --out, whatever it is")
-    listing = actions.add_parser("list", help="versions of all cameras, and what is being recorded")
-    listing.add_argument("--camera", default="", help="of this camera alone")
+    build.add_argument(
+        "--force", action="store_true", help="replace an existing file at --out, whatever it is"
+    )
+    listing = actions.add_parser("list", help="list the versions of all cameras, and recordings in progress")
+    listing.add_argument("--camera", default="", help="only of this camera")
     listing.add_argument("--json", action="store_true", help="as JSON")
-    show = actions.add_parser("show", help="one reference: its features by hour, and its limits")
+    show = actions.add_parser("show", help="show one reference: its features by hour, and its limits")
     _add_choice(show)
-    show.add_argument("--feature", default="", help="this feature hour by hour")
+    show.add_argument("--feature", default="", help="show this feature hour by hour")
     show.add_argument("--png", type=Path, metavar="DIR", help="also draw a chart of each feature")
     diff = actions.add_parser("diff", help="compare two references, feature by feature")
     for name in ("first", "second"):
@@ -83,13 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write a reference to a file")
     _add_choice(export)
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
-    export.add_argument("--force", action="store_true", help="replace what is at --out, whatever it is")
-    load = actions.add_parser("import", help="put an exported reference in force")
+    export.add_argument(
+        "--force", action="store_true", help="replace an existing file at --out, whatever it is"
+    )
+    load = actions.add_parser("import", help="use an exported reference")
     load.add_argument("file", type=Path, help="a file that `vedette reference export` wrote")
     load.add_argument("--camera", default="", help="for which camera (default: the one it was made for)")
-    rollback = actions.add_parser(
-        "rollback", help="put the version before the current one, or --id, in force"
-    )
+    rollback = actions.add_parser("rollback", help="go back to the previous version, or to --id")
     _add_choice(rollback)
     remove = actions.add_parser("remove", help="delete a version")
     remove.add_argument("--camera", required=True, help="whose version")

@@ -1,4 +1,4 @@
-"""`vedette reference accept`, `undo` and `history`: what people take for normal, and who changed what."""
+"""`vedette reference accept`, `undo` and `history`: accept what was seen as normal, and list who changed what."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ def add_arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the three actions."""
     accept = actions.add_parser(
         "accept",
-        help="take what was seen since a time in as normal, and keep all else that the reference knows",
+        help="accept everything seen since a time as normal, and keep the rest of the reference",
     )
-    accept.add_argument("--camera", default="", help="which camera (may be left out where there is one)")
+    accept.add_argument("--camera", default="", help="the camera (optional if there is only one)")
     accept.add_argument(
         "--since", default="", metavar="TIME",
         help="09:14, 2026-01-31T18:00Z or 3h (ago); default: when the drift alarm began",
@@ -20,7 +20,7 @@ def add_arguments(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     undo = actions.add_parser("undo", help="withdraw the last acceptance")
     undo.add_argument("--camera", required=True, help="which camera")
     undo.add_argument("--why", default="", help="the reason, shown to others")
-    history = actions.add_parser("history", help="who changed which reference is in force, and when")
+    history = actions.add_parser("history", help="list who changed the reference in force, and when")
     history.add_argument("--camera", required=True, help="which camera")
     history.add_argument("--json", action="store_true", help="as JSON")
 

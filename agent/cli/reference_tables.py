@@ -47,9 +47,7 @@ def show(stored: StoredReference) -> None:
         )
     console().print(table)
     if (usual[0, 0] * allowed.of("ks") >= 1).any():
-        print(
-            "-: no distance can be so large; by so short a reference only levels, spreads and steps are judged"
-        )
+        print("-: no limit; with such a short reference only levels, spreads and steps are judged")
 
 
 def show_feature(stored: StoredReference, feature: str) -> None:

@@ -23,8 +23,8 @@ examples:
   vedette report --data ~/vedette-dashboard --alert drift-front-0b6a56cc --image front.jpg --out report.html
   vedette report --store 'postgresql://db/fleet?user=vedette' --camera front --out report.html
 
-The file holds curves, states, drift, the verdict, alerts and their runbooks; it loads nothing, and can be mailed.
-The image is one that `vedette snapshot` wrote; on its pages the dashboard asks the device for it.
+The file holds curves, states, drift, the verdict, alerts and their runbooks. It is self-contained and can be mailed.
+For --image use a file that `vedette snapshot` wrote; the dashboard's own report asks the device for one.
 """
 
 
@@ -36,25 +36,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store_argument(history)
     about = parser.add_mutually_exclusive_group()
     about.add_argument(
-        "--camera", metavar="NAME", default="", help="about which camera (default: the device)"
+        "--camera", metavar="NAME", default="", help="report about this camera (default: the device)"
     )
-    about.add_argument("--alert", metavar="ID", default="", help="about which alert; its time is chosen")
+    about.add_argument("--alert", metavar="ID", default="", help="report about this alert, over its time")
     parser.add_argument(
         "--device",
         metavar="[SITE/]NAME",
         default="",
-        help="about which device, or of which, if several have it",
+        help="report about this device, or the device of the camera or alert if several have one of that name",
     )
     parser.add_argument(
         "--since",
         metavar="WHEN",
         default="2h",
-        help="from when on: a duration ago, 09:14 or 2026-01-31T18:00Z (%(default)s)",
+        help="begin: a duration ago, 09:14 or 2026-01-31T18:00Z (%(default)s)",
     )
-    parser.add_argument("--until", metavar="WHEN", default="", help="until when, likewise (default: now)")
-    parser.add_argument("--image", metavar="JPEG", type=Path, help="an image of the camera to put in")
+    parser.add_argument("--until", metavar="WHEN", default="", help="end, in the same forms (default: now)")
+    parser.add_argument("--image", metavar="JPEG", type=Path, help="an image of the camera to include")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the file to write")
-    parser.add_argument("--force", action="store_true", help="replace a file at --out that is no page")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a file at --out even if it is not such a page"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _EPILOG = f"""\
 examples:
   sudo systemctl disable --now vedette
-  sudo vedette retire                                       what the service retains at the broker of its config
-  sudo vedette retire --broker mqtt://former:1883 --yes     what it still retains at a former broker
+  sudo vedette retire                                       clear what the service retains at its brokers
+  sudo vedette retire --broker mqtt://former:1883 --yes     clear what it still retains at an old broker
 
 The agent records on disk each topic that it publishes retained: its status, info and alerts, and its entities in Home
-Assistant. All of these are cleared, and nothing else. The agent must be stopped: it would publish them again.
+Assistant. The command clears exactly these. The agent must be stopped, because it would publish them again.
 
 {LOGIN_EPILOG}"""
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
     add_state_arguments(parser)
-    parser.add_argument("--broker", metavar="URL", help="a former broker, instead of those of the config")
+    parser.add_argument("--broker", metavar="URL", help="an old broker, instead of those of the config")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_login_arguments(parser)
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if agent_runs(args):
         raise VedetteError(
-            "the agent runs, and would publish all of it again: stop it first (systemctl stop vedette)"
+            "the agent runs and would publish these messages again: stop it first (systemctl stop vedette)"
         )
     state = state_directory(args)
     brokers = _brokers(args)
@@ -136,7 +136,7 @@ def _clear(broker: BrokerSettings, topics: list[str], state: Path) -> int:
         with RetainedClient(address, broker) as client, progress(len(topics)) as show:
             cleared = client.clear(topics, show)
             if not client.reports_refusals:
-                print("  MQTT 3.1.1 reports no refusal: `vedette devices list` shows what is left")
+                print("  MQTT 3.1.1 does not report refusals: `vedette devices list` shows what is left")
     except DeliveryError as error:
         print(f"  NOT CLEARED: {error}")
         return 1

@@ -22,25 +22,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _functions()
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the rules of a config, the default ones included")
+    listing = actions.add_parser("list", help="list the rules of a config, including the default ones")
     add_state_arguments(listing)
-    listing.add_argument(
-        "--metrics", action="store_true", help="the metrics that rules may speak of, instead"
-    )
+    listing.add_argument("--metrics", action="store_true", help="list the metrics that rules may use instead")
     show = actions.add_parser(
-        "show", help="one rule and its page: what it means, what to look at, what to do"
+        "show", help="show one rule and its page: what it means, what to check, what to do"
     )
     add_state_arguments(show)
     show.add_argument("name", help="name of the rule")
-    test = actions.add_parser("test", help="when would the rules of FILE have fired?")
+    test = actions.add_parser(
+        "test", help="check the rules of FILE, or replay them on recorded data: when would they have fired?"
+    )
     test.add_argument("file", help="config file with [[rules]]")
     test.add_argument(
         "--replay",
         metavar="DAY",
-        help="a recorded day (2026-01-31, today, yesterday) or a file of observations; else only check FILE",
+        help="a recorded day (2026-01-31, today, yesterday) or a file of observations; without it FILE "
+        "is only checked",
     )
     test.add_argument("--state", help="the state directory with the recorded days, instead of that of FILE")
-    test.add_argument("--rule", action="append", default=[], help="only this rule (may be given again)")
+    test.add_argument("--rule", action="append", default=[], help="only this rule; may be repeated")
 
 
 def _functions() -> str:

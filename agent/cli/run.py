@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 FED_SECONDS = 30.0  # a stop that takes longer hangs, and systemd ends it
 EPILOG = (
     """\
-On a terminal the last lines are live: frames a second, latency, boxes, alerts; the log scrolls above them.
+On a terminal the last lines are live: frames a second, latency, boxes, alerts. The log scrolls above them.
 
 signals:
-  TERM, INT   stop: open windows are still published, for 10 seconds at most; a second one ends it at once
+  TERM, INT   stop: open windows are published, within 10 seconds; a second signal ends the agent at once
   HUP         read the config file again; a bad one changes nothing (`vedette reload` prints the result)
-  ABRT        write where every thread is to crash.txt in the state directory, and die (systemd's watchdog sends it);
-              the next start logs it and keeps the file as crash-last.txt
+  ABRT        write the stacks of all threads to crash.txt in the state directory and abort (systemd's watchdog
+              sends it); the next start logs it and keeps the file as crash-last.txt
 
 exit codes:
-  0    stopped on request, or every source is at its end
-  1    it could not start (no such model, a broken one, a library missing), or a source was damaged
+  0    stopped on request, or every source has ended
+  1    the agent could not start (model or library missing or broken), or a source was damaged
   2    wrong usage of the command line
-  70   a worker failed again and again; the service manager starts the agent afresh
-  78   the configuration is wrong: file, line and key are named; starting again would not help
+  70   a worker failed repeatedly; the service manager restarts the agent
+  78   the configuration is wrong: the error names file, line and key; a restart does not help
 
 """
     + LOGIN_EPILOG
@@ -63,18 +63,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_login_arguments(parser)
     parser.add_argument("--window", metavar="TIME", help="length of a window, such as 5s or 1m")
     parser.add_argument("--state", metavar="DIR", help="where state is kept")
-    parser.add_argument("--loop", action="store_true", help="read files again and again")
-    parser.add_argument("--fast", action="store_true", help="read files as fast as the model goes")
+    parser.add_argument("--loop", action="store_true", help="repeat files without end")
+    parser.add_argument("--fast", action="store_true", help="read files as fast as the model can")
     parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
     parser.add_argument(
         "--save",
         metavar="DIR",
-        help="write frames with boxes there: one a second of each camera, the newest 500 are kept",
+        help="save frames with boxes in DIR: one a second of each camera; the newest 500 are kept",
     )
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
-        help="from which level on lines are logged (default: the config's)",
+        help="lowest level that is logged (default: the config's)",
     )
 
 
@@ -224,7 +224,7 @@ def attend(service: Service, asked: SignalRequests, *, seconds: float | None = N
     with notifier.stopping(FED_SECONDS):
         service.stop()
     if damaged:
-        log.error("a source could not be read to its end", cameras=",".join(damaged))
+        log.error("a source could not be read to the end", cameras=",".join(damaged))
     say_repeats(everything=True)
     return ExitCode.EXHAUSTED if exhausted else int(bool(damaged))
 

@@ -28,14 +28,14 @@ _COLUMNS = 4
 _FORMATS = ("yolo", "coco", "label-studio", "cvat")
 _EPILOG = """\
 examples:
-  vedette samples list                                    how many there are, of which camera and for which reason
+  vedette samples list                                    how many there are, by camera and reason
   vedette samples show --camera front --out front.png     the newest ones on one sheet
   vedette samples export --out set                        an Ultralytics data set, pre-labelled by the model
-  vedette samples import-labels set                       take the labels back once somebody corrected them
-  vedette samples accuracy                                precision and recall, by the samples drawn at random
+  vedette samples import-labels set                       import the corrected labels
+  vedette samples accuracy                                precision and recall on samples drawn at random
   vedette samples purge --before 7d                       delete old ones
 
-Samples are kept where the config says `[samples] enabled = true`: docs/samples.md.
+Samples are kept only with `[samples] enabled = true` in the config: docs/samples.md.
 """
 
 
@@ -45,42 +45,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_state_arguments(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="how many there are, of which camera and for which reason")
+    listing = actions.add_parser("list", help="list how many there are, by camera and reason")
     listing.add_argument("--json", action="store_true", help="print each sample as JSON")
-    show = actions.add_parser("show", help="draw the newest ones on one sheet, with their boxes")
+    show = actions.add_parser("show", help="draw the newest samples on one sheet, with their boxes")
     show.add_argument("--out", required=True, type=Path, metavar="FILE", help="the PNG to write")
     show.add_argument("--last", type=int, default=24, metavar="N", help="how many (default 24)")
     show.add_argument("--force", action="store_true", help="replace FILE, whatever it is")
-    export = actions.add_parser("export", help="write them for labelling or training")
+    export = actions.add_parser("export", help="write samples for labelling or training")
     export.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new or empty folder")
-    export.add_argument("--format", choices=_FORMATS, default="yolo", help="of what (default yolo)")
-    export.add_argument("--labelled", action="store_true", help="only those that somebody labelled")
+    export.add_argument("--format", choices=_FORMATS, default="yolo", help="format (default yolo)")
+    export.add_argument("--labelled", action="store_true", help="only labelled samples")
     for action in (show, export):
         action.add_argument(
-            "--key", type=Path, metavar="FILE", help="the private key (PEM) of samples that are encrypted"
+            "--key", type=Path, metavar="FILE", help="the private key (PEM) for encrypted samples"
         )
-    labels = actions.add_parser("import-labels", help="take labels back, by the names of their images")
+    labels = actions.add_parser("import-labels", help="import labels, matched by the names of the images")
     labels.add_argument(
         "source",
         type=Path,
         help="a folder or .zip as a labelling tool exports it (YOLO, COCO), or a .json of COCO or Label Studio",
     )
     accuracy = actions.add_parser(
-        "accuracy", help="precision, recall and F1 in use, by labelled samples that were drawn at random"
+        "accuracy",
+        help="measure precision, recall and F1 in use, on labelled samples that were drawn at random",
     )
     accuracy.add_argument("--json", action="store_true", help="print JSON instead of a table")
     purge = actions.add_parser("purge", help="delete samples")
-    purge.add_argument("--all", action="store_true", help="all that the other options do not leave out")
-    purge.add_argument("--labelled", action="store_true", help="also those that somebody labelled")
+    purge.add_argument("--all", action="store_true", help="all samples that the other options select")
+    purge.add_argument("--labelled", action="store_true", help="also labelled samples")
     for action in (listing, show, export, purge, accuracy):
         action.add_argument("--camera", default="", help="only of this camera")
     for action in (listing, show, export, purge):
-        action.add_argument("--reason", default="", help="only those kept for this reason")
+        action.add_argument("--reason", default="", help="only samples kept for this reason")
     for action in (listing, show, export):
         action.add_argument(
-            "--since", default="", metavar="AGE", help="only those of the last time, such as 7d"
+            "--since", default="", metavar="AGE", help="only samples newer than this, such as 7d"
         )
-    purge.add_argument("--before", default="", metavar="AGE", help="only those older than this, such as 7d")
+    purge.add_argument("--before", default="", metavar="AGE", help="only samples older than this, such as 7d")
     accept_after_action(actions)
 
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="N",
-        help="how long it may take until all is well; it ends as soon as it is (default %(default)s)",
+        help="longest time until the test passes; it ends as soon as it does (default %(default)s)",
     )
 
 

@@ -12,8 +12,8 @@ examples:
   vedette model sign new.onnx --key release.key --version 7 --for 90d
 
 A device accepts models signed by one of the keys in its config: [deploy] public_keys = ["release.pub"]. The signature
-lies beside the model as NAME.onnx.sig. A version below one that was in force on a device is refused there; so is a
-signature that has expired. The private key belongs on the machine that releases models, never on a device.
+is stored beside the model as NAME.onnx.sig. A device refuses a version below one that was in use on it, and an expired
+signature. Keep the private key on the machine that releases models, never on a device.
 """
 
 
@@ -29,7 +29,10 @@ def add_arguments(commands: Any) -> None:
         "--version", type=int, required=True, help="number of the release, from 1; higher is newer"
     )
     sign.add_argument(
-        "--for", dest="valid", default="", help="how long it may be deployed, such as 90d (default: ever)"
+        "--for",
+        dest="valid",
+        default="",
+        help="how long the model may be deployed, such as 90d (default: without end)",
     )
 
 

@@ -24,7 +24,7 @@ examples:
   mosquitto_sub -h broker -t 'vedette/+/+/sketch/#' -W 600 > sketches.jsonl
   vedette sketch merge sketches.jsonl --reference front.json     (from `vedette reference export`)
 
-Messages of other models or versions of the features are kept apart: their numbers do not compare.
+Messages of other models or feature versions are merged separately, because their numbers are not comparable.
 
 """
     + LOGIN_EPILOG

@@ -25,7 +25,7 @@ from agent.core.printable import printable
 from agent.core.secret import Masked
 from agent.core.units import parse_duration
 
-DRAWN_ONLY = "the small model that ships knows drawn scenes only; use a real one: --model ONNX"
+DRAWN_ONLY = "the small demo model knows only drawn scenes; use a real one: --model ONNX"
 
 
 def knows_only_drawn(model: str | None, kinds: Iterable[str]) -> bool:

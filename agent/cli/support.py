@@ -1,4 +1,4 @@
-"""`vedette support`: one ZIP file with what a person who helps from afar needs to know, and no secret."""
+"""`vedette support`: writes one ZIP file for remote support: versions, config, status, journal; no secrets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from agent.cli.local import add_state_arguments
 
 _EPILOG = """\
-The file holds versions, the config with secrets masked, the agent's answers to status, alerts, history and drift, the
-names and sizes of its files, its unit and the end of its journal. It holds no images and no passwords; names of
-devices, cameras and hosts are in it. Look at it before you send it: it is plain text.
+The file holds versions, the config with secrets masked, the agent's status, alerts, history and drift, the names and
+sizes of its files, its unit and the last lines of its journal. It holds no images and no passwords, but it does hold
+names of devices, cameras and hosts. Look at it before you send it: it is plain text.
 
-As root it can read the journal; without, some parts only say why they are missing.
+Run the command as root so that it can read the journal. If a part is missing, the file says why.
 """
 
 

@@ -21,13 +21,13 @@ examples:
   vedette model train now.pt --data set/data.yaml --test held-out/data.yaml --out better --python ~/ultra/bin/python
   vedette model train yolo11n.pt --data all/data.yaml --full --epochs 100 --out better
 
-Without --full the weights are changed in small steps, and --old mixes in as many images of an earlier set as there are
-new ones: a model that sees only what is new forgets the rest. --full takes Ultralytics' own learning rates: for a
-checkpoint to begin with, and all images there are. The cost is measured on the first batches and asked about. Then the
-model is exported, prepared and evaluated beside the one it comes from, on images that neither of them was trained on
-here: the `test` split of --data (`vedette samples export` puts the audit there), or --test.
+Without --full the weights change in small steps, and --old mixes in as many images of an earlier set as there are new
+ones, because a model trained only on new images forgets the old ones. --full uses Ultralytics' own learning rates, for
+a first checkpoint and a complete data set. The cost is estimated from the first batches, and the command asks before it
+continues. Then the model is exported, prepared and compared with its source on images that were not trained on: the
+`test` split of --data (`vedette samples export` puts the audit there), or --test.
 
-Needs ultralytics, in the interpreter that --python names; the checkpoint is opened there alone.
+Needs ultralytics in the interpreter given by --python; the checkpoint is opened only there.
 """
 
 
@@ -35,27 +35,27 @@ def add_arguments(commands: Any) -> None:
     """Declare `train` among the commands of `vedette model`."""
     parser = commands.add_parser(
         "train",
-        help="train by Ultralytics, and evaluate the result beside the model it comes from",
+        help="train with Ultralytics, and compare the result with the source model",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", type=Path, help="the checkpoint (.pt) to go on from")
+    parser.add_argument("source", type=Path, help="the checkpoint (.pt) to start from")
     parser.add_argument("--data", type=Path, required=True, help="the data.yaml with train and val images")
     parser.add_argument("--old", type=Path, help="a data.yaml whose train images are mixed in")
     parser.add_argument("--test", type=Path, help="the data.yaml to evaluate on (default: that of --data)")
-    parser.add_argument("--split", default="test", help="which images of it: test (default), val or train")
+    parser.add_argument("--split", default="test", help="split of it: test (default), val or train")
     parser.add_argument(
         "--against", type=Path, metavar="OTHER", help="the ONNX file to compare with (default: the source)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
-    parser.add_argument("--full", action="store_true", help="with the learning rates of a first training")
-    parser.add_argument("--epochs", type=int, default=30, help="rounds over all images (default 30)")
+    parser.add_argument("--full", action="store_true", help="use the learning rates of a first training")
+    parser.add_argument("--epochs", type=int, default=30, help="number of epochs (default 30)")
     parser.add_argument("--imgsz", type=int, default=640, help="side of the input in pixels (default 640)")
     parser.add_argument("--batch", type=int, default=16, help="images a step (default 16)")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu (default), or the number of a GPU")
     parser.add_argument("--python", default=sys.executable, help="a Python that has ultralytics")
-    parser.add_argument("--yes", action="store_true", help="do not ask before the training")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation before the training")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -159,7 +159,7 @@ def _agree(cost: Cost, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        print("nobody can be asked here: give --yes to train")
+        print("there is no terminal to ask for confirmation: give --yes to train")
         return False
     return input("train? [y/N] ").strip().lower() in ("y", "yes")
 

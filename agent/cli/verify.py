@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 _EPILOG = (
     """what is counted, for each device and kind of message:
-  gaps            numbers that no message, merged message or report of a loss accounts for: messages went missing
-  reported as lost / merged into others    dropped or joined by the device itself when its queue was full
-  came twice      allowed (delivery is at least once), with the same content; with other content it is a fault
+  gaps            sequence numbers without a message, a merged message or a reported loss: messages are missing
+  reported as lost / merged into others    dropped or merged by the device itself when its queue was full
+  came twice      duplicates; allowed with the same content (delivery is at least once), otherwise a fault
   out of order, schema errors               faults
-  replayed, late  delivered after an outage; worst delay is from stamping to arrival, by both machines' clocks
-  name taken      two machines publish under one device's name, in turn
-  ghosts          retained by devices that are renamed or have been offline for a day, or for cameras that are removed
+  replayed, late  delivered after an outage; the delay is from time stamp to arrival, by both machines' clocks
+  name taken      two machines publish under one device name, in turn
+  ghosts          retained messages of devices that were renamed or have been offline for a day, or of removed cameras
 
-A broken line is mended; an MQTT 5 broker keeps what comes meanwhile. Exit code: 0 nothing is amiss, 1 something is,
-or nothing arrived, or the broker cannot be reached. Ctrl-C ends the listening early and still reports.
+A lost connection is restored; an MQTT 5 broker keeps the messages meanwhile. Exit code: 0 no fault; 1 a fault, no
+message, or no connection to the broker. Ctrl-C ends early and prints the report.
 
   vedette verify --config /etc/vedette/config.toml --for 10m
   vedette verify --broker mqtts://broker --username reader --password-file reader.pw --ca-file ca.pem --json

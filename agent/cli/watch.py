@@ -25,7 +25,7 @@ examples:
   vedette watch --broker mqtts://broker --username reader --password-file reader.pw
   vedette watch --raw --seconds 60 > messages.txt
 
-On a terminal it is a live view; into a pipe it writes a line for each change of an alert, and the view at the end.
+On a terminal it shows a live view; into a pipe it writes a line for each change of an alert, and the view at the end.
 
 {LOGIN_EPILOG}"""
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
     add_broker_arguments(parser)
     parser.add_argument("--seconds", type=float, default=0, metavar="N", help="end after N seconds")
-    parser.add_argument("--raw", action="store_true", help="print each message as a line instead")
+    parser.add_argument("--raw", action="store_true", help="print each message as a line")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -40,8 +40,8 @@ examples:
   vedette zones show --camera front --out zones.png
   vedette zones show --camera front --out zones.png --config new.toml     before a reload
 
-The frame is the running agent's last one, with its boxes; where no agent runs, the camera is opened. The masks and
-zones are those of the config file, and what the agent proposes to ignore. How to write them: docs/cameras.md.
+The frame is the running agent's last one, with its boxes; without a running agent the camera is opened. The masks and
+zones are those of the config file, and the ignore mask that the agent proposes. How to write them: docs/cameras.md.
 """
 
 
@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state_arguments(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("show", help="draw the masks and zones of a camera over one of its frames")
-    show.add_argument("--camera", default="", help="which camera (may be left out where there is one)")
+    show.add_argument("--camera", default="", help="the camera (optional if there is only one)")
     show.add_argument("--out", required=True, type=Path, metavar="FILE", help="the PNG to write")
-    show.add_argument("--force", action="store_true", help="replace a file at --out that is no PNG")
+    show.add_argument("--force", action="store_true", help="replace a file at --out even if it is not a PNG")
     show.add_argument("--open", action="store_true", help="open the camera, even if an agent runs")
     accept_after_action(actions)
 

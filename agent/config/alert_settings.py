@@ -12,19 +12,19 @@ from agent.config.fields import setting
 class AlertSettings:
     """Settings of all alerts."""
 
-    default_rules: bool = setting(True, doc="false leaves only the rules below; see `vedette rules list`.")
+    default_rules: bool = setting(True, doc="false: only the rules below; `vedette rules list` lists all.")
     repeat_critical: float = setting(
         4 * 3600.0,
         kind="duration",
         minimum=0,
-        doc="A critical alert that goes on and that nobody acknowledged is notified again this often; 0s: never.",
+        doc="How often a firing critical alert that nobody acknowledged is notified again; 0s: never.",
     )
     repeat_warning: float = setting(86400.0, kind="duration", minimum=0, doc="The same for a warning.")
     repeat_info: float = setting(0.0, kind="duration", minimum=0, doc="The same for an info.")
     runbooks: str = setting(
         "docs/runbooks",
-        doc="Where the built-in rules' pages are: what the links in alerts begin with, such as the address of "
-        "a wiki. On the box itself `vedette rules show NAME` prints a page.",
+        doc="Address of the runbook pages: the beginning of the links in alerts, such as the address of "
+        "a wiki. On the box `vedette rules show NAME` prints a page.",
     )
 
 
@@ -32,12 +32,14 @@ class AlertSettings:
 class RuleSettings:
     """One alert rule."""
 
-    name: str = setting(doc="Name of the rule; that of a default rule replaces it.", example='"too-slow"')
+    name: str = setting(
+        doc="Name of the rule; the name of a default rule replaces that rule.", example='"too-slow"'
+    )
     when: str = setting(
         "",
-        doc="Condition: METRIC > NUMBER (or <, >=, <=), absent(METRIC), rate(METRIC), anomaly(METRIC) > Z, "
-        "burn(METRIC > TARGET, 99%) > N; `for 5m` may follow. Empty: that of the default rule of this name. "
-        "`vedette rules list --metrics` lists metrics.",
+        doc="Condition: METRIC > NUMBER (or <, >=, <=), absent(METRIC), rate(METRIC), anomaly(METRIC) > "
+        "Z, burn(METRIC > TARGET, 99%) > N; `for 5m` may follow. Empty: the condition of the default "
+        "rule with this name. `vedette rules list --metrics` lists metrics.",
         example='"camera.latency_p99_seconds > 0.5"',
     )
     hold: float = setting(
@@ -48,27 +50,28 @@ class RuleSettings:
         doc="The condition must hold this long before the alert fires.",
     )
     keep_firing: float = setting(
-        0.0, kind="duration", minimum=0, doc="Goes on firing this long after the condition ended."
+        0.0, kind="duration", minimum=0, doc="The alert keeps firing this long after the condition ended."
     )
     repeat: float = setting(
         0.0,
         kind="duration",
         minimum=0,
-        doc="Published again after so long while it fires; 0: as [alerts] has it for its severity.",
+        doc="How often a firing alert is published again; 0: given in [alerts] by severity.",
     )
-    clear: str = setting("", doc="Value at which it resolves, if not the threshold itself (hysteresis).")
-    severity: str = setting(
-        "", choices=("", "info", "warning", "critical"), doc="How bad it is; empty: warning."
+    clear: str = setting(
+        "", doc="Value at which the alert resolves, if it is not the threshold itself (hysteresis)."
     )
+    severity: str = setting("", choices=("", "info", "warning", "critical"), doc="Severity; empty: warning.")
     group: str = setting(
-        "", doc="Of one group and camera, only the worst alert is notified; empty: chosen by the metric."
+        "", doc="Only the worst alert of a group and camera is published; empty: the metric's group."
     )
     tell: str = setting(
         "all",
         choices=("all", "local", "journal"),
-        doc="Where it goes: all; local: journal and notifiers, not the broker; journal: the journal alone.",
+        doc="Where the alert goes: all; local: journal and notifiers, not the broker; journal: only the "
+        "journal.",
     )
-    advice: str = setting("", doc="What to do about it; part of the alert.")
+    advice: str = setting("", doc="What to do; part of the alert.")
     runbook: str = setting("", doc="Link to a page to read; part of the alert.")
     enabled: bool = setting(True, doc="false switches the rule off.")
 
@@ -81,21 +84,24 @@ class NotifierSettings:
     kind: str = setting("webhook", doc="Kind of notifier.")
     enabled: bool = setting(True, doc="false keeps the entry but sends nothing.")
     severity: str = setting(
-        "warning", choices=("info", "warning", "critical"), doc="Least severity that is sent."
+        "warning", choices=("info", "warning", "critical"), doc="Lowest severity that is sent."
     )
-    rules: tuple[str, ...] = setting((), doc="Only alerts of these rules; empty: of all.")
+    rules: tuple[str, ...] = setting((), doc="Only alerts of these rules; empty: all rules.")
     cameras: tuple[str, ...] = setting((), doc="Only alerts of these cameras; empty: all alerts.")
     group_interval: float = setting(
         15.0,
         kind="duration",
         minimum=0,
         maximum=3600,
-        doc="Alerts of this long are gathered into one notice.",
+        doc="Alerts within this time go into one notice.",
     )
     quiet_hours: str = setting(
         "",
-        doc='Local hours in which only critical alerts are sent, the others after: "22:00-06:00, sat-sun".',
+        doc='Local hours in which only critical alerts are sent, the others afterwards: "22:00-06:00, '
+        'sat-sun".',
     )
-    resolved: bool = setting(True, doc="Also notify when an alert is over.")
-    picture: bool = setting(False, doc="Attach the last frame, where the kind can: it leaves the box.")
+    resolved: bool = setting(True, doc="Also notify when an alert resolves.")
+    picture: bool = setting(
+        False, doc="Attach the last frame, if the kind of notifier can; the image leaves the box."
+    )
     options: Any = None

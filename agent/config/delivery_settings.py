@@ -14,7 +14,7 @@ class DeviceSettings:
     """Who this box is, in topics and payloads."""
 
     name: str = setting(
-        "", doc="Name of this device in topics; empty: the host name and a piece of the machine id."
+        "", doc="Name of this device in topics; empty: the host name and a part of the machine id."
     )
     site: str = setting("default", doc="Site (a group of devices); the second level of every topic.")
 
@@ -33,8 +33,8 @@ class BrokerSettings:
     url: Masked = setting(
         "mqtt://127.0.0.1:1883",
         kind="url",
-        doc="mqtt://HOST:PORT, mqtts://HOST:PORT (TLS), ws:// or wss://HOST:PORT/PATH. "
-        "A login in it is accepted (signs such as / # ? @ as %2F %23 %3F %40); better: username and password_file.",
+        doc="mqtt://HOST:PORT, mqtts://HOST:PORT (TLS), ws:// or wss://HOST:PORT/PATH. It may contain a "
+        "login (write / # ? @ as %2F %23 %3F %40); better use username and password_file.",
     )
     fallback_urls: tuple[Masked, ...] = setting(
         (), kind="url", doc="Further brokers, in order of preference."
@@ -44,7 +44,8 @@ class BrokerSettings:
     password: Secret = setting(
         "",
         kind="secret",
-        doc="Password; better: password_file, $VEDETTE_BROKER_PASSWORD or the systemd credential broker_password.",
+        doc="Password; better use password_file, $VEDETTE_BROKER_PASSWORD or the systemd credential "
+        "broker_password.",
     )
     password_file: str = setting(
         "", kind="path", doc="File whose first line is the password or token; read at each connect."
@@ -52,8 +53,8 @@ class BrokerSettings:
     token_command: tuple[Secret, ...] = setting(
         (),
         kind="secret",
-        doc="Program and arguments (no shell) that print the password or token, run at each connect, 20 s at most. "
-        "A JWT or SAS token is replaced before it ends.",
+        doc="Program and arguments (no shell) that print the password or token; run at each connect, for "
+        "at most 20 s. A JWT or SAS token is renewed before it expires.",
     )
     auth_method: str = setting(
         "",
@@ -70,14 +71,14 @@ class BrokerSettings:
         "auto", choices=("auto", "5", "3.1.1"), doc="MQTT version; auto tries 5 and falls back to 3.1.1."
     )
     client_id: str = setting(
-        "", doc="MQTT client id; empty: fixed, derived from the machine id and, where it is set, device.name."
+        "", doc="MQTT client id; empty: derived from the machine id and, if it is set, device.name."
     )
     keepalive: float = setting(30.0, kind="duration", minimum=5, maximum=3600, doc="MQTT keep-alive.")
     session_expiry: float = setting(
         3600.0,
         kind="duration",
         minimum=0,
-        doc="How long the broker keeps our session.",
+        doc="How long the broker keeps the agent's session (MQTT 5).",
     )
     message_expiry: float = setting(
         0.0,
@@ -85,7 +86,7 @@ class BrokerSettings:
         minimum=0,
         doc="How long the broker keeps summaries and sketches for subscribers that are away (MQTT 5); 0: for ever.",
     )
-    in_flight: int = setting(20, minimum=1, maximum=1000, doc="Unacknowledged messages at most.")
+    in_flight: int = setting(20, minimum=1, maximum=1000, doc="Most unacknowledged messages.")
     home_assistant: bool = setting(
         False,
         doc="Announce this device to Home Assistant (MQTT discovery): retained messages under home_assistant_prefix.",
@@ -94,7 +95,7 @@ class BrokerSettings:
     backlog_rate: float = setting(
         500.0,
         minimum=0,
-        doc="Messages a second at most while a backlog is sent after an outage; 0: no limit.",
+        doc="Most messages a second while a backlog is sent after an outage; 0: no limit.",
     )
 
     def __post_init__(self) -> None:
@@ -145,15 +146,13 @@ def _check_prefix(key: str, prefix: str) -> None:
 class OutboxSettings:
     """The queue on disk between the agent and the broker."""
 
-    size: int = setting(
-        64 * 1024 * 1024, kind="size", minimum=1024 * 1024, doc="Disk that the outbox may use."
-    )
+    size: int = setting(64 * 1024 * 1024, kind="size", minimum=1024 * 1024, doc="Disk space for the outbox.")
     commit_interval: float = setting(
         1.0,
         kind="duration",
         minimum=0.0,
         maximum=60.0,
-        doc="Messages are committed in batches this often (alerts at once).",
+        doc="How often messages are committed to disk, in batches (alerts at once).",
     )
 
 
@@ -163,11 +162,11 @@ class CommandSettings:
 
     enabled: bool = setting(False, doc="Accept commands over MQTT.")
     allow: tuple[str, ...] = setting(
-        (), doc='Names of the commands accepted, or "*": all but snapshot, which must be named.'
+        (), doc='Names of the accepted commands, or "*": all except snapshot, which must be named.'
     )
-    rate_per_minute: int = setting(30, minimum=1, doc="Commands carried out a minute at most.")
+    rate_per_minute: int = setting(30, minimum=1, doc="Most commands per minute; refused ones count.")
     max_age: float = setting(60.0, kind="duration", minimum=1, doc="Older commands are refused.")
     reply_prefixes: tuple[str, ...] = setting(
         (),
-        doc="Topics below which senders may have answers besides the device's own reply/, such as answers.",
+        doc="Further topics below which answers may be sent, besides the device's own reply/.",
     )

@@ -26,86 +26,88 @@ from agent.core.scope import Scope
 class ModelSettings:
     """The detection model and how it runs."""
 
-    path: str = setting(
-        "", kind="path", doc="ONNX file of a detection model; empty: the small demo model that ships."
-    )
+    path: str = setting("", kind="path", doc="ONNX file of a detection model; empty: the small demo model.")
     layout: str = setting(
         "auto",
         choices=("auto", "channels", "transposed", "rows", "end2end", "rtdetr", "queries"),
-        doc="How the model writes its boxes; auto: recognised by its output. `vedette check` shows it.",
+        doc="Layout of the model's output; auto: recognised when the model is opened. `vedette check` "
+        "shows it.",
     )
     names: tuple[str, ...] = setting(
-        (), doc="Class names in the order of their numbers, where the model has none or wrong ones."
+        (), doc="Class names in the order of their numbers, if the model has none or wrong ones."
     )
     pixels: str = setting(
         "auto",
         choices=("auto", "0-1", "0-255"),
-        doc="Which values a model of float input takes for black to white; auto: 0-1, or 0-255 where only so it finds "
-        "anything on the built-in image.",
+        doc="Pixel values from black to white for a model with float input; auto: 0-1, or 0-255 if the "
+        "model finds objects on the built-in image only with these.",
     )
     provider: str = setting(
         "auto",
         choices=("auto", "cpu", "cuda", "tensorrt", "openvino"),
-        doc="What runs the model; auto: TensorRT if the engine is cached, else CUDA, else the fastest on this CPU, "
-        "measured once. cpu is ONNX Runtime, openvino the extra of that name.",
+        doc="Execution provider; auto: TensorRT if the engine is cached, else CUDA, else the fastest on "
+        "this CPU, measured once. cpu is ONNX Runtime; openvino needs the extra of that name.",
     )
-    device_id: int = setting(0, minimum=0, doc="Which GPU.")
+    device_id: int = setting(0, minimum=0, doc="Number of the GPU.")
     precision: str = setting(
         "auto",
         choices=("auto", "fp32", "fp16", "bf16"),
-        doc="How TensorRT (fp32, fp16) and OpenVINO (fp32, bf16) multiply; auto: fp16; of "
-        "OpenVINO what is measured to be fastest.",
+        doc="Precision of TensorRT (fp32, fp16) and OpenVINO (fp32, bf16); auto: fp16 for TensorRT, the "
+        "fastest as measured for OpenVINO.",
     )
     cuda_graph: bool = setting(
         False,
-        doc="On CUDA, record a run once and replay it: less CPU time a frame. For a model of fixed batch and size "
-        "(`vedette model prepare --static`).",
+        doc="On CUDA, record a run once and replay it: less CPU time per frame. Needs a model with fixed "
+        "batch and size (`vedette model prepare --static`).",
     )
     confidence: float = setting(0.25, minimum=0.001, maximum=1.0, doc="Boxes below this score are dropped.")
     iou: float = setting(
-        0.7, minimum=0.0, maximum=1.0, doc="Boxes of a class overlapping more than this are one."
+        0.7, minimum=0.0, maximum=1.0, doc="Boxes of one class with an IoU above this count as one object."
     )
-    max_detections: int = setting(300, minimum=1, maximum=10000, doc="Boxes a frame at most.")
+    max_detections: int = setting(300, minimum=1, maximum=10000, doc="Most boxes per frame.")
     input_size: int = setting(
-        0, minimum=0, maximum=4096, doc="Input side in pixels of a dynamic model; 0: its own, else 640."
+        0,
+        minimum=0,
+        maximum=4096,
+        doc="Input side in pixels for a model with free size; 0: the side in its metadata, else 640.",
     )
     max_batch: int = setting(
         8,
         minimum=1,
         maximum=64,
-        doc="Frames (of different cameras) a model run at most; fewer where that is faster.",
+        doc="Most frames (of different cameras) in one run of the model; fewer are used if that is faster.",
     )
     batch_wait: float = setting(
         0.004,
         kind="duration",
         minimum=0,
         maximum=1,
-        doc="How long to wait for more cameras' frames once one is there.",
+        doc="How long to wait for frames of more cameras before a run.",
     )
     threads: int = setting(
-        0, minimum=0, maximum=256, doc="CPU threads of the model in all; 0: one for each core."
+        0, minimum=0, maximum=256, doc="CPU threads for the model, all lanes together; 0: one for each core."
     )
     lanes: int = setting(
         0,
         minimum=0,
         maximum=64,
-        doc="Frames in work at a time. On the CPU they share the threads: 1 takes the least time for one frame, "
-        "more go through in a second with two, the default (0).",
+        doc="Model runs at a time; on the CPU they share the threads. 1 gives the shortest time for one "
+        "frame; two, the default (0), give more frames a second.",
     )
     heat_limit: float = setting(
         95.0,
         minimum=0,
         maximum=120,
-        doc="Above this temperature (°C), or when a GPU is throttled by its heat, the model runs less often "
-        "until the box has cooled; 0: never.",
+        doc="Above this temperature (°C), or while a GPU throttles because of heat, the model runs less "
+        "often until the box has cooled; 0: never.",
     )
     golden_every: float = setting(
         3600.0,
         kind="duration",
         minimum=0,
         maximum=30 * 86400,
-        doc="How often the model is run on fixed images, to see that it still gives what it gave when it was taken "
-        "in use; 0: never.",
+        doc="How often the golden check runs the model on fixed images and compares the results with "
+        "those of its first use; 0: never.",
     )
 
 
@@ -115,8 +117,8 @@ class CameraSettings:
 
     name: str = setting(doc="Name in topics: letters, digits, '-' and '_'.", example='"front"')
     kind: str = setting("stream", doc="Kind of camera.")
-    enabled: bool = setting(True, doc="false keeps the entry but leaves the camera alone.")
-    max_fps: float = setting(0.0, minimum=0, maximum=1000, doc="Frames a second taken at most; 0: all.")
+    enabled: bool = setting(True, doc="false keeps the entry but does not open the camera.")
+    max_fps: float = setting(0.0, minimum=0, maximum=1000, doc="Most frames a second to process; 0: all.")
     motion_gate: float = setting(
         0.0,
         kind="duration",
@@ -130,33 +132,34 @@ class CameraSettings:
     isolate: str = setting(
         "auto",
         choices=("auto", "always", "never"),
-        doc="Decode in a process of its own, so that a crash of the decoder ends only that; "
-        "auto: once this camera's decoder has crashed the agent.",
+        doc="Decode in a separate process, so that a crash of the decoder ends only that process; auto: "
+        "after this camera's decoder has crashed the agent.",
     )
     keep_frames: bool = setting(
         True,
-        doc="Keep a few dozen small frames of what this camera normally shows on this device, privacy masks black, to "
-        "name the cause of a drift; false: none, and those of before are deleted.",
+        doc="Keep a few dozen small frames of what this camera normally shows on this device, with "
+        "privacy masks black, to find the cause of a drift; false: keep none, and delete existing "
+        "ones.",
     )
     privacy_masks: tuple[Polygon, ...] = setting(
         (),
         kind="polygons",
-        doc="Areas that are black in every frame before anything else gets to it: polygons, each a list of corners "
-        "[x, y] in shares of the frame, such as [[[0, 0], [0.3, 0], [0.3, 0.2], [0, 0.2]]].",
+        doc="Areas that are made black in every frame before it is used: polygons, each a list of "
+        "corners [x, y] as shares of the frame, such as [[[0, 0], [0.3, 0], [0.3, 0.2], [0, 0.2]]].",
     )
     ignore_masks: tuple[Polygon, ...] = setting(
         (),
         kind="polygons",
-        doc="Areas that count neither for the camera's health nor for drift nor as motion: a burnt-in clock, a screen, "
-        "a tree. The model sees them.",
+        doc="Areas that are ignored for camera health, drift and motion: a burnt-in clock, a screen, a "
+        "tree. The model still sees them.",
     )
     include_zones: tuple[Polygon, ...] = setting(
         (),
         kind="polygons",
-        doc="Only detections in these areas count: those whose box stands in one with the middle of its lower edge.",
+        doc="Only detections in these areas count; the middle of a box's lower edge decides.",
     )
     exclude_zones: tuple[Polygon, ...] = setting(
-        (), kind="polygons", doc="Detections in these areas do not count, by the same point."
+        (), kind="polygons", doc="Detections in these areas do not count; the same point decides."
     )
     classes: tuple[str, ...] = setting((), doc="Names of the classes whose detections count; empty: all.")
     confidence: float = setting(
@@ -190,30 +193,30 @@ class ReportSettings:
     profile: str = setting(
         "normal",
         choices=("lean", "normal", "full"),
-        doc="How much is published. full: every field of every window, and its sketches (45 MB a day for four "
-        "cameras). normal: each window's figures, the others where they change, sketches by the hour (6 MB). lean: "
-        "figures of ten minutes (1 MB).",
+        doc="How much is published. full: every field and sketch of every window (45 MB a day for four "
+        "cameras). normal: the main figures of each window, other fields when they change, sketches "
+        "every hour (6 MB). lean: figures every ten minutes (1.4 MB).",
     )
     summary_interval: float = setting(
         0.0,
         kind="duration",
         minimum=0,
         maximum=3600,
-        doc="Time that a published summary covers; 0: as the profile has it (a window; lean: 10m).",
+        doc="Time that a published summary covers; 0: given by the profile (a window; lean: 10m).",
     )
     complete_interval: float = setting(
         0.0,
         kind="duration",
         minimum=0,
         maximum=86400,
-        doc="A summary with every field comes this often; 0: as the profile has it (full: all; normal: 15m; lean: 1h).",
+        doc="How often a summary has every field; 0: given by the profile (full: all; normal: 15m; lean: 1h).",
     )
     sketch_interval: float = setting(
         0.0,
         kind="duration",
         minimum=0,
         maximum=86400,
-        doc="Time that published sketches cover; 0: as the profile has it (full: a window; else 1h).",
+        doc="Time that published sketches cover; 0: given by the profile (full: a window; else 1h).",
     )
 
 
@@ -222,7 +225,7 @@ class TelemetrySettings:
     """Measuring the box."""
 
     interval: float = setting(
-        1.0, kind="duration", minimum=0.2, maximum=60, doc="How often the box is measured."
+        1.0, kind="duration", minimum=0.2, maximum=60, doc="How often host and GPU are measured."
     )
     gpu: bool = setting(True, doc="Measure GPUs through NVML.")
     temperatures: bool = setting(True, doc="Read temperature sensors.")
@@ -249,7 +252,7 @@ class DriftSettings:
         2.0, minimum=0.1, maximum=30, doc="Frames a second whose features are measured."
     )
     false_alarms_per_month: float = setting(
-        1.0, minimum=0.001, maximum=1000, doc="False drift alarms a camera and month that are acceptable."
+        1.0, minimum=0.001, maximum=1000, doc="Acceptable false drift alarms per camera and month."
     )
     publish_sketches: bool = setting(True, doc="Publish sketches of the features, for merging over a fleet.")
     auto_reference: bool = setting(
@@ -259,17 +262,19 @@ class DriftSettings:
         86400.0,
         kind="duration",
         minimum=10,
-        doc="How much an automatically recorded reference covers; a day or more knows every hour.",
+        doc="Time that an automatically recorded reference covers; at least a day is needed to cover "
+        "every hour.",
     )
     living_reference: bool = setting(
         True,
-        doc="A finished reference takes in what was judged normal, day by day; slow changes are reported as creep.",
+        doc="Update a finished reference day by day with what was judged normal; slow changes are "
+        "reported as creep.",
     )
     learn_share: float = setting(
         0.1,
         minimum=0.01,
         maximum=1.0,
-        doc="Share of the time for which causes of drift are learnt at most, on one core at the lowest priority.",
+        doc="Largest share of the time for learning causes of drift, on one core at the lowest priority.",
     )
     learn_busy_limit: float = setting(
         0.8,
@@ -290,30 +295,31 @@ class SampleSettings:
         40,
         minimum=5,
         maximum=100_000,
-        doc="Samples of a camera and day; a fifth of them is drawn at random, to measure how right the model is.",
+        doc="Samples per camera and day; a fifth of them is drawn at random, to measure the model's accuracy.",
     )
     size: int = setting(
         1024 * 1024 * 1024,
         kind="size",
         minimum=1024 * 1024,
-        doc="Disk that all samples may use; then the oldest go, those with labels last.",
+        doc="Disk space for all samples; when it is used up, the oldest are deleted, labelled ones last.",
     )
     keep: float = setting(
         30 * 86400.0, kind="duration", minimum=3600, doc="How long samples without labels are kept."
     )
     reasons: tuple[str, ...] = setting(
         (),
-        doc="Why frames are chosen: near_threshold, blink, missed, novel, drift, shadow; empty: for all of these.",
+        doc="Reasons for which frames are kept: near_threshold, blink, missed, novel, drift, shadow; "
+        "empty: all of these.",
     )
-    cameras: tuple[str, ...] = setting((), doc="Only frames of these cameras; empty: of all.")
+    cameras: tuple[str, ...] = setting((), doc="Only frames of these cameras; empty: all cameras.")
     blur: tuple[str, ...] = setting(
-        (), doc='Boxes of these classes are made coarse before anything is written, such as ["person"].'
+        (), doc='Boxes of these classes are pixelated before anything is written, such as ["person"].'
     )
     encrypt_to: str = setting(
         "",
         kind="path",
-        doc="Public key (PEM, X25519) that the images are encrypted to: this device cannot read them then, and "
-        "`vedette samples export --key` can. Empty: they are not encrypted.",
+        doc="Public key (PEM, X25519) for encrypting the images: then only `vedette samples export "
+        "--key` can read them, not this device. Empty: no encryption.",
     )
 
 
@@ -326,8 +332,8 @@ class MaintenanceSettings:
         kind="duration",
         minimum=0,
         maximum=366 * 86400,
-        doc="How often the running model is evaluated on the labelled samples that were drawn at random, where there "
-        "are any; also for new labels and for a new model. 0: never.",
+        doc="How often the running model is evaluated on labelled audit samples, if there are any; also "
+        "after new labels and for a new model. 0: never.",
     )
 
 
@@ -336,7 +342,7 @@ class LogSettings:
     """What goes into the journal."""
 
     level: str = setting(
-        "info", choices=("debug", "info", "warning", "error"), doc="Least level that is logged."
+        "info", choices=("debug", "info", "warning", "error"), doc="Lowest level that is logged."
     )
     format: str = setting(
         "auto",

@@ -1,1 +1,1 @@
-"""What flows between the rooms, and what every room uses."""
+"""The values that flow between rooms, and what every room uses."""

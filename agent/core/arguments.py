@@ -1,4 +1,4 @@
-"""The arguments of people's requests: known by name, read within ranges; and answers in pages that fit a message. Pure.
+"""Arguments of requests, validated by name and range; answers in pages that fit a message. Pure.
 
 A handler gets what somebody typed, or a stranger sent: each argument is taken as what it must be, and one that the
 handler does not know is refused, since a slip (`camra`) would otherwise change what is asked for. All that is

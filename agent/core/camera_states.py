@@ -34,32 +34,32 @@ STATES: Mapping[CameraState, StateMeaning] = {
     CameraState.ONLINE: StateMeaning(words="is online", expected="not online", fault=False),
     CameraState.DOWN: StateMeaning(words="is down", expected="online", flowing=False, inhibits=NO_FRAMES),
     CameraState.ENDED: StateMeaning(
-        words="has ended", expected="more pictures", fault=False, flowing=False, inhibits=NO_FRAMES
+        words="has ended", expected="more frames", fault=False, flowing=False, inhibits=NO_FRAMES
     ),
-    CameraState.FROZEN: StateMeaning(words="is frozen", expected="pictures that change", inhibits=NO_FRAMES),
+    CameraState.FROZEN: StateMeaning(words="is frozen", expected="frames that change", inhibits=NO_FRAMES),
     CameraState.BLACK: StateMeaning(
-        words="is black", expected="a picture with light in it", inhibits=NO_FRAMES
+        words="is black", expected="frames that are not dark", inhibits=NO_FRAMES
     ),
-    CameraState.COVERED: StateMeaning(words="is covered", expected="a free view", inhibits=NO_FRAMES),
-    CameraState.BLURRED: StateMeaning(words="is blurred", expected="a sharp picture", inhibits=BAD_FRAMES),
+    CameraState.COVERED: StateMeaning(
+        words="is covered", expected="an unobstructed view", inhibits=NO_FRAMES
+    ),
+    CameraState.BLURRED: StateMeaning(words="is blurred", expected="sharp frames", inhibits=BAD_FRAMES),
     CameraState.OVEREXPOSED: StateMeaning(
-        words="is overexposed", expected="a picture that is not burnt out", inhibits=BAD_FRAMES
+        words="is overexposed", expected="frames that are not overexposed", inhibits=BAD_FRAMES
     ),
-    CameraState.MOVED: StateMeaning(
-        words="was moved", expected="the view it used to have", inhibits=BAD_FRAMES
-    ),
-    CameraState.FOGGED: StateMeaning(words="is fogged", expected="a clear picture", inhibits=BAD_FRAMES),
+    CameraState.MOVED: StateMeaning(words="was moved", expected="its usual view", inhibits=BAD_FRAMES),
+    CameraState.FOGGED: StateMeaning(words="is fogged", expected="clear frames", inhibits=BAD_FRAMES),
     CameraState.OBSTRUCTED: StateMeaning(
-        words="is obstructed in part", expected="a free view", inhibits=BAD_FRAMES
+        words="is partly obstructed", expected="an unobstructed view", inhibits=BAD_FRAMES
     ),
     CameraState.RESIZED: StateMeaning(
-        words="changed its picture size", expected="the size it used to have", inhibits=BAD_FRAMES
+        words="changed its frame size", expected="its usual frame size", inhibits=BAD_FRAMES
     ),
     CameraState.SLOW: StateMeaning(
         words="is slow", expected="its usual frame rate", inhibits=frozenset({"speed"})
     ),
     CameraState.BAD_TIMESTAMPS: StateMeaning(
-        words="has bad timestamps", expected="timestamps that rise evenly"
+        words="has bad time stamps", expected="time stamps that advance evenly"
     ),
 }
 

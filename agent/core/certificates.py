@@ -1,4 +1,4 @@
-"""Which servers are trusted, and why one was not: where this box's clock is the likely cause, that is said."""
+"""Trusted CA certificates, and why a server's certificate was refused; names a wrong clock as the cause."""
 
 from __future__ import annotations
 

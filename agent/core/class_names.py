@@ -1,4 +1,4 @@
-"""Which class of one list is meant by which of another: people and tools write one name in several ways. Pure."""
+"""Matches the class names of two lists that may differ in case, spaces and accents. Pure."""
 
 from __future__ import annotations
 

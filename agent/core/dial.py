@@ -1,4 +1,4 @@
-"""A TCP connection to a name with several addresses, some of which may not answer (RFC 8305, "Happy Eyeballs").
+"""Opens a TCP connection to a name with several addresses, some of them dead (RFC 8305, "Happy Eyeballs").
 
 `socket.create_connection` gives each address the whole time-out: behind two dead ones (IPv6 that leads nowhere, a load
 balancer that is gone) nobody waits for the third. Here each gets a head start of `HEAD_START_SECONDS`, and the first

@@ -1,4 +1,4 @@
-"""HTTP for urllib whose answers come in time: the whole of a head, and of a read, not each byte of it.
+"""An HTTP client for urllib whose time limit holds for the whole header and for each read, not for each byte.
 
 A server that sends a byte now and then would hold its caller for days, a dead address of its name for the time-out.
 Use `handlers` in an opener.

@@ -1,4 +1,4 @@
-"""Reading an image file: bounded before it is decoded, since a few bytes may ask for all the memory of the box."""
+"""Reads image files, with limits checked before decoding, since a small file may need all the memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The logbook on disk: which change was made to this agent, when, by whom and why. Bounded; any thread may write.
+"""The logbook on disk: each change to this agent, with time, person and reason. Bounded; any thread may write.
 
 One JSON object a line, appended and synced: a power cut costs the line that was being written, and no other.
 """

@@ -1,4 +1,4 @@
-"""Taking secrets out of text: the one function for every text that people read or that leaves the box.
+"""Removes secrets from text: the one function for every text that people read or that leaves the box.
 
 A lone URL, a GStreamer pipeline, an error of FFmpeg, a log line: `mask` masks by default and errs on that side. It
 masks all of a URL's user-info (the user name too), all values of its query, what stands behind `token/`, `key/`,

@@ -1,4 +1,4 @@
-"""Keep the C heap small: what was freed goes back to the system, threads share few pools, and it has an end."""
+"""Keeps the C heap small: freed memory goes back to the system, and threads share few arenas."""
 
 from __future__ import annotations
 

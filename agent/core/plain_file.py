@@ -1,5 +1,4 @@
-"""Reads small files that people name: no pipe is waited for without end, no device read, no memory filled; and what
-their editors write as text."""
+"""Reads small files that people name: bounded in size and time, no devices, in any encoding of editors."""
 
 from __future__ import annotations
 

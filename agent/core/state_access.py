@@ -1,4 +1,4 @@
-"""What keeps this user from using the state directory: files that root left there, a directory that cannot be made."""
+"""Finds what keeps this user from using the state directory: files of root, a directory that cannot be made."""
 
 from __future__ import annotations
 

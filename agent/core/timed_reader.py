@@ -1,4 +1,4 @@
-"""Reads from a socket within a time: a peer that sends a byte now and then holds nobody.
+"""Reads from a socket within a total time, so that a peer that sends single bytes blocks nobody.
 
 The time-out of a socket begins anew with every byte.
 """

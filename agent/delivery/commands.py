@@ -143,7 +143,7 @@ class CommandWorker(Worker):
         """
         within = self._rate.allows(now)
         if not within and not self._excess.allows(now):
-            log.warning("too many commands, ignored")
+            log.warning("too many commands, ignoring them")
             return
         if received.retained:
             log.warning("retained command ignored", topic=printable(received.topic, 200))
@@ -153,7 +153,9 @@ class CommandWorker(Worker):
             check_return(received, self._settings.reply_prefixes, command.id)
             self._judge(command, wall=wall, within=within, synced=synced)
             if not _is_new(command, first_time):
-                log.info("command delivered twice, ignored", command=command.name, id=command.id)
+                log.info(
+                    "command was delivered twice, ignoring the second", command=command.name, id=command.id
+                )
                 return
             self._queue.put_nowait(command)
         except CommandRefused as error:

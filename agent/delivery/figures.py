@@ -1,4 +1,4 @@
-"""The numbers of delivery, for the `host` summary and the rules: what waits, was lost, was written to disk."""
+"""Figures of delivery for the `host` summary and the rules: messages waiting and lost, bytes written."""
 
 from __future__ import annotations
 

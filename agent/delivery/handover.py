@@ -1,4 +1,4 @@
-"""The hand-over from every other thread to the delivery thread, bounded and never waited for, and on to the outbox."""
+"""The hand-over of drafts from all threads to the delivery thread and its outbox: bounded, never blocking."""
 
 from __future__ import annotations
 

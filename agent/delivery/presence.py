@@ -1,4 +1,4 @@
-"""Presence: a device's own status at the broker, from online to offline, and the will that stands in for it.
+"""Presence: the device's own status at the broker, from online to offline, and its last will.
 
 Used by the delivery thread alone.
 """

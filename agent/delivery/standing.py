@@ -1,4 +1,4 @@
-"""What stands at the broker besides alerts: drafts that are sent again on every connect, and what goes from there.
+"""Retained drafts other than alerts: published again on every connect, and cleared when they no longer hold.
 
 Used by the delivery thread alone.
 """

@@ -1,4 +1,4 @@
-"""Subscriptions: what a device listens for at the broker, and what is to be done with what comes.
+"""Subscriptions of the device at the broker, and what is done with each received message.
 
 That is its commands, the start of Home Assistant, its own status (another box may have its name) and the status under
 its former names (to be cleared). Used by the delivery thread alone.

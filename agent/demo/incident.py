@@ -17,9 +17,7 @@ class IncidentStep:
 
 
 INCIDENT = (
-    IncidentStep(
-        at=66, camera="crossing", disturbance="fog", strength=0.8, text="fog rolls over the crossing"
-    ),
+    IncidentStep(at=66, camera="crossing", disturbance="fog", strength=0.8, text="fog covers the crossing"),
     IncidentStep(
         at=74, camera="avenue", disturbance="noise", strength=1.0, text="the avenue's camera gets noisy"
     ),
@@ -31,9 +29,11 @@ INCIDENT = (
         at=118, camera="dock", disturbance="frozen", strength=0.0, text="the dock's camera runs again"
     ),
     IncidentStep(at=120, camera="crossing", disturbance="fog", strength=0.0, text="the fog lifts"),
-    IncidentStep(at=122, camera="avenue", disturbance="noise", strength=0.0, text="the avenue is as it was"),
     IncidentStep(
-        at=124, camera="aisle", disturbance="colour_cast", strength=0.0, text="the aisle's light is mended"
+        at=122, camera="avenue", disturbance="noise", strength=0.0, text="the avenue is normal again"
+    ),
+    IncidentStep(
+        at=124, camera="aisle", disturbance="colour_cast", strength=0.0, text="the aisle's light is repaired"
     ),
 )
 LENGTH_SECONDS = 240.0

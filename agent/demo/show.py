@@ -88,10 +88,10 @@ keep_firing = "0s"
 SVG_SIZE = ScreenSize(width=100, height=30)
 OPENING = "Four drawn cameras, a broker, the real agent. A minute to learn; then trouble."
 NEXT = """
-Where to go next, with a camera or a video of yours:
+Next, with your own camera or video:
   vedette run --source VIDEO --model ONNX a file or camera, and a YOLO model
   vedette config example > vedette.toml   a commented config to edit
-  vedette check vedette.toml              is everything in it there?
+  vedette check vedette.toml              open everything that it names
   vedette run --config vedette.toml       the agent, as the service runs it
   vedette watch --config vedette.toml     all devices of its broker, live
 """

@@ -1,4 +1,4 @@
-"""How well two runs of a model agree: candidates of one are looked for among those of the other. Pure."""
+"""Measures how well two runs of a model agree: candidates of one are searched among those of the other. Pure."""
 
 from __future__ import annotations
 

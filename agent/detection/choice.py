@@ -175,8 +175,8 @@ def choose(
     if kept is not None:
         return _as_kept(kept, offered, store, key, open_)
     if not _room(model):
-        log.warning("memory is too small to compare engines", model=model.name)
-        return open_(offered[0]), "memory was too small to compare engines"
+        log.warning("there is too little memory to compare engines", model=model.name)
+        return open_(offered[0]), "there was too little memory to compare engines"
     if beside is None or identify() is not Machine.PLAIN:  # a GPU may take it: then nothing is compared
         return compare(settings, cache, sha256, open_)
     began = clock.monotonic()
@@ -250,10 +250,10 @@ def _as_kept(
     except (ModelError, MissingExtra) as error:
         store.remove(key)
         log.warning(
-            "the engine chosen before cannot take the model any more",
+            "the engine chosen before can no longer open the model",
             chosen=f"{kept.provider} {kept.precision}",
             reason=str(error),
-            advice="ONNX Runtime runs it; engines are compared anew at the next start",
+            advice="ONNX Runtime runs it; engines are compared again at the next start",
         )
         return open_(offered[0]), f"{kept.provider} {kept.precision} could not be opened"
 
@@ -290,7 +290,7 @@ def _trial_of(settings: ModelSettings, open_: Callable[[ModelSettings], C]) -> _
     try:
         return _Trial(detector=open_(settings))
     except (ModelError, MissingExtra) as error:
-        log.warning("an engine cannot take the model", engine=settings.provider, reason=str(error))
+        log.warning("an engine cannot open the model", engine=settings.provider, reason=str(error))
         return None
 
 

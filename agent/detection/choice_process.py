@@ -1,4 +1,4 @@
-"""Has engines compared in a process of its own: what they took of memory ends with it, and so does one that crashes.
+"""Compares engines in a separate process, so that their memory is freed and a crash ends only that process.
 
 Standard input brings one line of JSON: settings, cache folder, model, sha256, budget.
 The choice goes into the cache folder.

@@ -71,7 +71,7 @@ class ChoiceStore:
         try:
             write_atomic(self._path, json.dumps(body, indent=1).encode())
         except OSError as error:
-            log.warning("the choice of an engine cannot be kept", reason=str(error))
+            log.warning("the choice of an engine cannot be stored", reason=str(error))
 
     def _read(self) -> dict[str, Choice]:
         try:
@@ -80,7 +80,7 @@ class ChoiceStore:
         except FileNotFoundError:
             return {}
         except (OSError, BadInput) as error:
-            log.warning("the kept choice of an engine cannot be read", file=FILE_NAME, reason=str(error))
+            log.warning("the stored choice of an engine cannot be read", file=FILE_NAME, reason=str(error))
             return {}
 
 

@@ -1,4 +1,4 @@
-"""What the CPU can multiply fast beside float32, by what the kernel says of it."""
+"""Number formats besides float32 that this CPU computes fast, by the kernel's flags."""
 
 from __future__ import annotations
 

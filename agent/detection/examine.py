@@ -57,7 +57,9 @@ def examine(
     placed = _again(reading, found) > MOST
     if not len(found) and free and (other := _of_bytes(reading, facts)):
         reading, found, placed = *other, True
-        log.info("model takes pixels of 0 to 255: it finds nothing else", model=reading.runner.path.name)
+        log.info(
+            "model takes pixels of 0 to 255: with 0 to 1 it finds nothing", model=reading.runner.path.name
+        )
     if reading.layout.suppressed:
         if exchanged(reading.decoded(reading.output(reading.trial.lower_left())), reading.trial.size):
             raise ModelError(
@@ -66,9 +68,9 @@ def examine(
             )
         if _repeats(found):
             log.warning(
-                "model lists objects several times, its boxes are suppressed here",
+                "model lists objects several times, applying non-maximum suppression",
                 model=reading.runner.path.name,
-                advice="an export of another kind is faster: `vedette model prepare`",
+                advice="a model made by `vedette model prepare` is faster",
             )
             reading = replace(reading, layout=replace(reading.layout, suppressed=False))
     return Examined(reading=reading, found=found, placed=placed, misnamed=_misnamed(reading, found, names))

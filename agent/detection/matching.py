@@ -1,4 +1,4 @@
-"""How well the boxes of two models, or of two runs of one, are the same objects: pairs by class and overlap. Pure."""
+"""Pairs the boxes of two models, or of two runs, by class and overlap, and counts matches. Pure."""
 
 from __future__ import annotations
 

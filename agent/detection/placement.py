@@ -1,4 +1,4 @@
-"""Whether boxes lie on objects: what a box holds is shown alone, at another place, and has to be found there again.
+"""Checks that boxes lie on objects: the content of a box, shown alone elsewhere, must be found again.
 
 Boxes in another scale, shifted, mirrored, with width and height exchanged or halved are of a plausible size, and no
 shape shows them. But what such a box holds is not the object, so the object is not found where the box moves to.

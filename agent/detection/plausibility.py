@@ -1,4 +1,4 @@
-"""Whether what a model finds can be objects: it is verified by boxes, of a trial image or of live frames.
+"""Decides whether a model's boxes can be objects: by boxes of a trial image or of live frames.
 
 Their sizes have to be plausible, and most of what they hold has to be found again where it is shown alone
 (`placement`).

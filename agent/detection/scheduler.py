@@ -294,7 +294,7 @@ class Scheduler(Worker):
             if camera in self._failing:
                 self._failing.discard(camera)
                 self._note(camera, "")
-                log.info("frames are detected on again", camera=camera)
+                log.info("the model processes frames again", camera=camera)
 
     def _leave_out(self, frame: Frame, error: InferenceError) -> None:
         self._count_failed([frame])
@@ -303,7 +303,7 @@ class Scheduler(Worker):
             self._failing.update([frame.camera] if news else [])
         if news:
             self._note(frame.camera, f"the model fails on its frames: {error}")
-            log.warning("frames cannot be detected on", camera=frame.camera, reason=str(error))
+            log.warning("the model cannot process frames", camera=frame.camera, reason=str(error))
 
     def _count_failed(self, frames: Sequence[Frame]) -> None:
         with self._lock:

@@ -349,7 +349,7 @@ def _letterbox(frame: Frame, opened: OpenedModel) -> Letterbox:
 
 def _report(check: BoxCheck, model: str) -> None:
     if check.state is Verification.VERIFIED:
-        log.info("model is verified: its boxes can be objects", model=model, by=check.reason)
+        log.info("model is verified: its boxes lie on objects", model=model, by=check.reason)
     elif check.state is Verification.UNVERIFIED and not check.undecided:
         log.warning(
             "model cannot be verified",

@@ -1,4 +1,4 @@
-"""Drift: whether what is seen now is what was seen when all was well. Pure.
+"""Drift: compares what is observed now with a reference of when all was well. Pure.
 
     window sketches (sketch) ─▶ recording ─▶ reference: contexts by hour, calibration from held-out blocks, limits
     window sketch ─▶ judge: evidence against the context ─▶ fading memories ─▶ scores ─▶ DriftVerdict, alarm

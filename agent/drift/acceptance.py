@@ -1,4 +1,4 @@
-"""Acceptance: a reference that takes in what was seen since a moment, and keeps all that it knew besides.
+"""Acceptance: includes everything seen since a moment in a reference, and keeps the rest of it.
 
 A change is measured against what was normal at the same moments: by how much each feature's level moved, and how much
 more it scatters and wanders from frame to frame. The distributions of all hours of the day are moved by as much, each

@@ -1,4 +1,4 @@
-"""Limits of an accepted reference: what so short a time does not tell of the new level and of how it wanders.
+"""Limits of an accepted reference, wider while the new level and its scatter are known only roughly.
 
 A level known from n windows is wrong by as much as a mean over n windows wanders. To a judge that begins anew, that
 error looks like a drift of its size which begins now: by V its variance, a score that says r of a unit step has

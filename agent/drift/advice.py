@@ -34,7 +34,7 @@ FOUND_ENOUGH = 0.9
 RIGHT_ENOUGH = 0.8
 
 _MODEL_AS_BEFORE = (
-    "the golden check agrees: on fixed images the model gives what it gave when it was taken in use"
+    "the golden check agrees: on fixed images the model gives the same results as when it was first used"
 )
 
 

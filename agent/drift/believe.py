@@ -1,4 +1,4 @@
-"""What is believed of a mean that was seen: how much of it is a change, and by how much that still misses.
+"""Estimates how much of an observed mean is a real change, and the error of that estimate.
 
 What chance explains is no change, and what is one is drawn towards none by how uncertain it is (James and Stein, 1961).
 What that misses is Stein's unbiased estimate of the risk (Annals of Statistics 9, 1981).

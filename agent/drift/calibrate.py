@@ -1,4 +1,4 @@
-"""Calibration: how a reference's own held-out blocks look when judged by the rest of it, and the limits from that.
+"""Calibration: judges a reference's held-out blocks by the rest of it, and derives the limits.
 
 Everything that is judged is first a number that is about 1 in size on held-out blocks (`scores`, `distances`);
 then the tail of its largest values gives the limit for a budget of false alarms.

@@ -1,4 +1,4 @@
-"""Familiar excursions: what came and went within the reference (rain, lorries) is no drift, unless it lasts.
+"""Familiar excursions: passing events in the reference (rain, lorries) are no drift, unless they last.
 
     ready ── over the limit, alike a familiar one ──▶ excused ── longer or larger than that one was ──▶ spent
     excused, spent ── CALM windows below the limit ──▶ ready

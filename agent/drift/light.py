@@ -1,4 +1,4 @@
-"""Light that a reference has not seen: a first dawn is no drift, and what cannot be compared is not judged.
+"""Light that the reference does not cover, such as a first dawn: these windows are not judged.
 
 At an hour that it never saw (all hours of an install's first day) a reference knows the light of the hours around it.
 What goes beyond that bit by bit is the day's; what does so at a stroke is judged, however dark or bright it is then:

@@ -1,4 +1,4 @@
-"""A reference that lives: it takes in what was judged normal, day by day; what it was recorded as stands beside it.
+"""A living reference: updated day by day with what was judged normal; the recording stays as the anchor.
 
     window judged normal ──▶ its hour ──(a day without an alarm)──▶ settled ──(a day of settled hours)──▶ renewed
     an alarm ──▶ all that has not settled is discarded: a drift begins before it is found

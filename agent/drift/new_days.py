@@ -1,4 +1,4 @@
-"""What days of a kind that the reference hardly saw have shown since, hour by hour: an office's first Monday.
+"""Days of a kind that the reference hardly covers (an office's first Monday): what they showed, by hour.
 
     a window of such a day ──▶ its hour ──(the day is over, and no alarm is on)──▶ known
     a day at whose end an alarm is on ──▶ discarded: what lasts is no rhythm

@@ -1,4 +1,4 @@
-"""How a feature's evidence wanders when nothing is wrong, and the filters that see a change through it.
+"""How a feature's evidence varies without a change, and the filters that detect a change in it.
 
 The autocovariance of the evidence of successive windows is modelled as a sum of decaying exponentials with fixed
 time constants and weights >= 0 (white noise, minutes, hours: traffic, clouds, weather). It is fitted to the

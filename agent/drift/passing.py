@@ -1,4 +1,4 @@
-"""What came and went since the reference: changes that raised an alarm and were gone within hours, by themselves.
+"""Passing events since the reference: changes that raised an alarm and ended by themselves within hours.
 
 Rain or a lorry that the reference did not hold raises an alarm the first time, and on another day once more. From then
 on it is as familiar as what the reference held: no alarm, unless it lasts longer or is larger (`excursions.py`). Twice

@@ -1,4 +1,4 @@
-"""Limits that follow how alarms turn out: each that came and went raises them a little, quiet lowers them again.
+"""Limits that follow the outcome of alarms: each that ended by itself raises them, quiet time lowers them.
 
 A reference tells how often chance exceeds a limit while the world scatters as it did then. Where it scatters in another
 way, alarms come and go more often than the budget allows. So each that ended by itself, and was never LARGE times its

@@ -1,4 +1,4 @@
-"""What one camera's last windows left with its judge: evidence, distributions, pairs and percentiles, all fading."""
+"""The judge's fading memory of a camera's last windows: evidence, distributions, pairs and percentiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agent tells of itself when it is asked: version, model, alerts, parts, readiness."""
+"""Metrics computed at each scrape: version, model, alerts, workers, readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exposition: the ledger's numbers and what the agent tells of itself, as the client library's metric families."""
+"""Converts the ledger and the metrics of `about` to the client library's metric families."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of the model's confidence: how sure it is, and how much it had to throw away."""
+"""Features of the model's confidence: scores of the boxes, and the share of suppressed candidates."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The agent's log: lines, priorities, fields; journald; repeats held back."""
+"""The agent's log: lines, priorities, fields; journald; rate limit of equal lines."""

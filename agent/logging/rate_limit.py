@@ -1,4 +1,4 @@
-"""Limits equal log lines: which are logged, and the summary of those held back. Pure: `now` is passed in.
+"""Limits equal log lines: selects those that are logged, and summarises the others. Pure.
 
 Laws
 ----

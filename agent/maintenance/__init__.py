@@ -1,1 +1,1 @@
-"""Maintenance: whether another model is better than the one in use, by labelled images."""
+"""Maintenance: evaluation, golden check, samples, training and deployment of models."""

@@ -39,10 +39,10 @@ class AlertmanagerOptions:
     url: Masked = setting(
         kind="url", doc="Address of the Alertmanager.", example='"http://alertmanager.example:9093"'
     )
-    username: str = setting("", doc="User name, where it asks for one (basic authentication).")
+    username: str = setting("", doc="User name, if the server asks for one (basic authentication).")
     password: Secret = setting("", kind="secret", doc="Its password.")
     hold: float = setting(
-        900.0, kind="duration", minimum=60, doc="An alert that is not sent again for this long ends there."
+        900.0, kind="duration", minimum=60, doc="Time after which an alert that is not sent again ends there."
     )
     timeout: float = setting(
         10.0, kind="duration", minimum=1, maximum=20, doc="How long to wait for an answer."

@@ -30,7 +30,7 @@ class AppriseOptions:
         example='["mailtos://user:password@example.org?to=night@example.org", "ntfy://ntfy.sh/topic"]',
     )
     timeout: float = setting(
-        30.0, kind="duration", minimum=1, maximum=120, doc="How long all of them together may take."
+        30.0, kind="duration", minimum=1, maximum=120, doc="Longest time for all addresses together."
     )
 
     def __post_init__(self) -> None:

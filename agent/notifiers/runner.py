@@ -277,7 +277,7 @@ class NotifierWorker(Worker):
         self.lost += 1
         outlet.lost += 1
         outlet.reason = outlet.reason or f"a notice was lost: {reason}"
-        log.error("notice is lost", notifier=outlet.name, reason=reason, notice=notice.title)
+        log.error("notice discarded", notifier=outlet.name, reason=reason, notice=notice.title)
 
     # -- over a restart ---------------------------------------------------------------------------------
 

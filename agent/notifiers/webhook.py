@@ -20,10 +20,12 @@ class WebhookOptions:
     """Settings of the kind `webhook`."""
 
     url: Secret = setting(
-        kind="secret", doc="Where to POST to.", example='"https://hooks.slack.com/services/T0/B0/XX"'
+        kind="secret",
+        doc="Address for the POST requests.",
+        example='"https://hooks.slack.com/services/T0/B0/XX"',
     )
     format: str = setting(
-        "slack", choices=("slack", "json"), doc='slack: {"text": ...}; json: the alerts whole, for programs.'
+        "slack", choices=("slack", "json"), doc='slack: {"text": ...}; json: complete alerts, for programs.'
     )
     authorization: Secret = setting("", kind="secret", doc='Authorization header, such as "Bearer ...".')
     timeout: float = setting(

@@ -1,1 +1,1 @@
-"""From results to windows: what becomes of a frame once the model has run on it."""
+"""Gathers the model's results into windows."""

@@ -1,4 +1,4 @@
-"""What the rules observe of a camera: its state and the numbers of its windows. Pure."""
+"""Observations of a camera for the rules: its state and the numbers of its windows. Pure."""
 
 from __future__ import annotations
 

@@ -71,7 +71,11 @@ class Acceptance:
             if take_text(kept, "model", longest=64) == subject.model_sha256:
                 self._recent = Recent.restore(kept.get("blocks"), len(subject.features))
         except (ReferenceMismatch, ValueError) as error:
-            log.warning("what was seen before cannot be accepted", camera=camera, reason=str(error))
+            log.warning(
+                "the stored windows for `reference accept` cannot be used and are discarded",
+                camera=camera,
+                reason=str(error),
+            )
 
     def to_text(self, subject: Subject) -> str:
         """What `restore` goes on with, as JSON text (350 kB for a week)."""

@@ -1,4 +1,4 @@
-"""Estimates, on frames of now, how right the model still is: for each camera whose trials were learnt. In idle time.
+"""Estimates the model's accuracy on current frames of each camera whose trials were learnt, in idle time.
 
 The signals of the last calm frames are kept for each camera: by them those of a drift are measured. It was learnt of
 what known causes do to the picture: of a drift that none of them explains, as where other objects are in view, nothing

@@ -1,4 +1,4 @@
-"""How right the model is on one camera, told without labels: when frames are looked at for that, and the last estimate.
+"""Accuracy on one camera, estimated without labels: when frames are examined, and the last estimate.
 
 While nothing drifts, a few frames every CALM_SECONDS: they are what a drift is measured by. While something does, a few
 of each window.

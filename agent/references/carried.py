@@ -1,4 +1,4 @@
-"""The provisional reference of another model: the old one, and the new model's detections on its kept frames."""
+"""A provisional reference for a new model: the old image features, and its detections on the kept frames."""
 
 from __future__ import annotations
 

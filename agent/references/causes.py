@@ -35,7 +35,7 @@ LATER_SECONDS = 3600.0
 
 _NOT_KEPT = "no frames of the camera are kept (`keep_frames = false`)"
 
-_TOO_EARLY = Diagnosis(cause=UNKNOWN, reason="no known cause fits at first sight; another window will tell")
+_TOO_EARLY = Diagnosis(cause=UNKNOWN, reason="no known cause fits the first window; waiting for the next one")
 
 Learn = Callable[[str, Span, bool], None]
 """Asks for the signatures of a camera, made of the frames of a span; whether they are to be made anew."""

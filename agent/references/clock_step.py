@@ -1,4 +1,4 @@
-"""By how much the wall clock was set during a window: which hour of the day it is of is not known then."""
+"""The step of the wall clock during a window, whose hour of the day is then unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One feature as the reference has it around this hour, and as the last windows were. Pure."""
+"""Compares one feature around this hour in the reference with that of the last windows. Pure."""
 
 from __future__ import annotations
 

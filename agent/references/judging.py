@@ -132,7 +132,11 @@ class WindowJudging:
             if kept:
                 self._restore(kept)
         except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:
-            log.warning("what was judged before is left aside", camera=self._camera, reason=str(error))
+            log.warning(
+                "the stored drift state cannot be used and is discarded",
+                camera=self._camera,
+                reason=str(error),
+            )
 
     def _restore(self, kept: Mapping[str, Any]) -> None:
         assert self._judge is not None  # `restore` looked

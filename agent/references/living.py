@@ -1,4 +1,4 @@
-"""A camera's reference that lives: what was judged normal is taken in day by day, and slow creep is reported.
+"""A camera's living reference: updated day by day with what was judged normal; creep is reported.
 
     final reference ──(a day of settled hours, `agent.drift.living`)──▶ renewed; the one that it was stays as the anchor
 
@@ -119,7 +119,11 @@ class Living:
             if kept.get("reference") in {stored.id, stored.lived.before if stored.lived else stored.id}:
                 self._hours = NormalHours.restore(kept.get("hours"), len(stored.reference.origin.features))
         except (ReferenceMismatch, ValueError) as error:
-            log.warning("what was normal before is left aside", camera=camera, reason=str(error))
+            log.warning(
+                "the stored living reference cannot be used and is discarded",
+                camera=camera,
+                reason=str(error),
+            )
 
     def text_if_due(self, stored: StoredReference | None, now: float, *, always: bool) -> str | None:
         """What `restore` goes on with, as JSON text, every SAVE_SECONDS or `always`."""

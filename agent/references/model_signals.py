@@ -1,7 +1,7 @@
-"""What the model shows by itself on some frames, as numbers: the signals by which its accuracy is estimated. Pure.
+"""Signals of the model on some frames, from which its accuracy is estimated without labels. Pure.
 
-A picture that is burnt out makes a model find other things, surely, and the same in the mirror image: bottles are kites
-now. So it counts which classes there are, too.
+An overexposed frame makes a model find other things, with high scores, and the same in the mirror image: bottles become
+kites. So the classes that are found are counted, too.
 """
 
 from __future__ import annotations

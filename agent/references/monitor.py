@@ -379,7 +379,11 @@ class DriftMonitor:
         try:
             text = self._store.read(self.subject.camera, RECORDING)
         except ReferenceMismatch as error:
-            log.warning("the recording is left aside", camera=self.subject.camera, reason=str(error))
+            log.warning(
+                "the stored recording cannot be used and is discarded",
+                camera=self.subject.camera,
+                reason=str(error),
+            )
             return
         if text is not None:
             self._recording.resume(text, self.stored)

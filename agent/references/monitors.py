@@ -1,4 +1,4 @@
-"""The drift monitors of all cameras, and the commands on them and their references, over the control socket and MQTT.
+"""The drift monitors of all cameras, and the commands on them over the control socket and MQTT.
 
 Monitors belong to the analyst's thread; command handlers run in others' and have their work done there.
 """

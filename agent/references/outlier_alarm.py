@@ -1,4 +1,4 @@
-"""Frames unlike all that the reference knows, window after window, are a drift, however little reference there is.
+"""The drift alarm by outliers: most frames unlike the reference for several windows.
 
     off ── half of the frames and more, for HOLD windows ──▶ on ── less than a quarter, for HOLD windows ──▶ off
 

@@ -121,17 +121,27 @@ class ReferenceRecording:
         try:
             recorder = Recorder.from_text(text)
         except ReferenceMismatch as error:
-            log.warning("the recording is left aside", camera=camera, reason=str(error))
+            log.warning(
+                "the stored recording cannot be used and is discarded", camera=camera, reason=str(error)
+            )
             return
         covered = round(recorder.covered)
         if recorder.subject != self._subject:
-            reason = "the recording is left aside: the model, the features or the windows changed"
+            reason = (
+                "the stored recording cannot be used and is discarded: the model, the features or "
+                "the windows changed"
+            )
             log.warning(reason, camera=camera, covered=covered)
             return
         self.recorder = recorder
         every = self._renewal_every(recorder)  # no earlier than had there been no restart
         self._next_renewal = max(recorder.covered, every) if stored is None else recorder.covered + every
-        log.info("going on recording a reference", camera=camera, covered=covered, of=round(recorder.length))
+        log.info(
+            "continuing the recording of a reference",
+            camera=camera,
+            covered=covered,
+            of=round(recorder.length),
+        )
 
     def fields(self) -> dict[str, object]:
         """The field of the camera's summary."""

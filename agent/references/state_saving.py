@@ -1,4 +1,4 @@
-"""What of one camera's drift is written to disk, and how often: flash wears out, and a power cut should cost little."""
+"""Which drift state of one camera is written to disk, and how often: rarely for flash, enough for power cuts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reference as it is kept: what windows are judged by, and what single frames are."""
+"""A stored reference: the part that judges windows, and the part that judges single frames."""
 
 from __future__ import annotations
 

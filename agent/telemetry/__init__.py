@@ -1,4 +1,4 @@
-"""Telemetry: what the box is and does. Probes measure, the sampler asks them and summarises.
+"""Telemetry: measurements of the box. Probes measure; the sampler reads and summarises them.
 
 A probe gives `Reading`s: an entity (`host`, `gpu/0`) and its numbers, flat, named as they are published.
 What a box does not have is left out; that is no failure. A new probe is one file and one line in PROBES.

@@ -1,4 +1,4 @@
-"""Samples every probe once a second, and gives the numbers by the window and by the second."""
+"""Reads every probe once a second, and provides the numbers by second and by window."""
 
 from __future__ import annotations
 

@@ -134,9 +134,9 @@ def test_the_model_that_ships_detects_on_a_drawn_camera(tmp_path, run_agent, mos
     ears.wait(lambda heard: sum(m.body.get("detections", 0) for m in heard if "/camera/" in m.topic) > 10, 40)
     shown = vedette("model", "golden", "--state", tmp_path / "s")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "gives what it gave when it was taken in use" in shown.stdout
+    assert "gives the same results as when it was first used" in shown.stdout
     assert agent.stop() == 0
-    assert agent.journal().count("golden check: what the model gives is recorded") == 1
+    assert agent.journal().count("golden check: the model's results are recorded") == 1
     check_against_schemas(ears.messages)
 
 

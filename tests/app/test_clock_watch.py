@@ -103,7 +103,7 @@ def test_a_damaged_file_begins_anew(box, tmp_path, text):
     with capture_logs() as logs:
         _, steady = opened(box, tmp_path)
     assert steady.now() == pytest.approx(box.wall())
-    assert "steady time begins anew" in logs[0]["event"]
+    assert "steady time starts again" in logs[0]["event"]
     assert json.loads((tmp_path / FILE_NAME).read_text())["boot"] == steady.boot
 
 

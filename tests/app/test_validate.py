@@ -43,7 +43,7 @@ def mistakes(tmp_path, text):
         ('[[rules]]\nname = "dark"\nwhen = \'camera.black{camera="frnt"}\'\n',
          "v.toml:6: rules[dark].when: there is no camera 'frnt'; did you mean 'front'?"),
         ('[[rules]]\nname = "a"\nwhen = "camera.black"\n[[rules]]\nname = "a"\nwhen = "camera.down"\n',
-         "v.toml:8: rules[a].name: is there a second time; expected another name"),
+         "v.toml:8: rules[a].name: is defined twice; expected another name"),
         ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\nquiet_hours = "nights"\n',
          "v.toml:7: notifiers[night].quiet_hours: 'nights' is no schedule; expected a schedule such as "
          '"22:00-06:00", "sat-sun" or "mon-fri 08:00-17:00, sat 08:00-12:00"'),

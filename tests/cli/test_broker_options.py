@@ -12,7 +12,11 @@ COMMANDS = {
     "verify": ["verify", "--for", "500ms"],
     "merge": ["sketch", "merge", "--for", "500ms"],
 }
-HEARD = {"watch": "no message yet", "verify": "nothing was heard", "merge": "no sketch message was found"}
+HEARD = {
+    "watch": "no message yet",
+    "verify": "no messages were received",
+    "merge": "no sketch message was found",
+}
 
 pytestmark = pytest.mark.usefixtures("hurried")
 

@@ -68,7 +68,7 @@ def test_a_file_is_read_at_the_second_asked_for_and_never_overwritten(tmp_path):
     done = vedette("snapshot", "--source", folder, "--at", "2", "--out", tmp_path / "x.jpg")
     assert done.returncode == 0, done.stderr
     assert "no boxes" in done.stdout
-    assert "knows drawn scenes only" in done.stderr, (
+    assert "knows only drawn scenes" in done.stderr, (
         "which would puzzle whoever begins with a picture of their own"
     )
     assert cv2.imread(str(tmp_path / "x.jpg")).mean() == pytest.approx(120, abs=25)

@@ -177,7 +177,7 @@ def test_another_broker_is_reported_with_what_the_former_one_retains(mosquitto, 
     with capture_logs() as logs:
         moved = publish(second.url)
         moved.until(lambda p: p.connection.state == "connected")
-    (said,) = [entry for entry in logs if "not in the config any more" in entry["event"]]
+    (said,) = [entry for entry in logs if "no longer in the config" in entry["event"]]
     assert said["broker"] == first.url
     assert said["topics"] == 5
     assert said["mend"] == f"vedette retire --broker {first.url}"

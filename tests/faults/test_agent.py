@@ -82,7 +82,7 @@ def test_read_only_directory_from_the_start(mosquitto, listen, load, account, sm
     running = load(broker.url, small_disk / "state")
     running.until(lambda p: p.statistics().get("delivered_total", 0) > 100)
     assert running.publisher.statistics()["outbox_durable"] == 0.0
-    assert "NO DISK FOR THE OUTBOX" in capsys.readouterr().out
+    assert "THE OUTBOX CANNOT USE THE DISK" in capsys.readouterr().out
     running.drain()
     drained(listener, running.accepted)
     assert account(running.accepted, listener.messages).lost == []

@@ -275,8 +275,8 @@ def test_a_video_that_cannot_be_read_and_one_that_is_not_there(plain, tmp_path):
     [
         (("--int8",), "give a video, folder or camera with --frames"),
         (("--frames", "x.mp4"), "give --int8 too"),
-        (("--int8", "--frames", "x.mp4", "--half"), "leave out --half"),
-        (("--int8", "--frames", "x.mp4", "--for", "gpu"), "leave out --half and --for gpu"),
+        (("--int8", "--frames", "x.mp4", "--half"), "omit --half"),
+        (("--int8", "--frames", "x.mp4", "--for", "gpu"), "omit --half and --for gpu"),
         (("--int8", "--frames", "x.mp4", "--least-f1", "1.5"), "--least-f1 1.5"),
         (("--int8", "--frames", "x.mp4", "--least-f1", "nan"), "--least-f1 nan"),
     ],

@@ -126,7 +126,7 @@ def test_one_that_is_refused_for_good_is_logged_and_discarded(tmp_path, receiver
     one.offer([make_alert()])
     with capture_logs() as logs:
         turn(one, NOW, 0)
-    assert (one.lost, logs[0]["event"]) == (1, "notice is lost")
+    assert (one.lost, logs[0]["event"]) == (1, "notice discarded")
     one.offer([make_alert("next")])
     turn(one, NOW, 1)
     assert one.sent == 1

@@ -25,7 +25,7 @@ class Absent(RuleFunction):
 
     name = "absent"
     syntax = "absent(METRIC) for DURATION"
-    help = "no report for so long; the time that the box was off does not count"
+    help = "the metric was not reported for this long; the time that the box was off does not count"
     is_duration = True
 
     def evaluator(self, series: Series) -> Evaluator:

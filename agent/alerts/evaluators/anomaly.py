@@ -57,7 +57,7 @@ class AnomalyHigh(Anomaly):
 
     name = "anomaly_high"
     syntax = "anomaly_high(METRIC) > SIGMAS"
-    help = "the same, above the median alone"
+    help = "the same, only above the median"
 
     def distance(self, z: float) -> float:
         """How far a z-score lies above."""
@@ -73,7 +73,7 @@ class AnomalyLow(Anomaly):
 
     name = "anomaly_low"
     syntax = "anomaly_low(METRIC) > SIGMAS"
-    help = "the same, below the median alone"
+    help = "the same, only below the median"
 
     def distance(self, z: float) -> float:
         """How far a z-score lies below."""

@@ -45,8 +45,8 @@ class Burn(RuleFunction):
     name = "burn"
     syntax = "burn(METRIC [> NUMBER], PERCENT [, DURATION]) > TIMES"
     help = (
-        "how fast an error budget is spent, in times, over a window (1h if not given) and its last twelfth: "
-        "PERCENT of frames or windows must be good"
+        "how fast an error budget is spent, as a multiple of the allowed rate, over a window (default "
+        "1h) and its last twelfth: PERCENT of frames or windows must be good"
     )
     evidence_in_sentence = frozenset({"bad_ratio", "burn_times"})
 

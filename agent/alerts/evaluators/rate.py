@@ -23,7 +23,7 @@ class Rate(RuleFunction):
 
     name = "rate"
     syntax = "rate(METRIC [, DURATION]) > NUMBER"
-    help = "change per second over a window (10m if not given); counters (_total) survive their resets"
+    help = "change per second over a window (default 10m); resets of counters (_total) are handled"
 
     over: float = DEFAULT_SECONDS
 

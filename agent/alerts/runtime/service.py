@@ -97,7 +97,11 @@ class AlertService:
             if (kept := self._kept(name)) is not None:
                 restore(kept)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.error("alert snapshot cannot be used, starting without it", name=name, error=repr(error))
+            log.error(
+                "the stored state of the alerts cannot be used, starting without it",
+                name=name,
+                error=repr(error),
+            )
 
     def _kept(self, name: str) -> Any:
         """What was saved under a name; None where nothing was. Raises KeyError, TypeError or ValueError."""

@@ -64,7 +64,7 @@ class AlertStore:
                 self._log_failing(error)
                 return
             broken = self.path.with_suffix(".broken")
-            log.error("alert store is broken, starting a new one", error=str(error), kept_as=str(broken))
+            log.error("the alert store is damaged, starting a new one", error=str(error), kept_as=str(broken))
             try:
                 self.path.replace(broken)
                 self._database = self._connect()
@@ -143,7 +143,9 @@ class AlertStore:
         try:
             return parse_kept(text, largest=LARGEST_SNAPSHOT)
         except ValueError as error:
-            log.error("alert snapshot is broken, starting without it", name=name, error=str(error))
+            log.error(
+                "the stored state of the alerts is damaged, starting without it", name=name, error=str(error)
+            )
             return None
 
     def history(self, since: float = 0.0, limit: int = 1000, *, offset: int = 0) -> list[str]:
@@ -179,7 +181,9 @@ class AlertStore:
         if not self._failing:
             self._failing = True
             log.error(
-                "alert store cannot be used, alerts go on without it", path=str(self.path), error=str(error)
+                "the alert store cannot be used, alerts continue without it",
+                path=str(self.path),
+                error=str(error),
             )
 
 
@@ -199,5 +203,5 @@ def _alert(body: str) -> Alert | None:
     try:
         return alert_from_json(parse_kept(body, largest=LARGEST_BYTES))
     except (ValueError, KeyError, TypeError) as error:
-        log.warning("a row of the alert history is damaged, leaving it out", error=printable(error))
+        log.warning("a row of the alert history is damaged and skipped", error=printable(error))
         return None

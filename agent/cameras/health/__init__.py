@@ -1,1 +1,1 @@
-"""Whether a camera's frames can be believed: by content, by rate and by time stamps."""
+"""Camera health: judges the frames of a camera by content, frame rate and time stamps."""

@@ -1,4 +1,4 @@
-"""Whether a camera's frames can be believed, judged by their content a few times a second.
+"""Judges a camera's health by the content of its frames, a few times a second.
 
 Laws
 ----

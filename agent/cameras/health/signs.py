@@ -1,4 +1,4 @@
-"""The sign of each fault in one sample: does it show, in words; and where it cannot be told, why. Pure.
+"""The evidence for each fault in one sample: present, absent or undecidable, with a text. Pure.
 
 The constants come from real videos (a road from above, a table, a corridor), read four times a second, and from faults
 planted in them; each says what was measured.
@@ -169,13 +169,13 @@ def untold(look: Look) -> str:
     if look.normal is None or look.black.since is not None:
         return ""
     if look.is_dark and not look.readable:
-        return "whether it is moved, blurred or covered cannot be told, because it is too dark"
+        return "too dark to detect whether the camera is moved, blurred or covered"
     if int(look.normal.structured.sum()) < LEAST_BLOCKS:
-        return "whether it is moved or blurred cannot be told, because the view has no structure"
+        return "too little structure in the view to detect whether the camera is moved or blurred"
     if look.moves and look.like < IN_PLACE_RATIO:
-        return "whether it is moved cannot be told, because the view keeps moving"
+        return "the view keeps moving, so it is unknown whether the camera is moved"
     if _overlaid(look, look.normal):
-        return "whether a web or dirt is on the lens cannot be told, because the new edges over the view may be shadows"
+        return "new edges over the view may be shadows, or a web or dirt on the lens"
     return ""
 
 
@@ -201,7 +201,7 @@ def _overexposed(look: Look) -> Sign:
 
 def _covered(look: Look) -> Sign:
     normal, figures = look.normal, look.figures
-    words = "hardly any structure is left in the frame"
+    words = "nearly no structure is left in the frame"
     if look.black.since is not None or look.is_dark:
         return None, words
     plain = float(figures.coarse.max()) < COVERED_COARSE and figures.detail < COVERED_DETAIL

@@ -1,5 +1,4 @@
-"""Stretches without a change or without light: how long each has lasted, and how long the scene has taught to wait.
-Pure.
+"""Durations without change or light, and how long the scene requires before they count as a fault. Pure.
 
 Laws
 ----

@@ -1,4 +1,4 @@
-"""Whether a camera's frames come at their rate, and whether their time stamps can be believed.
+"""Judges a camera's frame rate and time stamps.
 
 Laws
 ----

@@ -1,4 +1,4 @@
-"""How much contrast a veil over the view has left, over the last minute: fog, dirt, droplets. Pure.
+"""The share of contrast that fog, dirt or droplets left over the last minute. Pure.
 
 A veil lies over all that stands still; a car that passes before it has contrast of its own. So what counts is the
 median over time, in which whatever is there for less than half of it has no say.

@@ -1,4 +1,4 @@
-"""A process that decodes for a camera and writes to a pipe: read exactly, never waited for without an end."""
+"""A child process that decodes for a camera and writes to a pipe: exact reads, each within a time limit."""
 
 from __future__ import annotations
 

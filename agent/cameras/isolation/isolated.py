@@ -1,4 +1,4 @@
-"""Any camera, read in a process of its own: a decoder that crashes there takes nothing else with it.
+"""A camera that is read in a separate process, so that a crash of its decoder ends nothing else.
 
 It costs a process (about 60 MB) and two copies of every frame through a pipe; `docs/benchmarks-cameras.md`
 has the figures. So it is for the camera that needs it: see `agent.cameras.isolation.quarantine`.

@@ -90,7 +90,8 @@ def camera_for(settings: CameraSettings, directory: Path) -> Camera:
         return camera
     if settings.isolate == "auto":
         log.warning(
-            "camera is read in a process of its own, its decoder crashed the agent", camera=settings.name
+            "camera is now read in a separate process, because its decoder crashed the agent",
+            camera=settings.name,
         )
     return IsolatedCamera(settings.kind, settings.name, settings.options)
 

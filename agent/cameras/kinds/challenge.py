@@ -1,4 +1,4 @@
-"""Why a camera refuses a login that may be right: FFmpeg knows MD5 only, and cuts a long login off.
+"""Finds out why a camera refuses a valid RTSP login: FFmpeg supports only MD5, and truncates long logins.
 
 Laws
 ----

@@ -82,14 +82,15 @@ class GStreamerOptions:
 
     pipeline: Masked = setting(
         kind="pipeline",
-        doc="What you would give to gst-launch-1.0, up to raw video and without a sink: the agent adds "
-        "conversion and sink. Passwords in it can be seen in the box's process list.",
+        doc="Pipeline as for gst-launch-1.0, up to raw video and without a sink: the agent adds "
+        "conversion and sink. Passwords in it are visible in the box's process list.",
         example='"nvarguscamerasrc ! nvvidconv ! video/x-raw,format=BGRx"',
     )
     source: str = setting(
         "live",
         choices=("live", "file"),
-        doc="live: its end is a failure, and it is started anew; file: its end is the end, no frame is lost.",
+        doc="live: an end of the pipeline is a failure, and it is restarted; file: it is the end of the "
+        "source, no frame is dropped.",
     )
     timeout: float = setting(
         10.0,

@@ -39,11 +39,11 @@ class ImagesOptions:
     path: str = setting(kind="path", doc="Folder of images (or one image).", example='"pictures/"')
     glob: str = setting("*", doc='Which files of the folder, e.g. "*.jpg" or "**/*.png"; sorted by path.')
     fps: float = setting(1.0, minimum=0.001, maximum=1000, doc="Images a second.")
-    loop: bool = setting(False, doc="Begin again after the last image (and those that were added meanwhile).")
+    loop: bool = setting(False, doc="Begin again after the last image, including images added meanwhile.")
     pace: str = setting(
         "real",
         choices=("real", "fast"),
-        doc="fps images a second, or as fast as the model can without losing one.",
+        doc="real: fps images a second; fast: as fast as the model can, without dropping one.",
     )
 
 

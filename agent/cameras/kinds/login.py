@@ -19,7 +19,7 @@ class LoginOptions:
     """Where a camera is, and the login at it; the options of its kind say what an address is there."""
 
     url: Masked = setting(kind="url", doc="Where it is.")
-    username: str = setting("", doc="User name at the camera (goes before one in the url).")
+    username: str = setting("", doc="User name at the camera (overrides one in the url).")
     password: Secret = setting("", kind="secret", doc="Password at the camera; better: password_file.")
     password_file: str = setting(
         "", kind="path", doc="File whose first line is the password; read at each connect."

@@ -1,4 +1,4 @@
-"""Where a source may lead FFmpeg: protocols and formats by list, redirects only on the host that was asked.
+"""Limits where a source may lead FFmpeg: allowed protocols and formats, redirects only on the requested host.
 
 What a camera answers is data from outside. FFmpeg follows a playlist, a session description or a redirect to any
 address it names, so a hostile camera could have the agent fetch what only the agent can reach.

@@ -63,7 +63,7 @@ class SnapshotOptions(LoginOptions):
         example='"http://192.168.1.20/snapshot.jpg"',
     )
     interval: float = setting(
-        1.0, kind="duration", minimum=0.05, maximum=3600, doc="How often the image is asked for."
+        1.0, kind="duration", minimum=0.05, maximum=3600, doc="How often the image is requested."
     )
     timeout: float = setting(
         10.0, kind="duration", minimum=0.5, maximum=300, doc="Longest wait for a whole answer."

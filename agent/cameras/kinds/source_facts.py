@@ -1,4 +1,4 @@
-"""What an opened FFmpeg source says of itself: which stream is its video, its clock, its rate and its length."""
+"""Facts about an opened FFmpeg source: its video stream, clock, frame rate and length."""
 
 from __future__ import annotations
 

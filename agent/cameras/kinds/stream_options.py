@@ -29,44 +29,47 @@ class StreamOptions(LoginOptions):
     )
     format: str = setting(
         "auto",
-        doc="FFmpeg's name of the format (mpjpeg, mjpeg, h264, mpegts, hls, ...), where it cannot tell by itself.",
+        doc="FFmpeg's name of the format (mpjpeg, mjpeg, h264, mpegts, hls, ...), if FFmpeg cannot detect it.",
     )
     height: int = setting(
         0,
         minimum=0,
         maximum=16384,
-        doc="HLS with several variants: the one of this height, else the next lower one; 0: the best.",
+        doc="For HLS with several variants: the height of the variant to read, else the next lower one; "
+        "0: the best.",
     )
-    transport: str = setting("tcp", choices=("tcp", "udp"), doc="How RTSP carries the frames.")
+    transport: str = setting("tcp", choices=("tcp", "udp"), doc="Transport of RTSP.")
     timeout: float = setting(
         10.0,
         kind="duration",
         minimum=0.5,
         maximum=3600,
-        doc="Longest wait for an answer or a packet of the camera; longer than 20s where it sends frames that seldom.",
+        doc="Longest wait for an answer or a packet; set more than 20s for a camera with such long gaps "
+        "between frames.",
     )
-    loop: bool = setting(False, doc="Play a file again and again.")
+    loop: bool = setting(False, doc="Repeat a file without end.")
     pace: str = setting(
         "real",
         choices=("real", "fast"),
-        doc="Files: at their own rate, or as fast as the model can without losing a frame.",
+        doc="For files: real: at their own rate; fast: as fast as the model can, without dropping a frame.",
     )
     fps: float = setting(
         0.0,
         minimum=0,
         maximum=1000,
-        doc="Frames a second of a file without time stamps (raw H.264, HEVC, motion JPEG); 0: as it declares, else 25.",
+        doc="Frame rate of a file without time stamps (raw H.264, HEVC, motion JPEG); 0: the declared "
+        "rate, else 25.",
     )
     threads: int = setting(
         0,
         minimum=0,
         maximum=64,
-        doc="Decoder threads; 0: one, for a file with pace fast half as many as cores and at most four.",
+        doc="Decoder threads; 0: one, or for a file with pace fast half the number of cores, at most four.",
     )
     decoder: str = setting(
         "cpu",
         choices=("cpu", "cuda"),
-        doc="cuda: on an NVIDIA GPU, where it can; else on the CPU, which is then logged once.",
+        doc="cuda: decode on an NVIDIA GPU if possible, else on the CPU (logged once).",
     )
 
     def __post_init__(self) -> None:

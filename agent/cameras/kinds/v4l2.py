@@ -30,17 +30,15 @@ class V4l2Options:
 
     device: str = setting(
         "/dev/video0",
-        doc="Device: /dev/video0, a number, or (steady over replugging) a path or name in /dev/v4l/by-id.",
+        doc="Device: /dev/video0, a number, or (unchanged by replugging) a path or name in /dev/v4l/by-id.",
     )
     width: int = setting(0, minimum=0, maximum=16384, doc="Width in pixels; 0: the device's choice.")
     height: int = setting(0, minimum=0, maximum=16384, doc="Height in pixels; 0: the device's choice.")
-    fps: float = setting(
-        0.0, minimum=0, maximum=1000, doc="Frames a second asked for; 0: the device's choice."
-    )
+    fps: float = setting(0.0, minimum=0, maximum=1000, doc="Requested frame rate; 0: the device's choice.")
     pixel_format: str = setting(
         "auto",
         choices=("auto", "mjpeg", "h264", "yuyv422", "nv12", "uyvy422", "rgb24"),
-        doc="How the device sends frames; mjpeg lets most USB cameras run at full size and rate.",
+        doc="Pixel format of the device; with mjpeg most USB cameras run at full size and rate.",
     )
     timeout: float = setting(
         10.0,

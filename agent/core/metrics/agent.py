@@ -10,7 +10,7 @@ AGENT = (
         "",
         export=Export(
             "device",
-            "The box, as its MQTT topics name it, and what it is.",
+            "Name of the device in its MQTT topics, and the hardware.",
             kind=MetricKind.INFO,
             labels=("device", "site", "machine", "os", "jetpack", "power_mode"),
         ),
@@ -18,7 +18,7 @@ AGENT = (
     Metric(
         "",
         export=Export(
-            "model", "The model that runs.", kind=MetricKind.INFO, labels=("model", "sha256", "provider")
+            "model", "The running model.", kind=MetricKind.INFO, labels=("model", "sha256", "provider")
         ),
     ),
     Metric(
@@ -28,37 +28,38 @@ AGENT = (
         ),
     ),
     Metric("", export=Export("ready", "1 once the model is loaded and every camera was tried (as /readyz).")),
-    Metric("", export=Export("alerts_firing", "Alerts that fire, by severity.", labels=("severity",))),
+    Metric("", export=Export("alerts_firing", "Firing alerts, by severity.", labels=("severity",))),
     Metric(
         "",
         export=Export(
-            "alert_firing", "1 for each alert that fires.", labels=("rule", "severity", "camera", "gpu")
+            "alert_firing", "1 for each firing alert.", labels=("rule", "severity", "camera", "gpu")
         ),
     ),
     Metric(
         "",
         export=Export(
-            "part_silent_seconds", "Time since a part of the agent last showed progress.", labels=("part",)
+            "part_silent_seconds", "Time since a worker of the agent last showed progress.", labels=("part",)
         ),
     ),
     Metric(
         "",
         export=Export(
-            "part_failures_total", "Times that a part failed and was started anew.", labels=("part",)
+            "part_failures_total", "Failures of a worker, each followed by a restart.", labels=("part",)
         ),
     ),
     Metric(
         "",
         export=Export(
             "part_discarded_items_total",
-            "Items (results, tasks, readings) that a part could not process and left out; 0 on a healthy box.",
+            "Items (results, tasks, readings) that a worker could not process and discarded; 0 on a "
+            "healthy box.",
             labels=("part",),
         ),
     ),
     Metric(
         "",
         export=Export(
-            "exporter_series_left_out", "Series left out since a metric had too many; 0 on a healthy box."
+            "exporter_series_left_out", "Series left out because a metric had too many; 0 on a healthy box."
         ),
     ),
 )

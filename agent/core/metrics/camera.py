@@ -21,14 +21,14 @@ CAMERA = (
     Metric(
         "camera.{state}",
         Alerting("{state}", "view", "state"),
-        Export("camera_state", "1 for the state that the camera is in, 0 for the others."),
+        Export("camera_state", "1 for the present state of the camera, 0 for the others."),
         merge=Merge.MEAN_OVER_FRAMES,
         labels={"state": _STATES},
     ),
     Metric(
         "camera.frames_seen",
         Alerting("frames received in a window", "speed", "count"),
-        Export("camera_frames_seen_total", "Frames that the camera gave.", valid=ValidFor.ADD),
+        Export("camera_frames_seen_total", "Frames that the camera delivered.", valid=ValidFor.ADD),
         merge=Merge.SUM,
         sent=Sent.ALWAYS,
     ),
@@ -52,7 +52,9 @@ CAMERA = (
     ),
     Metric(
         "camera.frames_skipped",
-        export=Export("camera_frames_skipped_total", "Frames left out for max_fps.", valid=ValidFor.ADD),
+        export=Export(
+            "camera_frames_skipped_total", "Frames skipped because of max_fps.", valid=ValidFor.ADD
+        ),
         merge=Merge.SUM,
         sent=Sent.NOT_ZERO,
     ),
@@ -61,7 +63,7 @@ CAMERA = (
         Alerting("still frames left out in a window", "speed", "count"),
         Export(
             "camera_frames_still_total",
-            "Frames left out since nothing moved (motion_gate).",
+            "Frames skipped because nothing moved (motion_gate).",
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
@@ -72,7 +74,7 @@ CAMERA = (
         Alerting("frames failed in a window", "speed", "count"),
         Export(
             "camera_frames_failed_total",
-            "Frames that could not be decoded or detected on.",
+            "Frames that could not be decoded, or on which the model failed.",
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
@@ -81,7 +83,7 @@ CAMERA = (
     Metric(
         "camera.reconnects",
         Alerting("reconnects in a window", "view", "count"),
-        Export("camera_reconnects_total", "Times that the camera was connected to anew.", valid=ValidFor.ADD),
+        Export("camera_reconnects_total", "Reconnects of the camera.", valid=ValidFor.ADD),
         merge=Merge.SUM,
         sent=Sent.NOT_ZERO,
     ),
@@ -105,7 +107,7 @@ CAMERA = (
         "camera.feature_samples_kept_out",
         export=Export(
             "camera_feature_samples_kept_out_total",
-            "Frames kept out of drift since the picture was faulty.",
+            "Frames kept out of drift because the camera was in a faulty state.",
             valid=ValidFor.ADD,
         ),
         merge=Merge.SUM,
@@ -115,7 +117,7 @@ CAMERA = (
         "",
         export=Export(
             "camera_latency_seconds",
-            "Time a frame took in a stage; stage total is capture to result.",
+            "Time that a frame took in a stage; the stage total is capture to result.",
             kind=MetricKind.HISTOGRAM,
             labels=("camera", "stage"),
         ),
@@ -125,19 +127,19 @@ CAMERA = (
         Alerting("{stage} {rank}", "speed"),
         Export(
             "camera_window_latency_seconds",
-            "A quantile of the last window, finer than the histogram gives it: p50, p90, p99 or max.",
+            "A quantile of the last window, more exact than the histogram: p50, p90, p99 or max.",
             valid=ValidFor.WINDOW,
         ),
         merge=Merge.MEAN_OVER_FRAMES,
         labels={"stage": _STAGES, "rank": _RANKS},
-        doc="Quantile of the time of a stage of a frame, or the longest: p50, p90, p99, max.",
+        doc="Quantile, or maximum, of the time of a stage: p50, p90, p99, max.",
         sent=Sent.COMPLETE,
     ),
     Metric(
         "",
         export=Export(
             "camera_window_end_timestamp_seconds",
-            "When the last window ended, Unix time: old if windows no longer come.",
+            "End of the last window, Unix time: old if there are no more windows.",
             valid=ValidFor.WINDOW,
             labels=("camera",),
         ),
@@ -147,7 +149,7 @@ CAMERA = (
         Alerting("frames received", "speed", "fps"),
         Export(
             "camera_frames_per_second",
-            "Frames a second that the camera gave in the last window.",
+            "Frames a second that the camera delivered in the last window.",
             valid=ValidFor.WINDOW,
         ),
         sent=Sent.ALWAYS,

@@ -20,19 +20,19 @@ DRIFT = (
         Alerting("drift of joint", "drift", "times"),
         Export(
             "camera_drift_joint_ratio",
-            "The same of all features together: many small shifts at once.",
+            "The same for all features together: many small shifts at once.",
             valid=ValidFor.WINDOW,
         ),
     ),
     Metric(
         "drift.classes_ratio",
         Alerting("drift of classes", "drift", "times"),
-        Export("camera_drift_classes_ratio", "The same of the mix of classes.", valid=ValidFor.WINDOW),
+        Export("camera_drift_classes_ratio", "The same for the mix of classes.", valid=ValidFor.WINDOW),
     ),
     Metric(
         "drift.{feature}_ratio",
         Alerting("", "drift", "times"),
-        Export("camera_feature_drift_ratio", "The same of one feature.", valid=ValidFor.WINDOW),
+        Export("camera_feature_drift_ratio", "The same for one feature.", valid=ValidFor.WINDOW),
         labels={"feature": r"(?!(?:joint|classes|outlier)_ratio)\w+"},
         sent=Sent.NEAR_LIMIT,
     ),
@@ -50,7 +50,8 @@ DRIFT = (
         Alerting("slow change in sigma", "drift", unit="count"),
         Export(
             "camera_drift_creep_sigmas",
-            "How far the feature that moved most has moved, too slowly for an alarm, since the reference was recorded.",
+            "Largest shift of a feature since the reference was recorded that was too slow for an alarm, "
+            "in sigma.",
             valid=ValidFor.WINDOW,
         ),
     ),
@@ -59,8 +60,8 @@ DRIFT = (
         Alerting("estimated accuracy", "drift"),
         Export(
             "camera_accuracy_estimate_ratio",
-            "How much of what the model finds is probably still right, estimated without labels: F1 by its own "
-            "detections on undisturbed frames; no mAP. Absent where nothing can be told (trust below 0.1).",
+            "Accuracy of the model, estimated without labels: F1 relative to its own detections on "
+            "undisturbed frames, not a mAP. Absent if the trust is below 0.1.",
             valid=ValidFor.WINDOW,
         ),
     ),
@@ -69,7 +70,7 @@ DRIFT = (
         Alerting("lowest estimated accuracy", "drift"),
         Export(
             "camera_accuracy_estimate_low_ratio",
-            "Lower end of the estimate's band, which holds the truth in 9 of 10 cases.",
+            "Lower end of the estimate's band, which contains the true value in 9 of 10 cases.",
             valid=ValidFor.WINDOW,
         ),
     ),
@@ -87,7 +88,7 @@ DRIFT = (
         Alerting("trust in the estimated accuracy", "drift", "ratio"),
         Export(
             "camera_accuracy_estimate_trust",
-            "How far the estimate can be trusted, 0..1: less where the band is wide or boxes are few.",
+            "Trust in the estimate, 0..1: lower if the band is wide or boxes are few.",
             valid=ValidFor.WINDOW,
         ),
     ),
@@ -95,7 +96,7 @@ DRIFT = (
         "camera.drift_recorded_ratio",
         export=Export(
             "camera_reference_recorded_ratio",
-            "How much of the reference is recorded, while one is being recorded.",
+            "Progress of the recording of a reference, while there is one.",
             valid=ValidFor.WINDOW,
         ),
         merge=Merge.LARGEST,

@@ -40,7 +40,7 @@ GPU = (
     ),
     Metric(
         "gpu.memory_total_bytes",
-        export=Export("gpu_memory_bytes", "GPU memory there is."),
+        export=Export("gpu_memory_bytes", "Total GPU memory."),
         sent=Sent.COMPLETE,
     ),
     Metric(
@@ -87,21 +87,21 @@ GPU = (
     Metric(
         "gpu.throttled",
         Alerting("is throttled", "throttle", "state", "full clocks"),
-        Export("gpu_throttled", "1 while the GPU is slowed down against its will."),
+        Export("gpu_throttled", "1 while the GPU is throttled."),
         sent=Sent.ALWAYS,
     ),
     Metric(
         "",
         export=Export(
             "gpu_throttle_reason",
-            "1 for each reason for which the GPU is slowed down now.",
+            "1 for each present reason for throttling.",
             labels=("gpu", "reason"),
         ),
     ),
     Metric(
         "gpu.idle_ratio",
-        export=Export("gpu_idle", "1 while clocks are low since there is nothing to do."),
-        doc="Share of the window that clocks were low since there was nothing to do.",
+        export=Export("gpu_idle", "1 while clocks are low because the GPU is idle."),
+        doc="Share of the window in which clocks were low because the GPU was idle.",
     ),
     Metric(
         "gpu.encoder_ratio",

@@ -55,7 +55,7 @@ HOST = (
     Metric(
         "host.memory_available_bytes",
         Alerting("memory available", "memory"),
-        Export("host_memory_available_bytes", "Memory that programs can still have."),
+        Export("host_memory_available_bytes", "Memory available to programs."),
         sent=Sent.COMPLETE,
     ),
     Metric(
@@ -77,8 +77,8 @@ HOST = (
     ),
     Metric(
         "host.oom_kills_total",
-        Alerting("processes of the agent ended for lack of memory", "memory"),
-        Export("host_oom_kills_total", "Processes of the agent that the kernel ended for lack of memory."),
+        Alerting("processes of the agent killed for lack of memory", "memory"),
+        Export("host_oom_kills_total", "Processes of the agent that the kernel killed for lack of memory."),
         merge=Merge.LAST,
         sent=Sent.NOT_ZERO,
     ),
@@ -167,30 +167,29 @@ HOST = (
         Alerting("share of the time that the model may run", "heat"),
         Export(
             "host_model_busy_limit_ratio",
-            "Share of the time that the model may run: below 1 while the box is too hot.",
+            "Share of the time in which the model may run: below 1 while the box is too hot.",
         ),
         sent=Sent.ALWAYS,
     ),
     Metric(
         "host.model_implausible",
         Alerting("gives boxes that cannot be objects", "model", "state", "boxes of objects"),
-        Export("host_model_implausible", "1 while the boxes that the model gives cannot be objects."),
+        Export("host_model_implausible", "1 while the model's boxes are implausible."),
     ),
     Metric(
         "host.golden_mismatch",
         Alerting(
-            "gives other results than when it was taken in use", "model", "state", "the results recorded then"
+            "gives other results than when it was first used", "model", "state", "the results recorded then"
         ),
         Export(
-            "host_golden_mismatch", "1 while the model gives other results on fixed images than it once did."
+            "host_golden_mismatch",
+            "1 while the model gives other results on fixed images than when it was first used.",
         ),
     ),
     Metric(
         "host.model_returned",
-        Alerting("runs the model before again", "model", "state", "the deployed model is kept"),
-        Export(
-            "host_model_returned", "1 for a day after a deployed model was replaced by the one before it."
-        ),
+        Alerting("runs the previous model again", "model", "state", "the deployed model is kept"),
+        Export("host_model_returned", "1 for a day after a deployed model was replaced by the previous one."),
     ),
     Metric(
         "host.emc_clock_hertz",
@@ -210,7 +209,7 @@ HOST = (
     Metric(
         "host.process_cpu_ratio",
         Alerting("processor use of the agent", "load"),
-        Export("host_process_cpu_ratio", "Processor seconds a second that the agent takes."),
+        Export("host_process_cpu_ratio", "CPU seconds per second that the agent uses."),
     ),
     Metric(
         "host.process_threads",
@@ -221,7 +220,7 @@ HOST = (
     Metric(
         "host.probe_{probe}_seconds",
         export=Export(
-            "probe_duration_seconds", "What the last measurement of a probe (host, nvml, tegra) took."
+            "probe_duration_seconds", "Time that the last measurement of a probe (host, nvml, tegra) took."
         ),
         labels={"probe": r"\w+"},
         sent=Sent.COMPLETE,

@@ -1,4 +1,4 @@
-"""What the broker retains of devices and cameras that are no more: listed, and cleared on request."""
+"""Retained messages of devices and cameras that no longer exist: listed, and cleared on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before every request: security headers, the host's name, the login, the token of what changes something.
+"""Checks every request: security headers, the host's name, the login, the token of what changes something.
 
 A class of ASGI of its own: Starlette's middleware for functions holds a stream of events back.
 """

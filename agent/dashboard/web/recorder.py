@@ -194,7 +194,7 @@ def _offline_details(device: Device, lasted: float | None = None) -> dict[str, C
         else f"the device was offline for {duration(max(lasted, 0.0))}; it is back",
         "expected": "a connection to the broker",
         "window": "",
-        "advice": "Look at power, network and the agent's journal on the device; its messages wait there meanwhile.",
+        "advice": "Check power, network and the agent's journal on the device; its messages wait there.",
         "rule": OFFLINE,
         "event": "fired" if lasted is None else "resolved",
         "severity": "critical",

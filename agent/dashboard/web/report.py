@@ -22,7 +22,7 @@ LEFT = 60.0
 _COLOURS = ("#2f66dd", "#b86e00", "#0f8a63")
 _DASHES = ("", "6 3", "2 3")
 _HEAT = ("#e6edf3", "#c3dde2", "#8cc3c0", "#d9c46a", "#d9761f", "#b3261e")
-_NOTHING = "<p>Nothing is known of this time.</p>"
+_NOTHING = "<p>There are no records of this time.</p>"
 LARGEST_IMAGE = 1_000_000
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;color:#16202b;max-width:920px;margin:32px auto;padding:0 16px}
@@ -72,7 +72,7 @@ def report_page(contents: Contents) -> str:
     changed = [(stamp(row["at"]), row["entity"], row["kind"], row["text"]) for row in contents.marks]
     sections = [
         f"<h1>{escape(title)}</h1><p class=muted>{stamp(start)} to {stamp(end)}</p>",
-        "<h2>Alerts</h2>" + ("".join(map(_alert, contents.alerts)) or "<p>No alert in this time.</p>"),
+        "<h2>Alerts</h2>" + ("".join(map(_alert, contents.alerts)) or "<p>No alerts in this time.</p>"),
         f"<h2>At the end</h2>{_table((), contents.words)}" if contents.words else "",
         _image(contents.image, contents.image_note),
         "<h2>States</h2>"
@@ -82,7 +82,7 @@ def report_page(contents: Contents) -> str:
         if contents.heat is None
         else f"<h2>Drift: ratio to the limit, by feature</h2>{_heat_map(contents.heat)}",
         "<h2>What changed on the device</h2>"
-        + (_table(("time", "of", "what", ""), changed) if changed else "<p>Nothing in this time.</p>"),
+        + (_table(("time", "of", "what", ""), changed) if changed else "<p>No changes in this time.</p>"),
     ]
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (

@@ -1,6 +1,6 @@
-"""paho's client where it would wait or gather without a bound, and where it hides what went wrong.
+"""paho's client with the bounds that it lacks, and with the reasons for failures that it hides.
 
-That is: dead addresses of a name, packets of 256 MiB, a WebSocket that is refused.
+Bounded are waits for dead addresses of a name and the size of packets; a refused WebSocket gives its reason.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class BrokerClient(DialingClient):
 
     def _packet_handle(self) -> MQTTErrorCode:
         if self._in_packet["command"] & 0xF0 == _AUTH:
-            raise ValueError("the broker asks for another step of the login (AUTH), which is not spoken here")
+            raise ValueError(
+                "the broker asks for another step of the login (AUTH), which the agent does not support"
+            )
         return super()._packet_handle()
 
     def _sock_recv(self, bufsize: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Why there is no connection to the broker: kinds, and how they are told from codes and exceptions."""
+"""Kinds of connection failures, and how they are recognised from codes and exceptions."""
 
 from __future__ import annotations
 
@@ -70,22 +70,23 @@ PERHAPS_OURS = frozenset(
 
 MEND = {
     ConnectionFailure.LOGIN: "check user name and password",
-    ConnectionFailure.BANNED: "the broker has this client, user or address on its ban list (EMQX puts those there that "
-    "connect too often): its operator can take it off",
+    ConnectionFailure.BANNED: "the broker has banned this client, user or address (EMQX bans clients "
+    "that connect too often): ask its operator to lift the ban",
     ConnectionFailure.MOVED: "set broker.url to the server that it names, or ask its operator",
-    ConnectionFailure.DENIED: "the broker does not take what was sent last (access rules, packet size); its topic is "
-    "held back as soon as it is known",
+    ConnectionFailure.DENIED: "the broker does not accept the last message (access rules, packet size); "
+    "its topic is held back as soon as it is known",
     ConnectionFailure.PROTOCOL: "check that broker.url is an MQTT broker's port, and its protocol",
     ConnectionFailure.UPGRADE: "check the path in broker.url, and what a proxy before the broker lets through",
     ConnectionFailure.CLOCK: "set the clock or have NTP run (timedatectl); then it is tried again at once",
     ConnectionFailure.CERTIFICATE: "check broker.ca_file and the broker's certificate",
     ConnectionFailure.CLIENT_CERTIFICATE: "check broker.cert_file: its dates, and whether the broker trusts its issuer",
-    ConnectionFailure.CREDENTIALS: "mend the file or key that is named; it is read again at each try",
+    ConnectionFailure.CREDENTIALS: "correct the named file or key; it is read again at each attempt",
     ConnectionFailure.CLIENT_ID: "check broker.client_id",
     ConnectionFailure.TAKEN_OVER: "another client uses the same client id: was this machine cloned, or does a second "
     "agent run on it? A device.name of its own, or broker.client_id, ends that",
-    ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine cloned?), or the "
-    "broker hangs up on what is sent (access rules, packet size): its log has the reason",
+    ConnectionFailure.SHORT_LIVED: "either another client uses the same client id (was this machine "
+    "cloned?), or the broker disconnects because of a message (access "
+    "rules, packet size): its log has the reason",
 }
 """What an operator can do about a failure; the others pass by themselves."""
 

@@ -1,4 +1,4 @@
-"""What to ask less of a broker that does not let us in with a will of QoS 1 that it retains. Pure.
+"""Chooses weaker connect options (QoS, retain, will) for a broker that refuses the preferred ones. Pure.
 
 Steps: without retain, QoS 0, no will. MQTT 5 brokers name what they lack (CONNACK 0x9A, 0x9B); others hang up: then it
 is guessed, and QoS 1 is kept.
@@ -25,11 +25,11 @@ class Demands:
         """What the operator loses by what is not asked; "" where nothing is."""
         lost = []
         if not self.retain:
-            lost.append("nothing is retained: who subscribes later waits for the next message")
+            lost.append("it retains nothing: a new subscriber waits for the next message")
         if self.qos < 1:
-            lost.append("no QoS 1: what the broker loses is not sent again")
+            lost.append("it has no QoS 1: messages that the broker loses are not sent again")
         if not self.will:
-            lost.append("no will: the broker does not report that this device has disappeared")
+            lost.append("it allows no will: the broker does not report that this device has disconnected")
         return "; ".join(lost)
 
 

@@ -1,4 +1,4 @@
-"""Which subscriptions end the connection, and when to ask for them again. Pure.
+"""Finds subscriptions on which the broker disconnects, and when to request them again. Pure.
 
 AWS IoT and others hang up on who subscribes to what he may not; some say "wildcard subscriptions not supported" so.
 

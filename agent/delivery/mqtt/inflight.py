@@ -1,4 +1,4 @@
-"""The window: which messages are on their way, and which go next.
+"""The send window: which messages are unacknowledged, and which are sent next.
 
 Laws:
 
@@ -124,7 +124,7 @@ class InflightWindow:
         elif verdict is not Verdict.RETRY:
             reason = over_it if named else f"the broker may hang up on a message of {size} bytes (packed)"
             if self._refusals.refused(topic, reason, now, suspected=True):
-                log.error("the connection ends whenever this message is sent, holding its topic back",
+                log.error("the broker disconnects whenever this message is sent, holding its topic back",
                           topic=topic, bytes=size, reason=reason)  # fmt: skip
 
     def end(self) -> None:
@@ -379,7 +379,7 @@ class InflightWindow:
             return
         for lane, keys in groupby(self._refusals.oldest(LEASE_ROWS), key=itemgetter(0)):
             rows = self._outbox.fetch(lane, [row_id for _, row_id in keys])
-            log.error("the outbox is full: messages that the broker refuses are given up", count=len(rows))
+            log.error("the outbox is full: messages that the broker refuses are discarded", count=len(rows))
             self._outbox.give_up(rows)
 
     def _give_up(self, row: OutboxRow, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What the window takes from the outbox next: rows by lane, in their order, those that came back first."""
+"""Selects the next rows of the outbox for the send window: by lane, in order, returned rows first."""
 
 from __future__ import annotations
 

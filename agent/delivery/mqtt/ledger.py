@@ -56,7 +56,7 @@ class RetainedLedger:
         for broker, topics in Counter(one.broker for one in self._records()).items():
             if broker not in brokers:
                 log.warning(
-                    "a broker that is not in the config any more retains messages of this device",
+                    "a broker that is no longer in the config retains messages of this device",
                     broker=broker,
                     topics=topics,
                     mend=f"vedette retire --broker {broker}",
@@ -111,7 +111,8 @@ class RetainedLedger:
         for prefix in set(self._checked.values()) - self._warned:
             self._warned.add(prefix)
             log.warning(
-                "what was retained under a former name is left: its status is gone or may not be read",
+                "messages retained under a former name are left alone: its status is missing or may not "
+                "be read",
                 prefix=prefix,
                 topics=[one.prefix for one in self._known.values()].count(prefix),
                 mend="vedette devices remove",
@@ -125,10 +126,10 @@ class RetainedLedger:
             return None
         topics = [one.topic for one in self._known.values() if one.prefix == prefix]
         if _epoch(payload) == self._outbox.epoch:
-            log.info("clearing what was retained under a former name", prefix=prefix, topics=len(topics))
+            log.info("clearing messages retained under a former name", prefix=prefix, topics=len(topics))
             return topics
         log.warning(
-            "a former name belongs to another device now: what was retained under it is left alone",
+            "a former name belongs to another device now: its retained messages are left alone",
             prefix=prefix,
             topics=len(topics),
         )
@@ -161,7 +162,7 @@ class RetainedLedger:
         try:
             return self._outbox.retained.topics()
         except DeliveryError as error:
-            log.warning("what is retained at the broker cannot be read from the outbox", reason=str(error))
+            log.warning("the list of retained messages cannot be read from the outbox", reason=str(error))
             return []
 
 
@@ -170,7 +171,7 @@ def _done(step: Callable[[], None]) -> bool:
     try:
         step()
     except DeliveryError as error:
-        log.debug("what is retained could not be recorded", reason=str(error))
+        log.debug("retained messages could not be recorded", reason=str(error))
         return False
     return True
 

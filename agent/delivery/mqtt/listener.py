@@ -1,4 +1,4 @@
-"""Hearing a broker from outside: every message under a prefix, in the order of arrival, for verification."""
+"""A subscriber for verification: receives every message under a prefix in the order of arrival."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the broker there, does it let us in, and which topics does it refuse? For `vedette check`."""
+"""Tests a broker for `vedette check`: is it reachable, is the login accepted, which topics are refused?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agent.delivery.mqtt.events import Acked, Closed, Subscribed
 from agent.delivery.mqtt.fallback import lost_at
 
 HANG_UP_SECONDS = 0.3
-_HANGS_UP = "the broker hangs up on it ({})"
+_HANGS_UP = "the broker disconnects because of it ({})"
 
 Asked = tuple[str, bool]
 """A topic, and whether it is to be subscribed to rather than published."""

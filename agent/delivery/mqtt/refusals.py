@@ -1,4 +1,4 @@
-"""What the broker does not take at present: each topic is held alone, with a backoff, and all others go on. Pure.
+"""Topics that the broker refuses at present: each is held back alone, with a backoff. Pure.
 
 Laws:
 

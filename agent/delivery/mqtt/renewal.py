@@ -76,7 +76,9 @@ class Renewal:
         if not self._warned:
             self._warned = True
             log.warning(
-                "the broker's login ends soon, and there is no other yet", seconds=round(left), reason=problem
+                "the broker login expires soon, and there is no new one yet",
+                seconds=round(left),
+                reason=problem,
             )
 
 

@@ -1,4 +1,4 @@
-"""Reads and clears retained messages from outside, for the commands that list and remove devices."""
+"""Reads and clears retained messages, for the commands that list and remove devices."""
 
 from __future__ import annotations
 

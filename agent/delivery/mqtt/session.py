@@ -187,9 +187,9 @@ class Session:
         credentials = self._renewal.step(connection.address, now)
         if credentials is None:
             return False
-        log.debug("connecting with another login: the one in use ends soon", broker=connection.address.shown)
+        log.debug("connecting with a new login: the one in use expires soon", broker=connection.address.shown)
         connection.close()
-        reason = "replaced by a connection with another login"
+        reason = "replaced by a connection with a new login"
         self._replaced.append(Closed(failure=ConnectionFailure.LOST, reason=reason, ours=True))
         self._renewal.end()
         self.connection = self._open(self._index, now, will(connection.address.server), credentials)
@@ -295,7 +295,7 @@ class Session:
             log.info("connected to the broker", broker=self.state.broker, mqtt=version.value)
             if version is ProtocolVersion.V311:
                 log.warning(
-                    "MQTT 3.1.1: what the broker's access rules refuse is lost without a word",
+                    "MQTT 3.1.1: messages that the broker's access rules refuse are lost without a report",
                     broker=self.state.broker,
                 )
 
@@ -306,7 +306,9 @@ class Session:
             return
         lost = lost_at(opened, demands)
         if lost and lost != self._lost:
-            log.warning("the broker lacks what delivery relies on", broker=self.state.broker, lost=lost)
+            log.warning(
+                "the broker lacks features that delivery relies on", broker=self.state.broker, lost=lost
+            )
         self._lost = lost
 
     def _on_closed(self, connection: Connection, event: Closed, now: float, wall: float) -> None:

@@ -1,4 +1,4 @@
-"""Which message makes the broker hang up: found by counting connections that ended with it first in line. Pure.
+"""Finds the message on which the broker disconnects: connections that end with it first in line count. Pure.
 
 Laws:
 

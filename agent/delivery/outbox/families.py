@@ -1,4 +1,4 @@
-"""Sequence numbers and losses of the families of messages: the books behind laws 2 and 4 of the queue."""
+"""Sequence numbers and loss counts of the message families, which laws 2 and 4 of the queue need."""
 
 from __future__ import annotations
 

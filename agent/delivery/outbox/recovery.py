@@ -89,7 +89,7 @@ class OutboxRecovery:
             return True
         if self._failing_since is None:
             self._failing_since = now
-            log.warning("the outbox cannot be written, trying on", reason=str(error))
+            log.warning("the outbox cannot be written, retrying", reason=str(error))
         if now - self._failing_since < self._patience or not self.outbox.durable:
             return False
         self._retreat(error, now)
@@ -129,7 +129,7 @@ class OutboxRecovery:
             self._retreat(StoreUnwritable(str(second)), now)
             return
         log.error(
-            "the outbox was damaged: set aside and started anew",
+            "the outbox was damaged: it was set aside and a new one started",
             reason=str(error),
             aside=str(aside),
             saved=result.saved,
@@ -138,7 +138,7 @@ class OutboxRecovery:
 
     def _retreat(self, error: DeliveryError, now: float) -> None:
         log.error(
-            "NO DISK FOR THE OUTBOX: messages are kept in memory and are lost if the agent stops",
+            "THE OUTBOX CANNOT USE THE DISK: messages are kept in memory and are lost if the agent stops",
             path=str(self._path),
             reason=str(error),
         )

@@ -1,4 +1,4 @@
-"""The devices of a broker by what is retained there, and which of that is a ghost: nobody stands behind it. Pure.
+"""Devices of a broker by their retained messages, and ghosts: retained messages without a device. Pure.
 
 A ghost is
 

@@ -254,7 +254,7 @@ def _device(report: DeviceReport) -> dict[str, Any]:
 def describe(report: dict[str, Any]) -> str:
     """The report as lines for people."""
     if not report["devices"]:
-        return "nothing was heard: is the prefix right, and does the agent run?"
+        return "no messages were received: is the prefix right, and does the agent run?"
     lines = [line for name, device in report["devices"].items() for line in _lines(name, device)]
     if report["left_out"]:
         lines.append(
@@ -273,7 +273,8 @@ def _lines(name: str, device: dict[str, Any]) -> Iterator[str]:
     if device["left_out"]:
         yield f"  {count(device['left_out'], 'message')} not counted: more than {MOST_STREAMS} epochs of its queue"
     if not device["streams"]:
-        yield "  only status and info were heard: is it offline, or is the time too short for a window to end?"
+        yield "  only status and info were received: is it offline, or is the time too short for a "
+        "window to end?"
     for stream in device["streams"]:
         told = ", ".join(f"{stream[key]} {word}" for key, word in _TOLD.items() if stream[key])
         yield (
@@ -286,7 +287,7 @@ _TOLD = {
     "lost": "reported as lost",
     "merged": "merged into others",
     "duplicates": "came twice",
-    "altered": "CAME TWICE WITH OTHER CONTENT",
+    "altered": "ARRIVED TWICE WITH OTHER CONTENT",
     "disorder": "OUT OF ORDER",
     "replayed": "replayed",
     "late": f"more than {LATE_SECONDS:.0f} s late",

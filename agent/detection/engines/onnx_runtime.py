@@ -53,7 +53,7 @@ class OnnxRuntime:
             probe, runner = runner, self._on_gpu(runtime, path, chosen, runner)
             if graph and runner.provider == "cuda" and not sees_each_frame(runner):
                 log.warning(
-                    "CUDA graphs give the results of an earlier frame, running without",
+                    "CUDA graphs give the results of an earlier frame, running without them",
                     model=path.name,
                     advice="set model.cuda_graph = false",
                 )
@@ -61,7 +61,7 @@ class OnnxRuntime:
                 runner = self._on_gpu(runtime, path, chosen, probe)
         if wanted not in ("auto", runner.provider):
             log.warning(
-                "model does not run where it was asked to",
+                "model does not run on the requested provider",
                 wanted=wanted,
                 provider=runner.provider,
                 available=",".join(runtime.get_available_providers()),
@@ -75,7 +75,7 @@ class OnnxRuntime:
         fixed = None not in (shape.batch, shape.height, shape.width)
         if self.settings.cuda_graph and not fixed:
             log.warning(
-                "CUDA graphs need a model of fixed batch and size, running without",
+                "CUDA graphs need a model of fixed batch and size, running without them",
                 model=probe.path.name,
                 advice="prepare it with `vedette model prepare --for gpu --static`, or set model.cuda_graph = false",
             )
@@ -86,7 +86,7 @@ class OnnxRuntime:
         try:
             runner = Runner(runtime, path, chosen, threads=0)
         except ModelError as error:
-            log.warning("the GPU cannot take the model, running it on the CPU", reason=str(error))
+            log.warning("the GPU cannot run the model, running it on the CPU", reason=str(error))
             return fallback
         if runner.provider == "cpu":
             return fallback
@@ -120,7 +120,7 @@ class OnnxRuntime:
                     metadata.letterboxes and dynamic
                 ):  # its engine would have to hold the largest frame there may be
                     log.warning(
-                        "TensorRT needs frames of one size where the graph letterboxes them, running without",
+                        "TensorRT needs frames of one size if the graph letterboxes them, running without it",
                         model=probe.path.name,
                         advice="prepare it with --frame-size and --static, or without --letterbox graph",
                     )

@@ -63,7 +63,7 @@ class OpenVino:
         precision = "bf16" if half and read_cpu().bf16 else "fp32"
         if wanted not in ("auto", precision):
             log.warning(
-                "model does not run in the precision asked for",
+                "model does not run in the requested precision",
                 wanted=wanted,
                 precision=precision,
                 advice='OpenVINO takes fp32 and, where the CPU has it, bf16: set model.precision = "auto"',

@@ -96,6 +96,8 @@ class _Busy:
 
 def _say(before: Pace, after: Pace) -> None:
     if after.limit < before.limit:
-        log.warning("too hot: the model runs less", busy_limit=round(after.limit, 2), reason=after.reason)
+        log.warning(
+            "too hot: the model runs less often", busy_limit=round(after.limit, 2), reason=after.reason
+        )
     elif after.full and not before.full:
         log.info("cool again: the model runs at full speed")

@@ -51,8 +51,8 @@ OTHER_WORDS = {
     UNKNOWN: "an unknown cause",
     NO_CAUSE: "none of the known causes",
     SCENE: "another scene: the view is not the reference's",
-    POPULATION: "other objects than in the reference, in a picture of the same quality",
-    MODEL: "the model's scores, while picture and objects are as they were",
+    POPULATION: "other objects than in the reference, at the same image quality",
+    MODEL: "the model's scores, while image and objects are unchanged",
 }
 OTHER_ADVICE = {
     UNKNOWN: "compare a snapshot with the reference",

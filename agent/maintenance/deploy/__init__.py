@@ -1,1 +1,1 @@
-"""Deployment: a new model is verified, tried beside the running one, put in force, watched, kept or returned."""
+"""Deployment: a new model is verified, tried beside the running one, used, monitored, kept or returned."""

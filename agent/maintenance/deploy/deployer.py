@@ -368,7 +368,7 @@ class Deployer(Worker):
 
     def _resumed(self, on_way: Deployment) -> Attempt:
         """The attempt of a probation that goes on after a start; the old model is opened to compare with."""
-        log.info("probation goes on", id=on_way.id, model=on_way.model.name)
+        log.info("probation continues", id=on_way.id, model=on_way.model.name)
         second: Detector | None = None
         try:
             second, _ = self._open_beside(self._deployments.models.good)

@@ -108,7 +108,7 @@ class Deployments:
         latest = self._models.latest
         if before.in_force != self._models.in_force:
             log.warning(
-                "another model is in force than before the start",
+                "another model is in use than before the start",
                 before=before.in_force.name,
                 now=self._models.in_force.name,
                 reason=latest.reason if latest else "the config names another model",

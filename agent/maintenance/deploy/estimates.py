@@ -1,4 +1,4 @@
-"""Whether the accuracy that is estimated without labels speaks against the model in its probation.
+"""Decides whether accuracy estimates without labels fail a model in its probation.
 
 It does where two estimates in a row of a camera are below what the config asks for even at the high end of their bands,
 and the model before, which is run beside it, finds more on the same frames: fog that blinds both is no fault of the

@@ -1,4 +1,4 @@
-"""What was estimated of each camera over time, without labels: each estimate counts for as long as it held.
+"""The record of accuracy estimates of each camera over time; an estimate holds until the next one.
 
 A sample of the audit is given the estimate that holds when it is captured; so both are of the same time, and the labels
 of the one correct the mean of the other (prediction_powered.py).
@@ -113,7 +113,7 @@ class EstimateRecord:
         except FileNotFoundError:
             return {}
         except (OSError, BadInput) as error:
-            log.warning("the record of estimates cannot be read, it begins anew", reason=str(error))
+            log.warning("the record of estimates cannot be read, starting a new one", reason=str(error))
             return {}
 
 

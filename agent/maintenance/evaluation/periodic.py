@@ -183,7 +183,7 @@ class Evaluator(Worker):
         except FileNotFoundError:
             return None
         except (OSError, BadInput) as error:
-            log.warning("the last evaluation cannot be read, it is made anew", reason=str(error))
+            log.warning("the last evaluation cannot be read, evaluating again", reason=str(error))
             return None
 
 

@@ -1,1 +1,1 @@
-"""The golden check: the model still gives on fixed images what it gave when it was taken in use."""
+"""The golden check: does the model give the same results on fixed images as when it was first used?"""

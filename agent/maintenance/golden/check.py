@@ -1,4 +1,4 @@
-"""The golden check at work: records at first, then runs the golden images again and again, and compares.
+"""Runs the golden check: records the results at first, then runs the golden images again and compares.
 
 All of them after each opening of the model (a start, a lost GPU), then one at a time, spread over the interval. What
 differs is run again before it counts: a result that differs once is logged, one that stays is an alert.
@@ -140,9 +140,9 @@ class GoldenCheck(Worker):
             self._record = made
             self._store.put(self._record)
             log.info(
-                "golden check: what the model gives is recorded"
+                "golden check: the model's results are recorded"
                 if self._record.boxes
-                else "golden check: the model finds nothing to be checked by",
+                else "golden check: the model finds nothing on the fixed images, so it cannot be checked",
                 model=self._detector.info.name,
                 on=self._record.by.provider,
                 boxes=self._record.boxes,

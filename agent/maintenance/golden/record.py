@@ -1,4 +1,4 @@
-"""What a model gave on the golden images, under which circumstances, and whether it still does. Pure.
+"""A model's results on the golden images with their circumstances, and whether new results agree. Pure.
 
 The best candidates before suppression are kept, whatever their score: so a model is checked that finds no object on
 these images, too.

@@ -42,6 +42,6 @@ class GoldenStore:
             return []
         except (OSError, BadInput) as error:
             log.warning(
-                "golden check: the record cannot be read, it is made anew", file=FILE_NAME, reason=str(error)
+                "golden check: the record cannot be read, recording again", file=FILE_NAME, reason=str(error)
             )
             return []

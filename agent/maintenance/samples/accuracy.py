@@ -1,4 +1,4 @@
-"""How right the running model is: its boxes against the labels of samples that were drawn at random. Pure.
+"""Accuracy in use: the model's boxes against the labels of samples drawn at random. Pure.
 
 A box is right where a label of its class overlaps it by half and no better box took that label. The intervals come from
 a bootstrap over frames (Efron and Tibshirani, 1993): frames are drawn again with replacement.

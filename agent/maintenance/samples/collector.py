@@ -183,7 +183,7 @@ class SampleCollector(Worker):
     def _refused(self, reason: str) -> None:
         if reason != self._unwritten:
             self._unwritten = reason
-            log.warning("a sample cannot be written, it is left out", reason=reason)
+            log.warning("a sample cannot be written and is discarded", reason=reason)
 
     # -- on request -------------------------------------------------------------------------------------------
 

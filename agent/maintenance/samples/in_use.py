@@ -1,4 +1,4 @@
-"""How right a model is on the labelled audit samples, run as the agent runs it: real accuracy, for each camera."""
+"""Accuracy of a model on the labelled audit samples, run as the agent runs it, for each camera."""
 
 from __future__ import annotations
 

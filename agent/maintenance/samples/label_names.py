@@ -1,4 +1,4 @@
-"""Which sample a labelling tool's file is of: they put a hash before the name, add to it, replace its dots. Pure."""
+"""Finds the sample of a labelling tool's file: tools add prefixes and suffixes, and replace dots. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that come back, as labelling tools export them: YOLO with class names, COCO, Label Studio, zipped or not."""
+"""Imports labels as labelling tools export them: YOLO with class names, COCO, Label Studio, zipped or not."""
 
 from __future__ import annotations
 

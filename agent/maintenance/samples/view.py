@@ -1,4 +1,4 @@
-"""What a reason may look at: one frame's detections, those of the frames around it, and the camera's state."""
+"""The input of a reason: one frame's detections, those of the frames around it, and the camera's state."""
 
 from __future__ import annotations
 

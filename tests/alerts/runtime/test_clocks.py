@@ -168,7 +168,7 @@ def test_a_mute_until_a_time_ends_by_the_wall_clock(box):
     box.run(60)
     assert box.events() == [("hot", "fired")]
     past = datetime.fromtimestamp(box.machine.wall() - 60, timezone.utc).isoformat()
-    with pytest.raises(VedetteError, match="the end lies in the past"):
+    with pytest.raises(VedetteError, match="the end is in the past"):
         box.ask("mute", rule="hot", who="ada", until=past)
 
 

@@ -358,7 +358,9 @@ def test_a_snapshot_that_makes_no_sense_is_left(state):
     store.close()
     with capture_logs() as logs:
         service = service_in(state)
-    assert [entry["event"] for entry in logs] == ["alert snapshot cannot be used, starting without it"] * 2
+    assert [entry["event"] for entry in logs] == [
+        "the stored state of the alerts cannot be used, starting without it"
+    ] * 2
     assert len(observe(service, 90.0).publish) == 1
 
 

@@ -158,7 +158,7 @@ def test_a_decoder_crash_ends_the_agent_once_and_then_only_its_own_process(tmp_p
     agent = Agent(tmp_path, 2)
     try:
         agent.wait("the agent crashed when it last ran")
-        agent.wait("camera is read in a process of its own")
+        agent.wait("camera is now read in a separate process")
         agent.wait("camera is online", count=2)
         (worker,) = agent.process.children()
         worker.send_signal(signal.SIGSEGV)

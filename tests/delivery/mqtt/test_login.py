@@ -186,7 +186,7 @@ def test_a_rotated_password_counts_at_the_next_connect(mosquitto, publish, draft
     running.until(lambda p: p.connection.state == "connected")
     assert running.publisher.drain(15)
     said = capsys.readouterr().out
-    assert said.count(f"{secret}: No such file") == 1 and "mend the file or key that is named" in said
+    assert said.count(f"{secret}: No such file") == 1 and "correct the named file or key" in said
     assert "the broker refused us" not in said
 
 
@@ -242,7 +242,7 @@ def test_a_token_that_is_not_replaced_keeps_its_connection(broker, publish, tmp_
     before = len(reads)
     running.until(lambda _: len(reads) > before + 2, 30)
     assert len(broker.connects) == 1 and running.publisher.connection.state == "connected"
-    assert capsys.readouterr().out.count("ends soon, and there is no other yet") == 1
+    assert capsys.readouterr().out.count("expires soon, and there is no new one yet") == 1
 
 
 def test_a_slow_command_keeps_no_thread_of_delivery(broker, publish, drafts, tmp_path):

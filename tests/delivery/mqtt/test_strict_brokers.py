@@ -63,7 +63,7 @@ def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker,
     one_of_the_camera_and_thirty_of_the_host(running, drafts)
     running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
     said = capsys.readouterr().out
-    assert "the broker hangs up on it whenever it is sent alone to vedette/dock/box/" in said
+    assert "the broker disconnects because of it whenever it is sent alone to vedette/dock/box/" in said
     assert "another client uses the same client id; was" not in said
 
 
@@ -109,7 +109,7 @@ def test_brokers_without_retain_or_qos_are_asked_for_less(broker, publish, draft
     assert bool(strict.logins[-1] & 0x20) == ("retain" not in lacks)
     assert bool(strict.logins[-1] & 0x18) == ("qos" not in lacks)
     assert strict.logins[-1] & 0x04, "there is a will all the same"
-    assert capsys.readouterr().out.count("the broker lacks what delivery relies on") == 1
+    assert capsys.readouterr().out.count("the broker lacks features that delivery relies on") == 1
     assert ping(BrokerSettings(url=strict.url), "vedette/check")[0].ok
 
 

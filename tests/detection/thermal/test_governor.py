@@ -76,5 +76,5 @@ def test_the_journal_says_each_step_down_and_the_recovery_once(clock):
         play(governor, clock, 20, 99)
         play(governor, clock, 300, 60)
     events = [line["event"] for line in lines]
-    assert events == [*["too hot: the model runs less"] * 2, "cool again: the model runs at full speed"]
+    assert events == [*["too hot: the model runs less often"] * 2, "cool again: the model runs at full speed"]
     assert lines[0]["reason"] == "host at 99 °C, limit 95"

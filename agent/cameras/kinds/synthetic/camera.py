@@ -42,7 +42,7 @@ def parse_episode(text: str) -> Episode:
     _check_disturbance(name)
     if end <= start or not 0 < strength <= 1:
         raise ConfigError(
-            f"is {text!r}", key="drift", expected="an end after the start, a strength over 0 up to 1"
+            f"is {text!r}", key="drift", expected="an end after the start, a strength above 0 and at most 1"
         )
     return Episode(name=name, start=start, end=end, strength=strength)
 
@@ -61,16 +61,20 @@ def _check_disturbance(name: str) -> None:
 class SyntheticOptions:
     """Settings of a synthetic camera."""
 
-    layout: str = setting("street", choices=tuple(LAYOUTS), doc="The place that is drawn.")
-    seed: int = setting(1, minimum=0, doc="Another seed is another place of the same kind.")
+    layout: str = setting("street", choices=tuple(LAYOUTS), doc="The scene to draw.")
+    seed: int = setting(
+        1, minimum=0, doc="Seed of the drawing; another seed gives another scene of the same kind."
+    )
     width: int = setting(640, minimum=64, maximum=4096, doc="Width in pixels.")
     height: int = setting(360, minimum=64, maximum=4096, doc="Height in pixels.")
     fps: float = setting(5.0, minimum=0.1, maximum=240, doc="Frames a second.")
     pace: str = setting(
-        "real", choices=("real", "fast"), doc="real: at its fps; fast: as fast as the model goes."
+        "real", choices=("real", "fast"), doc="real: at its fps; fast: as fast as the model can."
     )
-    length: float = setting(0.0, kind="duration", minimum=0, doc="The camera ends after this long; 0: never.")
-    day_length: float = setting(86400.0, kind="duration", minimum=1, doc="How long a drawn day takes.")
+    length: float = setting(
+        0.0, kind="duration", minimum=0, doc="Time after which the camera ends; 0: never."
+    )
+    day_length: float = setting(86400.0, kind="duration", minimum=1, doc="Length of a drawn day.")
     start_hour: float = setting(12.0, minimum=0, maximum=24, doc="Hour of the drawn day at the start.")
     drift: tuple[str, ...] = setting((), doc=f"What happens to the frame and when: {_FORM}.")
 

@@ -1,4 +1,4 @@
-"""What is added between two commits, and how it becomes rows: what the database refuses is found and left out alone."""
+"""Rows added between two commits; a row that the database refuses is found and left out alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which collectors there are, by the database: one that is seen no more is adopted, so that its session is emptied.
+"""The collectors known to the database: one that is no longer seen is taken over, so that its session empties.
 
 All moments are the database's own.
 """
