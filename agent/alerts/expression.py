@@ -164,7 +164,7 @@ class _Parser:
     def _take(self, kind: str, expected: str) -> _Token:
         if self._done() or self._tokens[self._next].kind != kind:
             found = f"{self._peek_text()!r}" if not self._done() else "the end"
-            self.fail(f"{found} stands where something else is needed", expected)
+            self.fail(f"{found} is not expected here", expected)
         self._next += 1
         return self._tokens[self._next - 1]
 

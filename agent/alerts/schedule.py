@@ -50,13 +50,13 @@ def parse_schedule(text: str) -> Schedule:
 def _spans(entry: str, whole: str) -> list[tuple[int, int]]:
     match = _ENTRY.fullmatch(entry)
     if not entry or match is None:
-        raise ValueError(f"{whole!r} is no schedule; expected {EXPECTED}")
+        raise ValueError(f"{whole!r} is not a schedule; expected {EXPECTED}")
     try:
         first = DAYS.index(match["first"]) if match["first"] else 0
         last = DAYS.index(match["last"]) if match["last"] else (first if match["first"] else 6)
         start, end = _seconds(match["start"] or "0:00"), _seconds(match["end"] or "24:00")
     except ValueError:
-        raise ValueError(f"{whole!r} is no schedule; expected {EXPECTED}") from None
+        raise ValueError(f"{whole!r} is not a schedule; expected {EXPECTED}") from None
     length = end - start if end > start else end - start + DAY
     days = [(first + step) % 7 for step in range((last - first) % 7 + 1)]
     return [(day * DAY + start, length) for day in days]

@@ -268,7 +268,7 @@ def _answer_line(reply: Mapping[str, Any]) -> bytes:
     try:
         line = json.dumps(reply, default=str).encode() + b"\n"
     except (TypeError, ValueError, RecursionError) as error:
-        return _answer_line({"ok": False, "error": f"the answer is no JSON: {printable(error, 200)}"})
+        return _answer_line({"ok": False, "error": f"the answer is not JSON: {printable(error, 200)}"})
     if len(line) > LARGEST_REPLY:
         return _answer_line({"ok": False, "error": f"the answer has {len(line)} bytes; ask for less"})
     return line

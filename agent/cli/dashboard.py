@@ -119,7 +119,7 @@ def _who(args: argparse.Namespace) -> str:
     local = is_loopback(parse_listen(args.listen)[0])
     ways = [f"the users of {args.users}"] if args.users else []
     ways += (
-        [f"whom a proxy at {', '.join(args.trust_proxy)} names in {args.proxy_header}"]
+        [f"users that a proxy at {', '.join(args.trust_proxy)} names in {args.proxy_header}"]
         if args.trust_proxy
         else []
     )

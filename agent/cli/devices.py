@@ -161,7 +161,7 @@ def confirmed(question: str) -> bool:
     import sys
 
     if not sys.stdin.isatty():
-        print(f"{question} nobody can be asked here: give --yes")
+        print(f"{question} there is no terminal to ask on: give --yes")
         return False
     try:
         return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}

@@ -88,7 +88,7 @@ def _age(parse: Callable[[object], float], text: str, flag: str = "--since") -> 
     try:
         return parse(text)
     except ValueError:
-        raise ConfigError(f"{text!r} is no duration", file=flag, expected="such as 12h or 7d") from None
+        raise ConfigError(f"{text!r} is not a duration", file=flag, expected="such as 12h or 7d") from None
 
 
 def _alerts(args: argparse.Namespace, state: Path, span: Span) -> list[Any]:

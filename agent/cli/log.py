@@ -65,7 +65,9 @@ def _since(text: str) -> float:
     try:
         return clock.wall() - parse_duration(text) if text else 0.0
     except ValueError:
-        raise ConfigError(f"{text!r} is no duration", file="--since", expected="such as 12h or 7d") from None
+        raise ConfigError(
+            f"{text!r} is not a duration", file="--since", expected="such as 12h or 7d"
+        ) from None
 
 
 def changes_of(state: Path) -> list[Entry]:

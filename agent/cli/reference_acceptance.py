@@ -38,7 +38,7 @@ def accept(args: argparse.Namespace) -> int:
     reply = call(state_directory(args), "reference_accept", given)
     camera, windows = reply["camera"], count(reply["windows"], "window")
     print(
-        f"camera {camera}: {windows} from {stamp(reply['since'])} to {stamp(reply['until'])} are taken in as normal"
+        f"camera {camera}: {windows} from {stamp(reply['since'])} to {stamp(reply['until'])} are accepted as normal"
     )
     print(f"and what follows, up to a day; `vedette reference undo --camera {camera}` withdraws it")
     return 0

@@ -141,8 +141,8 @@ def _print_set(args: argparse.Namespace, data: TrainingSet) -> None:
     )
     if data.fresh:
         print(
-            f"classes that the model does not have: {', '.join(data.fresh)}. They begin at nothing, and take "
-            "some hundred boxes each; with Ultralytics 8.4 what the model knows goes on (older ones begin all anew)"
+            f"classes that the model does not have: {', '.join(data.fresh)}. They are learnt from zero, and need "
+            "some hundred boxes each; Ultralytics 8.4 keeps what the model knows (older versions begin all again)"
         )
     if not (data.old or args.full):
         print("no old images are mixed in (--old): the model may forget what these do not show")

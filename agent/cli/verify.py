@@ -177,5 +177,5 @@ def seconds_of(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if seconds <= 0:
-        raise ConfigError(f"--for {text!r} is no length of time", expected="such as 90s, 5m or 1h")
+        raise ConfigError(f"--for {text!r} is not a length of time", expected="such as 90s, 5m or 1h")
     return seconds

@@ -112,11 +112,11 @@ class BrokerSettings:
                 "needs MQTT 5", key="auth_method", expected='protocol = "5" or "auto" beside it'
             )
         if self.auth_method and not (self.auth_method.isascii() and self.auth_method.isprintable()):
-            raise ConfigError("is no name of a method", key="auth_method", expected="such as OAUTH2-JWT")
+            raise ConfigError("is not a name of a method", key="auth_method", expected="such as OAUTH2-JWT")
         for key, url in (("url", self.url), *(("fallback_urls", url) for url in self.fallback_urls)):
             parts = split_url(url.reveal(), key=key, expected=_BROKER)
             if parts.scheme not in BROKER_SCHEMES or not parts.hostname:
-                raise ConfigError("is no broker address", key=key, expected=_BROKER)
+                raise ConfigError("is not a broker address", key=key, expected=_BROKER)
 
     @property
     def protocols(self) -> tuple[str, ...]:

@@ -148,7 +148,7 @@ class _Reading:
     def _all(self, table: str, cls: type, entries: object) -> Any:
         """The entries of a table whose `kind` decides which further keys they take."""
         if not isinstance(entries, list):
-            self._report((table,), "is no list", f"[[{table}]] with double brackets", None)
+            self._report((table,), "is not a list", f"[[{table}]] with double brackets", None)
             return ()
         converted: list[Any] = []
         names: set[str] = set()
@@ -168,7 +168,7 @@ class _Reading:
 
     def _one(self, kinds: Registry, cls: Any, entry: object, path: KeyPath) -> Any:
         if not isinstance(entry, Mapping):
-            self._report(path, "is no table", f"[[{path[0]}]]", None)
+            self._report(path, "is not a table", f"[[{path[0]}]]", None)
             return None
         fields = {key_of(field): field for field in dataclasses.fields(cls) if field.name != "options"}
         kind = entry.get("kind", fields["kind"].default)

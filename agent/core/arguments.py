@@ -80,7 +80,7 @@ def take_moment(args: Arguments, key: str, default: object, now: float, *, backw
     if not 0.0 <= moment <= LATEST:
         other = '"24h"' if backwards else '"18:00"'
         raise VedetteError(
-            f"`{key}`: {printable(repr(text), 70)} is no time; expected {other} or 2026-01-31T18:00"
+            f"`{key}`: {printable(repr(text), 70)} is not a time; expected {other} or 2026-01-31T18:00"
         )
     return moment
 

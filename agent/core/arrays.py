@@ -36,7 +36,7 @@ def array(
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise BadInput(f"`{name}` is no base64") from None
+        raise BadInput(f"`{name}` is not base64") from None
     if len(raw) != size:
         raise BadInput(f"`{name}` has {len(raw)} bytes; expected {size}")
     values = np.frombuffer(raw, dtype=kind).reshape(shape).astype(np.float64)

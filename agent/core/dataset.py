@@ -63,7 +63,7 @@ def class_names(data: Path) -> tuple[str, ...]:
         return ()
     if not isinstance(names, list) or not all(isinstance(name, (str, int)) for name in names):
         raise ConfigError(
-            "are no class names",
+            "are not class names",
             file=str(data),
             key="names",
             expected="a list, or a name for each number from 0",
@@ -85,7 +85,7 @@ def keypoint_values(data: Path) -> int:
         isinstance(shape, list) and len(shape) == 2 and all(type(one) is int and one > 0 for one in shape)
     ):
         raise ConfigError(
-            "is no shape of key points", file=str(data), key="kpt_shape", expected="[points, 2 or 3]"
+            "is not a shape of key points", file=str(data), key="kpt_shape", expected="[points, 2 or 3]"
         )
     return int(shape[0] * shape[1])
 
@@ -145,7 +145,7 @@ def _parse(file: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot be read: {error}", file=str(file)) from None
     if not isinstance(body, dict):
         raise ConfigError(
-            "is no data.yaml", file=str(file), expected="keys such as path, train, val and names"
+            "is not a data.yaml", file=str(file), expected="keys such as path, train, val and names"
         )
     return body
 

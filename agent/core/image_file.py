@@ -44,13 +44,13 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     except cv2.error:  # among others: more pixels than OpenCV was told to take
         image = None
     if image is None:
-        raise BadInput("is damaged or no image")
+        raise BadInput("is damaged or not an image")
     return np.asarray(image, dtype=np.uint8)
 
 
 def _read(path: Path) -> bytes:
     if not path.is_file():  # a pipe would be waited for, a device has no end
-        raise BadInput("is no file" if os.path.lexists(path) else "is not there")
+        raise BadInput("is not a file" if os.path.lexists(path) else "is not there")
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

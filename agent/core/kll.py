@@ -224,7 +224,7 @@ def _parse(blob: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64], float, 
     if flags & _SINGLE:
         _check(len(blob) == _HEAD + 4, "wrong length")
         only = np.frombuffer(blob, "<f4", 1, _HEAD)
-        _check(bool(np.isfinite(only[0])), "a value that is no number")
+        _check(bool(np.isfinite(only[0])), "a value that is not a number")
         return only, np.ones(1, np.int64), float(only[0]), float(only[0])
     return _parse_full(blob, k)
 
@@ -242,7 +242,7 @@ def _parse_full(blob: bytes, k: int) -> tuple[NDArray[np.float32], NDArray[np.in
     total = sum(size << level for level, size in enumerate(sizes.tolist()))
     _check(total == count, "a count that does not fit")
     numbers = np.frombuffer(blob, "<f4", offset=_FULL_HEAD + 4 * levels)
-    _check(bool(np.isfinite(numbers).all()), "a value that is no number")
+    _check(bool(np.isfinite(numbers).all()), "a value that is not a number")
     weights = np.repeat(np.int64(1) << np.arange(levels, dtype=np.int64), sizes)
     return numbers[2:], weights, float(numbers[0]), float(numbers[1])
 

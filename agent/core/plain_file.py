@@ -24,7 +24,7 @@ def read_small(path: str | Path, largest: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:
-        raise OSError(errno.EINVAL, "is no path") from None
+        raise OSError(errno.EINVAL, "is not a path") from None
     try:
         data = _read(handle, largest)
     finally:
@@ -39,11 +39,11 @@ def open_plain(path: str | Path) -> BinaryIO:
     try:
         file = open(path, "rb", opener=_at_once)  # noqa: SIM115  (Path.open takes no opener; the caller closes it)
     except ValueError:
-        raise OSError(errno.EINVAL, "is no path") from None
+        raise OSError(errno.EINVAL, "is not a path") from None
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()
-    raise OSError(errno.EINVAL, "is no plain file")
+    raise OSError(errno.EINVAL, "is not a plain file")
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -60,7 +60,7 @@ def _read(handle: int, largest: int) -> bytes:
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise OSError(errno.EINVAL, "is no file, but a device or socket")
+        raise OSError(errno.EINVAL, "is not a file, but a device or socket")
     data = bytearray()
     for piece in pieces(handle, PIPE_SECONDS):
         data += piece

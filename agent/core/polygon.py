@@ -28,7 +28,7 @@ _OUTLINE = "a list of its corners in order, such as [[0, 0], [0.3, 0], [0.3, 0.2
 def parse_polygon(value: object) -> Polygon:
     """The polygon in a list of corners; a last corner that repeats the first is left out. Raises ConfigError."""
     if not isinstance(value, (list, tuple)):
-        raise ConfigError("is no polygon", expected=_OUTLINE)
+        raise ConfigError("is not a polygon", expected=_OUTLINE)
     if len(value) > MOST_CORNERS + 1:
         raise ConfigError(f"has {len(value)} corners", expected=f"at most {MOST_CORNERS}")
     corners = tuple(_corner(number, entry) for number, entry in enumerate(value, 1))
@@ -41,7 +41,7 @@ def parse_polygon(value: object) -> Polygon:
 def _corner(number: int, entry: object) -> Point:
     numbers = entry if isinstance(entry, (list, tuple)) else ()
     if len(numbers) != 2 or any(type(one) not in (int, float) for one in numbers):
-        raise ConfigError(f"corner {number} is no pair of numbers", expected=_CORNER)
+        raise ConfigError(f"corner {number} is not a pair of numbers", expected=_CORNER)
     if not all(0 <= one <= 1 for one in numbers):  # NaN is refused here, too
         pixels = all(math.isfinite(one) and one >= 0 for one in numbers)
         mend = "; divide pixels by the frame's width and height" if pixels else ""

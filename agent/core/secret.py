@@ -83,7 +83,7 @@ def first_line(path: str | Path) -> Secret:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:
-        raise OSError(errno.EINVAL, "is no path") from None
+        raise OSError(errno.EINVAL, "is not a path") from None
     try:
         line = _line_of(handle)
     finally:

@@ -138,7 +138,7 @@ def _refuse_special(path: Path) -> None:
     except FileNotFoundError:
         return
     if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-        raise OSError(errno.EEXIST, "is there and no plain file")
+        raise OSError(errno.EEXIST, "exists and is not a plain file")
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:
@@ -170,7 +170,7 @@ def private(path: str, flags: int) -> int:
 def refuse_link(path: Path) -> None:
     """Raise OSError where a link is at `path`: for who opens files by name alone, as SQLite does."""
     if path.is_symlink():
-        raise OSError(errno.ELOOP, "is a link, and no file of ours: remove it", str(path))
+        raise OSError(errno.ELOOP, "is a link that the agent did not make: remove it", str(path))
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def _foreign_owner(directory: Path) -> tuple[int, int] | None:
     except OSError:
         return None  # it is made, and is root's then
     if link.st_uid not in (0, found.st_uid):
-        raise VedetteError(f"{directory} is a link of somebody else's: give the state directory itself")
+        raise VedetteError(f"{directory} is a link of another user: give the state directory itself")
     return (found.st_uid, found.st_gid) if found.st_uid else None
 
 

@@ -306,7 +306,7 @@ def _check_text(value: Any) -> None:
 
 
 def _refuse_constant(name: str) -> float:
-    raise BadInput(f"{name} is no JSON number")
+    raise BadInput(f"{name} is not a JSON number")
 
 
 def _float(digits: str) -> float:

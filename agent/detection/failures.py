@@ -26,8 +26,8 @@ _GPU_LOST = re.compile(
 _REMEDIES = (
     ("opset", "needs a newer ONNX Runtime (opset): update it or export with opset=17"),
     ("ir version", "needs a newer ONNX Runtime (IR version): update it or export anew"),
-    ("protobuf", "is no ONNX file, truncated or corrupt: copy it again"),
-    ("no graph was found", "is no ONNX file, truncated or corrupt: copy it again"),
+    ("protobuf", "is not an ONNX file, truncated or corrupt: copy it again"),
+    ("no graph was found", "is not an ONNX file, truncated or corrupt: copy it again"),
     ("with schema(", "does not keep to the opset that it declares: export it anew with opset=17"),
 )
 _UNKNOWN = re.compile(

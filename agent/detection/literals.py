@@ -138,6 +138,6 @@ def _sign(found: re.Match[str]) -> str:
     if digits:
         code = int(digits, 16)
         if code > 0x10FFFF:
-            raise BadInput(f"\\U{digits} is no character")
+            raise BadInput(f"\\U{digits} is not a character")
         return chr(code)
     return _SIGNS.get(found[4], found[0])

@@ -94,7 +94,7 @@ def read(path: Path) -> Manifest:
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             raise ModelError(
-                f"manifest {path} cannot be read: it is no plain file of at most {_LARGEST} bytes"
+                f"manifest {path} cannot be read: it is not a plain file of at most {_LARGEST} bytes"
             )
         body = parse_object(path.read_bytes(), largest=_LARGEST)
     except OSError as error:

@@ -43,7 +43,7 @@ _BYTES = {
     13: 8,
     16: 2,
 }  # TensorProto.DataType
-_CORRUPT = "is no ONNX file, truncated or corrupt: copy it again"
+_CORRUPT = "is not an ONNX file, truncated or corrupt: copy it again"
 _MAGIC_BYTES = 64
 _OTHERS = (
     (
@@ -168,7 +168,7 @@ def plain_file(path: Path) -> int:
     if stat.S_ISDIR(found.st_mode):
         raise ModelError(f"model {path} is a directory; give the path of a model's file")
     if not stat.S_ISREG(found.st_mode):
-        raise ModelError(f"model {path} is no plain file; give the path of a model's file")
+        raise ModelError(f"model {path} is not a plain file; give the path of a model's file")
     if not found.st_size:
         raise ModelError(f"model {path} is empty, so it {_CORRUPT}")
     if found.st_size > LARGEST_FILE:
@@ -265,7 +265,7 @@ class _Walk:
         if not found.is_relative_to(folder):
             raise self._refused(f"keeps weights in '{shown}', outside of its folder: keep it in one file")
         if not found.is_file():
-            raise self._refused(f"keeps weights in '{shown}', which is no file: copy that one too")
+            raise self._refused(f"keeps weights in '{shown}', which is not a file: copy that one too")
         numbers = [entries.get(key, "0") for key in ("offset", "length")]
         if not all(each.isascii() and each.isdigit() and len(each) < 16 for each in numbers):
             raise self._refused(f"names no place in '{shown}' where its weights lie: export it again")
@@ -311,7 +311,7 @@ class _Walk:
         while at < end:
             self._fields += 1
             if self._fields > MOST_FIELDS:
-                raise self._refused(f"has more than {MOST_FIELDS} parts; that is no detector")
+                raise self._refused(f"has more than {MOST_FIELDS} parts; that is not a detector")
             key, at = self._varint(at, end)
             number, wire = key >> 3, key & 7
             if number == 0:

@@ -162,7 +162,7 @@ def _checked(setting: str) -> tuple[Path, tuple[Path, ...]]:
     """The model's file, and those beside it that hold its weights."""
     path = Path(setting) if setting else DEMO_MODEL
     if path.suffix.lower() in _EXPORT_FIRST:
-        raise ModelError(f"model {path} is no ONNX file: make one with `vedette model prepare`")
+        raise ModelError(f"model {path} is not an ONNX file: make one with `vedette model prepare`")
     return path, onnx_file.check(path)
 
 

@@ -114,7 +114,7 @@ def _refuse_other_tasks(shapes: Sequence[tuple[int, ...]], task: str, dtype: np.
     if len(shape) == 2:
         raise ModelError(f"is a classification model (output {list(shape)}), not a detector")
     if len(shape) != 3 or 0 in (shape[0], shape[2]):  # no box at all is an answer: nothing was found
-        raise ModelError(f"is no detector that is known: output of shape {list(shape)}")
+        raise ModelError(f"is not a known kind of detector: output of shape {list(shape)}")
 
 
 def _apart(shapes: Sequence[tuple[int, ...]]) -> str:
@@ -162,7 +162,7 @@ def _unknown(shape: tuple[int, ...], facts: ModelFacts) -> str:
     )
     if not facts.classes:
         return (
-            f"is no detector that is known: its output is {list(shape)}; expected one of {known}; set model.names "
+            f"is not a known kind of detector: its output is {list(shape)}; expected one of {known}; set model.names "
             "where names are missing"
         )
     return f"has {facts.classes} class names, but its output is {list(shape)}; expected one of {known}"

@@ -330,7 +330,7 @@ def _letterbox(frame: Frame, opened: OpenedModel) -> Letterbox:
     image = frame.image
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise InferenceError(
-            f"camera {frame.camera}: frame {frame.index} is no colour image "
+            f"camera {frame.camera}: frame {frame.index} is not a colour image "
             f"(shape {image.shape}, {image.dtype})",
             kind=InferenceFailure.OTHER,
         )

@@ -27,7 +27,7 @@ def trial_image() -> NDArray[np.uint8]:
     """The image, (640, 640, 3) uint8 BGR."""
     image = cv2.imdecode(np.frombuffer(_FILE.read_bytes(), dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(f"{_FILE} is no image: install vedette again")
+        raise ValueError(f"{_FILE} is not an image: install vedette again")
     return np.asarray(image, dtype=np.uint8)
 
 

@@ -249,10 +249,10 @@ def _cause(one: Situation) -> str:
     """The cause, or why there is none.
 
     >>> _cause(Situation(camera="front", why_no_cause="no frames are kept"))
-    'the cause cannot be told, because no frames are kept'
+    'the cause is unknown, because no frames are kept'
     """
     if one.cause in {"", UNKNOWN}:
-        return "the cause cannot be told" + (f", because {one.why_no_cause}" if one.why_no_cause else "")
+        return "the cause is unknown" + (f", because {one.why_no_cause}" if one.why_no_cause else "")
     sure = f" ({round(100 * one.confidence)} % sure)" if one.confidence else ""
     return f"cause: {one.cause.replace('_', ' ')}{sure}"
 
@@ -313,11 +313,11 @@ def _against(one: Situation, action: Action) -> list[str]:
     if one.found_ratio is not None and one.found_ratio >= FOUND_ENOUGH:
         still.append(f"in frames changed like this the model still finds {round(100 * one.found_ratio)} %")
     if one.accuracy is None or not one.accuracy.told:
-        still.append(f"how right the model still is cannot be told without labels{_why_no_accuracy(one)}")
+        still.append(f"the model's present accuracy is unknown without labels{_why_no_accuracy(one)}")
     elif one.accuracy.high >= FOUND_ENOUGH:
         still.append(_accuracy(one.accuracy))
     if not one.labelled:
-        still.append("no labelled sample since then tells how right the model is")
+        still.append("there is no labelled sample since then to measure the accuracy")
     if _is_right(one):
         still.append(f"F1 of labelled samples since then is {one.right_ratio:.2f} at least")
     return still

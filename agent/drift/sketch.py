@@ -106,7 +106,7 @@ class WindowSketch:
             raise BadInput(f"{len(features)} features; at most {MOST_FEATURES} are accepted")
         strange = next((name for name in features if not FEATURE_NAME.fullmatch(name)), None)
         if strange is not None:
-            raise BadInput(f"'{printable(strange, 40)}' is no feature's name")
+            raise BadInput(f"'{printable(strange, 40)}' is not a feature's name")
         frames = take_integer(body, "frames_sampled", minimum=0, maximum=_MOST)
         steps = np.array([_step(body, name) for name in features], dtype=np.float32)
         start, end = _moment(body, "start"), _moment(body, "end")

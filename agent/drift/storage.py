@@ -89,7 +89,7 @@ def opened(text: str | bytes) -> dict[str, Any]:
         body = parse_json(text, largest=LARGEST_BYTES, deepest=_DEEPEST)
     except BadInput as error:
         raise ReferenceMismatch(
-            f"not a reference: it is no JSON, or was cut off or damaged ({error})"
+            f"not a reference: it is not JSON, or was cut off or damaged ({error})"
         ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise ReferenceMismatch("not a reference: the file is something else")
@@ -171,7 +171,7 @@ def features_of(body: Mapping[str, Any]) -> tuple[str, ...]:
     names = tuple(take_list(body, "features", longest=MOST_FEATURES))
     strange = [name for name in names if not (isinstance(name, str) and FEATURE_NAME.fullmatch(name))]
     if strange:
-        raise BadInput(f"`features` holds '{printable(strange[0], 40)}', which is no feature's name")
+        raise BadInput(f"`features` holds '{printable(strange[0], 40)}', which is not a feature's name")
     if not names or len(set(names)) != len(names):
         raise BadInput("`features` is empty, or names one twice")
     return names
@@ -206,7 +206,7 @@ def _hour(entry: Mapping[str, Any], features: int, classes: int) -> HourNormal:
 def number_key(key: str, most: int, of: str) -> int:
     """The number that a key of the JSON object `of` stands for, 0 to `most`; BadInput for another key."""
     if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) <= most):
-        raise BadInput(f"`{of}`: '{printable(key, 24)}' is no number from 0 to {most}")
+        raise BadInput(f"`{of}`: '{printable(key, 24)}' is not a number from 0 to {most}")
     return int(key)
 
 

@@ -62,7 +62,7 @@ class Extremes:
         except BadInput as error:
             raise ReferenceMismatch(f"not the extremes of features: {error}") from None
         except (binascii.Error, ValueError):
-            raise ReferenceMismatch("not the extremes of features: `ends` is no base64") from None
+            raise ReferenceMismatch("not the extremes of features: `ends` is not base64") from None
         if not min(max(counts), KEPT) <= len(raw) // (8 * len(counts)) <= KEPT:
             raise ReferenceMismatch(
                 "not the extremes of features: `ends` has another length than `counts` says"
@@ -71,7 +71,7 @@ class Extremes:
         extremes.counts = np.array(counts, dtype=np.int64)
         ends = np.frombuffer(raw, "<f4").astype(np.float32).reshape(len(counts), 2, -1)
         if np.isnan(ends).any():
-            raise ReferenceMismatch("not the extremes of features: `ends` holds what is no number")
+            raise ReferenceMismatch("not the extremes of features: `ends` holds what is not a number")
         extremes._low, extremes._high = ends[:, 0], ends[:, 1]
         return extremes
 

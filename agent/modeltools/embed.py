@@ -240,10 +240,10 @@ def load(path: str) -> Any:
         onnx.checker.check_model(model)
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise ModelError(
-            f"model {path} is no sound ONNX file: {printable(' '.join(str(error).split()), 200)}"
+            f"model {path} is not a sound ONNX file: {printable(' '.join(str(error).split()), 200)}"
         ) from error
     except DecodeError as error:
-        raise ModelError(f"model {path} is no ONNX file, truncated or corrupt: copy it again") from error
+        raise ModelError(f"model {path} is not an ONNX file, truncated or corrupt: copy it again") from error
     if len(model.graph.input) != 1:
         raise ModelError(f"model {path} takes {len(model.graph.input)} inputs; a detector takes one image")
     return model

@@ -214,7 +214,7 @@ def _free_target(plan: PreparePlan) -> Path:
     """Where the model goes, before any work is done for it; ModelError where something is there already."""
     target = target_of(plan)
     if plan.out.exists() and not plan.out.is_dir():
-        raise ModelError(f"{plan.out} is no folder: give one with --out")
+        raise ModelError(f"{plan.out} is not a folder: give one with --out")
     taken = [path for path in (target, manifest.path_of(target)) if os.path.lexists(path)]
     if taken and not plan.force:
         raise ModelError(

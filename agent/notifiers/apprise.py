@@ -50,7 +50,9 @@ class AppriseNotifier:
             service = apprise.Apprise.instantiate(url.reveal(), suppress_exceptions=True)
             if service is None:
                 raise ConfigError(
-                    f"number {number} is no Apprise address", key="urls", expected="scheme://..., see Apprise"
+                    f"number {number} is not an Apprise address",
+                    key="urls",
+                    expected="scheme://..., see Apprise",
                 )
             self._services.append(service)
         if not self._services:

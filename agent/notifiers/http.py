@@ -43,7 +43,7 @@ def check_url(url: Secret, *, keys: bool = False) -> str:
     """The host of `url`; ConfigError where it is no HTTP address. `keys`: there are `username` and `password`."""
     parts = split_url(url.reveal(), key="url", expected="https://HOST/PATH", keys=keys)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError("is no HTTP address", key="url", expected="https://HOST/PATH")
+        raise ConfigError("is not an HTTP address", key="url", expected="https://HOST/PATH")
     return parts.hostname
 
 

@@ -57,7 +57,7 @@ class ReferenceStore:
         """Where a camera's files are; ReferenceMismatch for a name that no camera can have, and for a link."""
         if not _CAMERA.fullmatch(camera):
             name = printable(camera, 80)
-            raise ReferenceMismatch(f"'{name}' is no camera's name; expected letters, digits, '-' and '_'")
+            raise ReferenceMismatch(f"'{name}' is not a camera's name; expected letters, digits, '-' and '_'")
         folder = self.path / camera
         for place in (self.path, folder):
             if place.is_symlink():
@@ -225,7 +225,7 @@ def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ReferenceMismatch(f"{path}: not a reference: it is no text") from error
+        raise ReferenceMismatch(f"{path}: not a reference: it is not text") from error
 
 
 def _packed(path: Path) -> Path:

@@ -385,7 +385,7 @@ def test_a_changed_limit_moves_the_clear_value_and_can_be_undone(drive):
         (ControlKind.LIMIT, {"rule": "nothing", "value": 1.0}, "there is no rule 'nothing'"),
         (ControlKind.LIMIT, {"rule": "hot", "value": float("inf")}, "finite"),
         (ControlKind.MUTE, {}, "say what to mute"),
-        (ControlKind.MUTE, {"schedule": "sometimes"}, "is no schedule"),
+        (ControlKind.MUTE, {"schedule": "sometimes"}, "is not a schedule"),
         (ControlKind.SNOOZE, {"rule": "hot"}, "until when"),
         (ControlKind.MUTE, {"rule": "hot", "until": 5.0}, "in the past"),
     ],

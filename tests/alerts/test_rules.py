@@ -111,7 +111,7 @@ def test_metrics_of_this_box_can_be_added():
         ({"when": "camera.fps_in < 1", "clear": "0.5"}, "clear", "a value above the limit 1"),
         ({"when": "camera.fps_in < 1", "clear": "x"}, "clear", "expected a number"),
         ({"when": "absent(camera.fps_in) for 1m", "clear": "1"}, "clear", "means nothing"),
-        ({"when": "burn(camera.fps_in, 99%) > 2"}, "when", "no share of bad frames"),
+        ({"when": "burn(camera.fps_in, 99%) > 2"}, "when", "not a share of bad frames"),
         ({"when": "burn(camera.latency_seconds < 1, 99%) > 2"}, "when", "slow frames good"),
         ({"name": "a b", "when": "camera.fps_in < 1"}, "name", "letters, digits"),
         ({"name": "latncy_p99"}, "when", "did you mean 'latency_p99'"),

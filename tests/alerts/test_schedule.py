@@ -49,5 +49,5 @@ def test_when_it_ends():
     "text", ["", "night", "25:00-26:00", "mon-xyz", "08:00", "8-17", "mon 08:00-17:00,", "24:30-25:00"]
 )
 def test_what_is_none(text):
-    with pytest.raises(ValueError, match="is no schedule; expected"):
+    with pytest.raises(ValueError, match="is not a schedule; expected"):
         parse_schedule(text)

@@ -339,7 +339,7 @@ BAD = [
     (["--source", "synthetic", "--model", "README.md"], "README.md", 1),
     (["--source", "synthetic", "--model", "yolo.pt"], "vedette model prepare", 1),
     (["--source", "synthetic", "--window", "0"], "--window 0; expected 1s to 1h", 78),
-    (["--source", "synthetic", "--broker", "http://x"], "is no broker address", 78),
+    (["--source", "synthetic", "--broker", "http://x"], "is not a broker address", 78),
 ]
 
 

@@ -171,9 +171,9 @@ def test_for_evidently_there_are_two_tables_with_the_same_features(tmp_path):
 def test_the_export_for_evidently_is_written(export, state, tmp_path):
     assert "no features of cameras are recorded" in export("--for", "evidently", code=1)
     assert not (tmp_path / "out").exists()
-    assert "is no duration" in export("--for", "evidently", "--split", "noon", code=78)
+    assert "is not a duration" in export("--for", "evidently", "--split", "noon", code=78)
 
 
 def test_where_nothing_is_recorded_it_says_so(export):
     assert "nothing is recorded" in export("--since", "1m", code=1)
-    assert "is no duration" in export("--since", "soon", code=78)
+    assert "is not a duration" in export("--since", "soon", code=78)

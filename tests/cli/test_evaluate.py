@@ -98,7 +98,7 @@ def test_the_folder_of_images_is_enough(capsys, drawn):
         ({"names": ["zebra", "lion", "ant", "bee", "cow", "dog"]}, "no class of the labels (zebra, lion"),
         ({"val": "nowhere"}, "'nowhere' is not there"),
         ({"names": ["person"]}, "whole number from 0 to 0"),
-        ({"names": "person"}, "are no class names"),
+        ({"names": "person"}, "are not class names"),
     ],
 )
 def test_a_wrong_set_is_refused_with_what_is_wrong(capsys, drawn, change, words):

@@ -109,10 +109,10 @@ def test_from_one_box_to_another(capsys, state, made, tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "it is no JSON"),
+        (b"", "it is not JSON"),
         (b'{"format": "vedette-reference", "version": 1', "was cut off"),
         (b'{"a": 1}', "the file is something else"),
-        (b"\x89PNG\xff\xfe", "it is no text"),
+        (b"\x89PNG\xff\xfe", "it is not text"),
     ],
 )
 def test_a_foreign_or_truncated_file_is_named_and_changes_nothing(

@@ -70,4 +70,4 @@ def test_a_model_that_is_none_is_reported_in_words(tmp_path, capsys, command):
     assert main(words) == 1
     output = capsys.readouterr()
     output = " ".join((output.out + output.err).split())
-    assert "is no plain file; give the path of a model's file" in output
+    assert "is not a plain file; give the path of a model's file" in output

@@ -134,7 +134,7 @@ def test_one_device_with_another_model_does_not_hide_the_others(tmp_path, capsys
     assert out.count("not compared: ") == 1
     assert main(["sketch", "merge", str(file), "--reference", str(exported), "--json"]) == 0
     groups = json.loads(
-        capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+        capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")
     )
     assert [("not_compared" in group) for group in groups] == [False, True]
 

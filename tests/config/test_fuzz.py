@@ -213,7 +213,7 @@ def test_a_file_is_not_read_beyond_its_limit(tmp_path):
     (tmp_path / "large.toml").write_bytes(b"#" * (1 << 20) + b"\n")
     with pytest.raises(ConfigError, match="it has more than 1024 KiB"):
         load(tmp_path / "large.toml", KINDS)
-    with pytest.raises(ConfigError, match="is no file, but a device"):
+    with pytest.raises(ConfigError, match="is not a file, but a device"):
         load("/dev/zero", KINDS)
 
 

@@ -155,7 +155,7 @@ def test_what_is_no_data_set_says_what_was_expected(data, make, split, said):
     ("text", "said"),
     [
         ("train: {", "cannot be read"),
-        ("just text", "is no data.yaml"),
+        ("just text", "is not a data.yaml"),
         ("train: gone/images", r"train: 'gone/images' is not there; expected a folder"),
         ("nc: 1", "names no images under 'train'"),
     ],

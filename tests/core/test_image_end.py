@@ -59,4 +59,4 @@ def test_any_damage_ends(seed):
     try:
         assert decode_image(bytes(data)).ndim == 3
     except BadInput as error:
-        assert str(error) in {"is cut off", "is damaged or no image"} or "pixels" in str(error)
+        assert str(error) in {"is cut off", "is damaged or not an image"} or "pixels" in str(error)

@@ -92,10 +92,10 @@ def test_ordinary_images_are_read_in_every_format(tmp_path, name):
         (lambda path: path.symlink_to("/dev/zero"), "is no file"),
         (lambda path: path.touch(), "is empty"),
         (lambda path: path.write_bytes(png(16)[:60]), "is cut off"),
-        (lambda path: path.write_bytes(b"not an image"), "is damaged or no image"),
+        (lambda path: path.write_bytes(b"not an image"), "is damaged or not an image"),
         (
             lambda path: path.write_bytes(b"\xff\xd8" + b"\xff" * 10**6 + b"\xff\xd9"),
-            "is damaged or no image",
+            "is damaged or not an image",
         ),
         (lambda path: path.write_bytes(b"\x89PNG" + b"IEND"), "is cut off"),
         (

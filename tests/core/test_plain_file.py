@@ -75,5 +75,5 @@ def test_a_plain_file_is_opened(tmp_path):
 
 def test_a_path_that_is_none(tmp_path):
     for reader in (lambda path: read_small(path, 1024), open_plain):
-        with pytest.raises(OSError, match="is no path"):
+        with pytest.raises(OSError, match="is not a path"):
             reader(f"{tmp_path}/a\0b")

@@ -12,8 +12,8 @@ from agent.core.polygon import MOST_CORNERS, area, inside, parse_polygon
 SQUARE = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
 
 BAD = {
-    "no list": (3, "is no polygon"),
-    "a string": ("0,0,1,1", "is no polygon"),
+    "no list": (3, "is not a polygon"),
+    "a string": ("0,0,1,1", "is not a polygon"),
     "empty": ([], "has 0 corners"),
     "one corner": ([[0, 0]], "has 1 corners"),
     "two corners": ([[0, 0], [1, 1]], "has 2 corners"),

@@ -165,8 +165,8 @@ def test_a_pipe_that_is_filled_later_is_waited_for():
     ("path", "words"),
     [
         ("/dev/zero", "too long a line"),
-        ("a\0b", "is no path"),
-        ("\ud800", "is no path"),
+        ("a\0b", "is not a path"),
+        ("\ud800", "is not a path"),
         ("/nowhere/at/all", "No such file"),
         ("/", "Is a directory"),
     ],

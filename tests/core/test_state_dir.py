@@ -114,7 +114,7 @@ def test_a_directory_that_is_another_ones_link_is_refused(foreign, tmp_path):
     link = foreign / "state"
     link.symlink_to("/etc")
     os.lchown(link, 12345, 12345)
-    with pytest.raises(VedetteError, match="is a link of somebody else's"), state.as_owner(link):
+    with pytest.raises(VedetteError, match="is a link of another user"), state.as_owner(link):
         pass
 
 

@@ -28,7 +28,7 @@ def test_messages_get_through(kind, monkeypatch):
 def test_a_subscriber_reports_what_is_wrong():
     with pytest.raises(VedetteError, match="is it running"):
         Subscriber(BrokerSettings(url=f"mqtt://user:secret@127.0.0.1:{module.free_port()}")).open()
-    with pytest.raises(ConfigError, match="is no broker address"):
+    with pytest.raises(ConfigError, match="is not a broker address"):
         Subscriber(BrokerSettings(url="ftp://x"))
 
 

@@ -227,7 +227,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
 
 def test_a_file_of_crumbs_is_not_walked_for_ever(tmp_path):
     (tmp_path / "crumbs.onnx").write_bytes(b"\x10\x01" * 5_000_000)
-    assert "parts; that is no detector" in refusal(tmp_path / "crumbs.onnx")
+    assert "parts; that is not a detector" in refusal(tmp_path / "crumbs.onnx")
 
 
 def test_graphs_within_graphs_are_followed_so_far_and_no_further(tmp_path):

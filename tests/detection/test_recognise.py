@@ -89,7 +89,7 @@ def test_the_layout_is_found(output, known, name):
         (outputs.corners(), 3, "not decoded"),
         (outputs.channels(80), 3, "3 class names"),
         (outputs.end_to_end(padded=False)[..., [5, 4, 0, 1, 2, 3]], 0, "no class number"),
-        (np.zeros((1, 3, 3), np.float32), 0, "no detector that is known"),
+        (np.zeros((1, 3, 3), np.float32), 0, "not a known kind of detector"),
         (np.zeros((1, 0, 85), np.float32), 80, "no boxes"),
         (np.zeros((1, 3, 80, 80, 85), np.float32), 80, "raw heads"),
         (outputs.channels(80)[..., None], 80, "an axis too many"),

@@ -71,7 +71,7 @@ def test_foreign_bytes_are_refused(raw):
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("", "no JSON, or was cut off"),
+        ("", "not JSON, or was cut off"),
         ("[" * 100_000, "no JSON"),
         ("[]", "something else"),
         ('{"format": "else"}', "something else"),

@@ -89,7 +89,7 @@ def test_deep_and_large_files_are_refused_at_once():
 def test_names_out_of_a_file_are_printable(text):
     read = StoredReference.from_text(forged(text, "origin", "camera", value="\x1b]52;c;cm0=\x07"))
     assert read.reference.origin.camera.isprintable()
-    with pytest.raises(ReferenceMismatch, match="no feature's name"):
+    with pytest.raises(ReferenceMismatch, match="not a feature's name"):
         StoredReference.from_text(forged(text, "origin", "features", 0, value="../../../root/x"))
 
 

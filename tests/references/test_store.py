@@ -80,7 +80,7 @@ def test_a_damaged_file_is_named_and_the_others_are_not_hurt(store, stored, tmp_
         store.load("front")
     assert store.load("front", good.id).id == good.id
     path.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(ReferenceMismatch, match="it is no text"):
+    with pytest.raises(ReferenceMismatch, match="it is not text"):
         store.load("front")
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_far_too_large_is_not_even_read(store, stored, tmp_path):
 
 @pytest.mark.parametrize("name", ["", "../etc", "a/b", ".hidden", "x" * 64])
 def test_no_name_leads_out_of_the_folder(store, name):
-    with pytest.raises(ReferenceMismatch, match="is no camera's name"):
+    with pytest.raises(ReferenceMismatch, match="is not a camera's name"):
         store.versions(name)
 
 

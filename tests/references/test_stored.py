@@ -28,7 +28,7 @@ def test_it_says_what_it_is_in_a_line(stored):
     ("text", "said"),
     [
         ("", "no JSON"),
-        ("{", "no JSON, or was cut off"),
+        ("{", "not JSON, or was cut off"),
         ("[1]", "something else"),
         ('{"name": "a tool of another kind"}', "something else"),
         ('{"format": "vedette-reference", "version": 99}', "format version 99"),

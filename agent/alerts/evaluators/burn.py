@@ -96,7 +96,7 @@ class Burn(RuleFunction):
         metric = find(condition.metric)
         if metric is not None and self.target is None and metric.unit != "ratio":
             expected = f"burn({condition.metric} > NUMBER, 99%), which says what a bad window is"
-            raise UnfitMetricError(f"{condition.metric} is no share of bad frames", expected)
+            raise UnfitMetricError(f"{condition.metric} is not a share of bad frames", expected)
         return condition, metric
 
     def evaluator(self, series: Series) -> Evaluator:

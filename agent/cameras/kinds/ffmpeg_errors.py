@@ -110,7 +110,7 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         )
     if isinstance(error, StreamsChangedError):
         return CameraFailure.END_OF_STREAM, (
-            "{shown} goes on with other streams (another program, track or codec); it is opened anew"
+            "{shown} continues with other streams (another program, track or codec); it is opened again"
         )
     if isinstance(error, PermissionError) and address.is_file and os.access(address.url.reveal(), os.R_OK):
         return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"

@@ -73,7 +73,7 @@ class SnapshotOptions(LoginOptions):
         """Check what spans several keys, and what is part of a key."""
         LoginOptions.__post_init__(self)
         if address(self.url).scheme not in {"http", "https"}:
-            raise ConfigError("is no HTTP address", key="url", expected="http://HOST/PATH of an image")
+            raise ConfigError("is not an HTTP address", key="url", expected="http://HOST/PATH of an image")
 
 
 class SnapshotCamera:

@@ -90,7 +90,7 @@ class StreamOptions(LoginOptions):
             raise ConfigError("names another kind of camera", key="url", expected=f'kind = "{kind}"')
         if self.format not in KNOWN_FORMATS:
             raise ConfigError(
-                "is no format that is read",
+                "is not a supported format",
                 key="format",
                 expected=f"one of {', '.join(KNOWN_FORMATS)}",
                 nearest=nearest(self.format, KNOWN_FORMATS),

@@ -168,7 +168,9 @@ def check_device(path: str) -> None:
     except OSError:
         raise missing_device(path) from None
     if not stat.S_ISCHR(mode):
-        raise CameraError(f'{path} is no device; use kind = "stream" for files', kind=CameraFailure.NOT_FOUND)
+        raise CameraError(
+            f'{path} is not a device; use kind = "stream" for files', kind=CameraFailure.NOT_FOUND
+        )
     if not os.access(path, os.R_OK | os.W_OK):
         raise CameraError(
             f"no permission to use {path}; add the agent's user to the group `video`",

@@ -60,7 +60,7 @@ def read_users(path: Path) -> Mapping[str, Account]:
         found = _LINE.fullmatch(line.strip())
         if found is None:
             raise ConfigError(
-                "this is no user; `vedette dashboard --users FILE --add-user NAME` writes one",
+                "this is not a user; `vedette dashboard --users FILE --add-user NAME` writes one",
                 file=str(path),
                 line=number,
             )
@@ -76,7 +76,7 @@ def write_user(path: Path, name: str, role: str, password: str) -> None:
     """Add a user, or set role and password of one; raises ConfigError."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{printable(name, 80)} is no name of a user", expected="letters, digits, '.', '_', '@', '-'"
+            f"{printable(name, 80)} is not a name of a user", expected="letters, digits, '.', '_', '@', '-'"
         )
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise ConfigError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
@@ -92,7 +92,7 @@ def _lines(path: Path) -> Sequence[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        reason = "this is no text, so no file of users"
+        reason = "this is not text, so not a file of users"
     except OSError as error:
         reason = f"it cannot be read: {error.strerror or error}"
     raise ConfigError(reason, file=str(path), key="--users", expected="a file that --add-user wrote")

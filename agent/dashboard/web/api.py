@@ -111,7 +111,7 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
             raise HTTPException(503, "too many viewers")
         after = request.headers.get("last-event-id") or request.query_params.get("after", "")
         if not after.isdecimal() or len(after) > 18:
-            raise HTTPException(400, "after is no revision")
+            raise HTTPException(400, "after is not a revision")
         return StreamingResponse(parts.stream.follow(int(after)), media_type="text/event-stream")
 
     async def sparks(request: Request) -> Response:

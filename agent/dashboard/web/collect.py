@@ -69,7 +69,10 @@ class SharedCollector:
         for value, key in ((options.name, "--name"), (options.group, "--group")):
             if not _NAME.fullmatch(value):
                 raise ConfigError(
-                    "is no name", file="command line", key=key, expected="letters, digits, `_`, `.` and `-`"
+                    "is not a name",
+                    file="command line",
+                    key=key,
+                    expected="letters, digits, `_`, `.` and `-`",
                 )
         self._broker, self._options, self._note = broker, options, note
         self._inbox = Inbox()

@@ -35,7 +35,7 @@ class Commands:
         """Send one command and wait for the answer; raises VedetteError where there is none."""
         if name not in ALLOWED:
             raise VedetteError(
-                f"{printable(name, 40)} is no command of this page: {', '.join(sorted(ALLOWED))}"
+                f"{printable(name, 40)} is not a command of this page: {', '.join(sorted(ALLOWED))}"
             )
         if any(not level or set(level) & set("+#/\0") for level in (site, device)):
             raise VedetteError("this device has a name that no topic can carry")

@@ -133,7 +133,7 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 def _no_proxy(text: str, reason: str) -> ConfigError:
     return ConfigError(
-        f"{printable(text, 60)!r} is no address of a proxy: {reason}", file="command line", key="--trust-proxy",
+        f"{printable(text, 60)!r} is not an address of a proxy: {reason}", file="command line", key="--trust-proxy",
         expected="an address or a network, such as 10.0.0.5 or 10.0.0.0/28",
     )  # fmt: skip
 

@@ -102,7 +102,7 @@ def _image(image: bytes, note: str) -> str:
 def checked_jpeg(data: bytes) -> bytes:
     """`data`, which is a JPEG file of 1 MB at most; raises VedetteError."""
     if not data.startswith(b"\xff\xd8\xff") or len(data) > LARGEST_IMAGE:
-        raise VedetteError(f"this is no JPEG image of {LARGEST_IMAGE // 1_000_000} MB at most")
+        raise VedetteError(f"this is not a JPEG image of {LARGEST_IMAGE // 1_000_000} MB at most")
     return data
 
 
@@ -114,7 +114,7 @@ def snapshot_of(answer: Row) -> dict[str, Any]:
     try:
         image = checked_jpeg(b64decode(text, validate=True))
     except ValueError:
-        raise VedetteError("what came is no image") from None
+        raise VedetteError("what came is not an image") from None
     at = moment(answer, "captured_at")
     return {"image": image, "image_note": f"captured at {stamp(at)}" if at is not None else ""}
 

@@ -202,7 +202,10 @@ def parse_listen(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise ConfigError(
-            f"{text!r} is no address to listen at", file="command line", key="--listen", expected="HOST:PORT"
+            f"{text!r} is not an address to listen at",
+            file="command line",
+            key="--listen",
+            expected="HOST:PORT",
         )
     return host.strip("[]") or "0.0.0.0", int(port)
 

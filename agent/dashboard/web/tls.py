@@ -14,7 +14,7 @@ def check_files(cert: str, key: str) -> None:
     """Raise ConfigError where HTTPS cannot be served with these PEM files; `key` "" is in the same file as `cert`."""
     if not cert:
         if key:
-            raise _error("--tls-cert", "a key alone is no TLS", "the certificate beside --tls-key")
+            raise _error("--tls-cert", "a key alone is not TLS", "the certificate beside --tls-key")
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

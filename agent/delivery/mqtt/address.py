@@ -47,7 +47,7 @@ def parse_broker_url(url: str | Masked, key: str = "broker.url") -> BrokerAddres
     address = Masked(url)
     parts = split_url(address.reveal(), key=key, expected=expected)
     if parts.scheme not in PORTS or not parts.hostname:
-        raise ConfigError(f"{address} is no broker address", key=key, expected=expected)
+        raise ConfigError(f"{address} is not a broker address", key=key, expected=expected)
     web = parts.scheme in {"ws", "wss"}
     return BrokerAddress(
         host=parts.hostname,

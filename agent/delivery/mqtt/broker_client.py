@@ -95,7 +95,7 @@ class BrokerClient(DialingClient):
         announced = self._in_packet["remaining_length"]
         if self._in_packet["have_remaining"] and announced > LARGEST_PACKET:
             if self._in_packet["command"] & 0xF0 != MessageType.PUBLISH:
-                raise ValueError(f"the broker sends a packet of {announced} bytes that is no message")
+                raise ValueError(f"the broker sends a packet of {announced} bytes that is not a message")
             del self._in_packet["packet"][KEPT_OF_LARGER:]
             bufsize = min(bufsize, KEPT_OF_LARGER)
         try:

@@ -132,7 +132,7 @@ def _run(command: list[str]) -> Secret:
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else "is no command"
+        reason = reason_of(error) if isinstance(error, OSError) else "is not a command"
         raise _unusable(command, f"cannot be started: {reason}") from None
     try:
         return _printed(process, command)

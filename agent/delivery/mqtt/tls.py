@@ -86,13 +86,13 @@ def _read_pem(key: str, path: str, label: str) -> None:
     expected = "a file in PEM that the agent's user may read"
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):  # a pipe would be waited for without end
-            raise ConfigError(f"{path}: is no file", key=key, expected=expected)
+            raise ConfigError(f"{path}: is not a file", key=key, expected=expected)
         with Path(path).open("rb") as file:
             data = file.read(_LARGEST)
     except OSError as error:
         raise ConfigError(f"{path}: {reason_of(error)}", key=key, expected=expected) from None
     except ValueError:
-        raise ConfigError(f"{path!r} is no path", key=key, expected=expected) from None
+        raise ConfigError(f"{path!r} is not a path", key=key, expected=expected) from None
     wanted = f"{label}-----".encode()
     if not any(
         line.startswith(b"-----BEGIN ") and line.rstrip().endswith(wanted) for line in data.splitlines()

@@ -80,7 +80,9 @@ def check_answer(head: str, key: str) -> None:
     found = _STATUS_LINE.fullmatch(line.strip())
     if found is None:
         said = (
-            f"what answers is no web server ({printable(line, _LONGEST)})" if line else "the server hangs up"
+            f"what answers is not a web server ({printable(line, _LONGEST)})"
+            if line
+            else "the server hangs up"
         )
         raise UpgradeRefused(0, said)
     status = int(found[1])
@@ -103,5 +105,5 @@ def _said(status: int, phrase: str, headers: dict[str, str]) -> str:
         to = split_url(headers["location"], key="location", expected="an address")
         place = f"{to.scheme}://{to.hostname}" if to.scheme and to.hostname else "another path of it"
     except ConfigError:
-        place = "what is no address"
+        place = "what is not an address"
     return f"{text}, which leads to {printable(place, _LONGEST)}"

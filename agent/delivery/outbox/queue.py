@@ -174,7 +174,7 @@ class Outbox:
 
     def _add(self, draft: Draft, batch: _Batch) -> None:
         if not is_topic(draft.topic):  # then it has no family either, whose numbers could be accounted for
-            log.error("message refused", topic=printable(draft.topic, 200), reason="is no topic")
+            log.error("message refused", topic=printable(draft.topic, 200), reason="is not a topic")
             batch.stamps.append(None)
             return
         stamp = self._stamp(batch.families, draft.family)

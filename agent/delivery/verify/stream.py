@@ -49,7 +49,7 @@ class MessageIdentity:
         try:
             at = unix_time(take_text(body, "time", longest=40))
         except (ValueError, OverflowError, OSError):
-            raise BadInput("`time` is no time") from None
+            raise BadInput("`time` is not a time") from None
         return cls(
             epoch=printable(take_text(body, "boot").rpartition("-")[2], 40),
             seq=take_integer(body, "seq", minimum=1),

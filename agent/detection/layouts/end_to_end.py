@@ -26,7 +26,7 @@ def _doubt(output: NDArray[Any], facts: ModelFacts) -> str:
     if wrong := bad_classes(rows[:, 5], facts):
         return wrong
     if float(np.mean((rows[:, 2:4] < rows[:, :2]).any(axis=1))) > 0.05:
-        return "right or lower edges lie before left or upper ones: its boxes are no corners"
+        return "right or lower edges lie before left or upper ones: its boxes are not corners"
     if len(rows) >= FEWEST and is_normalised(rows[:, :4]):
         return "its boxes lie within 0..1, not in pixels"
     return bad_range(rows[:, 4:5])

@@ -43,8 +43,8 @@ def bad_scores(scores: NDArray[Any]) -> str:
     if len(scores) >= MANY and float(firing.max()) > ALL_FIRE:
         column = int(firing.argmax())
         return (
-            f"{firing[column]:.0%} of all boxes score high for class {column}: that is no class score, or the model is "
-            "not trained"
+            f"{firing[column]:.0%} of all boxes score high for class {column}: that is not a class score, or the model "
+            "is not trained"
         )
     return ""
 
@@ -66,7 +66,7 @@ def bad_grid(boxes: NDArray[Any], size: tuple[int, int]) -> str:
     """What is wrong with (anchors, 4) boxes cx, cy, w, h of a whole grid in an input of (height, width)."""
     known = boxes[np.isfinite(boxes).all(axis=1)].astype(np.float32)
     if len(known) == 0 or len(known) < len(boxes) / 2:
-        return "most of its boxes are no numbers" if len(boxes) else "it has no boxes"
+        return "most of its boxes are not numbers" if len(boxes) else "it has no boxes"
     if is_normalised(known):
         return "its boxes lie within 0..1, not in pixels: export it without normalised boxes"
     if float(np.mean(known[:, 2:] < 0)) > 0.01:

@@ -148,7 +148,7 @@ def _size(body: Mapping[str, Any]) -> tuple[int, int]:
 
 def _classes(body: Mapping[str, Any]) -> dict[int, int]:
     if len(body) > _MOST_CLASSES or not all(_CLASS.fullmatch(key) for key in body):
-        raise BadInput("`classes` names what is no class")
+        raise BadInput("`classes` names what is not a class")
     return {int(key): take_integer(body, key, minimum=1, maximum=10**6) for key in body}
 
 

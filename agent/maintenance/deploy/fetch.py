@@ -73,7 +73,7 @@ def check_address(url: Masked) -> None:
     except ConfigError as error:
         raise ModelError(f"`url` {error.message}; expected {_EXPECTED}") from None
     if parts.scheme != "https" or not parts.hostname:
-        raise ModelError(f"`url` is no HTTPS address; expected {_EXPECTED}")
+        raise ModelError(f"`url` is not an HTTPS address; expected {_EXPECTED}")
     if parts.username is not None:
         raise ModelError(
             "`url` holds a login, which is not supported; use an address with a token in its query"
@@ -116,7 +116,7 @@ def fetch_signature(source: Source, pause: Pause) -> bytes:
 
     _persist(attempt, address, pause)
     if len(found) > LARGEST_SIGNATURE:
-        raise ModelError(f"{address} has more than {LARGEST_SIGNATURE} bytes: that is no signature")
+        raise ModelError(f"{address} has more than {LARGEST_SIGNATURE} bytes: that is not a signature")
     return found
 
 

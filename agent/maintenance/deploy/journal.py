@@ -80,7 +80,7 @@ def _model(body: Mapping[str, Any]) -> ModelVersion:
 
 def _deployment(body: object) -> Deployment:
     if not isinstance(body, dict):
-        raise BadInput("a deployment is no object")
+        raise BadInput("a deployment is not an object")
     texts = {key: take_text(body, key) for key in ("id", "source", "by", "reason")}
     numbers = take_object(body, "numbers")
     try:

@@ -61,7 +61,7 @@ class ModelStore:
         """Where a model is, or would be; ModelError for what has no digest, or no name that a file may have here."""
         if not is_digest(model.sha256) or file_stem(model.name) != model.name:
             raise ModelError(
-                f"'{printable(model.sha256, 80)} {printable(model.name, 80)}' is no model of the store"
+                f"'{printable(model.sha256, 80)} {printable(model.name, 80)}' is not a model of the store"
             )
         return self.folder / model.sha256 / f"{model.name}.onnx"
 

@@ -49,7 +49,7 @@ class Order:
             raise ModelError("one of `path` (on this device) and `url` (https://HOST/PATH) is expected")
         sha256 = take_text(args, "sha256", "", longest=64).lower()
         if sha256 and not signing.is_digest(sha256):
-            raise ModelError("`sha256` is no sha256 in hex (64 digits)")
+            raise ModelError("`sha256` is not a sha256 in hex (64 digits)")
         signature_url = Masked(take_text(args, "signature_url", "", longest=LONGEST_PATH))
         for address in (Masked(url), signature_url):
             if address:

@@ -91,7 +91,7 @@ def read_statement(payload: bytes) -> SignedModel:
         raise BadInput("`resources` names another number of files than one; keep the model whole in one file")
     digest = take_text(resources[0], "digest", longest=64)
     if take_text(resources[0], "algorithm", longest=16) != "sha256" or not is_digest(digest):
-        raise BadInput("the resource's digest is no sha256 in hex")
+        raise BadInput("the resource's digest is not a sha256 in hex")
     expires = take_text(predicate, "expires", None, longest=40)
     return SignedModel(
         name=printable(take_text(resources[0], "name", longest=200)),
@@ -159,7 +159,7 @@ def _authenticated(payload: bytes) -> bytes:
 
 def _signature(entry: object) -> bytes:
     if not isinstance(entry, dict):
-        raise BadInput("a signature is no object")
+        raise BadInput("a signature is not an object")
     return _base64(take_text(entry, "sig", longest=256))
 
 
@@ -204,9 +204,9 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, _unsupported()):  # no text: it may quote the key
-        raise ModelError(f"key {path} is no private key (PEM, not encrypted)") from None
+        raise ModelError(f"key {path} is not a private key (PEM, not encrypted)") from None
     if not isinstance(key, kind):
-        raise ModelError(f"key {path} is no Ed25519 key; make one with `vedette model keygen`")
+        raise ModelError(f"key {path} is not an Ed25519 key; make one with `vedette model keygen`")
     return key  # type: ignore[no-any-return]  # the module is imported lazily
 
 
@@ -219,9 +219,9 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(data)
     except (ValueError, TypeError, _unsupported()):
-        raise ModelError(f"key {path} is no public key (PEM)") from None
+        raise ModelError(f"key {path} is not a public key (PEM)") from None
     if not isinstance(key, kind):
-        raise ModelError(f"key {path} is no Ed25519 key; make one with `vedette model keygen`")
+        raise ModelError(f"key {path} is not an Ed25519 key; make one with `vedette model keygen`")
     return key  # type: ignore[no-any-return]  # the module is imported lazily
 
 
@@ -249,7 +249,7 @@ def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise BadInput("a part is no base64") from None
+        raise BadInput("a part is not base64") from None
 
 
 def _date(moment: float) -> str:
@@ -261,7 +261,7 @@ def _unix(text: str) -> float:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
-        raise BadInput("`expires` is no ISO 8601 time") from None
+        raise BadInput("`expires` is not an ISO 8601 time") from None
 
 
 def describe(signed: SignedModel) -> Mapping[str, Any]:

@@ -69,7 +69,7 @@ def accuracy_beside(request: Request, pause: Pause) -> list[CameraAccuracy]:
 def row_of(row: Any) -> CameraAccuracy:
     """The figures that were written as JSON; BadInput for anything else."""
     if not isinstance(row, dict):
-        raise BadInput("a camera's figures are no object")
+        raise BadInput("a camera's figures are not an object")
     counts = {name: take_integer(row, name, minimum=0) for name in ("frames", "labels")}
     counts["corrected_frames"] = take_integer(row, "corrected_frames", 0, minimum=0)
     figures = {
@@ -82,7 +82,7 @@ def row_of(row: Any) -> CameraAccuracy:
 
 def _never_found(entry: Any) -> NeverFound:
     if not isinstance(entry, dict):
-        raise BadInput("a class that is never found is no object")
+        raise BadInput("a class that is never found is not an object")
     counts = {name: take_integer(entry, name, minimum=0) for name in ("labels", "second")}
     return NeverFound(name=take_text(entry, "name", longest=200), **counts)
 

@@ -119,7 +119,7 @@ class EstimateRecord:
 
 def _course(body: object) -> _Course:
     if not isinstance(body, dict):
-        raise BadInput("a camera's estimates are no object")
+        raise BadInput("a camera's estimates are not an object")
     sums = {name: take_number(body, name, minimum=0.0) for name in _SUMS}
     if sums["weight"] and not sums["squares"]:
         raise BadInput("`squares` is nothing of something")

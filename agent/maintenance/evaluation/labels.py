@@ -139,7 +139,7 @@ def _number(word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise ValueError(f"{printable(word, 40)!r} is no number") from None
+        raise ValueError(f"{printable(word, 40)!r} is not a number") from None
 
 
 def _lines(labels: Path, classes: int, points: int) -> list[tuple[int, float, float, float, float]]:

@@ -126,11 +126,11 @@ def from_json(entry: Mapping[str, Any], images: int) -> GoldenRecord:
 
 def _candidates(rows: object) -> Candidates:
     if not isinstance(rows, list) or len(rows) > COMPARED:
-        raise BadInput(f"an image is no list of at most {COMPARED} boxes")
+        raise BadInput(f"an image is not a list of at most {COMPARED} boxes")
     for row in rows:
         numbers = isinstance(row, list) and all(type(value) in (int, float) for value in row)
         if not numbers or len(row) != 6 or not all(abs(value) < 1e9 for value in row):
-            raise BadInput("a box is no list of six numbers")
+            raise BadInput("a box is not a list of six numbers")
     table = np.array(rows, dtype=np.float64).reshape(-1, 6)
     return Candidates(
         boxes=table[:, :4].astype(np.float32),

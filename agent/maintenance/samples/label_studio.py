@@ -30,7 +30,7 @@ def tasks(body: list[Any]) -> Iterator[tuple[str, list[tuple[str, Corners]]]]:
     """
     for task in body:
         if not isinstance(task, dict):
-            raise BadInput("a task is no object")
+            raise BadInput("a task is not an object")
         if "annotations" in task:
             done = [
                 one
@@ -113,7 +113,7 @@ def _corners(value: Mapping[str, Any], kind: str) -> Corners:
 
 def _point(one: object) -> tuple[float, float]:
     if not isinstance(one, list) or len(one) != 2:
-        raise BadInput("a point is no pair of numbers")
+        raise BadInput("a point is not a pair of numbers")
     x, y = (take_number({"point": side}, "point") / 100.0 for side in one)
     return x, y
 

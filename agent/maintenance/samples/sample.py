@@ -87,7 +87,7 @@ def from_json(body: Mapping[str, Any]) -> Sample:
     """The sample that `to_json` wrote; BadInput for anything else."""
     id = take_text(body, "id", longest=_LONGEST_NAME)
     if not is_id(id):
-        raise BadInput("`id` is no sample's")
+        raise BadInput("`id` is not a sample's")
     return Sample(
         id=id,
         camera=take_text(body, "camera", longest=_LONGEST_NAME),
@@ -118,7 +118,7 @@ def _boxes(body: Mapping[str, Any], key: str) -> tuple[Box, ...]:
 
 def _box(row: Any) -> Box:
     if not isinstance(row, list) or len(row) != 6:
-        raise BadInput("a box is no list of six numbers")
+        raise BadInput("a box is not a list of six numbers")
     named = dict(zip(("class_id", "x", "y", "width", "height", "score"), row, strict=True))
     shares = {
         key: take_number(named, key, minimum=0.0, maximum=1.0)

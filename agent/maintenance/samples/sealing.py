@@ -60,9 +60,9 @@ def _read(path: Path, from_pem: Any, kind: Any, what: str) -> Any:
     except OSError as error:
         raise VedetteError(f"key {path} cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError):
-        raise VedetteError(f"key {path} is no {what} key (PEM)") from None
+        raise VedetteError(f"key {path} is not a {what} key (PEM)") from None
     if not isinstance(key, kind):
-        raise VedetteError(f"key {path} is no X25519 key: openssl genpkey -algorithm X25519 makes one")
+        raise VedetteError(f"key {path} is not an X25519 key: openssl genpkey -algorithm X25519 makes one")
     return key
 
 

@@ -133,7 +133,7 @@ class SampleStore:
 
     def _image(self, sample: Sample) -> Path:
         if not is_id(sample.id):
-            raise BadInput("`id` is no sample's")
+            raise BadInput("`id` is not a sample's")
         day = sample.id.removeprefix(f"{sample.camera}-")[:8]
         return self.folder / sample.camera / day / f"{sample.id}.jpg"
 

@@ -104,7 +104,9 @@ def class_names(checkpoint: Path, work: Path, python: str) -> tuple[str, ...]:
         if opened.get("event") != "opened":
             raise _failure(checkpoint, work, python, process)
         if opened.get("task") != "detect":
-            raise ModelError(f"{checkpoint} is no detector: its task is {printable(opened.get('task'), 40)}")
+            raise ModelError(
+                f"{checkpoint} is not a detector: its task is {printable(opened.get('task'), 40)}"
+            )
         if opened.get("fused"):
             raise ModelError(
                 f"{checkpoint} is fused for inference: a training would begin with hardly any of its weights; name the "

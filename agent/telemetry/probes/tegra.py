@@ -66,7 +66,7 @@ class TegraProbe:
     def open(self) -> None:
         """Find the board's parts. Raises ProbeUnavailable if this is no Jetson."""
         if not (self._root / _RELEASE).exists() and "tegra" not in self._compatible():
-            raise ProbeUnavailable("this is no Jetson")
+            raise ProbeUnavailable("this is not a Jetson")
         self._board = find_board(self._root)
         self._events = self._read_events(self._board)
         self._facts = self._read_facts()

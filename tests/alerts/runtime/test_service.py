@@ -310,7 +310,7 @@ def test_history_is_kept_and_bounded(state):
         ("limit", {"rule": "hot", "value": float("inf")}, "`value` is inf"),
         ("limit", {"rule": "hot", "value": 10**400}, "`value` is 1000"),
         ("mute", {"camra": "yard"}, "did you mean 'camera'"),
-        ("mute", {"schedule": "99:99-1:00"}, "is no schedule"),
+        ("mute", {"schedule": "99:99-1:00"}, "is not a schedule"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_changes_nothing(state, command, args, said):

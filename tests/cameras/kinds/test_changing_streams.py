@@ -52,7 +52,7 @@ def test_a_program_under_other_identifiers_is_opened_anew(recorded, broadcast):
     after = recorded("after", "-map 0:v -streamid 0:300 -mpegts_pmt_start_pid 500")
     camera = StreamCamera("front", broadcast(before, after))
     camera.open()
-    with pytest.raises(CameraError, match="goes on with other streams") as caught:
+    with pytest.raises(CameraError, match="continues with other streams") as caught:
         while camera.read() is not None:
             pass
     assert caught.value.kind is CameraFailure.END_OF_STREAM
@@ -71,7 +71,7 @@ def test_a_playlist_whose_segments_change_their_identifiers_is_opened_anew(recor
     (tmp_path / "live.m3u8").write_text("\n".join(lines))
     camera = StreamCamera("front", StreamOptions(url=f"{files}/live.m3u8", timeout=5))
     camera.open()
-    with pytest.raises(CameraError, match="goes on with other streams"):
+    with pytest.raises(CameraError, match="continues with other streams"):
         while camera.read() is not None:
             pass
     camera.close()

@@ -300,7 +300,7 @@ def test_a_wrong_password_is_named_and_never_shown(rtsp, login):
 
 
 @pytest.mark.parametrize(
-    ("path", "said"), [("/dev/zero", "too long a line"), ("a\0b", "is no path"), ("/", "is a directory")]
+    ("path", "said"), [("/dev/zero", "too long a line"), ("a\0b", "is not a path"), ("/", "is a directory")]
 )
 def test_what_is_no_password_file_is_said_and_not_read_for_ever(path, said):
     error, _ = failure("rtsp://127.0.0.1:1/x", password_file=path)

@@ -52,7 +52,7 @@ def http(line, *headers):
         (http("200 OK") + b"<html>", ConnectionFailure.UPGRADE, "the server answers 200 OK"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", ConnectionFailure.UPGRADE, "what answers is no web server (SSH-2.0-OpenSSH_9.2)"),
         (b"", ConnectionFailure.UPGRADE, "the server hangs up"),
-        (b"\x1b[31m" * 9000, ConnectionFailure.UPGRADE, "what answers is no web server"),
+        (b"\x1b[31m" * 9000, ConnectionFailure.UPGRADE, "what answers is not a web server"),
         (http("101 Switching Protocols", "Sec-WebSocket-Accept: x"), ConnectionFailure.UPGRADE, "does not belong to"),
     ],
     ids=lambda value: value.decode("latin-1").partition("\r")[0][:24] if isinstance(value, bytes) else "",

@@ -56,7 +56,7 @@ def test_a_checkpoint_is_trained_evaluated_and_ready_to_deploy(tmp_path, capsys)
     shown = capsys.readouterr().out
     assert "trained on 48 new images and 16 old ones" in shown
     assert "3 epochs of 64 images" in shown
-    assert "nobody can be asked here" in shown
+    assert "there is no terminal to ask for confirmation" in shown
     assert not list((tmp_path / "asked").glob("*.onnx"))
 
     assert main([*words, "--out", str(tmp_path / "out"), "--yes"]) == 0

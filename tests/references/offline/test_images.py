@@ -65,7 +65,7 @@ def test_damaged_files_are_named_and_left_out(pictures, tmp_path):
     paths = [*sorted(pictures.iterdir()), text, tmp_path / "empty.jpg", tmp_path / "gone.jpg"]
     built = build(plan(paths), now=NOON)
     assert {path.name: reason for path, reason in built.unreadable} == {
-        "text.png": "is damaged or no image",
+        "text.png": "is damaged or not an image",
         "empty.jpg": "is empty",
         "gone.jpg": "is not there",
     }

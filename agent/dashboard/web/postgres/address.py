@@ -38,7 +38,9 @@ def parse_database(url: str | Secret, key: str = "--store") -> Database:
     text = url.reveal() if isinstance(url, Secret) else url
     scheme = next((scheme for scheme in _SCHEMES if text.startswith(scheme)), None)
     if scheme is None:
-        raise ConfigError("is no address of a PostgreSQL database", key=key, expected=EXPECTED, file=_FILE)
+        raise ConfigError(
+            "is not an address of a PostgreSQL database", key=key, expected=EXPECTED, file=_FILE
+        )
     if any(sign <= " " or sign == "\x7f" for sign in text):
         raise ConfigError("holds a space or a control character", key=key, expected=EXPECTED, file=_FILE)
     authority, _, rest = text.removeprefix(scheme).replace("?", "/", 1).partition("/")
