@@ -96,9 +96,9 @@ def test_what_cannot_be_told_says_why():
             why_no_accuracy="the box had no idle time for it lately",
         )
     )  # fmt: skip
-    assert "the cause cannot be told, because 2 frames were looked at, 3 are needed" in blind.for_it
+    assert "the cause is unknown, because 2 frames were looked at, 3 are needed" in blind.for_it
     assert (
-        "how right the model still is cannot be told without labels, because the box had no idle time for it lately"
+        "the model's present accuracy is unknown without labels, because the box had no idle time for it lately"
     ) in blind.against
     untold = untold_of("m")
     strangers = advise(dataclasses.replace(ON, cause="population", accuracy=untold))
