@@ -223,7 +223,7 @@ def test_an_answer_that_is_too_large_or_no_json_becomes_an_error(serve):
     )
     with pytest.raises(VedetteError, match="ask for less"):
         call(state, "much")
-    with pytest.raises(VedetteError, match=r"no JSON|levels deep"):
+    with pytest.raises(VedetteError, match=r"not JSON|levels deep"):
         call(state, "deep")
     with pytest.raises(VedetteError, match="bug: ZeroDivisionError"):
         call(state, "bug")
@@ -258,5 +258,5 @@ def test_hundred_thousand_random_requests_leave_nothing_behind(state):
 
 def test_what_json_does_not_know_is_named(state):
     """`vedette alerts limit RULE nan` was told that a request is an object."""
-    with pytest.raises(VedetteError, match="the request cannot be read: NaN is no JSON number"):
+    with pytest.raises(VedetteError, match="the request cannot be read: NaN is not a JSON number"):
         call(state, "add", {"a": float("nan"), "b": 2})

@@ -45,10 +45,10 @@ def mistakes(tmp_path, text):
         ('[[rules]]\nname = "a"\nwhen = "camera.black"\n[[rules]]\nname = "a"\nwhen = "camera.down"\n',
          "v.toml:8: rules[a].name: is defined twice; expected another name"),
         ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\nquiet_hours = "nights"\n',
-         "v.toml:7: notifiers[night].quiet_hours: 'nights' is no schedule; expected a schedule such as "
+         "v.toml:7: notifiers[night].quiet_hours: 'nights' is not a schedule; expected a schedule such as "
          '"22:00-06:00", "sat-sun" or "mon-fri 08:00-17:00, sat 08:00-12:00"'),
         ('[[notifiers]]\nname = "night"\nurl = "ftp://h/x"\n',
-         "v.toml:6: notifiers[night].url: is no HTTP address; expected https://HOST/PATH"),
+         "v.toml:6: notifiers[night].url: is not an HTTP address; expected https://HOST/PATH"),
         ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\nrules = ["latency-p99"]\n',
          "v.toml:7: notifiers[night].rules: there is no rule 'latency-p99'; did you mean 'latency_p99'?"),
         ('[[notifiers]]\nname = "night"\nurl = "http://h/x"\ncameras = ["gate"]\n',

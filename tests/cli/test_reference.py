@@ -213,7 +213,7 @@ def test_an_export_replaces_a_reference_and_nothing_else(capsys, state, tmp_path
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     for path, words in (
         (tmp_path, "is a folder"),
-        ("/dev/null", "is no plain file"),
+        ("/dev/null", "is not a plain file"),
         (tmp_path / "link", "is a link"),
         ("/proc/x", "cannot be written"),
         (out / "x", "cannot be written"),

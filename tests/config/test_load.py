@@ -63,7 +63,7 @@ def test_an_empty_file_is_all_defaults():
             "[[cameras]]\nname='a/b'\nurl='x'",
             "v.toml:2: cameras[0].name: is \"a/b\"; expected letters, digits, '-' and '_', 63 at most",
         ),
-        ("[cameras]\nname='a'", "v.toml:1: cameras: is no list; expected [[cameras]] with double brackets"),
+        ("[cameras]\nname='a'", "v.toml:1: cameras: is not a list; expected [[cameras]] with double brackets"),
         ("broker = 3", "v.toml:1: broker: is 3; expected a table [broker]"),
     ],
 )
@@ -149,7 +149,7 @@ def test_masks_are_polygons():
         ("[[[0, 0], [1, 1], [1, 0], [0, 1]]]", "cameras[0].privacy_masks[0]: its outline crosses"),
         ("[[[0, 0], [1, 0], [1, 1]], [[0, 0], [nan, 0], [1, 1]]]", "privacy_masks[1]: corner 2 is outside"),
         ("[[[0, 0], [640, 0], [640, 360]]]", "divide pixels by the frame's width and height"),
-        ("[[0, 0], [1, 0], [1, 1]]", "privacy_masks[0]: corner 1 is no pair of numbers"),
+        ("[[0, 0], [1, 0], [1, 1]]", "privacy_masks[0]: corner 1 is not a pair of numbers"),
         ('"0,0,1,0,1,1"', 'privacy_masks: is "0,0,1,0,1,1"'),
         ("[" + "[[0, 0], [1, 0], [1, 1]]," * 33 + "]", "privacy_masks: has 33 polygons"),
         ("[[" + "[0, 0]," * 3000 + "]]", "privacy_masks[0]: has 3000 corners"),

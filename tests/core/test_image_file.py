@@ -87,9 +87,9 @@ def test_ordinary_images_are_read_in_every_format(tmp_path, name):
     ("make", "said"),
     [
         (lambda path: None, "is not there"),
-        (lambda path: path.mkdir(), "is no file"),
-        (os.mkfifo, "is no file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is no file"),
+        (lambda path: path.mkdir(), "is not a file"),
+        (os.mkfifo, "is not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
         (lambda path: path.touch(), "is empty"),
         (lambda path: path.write_bytes(png(16)[:60]), "is cut off"),
         (lambda path: path.write_bytes(b"not an image"), "is damaged or not an image"),

@@ -41,7 +41,7 @@ def test_another_prefix_is_subscribed_when_asked_for():
     ("topic", "payload", "reason"),
     [
         ("camera/front", b'{"fps_inferred": "many"}', "`fps_inferred` is a string; expected a number"),
-        ("camera/front", b'{"fps_inferred": NaN}', "NaN is no JSON number"),
+        ("camera/front", b'{"fps_inferred": NaN}', "NaN is not a JSON number"),
         ("camera/front", b"[" * 5000, "nested more than"),
         ("camera/front", b'{"detections_car": 1e400}', "out of range"),
         ("host", b'{"cpu_ratio": {}}', "an object; expected a number"),

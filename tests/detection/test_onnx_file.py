@@ -149,8 +149,8 @@ def test_what_a_model_says_of_itself_is_data(tmp_path, entry, words):
         ("/etc/passwd", "expected the name of a file beside it"),
         ("../secret", "outside of its folder"),
         ("link", "outside of its folder"),
-        ("pipe", "is no file"),
-        ("none.bin", "is no file"),
+        ("pipe", "is not a file"),
+        ("none.bin", "is not a file"),
         ("", "expected the name"),
         ("short", "beyond the end"),
         ("\x1b[2J", "'\\x1b[2J'"),
@@ -200,7 +200,7 @@ def test_the_identity_of_a_model_covers_the_weights_that_lie_beside_it(tmp_path)
         (b"\x1c\0\0\0TFL3" + b"x" * 40, "a TFLite file"),
         (b"\x89HDF\r\n\x1a\n" + b"x" * 40, "Keras"),
         (b"ftrt" + b"x" * 40, "a TensorRT engine"),
-        (b"hello", "no ONNX file"),
+        (b"hello", "not an ONNX file"),
     ],
 )
 def test_another_file_under_the_name_of_a_model_is_named(tmp_path, begins, words):

@@ -133,7 +133,7 @@ def test_a_model_without_metadata_is_understood_by_its_shape_and_its_classes_are
 def test_what_is_no_colour_picture_is_refused_by_name(opened, tiny, make_frame):
     detector = opened(tiny())
     for image in (np.zeros((5, 5), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((0, 5, 3), np.uint8)):
-        with pytest.raises(InferenceError, match="camera yard: frame 3 is no colour image"):
+        with pytest.raises(InferenceError, match="camera yard: frame 3 is not a colour image"):
             detector.detect([make_frame(image, camera="yard", index=3)])
 
 

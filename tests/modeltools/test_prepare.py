@@ -159,7 +159,7 @@ def test_a_link_in_the_way_is_not_followed(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("out", "words"), [("/proc/nowhere", "cannot be written"), ("/dev/null", "is no folder")]
+    ("out", "words"), [("/proc/nowhere", "cannot be written"), ("/dev/null", "is not a folder")]
 )
 def test_a_folder_that_cannot_be_written_is_said(tiny, out, words):
     with pytest.raises(ModelError, match=words):

@@ -74,7 +74,7 @@ def test_what_no_reference_holds_is_refused_by_the_fields_name(text, path, value
 def test_what_strict_json_refuses_is_refused(text, number):
     body = text.replace('"final":true', f'"final":{number}')
     assert body != text
-    with pytest.raises(ReferenceMismatch, match="no JSON"):
+    with pytest.raises(ReferenceMismatch, match="not JSON"):
         StoredReference.from_text(body)
 
 
@@ -330,5 +330,5 @@ def test_state_of_the_judge_that_somebody_changed_is_left_aside(room, stored, so
         monitor = place.new()
         with structlog.testing.capture_logs() as logs:
             monitor.open(NOON)
-        assert [entry for entry in logs if "left aside" in entry["event"]], raw
+        assert [entry for entry in logs if "cannot be used" in entry["event"]], raw
         place.feed(source, 1)

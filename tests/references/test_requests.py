@@ -28,7 +28,7 @@ def test_a_damaged_one_is_listed_with_its_problem(ask, stored, tmp_path):
     ask("reference_import", camera="front", text=stored.to_text())
     (file,) = (tmp_path / "references" / "front").glob("2*.json")
     file.write_text("{")
-    assert "no JSON" in ask("references")["versions"][0]["problem"]
+    assert "not JSON" in ask("references")["versions"][0]["problem"]
 
 
 @pytest.mark.parametrize(

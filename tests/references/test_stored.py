@@ -27,12 +27,12 @@ def test_it_says_what_it_is_in_a_line(stored):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no JSON"),
+        ("", "not JSON"),
         ("{", "not JSON, or was cut off"),
         ("[1]", "something else"),
         ('{"name": "a tool of another kind"}', "something else"),
         ('{"format": "vedette-reference", "version": 99}', "format version 99"),
-        (b"\xff\xfe\x00", "no JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
     ],
 )
 def test_a_foreign_file_is_refused_with_clear_words(text, said):

@@ -273,7 +273,7 @@ def test_history_is_kept_and_bounded(state):
         ("acknowledge", {"id": 5}, "`id` is a number; expected a string"),
         ("snooze", {"id": "hot"}, "until when"),
         ("snooze", {"id": "hot", "for": "soon"}, 'expected a duration such as "2h"'),
-        ("snooze", {"id": "hot", "until": "25:00"}, "is no time"),
+        ("snooze", {"id": "hot", "until": "25:00"}, "is not a time"),
         ("snooze", {"id": "hot", "until": "2020-01-01T00:00"}, "in the past"),
         ("snooze", {"id": "hot", "for": "1h", "until": "18:00"}, "not both"),
         ("limit", {"rule": "hot", "value": "high"}, "expected a number"),
@@ -287,7 +287,7 @@ def test_history_is_kept_and_bounded(state):
         ("snooze", {"id": "hot-bx", "for": "1h"}, "no alert 'hot-bx'; did you mean 'hot-box'?"),
         ("mute", {"rule": "hot", "why": "x" * 501}, "at most 500"),
         ("undo", {"id": "c9"}, "there is no control 'c9'"),
-        ("history", {"since": "yore"}, "is no time"),
+        ("history", {"since": "yore"}, "is not a time"),
         ("history", {"since": 1e300}, "`since` is 1e\\+300"),
         ("history", {"since": float("inf")}, "`since` is inf"),
         ("history", {"since": 10**400}, "`since` is 1000"),
@@ -306,7 +306,7 @@ def test_history_is_kept_and_bounded(state):
         ("snooze", {"id": "hot", "for": 10**400}, "expected a duration"),
         ("snooze", {"id": "hot", "for": -5}, "expected a duration"),
         ("snooze", {"id": "hot", "until": 1e300}, "`until` is 1e\\+300"),
-        ("snooze", {"id": "hot", "until": "99999999999999-01-01"}, "is no time"),
+        ("snooze", {"id": "hot", "until": "99999999999999-01-01"}, "is not a time"),
         ("limit", {"rule": "hot", "value": float("inf")}, "`value` is inf"),
         ("limit", {"rule": "hot", "value": 10**400}, "`value` is 1000"),
         ("mute", {"camra": "yard"}, "did you mean 'camera'"),
@@ -370,7 +370,7 @@ def test_without_a_disk_alerts_go_on(state):
         service = service_in(state / "file" / "below")
         assert len(observe(service, 90.0).publish) == 1
         assert observe(service, 50.0).publish[0].state is AlertState.RESOLVED
-    assert sum("alerts go on without it" in entry["event"] for entry in logs) == 1
+    assert sum("alerts continue without it" in entry["event"] for entry in logs) == 1
 
 
 def test_ten_thousand_alerts_leave_a_readable_journal(state):

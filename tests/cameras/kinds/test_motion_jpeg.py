@@ -162,6 +162,6 @@ def test_an_unknown_format_is_refused_with_its_key():
 
     text = '[[cameras]]\nname = "front"\nurl = "http://h/x"\nformat = "{}"\n'
     for given, near in (("mjepg", "'mjpeg'"), ("concat", ""), ("sdp", "")):
-        with pytest.raises(ConfigError, match=r"cameras\[0\].format: is no format that is read") as caught:
+        with pytest.raises(ConfigError, match=r"cameras\[0\].format: is not a supported format") as caught:
             parse(text.format(given), KINDS)
         assert near in str(caught.value)

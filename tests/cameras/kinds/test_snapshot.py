@@ -289,5 +289,5 @@ def test_a_server_that_is_not_there_is_named(free_port):
 
 @pytest.mark.parametrize("url", ["rtsp://h/x", "/images/a.jpg", "ftp://h/a.jpg"])
 def test_only_http_is_polled(url):
-    with pytest.raises(ConfigError, match="is no HTTP address"):
+    with pytest.raises(ConfigError, match="is not an HTTP address"):
         SnapshotCamera.Options(url=url)

@@ -58,7 +58,7 @@ def test_steady_names_are_offered_first():
 
 def test_a_file_is_no_device(tmp_path):
     (tmp_path / "video.mp4").write_bytes(b"")
-    with pytest.raises(CameraError, match="is no device"):
+    with pytest.raises(CameraError, match="is not a device"):
         V4l2Camera("usb", V4l2Options(device=str(tmp_path / "video.mp4"))).open()
 
 

@@ -100,7 +100,7 @@ def test_ping_says_in_one_line_what_is_wrong(locked):
     assert "connection refused" in gone.reason
     unknown = ping(BrokerSettings(url="mqtt://no-such-host.invalid"), PLACE)[0]
     assert "unknown host" in unknown.reason
-    with pytest.raises(ConfigError, match="url: is no broker address"):
+    with pytest.raises(ConfigError, match="url: is not a broker address"):
         ping(BrokerSettings(url="http://x"), PLACE)
     assert "\n" not in refused.reason + gone.reason + unknown.reason
 

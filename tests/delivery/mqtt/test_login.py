@@ -282,7 +282,7 @@ def files(tmp_path_factory):
     ("named", "ca", "cert", "key", "password", "reason"),
     [
         ("ca_file", "absent", "", "", "", "No such file or directory (ENOENT)"),
-        ("ca_file", ".", "", "", "", "is no file"),
+        ("ca_file", ".", "", "", "", "is not a file"),
         ("ca_file", "empty", "", "", "", "is empty"),
         ("ca_file", "noise", "", "", "", "holds no certificate in PEM"),
         ("ca_file", "client.der", "", "", "", "it may be in DER"),

@@ -50,7 +50,7 @@ def http(line, *headers):
         (http("502 Bad Gateway"), ConnectionFailure.UNREACHABLE, "the server answers 502 Bad Gateway"),
         (http("503 Service Unavailable"), ConnectionFailure.UNREACHABLE, "answers 503 Service Unavailable"),
         (http("200 OK") + b"<html>", ConnectionFailure.UPGRADE, "the server answers 200 OK"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", ConnectionFailure.UPGRADE, "what answers is no web server (SSH-2.0-OpenSSH_9.2)"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", ConnectionFailure.UPGRADE, "what answers is not a web server (SSH-2.0-OpenSSH_9.2)"),
         (b"", ConnectionFailure.UPGRADE, "the server hangs up"),
         (b"\x1b[31m" * 9000, ConnectionFailure.UPGRADE, "what answers is not a web server"),
         (http("101 Switching Protocols", "Sec-WebSocket-Accept: x"), ConnectionFailure.UPGRADE, "does not belong to"),

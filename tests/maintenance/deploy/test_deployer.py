@@ -263,7 +263,7 @@ def test_an_order_names_one_place_and_shows_no_secret_of_it(box, other_model):
             ask(here, "model_deploy", **args)
     with pytest.raises(VedetteError, match="`sha256` is missing"):
         ask(here, "model_deploy", url="https://h/a.onnx?token=hunter2")
-    with pytest.raises(VedetteError, match="no HTTPS address"):
+    with pytest.raises(VedetteError, match="not an HTTPS address"):
         ask(here, "model_deploy", url="http://h/a.onnx", sha256="0" * 64)
     reply = ask(here, "model_deploy", url="https://127.0.0.1:1/a.onnx?token=hunter2", sha256="0" * 64)
     assert reply["deployment"]["source"] == "https://127.0.0.1:1/a.onnx"

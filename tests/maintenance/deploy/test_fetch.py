@@ -156,7 +156,7 @@ def test_a_redirect_leads_to_https_alone(get, server, where):
         request.end_headers()
 
     server.answer = redirect
-    with pytest.raises(ModelError, match=r"no HTTPS address|answered 302"):
+    with pytest.raises(ModelError, match=r"not an HTTPS address|answered 302"):
         get()
 
 
@@ -239,7 +239,7 @@ def test_the_signature_lies_beside_the_model(server, certificate):
     server.answer = lambda request: plain(request, b"signed")
     assert fetch_signature(source, lambda _: None) == b"signed"
     server.answer = lambda request: plain(request, bytes(100_000))
-    with pytest.raises(ModelError, match="no signature") as caught:
+    with pytest.raises(ModelError, match="not a signature") as caught:
         fetch_signature(source, lambda _: None)
     assert "hunter2" not in str(caught.value)
     server.answer = lambda request: request.send_error(404)

@@ -163,7 +163,7 @@ def test_what_is_no_model_is_refused_by_its_own_name(tmp_path):
     }.items():
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(ModelError, match=r"yard\.onnx is no ONNX file") as caught:
+        with pytest.raises(ModelError, match=r"yard\.onnx is not an ONNX file") as caught:
             verify(copied(path), Claim(name="yard.onnx"), FRESH, [], NOW)
         assert str(tmp_path) not in str(caught.value)
 

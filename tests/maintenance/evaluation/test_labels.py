@@ -61,8 +61,8 @@ def test_a_polygon_is_the_box_around_it():
         ("0.5 0.5 0.5 0.1 0.1", "whole number from 0 to 2"),
         ("0 nan 0.5 0.1 0.1", "0..1"),
         ("inf 0.5 0.5 0.1 0.1", "line 2"),
-        ("car 0.5 0.5 0.1 0.1", "'car' is no number"),
-        ("0 0.5 0.5 0.1 " + "9" * 5000 + "x", "is no number"),
+        ("car 0.5 0.5 0.1 0.1", "'car' is not a number"),
+        ("0 0.5 0.5 0.1 " + "9" * 5000 + "x", "is not a number"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(line, words):

@@ -71,5 +71,5 @@ def test_what_is_wrong_with_a_file_in_it_names_the_archive(packed):
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_a_pipe_or_a_device_is_not_read(tmp_path, make):
     make(tmp_path / "labels.zip")
-    with pytest.raises(ConfigError, match="is no plain file"), unpacked(tmp_path / "labels.zip"):
+    with pytest.raises(ConfigError, match="is not a plain file"), unpacked(tmp_path / "labels.zip"):
         pass
