@@ -35,7 +35,7 @@ def mistakes(tmp_path, text):
          "v.toml:6: rules[slow].when: unknown metric 'camera.latency.p99'; expected one of those of `vedette "
          "rules list --metrics`; did you mean 'camera.latency_p99_seconds'?"),
         ('[[rules]]\nname = "slow"\nseverity = "info"\nwhen = "camera.fps_in >> 3"\n',
-         "v.toml:7: rules[slow].when: '>' stands where something else is needed (at character 16 of "
+         "v.toml:7: rules[slow].when: '>' is not expected here (at character 16 of "
          "'camera.fps_in >> 3'); expected a number"),
         ('[[rules]]\nname = "latncy_p99"\n',
          "v.toml:4: rules[latncy_p99].when: is missing, and no default rule has this name; expected a condition "

@@ -67,7 +67,7 @@ def test_the_layout_is_found(output, known, name):
     ("output", "known", "words"),
     [
         (outputs.rotated(), 0, "angles"),
-        (outputs.rotated_upright(), 0, "no class score"),
+        (outputs.rotated_upright(), 0, "not a class score"),
         (outputs.rotated(15), 0, "angles"),
         (outputs.pose(), 0, "keypoints"),
         (outputs.yolox(80), 80, "YOLOX"),

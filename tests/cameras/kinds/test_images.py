@@ -89,7 +89,7 @@ def test_a_folder_of_nothing_but_damage_is_an_error(tmp_path):
     written_long_ago(tmp_path)
     made = camera(tmp_path, loop=True)
     with pytest.raises(
-        CameraError, match=r"none of the 1 images in .*; the first: a.jpg is damaged or no image"
+        CameraError, match=r"none of the 1 images in .*; the first: a.jpg is damaged or not an image"
     ) as caught:
         made.read()
     assert caught.value.kind is CameraFailure.CODEC

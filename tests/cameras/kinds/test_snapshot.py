@@ -216,7 +216,7 @@ def test_a_redirect_elsewhere_is_not_followed(server):
         (503, {}, b"", CameraFailure.REFUSED, "status 503"),
         (200, {"Content-Type": "text/html"}, b"<html>", CameraFailure.CODEC, "answers with text/html, not with an image"),
         (200, {}, b"", CameraFailure.CODEC, "answers with nothing"),
-        (200, {}, b"<html>log in", CameraFailure.CODEC, "cannot be read: it is damaged or no image"),
+        (200, {}, b"<html>log in", CameraFailure.CODEC, "cannot be read: it is damaged or not an image"),
         (200, {}, image(60)[:-50], CameraFailure.CODEC, "cannot be read: it is cut off"),
         (302, {"Location": "/snapshot.jpg"}, b"", CameraFailure.NOT_FOUND, "redirects in a circle"),
         (200, {"Content-Type": "multipart/x-mixed-replace; boundary=b"}, b"--b", CameraFailure.CODEC, 'kind = "stream"'),
