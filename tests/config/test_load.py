@@ -63,7 +63,10 @@ def test_an_empty_file_is_all_defaults():
             "[[cameras]]\nname='a/b'\nurl='x'",
             "v.toml:2: cameras[0].name: is \"a/b\"; expected letters, digits, '-' and '_', 63 at most",
         ),
-        ("[cameras]\nname='a'", "v.toml:1: cameras: is not a list; expected [[cameras]] with double brackets"),
+        (
+            "[cameras]\nname='a'",
+            "v.toml:1: cameras: is not a list; expected [[cameras]] with double brackets",
+        ),
         ("broker = 3", "v.toml:1: broker: is 3; expected a table [broker]"),
     ],
 )
