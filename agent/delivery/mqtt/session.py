@@ -14,6 +14,7 @@ Laws:
 7. A broker that lacks retained messages or QoS 1 is asked for less (fallback.py), and what is lost is logged once.
 8. A broker that does not answer MQTT 5, or hangs up on it twice, is asked in 3.1.1 at once; where that fails too, 5 is
    next: it was the line, or what stands before the broker. One that has spoken 5 is seldom asked, unless it says so.
+   After a connection in 3.1.1 that held for AGAIN_SECONDS, 5 is next: the broker may just have been slow.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ log = structlog.get_logger("vedette.delivery")
 
 PROVEN_SECONDS = 10.0
 SHORT_LIVES = 3  # in a row: no accident
+AGAIN_SECONDS = 600.0
 SELDOM = 20  # failed starts of a broker that has spoken MQTT 5: it may have been replaced by an older one
 
 
@@ -322,6 +324,8 @@ class Session:
         if self._worst is None or _ORDER.index(event.failure) > _ORDER.index(self._worst):
             self._worst = event.failure
         was_open = connection.opened is not None
+        if was_open and not self._fixed and now - self._opened_at >= AGAIN_SECONDS:
+            self._versions[self._index] = ProtocolVersion.V5
         if (
             was_open and self._index in self._guessed
         ):  # a guess: what it lacks may have been the broker itself

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -481,6 +482,55 @@ def test_a_line_that_was_dead_leaves_no_older_version_behind(mosquitto, proxy, p
     between.reset()
     running.until(lambda p: p.connection.state == "connected", 30)
     assert running.publisher.connection.version == "5", tried
+
+
+class SlowToAnswer(TcpServer):
+    """Before a broker: while it is `slow`, a login in MQTT 5 is not answered."""
+
+    def __init__(self, port):
+        self.target, self.slow, self.passed_on = port, True, []
+        super().__init__()
+
+    def cut(self):
+        for channel in self.passed_on:
+            channel.shutdown(socket.SHUT_RDWR)
+        self.passed_on.clear()
+
+    def _serve(self, channel):
+        with channel, suppress(OSError):
+            login = channel.recv(65536)
+            begins = next(n for n in range(1, 5) if login[n] < 0x80) + 1  # behind the length
+            if self.slow and login[begins + 6] == 5:
+                channel.recv(1)
+                return
+            self.passed_on.append(channel)
+            with socket.create_connection(("127.0.0.1", self.target)) as broker:
+                broker.sendall(login)
+                threading.Thread(target=self._pass, args=(channel, broker), daemon=True).start()
+                self._pass(broker, channel)
+
+    @staticmethod
+    def _pass(source, sink):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(("held", "then"), [(0.0, "5"), (3600.0, "3.1.1")], ids=["long", "briefly"])
+def test_a_broker_that_was_slow_is_asked_in_the_newer_version_once_the_older_has_held(
+    mosquitto, publish, monkeypatch, held, then
+):
+    monkeypatch.setattr("agent.delivery.mqtt.session.AGAIN_SECONDS", held)
+    between = SlowToAnswer(mosquitto().port)
+    running = publish(between.url, timing=replace(QUICK, connect=0.5))
+    running.until(lambda p: p.connection.version == "3.1.1" and p.connection.state == "connected", 20)
+    between.slow = False
+    between.cut()
+    running.until(lambda p: p.connection.state != "connected")
+    running.until(lambda p: p.connection.state == "connected", 20)
+    assert running.publisher.connection.version == then
+    between.close()
 
 
 def test_an_address_that_is_silent_is_unreachable_and_no_matter_of_versions(publish, monkeypatch):
