@@ -15,7 +15,7 @@ has a memory of its own, in which only windows count that say something of it, e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -23,8 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.arrays import array, numbers
-from agent.core.untrusted import BadInput, take_integer, take_number, take_text
+from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_text
+from agent.drift.excursions import ALIKE, cosine
+from agent.drift.lulls import Lulls
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
+from agent.drift.pairs import SCALES as PAIR_SCALES
 from agent.drift.series import score
 from agent.drift.sketch import LATEST
 
@@ -46,6 +49,7 @@ _NOTED_AGAIN = 2  # times the age at which the change was noted last: it is know
 _LEFT = 0.5  # of a distance
 _DISTANCE_NOISE = 0.16  # of a distance's limit: that is about 6.4 usual sizes
 _SURE = 5.0  # of those between a distance and what is taken for its end
+_SPANS = np.concatenate([SCALES, PAIR_SCALES])  # windows that a distance at each place tells of
 
 
 class Of(str, Enum):
@@ -72,14 +76,35 @@ class Shown:
     weight: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reached:
+    """Distances over their limits after one window: `shapes` (4, F + 1) of each feature's distribution and of the class
+    mix at each time scale, `pairs` (S, P) of each pair of features at each of theirs."""
+
+    shapes: NDArray[np.float64]
+    pairs: NDArray[np.float64]
+
+    @property
+    def largest(self) -> NDArray[np.float64]:
+        """The largest at each place, that is at each time scale of shapes, then of pairs, (4 + S,)."""
+        return np.concatenate([each.max(axis=1, initial=0.0) for each in (self.shapes, self.pairs)])
+
+    def at(self, place: int) -> NDArray[np.float64]:
+        """All of one place, (F + 1,) or (P,)."""
+        return np.asarray([*self.shapes, *self.pairs][place])
+
+
 @dataclass(slots=True, eq=False)
 class Alarm:
     """The state: `since` is None while off. `level` (A, C) is the change noted when it was `noted_at` windows old, and
     `memory` (A, C, K) what was seen of it until now: it is `age` windows old, of which each column has `seen` (A, C).
     `whole` (3, C) is by how much all columns of features were off then, those that did not change by chance.
 
-    Where distances raised the alarm both are empty. Then `ratio` is what they reached at the time scale `place` (that
-    of pairs comes after those of distributions), and `waits` how many windows it takes until they show something again.
+    `lulls` are those of the change, also where it is raised again by the like of the change `before` (3, C).
+
+    Where distances raised the alarm both are empty. Then `parts` are those distributions or pairs that were over their
+    limits at the time scale `place` (those of pairs come after those of distributions), `ratios` what each of them
+    reached, and `waits` how many windows it takes until they show something again.
     """
 
     since: float | None = None
@@ -89,11 +114,14 @@ class Alarm:
     memory: NDArray[np.float64] | None = None
     seen: NDArray[np.float64] | None = None
     whole: NDArray[np.float64] | None = None
-    ratio: float = 0.0
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ratios: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     calm: int = 0
     age: int = 0
     noted_at: int = 0
     waits: int = 0
+    lulls: Lulls = field(default_factory=Lulls)
+    before: NDArray[np.float64] | None = None
 
     def raise_by_change(
         self,
@@ -107,11 +135,19 @@ class Alarm:
     ) -> None:
         """Go on because evidence changed in `changed` (A, C) over the last `age` windows, in each of which a change
         showed with `weight` (A, C); `memory` (A, C, K) is that of the evidence."""
-        self.since, self.of, self.calm, self.ratio, self.waits = now, of, 0, 0.0, 0
+        self.since, self.of, self.calm, self.waits = now, of, 0, 0
         self.age, self.level, self.whole = max(age, 1), None, None
         self.seen = np.full(changed.shape, float(self.age))
         self.memory = memory / np.where(weight >= LEAST_WEIGHT, weight, 1.0)[..., None]
         self._note(changed, gauge)
+        self._keep_lulls()
+
+    def _keep_lulls(self) -> None:
+        """Where the change that seemed gone is back, its end was a lull."""
+        if self.whole is not None and self.before is not None and cosine(self.whole, self.before) >= ALIKE:
+            self.lulls.over()
+        else:
+            self.lulls = Lulls()
 
     def _note(self, changed: NDArray[np.bool_], gauge: Gauge) -> float:
         """By how much it changed, as the filters for what was seen of it show; the score, in sigma, of a change in the
@@ -131,18 +167,22 @@ class Alarm:
             self.whole = whole if self.of is Of.FEATURES else self.whole
         return float((scores * before).sum() / max(float(np.linalg.norm(before)), 1e-12))
 
-    def raise_by_distance(self, now: float, ratios: NDArray[np.float64]) -> None:
-        """Go on because a distribution is over its limit: `ratios` (5,) at the four time scales, and of pairs."""
+    def raise_by_distance(self, now: float, reached: Reached) -> None:
+        """Go on because a distribution, the class mix or a pair is over its limit."""
         self.since, self.of, self.calm = now, Of.DISTANCES, 0
         self.level = self.memory = self.seen = self.whole = None
         self.age, self.noted_at, self.waits = 1, 1, 0
-        self._note_distance(ratios)
+        self._note_distance(reached)
 
-    def _note_distance(self, ratios: NDArray[np.float64]) -> None:
-        """The shortest time scale at which half of what was reached is plain to see, or that of the largest ratio."""
-        clear = ratios * (1.0 - _LEFT) >= _SURE * _DISTANCE_NOISE
-        self.place = int(clear.argmax()) if clear.any() else int(ratios.argmax())
-        self.ratio = float(ratios[self.place])
+    def _note_distance(self, reached: Reached) -> None:
+        """Those over their limits at the shortest time scale at which half of what was reached is plain to see, or at
+        that of the largest ratio."""
+        largest = reached.largest
+        clear = largest * (1.0 - _LEFT) >= _SURE * _DISTANCE_NOISE
+        self.place = int(clear.argmax()) if clear.any() else int(largest.argmax())
+        found = reached.at(self.place)
+        self.parts = np.flatnonzero(found >= min(1.0, found.max()))
+        self.ratios = found[self.parts]
         self.noted_at = self.age
 
     def watch_change(self, shown: Shown, gauge: Gauge) -> bool:
@@ -157,16 +197,22 @@ class Alarm:
         self.memory = np.where(says[..., None], fade(self.memory, whole), self.memory)
         self.seen = self.seen + says
         self.age += 1
-        sureness = self._sureness(says, gauge)
-        if sureness < _LEANING and self._may_note(gauge):
+        seems, shares, sizes = self._sureness(says, gauge)
+        sureness = float((seems / np.maximum(self.lulls.noise, 1.0)).max())
+        self.lulls.add(shares, sizes)
+        if seems.max() < _LEANING and self._may_note(gauge):
             changed = self.level != 0.0
             if self._note(changed, gauge) < _NOTHING_LEFT * gauge.limits[changed].max():
                 self.calm = CALM
                 return self._step(True)
         return self._step(sureness >= 1.0)
 
-    def _sureness(self, says: NDArray[np.bool_], gauge: Gauge) -> float:
-        """How sure it is, by the columns that say something, that the change has gone: 1 is enough, 0 if it is back."""
+    def _sureness(
+        self, says: NDArray[np.bool_], gauge: Gauge
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """How sure it is at each age (J,), by the columns that say something, that the change has gone since then if it
+        is steady: 1 is enough, 0 everywhere if it is back; by how much it is off, in shares of it, -1 where it is gone;
+        and the square of the score of all of it."""
         assert self.level is not None
         assert self.memory is not None
         assert self.seen is not None
@@ -174,14 +220,17 @@ class Alarm:
         steps = level * (gauge.filters * step_response()).sum(axis=-1)
         enough = (_AS_SURE * gauge.limits[says].max() / AGE_WEIGHTS) ** 2 / 2.0
         rest = self.memory - level * (1.0 - KEEP ** self.seen[..., None])
-        sure = _likelier(-steps, score(rest, gauge.filters)) / enough
-        sure = np.where(self.age >= AGES, sure, 0.0)
+        scores = score(rest, gauge.filters)
+        sizes = (steps**2).sum(axis=(0, 1))
+        shares = np.where(sizes > 0.0, (steps * scores).sum(axis=(0, 1)) / np.maximum(sizes, 1e-30), 0.0)
+        sure = np.where(self.age >= AGES, _likelier(-steps, scores) / enough, 0.0)
         since = int(sure.argmax())
-        if sure[since] < 1.0:
-            return float(sure[since])
-        without = rest + level * step_response()[since]
-        back = _likelier(steps, score(without, gauge.filters))[:since]
-        return 0.0 if (back >= enough[:since]).any() else float(sure[since])
+        if sure[since] >= 1.0:
+            without = rest + level * step_response()[since]
+            back = _likelier(steps, score(without, gauge.filters))[:since]
+            if (back >= enough[:since]).any():
+                return np.zeros(AGES.size), shares, sizes
+        return sure, shares, sizes
 
     def _may_note(self, gauge: Gauge) -> bool:
         """Whether the change is old enough to be known better, and not older than any filter looks back."""
@@ -189,23 +238,28 @@ class Alarm:
             return False
         return bool(self.age <= AGES[gauge.filters.any(axis=(0, 1, 3))].max())
 
-    def watch_distance(self, ratios: NDArray[np.float64], gap: float) -> bool:
-        """One more window, `gap` after the last, while on; True when the alarm has just gone off."""
-        span = int(SCALES[self.place]) if self.place < SCALES.size else int(SCALES[-1])
+    def watch_distance(self, reached: Reached, gap: float) -> bool:
+        """One more window, `gap` after the last, while on; True when the alarm has just gone off.
+
+        Each of those noted is held against what itself reached: the largest of all is never small.
+        """
+        span = int(_SPANS[self.place])
         self.waits = max(span if gap > 1 else self.waits - 1, 0)
         self.age += 1
-        least = self.ratio - max(_LEFT * self.ratio, _SURE * _DISTANCE_NOISE)
-        gone = not self.ratio or bool(ratios[self.place] < least)
-        again = _NOTED_AGAIN * self.noted_at <= self.age <= _NOTED_AGAIN * SCALES[-1]
-        if again and ratios.max() >= 1.0:
-            self._note_distance(ratios)
+        if not self.parts.size:  # a version before noted no more than the largest
+            self.parts = np.array([reached.at(self.place).argmax()], np.int64)
+        least = self.ratios - np.maximum(_LEFT * self.ratios, _SURE * _DISTANCE_NOISE)
+        gone = bool((reached.at(self.place)[self.parts] < least).all())
+        again = _NOTED_AGAIN * self.noted_at <= self.age <= _NOTED_AGAIN * max(span, SCALES[-1])
+        if again and reached.largest.max() >= 1.0:
+            self._note_distance(reached)
         return self._step(gone) if not self.waits else False
 
     def _step(self, gone: bool) -> bool:
         self.calm = self.calm + 1 if gone else 0
         if self.calm < CALM:
             return False
-        self.since, self.calm = None, 0
+        self.since, self.calm, self.before = None, 0, self.whole
         self.level = self.memory = self.seen = self.whole = None
         return True
 
@@ -219,16 +273,22 @@ class Alarm:
             "whole": None if self.whole is None else numbers(self.whole),
             "windows": None if self.seen is None else numbers(self.seen, "<f4"),
             "seen": None if self.memory is None else numbers(self.memory),
-            "ratio": self.ratio,
+            "parts": self.parts.tolist(),
+            "ratios": self.ratios.tolist(),
             "calm": self.calm,
             "age": self.age,
             "noted_at": self.noted_at,
             "waits": self.waits,
+            "lulls": self.lulls.state(),
+            "before": None if self.before is None else numbers(self.before),
         }
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any], memories: Mapping[Of, NDArray[np.float64]]) -> Alarm:
-        """What `state` gave, where `memories` (A, C, K) are those of the evidence; BadInput for anything else.
+    def restore(
+        cls, state: Mapping[str, Any], memories: Mapping[Of, NDArray[np.float64]], features: int
+    ) -> Alarm:
+        """What `state` gave, where `memories` (A, C, K) are those of the evidence and there are so many `features`;
+        BadInput for anything else.
 
         The versions before kept no memory of the alarm's own: that of the evidence stands in.
         """
@@ -237,7 +297,7 @@ class Alarm:
             raise BadInput("`of` is none of what an alarm can be about")
         of = Of(word)
         age = take_integer(state, "age", minimum=0)
-        level = memory = seen = whole = None
+        level = memory = seen = None
         if state.get("level") is not None and of is not Of.DISTANCES:
             memory = memories[of]
             level = array(state, "level", memory.shape[:2])
@@ -250,22 +310,40 @@ class Alarm:
                 raise BadInput("`level` is that of no change")
         elif of is Of.FEATURES and state.get("since") is not None:
             of = Of.DISTANCES  # by the version before
-        if state.get("whole") is not None:
-            whole = array(state, "whole", memories[Of.FEATURES].shape[:2])
+        whole, before = (
+            None if state.get(name) is None else array(state, name, memories[Of.FEATURES].shape[:2])
+            for name in ("whole", "before")
+        )
+        place = min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), _SPANS.size - 1)
+        parts, ratios = _noted(state, features + 1 if place < SCALES.size else features * (features - 1) // 2)
         return cls(
             take_number(state, "since", None, minimum=0.0, maximum=LATEST),
             of,
-            min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), SCALES.size),
+            place,
             level,
             memory,
             seen,
             whole,
-            take_number(state, "ratio"),
+            parts,
+            ratios,
             take_integer(state, "calm", minimum=0),
             age,
             take_integer(state, "noted_at", age, minimum=0),
             take_integer(state, "waits", 0, minimum=0),
+            Lulls.restore(state, "lulls") if "lulls" in state else Lulls(),  # the version before had none
+            before,
         )
+
+
+def _noted(state: Mapping[str, Any], size: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which of `size` distances are noted, and what they reached."""
+    if "parts" not in state:  # the version before
+        return np.zeros(0, np.int64), np.array([take_number(state, "ratio", 0.0)])
+    parts, ratios = (take_list(state, name, longest=size) for name in ("parts", "ratios"))
+    if len(parts) != len(ratios):
+        raise BadInput("`parts` and `ratios` are not of one length")
+    found = [take_integer({"parts": each}, "parts", minimum=0, maximum=size - 1) for each in parts]
+    return np.array(found, np.int64), np.array([take_number({"ratios": each}, "ratios") for each in ratios])
 
 
 def _likelier(steps: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:

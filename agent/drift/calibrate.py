@@ -105,6 +105,11 @@ class Calibration:
         """How many features there are."""
         return int(self.refinement.offset.shape[1])
 
+    @property
+    def usual_distance(self) -> NDArray[np.float64]:
+        """The usual Kolmogorov-Smirnov distance of a window's distributions, (F,)."""
+        return np.asarray(self.distances[list(STATISTICS).index("ks"), 0])
+
     def filters(self) -> NDArray[np.float64]:
         """Filters (3, F + R, J, K) that make scores out of a fading memory (3, F + R, K)."""
         return matched_filters(self.noise, self.longest) / self.size[..., None]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.alarm import Gauge
+from agent.drift.alarm import Gauge, Reached
 from agent.drift.calibrate import Limits
-from agent.drift.distances import Fading
 from agent.drift.evidence import ASPECTS, EDGES
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES
 from agent.drift.pairs import SCALES as PAIR_SCALES
@@ -121,18 +120,17 @@ class Describer:
 
     def pair(self, seen: PairsSeen) -> PairVerdict | None:
         """The verdict on the pair that stands out most; None where pairs are not judged, or there is none."""
-        pairs, memory = seen.pairs, seen.memory
-        if pairs is None or memory is None or not pairs.usual.size:
+        ratios = self._pairs(seen)
+        if not ratios.size or seen.pairs is None or seen.memory is None:
             return None
-        scores = np.abs(pairs.scores(memory))
-        scale, place = np.unravel_index(int(scores.argmax()), scores.shape)
+        scale, place = np.unravel_index(int(ratios.argmax()), ratios.shape)
         first, second = (int(each[place]) for each in pairs_of(len(self._names)))
         return PairVerdict(
             first=self._names[first],
             second=self._names[second],
-            correlation=float(pairs.correlations(memory)[scale, place]),
-            usual=float(pairs.usual[place]),
-            ratio=float(scores[scale, place] / self._limits.pairs[0]),
+            correlation=float(seen.pairs.correlations(seen.memory)[scale, place]),
+            usual=float(seen.pairs.usual[place]),
+            ratio=float(ratios[scale, place]),
             minutes=float(PAIR_SCALES[scale]) * self._minutes,
         )
 
@@ -152,16 +150,20 @@ class Describer:
         assert self._mix_filters is not None  # there is a likelihood
         return Gauge(filters=self._mix_filters, limits=self._limits.mix[None])
 
-    def distance_ratios(self, fading: Fading, features: Sequence[FeatureVerdict]) -> NDArray[np.float64]:
-        """The largest distance over its limit at each time scale, (4,): of the class mix, and of the distributions of
-        those `features` of which that is what stands out."""
-        sizes = fading.ks_of_features() / (self._calibration.distances[_KS] * self._limits.distances[_KS])
-        by_shape = np.array([each.aspect == "shape" for each in features])
-        ratios = np.where(by_shape, sizes, 0.0).max(axis=1)
+    def reached(self, remembered: Remembered) -> Reached:
+        """How far distributions, the class mix and pairs are, over their limits."""
+        fading, limits = remembered.fading, self._limits
+        shapes = fading.ks_of_features() / (self._calibration.distances[_KS] * limits.distances[_KS])
+        mix = np.zeros((SCALES.size, 1))
         if self._boxes:
-            mix = fading.of_classes()[0] / (self._calibration.classes[0] * self._limits.classes)
-            ratios = np.maximum(ratios, mix)
-        return np.asarray(ratios, dtype=np.float64)
+            mix[:, 0] = fading.of_classes()[0] / (self._calibration.classes[0] * limits.classes)
+        return Reached(shapes=np.hstack([shapes, mix]), pairs=self._pairs(remembered.pairs))
+
+    def _pairs(self, seen: PairsSeen) -> NDArray[np.float64]:
+        """The scores of pairs over their limit, (S, P); P is 0 where pairs are not judged."""
+        if seen.pairs is None or seen.memory is None:
+            return np.zeros((PAIR_SCALES.size, 0))
+        return np.asarray(np.abs(seen.pairs.scores(seen.memory)) / self._limits.pairs[0])
 
 
 def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[Mapping[str, Measured]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import take_number, take_object
-from agent.drift.alarm import Alarm, Gauge, Of, Shown
+from agent.drift.alarm import Alarm, Gauge, Of, Reached, Shown
 from agent.drift.class_mix import ClassMix
 from agent.drift.contexts import HOURS, Expected, hour_of
 from agent.drift.day_kinds import kind_key
@@ -147,7 +147,8 @@ class DriftJudge:
         ranks = evidence.ranks[0]
         if not seen_before:
             key = kind_key(window.start, reference.origin.utc_offset)
-            large, [ranks] = self._new_days.beyond(key, evidence, refinement.offset)
+            usual = reference.calibration.usual_distance
+            large, [ranks] = self._new_days.beyond(key, evidence, refinement.offset, usual)
             self._new_days.add(key, evidence)
             refined = refinement(large[0], evidence.trust[0], fit.hours)
         remembered = self._remembered
@@ -206,14 +207,11 @@ class DriftJudge:
         features = self._describer.features(scored, remembered, expected.table)
         classes = self._describer.classes(remembered)
         pair = self._describer.pair(remembered.pairs)
-        distances = self._describer.distance_ratios(remembered.fading, features)
-        distances = np.append(distances, pair.ratio if pair else 0.0)
+        reached = self._describer.reached(remembered)
         mix = self._describer.likelihood(self._remembered.classes)[0]
-        raised, ratio = (
-            self._patience.factor,
-            max(float(self._scorer.ratio(scored)), float(distances.max()), mix),
-        )
-        familiar = self._alarm_step(window.end, scored, distances)
+        raised = self._patience.factor
+        ratio = max(float(self._scorer.ratio(scored)), float(reached.largest.max()), mix)
+        familiar = self._alarm_step(window.end, scored, reached)
         if self.alarm:
             self._patience.during(ratio)
         elif raised > 1.0:  # what is below its raised limit is not over it
@@ -245,11 +243,11 @@ class DriftJudge:
             raised=raised,
         )
 
-    def _alarm_step(self, now: float, scored: Scored, distances: NDArray[np.float64]) -> bool:
+    def _alarm_step(self, now: float, scored: Scored, reached: Reached) -> bool:
         """Raise or end the alarm; whether what is over the limit is a familiar excursion."""
         if self.alarm:
             change, since = self._alarm.whole, self._alarm.since
-            if self._watch(distances):
+            if self._watch(reached):
                 self._note_passed(change, since, now)
                 self._patience.ended()
                 self._begin_anew()
@@ -259,7 +257,7 @@ class DriftJudge:
         known = self._passing.joined(calibration.excursions)
         mix, changed, age = self._describer.likelihood(self._remembered.classes)
         limit = self._patience.factor
-        over = max(ratio, mix, float(distances.max())) >= limit
+        over = max(ratio, mix, float(reached.largest.max())) >= limit
         if self._excuse.step(over, known, usual_sizes):
             self._passing.seen(usual_sizes[..., LATELY], now)
             return True
@@ -271,7 +269,7 @@ class DriftJudge:
         elif mix >= limit:
             self._raise(now, self._remembered.classes, changed, age, Of.CLASSES)
         else:
-            self._alarm.raise_by_distance(now, distances)
+            self._alarm.raise_by_distance(now, reached)
         if self._alarm.of is not Of.FEATURES:
             self._alarm.whole = self._remembered.memory[..., DISTINCT]
         return False
@@ -281,10 +279,10 @@ class DriftJudge:
     ) -> None:
         self._alarm.raise_by_change(now, memory, self._shown[of].weight, changed, age, self._gauge(of), of)
 
-    def _watch(self, distances: NDArray[np.float64]) -> bool:
+    def _watch(self, reached: Reached) -> bool:
         """Whether the alarm that is on has just gone off."""
         if self._alarm.of is Of.DISTANCES:
-            return self._alarm.watch_distance(distances, self._gap)
+            return self._alarm.watch_distance(reached, self._gap)
         of = self._alarm.of
         return of in self._shown and self._alarm.watch_change(self._shown[of], self._gauge(of))
 
@@ -374,7 +372,7 @@ class DriftJudge:
             known = passing.joined(self.reference.calibration.excursions)
             excuse = Excuse.restore(take_object(state, "excuse"), known)
         memories = {Of.FEATURES: remembered.memory, Of.CLASSES: remembered.classes}
-        alarm = Alarm.restore(take_object(state, "alarm"), memories)
+        alarm = Alarm.restore(take_object(state, "alarm"), memories, len(self.reference.origin.features))
         self._ratio = take_number(state, "ratio", 0.0, minimum=0.0)
         self._excuse, self._passing, self._patience, self._light = excuse, passing, patience, light
         self._new_days = new_days

@@ -1,7 +1,8 @@
 """Days of a kind that the reference hardly covers (an office's first Monday): what they showed, by hour.
 
     a window of such a day ──▶ its hour ──(the day is over, and no alarm is on)──▶ known
-    a day at whose end an alarm is on ──▶ discarded: what lasts is no rhythm
+    days over while an alarm is on that began on them ──(it ends as their kind of day does)──▶ known
+                                                      ──(it ends at another time)──▶ discarded: what lasts is no rhythm
 
 The first such day is known when it is over; a later one adds to it where an alarm came and went on it. What is known of
 an hour, or of the one before or after it, is no evidence at that hour of the next such day.
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from agent.core.arrays import array, numbers
 from agent.core.untrusted import BadInput, take_flag, take_integer, take_list
 from agent.drift.contexts import HOURS
+from agent.drift.day_kinds import weekend
 from agent.drift.evidence import ASPECTS, EDGES, Evidence
 from agent.drift.sketch import LATEST
 
@@ -28,6 +30,14 @@ UNSEEN_TRUST = 0.5
 USUAL_THEN = np.array([1.0, np.log(2.0), np.log(2.0)])[:, None]
 """By how much each aspect may be off on such a day, all day long: a weekend may have half or twice the traffic. Less
 than that, however long it lasts, is no evidence; a blurred or moved camera is within minutes."""
+
+ENDS_WITH = 3 * 3600.0
+"""Seconds after such days within which an alarm ends that was of them: one that a day may run late, as everywhere, and
+the two that the longest time scale of distances takes to forget."""
+
+UNLIKE = 1.5
+"""Times the usual distance of a window: so far on the mean of an hour is another distribution. As its noise on such
+days is not known, it is no witness then; what it adds to its level and spread is."""
 
 _DAY = 86400.0
 _KINDS = 2
@@ -39,23 +49,40 @@ _KNOWN_ROWS, _SUM_ROWS = 2 * _PARTS + 1, 2 * _PARTS + 2
 @dataclass(slots=True, eq=False)
 class NewDays:
     """The state of one camera, by 24 times the kind of day and the hour: what is `known`, (7, F), the lowest and the
-    highest mean of each aspect and the largest of distances; and of the `day` under way `sums`, (8, F), of aspects by
-    trust, of trust, of distances, and of windows; `alarmed`: an alarm was on in it."""
+    highest mean of each aspect and the largest of distances; and of the `day` under way, with those before it where it
+    `waits` for the end of an alarm, `sums`, (8, F), of aspects by trust, of trust, of distances, and of windows.
+    `alarmed`: an alarm was on in them; `before`: one that began before them."""
 
     known: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sums: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     day: int = 0
     alarmed: bool = False
+    before: bool = False
+    waits: bool = False
 
     def turn(self, local: float, *, alarm: bool) -> None:
         """It is `local` time (seconds since 1970) now; whether an `alarm` is on."""
         day = int(local // _DAY)
-        if day != self.day:
-            first = not any(key in self.known for key in self.sums)
-            if not alarm and (first or self.alarmed):
-                self._take_in()
-            self.sums, self.day, self.alarmed = {}, day, False
+        if day != self.day and alarm and self.sums and not self.before:
+            self.waits = True
+        if self.waits:
+            over = any(key // HOURS != weekend(local, 0.0) for key in self.sums)
+            late = local - _DAY * (self.day + 1) > (ENDS_WITH if over else _DAY)
+            if alarm and not late:
+                self.day = self.day if over else day
+                return
+            self._end(learn=over and not late, before=alarm)
+        elif day != self.day:
+            self._end(learn=not alarm, before=alarm)
+        self.day = day
         self.alarmed |= alarm
+
+    def _end(self, *, learn: bool, before: bool) -> None:
+        """The days under way are over; an alarm goes on that began `before` what follows."""
+        first = not any(key in self.known for key in self.sums)
+        if learn and (first or self.alarmed):
+            self._take_in()
+        self.sums, self.alarmed, self.before, self.waits = {}, False, before, False
 
     def _take_in(self) -> None:
         for key, sums in self.sums.items():
@@ -68,6 +95,8 @@ class NewDays:
 
     def add(self, key: int, evidence: Evidence) -> None:
         """Windows of the day under way, all of one hour."""
+        if self.waits and any(key // HOURS != each // HOURS for each in self.sums):
+            return
         found = np.concatenate(
             [
                 (evidence.trust * evidence.aspects).sum(axis=0),
@@ -79,15 +108,14 @@ class NewDays:
         self.sums[key] = self.sums[key] + found if key in self.sums else found
 
     def beyond(
-        self, key: int, evidence: Evidence, offset: NDArray[np.float64]
+        self, key: int, evidence: Evidence, offset: NDArray[np.float64], usual: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Aspects (W, 3, F), whose mean is `offset` (3, F), and ranks (W, F, 19), as far as they are unlike the
-        reference and unlike what is known of such days at hour `key`."""
+        """Aspects (W, 3, F), whose mean is `offset` (3, F), and ranks (W, F, 19), whose distance is `usual` (F,), as
+        far as they are unlike the reference and unlike what is known of such days at hour `key`."""
         low, high, distance = self._usual(key, offset)
         aspects = evidence.aspects - np.clip(evidence.aspects, low - USUAL_THEN, high + USUAL_THEN) + offset
-        now = _distances(evidence.ranks)
-        share = UNSEEN_TRUST * np.maximum(1.0 - distance / np.maximum(now, 1e-9), 0.0)
-        return aspects, EDGES + share[..., None] * (evidence.ranks - EDGES)
+        witness = np.where(distance > UNLIKE * usual, 0.0, UNSEEN_TRUST)
+        return aspects, EDGES + witness[:, None] * (evidence.ranks - EDGES)
 
     def _usual(self, key: int, offset: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         kind, hour = divmod(key, HOURS)
@@ -103,6 +131,8 @@ class NewDays:
         return {
             "day": self.day,
             "alarmed": self.alarmed,
+            "before": self.before,
+            "waits": self.waits,
             "known_hours": list(self.known),
             "known": numbers(np.array(list(self.known.values())), "<f4"),
             "hours": list(self.sums),
@@ -120,6 +150,8 @@ class NewDays:
             sums=dict(zip(sums, totals, strict=True)),
             day=take_integer(state, "day", minimum=-1, maximum=int(LATEST // _DAY) + 1),
             alarmed=take_flag(state, "alarmed"),
+            before=take_flag(state, "before", False),  # the version before had none
+            waits=take_flag(state, "waits", False),
         )
 
 

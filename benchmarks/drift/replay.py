@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from agent.core.kll import Sketch
-from agent.drift.alarm import Alarm, Of, Shown
+from agent.drift.alarm import Alarm, Of, Reached, Shown
 from agent.drift.contexts import HOURS, SLOT_SECONDS
 from agent.drift.day_kinds import kind_key
 from agent.drift.evidence import EDGES, KNOTS, Looks
@@ -170,13 +170,16 @@ class Replay:
             [PairsSeen(self.calibration.pairs) for _ in range(trials)],
         )
 
-    def evidence(self, looks: Looks, starts: NDArray[np.floating]) -> tuple[NDArray, NDArray, NDArray]:
-        """Refined evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C) of windows starting at `starts`."""
+    def evidence(
+        self, looks: Looks, starts: NDArray[np.floating]
+    ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Refined evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C) of windows starting at `starts`, and the
+        evidence by which an alarm ends: with what is usual on new days."""
         features, refinement = looks.knots.shape[1], self.calibration.refinement
-        refined, weights = np.empty((2, len(starts), *self._scorer.columns))
+        refined, weights, whole = np.zeros((3, len(starts), *self._scorer.columns))
         ranks = np.empty((len(starts), features, EDGES.size))
         fit_to_judge = looks.frames >= max(1.0, LEAST_SHARE * self.reference.usual.frames)
-        refined[:], weights[:], ranks[:] = 0.0, 0.0, EDGES
+        ranks[:] = EDGES
         slots = np.where(fit_to_judge, (starts // SLOT_SECONDS).astype(int), -1)
         for slot in np.unique(slots[fit_to_judge]):
             at = np.flatnonzero(slots == slot)
@@ -184,15 +187,19 @@ class Replay:
             passed, usual = self._passed(middle), self.reference.usual
             for fit in weigh_nearest(looks[at], self._contexts, middle, usual, passed):
                 found, places = fit.evidence, at[fit.places]
-                shown, ranks[places] = found.aspects, found.ranks
+                ranks[places] = found.ranks
+                refined[places] = whole[places] = refinement(found.aspects, found.trust, fit.hours)
                 if not known:
                     key = kind_key(middle, self.reference.origin.utc_offset)
-                    shown, ranks[places] = self.new_days.beyond(key, found, refinement.offset)
+                    usual_distance = self.calibration.usual_distance
+                    aspects, ranks[places] = self.new_days.beyond(
+                        key, found, refinement.offset, usual_distance
+                    )
                     self.new_days.add(key, found)
-                refined[places] = refinement(shown, found.trust, fit.hours)
+                    refined[places] = refinement(aspects, found.trust, fit.hours)
                 speaks = self._contexts.speaks(middle, REACH_SECONDS)
                 weights[places] = refinement.weights(found.trust, speaks, fit.hours)
-        return refined, ranks, weights
+        return refined, ranks, weights, whole
 
     def _passed(self, moment: float) -> Passed:
         origin = self.reference.origin
@@ -244,41 +251,40 @@ class Replay:
         judge, faded, pairs = DriftJudge(self.reference), past.ranks[0], copy.copy(past.pairs[0])
         judge._remembered.memory, judge._excuse = past.memory[0], Excuse(calm=0)
         judge._shown = {Of.FEATURES: Shown(evidence=past.memory[0, ..., 0], weight=weight)}
-        judge._alarm_step(0.0, self._scorer(past.memory[0]), self._distances(faded, pairs))
+        judge._alarm_step(0.0, self._scorer(past.memory[0]), self._reached(faded, pairs))
         return Watch(judge._alarm, faded, pairs)
 
-    def lasts(self, watch: Watch, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int | None:
+    def lasts(
+        self, watch: Watch, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray
+    ) -> int | None:
         """After how many of the next windows of one stream the alarm is over; None where it is not.
 
-        Evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C).
+        Of what `evidence` gives.
         """
-        for number, (evidence, seen, weight) in enumerate(zip(aspects, ranks, weights, strict=True)):
-            whole = watch.alarm.whole
-            watch.change = None if whole is None else whole / self.calibration.refinement.units
+        every = zip(aspects, ranks, weights, whole, strict=True)
+        for number, (evidence, seen, weight, shown) in enumerate(every):
+            change = watch.alarm.whole
+            watch.change = None if change is None else change / self.calibration.refinement.units
             if watch.alarm.of is Of.FEATURES:
-                over = watch.alarm.watch_change(Shown(evidence=evidence, weight=weight), self._scorer.gauge)
+                over = watch.alarm.watch_change(Shown(evidence=shown, weight=weight), self._scorer.gauge)
             else:
                 watch.faded = seen + SCALE_KEEP[:, None, None] * (watch.faded - seen)
                 watch.pairs.add(evidence[0, : len(seen)], 1.0)
-                over = watch.alarm.watch_distance(self._distances(watch.faded, watch.pairs), 1.0)
+                over = watch.alarm.watch_distance(self._reached(watch.faded, watch.pairs), 1.0)
             if over:
                 return number + 1
         return None
 
-    def _distances(self, faded: NDArray, pairs: PairsSeen) -> NDArray[np.float64]:
-        """The largest ratios of distances to their limits at each time scale, and of pairs, (5,)."""
-        return np.append(self._shape(faded), self._pairs_ratio(pairs))
+    def _reached(self, faded: NDArray, pairs: PairsSeen) -> Reached:
+        """How far distributions, of fading ranks (4, F, 19), and pairs are, over their limits."""
+        sizes = np.abs(faded - EDGES).max(axis=-1) / self.calibration.distances[0] / self.limits.of("ks")
+        return Reached(shapes=np.pad(sizes, ((0, 0), (0, 1))), pairs=self._pairs_ratios(pairs))
 
-    def _shape(self, ranks: NDArray) -> NDArray[np.float64]:
-        """The largest ratio of a KS distance to its limit at each time scale (4,), of fading ranks (4, F, 19)."""
-        sizes = np.abs(ranks - EDGES).max(axis=-1) / self.calibration.distances[0]
-        return np.asarray((sizes / self.limits.of("ks")).max(axis=1))
-
-    def _pairs_ratio(self, seen: PairsSeen) -> float:
-        """The largest score of a pair of features over its limit."""
+    def _pairs_ratios(self, seen: PairsSeen) -> NDArray[np.float64]:
+        """The scores of pairs of features over their limit, (S, P)."""
         assert seen.pairs is not None
         assert seen.memory is not None
-        return float(np.abs(seen.pairs.scores(seen.memory)).max() / self.limits.pairs[0])
+        return np.asarray(np.abs(seen.pairs.scores(seen.memory)) / self.limits.pairs[0])
 
     def _piece(self, aspects: NDArray, ranks: NDArray, past: Past) -> tuple[Ratios, Past]:
         memory = np.stack(
@@ -295,7 +301,7 @@ class Replay:
         for trial, seen in enumerate(past.pairs):
             for at, location in enumerate(aspects[:, trial, 0, : ranks.shape[2]]):
                 seen.add(location, 1.0)
-                pairs[at, trial] = self._pairs_ratio(seen)
+                pairs[at, trial] = self._pairs_ratios(seen).max()
         scored = self._scorer(memory)
         ratios = Ratios(
             scored.ratios.max(axis=-2),

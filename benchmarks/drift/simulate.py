@@ -86,7 +86,7 @@ def frames(spec: StreamSpec) -> int:
 
 def false_alarms(replays: dict[int, Replay], stream: Stream, days: int) -> dict[int, list[str]]:
     """What each reference raised alarms for while nothing changed."""
-    found: dict[int, list[tuple[NDArray, NDArray, NDArray]]] = {length: [] for length in replays}
+    found: dict[int, list[tuple[NDArray, ...]]] = {length: [] for length in replays}
     for _ in range(days):
         start, values = stream.now, stream.day()
         looks = looks_of(values, frames(stream.spec))
@@ -113,12 +113,12 @@ class Course:
         """Whether an alarm is on."""
         return self._watch is not None
 
-    def add(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> None:
-        """The next windows: evidence (W, 3, C), ranks (W, F, 19) and weights (W, 3, C)."""
+    def add(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> None:
+        """The next windows, as `Replay.evidence` gives them."""
         at = 0
         while at < len(aspects):
             if self._watch is not None:
-                at += self._end(replay, aspects[at:], ranks[at:], weights[at:])
+                at += self._end(replay, *(each[at:] for each in (aspects, ranks, weights, whole)))
             else:
                 at += self._begin(
                     replay, *(each[at : at + DAY_WINDOWS] for each in (aspects, ranks, weights))
@@ -141,9 +141,9 @@ class Course:
         self._since, self._lasted = self._passed, self.past.excuses[0].lasted
         return first
 
-    def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> int:
+    def _end(self, replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray, whole: NDArray) -> int:
         assert self._watch is not None
-        lasted = replay.lasts(self._watch, aspects, ranks, weights)
+        lasted = replay.lasts(self._watch, aspects, ranks, weights, whole)
         self._passed += len(aspects) if lasted is None else lasted
         self._note_peak(replay, aspects[:lasted], ranks[:lasted])
         if lasted is not None:
@@ -163,10 +163,11 @@ class Course:
         self._patience.rest(WINDOW * len(aspects), self._budget)
 
 
-def quiet(replay: Replay, aspects: NDArray, ranks: NDArray, weights: NDArray) -> tuple[Past, list[str], int]:
-    """Judge windows of one stream: what was seen, the alarms raised, and the windows in alarm."""
+def quiet(replay: Replay, *evidence: NDArray) -> tuple[Past, list[str], int]:
+    """Judge windows of one stream, as `Replay.evidence` gives them: what was seen, the alarms raised, and the windows in
+    alarm."""
     course = Course(replay)
-    course.add(replay, aspects, ranks, weights)
+    course.add(replay, *evidence)
     return course.past, course.alarms, course.inside
 
 

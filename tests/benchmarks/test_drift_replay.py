@@ -38,7 +38,7 @@ def test_replay_is_the_judge(weather, factors, moved, later):
     start, frames = stream.now, round(WINDOW * spec.rate)
     values = np.concatenate([stream.run(3600.0), stream.run(3600.0, Change(features=2, shift=0.4))])
     starts = start + WINDOW * np.arange(120)
-    evidence, ranks, _ = replay.evidence(looks_of(values, frames), starts)
+    evidence, ranks, *_ = replay.evidence(looks_of(values, frames), starts)
     ratios, _ = replay.judge(evidence[:, None], ranks[:, None], replay.nothing())
     judge = DriftJudge(replay.reference, utc_offset=lambda _: moved)
     judge._new_days = first_days(spec.features)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
-from agent.drift.alarm import CALM, Alarm, Gauge, Of, Shown
+from agent.drift.alarm import CALM, Alarm, Gauge, Of, Reached, Shown
 from agent.drift.memory import AGES, KEEP, fade
 from agent.drift.noise import DECAYS, matched_filters
 
@@ -130,28 +130,59 @@ def test_where_some_columns_are_silent_the_others_decide():
     )
 
 
+def reached(*scales, pairs=(), others=0.0):
+    """Of three distributions, the second at `scales`, the others at one value, and of three pairs alike."""
+    shapes = np.full((4, 3), others)
+    shapes[: len(scales), 1] = scales
+    three = np.full((3, 3), others)
+    three[: len(pairs), 2] = pairs
+    return Reached(shapes=shapes, pairs=three)
+
+
+def watched(alarm, windows, *scales, **rest):
+    return any(alarm.watch_distance(reached(*scales, **rest), 1.0) for _ in range(windows))
+
+
 def test_a_distribution_is_watched_at_the_shortest_time_scale_at_which_its_end_would_be_plain():
     alarm = Alarm()
-    alarm.raise_by_distance(5.0, np.array([0.5, 1.2, 1.7, 2.1, 0.0]))
+    alarm.raise_by_distance(5.0, reached(0.5, 1.2, 1.7, 2.1))
     assert alarm.place == 2
-    assert not any(alarm.watch_distance(np.array([0.1, 0.2, 1.7, 2.0, 0.0]), 1.0) for _ in range(100))
-    assert any(alarm.watch_distance(np.array([2.0, 2.0, 0.6, 2.0, 0.0]), 1.0) for _ in range(CALM))
+    assert not watched(alarm, 100, 0.1, 0.2, 1.7, 2.0)
+    assert watched(alarm, CALM, 2.0, 2.0, 0.6, 2.0)
 
 
 def test_a_distance_just_over_its_limit_is_over_when_it_is_small():
-    alarm, place = Alarm(), np.array([0.0, 0.0, 1.05, 0.0, 0.0])
-    alarm.raise_by_distance(5.0, place)
-    assert not any(alarm.watch_distance(0.4 * place, 1.0) for _ in range(100))
-    assert any(alarm.watch_distance(0.15 * place, 1.0) for _ in range(CALM))
+    alarm = Alarm()
+    alarm.raise_by_distance(5.0, reached(0.0, 0.0, 1.05))
+    assert not watched(alarm, 100, 0.0, 0.0, 0.42)
+    assert watched(alarm, CALM, 0.0, 0.0, 0.15)
+
+
+@pytest.mark.parametrize("scales", [{"pairs": (0.2, 0.6, 1.0)}, {"pairs": (1.01,)}])
+def test_a_pair_just_over_its_limit_is_over_when_it_is_small_whatever_the_others_do(scales):
+    """The largest of 300 pairs is never below half of its limit: an alarm of one at 1.00 lasted four weeks."""
+    alarm = Alarm()
+    alarm.raise_by_distance(5.0, reached(others=0.5, **scales))
+    assert not watched(alarm, 1000, others=0.5, **scales)
+    assert watched(alarm, CALM, others=0.5, pairs=(0.1, 0.1, 0.1))
+
+
+def test_all_distances_that_were_over_their_limits_must_be_small():
+    alarm, two = Alarm(), Reached(shapes=np.tile([1.9, 0.4, 2.0], (4, 1)), pairs=np.zeros((3, 0)))
+    one = Reached(shapes=np.tile([0.3, 1.4, 2.0], (4, 1)), pairs=np.zeros((3, 0)))
+    none = Reached(shapes=np.tile([0.3, 0.5, 0.3], (4, 1)), pairs=np.zeros((3, 0)))
+    alarm.raise_by_distance(5.0, two)
+    assert not any(alarm.watch_distance(one, 1.0) for _ in range(3))
+    assert any(alarm.watch_distance(none, 1.0) for _ in range(CALM))
 
 
 def test_after_a_pause_distances_end_nothing_before_they_have_seen_enough():
-    alarm, high, low = Alarm(), np.array([0.0, 0.0, 2.0, 0.0, 0.0]), np.zeros(5)
-    alarm.raise_by_distance(5.0, high)
-    assert not alarm.watch_distance(low, 500.0)
-    assert not any(alarm.watch_distance(low, 1.0) for _ in range(15))
-    assert not any(alarm.watch_distance(high, 1.0) for _ in range(100))
-    assert any(alarm.watch_distance(low, 1.0) for _ in range(CALM))
+    alarm, high, low = Alarm(), (0.0, 0.0, 2.0), ()
+    alarm.raise_by_distance(5.0, reached(*high))
+    assert not alarm.watch_distance(reached(*low), 500.0)
+    assert not watched(alarm, 15, *low)
+    assert not watched(alarm, 100, *high)
+    assert watched(alarm, CALM, *low)
 
 
 MEMORIES = {Of.FEATURES: np.ones((*SHAPE, KEEP.size)), Of.CLASSES: np.ones((1, 4, KEEP.size))}
@@ -161,13 +192,13 @@ MEMORIES = {Of.FEATURES: np.ones((*SHAPE, KEEP.size)), Of.CLASSES: np.ones((1, 4
 def test_it_goes_on_after_a_restart(of):
     alarm = Alarm()
     if of is Of.DISTANCES:
-        alarm.raise_by_distance(7.0, np.array([0.5, 1.2, 1.6, 1.1, 0.0]))
-        alarm.watch_distance(np.array([0.5, 1.2, 1.6, 1.1, 0.0]), 9.0)
+        alarm.raise_by_distance(7.0, reached(0.5, 1.2, 1.6, 1.1))
+        alarm.watch_distance(reached(0.5, 1.2, 1.6, 1.1), 9.0)
     else:
         shape = MEMORIES[of].shape[:2]
         gauge = Gauge(filters=np.ones((*shape, AGES.size, KEEP.size)), limits=np.ones(shape))
         alarm.raise_by_change(7.0, 2 * MEMORIES[of], np.ones(shape), np.ones(shape, np.bool_), 4, gauge, of)
-    again = Alarm.restore(alarm.state(), MEMORIES)
+    again = Alarm.restore(alarm.state(), MEMORIES, 2)
     assert again.state() == alarm.state()
 
 
@@ -175,14 +206,16 @@ def test_the_state_of_the_versions_before_is_read():
     camera = Camera()
     camera.run(2.0, 9)
     camera.raise_it(4)
-    old = {key: camera.alarm.state()[key] for key in ("since", "place", "level", "ratio", "calm", "age")}
-    camera.alarm = Alarm.restore({**old, "weight": None, "noted_until": 16}, {Of.FEATURES: camera.memory})
+    old = {key: camera.alarm.state()[key] for key in ("since", "place", "level", "calm", "age")}
+    old["ratio"] = 0.0
+    camera.alarm = Alarm.restore({**old, "weight": None, "noted_until": 16}, {Of.FEATURES: camera.memory}, 2)
     assert camera.alarm.since == 1000.0
     assert camera.watch(2.0, 100) is None
     assert camera.watch(0.0, 6) is not None
-    by_distance = Alarm.restore({**old, "level": None, "place": 11, "ratio": 1.3}, MEMORIES)
+    by_distance = Alarm.restore({**old, "level": None, "place": 2, "ratio": 1.3}, MEMORIES, 2)
     assert by_distance.of is Of.DISTANCES
-    assert by_distance.place == 4
+    assert not watched(by_distance, 50, 0.0, 0.0, 1.2)
+    assert watched(by_distance, CALM)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +228,9 @@ def test_the_state_of_the_versions_before_is_read():
         {"since": "now"},
         {"seen": "AAAA"},
         {"waits": -1},
+        {"parts": [9], "ratios": [1.0]},
+        {"parts": [1], "ratios": []},
+        {"place": 6, "parts": [1], "ratios": [1.0]},
     ],
 )
 def test_a_damaged_state_is_refused(damage):
@@ -202,7 +238,7 @@ def test_a_damaged_state_is_refused(damage):
     camera.run(2.0, 9)
     camera.raise_it(4)
     with pytest.raises(BadInput):
-        Alarm.restore({**camera.alarm.state(), **damage}, MEMORIES)
+        Alarm.restore({**camera.alarm.state(), **damage}, MEMORIES, 2)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -15,12 +15,13 @@ DAY, HOUR = 86400.0, 3600.0
 MONDAY = MIDNIGHT
 KEY = 9  # a weekday, 9 to 10 h UTC
 NOTHING = np.zeros((3, 2))
+USUAL = np.full(2, 0.05)
 
 
 def evidence(location, distance=0.0, windows=60):
     aspects = np.zeros((windows, 3, 2))
     aspects[:, 0] = location
-    ranks = np.tile(np.clip(EDGES - distance, 0.0, 1.0), (windows, 2, 1))
+    ranks = np.broadcast_to(np.clip(EDGES - distance, 0.0, 1.0), (windows, 2, EDGES.size))
     return Evidence(aspects=aspects, trust=np.ones((windows, 3, 2)), gate=np.ones(2), ranks=ranks)
 
 
@@ -37,7 +38,7 @@ def after(*days, alarms=()):
 
 
 def shown(new, location, key=KEY):
-    return new.beyond(key, evidence(location, windows=1), NOTHING)[0][0, 0, 0]
+    return new.beyond(key, evidence(location, windows=1), NOTHING, USUAL)[0][0, 0, 0]
 
 
 def test_before_any_such_day_is_over_only_what_is_large_counts():
@@ -57,11 +58,49 @@ def test_the_first_such_day_is_known_when_it_is_over_at_its_hour_and_those_besid
     assert shown(new, 6.0) == pytest.approx(2.0)
 
 
-def test_a_day_at_whose_end_an_alarm_is_on_is_not_learnt():
+def week(alarm_until, alarm_from=MONDAY + HOUR):
+    """What is known after a mill's first week, Monday to Saturday evening, all of it alike, with one alarm."""
     new = NewDays()
-    new.turn(DAY, alarm=False)
+    for now in np.arange(MONDAY, MONDAY + 5.8 * DAY, HOUR):
+        new.turn(now, alarm=alarm_from <= now < alarm_until)
+        if now < MONDAY + 5 * DAY:
+            new.add(KEY, evidence(3.0))
+        else:
+            new.add(24 + KEY, evidence(0.0))
+    return new.known
+
+
+@pytest.mark.parametrize("late", [0.2, 2.0])
+def test_days_at_whose_end_an_alarm_is_on_are_learnt_when_it_ends_as_their_kind_of_day_does(late):
+    known = week(MONDAY + 5 * DAY + late * HOUR)
+    assert KEY in known
+    assert known[KEY][0] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("end", [2.5, 5.3, 5.7])
+def test_an_alarm_that_ends_at_another_time_is_no_rhythm_and_its_days_are_not_learnt(end):
+    """On Wednesday at noon, when somebody wiped the lens, the days from then on are as good as any."""
+    known = week(MONDAY + end * DAY)
+    assert (KEY in known) == (end < 5)
+    new = NewDays()
+    new.turn(MONDAY, alarm=False)
     new.add(KEY, evidence(3.0))
-    new.turn(2 * DAY, alarm=True)
+    new.turn(MONDAY + DAY, alarm=True)
+    new.turn(MONDAY + DAY + HOUR, alarm=False)
+    assert not new.known
+    assert not new.sums
+
+
+def test_days_during_an_alarm_that_was_on_before_them_are_not_learnt():
+    assert KEY not in week(MONDAY + 5.02 * DAY, alarm_from=MONDAY - DAY)
+
+
+def test_a_gap_of_days_while_an_alarm_is_on_ends_the_waiting():
+    new = NewDays()
+    new.turn(MONDAY, alarm=False)
+    new.add(KEY, evidence(3.0))
+    new.turn(MONDAY + 3 * DAY, alarm=True)
+    new.turn(MONDAY + 5 * DAY, alarm=False)
     assert not new.known
 
 
@@ -70,14 +109,14 @@ def test_what_creeps_without_an_alarm_does_not_widen_what_is_known():
     assert shown(after(0.0, 3.0, alarms=[1]), 3.0) == 0.0, "a second kind of day that came and went"
 
 
-def test_a_distance_counts_by_what_it_is_beyond_the_known_one():
+def test_a_distribution_is_no_witness_where_it_was_another_on_such_a_day():
+    """Else what chance adds to a known distance is an alarm by turns: 169 in a month of a shop."""
     new = NewDays()
     new.turn(DAY, alarm=False)
-    new.add(KEY, evidence(0.0, distance=0.04))
+    new.add(KEY, evidence(0.0, distance=np.array([0.04, 0.2])[:, None]))
     new.turn(2 * DAY, alarm=False)
-    far, near = (new.beyond(KEY, evidence(0.0, each, 1), NOTHING)[1] for each in (0.05, 0.03))
-    assert np.abs(near - EDGES).max() == 0.0
-    assert np.abs(far - EDGES).max() == pytest.approx(UNSEEN_TRUST * 0.01)
+    found = new.beyond(KEY, evidence(0.0, 0.3, 1), NOTHING, USUAL)[1][0]
+    assert np.abs(found - EDGES).max(axis=1) == pytest.approx([UNSEEN_TRUST * 0.3, 0.0])
 
 
 def test_it_goes_on_from_what_was_saved_and_refuses_what_is_damaged():

@@ -32,6 +32,7 @@ from benchmarks.drift.worlds import WORLDS
 from benchmarks.drift.worlds.world import NAMES, World
 
 DAY_MINUTES = 1440
+HOUR_MINUTES = 60
 WARM_UP = 720
 CHANGES = {
     "0.5 sigma / 1": Change(features=1, shift=0.5),
@@ -106,11 +107,17 @@ class Judged:
         self, world: World, values: NDArray[np.float32], looks: Looks, starts: NDArray[np.float64]
     ) -> None:
         """The next day."""
-        alarms, local = len(self.course.alarms), starts[0] + self.replay.reference.origin.utc_offset
-        self.replay.new_days.turn(local, alarm=self.course.alarmed)
-        self.course.add(self.replay, *self.replay.evidence(looks, starts))
-        alarmed = self.course.alarmed or len(self.course.alarms) > alarms
-        self.replay.new_days.turn(local, alarm=alarmed)
+        before, local = len(self.course.alarms), starts[0] + self.replay.reference.origin.utc_offset
+        alarmed = self.course.alarmed
+        for hour in range(24):  # what is known of new days changes when an alarm ends
+            part = slice(hour * HOUR_MINUTES, (hour + 1) * HOUR_MINUTES)
+            now = local + WINDOW * part.start
+            self.replay.new_days.turn(now, alarm=self.course.alarmed)
+            raised = len(self.course.alarms)
+            self.course.add(self.replay, *self.replay.evidence(looks[part], starts[part]))
+            if len(self.course.alarms) > raised:
+                self.replay.new_days.turn(now, alarm=True)
+        alarmed |= len(self.course.alarms) > before
         if not self.lives:
             return
         if alarmed:
@@ -182,7 +189,7 @@ def race(replay: Replay, past: Past, world: World, change: Change) -> float | No
     """Minutes until one change is seen."""
     gone, past = 0, past.of(np.zeros(1, dtype=np.int64))
     for stage in STAGES:
-        aspects, ranks, _ = replay.evidence(*seen(world, stage, change))
+        aspects, ranks, *_ = replay.evidence(*seen(world, stage, change))
         ratios, past = replay.judge(aspects[:, None], ranks[:, None], past)
         found = replay.first_alarm(ratios, 0, past.excuses[0])
         if found is not None:
