@@ -49,6 +49,9 @@ _NOTED_AGAIN = 2  # times the age at which the change was noted last: it is know
 _LEFT = 0.5  # of a distance
 _DISTANCE_NOISE = 0.16  # of a distance's limit: that is about 6.4 usual sizes
 _SURE = 5.0  # of those between a distance and what is taken for its end
+_LULLS = (
+    2  # times the longest lull: so long what comes and goes must have stayed away, SCALES[-1] windows at most
+)
 _SPANS = np.concatenate([SCALES, PAIR_SCALES])  # windows that a distance at each place tells of
 
 
@@ -104,7 +107,8 @@ class Alarm:
 
     Where distances raised the alarm both are empty. Then `parts` are those distributions or pairs that were over their
     limits at the time scale `place` (those of pairs come after those of distributions), `ratios` what each of them
-    reached, and `waits` how many windows it takes until they show something again.
+    reached, `waits` how many windows it takes until they show something again, and `lull` the longest time for which
+    they were small and came back, in windows.
     """
 
     since: float | None = None
@@ -120,6 +124,7 @@ class Alarm:
     age: int = 0
     noted_at: int = 0
     waits: int = 0
+    lull: int = 0
     lulls: Lulls = field(default_factory=Lulls)
     before: NDArray[np.float64] | None = None
 
@@ -169,10 +174,18 @@ class Alarm:
 
     def raise_by_distance(self, now: float, reached: Reached) -> None:
         """Go on because a distribution, the class mix or a pair is over its limit."""
+        before, pairs = set(self.parts.tolist()), self.place >= SCALES.size
         self.since, self.of, self.calm = now, Of.DISTANCES, 0
         self.level = self.memory = self.seen = self.whole = None
         self.age, self.noted_at, self.waits = 1, 1, 0
         self._note_distance(reached)
+        alike = pairs == (self.place >= SCALES.size) and before & set(self.parts.tolist())
+        self.lull = self._enough_calm if alike else 0  # what seemed its end was a lull
+
+    @property
+    def _enough_calm(self) -> int:
+        """Windows for which distances must have been small."""
+        return max(CALM, min(_LULLS * self.lull, int(SCALES[-1])))
 
     def _note_distance(self, reached: Reached) -> None:
         """Those over their limits at the shortest time scale at which half of what was reached is plain to see, or at
@@ -251,13 +264,15 @@ class Alarm:
         least = self.ratios - np.maximum(_LEFT * self.ratios, _SURE * _DISTANCE_NOISE)
         gone = bool((reached.at(self.place)[self.parts] < least).all())
         again = _NOTED_AGAIN * self.noted_at <= self.age <= _NOTED_AGAIN * max(span, SCALES[-1])
+        if not gone:
+            self.lull = max(self.lull, self.calm)
         if again and reached.largest.max() >= 1.0:
             self._note_distance(reached)
-        return self._step(gone) if not self.waits else False
+        return self._step(gone, self._enough_calm) if not self.waits else False
 
-    def _step(self, gone: bool) -> bool:
+    def _step(self, gone: bool, enough: int = CALM) -> bool:
         self.calm = self.calm + 1 if gone else 0
-        if self.calm < CALM:
+        if self.calm < enough:
             return False
         self.since, self.calm, self.before = None, 0, self.whole
         self.level = self.memory = self.seen = self.whole = None
@@ -279,6 +294,7 @@ class Alarm:
             "age": self.age,
             "noted_at": self.noted_at,
             "waits": self.waits,
+            "lull": self.lull,
             "lulls": self.lulls.state(),
             "before": None if self.before is None else numbers(self.before),
         }
@@ -330,6 +346,7 @@ class Alarm:
             age,
             take_integer(state, "noted_at", age, minimum=0),
             take_integer(state, "waits", 0, minimum=0),
+            take_integer(state, "lull", 0, minimum=0),
             Lulls.restore(state, "lulls") if "lulls" in state else Lulls(),  # the version before had none
             before,
         )

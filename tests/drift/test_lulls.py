@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core.untrusted import BadInput
-from agent.drift.alarm import Alarm, Of
+from agent.drift.alarm import Alarm, Of, Reached
 from agent.drift.lulls import Lulls
 from agent.drift.memory import AGES
 from tests.drift.test_alarm import CHANGED, FULL, VARIANCE, Camera
@@ -90,3 +90,20 @@ def test_an_alarm_keeps_its_lulls_over_a_restart():
     again = Alarm.restore(camera.alarm.state(), {Of.FEATURES: camera.memory}, 2)
     again.raise_by_change(1.0, camera.memory, FULL, CHANGED, 16, camera.gauge)
     assert again.lulls.squares.any()
+
+
+def test_a_class_that_comes_and_goes_is_one_alarm_that_ends_when_it_stays_away_for_longer():
+    """It was over, and on again, at each lull of three windows."""
+    alarm, scales = Alarm(), np.array([1, 4, 16, 64])
+    shown = np.zeros(4)
+    ends = []
+    for now, level in enumerate(np.concatenate([np.tile([1, 1, 1, 1, 1, 0, 0, 0], 60), np.zeros(200)])):
+        shown = level + (scales - 1) / (scales + 1) * (shown - level)
+        reached = Reached(shapes=6.0 * shown[:, None], pairs=np.zeros((3, 0)))
+        if alarm.since is None and reached.largest.max() >= 1.0:
+            alarm.raise_by_distance(float(now), reached)
+        elif alarm.since is not None and alarm.watch_distance(reached, 1.0):
+            ends.append(now)
+            shown = np.zeros(4)  # the judge begins anew
+    assert len(ends) == 2, "at the first lull, and at the end"
+    assert 480 < ends[1] < 500

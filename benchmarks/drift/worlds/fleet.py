@@ -94,6 +94,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cameras", type=int, default=28)
+    parser.add_argument("--first", type=int, default=0, help="number of the first camera")
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--rate", type=float, default=0.5, help="samples a second")
     parser.add_argument("--processes", type=int, default=1)
@@ -103,7 +104,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes) as pool:
         waiting = [
             pool.submit(camera_months, number, options.days, options.rate)
-            for number in range(options.cameras)
+            for number in range(options.first, options.first + options.cameras)
         ]
         for each in as_completed(waiting):
             found.append(each.result())
