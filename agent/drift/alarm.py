@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.arrays import array, numbers
-from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_text
+from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object, take_text
 from agent.drift.excursions import ALIKE, cosine
 from agent.drift.lulls import Lulls
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
@@ -49,9 +49,6 @@ _NOTED_AGAIN = 2  # times the age at which the change was noted last: it is know
 _LEFT = 0.5  # of a distance
 _DISTANCE_NOISE = 0.16  # of a distance's limit: that is about 6.4 usual sizes
 _SURE = 5.0  # of those between a distance and what is taken for its end
-_LULLS = (
-    2  # times the longest lull: so long what comes and goes must have stayed away, SCALES[-1] windows at most
-)
 _SPANS = np.concatenate([SCALES, PAIR_SCALES])  # windows that a distance at each place tells of
 
 
@@ -107,8 +104,7 @@ class Alarm:
 
     Where distances raised the alarm both are empty. Then `parts` are those distributions or pairs that were over their
     limits at the time scale `place` (those of pairs come after those of distributions), `ratios` what each of them
-    reached, `waits` how many windows it takes until they show something again, and `lull` the longest time for which
-    they were small and came back, in windows.
+    reached, and `waits` how many windows it takes until they show something again.
     """
 
     since: float | None = None
@@ -124,7 +120,6 @@ class Alarm:
     age: int = 0
     noted_at: int = 0
     waits: int = 0
-    lull: int = 0
     lulls: Lulls = field(default_factory=Lulls)
     before: NDArray[np.float64] | None = None
 
@@ -145,12 +140,18 @@ class Alarm:
         self.seen = np.full(changed.shape, float(self.age))
         self.memory = memory / np.where(weight >= LEAST_WEIGHT, weight, 1.0)[..., None]
         self._note(changed, gauge)
-        self._keep_lulls()
+        self._keep_lulls(alike=self._like_before())
 
-    def _keep_lulls(self) -> None:
-        """Where the change that seemed gone is back, its end was a lull."""
-        if self.whole is not None and self.before is not None and cosine(self.whole, self.before) >= ALIKE:
-            self.lulls.over()
+    def _like_before(self) -> bool:
+        """Whether the change is like that of the alarm before."""
+        if self.whole is None or self.before is None:
+            return False
+        return cosine(self.whole, self.before) >= ALIKE
+
+    def _keep_lulls(self, *, alike: bool) -> None:
+        """Where what seemed gone is back, its end was a lull."""
+        if alike:
+            self.lulls.back()
         else:
             self.lulls = Lulls()
 
@@ -180,12 +181,7 @@ class Alarm:
         self.age, self.noted_at, self.waits = 1, 1, 0
         self._note_distance(reached)
         alike = pairs == (self.place >= SCALES.size) and before & set(self.parts.tolist())
-        self.lull = self._enough_calm if alike else 0  # what seemed its end was a lull
-
-    @property
-    def _enough_calm(self) -> int:
-        """Windows for which distances must have been small."""
-        return max(CALM, min(_LULLS * self.lull, int(SCALES[-1])))
+        self._keep_lulls(alike=bool(alike))
 
     def _note_distance(self, reached: Reached) -> None:
         """Those over their limits at the shortest time scale at which half of what was reached is plain to see, or at
@@ -210,22 +206,16 @@ class Alarm:
         self.memory = np.where(says[..., None], fade(self.memory, whole), self.memory)
         self.seen = self.seen + says
         self.age += 1
-        seems, shares, sizes = self._sureness(says, gauge)
-        sureness = float((seems / np.maximum(self.lulls.noise, 1.0)).max())
-        self.lulls.add(shares, sizes)
-        if seems.max() < _LEANING and self._may_note(gauge):
+        sureness = self._sureness(says, gauge)
+        self.lulls.step(low=sureness >= _LEANING)
+        if sureness < _LEANING and self._may_note(gauge):
             changed = self.level != 0.0
             if self._note(changed, gauge) < _NOTHING_LEFT * gauge.limits[changed].max():
-                self.calm = CALM
-                return self._step(True)
+                return self._over()
         return self._step(sureness >= 1.0)
 
-    def _sureness(
-        self, says: NDArray[np.bool_], gauge: Gauge
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """How sure it is at each age (J,), by the columns that say something, that the change has gone since then if it
-        is steady: 1 is enough, 0 everywhere if it is back; by how much it is off, in shares of it, -1 where it is gone;
-        and the square of the score of all of it."""
+    def _sureness(self, says: NDArray[np.bool_], gauge: Gauge) -> float:
+        """How sure it is, by the columns that say something, that the change has gone: 1 is enough, 0 if it is back."""
         assert self.level is not None
         assert self.memory is not None
         assert self.seen is not None
@@ -233,17 +223,14 @@ class Alarm:
         steps = level * (gauge.filters * step_response()).sum(axis=-1)
         enough = (_AS_SURE * gauge.limits[says].max() / AGE_WEIGHTS) ** 2 / 2.0
         rest = self.memory - level * (1.0 - KEEP ** self.seen[..., None])
-        scores = score(rest, gauge.filters)
-        sizes = (steps**2).sum(axis=(0, 1))
-        shares = np.where(sizes > 0.0, (steps * scores).sum(axis=(0, 1)) / np.maximum(sizes, 1e-30), 0.0)
-        sure = np.where(self.age >= AGES, _likelier(-steps, scores) / enough, 0.0)
+        sure = _likelier(-steps, score(rest, gauge.filters)) / enough
+        sure = np.where(self.age >= AGES, sure, 0.0)
         since = int(sure.argmax())
-        if sure[since] >= 1.0:
-            without = rest + level * step_response()[since]
-            back = _likelier(steps, score(without, gauge.filters))[:since]
-            if (back >= enough[:since]).any():
-                return np.zeros(AGES.size), shares, sizes
-        return sure, shares, sizes
+        if sure[since] < 1.0:
+            return float(sure[since])
+        without = rest + level * step_response()[since]
+        back = _likelier(steps, score(without, gauge.filters))[:since]
+        return 0.0 if (back >= enough[:since]).any() else float(sure[since])
 
     def _may_note(self, gauge: Gauge) -> bool:
         """Whether the change is old enough to be known better, and not older than any filter looks back."""
@@ -264,16 +251,17 @@ class Alarm:
         least = self.ratios - np.maximum(_LEFT * self.ratios, _SURE * _DISTANCE_NOISE)
         gone = bool((reached.at(self.place)[self.parts] < least).all())
         again = _NOTED_AGAIN * self.noted_at <= self.age <= _NOTED_AGAIN * max(span, SCALES[-1])
-        if not gone:
-            self.lull = max(self.lull, self.calm)
+        if not self.waits:
+            self.lulls.step(low=gone)
         if again and reached.largest.max() >= 1.0:
             self._note_distance(reached)
-        return self._step(gone, self._enough_calm) if not self.waits else False
+        return self._step(gone) if not self.waits else False
 
-    def _step(self, gone: bool, enough: int = CALM) -> bool:
+    def _step(self, gone: bool) -> bool:
         self.calm = self.calm + 1 if gone else 0
-        if self.calm < enough:
-            return False
+        return self.calm >= CALM and self.lulls.outlasted and self._over()
+
+    def _over(self) -> bool:
         self.since, self.calm, self.before = None, 0, self.whole
         self.level = self.memory = self.seen = self.whole = None
         return True
@@ -294,7 +282,6 @@ class Alarm:
             "age": self.age,
             "noted_at": self.noted_at,
             "waits": self.waits,
-            "lull": self.lull,
             "lulls": self.lulls.state(),
             "before": None if self.before is None else numbers(self.before),
         }
@@ -346,8 +333,9 @@ class Alarm:
             age,
             take_integer(state, "noted_at", age, minimum=0),
             take_integer(state, "waits", 0, minimum=0),
-            take_integer(state, "lull", 0, minimum=0),
-            Lulls.restore(state, "lulls") if "lulls" in state else Lulls(),  # the version before had none
+            Lulls.restore(take_object(state, "lulls"))
+            if "lulls" in state
+            else Lulls(),  # the version before had none
             before,
         )
 

@@ -5,11 +5,8 @@ import pytest
 
 from agent.core.untrusted import BadInput
 from agent.drift.alarm import Alarm, Of, Reached
-from agent.drift.lulls import Lulls
-from agent.drift.memory import AGES
+from agent.drift.lulls import MOST, Lulls
 from tests.drift.test_alarm import CHANGED, FULL, VARIANCE, Camera
-
-SIZES = np.full(AGES.size, 100.0)
 
 
 class ComesAndGoes(Camera):
@@ -49,37 +46,32 @@ def test_objects_that_come_and_go_are_one_alarm(seed):
 def test_what_was_learnt_of_one_change_is_not_said_of_another():
     camera = ComesAndGoes(0)
     ends(camera, 200)
-    assert camera.alarm.lulls.windows.any()
+    assert camera.alarm.lulls.longest
     camera.watch(0.0, 300)
     camera.memory = -camera.memory
     camera.raise_it(16)
-    assert not camera.alarm.lulls.windows.any()
+    assert not camera.alarm.lulls.longest
 
 
-def test_a_change_that_grows_is_in_no_lull():
+def test_an_end_must_outlast_the_lulls_before_it():
     lulls = Lulls()
-    for number in range(400):
-        lulls.add(np.maximum(number - AGES / 2, 0.0) / 400, SIZES)
-    assert (lulls.noise < 0.1 * SIZES).all()
+    assert lulls.outlasted
+    for low in (*[True] * 5, False, *[True] * 9):
+        lulls.step(low=low)
+    assert lulls.longest == 5
+    assert not lulls.outlasted
+    lulls.step(low=True)
+    assert lulls.outlasted
+    lulls.back()
+    assert lulls.longest == 10
 
 
-def test_a_lull_counts_once_it_is_over():
-    lulls, steady, gone = Lulls(), np.zeros(AGES.size), np.where(AGES <= 4, -1.0, -0.2)
-    for shares in (*[steady] * 50, *[gone] * 10):
-        lulls.add(shares, SIZES)
-    assert not lulls.noise[AGES <= 4].any()
-    lulls.add(steady, SIZES)
-    assert (lulls.noise[(AGES >= 2) & (AGES <= 4)] > 5.0).all()
-
-
-def test_it_goes_on_after_a_restart_and_a_damaged_state_is_refused():
-    lulls = Lulls()
-    lulls.add(np.linspace(-1.0, 0.0, AGES.size), SIZES)
-    again = Lulls.restore({"lulls": lulls.state()}, "lulls")
-    assert again.state() == lulls.state()
-    for damaged in ("AAAA", Lulls(squares=-SIZES).state()):
-        with pytest.raises(BadInput):
-            Lulls.restore({"lulls": damaged}, "lulls")
+def test_no_end_waits_for_longer_than_the_most():
+    lulls = Lulls(longest=1000)
+    for _ in range(MOST):
+        assert not lulls.outlasted
+        lulls.step(low=True)
+    assert lulls.outlasted
 
 
 def test_an_alarm_keeps_its_lulls_over_a_restart():
@@ -89,7 +81,11 @@ def test_an_alarm_keeps_its_lulls_over_a_restart():
     assert any(camera.alarm.watch_change(shown, camera.gauge) for shown in camera.windows(500))
     again = Alarm.restore(camera.alarm.state(), {Of.FEATURES: camera.memory}, 2)
     again.raise_by_change(1.0, camera.memory, FULL, CHANGED, 16, camera.gauge)
-    assert again.lulls.squares.any()
+    assert again.lulls.longest >= 3
+    with pytest.raises(BadInput):
+        Alarm.restore(
+            {**camera.alarm.state(), "lulls": {"longest": -1, "now": 0}}, {Of.FEATURES: camera.memory}, 2
+        )
 
 
 def test_a_class_that_comes_and_goes_is_one_alarm_that_ends_when_it_stays_away_for_longer():
