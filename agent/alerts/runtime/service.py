@@ -17,6 +17,7 @@ import structlog
 from agent.alerts import memory_pieces
 from agent.alerts.alert_json import alert_to_json
 from agent.alerts.alert_text import journal_line
+from agent.alerts.audiences import Audiences
 from agent.alerts.controls import Control, ControlKind
 from agent.alerts.engine import ActiveAlert, AlertEngine
 from agent.alerts.rules import Rule, series_text
@@ -76,6 +77,7 @@ class AlertService:
         self._saved_at = self._samples_saved_at = self._memory_saved_at = -math.inf
         self._budget = TimeBudget(SAVE_SHARE, SAVE_BURST_SECONDS)
         self._unsaved: list[Alert] = []
+        self._audiences = Audiences()
         self._crowded = False
         self._unobserved_due = math.inf
         self._opened_at, self._slept = -math.inf, 0.0
@@ -89,6 +91,7 @@ class AlertService:
         self._unobserved_due = monotonic + UNOBSERVED_SECONDS
         self._saved_at = self._samples_saved_at = self._memory_saved_at = monotonic
         self._take_over("state", lambda kept: self._engine.restore(kept, now))
+        self._take_over("audiences", self._audiences.restore)
         self._take_over("samples", lambda kept: self._engine.restore_samples(kept, now))
         self._take_over(memory_pieces.NAME, self._engine.restore_memory)
 
@@ -148,9 +151,10 @@ class AlertService:
                 unix_offset=offset,
                 utc_offset=clock.local_offset() - offset,
             )
+            rules = {rule.name: rule for rule in self._engine.rules}
+            gone = [(alert, self._audiences.of(alert, rules.get(alert.rule))) for alert in alerts]
             self._unsaved += alerts
             self._save_when_due(monotonic)
-            audience = {rule.name: rule.audience for rule in self._engine.rules}
             waiting = self._engine.waiting
             if monotonic >= self._unobserved_due:
                 self._unobserved_due = math.inf
@@ -162,8 +166,8 @@ class AlertService:
             )
         self._crowded = waiting > 0
         return StepResult(
-            publish=tuple(alert for alert in alerts if audience.get(alert.rule, "all") == "all"),
-            notify=tuple(alert for alert in alerts if audience.get(alert.rule, "all") != "journal"),
+            publish=tuple(alert for alert, audience in gone if audience == "all"),
+            notify=tuple(alert for alert, audience in gone if audience != "journal"),
         )
 
     def _take_sleep(self, monotonic: float) -> float:
@@ -194,7 +198,10 @@ class AlertService:
 
     def _save(self, *, with_samples: bool = False, with_memory: bool = False) -> None:
         began, now = clock.monotonic(), clock.now()
-        snapshots: dict[str, Any] = {"state": self._engine.to_snapshot(now)}
+        snapshots: dict[str, Any] = {
+            "state": self._engine.to_snapshot(now),
+            "audiences": self._audiences.to_json(),
+        }
         if with_samples:
             snapshots["samples"] = self._engine.samples_snapshot()
             self._samples_saved_at = began

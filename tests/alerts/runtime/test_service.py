@@ -481,6 +481,34 @@ def test_the_history_comes_in_pages_that_fit_a_message(state):
     assert [alert["id"] for alert in again.handlers()["history"]({"limit": 2})["alerts"]] == ["a297", "a298"]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after", "published", "notified"),
+    [
+        ("all", "local", True, True),
+        ("all", "journal", True, True),
+        ("all", None, True, True),
+        ("local", "all", False, True),
+        ("local", None, False, True),
+        ("journal", None, False, False),
+    ],
+)
+def test_an_end_goes_where_the_beginning_went(state, restarted, before, after, published, notified):
+    """A broker kept an alert for ever whose rule was made local; what was local went out once its rule was removed."""
+    service = service_in(state, dataclasses.replace(HOT, tell=before), QUIET)
+    assert bool(observe(service, 90.0).publish) is (before == "all")
+    rules = [dataclasses.replace(HOT, tell=after), QUIET] if after else [QUIET]
+    if restarted:
+        service.close()
+        service = service_in(state, *rules)
+    else:
+        service.set_rules(compile_rules(rules, AlertSettings(default_rules=False)))
+    over = observe(service, 50.0)
+    assert [alert.state for alert in over.publish] == [AlertState.RESOLVED] * published
+    assert [alert.state for alert in over.notify] == [AlertState.RESOLVED] * notified
+    service.close()
+
+
 def test_of_a_long_history_only_the_page_is_read(state):
     """All before it was parsed under the lock that each step of the analyst takes: seconds for each page."""
     service = service_in(state)
