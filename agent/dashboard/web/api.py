@@ -37,6 +37,7 @@ from agent.dashboard.web.stream import MOST_VIEWERS, Stream
 
 STATIC = Path(__file__).parents[1] / "static"
 LARGEST_REQUEST = 16 * 1024
+BODY_SECONDS = 10.0
 MOST_FIELDS = 60
 MOST_SPARKS = 100
 LONGEST_SPAN = 800 * DAY
@@ -316,13 +317,20 @@ def _operator(request: Request) -> User:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent, of at most 16 kB; raises BadInput."""
+    """The JSON object that was sent, of at most 16 kB and within BODY_SECONDS; raises BadInput."""
+    try:
+        return parse_object(await asyncio.wait_for(_sent(request), BODY_SECONDS))
+    except asyncio.TimeoutError:
+        raise BadInput(f"it takes longer than {BODY_SECONDS:.0f} s") from None
+
+
+async def _sent(request: Request) -> bytes:
     data = b""
     async for piece in request.stream():
         data += piece
         if len(data) > LARGEST_REQUEST:
             raise BadInput(f"more than {LARGEST_REQUEST} bytes")
-    return parse_object(data)
+    return data
 
 
 def _key(request: Request) -> tuple[str, str, str]:

@@ -22,6 +22,7 @@ from agent.dashboard.subscriber import Subscriber
 from agent.dashboard.web.api import Parts, application
 from agent.dashboard.web.collector import Collector
 from agent.dashboard.web.commands import Commands
+from agent.dashboard.web.connection import TimedConnection
 from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import Access, is_loopback
 from agent.dashboard.web.history import History, SqliteRows
@@ -99,8 +100,8 @@ class Dashboard:
             access=self._options.access, rates=self.collector.rates,
         )  # fmt: skip
         config = uvicorn.Config(
-            application(parts), log_level="warning", access_log=False, lifespan="off", server_header=False,
-            proxy_headers=False, limit_concurrency=1000, timeout_graceful_shutdown=STOP_SECONDS,
+            application(parts), http=TimedConnection, log_level="warning", access_log=False, lifespan="off",
+            server_header=False, proxy_headers=False, limit_concurrency=1000, timeout_graceful_shutdown=STOP_SECONDS,
             ssl_certfile=self._options.tls_cert or None, ssl_keyfile=self._options.tls_key or None,
         )  # fmt: skip
         self._server = _Server(config, self.stream)

@@ -1,8 +1,10 @@
 """The dashboard on a real broker: what a device publishes is in rows, curves and alerts; who may do what."""
 
+import contextlib
 import http.client
 import json
 import shutil
+import socket
 import ssl
 import time
 import urllib.error
@@ -284,3 +286,42 @@ def test_proxies_are_addresses_and_networks():
     for wrong in ("0.0.0.0/0", "::/0", "proxy.example", "10.0.0.5/8", "10.0.0", ""):
         with pytest.raises(ConfigError, match="--trust-proxy"):
             parse_networks([wrong])
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /login HTT", b"GET /login HTTP/1.1\r\nhost: localhost\r\nx: "])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_head_that_does_not_come_keeps_no_connection(mosquitto, monkeypatch, sent, kept):
+    """Of a thousand connections that there may be each waited without end: nobody else came in."""
+    monkeypatch.setattr("agent.dashboard.web.connection.HEAD_SECONDS", 1.0)
+    with Web(mosquitto.url) as web, socket.create_connection(("127.0.0.1", port_of(web))) as client:
+        client.settimeout(60)
+        if kept:  # the connection has had a request already
+            client.sendall(b"GET /static/icon.svg HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            answer = client.recv(65536)
+            while b"</svg>" not in answer:
+                answer += client.recv(65536)
+        client.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+
+
+def test_a_body_that_does_not_come_is_refused_and_its_connection_ends(mosquitto, monkeypatch, tmp_path):
+    monkeypatch.setattr("agent.dashboard.web.api.BODY_SECONDS", 1.0)
+    monkeypatch.setattr("agent.dashboard.web.connection.HEAD_SECONDS", 1.0)
+    write_user(tmp_path / "users", "ada", "operator", "a long password")
+    access = Access(sessions=Sessions(read_users(tmp_path / "users")))
+    with (
+        Web(mosquitto.url, access=access) as web,
+        socket.create_connection(("127.0.0.1", port_of(web))) as client,
+    ):
+        client.settimeout(60)
+        client.sendall(b"POST /api/login HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{")
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := client.recv(65536):
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 400 ") and b"it takes longer than 1 s" in answer
+
+
+def port_of(web):
+    return int(web.url.rpartition(":")[2])
