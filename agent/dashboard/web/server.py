@@ -201,7 +201,7 @@ def _make(folder: Path) -> None:
 def parse_listen(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (all addresses); raises ConfigError."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
+    if not colon or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise ConfigError(
             f"{text!r} is not an address to listen at",
             file="command line",

@@ -120,8 +120,9 @@ def test_without_a_login_only_this_machine_is_served(mosquitto):
             web = Web(mosquitto.url)
             web.dashboard._options = Options(listen=listen)
             web.dashboard.__enter__()
-    with pytest.raises(ConfigError, match="HOST:PORT"):
-        parse_listen("8080")
+    for wrong in ("8080", "localhost:65536", "localhost:" + "1" * 5000):
+        with pytest.raises(ConfigError, match="HOST:PORT"):
+            parse_listen(wrong)
     with Web(mosquitto.url) as web, pytest.raises(urllib.error.HTTPError, match="403"):
         web.open("/", host="evil.example")  # DNS rebinding
 
