@@ -37,4 +37,4 @@ class Audiences:
 
     def restore(self, kept: Mapping[str, str]) -> None:
         """Continue from what `to_json` returned; raises ValueError where it is none."""
-        self._reached = {str(number): _ORDER[_ORDER.index(reached)] for number, reached in kept.items()}  # type: ignore[arg-type]  # index raises for any other text
+        self._reached = {str(number): _ORDER[_ORDER.index(reached)] for number, reached in kept.items()}
