@@ -9,21 +9,19 @@ BUSY_SECONDS = 5.0
 _DAMAGE = ("malformed", "not a database", "corrupt", "no such table", "no such column", "has no column named")
 
 
-def connect_wal(path: Path, *, page_bytes: int = 4096, shared: bool = True) -> sqlite3.Connection:
+def connect_wal(path: Path, *, page_bytes: int = 4096) -> sqlite3.Connection:
     """A connection in autocommit mode to `path`, which is made if it is not there; raises sqlite3.Error.
 
-    Processes that use a log together share memory with it, a file of its own, of which the kernel writes two or three
-    pages to disk for each commit. Where the file is not `shared`, and where the file system shares no memory (NFS, 9p,
-    some of FUSE), it is locked for this connection alone, and the log works without:
-    <https://sqlite.org/wal.html#noshm>. Somebody who reads it already is no reason to do without the file.
+    The file is locked for this connection alone: processes that use a log together share memory with it, a file of its
+    own, of which the kernel writes two or three pages to disk for each commit, and which some file systems (NFS, 9p,
+    some of FUSE) do not have: <https://sqlite.org/wal.html#noshm>. Where somebody reads it already, it is shared.
     """
-    first, second = ("NORMAL", "EXCLUSIVE") if shared else ("EXCLUSIVE", "NORMAL")
     try:
-        return _connect(path, page_bytes, first)
+        return _connect(path, page_bytes, "EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        if ("locked" in str(error)) is shared:
+        if "locked" not in str(error):
             raise
-        return _connect(path, page_bytes, second)
+        return _connect(path, page_bytes, "NORMAL")
 
 
 def says_damaged(error: sqlite3.Error) -> bool:

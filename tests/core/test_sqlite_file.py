@@ -92,31 +92,24 @@ def test_a_file_of_an_ordinary_disk_goes_on_where_no_memory_is_shared(tmp_path):
     assert without_shared_memory(STORES, tmp_path / "copied", "x")[0] == "before [('wal',)]"
 
 
-def test_on_an_ordinary_disk_others_may_read_meanwhile(tmp_path):
-    sql = connect_wal(tmp_path / "a.db")
-    sql.execute("CREATE TABLE t (a)")
-    with sqlite3.connect(tmp_path / "a.db") as other:
-        assert other.execute("SELECT count(*) FROM t").fetchone() == (0,)
-    sql.close()
-
-
-def test_what_is_not_shared_needs_no_file_for_that_and_goes_on_after_a_version_that_shared_it(tmp_path):
-    sql = connect_wal(tmp_path / "a.db")
+def test_no_memory_is_shared_and_a_file_of_a_version_that_shared_some_goes_on(tmp_path):
+    sql = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    sql.execute("PRAGMA journal_mode=WAL")
     sql.execute("CREATE TABLE t (a)")
     (tmp_path / "killed").mkdir()
     for file in tmp_path.glob("a.db*"):
         shutil.copy(file, tmp_path / "killed")
     sql.close()
     assert {file.name for file in (tmp_path / "killed").iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
-    alone = connect_wal(tmp_path / "killed" / "a.db", shared=False)
+    alone = connect_wal(tmp_path / "killed" / "a.db")
     alone.execute("INSERT INTO t VALUES (1)")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         sqlite3.connect(tmp_path / "killed" / "a.db", timeout=0.01).execute("SELECT count(*) FROM t")
     alone.close()
-    again = connect_wal(tmp_path / "killed" / "a.db")  # a roll-back to the version before
+    again = sqlite3.connect(tmp_path / "killed" / "a.db")  # a roll-back to the version before
     assert again.execute("SELECT count(*) FROM t").fetchone() == (1,)
     again.close()
-    fresh = connect_wal(tmp_path / "b.db", shared=False)
+    fresh = connect_wal(tmp_path / "b.db")
     fresh.execute("CREATE TABLE t (a)")
     assert {file.name for file in tmp_path.glob("b.db*")} == {"b.db", "b.db-wal"}
     fresh.close()
@@ -127,7 +120,7 @@ def test_a_reader_that_is_there_already_keeps_nobody_from_writing(tmp_path, monk
     connect_wal(tmp_path / "a.db").close()
     with closing(sqlite3.connect(tmp_path / "a.db")) as reader:
         reader.execute("SELECT count(*) FROM sqlite_master")
-        with closing(connect_wal(tmp_path / "a.db", shared=False)) as sql:
+        with closing(connect_wal(tmp_path / "a.db")) as sql:
             sql.execute("CREATE TABLE t (a)")
         assert reader.execute("SELECT count(*) FROM t").fetchone() == (0,)
 

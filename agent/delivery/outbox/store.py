@@ -122,7 +122,7 @@ class MessageStore:
                 except OSError as error:
                     raise StoreUnwritable(f"{self.path.parent}: {error.strerror}") from None
                 self._fit_log_to_disk()
-                self._connection = connect_wal(self.path, page_bytes=self._page_bytes, shared=False)
+                self._connection = connect_wal(self.path, page_bytes=self._page_bytes)
             else:
                 self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             try:

@@ -108,11 +108,13 @@ class Minutes:
         self.now = 1_000_000.0
         for name in ("now", "monotonic", "boottime"):
             monkeypatch.setattr(f"agent.alerts.runtime.service.clock.{name}", lambda: self.now)
-        self.folder, self.rules = folder, rules
+        self.folder, self.rules, self.service = folder, rules, None
         self.restart()
 
     def restart(self):
-        """As after a kill: nothing is closed."""
+        """As after a kill: nothing is saved."""
+        if self.service is not None:
+            self.service._store.close()
         self.service = service_in(self.folder, *self.rules)
 
     def go(self, minutes, value, metric):
@@ -141,10 +143,10 @@ def test_what_an_agent_before_this_one_saved_is_taken_over(state, monkeypatch):
     box.go(60, 90.0, "host.temperature_celsius")
     engine = box.service._engine
     old = {**engine.to_snapshot(box.now), "series": engine.samples_snapshot()}
-    with sqlite3.connect(state / FILE_NAME) as kept:
+    box.service._store.close()
+    with closing(sqlite3.connect(state / FILE_NAME)) as kept, kept:
         kept.execute("DELETE FROM kept")
         kept.execute("INSERT OR REPLACE INTO kept VALUES ('state', ?)", (json.dumps(old),))
-    kept.close()
     box.restart()
     assert box.go(12, 90.0, "host.temperature_celsius") == []
     assert box.service.firing_count() == 1
@@ -153,14 +155,13 @@ def test_what_an_agent_before_this_one_saved_is_taken_over(state, monkeypatch):
 def test_a_standing_alert_costs_the_disk_little(state, monkeypatch):
     """Its state is written every minute; in place, and without the samples of other rules."""
     box = Minutes(monkeypatch, state)
+    box.service._store.close()
     box.service = AlertService(AlertEngine(compile_rules()), AlertStore(state))
     box.service.open()
     box.go(5, 0.99, "host.disk_used_ratio")
     assert box.service.firing_count() == 1
     log = state / f"{FILE_NAME}-wal"
-    with sqlite3.connect(state / FILE_NAME) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    other.close()
+    box.service._store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     box.go(10, 0.99, "host.disk_used_ratio")
     assert 0 < log.stat().st_size < 10 * 3 * 4200, "not three pages a minute"
 
@@ -183,6 +184,7 @@ def usual(now):
 def test_two_weeks_of_memory_cost_the_disk_little_and_are_there_after_a_restart(state, monkeypatch, saved):
     """All of it was written anew every half hour: 40 MB a day."""
     box = Minutes(monkeypatch, state)
+    box.service._store.close()
     whole, store = usual(box.now), AlertStore(state)
     store.open()
     store.record([], memory_pieces.split(whole) if saved == "in pieces" else {"memory": whole})
@@ -192,9 +194,7 @@ def test_two_weeks_of_memory_cost_the_disk_little_and_are_there_after_a_restart(
     log = state / f"{FILE_NAME}-wal"
 
     def hour():
-        with sqlite3.connect(state / FILE_NAME) as other:
-            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        other.close()
+        box.service._store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for second in range(3600):
             box.now += 1
             seen = [
@@ -222,7 +222,7 @@ def test_an_operators_session_survives_a_restart(state):
     handlers["snooze"]({"id": "hot", "for": "2h", "who": "ada"})
     handlers["mute"]({"camera": "yard", "schedule": "mon-fri 08:00-17:00", "who": "bob", "why": "works"})
     handlers["limit"]({"rule": "hot", "value": 85.0, "who": "ada", "why": "summer"})
-    # no close: the process was killed
+    service._store.close()  # nothing is saved: the process was killed
     twin = service_in(state)
     published = observe(twin, 90.0).publish  # the controls, which it had no time to publish; nothing else
     assert [alert.event.value for alert in published] == ["acknowledged", "snoozed"]
