@@ -8,9 +8,11 @@ says why, and the others are there.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -114,10 +116,12 @@ def _state(state: Path) -> str:
     """The files in the state directory, with sizes, owners and rights, and how full its disk is."""
     disk = shutil.disk_usage(state)
     lines = [f"{state}: {size_text(disk.free)} of {size_text(disk.total)} free"]
-    for path in sorted(state.rglob("*"))[:_MOST_FILES]:
-        found = path.lstat()
-        name = path.relative_to(state)
-        lines.append(f"{found.st_mode:o} {found.st_uid}:{found.st_gid} {found.st_size:>12} {name}")
+    paths = [Path(place, name) for place, folders, files in os.walk(state) for name in (*folders, *files)]
+    for path in sorted(paths)[:_MOST_FILES]:
+        with suppress(FileNotFoundError):  # the agent is at work meanwhile
+            found = path.lstat()
+            name = path.relative_to(state)
+            lines.append(f"{found.st_mode:o} {found.st_uid}:{found.st_gid} {found.st_size:>12} {name}")
     return "\n".join(lines) + "\n"
 
 

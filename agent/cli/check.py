@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli.broker_check import check_broker
 from agent.cli.local import SYSTEM_CONFIG
+from agent.cli.times import seconds
 from agent.core import clock
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--offline", action="store_true", help="only read the file; open nothing")
     parser.add_argument(
-        "--timeout", type=float, default=15.0, help="seconds for each camera (default %(default)s)"
+        "--timeout", type=seconds, default=15.0, help="seconds for each camera (default %(default)s)"
     )
 
 

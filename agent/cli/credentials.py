@@ -61,10 +61,9 @@ def _loaded(config: Path) -> dict[str, Path]:
         shown = subprocess.run(
             ["systemctl", "cat", UNIT],
             capture_output=True,
-            text=True,
             timeout=5,
             check=False,
-        ).stdout
+        ).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.TimeoutExpired):
         return {}
     found: dict[str, Path] = {}

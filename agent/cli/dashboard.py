@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_broker_arguments, broker_settings
 from agent.cli.store_options import STORE_EPILOG, add_store_argument, database_of
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, VedetteError
 from agent.core.printable import printable
 
 if TYPE_CHECKING:
@@ -143,22 +143,32 @@ def _access(args: argparse.Namespace) -> Access:
 
 
 def _add_user(args: argparse.Namespace) -> int:
-    import getpass
-
     from agent.dashboard.web.access import write_user
 
     if args.users is None:
         raise ConfigError(
             "--add-user needs a file", file="command line", key="--users", expected="--users FILE"
         )
-    if sys.stdin.isatty():
-        password = getpass.getpass(f"password of {args.add_user}: ")
-        if getpass.getpass("again: ") != password:
-            raise ConfigError("the two passwords differ")
-    else:
-        password = sys.stdin.readline().rstrip("\n")
-    write_user(args.users, args.add_user, args.role, password)
+    write_user(args.users, args.add_user, args.role, _password(args.add_user))
     print(
         f"{args.add_user} ({args.role}) is in {args.users}; a running dashboard reads it when it starts again"
     )
     return 0
+
+
+def _password(name: str) -> str:
+    """What a person types twice, or the first line of standard input; raises VedetteError where there is none."""
+    import getpass
+
+    try:
+        if not sys.stdin.isatty():
+            return sys.stdin.readline().rstrip("\n")
+        password = getpass.getpass(f"password of {name}: ")
+        again = getpass.getpass("again: ")
+    except EOFError:  # Ctrl-D
+        raise VedetteError("no password was given") from None
+    except UnicodeDecodeError:
+        raise ConfigError("the password on standard input is not UTF-8 text") from None
+    if again != password:
+        raise ConfigError("the two passwords differ")
+    return password

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from agent.cli.times import seconds
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -13,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the first camera, the second gets noisy, the light of the third turns red, and the fourth freezes: watch it "
         "detect each fault, name its cause and resolve the alerts. No files are left behind."
     )
-    parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds, with a summary")
+    parser.add_argument("--seconds", type=seconds, metavar="N", help="end after N seconds, with a summary")
     parser.add_argument("--picture", metavar="SVG", help="save the last screen as an SVG file")
 
 

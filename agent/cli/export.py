@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.local import add_state_arguments
-from agent.core.errors import ConfigError, MissingExtra, VedetteError
+from agent.cli.times import length
+from agent.core.errors import MissingExtra, VedetteError
 
 if TYPE_CHECKING:
     from agent.app.history import Row, Span
@@ -62,13 +63,12 @@ def run(args: argparse.Namespace) -> int:
     from agent.cli.output import new_folder
     from agent.core import clock
     from agent.core.terminal import bar
-    from agent.core.units import parse_duration
 
     now = clock.wall()
-    state, span = state_directory(args), Span(since=now - _age(parse_duration, args.since), until=now)
+    state, span = state_directory(args), Span(since=now - length(args.since, "--since"), until=now)
     write = _WRITERS[args.to]
     if args.tool:
-        found = comparison(state, span, now - _age(parse_duration, args.split, "--split"))
+        found = comparison(state, span, now - length(args.split, "--split"))
         alerts = []
     else:
         found, alerts = measurements(state, span), _alerts(args, state, span)
@@ -82,13 +82,6 @@ def run(args: argparse.Namespace) -> int:
         lines = write(args.out / "alerts", ALERT_COLUMNS, map(alert_row, alerts))
         print(f"{args.out / 'alerts'}.{args.to}: {lines:,} rows")
     return 0
-
-
-def _age(parse: Callable[[object], float], text: str, flag: str = "--since") -> float:
-    try:
-        return parse(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is not a duration", file=flag, expected="such as 12h or 7d") from None
 
 
 def _alerts(args: argparse.Namespace, state: Path, span: Span) -> list[Any]:

@@ -92,7 +92,7 @@ def live_state(service: Service, frames: RecentFrames) -> LiveState:
         ],
         firing=[
             " ".join(filter(None, (alert.rule, alert.labels.get("camera"))))
-            for alert in service.alert_service.firing(clock.wall())
+            for alert in service.alert_service.firing(clock.now())
         ],
         broker=service.publisher.connection.state,
         class_name=service.detector.info.class_name,

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import add_state_arguments
-from agent.core.errors import ConfigError, VedetteError
+from agent.cli.times import length
+from agent.core import clock
+from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
     from agent.core.logbook import Entry
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from agent.cli.local import state_directory
     from agent.core.logbook import entry_json
 
-    state, since = state_directory(args), _since(args.since)
+    state = state_directory(args)
+    since = clock.wall() - length(args.since, "--since") if args.since else 0.0
     found = [
         entry
         for entry in changes_of(state)
@@ -56,18 +59,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(map(line_of, found)) or "nothing was changed")
     return 0
-
-
-def _since(text: str) -> float:
-    from agent.core import clock
-    from agent.core.units import parse_duration
-
-    try:
-        return clock.wall() - parse_duration(text) if text else 0.0
-    except ValueError:
-        raise ConfigError(
-            f"{text!r} is not a duration", file="--since", expected="such as 12h or 7d"
-        ) from None
 
 
 def changes_of(state: Path) -> list[Entry]:

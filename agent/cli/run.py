@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from agent.cli.broker_options import LOGIN_EPILOG, add_login_arguments
 from agent.cli.exit_codes import ExitCode
+from agent.cli.times import seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", metavar="DIR", help="where state is kept")
     parser.add_argument("--loop", action="store_true", help="repeat files without end")
     parser.add_argument("--fast", action="store_true", help="read files as fast as the model can")
-    parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+    parser.add_argument("--seconds", type=seconds, metavar="N", help="end after N seconds")
     parser.add_argument(
         "--save",
         metavar="DIR",

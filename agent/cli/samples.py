@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.local import accept_after_action, add_state_arguments
+from agent.cli.times import length
 from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
@@ -111,7 +112,6 @@ def run(args: argparse.Namespace) -> int:
 def _chosen(args: argparse.Namespace, store: SampleStore) -> list[Kept]:
     """The samples that the options leave, oldest first; raises VedetteError where there is none."""
     from agent.core import clock
-    from agent.core.units import parse_duration
     from agent.maintenance.samples.reasons import REASONS
     from agent.maintenance.samples.sample import AUDIT
 
@@ -120,7 +120,7 @@ def _chosen(args: argparse.Namespace, store: SampleStore) -> list[Kept]:
         raise VedetteError(f"--reason {reason}: expected one of {', '.join([AUDIT, *REASONS])}")
     now = clock.wall()
     ages = {name: getattr(args, name, "") for name in ("since", "before")}
-    limits = {name: now - parse_duration(age) for name, age in ages.items() if age}
+    limits = {name: now - length(age, f"--{name}") for name, age in ages.items() if age}
     found = [
         one
         for one in store.samples()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import SYSTEM_CONFIG
+from agent.cli.times import seconds
 from agent.core import clock
 from agent.core.counts import count
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=seconds,
         default=30.0,
         metavar="N",
         help="longest time until the test passes; it ends as soon as it does (default %(default)s)",

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from agent.cli.times import length
+
 _EPILOG = """\
 examples:
   vedette model keygen --out release                      release.key (keep it secret) and release.pub (for the devices)
@@ -61,18 +63,12 @@ def _sign(args: argparse.Namespace) -> int:
     from agent.core import clock
     from agent.core.errors import ConfigError, ModelError
     from agent.core.state_dir import write_atomic
-    from agent.core.units import parse_duration
     from agent.detection import manifest, onnx_file
     from agent.maintenance.deploy import signing
 
     if not 1 <= args.version <= signing.LARGEST_VERSION:
         raise ConfigError(f"--version {args.version}", file="command line", expected="a whole number from 1")
-    try:
-        valid = parse_duration(args.valid) if args.valid else None
-    except ValueError:
-        raise ConfigError(
-            f"--for {args.valid!r}", file="command line", expected='a duration such as "90d"'
-        ) from None
+    valid = length(args.valid, "--for", "90d") if args.valid else None
     if onnx_file.check(args.source):
         raise ModelError(f"model {args.source} keeps weights in another file: save it as one file")
     signed = signing.SignedModel(

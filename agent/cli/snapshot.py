@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import add_state_arguments
+from agent.cli.times import seconds
 from agent.core import clock
 from agent.core.errors import VedetteError
 from agent.core.user import expanded
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="ONNX", help="the model for --source (default: the small demo model)"
     )
     parser.add_argument(
-        "--at", type=float, default=0.0, metavar="SECONDS", help="how far into the file of --source"
+        "--at", type=seconds, default=0.0, metavar="SECONDS", help="how far into the file of --source"
     )
     parser.add_argument(
         "--out", metavar="FILE", help="the .jpg to write, or a folder (default: CAMERA-TIME.jpg here)"

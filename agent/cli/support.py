@@ -10,6 +10,8 @@ from pathlib import Path
 
 from agent.cli.local import add_state_arguments
 
+_FIRST_OF_ZIP = (1980, 1, 1, 0, 0, 0)
+"""The format knows no earlier time, and a box without a battery may hold that it is 1970."""
 _EPILOG = """\
 The file holds versions, the config with secrets masked, the agent's status, alerts, history and drift, the names and
 sizes of its files, its unit and the last lines of its journal. It holds no images and no passwords, but it does hold
@@ -47,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
-            archive.writestr(f"{out.stem}/{name}", text)
+            entry = zipfile.ZipInfo(f"{out.stem}/{name}", max(now.timetuple()[:6], _FIRST_OF_ZIP))
+            entry.external_attr = 0o600 << 16
+            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
     write_output(out, packed.getvalue(), begins=b"PK", force=args.force)
     print(f"{out}: look at it before you send it")
     for name, text in texts.items():

@@ -150,18 +150,14 @@ def _print_set(args: argparse.Namespace, data: TrainingSet) -> None:
 
 def _agree(cost: Cost, *, yes: bool) -> bool:
     from agent.alerts.words import quantity
+    from agent.cli.devices import confirmed
 
     print(
         f"about {quantity(cost.seconds, 'seconds')}: {cost.epochs} epochs of {cost.images} images, "
         f"{quantity(cost.image_seconds, 'seconds')} an image by the first batches; "
         f"{quantity(cost.memory_bytes, 'bytes')} of memory"
     )
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        print("there is no terminal to ask for confirmation: give --yes to train")
-        return False
-    return input("train? [y/N] ").strip().lower() in ("y", "yes")
+    return yes or confirmed("train?")
 
 
 def _show(epochs: Iterator[Epoch]) -> None:

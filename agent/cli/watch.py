@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent.cli.broker_options import DEFAULT_BROKER, LOGIN_EPILOG, add_broker_arguments, broker_settings
+from agent.cli.times import seconds
 from agent.core import clock
 from agent.core.counts import count
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, _EPILOG
     add_broker_arguments(parser)
-    parser.add_argument("--seconds", type=float, default=0, metavar="N", help="end after N seconds")
+    parser.add_argument("--seconds", type=seconds, default=0, metavar="N", help="end after N seconds")
     parser.add_argument("--raw", action="store_true", help="print each message as a line")
 
 

@@ -111,3 +111,13 @@ def test_the_running_agent_keeps_samples_of_what_it_sees(tmp_path, run_agent):
     assert {one.sample.model for one in kept} == set(store.classes())
     assert any(one.sample.found for one in kept)
     assert abs(kept[-1].sample.captured_at - NOON) > 1, "its own time"
+
+
+@pytest.mark.parametrize(
+    "words", [("list", "--since"), ("show", "--out", "x.png", "--since"), ("purge", "--before")]
+)
+def test_an_age_that_is_none_is_named_with_its_option(samples, words):
+    """It ended in a traceback."""
+    assert f"{words[-1]}: 'soon' is not a duration; expected such as 12h or 7d" in samples(
+        *words, "soon", code=78
+    )

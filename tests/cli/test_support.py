@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import threading
+import time
 import zipfile
 
 import pytest
 
 from agent.__main__ import main
 from agent.app.control_socket import SOCKET_NAME, ControlServer
-from agent.app.support import gather
+from agent.app.support import _state, gather
 
 CONFIG = """
 state_directory = "state"
@@ -175,3 +177,37 @@ def test_the_file_is_written_once_with_what_the_running_agent_answers(config, tm
     (tmp_path / "mine.txt").write_text("precious")
     assert main(["support", "--config", str(config), "--out", "mine.txt"]) == 1
     assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_a_box_that_holds_that_it_is_1970_gives_one_too(config, tmp_path, monkeypatch):
+    """ZIP knows no year before 1980, and Python's writer raises: no file, where help is needed most."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "time", lambda: 100.0)
+    assert main(["support", "--config", str(config)]) == 0
+    with zipfile.ZipFile(tmp_path / "vedette-support-19700101T000140Z.zip") as archive:
+        first = archive.infolist()[0]
+        assert first.date_time[0] == 1980 and first.external_attr >> 16 == 0o600
+        assert first.compress_type == zipfile.ZIP_DEFLATED and b"vedette" in archive.read(first)
+
+
+def test_files_that_come_and_go_meanwhile_cost_none_of_the_others(config):
+    """The agent is at work in its state directory: the whole part could not be had."""
+    state, stop = config.parent / "state", threading.Event()
+    (state / "outbox.db").write_text("")
+
+    def work():
+        while not stop.is_set():
+            folder = state / "a" / "b"
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in "xyz":
+                (folder / name).write_text("")
+            shutil.rmtree(state / "a", ignore_errors=True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        texts = [_state(state) for _ in range(200)]
+    finally:
+        stop.set()
+        thread.join(30)
+    assert all("outbox.db" in text for text in texts)

@@ -80,6 +80,10 @@ def write_user(path: Path, name: str, role: str, password: str) -> None:
         )
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise ConfigError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    if any(
+        "\ud800" <= sign <= "\udfff" for sign in password
+    ):  # what a terminal of another alphabet made of its bytes
+        raise ConfigError("the password is not UTF-8 text")
     salt = secrets.token_bytes(16)
     others = _lines(path) if path.exists() else []
     lines = [line for line in others if not line.startswith(f"{name}:")]

@@ -1,7 +1,14 @@
 """The users' file: written, read again, and refused by name where it is something else."""
 
+import io
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 
+from agent.__main__ import main
 from agent.core.errors import ConfigError
 from agent.dashboard.web.access import fits, read_users, write_user
 
@@ -27,3 +34,30 @@ def test_a_file_that_is_no_text_is_named_by_both(tmp_path, content):
     for missing in (tmp_path / "none", tmp_path):
         with pytest.raises(ConfigError, match=str(missing)):
             read_users(missing)
+
+
+@pytest.mark.parametrize(("encoding", "errors"), [("utf-8", "strict"), ("ascii", "surrogateescape")])
+def test_a_password_that_is_no_text_is_a_line_and_no_traceback(
+    tmp_path, monkeypatch, capsys, encoding, errors
+):
+    given = io.TextIOWrapper(io.BytesIO(b"a long pass\xffword\n"), encoding=encoding, errors=errors)
+    monkeypatch.setattr("sys.stdin", given)
+    assert main(["dashboard", "--users", str(tmp_path / "users"), "--add-user", "ada"]) == 78
+    assert "not UTF-8 text" in capsys.readouterr().err
+    assert not (tmp_path / "users").exists()
+
+
+def test_ctrl_d_at_the_question_for_a_password_is_no_traceback(tmp_path):
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent", "dashboard", "--users", tmp_path / "users", "--add-user", "ada"],
+        stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True,
+    ) as asking:  # fmt: skip
+        assert (
+            asking.stderr.read(16) == b"password of ada:"
+        )  # (what was typed before the question is discarded)
+        os.write(ours, b"\x04")
+        said = asking.communicate(timeout=60)[1].decode()
+    os.close(ours)
+    os.close(theirs)
+    assert asking.returncode == 1 and "vedette: no password was given" in said and "Traceback" not in said

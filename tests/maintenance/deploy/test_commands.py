@@ -91,7 +91,10 @@ def test_a_signed_model_from_the_keys_to_the_rollback(served, typed, other_model
     [
         (("sign", "none.onnx", "--key", "k", "--version", "1"), "none.onnx"),
         (("sign", "none.onnx", "--key", "k", "--version", "0"), "--version 0"),
-        (("sign", "none.onnx", "--key", "k", "--version", "1", "--for", "soon"), "--for 'soon'"),
+        (
+            ("sign", "none.onnx", "--key", "k", "--version", "1", "--for", "soon"),
+            "--for: 'soon' is not a duration",
+        ),
         (("deploy", "none.onnx", "--state", "/nowhere"), "no agent answers"),
         (("history", "--state", "/nowhere"), "no agent answers"),
     ],

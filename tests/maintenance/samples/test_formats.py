@@ -1,4 +1,5 @@
 import json
+import os
 import zipfile
 
 import pytest
@@ -87,6 +88,14 @@ def test_cvat_takes_images_and_annotations(kept, tmp_path):
     with zipfile.ZipFile(out / "annotations.zip") as archive:
         body = json.loads(archive.read("annotations/instances_default.json"))
     assert {one["file_name"] for one in body["images"]} == {f"{one.sample.id}.jpg" for one in kept}
+
+
+def test_cvat_takes_what_a_box_without_a_clock_kept(kept, tmp_path):
+    """ZIP knows no year before 1980: the samples of a box that held that it was 1970 could not be exported."""
+    for one in kept:
+        os.utime(one.image, (100.0, 100.0))
+    with zipfile.ZipFile(exported(kept, tmp_path, "cvat") / "images.zip") as archive:
+        assert {one.date_time[0] for one in archive.infolist()} == {1980}
 
 
 def test_label_studio_has_the_boxes_as_predictions(kept, tmp_path):
