@@ -28,7 +28,7 @@ def test_a_file_that_is_no_text_is_named_by_both(tmp_path, content):
     file = tmp_path / "users"
     file.write_bytes(content)
     for use in (lambda: read_users(file), lambda: write_user(file, "ada", "viewer", "a long password")):
-        with pytest.raises(ConfigError, match=rf"{file}.*no text"):
+        with pytest.raises(ConfigError, match=rf"{file}.*not text"):
             use()
     assert file.read_bytes() == content
     for missing in (tmp_path / "none", tmp_path):
