@@ -28,6 +28,7 @@ MOST_FIELDS = 1_000_000
 """Fields walked through: YOLO11x has 40,000."""
 
 _DEEPEST = 64  # protobuf's readers stop at a hundred
+_MOST_SIDES = 16  # of a tensor; the product of a hundred thousand would be computed for minutes
 _BYTES = {
     1: 4,
     2: 1,
@@ -224,6 +225,8 @@ class _Walk:
     def _declared(self, what: str, span: _Span) -> None:
         """An input, output or inner value: its images are no larger than a config may ask, its bytes bounded."""
         name, element, sides = self._value_info(span)
+        if len(sides) > _MOST_SIDES:
+            raise self._refused(f"declares the {what} '{name}' with {len(sides)} sides; that is no detector")
         known = [side for side in sides if side is not None]
         if any(side < 0 for side in known):
             raise self._refused(f"declares the {what} '{name}' with a negative size")

@@ -63,6 +63,8 @@ def refusal(path):
         ((1, 3, 64, 64), (1, 7, 400_000_000), "the output 'output0' of 10681 MiB; at most"),
         ((1, 3, 64, 64), (2**40, 2**40, 2**40), "the output 'output0' of"),
         ((1, 3, 64, 64), (1, -7, 4), "a negative size"),
+        ((1, 3, 64, 64), (2**62,) * 17, "the output 'output0' with 17 sides"),
+        ((1, 3, 64, 64), (2**62,) * 100_000, "the output 'output0' with 100000 sides"),
     ],
 )
 def test_sizes_that_no_detector_has_are_refused_before_anything_is_allocated(tmp_path, shape, output, words):
