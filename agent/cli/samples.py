@@ -278,6 +278,7 @@ def _import(args: argparse.Namespace, store: SampleStore) -> int:
 def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
     from agent.core.class_names import renamed
     from agent.core.counts import count
+    from agent.maintenance.samples.formats.labelled import numbered_names
     from agent.maintenance.samples.label_names import by_sample
     from agent.maintenance.samples.labels import numbered
 
@@ -290,9 +291,11 @@ def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
             f"{source} has no labels of samples in {store.folder}: their files are named after the samples"
         )
     added: list[str] = []
+    for model in {one.sample.model for one in matching}:
+        classes[model] = numbered_names(model, (one.sample for one in there.values()), classes)
     for kept in matching:
         named, model = labels[kept.sample.id], kept.sample.model
-        names = classes.get(model, ())
+        names = classes[model]
         said = tuple(dict.fromkeys(name for name, _ in named))
         written = dict(zip(said, renamed(said, names), strict=True))
         named = tuple((written[name], box) for name, box in named)

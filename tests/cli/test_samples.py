@@ -62,6 +62,22 @@ def test_labels_go_out_are_corrected_and_come_back_as_accuracy(samples, state, t
     assert '2: "van"' in (tmp_path / "again" / "data.yaml").read_text()
 
 
+def test_labels_of_a_model_without_names_have_the_numbers_that_it_finds(samples, state, tmp_path):
+    (state / "samples" / "classes.json").unlink()
+    samples("export", "--out", tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    assert "class1" in data.read_text()
+    data.write_text(data.read_text() + '  2: "van"\n')
+    for file in sorted((tmp_path / "set" / "labels" / "test").rglob("*.txt"))[:20]:
+        file.write_text(file.read_text() + "2 0.8 0.8 0.1 0.1\n")
+    samples("import-labels", tmp_path / "set")
+    rows = {
+        (row["camera"], row["class"]): row for row in json.loads(samples("accuracy", "--json"))["accuracy"]
+    }
+    assert rows["all", "class1"]["f1"] == rows["all", "class0"]["f1"] == 1.0
+    assert rows["all", "van"]["recall"] == 0.0
+
+
 def test_they_are_listed_shown_and_deleted(samples, tmp_path):
     assert samples("list").split()[:2] == ["camera", "reason"]
     assert len(json.loads(samples("list", "--json", "--reason", "blink"))) == 2

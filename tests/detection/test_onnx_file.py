@@ -39,11 +39,11 @@ def save(path, *, shape=(1, 3, 64, 64), output=(1, 7, 4), nodes=None, weights=()
 
 
 def refusal(path):
-    """What opening it says; it takes neither long nor much memory."""
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    """What opening it says; it takes neither long, by the processor's time, nor much memory."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(ModelError) as caught:
         Detector(ModelSettings(path=str(path), provider="cpu")).open()
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # kB
     text = str(caught.value)
     assert str(path) in text

@@ -147,8 +147,8 @@ class SampleCollector(Worker):
             assert isinstance(chosen, Encoded)
             id = id_of(chosen.sample.camera, chosen.sample.captured_at, pick.reason)
             try:
-                self._write(replace(chosen.sample, id=id, reason=pick.reason), chosen.jpeg)
                 self._store.set_classes(chosen.sample.model, chosen.names)
+                self._write(replace(chosen.sample, id=id, reason=pick.reason), chosen.jpeg)
                 self._bound(len(chosen.jpeg))
             except (OSError, VedetteError) as error:
                 self._refused(self._reason(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
 import zlib
@@ -34,13 +35,15 @@ def unpacked(archive: Path) -> Iterator[Path]:
                 _unpack(packed, Path(folder))
         except (
             OSError,
+            EOFError,
             ValueError,
             NotImplementedError,
             RuntimeError,
             zipfile.BadZipFile,
             zlib.error,
+            lzma.LZMAError,
         ) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or str(error) or "it is cut off"
             raise ConfigError(f"cannot be read: {reason}", file=str(archive), expected="a ZIP file") from None
         try:
             yield Path(folder)

@@ -59,7 +59,7 @@ def _read(path: Path, from_pem: Any, kind: Any, what: str) -> Any:
         key = from_pem(data)
     except OSError as error:
         raise VedetteError(f"key {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, _unsupported()):
         raise VedetteError(f"key {path} is not a {what} key (PEM)") from None
     if not isinstance(key, kind):
         raise VedetteError(f"key {path} is not an X25519 key: openssl genpkey -algorithm X25519 makes one")
@@ -73,6 +73,12 @@ def _library(loader: str, kind: str) -> tuple[Any, Any]:
     except ImportError:
         raise _missing() from None
     return getattr(serialization, loader), getattr(x25519, kind)
+
+
+def _unsupported() -> type[Exception]:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return UnsupportedAlgorithm
 
 
 def _suite() -> Any:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from agent.core.errors import VedetteError
+from agent.core.plain_file import read_small
 from agent.core.state_dir import write_atomic
 from agent.core.untrusted import BadInput, parse_object
 from agent.maintenance.samples.sample import Box, Sample, from_json, is_id, to_json
@@ -26,6 +28,7 @@ FOLDER = "samples"
 _CLASSES = "classes.json"
 _LABELLED = "labelled"
 _LARGEST = 1 << 22
+_LARGEST_CLASSES = 1 << 26  # a model of ten thousand classes has up to 2 MB of names
 _SEALED = ".sealed"
 
 
@@ -93,7 +96,7 @@ class SampleStore:
 
     def size(self) -> int:
         """The bytes that all samples take, without reading them."""
-        return sum(file.stat().st_size for file in self.folder.glob("*/[0-9]*/*"))
+        return sum(map(_bytes_of, self.folder.glob("*/[0-9]*/*")))
 
     def bound(self, size: int, oldest: float) -> list[Kept]:
         """Delete what was captured before `oldest` (Unix time) or takes more than `size` bytes in all; what went."""
@@ -117,19 +120,43 @@ class SampleStore:
                     file.unlink()
 
     def set_classes(self, model: str, names: tuple[str, ...]) -> None:
-        """Keep the class names of a model, and those that labels added to them; raises OSError."""
-        known = self.classes()
+        """Keep the class names of a model, and those that labels added to them; raises OSError.
+
+        A file that is damaged is set aside, and begun anew.
+        """
+        file = self.folder / _CLASSES
+        try:
+            known = self._read_classes(file)
+        except BadInput as error:
+            aside = file.with_suffix(".damaged")
+            file.replace(aside)
+            log.error("the class names of the samples so far are damaged", file=str(aside), reason=str(error))
+            known = {}
         if known.get(model, ())[: len(names)] != names:
             body = json.dumps({**known, model: names}, ensure_ascii=False)
-            write_atomic(self.folder / _CLASSES, body.encode())
+            write_atomic(file, body.encode())
 
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """Class names by model, in the order of their numbers; none where there is no such file or it is damaged."""
+        """Class names by model, in the order of their numbers; VedetteError where there is a file that is damaged."""
+        file = self.folder / _CLASSES
         try:
-            body = parse_object((self.folder / _CLASSES).read_bytes())
-        except (OSError, BadInput):
+            return self._read_classes(file)
+        except (OSError, BadInput) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise VedetteError(
+                f"{file} cannot be read: {reason}; it has the class names of the samples: put it back from a backup, "
+                "or remove it, and classes are called by their numbers"
+            ) from None
+
+    @staticmethod
+    def _read_classes(file: Path) -> dict[str, tuple[str, ...]]:
+        try:
+            body = parse_object(read_small(file, _LARGEST_CLASSES), largest=_LARGEST_CLASSES)
+        except FileNotFoundError:
             return {}
-        return {model: tuple(map(str, names)) for model, names in body.items() if isinstance(names, list)}
+        if not all(isinstance(names, list) for names in body.values()):
+            raise BadInput("the names of a model's classes are no list")
+        return {model: tuple(map(str, names)) for model, names in body.items()}
 
     def _image(self, sample: Sample) -> Path:
         if not is_id(sample.id):
@@ -159,3 +186,10 @@ class SampleStore:
         except (OSError, BadInput) as error:
             log.warning("sample left out", file=file.name, reason=str(error))
             return None
+
+
+def _bytes_of(file: Path) -> int:
+    """None of one that a command deletes meanwhile."""
+    with suppress(OSError):
+        return file.lstat().st_size
+    return 0

@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import errno
 
@@ -108,6 +109,14 @@ def test_encrypted_samples_open_with_the_private_key_alone_and_never_lie_there_i
     kept, made = collected(frames, encrypt_to=str(tmp_path / "none.pub"))
     assert not kept and not list(tmp_path.glob("samples/*/*/*"))
     assert "none.pub cannot be read" in made.handlers()["samples"]({})["problem"]
+
+    # an algorithm that the library has never heard of
+    spki = bytes.fromhex("3016300506032a0304030d00" + "00" * 12)
+    unknown = base64.encodebytes(spki).decode()
+    (tmp_path / "odd.pub").write_text(f"-----BEGIN PUBLIC KEY-----\n{unknown}-----END PUBLIC KEY-----\n")
+    kept, made = collected(frames, encrypt_to=str(tmp_path / "odd.pub"))
+    assert not kept
+    assert "odd.pub is not a public key (PEM)" in made.handlers()["samples"]({})["problem"]
 
     kept, _ = collected(frames, encrypt_to=str(public))
     assert kept and all(one.sealed for one in kept)

@@ -1,6 +1,7 @@
 """A ZIP file of labels leads nowhere and fills nothing."""
 
 import os
+import random
 import zipfile
 
 import pytest
@@ -59,6 +60,27 @@ def test_what_is_no_archive_is_named(tmp_path, content):
     (tmp_path / "labels.zip").write_bytes(content)
     with pytest.raises(ConfigError, match=r"labels\.zip"), unpacked(tmp_path / "labels.zip"):
         pass
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_unpacked_or_refused_in_words(tmp_path, packing):
+    archive = tmp_path / "labels.zip"
+    with zipfile.ZipFile(archive, "w", packing) as whole:
+        whole.writestr("labels/a.txt", "0 0.5 0.5 0.1 0.1\n" * 50)
+    content, chance, refused = archive.read_bytes(), random.Random(7), set()
+    for _ in range(300):
+        damaged = bytearray(content)
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        archive.write_bytes(damaged)
+        try:
+            with unpacked(archive):
+                pass
+        except ConfigError as error:
+            assert str(error).startswith(f"{archive}: cannot be read: ")
+            refused.add(str(error))
+    assert len(refused) > 3
+    assert not any("read: ;" in one for one in refused)
 
 
 def test_what_is_wrong_with_a_file_in_it_names_the_archive(packed):

@@ -3,7 +3,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from agent.core.errors import VedetteError
 from agent.core.untrusted import BadInput
 from agent.maintenance.samples import store as store_module
 from agent.maintenance.samples.sample import from_json, id_of, is_id, to_json
@@ -132,5 +134,50 @@ def test_class_names_that_labels_added_stay_when_the_model_is_seen_again(tmp_pat
     store.set_classes("m", ("person", "car"))
     store.set_classes("n", ("dog",))
     assert store.classes() == {"m": ("person", "car", "van"), "n": ("dog",)}
-    (store.folder / "classes.json").write_text("{")
-    assert store.classes() == {}
+
+
+@pytest.mark.parametrize("damage", ["{", '{"m": "person"}', "[]"])
+def test_class_names_that_are_damaged_are_named_and_set_aside_and_never_taken_for_none(tmp_path, damage):
+    store = SampleStore(tmp_path)
+    store.set_classes("m", ("person", "car"))
+    file = store.folder / "classes.json"
+    file.write_text(damage)
+    with pytest.raises(VedetteError, match=r"classes\.json cannot be read: .*put it back from a backup"):
+        store.classes()
+    with capture_logs() as logs:
+        store.set_classes("n", ("dog",))
+    assert store.classes() == {"n": ("dog",)}
+    assert file.with_suffix(".damaged").read_text() == damage
+    assert [one["event"] for one in logs] == ["the class names of the samples so far are damaged"]
+
+
+def test_more_class_names_than_a_message_may_have_are_read_again(tmp_path):
+    store, names = SampleStore(tmp_path), tuple(f"{number:0200d}" for number in range(10_000))
+    store.set_classes("m", names)
+    store.set_classes("n", ("dog",))
+    assert store.classes() == {"m": names, "n": ("dog",)}
+
+
+def test_class_names_that_cannot_be_read_just_now_are_not_replaced(tmp_path, monkeypatch):
+    store = SampleStore(tmp_path)
+    store.set_classes("m", ("person", "car"))
+    before = (store.folder / "classes.json").read_bytes()
+
+    def failing(_path, _largest):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(store_module, "read_small", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        store.set_classes("n", ("dog",))
+    with pytest.raises(VedetteError, match="Input/output"):
+        store.classes()
+    assert (store.folder / "classes.json").read_bytes() == before
+
+
+def test_the_size_is_told_while_a_command_deletes_samples(tmp_path, jpeg):
+    store = SampleStore(tmp_path)
+    store.put(sample(), jpeg)
+    [kept] = store.samples()
+    size = store.size()
+    kept.image.with_name("gone.json").symlink_to("nowhere")  # listed, and not there when it is asked
+    assert size <= store.size() < size + 100

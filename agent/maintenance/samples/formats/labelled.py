@@ -105,6 +105,22 @@ def class_name(model: str, number: int, classes: Mapping[str, Sequence[str]]) ->
     return names[number] if number < len(names) else f"class{number}"
 
 
+def numbered_names(
+    model: str, samples: Iterable[Sample], classes: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """The names of a model's classes by number, with those that only boxes of its samples have: `class7`.
+
+    A name that labels add comes after them; else it would have the number of a class that the model finds.
+    """
+    numbers = (
+        box.class_id for one in samples if one.model == model for box in (*one.found, *(one.labels or ()))
+    )
+    most = max(numbers, default=-1) + 1
+    return tuple(
+        class_name(model, number, classes) for number in range(max(most, len(classes.get(model, ()))))
+    )
+
+
 def all_names(kept: Sequence[Kept], classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Those of the newest sample's model in its order, then what other models or labels have beside it."""
     newest = max(kept, key=lambda one: one.sample.captured_at).sample.model
