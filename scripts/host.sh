@@ -36,8 +36,9 @@ check_host() {
   fi
   local need=1500 free
   [ "$runtime" != gpu ] || need=4000
-  free=$(df -Pm /opt 2>/dev/null | awk 'NR==2 {print $4}')
-  free=${free:-$(df -Pm / | awk 'NR==2 {print $4}')}
+  local place=${HOME_DIR%/*}
+  [ -d "$place" ] || place=/
+  free=$(df -Pm "$place" | awk 'NR==2 {print $4}')
   if [ "$free" -ge "$need" ]; then finding ok "$free MB free for $HOME_DIR"; else
     finding NO "only $free MB free for $HOME_DIR: $need MB are needed"
   fi

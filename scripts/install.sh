@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs, upgrades, rolls back and removes Vedette on this machine. `install.sh --help` tells more.
 set -euo pipefail
+umask 022 # whatever root's is: the service's user reads the program and the config
 
 HOME_DIR=/opt/vedette
 CONFIG_DIR=/etc/vedette
@@ -36,6 +37,7 @@ options
   --runtime WHAT    ONNX Runtime: auto (the default), cpu, gpu, or a wheel file or index URL that has
                     onnxruntime-gpu (Jetson)
   --extras LIST     further parts, separated by commas: notify, prometheus, deploy, parquet, openvino
+                    (a bundle has both in it: they are given to scripts/bundle)
   --no-start        do not start or restart the service
   --purge           with uninstall: also remove config, state, cache and the user
   --dry-run         check the host for real, and say what would be done
@@ -294,7 +296,8 @@ first_start() {
 }
 
 upgrade() {
-  local old=$1 new=$2
+  local old=$1 new=$2 before
+  before=$(installed previous)
   step "testing $new beside $old, which goes on meanwhile"
   if ! config_is_good "$new"; then
     rm -rf "${HOME_DIR:?}/versions/$new"
@@ -315,6 +318,7 @@ upgrade() {
     step "$new does not run: going back to $old"
     switch_to "$old"
     rm -f "$HOME_DIR/previous"
+    case $before in "" | "$old" | "$new") ;; *) ln -s "versions/$before" "$HOME_DIR/previous" ;; esac
     comes_up || { say_journal; fail "and $old does not run either: see journalctl -u vedette"; }
     rm -rf "${HOME_DIR:?}/versions/$new"
     fail "the upgrade failed; $old runs again, with all of its state"
@@ -327,7 +331,7 @@ upgrade() {
 rollback() {
   local old new
   old=$(installed) new=$(installed previous)
-  if [ -z "$new" ] || [ ! -e "$HOME_DIR/versions/$new/.complete" ]; then
+  if [ -z "$new" ] || [ "$new" = "$old" ] || [ ! -e "$HOME_DIR/versions/$new/.complete" ]; then
     fail "there is no version before ${old:-this}"
   fi
   step "going back from $old to $new"
@@ -386,11 +390,23 @@ parse() {
   [ -n "$bundle" ] || [ ! -d "$here/wheels" ] || bundle=$here # this script lies in a bundle
   [ -z "$bundle" ] || [ -e "$bundle/requirements.txt" ] || fail "$bundle is no bundle (scripts/bundle makes one)"
   [ -z "$bundle" ] || bundle=$(cd "$bundle" && pwd)
+  if [ -n "$bundle" ] && [ "$runtime$extras" != auto ]; then
+    say "a bundle holds what it was made with: give --runtime and --extras to scripts/bundle" >&2
+    exit 2
+  fi
   [ -z "$config" ] || [ -r "$config" ] || fail "$config cannot be read"
+}
+
+# Two at a time would remove what the other one builds.
+alone() {
+  [ "$(id -u)" = 0 ] && [ -z "$dry_run" ] || return 0
+  exec 9>/run/vedette-install.lock
+  flock --nonblock 9 || fail "another install.sh is at work: wait for it"
 }
 
 main() {
   parse "$@"
+  [ "$action" = check ] || alone
   case $action in
     check)
       choose_runtime

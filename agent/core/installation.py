@@ -106,7 +106,4 @@ def _by_script(extra: str, here: Installation) -> str:
     script = here.folder / "scripts" / "install.sh" if here.folder else None
     if script is not None and script.is_file():
         return f"sudo {shlex.quote(str(script))} --extras {extras}"
-    return (
-        f"sudo ./install.sh --from BUNDLE --extras {extras}, with a bundle made by "
-        f"`scripts/bundle --extras {extras}`"
-    )
+    return f"sudo ./install.sh --from BUNDLE, with a bundle made by `scripts/bundle --extras {extras}`"

@@ -55,7 +55,7 @@ def test_the_service_is_installed_by_its_script_with_the_extras_that_it_has(tmp_
     told = how_to_add("prometheus", installed(tmp_path, folder=folder))
     assert told == f"sudo {folder}/scripts/install.sh --extras notify,prometheus"
     told = how_to_add("prometheus", installed(tmp_path))
-    assert told.startswith("sudo ./install.sh --from BUNDLE --extras notify,prometheus")
+    assert told.endswith("--from BUNDLE, with a bundle made by `scripts/bundle --extras notify,prometheus`")
 
 
 @pytest.mark.parametrize(

@@ -360,3 +360,61 @@ def test_root_makes_nothing_in_a_folder_of_somebody_elses(fresh):
     told = run("device", fresh, "north", "box-2", check=False)
     assert told.returncode == 1
     assert "belongs to nobody, and root does not write there" in told.stderr
+
+
+def clients(folder):
+    return [line.split()[1] for line in (folder / "clients.list").read_text().splitlines()]
+
+
+def users(folder):
+    return [line.split()[1] for line in (folder / "acl").read_text().splitlines() if line.startswith("user ")]
+
+
+def test_names_that_are_equal_as_numbers_are_other_clients(tmp_path):
+    run("init", tmp_path / "made", "--host", "localhost")
+    for name in ("1", "01", "1.0"):
+        run("device", tmp_path / "made", "north", name)
+    assert users(tmp_path / "made") == ["1", "01", "1.0"]
+    run("remove", tmp_path / "made", "01")
+    assert users(tmp_path / "made") == clients(tmp_path / "made") == ["1", "1.0"]
+    revoked = (tmp_path / "made" / "revoked").read_text()
+    assert revoked.count("/CN=01") == revoked.count("/CN=") == 1
+
+
+@pytest.mark.parametrize("name", ["box.1", "box*", "..", "bo", ""])
+def test_who_is_not_there_is_not_said_to_be_removed(tmp_path, name):
+    run("init", tmp_path / "made", "--host", "localhost")
+    run("reader", tmp_path / "made", "box-1")
+    done = run("remove", tmp_path / "made", name, check=False)
+    assert done.returncode == 1
+    assert "is no name" in done.stderr or f"there is no {name} " in done.stderr
+    assert users(tmp_path / "made") == ["box-1"]
+
+
+def test_what_ended_midway_is_made_anew_or_named(tmp_path):
+    """An openssl that is killed leaves a key without its certificate, or half of one."""
+    whole, bin = shutil.which("openssl"), tmp_path / "bin"
+    bin.mkdir()
+    for step, when in (("CA", "req"), ("key", "ecparam"), ("certificate", "x509")):
+        made, words = tmp_path / step, ("--host", "localhost")
+        if step != "CA":
+            run("init", made, *words)
+        killed = f"""#!/bin/sh
+[ "$1" != {when} ] || {{
+  while [ $# -gt 0 ]; do case $1 in -keyout | -out) echo half >"$2" ;; esac; shift; done
+  exit 137
+}}
+exec {whole} "$@"
+"""
+        (bin / "openssl").write_text(killed)
+        (bin / "openssl").chmod(0o755)
+        path = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
+        cut = ["init", made, *words] if step == "CA" else ["device", made, "north", "box"]
+        done = subprocess.run([SCRIPT, *map(str, cut)], capture_output=True, text=True, env=path, timeout=60)
+        assert done.returncode != 0
+        assert done.stderr or step == "key"
+        run("init", made, *words)
+        run("device", made, "north", "box")
+        certificate = made / "clients" / "box" / "client.crt"
+        verify = [whole, "verify", "-CAfile", str(made / "ca.crt"), str(certificate)]
+        assert subprocess.run(verify, capture_output=True).returncode == 0

@@ -52,6 +52,25 @@ def test_what_is_no_bundle_is_not_installed_from(tmp_path):
     assert (done.returncode, "is no bundle" in done.stderr) == (1, True)
 
 
+def test_a_host_without_opt_is_judged_by_its_root():
+    judged = f"""set -euo pipefail
+step() {{ :; }}
+HOME_DIR=/nowhere/vedette runtime=cpu bundle=
+. {SCRIPTS}/host.sh
+check_host"""
+    done = run("bash", "-c", judged)
+    assert (done.returncode, "MB free for /nowhere/vedette" in done.stdout) == (0, True), (
+        done.stdout + done.stderr
+    )
+
+
+@pytest.mark.parametrize("words", [["--extras", "notify"], ["--runtime", "gpu"]], ids=" ".join)
+def test_what_a_bundle_does_not_hold_is_not_asked_of_it(tmp_path, words):
+    (tmp_path / "requirements.txt").write_text("vedette==1.0.0\n")
+    done = run(SCRIPTS / "install.sh", "--dry-run", "--from", tmp_path, *words)
+    assert (done.returncode, "give --runtime and --extras to scripts/bundle" in done.stderr) == (2, True)
+
+
 def test_a_python_in_somebodys_home_is_not_taken():
     """The service runs as a user of its own, with homes hidden from it."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))

@@ -81,6 +81,27 @@ def test_a_host_that_is_not_fit_is_left_alone(bare):
     assert tree(bare) == before
 
 
+def test_what_is_made_can_be_read_by_the_service_whatever_roots_umask_is(bare):
+    """It fails, as there is no network; the folders are there by then."""
+    done = bare.run(
+        "umask 077; PIP_RETRIES=0 /tmp/share/repository/scripts/install.sh --runtime cpu",
+        check=False,
+        timeout=120,
+    )
+    assert "the packages could not be installed" in done.stderr, done.stdout + done.stderr
+    try:
+        assert bare.out("stat -c %a /opt/vedette /opt/vedette/versions").split() == ["755", "755"]
+    finally:
+        bare.run("rm -rf /opt/vedette; userdel vedette")
+
+
+def test_two_do_not_install_at_a_time(bare):
+    done = bare.run(
+        "flock /run/vedette-install.lock /tmp/share/repository/scripts/install.sh uninstall", check=False
+    )
+    assert (done.returncode, "another install.sh is at work" in done.stderr) == (1, True)
+
+
 def test_a_purge_follows_no_link_that_the_services_user_planted(bare):
     bare.run("useradd --system vedette; mkdir -p /etc/precious/inside; touch /etc/precious/file")
     before = bare.out("find /etc/precious -printf '%p %m %U\\n' | sort")
@@ -127,11 +148,13 @@ def bundles(bare, tmp_path_factory):
             unit.write_text(unit.read_text().replace("config.toml\n", "config.toml --seconds 2\n", 1))
         if version == "9.5.0":
             unit.write_text(unit.read_text().replace("vedette run ", "vedette rum ", 1))
-        command = [source / "scripts/bundle", "--out", bare.share / "bundles", "--python", python_of(bare)]
+        # below the working directory, as people write it
+        command = [source / "scripts/bundle", "--out", "bundles", "--tar", "--python", python_of(bare)]
         if made:
-            command += ["--like", bare.share / "bundles" / Path(made["9.1.0"]).name]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            command += ["--like", f"bundles/{Path(made['9.1.0']).name}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=bare.share)
         assert done.returncode == 0, done.stderr
+        assert (bare.share / "bundles" / f"{Path(done.stdout.strip()).name}.tar").stat().st_size > 1 << 20
         made[version] = f"/tmp/share/bundles/{done.stdout.strip().rpartition('/')[2]}"
     return made
 

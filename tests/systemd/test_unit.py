@@ -41,6 +41,12 @@ def test_the_exposure_is_low(box):
     assert score < 2.0, report
 
 
+def test_the_agent_goes_on_where_the_kernel_ends_one_of_its_processes(box):
+    """By default systemd stops the whole unit then: a trial of a model that takes too much memory would end it."""
+    box.run("systemctl daemon-reload")
+    assert box.show("OOMPolicy") == "continue"
+
+
 @pytest.fixture(scope="module")
 def watching(box):
     """The box with the agent running on a camera that works and one that is dead; used before others restart it."""
