@@ -108,6 +108,8 @@ class Deployer(Worker):
         """Go back to the model before; raises ModelError where there is none, or it takes longer than `timeout`."""
         if self._deployments.models.deployment is None:
             roll_back(self._deployments.models, by, clock.now(), id)  # raises where there is none before
+        if self._rollback is not None:
+            raise ModelError(f"{self._rollback.by} goes back already; see `vedette model history`")
         request = Rollback(by, id)
         self._rollback = request
         self._wake.set()
@@ -128,6 +130,7 @@ class Deployer(Worker):
     def run(self, stop: threading.Event) -> None:
         """Carry out what is on its way until stopped."""
         self._stop = stop
+        self.attempt("clean up after the last run", self._deployments.clean)
         try:
             while not stop.is_set():
                 self.beat()
@@ -188,9 +191,7 @@ class Deployer(Worker):
         store.open(self._deployments.models.needed)
         fetched = attempt.fetch(self._pause)
         attempt.claim = replace(attempt.claim, signature=fetched.signature)
-        attempt.copied = store.copy(fetched.path, self.settings.largest_model, lambda: self._pause(0.0))
-        if fetched.path.parent == store.incoming:
-            fetched.path.unlink(missing_ok=True)
+        attempt.copied = store.collect(fetched.path, self.settings.largest_model, lambda: self._pause(0.0))
         self._advance(numbers={"size_bytes": float(attempt.copied.size)})
 
     def _verify(self, _on_way: Deployment) -> None:
@@ -353,7 +354,8 @@ class Deployer(Worker):
             log.error("cannot roll back", reason=str(error))
             request.finish(error)
         finally:
-            self._rollback = None
+            if self._rollback is request:
+                self._rollback = None
 
     def _release(self, attempt: Attempt | None) -> None:
         """Let go of the second model, and of a copy that was not taken in."""

@@ -70,6 +70,11 @@ class Deployments:
                 return
             self._unwritten = False
 
+    def clean(self) -> None:
+        """Remove what a run that was cut off left in the store, if there is one; raises OSError."""
+        if self.store.folder.is_dir():
+            self.store.open(self._models.needed)
+
     def settings_of(self, model: ModelVersion) -> ModelSettings:
         """How a model is opened."""
         return self._config if model == CONFIGS else replace(self._config, path=str(self.store.path(model)))

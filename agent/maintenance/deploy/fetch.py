@@ -168,6 +168,7 @@ class _Download:
             while block := _read(answer):
                 came += len(block)
                 check_size(self._address, have + came, self._largest)
+                self._store.check_space(len(block))  # its length may not have been told
                 file.write(block)
                 pace.count(len(block))
                 self._pause(0.0)

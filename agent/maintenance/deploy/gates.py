@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.alerts.words import quantity
 from agent.config.deploy_settings import DeploySettings
+from agent.core.counts import count
 from agent.core.errors import ModelError
 from agent.detection import ModelInfo
 from agent.detection.scheduler import ServedCounts
@@ -18,6 +19,9 @@ FAILING_SHARE = 0.02
 LEAST_LOST = 5
 """Boxes of a class that the running model finds where the new one finds none: on the same images all in one's favour by
 chance in 1 of 32 cases (sign test)."""
+
+MOST_NAMED = 8
+"""Classes that a sentence names."""
 
 LEAST_FAILED = 3
 """Frames that a model must fail on before it counts."""
@@ -101,8 +105,8 @@ def check_classes(unfound: Sequence[NeverFound], settings: DeploySettings) -> st
     counted = [each for each in unfound if each.labels >= settings.least_class_labels]
     lost = [each for each in counted if each.second >= LEAST_LOST]
     if lost:
-        named = " and ".join(
-            f"{each.labels} of {each.name} (the running one finds {each.second})" for each in lost
+        named = _listed(
+            [f"{each.labels} of {each.name} (the running one finds {each.second})" for each in lost], " and "
         )
         raise ModelError(
             f"at the agent's confidence it finds none of {named}; train it with images of that (--old), or longer; "
@@ -110,10 +114,18 @@ def check_classes(unfound: Sequence[NeverFound], settings: DeploySettings) -> st
         )
     if not counted:
         return ""
-    named = ", ".join(f"{each.name} ({each.labels} labelled boxes)" for each in counted)
+    named = _listed([f"{each.name} ({each.labels} labelled boxes)" for each in counted], ", ")
     return (
         f"at the agent's confidence it finds none of {named}, nor does the model before: it passes, but what it was "
         "trained for may be missing; train longer (--epochs), with more boxes of it, or lower the cameras' confidence"
+    )
+
+
+def _listed(parts: Sequence[str], between: str) -> str:
+    """The first MOST_NAMED of them, and how many there are beside."""
+    more = len(parts) - MOST_NAMED
+    return between.join(
+        [*parts[:MOST_NAMED], *([count(more, "other class", "other classes")] if more > 0 else [])]
     )
 
 

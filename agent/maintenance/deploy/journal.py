@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from agent.core.plain_file import read_small
+from agent.core.printable import printable
 from agent.core.state_dir import write_atomic
 from agent.core.untrusted import (
     BadInput,
@@ -25,6 +28,11 @@ from agent.maintenance.deploy.state import KEPT_HISTORY, Deployment, Models, Mod
 log = structlog.get_logger("vedette.deploy")
 
 FILE_NAME = "deploy.json"
+LONGEST_TEXT = 1000
+"""Characters of a text that are kept: an error may quote what a model's file says."""
+
+_LARGEST = 8 * 1024 * 1024  # of all of KEPT_HISTORY, each character written as an escape
+_TEXTS = ("id", "source", "by", "reason", "note")
 
 
 class Journal:
@@ -36,7 +44,7 @@ class Journal:
     def read(self, config_path: str) -> Models:
         """What was written last; where nothing is or can be read, the config's model is in force."""
         try:
-            return from_json(parse_object(self._path.read_bytes()))
+            return from_json(parse_object(read_small(self._path, _LARGEST), largest=_LARGEST))
         except FileNotFoundError:
             pass
         except (OSError, BadInput) as error:
@@ -53,8 +61,22 @@ class Journal:
 
 
 def to_json(models: Models) -> dict[str, Any]:
-    """The state as JSON values."""
-    return asdict(models)
+    """The state as JSON values, such that `from_json` takes them, whatever texts and numbers are in it: what cannot be
+    read again would put the config's model in force, and forget the versions that were."""
+    on_way = models.deployment
+    return {
+        **asdict(models),
+        "deployment": None if on_way is None else _body(on_way),
+        "history": [_body(one) for one in models.history],
+    }
+
+
+def _body(deployment: Deployment) -> dict[str, Any]:
+    return {
+        **asdict(deployment),
+        **{name: printable(getattr(deployment, name), LONGEST_TEXT)[:LONGEST_TEXT] for name in _TEXTS},
+        "numbers": {name: value for name, value in deployment.numbers.items() if math.isfinite(value)},
+    }
 
 
 def from_json(body: Mapping[str, Any]) -> Models:

@@ -1,7 +1,8 @@
 """The models that were deployed, on disk as SHA256/NAME.onnx: bounded, and what is in force or needed stays.
 
 A model is copied to `incoming`, hashed while it is copied, synced, and only then given its place: a file below its
-digest is whole. What a power cut leaves in `incoming` is removed at the next start.
+digest is whole. What a power cut leaves in `incoming` is removed at the next start, a part of a download at one
+that is a day later.
 """
 
 from __future__ import annotations
@@ -86,6 +87,16 @@ class ModelStore:
             except OSError as error:
                 raise ModelError(f"model {source} cannot be copied: {error.strerror or error}") from None
 
+    def collect(self, source: Path, largest: int, beat: Callable[[], None] = lambda: None) -> Copied:
+        """The same of what was fetched: an upload goes whatever comes of it, a download once it was copied."""
+        copied = None
+        try:
+            copied = self.copy(source, largest, beat)
+            return copied
+        finally:
+            if source.parent == self.incoming and (copied is not None or source.suffix == UPLOAD):
+                source.unlink(missing_ok=True)
+
     def receive(
         self,
         file: BinaryIO,
@@ -144,6 +155,7 @@ class ModelStore:
             while block := file.read(_BLOCK):
                 size += len(block)
                 check_size(name, size, largest)  # it may grow while it is read
+                self.check_space(len(block))
                 state.update(block)
                 out.write(block)
                 beat()

@@ -16,7 +16,7 @@ from agent.core import memory as heap
 from agent.core.class_names import renamed
 from agent.core.errors import ModelError
 from agent.core.types import Frame, FrameResult
-from agent.detection import DetectedBatch, ModelInfo
+from agent.detection import DetectedBatch, ModelInfo, onnx_file
 from agent.detection.matching import BoxMatches, match_boxes
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
@@ -59,7 +59,7 @@ class RunningModel:
 
 def open_beside(settings: ModelSettings, cache: Path | None) -> tuple[Detector, dict[str, float]]:
     """A second model, open, and what it took; raises ModelError, before it is opened where memory is too small."""
-    size = Path(settings.path).stat().st_size if settings.path else 0
+    size = onnx_file.plain_file(Path(settings.path)) if settings.path else 0
     free = heap.free_bytes()
     if free and free < _MEMORY_TIMES * size + _SPARE_BYTES:
         raise ModelError(

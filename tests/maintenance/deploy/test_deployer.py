@@ -271,3 +271,28 @@ def test_an_order_names_one_place_and_shows_no_secret_of_it(box, other_model):
     done = outcome(here, reply)
     assert (done["state"], done["reason"]) == ("refused", "rolled back by ann")
     assert "hunter2" not in json.dumps(ask(here, "model_deployments"))
+
+
+def test_a_probation_goes_on_where_the_model_before_is_no_more(box, other_model, tmp_path):
+    """The new one is not returned for that: there is nothing to go back to."""
+    named = tmp_path / "named.onnx"
+    named.write_bytes(DEMO_MODEL.read_bytes())
+    model, watched = replace(MODEL, path=str(named)), replace(QUICK, probation=3600.0)
+    service = box(watched, model)
+    reply = ask(service, "model_deploy", path=str(other_model))
+    outcome(service, reply, "probation")
+    new = service.detector.info.sha256
+    named.unlink()
+    with structlog.testing.capture_logs() as logs:
+        service = box(watched, model)
+        wait_until(lambda: any(one["event"].startswith("the old model cannot be opened") for one in logs), 60)
+    assert service.deployments.models.deployment.step is Step.PROBATION
+    assert service.detector.info.sha256 == new
+
+
+def test_what_a_run_that_was_cut_off_left_is_removed_at_the_start(box, tmp_path):
+    left = tmp_path / "state" / "models" / "incoming" / "0123.copy"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    box()
+    wait_until(lambda: not left.exists(), 30)

@@ -6,12 +6,13 @@ import ssl
 import threading
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
 from agent.core.errors import ModelError
 from agent.core.secret import Masked
-from agent.maintenance.deploy import fetch
+from agent.maintenance.deploy import fetch, model_store
 from agent.maintenance.deploy.fetch import Source, fetch_model, fetch_signature
 from agent.maintenance.deploy.model_store import ModelStore
 
@@ -163,6 +164,24 @@ def test_a_redirect_leads_to_https_alone(get, server, where):
 def test_an_address_that_no_request_can_be_made_of_is_refused_at_once(get):
     with pytest.raises(ModelError, match="cannot be used as an address"):
         get(path="/a b.onnx")
+
+
+def test_a_download_of_unknown_length_leaves_the_disk_some_room(get, server, store, monkeypatch):
+    def endless(request):
+        request.send_response(200)
+        request.end_headers()
+        with suppress(OSError):
+            while True:
+                request.wfile.write(bytes(1 << 16))
+
+    def disk(_folder):
+        here = sum(path.stat().st_size for path in store.incoming.iterdir())
+        return SimpleNamespace(f_bavail=(65 << 20) - here, f_frsize=1)
+
+    server.answer = endless
+    monkeypatch.setattr(model_store.os, "statvfs", disk)
+    with pytest.raises(ModelError, match="64 MiB are left free"):
+        get(largest=1 << 30)
 
 
 def test_redirects_are_followed_a_few_times(get, server):

@@ -182,6 +182,9 @@ def test_few_labels_or_finds_are_no_ground_and_0_looks_at_none():
     settings = DeploySettings()
     unfound = NeverFound(name="balloon", labels=19, second=19)
     assert check_classes([unfound], settings) == ""
+    many = [replace(unfound, labels=20, second=0, name="n" * 200)] * 1000
+    assert len(check_classes(many, settings)) < 2500
+    assert ", 992 other classes, nor does the model before" in check_classes(many, settings)
     assert "balloon (20" in check_classes([replace(unfound, labels=20, second=4)], settings)
     with pytest.raises(ModelError, match=r"none of 20 of balloon \(the running one finds 5\)"):
         check_classes([replace(unfound, labels=20, second=5)], settings)

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
 from agent.core.errors import ModelError
+from agent.maintenance.deploy import model_store
 from agent.maintenance.deploy.journal import Journal
 from agent.maintenance.deploy.model_store import MOST_MODELS, ModelStore, file_stem
 from agent.maintenance.deploy.state import (
@@ -76,6 +79,36 @@ def test_a_file_that_grows_while_it_is_read_stays_within_the_limit(store, tmp_pa
 def test_a_full_disk_is_refused_before_anything_is_written(store, tmp_path):
     with pytest.raises(ModelError, match="MiB free"):
         store.check_space(1 << 60)
+
+
+def test_a_disk_that_fills_meanwhile_is_refused_with_room_left(store, tmp_path, monkeypatch):
+    model = tmp_path / "m.onnx"
+    model.write_bytes(bytes(3 << 20))
+    blocks = [1 << 30, 1 << 30, 10 << 20]  # free before it, at its first block, at its second
+
+    def disk(_folder):
+        return SimpleNamespace(f_bavail=blocks.pop(0), f_frsize=1)
+
+    monkeypatch.setattr(model_store.os, "statvfs", disk)
+    with pytest.raises(ModelError, match="10 MiB free"):
+        store.copy(model, 1 << 30)
+    assert not list(store.incoming.iterdir())
+
+
+def test_an_upload_goes_whatever_comes_of_it_and_a_download_once_it_was_copied(store, tmp_path):
+    for name, content, left in (("a.upload", b"x", []), ("b.part", b"x", []), ("c.upload", b"", [])):
+        (store.incoming / name).write_bytes(content)
+        with nullcontext() if content else pytest.raises(ModelError, match="empty"):
+            store.discard(store.collect(store.incoming / name, 10))
+        assert list(store.incoming.iterdir()) == left
+    (store.incoming / "d.part").write_bytes(bytes(100))
+    with pytest.raises(ModelError, match="over 10 bytes"):
+        store.collect(store.incoming / "d.part", 10)
+    assert [one.name for one in store.incoming.iterdir()] == ["d.part"], "another limit, and it goes on"
+    own = tmp_path / "own.onnx"
+    own.write_bytes(b"x")
+    store.collect(own, 10)
+    assert own.exists()
 
 
 def test_those_that_are_needed_stay_and_the_others_are_few(store, tmp_path):

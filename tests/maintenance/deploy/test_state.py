@@ -176,6 +176,24 @@ def test_the_journal_reads_what_it_wrote_and_takes_the_configs_model_for_what_it
         assert journal.read("a.onnx") == NOTHING
 
 
+def test_whatever_an_error_says_the_journal_is_read_again_with_its_floor(tmp_path):
+    """A model's file may put any text into an error; what cannot be read would forget the least version."""
+    journal, kept = Journal(tmp_path), at(Step.PROBATION, at(Step.KEPT), 7)
+    kept = replace(kept, floor=7)
+    for odd in ("x" * 5000, "\n\x00\ud800" * 3000, "é" * 100_000):
+        for models in (
+            cannot_open(kept, odd, 5.0),
+            give_up(kept, odd, 5.0),
+            measure(kept, {"ratio": 0.5, "odd": float("nan"), "endless": float("inf")}, odd),
+            replace(kept, history=(replace(kept.deployment, source=odd, by=odd, reason=odd, note=odd),) * 50),
+        ):
+            journal.write(models)
+            again = journal.read("other.onnx")
+            assert (again.config_path, again.floor, again.good) == (models.config_path, 7, models.good)
+            assert len(again.history) == len(models.history)
+            assert again.deployment is None or again.deployment.numbers.get("ratio", 0.5) == 0.5
+
+
 @pytest.mark.parametrize(
     "change",
     [{"good": None}, {"floor": -1}, {"history": [1]}, {"deployment": {"id": "x"}}, {"config_path": 3}],
