@@ -21,13 +21,14 @@ def share_arenas() -> None:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
-    """While it lasts no allocation succeeds that takes this process beyond four fifths of what is free.
+def bounded(most: int = 0) -> Iterator[None]:
+    """While it lasts no allocation succeeds that takes this process beyond `most` bytes (0: four fifths of what is
+    free).
 
     For commands that open a model of unknown origin: what it makes inside of itself without declaring it becomes an
     error in words; else the kernel would end the command, or another process of the box.
     """
-    most, before = free_bytes() * 4 // 5, resource.getrlimit(resource.RLIMIT_DATA)
+    most, before = most or free_bytes() * 4 // 5, resource.getrlimit(resource.RLIMIT_DATA)
     if not most or before[0] != resource.RLIM_INFINITY:
         yield
         return

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.schema import ModelSettings
+from agent.core import memory as heap
 from agent.core.child_environment import child_environment, own_python
 from agent.core.errors import VedetteError
 from agent.core.printable import printable
@@ -72,11 +73,12 @@ def main() -> int:
     model, sha256 = Path(body["model"]), body["sha256"]
     choice.BUDGET_SECONDS = body["budget"]
     try:
-        choice.compare(
-            settings, Path(body["cache"]), sha256, lambda one: Detector(one).opened_with(model, sha256)
-        )
-    except VedetteError as error:
-        sys.stderr.write(f"{error}\n")
+        with heap.bounded():
+            choice.compare(
+                settings, Path(body["cache"]), sha256, lambda one: Detector(one).opened_with(model, sha256)
+            )
+    except (VedetteError, MemoryError) as error:
+        sys.stderr.write(f"{error or type(error).__name__}\n")
         return _FAILED
     return 0
 

@@ -22,6 +22,7 @@ from agent.core.worker import Worker
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
+from agent.maintenance.deploy.apart import open_apart
 from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Pause, Rollback
 from agent.maintenance.deploy.comparison import Recent
 from agent.maintenance.deploy.deployments import Deployments, check_digest
@@ -206,6 +207,7 @@ class Deployer(Worker):
 
     def _load(self, on_way: Deployment) -> None:
         attempt = self._own_attempt()
+        open_apart(self._deployments.settings_of(on_way.model), self._pause)
         attempt.second, numbers = self._open_beside(on_way.model)
         check_memory(numbers["memory_bytes"], self.settings)
         check_loaded(attempt.second.info, self._running.detector.info, self.settings)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from tempfile import TemporaryFile
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
 from agent.cameras.isolation.child import ended_by
-from agent.core import clock
-from agent.core.child_environment import child_environment, own_python
+from agent.core.child_environment import own_python
 from agent.core.errors import ModelError
 from agent.core.untrusted import (
-    LARGEST_BYTES,
     BadInput,
     parse_object,
     take_integer,
@@ -22,6 +17,7 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
+from agent.maintenance.child import Pause, ask
 from agent.maintenance.evaluation.bootstrap import Interval
 from agent.maintenance.evaluation.comparison import Comparison, NeverFound
 from agent.maintenance.evaluation.process import Request
@@ -32,11 +28,6 @@ LONGEST_SECONDS = 6 * 3600.0
 
 NICE = 19
 """The lowest priority; it still has a hundredth of a core that others want whole."""
-
-_POLL_SECONDS = 0.1
-
-Pause = Callable[[float], None]
-"""Waits for some seconds; raises what ends the evaluation."""
 
 
 def compare_beside(request: Request, pause: Pause) -> Comparison:
@@ -89,40 +80,14 @@ def _never_found(entry: Any) -> NeverFound:
 
 def _asked(request: Request, pause: Pause) -> Mapping[str, Any]:
     """What the process answers."""
-    with TemporaryFile() as answer:  # a pipe holds 64 KiB, and nobody reads while `pause` waits
-        code = _run(request, answer, pause)
-        answer.seek(0)
-        return _answer(answer.read(LARGEST_BYTES + 1), code)
-
-
-def _run(request: Request, answer: IO[bytes], pause: Pause) -> int:
-    """The exit code of the process, which writes to `answer`."""
-    process = subprocess.Popen(
-        own_python("agent.maintenance.evaluation.process", str(NICE)),
-        stdin=subprocess.PIPE,
-        stdout=answer,
-        stderr=subprocess.DEVNULL,
-        env=child_environment(),
-        start_new_session=True,  # Ctrl-C on a terminal is meant for the agent
-    )
-    assert process.stdin is not None
+    command = own_python("agent.maintenance.evaluation.process", str(NICE))
     try:
-        with suppress(BrokenPipeError):
-            process.stdin.write(request.line())
-            process.stdin.flush()
-        until = clock.monotonic() + LONGEST_SECONDS
-        while process.poll() is None:
-            if clock.monotonic() > until:
-                raise ModelError(
-                    f"the evaluation on labelled images takes longer than {LONGEST_SECONDS:.0f} s"
-                )
-            pause(_POLL_SECONDS)
-        return process.returncode
-    finally:
-        process.kill()
-        process.wait()
-        with suppress(OSError):
-            process.stdin.close()
+        code, line = ask(command, request.line(), pause, LONGEST_SECONDS)
+    except TimeoutError:
+        raise ModelError(
+            f"the evaluation on labelled images takes longer than {LONGEST_SECONDS:.0f} s"
+        ) from None
+    return _answer(line, code)
 
 
 def _answer(line: bytes, code: int) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from agent.core.printable import printable
 from agent.core.untrusted import parse_object
 from agent.detection.choice_process import settings_of
 from agent.detection.session import Detector
+from agent.maintenance.child import end_with, yield_to_others
 from agent.maintenance.evaluation.comparison import Comparison, compare
 from agent.maintenance.evaluation.evaluate import evaluate
 from agent.maintenance.evaluation.labels import LabelledSet, read_set
@@ -97,20 +98,14 @@ def _classes(model: ModelSettings) -> tuple[str, ...]:
     return detector.info.classes
 
 
-def _end_with(stdin: Any) -> None:
-    """End when standard input ends: asked to, or the agent is no more."""
-    stdin.read()
-    os._exit(0)
-
-
 def main() -> None:
     """Answer the request on standard input."""
     from agent.logging import setup as log
 
-    os.nice(int(sys.argv[1]))
+    yield_to_others(int(sys.argv[1]))
     log.set_up("error")
     request = Request.parse(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=end_with, args=(sys.stdin.buffer,), daemon=True).start()
     try:
         with heap.bounded():
             result = answer(request)
