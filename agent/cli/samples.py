@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,12 +270,15 @@ def _import(args: argparse.Namespace, store: SampleStore) -> int:
     from agent.core.state_dir import as_owner
     from agent.maintenance.samples.labels import read_labels
 
-    labels = read_labels(args.source)
     with as_owner(store.folder.parent):
-        return _take_labels(args.source, labels, store)
+        there = {one.sample.id: one for one in store.samples()}
+    sizes = {id: (one.sample.width, one.sample.height) for id, one in there.items()}
+    labels = read_labels(args.source, sizes)
+    with as_owner(store.folder.parent):
+        return _take_labels(args.source, labels, store, there)
 
 
-def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
+def _take_labels(source: Path, labels: Labels, store: SampleStore, there: Mapping[str, Kept]) -> int:
     from agent.core.class_names import renamed
     from agent.core.counts import count
     from agent.maintenance.samples.formats.labelled import numbered_names
@@ -283,7 +286,6 @@ def _take_labels(source: Path, labels: Labels, store: SampleStore) -> int:
     from agent.maintenance.samples.labels import numbered
 
     classes = store.classes()
-    there = {one.sample.id: one for one in store.samples()}
     files, labels = len(labels), by_sample(labels, there)
     matching = [there[id] for id in labels]
     if not matching:

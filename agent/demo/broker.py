@@ -44,19 +44,31 @@ class DemoBroker:
         program = shutil.which("mosquitto", path=None) or shutil.which(
             "mosquitto", path="/usr/sbin:/usr/local/sbin"
         )
-        if program:
-            self._start_mosquitto(program)
-        else:
-            self._start_amqtt()
-        self._wait()
+        try:
+            if program:
+                self._start_mosquitto(program)
+            else:
+                self._start_amqtt()
+            self._wait()
+        except BaseException:  # nobody leaves what was not entered: the process would stay
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the broker; may be called twice."""
         if self._process:
             self._process.terminate()
-            self._process.wait(5)
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         if self._loop and self._thread:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5)

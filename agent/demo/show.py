@@ -122,16 +122,16 @@ class Demo:
         self._closing = ExitStack()
 
     def __enter__(self) -> Demo:
-        folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-demo-"))
-        self.broker = self._closing.enter_context(DemoBroker())
-        self._subscriber = self._closing.enter_context(
-            Subscriber(BrokerSettings(url=Masked(self.broker.url)))
-        )
-        self.service = Service(settings(self.broker.url, Path(folder)))
-        self.service.open()
-        self.service.start()
-        self._closing.callback(self.service.stop)
-        self.dashboard_url = self._closing.enter_context(served_dashboard(self.broker.url))
+        with self._closing as closing:  # closes what was opened, where a later part fails
+            folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="vedette-demo-"))
+            self.broker = closing.enter_context(DemoBroker())
+            self._subscriber = closing.enter_context(Subscriber(BrokerSettings(url=Masked(self.broker.url))))
+            self.service = Service(settings(self.broker.url, Path(folder)))
+            self.service.open()
+            closing.callback(self.service.stop)
+            self.service.start()
+            self.dashboard_url = closing.enter_context(served_dashboard(self.broker.url))
+            self._closing = closing.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

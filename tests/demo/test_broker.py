@@ -1,13 +1,19 @@
 """The demo's broker: mosquitto where it is, else the pure Python one; either carries messages."""
 
+import io
+import tempfile
+
 import pytest
 from paho.mqtt import publish
+from rich.console import Console
 
+from agent.app.service import Service
 from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import ConfigError, VedetteError
 from agent.dashboard.subscriber import Subscriber
 from agent.demo import broker as module
 from agent.demo.broker import DemoBroker
+from agent.demo.show import Demo
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
@@ -23,6 +29,31 @@ def test_messages_get_through(kind, monkeypatch):
                 "vedette/a/b/status", b'{"state": "online"}', qos=1, hostname="127.0.0.1", port=broker.port
             )
             assert subscriber.take(timeout=10) == ("vedette/a/b/status", b'{"state": "online"}')
+
+
+def test_a_demo_that_cannot_begin_leaves_no_broker_and_no_folder_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    begun = []
+    start = DemoBroker._start_mosquitto
+
+    def noted(self, program):
+        start(self, program)
+        begun.append(self)
+
+    def missing(_self):
+        raise VedetteError("the model cannot be opened")
+
+    monkeypatch.setattr(DemoBroker, "_start_mosquitto", noted)
+    monkeypatch.setattr(Service, "open", missing)
+    with pytest.raises(VedetteError, match="cannot be opened"), Demo(Console(file=io.StringIO())):
+        pass
+    if not begun:
+        pytest.skip("needs mosquitto")
+    monkeypatch.setattr(module, "START_SECONDS", 0.0)
+    with pytest.raises(VedetteError, match="did not start within"), DemoBroker():
+        pass
+    assert [one._process.poll() is not None for one in begun] == [True, True]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_subscriber_reports_what_is_wrong():

@@ -23,7 +23,7 @@ from agent.core.untrusted import (
 )
 from agent.maintenance.evaluation.labels import parse_labels
 from agent.maintenance.samples.label_archive import is_leftover, unpacked
-from agent.maintenance.samples.label_names import may_name_sample
+from agent.maintenance.samples.label_names import by_sample, may_name_sample
 from agent.maintenance.samples.label_studio import Corners, stem_of, tasks
 from agent.maintenance.samples.sample import MOST_BOXES, Box
 
@@ -33,6 +33,12 @@ _Read = TypeVar("_Read")
 
 _CROWD = (1, True, "1")
 """Of `iscrowd`, which some tools write as text."""
+
+_TURNED = 0.02
+"""By how much the shape of an image may be off, of which it is said that it is turned."""
+
+Sizes = Mapping[str, tuple[int, int]]
+"""Width and height of the samples, by id."""
 
 Labels = Mapping[str, tuple[tuple[str, Box], ...]]
 """By the stem of a file's name (see `label_names.by_sample`): the boxes, each with the name of its class."""
@@ -44,19 +50,21 @@ _NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 """Of Label Studio and of CVAT's YOLO 1.1; some tools lay it beside the labels."""
 
 
-def read_labels(source: Path) -> Labels:
+def read_labels(source: Path, sizes: Sizes | None = None) -> Labels:
     """The labels in a folder, a .json or a .zip file; ConfigError that names the file for what cannot be read.
 
-    Files that can be of no sample are passed over; an empty label file means that nothing is in the frame.
+    Files that can be of no sample are passed over; an empty label file means that nothing is in the frame. Where COCO
+    says of one of the samples, whose `sizes` these are, that it is turned, its boxes would lie elsewhere: ConfigError.
     """
+    known = sizes or {}
     if source.suffix.lower() == ".zip":
         with unpacked(source) as folder:
-            return _of_folder(_only_folder(folder), str(source))
+            return _of_folder(_only_folder(folder), str(source), known)
     if source.suffix.lower() == ".json":
-        return _of_json(source)
+        return _of_json(source, known)
     if source.is_file():
         return _of_texts(source.parent, class_names(source), str(source), keypoint_values(source))
-    return _of_folder(source, str(source))
+    return _of_folder(source, str(source), known)
 
 
 def _only_folder(folder: Path) -> Path:
@@ -66,12 +74,12 @@ def _only_folder(folder: Path) -> Path:
     return folder
 
 
-def _of_folder(folder: Path, shown: str) -> Labels:
+def _of_folder(folder: Path, shown: str, sizes: Sizes) -> Labels:
     names, points = class_names(folder / "data.yaml"), keypoint_values(folder / "data.yaml")
     for file in () if names else _NAME_FILES:
         names = names or _listed(folder / file)
     if not names and (found := _collected(folder)):
-        return _once((stem, boxes) for one in found for stem, boxes in _of_json(one).items())
+        return _once((stem, boxes) for one in found for stem, boxes in _of_json(one, sizes).items())
     return _of_texts(folder, names, shown, points)
 
 
@@ -118,14 +126,14 @@ def _listed(file: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _of_json(file: Path) -> Labels:
+def _of_json(file: Path, sizes: Sizes) -> Labels:
     try:
         body = parse_json(text_of(read_small(file, _LARGEST)), largest=_LARGEST)
         if isinstance(body, list):
             return _once(
                 (stem, _in_frame(stem, boxes)) for stem, boxes in tasks(body) if may_name_sample(stem)
             )
-        return _coco(take_object({"file": body}, "file"))
+        return _coco(take_object({"file": body}, "file"), sizes)
     except (OSError, BadInput, KeyError) as error:
         reason = getattr(error, "strerror", None) or error
         reason = f"there is no entry {error}" if isinstance(error, KeyError) else reason
@@ -148,7 +156,7 @@ def _of_file(file: Path, names: Sequence[str], points: int) -> tuple[tuple[str, 
         raise ConfigError(f"cannot be read: {reason}", file=str(file)) from None
 
 
-def _coco(body: Mapping[str, Any]) -> Labels:
+def _coco(body: Mapping[str, Any], sizes: Sizes) -> Labels:
     """The boxes of each image; a `crowd` is a region of many objects that nobody counted, and no box of one."""
     names = _by_id(body, "categories", lambda entry: take_text(entry, "name", longest=200).strip())
     if "" in names.values():
@@ -162,6 +170,9 @@ def _coco(body: Mapping[str, Any]) -> Labels:
             take_number(entry, "height", minimum=1.0),
         ),
     )
+    said = {stem: (wide, tall) for stem, wide, tall in images.values()}
+    for sample, size in by_sample(said, sizes).items():
+        _refuse_turned(sample, size, sizes[sample])
     found: dict[int | str, list[tuple[str, Corners]]] = {
         id: [] for id, (stem, _, _) in images.items() if may_name_sample(stem)
     }
@@ -171,6 +182,16 @@ def _coco(body: Mapping[str, Any]) -> Labels:
         if id in found and entry.get("iscrowd") not in _CROWD:
             found[id].append((names[_id(entry, "category_id")], _of_coco(entry, wide, tall)))
     return _once((images[id][0], _in_frame(images[id][0], boxes)) for id, boxes in found.items())
+
+
+def _refuse_turned(sample: str, said: tuple[float, float], size: tuple[int, int]) -> None:
+    shape, turned = size[0] / size[1], size[1] / size[0]
+    told = said[0] / said[1]
+    if abs(told / turned - 1.0) < _TURNED < abs(told / shape - 1.0):
+        raise BadInput(
+            f"says that {sample} has {said[0]:g}×{said[1]:g} pixels, and it has {size[0]}×{size[1]}: it was turned; "
+            "turn it back in the tool, and export again"
+        )
 
 
 def _by_id(

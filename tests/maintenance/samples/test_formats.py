@@ -189,6 +189,21 @@ def coco(tmp_path, *changes, **more):
     return tmp_path / "labels.json"
 
 
+def test_coco_of_an_image_that_was_turned_is_refused_and_of_one_that_was_shrunk_is_not(tmp_path):
+    """Its boxes came in elsewhere, and nobody noticed."""
+    sizes = {sample(1).id: (80, 60)}
+    for width, height in ((80, 60), (40, 30), (640, 640), (640, 480)):
+        image = {"id": 1, "file_name": f"1a2b-{sample(1).id}.jpg", "width": width, "height": height}
+        assert read_labels(coco(tmp_path, {}, images=[image]), sizes)
+    for width, height in ((60, 80), (480, 640)):
+        image = {"id": 1, "file_name": f"1a2b-{sample(1).id}.jpg", "width": width, "height": height}
+        with pytest.raises(
+            ConfigError, match=rf"has {width}×{height} pixels, and it has 80×60: it was turned"
+        ):
+            read_labels(coco(tmp_path, {}, images=[image]), sizes)
+        assert read_labels(coco(tmp_path, {}, images=[image]), {sample(1).id: (60, 60)})
+
+
 @pytest.mark.parametrize(
     ("changes", "boxes"),
     [
