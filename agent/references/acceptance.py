@@ -28,7 +28,7 @@ from agent.features.embedding import project
 from agent.references.changes import note
 from agent.references.recorder import LEAST_WINDOWS, Subject
 from agent.references.sampling import SampledWindow
-from agent.references.store import RECENT, ReferenceStore, ReferenceVersion
+from agent.references.store import LARGEST, RECENT, ReferenceStore, ReferenceVersion
 from agent.references.stored import Accepted, StoredReference
 
 log = structlog.get_logger("vedette.drift")
@@ -64,7 +64,7 @@ class Acceptance:
         """Go on with what was saved, where it was seen by the same model."""
         camera = subject.camera
         try:
-            kept = parse_kept(store.read(camera, RECENT) or "[]")
+            kept = parse_kept(store.read(camera, RECENT) or "[]", largest=LARGEST)
             if isinstance(kept, list):  # an earlier version named no model
                 kept = {"model": subject.model_sha256, "blocks": kept}
             kept = take_object({"recent": kept}, "recent")

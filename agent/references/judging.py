@@ -26,7 +26,7 @@ from agent.references.history import VerdictHistory
 from agent.references.living import carried
 from agent.references.outlier_alarm import FrameMonitor, OutlierAlarm
 from agent.references.sampling import SampledWindow
-from agent.references.store import JUDGE, ReferenceStore
+from agent.references.store import JUDGE, LARGEST, ReferenceStore
 from agent.references.stored import StoredReference
 from agent.references.wording import fields_of, observations_of, outlier_fields, outlier_observation
 
@@ -128,7 +128,7 @@ class WindowJudging:
         if self._judge is None:
             return
         try:
-            kept = parse_kept(store.read(self._camera, JUDGE) or "{}")
+            kept = parse_kept(store.read(self._camera, JUDGE) or "{}", largest=LARGEST)
             if kept:
                 self._restore(kept)
         except (ReferenceMismatch, ValueError, KeyError, TypeError) as error:

@@ -25,7 +25,7 @@ from agent.core.untrusted import parse_kept, take_object
 from agent.drift.living import Creep, NormalHour, NormalHours, creep, renew
 from agent.drift.verdict import DriftVerdict
 from agent.references.sampling import SampledWindow
-from agent.references.store import LIVING, ReferenceStore, ReferenceVersion
+from agent.references.store import LARGEST, LIVING, ReferenceStore, ReferenceVersion
 from agent.references.stored import Lived, StoredReference
 
 log = structlog.get_logger("vedette.drift")
@@ -115,7 +115,9 @@ class Living:
         if stored is None:
             return
         try:
-            kept = take_object({"living": parse_kept(store.read(camera, LIVING) or "{}")}, "living")
+            kept = take_object(
+                {"living": parse_kept(store.read(camera, LIVING) or "{}", largest=LARGEST)}, "living"
+            )
             if kept.get("reference") in {stored.id, stored.lived.before if stored.lived else stored.id}:
                 self._hours = NormalHours.restore(kept.get("hours"), len(stored.reference.origin.features))
         except (ReferenceMismatch, ValueError) as error:

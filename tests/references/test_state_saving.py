@@ -1,6 +1,7 @@
 """What is written to disk, and how often: a power cut costs half an hour, and flash is spared."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.references.acceptance import Acceptance
 from agent.references.judging import WindowJudging
@@ -97,3 +98,20 @@ def test_all_is_written_when_asked_for_and_a_recording_that_is_being_built_is_le
     kept.recording.building = True
     kept.saving.save_all(kept._stored, NOON + MINUTE)
     assert kept.settled() == sorted([JUDGE, LIVING, RECENT])
+
+
+def test_what_was_saved_is_read_again_however_many_classes_a_model_has(room, stored):
+    """A thousand classes an hour make more than a message may have; it was left aside after a start."""
+    kept = Kept(room, stored)
+    kept.minutes(NOON, 1)
+    made = room()
+    for name in (JUDGE, LIVING, RECENT):
+        text = made.store.read(SUBJECT.camera, name)
+        made.store.write(SUBJECT.camera, name, text + " " * (3 << 20))
+    judging = WindowJudging(SUBJECT.camera, made.causes, 1.0)
+    judging.use(stored)
+    with capture_logs() as logs:
+        judging.restore(made.store)
+        Acceptance().restore(made.store, SUBJECT)
+        Living(enabled=True).restore(made.store, SUBJECT.camera, stored)
+    assert logs == []
