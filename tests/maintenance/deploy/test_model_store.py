@@ -54,7 +54,7 @@ def test_what_is_no_model_of_a_bounded_size_is_refused(store, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     cases = {
         tmp_path / "none": "cannot be read",
-        tmp_path / "pipe": "no plain file",
+        tmp_path / "pipe": "not a plain file",
         tmp_path: "Is a directory",
         file(tmp_path, b"", "empty"): "is empty",
         file(tmp_path, b"x" * 11, "large"): "over 10 bytes",
