@@ -33,7 +33,7 @@ from agent.cameras.health.features import (
     ImageMeasures,
     Mask,
 )
-from agent.cameras.health.normals import IN_PLACE, LEAST_BLOCKS, CameraNormal
+from agent.cameras.health.normals import IN_PLACE, LEAST_BLOCKS, CameraNormal, comparison_noise
 
 EVERY_SECONDS = 2.0
 SAMPLES, FEWEST_SAMPLES = 30, 20  # a minute
@@ -46,9 +46,9 @@ LEAST_PLAIN = 5  # blocks, of 40
 # Agreement in the mean of 1.5 s from which structure shows in that of 20 s: at 0.3 it has a tenth of the noise's
 # energy, and 1.3 times what is left of that in a mean of 13 times as many samples.
 FAINT_USUAL = 0.3
-# Structure left, of the normal's: what is hidden but for a quarter of a block keeps a quarter. Brought: what was
-# shifted aside has nearly all its energy elsewhere in the block, 0.97 and more.
-GONE_RATIO, BROUGHT_RATIO = 0.25, 0.9
+# Structure left, of the normal's: what is hidden but for a quarter of a block keeps a quarter. Energy brought, beyond
+# the noise's: nothing at all is 0, and what was shifted aside, or is another thing like it, 1.
+GONE_RATIO, BROUGHT_ENERGY = 0.25, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +127,8 @@ def _gone(figures: ImageMeasures, lasting: NDArray[np.float32], normal: CameraNo
     if found is None:
         return np.zeros(BLOCKS, dtype=np.bool_)
     left, brought = found
-    return np.asarray((left < GONE_RATIO) & (brought < BROUGHT_RATIO), dtype=np.bool_)
+    come = np.square(brought) - comparison_noise(normal)
+    return np.asarray((left < GONE_RATIO) & (come < BROUGHT_ENERGY), dtype=np.bool_)
 
 
 def _hidden(samples: tuple[CoverSample, ...]) -> float:

@@ -10,7 +10,7 @@ Laws
 3. Of several faults the first in `FAULTS` is the camera's state.
 4. What a person may have meant, or cannot mend (another aim, focus, size or rate, a van before the lens, broken time
    stamps), becomes the new normal after an hour.
-5. What cannot be told (too dark, no structure, a view that keeps moving) is no fault, and the verdict says so.
+5. What cannot be told (too dark, blinded, no structure, a view that keeps moving) is no fault, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from agent.cameras.health.normals import (
     recent_after,
     view_likeness,
 )
-from agent.cameras.health.signs import Look, Signs, signs_of, untold
+from agent.cameras.health.signs import Look, Signs, overlaid, signs_of, untold
 from agent.cameras.health.stillness import BlackRun, EqualRun
 from agent.cameras.health.timing import TimingReport
 from agent.cameras.health.veil import Veil
@@ -175,7 +175,8 @@ def observe(
     }
     state = _accept(replace(state, standings=standings), now)
     accepted = frozenset(name for name, one in standings.items() if one.on and not state.standings[name].on)
-    state = _learn(_explain(state, look), look, signs[CameraState.MOVED][0], passed)
+    over = overlaid(look)
+    state = _learn(_explain(state, look, over), look, signs[CameraState.MOVED][0], passed, over)
     return state, _verdict(state, signs, accepted, now)
 
 
@@ -261,15 +262,15 @@ def _accept(state: HealthState, now: float) -> HealthState:
     return replace(state, standings=standings, normals=(), current=None, stop=None, learning=())
 
 
-def _explain(state: HealthState, look: Look) -> HealthState:
+def _explain(state: HealthState, look: Look, over: bool) -> HealthState:
     """The state with what cannot be told, once that has stood for UNTOLD_SECONDS."""
-    text = untold(look)
+    text = untold(look, over)
     if text == state.untold:
         return state
     return replace(state, untold=text, untold_since=look.now)
 
 
-def _learn(state: HealthState, look: Look, moved: bool | None, passed: float) -> HealthState:
+def _learn(state: HealthState, look: Look, moved: bool | None, passed: float, over: bool) -> HealthState:
     """The state after learning from a sample in which nothing is wrong, or that shows another view.
 
     What passes before another view, so that it cannot be told whether it is `moved`, interrupts the learning only.
@@ -286,7 +287,9 @@ def _learn(state: HealthState, look: Look, moved: bool | None, passed: float) ->
     if away or _turning(state, CameraState.MOVED):
         return replace(state, learning=())
     assert state.current is not None
-    new = followed(normal, look.figures, look.agreed, look.kept_agreed, steady=look.steady, passed=passed)
+    new = followed(
+        normal, look.figures, look.agreed, look.kept_agreed, overlaid=over, steady=look.steady, passed=passed
+    )
     normals = (*state.normals[: state.current], new, *state.normals[state.current + 1 :])
     return replace(state, normals=normals, learning=())
 

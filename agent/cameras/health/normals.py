@@ -36,6 +36,15 @@ KEPT_SECONDS = 3600.0  # what a person may have meant is normal after an hour
 IN_PLACE = 0.5  # agreement of a block whose structure is where it was
 LASTING_SECONDS = 20.0  # and over so long what is not before the camera to stay
 RECENT_SECONDS = 1.5  # edges are averaged over so long: drops, noise, leaves and cars average out
+GLANCE_SECONDS = 0.25
+# The noise's energy in a mean of time constant s over samples every d seconds is tanh(d / 2s) of a sample's, and in the
+# median of n samples pi / 2n of it. As shares of that in the mean of the last seconds:
+NOISE_RECENT = math.tanh(GLANCE_SECONDS / 2 / RECENT_SECONDS)
+NOISE_LASTING = math.tanh(GLANCE_SECONDS / 2 / LASTING_SECONDS) / NOISE_RECENT
+NOISE_FOLLOWED = math.tanh(GLANCE_SECONDS / 2 / FOLLOW_SECONDS) / NOISE_RECENT
+NOISE_FIRST = math.pi / 2 / FIRST_SAMPLES / NOISE_RECENT
+LEAST_USUAL = 0.1  # of noise alone some agree by chance
+OVER_ENERGY = 0.25  # of the structure's: half as much has come over it as there was
 LEAST_BLOCKS = 8  # with structure, of 40, below which nothing is known of the view
 MOST_NORMALS = 24  # presets times modes; 140 kB each
 # Likeness to the background, against its normal: real above 0.5 but for 4 s while a car fills the view; shifted or
@@ -78,6 +87,27 @@ class CameraNormal:
     def structured(self) -> Mask:
         """Which blocks (40,) have structure normally."""
         return np.asarray(self.mid >= LEAST_DETAIL, dtype=np.bool_)
+
+
+def comparison_noise(normal: CameraNormal) -> Blocks:
+    """Energy of the noise, of the structure's, where the lasting edges are compared with those kept: of each block
+    (40,).
+
+    The mean of the last seconds `usual`ly agrees as well as its noise lets it: to 1 / sqrt(1 + its energy). Longer
+    means have less of it; of the first background's what is kept has the square of the weight that is left of it.
+    """
+    recent = 1.0 / np.square(np.maximum(normal.usual, LEAST_USUAL)) - 1.0
+    settled, followed_for = min(normal.age, SETTLE_SECONDS), max(0.0, normal.age - SETTLE_SECONDS)
+    weight = math.exp(-settled / SETTLE_SECONDS - followed_for / FOLLOW_SECONDS)
+    return np.asarray(
+        recent * np.float32(NOISE_LASTING + NOISE_FOLLOWED + NOISE_FIRST * weight**2), dtype=np.float32
+    )
+
+
+def over_the_view(kept_agreed: Blocks, normal: CameraNormal) -> Mask:
+    """In which blocks (40,) as much has come over what is kept as noise does not explain, or has taken its place."""
+    come = 1.0 / np.square(np.maximum(kept_agreed, 1e-3)) - 1.0
+    return np.asarray(come - comparison_noise(normal) > OVER_ENERGY, dtype=np.bool_)
 
 
 def shade_of(figures: ImageMeasures) -> Blocks:
@@ -151,18 +181,24 @@ def followed(
     agreed: Blocks,
     kept_agreed: Blocks,
     *,
+    overlaid: bool,
     steady: float,
     passed: float,
 ) -> CameraNormal:
     """The normal after one more sample without a fault, `passed` seconds after the last.
 
-    The edges of the last seconds `agreed` with it so, those of the last half a minute with what is kept.
+    The edges of the last seconds `agreed` with it so, those of the last half a minute with what is kept. `overlaid`:
+    other edges lie over the view, so that what is kept may not be what lies there.
     """
     fast = np.float32(min(1.0, passed / FOLLOW_SECONDS))
     settling = normal.age < SETTLE_SECONDS
     slow = np.float32(min(1.0, passed / (SETTLE_SECONDS if settling else ANCHOR_SECONDS)))
-    in_place = kept_agreed[:, None] >= IN_PLACE
-    rate = np.where(in_place, slow if settling else fast, np.float32(min(1.0, passed / KEPT_SECONDS)))
+    in_place = kept_agreed >= IN_PLACE
+    if overlaid and not settling:
+        in_place &= ~over_the_view(kept_agreed, normal)
+    rate = np.where(
+        in_place[:, None], slow if settling else fast, np.float32(min(1.0, passed / KEPT_SECONDS))
+    )
     like = view_likeness(agreed, figures, normal)
     clear = figures.clear & normal.structured
     shade = shade_of(figures)

@@ -31,12 +31,13 @@ from agent.cameras.health.normals import (
     LEAST_LIKENESS,
     MOVED_RATIO,
     CameraNormal,
+    over_the_view,
     shade_of,
     view_likeness,
 )
 from agent.cameras.health.stillness import BlackRun, EqualRun
 from agent.cameras.health.timing import TimingReport
-from agent.cameras.health.veil import GLARING_MORE, Veil, ratio, recognised
+from agent.cameras.health.veil import GLARING_MORE, LIT_LEVEL, Veil, ratio, recognised
 from agent.core.types import CameraState
 
 # Bright pixels: real at most 0.06; twice the light and 120 levels more 0.67..1.0. A camera whose normal is
@@ -62,9 +63,9 @@ LEAST_SHARP_DETAIL = 0.7  # levels: half of the least structure, which defocus l
 # Agreement of a block's edges with the background, against its normal. A quarter of the view is a person at arm's
 # length.
 LOST_DROP, LOST_SPREADS, LOST_RATIO, OBSTRUCTED_SHARE, FREE_SHARE = 0.25, 5.0, 0.4, 0.25, 0.15
-# Structure left beneath what has come, of the normal's: what covers half of a block leaves half. Agreement in the mean
-# of 20 s where half as much has come as there was: 0.89.
-THROUGH_RATIO, OVERLAID = 0.5, 0.89
+THROUGH_RATIO = (
+    0.5  # structure left beneath what has come, of the normal's: what covers half of a block leaves half
+)
 HIDDEN_SHARE, UNHIDDEN_SHARE = (
     0.2,
     0.12,
@@ -164,18 +165,27 @@ def signs_of(look: Look) -> dict[CameraState, Sign]:
     return signs
 
 
-def untold(look: Look) -> str:
+def untold(look: Look, overlaid: bool) -> str:
     """Why faults of the view cannot be told just now, "" where they can."""
-    if look.normal is None or look.black.since is not None:
-        return ""
+    if look.black.since is not None:
+        waits = look.now - look.black.since < look.black.patience
+        return "it may be a dark night, so it is unknown whether the camera is black" if waits else ""
+    if look.normal is None:
+        return "the normal view in this light is not known yet, so it is unknown whether the camera is moved or blurred"
+    if look.glaring:
+        return "too much glare to detect whether the camera is moved, blurred, fogged or obstructed"
     if look.is_dark and not look.readable:
         return "too dark to detect whether the camera is moved, blurred or covered"
     if int(look.normal.structured.sum()) < LEAST_BLOCKS:
         return "too little structure in the view to detect whether the camera is moved or blurred"
     if look.moves and look.like < IN_PLACE_RATIO:
         return "the view keeps moving, so it is unknown whether the camera is moved"
-    if _overlaid(look, look.normal):
+    if UNHIDDEN_SHARE <= look.cover.hidden < HIDDEN_SHARE and look.cover.known(look.now):
+        return "too little structure in a part of the view to detect whether something hides it"
+    if overlaid:
         return "new edges over the view may be shadows, or a web or dirt on the lens"
+    if look.is_dark or float(look.figures.level.mean()) < LIT_LEVEL:
+        return "too dark to detect whether the camera is fogged or covered"
     return ""
 
 
@@ -321,10 +331,13 @@ def _lost(look: Look, normal: CameraNormal) -> float:
     return float(lost[judged].mean())
 
 
-def _overlaid(look: Look, normal: CameraNormal) -> bool:
+def overlaid(look: Look) -> bool:
     """Whether new edges lie over a quarter of the view that shows through them: shadows, or a web."""
+    normal = look.normal
+    if normal is None:
+        return False
     judged = normal.structured & (look.figures.level >= DARK_LEVEL) & (look.figures.level <= BURNT_LEVEL)
-    over = judged & (look.kept_agreed < OVERLAID)
+    over = judged & over_the_view(look.kept_agreed, normal)
     if int(judged.sum()) < LEAST_BLOCKS or int(over.sum()) < OBSTRUCTED_SHARE * int(judged.sum()):
         return False
     return _shows_through(look, normal, over)
