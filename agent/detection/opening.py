@@ -152,7 +152,7 @@ def _examined(
         raise ModelError(f"model {path} cannot run: {error}") from error
     misplaced = "what its boxes on the trial image hold is not found again where it alone is shown"
     check = BoxCheck(
-        len(names), doubted=misplaced if len(seen.found) and not seen.placed else "", refuted=seen.misnamed
+        len(names), doubted=misplaced if len(seen.found) and not seen.placed else "", refuted=seen.refuted
     )
     check.add_trial(seen.found, size, placed=seen.placed)
     return seen.reading, check

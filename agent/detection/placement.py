@@ -34,7 +34,7 @@ LARGEST_SHARE = 0.5
 """Of the input, above which a box could hardly lie elsewhere: that it is found again proves nothing."""
 
 MOST_TRIED = 2
-"""Boxes of the trial image that are shown: each takes three runs of the model."""
+"""Boxes of the trial image that are shown: each takes up to three runs of the model."""
 
 SHAPES = ((1.0, 1.0), (0.6, 1.0), (1.0, 0.6))
 """How wide and high they are shown there: an object that becomes narrower needs a box that does."""
@@ -106,14 +106,20 @@ def best_boxes(found: Candidates, most: int) -> NDArray[np.float32]:
 
 
 def found_again(
-    canvas: NDArray[np.uint8], found: Candidates, look: Callable[[NDArray[np.uint8]], Candidates]
-) -> float:
-    """The share of what the best boxes of `canvas` hold that is found again; `look` runs the model on such an input."""
-    shown = again = 0
-    for box in best_boxes(found, MOST_TRIED):
-        for wide, high in SHAPES:
-            moved = transplant(canvas, box, wide, high)
-            if moved is not None:
-                shown += 1
-                again += moved.found_in(look(moved.image))
-    return again / max(shown, 1)
+    canvas: NDArray[np.uint8],
+    found: Candidates,
+    look: Callable[[NDArray[np.uint8]], Candidates],
+    least: float,
+) -> bool:
+    """Whether at least the share `least` of what the best boxes of `canvas` hold is found again.
+
+    `look` runs the model on such an input, no more often than it takes to know.
+    """
+    tried = ((box, shape) for box in best_boxes(found, MOST_TRIED) for shape in SHAPES)
+    moved = [one for box, shape in tried if (one := transplant(canvas, box, *shape)) is not None]
+    needed, again = least * len(moved), 0
+    for left, one in zip(range(len(moved) - 1, -1, -1), moved, strict=True):
+        again += one.found_in(look(one.image))
+        if again >= needed or again + left < needed:
+            break
+    return bool(moved) and again >= needed

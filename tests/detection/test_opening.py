@@ -183,6 +183,53 @@ def test_a_grid_whose_boxes_are_scaled_or_mirrored_is_refused(shared, tmp_path, 
         Detector(settings).open()
 
 
+BESIDE = {
+    "seven tenths as large": ([1, 1, 0.7, 0.7], [0, 0, 0, 0]),
+    "half as wide": ([1, 1, 0.5, 1], [0, 0, 0, 0]),
+    "all of one size": ([1, 1, 0, 0], [0, 0, 160, 160]),
+    "20 pixels aside": ([1, 1, 1, 1], [20, 20, 0, 0]),
+}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("kind", BESIDE)
+def test_boxes_beside_the_objects_of_the_trial_image_are_never_verified(shared, tmp_path, kind):
+    scale, add = np.ones((1, 84, 1), np.float32), np.zeros((1, 84, 1), np.float32)
+    scale[0, :4, 0], add[0, :4, 0] = BESIDE[kind]
+    settings = rewritten(
+        shared,
+        tmp_path / "beside.onnx",
+        [node("Mul", ["output0", "scale"], ["scaled"]), node("Add", ["scaled", "add"], ["out"])],
+        {"scale": scale, "add": add},
+    )
+    try:
+        detector = Detector(settings)
+        detector.open()
+    except ModelError:
+        return  # what its grid shows is refused before
+    for _ in range(40):
+        detector.detect([picture()])
+    state, reason = detector.verification
+    assert state.value == "unverified"
+    assert "boxes lie beside their objects, or are of another size" in reason
+    detector.close()
+
+
+@pytest.mark.shared
+def test_a_model_that_knows_what_the_trial_image_shows_needs_one_run_to_be_verified(shared, monkeypatch):
+    from agent.detection.runner import Runner
+
+    runs, plain = [], Runner.run
+    monkeypatch.setattr(Runner, "run", lambda self, batch: runs.append(1) or plain(self, batch))
+    detector = Detector(
+        ModelSettings(path=str(shared / "models" / "yolo11n.onnx"), provider="cpu", input_size=320)
+    )
+    detector.open()
+    assert detector.verification[0].value == "verified"
+    assert len(runs) <= 1
+    detector.close()
+
+
 @pytest.mark.shared
 def test_an_operator_that_no_runtime_has_is_named(shared, tmp_path):
     settings = rewritten(

@@ -67,13 +67,13 @@ def exchanged_sides(box):
 def test_boxes_beside_their_objects_are_not_found_again(read, right):
     canvas = scene((30, 20, 60, 110), (150, 90, 220, 120))
     look = finding(read)
-    assert (found_again(canvas, look(canvas), look) > 0.5) is right
+    assert found_again(canvas, look(canvas), look, 0.51) is right
 
 
 def test_what_fires_everywhere_is_not_found_again_by_chance():
     canvas = scene((30, 20, 60, 110))
     look = finding(lambda box: box, noise=12)
-    assert found_again(canvas, look(canvas), look) <= 0.5
+    assert not found_again(canvas, look(canvas), look, 0.51)
 
 
 @pytest.mark.parametrize(
