@@ -1,17 +1,25 @@
 """Draws what each camera state looks like: python scripts/state_pictures.py --out docs/images/camera-states.webp.
 
-The drawn street is shown to the product's own inspector four times a second, with the changes of
-`benchmarks/health`; each picture is the frame at which it named the state, with its words. A change that the
-inspector does not name ends the script with an error: no picture shows what is not told.
+The drawn street is shown to the product's own inspector four times a second, with the changes of `benchmarks/health`, at
+another rate, with stamps that stand, or as a file and a camera that the product's own reader reads to their end. Each
+picture is the frame at which the state was named (of `down` and `ended` the last one), with its words. A change that is
+not named ends the script with an error: no picture shows what is not told.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import socket
 import sys
-from collections.abc import Callable
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from agent.cameras.health.inspector import Inspector  # noqa: E402  (the package stands beside this folder)
 from agent.cameras.kinds.synthetic.drawing.scene import Scene  # noqa: E402  (as above)
 from agent.core.types import Frame  # noqa: E402  (as above)
+from benchmarks.cameras.bench import Told, Watched, stream  # noqa: E402  (as above)
 from benchmarks.health import faults, pixels, weather  # noqa: E402  (as above)
 
 Image = NDArray[np.uint8]
@@ -47,35 +56,114 @@ def unchanged(image: Image, _t: float) -> Image:
     return image
 
 
-CHANGES: tuple[tuple[str, Callable[[Image, float], Image]], ...] = (
-    ("online", unchanged),
-    ("black", weather.dark(0.01, 2)),
-    ("overexposed", lambda image, _: pixels.lit(image, 2.0, 120)),
-    ("covered", faults.covered),
-    ("frozen", faults.Held()),
-    ("moved", lambda image, _: weather.toured(1e9)(image, 0.0)),
-    ("fogged", lambda image, t: pixels.grain(faults.fogged(image, 0.75), t, 1.5)),
-    ("blurred", lambda image, _: faults.defocused(image, 1 / 110)),
-    ("obstructed", branch),
-)
+def smaller(image: Image, _t: float) -> Image:
+    """At three quarters of its size."""
+    return cv2.resize(image, (WIDTH * 3 // 4, HEIGHT * 3 // 4), interpolation=cv2.INTER_AREA)
 
 
-def shown(state: str, change: Callable[[Image, float], Image]) -> tuple[Image, str]:
-    """The frame at which `state` was named under this change, and the reason in words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is shown for a state: a change of the frames, seconds between them, and whether their stamps stand still."""
+
+    change: Callable[[Image, float], Image] = unchanged
+    step: float = STEP
+    stamps_stand: bool = False
+
+
+CASES: dict[str, Case] = {
+    "online": Case(),
+    "black": Case(change=weather.dark(0.01, 2)),
+    "overexposed": Case(change=lambda image, _: pixels.lit(image, 2.0, 120)),
+    "covered": Case(change=faults.covered),
+    "frozen": Case(change=faults.Held()),
+    "resized": Case(change=smaller),
+    "moved": Case(change=lambda image, _: weather.toured(1e9)(image, 0.0)),
+    "fogged": Case(change=lambda image, t: pixels.grain(faults.fogged(image, 0.75), t, 1.5)),
+    "blurred": Case(change=lambda image, _: faults.defocused(image, 1 / 110)),
+    "obstructed": Case(change=branch),
+    "slow": Case(step=1.0),
+    "bad_timestamps": Case(stamps_stand=True),
+}
+
+
+def drawn(scene: Scene, index: int) -> Image:
+    """The street at a frame of four a second."""
+    return pixels.grain(scene.draw(index * STEP, 12.0, index).image, index * STEP, 1.0)
+
+
+def shown(state: str, case: Case) -> tuple[Image, str]:
+    """The frame at which `state` was named in this case, and the reason in words."""
     inspector, scene = Inspector(by_media=False), Scene("street", 3, WIDTH, HEIGHT)
-    before = faults.clocked if isinstance(change, faults.Held) else unchanged
-    for index in range(int((WARM_SECONDS + MOST_SECONDS) / STEP)):
-        t = index * STEP - WARM_SECONDS
-        drawn = pixels.grain(scene.draw(index * STEP, 12.0, index).image, index * STEP, 1.0)
-        image = (change if t >= 0 else before)(drawn, t)
-        at = int((1000.0 + index * STEP) * 1e9)
+    before = faults.clocked if isinstance(case.change, faults.Held) else unchanged
+    t, index = -WARM_SECONDS, 0
+    while t < MOST_SECONDS:
+        image = (case.change if t >= 0 else before)(drawn(scene, index), t)
         verdict = inspector.inspect(
-            Frame(camera="street", index=index, image=image, captured_at=0.0, monotonic_ns=at)
-        )
+            Frame(
+                camera="street", index=index, image=image, captured_at=0.0, monotonic_ns=int((1000.0 + t) * 1e9),
+                media_seconds=min(t, 0.0) if case.stamps_stand else t,
+            )
+        )  # fmt: skip
         if t >= 0 and verdict.state.value == state:
             words = verdict.reason.partition(":")[0]
             return image, f"after {t:.0f} s: {words}" if words else "nothing is wrong"
+        index += 1
+        t += case.step if t >= 0 else STEP
     raise SystemExit(f"{state}: not named within {MOST_SECONDS:.0f} s")
+
+
+def ended(images: Sequence[Image]) -> tuple[Image, str]:
+    """A file of these frames, played to its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "street.mp4"
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("libx264", rate=4)
+            video.width, video.height = WIDTH, HEIGHT
+            for image in images:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+            container.mux(video.encode(None))
+        with Watched(stream(str(path))) as watched:
+            told = watched.wait("ended")
+    return images[-1], _words("ended", told, "")
+
+
+def down(images: Sequence[Image]) -> tuple[Image, str]:
+    """A camera of motion JPEG that is switched off after these frames."""
+    with camera_of(images) as url, Watched(stream(url, timeout=2.0)) as watched:
+        watched.wait("online")
+        told = watched.wait("down")
+    return images[-1], _words("down", told, url)
+
+
+def _words(state: str, told: Told | None, url: str) -> str:
+    if told is None:
+        raise SystemExit(f"{state}: not named")
+    return (told.reason.replace(url, "the camera") if url else told.reason).partition(";")[0]
+
+
+@contextlib.contextmanager
+def camera_of(images: Sequence[Image]) -> Iterator[str]:
+    """The address of a camera that sends these frames once, ten a second, and is gone then."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send() -> None:
+        channel, _ = listener.accept()
+        listener.close()
+        with channel:
+            channel.recv(4096)
+            channel.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n")
+            for image in images:
+                data = cv2.imencode(".jpg", image)[1].tobytes()
+                head = f"--b\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                channel.sendall(head.encode() + data + b"\r\n")
+                time.sleep(0.1)  # as a camera does
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/video"
+    finally:
+        thread.join(10)
 
 
 def captioned(state: str, image: Image, words: str) -> Image:
@@ -95,11 +183,16 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    scene = Scene("street", 3, WIDTH, HEIGHT)
+    images = [drawn(scene, index) for index in range(20)]
+    pictures = {"online": shown("online", CASES["online"]), "down": down(images), "ended": ended(images)}
+    pictures |= {state: shown(state, case) for state, case in CASES.items() if state not in pictures}
     tiles = []
-    for state, change in CHANGES:
-        image, words = shown(state, change)
+    for state, (image, words) in pictures.items():
         print(f"{state}: {words}", flush=True)
-        tiles.append(captioned(state, image, words))
+        tiles.append(captioned(state, cv2.resize(image, (WIDTH, HEIGHT)), words))
+    while len(tiles) % COLUMNS:
+        tiles.append(np.full_like(tiles[0], 255))
     rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
     cv2.imwrite(str(args.out), np.vstack(rows), [cv2.IMWRITE_WEBP_QUALITY, 80])
     return 0
