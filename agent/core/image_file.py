@@ -22,6 +22,7 @@ _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _MARKER_IN_SCAN = re.compile(
     rb"\xff[^\x00\xd0-\xd7\xff]"
 )  # neither an escaped 0xFF, nor a restart, nor padding
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _PNM = re.compile(rb"P[2356]\s(?:#[^\n]{0,200}\n|\s)*(\d{1,9})\s+(\d{1,9})\s")
 _NO_SIZE = frozenset({0xC4, 0xC8, 0xCC})  # among JPEG's frame headers: tables, reserved
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers that stand alone
@@ -44,8 +45,15 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     except cv2.error:  # among others: more pixels than OpenCV was told to take
         image = None
     if image is None:
-        raise BadInput("is damaged or not an image")
+        raise BadInput(_not_read(data) or "is damaged or not an image")
     return np.asarray(image, dtype=np.uint8)
+
+
+def _not_read(data: bytes) -> str:
+    """What an image is that OpenCV does not read, and the mend; "" for anything else."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
+        return "is HEIC, which is not read here; save it as JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
+    return ""
 
 
 def _read(path: Path) -> bytes:

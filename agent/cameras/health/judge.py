@@ -94,7 +94,8 @@ class FaultState:
 class HealthState:
     """What is carried from sample to sample.
 
-    `current` is the index of the normal that the view is judged by, `stop` of the one that it was last seen to be.
+    `current` is the index of the normal that the view is judged by, `stop` of the one that it was last seen to be;
+    `untold` has each reason why something could not be told, since when and when last.
     """
 
     light: Light = field(default_factory=Light)
@@ -111,8 +112,7 @@ class HealthState:
     veil: Veil = field(default_factory=Veil)
     cover: Cover = field(default_factory=Cover)
     standings: Mapping[CameraState, FaultState] = field(default_factory=dict)
-    untold: str = ""
-    untold_since: float = 0.0
+    untold: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def normal(self) -> CameraNormal | None:
@@ -177,7 +177,7 @@ def observe(
     accepted = frozenset(name for name, one in standings.items() if one.on and not state.standings[name].on)
     over = overlaid(look)
     state = _learn(_explain(state, look, over), look, signs[CameraState.MOVED][0], passed, over)
-    return state, _verdict(state, signs, accepted, now)
+    return state, _verdict(state, signs, accepted)
 
 
 def reopened(state: HealthState) -> HealthState:
@@ -263,11 +263,12 @@ def _accept(state: HealthState, now: float) -> HealthState:
 
 
 def _explain(state: HealthState, look: Look, over: bool) -> HealthState:
-    """The state with what cannot be told, once that has stood for UNTOLD_SECONDS."""
-    text = untold(look, over)
-    if text == state.untold:
-        return state
-    return replace(state, untold=text, untold_since=look.now)
+    """The state with what cannot be told just now: a reason is over once it has been away for UNTOLD_SECONDS."""
+    text, now = untold(look, over), look.now
+    reasons = {each: times for each, times in state.untold.items() if now - times[1] < UNTOLD_SECONDS}
+    if text:
+        reasons[text] = (reasons.get(text, (now, now))[0], now)
+    return replace(state, untold=reasons)
 
 
 def _learn(state: HealthState, look: Look, moved: bool | None, passed: float, over: bool) -> HealthState:
@@ -316,8 +317,14 @@ def _gather(state: HealthState, look: Look, mode: LightMode, needed: int, *, kno
     return replace(state, normals=normals, current=newest, stop=newest, learning=())
 
 
-def _verdict(state: HealthState, signs: Signs, accepted: frozenset[CameraState], now: float) -> HealthVerdict:
-    untold = state.untold if now - state.untold_since >= UNTOLD_SECONDS else ""
+def _lasting_reason(state: HealthState) -> str:
+    """Why something cannot be told, of the reasons that have stood for UNTOLD_SECONDS the oldest; "" for none."""
+    stood = {text: since for text, (since, last) in state.untold.items() if last - since >= UNTOLD_SECONDS}
+    return min(stood, key=lambda text: stood[text], default="")
+
+
+def _verdict(state: HealthState, signs: Signs, accepted: frozenset[CameraState]) -> HealthVerdict:
+    untold = _lasting_reason(state)
     on = [fault for fault in FAULTS if state.standings[fault.state].on]
     if not on:
         return HealthVerdict(CameraState.ONLINE, "", True, accepted, state.light.mode, untold)

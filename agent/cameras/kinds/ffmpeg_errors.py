@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import av
 import av.error
@@ -114,6 +115,11 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
         )
     if isinstance(error, PermissionError) and address.is_file and os.access(address.url.reveal(), os.R_OK):
         return CameraFailure.CODEC, "{shown} refers to files that it must not; give a video file itself"
+    if isinstance(error, av.error.InvalidDataError) and address.is_file and _is_webp(address.url.reveal()):
+        return CameraFailure.CODEC, (
+            "{shown} is a WebP, which is read as no video, animated or not; convert it to MP4 or GIF, or play its "
+            'first picture with kind = "images"'
+        )
     if isinstance(error, av.error.ArgumentError) and address.scheme.startswith("http"):
         return CameraFailure.CODEC, (
             "{shown} answers with a playlist, an image or no video; a playlist is followed where the url names one "
@@ -140,6 +146,16 @@ def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
 def is_cut_off(error: Exception) -> bool:
     """Whether `error` is what FFmpeg makes of a connection that was cut off, or of a redirect it must not follow."""
     return getattr(error, "errno", None) == errno.EIO
+
+
+def _is_webp(path: str) -> bool:
+    """Whether the file at `path` begins as a WebP does."""
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(12)
+    except OSError:
+        return False
+    return start[:4] == b"RIFF" and start[8:] == b"WEBP"
 
 
 def _resolves(host: str) -> bool:

@@ -6,7 +6,7 @@ Laws
    many lock after a few tries. What a camera accepted is sent with the next request at once.
 2. A redirect is followed on the same host, and never from HTTPS to HTTP; for a playlist (`anywhere`) to others, too,
    which get no login.
-3. An answer has LARGEST_BYTES at most, and `timeout` seconds in all.
+3. An answer has LARGEST_BYTES at most, also once it is unpacked, and `timeout` seconds in all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import hashlib
 import http.client
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -25,6 +26,7 @@ from urllib.parse import unquote, urlunsplit
 from agent.cameras.address import Address
 from agent.cameras.kinds import nested
 from agent.core import clock, http_client
+from agent.core.printable import printable
 from agent.core.secret import split_url
 
 LARGEST_BYTES = 32 * 1024 * 1024
@@ -99,11 +101,37 @@ def _body(response: Any, until: float) -> bytes:
         if clock.monotonic() > until:
             raise TimeoutError
         if len(data) > LARGEST_BYTES:
-            raise OSError(f"answers with more than {LARGEST_BYTES / 1e6:.0f} MB")
+            raise _too_large()
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and len(data) < int(announced):
         raise http.client.IncompleteRead(data)
-    return data
+    return _unpacked(data, str(response.headers.get("Content-Encoding", "")).strip().lower())
+
+
+def _unpacked(data: bytes, encoding: str) -> bytes:
+    """What a server packed though nobody asked for it; raises OSError, HTTPException."""
+    if encoding in ("", "identity"):
+        return data
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise AnswerError(f"packs its answer as {printable(encoding, 20)}, which was not asked for")
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, as its head says
+    try:
+        whole = unpacking.decompress(data, LARGEST_BYTES)
+    except zlib.error:
+        raise http.client.IncompleteRead(data) from None
+    if unpacking.unconsumed_tail:
+        raise _too_large()
+    if not unpacking.eof:
+        raise http.client.IncompleteRead(whole)
+    return whole
+
+
+def _too_large() -> AnswerError:
+    return AnswerError(f"answers with more than {LARGEST_BYTES / 1e6:.0f} MB")
+
+
+class AnswerError(OSError):
+    """An answer that is not taken; its text goes on after the source's name."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -22,8 +22,11 @@ from agent.core.types import Frame
 from agent.core.untrusted import BadInput
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".avif", ".tif", ".tiff", ".ppm", ".pgm"}
 )
+_NAMED = frozenset(
+    {".heic", ".heif"}
+)  # which cannot be read: they are failures with their mend, and not passed over
 
 # Seconds after its last change in which an image that cannot be read may still be being written, as cameras do by FTP.
 WRITTEN_SECONDS, LOOK_SECONDS = 5.0, 0.5
@@ -186,7 +189,7 @@ def list_images(folder: Path, glob: str) -> list[Path]:
 
 def _is_image(path: Path, folder: Path) -> bool:
     """Whether `path` is a file to play: none that is hidden (as a Mac's `._NAME` is), nor in a hidden folder."""
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES | _NAMED:
         return False
     below = path.parts[len(folder.parts) :]
     hidden = any((part.startswith(".") and part != "..") or part == _INDEX_FOLDER for part in below)

@@ -50,9 +50,12 @@ _HTTP_FORMATS = ",".join(name for name in FORMATS.split(",") if name != "mjpeg" 
 _PLAYLIST = re.compile(r"\.m3u8?\b", re.IGNORECASE)
 MOST_REDIRECTS = 3
 MOST_HEAD_BYTES = 16 * 1024
+OPENING_BYTES = 512  # behind a head, in which the first image begins
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})")
 _TYPE = re.compile(rb"\r\nContent-Type:[ \t]*([^\r\n; ]*)", re.IGNORECASE)
+_SIGNS = {b"\x89PNG\r\n": "PNG", b"WEBPVP8": "WebP", b"GIF8": "GIF", b"ftypavif": "AVIF", b"ftyphei": "HEIC"}
+_IMAGE_PART = re.compile(rb"Content-Type:[ \t]*image/(?!p?jpe?g)([a-z0-9]{2,10})", re.IGNORECASE)
 _LOCATION = re.compile(rb"\r\nLocation:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -106,29 +109,45 @@ def content_type(url: str, timeout: float) -> str:
     return found[1].decode("latin-1").lower()
 
 
-def head_of(parts: SplitResult, timeout: float, ask: str) -> bytes:
-    """The head of the answer to `ask` (with {path} and {host}), without a login; empty where none comes in time."""
+def other_images(url: str, timeout: float) -> str:
+    """The kind of the images that the server at `url` sends, "" for JPEG and where there is none."""
+    _, _, body = head_of(urlsplit(url), timeout, GET, beyond=OPENING_BYTES).partition(b"\r\n\r\n")
+    if b"\xff\xd8\xff" in body:
+        return ""
+    signed = next((name for sign, name in _SIGNS.items() if sign in body), "")
+    announced = _IMAGE_PART.search(body)
+    return signed or (announced[1].decode("ascii").upper() if announced else "")
+
+
+def head_of(parts: SplitResult, timeout: float, ask: str, *, beyond: int = 0) -> bytes:
+    """The head of the answer to `ask` (with {path} and {host}), and at least so many bytes `beyond` where they come.
+
+    Without a login; empty where no head comes in time.
+    """
     path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
         asked = ask.replace("{path}", path).replace("{host}", _place(parts)).encode("ascii")
-        return _answer(parts, asked, clock.monotonic() + timeout)
+        return _answer(parts, asked, clock.monotonic() + timeout, beyond)
     except (OSError, ValueError):  # the latter for an address that is none
         return b""
 
 
-def _answer(parts: SplitResult, asked: bytes, until: float) -> bytes:
-    """What is answered up to the end of its head, read before `until` (monotonic seconds)."""
+def _answer(parts: SplitResult, asked: bytes, until: float, beyond: int) -> bytes:
+    """What is answered up to so many bytes `beyond` the end of its head, read before `until` (monotonic seconds)."""
     with ExitStack() as opened:
         channel = _connected(parts, until, opened)
         channel.sendall(asked)
-        head = b""
-        while b"\r\n\r\n" not in head and len(head) < MOST_HEAD_BYTES:
+        answer = b""
+        while len(answer) < MOST_HEAD_BYTES + beyond:
+            head, ended, body = answer.partition(b"\r\n\r\n")
+            if (ended and len(body) >= beyond) or len(head) >= MOST_HEAD_BYTES:
+                break
             channel.settimeout(max(0.01, until - clock.monotonic()))
             piece = channel.recv(4096)
             if not piece or clock.monotonic() > until:
                 break
-            head += piece
-    return head
+            answer += piece
+    return answer
 
 
 def _connected(parts: SplitResult, until: float, opened: ExitStack) -> socket.socket:

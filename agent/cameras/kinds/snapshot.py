@@ -23,7 +23,7 @@ import av.error
 from agent.cameras.address import address
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.ffmpeg_errors import camera_error
-from agent.cameras.kinds.http_get import Answer, HttpGet
+from agent.cameras.kinds.http_get import Answer, AnswerError, HttpGet
 from agent.cameras.kinds.login import LoginOptions, logged_in
 from agent.cameras.stamping import stamped
 from agent.config.fields import setting
@@ -46,6 +46,9 @@ _REFUSALS: dict[int, type[Exception]] = {
 }
 
 
+# Statuses of an answer with an image: as asked, through a proxy, or as a range (a part of an image is cut off).
+_GIVEN = frozenset({http.client.OK, http.client.NON_AUTHORITATIVE_INFORMATION, http.client.PARTIAL_CONTENT})
+_EMPTY = frozenset({http.client.NO_CONTENT, http.client.RESET_CONTENT})
 _IMAGES = (b"\xff\xd8", b"\x89PNG")  # whatever type is announced for them
 
 
@@ -188,7 +191,7 @@ class SnapshotCamera:
             raise self._failure(error) from None
         if answer.status == http.client.NOT_MODIFIED:
             return answer
-        if answer.status != http.client.OK:
+        if answer.status not in _GIVEN | _EMPTY:
             raise self._refusal(answer)
         if answer.content_type.startswith("multipart/"):
             raise self._error('answers with a stream; use kind = "stream"')
@@ -216,6 +219,8 @@ class SnapshotCamera:
         )
 
     def _failure(self, error: Exception) -> CameraError:
+        if isinstance(error, AnswerError):
+            return self._error(f"{error}; check the path in its url")
         if isinstance(error, http.client.HTTPException):
             words = f"{self._shown.shown} breaks off in its answer; check the camera"
             return _PassingError(words, kind=CameraFailure.END_OF_STREAM)

@@ -199,6 +199,12 @@ class StreamCamera:
         if other := self._other_protocol(url):
             return other
         kind = nested.content_type(url, self.options.timeout)
+        if not kind.startswith("image/") and (images := nested.other_images(url, self.options.timeout)):
+            return CameraError(
+                f"{self._address.shown} sends {images} images, of which no stream is read; set the camera to motion "
+                'JPEG or H.264, or poll a single image with kind = "snapshot"',
+                kind=CameraFailure.CODEC,
+            )
         if not kind.startswith("text/") and kind not in {"application/json", "application/xml"}:
             return None
         return CameraError(

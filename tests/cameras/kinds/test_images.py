@@ -84,6 +84,31 @@ def test_damaged_images_are_left_out_and_counted(tmp_path):
     assert made.take_failed() == 0
 
 
+def test_an_image_of_a_kind_that_is_not_read_is_a_failure_with_its_mend_and_not_passed_over(tmp_path):
+    write(tmp_path, "a.png", 10)
+    (tmp_path / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+    written_long_ago(tmp_path)
+    made = camera(tmp_path)
+    assert values(made) == [10]
+    assert made.take_failed() == 1
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(
+        CameraError, match=r"the first: b.HEIC is HEIC, which is not read here; save it as JPEG"
+    ):
+        camera(tmp_path).read()
+
+
+def test_avif_is_read_and_links_in_a_circle_end(tmp_path):
+    write(tmp_path, "a.avif", 40)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    (tmp_path / "c.png").symlink_to(tmp_path / "d.png")
+    (tmp_path / "d.png").symlink_to(tmp_path / "c.png")
+    for glob in ("*", "**/*", "**/*.avif"):
+        assert values(camera(tmp_path, glob=glob))[0] == pytest.approx(40, abs=2)
+
+
 def test_a_folder_of_nothing_but_damage_is_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"nonsense")
     written_long_ago(tmp_path)

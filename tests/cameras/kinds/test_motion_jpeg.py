@@ -151,6 +151,24 @@ def test_what_holds_no_jpeg_is_refused_as_what_it_is(listening, head, body, said
     assert caught.value.kind is CameraFailure.CODEC
 
 
+@pytest.mark.parametrize(
+    ("suffix", "head", "name"),
+    [
+        (".png", "Content-Type: image/png\r\nContent-Length: LENGTH\r\n", "PNG"),
+        (".png", "Content-Type: image/jpeg\r\n", "PNG"),
+        (".webp", "", "WebP"),
+        (".bmp", "Content-Type: image/bmp\r\n", "BMP"),
+    ],
+    ids=("png", "png called jpeg", "webp", "bmp"),
+)
+def test_a_stream_of_other_images_names_them_and_the_mend(listening, suffix, head, name):
+    images = [cv2.imencode(suffix, np.full((48, 64, 3), level, np.uint8))[1].tobytes() for level in LEVELS]
+    server = listening(answering(MULTIPART, [part(head)(image) for image in images]))
+    with pytest.raises(CameraError, match=f"sends {name} images.*set the camera to motion JPEG") as caught:
+        levels(stream(server), 1)
+    assert caught.value.kind is CameraFailure.CODEC
+
+
 def test_a_forced_format_is_what_ffmpeg_takes(listening, video):
     raw = video("raw.h264", frames=20, format="h264").read_bytes()
     server = listening(answering("text/plain", [raw[at : at + 500] for at in range(0, len(raw), 500)], 0.0))

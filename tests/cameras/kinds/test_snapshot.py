@@ -1,11 +1,13 @@
 """Snapshot URLs against a real HTTP server: polled politely, logged in to as asked, every failure named."""
 
 import base64
+import gzip
 import hashlib
 import http.server
 import re
 import threading
 import time
+import zlib
 
 import cv2
 import numpy as np
@@ -226,6 +228,44 @@ def test_what_is_no_image_says_so(server, status, head, body, kind, said):
     server.answer = lambda _request, _number: (status, head, body)
     error = failure(polled(server))
     assert (error.kind, said in str(error)) == (kind, True), str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "head", "packed"),
+    [
+        (206, {"Content-Range": "bytes 0-9999/10000"}, bytes),
+        (203, {}, bytes),
+        (200, {"Content-Encoding": "gzip"}, gzip.compress),
+        (200, {"Content-Encoding": "deflate"}, zlib.compress),
+        (200, {"Content-Encoding": "identity"}, bytes),
+    ],
+    ids=("a range", "by a proxy", "gzip", "deflate", "identity"),
+)
+def test_an_image_is_one_however_it_is_wrapped(server, status, head, packed):
+    server.answer = lambda _request, number: (status, head, packed(image(60 + 10 * number)))
+    assert levels(polled(server), 2) == [60, 70]
+
+
+@pytest.mark.parametrize(
+    ("status", "head", "body", "said"),
+    [
+        (206, {"Content-Range": "bytes 0-99/5000"}, image(60)[:100], "it is cut off"),
+        (204, {}, b"", "answers with nothing"),
+        (200, {"Content-Encoding": "br"}, b"\x8b\x03", "packs its answer as br, which was not asked for"),
+        (200, {"Content-Encoding": "gzip"}, image(60), "breaks off in its answer"),
+        (
+            200,
+            {"Content-Encoding": "gzip"},
+            gzip.compress(bytes(99 << 20), 1),
+            "answers with more than 34 MB",
+        ),
+        (200, {"Content-Type": "image/heic"}, b"\0\0\0\x18ftypheic" + bytes(900), "is HEIC.*save it as JPEG"),
+    ],
+    ids=("a part", "empty", "another packing", "not packed", "a bomb", "heic"),
+)
+def test_an_image_that_cannot_be_unpacked_is_named(server, status, head, body, said):
+    server.answer = lambda _request, _number: (status, head, body)
+    assert re.search(said, str(failure(polled(server))))
 
 
 def test_damaged_images_are_left_out_and_counted(server):

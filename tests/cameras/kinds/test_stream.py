@@ -487,3 +487,16 @@ def test_asking_for_a_gpu_connects_once_and_keeps_the_kind_of_a_failure(listenin
     error, _ = failure(f"http://127.0.0.1:{server.port}/", decoder="cuda")
     assert error.kind is CameraFailure.AUTH
     assert server.accepted == 1
+
+
+def test_an_animated_webp_is_named_with_its_mend(tmp_path):
+    animation = cv2.Animation()
+    animation.frames = [np.full((48, 64, 3), level, np.uint8) for level in (60, 90, 120)]
+    animation.durations = np.array([100, 100, 100], np.int32)
+    assert cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
+    camera = StreamCamera("front", StreamOptions(url=str(tmp_path / "a.webp")))
+    with pytest.raises(CameraError, match=r"is a WebP.*convert it to MP4 or GIF") as caught:
+        camera.open()
+        camera.read()
+    assert caught.value.kind is CameraFailure.CODEC
+    camera.close()
