@@ -293,11 +293,15 @@ def _moved(look: Look, like: float, obscured: bool, elsewhere: bool | None) -> S
     words = f"the view agrees with the usual one to {agreed:.2f}, normally {normal.likeness:.2f}"
     if not normal.known and like > IN_PLACE_RATIO:
         return True, "the view is not the usual one"
-    if obscured or look.moves or not look.readable:
+    if obscured or not look.readable:
+        return None, words
+    if like > IN_PLACE_RATIO:
+        return False, words  # it is recognised, whatever moves in it
+    if look.moves:
         return None, words
     if like < MOVED_RATIO and elsewhere:
         return True, words
-    return (False if like > IN_PLACE_RATIO or not elsewhere else None), words
+    return (None if elsewhere else False), words
 
 
 def _obstructed(look: Look, lost: float, obscured: bool, elsewhere: bool | None) -> Sign:

@@ -331,6 +331,19 @@ def test_an_aim_that_stays_for_an_hour_is_the_new_normal():
     assert names(changes) == ["online", "moved"]
 
 
+def test_a_view_that_came_back_is_no_longer_moved_though_more_moves_in_it_than_before():
+    _, state = told(grainy(textured(1), 20, 2.0))
+    changes, state = told(grainy(textured(2), 12, 2.0, 20.0), state=state)
+    assert names(changes) == ["online", "moved"]
+    under_leaves = (
+        (40.0 + index / 4, cv2.addWeighted(textured(1), 0.25, textured(100 + index), 0.75, 0))
+        for index in range(80)
+    )
+    changes, _ = told(under_leaves, state=state)
+    assert names(changes) == ["moved", "online"]
+    assert changes[1][0] - 40 < 10
+
+
 def test_a_reopened_camera_is_judged_anew_by_the_same_normal():
     _, state = told(grainy(textured(1), 20, 2.0))
     _, state = told(grainy(textured(2), 12, 2.0, 20.0), state=state)
