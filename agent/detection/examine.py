@@ -170,6 +170,11 @@ def _misnamed(reading: Reading, found: Candidates, names: Sequence[str]) -> str:
             f"numbers its classes from 1, but has names from 0: it takes a person for {_name(names, said['person'])} "
             f"and a cat for {_name(names, said['cat'])}; set model.names, with a name for class 0 in front"
         )
+    if set(wrong) >= {"person", "cat"}:
+        return (
+            f"it takes the person of the trial image for {_name(names, said['person'])} and the cat for "
+            f"{_name(names, said['cat'])}: its class numbers do not fit its names; set model.names"
+        )
     if wrong.get("person") == 1 and "cat" not in said:
         return (
             f"it takes the person of the trial image for {_name(names, said['person'])}, the class after it: its class "

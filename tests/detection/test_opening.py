@@ -216,6 +216,26 @@ def test_boxes_beside_the_objects_of_the_trial_image_are_never_verified(shared, 
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize("turned", [2, 41], ids=["by two", "by half"])
+def test_classes_that_do_not_fit_their_names_are_never_verified(shared, tmp_path, turned):
+    order = np.array([0, 1, 2, 3, *(4 + (number + turned) % 80 for number in range(80))], np.int64)
+    settings = rewritten(
+        shared,
+        tmp_path / "turned.onnx",
+        [node("Gather", ["output0", "order"], ["out"], axis=1)],
+        {"order": order},
+    )
+    detector = Detector(settings)
+    detector.open()
+    for _ in range(10):
+        detector.detect([picture()])
+    state, reason = detector.verification
+    assert state.value == "unverified"
+    assert "its class numbers do not fit its names; set model.names" in reason
+    detector.close()
+
+
+@pytest.mark.shared
 def test_a_model_that_knows_what_the_trial_image_shows_needs_one_run_to_be_verified(shared, monkeypatch):
     from agent.detection.runner import Runner
 
