@@ -67,7 +67,9 @@ def examine(
     other = None if len(found) or not free else _of_bytes(reading, facts)
     if other is not None:
         reading, found = other
-        log.info("model takes pixels of 0 to 255: with 0 to 1 it finds nothing", model=reading.runner.path.name)
+        log.info(
+            "model takes pixels of 0 to 255: with 0 to 1 it finds nothing", model=reading.runner.path.name
+        )
     known = _known_overlaps(reading, found, names)
     beside = _beside(known)
     placed = other is not None or _all_agree(known) or (not beside and _again(reading, found, MOST))

@@ -52,9 +52,7 @@ def test_a_web_and_shadows_are_not_told_apart_and_that_is_said(change):
     found = watch(
         VIDEOS / "bottle-detection.mp4", World(name="over the view", change=change, minutes=4), LEARNT
     )
-    told = sum(
-        seconds for text, seconds in found.untold.items() if "web or dirt" in text
-    )
+    told = sum(seconds for text, seconds in found.untold.items() if "web or dirt" in text)
     assert told > 180.0, "as long as it is there: it is not learnt along within minutes"
 
 
