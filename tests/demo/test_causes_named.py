@@ -18,6 +18,8 @@ from tests.waiting import wait_until
 CAUSES = {"crossing": "fog", "avenue": "noise", "aisle": "colour_cast"}
 """Of the cameras that drift; the fourth freezes."""
 
+ACTIONS = {"fog": "wait", "noise": "mend", "colour_cast": "mend"}
+
 
 def ready(service):
     """Whether causes can be named, and the references are whole."""
@@ -53,4 +55,12 @@ def test_each_incident_is_named_rightly_and_never_by_another_name(others, monkey
             ears.wait(lambda heard, camera=camera, cause=cause: cause in named(heard, camera), 240)
         ears.wait(lambda heard: any("/alert/camera_frozen" in m.topic for m in heard), 120)
         for camera, cause in CAUSES.items():
+            ears.wait(
+                lambda heard, camera=camera, cause=cause: any(
+                    m.topic.endswith(f"/advice/{camera}")
+                    and (m.body["cause"], m.body["action"]) == (cause, ACTIONS[cause])
+                    for m in heard[before:]
+                ),
+                120,
+            )
             assert set(named(ears.messages, camera)) <= {cause, "unknown", ""}, camera
