@@ -57,7 +57,7 @@ def test_times_that_are_nearly_some(text):
     try:
         assert 0 <= take_moment({"k": text}, "k", None, NOW) <= LATEST
     except VedetteError as error:
-        assert "no time" in str(error)
+        assert "not a time" in str(error)
 
 
 def test_what_is_understood():

@@ -179,7 +179,7 @@ def test_the_file_for_a_crash_is_no_link_and_for_its_owner_alone(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert "is a link, and no file of ours: remove it" in done.stdout + done.stderr
+    assert "is a link that the agent did not make: remove it" in done.stdout + done.stderr
     assert (tmp_path / "precious").read_text() == "keep"
     (tmp_path / "crash.txt").unlink()
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)

@@ -213,8 +213,8 @@ def test_another_file_under_the_name_of_a_model_is_named(tmp_path, begins, words
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.onnx")
-    assert "no plain file" in refusal(tmp_path / "pipe.onnx")
-    assert "no plain file" in refusal("/dev/zero")
+    assert "not a plain file" in refusal(tmp_path / "pipe.onnx")
+    assert "not a plain file" in refusal("/dev/zero")
     (tmp_path / "folder.onnx").mkdir()
     assert "is a directory" in refusal(tmp_path / "folder.onnx")
     (tmp_path / "empty.onnx").touch()

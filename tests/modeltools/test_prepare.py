@@ -170,11 +170,11 @@ def test_what_is_no_plain_file_is_refused_at_once(tiny, tmp_path, capsys):
     for name in ("pipe.onnx", "pipe.pt", "pipe.json"):
         os.mkfifo(tmp_path / name)
     for name in ("pipe.onnx", "pipe.pt"):
-        with pytest.raises(ModelError, match="no plain file"):
+        with pytest.raises(ModelError, match="not a plain file"):
             vedette_model("prepare", tmp_path / name)
-    with pytest.raises(ModelError, match="no plain file"):
+    with pytest.raises(ModelError, match="not a plain file"):
         vedette_model("inspect", tmp_path / "pipe.onnx")
-    with pytest.raises(ModelError, match="no plain file"):
+    with pytest.raises(ModelError, match="not a plain file"):
         manifest.read(tmp_path / "pipe.json")
     os.mkfifo(tmp_path / "picture.jpg")
     with pytest.raises(ModelError, match="has no images"):

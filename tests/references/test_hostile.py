@@ -129,9 +129,9 @@ def test_the_blob_of_these_tests_is_one():
         ({"coarsest": 400}, "smallest k"),
         ({"levels": 61}, "too short"),
         ({"starts": (2**31,)}, "out of order"),
-        ({"ends": (float("nan"), 0)}, "no number"),
+        ({"ends": (float("nan"), 0)}, "not a number"),
         ({"ends": (1, 2)}, "beyond its own ends"),
-        ({"items": (float("inf"),)}, "no number"),
+        ({"items": (float("inf"),)}, "not a number"),
     ],
 )
 def test_sketches_that_claim_more_than_they_hold_are_refused(wrong, words):

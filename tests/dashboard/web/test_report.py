@@ -110,7 +110,7 @@ def test_a_report_about_an_alert_has_its_time_its_words_an_image_and_nothing_of_
     assert "Device north/box" in out.read_text()
     for wrong, words in (
         (["--alert", "third"], "no alert third"), (["--camera", "frnt"], "did you mean 'front'"), ([], "--alert"),
-        (["--camera", "front", "--until", "3h"], "is not after"), (["--alert", "first", "--image", str(out)], "no JPEG"),
+        (["--camera", "front", "--until", "3h"], "is not after"), (["--alert", "first", "--image", str(out)], "not a JPEG"),
         (["--device", "bx"], "there is north/box"),
     ):  # fmt: skip
         assert main([*base, *wrong]) != 0

@@ -219,7 +219,7 @@ def test_keys_that_are_none_are_refused_and_never_shown(tmp_path):
                 read(tmp_path / name)
             assert "c2VjcmV0" not in str(caught.value)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ModelError, match="no plain file"):
+    with pytest.raises(ModelError, match="not a plain file"):
         signing.read_public_key(tmp_path / "pipe")
 
 
