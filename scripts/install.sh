@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs, upgrades, rolls back and removes Vedette on this machine. `install.sh --help` tells more.
+# Installs, upgrades, rolls back and removes Vedette on this machine. See `install.sh --help`.
 set -euo pipefail
 umask 022 # whatever root's is: the service's user reads the program and the config
 
@@ -23,30 +23,30 @@ usage() {
 install.sh [ACTION] [OPTIONS]: Vedette as a service of this machine (systemd 245 or later). Run it as root.
 
 actions
-  install       (the default) check the host, then install; where a version is installed already, upgrade:
-                the new one is tested beside the old one, and the old one comes back if the new one fails
-  upgrade       the same, but an error where nothing is installed
-  rollback      go back to the version before
-  credentials   hand the files in /etc/vedette/credentials to the service (run it after adding one)
+  install       (the default) check the host, then install. If a version is installed already, upgrade it: the
+                new one is tested while the old one runs, and the old one is restored if the new one fails
+  upgrade       the same, but an error if nothing is installed
+  rollback      go back to the previous version
+  credentials   give the service the files in /etc/vedette/credentials (run it after adding one)
   uninstall     remove program, unit and command; config and state stay unless --purge
-  check         only say whether this host is fit, and what would be chosen for it
+  check         only report whether this host is suitable, and what would be chosen for it
 
 options
   --from DIR        install from a bundle made by scripts/bundle, without any network
-  --config FILE     put FILE in place as /etc/vedette/config.toml if there is none
+  --config FILE     copy FILE to /etc/vedette/config.toml if there is none
   --runtime WHAT    ONNX Runtime: auto (the default), cpu, gpu, or a wheel file or index URL that has
                     onnxruntime-gpu (Jetson)
-  --extras LIST     further parts, separated by commas: notify, prometheus, deploy, parquet, openvino
-                    (a bundle has both in it: they are given to scripts/bundle)
+  --extras LIST     optional parts, separated by commas: notify, prometheus, deploy, parquet, openvino
+                    (not with --from: a bundle contains what scripts/bundle was given)
   --no-start        do not start or restart the service
   --purge           with uninstall: also remove config, state, cache and the user
-  --dry-run         check the host for real, and say what would be done
+  --dry-run         check the host, and report what would be done
 
 environment: PYTHON names the interpreter (3.10 or newer; the default is the newest found); VEDETTE_SETTLE_SECONDS
 how long a new version must run without a restart before it is kept (10); VEDETTE_SELFTEST_SECONDS how long its
 self-test may take (30; a slow board may need more).
 
-exit codes: 0 done, 1 failed (nothing changed, or the old version is back), 2 wrong usage, 3 this host is not fit
+exit codes: 0 done, 1 failed (nothing changed, or the old version is back), 2 wrong usage, 3 this host is not suitable
 END
 }
 
@@ -57,7 +57,7 @@ say() { printf '%s\n' "$*"; }
 step() { printf '==> %s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
-# A mistake here would be noticed only once all is built.
+# Checked first: a mistake here would otherwise show only after everything is built.
 for name in VEDETTE_SETTLE_SECONDS VEDETTE_SELFTEST_SECONDS; do
   [[ ${!name:-1} =~ ^[0-9]+(\.[0-9]+)?$ ]] || {
     say "install.sh: $name=${!name}: expected a number of seconds, as in $name=30" >&2
@@ -78,13 +78,13 @@ do_it() {
 
 make_user() {
   if ! getent passwd vedette >/dev/null; then
-    step "making the user vedette"
+    step "creating the user vedette"
     do_it useradd --system --user-group --home-dir "$STATE_DIR" --no-create-home --shell /usr/sbin/nologin vedette
   fi
   local group
   for group in video render; do # V4L2 and Jetson nodes, DRM render nodes
     if getent group "$group" >/dev/null && ! id -nG vedette 2>/dev/null | grep -qw "$group"; then
-      say "    vedette joins the group $group"
+      say "    adding vedette to the group $group"
       do_it usermod --append --groups "$group" vedette
     fi
   done
@@ -137,7 +137,7 @@ install_locked() { # install_locked DIR SET...: exactly the files whose hashes a
   rm -f "$wanted"
 }
 
-place_files() { # place_files DIR: what belongs to this version but is no Python
+place_files() { # place_files DIR: the files of this version other than Python
   local share=$1/share/vedette name source
   mkdir -p "$share"
   for name in scripts/install.sh scripts/host.sh systemd/$UNIT docs/operations.md docs/install.md; do
@@ -150,18 +150,18 @@ place_files() { # place_files DIR: what belongs to this version but is no Python
 build_version() { # build_version NAME: makes versions/NAME whole, or leaves nothing of it
   local target=$HOME_DIR/versions/$1
   if [ -e "$target/.complete" ]; then
-    say "    $target is there already"
+    say "    $target already exists"
     return
   fi
   step "installing into $target${bundle:+ from $bundle, without network}"
   if [ -n "$dry_run" ]; then
-    say "    would make a virtual environment with $python and install vedette${extras:+[$extras]}, ONNX Runtime: $runtime"
+    say "    would create a virtual environment with $python and install vedette${extras:+[$extras]}, ONNX Runtime: $runtime"
     return
   fi
   rm -rf "$target"
   mkdir -p "$target"
   trap 'rm -rf "$target"' EXIT
-  "$python" -I -m venv "$target" || fail "$python could not make a virtual environment"
+  "$python" -I -m venv "$target" || fail "$python could not create a virtual environment"
   install_packages "$target" || fail "the packages could not be installed; nothing was changed"
   place_files "$target"
   chmod -R go=u-w "$target"
@@ -199,7 +199,7 @@ place_credentials() {
     do_it rm -f "$DROP_IN"
     return
   fi
-  say "    the service is given: $(printf '%s' "$lines" | sed 's/LoadCredential=\([^:]*\).*/\1/' | paste -sd' ')"
+  say "    the service gets the credentials: $(printf '%s' "$lines" | sed 's/LoadCredential=\([^:]*\).*/\1/' | paste -sd' ')"
   if [ -n "$dry_run" ]; then return; fi
   chmod 600 "$CONFIG_DIR"/credentials/*
   mkdir -p "$(dirname "$DROP_IN")"
@@ -238,7 +238,7 @@ comes_up() {
 }
 
 say_journal() {
-  say "    the last it said (journalctl -u vedette):"
+  say "    its last log lines (journalctl -u vedette):"
   journalctl -u "$UNIT" -n 8 --no-pager -o cat | sed 's/^/      /'
 }
 
@@ -261,7 +261,7 @@ install_or_upgrade() {
   choose_runtime
   check_host
   advise_jetson
-  [ "$unfit" = 0 ] || [ -n "$dry_run" ] || { say "this host is not fit, nothing was changed" >&2; exit 3; }
+  [ "$unfit" = 0 ] || [ -n "$dry_run" ] || { say "this host is not suitable, nothing was changed" >&2; exit 3; }
   name=$(source_name)
   make_user
   build_version "$name"
@@ -269,7 +269,7 @@ install_or_upgrade() {
   place_credentials
   if [ -n "$dry_run" ]; then
     say "dry run: nothing was changed; ${old:-nothing} is installed, $name would be"
-    [ "$unfit" = 0 ] || { say "but this host is not fit: see above" >&2; exit 3; }
+    [ "$unfit" = 0 ] || { say "but this host is not suitable: see above" >&2; exit 3; }
   elif [ "$old" = "$name" ] && systemctl --quiet is-active "$UNIT"; then
     say "$name is installed and running: nothing to do"
   elif [ -z "$old" ] || [ "$old" = "$name" ]; then
@@ -284,7 +284,7 @@ first_start() {
   if ! as_vedette "$1" selftest --seconds "$SELFTEST_SECONDS" | sed 's/^/    /'; then fail "it does not work on this machine; see above"; fi
   switch_to "$1"
   if ! config_is_good "$1"; then
-    say "installed. Now edit $CONFIG_DIR/config.toml (vedette check tells when it is right), then:"
+    say "installed. Now edit $CONFIG_DIR/config.toml (vedette check verifies it), then:"
     say "  systemctl enable --now vedette"
     return
   fi
@@ -298,7 +298,7 @@ first_start() {
 upgrade() {
   local old=$1 new=$2 before
   before=$(installed previous)
-  step "testing $new beside $old, which goes on meanwhile"
+  step "testing $new while $old keeps running"
   if ! config_is_good "$new"; then
     rm -rf "${HOME_DIR:?}/versions/$new"
     fail "the new version does not accept $CONFIG_DIR/config.toml (see above); $old stays"
@@ -308,11 +308,11 @@ upgrade() {
     fail "the new version fails its self-test; $old stays"
   fi
   step "switching from $old to $new"
-  # who stopped the service had a reason; one that failed is started, since the new version may be the mend
+  # a service that was stopped stays stopped; one that failed is started, since the new version may fix it
   [ "$(systemctl is-active "$UNIT" || true)" != inactive ] || start=no
   ln -sfn "versions/$old" "$HOME_DIR/previous"
   switch_to "$new"
-  [ "$start" = yes ] || { say "upgraded; the service was not running or --no-start was given: it is left so"; return; }
+  [ "$start" = yes ] || { say "upgraded; the service was not running or --no-start was given: it stays stopped"; return; }
   if ! comes_up; then
     say_journal
     step "$new does not run: going back to $old"
@@ -356,13 +356,13 @@ uninstall() {
   step "removing config, state, cache and user"
   do_it rm -rf "$CONFIG_DIR" "$STATE_DIR" "$CACHE_DIR"
   if getent passwd vedette >/dev/null; then do_it userdel vedette; fi
-  say "removed, with everything of it"
+  say "everything is removed"
 }
 
 credentials() {
   place_credentials
   do_it systemctl daemon-reload
-  say "a restart takes them in use: systemctl restart vedette"
+  say "restart the service to use them: systemctl restart vedette"
 }
 
 parse() {
@@ -384,11 +384,11 @@ parse() {
       --purge) purge=yes; shift ;;
       --dry-run) dry_run=yes; shift ;;
       -h | --help) usage; exit 0 ;;
-      *) say "unknown word $1 (see install.sh --help)" >&2; exit 2 ;;
+      *) say "unknown argument $1 (see install.sh --help)" >&2; exit 2 ;;
     esac
   done
   [ -n "$bundle" ] || [ ! -d "$here/wheels" ] || bundle=$here # this script lies in a bundle
-  [ -z "$bundle" ] || [ -e "$bundle/requirements.txt" ] || fail "$bundle is no bundle (scripts/bundle makes one)"
+  [ -z "$bundle" ] || [ -e "$bundle/requirements.txt" ] || fail "$bundle is not a bundle (scripts/bundle makes one)"
   [ -z "$bundle" ] || bundle=$(cd "$bundle" && pwd)
   if [ -n "$bundle" ] && [ "$runtime$extras" != auto ]; then
     say "a bundle holds what it was made with: give --runtime and --extras to scripts/bundle" >&2

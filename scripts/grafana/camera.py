@@ -31,7 +31,7 @@ from model import (
 DASHBOARD = dashboard(
     uid="vedette-camera",
     title="Vedette: camera",
-    help="One camera: its state, where its frames go, what each stage takes, what the model sees.",
+    help="One camera: state, frames by outcome, time of each stage, detections.",
     source=PROMETHEUS,
     variables=[JOB, INSTANCE, CAMERA],
     annotations=[alerts_as_marks(ONE)],
@@ -155,7 +155,7 @@ DASHBOARD = dashboard(
                     promql(
                         f'vedette_camera_feature_mean{{{ONE}, feature=~"brightness|contrast"}}', "{{feature}}"
                     ),
-                    help="Mean brightness and contrast of the picture, 0 to 255.",
+                    help="Mean brightness and contrast of the frame, 0 to 255.",
                 ),
                 series(
                     "Sharpness",

@@ -27,7 +27,7 @@ from model import (
 DASHBOARD = dashboard(
     uid="vedette-device",
     title="Vedette: device",
-    help="One box: processor, memory, disks, heat, power, GPUs, delivery, and what the agent itself takes.",
+    help="One device: processor, memory, disks, temperature, power, GPUs, delivery, and the agent's own usage.",
     source=PROMETHEUS,
     variables=[JOB, INSTANCE],
     annotations=[alerts_as_marks(BOX)],
@@ -227,7 +227,7 @@ DASHBOARD = dashboard(
                     "How much the model may run",
                     promql(f"vedette_host_model_busy_limit_ratio{{{BOX}}}", "share of the time"),
                     unit="percentunit",
-                    help="Below 100 % while the box is too hot.",
+                    help="Below 100 % while the device is too hot.",
                     defaults={"min": 0, "max": 1},
                 ),
                 series(

@@ -22,7 +22,7 @@ from model import (
 DASHBOARD = dashboard(
     uid="vedette-drift",
     title="Vedette: drift",
-    help="Whether the cameras still see what the model was made for: drift over its limit, and the features behind it.",
+    help="Whether the cameras still show what the model was trained for: drift against its limit, and its features.",
     source=PROMETHEUS,
     variables=[JOB, INSTANCES, CAMERAS, FEATURE],
     annotations=[alerts_as_marks(f'{ONE}, rule=~"drift|outliers"')],
@@ -40,7 +40,7 @@ DASHBOARD = dashboard(
                     "All features together, and the mix of classes",
                     promql(f"vedette_camera_drift_joint_ratio{{{ONE}}}", "{{camera}} together"),
                     promql(f"vedette_camera_drift_classes_ratio{{{ONE}}}", "{{camera}} classes"),
-                    help="Over their limits: many small shifts at once, and other things than usual.",
+                    help="Relative to their limits: many small shifts at once, and content unlike the reference.",
                     defaults=OVER_ONE,
                 ),
                 series(
@@ -61,7 +61,7 @@ DASHBOARD = dashboard(
                     "Reference being recorded",
                     promql(f"vedette_camera_reference_recorded_ratio{{{ONE}}}", "{{instance}} {{camera}}"),
                     unit="percentunit",
-                    help="Until it is whole, verdicts are provisional; nothing is shown once it is.",
+                    help="Until the reference is complete, verdicts are provisional; empty once it is complete.",
                     defaults={"min": 0, "max": 1},
                 ),
             ],
@@ -84,7 +84,7 @@ DASHBOARD = dashboard(
                     defaults={"min": 0},
                 ),
                 series(
-                    "Frames kept out: the picture was faulty",
+                    "Frames left out: faulty frame",
                     promql(
                         f"rate(vedette_camera_feature_samples_kept_out_total{{{ONE}}}[{WINDOWED}])",
                         "{{camera}}",

@@ -27,7 +27,7 @@ from model import (
 DASHBOARD = dashboard(
     uid="vedette-fleet",
     title="Vedette: fleet",
-    help="All devices: which are there, which cameras give pictures, what fires, what is slow, what has drifted.",
+    help="All devices: connections, camera states, firing alerts, latency and drift.",
     source=PROMETHEUS,
     variables=[JOB],
     annotations=[alerts_as_marks(f'{FLEET}, severity="critical"')],
@@ -57,7 +57,7 @@ DASHBOARD = dashboard(
                 stat(
                     "Frames analysed",
                     promql(f"sum(vedette_camera_inferred_frames_per_second{{{FLEET}}})"),
-                    help="Frames a second through the models, all devices.",
+                    help="Frames per second through the models, all devices.",
                     defaults=thresholds((None, BLUE)),
                 ),
             ],
@@ -140,7 +140,7 @@ DASHBOARD = dashboard(
                         "{{instance}}",
                     ),
                     unit="s",
-                    help="From the histograms: right to within a factor of about two, and it can be aggregated.",
+                    help="From the histograms: accurate to a factor of about two; can be aggregated.",
                 ),
                 series(
                     "Frames dropped: the busiest devices",

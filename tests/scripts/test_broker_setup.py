@@ -300,12 +300,12 @@ def test_again_changes_nothing(made, port):
         (("init", "DIR"), "--host"),
         (("init", "DIR", "--host", "a b;rm"), "characters"),
         (("init", "DIR", "--host", "x", "--port", "abc"), "whole numbers"),
-        (("device", "DIR", "north"), "not among these"),
-        (("device", "DIR", "north", "box/1"), "is no name"),
+        (("device", "DIR", "north"), "not one of these"),
+        (("device", "DIR", "north", "box/1"), "is not a valid name"),
         (("device", "DIR", "south", "box-1"), "unique"),
         (("remove", "DIR", "nobody"), "there is no nobody"),
         (("list", "/nonexistent"), "was not made by"),
-        (("frobnicate", "x"), "not among these"),
+        (("frobnicate", "x"), "not one of these"),
     ],
 )
 def test_mistakes_are_told(made, tmp_path, words, said):

@@ -49,7 +49,7 @@ def test_seconds_that_are_no_number_are_named_before_anything_is_built(name, mon
 
 def test_what_is_no_bundle_is_not_installed_from(tmp_path):
     done = run(SCRIPTS / "install.sh", "--from", tmp_path)
-    assert (done.returncode, "is no bundle" in done.stderr) == (1, True)
+    assert (done.returncode, "is not a bundle" in done.stderr) == (1, True)
 
 
 def test_a_host_without_opt_is_judged_by_its_root():

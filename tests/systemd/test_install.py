@@ -186,7 +186,7 @@ def test_from_nothing_to_gone(bare, bundles):
     box.run(f"printf '{CONFIG}' >/etc/vedette/config.toml".replace("\n", "\\n"))
     code, said = install(box, f"{bundles['9.1.0']}/install.sh")
     assert code == 0
-    assert "is there already" in said
+    assert "already exists" in said
     assert "stays as it is" in said
     assert re.search(r"vedette 9\.1\.0-\w+ runs: . of 1 cameras online", said)
     assert box.show("UnitFileState") == "enabled"
