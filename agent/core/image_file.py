@@ -14,7 +14,7 @@ from agent.core.untrusted import BadInput
 
 LARGEST_BYTES = 128 * 1024 * 1024
 MOST_PIXELS = 2**26
-"""8192 by 8192; for formats whose header is not read here, OpenCV is told the same before it is loaded."""
+"""8192 by 8192; for formats whose header is not read here, OpenCV gets the same limit before it is loaded."""
 
 # Decoders fill a cut-off file with grey and report nothing, so its end mark is looked for. Behind it there may be
 # anything: the video of a motion photo, the bytes of a camera's maker.
@@ -42,7 +42,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
         raise BadInput("is cut off")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # among others: more pixels than OpenCV was told to take
+    except cv2.error:  # among others: more pixels than the limit that OpenCV was given
         image = None
     if image is None:
         raise BadInput(_not_read(data) or "is damaged or not an image")
@@ -80,7 +80,7 @@ def check_size(data: bytes) -> None:
 
 
 def _size(data: bytes) -> tuple[int, int] | None:
-    """Width and height by the header; None where it tells none."""
+    """Width and height by the header; None where it has none."""
     if data.startswith(b"\x89PNG") and len(data) >= 24:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data.startswith(b"BM") and len(data) >= 26:

@@ -167,7 +167,7 @@ class AlertState(str, Enum):
 
 
 class AlertEvent(str, Enum):
-    """Why an alert is told."""
+    """Why an alert is published."""
 
     FIRED = "fired"
     RESOLVED = "resolved"
@@ -184,7 +184,7 @@ class Alert:
 
     `id` is stable for one occurrence (from pending to resolved). `what` says what happened, `expected` what
     was expected, `window` the time frame judged, `advice` what to do next; `evidence` carries the numbers.
-    `event` says why it is told now; `controls` who acknowledged or snoozed it, when and why; `runbook` is a
+    `event` says why it is published now; `controls` who acknowledged or snoozed it, when and why; `runbook` is a
     page to read. Its times are Unix time: it is labelled when it is made.
     """
 

@@ -105,7 +105,7 @@ def parse_object(
 def parse_toml(text: str, *, largest: int = LARGEST_BYTES, deepest: int = DEEPEST) -> dict[str, Any]:
     """The tables in `text`; raises BadInput for what is too large or too deep, TOMLDecodeError for a mistake in it.
 
-    (A mistake is the writer's to mend and has a line: who reads a config tells it by that.)
+    (A mistake is the writer's to mend and has a line: the reader of a config recognises it by that.)
     """
     if len(text) > largest:
         raise BadInput(f"{len(text)} characters, at most {largest} are accepted")

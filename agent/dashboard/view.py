@@ -191,7 +191,7 @@ def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> lis
 
 
 def _heading(device: Device, now: float, width: int) -> Text:
-    """Name and state, and what else has room, the most telling first."""
+    """Name and state, and what else has room, the most important first."""
     row, status = facts(device, now), device.status
     state, since = str(row["state"]), row["since"]
     heading = Text.assemble(

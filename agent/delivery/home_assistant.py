@@ -150,7 +150,7 @@ def _device() -> Iterator[Json]:
         "Last alert",
         "alert/+",
         windowed=False,
-        # A resolved alert is cleared by an empty message: what was told last stays.
+        # A resolved alert is cleared by an empty message: the last state stays.
         value_template="{{ value_json.what[:250] if value_json is defined and value_json.what is defined "
         "else this.state }}",
         json_attributes_template="{{ (value_json if value_json is defined else {}) | tojson }}",

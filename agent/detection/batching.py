@@ -40,7 +40,7 @@ class BatchSizer:
         return neighbours[trial % len(neighbours)] if trial and not rest and neighbours else self.chosen
 
     def ran(self, frames: int, seconds: float) -> None:
-        """A run of `frames` took `seconds`; one that is not of a size to choose tells nothing."""
+        """A run of `frames` took `seconds`; one of another size is ignored."""
         self._runs += 1
         if frames not in self._sizes:
             return

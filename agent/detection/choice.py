@@ -161,7 +161,7 @@ def choose(
     """An open detector as the settings want it, and why it is this one ("": there was no choice).
 
     `cache` is where choices are kept; without it, or for a small model, nothing is measured. `beside` has another
-    process measure and keep the choice, and tells why there is none; without it this one does. Raises ModelError,
+    process measure and keep the choice, and says why there is none; without it this one does. Raises ModelError,
     MissingExtra.
     """
     made_for = _made_for(settings, model)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Exporter(Protocol):
-    """What the agent's threads tell it; nothing of it blocks."""
+    """Receives what the agent's threads observe; no method blocks."""
 
     def frame(self, result: FrameResult, /) -> None:
         """A frame went through the model."""

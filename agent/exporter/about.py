@@ -49,21 +49,21 @@ def info_values(about: About) -> Series:
     """What hardly ever changes, as labels of a 1."""
     info = about.info()
 
-    def told(*names: str) -> Labels:
+    def labels_of(*names: str) -> Labels:
         return tuple(str(info.get(name, "")) for name in names)
 
     gpus = {
         (
             str(index),
-            *told(f"gpu_{index}_name", f"gpu_{index}_uuid", "gpu_driver_version", "cuda_version"),
+            *labels_of(f"gpu_{index}_name", f"gpu_{index}_uuid", "gpu_driver_version", "cuda_version"),
         ): 1.0
         for index in range(int(info.get("gpu_count", 0)))
     }
-    machine = told("machine_model", "os_name", "jetpack_version", "power_mode_name")
+    machine = labels_of("machine_model", "os_name", "jetpack_version", "power_mode_name")
     return {
-        "vedette_build": {told("version"): 1.0},
+        "vedette_build": {labels_of("version"): 1.0},
         "vedette_device": {(about.device, about.site, *machine): 1.0},
-        "vedette_model": {told("model_name", "model_sha256", "model_provider"): 1.0},
+        "vedette_model": {labels_of("model_name", "model_sha256", "model_provider"): 1.0},
         "vedette_gpu": gpus,
     }
 

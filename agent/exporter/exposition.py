@@ -56,10 +56,10 @@ def registry_of(ledger: Ledger, about: About) -> CollectorRegistry:
 def family(entry: ExportedMetric, numbers: Mapping[Labels, float]) -> Metric:
     """One metric with all its series."""
     if entry.kind is MetricKind.INFO:
-        told = InfoMetricFamily(entry.name, entry.help, labels=())
+        info = InfoMetricFamily(entry.name, entry.help, labels=())
         for labels in numbers:
-            told.add_metric((), dict(zip(entry.labels, _safe(labels), strict=True)))
-        return told
+            info.add_metric((), dict(zip(entry.labels, _safe(labels), strict=True)))
+        return info
     maker = CounterMetricFamily if entry.kind is MetricKind.COUNTER else GaugeMetricFamily
     made = maker(entry.name, entry.help, labels=entry.labels)
     for labels, value in numbers.items():

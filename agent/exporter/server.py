@@ -1,6 +1,6 @@
 """The HTTP server: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever restarts and waits.
 
-Off unless `[prometheus] listen` is set. It has no password and tells camera names: it belongs on the loopback
+Off unless `[prometheus] listen` is set. It has no password and shows camera names: it belongs on the loopback
 interface, or behind a firewall. A port that is taken is tried again and never stops the agent.
 """
 
@@ -47,7 +47,7 @@ REQUEST_SECONDS = 5.0
 """How long a client may take to say what it wants, or to take the answer."""
 
 MOST_AT_ONCE = 8
-"""Requests answered at once; further ones are told to come again."""
+"""Requests answered at once; further ones get status 503."""
 
 MOST_CONNECTIONS = 32
 """Connections, each with a thread; further ones are closed."""

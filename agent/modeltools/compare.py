@@ -72,7 +72,7 @@ def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], lim
 def compare_objects(source: Path, result: Path, images: Sequence[NDArray[np.uint8]]) -> Comparison:
     """Run both detectors on `images` (H, W, 3) BGR, each letterboxing its own way, and match what they find.
 
-    Raises ModelError where their objects are not the same, or too few to tell.
+    Raises ModelError where their objects are not the same, or too few to decide.
     """
     theirs, ours = (_objects(path, images) for path in (source, result))
     matches, pairs = BoxMatches(), []

@@ -188,7 +188,7 @@ def opset_of(model: Any) -> int:
 
 
 def _channels_and_type(model: Any, tensor: str) -> tuple[int, int]:
-    """Channels (0 where inference cannot tell) and element type of a feature map."""
+    """Channels (0 where shape inference does not know) and element type of a feature map."""
     inferred = shape_inference.infer_shapes(model).graph
     for value in (*inferred.value_info, *inferred.output, *inferred.input):
         if value.name == tensor:

@@ -17,7 +17,7 @@ from agent.detection.preprocess import PADDING, plan
 from agent.modeltools.embed import EMBEDDING, FIRST_STEP, opset_of, rename, set_metadata
 
 LEAST_OPSET = 13
-"""Since which Slice, Pad and Unsqueeze take all that they are told as inputs."""
+"""Since which Slice, Pad and Unsqueeze take all their parameters as inputs."""
 
 _MIN_AXES_INPUT = 18  # since which ReduceMin takes its axes as an input
 _PREFIX = "frame/"

@@ -25,7 +25,7 @@ from agent.core import clock
 # damaged file FFmpeg marked 8. A stream without key frames (intra refresh) has mended itself by then.
 MENDING_SECONDS = 5.0
 LATE_RATIO = 0.95  # of the timeout
-# A title that is not UTF-8 must not end it: PyAV 19 keeps its bytes, PyAV before that raised unless told otherwise.
+# A title that is not UTF-8 must not end it: PyAV 19 keeps its bytes, earlier versions raise an error by default.
 _ODD_TITLES = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 # 8,192 x 8,192: no camera has more, and a damaged size must not take the memory of the box.
 MAX_PIXELS = 2**26

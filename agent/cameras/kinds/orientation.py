@@ -55,14 +55,14 @@ class Orientation:
 
 
 LOOK_SECONDS = 30.0
-"""How often a key frame is looked at whose turn tells nothing new: an upright one may be mirrored by now."""
+"""How often a key frame is looked at whose rotation gives nothing new: an upright one may be mirrored by now."""
 
 
 class OrientationMemory:
     """The orientation of each frame of one source, by law 2.
 
     A frame whose side data PyAV was asked for refers to itself, and keeps its memory until Python next looks for such
-    circles (60 MB for four small cameras), so it is asked only where it may tell something new.
+    circles (60 MB for four small cameras), so it is asked only where it may give something new.
     """
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ def heat_map(curves: Mapping[str, Any], start: float, end: float) -> dict[str, A
 
     Features are sorted by their largest ratio, "all" first. A column is wider than the usual step from one window to
     the next: none is empty between two windows. A ratio that is far from its limit is sent every few windows alone
-    (docs/wire.md): until the next time it is as it was, where what was sent of the others tells that.
+    (docs/wire.md): until then a value counts as unchanged if the other fields of that message show that.
     """
     columns = _columns(curves["times"], end - start)
     width = (end - start) / columns

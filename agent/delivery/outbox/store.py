@@ -235,7 +235,7 @@ class MessageStore:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise SQLite's errors as this module's; told apart by text, since 3.10's sqlite3 gives no code."""
+    """Raise SQLite's errors as this module's; distinguished by text, because 3.10's sqlite3 gives no code."""
     try:
         yield
     except sqlite3.Error as error:

@@ -34,7 +34,7 @@ MOST_JOINED = 10**9  # windows in one message, or lost before it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageIdentity:
-    """What every counted message says of itself; `at` is Unix time, `mark` tells contents apart."""
+    """What every counted message says of itself; `at` is Unix time, `mark` distinguishes contents."""
 
     epoch: str
     seq: int
@@ -276,14 +276,14 @@ def _lines(name: str, device: dict[str, Any]) -> Iterator[str]:
         yield "  only status and info were received: is it offline, or is the time too short for a "
         "window to end?"
     for stream in device["streams"]:
-        told = ", ".join(f"{stream[key]} {word}" for key, word in _TOLD.items() if stream[key])
+        shown = ", ".join(f"{stream[key]} {word}" for key, word in _COUNTED.items() if stream[key])
         yield (
             f"  {stream['family']:7} {count(stream['received'], 'message')}, {count(stream['gaps'], 'gap')}, "
-            f"worst delay {stream['worst_delay_seconds']:.1f} s{', ' + told if told else ''}"
+            f"worst delay {stream['worst_delay_seconds']:.1f} s{', ' + shown if shown else ''}"
         )
 
 
-_TOLD = {
+_COUNTED = {
     "lost": "reported as lost",
     "merged": "merged into others",
     "duplicates": "came twice",

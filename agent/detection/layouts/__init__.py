@@ -11,7 +11,7 @@ rtdetr       (N, 4 + classes)      RT-DETR (Ultralytics before 8.4)  cx, cy, w, 
 queries      (N, 6)                RT-DETR (Ultralytics since 8.4)   cx, cy, w, h in 0..1, score, class; no NMS
 ============ ===================== ================================= =============================================
 
-A, the anchors, follow from the input's size; N is free. Shapes alone do not tell them apart: (300, 6) is an
+A, the anchors, follow from the input's size; N is free. Shapes alone do not distinguish them: (300, 6) is an
 end-to-end output, or an RT-DETR of two classes. So a layout is recognised by the values too (`recognise`).
 """
 

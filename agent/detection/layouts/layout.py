@@ -66,7 +66,7 @@ NO_CANDIDATES = _nothing()
 class Layout:
     """One way to write boxes.
 
-    `fits` tells whether an output of one image, by its two sides, may be of this layout. `doubt` says what in the
+    `fits` says whether an output of one image, by its two sides, may be of this layout. `doubt` says what in the
     values of such an output speaks against it, "" where nothing does. `classes` is how many classes the sides
     declare, 0 where they do not. `decode` gives the candidates of one image, (rows, columns) float32 or float16, at
     an input of (height, width), above a threshold. `suppressed` is True where no box is left twice, `stretched` where

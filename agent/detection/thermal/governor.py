@@ -1,6 +1,6 @@
 """The governor: measures how busy the model is, and holds it back while the box is too hot.
 
-The scheduler tells it of each run and asks when the next may begin; once a second the service hands it what
+The scheduler reports each run to it and asks when the next may begin; once a second the service hands it what
 telemetry measured. How fast is right is decided in `pace`; here are the clock, the lock and the journal.
 """
 

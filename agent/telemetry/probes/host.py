@@ -29,7 +29,7 @@ CLOCK_POLICIES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSample:
-    """What psutil said at one moment; None or {} for what this host does not tell.
+    """Values of psutil at one moment; None or {} for what this host does not provide.
 
     `monotonic` and `cpu_*` and `process_cpu` are seconds, counters since boot or since the process began.
     """

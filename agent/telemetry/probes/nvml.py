@@ -162,7 +162,7 @@ class _Gpu:
 
 
 def _read_facts(nvml: Any, gpus: list[_Gpu]) -> dict[str, Scalar]:
-    """What the driver and the GPUs are; what they do not tell is left out."""
+    """What the driver and the GPUs are; what they do not report is left out."""
     asks: dict[str, Callable[[], Scalar]] = {
         "gpu_driver_version": lambda: text(nvml.nvmlSystemGetDriverVersion()),
         "cuda_version": lambda: parse_cuda_version(nvml.nvmlSystemGetCudaDriverVersion_v2()),

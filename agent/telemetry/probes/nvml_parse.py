@@ -80,7 +80,7 @@ def parse_utilization(rates: Any) -> Values:
 
 
 def parse_memory(prefix: str, memory: Any) -> Values:
-    """`<prefix>_used_bytes`, `_total_bytes` and `_used_ratio`; {} where the total is not told."""
+    """`<prefix>_used_bytes`, `_total_bytes` and `_used_ratio`; {} where the total is unknown."""
     if not memory.total:
         return {}
     return {

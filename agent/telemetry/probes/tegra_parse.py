@@ -99,7 +99,7 @@ def throttle_values(
 
 
 def parse_power_mode(status: str, config: str) -> str:
-    """The name of nvpmodel's mode: `pmode:0002` looked up in /etc/nvpmodel.conf; "" where it is not told."""
+    """The name of nvpmodel's mode: `pmode:0002` looked up in /etc/nvpmodel.conf; "" where it is unknown."""
     mode = re.search(r"pmode:(\d+)", status)
     if not mode:
         return ""
