@@ -72,6 +72,10 @@ class Cover:
         """Whether there are enough samples, and new ones."""
         return len(self.samples) >= FEWEST_SAMPLES and now - self.samples[-1].at <= STALE_SECONDS
 
+    def has_followed(self, seconds: float) -> bool:
+        """Whether this view in this light has been looked at for so long."""
+        return len(self.samples) * EVERY_SECONDS > min(seconds, (SAMPLES - 1) * EVERY_SECONDS)
+
     def after(
         self, figures: ImageMeasures, lasting: NDArray[np.float32], normal: CameraNormal | None, now: float
     ) -> Cover:

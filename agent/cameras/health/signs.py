@@ -27,6 +27,7 @@ from agent.cameras.health.features import (
 )
 from agent.cameras.health.normals import (
     IN_PLACE_RATIO,
+    LASTING_SECONDS,
     LEAST_BLOCKS,
     LEAST_LIKENESS,
     MOVED_RATIO,
@@ -338,8 +339,8 @@ def _lost(look: Look, normal: CameraNormal) -> float:
 def overlaid(look: Look) -> bool:
     """Whether new edges lie over a quarter of the view that shows through them: shadows, or a web."""
     normal = look.normal
-    if normal is None:
-        return False
+    if normal is None or not look.cover.has_followed(LASTING_SECONDS):
+        return False  # the mean is of another view, too
     judged = normal.structured & (look.figures.level >= DARK_LEVEL) & (look.figures.level <= BURNT_LEVEL)
     over = judged & over_the_view(look.kept_agreed, normal)
     if int(judged.sum()) < LEAST_BLOCKS or int(over.sum()) < OBSTRUCTED_SHARE * int(judged.sum()):

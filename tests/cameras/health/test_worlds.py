@@ -65,6 +65,9 @@ def test_a_tour_with_presets_of_12_s_is_learnt_though_cars_pass_before_them():
     found = seen(World(name="tour", change=toured(12), minutes=5))
     assert found.names == ["moved"]
     assert found.states[0].stood < 80.0, "two rounds"
+    assert not any("web or dirt" in text for text in found.untold), (
+        "the mean of a view has nothing of the last one"
+    )
 
 
 @pytest.mark.parametrize("video", ["bottle", "one-by-one-person"])
