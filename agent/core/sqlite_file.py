@@ -9,19 +9,21 @@ BUSY_SECONDS = 5.0
 _DAMAGE = ("malformed", "not a database", "corrupt", "no such table", "no such column", "has no column named")
 
 
-def connect_wal(path: Path, *, page_bytes: int = 4096) -> sqlite3.Connection:
+def connect_wal(path: Path, *, page_bytes: int = 4096, shared: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode to `path`, which is made if it is not there; raises sqlite3.Error.
 
     The file is locked for this connection alone: processes that use a log together share memory with it, a file of its
     own, of which the kernel writes two or three pages to disk for each commit, and which some file systems (NFS, 9p,
     some of FUSE) do not have: <https://sqlite.org/wal.html#noshm>. Where somebody reads it already, it is shared.
+    With `shared`, for a file that other connections read, it is locked only where the file system shares no memory.
     """
+    first, second = ("NORMAL", "EXCLUSIVE") if shared else ("EXCLUSIVE", "NORMAL")
     try:
-        return _connect(path, page_bytes, "EXCLUSIVE")
+        return _connect(path, page_bytes, first)
     except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
+        if ("locked" in str(error)) is shared:
             raise
-        return _connect(path, page_bytes, "NORMAL")
+        return _connect(path, page_bytes, second)
 
 
 def says_damaged(error: sqlite3.Error) -> bool:

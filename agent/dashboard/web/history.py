@@ -66,7 +66,7 @@ class History:
     def open(self) -> None:
         """Open the file, or make it; raises VedetteError."""
         try:
-            self._db = connect_wal(self.path)
+            self._db = connect_wal(self.path, shared=True)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             known = self._db.execute("SELECT id, site, device, entity FROM series").fetchall()
