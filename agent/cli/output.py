@@ -28,7 +28,7 @@ def new_folder(path: Path) -> None:
 def refuse_taken(path: Path, *, begins: bytes, force: bool = False) -> None:
     """Raise VedetteError, naming file and remedy, where something is at `path` that may not be replaced.
 
-    That is what is no plain file, and, but with `force`, a file that does not begin with `begins`: another kind.
+    That is what is not a plain file, and, but with `force`, a file that does not begin with `begins`: another kind.
     """
     try:
         found = path.lstat()
@@ -47,7 +47,7 @@ def refuse_taken(path: Path, *, begins: bytes, force: bool = False) -> None:
 
 
 def _kind(mode: int) -> str:
-    return "a folder" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "no plain file"
+    return "a folder" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "not a plain file"
 
 
 def _unwritable(path: Path, error: OSError) -> VedetteError:

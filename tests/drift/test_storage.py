@@ -159,7 +159,7 @@ def test_an_array_is_of_its_length_before_it_is_decoded():
     for text, words in (
         ("A" * 10_000_000, "at most 8"),
         ("AAAA", "has 3 bytes; expected 4"),
-        ("?", "no base64"),
+        ("?", "not base64"),
     ):
         with pytest.raises(BadInput, match=words):
             array({"a": text}, "a", (1,), kind="<f4")

@@ -387,7 +387,7 @@ def test_who_is_not_there_is_not_said_to_be_removed(tmp_path, name):
     run("reader", tmp_path / "made", "box-1")
     done = run("remove", tmp_path / "made", name, check=False)
     assert done.returncode == 1
-    assert "is no name" in done.stderr or f"there is no {name} " in done.stderr
+    assert "is not a valid name" in done.stderr or f"there is no {name} " in done.stderr
     assert users(tmp_path / "made") == ["box-1"]
 
 

@@ -119,7 +119,7 @@ class InflightWindow:
         over_it = f"the broker ends the connection over it: {closed.reason}"
         if isinstance(sent, SentRow) and (verdict is Verdict.GUILTY or (alone and closed.code in NEVER)):
             self._refusals.remove(topic)
-            hung_up = f"the broker hangs up on it whenever it is sent alone to {topic} ({size} bytes, packed)"
+            hung_up = f"the broker disconnects whenever it is sent alone to {topic} ({size} bytes, packed)"
             self._give_up(sent.row, over_it if named else hung_up)
         elif verdict is not Verdict.RETRY:
             reason = over_it if named else f"the broker may hang up on a message of {size} bytes (packed)"

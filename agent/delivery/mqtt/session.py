@@ -82,10 +82,7 @@ class SessionTiming:
 # First and longest wait in seconds.
 BACKOFF: dict[ConnectionFailure, tuple[float, float]] = {
     ConnectionFailure.UNRESOLVED: (1.0, 5.0),  # name resolution comes up late at a boot
-    ConnectionFailure.LOST: (
-        1.0,
-        30.0,
-    ),  # a thousand boxes are back half a minute after a long outage, 60 a second
+    ConnectionFailure.LOST: (1.0, 30.0),  # a thousand boxes are back half a minute after an outage
     ConnectionFailure.DENIED: (1.0, 60.0),
     ConnectionFailure.UNREACHABLE: (1.0, 30.0),
     ConnectionFailure.SILENT: (2.0, 120.0),
@@ -326,9 +323,7 @@ class Session:
         was_open = connection.opened is not None
         if was_open and not self._fixed and now - self._opened_at >= AGAIN_SECONDS:
             self._versions[self._index] = ProtocolVersion.V5
-        if (
-            was_open and self._index in self._guessed
-        ):  # a guess: what it lacks may have been the broker itself
+        if was_open and self._index in self._guessed:  # what was missing may have been the broker itself
             self._guessed.discard(self._index)
             self._demands.pop(self._index, None)
         self._index = 0 if was_open else (self._index + 1) % len(self._addresses)

@@ -63,7 +63,7 @@ def test_the_message_that_makes_the_broker_hang_up_is_given_up_and_named(broker,
     one_of_the_camera_and_thirty_of_the_host(running, drafts)
     running.until(lambda p: p.statistics()["outbox_lost_total"] == 1, 60)
     said = capsys.readouterr().out
-    assert "the broker disconnects because of it whenever it is sent alone to vedette/dock/box/" in said
+    assert "the broker disconnects whenever it is sent alone to vedette/dock/box/" in said
     assert "another client uses the same client id; was" not in said
 
 
