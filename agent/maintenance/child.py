@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -62,14 +65,26 @@ def _run(command: Sequence[str], line: bytes, answer: IO[bytes], pause: Pause, l
 # -- in the process -------------------------------------------------------------------------------------------
 
 
-def yield_to_others(nicer: int) -> None:
-    """Let others have the CPU first, and be the first to go where memory is short."""
+def serve(answer: Callable[[bytes], Mapping[str, Any]], nicer: int) -> None:
+    """Answer the line on standard input with one of JSON on standard output, and end.
+
+    Others have the CPU first (by `nicer`), and it is the first to go where memory is short. It ends, too, when standard
+    input ends: it is asked to, or the agent is no more.
+    """
+    from agent.logging import setup as log
+
     os.nice(nicer)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    log.set_up("error")
+    stdin = sys.stdin.buffer
+    line = stdin.readline()
+    threading.Thread(target=_end_with, args=(stdin,), daemon=True).start()
+    sys.stdout.write(json.dumps(answer(line)) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # the thread that waits on standard input holds it
 
 
-def end_with(stdin: Any) -> None:
-    """End when standard input ends: asked to, or the agent is no more."""
+def _end_with(stdin: IO[bytes]) -> None:
     stdin.read()
     os._exit(0)

@@ -10,11 +10,7 @@ Standard input brings one line of JSON: the model's settings, and `most`, the by
 from __future__ import annotations
 
 import json
-import os
-import sys
-import threading
 from dataclasses import asdict, replace
-from typing import Any
 
 from agent.cameras.isolation.child import ended_by
 from agent.config.schema import ModelSettings
@@ -27,7 +23,7 @@ from agent.detection import failures
 from agent.detection.choice_process import settings_of
 from agent.detection.providers import Machine, identify
 from agent.detection.session import Detector
-from agent.maintenance.child import ask, end_with, yield_to_others
+from agent.maintenance.child import ask, serve
 from agent.maintenance.deploy.attempt import Pause
 
 LONGEST_SECONDS = 600.0
@@ -57,29 +53,17 @@ def open_apart(settings: ModelSettings, pause: Pause) -> None:
         raise ModelError(f"it takes more memory than there is: {reason}")
 
 
-def _lacking(request: dict[str, Any]) -> str:
-    """Which memory is not there to open the model, "" where that is not what is wrong."""
+def _answer(line: bytes) -> dict[str, str]:
+    """`reason`: which memory is not there to open the model, "" where that is not what is wrong."""
+    request = parse_object(line)
     try:
         with heap.bounded(take_integer(request, "most")):
             Detector(settings_of(take_object(request, "settings"))).open()
     except (VedetteError, MemoryError, OSError) as error:
         lacks = failures.classify(error) is InferenceFailure.OUT_OF_MEMORY
-        return (printable(error, 300) or type(error).__name__) if lacks else ""
-    return ""
-
-
-def main() -> None:
-    """Open the model that is asked for on standard input."""
-    from agent.logging import setup as log
-
-    yield_to_others(NICE)
-    log.set_up("error")
-    request = parse_object(sys.stdin.buffer.readline())
-    threading.Thread(target=end_with, args=(sys.stdin.buffer,), daemon=True).start()
-    sys.stdout.write(json.dumps({"reason": _lacking(request)}) + "\n")
-    sys.stdout.flush()
-    os._exit(0)  # the thread that waits on standard input holds it
+        return {"reason": (printable(error, 300) or type(error).__name__) if lacks else ""}
+    return {"reason": ""}
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answer, NICE)

@@ -7,9 +7,7 @@ to end. Standard output gets one line of JSON: the answer, or `error`.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +21,7 @@ from agent.core.printable import printable
 from agent.core.untrusted import parse_object
 from agent.detection.choice_process import settings_of
 from agent.detection.session import Detector
-from agent.maintenance.child import end_with, yield_to_others
+from agent.maintenance.child import serve
 from agent.maintenance.evaluation.comparison import Comparison, compare
 from agent.maintenance.evaluation.evaluate import evaluate
 from agent.maintenance.evaluation.labels import LabelledSet, read_set
@@ -98,23 +96,15 @@ def _classes(model: ModelSettings) -> tuple[str, ...]:
     return detector.info.classes
 
 
-def main() -> None:
-    """Answer the request on standard input."""
-    from agent.logging import setup as log
-
-    yield_to_others(int(sys.argv[1]))
-    log.set_up("error")
-    request = Request.parse(sys.stdin.buffer.readline())
-    threading.Thread(target=end_with, args=(sys.stdin.buffer,), daemon=True).start()
+def _answer(line: bytes) -> dict[str, Any]:
+    """What `answer` gives, or why it cannot be given."""
+    request = Request.parse(line)
     try:
         with heap.bounded():
-            result = answer(request)
+            return answer(request)
     except (VedetteError, MemoryError, OSError) as error:
-        result = {"error": printable(error, 400) or type(error).__name__}
-    sys.stdout.write(json.dumps(result) + "\n")
-    sys.stdout.flush()
-    os._exit(0)  # the thread that waits on standard input holds it
+        return {"error": printable(error, 400) or type(error).__name__}
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answer, int(sys.argv[1]))

@@ -86,12 +86,13 @@ def test_a_stop_ends_the_process_and_it_is_the_first_to_go_where_memory_is_short
     code = (
         "import json, os, sys, time\n"
         "from pathlib import Path\n"
-        "from agent.maintenance.child import yield_to_others\n"
-        "yield_to_others(7)\n"
-        "adjusted = int(Path('/proc/self/oom_score_adj').read_text())\n"
-        f"Path({str(told)!r} + '.new').write_text(json.dumps([os.getpid(), os.nice(0), adjusted]))\n"
-        f"os.replace({str(told)!r} + '.new', {str(told)!r})\n"
-        "time.sleep(60)\n"
+        "from agent.maintenance.child import serve\n"
+        "def answer(_line):\n"
+        "    adjusted = int(Path('/proc/self/oom_score_adj').read_text())\n"
+        f"    Path({str(told)!r} + '.new').write_text(json.dumps([os.getpid(), os.nice(0), adjusted]))\n"
+        f"    os.replace({str(told)!r} + '.new', {str(told)!r})\n"
+        "    time.sleep(60)\n"
+        "serve(answer, 7)\n"
     )
     own = Path(apart.__file__).parents[3]
     run = f"import sys; sys.path.insert(0, {str(own)!r})\n{code}"
