@@ -230,6 +230,19 @@ def take_list(body: Mapping[str, Any], key: str, default: Any = _MISSING, *, lon
     return value
 
 
+def take_integers(
+    body: Mapping[str, Any],
+    key: str,
+    *,
+    longest: int = 10_000,
+    minimum: int = -LARGEST_INTEGER - 1,
+    maximum: int = LARGEST_INTEGER,
+) -> list[int]:
+    """The whole numbers in the list at `key`, each from `minimum` to `maximum`, at most `longest`; raises BadInput."""
+    entries = take_list(body, key, longest=longest)
+    return [take_integer({key: each}, key, minimum=minimum, maximum=maximum) for each in entries]
+
+
 def take_objects(body: Mapping[str, Any], key: str, *, longest: int = 10_000) -> list[Mapping[str, Any]]:
     """The list of objects at `key`, at most `longest` of them; raises BadInput."""
     found: list[Mapping[str, Any]] = take_list(body, key, longest=longest)

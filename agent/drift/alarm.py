@@ -23,7 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.arrays import array, numbers
-from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object, take_text
+from agent.core.untrusted import (
+    BadInput,
+    take_integer,
+    take_integers,
+    take_list,
+    take_number,
+    take_object,
+    take_text,
+)
 from agent.drift.excursions import ALIKE, cosine
 from agent.drift.lulls import Lulls
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES, fade, step_response
@@ -317,6 +325,7 @@ class Alarm:
             None if state.get(name) is None else array(state, name, memories[Of.FEATURES].shape[:2])
             for name in ("whole", "before")
         )
+        lulls = Lulls.restore(take_object(state, "lulls", Lulls().state()))  # the version before had none
         place = min(take_integer(state, "place", minimum=0, maximum=KEEP.size - 1), _SPANS.size - 1)
         parts, ratios = _noted(state, features + 1 if place < SCALES.size else features * (features - 1) // 2)
         return cls(
@@ -333,9 +342,7 @@ class Alarm:
             age,
             take_integer(state, "noted_at", age, minimum=0),
             take_integer(state, "waits", 0, minimum=0),
-            Lulls.restore(take_object(state, "lulls"))
-            if "lulls" in state
-            else Lulls(),  # the version before had none
+            lulls,
             before,
         )
 
@@ -344,11 +351,11 @@ def _noted(state: Mapping[str, Any], size: int) -> tuple[NDArray[np.int64], NDAr
     """Which of `size` distances are noted, and what they reached."""
     if "parts" not in state:  # the version before
         return np.zeros(0, np.int64), np.array([take_number(state, "ratio", 0.0)])
-    parts, ratios = (take_list(state, name, longest=size) for name in ("parts", "ratios"))
+    parts = take_integers(state, "parts", longest=size, minimum=0, maximum=size - 1)
+    ratios = [take_number({"ratios": each}, "ratios") for each in take_list(state, "ratios", longest=size)]
     if len(parts) != len(ratios):
         raise BadInput("`parts` and `ratios` are not of one length")
-    found = [take_integer({"parts": each}, "parts", minimum=0, maximum=size - 1) for each in parts]
-    return np.array(found, np.int64), np.array([take_number({"ratios": each}, "ratios") for each in ratios])
+    return np.array(parts, np.int64), np.array(ratios)
 
 
 def _likelier(steps: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.arrays import HUGE, TINY, array, numbers
-from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
+from agent.core.untrusted import BadInput, take_integer, take_integers, take_list, take_number, take_object
 from agent.drift.calibrate import Calibration, factors_of
 from agent.drift.class_mix import MOST_CLASSES, ClassMix
 from agent.drift.contexts import HOURS
@@ -129,9 +129,8 @@ def calibration_of(body: Mapping[str, Any], features: int, classes: int) -> Cali
 
 
 def _mix(body: Mapping[str, Any], classes: int) -> ClassMix:
-    places = take_list(body, "judged", longest=MOST_CLASSES)
     judged = tuple(
-        take_integer({"judged": each}, "judged", minimum=0, maximum=max(classes - 1, 0)) for each in places
+        take_integers(body, "judged", longest=MOST_CLASSES, minimum=0, maximum=max(classes - 1, 0))
     )
     if len(set(judged)) != len(judged) or len(judged) > classes:
         raise BadInput("`judged` names a class twice, or one that the reference does not have")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agent.core.arrays import HUGE, array, numbers
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import BadInput, take_integer, take_list, take_number, take_object
+from agent.core.untrusted import BadInput, take_integers, take_list, take_number, take_object
 from agent.drift.evidence import KNOTS, Looks
 from agent.drift.recording import Block, Recording
 from agent.drift.sketch import LATEST
@@ -61,10 +61,7 @@ def restore_recording(state: Mapping[str, Any]) -> Recording:
 
 def _recording(state: Mapping[str, Any]) -> Recording:
     recording = Recording(features_of(state))
-    frames = [
-        take_integer({"frames": each}, "frames", minimum=0, maximum=MOST_COUNT)
-        for each in take_list(state, "frames", longest=_MOST_RECORDED)
-    ]
+    frames = take_integers(state, "frames", longest=_MOST_RECORDED, minimum=0, maximum=MOST_COUNT)
     features, count = len(recording.features), len(frames)
     knots = _from_singles(state, "knots", (count, features, KNOTS))
     counts, steps = (_from_singles(state, name, (count, features)) for name in ("counts", "steps"))

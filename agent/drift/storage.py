@@ -19,6 +19,7 @@ from agent.core.untrusted import (
     parse_json,
     take_flag,
     take_integer,
+    take_integers,
     take_list,
     take_number,
     take_object,
@@ -178,10 +179,7 @@ def features_of(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _class_ids(body: Mapping[str, Any]) -> tuple[int, ...]:
-    numbers = take_list(body, "class_ids", longest=MOST_CLASSES)
-    ids = tuple(
-        take_integer({"class_ids": each}, "class_ids", minimum=0, maximum=MOST_CLASSES) for each in numbers
-    )
+    ids = tuple(take_integers(body, "class_ids", longest=MOST_CLASSES, minimum=0, maximum=MOST_CLASSES))
     if len(set(ids)) != len(ids):
         raise BadInput("`class_ids` names a class twice")
     return ids

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import ReferenceMismatch
-from agent.core.untrusted import BadInput, take_integer, take_list, take_text
+from agent.core.untrusted import BadInput, take_integers, take_text
 
 KEPT = 1024
 """Values kept at each end: 0.1 % of six days at 2 frames a second; beyond, the limits are a little wider."""
@@ -50,10 +50,7 @@ class Extremes:
     def from_json(cls, data: Mapping[str, Any]) -> Extremes:
         """What `to_json` wrote; ReferenceMismatch for anything else."""
         try:
-            counts = [
-                take_integer({"counts": each}, "counts", minimum=0, maximum=_MOST)
-                for each in take_list(data, "counts", longest=_MOST_FEATURES)
-            ]
+            counts = take_integers(data, "counts", longest=_MOST_FEATURES, minimum=0, maximum=_MOST)
             raw = base64.b64decode(
                 take_text(data, "ends", longest=_LONGEST * max(len(counts), 1)), validate=True
             )
