@@ -153,10 +153,9 @@ class Reader(Worker):
                 self.finished = True
                 return
             if self._is_final(feed, failure):
-                self._report(CameraState.DOWN, str(failure), failure.kind)
-                log.error(
-                    "camera source cannot be read further", camera=self._settings.name, reason=str(failure)
-                )
+                reason = str(failure)
+                self._report(CameraState.DOWN, reason, failure.kind)
+                log.error("camera source cannot be read further", camera=self._settings.name, reason=reason)
                 self.finished = True
                 return
             self._wait(self._retry_seconds(failure, feed), stop)
@@ -241,8 +240,7 @@ class Reader(Worker):
     def _retry_seconds(self, failure: CameraError, feed: Feed) -> float:
         """Report a failure; returns the seconds to wait before the next try."""
         healthy = feed.healthy_seconds()
-        chance = random.random()
-        self._backoff, seconds = after_failure(self._backoff, failure.kind, healthy, chance)
+        self._backoff, seconds = after_failure(self._backoff, failure.kind, healthy, random.random())
         self._report(CameraState.DOWN, str(failure), failure.kind)
         now = clock.monotonic()
         if self._outage is None or self._outage.kind is not failure.kind:

@@ -28,6 +28,16 @@ def rewritten(shared, path, nodes, constants, output="out"):
     return ModelSettings(path=str(path), provider="cpu", input_size=320)
 
 
+def stays_unverified(detector, frames, why):
+    """After so many frames it is not verified for this reason; it is closed."""
+    for _ in range(frames):
+        detector.detect([picture()])
+    state, reason = detector.verification
+    assert state.value == "unverified"
+    assert why in reason
+    detector.close()
+
+
 def taking_bytes(settings, *, reverse=False):
     """Its model with pixels of 0 to 255 as input, BGR where `reverse`."""
     model = onnx.load(settings.path)
@@ -207,12 +217,7 @@ def test_boxes_beside_the_objects_of_the_trial_image_are_never_verified(shared, 
         detector.open()
     except ModelError:
         return  # what its grid shows is refused before
-    for _ in range(40):
-        detector.detect([picture()])
-    state, reason = detector.verification
-    assert state.value == "unverified"
-    assert "boxes lie beside their objects, or are of another size" in reason
-    detector.close()
+    stays_unverified(detector, 40, "boxes lie beside their objects, or are of another size")
 
 
 @pytest.mark.shared
@@ -227,12 +232,7 @@ def test_classes_that_do_not_fit_their_names_are_never_verified(shared, tmp_path
     )
     detector = Detector(settings)
     detector.open()
-    for _ in range(10):
-        detector.detect([picture()])
-    state, reason = detector.verification
-    assert state.value == "unverified"
-    assert "its class numbers do not fit its names; set model.names" in reason
-    detector.close()
+    stays_unverified(detector, 10, "its class numbers do not fit its names; set model.names")
 
 
 @pytest.mark.shared

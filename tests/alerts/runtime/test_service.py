@@ -462,14 +462,20 @@ def test_history_without_an_agent_comes_from_the_store(state, capsys):
         vedette(state)
 
 
-def test_the_history_comes_in_pages_that_fit_a_message(state):
+def with_history(state, count):
+    """An alert that fired, and in the history so many of its like after it: a0, a1, ..."""
     service = service_in(state)
     (fired,) = observe(service, 90.0).publish
     service.close()
     store = AlertStore(state)
     store.open()
-    store.record([dataclasses.replace(fired, id=f"a{number}") for number in range(299)])
+    store.record([dataclasses.replace(fired, id=f"a{number}") for number in range(count)])
     store.close()
+    return fired
+
+
+def test_the_history_comes_in_pages_that_fit_a_message(state):
+    fired = with_history(state, 299)
     again = service_in(state)
     seen, pages, offset = [], 0, 0
     while offset is not None:
@@ -511,13 +517,7 @@ def test_an_end_goes_where_the_beginning_went(state, restarted, before, after, p
 
 def test_of_a_long_history_only_the_page_is_read(state):
     """All before it was parsed under the lock that each step of the analyst takes: seconds for each page."""
-    service = service_in(state)
-    (fired,) = observe(service, 90.0).publish
-    service.close()
-    store = AlertStore(state)
-    store.open()
-    store.record([dataclasses.replace(fired, id=f"a{number}") for number in range(20)])
-    store.close()
+    fired = with_history(state, 20)
     with closing(sqlite3.connect(state / FILE_NAME)) as database:
         database.execute("UPDATE history SET body = 'x' WHERE id >= 'a5' AND id <= 'a9'")
         database.commit()
