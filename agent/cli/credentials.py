@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.local import SYSTEM_CONFIG
+from agent.core.child_environment import child_environment
 from agent.core.errors import VedetteError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _loaded(config: Path) -> dict[str, Path]:
             capture_output=True,
             timeout=5,
             check=False,
+            env=child_environment(),
         ).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.TimeoutExpired):
         return {}

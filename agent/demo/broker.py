@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from agent.core import clock
+from agent.core.child_environment import child_environment
 from agent.core.errors import MissingExtra, VedetteError
 from agent.core.installation import how_to_add
 
@@ -81,7 +82,10 @@ class DemoBroker:
         config = Path(self._folder.name) / "mosquitto.conf"
         config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
         self._process = subprocess.Popen(
-            [program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, "-c", str(config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=child_environment(),
         )
 
     def _start_amqtt(self) -> None:

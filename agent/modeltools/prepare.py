@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.config.schema import ModelSettings
+from agent.core.child_environment import child_environment
 from agent.core.errors import MissingExtra, ModelError
 from agent.core.installation import how_to_add
 from agent.core.printable import printable
@@ -243,7 +244,7 @@ def _as_onnx(plan: PreparePlan, folder: Path) -> tuple[Path, str]:
 def _export(python: str, checkpoint: Path, size: list[int], *, dynamic: bool) -> tuple[Path, str]:
     arguments = json.dumps([str(checkpoint), size, dynamic, OPSET])
     # an export must not install packages behind the operator's back
-    environment = {**os.environ, "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+    environment = {**child_environment(), "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
     try:
         done = subprocess.run(
             [python, "-c", _EXPORT, arguments],

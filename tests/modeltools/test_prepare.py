@@ -269,6 +269,18 @@ def test_a_checkpoint_without_ultralytics_names_the_extra(tmp_path):
         vedette_model("prepare", tmp_path / "model.pt", "--python", tmp_path / "nowhere")
 
 
+def test_an_export_opens_a_pickle_and_has_no_password_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("VEDETTE_MQTT_PASSWORD", "quatsch")
+    (tmp_path / "model.pt").write_bytes(b"x")
+    python, seen = tmp_path / "python", tmp_path / "seen"
+    python.write_text(f'#!/bin/sh\nenv > {seen}\nexec {sys.executable} -S -E "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(MissingExtra):
+        vedette_model("prepare", tmp_path / "model.pt", "--python", python)
+    assert "YOLO_AUTOINSTALL=false" in seen.read_text()
+    assert "quatsch" not in seen.read_text()
+
+
 def constant(path, shape):
     """A model that gives zeros of `shape` for any image."""
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT

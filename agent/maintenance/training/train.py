@@ -5,7 +5,6 @@ Checkpoints are pickles, which run code when they are opened: only that process 
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from agent.core.child_environment import child_environment
 from agent.core.errors import MissingExtra, ModelError
 from agent.core.installation import how_to_add
 from agent.core.printable import printable
@@ -182,7 +182,7 @@ def _started(
             stderr=log,
             text=True,
             errors="replace",
-            env={**os.environ, **own},
+            env={**child_environment(), **own},
             cwd=work,
         )
     except OSError as error:

@@ -118,3 +118,16 @@ def test_an_interpreter_without_ultralytics_is_named(tmp_path, monkeypatch):
     )  # fmt: skip
     with pytest.raises(MissingExtra, match="training needs ultralytics"):
         train.run(args)
+
+
+def test_training_opens_a_pickle_and_has_no_password_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("VEDETTE_MQTT_PASSWORD", "quatsch")
+    checkpoint, python, seen, work = (tmp_path / name for name in ("now.pt", "python", "seen", "work"))
+    checkpoint.write_bytes(b"PK\x03\x04")
+    work.mkdir()
+    python.write_text(f'#!/bin/sh\nenv > {seen}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises((MissingExtra, ModelError)):
+        names_of(checkpoint, work, str(python))
+    assert "YOLO_OFFLINE=true" in seen.read_text()
+    assert "quatsch" not in seen.read_text()
