@@ -179,7 +179,7 @@ def capacity(args):
     from agent.dashboard.web.collector import Collector
     from agent.dashboard.web.commands import Commands
     from agent.dashboard.web.history import History
-    from agent.dashboard.web.stream import Stream
+    from agent.dashboard.web.stream import RowStream
 
     away = Subscriber(
         BrokerSettings(url=Masked("mqtt://127.0.0.1"))
@@ -188,7 +188,7 @@ def capacity(args):
     with tempfile.TemporaryDirectory() as folder:
         history = History(Path(folder))
         history.open()
-        collector = Collector(away, history, Stream(1), Commands("vedette", lambda *_: None), "vedette")
+        collector = Collector(away, history, RowStream(1), Commands("vedette", lambda *_: None), "vedette")
         cpu = 0.0
         while cpu < args.seconds:
             now = wall + WINDOW * minute

@@ -39,7 +39,7 @@ from agent.dashboard.web.collector import Collector  # noqa: E402  (as above)
 from agent.dashboard.web.commands import Commands  # noqa: E402  (as above)
 from agent.dashboard.web.history import History  # noqa: E402  (as above)
 from agent.dashboard.web.server import Dashboard, Options  # noqa: E402  (as above)
-from agent.dashboard.web.stream import Stream  # noqa: E402  (as above)
+from agent.dashboard.web.stream import RowStream  # noqa: E402  (as above)
 from agent.delivery.messages import rfc3339  # noqa: E402  (as above)
 from benchmarks.chromium import chromium  # noqa: E402  (as above)
 
@@ -176,7 +176,7 @@ def fill(folder: Path) -> None:
     history.open()
     settings = BrokerSettings(url=Masked("mqtt://127.0.0.1"))
     collector = Collector(
-        Subscriber(settings), history, Stream(1), Commands("vedette", lambda *_: None), "vedette"
+        Subscriber(settings), history, RowStream(1), Commands("vedette", lambda *_: None), "vedette"
     )
     for device in fleet():
         minutes = 30 * 60 if device == SHOWN else 45

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.alerts.alert_text import active_text, resolved_text
 from agent.alerts.controls import Control
-from agent.alerts.evaluators import Evaluation
+from agent.alerts.evaluators import RuleValue
 from agent.alerts.instance import AlertInstance
 from agent.alerts.rules import Rule
 from agent.alerts.state_machine import Phase
@@ -19,7 +19,7 @@ from agent.core.types import Alert, AlertEvent, AlertState
 def active_alert(
     instance: AlertInstance,
     rule: Rule,
-    evaluation: Evaluation,
+    evaluation: RuleValue,
     limit: float,
     *,
     also: Sequence[str],
@@ -58,7 +58,7 @@ def active_alert(
 def resolved_alert(
     instance: AlertInstance,
     rule: Rule | None,
-    evaluation: Evaluation | None,
+    evaluation: RuleValue | None,
     limit: float,
     *,
     controls: Mapping[str, Any],
@@ -114,13 +114,13 @@ def control_to_json(control: Control, unix_offset: float) -> dict[str, Any]:
     return {**entry, "value": control.value} if control.value is not None else entry
 
 
-def _labelled(evaluation: Evaluation, unix_offset: float) -> Evaluation:
+def _labelled(evaluation: RuleValue, unix_offset: float) -> RuleValue:
     latest = dataclasses.replace(evaluation.latest, at=evaluation.latest.at + unix_offset)
     return dataclasses.replace(evaluation, latest=latest)
 
 
 def _evidence(
-    instance: AlertInstance, rule: Rule, evaluation: Evaluation, limit: float, also: Sequence[str]
+    instance: AlertInstance, rule: Rule, evaluation: RuleValue, limit: float, also: Sequence[str]
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "metric": rule.metric.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from agent.alerts.evaluators import FUNCTIONS, Evaluation, Finding
+from agent.alerts.evaluators import FUNCTIONS, Finding, RuleValue
 from agent.alerts.metrics import unlisted
 from agent.alerts.rules import Rule
 from agent.alerts.words import clock, duration, quantity, span, subject
@@ -34,14 +34,14 @@ class AlertText:
 
 
 def active_text(
-    rule: Rule, labels: Labels, evaluation: Evaluation, limit: float, *, since: float, now: float
+    rule: Rule, labels: Labels, evaluation: RuleValue, limit: float, *, since: float, now: float
 ) -> AlertText:
     """The sentences of an alert of `rule` whose condition is true since `since`, with `limit` in force."""
     what, expected = rule.condition.function.sentences(_finding(rule, labels, evaluation, limit))
     return AlertText(what=what, expected=expected, window=_window(rule, evaluation, since, now))
 
 
-def _finding(rule: Rule, labels: Labels, evaluation: Evaluation, limit: float) -> Finding:
+def _finding(rule: Rule, labels: Labels, evaluation: RuleValue, limit: float) -> Finding:
     return Finding(
         subject=subject(labels) or rule.metric.name.partition(".")[0],
         condition=rule.condition,
@@ -52,7 +52,7 @@ def _finding(rule: Rule, labels: Labels, evaluation: Evaluation, limit: float) -
     )
 
 
-def _window(rule: Rule, evaluation: Evaluation, since: float, now: float) -> str:
+def _window(rule: Rule, evaluation: RuleValue, since: float, now: float) -> str:
     window = evaluation.latest.evidence.get("window")
     if isinstance(window, str) and window:
         return window
@@ -66,7 +66,7 @@ def _window(rule: Rule, evaluation: Evaluation, since: float, now: float) -> str
 def resolved_text(
     rule: Rule | None,
     published: Alert,
-    evaluation: Evaluation | None,
+    evaluation: RuleValue | None,
     reason: str,
     *,
     limit: float,

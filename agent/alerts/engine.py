@@ -28,7 +28,7 @@ from agent.alerts import alert_builder
 from agent.alerts import controls as people
 from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.alerts.controls import Control, ControlKind, Controls
-from agent.alerts.evaluators import Evaluation
+from agent.alerts.evaluators import RuleValue
 from agent.alerts.grouping import RANK, group_of
 from agent.alerts.instance import AlertInstance, find_alert, instance_from_json
 from agent.alerts.rule_monitor import RuleMonitor
@@ -134,7 +134,7 @@ class AlertEngine:
         return alerts
 
     def _end(
-        self, instance: AlertInstance, rule: Rule | None, evaluation: Evaluation | None, at: float
+        self, instance: AlertInstance, rule: Rule | None, evaluation: RuleValue | None, at: float
     ) -> None:
         if instance.published:
             limit = self._limit(rule, instance.labels) if rule is not None else 0.0

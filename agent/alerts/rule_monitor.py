@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.alerts import words
-from agent.alerts.evaluators import Evaluation, Evaluator, Series, Target, compare, target_of
+from agent.alerts.evaluators import RuleEvaluator, RuleSeries, RuleValue, Target, compare, target_of
 from agent.alerts.grouping import CameraFaults
 from agent.alerts.hourly_memory import HourlyMemory
 from agent.alerts.instance import AlertInstance, InstanceKey
@@ -22,7 +22,7 @@ SETTLE_SECONDS = 60.0  # a camera needs this long after a start to be found down
 
 LimitOf = Callable[[Rule, Labels], float]
 OnEnd = Callable[
-    [AlertInstance, Rule | None, Evaluation | None, float], None
+    [AlertInstance, Rule | None, RuleValue | None, float], None
 ]  # instance, rule, evaluation, at
 
 
@@ -45,8 +45,8 @@ class RuleMonitor:
         self._limit_of, self._on_end = limit_of, on_end
         self._drift_scored_at: dict[str, float] = {}
         self._memories: dict[tuple[str, Target], HourlyMemory] = {}
-        self._evaluators: dict[str, tuple[Rule, Evaluator]] = {}
-        self._by_metric: dict[str, list[tuple[Rule, Evaluator]]] = {}
+        self._evaluators: dict[str, tuple[Rule, RuleEvaluator]] = {}
+        self._by_metric: dict[str, list[tuple[Rule, RuleEvaluator]]] = {}
         self._history_metrics: frozenset[str] = frozenset()
         self._grace_until = -math.inf
         self.unix_offset = 0.0
@@ -73,9 +73,9 @@ class RuleMonitor:
             rule.condition.metric for rule in rules if rule.condition.function.uses_history
         )
 
-    def _new_evaluator(self, rule: Rule) -> Evaluator:
+    def _new_evaluator(self, rule: Rule) -> RuleEvaluator:
         metric = rule.condition.metric
-        series = Series(
+        series = RuleSeries(
             condition=rule.condition,
             metric=rule.metric,
             stale_seconds=self.stale_seconds,
@@ -119,7 +119,7 @@ class RuleMonitor:
         """The rule of that name."""
         return self._evaluators[name][0] if name in self._evaluators else None
 
-    def evaluate(self, instance: AlertInstance, now: float) -> Evaluation | None:
+    def evaluate(self, instance: AlertInstance, now: float) -> RuleValue | None:
         """The value of the rule of `instance` at `now`; None where it is not known or not (any longer) alarming."""
         if instance.rule not in self._evaluators:
             return None
@@ -201,7 +201,7 @@ class RuleMonitor:
             instance.reason = reason
             self._on_end(instance, self.rule(instance.rule), None, now)
 
-    def _evaluate(self, rule: Rule, evaluator: Evaluator, target: Target, at: float) -> None:
+    def _evaluate(self, rule: Rule, evaluator: RuleEvaluator, target: Target, at: float) -> None:
         instance = self.instances.get((rule.name, target))
         evaluation = evaluator.evaluate(target, at)
         if evaluation is None and instance is not None and at < self._grace_until:

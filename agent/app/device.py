@@ -26,7 +26,7 @@ from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.requests import DeployRequests
-from agent.maintenance.evaluation.periodic import Evaluator
+from agent.maintenance.evaluation.periodic import PeriodicEvaluator
 from agent.maintenance.golden.check import GoldenCheck
 from agent.notifiers.runner import NotifierWorker
 from agent.pipeline.camera_window import field_names
@@ -56,7 +56,7 @@ class Device:
         golden: GoldenCheck,
         deployer: Deployer,
         deploy_requests: DeployRequests,
-        evaluator: Evaluator,
+        evaluator: PeriodicEvaluator,
         in_force: Callable[[], Settings],
         submit: Callable[[Callable[[], None]], None],
     ) -> None:

@@ -59,7 +59,7 @@ _TABLES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class TimeRange:
     """Unix times from `since` up to `until`."""
 
     since: float
@@ -71,7 +71,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class HistoryTable:
     """A table to write: its `name` and `columns`, and what gives its rows."""
 
     name: str
@@ -79,23 +79,23 @@ class Table:
     rows: Callable[[], Iterator[Row]]
 
 
-def measurements(state: Path, span: Span) -> list[Table]:
+def measurements(state: Path, span: TimeRange) -> list[HistoryTable]:
     """The tables of measurements that have rows."""
     return [
-        Table(name=table, columns=names, rows=partial(rows, state, span, table))
+        HistoryTable(name=table, columns=names, rows=partial(rows, state, span, table))
         for table, names in columns(state, span).items()
     ]
 
 
-def comparison(state: Path, span: Span, split: float) -> list[Table]:
+def comparison(state: Path, span: TimeRange, split: float) -> list[HistoryTable]:
     """The features of cameras before and from `split` (Unix time) on: the tables `reference` and `current`.
 
     Both have the features that both times have, and the minutes in which one of these was measured. Raises
     VedetteError where one of the times has none.
     """
     spans = {
-        "reference": Span(since=span.since, until=min(split, span.until)),
-        "current": Span(since=max(split, span.since), until=span.until),
+        "reference": TimeRange(since=span.since, until=min(split, span.until)),
+        "current": TimeRange(since=max(split, span.since), until=span.until),
     }
     found = {name: columns(state, part).get("cameras", ()) for name, part in spans.items()}
     features = {name: {one for one in names if _FEATURE.fullmatch(one)} for name, names in found.items()}
@@ -106,18 +106,18 @@ def comparison(state: Path, span: Span, split: float) -> list[Table]:
             f"no features of cameras are recorded for `{empty}`: choose another --split, or --since"
         )
     return [
-        Table(
+        HistoryTable(
             name=name, columns=("time", *KEYS["cameras"], *common), rows=partial(_with, common, state, part)
         )
         for name, part in spans.items()
     ]
 
 
-def _with(features: tuple[str, ...], state: Path, span: Span) -> Iterator[Row]:
+def _with(features: tuple[str, ...], state: Path, span: TimeRange) -> Iterator[Row]:
     return (row for row in rows(state, span, "cameras") if any(name in row for name in features))
 
 
-def columns(state: Path, span: Span) -> dict[str, tuple[str, ...]]:
+def columns(state: Path, span: TimeRange) -> dict[str, tuple[str, ...]]:
     """The columns of each table of measurements that has rows: `time`, what a row is of, metrics by name."""
     found: dict[str, set[str]] = {}
     for observation in _observations(state, span):
@@ -127,7 +127,7 @@ def columns(state: Path, span: Span) -> dict[str, tuple[str, ...]]:
     return {table: ("time", *keys, *sorted(found[table])) for table, keys in KEYS.items() if table in found}
 
 
-def rows(state: Path, span: Span, table: str) -> Iterator[Row]:
+def rows(state: Path, span: TimeRange, table: str) -> Iterator[Row]:
     """The rows of one table, oldest first: in a minute the last value of each metric."""
     open_rows: dict[tuple[float, tuple[Any, ...]], Row] = {}
     for observation in _observations(state, span):
@@ -154,7 +154,7 @@ def alert_row(alert: Mapping[str, Any]) -> Row:
     }
 
 
-def _observations(state: Path, span: Span) -> Iterator[Observation]:
+def _observations(state: Path, span: TimeRange) -> Iterator[Observation]:
     first, last = observation_log.day_of(span.since), observation_log.day_of(span.until)
     for day, path in observation_log.days(state).items():
         if first <= day <= last:

@@ -53,7 +53,7 @@ class RunningAgent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Change:
+class ConfigChange:
     """A new config to put in force, beside the one that is; `plan` holds what was made for it."""
 
     old: Settings
@@ -61,7 +61,7 @@ class Change:
     plan: ReloadPlan
 
 
-def _apply_cameras(agent: RunningAgent, change: Change) -> Applied:
+def _apply_cameras(agent: RunningAgent, change: ConfigChange) -> Applied:
     """Change only the cameras that differ; one that cannot be started is tried again by the next reload."""
     old, new = change.old, change.new
     agent.references.set_hidden(hidden_by_camera(new))
@@ -93,22 +93,22 @@ def hidden_by_camera(settings: Settings) -> dict[str, Hidden | None]:
 # What the analyst uses is exchanged in its thread, between two of its items.
 
 
-def _apply_rules(agent: RunningAgent, change: Change) -> None:
+def _apply_rules(agent: RunningAgent, change: ConfigChange) -> None:
     agent.analyst.submit(lambda: agent.reporter.set_rules(change.plan.rules))
 
 
-def _apply_notifiers(agent: RunningAgent, change: Change) -> None:
+def _apply_notifiers(agent: RunningAgent, change: ConfigChange) -> None:
     agent.notifiers.change(change.plan.notifiers)
 
 
-def _apply_telemetry(agent: RunningAgent, change: Change) -> None:
+def _apply_telemetry(agent: RunningAgent, change: ConfigChange) -> None:
     if (sampler := change.plan.sampler) is not None:
         agent.supervisor.remove(sampler.name)
         agent.supervisor.add(sampler)
         agent.analyst.submit(lambda: agent.reporter.set_sampler(sampler))
 
 
-def _apply_prometheus(agent: RunningAgent, change: Change) -> None:
+def _apply_prometheus(agent: RunningAgent, change: ConfigChange) -> None:
     if (exporter := change.plan.exporter) is not None:
         agent.supervisor.remove("exporter")
         if isinstance(exporter, Worker):
@@ -116,19 +116,19 @@ def _apply_prometheus(agent: RunningAgent, change: Change) -> None:
         agent.analyst.submit(lambda: agent.reporter.set_exporter(exporter))
 
 
-def _apply_commands(agent: RunningAgent, change: Change) -> None:
+def _apply_commands(agent: RunningAgent, change: ConfigChange) -> None:
     agent.commands.change(change.new.commands)
 
 
-def _apply_drift(agent: RunningAgent, change: Change) -> None:
+def _apply_drift(agent: RunningAgent, change: ConfigChange) -> None:
     agent.references.set_budget(change.new.drift)
 
 
-def _apply_deploy(agent: RunningAgent, change: Change) -> None:
+def _apply_deploy(agent: RunningAgent, change: ConfigChange) -> None:
     agent.deployer.settings = change.new.deploy
 
 
-def _apply_log(_agent: RunningAgent, change: Change) -> Applied:
+def _apply_log(_agent: RunningAgent, change: ConfigChange) -> Applied:
     set_level(change.new.log.level)
     return Applied(done=[f"log level {change.new.log.level}"])
 
@@ -138,7 +138,7 @@ class LiveEntry:
     """Tables that `apply` puts in force together: whole, or only their `keys`; `name` is how it is reported."""
 
     name: str
-    apply: Callable[[RunningAgent, Change], Applied | None]
+    apply: Callable[[RunningAgent, ConfigChange], Applied | None]
     tables: tuple[str, ...]
     keys: tuple[str, ...] = ()
 
@@ -179,7 +179,7 @@ class LiveConfig:
             return ReloadResult(text="this agent runs without a config file; nothing to reload")
         new, waiting = live(self.settings, self._load(), LIVE_KEYS)
         validate_classes(new, self._agent.model())
-        change = Change(old=self.settings, new=new, plan=make_plan(self.settings, new, self._about))
+        change = ConfigChange(old=self.settings, new=new, plan=make_plan(self.settings, new, self._about))
         progress = self._apply(change)
         self.settings = progress.in_force
         if progress.failed:
@@ -189,7 +189,7 @@ class LiveConfig:
             text += f"; restart the agent for {', '.join(waiting)}"
         return ReloadResult(text=text, waiting=tuple(waiting))
 
-    def _apply(self, change: Change) -> ReloadProgress:
+    def _apply(self, change: ConfigChange) -> ReloadProgress:
         progress = ReloadProgress(change.old, change.new)
         for entry in LIVE:
             if any(getattr(change.old, table) != getattr(change.new, table) for table in entry.tables):

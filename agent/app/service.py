@@ -55,8 +55,7 @@ from agent.maintenance.deploy.estimates import Estimates
 from agent.maintenance.deploy.requests import DeployRequests
 from agent.maintenance.deploy.trial import RunningModel
 from agent.maintenance.evaluation.estimate_record import EstimateRecord
-from agent.maintenance.evaluation.periodic import Evaluator
-from agent.maintenance.evaluation.periodic import RunningModel as EvaluatedModel
+from agent.maintenance.evaluation.periodic import EvaluatedModel, PeriodicEvaluator
 from agent.maintenance.golden.check import GoldenCheck
 from agent.maintenance.samples.collector import SampleCollector
 from agent.notifiers.runner import NotifierWorker, make_notifiers
@@ -207,7 +206,7 @@ class Service:
             golden=lambda: self.golden.result.state,
             publish=self.publisher.publish,
         )
-        self.evaluator = Evaluator(
+        self.evaluator = PeriodicEvaluator(
             settings.maintenance.evaluate_every,
             state,
             EvaluatedModel(

@@ -10,7 +10,7 @@ from agent.core.secret import Masked, Secret, split_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class StreamAddress:
     """A stream's address; `url` is FFmpeg's (may hold a password)."""
 
     url: Masked
@@ -28,16 +28,16 @@ class Address:
         return not self.scheme
 
 
-def address(url: str | Masked, username: str = "", password: str | Secret = "") -> Address:
+def address(url: str | Masked, username: str = "", password: str | Secret = "") -> StreamAddress:
     """The address at `url`; `username` and `password` go before those in the URL itself. Raises ConfigError."""
     text = Masked(url).reveal()
     if "://" not in text or is_file_url(text):
-        return Address(url=Masked(local_path(text)), scheme="", host="")
+        return StreamAddress(url=Masked(local_path(text)), scheme="", host="")
     parts = split_url(text, key="url", expected="rtsp://HOST[:PORT]/PATH or the path of a video file")
     user = username or unquote(parts.username or "")
     secret = Secret(password).reveal() or unquote(parts.password or "")
     place = parts.netloc.rpartition("@")[2]
-    return Address(
+    return StreamAddress(
         url=Masked(urlunsplit(parts._replace(netloc=_login(user, secret) + place))),
         scheme=parts.scheme.lower(),
         host=parts.hostname or "",

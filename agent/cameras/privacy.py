@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.polygon import Polygon
 from agent.core.raster import covered
-from agent.core.types import Frame
-
-Image = NDArray[np.uint8]
+from agent.core.types import Frame, Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

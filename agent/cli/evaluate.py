@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agent.maintenance.evaluation.evaluate import Evaluation
     from agent.maintenance.evaluation.labels import LabelledSet
-    from agent.maintenance.evaluation.scores import Scores
+    from agent.maintenance.evaluation.scores import ClassScores
 
 _EPILOG = """\
 examples:
@@ -190,7 +190,7 @@ def _of_model(data: LabelledSet, done: Evaluation, confidence: float) -> dict[st
     }
 
 
-def _figures(scores: Scores) -> dict[str, Any]:
+def _figures(scores: ClassScores) -> dict[str, Any]:
     mean = scores.mean()
     return {"boxes": int(scores.labels.sum())} | {name: round(value, 4) for name, value in mean.items()}
 

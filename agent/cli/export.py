@@ -16,7 +16,7 @@ from agent.cli.times import length
 from agent.core.errors import MissingExtra, VedetteError
 
 if TYPE_CHECKING:
-    from agent.app.history import Row, Span
+    from agent.app.history import Row, TimeRange
 
 _MOST_ALERTS = 1_000_000
 _EPILOG = """\
@@ -58,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the tables, and print what is in them."""
-    from agent.app.history import ALERT_COLUMNS, Span, alert_row, comparison, measurements
+    from agent.app.history import ALERT_COLUMNS, TimeRange, alert_row, comparison, measurements
     from agent.cli.local import state_directory
     from agent.cli.output import new_folder
     from agent.core import clock
     from agent.core.terminal import bar
 
     now = clock.wall()
-    state, span = state_directory(args), Span(since=now - length(args.since, "--since"), until=now)
+    state, span = state_directory(args), TimeRange(since=now - length(args.since, "--since"), until=now)
     write = _WRITERS[args.to]
     if args.tool:
         found = comparison(state, span, now - length(args.split, "--split"))
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _alerts(args: argparse.Namespace, state: Path, span: Span) -> list[Any]:
+def _alerts(args: argparse.Namespace, state: Path, span: TimeRange) -> list[Any]:
     from agent.app.control_socket import call
     from agent.cli.alerts import stored_history
     from agent.cli.local import agent_runs, whole

@@ -269,7 +269,7 @@ def _references(state: Path | None, info: ModelInfo) -> list[Sequence[object]]:
 
 def _drift(state: Path, name: str) -> tuple[list[str], dict[str, str]]:
     """The drift of the last days: a picture and a line of each camera, and the alerts that drift fired."""
-    from agent.app.history import Span, rows
+    from agent.app.history import TimeRange, rows
     from agent.core import clock
     from agent.core.counts import count
     from agent.core.state_dir import as_owner
@@ -280,7 +280,7 @@ def _drift(state: Path, name: str) -> tuple[list[str], dict[str, str]]:
     now = clock.wall()
     with as_owner(state):
         ratios: dict[str, list[tuple[float, float]]] = {}
-        for row in rows(state, Span(since=now - DRIFT_DAYS * 86400.0, until=now), "cameras"):
+        for row in rows(state, TimeRange(since=now - DRIFT_DAYS * 86400.0, until=now), "cameras"):
             if (ratio := row.get("drift_ratio")) is not None:
                 ratios.setdefault(str(row["camera"]), []).append((row["time"], ratio))
     alerts = _drift_alerts(state)

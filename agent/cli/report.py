@@ -13,7 +13,7 @@ from agent.core import clock
 if TYPE_CHECKING:
     from agent.dashboard.web.queries import Queries
     from agent.dashboard.web.report import Contents
-    from agent.dashboard.web.store import Key, Rows
+    from agent.dashboard.web.store import HistoryReader, Key
 
 _BEGINS = b"<!doctype html>"
 _EPILOG = """\
@@ -91,7 +91,7 @@ def _image(path: Path) -> bytes:
         raise VedetteError(f"--image {path}: {error}") from None
 
 
-def _rows(args: argparse.Namespace, closing: ExitStack) -> Rows:
+def _rows(args: argparse.Namespace, closing: ExitStack) -> HistoryReader:
     """The history that the arguments name; raises VedetteError where it is not there."""
     from agent.core.errors import ConfigError, VedetteError
     from agent.dashboard.web.history import FILE, SqliteRows

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from agent.maintenance.samples.accuracy import Accuracy
-    from agent.maintenance.samples.labels import Labels
-    from agent.maintenance.samples.store import Kept, SampleStore
+    from agent.maintenance.samples.labels import LabelledBoxes
+    from agent.maintenance.samples.store import SampleStore, StoredSample
 
 _PNG = b"\x89PNG"
 _TILE = (320, 180)
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         return actions[args.action](args, SampleStore(state))
 
 
-def _chosen(args: argparse.Namespace, store: SampleStore) -> list[Kept]:
+def _chosen(args: argparse.Namespace, store: SampleStore) -> list[StoredSample]:
     """The samples that the options leave, oldest first; raises VedetteError where there is none."""
     from agent.core import clock
     from agent.maintenance.samples.reasons import REASONS
@@ -181,7 +181,7 @@ def _show(args: argparse.Namespace, store: SampleStore) -> int:
 
 
 @contextmanager
-def _readable(args: argparse.Namespace, found: list[Kept]) -> Iterator[list[Kept]]:
+def _readable(args: argparse.Namespace, found: list[StoredSample]) -> Iterator[list[StoredSample]]:
     """The samples with images that can be read; VedetteError where some are encrypted and no key opens them."""
     from agent.maintenance.samples.sealing import opened, read_private_key
 
@@ -198,7 +198,7 @@ def _readable(args: argparse.Namespace, found: list[Kept]) -> Iterator[list[Kept
         yield [opened(one, key, Path(folder)) if one.sealed else one for one in found]
 
 
-def _tile(kept: Kept, classes: Any) -> NDArray[np.uint8]:
+def _tile(kept: StoredSample, classes: Any) -> NDArray[np.uint8]:
     import cv2
     import numpy as np
 
@@ -278,7 +278,9 @@ def _import(args: argparse.Namespace, store: SampleStore) -> int:
         return _take_labels(args.source, labels, store, there)
 
 
-def _take_labels(source: Path, labels: Labels, store: SampleStore, there: Mapping[str, Kept]) -> int:
+def _take_labels(
+    source: Path, labels: LabelledBoxes, store: SampleStore, there: Mapping[str, StoredSample]
+) -> int:
     from agent.core.class_names import renamed
     from agent.core.counts import count
     from agent.maintenance.samples.formats.labelled import numbered_names

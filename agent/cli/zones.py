@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from agent.config.schema import CameraSettings
     from agent.core.polygon import Polygon
-
-    Image = NDArray[np.uint8]
+    from agent.core.types import Image
 
 _PNG = b"\x89PNG"
 COLOURS = {

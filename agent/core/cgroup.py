@@ -21,7 +21,7 @@ _V1, _V2 = "cgroup", "cgroup2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class CgroupLimits:
     """What holds for this process; None where there is no limit or no count.
 
     `memory_bytes` is the smallest limit that is below the memory of the box, `memory_used_ratio` how full the fullest
@@ -65,7 +65,7 @@ class ControlGroups:
         self._root = root
         self._texts = _text(root / "proc/self/cgroup"), _text(root / "proc/self/mountinfo")
 
-    def limits(self, *, memory_total: int | None = None) -> Limits:
+    def limits(self, *, memory_total: int | None = None) -> CgroupLimits:
         """The limits of this process; `memory_total` is the memory of the box in bytes (None: ask the system)."""
         total = memory_total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         version, groups = _groups("memory", self._root, *self._texts)
@@ -76,7 +76,7 @@ class ControlGroups:
         used = [(found, limit) for group, limit in limits if (found := _used(group, names)) is not None]
         version, cpu_groups = _groups("cpu", self._root, *self._texts)
         cpus = [count for group in cpu_groups if (count := _cpus(group, version)) is not None]
-        return Limits(
+        return CgroupLimits(
             memory_bytes=min((limit for _, limit in limits), default=None),
             memory_used_ratio=max((found / limit for found, limit in used), default=None),
             memory_free_bytes=min((max(0, limit - found) for found, limit in used), default=None),
@@ -97,7 +97,7 @@ class ControlGroups:
         return next((found for path in paths if (found := parse_pressure(_text(path)))), {})
 
 
-def read_limits(root: Path = ROOT, *, memory_total: int | None = None) -> Limits:
+def read_limits(root: Path = ROOT, *, memory_total: int | None = None) -> CgroupLimits:
     """The limits of this process now."""
     return ControlGroups(root).limits(memory_total=memory_total)
 

@@ -17,7 +17,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from agent.core import clock
-from agent.core.resolve import Address, resolve
+from agent.core.resolve import SocketAddress, resolve
 
 HEAD_START_SECONDS = 0.25  # RFC 8305, section 8
 
@@ -35,13 +35,13 @@ def dial(host: str, port: int, timeout: float | None) -> socket.socket:
     return connected
 
 
-def _in_turn(addresses: Iterable[Address]) -> Iterator[Address]:
+def _in_turn(addresses: Iterable[SocketAddress]) -> Iterator[SocketAddress]:
     """One of each family after the other, the resolver's first choice first.
 
     >>> [place for _, place in _in_turn([(10, "a"), (10, "b"), (2, "c")])]
     ['a', 'c', 'b']
     """
-    by_family: dict[int, list[Address]] = {}
+    by_family: dict[int, list[SocketAddress]] = {}
     for address in dict.fromkeys(addresses):
         by_family.setdefault(address[0], []).append(address)
     return (address for address in chain(*zip_longest(*by_family.values())) if address is not None)
@@ -50,7 +50,7 @@ def _in_turn(addresses: Iterable[Address]) -> Iterator[Address]:
 class _Race:
     """Attempts that have begun; all but the one that is taken are closed in the end."""
 
-    def __init__(self, addresses: Iterator[Address]) -> None:
+    def __init__(self, addresses: Iterator[SocketAddress]) -> None:
         self._addresses, self._waiting = addresses, selectors.DefaultSelector()
         self._error: OSError = TimeoutError("timed out")
 

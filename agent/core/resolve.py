@@ -10,13 +10,13 @@ import socket
 import threading
 from typing import Any, ClassVar
 
-Address = tuple[int, Any]
+SocketAddress = tuple[int, Any]
 """A family, and what `connect` takes."""
 
 LATE = "no answer from the name server in time"
 
 
-def resolve(host: str, port: int, timeout: float | None) -> list[Address]:
+def resolve(host: str, port: int, timeout: float | None) -> list[SocketAddress]:
     """The addresses of `host` in the resolver's order, within `timeout` seconds (None: no bound).
 
     Raises gaierror: the name is not known, or (EAI_AGAIN) nobody said in time.
@@ -27,7 +27,7 @@ def resolve(host: str, port: int, timeout: float | None) -> list[Address]:
         return _look_up(host, port) if timeout is None else _Pending.of(host, port).result(timeout)
 
 
-def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
+def _look_up(host: str, port: int, flags: int = 0) -> list[SocketAddress]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except UnicodeError:  # a label that is empty, or longer than 63 signs
@@ -44,7 +44,7 @@ class _Pending:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._over = threading.Event()
-        self._found: list[Address] = []
+        self._found: list[SocketAddress] = []
         self._error: Exception | None = None
 
     @classmethod
@@ -69,7 +69,7 @@ class _Pending:
             del self._all[self._host, self._port]
         self._over.set()
 
-    def result(self, timeout: float) -> list[Address]:
+    def result(self, timeout: float) -> list[SocketAddress]:
         """What was found; gaierror."""
         if not self._over.wait(max(timeout, 0.0)):
             raise socket.gaierror(socket.EAI_AGAIN, LATE)

@@ -19,6 +19,8 @@ from agent.core.scope import WHOLE, Scope
 
 Scalar = float | int | str | bool | None
 Labels = Mapping[str, str]
+Image = NDArray[np.uint8]
+"""(H, W, 3) BGR, or (H, W) grey where it says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,7 +36,7 @@ class Frame:
 
     camera: str
     index: int
-    image: NDArray[np.uint8]
+    image: Image
     captured_at: float
     monotonic_ns: int
     decode_seconds: float = 0.0

@@ -71,7 +71,7 @@ class FleetEvent:
 
 
 @dataclass(slots=True)
-class Device:
+class FleetDevice:
     """One device, by what it published; `bad` counts its unreadable messages, `left_out` those beyond a limit.
 
     `configured` are the cameras that it has by its `info`; None where that does not say.
@@ -103,7 +103,7 @@ class Device:
 class Processed:
     """One message that was processed: whose it is, the topic's family and entity, and the whole body."""
 
-    device: Device
+    device: FleetDevice
     family: str
     entity: str
     body: Body
@@ -126,7 +126,7 @@ class Fleet:
         self._prefix = prefix.strip("/").split("/")
         self.most_devices, self.most_entities = most_devices, most_entities
         self._last_heard = last_heard
-        self.devices: dict[tuple[str, str], Device] = {}
+        self.devices: dict[tuple[str, str], FleetDevice] = {}
         self.events: deque[FleetEvent] = deque(maxlen=200)
         self.left_out = 0
         self._entities = 0
@@ -171,7 +171,7 @@ class Fleet:
         elif family == "alert" and (device := self.devices.get((site, name))) is not None:
             self.end_alert(device, entity)
 
-    def end_alert(self, device: Device, number: str) -> bool:
+    def end_alert(self, device: FleetDevice, number: str) -> bool:
         """Remove an alert that no longer fires; whether it was known."""
         known = device.alerts.pop(number, None) is not None
         self._entities -= known
@@ -181,7 +181,7 @@ class Fleet:
         device = self.devices.pop((site, name))
         self._entities -= len(device.cameras) + len(device.gpus) + len(device.alerts)
 
-    def _device(self, site: str, name: str, now: float) -> Device | None:
+    def _device(self, site: str, name: str, now: float) -> FleetDevice | None:
         known = self.devices.get((site, name))
         if known is not None:
             return known
@@ -194,9 +194,9 @@ class Fleet:
             if now - oldest.last_message_at < SILENT_SECONDS:
                 return None
             self._remove(*key)
-        return self.devices.setdefault((site, name), Device(site, name))
+        return self.devices.setdefault((site, name), FleetDevice(site, name))
 
-    def _file(self, device: Device, family: str, entity: str, body: Body, now: float) -> None:
+    def _file(self, device: FleetDevice, family: str, entity: str, body: Body, now: float) -> None:
         if family == "status":
             device.status = self._status(device, read_status(body), now)
             device.state = device.status.state
@@ -214,7 +214,7 @@ class Fleet:
         elif family == "alert":
             self._alert(device, read_alert(body))
 
-    def _status(self, device: Device, status: StatusReading, now: float) -> StatusReading:
+    def _status(self, device: FleetDevice, status: StatusReading, now: float) -> StatusReading:
         """`status` with when it began. A last will does not say it: the connection was lost after the last message."""
         if not is_last_will(status):
             return status
@@ -224,14 +224,14 @@ class Fleet:
             since = device.status.since if device.state == "offline" else now
         return replace(status, since=since)
 
-    def _configure(self, device: Device, names: str) -> None:
+    def _configure(self, device: FleetDevice, names: str) -> None:
         listed = (printable(name, NAME) for name in names.split(",")[: 2 * MOST_CAMERAS])
         device.configured = frozenset(filter(None, listed))
         for name in device.cameras.keys() - device.configured:
             del device.cameras[name]
             self._entities -= 1
 
-    def _camera(self, device: Device, name: str, reading: CameraReading) -> None:
+    def _camera(self, device: FleetDevice, name: str, reading: CameraReading) -> None:
         if device.configured is not None and name not in device.configured:
             return  # its last messages were delivered after it was removed or renamed
         camera = device.cameras.get(name)
@@ -241,7 +241,7 @@ class Fleet:
                 return
         camera.add(reading)
 
-    def _alert(self, device: Device, alert: AlertReading) -> None:
+    def _alert(self, device: FleetDevice, alert: AlertReading) -> None:
         known = device.alerts.get(alert.id)
         if known is not None and known.state == alert.state:
             device.alerts[alert.id] = alert  # republished after a reconnect, or its words were updated
@@ -252,7 +252,7 @@ class Fleet:
             return
         self.events.append(FleetEvent(device=device.name, alert=alert))
 
-    def _keep(self, device: Device, kept: dict[str, V], key: str, value: V, most: int) -> bool:
+    def _keep(self, device: FleetDevice, kept: dict[str, V], key: str, value: V, most: int) -> bool:
         if key not in kept:
             if len(kept) >= most or self._entities >= self.most_entities:
                 device.left_out += 1

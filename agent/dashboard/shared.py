@@ -42,7 +42,7 @@ class Delivery:
 
     topic: str
     payload: bytes
-    session: Session
+    session: SharedSession
     connection: int
     mid: int
     qos: int
@@ -53,7 +53,7 @@ class Delivery:
         return self.qos > 0 and not self.session.is_current(self.connection)
 
 
-class Inbox:
+class SharedInbox:
     """What several sessions received, for one thread."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Inbox:
             return self._waiting.popleft()
 
 
-class Session:
+class SharedSession:
     """The session of `client_id`: subscribed to `filters`, or (`adopt`) only emptied, the subscriptions ended.
 
     `refused` is why the broker refused the connection or a subscription, else ""; `subscriptions` counts those that it
@@ -91,8 +91,14 @@ class Session:
     """
 
     def __init__(
-        self, settings: BrokerSettings, client_id: str, filters: Sequence[str], inbox: Inbox, *, adopt: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        filters: Sequence[str],
+        inbox: SharedInbox,
+        *,
+        adopt: bool = False,
+    ) -> None:
         self.client_id, self.filters = client_id, list(filters)
         self._inbox, self._adopt = inbox, adopt
         self._lock = threading.Lock()

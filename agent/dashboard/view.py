@@ -18,7 +18,7 @@ from rich.text import Text
 
 from agent.alerts.words import duration
 from agent.core.counts import count
-from agent.dashboard.fleet import CameraHistory, Device, Fleet, FleetEvent
+from agent.dashboard.fleet import CameraHistory, Fleet, FleetDevice, FleetEvent
 from agent.dashboard.readings import CameraReading
 from agent.dashboard.web.rows import COLUMNS, Cell, row_of
 
@@ -157,26 +157,26 @@ def _totals(fleet: Fleet, now: float) -> Text:
     )
 
 
-def facts(device: Device, now: float) -> dict[str, Cell]:
+def facts(device: FleetDevice, now: float) -> dict[str, Cell]:
     """The row of the fleet page about a device, by the names of its cells."""
     return dict(zip(COLUMNS, row_of(device, now), strict=True))
 
 
-def _folded(devices: Sequence[Device]) -> Text:
+def _folded(devices: Sequence[FleetDevice]) -> Text:
     states = Counter(device.state for device in devices)
     words = ", ".join(f"{number} {state}" for state, number in states.most_common(4))
     return Text(f"and {count(len(devices), 'more device')}: {words}", "dim")
 
 
-def _troubled(device: Device) -> bool:
+def _troubled(device: FleetDevice) -> bool:
     return bool(device.alerts) or device.state not in {"online", "starting"}
 
 
-def _height(device: Device) -> int:
+def _height(device: FleetDevice) -> int:
     return 1 + bool(device.cameras) + len(device.cameras) + bool(device.host) + bool(_notes(device))
 
 
-def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> list[RenderableType]:
+def draw_device(device: FleetDevice, now: float, room: ScreenSize, lines: int) -> list[RenderableType]:
     """One device in so many lines: its heading, its cameras as a table, its load, and a note on unreadable messages."""
     notes = _notes(device)
     parts: list[RenderableType] = [_line(_heading(device, now, room.width), room)]
@@ -190,7 +190,7 @@ def draw_device(device: Device, now: float, room: ScreenSize, lines: int) -> lis
     return parts
 
 
-def _heading(device: Device, now: float, width: int) -> Text:
+def _heading(device: FleetDevice, now: float, width: int) -> Text:
     """Name and state, and what else has room, the most important first."""
     row, status = facts(device, now), device.status
     state, since = str(row["state"]), row["since"]
@@ -211,7 +211,7 @@ def _heading(device: Device, now: float, width: int) -> Text:
     return heading
 
 
-def _notes(device: Device) -> str:
+def _notes(device: FleetDevice) -> str:
     notes = []
     if device.status and device.status.reason and device.state != "online":
         notes.append(device.status.reason)
@@ -224,7 +224,7 @@ def _notes(device: Device) -> str:
     return "; ".join(notes)
 
 
-def _cameras(device: Device, room: ScreenSize, most: int) -> Table:
+def _cameras(device: FleetDevice, room: ScreenSize, most: int) -> Table:
     cameras = sorted(device.cameras.items())
     if len(cameras) > most:
         cameras.sort(key=lambda item: item[1].reading.state in {"online", "ended"})
@@ -306,7 +306,7 @@ def spark(values: Sequence[float]) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(value / top * (len(_BARS) - 0.01)))] for value in values)
 
 
-def _load(device: Device) -> Text:
+def _load(device: FleetDevice) -> Text:
     host = device.host
     assert host is not None  # drawn only where there is one
     pieces = [f"cpu {_percent(host.cpu)}", f"memory {_percent(host.memory)}"]

@@ -31,7 +31,7 @@ class Clock:
         return clock.synced()
 
 
-class ClockWatch:
+class WallClockWatch:
     """Notices when the wall clock was set: what waits for the right time goes on then."""
 
     def __init__(self, clock: Clock) -> None:

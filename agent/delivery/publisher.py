@@ -30,7 +30,7 @@ from agent.core import clock
 from agent.core.printable import printable
 from agent.core.types import Draft, Observation
 from agent.core.worker import Worker
-from agent.delivery.clock import Clock, ClockWatch
+from agent.delivery.clock import Clock, WallClockWatch
 from agent.delivery.commands import CommandWorker
 from agent.delivery.figures import DeliveryFigures
 from agent.delivery.handover import Inbox, Intake
@@ -129,7 +129,7 @@ class Publisher(Worker):
         )
         self._figures = DeliveryFigures()
         self._quiet, self._quiet_after = False, 0
-        self._clock_watch = ClockWatch(self._clock)
+        self._clock_watch = WallClockWatch(self._clock)
 
     # -- for every thread -----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from agent.detection.nms import suppress
 from agent.detection.placement import OVERLAP, best_boxes, found_again, overlaps
 from agent.detection.plausibility import exchanged
 from agent.detection.preprocess import OF_BYTES
-from agent.detection.reading import Reading
+from agent.detection.reading import OutputReading
 
 log = structlog.get_logger("vedette.detection")
 
@@ -50,14 +50,19 @@ class Examined:
     """What was learnt: how to read the model, what it found on the trial image, whether these boxes lie on objects, and
     what shows that it is read wrongly, whatever it finds elsewhere ("" where nothing does)."""
 
-    reading: Reading
+    reading: OutputReading
     found: Candidates
     placed: bool
     refuted: str
 
 
 def examine(
-    reading: Reading, output: NDArray[np.float32], facts: ModelFacts, names: Sequence[str], *, free: bool
+    reading: OutputReading,
+    output: NDArray[np.float32],
+    facts: ModelFacts,
+    names: Sequence[str],
+    *,
+    free: bool,
 ) -> Examined:
     """Look at what the model gave on the trial image, `output`; `free`: the scale of its pixels is not set.
 
@@ -90,7 +95,7 @@ def examine(
     return Examined(reading=reading, found=found, placed=placed, refuted=refuted)
 
 
-def _known_overlaps(reading: Reading, found: Candidates, names: Sequence[str]) -> dict[str, float]:
+def _known_overlaps(reading: OutputReading, found: Candidates, names: Sequence[str]) -> dict[str, float]:
     """For each object of the photographs the IoU of the best box of its class, where that is a box of it at all."""
     numbers = {name.strip().lower(): number for number, name in enumerate(names)}
     overlapping = {}
@@ -121,12 +126,12 @@ def _beside(known: Mapping[str, float]) -> str:
     )
 
 
-def _again(reading: Reading, found: Candidates, least: float) -> bool:
+def _again(reading: OutputReading, found: Candidates, least: float) -> bool:
     unsure = replace(reading, confidence=reading.confidence / 2)  # less of an object is seen
     return found_again(reading.trial.canvas(), found, unsure.look, least)
 
 
-def _of_bytes(reading: Reading, facts: ModelFacts) -> tuple[Reading, Candidates] | None:
+def _of_bytes(reading: OutputReading, facts: ModelFacts) -> tuple[OutputReading, Candidates] | None:
     """The model run with pixels of 0 to 255, and what it finds then; None where these are no objects.
 
     A model for 0 to 1 that takes those finds nonsense in all places: 28 to 100 boxes of different things.
@@ -149,7 +154,7 @@ def _repeats(found: Candidates) -> bool:
     return listed > 1 and listed - len(kept) > REPEATED * listed
 
 
-def _misnamed(reading: Reading, found: Candidates, names: Sequence[str]) -> str:
+def _misnamed(reading: OutputReading, found: Candidates, names: Sequence[str]) -> str:
     """What shows that its class numbers do not fit its names; raises ModelError where they count from 1."""
     said = {
         what: number for what, box in reading.trial.known() if (number := _class_at(found, box)) is not None

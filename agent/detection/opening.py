@@ -26,7 +26,7 @@ from agent.detection.metadata import Metadata, parse
 from agent.detection.model_input import InputShape
 from agent.detection.plausibility import BoxCheck
 from agent.detection.preprocess import OF_BYTES, InputType
-from agent.detection.reading import Reading
+from agent.detection.reading import OutputReading
 from agent.detection.recognise import recognise_among
 from agent.detection.sizing import batch_size, cpu_lanes, input_size
 from agent.detection.trial import Trial
@@ -93,7 +93,7 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
     except ModelError as error:
         raise ModelError(f"model {runner.path} {error}") from None
     boxes = others[at]
-    reading = Reading(
+    reading = OutputReading(
         runner=runner, layout=layout, boxes_output=boxes, trial=trial, confidence=_TRIAL_CONFIDENCE
     )
     check = BoxCheck(len(names), doubted=doubt)
@@ -136,12 +136,12 @@ def _understand(settings: ModelSettings, runner: ModelRunner, sha256: str) -> Op
 
 
 def _examined(
-    reading: Reading,
+    reading: OutputReading,
     output: NDArray[Any],
     facts: ModelFacts,
     names: tuple[str, ...],
     settings: ModelSettings,
-) -> tuple[Reading, BoxCheck]:
+) -> tuple[OutputReading, BoxCheck]:
     """How to read the model, and what is known of its boxes so far; raises ModelError."""
     path, size = reading.runner.path, reading.trial.size
     try:

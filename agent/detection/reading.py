@@ -14,7 +14,7 @@ from agent.detection.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reading:
+class OutputReading:
     """A model with the layout of its output number `boxes_output`, and with `trial` for the inputs it takes."""
 
     runner: ModelRunner

@@ -28,7 +28,7 @@ from agent.detection.opening import OpenedModel, identify, open_model
 from agent.detection.placement import LIVE_SHAPES, best_boxes, part_of, transplant
 from agent.detection.plausibility import BoxCheck, Verification
 from agent.detection.preprocess import InputType, Letterbox, letterboxed, plan, untouched
-from agent.detection.reading import Reading
+from agent.detection.reading import OutputReading
 from agent.detection.trial import Trial
 
 log = structlog.get_logger("vedette.detection")
@@ -312,7 +312,7 @@ def _found_again(opened: OpenedModel, found: Candidates, box: Letterbox, frame: 
     if moved is None:
         return None
     info = opened.info
-    reading = Reading(
+    reading = OutputReading(
         runner=opened.runner,
         layout=opened.layout,
         boxes_output=opened.boxes_output,

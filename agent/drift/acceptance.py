@@ -23,7 +23,7 @@ from agent.core.kll import Sketch
 from agent.drift.acceptance_limits import WHOLE_SECONDS, Doubt, Wander, uncertain, wander, widened
 from agent.drift.believe import believe
 from agent.drift.contexts import HOURS, Contexts
-from agent.drift.evidence import KNOTS, Looks, Usual, log_steps, weigh
+from agent.drift.evidence import KNOTS, Looks, UsualWindow, log_steps, weigh
 from agent.drift.normal import below, score_of
 from agent.drift.recent import Block
 from agent.drift.reference import HourNormal, Reference
@@ -320,7 +320,7 @@ def _seen(number: int, blocks: Sequence[Block], move: _Move, within: tuple[float
     return sketch
 
 
-def _usual(usual: Usual, blocks: Sequence[Block]) -> Usual:
+def _usual(usual: UsualWindow, blocks: Sequence[Block]) -> UsualWindow:
     """What windows usually hold, where a feature was never seen before or frames come at another rate."""
     windows = sum(each.windows for each in blocks)
     frames = sum(each.frames for each in blocks) / windows

@@ -21,7 +21,7 @@ from agent.drift.memory import AGE_WEIGHTS, AGES, SCALES
 from agent.drift.noise import CAUTIOUS, matched_filters
 from agent.drift.pairs import Pairs, learn_pairs
 from agent.drift.refine import Refinement, learn, nothing_learnt
-from agent.drift.series import PRIOR, Series, largest, score
+from agent.drift.series import PRIOR, EvidenceSeries, largest, score
 from agent.drift.statistics import STATISTICS, psi, statistics
 from agent.drift.tables import FAR
 from agent.drift.tail import Tail, fit_tails
@@ -116,7 +116,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ScoreLimits:
     """The largest scores that are normal, for one budget.
 
     `aspects` (3, F + R); `distances` (S, F), over their usual size; `joint` and `classes` (distances of the class mix)
@@ -135,7 +135,7 @@ class Limits:
         return np.asarray(self.distances[list(STATISTICS).index(statistic)])
 
 
-def limits(calibration: Calibration, false_alarms_per_month: float, window_seconds: float) -> Limits:
+def limits(calibration: Calibration, false_alarms_per_month: float, window_seconds: float) -> ScoreLimits:
     """The limits that keep false alarms of a camera within the budget; they fall as the budget grows."""
     features = calibration.features
     per_window = false_alarms_per_month * window_seconds / (30 * 86400.0)
@@ -150,7 +150,7 @@ def limits(calibration: Calibration, false_alarms_per_month: float, window_secon
             return np.full(features, np.nan)
         return of(name, share["distances"] / features)
 
-    return Limits(
+    return ScoreLimits(
         aspects=np.stack(
             [np.concatenate([of(aspect, each), of(factors_of(aspect), each)]) for aspect in ASPECTS]
         ),
@@ -174,7 +174,7 @@ def calibrate(held: HeldOut) -> Calibration:
     gates = refinement.gates(held.gate)
     windows, aspects, columns = evidence.shape
     features = held.gate.shape[1]
-    series = Series(evidence=evidence, gates=gates, gaps=held.gaps, blocks=held.blocks)
+    series = EvidenceSeries(evidence=evidence, gates=gates, gaps=held.gaps, blocks=held.blocks)
     noise = series.noise(features)
     size = series.sizes(noise)
     tops, sums = _tops_and_sums(series, matched_filters(noise, series.longest) / size[..., None], features)
@@ -213,7 +213,7 @@ def calibrate(held: HeldOut) -> Calibration:
 
 
 def _tops_and_sums(
-    series: Series, filters: NDArray[np.float64], features: int
+    series: EvidenceSeries, filters: NDArray[np.float64], features: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The largest weighted score over all ages (W, 3, F + R), and the joint sum (W, J) of the features."""
     tops, sums = [], []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.core.kll import Sketch
 from agent.drift.calibrate import assumed
-from agent.drift.evidence import Usual
+from agent.drift.evidence import UsualWindow
 from agent.drift.recording import KEPT_ITEMS
 from agent.drift.reference import KEPT_FRAMES, HourNormal, Reference
 from agent.features import OF_THE_MODEL
@@ -55,7 +55,7 @@ def carry(
         ),
         hours={hour: of_hour(old) for hour, old in base.hours.items()},
         class_ids=class_ids,
-        usual=Usual(
+        usual=UsualWindow(
             counts=np.where(ours, frames * known, base.usual.counts),
             frames=frames,
             steps=np.where(ours, 0.0, base.usual.steps),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from agent.drift.contexts import HOURS
 from agent.drift.noise import matched_filters
-from agent.drift.series import Series, largest, score
+from agent.drift.series import EvidenceSeries, largest, score
 
 MOST_CLASSES = 8
 """Classes judged by themselves; the others, and those that the reference never saw, are judged together."""
@@ -101,7 +101,7 @@ def learn_class_mix(
     unit = np.sqrt((raw**2).sum(axis=0) / np.maximum(gate.sum(axis=0), 1.0))
     unit = np.maximum(unit, _LEAST_UNIT * max(float(unit.max()), _LEAST))
     evidence = np.clip(raw / unit, -_MOST, _MOST)
-    series = Series(evidence=evidence[:, None], gates=gate[:, None], gaps=gaps, blocks=blocks)
+    series = EvidenceSeries(evidence=evidence[:, None], gates=gate[:, None], gaps=gaps, blocks=blocks)
     noise = _with_others(series.noise(max(len(judged), 1)))
     size = series.sizes(noise)
     made = ClassMix(judged=judged, overdispersion=overdispersion, unit=unit, noise=noise, size=size)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.tables import Samples, Table, TableRow, blend_rows, make_rows, make_table, spread_of
+from agent.drift.tables import ContextTable, Samples, TableRow, blend_rows, make_rows, make_table, spread_of
 
 HOURS = 24
 SLOT_SECONDS = 600.0
@@ -53,7 +53,7 @@ class Expected:
     nearest context.
     """
 
-    table: Table
+    table: ContextTable
     log_steps: NDArray[np.float64]
     shares: NDArray[np.float64]
     informative: NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.alarm import Gauge, Reached
-from agent.drift.calibrate import Limits
+from agent.drift.calibrate import ScoreLimits
 from agent.drift.evidence import ASPECTS, EDGES
 from agent.drift.memory import AGE_WEIGHTS, AGES, KEEP, SCALES
 from agent.drift.pairs import SCALES as PAIR_SCALES
@@ -19,7 +19,7 @@ from agent.drift.remembered import QUANTILES, Remembered
 from agent.drift.scoring import Scored
 from agent.drift.series import score
 from agent.drift.statistics import STATISTICS, statistics
-from agent.drift.tables import Table, interpolate_rows
+from agent.drift.tables import ContextTable, interpolate_rows
 from agent.drift.verdict import ClassVerdict, FeatureVerdict, Measured, PairVerdict
 
 _FOLLOWS = 0.5
@@ -31,14 +31,16 @@ _KS = list(STATISTICS).index("ks")
 class Describer:
     """Describes by one reference and its limits."""
 
-    def __init__(self, reference: Reference, limits: Limits) -> None:
+    def __init__(self, reference: Reference, limits: ScoreLimits) -> None:
         self._names, self._boxes = reference.origin.features, reference.usual_boxes
         self._minutes = reference.origin.window_seconds / 60.0
         self._calibration, self._limits = reference.calibration, limits
         mix = reference.calibration.mix
         self._mix_filters = mix.filters(reference.calibration.longest) if mix else None
 
-    def features(self, scored: Scored, remembered: Remembered, table: Table) -> tuple[FeatureVerdict, ...]:
+    def features(
+        self, scored: Scored, remembered: Remembered, table: ContextTable
+    ) -> tuple[FeatureVerdict, ...]:
         """One verdict for each feature, compared with what is normal by `table`."""
         usual, allowed, distances = self._calibration.distances, self._limits, remembered.fading.of_features()
         each = np.arange(len(self._names))
@@ -179,7 +181,7 @@ def _measured(sizes: NDArray[np.float64], limits: NDArray[np.float64]) -> list[M
 
 
 def _percentiles(
-    scale: NDArray[np.int64], remembered: Remembered, table: Table
+    scale: NDArray[np.int64], remembered: Remembered, table: ContextTable
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """p10, p50, p90 (F, 3) of now, at each feature's scale, and of what is normal.
 

@@ -37,7 +37,7 @@ _SHRINK = 0.1  # of the usual count: a window with a handful of values says litt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Usual:
+class UsualWindow:
     """What windows of a reference usually hold: values per feature (F,), frames, steps (F,) in the feature's unit."""
 
     counts: NDArray[np.float64]
@@ -100,14 +100,14 @@ def stack(looks: Sequence[Looks]) -> Looks:
     )
 
 
-def log_steps(steps: NDArray[np.float32], usual: Usual) -> NDArray[np.float64]:
+def log_steps(steps: NDArray[np.float32], usual: UsualWindow) -> NDArray[np.float64]:
     """Logarithm of steps (W, F), NaN where there are none or the feature usually does not move at all."""
     with np.errstate(invalid="ignore", divide="ignore"):
         moving = usual.steps > 0
         return np.where(moving, np.log(steps / np.where(moving, usual.steps, 1.0) + _FLOOR), np.nan)
 
 
-def weigh(looks: Looks, expected: Expected, usual: Usual) -> Evidence:
+def weigh(looks: Looks, expected: Expected, usual: UsualWindow) -> Evidence:
     """The evidence of windows that all lie in `expected`'s time slot."""
     ranked = rank(expected.table, looks.knots)
     location = ranked.score.mean(axis=-1)
@@ -124,7 +124,7 @@ def weigh(looks: Looks, expected: Expected, usual: Usual) -> Evidence:
 
 
 def _noise(
-    looks: Looks, expected: Expected, usual: Usual, slope: NDArray[np.float64]
+    looks: Looks, expected: Expected, usual: UsualWindow, slope: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Steps in units of score, and where they are known, both (W, F).
 

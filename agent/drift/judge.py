@@ -24,7 +24,7 @@ from agent.drift.evidence import KNOTS, look
 from agent.drift.excursions import DISTINCT, LATELY, Excuse
 from agent.drift.light import LightFollower, SeenLight
 from agent.drift.memory import AGES
-from agent.drift.nearest import FARTHEST, REACH_SECONDS, Passed, weigh_nearest
+from agent.drift.nearest import FARTHEST, REACH_SECONDS, Elapsed, weigh_nearest
 from agent.drift.new_days import UNSEEN_TRUST, NewDays
 from agent.drift.passing import Passing
 from agent.drift.patience import Patience
@@ -182,11 +182,11 @@ class DriftJudge:
         weight = trust * mix.weights(*where, self.reference.usual_boxes)
         return Shown(evidence=evidence, weight=np.broadcast_to(weight[:, None], evidence.shape))
 
-    def _passed(self, window: WindowSketch, moment: float) -> Passed:
+    def _passed(self, window: WindowSketch, moment: float) -> Elapsed:
         origin = self.reference.origin
         offset = origin.utc_offset if self._utc_offset is None else self._utc_offset(moment)
         unseen = not self._kind_seen(window)
-        return Passed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
+        return Elapsed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
 
     def _kind_seen(self, window: WindowSketch) -> bool:
         """Whether the reference saw enough of this hour on such a day (a weekday, a weekend)."""

@@ -24,7 +24,7 @@ from agent.core.arrays import array, numbers
 from agent.core.kll import Sketch
 from agent.core.untrusted import BadInput, take_list, take_number, take_object
 from agent.drift.contexts import hour_of
-from agent.drift.evidence import Usual, log_steps, look
+from agent.drift.evidence import UsualWindow, log_steps, look
 from agent.drift.recording import KEPT_ITEMS
 from agent.drift.reference import HourNormal, Reference
 from agent.drift.sketch import LATEST, WindowSketch
@@ -57,7 +57,7 @@ class NormalHour:
     log_steps: NDArray[np.float64]
     classes: Counter[int]
 
-    def add(self, window: WindowSketch, usual: Usual) -> None:
+    def add(self, window: WindowSketch, usual: UsualWindow) -> None:
         """Add a window of this hour."""
         logs = log_steps(look(window).steps, usual)[0]
         known = np.isfinite(logs)
@@ -74,7 +74,7 @@ class NormalHours:
     def __init__(self) -> None:
         self.hours: list[NormalHour] = []
 
-    def add(self, window: WindowSketch, usual: Usual) -> None:
+    def add(self, window: WindowSketch, usual: UsualWindow) -> None:
         """Add a window that was judged normal."""
         if not window.frames:
             return

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.drift.contexts import Contexts, Expected, hour_of
-from agent.drift.evidence import EDGES, KNOTS, Evidence, Looks, Usual, weigh
+from agent.drift.evidence import EDGES, KNOTS, Evidence, Looks, UsualWindow, weigh
 from agent.drift.tables import merged, rank, stacked
 
 FARTHEST = 1.5
@@ -43,7 +43,7 @@ _MOST = 2.0  # sigma: one feature that is far off at all moments must not choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
+class Elapsed:
     """What has passed between a reference and a moment: `days` since its end, 0 within it; `clock` seconds by which
     local clocks were moved forward since (back: negative). `unseen`: the moment is on a kind of day that it never saw.
     """
@@ -55,7 +55,7 @@ class Passed:
     @classmethod
     def since(
         cls, end: float, moment: float, offset_then: float, offset_now: float, *, unseen: bool = False
-    ) -> Passed:
+    ) -> Elapsed:
         """From the end of a reference to `moment`, local time being so many seconds ahead of UTC then and now."""
         moved = offset_now - offset_then
         return cls(
@@ -77,7 +77,7 @@ class Fit:
 
 
 def weigh_nearest(
-    looks: Looks, contexts: Contexts, moment: float, usual: Usual, passed: Passed
+    looks: Looks, contexts: Contexts, moment: float, usual: UsualWindow, passed: Elapsed
 ) -> Iterator[Fit]:
     """The evidence of windows that lie in one time slot, in groups by what they fit best."""
     light = moments(contexts, moment, passed.days)
@@ -105,7 +105,7 @@ def weigh_nearest(
         )
 
 
-def _moments_of_people(contexts: Contexts, moment: float, passed: Passed) -> list[Expected]:
+def _moments_of_people(contexts: Contexts, moment: float, passed: Elapsed) -> list[Expected]:
     """What people may do at `moment` otherwise than by the light; empty where they keep to it."""
     if passed.unseen:
         every = [contexts.at(each) for each in np.arange(_EVERY / 2, _DAY, _EVERY).tolist()]
@@ -128,7 +128,7 @@ def moments(contexts: Contexts, moment: float, days: float = 0.0) -> list[Expect
     return [own, *(each for each in others if each.distance <= FARTHEST)]
 
 
-def choose(looks: Looks, near: list[Expected], usual: Usual) -> NDArray[np.int64]:
+def choose(looks: Looks, near: list[Expected], usual: UsualWindow) -> NDArray[np.int64]:
     """Which of the moments each window (W,) fits best: the least sum of squares of the features' mean scores."""
     if len(near) == 1:
         return np.zeros(len(looks.frames), dtype=np.int64)
@@ -138,7 +138,7 @@ def choose(looks: Looks, near: list[Expected], usual: Usual) -> NDArray[np.int64
 
 
 def choose_both(
-    looks: Looks, light: list[Expected], people: list[Expected], usual: Usual
+    looks: Looks, light: list[Expected], people: list[Expected], usual: UsualWindow
 ) -> NDArray[np.int64]:
     """What windows fit best where each feature follows either the light or the clock, (W, 2 + F): the moments in
     `light` and in `people`, and which features (0 or 1) follow the latter."""
@@ -167,7 +167,7 @@ def _distances(looks: Looks, near: list[Expected]) -> NDArray[np.float64]:
     return np.asarray(scores**2)
 
 
-def _filled(looks: Looks, usual: Usual) -> NDArray[np.float64]:
+def _filled(looks: Looks, usual: UsualWindow) -> NDArray[np.float64]:
     return np.asarray(np.clip(looks.counts / np.maximum(usual.counts, 1.0), 0.0, 1.0))
 
 

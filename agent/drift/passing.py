@@ -36,7 +36,7 @@ MOST_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Passed:
+class PassingEvent:
     """One: its mean `direction` (3, C) in usual sizes, its longest `span` in windows, how `often` it counted, and the
     Unix times `counted` and `last` at which it counted and was seen last."""
 
@@ -51,7 +51,7 @@ class Passed:
 class Passing:
     """Those of one camera, MOST_KEPT at most."""
 
-    kept: list[Passed] = field(default_factory=list)
+    kept: list[PassingEvent] = field(default_factory=list)
 
     def add(self, direction: NDArray[np.float64], since: float, at: float, window_seconds: float) -> None:
         """A change (3, C), in usual sizes, that was over a limit `since` a Unix time, and gone `at` another."""
@@ -61,12 +61,12 @@ class Passing:
         self.kept = [each for each in self.kept if at - each.last < FORGOTTEN_SECONDS]
         found = self._alike(direction)
         if found is None:
-            self.kept.append(Passed(direction=direction, span=span, often=1, counted=at, last=at))
+            self.kept.append(PassingEvent(direction=direction, span=span, often=1, counted=at, last=at))
             self.kept = sorted(self.kept, key=lambda each: -each.last)[:MOST_KEPT]
             return
         before = self.kept[found]
         counts = at - before.counted >= APART_SECONDS
-        self.kept[found] = Passed(
+        self.kept[found] = PassingEvent(
             direction=before.direction + (direction - before.direction) / (before.often + 1),
             span=max(before.span, span),
             often=before.often + counts,
@@ -114,7 +114,9 @@ class Passing:
         figures = array(state, "figures", (count, 4), low=0.0, high=LATEST)
         return cls(
             [
-                Passed(direction=direction, span=span, often=max(int(often), 1), counted=counted, last=last)
+                PassingEvent(
+                    direction=direction, span=span, often=max(int(often), 1), counted=counted, last=last
+                )
                 for direction, (span, often, counted, last) in zip(directions, figures.tolist(), strict=True)
             ]
         )

@@ -117,7 +117,7 @@ def _log_means(sums: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray
     return _means(sums[:, 0], np.where(sums[:, 1] >= known, sums[:, 1], 0.0))
 
 
-class Recent:
+class RecentWeek:
     """The blocks of the last week, oldest first."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ class Recent:
         ]
 
     @classmethod
-    def restore(cls, state: object, features: int) -> Recent:
+    def restore(cls, state: object, features: int) -> RecentWeek:
         """What `state` gave; BadInput for anything else."""
         recent = cls()
         entries = take_list({"blocks": state}, "blocks", longest=_MOST_BLOCKS)

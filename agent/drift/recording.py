@@ -13,8 +13,8 @@ from agent.core.kll import Sketch
 from agent.drift.calibrate import HeldOut
 from agent.drift.contexts import HOURS, SLOT_SECONDS, Context, Contexts, overall_spread, pooled, thinned
 from agent.drift.distances import class_shares
-from agent.drift.evidence import ASPECTS, BINS, Looks, Usual, log_steps, look, stack
-from agent.drift.nearest import Passed, weigh_nearest
+from agent.drift.evidence import ASPECTS, BINS, Looks, UsualWindow, log_steps, look, stack
+from agent.drift.nearest import Elapsed, weigh_nearest
 from agent.drift.sketch import WindowSketch
 from agent.drift.tables import Samples
 
@@ -27,7 +27,7 @@ KEPT_ITEMS = 64
 
 
 @dataclass(slots=True, eq=False)
-class Block:
+class RecordedHour:
     """An hour of a recording: a sketch per feature and boxes by class; `seconds` covered."""
 
     sketches: list[Sketch]
@@ -43,7 +43,7 @@ class Recording:
 
     def __init__(self, features: Sequence[str]) -> None:
         self.features = tuple(features)
-        self.blocks: dict[int, Block] = {}
+        self.blocks: dict[int, RecordedHour] = {}
         self.looks: list[Looks] = []
         self.starts: list[float] = []
         self.seconds: list[float] = []
@@ -55,7 +55,7 @@ class Recording:
             return
         number = int(window.start // BLOCK_SECONDS)
         if number not in self.blocks:
-            self.blocks[number] = Block([Sketch() for _ in self.features])
+            self.blocks[number] = RecordedHour([Sketch() for _ in self.features])
         block = self.blocks[number]
         for sketch, more in zip(block.sketches, window.sketches, strict=True):
             sketch.merge(more)
@@ -81,7 +81,7 @@ class Gathered:
     window_seconds: float
     class_ids: tuple[int, ...]
     class_counts: NDArray[np.float64]
-    usual: Usual
+    usual: UsualWindow
     usual_boxes: float
     logs: NDArray[np.float64]
     samples: dict[int, list[Samples]]
@@ -95,7 +95,7 @@ def gather(recording: Recording) -> Gathered:
     class_ids = tuple(sorted({number for counts in recording.classes for number in counts}))
     counts = np.array([tally(seen, class_ids) for seen in recording.classes])
     steps = np.where(looks.steps > 0, looks.steps, np.nan)
-    usual = Usual(
+    usual = UsualWindow(
         counts=np.median(looks.counts, axis=0).astype(np.float64),
         frames=float(np.median(looks.frames)),
         steps=_column_medians(steps),
@@ -213,7 +213,7 @@ def _slots(gathered: Gathered, number: int) -> list[slice]:
 
 def _hold_out_slot(gathered: Gathered, contexts: Contexts, part: slice, held: HeldOut) -> None:
     start = float(gathered.starts[part.start])
-    for fit in weigh_nearest(gathered.looks[part], contexts, start, gathered.usual, Passed()):
+    for fit in weigh_nearest(gathered.looks[part], contexts, start, gathered.usual, Elapsed()):
         at, expected, evidence = part.start + fit.places, fit.expected, fit.evidence
         held.aspects[at], held.trust[at], held.gate[at] = evidence.aspects, evidence.trust, evidence.gate
         held.ranks[at], held.shares[at] = evidence.ranks, expected.shares

@@ -13,7 +13,7 @@ from agent.core.arrays import HUGE, array, numbers
 from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import BadInput, take_integers, take_list, take_number, take_object
 from agent.drift.evidence import KNOTS, Looks
-from agent.drift.recording import Block, Recording
+from agent.drift.recording import RecordedHour, Recording
 from agent.drift.sketch import LATEST
 from agent.drift.storage import (
     LONGEST_WINDOW,
@@ -86,7 +86,7 @@ def _recording(state: Mapping[str, Any]) -> Recording:
         raise BadInput(f"`blocks` has {len(blocks)} entries for {count} windows")
     for key in blocks:
         entry = take_object(blocks, key)
-        recording.blocks[number_key(key, _MOST_BLOCKS, "blocks")] = Block(
+        recording.blocks[number_key(key, _MOST_BLOCKS, "blocks")] = RecordedHour(
             list(sketches_of(entry, features)),
             class_counts(entry),
             take_number(entry, "seconds", minimum=0.0, maximum=HUGE),

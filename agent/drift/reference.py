@@ -18,7 +18,7 @@ from agent.core.kll import Sketch
 from agent.drift.calibrate import LEAST_BLOCKS, Calibration, HeldOut, assumed, calibrate
 from agent.drift.contexts import HOURS, Context, Contexts, overall_spread
 from agent.drift.day_kinds import kinds_seen
-from agent.drift.evidence import Usual
+from agent.drift.evidence import UsualWindow
 from agent.drift.recording import KEPT_ITEMS, Recording, contexts_of, gather, hold_out, kept
 
 FULL_DAY = 86400.0
@@ -71,7 +71,7 @@ class Reference:
     origin: Origin
     hours: Mapping[int, HourNormal]
     class_ids: tuple[int, ...]
-    usual: Usual
+    usual: UsualWindow
     usual_boxes: float
     calibration: Calibration
     any_hour: bool
@@ -268,7 +268,7 @@ def from_images(
         ),
         hours={12: normal},
         class_ids=class_ids,
-        usual=Usual(
+        usual=UsualWindow(
             counts=window_frames * counts / len(vectors), frames=float(window_frames), steps=np.zeros(width)
         ),
         usual_boxes=window_frames * sum(class_counts.values()) / len(vectors),

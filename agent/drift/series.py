@@ -25,7 +25,7 @@ _CHUNK = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Series:
+class EvidenceSeries:
     """Evidence (W, A, C) of held-out windows, multiplied by `gates` (W, A, C); `gaps` (W,) between them, in windows.
 
     `blocks` hours stand behind it.

@@ -27,7 +27,7 @@ from agent.core.untrusted import (
 )
 from agent.drift.calibration_storage import calibration_body, calibration_of
 from agent.drift.contexts import HOURS
-from agent.drift.evidence import Usual
+from agent.drift.evidence import UsualWindow
 from agent.drift.reference import HourNormal, Origin, Reference
 from agent.drift.sketch import FEATURE_NAME, LATEST, MOST_FEATURES
 
@@ -136,7 +136,7 @@ def _reference(body: Mapping[str, Any]) -> Reference:
         origin=origin,
         hours=_hours(body, features, len(class_ids)),
         class_ids=class_ids,
-        usual=Usual(
+        usual=UsualWindow(
             counts=array(usual, "counts", (features,), low=0.0),
             frames=take_number(usual, "frames", minimum=TINY, maximum=HUGE),
             steps=array(usual, "steps", (features,)),

@@ -39,7 +39,7 @@ _ATOM = 2.5  # a share this many times that of a kept value is a repeated value,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Table:
+class ContextTable:
     """One context: `values`, `lower`, `upper`, `scores` (F, POINTS) float64; `used` (F,) int.
 
     Beyond its ends a score goes on by 1 per `tail` (F, 2), below and above. `slopes` (F, POINTS) is how fast a
@@ -106,7 +106,7 @@ def blend_rows(first: TableRow, second: TableRow, share: float) -> TableRow | No
     return TableRow(values, _RANKS, _RANKS, _SCORES, spread, smooth=True)
 
 
-def make_table(rows: Sequence[TableRow]) -> Table:
+def make_table(rows: Sequence[TableRow]) -> ContextTable:
     """Rows of equal width."""
 
     def padded(name: str, filling: float) -> NDArray[np.float64]:
@@ -116,7 +116,7 @@ def make_table(rows: Sequence[TableRow]) -> Table:
             line[: part.size] = part
         return table
 
-    return Table(
+    return ContextTable(
         values=padded("values", np.inf),
         lower=padded("lower", 1.0),
         upper=padded("upper", 1.0),
@@ -130,14 +130,16 @@ def make_table(rows: Sequence[TableRow]) -> Table:
 _COLUMNS = ("values", "lower", "upper", "scores", "tail", "slopes", "used")
 
 
-def stacked(tables: Sequence[Table]) -> Table:
+def stacked(tables: Sequence[ContextTable]) -> ContextTable:
     """Tables as one, one after the other."""
-    return Table(**{name: np.concatenate([getattr(each, name) for each in tables]) for name in _COLUMNS})
+    return ContextTable(
+        **{name: np.concatenate([getattr(each, name) for each in tables]) for name in _COLUMNS}
+    )
 
 
-def merged(table: Table, other: Table, where: NDArray[np.bool_]) -> Table:
+def merged(table: ContextTable, other: ContextTable, where: NDArray[np.bool_]) -> ContextTable:
     """`table` with the rows in `where` (F,) from `other`."""
-    return Table(
+    return ContextTable(
         **{
             name: np.where(where.reshape(-1, *[1] * (mine.ndim - 1)), getattr(other, name), mine)
             for name in _COLUMNS
@@ -218,7 +220,7 @@ class Ranked:
     slope: NDArray[np.float64]
 
 
-def rank(table: Table, knots: NDArray[np.float32]) -> Ranked:
+def rank(table: ContextTable, knots: NDArray[np.float32]) -> Ranked:
     """Rank and normal score of `knots` (..., F, M), NaN counting as the middle; results of the same shape."""
     number = np.arange(table.used.size)[:, None]
     knots = np.clip(knots, -_LARGEST, _LARGEST)

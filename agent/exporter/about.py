@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.core.types import Alert, CameraState, CameraStatus, Severity
 from agent.core.worker import Health
-from agent.exporter.ledger import Labels, Series
+from agent.exporter.ledger import LabelTuple, Series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def info_values(about: About) -> Series:
     """What hardly ever changes, as labels of a 1."""
     info = about.info()
 
-    def labels_of(*names: str) -> Labels:
+    def labels_of(*names: str) -> LabelTuple:
         return tuple(str(info.get(name, "")) for name in names)
 
     gpus = {
@@ -81,7 +81,7 @@ def missing(
     ]
 
 
-def _alert_labels(alert: Alert) -> Labels:
+def _alert_labels(alert: Alert) -> LabelTuple:
     return (
         alert.rule,
         alert.severity.value,

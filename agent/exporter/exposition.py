@@ -18,7 +18,7 @@ from agent.core.metrics.definition import MetricKind
 from agent.core.printable import printable
 from agent.exporter.about import About, own_values
 from agent.exporter.catalogue import CATALOGUE, LATENCY_BUCKETS, ExportedMetric
-from agent.exporter.ledger import Histogram, Labels, Ledger
+from agent.exporter.ledger import Histogram, LabelTuple, Ledger
 
 LONGEST_LABEL = 200
 
@@ -53,7 +53,7 @@ def registry_of(ledger: Ledger, about: About) -> CollectorRegistry:
     return registry
 
 
-def family(entry: ExportedMetric, numbers: Mapping[Labels, float]) -> Metric:
+def family(entry: ExportedMetric, numbers: Mapping[LabelTuple, float]) -> Metric:
     """One metric with all its series."""
     if entry.kind is MetricKind.INFO:
         info = InfoMetricFamily(entry.name, entry.help, labels=())
@@ -67,7 +67,7 @@ def family(entry: ExportedMetric, numbers: Mapping[Labels, float]) -> Metric:
     return made
 
 
-def histogram_family(entry: ExportedMetric, histograms: Mapping[Labels, Histogram]) -> Metric:
+def histogram_family(entry: ExportedMetric, histograms: Mapping[LabelTuple, Histogram]) -> Metric:
     """Latencies: cumulative buckets, as Prometheus has them."""
     made = HistogramMetricFamily(entry.name, entry.help, labels=entry.labels)
     bounds = [*(str(bound) for bound in LATENCY_BUCKETS), "+Inf"]
@@ -77,6 +77,6 @@ def histogram_family(entry: ExportedMetric, histograms: Mapping[Labels, Histogra
     return made
 
 
-def _safe(labels: Labels) -> list[str]:
+def _safe(labels: LabelTuple) -> list[str]:
     """Values of labels that any page may show; half of a surrogate pair would end the whole exposition."""
     return [printable(value, LONGEST_LABEL) for value in labels]

@@ -28,8 +28,8 @@ MOST_FRAMES = 20_000
 WINDOW_END = "vedette_camera_window_end_timestamp_seconds"
 CLOSES_WINDOW = "camera.frames_seen"  # in every summary, whatever the camera does
 
-Labels = tuple[str, ...]  # values, in the order of the metric's labels
-Series = dict[str, dict[Labels, float]]  # by metric
+LabelTuple = tuple[str, ...]  # values, in the order of the metric's labels
+Series = dict[str, dict[LabelTuple, float]]  # by metric
 
 
 @dataclass(slots=True, eq=False)
@@ -55,8 +55,8 @@ class Ledger:
         self._now: Series = {}
         self._window: Series = {}
         self._added: Series = {}
-        self._histograms: dict[Labels, Histogram] = {}
-        self._left_out: set[tuple[str, Labels]] = set()
+        self._histograms: dict[LabelTuple, Histogram] = {}
+        self._left_out: set[tuple[str, LabelTuple]] = set()
 
     def frame(self, result: FrameResult) -> None:
         """A frame went through the model. Costs one append in the caller's thread."""
@@ -92,7 +92,7 @@ class Ledger:
                 for name, numbers in series.items()
             }
 
-    def latencies(self) -> dict[Labels, Histogram]:
+    def latencies(self) -> dict[LabelTuple, Histogram]:
         """The histograms, by (camera, stage)."""
         with self._lock:
             self._count_frames()
@@ -138,7 +138,7 @@ class Ledger:
             for name in ("ok", "lost", "absent", "driver_mismatch"):
                 self._put(fresh, "vedette_gpu_state", (gpu, name), float(name == state))
 
-    def _put(self, series: Series, name: str, labels: Labels, value: float) -> None:
+    def _put(self, series: Series, name: str, labels: LabelTuple, value: float) -> None:
         numbers = series.setdefault(name, {})
         if labels in numbers or len(numbers) < MOST_SERIES:
             numbers[labels] = value

@@ -17,27 +17,27 @@ NEAR = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scores:
+class BoxScores:
     """The boxes' `finite` scores (n,), and the `detections` they come from."""
 
     finite: NDArray[np.float32]
     detections: Detections
 
 
-def prepare(view: View) -> Scores:
+def prepare(view: View) -> BoxScores:
     """The scores that are numbers."""
     scores = view.detections.scores
-    return Scores(finite=scores[np.isfinite(scores)], detections=view.detections)
+    return BoxScores(finite=scores[np.isfinite(scores)], detections=view.detections)
 
 
-def near_threshold(scores: Scores) -> float:
+def near_threshold(scores: BoxScores) -> float:
     """Share of boxes whose score is less than NEAR above the threshold."""
     if not scores.finite.size:
         return math.nan
     return float((scores.finite < scores.detections.threshold + NEAR).mean())
 
 
-def suppressed(scores: Scores) -> float:
+def suppressed(scores: BoxScores) -> float:
     """Share of candidate boxes that NMS removed."""
     found = scores.detections
     return max(0.0, 1 - len(found) / found.candidates) if found.candidates > 0 else math.nan

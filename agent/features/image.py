@@ -30,7 +30,7 @@ _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Light:
+class GreyLevels:
     """`mean` and `deviation` of the grey levels, the `share` (256,) of pixels at each, and the `colour` cast."""
 
     mean: float
@@ -47,11 +47,11 @@ class ColourCast(NamedTuple):
     tint: float
 
 
-def prepare(view: View) -> Light:
+def prepare(view: View) -> GreyLevels:
     """Statistics of the small copy."""
     mean, deviation = cv2.meanStdDev(view.grey, mask=view.kept)
     counts = cv2.calcHist([view.grey], [0], view.kept, [256], [0, 256]).ravel()
-    return Light(
+    return GreyLevels(
         mean=float(mean[0, 0]),
         deviation=float(deviation[0, 0]),
         share=counts / max(1.0, float(counts.sum())),

@@ -61,7 +61,7 @@ def _pair(name: str, value: str) -> bytes:
     return name.encode() + b"=" + data + b"\n"
 
 
-class Journal:
+class JournaldConnection:
     """A connection to journald; `send` says whether the entry was taken."""
 
     def __init__(self, path: str = SOCKET) -> None:

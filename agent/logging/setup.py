@@ -25,7 +25,7 @@ from agent.core.counts import count
 from agent.core.masking import MASK, mask
 from agent.core.printable import printable, printable_lines
 from agent.core.terminal import UnbufferedStream, discard_output, raw_stream
-from agent.logging.journald import SOCKET, Journal, entry, leads_to_journal
+from agent.logging.journald import SOCKET, JournaldConnection, entry, leads_to_journal
 from agent.logging.line_writer import LineStream, LineWriter
 from agent.logging.rate_limit import Repeats
 
@@ -82,7 +82,7 @@ def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None
         chosen = "journald"
     if _output is not None:
         _output.writer.close()
-    write = _Lines(UnbufferedStream.of(target), Journal() if chosen == "journald" else None).write
+    write = _Lines(UnbufferedStream.of(target), JournaldConnection() if chosen == "journald" else None).write
     _output = _Output(writer=LineWriter(write, _lost_line), form=chosen, level=level)
     atexit.register(_end, _output.writer, target)
     _configure(_output)
@@ -269,7 +269,7 @@ class _Lines:
     """Sends entries to journald, and lines to the stream: all of them, or while journald is away."""
 
     stream: TextIO
-    journal: Journal | None
+    journal: JournaldConnection | None
 
     def write(self, line: _Rendered) -> None:
         """In the writer's thread; raises OSError where the line is refused."""

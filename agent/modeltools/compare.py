@@ -35,7 +35,7 @@ LEAST_OBJECTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ModelComparison:
     """What was compared, and the worst that was found; `sure` boxes scored over 0.25.
 
     `f1` is that of the objects (None: candidates were compared, each with its partner).
@@ -49,7 +49,9 @@ class Comparison:
     f1: float | None = None
 
 
-def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], limit: Tolerance) -> Comparison:
+def compare(
+    source: Path, result: Path, images: Sequence[NDArray[np.uint8]], limit: Tolerance
+) -> ModelComparison:
     """Run both models on `images` (H, W, 3) BGR. Raises ModelError if a box moved beyond the tolerance."""
     theirs, ours = (_candidates(path, images) for path in (source, result))
     found = [agree(before, after, limit) for before, after in zip(theirs, ours, strict=True)]
@@ -60,7 +62,7 @@ def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], lim
                 f"the prepared model does not find what its source finds: image {index}, a box of score "
                 f"{score:.3f} has a partner with IoU {iou:.3f}, score {difference:.3f} off"
             )
-    return Comparison(
+    return ModelComparison(
         pictures=len(images),
         boxes=sum(one.boxes for one in found),
         sure=sum(one.sure for one in found),
@@ -69,7 +71,7 @@ def compare(source: Path, result: Path, images: Sequence[NDArray[np.uint8]], lim
     )
 
 
-def compare_objects(source: Path, result: Path, images: Sequence[NDArray[np.uint8]]) -> Comparison:
+def compare_objects(source: Path, result: Path, images: Sequence[NDArray[np.uint8]]) -> ModelComparison:
     """Run both detectors on `images` (H, W, 3) BGR, each letterboxing its own way, and match what they find.
 
     Raises ModelError where their objects are not the same, or too few to decide.
@@ -93,7 +95,7 @@ def compare_objects(source: Path, result: Path, images: Sequence[NDArray[np.uint
             f"{objects} objects; at least {LEAST_F1} and {LEAST_MEAN_IOU} are asked for: prepare it without "
             "--letterbox graph"
         )
-    return Comparison(
+    return ModelComparison(
         pictures=len(images),
         boxes=objects,
         sure=objects,

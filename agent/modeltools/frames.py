@@ -7,10 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.cameras import Camera
 from agent.core import clock
+from agent.core.types import Image
 from agent.detection.preprocess import plan
 
 LIVE_SECONDS = 1.0
@@ -20,7 +20,6 @@ MOST_READ = 20_000
 """Frames of a video that are looked at: 13 minutes of 25 frames/s."""
 
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
-Image = NDArray[np.uint8]
 
 
 def sample_frames(camera: Camera, most: int, size: tuple[int, int], progress: Progress) -> list[Image]:

@@ -37,7 +37,14 @@ from agent.detection.manifest import Manifest
 from agent.detection.metadata import Metadata, parse
 from agent.detection.preprocess import OF_BYTES
 from agent.detection.session import Detector
-from agent.modeltools.compare import Comparison, compare, compare_objects, drawn_images, fitted, photographs
+from agent.modeltools.compare import (
+    ModelComparison,
+    compare,
+    compare_objects,
+    drawn_images,
+    fitted,
+    photographs,
+)
 from agent.modeltools.frames import Progress
 
 OPSET = 17  # read by every ONNX Runtime since 1.12, TensorRT since 8.6
@@ -174,7 +181,7 @@ def prepare(plan: PreparePlan, images: Sequence[NDArray[np.uint8]], *, now: floa
 
 def _letterboxed(
     plan: PreparePlan, model: Any, before: ModelInfo, finished: Path, images: Sequence[NDArray[np.uint8]]
-) -> Comparison:
+) -> ModelComparison:
     """Have the model at `finished` letterbox frames itself; raises ModelError where it then finds other objects."""
     from agent.modeltools.letterbox_graph import letterbox_inside
 

@@ -23,7 +23,7 @@ class _Cancelled(BaseException):
     """Raised in the thread of an attempt to end it; no `except Exception` of a library takes it."""
 
 
-class Attempt:
+class SendAttempt:
     """Sends `notice` through `notifier` from now on (`started`, monotonic seconds); calls `on_end` when it ended."""
 
     def __init__(
@@ -84,7 +84,7 @@ def too_late(notifier: Notifier) -> RetryableDelivery:
 
 def send_within_timeout(notifier: Notifier, notice: Notice) -> None:
     """`notifier.send(notice)`, which raises RetryableDelivery too when the notifier's time is over."""
-    attempt = Attempt(notifier, notice)
+    attempt = SendAttempt(notifier, notice)
     if not attempt.wait(notifier.timeout_seconds):
         attempt.cancel()
         raise too_late(notifier)

@@ -12,7 +12,7 @@ from agent.alerts.alert_json import alert_from_json, alert_to_json
 from agent.core.errors import RetryableDelivery
 from agent.core.types import Alert, AlertState
 from agent.notifiers import Notice, Notifier
-from agent.notifiers.attempt import Attempt
+from agent.notifiers.attempt import SendAttempt
 from agent.notifiers.routes import Route, make_notice
 
 MOST_QUEUED = 50
@@ -36,8 +36,8 @@ class Outlet:
     route: Route
     queue: deque[Notice] = field(default_factory=deque)
     firing: dict[str, Alert] = field(default_factory=dict)
-    attempt: Attempt | None = None
-    cancelled: Attempt | None = None
+    attempt: SendAttempt | None = None
+    cancelled: SendAttempt | None = None
     failures: int = 0
     reason: str = ""
     failing_since: float | None = None

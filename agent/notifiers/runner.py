@@ -33,7 +33,7 @@ from agent.core.types import Alert, AlertState
 from agent.core.untrusted import parse_kept
 from agent.core.worker import Worker
 from agent.notifiers import NOTIFIERS, Notice, Notifier
-from agent.notifiers.attempt import Attempt, too_late
+from agent.notifiers.attempt import SendAttempt, too_late
 from agent.notifiers.outlet import LONGEST_PAUSE_SECONDS, Outlet
 from agent.notifiers.routes import Route, check, make_notice
 
@@ -222,7 +222,7 @@ class NotifierWorker(Worker):
         if now - notice.made_at > EXPIRY_SECONDS:
             self._lose(outlet, outlet.queue.popleft(), "it is a day old")
             return
-        outlet.attempt = Attempt(outlet.notifier, notice, monotonic, self._ended.set)
+        outlet.attempt = SendAttempt(outlet.notifier, notice, monotonic, self._ended.set)
 
     def _collect(self, now: float, monotonic: float) -> None:
         """Take in how attempts ended; what was sent is stored at once: a kill later must not have it sent twice."""

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.core.arguments import Handler, check_names, take_word
 from agent.core.errors import VedetteError
 from agent.core.nearest import nearest
-from agent.core.types import Detections, FrameResult
+from agent.core.types import Detections, FrameResult, Image
 
 WIDEST = 960
 """Pixels of a snapshot's longer side, at most."""
@@ -38,11 +37,9 @@ MOST_BOXES = 300
 GREEN, WHITE, BLACK = (60, 220, 60), (255, 255, 255), (0, 0, 0)
 FONT, FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
-Image = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class DrawnBox:
     """One detection: its class, its score (0..1) and its corners in pixels of the source."""
 
     name: str
@@ -65,7 +62,7 @@ class Snapshot:
     width: int
     height: int
     detections: int
-    boxes: Sequence[Box]
+    boxes: Sequence[DrawnBox]
     jpeg: bytes
 
 
@@ -136,7 +133,7 @@ class LastSnapshots:
 def read_answer(answer: Mapping[str, Any]) -> Snapshot:
     """The snapshot in an answer to the command."""
     fields = {field.name: answer[field.name] for field in dataclass_fields(Snapshot)}
-    boxes = [Box(**box) for box in fields["boxes"]]
+    boxes = [DrawnBox(**box) for box in fields["boxes"]]
     return Snapshot(**{**fields, "boxes": boxes, "jpeg": base64.b64decode(fields["jpeg"], validate=True)})
 
 
@@ -153,7 +150,7 @@ def snapshot_of(result: FrameResult, class_names: Sequence[str], bounds: Bounds 
         height=height,
         detections=len(found),
         boxes=[
-            Box(
+            DrawnBox(
                 name=_name(class_id, class_names),
                 score=round(score, 4),
                 left=left,

@@ -23,7 +23,7 @@ from agent.core.errors import ReferenceMismatch
 from agent.core.untrusted import parse_kept, take_object, take_text
 from agent.drift import acceptance
 from agent.drift.acceptance_limits import WHOLE_SECONDS
-from agent.drift.recent import DIRECTIONS, Block, Recent
+from agent.drift.recent import DIRECTIONS, Block, RecentWeek
 from agent.features.embedding import project
 from agent.references.changes import note
 from agent.references.recorder import LEAST_WINDOWS, Subject
@@ -35,7 +35,7 @@ log = structlog.get_logger("vedette.drift")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Request:
+class AcceptanceRequest:
     """What is to be taken in: `blocks`, of all those that are `recent`; `again` where it was begun before."""
 
     accepted: Accepted
@@ -58,7 +58,7 @@ class Acceptance:
     """What a camera showed lately, and what is to be taken in of it. One thread's own."""
 
     def __init__(self) -> None:
-        self._recent = Recent()
+        self._recent = RecentWeek()
 
     def restore(self, store: ReferenceStore, subject: Subject) -> None:
         """Go on with what was saved, where it was seen by the same model."""
@@ -69,7 +69,7 @@ class Acceptance:
                 kept = {"model": subject.model_sha256, "blocks": kept}
             kept = take_object({"recent": kept}, "recent")
             if take_text(kept, "model", longest=64) == subject.model_sha256:
-                self._recent = Recent.restore(kept.get("blocks"), len(subject.features))
+                self._recent = RecentWeek.restore(kept.get("blocks"), len(subject.features))
         except (ReferenceMismatch, ValueError) as error:
             log.warning(
                 "the stored windows for `reference accept` cannot be used and are discarded",
@@ -88,7 +88,9 @@ class Acceptance:
         total = np.sum(known, axis=0) if known else np.zeros(DIRECTIONS)
         self._recent.add(window.sketch, total, len(known), alarmed=alarmed)
 
-    def asked(self, stored: StoredReference, since: float, *, now: float, by: str, why: str) -> Request:
+    def asked(
+        self, stored: StoredReference, since: float, *, now: float, by: str, why: str
+    ) -> AcceptanceRequest:
         """What is to be taken in of what was seen since then; ReferenceMismatch where that is too little."""
         blocks = self._recent.since(since)
         windows = sum(each.windows for each in blocks)
@@ -108,7 +110,7 @@ class Acceptance:
         )
         return self._request(accepted, blocks, again=False)
 
-    def continued(self, stored: StoredReference, now: float) -> Request | None:
+    def continued(self, stored: StoredReference, now: float) -> AcceptanceRequest | None:
         """What is to be taken in anew, as twice as much was seen since; None where nothing is due."""
         accepted = stored.accepted
         if accepted is None:
@@ -126,11 +128,11 @@ class Acceptance:
             return None
         return self._request(replace(accepted, until=now, windows=windows), seen, again=True)
 
-    def _request(self, accepted: Accepted, blocks: Sequence[Block], *, again: bool) -> Request:
+    def _request(self, accepted: Accepted, blocks: Sequence[Block], *, again: bool) -> AcceptanceRequest:
         recent = [
             replace(each) for each in self._recent.blocks
         ]  # the writer reads them while windows are added
-        return Request(
+        return AcceptanceRequest(
             accepted=accepted, blocks=[replace(each) for each in blocks], recent=recent, again=again
         )
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.core.types import Image
 from agent.drift.diagnosis.accuracy import AccuracyModel, Estimate, Trials, untold
-from agent.drift.diagnosis.cause import Image
 from agent.references.idle_model import IdleModel
-from agent.references.model_signals import Seen, Usual, signals_of
+from agent.references.model_signals import Seen, UsualBoxes, signals_of
 
 CALM_KEPT = 6
 """Calm looks at a camera whose mean is the base: those of about an hour."""
@@ -98,7 +98,7 @@ class AccuracyEstimator:
 def estimated(model: AccuracyModel, frames: Sequence[Seen], calm: Collection[Sequence[Seen]]) -> Estimate:
     """The estimate at `frames`, measured from looks when all was `calm`, or from what was learnt on without any."""
     trials = model.trials
-    usual = Usual(boxes=trials.boxes / trials.frames, classes=trials.classes)
+    usual = UsualBoxes(boxes=trials.boxes / trials.frames, classes=trials.classes)
     if not calm:
         return model.estimate(signals_of(frames, usual), None, usual.boxes * len(frames))
     usual = usual.with_more(each for look in calm for each in look)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.core.types import Image
 from agent.drift.diagnosis import CAUSES
 from agent.drift.diagnosis.accuracy import HOLDS_SECONDS, Estimate
-from agent.drift.diagnosis.cause import Image
 from agent.drift.diagnosis.diagnose import Diagnosis
 from agent.references.accuracy_estimator import Glance
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from agent.core.types import Image
 from agent.drift.diagnosis import CAUSES
-from agent.drift.diagnosis.cause import Image
 
 HEIGHT = 240
 """Pixels of each frame."""

@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.counts import count
-from agent.core.types import Frame
-from agent.drift.diagnosis.cause import Image
+from agent.core.types import Frame, Image
 from agent.drift.diagnosis.diagnose import BY_ABSENCE, NOT_LEARNT, UNKNOWN, Diagnosis, diagnose
 from agent.drift.diagnosis.learn import LEAST_FRAMES, image_medians, small
-from agent.drift.diagnosis.portrait import Look, look_at
+from agent.drift.diagnosis.portrait import FrameLook, look_at
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.verdict import DriftVerdict
 from agent.references.accuracy_monitor import AccuracyMonitor, Ask
-from agent.references.frame_store import MOST_FRAMES, FrameStore, Hidden, Span, mark_of
-from agent.references.recorder import Recorder
+from agent.references.frame_store import MOST_FRAMES, FrameStore, Hidden, NormalSpan, mark_of
+from agent.references.recorder import ReferenceRecorder
 from agent.references.stored import StoredReference
 from agent.references.writer import ReferenceWriter
 
@@ -37,7 +36,7 @@ _NOT_KEPT = "no frames of the camera are kept (`keep_frames = false`)"
 
 _TOO_EARLY = Diagnosis(cause=UNKNOWN, reason="no known cause fits the first window; waiting for the next one")
 
-Learn = Callable[[str, Span, bool], None]
+Learn = Callable[[str, NormalSpan, bool], None]
 """Asks for the signatures of a camera, made of the frames of a span; whether they are to be made anew."""
 
 
@@ -66,8 +65,8 @@ class CameraCauses:
         self.last: Diagnosis | None = None
         self._found: Diagnosis | None = None
         self.accuracy = AccuracyMonitor(camera, LOOKS, look)
-        self.looks: deque[Look] = deque(maxlen=LOOKS)
-        self._span: Span | None = None
+        self.looks: deque[FrameLook] = deque(maxlen=LOOKS)
+        self._span: NormalSpan | None = None
         self._lacking = False
         self._gathering_since: float | None = None
         self._count, self._interval = 0, window_seconds
@@ -98,7 +97,7 @@ class CameraCauses:
         if copy is not None and keeping:
             self._keep_frame(at, copy)
 
-    def recording(self, recorder: Recorder | None, *, alarmed: bool) -> None:
+    def recording(self, recorder: ReferenceRecorder | None, *, alarmed: bool) -> None:
         """Whether a reference is being recorded now: without an alarm its frames are kept, or those that lack."""
         since = None
         if not alarmed and recorder is not None:
@@ -224,7 +223,7 @@ class CameraCauses:
             self._count, self._interval = (self._count + 1) // 2, 2 * self._interval
 
 
-def span_of(stored: StoredReference) -> Span:
+def span_of(stored: StoredReference) -> NormalSpan:
     """When the frames were taken that show what a reference holds normal."""
     accepted, origin = stored.accepted, stored.reference.origin
-    return Span(accepted.since, accepted.until) if accepted else Span(origin.start, origin.end)
+    return NormalSpan(accepted.since, accepted.until) if accepted else NormalSpan(origin.start, origin.end)

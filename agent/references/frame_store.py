@@ -42,7 +42,7 @@ _NAME = re.compile(r"(\d{1,16})-([0-9a-f]{8})\.png")  # a box without a clock be
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class NormalSpan:
     """From when to when (Unix times) frames show what is normal."""
 
     start: float
@@ -52,12 +52,12 @@ class Span:
         """Whether a moment lies in it."""
         return self.start <= at <= self.end
 
-    def meets(self, other: Span) -> bool:
+    def meets(self, other: NormalSpan) -> bool:
         """Whether a moment lies in both."""
         return self.start <= other.end and other.start <= self.end
 
 
-ALWAYS = Span(0.0, inf)
+ALWAYS = NormalSpan(0.0, inf)
 
 
 class FrameStore:
@@ -67,7 +67,14 @@ class FrameStore:
         self._store = store
 
     def put(
-        self, camera: str, mark: str, at: float, image: NDArray[np.uint8], *, kept: Span | None, since: float
+        self,
+        camera: str,
+        mark: str,
+        at: float,
+        image: NDArray[np.uint8],
+        *,
+        kept: NormalSpan | None,
+        since: float,
     ) -> None:
         """Keep a frame (H, W, 3) of Unix time `at`; OSError.
 
@@ -85,7 +92,7 @@ class FrameStore:
             if path not in stay:
                 path.unlink(missing_ok=True)
 
-    def names(self, camera: str, span: Span, most: int) -> list[str]:
+    def names(self, camera: str, span: NormalSpan, most: int) -> list[str]:
         """At most `most` frames of a span, evenly chosen, in the order of time."""
         found = [path.name for path, time in self._times(self._folder(camera)) if span.holds(time)]
         if len(found) <= most:

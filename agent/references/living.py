@@ -42,7 +42,7 @@ _CREPT = 1.0  # sigma: the limit of the rule `creep`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Renewal:
+class HourRenewal:
     """Hours to be taken in."""
 
     hours: Sequence[NormalHour]
@@ -151,10 +151,10 @@ class Living:
         elif verdict.judged and verdict.ratio < 1.0 and verdict.end == window.sketch.end:
             self._hours.add(window.sketch, stored.reference.usual)
 
-    def due(self, now: float) -> Renewal | None:
+    def due(self, now: float) -> HourRenewal | None:
         """What is to be taken in now, if anything."""
         hours = self._hours.take(now)
-        return Renewal(hours=hours) if hours else None
+        return HourRenewal(hours=hours) if hours else None
 
 
 def _can_live(stored: StoredReference) -> bool:

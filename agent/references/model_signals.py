@@ -46,16 +46,16 @@ def f1_of(clean: Sequence[Detections], seen: Sequence[Detections]) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
+class UsualBoxes:
     """What is found where nothing drifts: `boxes` a frame, and how many there were of each class (by its number)."""
 
     boxes: float
     classes: Mapping[int, int]
 
-    def with_more(self, seen: Iterable[Seen]) -> Usual:
+    def with_more(self, seen: Iterable[Seen]) -> UsualBoxes:
         """With the classes of more frames on which nothing drifted."""
         more = class_counts(each.plain for each in seen)
-        return Usual(boxes=self.boxes, classes=Counter(self.classes) + more)
+        return UsualBoxes(boxes=self.boxes, classes=Counter(self.classes) + more)
 
     def share(self, now: Mapping[int, int]) -> float:
         """The share of boxes (`now`, by class) that can be what is usual, 0..1; 1 where there are none.
@@ -76,7 +76,7 @@ def class_counts(seen: Iterable[Detections]) -> Counter[int]:
     return Counter(int(kind) for each in seen for kind in each.class_ids)
 
 
-def signals_of(frames: Sequence[Seen], usual: Usual) -> NDArray[np.float64]:
+def signals_of(frames: Sequence[Seen], usual: UsualBoxes) -> NDArray[np.float64]:
     """SIGNALS (S,) of at least one frame."""
     plain = [each.plain for each in frames]
     matches = sum((match_boxes(each.plain, (), each.mirrored, ()) for each in frames), BoxMatches())
@@ -103,7 +103,7 @@ class TrialBook:
     def __init__(self, clean: Sequence[Seen]) -> None:
         self._clean = clean
         classes = class_counts(each.plain for each in clean)
-        self._usual = Usual(boxes=sum(classes.values()) / len(clean), classes=classes)
+        self._usual = UsualBoxes(boxes=sum(classes.values()) / len(clean), classes=classes)
         self._parts = _parts(len(clean))
         self._before = [self._signals(clean, part) for part in self._parts]
         self._rows: list[tuple[str, NDArray[np.float64], float]] = [

@@ -24,14 +24,14 @@ from agent.delivery.messages import sketch_draft
 from agent.drift.advice import Situation
 from agent.drift.sketch import WIRE_ITEMS, WindowSketch
 from agent.pipeline.camera_window import CameraSummary
-from agent.references.acceptance import Acceptance, Request
+from agent.references.acceptance import Acceptance, AcceptanceRequest
 from agent.references.carried import Carry, carriable
 from agent.references.causes import CameraCauses
 from agent.references.choice import choose
 from agent.references.clock_step import ClockStep
 from agent.references.judging import WindowJudging
-from agent.references.living import Living, Renewal, creep_observations, crept
-from agent.references.recorder import Recorder, Subject
+from agent.references.living import HourRenewal, Living, creep_observations, crept
+from agent.references.recorder import ReferenceRecorder, Subject
 from agent.references.reference_recording import Due, ReferenceRecording
 from agent.references.sampling import FrameSampler, SampledWindow
 from agent.references.sketch_report import SketchReport
@@ -293,7 +293,9 @@ class DriftMonitor:
             try:
                 if final:  # else it is saved every hour, and goes on
                     store.write(camera, RECORDING, text)
-                made = Recorder.from_text(text).make(now, final=final, utc_offset=clock.utc_offset(now))
+                made = ReferenceRecorder.from_text(text).make(
+                    now, final=final, utc_offset=clock.utc_offset(now)
+                )
                 version = store.put(camera, made, replaces=replaces)
                 if final:
                     store.delete(camera, RECORDING)
@@ -340,7 +342,7 @@ class DriftMonitor:
             made_of="kept frames",
         )
 
-    def _take_in(self, request: Request | Renewal | None, now: float) -> None:
+    def _take_in(self, request: AcceptanceRequest | HourRenewal | None, now: float) -> None:
         """Have the writer put the reference in force that takes in what is requested, if anything is."""
         stored, camera, store = self.stored, self.subject.camera, self._store
         if request is None or stored is None or self._taking_in:

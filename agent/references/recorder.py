@@ -41,7 +41,7 @@ class Subject:
     window_seconds: float
 
 
-class Recorder:
+class ReferenceRecorder:
     """Gathers windows until they cover `length` seconds; `made_by` is "auto" or "asked". One thread's own."""
 
     def __init__(self, subject: Subject, *, made_by: str, length: float, started_at: float) -> None:
@@ -131,7 +131,7 @@ class Recorder:
         return json.dumps(body, separators=(",", ":"))
 
     @classmethod
-    def from_text(cls, text: str) -> Recorder:
+    def from_text(cls, text: str) -> ReferenceRecorder:
         """What `to_text` wrote; ReferenceMismatch for anything else."""
         try:
             body = parse_kept(text, largest=LARGEST_BYTES)

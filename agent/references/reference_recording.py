@@ -13,7 +13,7 @@ import structlog
 from agent.config.schema import DriftSettings
 from agent.core.counts import count
 from agent.core.errors import ReferenceMismatch
-from agent.references.recorder import LEAST_WINDOWS, Recorder, Subject
+from agent.references.recorder import LEAST_WINDOWS, ReferenceRecorder, Subject
 from agent.references.sampling import SampledWindow
 from agent.references.stored import StoredReference
 
@@ -41,7 +41,7 @@ class ReferenceRecording:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self.recorder: Recorder | None = None
+        self.recorder: ReferenceRecorder | None = None
         self.building = False
         self._next_renewal = 0.0
 
@@ -119,7 +119,7 @@ class ReferenceRecording:
         """Go on with a recording kept on disk, where it is of this subject."""
         camera = self._subject.camera
         try:
-            recorder = Recorder.from_text(text)
+            recorder = ReferenceRecorder.from_text(text)
         except ReferenceMismatch as error:
             log.warning(
                 "the stored recording cannot be used and is discarded", camera=camera, reason=str(error)
@@ -163,14 +163,14 @@ class ReferenceRecording:
         }
 
     def _begin(self, made_by: str, length: float, now: float) -> None:
-        self.recorder = Recorder(self._subject, made_by=made_by, length=length, started_at=now)
+        self.recorder = ReferenceRecorder(self._subject, made_by=made_by, length=length, started_at=now)
         self._next_renewal = self._renewal_every(self.recorder)
         log.info("recording a reference", camera=self._subject.camera, seconds=length, by=made_by)
 
-    def _renewal_every(self, recorder: Recorder) -> float:
+    def _renewal_every(self, recorder: ReferenceRecorder) -> float:
         return max(FIRST_WINDOWS * self._subject.window_seconds, FIRST_SHARE * recorder.length)
 
-    def _under_way(self) -> Recorder:
+    def _under_way(self) -> ReferenceRecorder:
         if self.recorder is None:
             raise ReferenceMismatch(f"no reference of camera {self._subject.camera!r} is being recorded")
         return self.recorder

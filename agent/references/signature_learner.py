@@ -22,19 +22,18 @@ from numpy.typing import NDArray
 
 from agent.core import clock
 from agent.core.errors import ReferenceMismatch
-from agent.core.types import Detections
+from agent.core.types import Detections, Image
 from agent.core.worker import Worker
 from agent.detection.nms import overlap
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.drift.diagnosis.accuracy import Estimate
-from agent.drift.diagnosis.cause import Image
 from agent.drift.diagnosis.learn import (
     LEAST_FRAMES,
     MODEL_STEPS,
     STEPS,
+    CauseStep,
     Learner,
-    Step,
     changed,
     found_by_cause,
 )
@@ -42,7 +41,7 @@ from agent.drift.diagnosis.signatures import Signatures, from_text, to_text
 from agent.references.accuracy_estimator import AccuracyEstimator, Glance
 from agent.references.carried import Carry, carried
 from agent.references.causes import span_of
-from agent.references.frame_store import ALWAYS, MOST_FRAMES, FrameStore, Span, mark_in
+from agent.references.frame_store import ALWAYS, MOST_FRAMES, FrameStore, NormalSpan, mark_in
 from agent.references.idle_model import IdleModel
 from agent.references.model_signals import Seen, TrialBook
 from agent.references.store import SIGNATURES, ReferenceStore
@@ -69,7 +68,7 @@ class Job:
     """Signatures of a camera are wanted, of the frames of a span; with `model` what causes do to its detections."""
 
     camera: str
-    span: Span
+    span: NormalSpan
     model: bool = False
 
 
@@ -101,7 +100,7 @@ class SignatureLearner(Worker):
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._carries: queue.SimpleQueue[tuple[Carry, Carried]] = queue.SimpleQueue()
 
-    def ask(self, camera: str, span: Span, anew: bool) -> None:
+    def ask(self, camera: str, span: NormalSpan, anew: bool) -> None:
         """Hand over the signatures that there are; have those made that are missing, or all `anew`. From any thread."""
         names, known = self._names(camera, span), self._known(camera)
         if len(names) < LEAST_FRAMES:
@@ -182,11 +181,11 @@ class SignatureLearner(Worker):
         if made is not None and not stop.is_set():
             done(made)
 
-    def _names(self, camera: str, span: Span, most: int = MOST_LEARNT_OF) -> list[str]:
+    def _names(self, camera: str, span: NormalSpan, most: int = MOST_LEARNT_OF) -> list[str]:
         names = self._frames.names(camera, span, most)
         if len(names) >= LEAST_FRAMES:
             return names
-        later = Span(span.start, inf)  # they were kept while nothing was recorded
+        later = NormalSpan(span.start, inf)  # they were kept while nothing was recorded
         return self._frames.names(camera, later, most)
 
     def _name(self, names: Sequence[str]) -> str:
@@ -226,7 +225,7 @@ class SignatureLearner(Worker):
         if len(chosen) < LEAST_SEEN or len({seen.plain.model for _, seen in chosen}) > 1:
             return None
         clean, book = [seen for _, seen in chosen], TrialBook([seen for _, seen in chosen])
-        shares: dict[Step, float] = {}
+        shares: dict[CauseStep, float] = {}
         for step in MODEL_STEPS:
             self._serve(stop)
             found = [

@@ -32,15 +32,15 @@ from agent.drift.diagnosis.diagnose import concluded
 from agent.drift.diagnosis.learn import (
     MODEL_STEPS,
     STEPS,
+    CauseStep,
     Learner,
-    Step,
     changed,
     found_by_cause,
     sample,
     small,
 )
 from agent.drift.diagnosis.match import match, shift_of
-from agent.drift.diagnosis.portrait import Comparison
+from agent.drift.diagnosis.portrait import PortraitComparison
 from agent.drift.medians import medians
 from agent.references.accuracy_estimator import agrees, estimated
 from agent.references.model_signals import Seen, TrialBook, f1_of, turned_back
@@ -107,12 +107,12 @@ def own(trials: Trials, groups: Any) -> list[Pair]:
 class Explained:
     """Names the cause as the agent does, of frames of a camera that is known by others."""
 
-    def __init__(self, known: list[Any], shares: dict[Step, float]) -> None:
+    def __init__(self, known: list[Any], shares: dict[CauseStep, float]) -> None:
         learner = Learner(spread(known, MOST_LEARNT_OF), "")
         for step in STEPS:
             learner.add(step)
         self._signatures = dataclasses.replace(learner.result(), found=found_by_cause(shares))
-        self._compare = Comparison(self._signatures.portrait)
+        self._compare = PortraitComparison(self._signatures.portrait)
         self._usual = np.percentile(sample(spread(known, USUAL)).vectors, (10, 50, 90), axis=0)
 
     def told(self, images: list[Any], estimate: Estimate) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from agent.drift.diagnosis.diagnose import concluded
 from agent.drift.diagnosis.learn import STEPS, Learner, sample
 from agent.drift.diagnosis.match import match, shift_of
-from agent.drift.diagnosis.portrait import Comparison
+from agent.drift.diagnosis.portrait import PortraitComparison
 from benchmarks.diagnosis import faults
 from benchmarks.diagnosis.run import KEPT, NOW, USUAL, frames_of, spread, verdict
 
@@ -73,7 +73,7 @@ def answers(name: str) -> list[tuple[tuple[str, ...], str, str]]:
     for step in STEPS:
         learner.add(step)
     signatures = learner.result()
-    compare = Comparison(signatures.portrait)
+    compare = PortraitComparison(signatures.portrait)
     usual = np.percentile(sample(spread(before, USUAL)).vectors, (10, 50, 90), axis=0)
     found = []
     for right, changed in trials(spread(after, NOW)):

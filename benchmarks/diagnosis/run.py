@@ -22,7 +22,7 @@ from agent.drift.diagnosis.diagnose import UNKNOWN as NOT_TOLD
 from agent.drift.diagnosis.diagnose import concluded
 from agent.drift.diagnosis.learn import STEPS, Learner, sample, small
 from agent.drift.diagnosis.match import IMAGE_FEATURES, match, shift_of
-from agent.drift.diagnosis.portrait import Comparison
+from agent.drift.diagnosis.portrait import PortraitComparison
 from agent.drift.verdict import DriftVerdict, FeatureVerdict
 from benchmarks.diagnosis import faults
 
@@ -114,7 +114,7 @@ def main() -> None:
         learner = Learner(spread(before, KEPT), name)
         for step in STEPS:
             learner.add(step)
-        signatures, compare = learner.result(), Comparison(learner.result().portrait)
+        signatures, compare = learner.result(), PortraitComparison(learner.result().portrait)
         usual = np.percentile(sample(spread(before, USUAL)).vectors, (10, 50, 90), axis=0)
         others = {other: spread(each[1], NOW) for other, each in halves.items() if other != name}
         for right, source, frames in trials(spread(after, NOW), others):

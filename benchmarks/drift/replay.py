@@ -21,11 +21,11 @@ from agent.drift.evidence import EDGES, KNOTS, Looks
 from agent.drift.excursions import Excuse
 from agent.drift.judge import LEAST_SHARE, DriftJudge
 from agent.drift.memory import KEEP, SCALE_KEEP
-from agent.drift.nearest import REACH_SECONDS, Passed, weigh_nearest
+from agent.drift.nearest import REACH_SECONDS, Elapsed, weigh_nearest
 from agent.drift.new_days import NewDays
 from agent.drift.pairs_seen import PairsSeen
 from agent.drift.passing import Passing
-from agent.drift.recording import BLOCK_SECONDS, Block, Recording
+from agent.drift.recording import BLOCK_SECONDS, RecordedHour, Recording
 from agent.drift.reference import Reference
 from agent.drift.scoring import Scorer
 
@@ -76,9 +76,9 @@ def record(
     recording.classes += [{}] * len(kept)
 
 
-def block_of(rows: NDArray[np.float32], features: tuple[str, ...]) -> Block:
+def block_of(rows: NDArray[np.float32], features: tuple[str, ...]) -> RecordedHour:
     """An hour's sketches of rows (n, F)."""
-    block = Block([Sketch() for _ in features], seconds=BLOCK_SECONDS)
+    block = RecordedHour([Sketch() for _ in features], seconds=BLOCK_SECONDS)
     for sketch, column in zip(block.sketches, rows.T, strict=True):
         sketch.update(column)
     return block
@@ -201,10 +201,10 @@ class Replay:
                 weights[places] = refinement.weights(found.trust, speaks, fit.hours)
         return refined, ranks, weights, whole
 
-    def _passed(self, moment: float) -> Passed:
+    def _passed(self, moment: float) -> Elapsed:
         origin = self.reference.origin
         offset, unseen = self._utc_offset(moment), not self._seen(moment)
-        return Passed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
+        return Elapsed.since(origin.end, moment, origin.utc_offset, offset, unseen=unseen)
 
     def _seen(self, moment: float) -> bool:
         kind, hour = divmod(kind_key(moment, self.reference.origin.utc_offset), HOURS)

@@ -23,8 +23,8 @@ from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.cause_picture import HEIGHT
-from agent.references.frame_store import FrameStore, Span, mark_of
-from agent.references.recorder import Recorder, Subject
+from agent.references.frame_store import FrameStore, NormalSpan, mark_of
+from agent.references.recorder import ReferenceRecorder, Subject
 from agent.references.sampling import FrameSampler
 from agent.references.signature_learner import Job, SignatureLearner
 from agent.references.store import ReferenceStore
@@ -73,7 +73,7 @@ def learn(state, detector):
         features=FEATURES,
         window_seconds=1.0,
     )
-    recorder = Recorder(subject, made_by="asked", length=WINDOWS, started_at=start)
+    recorder = ReferenceRecorder(subject, made_by="asked", length=WINDOWS, started_at=start)
     sampler, store = FrameSampler("gate", CAMERA.fps), ReferenceStore(state)
     frames = FrameStore(store)
     camera.open()
@@ -99,7 +99,7 @@ def learn(state, detector):
         busy_limit=1.0,
     )
     for model in (False, True):
-        learner.carry_out(Job("gate", Span(start, start + WINDOWS), model=model), threading.Event())
+        learner.carry_out(Job("gate", NormalSpan(start, start + WINDOWS), model=model), threading.Event())
     assert learnt[-1][1].trials.enough
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from agent.__main__ import main
 from agent.alerts.runtime.observation_log import ObservationLog
-from agent.app.history import Span, alert_row, columns, comparison, rows
+from agent.app.history import TimeRange, alert_row, columns, comparison, rows
 from agent.core.errors import VedetteError
 from agent.core.types import Observation
 
 NOON = 1_769_860_800.0
-ALL = Span(since=NOON - 1e6, until=NOON + 1e6)
+ALL = TimeRange(since=NOON - 1e6, until=NOON + 1e6)
 
 
 def observed(metric, value, at, **labels):
@@ -56,9 +56,9 @@ def test_a_row_holds_a_minute_of_one_camera_over_midnight_too(state):
 
 
 def test_a_span_leaves_out_what_lies_outside(state):
-    late = Span(since=NOON + 12 * 3600, until=NOON + 12 * 3600 + 60)
+    late = TimeRange(since=NOON + 12 * 3600, until=NOON + 12 * 3600 + 60)
     assert [row["fps_in"] for row in rows(state, late, "cameras") if row["camera"] == "front"] == [25.0]
-    assert columns(state, Span(since=0, until=1)) == {}
+    assert columns(state, TimeRange(since=0, until=1)) == {}
 
 
 def test_damaged_days_are_passed_over(state):

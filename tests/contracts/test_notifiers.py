@@ -11,7 +11,7 @@ import pytest
 from agent.core.errors import ConfigError, MissingExtra, RetryableDelivery
 from agent.core.types import Alert, AlertState, Severity
 from agent.notifiers import NOTIFIERS
-from agent.notifiers.attempt import Attempt, send_within_timeout
+from agent.notifiers.attempt import SendAttempt, send_within_timeout
 from agent.notifiers.routes import make_notice
 
 
@@ -77,7 +77,7 @@ def test_a_server_that_drips_headers_takes_no_longer_than_the_notifiers_time(nam
     server = dripper(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"a")
     one = made(name, server.port)
     one.timeout_seconds = 0.5
-    attempt = Attempt(one, notice)
+    attempt = SendAttempt(one, notice)
     assert not attempt.wait(one.timeout_seconds), "the server never ends its answer"
     attempt.cancel()
     attempt._thread.join(30)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.cgroup import ControlGroups, Limits, parse_pressure, read_limits
+from agent.core.cgroup import CgroupLimits, ControlGroups, parse_pressure, read_limits
 
 GIB = 2**30
 V2_MOUNT = "30 23 0:26 {top} {at} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -39,7 +39,7 @@ def v1(root, files, *, path="/system.slice/vedette.service", top="/"):
     return tree(root, group, V1_MOUNT.format(top=top), named)
 
 
-def limits(root) -> Limits:
+def limits(root) -> CgroupLimits:
     return read_limits(root, memory_total=8 * GIB)
 
 
@@ -57,7 +57,7 @@ def test_a_units_limits_in_version_2(tmp_path):
             "system.slice/memory.max": "max\n",
         },
     )
-    assert limits(root) == Limits(
+    assert limits(root) == CgroupLimits(
         memory_bytes=2 * GIB, memory_used_ratio=0.5, memory_free_bytes=GIB, cpus=1.5, oom_kills=2
     )
     assert ControlGroups(root).pressure("memory") == {"some": 0.125, "full": 0.03}
@@ -86,7 +86,7 @@ def test_a_units_limits_in_version_1(tmp_path):
             "cpu/system.slice/cpu.cfs_period_us": "100000\n",
         },
     )
-    assert limits(root) == Limits(
+    assert limits(root) == CgroupLimits(
         memory_bytes=GIB, memory_used_ratio=0.75, memory_free_bytes=GIB // 4, cpus=0.5, oom_kills=7
     )
 
@@ -155,7 +155,7 @@ HOSTILE = [
 def test_files_without_a_number_are_no_limit(tmp_path, text):
     names = ("memory.max", "memory.current", "memory.stat", "memory.events", "cpu.max", "cpu.pressure")
     root = v2(tmp_path, dict.fromkeys(names, text), path="/")
-    assert limits(root) == Limits()
+    assert limits(root) == CgroupLimits()
     assert ControlGroups(root).pressure("cpu") == {}
 
 
@@ -163,15 +163,15 @@ def test_files_without_a_number_are_no_limit(tmp_path, text):
     "mounts", ["", "garbage\n", " - cgroup2 \n", "1 2 3 / /x rw - cgroup2\n", "\xff - \n"]
 )
 def test_no_control_groups(tmp_path, mounts):
-    assert limits(tree(tmp_path, "0::/a\n", mounts, {})) == Limits()
-    assert limits(tree(tmp_path, "garbage\n:::\n\n", mounts, {})) == Limits()
-    assert limits(tmp_path / "nothing") == Limits()
+    assert limits(tree(tmp_path, "0::/a\n", mounts, {})) == CgroupLimits()
+    assert limits(tree(tmp_path, "garbage\n:::\n\n", mounts, {})) == CgroupLimits()
+    assert limits(tmp_path / "nothing") == CgroupLimits()
 
 
 def test_a_folder_in_place_of_a_file_and_binary_ones(tmp_path):
     root = v2(tmp_path, {"memory.max/inner": "", "cpu.max": "1"}, path="/")
     (root / "sys/fs/cgroup/cpu.max").write_bytes(b"\xff\xfe\x00")
-    assert limits(root) == Limits()
+    assert limits(root) == CgroupLimits()
 
 
 def test_a_limit_beyond_the_memory_of_the_box_is_none(tmp_path):

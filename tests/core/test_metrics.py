@@ -8,7 +8,7 @@ import pytest
 from agent.alerts import metrics as rules
 from agent.core.camera_states import CONTENT_FAULTS, STATES
 from agent.core.metrics.catalogue import CATALOGUE, merge_of
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric, MetricKind, Value
+from agent.core.metrics.definition import Alerting, Export, LabelValue, Merge, Metric, MetricKind
 from agent.core.stages import STAGES
 from agent.core.types import CameraState, StageSeconds
 from agent.delivery.verify.schemas import schema
@@ -18,7 +18,10 @@ DISK = Metric(
     Alerting("{disk}disk in use", "disk"),
     Export("host_used_bytes", "Used."),
     labels={
-        "disk": {"": Value(words="", exported="state"), "root_": Value(words="system ", exported="root")}
+        "disk": {
+            "": LabelValue(words="", exported="state"),
+            "root_": LabelValue(words="system ", exported="root"),
+        }
     },
 )
 

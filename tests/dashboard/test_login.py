@@ -14,7 +14,7 @@ from paho.mqtt import publish
 from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import VedetteError
 from agent.core.secret import Masked, Secret
-from agent.dashboard.shared import Inbox, Session
+from agent.dashboard.shared import SharedInbox, SharedSession
 from agent.dashboard.subscriber import Subscriber
 from tests.waiting import wait_until
 
@@ -71,8 +71,8 @@ def test_a_password_that_was_rotated_counts_once_the_connection_ends(broker, tmp
     broker.rotate("first")
     restarted(broker)
     with Subscriber(settings) as subscriber:
-        inbox = Inbox()
-        session = Session(settings, "vedette-collect-test", ["vedette/+/+/status"], inbox)
+        inbox = SharedInbox()
+        session = SharedSession(settings, "vedette-collect-test", ["vedette/+/+/status"], inbox)
         session.start()
         until(lambda: session.subscriptions)
         broker.rotate("second")
@@ -98,8 +98,8 @@ def test_a_token_is_replaced_before_it_ends_and_nothing_is_missed(broker, tmp_pa
     )
     broker.rotate(first)
     restarted(broker)
-    inbox = Inbox()
-    session = Session(settings, "vedette-collect-test", ["vedette/+/+/host"], inbox)
+    inbox = SharedInbox()
+    session = SharedSession(settings, "vedette-collect-test", ["vedette/+/+/host"], inbox)
     with Subscriber(settings) as subscriber:
         session.start()
         until(lambda: session.subscriptions)

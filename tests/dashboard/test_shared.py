@@ -7,7 +7,7 @@ from paho.mqtt import publish
 from agent.config.delivery_settings import BrokerSettings
 from agent.core.secret import Masked
 from agent.dashboard import shared
-from agent.dashboard.shared import Inbox, Session
+from agent.dashboard.shared import SharedInbox, SharedSession
 from tests.waiting import wait_until
 
 
@@ -15,8 +15,8 @@ def test_a_line_that_breaks_again_and_again_fills_no_memory_while_nothing_is_wri
     """The broker sends what is not acknowledged with each connection: a database that is down let that pile up."""
     monkeypatch.setattr(shared, "MOST_WAITING", 30)
     broker = mosquitto("allow_anonymous true")
-    inbox = Inbox()
-    session = Session(
+    inbox = SharedInbox()
+    session = SharedSession(
         BrokerSettings(url=Masked(broker.url)), "vedette-collect-test", ["vedette/+/+/host"], inbox
     )
     session.start()

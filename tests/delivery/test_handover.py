@@ -3,7 +3,7 @@
 import pytest
 
 from agent.core.types import Draft, Priority
-from agent.delivery.clock import ClockWatch
+from agent.delivery.clock import WallClockWatch
 from agent.delivery.handover import AGAIN_SECONDS, IDLE_SECONDS, Inbox, Intake
 from agent.delivery.outbox.queue import BATCH_ROWS
 from agent.delivery.outbox.recovery import OutboxRecovery
@@ -98,7 +98,7 @@ def test_what_is_not_durable_is_sent_past_the_disk(delivery):
 @pytest.mark.parametrize(("step", "set_"), [(59.0, False), (61.0, True), (-61.0, True), (1.8e9, True)])
 def test_a_step_of_the_clock_is_noticed_once_and_passing_time_never(step, set_):
     clock = FakeClock()
-    watch = ClockWatch(clock)
+    watch = WallClockWatch(clock)
     clock.pass_seconds(3600.0)  # asleep
     assert not watch.was_set()
     clock.now += step
@@ -109,7 +109,7 @@ def test_a_step_of_the_clock_is_noticed_once_and_passing_time_never(step, set_):
 def test_a_sync_that_moves_nothing_is_noticed_too():
     clock = FakeClock()
     clock.is_synced = False
-    watch = ClockWatch(clock)
+    watch = WallClockWatch(clock)
     assert not watch.was_set()
     clock.is_synced = True
     assert watch.was_set() and not watch.was_set()

@@ -5,7 +5,7 @@ import pytest
 
 from agent.drift.acceptance import accept
 from agent.drift.judge import DriftJudge
-from agent.drift.recent import DIRECTIONS, Recent
+from agent.drift.recent import DIRECTIONS, RecentWeek
 from agent.drift.storage import from_json, to_json
 from tests.drift.conftest import MIDNIGHT, NAMES, Camera
 
@@ -13,7 +13,7 @@ TOMORROW = MIDNIGHT + 26 * 3600.0
 
 
 def seen(windows, start=TOMORROW, **change):
-    recent, camera = Recent(), Camera(31, start)
+    recent, camera = RecentWeek(), Camera(31, start)
     for window in camera.windows(windows, **change):
         recent.add(window, np.zeros(DIRECTIONS), 0, alarmed=True)
     return recent.blocks, camera

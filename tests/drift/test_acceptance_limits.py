@@ -7,7 +7,7 @@ from agent.drift.acceptance import accept
 from agent.drift.acceptance_limits import lasting
 from agent.drift.judge import DriftJudge
 from agent.drift.noise import DECAYS
-from agent.drift.recent import DIRECTIONS, Recent
+from agent.drift.recent import DIRECTIONS, RecentWeek
 from tests.drift.conftest import Camera
 from tests.drift.test_acceptance import TOMORROW, seen
 
@@ -56,7 +56,7 @@ def wandering(camera, windows, *, by, stay=0.9):
 def test_what_wanders_more_than_before_is_given_as_much_room(day_reference):
     factors = {}
     for by in (0.0, 2.0):
-        recent, camera = Recent(), Camera(31, TOMORROW)
+        recent, camera = RecentWeek(), Camera(31, TOMORROW)
         for window in wandering(camera, 60, by=by):
             recent.add(window, np.zeros(DIRECTIONS), 0, alarmed=True)
         accepted = accept(day_reference, recent.blocks, camera.now)

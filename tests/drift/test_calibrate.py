@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agent.drift.calibrate import assumed, calibrate, limits
 from agent.drift.memory import AGES, KEEP, fade
 from agent.drift.recording import contexts_of, gather, hold_out
-from agent.drift.series import Series, score
+from agent.drift.series import EvidenceSeries, score
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def calibration(day_recording):
 
 
 def made_of(evidence, gaps):
-    return Series(evidence=evidence, gates=np.ones_like(evidence), gaps=gaps, blocks=26)
+    return EvidenceSeries(evidence=evidence, gates=np.ones_like(evidence), gaps=gaps, blocks=26)
 
 
 @settings(max_examples=50, deadline=None)

@@ -4,12 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.drift.contexts import Context, Contexts
-from agent.drift.evidence import BINS, EDGES, Usual, log_steps, look, stack, weigh
+from agent.drift.evidence import BINS, EDGES, UsualWindow, log_steps, look, stack, weigh
 from agent.drift.sketch import Window
 
 RNG = np.random.default_rng(10)
 NORMAL = np.exp(RNG.standard_normal(4000))
-USUAL = Usual(counts=np.array([400.0]), frames=400.0, steps=np.array([float(np.abs(np.diff(NORMAL)).mean())]))
+USUAL = UsualWindow(
+    counts=np.array([400.0]), frames=400.0, steps=np.array([float(np.abs(np.diff(NORMAL)).mean())])
+)
 _SAMPLES = np.sort(NORMAL.astype(np.float32)), np.ones(NORMAL.size, dtype=np.int64)
 EXPECTED = Contexts(
     hours={

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.core.kll import Sketch
-from agent.drift.evidence import Usual
+from agent.drift.evidence import UsualWindow
 from agent.drift.judge import DriftJudge
 from agent.drift.living import (
     HOUR_SECONDS,
@@ -133,7 +133,7 @@ def filled(hours, camera=None):
 
 
 def _usual(window):
-    return Usual(counts=window.counts.astype(float), frames=30.0, steps=window.steps.astype(float))
+    return UsualWindow(counts=window.counts.astype(float), frames=30.0, steps=window.steps.astype(float))
 
 
 def test_hours_are_taken_in_once_a_day_of_them_has_settled():

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from agent.drift.contexts import Context, Contexts, overall_spread
-from agent.drift.evidence import KNOTS, Looks, Usual
-from agent.drift.nearest import Passed, choose, moments, weigh_nearest
+from agent.drift.evidence import KNOTS, Looks, UsualWindow
+from agent.drift.nearest import Elapsed, choose, moments, weigh_nearest
 
 FEATURES = 6
-USUAL = Usual(counts=np.full(FEATURES, 30.0), frames=30.0, steps=np.ones(FEATURES))
+USUAL = UsualWindow(counts=np.full(FEATURES, 30.0), frames=30.0, steps=np.ones(FEATURES))
 DAWN, DUSK = 6.0, 18.0
-NOTHING = Passed()
+NOTHING = Elapsed()
 RNG = np.random.default_rng(2)
 
 
@@ -61,7 +61,7 @@ def test_a_dawn_that_comes_early_or_late_is_no_evidence(contexts, late):
 
 @pytest.mark.parametrize("moved", [-3600.0, 3600.0])
 def test_when_clocks_were_moved_people_follow_them_and_the_sun_does_not(contexts, moved):
-    passed = Passed(clock=moved)
+    passed = Elapsed(clock=moved)
     for hour in (DAWN - 1.0, DAWN, DAWN + 1.0):
         people = light(hour + moved / 3600.0)[0] * (np.arange(FEATURES) < 2)
         sun = light(hour)[2] * (np.arange(FEATURES) == 2)
@@ -72,28 +72,28 @@ def test_on_a_kind_of_day_never_seen_people_may_be_at_any_hour_of_the_others(con
     noon, people = 12.0, np.arange(FEATURES) < 2
     idle, sun = windows(np.where(people, light(0.0), light(noon))), windows(light(noon) * people)
     assert (np.abs(location(contexts, idle, noon)[:2]) > 2.0).all()
-    assert np.abs(location(contexts, idle, noon, Passed(unseen=True))).max() < 0.6
-    assert np.abs(location(contexts, sun, noon, Passed(unseen=True))).max() < 0.6
+    assert np.abs(location(contexts, idle, noon, Elapsed(unseen=True))).max() < 0.6
+    assert np.abs(location(contexts, sun, noon, Elapsed(unseen=True))).max() < 0.6
     beyond = windows(light(noon) + 3.0 * people)
-    assert (location(contexts, beyond, noon, Passed(unseen=True))[:2] > 2.0).all()
+    assert (location(contexts, beyond, noon, Elapsed(unseen=True))[:2] > 2.0).all()
 
 
 def test_a_change_is_evidence_still_when_clocks_were_moved(contexts):
     changed = (
         light(DAWN) + np.where(np.arange(FEATURES) < 2, -3.0, 0.0) - np.where(np.arange(FEATURES) > 3, 1.5, 0)
     )
-    found = location(contexts, windows(changed), 12.0, Passed(clock=-3600.0))
+    found = location(contexts, windows(changed), 12.0, Elapsed(clock=-3600.0))
     assert (np.abs(found[[0, 1, 4, 5]]) > 1.2).all()
 
 
 def test_another_time_zone_is_no_clock_change():
-    assert Passed.since(0.0, 86400.0, 7200.0, 3600.0) == Passed(days=1.0, clock=-3600.0)
-    assert Passed.since(0.0, 86400.0, 0.0, 19800.0) == Passed(days=1.0)
-    assert Passed.since(86400.0, 0.0, 0.0, 0.0) == Passed()
+    assert Elapsed.since(0.0, 86400.0, 7200.0, 3600.0) == Elapsed(days=1.0, clock=-3600.0)
+    assert Elapsed.since(0.0, 86400.0, 0.0, 19800.0) == Elapsed(days=1.0)
+    assert Elapsed.since(86400.0, 0.0, 0.0, 0.0) == Elapsed()
 
 
 def test_the_sun_may_have_moved_since_the_reference(contexts):
-    month = Passed(days=30.0)
+    month = Elapsed(days=30.0)
     late = windows(light(DAWN - 1.67))
     assert np.abs(location(contexts, late, DAWN, month)[:3]).max() < 0.6
     assert len(moments(contexts, DAWN * 3600.0, 300.0)) == 13

@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.untrusted import BadInput
 from agent.drift.evidence import look
-from agent.drift.recent import DIRECTIONS, HOUR_SECONDS, KEPT_SECONDS, SHORT_SECONDS, Recent
+from agent.drift.recent import DIRECTIONS, HOUR_SECONDS, KEPT_SECONDS, SHORT_SECONDS, RecentWeek
 from agent.drift.sketch import Window
 from tests.drift.conftest import MIDNIGHT, NAMES, Camera
 
@@ -20,7 +20,7 @@ def window(start, seconds=60.0, values=3):
 
 
 def filled(hours, start=MIDNIGHT, every=60.0):
-    recent = Recent()
+    recent = RecentWeek()
     for number in range(int(hours * 3600 / every)):
         recent.add(window(start + every * number, every), NOTHING, 0, alarmed=False)
     return recent
@@ -58,7 +58,7 @@ def test_where_the_clock_goes_back_what_lay_ahead_is_discarded():
 
 
 def test_means_are_those_of_the_windows():
-    recent, camera = Recent(), Camera(4)
+    recent, camera = RecentWeek(), Camera(4)
     windows = list(camera.windows(5))
     for each in windows:
         recent.add(each, NOTHING, 0, alarmed=False)
@@ -70,7 +70,7 @@ def test_means_are_those_of_the_windows():
 
 
 def test_logarithms_are_those_of_the_windows_and_known_where_all_were_positive():
-    recent, camera = Recent(), Camera(4)
+    recent, camera = RecentWeek(), Camera(4)
     windows = list(camera.windows(5))
     for each in windows:
         recent.add(each, NOTHING, 0, alarmed=False)
@@ -89,7 +89,7 @@ def test_blocks_of_an_earlier_version_are_read_and_know_no_logarithms():
     state = filled(1).state()
     for block in state:
         del block["log_sums"], block["squares"]
-    again = Recent.restore(state, len(NAMES))
+    again = RecentWeek.restore(state, len(NAMES))
     assert again.blocks[0].windows == filled(1).blocks[0].windows
     assert np.isnan(again.blocks[0].logs).all()
     assert np.isnan(again.blocks[0].squares).all()
@@ -97,7 +97,7 @@ def test_blocks_of_an_earlier_version_are_read_and_know_no_logarithms():
 
 
 def test_squares_say_how_far_levels_were_from_their_mean_across_blocks_that_were_joined():
-    recent, camera = Recent(), Camera(4)
+    recent, camera = RecentWeek(), Camera(4)
     windows = list(camera.windows(60))
     for each in windows:
         recent.add(each, NOTHING, 0, alarmed=False)
@@ -115,7 +115,7 @@ def test_squares_say_how_far_levels_were_from_their_mean_across_blocks_that_were
 def test_it_goes_on_after_a_restart():
     recent = filled(2)
     recent.add(window(MIDNIGHT + 7200), np.ones(DIRECTIONS), 3, alarmed=True)
-    again = Recent.restore(json.loads(json.dumps(recent.state())), len(NAMES))
+    again = RecentWeek.restore(json.loads(json.dumps(recent.state())), len(NAMES))
     assert json.dumps(again.state()) == json.dumps(recent.state())
     assert again.blocks[-1].alarmed == 1
     assert again.blocks[-1].embeddings == 3
@@ -142,9 +142,9 @@ def test_what_is_damaged_is_refused(damage):
     state = filled(1).state()
     damage(state)
     with pytest.raises(BadInput):
-        Recent.restore(state, len(NAMES))
+        RecentWeek.restore(state, len(NAMES))
 
 
 def test_something_else_is_refused():
     with pytest.raises(BadInput):
-        Recent.restore({"blocks": 1}, len(NAMES))
+        RecentWeek.restore({"blocks": 1}, len(NAMES))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agent.core.kll import Sketch
-from agent.drift.nearest import Passed, weigh_nearest
+from agent.drift.nearest import Elapsed, weigh_nearest
 from agent.drift.recording import KEPT_ITEMS, Recording, _others, contexts_of, gather, hold_out, kept, tally
 from agent.drift.reference import build
 from agent.drift.sketch import Window
@@ -82,5 +82,5 @@ def test_what_repeats_every_day_is_held_out_as_it_is_judged_later():
     gathered = gather(recording)
     held = hold_out(gathered, contexts_of(gathered, sorted(gathered.samples)).spread)
     noon = 12 * 3600.0 + 60.0
-    [fit] = weigh_nearest(gathered.looks[:1], made.contexts(), noon, gathered.usual, Passed())
+    [fit] = weigh_nearest(gathered.looks[:1], made.contexts(), noon, gathered.usual, Elapsed())
     assert held.aspects[held.hours == 12] == pytest.approx(fit.evidence.aspects.repeat(24, axis=0), abs=0.02)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.logging.journald import LONGEST_VALUE, Journal, entry, field_name, leads_to_journal
+from agent.logging.journald import LONGEST_VALUE, JournaldConnection, entry, field_name, leads_to_journal
 
 
 def read(datagram):
@@ -62,7 +62,7 @@ def test_a_value_without_end_is_cut():
 
 def test_an_entry_reaches_the_socket_and_a_missing_journald_is_told(tmp_path):
     path = str(tmp_path / "socket")
-    journal = Journal(path)
+    journal = JournaldConnection(path)
     assert not journal.send(entry("x", 6, {}))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
         journald.bind(path)

@@ -109,7 +109,7 @@ def test_no_text_from_outside_can_move_a_cursor_or_begin_a_line(lines, form, tex
 def test_what_journald_gets_is_printable_too(monkeypatch):
     """A raw control character would make journalctl show `[blob data]` instead of the line."""
     sent = []
-    monkeypatch.setattr(log.Journal, "send", lambda _self, datagram: sent.append(datagram) or True)
+    monkeypatch.setattr(log.JournaldConnection, "send", lambda _self, datagram: sent.append(datagram) or True)
     log.set_up("info", "journald", io.StringIO())
     structlog.get_logger().warning("front\x1b]0;x\x07 is down", camera="a\x9bb", journal={"rule": "\x1b[2J"})
     (datagram,) = sent

@@ -12,7 +12,7 @@ from agent.core.types import Detections, Frame, FrameResult, StageSeconds
 from agent.pipeline.snapshots import (
     MOST_BOXES,
     WIDEST,
-    Box,
+    DrawnBox,
     LastSnapshots,
     read_answer,
     trial_card,
@@ -106,7 +106,7 @@ def test_the_boxes_handed_over_are_those_of_the_model_and_of_a_bounded_number():
     picture = pictures.snapshot("a")
     assert picture.detections == 1000
     assert len(picture.boxes) == MOST_BOXES
-    assert picture.boxes[0] == Box(name="car", score=0.875, left=10, top=11, right=60, bottom=60)
+    assert picture.boxes[0] == DrawnBox(name="car", score=0.875, left=10, top=11, right=60, bottom=60)
     assert picture.boxes[7].name == "class7"
     assert read_answer(json.loads(json.dumps(ask(pictures, {"camera": "a"})))) == picture
 

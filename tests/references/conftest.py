@@ -11,7 +11,7 @@ from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.causes import CameraCauses
 from agent.references.frame_store import FrameStore
 from agent.references.monitor import DriftMonitor
-from agent.references.recorder import Recorder, Subject
+from agent.references.recorder import ReferenceRecorder, Subject
 from agent.references.sampling import SampledFrame, SampledWindow
 from agent.references.store import ReferenceStore
 from agent.references.writer import ReferenceWriter
@@ -61,7 +61,7 @@ def sampled(window, vectors, embeddings=()):
 def recorded(windows=60, source=None, **changes):
     source = source or Source()
     subject = dataclasses.replace(SUBJECT, **changes)
-    recorder = Recorder(subject, made_by="asked", length=windows * 60.0, started_at=source.now)
+    recorder = ReferenceRecorder(subject, made_by="asked", length=windows * 60.0, started_at=source.now)
     for _ in range(windows):
         window, vectors = source.window()
         recorder.add(window, vectors, source.embeddings())

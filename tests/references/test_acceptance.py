@@ -9,7 +9,7 @@ from agent.core.errors import ReferenceMismatch
 from agent.drift.sketch import Window
 from agent.features import FEATURE_VERSION, FEATURES
 from agent.references.changes import changes
-from agent.references.recorder import Recorder
+from agent.references.recorder import ReferenceRecorder
 from agent.references.requests import StoreRequests
 from agent.references.store import CHANGES, RECENT
 from tests.references.conftest import NOON, SUBJECT, Source
@@ -167,7 +167,7 @@ def test_ninety_seconds_of_a_restless_scene_can_be_accepted_and_a_further_shift_
     """Within a minute and a half it shows neither its level nor how that wanders: three in four were in alarm again."""
     subject = dataclasses.replace(SUBJECT, window_seconds=SECONDS)
     source = Guests(seed)
-    recorder = Recorder(subject, made_by="asked", length=60.0, started_at=source.now)
+    recorder = ReferenceRecorder(subject, made_by="asked", length=60.0, started_at=source.now)
     for _ in range(30):
         recorder.add(*source.window(), source.embeddings())
     made = room(subject=subject, auto_reference=False, false_alarms_per_month=30.0)

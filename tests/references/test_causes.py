@@ -10,11 +10,11 @@ from agent.core.types import Frame
 from agent.drift.diagnosis.diagnose import Diagnosis
 from agent.features import FEATURES
 from agent.references.causes import LOOKS
-from agent.references.frame_store import MOST_FRAMES, FrameStore, Span, mark_of
+from agent.references.frame_store import MOST_FRAMES, FrameStore, NormalSpan, mark_of
 
 from .conftest import NOON, Source, recorded
 
-WHOLE = Span(0.0, 1e12)
+WHOLE = NormalSpan(0.0, 1e12)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_reference_in_force_asks_for_the_signatures_of_its_time(one, stored):
     one.causes.reference(stored)
     [(camera, span, anew)] = one.asked
     origin = stored.reference.origin
-    assert (camera, span, anew) == ("front", Span(origin.start, origin.end), True)
+    assert (camera, span, anew) == ("front", NormalSpan(origin.start, origin.end), True)
     one.causes.set_hidden(None)
     one.causes.reference(stored)
     assert len(one.asked) == 1

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from agent.drift.diagnosis.learn import LEAST_FRAMES
-from agent.references.frame_store import LARGEST_BYTES, MOST_FRAMES, FrameStore, Span, mark_in, mark_of
+from agent.references.frame_store import LARGEST_BYTES, MOST_FRAMES, FrameStore, NormalSpan, mark_in, mark_of
 from agent.references.store import SIGNATURES, ReferenceStore
 
 NOON = 1_790_000_000.0
-WHOLE = Span(0.0, 1e12)
+WHOLE = NormalSpan(0.0, 1e12)
 
 
 def image(level: int, shape: tuple[int, int] = (64, 96)) -> np.ndarray:
@@ -45,8 +45,8 @@ def test_many_frames_are_thinned_evenly(frames):
 def test_frames_of_the_reference_in_force_stay_while_another_is_recorded(frames):
     for second in range(6):
         put(frames, NOON + second)
-    put(frames, NOON + 1000, since=NOON + 900, kept=Span(NOON, NOON + 3))
-    assert len(frames.names("front", Span(NOON, NOON + 500), 8)) == 4
+    put(frames, NOON + 1000, since=NOON + 900, kept=NormalSpan(NOON, NOON + 3))
+    assert len(frames.names("front", NormalSpan(NOON, NOON + 500), 8)) == 4
     put(frames, NOON + 1001, since=NOON + 900)
     assert len(frames.names("front", WHOLE, 8)) == 2
 

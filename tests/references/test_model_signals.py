@@ -8,7 +8,7 @@ import pytest
 from agent.core.types import Detections
 from agent.drift.diagnosis.accuracy import AccuracyModel
 from agent.references.accuracy_estimator import estimated
-from agent.references.model_signals import Seen, TrialBook, Usual, f1_of, signals_of, turned_back
+from agent.references.model_signals import Seen, TrialBook, UsualBoxes, f1_of, signals_of, turned_back
 
 CAUSES = ("fog", "dirt", "noise", "defocus", "low_light", "cover")
 
@@ -126,7 +126,7 @@ def test_frames_without_any_box_have_signals_and_no_f1():
     assert np.isnan(f1_of([nothing], [nothing]))
     unseen = Seen(plain=nothing, mirrored=nothing)
     for classes in ({0: 3}, {}):
-        assert np.isfinite(signals_of([unseen], Usual(boxes=2.0, classes=classes))).all()
+        assert np.isfinite(signals_of([unseen], UsualBoxes(boxes=2.0, classes=classes))).all()
 
 
 def as_kites(seen):

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.errors import ReferenceMismatch
 from agent.drift.judge import DriftJudge
-from agent.references.recorder import LEAST_WINDOWS, Recorder
+from agent.references.recorder import LEAST_WINDOWS, ReferenceRecorder
 from tests.references.conftest import NOON, SUBJECT, Source, recorded
 
 
@@ -17,7 +17,7 @@ def test_too_short_a_recording_says_how_much_is_needed():
 
 
 def test_windows_without_frames_do_not_count():
-    source, recorder = Source(), Recorder(SUBJECT, made_by="auto", length=600.0, started_at=NOON)
+    source, recorder = Source(), ReferenceRecorder(SUBJECT, made_by="auto", length=600.0, started_at=NOON)
     for _ in range(30):
         window, vectors = source.window(samples=0)
         recorder.add(window, vectors, [])
@@ -27,7 +27,7 @@ def test_windows_without_frames_do_not_count():
 
 
 def test_it_is_complete_when_it_covers_what_was_asked_for():
-    source, recorder = Source(), Recorder(SUBJECT, made_by="asked", length=600.0, started_at=NOON)
+    source, recorder = Source(), ReferenceRecorder(SUBJECT, made_by="asked", length=600.0, started_at=NOON)
     for number in range(10):
         assert not recorder.complete, number
         recorder.add(*source.window(), source.embeddings())
@@ -38,7 +38,7 @@ def test_a_restart_in_between_changes_nothing():
     through, stopped = Source(), Source()
     whole = recorded(windows=30, source=through)
     half = recorded(windows=15, source=stopped)
-    half = Recorder.from_text(half.to_text())
+    half = ReferenceRecorder.from_text(half.to_text())
     half.length = whole.length
     for _ in range(15):
         window, vectors = stopped.window()
@@ -56,7 +56,7 @@ def test_a_restart_in_between_changes_nothing():
 
 
 def test_features_that_are_undefined_throughout_are_no_obstacle():
-    source, recorder = Source(), Recorder(SUBJECT, made_by="asked", length=600.0, started_at=NOON)
+    source, recorder = Source(), ReferenceRecorder(SUBJECT, made_by="asked", length=600.0, started_at=NOON)
     for _ in range(12):
         window, vectors = source.window(brightness=np.nan, box_x=np.inf)
         recorder.add(window, vectors, [])
@@ -71,23 +71,23 @@ def test_features_that_are_undefined_throughout_are_no_obstacle():
 )
 def test_anything_else_is_no_recording(text):
     with pytest.raises(ReferenceMismatch):
-        Recorder.from_text(text)
+        ReferenceRecorder.from_text(text)
 
 
 def test_a_truncated_or_mixed_up_recording_is_refused():
     text = recorded(windows=10).to_text()
     for share in (0.1, 0.5, 0.95):
         with pytest.raises(ReferenceMismatch):
-            Recorder.from_text(text[: int(share * len(text))])
+            ReferenceRecorder.from_text(text[: int(share * len(text))])
     body = json.loads(text)
     body["subject"]["features"] = body["subject"]["features"][:-1]
     with pytest.raises(ReferenceMismatch, match="do not fit"):
-        Recorder.from_text(json.dumps(body))
+        ReferenceRecorder.from_text(json.dumps(body))
 
 
 def test_a_reference_is_for_windows_as_configured():
     late = dataclasses.replace(SUBJECT, window_seconds=50.0)
-    recorder = Recorder(late, made_by="asked", length=600.0, started_at=NOON)
+    recorder = ReferenceRecorder(late, made_by="asked", length=600.0, started_at=NOON)
     source = Source()
     for _ in range(10):
         recorder.add(*source.window(), [])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from agent.core.errors import VedetteError
-from agent.references.frame_store import FrameStore, Span
+from agent.references.frame_store import FrameStore, NormalSpan
 from agent.references.requests import StoreRequests
 from agent.references.store import ReferenceStore
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_done_says_why(ask, name, args, said):
 
 def test_frames_are_removed_with_the_reference_in_force(ask, stored, tmp_path):
     ask("reference_import", camera="front", text=stored.to_text())
-    frames, all_times = FrameStore(ReferenceStore(tmp_path)), Span(0.0, 1e12)
+    frames, all_times = FrameStore(ReferenceStore(tmp_path)), NormalSpan(0.0, 1e12)
     image = np.zeros((64, 96, 3), np.uint8)
     frames.put("front", "00000000", 1_790_000_000.0, image, kept=None, since=0.0)
     assert frames.names("front", all_times, 9)

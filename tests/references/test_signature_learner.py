@@ -17,13 +17,13 @@ from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.drift.diagnosis.signatures import CODE_VERSION, from_text, to_text
 from agent.references.carried import Carry
-from agent.references.frame_store import FrameStore, Span, mark_of
+from agent.references.frame_store import FrameStore, NormalSpan, mark_of
 from agent.references.signature_learner import Job, SignatureLearner, found_share
 from agent.references.store import SIGNATURES, ReferenceStore
 from tests.references.conftest import SUBJECT
 
 NOON = 1_790_000_000.0
-SPAN = Span(NOON, NOON + 600)
+SPAN = NormalSpan(NOON, NOON + 600)
 GO_ON = threading.Event()
 
 

@@ -69,7 +69,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class RuleValue:
     """The value of a rule's function for one target, which is compared with the limit.
 
     `latest` is the observation behind it; `details` is what the function needs for its sentences and evidence.
@@ -87,7 +87,7 @@ class Finding:
     subject: str
     condition: Condition
     metric: RuleMetric
-    evaluation: Evaluation
+    evaluation: RuleValue
     limit: float
     clear: float | None = None
 
@@ -109,7 +109,7 @@ class UnfitMetricError(ValueError):
         self.expected = expected
 
 
-class Arguments(Protocol):
+class FunctionArguments(Protocol):
     """The parser, at the arguments of a function: a method reads what it is named after or raises ExpressionError."""
 
     def accept(self, *signs: str) -> str:
@@ -129,7 +129,7 @@ class Arguments(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class RuleSeries:
     """What an evaluator is made for: the metric of one rule.
 
     A value is stale after `stale_seconds`; `history` finds what is remembered of a target by hour of day, for
@@ -143,13 +143,13 @@ class Series:
     unix: Callable[[float], float] = float
 
 
-class Evaluator(ABC):
+class RuleEvaluator(ABC):
     """Evaluates the condition of one rule; keeps the latest observation of each target."""
 
     has_samples: ClassVar[bool] = False
     """What it must keep over a restart is large, and so saved seldom."""
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: RuleSeries) -> None:
         self.series = series
         self.latest: dict[Target, Observation] = {}
 
@@ -157,7 +157,7 @@ class Evaluator(ABC):
         """Process a new observation."""
         self.latest[target] = observation
 
-    def evaluate(self, target: Target, now: float) -> Evaluation | None:
+    def evaluate(self, target: Target, now: float) -> RuleValue | None:
         """The value for `target` at `now`; None where nothing fresh is known."""
         latest = self.latest.get(target)
         if latest is None or now - latest.at > self.series.stale_seconds:
@@ -165,7 +165,7 @@ class Evaluator(ABC):
         return self._evaluate(target, latest, now)
 
     @abstractmethod
-    def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
+    def _evaluate(self, target: Target, latest: Observation, now: float) -> RuleValue | None:
         """The value for a target whose latest observation is fresh; None where too little is known."""
 
     def remove(self, target: Target) -> None:
@@ -201,7 +201,7 @@ class RuleFunction(ABC):
     """Keys of its evidence that its sentences already contain."""
 
     @classmethod
-    def parse(cls, arguments: Arguments) -> RuleFunction:  # noqa: ARG003  (most have none)
+    def parse(cls, arguments: FunctionArguments) -> RuleFunction:  # noqa: ARG003  (most have none)
         """Read the arguments that follow the metric; none by default."""
         return cls()
 
@@ -219,7 +219,7 @@ class RuleFunction(ABC):
         return condition, find(condition.metric)
 
     @abstractmethod
-    def evaluator(self, series: Series) -> Evaluator:
+    def evaluator(self, series: RuleSeries) -> RuleEvaluator:
         """A new evaluator for the condition that this function belongs to."""
 
     def sentences(self, finding: Finding) -> tuple[str, str]:
@@ -234,10 +234,10 @@ class RuleFunction(ABC):
         of_limit = " times its limit" if finding.metric.unit == "times" else ""
         return f"{finding.subject}: {finding.metric.words} back to {value}{of_limit}"
 
-    def window(self, evaluation: Evaluation, now: float) -> str:  # noqa: ARG002  (the default needs none)
+    def window(self, evaluation: RuleValue, now: float) -> str:  # noqa: ARG002  (the default needs none)
         """The time that was evaluated; empty: since the condition is true."""
         return ""
 
-    def evidence(self, evaluation: Evaluation) -> dict[str, Any]:  # noqa: ARG002  (the default has none)
+    def evidence(self, evaluation: RuleValue) -> dict[str, Any]:  # noqa: ARG002  (the default has none)
         """Figures behind the value, as plain JSON values."""
         return {}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.alerts.evaluators import (
-    Evaluation,
-    Evaluator,
     Finding,
+    RuleEvaluator,
     RuleFunction,
-    Series,
+    RuleSeries,
+    RuleValue,
     Target,
     target_of,
 )
@@ -28,7 +28,7 @@ class Absent(RuleFunction):
     help = "the metric was not reported for this long; the time that the box was off does not count"
     is_duration = True
 
-    def evaluator(self, series: Series) -> Evaluator:
+    def evaluator(self, series: RuleSeries) -> RuleEvaluator:
         """An evaluator that knows which targets are expected to report."""
         return _AbsenceEvaluator(series)
 
@@ -46,16 +46,16 @@ class Absent(RuleFunction):
         return f"{finding.subject}: {finding.metric.words} is reported again"
 
 
-class _AbsenceEvaluator(Evaluator):
+class _AbsenceEvaluator(RuleEvaluator):
     """The age of the latest observation, which is never stale: that is the point."""
 
-    def evaluate(self, target: Target, now: float) -> Evaluation | None:
+    def evaluate(self, target: Target, now: float) -> RuleValue | None:
         """The time since `target` was last observed."""
         latest = self.latest.get(target)
         return self._evaluate(target, latest, now) if latest else None
 
-    def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation:  # noqa: ARG002  (the base's signature)
-        return Evaluation(value=now - latest.at, latest=latest)
+    def _evaluate(self, target: Target, latest: Observation, now: float) -> RuleValue:  # noqa: ARG002  (the base's signature)
+        return RuleValue(value=now - latest.at, latest=latest)
 
     def to_json(self) -> list[Any]:
         """The targets that are expected to report."""

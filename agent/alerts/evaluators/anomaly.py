@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.alerts.evaluators import Evaluation, Evaluator, Finding, RuleFunction, Series, Target
+from agent.alerts.evaluators import Finding, RuleEvaluator, RuleFunction, RuleSeries, RuleValue, Target
 from agent.alerts.hourly_memory import Baseline
 from agent.core.types import Observation
 
@@ -29,7 +29,7 @@ class Anomaly(RuleFunction):
         """The range that is not alarming."""
         return f"{low} to {high}"
 
-    def evaluator(self, series: Series) -> Evaluator:
+    def evaluator(self, series: RuleSeries) -> RuleEvaluator:
         """An evaluator over the history of the metric, which the rules on it share."""
         return _AnomalyEvaluator(series, self.distance)
 
@@ -46,7 +46,7 @@ class Anomaly(RuleFunction):
             f"{self.normal(low, high)}; it was {median} (median) {_compared_with(usual)}",
         )
 
-    def evidence(self, evaluation: Evaluation) -> dict[str, Any]:
+    def evidence(self, evaluation: RuleValue) -> dict[str, Any]:
         """What the value was compared with."""
         usual = evaluation.details
         return {"usual_median": usual.median, "usual_samples": usual.samples, "usual_hour": usual.hour}
@@ -95,16 +95,16 @@ def _compared_with(usual: Baseline) -> str:
     return f"{hour} of the last {usual.days} days" if usual.days > 1 else f"{hour} of the last day"
 
 
-class _AnomalyEvaluator(Evaluator):
+class _AnomalyEvaluator(RuleEvaluator):
     """The z-score of the latest value against its hour."""
 
-    def __init__(self, series: Series, distance: Callable[[float], float]) -> None:
+    def __init__(self, series: RuleSeries, distance: Callable[[float], float]) -> None:
         super().__init__(series)
         self._distance = distance
 
-    def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
+    def _evaluate(self, target: Target, latest: Observation, now: float) -> RuleValue | None:
         memory = self.series.history(target)
         usual = memory.usual(self.series.unix(now)) if memory else None
         if usual is None:
             return None
-        return Evaluation(value=self._distance(usual.z(latest.value)), latest=latest, details=usual)
+        return RuleValue(value=self._distance(usual.z(latest.value)), latest=latest, details=usual)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.alerts.evaluators import (
-    Arguments,
     Condition,
-    Evaluation,
-    Evaluator,
     Finding,
+    FunctionArguments,
+    RuleEvaluator,
     RuleFunction,
-    Series,
+    RuleSeries,
+    RuleValue,
     Target,
     UnfitMetricError,
     compare,
@@ -56,7 +56,7 @@ class Burn(RuleFunction):
     comparison: str = ">"
 
     @classmethod
-    def parse(cls, arguments: Arguments) -> Burn:
+    def parse(cls, arguments: FunctionArguments) -> Burn:
         """Read target, objective and window."""
         comparison = arguments.accept(">", ">=", "<", "<=")
         target = arguments.number() if comparison else None
@@ -99,7 +99,7 @@ class Burn(RuleFunction):
             raise UnfitMetricError(f"{condition.metric} is not a share of bad frames", expected)
         return condition, metric
 
-    def evaluator(self, series: Series) -> Evaluator:
+    def evaluator(self, series: RuleSeries) -> RuleEvaluator:
         """An evaluator that remembers the window."""
         return _BurnEvaluator(series, self)
 
@@ -121,12 +121,12 @@ class Burn(RuleFunction):
             return bad, f"{good} of windows without"
         return metric.words, f"at most {quantity(1 - self.objective, 'ratio')}"
 
-    def window(self, evaluation: Evaluation, now: float) -> str:
+    def window(self, evaluation: RuleValue, now: float) -> str:
         """The two windows that end now."""
         long, short = duration(evaluation.details.long_seconds), duration(evaluation.details.short_seconds)
         return f"over the last {long} and the last {short}, until {clock(now)}"
 
-    def evidence(self, evaluation: Evaluation) -> dict[str, Any]:
+    def evidence(self, evaluation: RuleValue) -> dict[str, Any]:
         """The share of bad frames or windows, and how many times the budget is spent."""
         burn = evaluation.details
         return {"bad_ratio": round(burn.bad, 6), "burn_times": round(burn.times, 3)}
@@ -146,7 +146,7 @@ def _seconds(text: str) -> str:
 class _BurnEvaluator(SampledEvaluator["BurnSeries"]):
     """The budget of each target; an observation's evidence `frames` is its weight."""
 
-    def __init__(self, series: Series, burn: Burn) -> None:
+    def __init__(self, series: RuleSeries, burn: Burn) -> None:
         super().__init__(series)
         self._burn = burn
 
@@ -158,9 +158,9 @@ class _BurnEvaluator(SampledEvaluator["BurnSeries"]):
         weight = float(observation.evidence.get("frames", 1.0)) if self._burn.target is None else 1.0
         samples.add(observation.value, weight, observation.at)
 
-    def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation | None:
+    def _evaluate(self, target: Target, latest: Observation, now: float) -> RuleValue | None:
         burn = self._samples[target].burn(now)
-        return None if burn is None else Evaluation(value=burn.times, latest=latest, details=burn)
+        return None if burn is None else RuleValue(value=burn.times, latest=latest, details=burn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

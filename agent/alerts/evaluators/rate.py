@@ -7,7 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.alerts.evaluators import Arguments, Evaluation, Evaluator, Finding, RuleFunction, Series, Target
+from agent.alerts.evaluators import (
+    Finding,
+    FunctionArguments,
+    RuleEvaluator,
+    RuleFunction,
+    RuleSeries,
+    RuleValue,
+    Target,
+)
 from agent.alerts.evaluators.sampled import SampledEvaluator
 from agent.alerts.words import duration, span
 from agent.core.types import Observation
@@ -28,7 +36,7 @@ class Rate(RuleFunction):
     over: float = DEFAULT_SECONDS
 
     @classmethod
-    def parse(cls, arguments: Arguments) -> Rate:
+    def parse(cls, arguments: FunctionArguments) -> Rate:
         """Read the window."""
         return cls(over=arguments.duration()) if arguments.accept(",") else cls()
 
@@ -36,7 +44,7 @@ class Rate(RuleFunction):
         """The function on `series`, with its window."""
         return f"rate({series}, {duration_text(self.over)})"
 
-    def evaluator(self, series: Series) -> Evaluator:
+    def evaluator(self, series: RuleSeries) -> RuleEvaluator:
         """An evaluator that remembers the window."""
         return _RateEvaluator(series, self.over)
 
@@ -58,7 +66,7 @@ class Rate(RuleFunction):
         """That the change is as expected."""
         return f"{finding.subject}: {finding.metric.words} as steady as expected again"
 
-    def window(self, evaluation: Evaluation, now: float) -> str:  # noqa: ARG002  (the base's signature)
+    def window(self, evaluation: RuleValue, now: float) -> str:  # noqa: ARG002  (the base's signature)
         """The window that ends now."""
         return f"over {span(now - self.over, now)}"
 
@@ -66,7 +74,7 @@ class Rate(RuleFunction):
 class _RateEvaluator(SampledEvaluator["RateSeries"]):
     """The change per second of each target."""
 
-    def __init__(self, series: Series, over: float) -> None:
+    def __init__(self, series: RuleSeries, over: float) -> None:
         super().__init__(series)
         self._over = over
 
@@ -76,9 +84,9 @@ class _RateEvaluator(SampledEvaluator["RateSeries"]):
     def _add(self, samples: RateSeries, observation: Observation) -> None:
         samples.add(observation.value, observation.at)
 
-    def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation | None:  # noqa: ARG002  (the base's signature)
+    def _evaluate(self, target: Target, latest: Observation, now: float) -> RuleValue | None:  # noqa: ARG002  (the base's signature)
         rate = self._samples[target].rate()
-        return None if rate is None else Evaluation(value=rate, latest=latest)
+        return None if rate is None else RuleValue(value=rate, latest=latest)
 
 
 class RateSeries:

@@ -6,11 +6,11 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from agent.alerts.evaluators import Evaluator, Target, target_of
+from agent.alerts.evaluators import RuleEvaluator, Target, target_of
 from agent.core.types import Observation
 
 
-class Samples(Protocol):
+class TargetSamples(Protocol):
     """What is remembered of one target."""
 
     def to_json(self) -> list[Any]:
@@ -20,10 +20,10 @@ class Samples(Protocol):
         """Continue from what `to_json` returned."""
 
 
-Kept = TypeVar("Kept", bound=Samples)
+Kept = TypeVar("Kept", bound=TargetSamples)
 
 
-class SampledEvaluator(Evaluator, Generic[Kept]):
+class SampledEvaluator(RuleEvaluator, Generic[Kept]):
     """An evaluator that remembers samples of each target."""
 
     has_samples: ClassVar[bool] = True

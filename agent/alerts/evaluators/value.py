@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from agent.alerts.evaluators import (
     Condition,
-    Evaluation,
-    Evaluator,
     Finding,
+    RuleEvaluator,
     RuleFunction,
-    Series,
+    RuleSeries,
+    RuleValue,
     Target,
     UnfitMetricError,
     compare,
@@ -44,7 +44,7 @@ class Value(RuleFunction):
             raise UnfitMetricError(f"{condition.metric} never exceeds 1", f"{limit:g}% or {limit / 100:g}")
         return condition, metric
 
-    def evaluator(self, series: Series) -> Evaluator:
+    def evaluator(self, series: RuleSeries) -> RuleEvaluator:
         """An evaluator that returns the latest value."""
         return _ValueEvaluator(series)
 
@@ -81,8 +81,8 @@ def _expected(finding: Finding) -> str:
     return expected
 
 
-class _ValueEvaluator(Evaluator):
+class _ValueEvaluator(RuleEvaluator):
     """The latest value."""
 
-    def _evaluate(self, target: Target, latest: Observation, now: float) -> Evaluation:  # noqa: ARG002  (the base's signature)
-        return Evaluation(value=latest.value, latest=latest)
+    def _evaluate(self, target: Target, latest: Observation, now: float) -> RuleValue:  # noqa: ARG002  (the base's signature)
+        return RuleValue(value=latest.value, latest=latest)

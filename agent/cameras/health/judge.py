@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from agent.cameras.health.cover import Cover
 from agent.cameras.health.features import BLOCKS, Blocks, ImageMeasures, SmallImage, agreement, measure
-from agent.cameras.health.light import Light, LightMode, light_after
+from agent.cameras.health.light import LightMode, LightState, light_after
 from agent.cameras.health.normals import (
     FIRST_SAMPLES,
     IN_PLACE_RATIO,
@@ -40,7 +40,7 @@ from agent.cameras.health.normals import (
     recent_after,
     view_likeness,
 )
-from agent.cameras.health.signs import Look, Signs, overlaid, signs_of, untold
+from agent.cameras.health.signs import SampleLook, Signs, overlaid, signs_of, untold
 from agent.cameras.health.stillness import BlackRun, EqualRun
 from agent.cameras.health.timing import TimingReport
 from agent.cameras.health.veil import Veil
@@ -98,7 +98,7 @@ class HealthState:
     `untold` has each reason why something could not be told, since when and when last.
     """
 
-    light: Light = field(default_factory=Light)
+    light: LightState = field(default_factory=LightState)
     normals: tuple[CameraNormal, ...] = ()
     current: int | None = None
     stop: int | None = None
@@ -162,7 +162,7 @@ def observe(
     state = replace(state, lasting=lasting, veil=veil, cover=cover)
     if state.normal is not was:
         agreed = _agreed(recent, state.normal.background if state.normal else None)
-    look = Look(
+    look = SampleLook(
         now=now, sample=sample, figures=figures, recent=recent, lasting=lasting, agreed=agreed, normal=normal,
         kept_agreed=_agreed(lasting, normal.kept if normal else None),
         steady=_steadiness(state, figures, recent),
@@ -262,7 +262,7 @@ def _accept(state: HealthState, now: float) -> HealthState:
     return replace(state, standings=standings, normals=(), current=None, stop=None, learning=())
 
 
-def _explain(state: HealthState, look: Look, over: bool) -> HealthState:
+def _explain(state: HealthState, look: SampleLook, over: bool) -> HealthState:
     """The state with what cannot be told just now: a reason is over once it has been away for UNTOLD_SECONDS."""
     text, now = untold(look, over), look.now
     reasons = {each: times for each, times in state.untold.items() if now - times[1] < UNTOLD_SECONDS}
@@ -271,7 +271,9 @@ def _explain(state: HealthState, look: Look, over: bool) -> HealthState:
     return replace(state, untold=reasons)
 
 
-def _learn(state: HealthState, look: Look, moved: bool | None, passed: float, over: bool) -> HealthState:
+def _learn(
+    state: HealthState, look: SampleLook, moved: bool | None, passed: float, over: bool
+) -> HealthState:
     """The state after learning from a sample in which nothing is wrong, or that shows another view.
 
     What passes before another view, so that it cannot be told whether it is `moved`, interrupts the learning only.
@@ -305,7 +307,9 @@ def _turning(state: HealthState, name: CameraState) -> bool:
     return standing.on or standing.turned is not None
 
 
-def _gather(state: HealthState, look: Look, mode: LightMode, needed: int, *, known: bool) -> HealthState:
+def _gather(
+    state: HealthState, look: SampleLook, mode: LightMode, needed: int, *, known: bool
+) -> HealthState:
     learning = (*state.learning, look.figures)
     if len(learning) < needed:
         return replace(state, learning=learning)

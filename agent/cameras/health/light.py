@@ -31,7 +31,7 @@ class LightMode(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Light:
+class LightState:
     """The mode, None before it is known; the one that is seen instead, and since when (seconds)."""
 
     mode: LightMode | None = None
@@ -44,16 +44,16 @@ class Light:
         return self.mode is not None and self.other is None
 
 
-def light_after(light: Light, figures: ImageMeasures, chroma: float, now: float) -> Light:
+def light_after(light: LightState, figures: ImageMeasures, chroma: float, now: float) -> LightState:
     """The light after the sample of `now`: another mode must be seen for MODE_SECONDS, the first one counts at once."""
     seen = _mode(light.mode, figures, chroma)
     if light.mode is None:
-        return Light(mode=seen)
+        return LightState(mode=seen)
     if seen is None or seen is light.mode:
-        return Light(mode=light.mode)
+        return LightState(mode=light.mode)
     if seen is not light.other:
-        return Light(light.mode, seen, now)
-    return Light(mode=seen) if now - light.since >= MODE_SECONDS else light
+        return LightState(light.mode, seen, now)
+    return LightState(mode=seen) if now - light.since >= MODE_SECONDS else light
 
 
 def _mode(mode: LightMode | None, figures: ImageMeasures, chroma: float) -> LightMode | None:

@@ -79,7 +79,7 @@ Signs = Mapping[CameraState, Sign]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class SampleLook:
     """What one sample shows, and what is normal for it (None: not known).
 
     `recent` (40, 360) are the edges of the last seconds, `lasting` of the last half a minute, `agreed` and
@@ -132,7 +132,7 @@ class Look:
         return view_likeness(self.agreed, self.figures, normal) / normal.likeness
 
 
-def signs_of(look: Look) -> dict[CameraState, Sign]:
+def signs_of(look: SampleLook) -> dict[CameraState, Sign]:
     """The sign of each fault."""
     like = look.like
     signs: dict[CameraState, Sign] = {
@@ -166,7 +166,7 @@ def signs_of(look: Look) -> dict[CameraState, Sign]:
     return signs
 
 
-def untold(look: Look, overlaid: bool) -> str:
+def untold(look: SampleLook, overlaid: bool) -> str:
     """Why faults of the view cannot be told just now, "" where they can."""
     if look.black.since is not None:
         waits = look.now - look.black.since < look.black.patience
@@ -190,7 +190,7 @@ def untold(look: Look, overlaid: bool) -> str:
     return ""
 
 
-def _black(look: Look) -> Sign:
+def _black(look: SampleLook) -> Sign:
     since = look.black.since
     words = f"{look.figures.dark:.0%} of the frame is dark"
     if since is None:
@@ -198,7 +198,7 @@ def _black(look: Look) -> Sign:
     return (True if look.now - since >= look.black.patience else None), words
 
 
-def _overexposed(look: Look) -> Sign:
+def _overexposed(look: SampleLook) -> Sign:
     normal, bright = look.normal, look.figures.bright
     usual = normal.bright if normal else 0.0
     more = bright - usual
@@ -210,7 +210,7 @@ def _overexposed(look: Look) -> Sign:
     return (False if well or more < OVEREXPOSED_MORE / 2 else None), words
 
 
-def _covered(look: Look) -> Sign:
+def _covered(look: SampleLook) -> Sign:
     normal, figures = look.normal, look.figures
     words = "nearly no structure is left in the frame"
     if look.black.since is not None or look.is_dark:
@@ -235,20 +235,20 @@ def _covered(look: Look) -> Sign:
     return (False if left > UNCOVERED_RATIO else None), words
 
 
-def _recognised(look: Look, normal: CameraNormal) -> bool:
+def _recognised(look: SampleLook, normal: CameraNormal) -> bool:
     """Whether the edges are still the background's, however faint: at once, since a cover is put on at once."""
     usual = ranked(normal.usual[normal.structured], 0.5)
     return recognised(look.figures, normal) >= RECOGNISED_RATIO * usual
 
 
-def _resized(look: Look) -> Sign:
+def _resized(look: SampleLook) -> Sign:
     normal, sample = look.normal, look.sample
     if normal is None or sample.size == normal.size:
         return False, ""
     return True, "frames are {}x{}, normally {}x{}".format(*sample.size, *normal.size)
 
 
-def _blurred(look: Look, obscured: bool) -> Sign:
+def _blurred(look: SampleLook, obscured: bool) -> Sign:
     normal, figures = look.normal, look.figures
     if normal is None:
         return False, ""
@@ -266,7 +266,7 @@ def _blurred(look: Look, obscured: bool) -> Sign:
     return (False if left > SHARP_RATIO else None), words
 
 
-def _fogged(look: Look) -> Sign:
+def _fogged(look: SampleLook) -> Sign:
     normal, veil = look.normal, look.veil
     if normal is None or int(normal.structured.sum()) < LEAST_BLOCKS:
         return False, ""
@@ -279,14 +279,14 @@ def _fogged(look: Look) -> Sign:
     return (False if left > CLEAR_RATIO else None), words
 
 
-def _displaced(look: Look, normal: CameraNormal, like: float, lost: float) -> bool | None:
+def _displaced(look: SampleLook, normal: CameraNormal, like: float, lost: float) -> bool | None:
     """Whether the view is another than the normal one; None where there is no need to know."""
     if like >= MOVED_RATIO and lost < OBSTRUCTED_SHARE:
         return None
     return displaced(look.recent, normal.background, look.figures.level < BURNT_LEVEL)
 
 
-def _moved(look: Look, like: float, obscured: bool, elsewhere: bool | None) -> Sign:
+def _moved(look: SampleLook, like: float, obscured: bool, elsewhere: bool | None) -> Sign:
     normal = look.normal
     if normal is None or normal.likeness < LEAST_LIKENESS:
         return False, ""
@@ -305,7 +305,7 @@ def _moved(look: Look, like: float, obscured: bool, elsewhere: bool | None) -> S
     return (None if elsewhere else False), words
 
 
-def _obstructed(look: Look, lost: float, obscured: bool, elsewhere: bool | None) -> Sign:
+def _obstructed(look: SampleLook, lost: float, obscured: bool, elsewhere: bool | None) -> Sign:
     normal = look.normal
     if normal is None or obscured or normal.likeness < LEAST_LIKENESS or not normal.known:
         return None, ""
@@ -320,7 +320,7 @@ def _obstructed(look: Look, lost: float, obscured: bool, elsewhere: bool | None)
     return (True if lost >= OBSTRUCTED_SHARE and elsewhere is False else None), words
 
 
-def _lost(look: Look, normal: CameraNormal) -> float:
+def _lost(look: SampleLook, normal: CameraNormal) -> float:
     """The share of the blocks whose edges are not the background's, nor beneath others: something is before them."""
     figures = look.figures
     lit = (figures.level >= DARK_LEVEL) & (figures.level <= BURNT_LEVEL)
@@ -336,7 +336,7 @@ def _lost(look: Look, normal: CameraNormal) -> float:
     return float(lost[judged].mean())
 
 
-def overlaid(look: Look) -> bool:
+def overlaid(look: SampleLook) -> bool:
     """Whether new edges lie over a quarter of the view that shows through them: shadows, or a web."""
     normal = look.normal
     if normal is None or not look.cover.has_followed(LASTING_SECONDS):
@@ -348,7 +348,7 @@ def overlaid(look: Look) -> bool:
     return _shows_through(look, normal, over)
 
 
-def _shows_through(look: Look, normal: CameraNormal, changed: Mask) -> bool:
+def _shows_through(look: SampleLook, normal: CameraNormal, changed: Mask) -> bool:
     """Whether the normal's structure is left in the blocks that have `changed`, beneath what has come there.
 
     In their median: in one block what has come agrees with what was there by chance.

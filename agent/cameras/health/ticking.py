@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.cameras.health.features import SmallImage
+from agent.cameras.health.features import Mask, SmallImage
 from agent.core.polygon import Polygon
 
 ROUND_SECONDS = 60.0
@@ -41,8 +41,6 @@ LONGEST_GAP_SECONDS = 1.0
 # line: eight characters of 0.6 and some slack to the left, a fraction or `PM` to the right; above and below, what the
 # strokes that change leave of a digit. A line has three cells at least, a thirtieth of the frame.
 BEFORE, AFTER, ABOVE, LEAST_LINE = 6.0, 3.0, 0.6, 3.0
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(slots=True, eq=False)

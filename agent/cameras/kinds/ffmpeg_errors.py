@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import av.error
 
-from agent.cameras.address import Address
+from agent.cameras.address import StreamAddress
 from agent.cameras.kinds.decoder import StreamsChangedError, UndecodableError
 from agent.core.errors import CameraError, CameraFailure
 from agent.core.resolve import resolve
@@ -96,13 +96,13 @@ _BY_ERRNO = {
 }
 
 
-def camera_error(error: Exception, camera: str, address: Address) -> CameraError:
+def camera_error(error: Exception, camera: str, address: StreamAddress) -> CameraError:
     """The failure that `error` of FFmpeg means; its own text is left out, for it may quote the password."""
     kind, text = _meaning(error, address)
     return CameraError(text.format(shown=address.shown, camera=camera, host=address.host), kind=kind)
 
 
-def _meaning(error: Exception, address: Address) -> tuple[CameraFailure, str]:
+def _meaning(error: Exception, address: StreamAddress) -> tuple[CameraFailure, str]:
     if isinstance(error, UndecodableError):
         return CameraFailure.CODEC, "{shown} " + str(error.strerror)
     if isinstance(error, PermissionError) and not address.is_file:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-from agent.cameras.address import Address
+from agent.cameras.address import StreamAddress
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.http_get import HttpGet
 
@@ -51,7 +51,7 @@ def choose(found: list[Variant], height: int) -> Variant:
     return max(found, key=lambda variant: (variant.height, variant.bandwidth))
 
 
-def variant_url(place: Address, height: int, timeout: float) -> str:
+def variant_url(place: StreamAddress, height: int, timeout: float) -> str:
     """The address of the variant to read of the playlist at `place`, "" where it has none or cannot be read.
 
     It has the login of `place` where it is on the same host.

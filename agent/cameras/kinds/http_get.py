@@ -23,7 +23,7 @@ from email.message import Message
 from typing import Any
 from urllib.parse import unquote, urlunsplit
 
-from agent.cameras.address import Address
+from agent.cameras.address import StreamAddress
 from agent.cameras.kinds import nested
 from agent.core import clock, http_client
 from agent.core.printable import printable
@@ -34,7 +34,7 @@ CHUNK_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class HttpResponse:
     """Status, head and body of an answer; `url` is where it came from in the end, without a login."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer:
 class HttpGet:
     """GETs one address, as often as wanted; belongs to one thread."""
 
-    def __init__(self, place: Address, timeout: float, *, anywhere: bool = False) -> None:
+    def __init__(self, place: StreamAddress, timeout: float, *, anywhere: bool = False) -> None:
         parts = split_url(place.url.reveal(), key="url", expected="http://HOST/PATH")
         host = parts.netloc.rpartition("@")[2]
         self._url = urlunsplit(parts._replace(netloc=host, fragment=""))
@@ -62,7 +62,7 @@ class HttpGet:
             *http_client.handlers(context), _Redirects(self._url, anywhere=anywhere)
         )
 
-    def get(self, head: Mapping[str, str] | None = None, *, url: str = "") -> Answer:
+    def get(self, head: Mapping[str, str] | None = None, *, url: str = "") -> HttpResponse:
         """The answer at the address (or at `url`, without the login elsewhere); raises OSError, HTTPException.
 
         Every status is an answer, 401 after a login that was refused, too.
@@ -77,16 +77,16 @@ class HttpGet:
             self._login.drop_challenge()
         return answer
 
-    def _ask(self, request: urllib.request.Request, until: float, *, login: bool) -> Answer:
+    def _ask(self, request: urllib.request.Request, until: float, *, login: bool) -> HttpResponse:
         if login and (authorization := self._login.header(request)):
             request.add_header("Authorization", authorization)
         left = max(0.01, until - clock.monotonic())
         try:
             with self._opener.open(request, timeout=left) as response:
-                return Answer(response.status, response.headers, _body(response, until), response.url)
+                return HttpResponse(response.status, response.headers, _body(response, until), response.url)
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, error.headers, b"", error.url or request.full_url)
+                return HttpResponse(error.code, error.headers, b"", error.url or request.full_url)
         except urllib.error.URLError as error:
             raise error.reason if isinstance(error.reason, OSError) else OSError(str(error.reason)) from None
 

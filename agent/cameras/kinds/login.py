@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from agent.cameras.address import Address, address
+from agent.cameras.address import StreamAddress, address
 from agent.config.fields import seal, setting
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.secret import Masked, Secret, begins_with_mark, first_line
@@ -32,7 +32,7 @@ class LoginOptions:
             raise ConfigError("is given beside password", key="password_file", expected="only one of them")
 
 
-def logged_in(camera: str, options: LoginOptions) -> Address:
+def logged_in(camera: str, options: LoginOptions) -> StreamAddress:
     """The address of `options` with its login in it; raises CameraError where the password cannot be read."""
     if not options.password_file:
         return address(options.url, options.username, options.password)

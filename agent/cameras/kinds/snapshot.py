@@ -23,7 +23,7 @@ import av.error
 from agent.cameras.address import address
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.ffmpeg_errors import camera_error
-from agent.cameras.kinds.http_get import Answer, AnswerError, HttpGet
+from agent.cameras.kinds.http_get import AnswerError, HttpGet, HttpResponse
 from agent.cameras.kinds.login import LoginOptions, logged_in
 from agent.cameras.stamping import stamped
 from agent.config.fields import setting
@@ -93,7 +93,7 @@ class SnapshotCamera:
         self._shown = address(options.url)
         self._closing = threading.Event()
         self._http: HttpGet | None = None
-        self._first: Answer | None = None
+        self._first: HttpResponse | None = None
         self._image = b""
         self._known: dict[str, str] = {}
         self._due = self._changed = self._good = 0.0
@@ -143,7 +143,7 @@ class SnapshotCamera:
         count, self._failed = self._failed, 0
         return count
 
-    def _answer(self, requests: HttpGet) -> Answer | None:
+    def _answer(self, requests: HttpGet) -> HttpResponse | None:
         """The next answer, None for one that fails in passing; raises CameraError."""
         try:
             return self._ask(requests)
@@ -169,7 +169,7 @@ class SnapshotCamera:
             if self._closing.wait(min(left, 1.0)):
                 raise CameraError(f"camera '{self.name}' was closed", kind=CameraFailure.OTHER)
 
-    def _is_news(self, answer: Answer) -> bool:
+    def _is_news(self, answer: HttpResponse) -> bool:
         """Whether `answer` brings a frame; remembers it."""
         now, body = clock.monotonic(), answer.body.lstrip(b"\r\n")  # as some CGI programs begin
         if body == self._image and self._in_a_row:
@@ -183,7 +183,7 @@ class SnapshotCamera:
         self._known = {asked: str(answer.head[given]) for given, asked in marks if answer.head[given]}
         return True
 
-    def _ask(self, requests: HttpGet) -> Answer:
+    def _ask(self, requests: HttpGet) -> HttpResponse:
         """The camera's answer: an image, or that it has not changed; raises CameraError."""
         try:
             answer = requests.get(self._known)
@@ -201,7 +201,7 @@ class SnapshotCamera:
             raise self._error(f"answers with {what}, not with an image; check the path in its url")
         return answer
 
-    def _refusal(self, answer: Answer) -> CameraError:
+    def _refusal(self, answer: HttpResponse) -> CameraError:
         status = answer.status
         if status in _REFUSALS:
             return camera_error(_REFUSALS[status](0, ""), self.name, self._shown)

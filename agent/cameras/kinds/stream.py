@@ -10,7 +10,7 @@ from dataclasses import replace
 import av.error
 import structlog
 
-from agent.cameras.address import Address, address
+from agent.cameras.address import StreamAddress, address
 from agent.cameras.kinds import challenge, nested
 from agent.cameras.kinds.decoder import (
     DecodedFrame,
@@ -54,7 +54,7 @@ class StreamCamera:
 
     def __init__(self, name: str, options: StreamOptions) -> None:
         self.name, self.options = name, options
-        self._address: Address = address(options.url)
+        self._address: StreamAddress = address(options.url)
         self.lossless = self._address.is_file and options.pace == "fast"
         self._decoder: Decoder | None = None
         self._damaged = FailureCount()
@@ -142,7 +142,7 @@ class StreamCamera:
             f"{self._address.shown} redirects again and again; check its url", kind=CameraFailure.NOT_FOUND
         )
 
-    def _place(self) -> Address:
+    def _place(self) -> StreamAddress:
         """Where to connect to, with the login; of a playlist with several variants one of them."""
         place = logged_in(self.name, self.options)
         if place.scheme.startswith("rtsp") and (why := challenge.too_long(place.url.reveal())):

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from agent.cameras import CAMERAS
-from agent.cameras.address import Address, address
+from agent.cameras.address import StreamAddress, address
 from agent.cameras.kinds import nested
 from agent.cameras.kinds.login import LoginOptions
 from agent.config.fields import setting
@@ -109,7 +109,7 @@ def _kind_meant(path: str) -> str | None:
     return name if name in CAMERAS and not os.path.exists(path) else None  # noqa: PTH110  (as above)
 
 
-def ffmpeg_options(options: StreamOptions, place: Address, input_format: str = "") -> dict[str, str]:
+def ffmpeg_options(options: StreamOptions, place: StreamAddress, input_format: str = "") -> dict[str, str]:
     """FFmpeg's options for a source at `place`, read as `input_format` ("": FFmpeg's choice)."""
     allowed = nested.limits(place.url.reveal(), place.scheme, input_format)
     if place.is_file:

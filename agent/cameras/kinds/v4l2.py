@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av.error
 
-from agent.cameras.address import Address
+from agent.cameras.address import StreamAddress
 from agent.cameras.kinds.decoder import Decoder
 from agent.cameras.kinds.ffmpeg_errors import camera_error
 from agent.cameras.owned import ClosedError
@@ -124,7 +124,7 @@ class V4l2Camera:
             )
         if not Path(self._path).exists():
             return missing_device(self._path)
-        place = Address(url=Masked(self._path), scheme="", host="")
+        place = StreamAddress(url=Masked(self._path), scheme="", host="")
         if getattr(error, "errno", None) == 22:  # EINVAL: the device refused what it was asked for
             return CameraError(
                 f"{self._path} cannot give {requested_format(self.options)}; "

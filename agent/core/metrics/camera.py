@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.core.camera_states import STATES
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric, MetricKind, Sent, ValidFor, Value
+from agent.core.metrics.definition import (
+    Alerting,
+    Export,
+    LabelValue,
+    Merge,
+    Metric,
+    MetricKind,
+    Sent,
+    ValidFor,
+)
 from agent.core.stages import STAGES, TOTAL
 
-_STATES: Mapping[str, Value] = {
-    state.value: Value(words=meaning.words, expected=meaning.expected) for state, meaning in STATES.items()
+_STATES: Mapping[str, LabelValue] = {
+    state.value: LabelValue(words=meaning.words, expected=meaning.expected)
+    for state, meaning in STATES.items()
 }
-_STAGES: Mapping[str, Value] = {
-    TOTAL: Value(words="latency", exported="total"),
-    **{stage: Value(words=words) for stage, words in STAGES.items()},
+_STAGES: Mapping[str, LabelValue] = {
+    TOTAL: LabelValue(words="latency", exported="total"),
+    **{stage: LabelValue(words=words) for stage, words in STAGES.items()},
 }
-_RANKS = {rank: Value(words=rank) for rank in ("p50", "p90", "p99", "max")}
+_RANKS = {rank: LabelValue(words=rank) for rank in ("p50", "p90", "p99", "max")}
 
 CAMERA = (
     Metric(

@@ -76,7 +76,7 @@ NAMED_FEATURES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class LabelValue:
     """One value of a label: its words in an alert, and what Prometheus calls it where that differs."""
 
     words: str
@@ -130,7 +130,7 @@ class Metric:
     alerting: Alerting | None = None
     export: Export | None = None
     merge: Merge = Merge.MEAN_OVER_TIME
-    labels: Mapping[str, Mapping[str, Value] | str] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, LabelValue] | str] = field(default_factory=dict)
     sent: Sent = Sent.CHANGED
     doc: str = ""
 
@@ -172,7 +172,7 @@ class Metric:
         return of[value].exported or ""
 
 
-def _group(label: str, values: Mapping[str, Value] | str) -> str:
+def _group(label: str, values: Mapping[str, LabelValue] | str) -> str:
     return f"(?P<{label}>{values if isinstance(values, str) else '|'.join(map(re.escape, values))})"
 
 

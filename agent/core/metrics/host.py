@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from agent.core.metrics.definition import Alerting, Export, Merge, Metric, Sent, Value
+from agent.core.metrics.definition import Alerting, Export, LabelValue, Merge, Metric, Sent
 
 _DISKS = {
-    "": Value(words="", exported="state"),
-    "root_": Value(words="system ", exported="root"),
+    "": LabelValue(words="", exported="state"),
+    "root_": LabelValue(words="system ", exported="root"),
 }
 """The disk of the state directory, and the one of /."""
 
-_RESOURCES = {name: Value(words=name) for name in ("cpu", "memory", "io")}
+_RESOURCES = {name: LabelValue(words=name) for name in ("cpu", "memory", "io")}
 _SHARES = {
-    "some": Value(words="some tasks wait"),
-    "full": Value(words="all tasks wait"),
+    "some": LabelValue(words="some tasks wait"),
+    "full": LabelValue(words="all tasks wait"),
 }
 """The kernel's pressure stall information: at least one task waited, or all at once."""
 

@@ -29,11 +29,11 @@ from agent.dashboard.web.commands import SIGNED, Commands
 from agent.dashboard.web.fields import DAY
 from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import COOKIE, Access, Guard
-from agent.dashboard.web.queries import Queries, Span, span
+from agent.dashboard.web.queries import Queries, QuerySpan, span
 from agent.dashboard.web.report import Contents, report_page, snapshot_of
 from agent.dashboard.web.report_contents import alert_of, report_of, report_of_alert
 from agent.dashboard.web.store import HOUR, to_text
-from agent.dashboard.web.stream import MOST_VIEWERS, Stream
+from agent.dashboard.web.stream import MOST_VIEWERS, RowStream
 
 STATIC = Path(__file__).parents[1] / "static"
 LARGEST_REQUEST = 16 * 1024
@@ -48,7 +48,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Parts:
     """What the routes answer from."""
 
-    stream: Stream
+    stream: RowStream
     queries: Queries
     commands: Commands
     ghosts: Ghosts
@@ -56,7 +56,7 @@ class Parts:
     rates: Callable[[tuple[str, str]], list[float]]
 
 
-class Json(Response):
+class JsonResponse(Response):
     """A JSON answer, compact."""
 
     media_type = "application/json"
@@ -105,7 +105,7 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
     queries = parts.queries
 
     async def fleet(_: Request) -> Response:
-        return Json(parts.stream.snapshot())
+        return JsonResponse(parts.stream.snapshot())
 
     async def events(request: Request) -> Response:
         if parts.stream.viewers >= MOST_VIEWERS:
@@ -119,11 +119,11 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         """Frames a second of some devices (`numbers`) over their last windows."""
         asked = request.query_params.get("numbers", "").split(",")[:MOST_SPARKS]
         keys = parts.stream.keys_of(int(one) for one in asked if one.isdecimal() and len(one) < 10)
-        return Json({number: parts.rates(key) for number, key in keys.items()})
+        return JsonResponse({number: parts.rates(key) for number, key in keys.items()})
 
     async def me(request: Request) -> Response:
         user = _user(request)
-        return Json(
+        return JsonResponse(
             {"name": user.name, "role": user.role, "token": user.token, "login": not parts.access.open}
         )
 
@@ -132,14 +132,14 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         latest = await run_in_threadpool(queries.latest, site, name)
         firing = await run_in_threadpool(lambda: queries.alerts(firing=True, site=site, device=name))
         first = await run_in_threadpool(queries.first, site, name)
-        return Json({"latest": latest, "alerts": firing, "first": first})
+        return JsonResponse({"latest": latest, "alerts": firing, "first": first})
 
     async def curves(request: Request) -> Response:
         fields = [name for name in request.query_params.get("fields", "").split(",") if name][:MOST_FIELDS]
-        return Json(await run_in_threadpool(queries.curves, _key(request), fields, _span(request)))
+        return JsonResponse(await run_in_threadpool(queries.curves, _key(request), fields, _span(request)))
 
     async def names(request: Request) -> Response:
-        return Json(await run_in_threadpool(queries.names, _key(request), _span(request)))
+        return JsonResponse(await run_in_threadpool(queries.names, _key(request), _span(request)))
 
     async def table(request: Request) -> Response:
         key, within = _key(request), _span(request)
@@ -151,18 +151,20 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
 
     async def marks(request: Request) -> Response:
         site, name, _ = _key(request)
-        return Json(await run_in_threadpool(queries.marks, site, name, _span(request)))
+        return JsonResponse(await run_in_threadpool(queries.marks, site, name, _span(request)))
 
     async def states(request: Request) -> Response:
         kind = "light" if request.query_params.get("kind") == "light" else "state"
-        return Json(await run_in_threadpool(queries.states, _key(request), _span(request), kind))
+        return JsonResponse(await run_in_threadpool(queries.states, _key(request), _span(request), kind))
 
     async def heat(request: Request) -> Response:
-        return Json(await run_in_threadpool(drift.heat_map_of, queries, _key(request), _span(request)))
+        return JsonResponse(
+            await run_in_threadpool(drift.heat_map_of, queries, _key(request), _span(request))
+        )
 
     async def feature(request: Request) -> Response:
         name, within = request.query_params.get("feature", "")[:80], _span(request)
-        return Json(await run_in_threadpool(_compared, queries, _key(request), within, name))
+        return JsonResponse(await run_in_threadpool(_compared, queries, _key(request), within, name))
 
     async def alerts(request: Request) -> Response:
         asked = request.query_params
@@ -171,13 +173,15 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         found = await run_in_threadpool(
             lambda: queries.alerts(firing=firing, site=site, device=device, since=since)
         )
-        return Json(found)
+        return JsonResponse(found)
 
     async def runbook(request: Request) -> Response:
-        return Json({"text": await run_in_threadpool(runbook_page, request.query_params.get("name", ""))})
+        return JsonResponse(
+            {"text": await run_in_threadpool(runbook_page, request.query_params.get("name", ""))}
+        )
 
     async def ghosts(_: Request) -> Response:
-        return Json(await run_in_threadpool(parts.ghosts.rows, clock.wall()))
+        return JsonResponse(await run_in_threadpool(parts.ghosts.rows, clock.wall()))
 
     endpoints = (
         fleet,
@@ -208,7 +212,7 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
     async def command(request: Request) -> Response:
         user, body = _operator(request), await _body(request)
         name, args = take_text(body, "command", longest=200), dict(take_object(body, "args", {}))
-        return Json(await send(body, name, args | ({"who": user.name} if name in SIGNED else {})))
+        return JsonResponse(await send(body, name, args | ({"who": user.name} if name in SIGNED else {})))
 
     async def reference(request: Request) -> Response:
         """A feature as the device's reference has it against its last windows: the device is asked."""
@@ -217,9 +221,9 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
         args = {part: take_text(body, part, longest=200) for part in ("camera", "feature")}
         try:
             answer = await send(body, "drift_feature", args)
-            return Json(await run_in_threadpool(drift.compare_answer, answer))
+            return JsonResponse(await run_in_threadpool(drift.compare_answer, answer))
         except VedetteError as error:  # no fault of the page: it shows what it has without the device
-            return Json({"refused": str(error)})
+            return JsonResponse({"refused": str(error)})
 
     async def report(request: Request) -> Response:
         """A report as a file; with `snapshot` (operators) the device is asked for an image."""
@@ -246,12 +250,12 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
     async def remove_ghosts(request: Request) -> Response:
         _operator(request)
         device = take_text(await _body(request), "device", longest=200)
-        return Json(await run_in_threadpool(parts.ghosts.remove, device, clock.wall()))
+        return JsonResponse(await run_in_threadpool(parts.ghosts.remove, device, clock.wall()))
 
     async def logout(request: Request) -> Response:
         if parts.access.sessions is not None:
             parts.access.sessions.end(request.cookies.get(COOKIE, ""))
-        answer = Json({})
+        answer = JsonResponse({})
         answer.delete_cookie(COOKIE)
         return answer
 
@@ -338,7 +342,7 @@ def _key(request: Request) -> tuple[str, str, str]:
     return asked.get("site", ""), asked.get("device", ""), asked.get("entity", "")
 
 
-def _span(request: Request) -> Span:
+def _span(request: Request) -> QuerySpan:
     now, asked = clock.wall(), request.query_params
     start, end = _number(asked.get("from", str(now - HOUR))), _number(asked.get("to", str(now)))
     if not 0 < end - start <= LONGEST_SPAN:
@@ -366,7 +370,7 @@ def _reported(queries: Queries, asked: Mapping[str, str], within: tuple[float, f
     return report_of(queries, (site, device, f"camera/{camera}" if camera else ""), *within)
 
 
-def _compared(queries: Queries, key: tuple[str, str, str], within: Span, feature: str) -> dict[str, Any]:
+def _compared(queries: Queries, key: tuple[str, str, str], within: QuerySpan, feature: str) -> dict[str, Any]:
     """The newest message of sketches in the range against all that came before it."""
     bodies = queries.sketches(key, within)
     return drift.compare(bodies[:-1], bodies[-1:], feature) | {

@@ -20,12 +20,12 @@ from agent.core import clock
 from agent.core.errors import ConfigError, VedetteError
 from agent.core.untrusted import BadInput
 from agent.dashboard.fleet import Fleet
-from agent.dashboard.shared import RECEIVE_MAXIMUM, Delivery, Inbox, Session
+from agent.dashboard.shared import RECEIVE_MAXIMUM, Delivery, SharedInbox, SharedSession
 from agent.dashboard.web.collector import AWAY, MOST_DEVICES
 from agent.dashboard.web.postgres.address import Database
 from agent.dashboard.web.postgres.collectors import Collectors
 from agent.dashboard.web.postgres.writer import PostgresHistory
-from agent.dashboard.web.recorder import AlertsSeen, Recorder, alert_change
+from agent.dashboard.web.recorder import AlertsSeen, MessageRecorder, alert_change
 from agent.dashboard.web.store import Key
 from agent.delivery.mqtt.address import broker_addresses
 
@@ -75,17 +75,17 @@ class SharedCollector:
                     expected="letters, digits, `_`, `.` and `-`",
                 )
         self._broker, self._options, self._note = broker, options, note
-        self._inbox = Inbox()
+        self._inbox = SharedInbox()
         prefix = broker.topic_prefix.strip("/")
         filters = [f"$share/{options.group}/{prefix}/+/+/{family}" for family in _SHARED]
         filters += [f"{prefix}/+/+/{family}" for family in _EACH]
-        self._session = Session(broker, f"vedette-collect-{options.name}", filters, self._inbox)
+        self._session = SharedSession(broker, f"vedette-collect-{options.name}", filters, self._inbox)
         self._adoption: _Draining | None = None
         self._unwilling: set[str] = set()
         self._leaving = False
         self.store = PostgresHistory(database)
         self._collectors = Collectors(self.store, broker_addresses(broker)[0].shown)
-        self._recorder = Recorder(self.store)
+        self._recorder = MessageRecorder(self.store)
         self._fleet = Fleet(broker.topic_prefix, most_devices=MOST_DEVICES)
         self._seen = AlertsSeen()
         self._ended: set[Key] = set()
@@ -235,7 +235,7 @@ class SharedCollector:
         if self._adoption is not None:
             self._go_on_with(self._adoption)
         elif found := self._collectors.orphan([self._session.client_id], self._options.orphan_seconds):
-            session = Session(self._broker, *found, self._inbox, adopt=True)
+            session = SharedSession(self._broker, *found, self._inbox, adopt=True)
             session.start()
             self._adoption = _Draining(session, clock.monotonic())
             if session.client_id not in self._unwilling:
@@ -279,7 +279,7 @@ class SharedCollector:
 class _Draining:
     """A session that gets nothing new; how long nothing came is how it is known to be empty."""
 
-    def __init__(self, session: Session, now: float) -> None:
+    def __init__(self, session: SharedSession, now: float) -> None:
         self.session, self._received, self._quiet_at = session, -1, now
 
     def quiet_seconds(self, now: float) -> float:

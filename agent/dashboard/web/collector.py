@@ -9,14 +9,14 @@ from typing import Any
 from agent.core import clock
 from agent.core.printable import printable
 from agent.core.untrusted import BadInput
-from agent.dashboard.fleet import SILENT_SECONDS, Device, Fleet, Processed
+from agent.dashboard.fleet import SILENT_SECONDS, Fleet, FleetDevice, Processed
 from agent.dashboard.readings import NAME
 from agent.dashboard.subscriber import Subscriber
 from agent.dashboard.web.commands import Commands
-from agent.dashboard.web.recorder import AlertsSeen, Recorder, alert_change
+from agent.dashboard.web.recorder import AlertsSeen, MessageRecorder, alert_change
 from agent.dashboard.web.rows import row_of
 from agent.dashboard.web.store import Store, StoreError
-from agent.dashboard.web.stream import Stream
+from agent.dashboard.web.stream import RowStream
 
 MOST_DEVICES = 10_000
 AWAY = "broker {}; trying again. Is it running, and the address right?"
@@ -40,7 +40,7 @@ class Collector:
         self,
         subscriber: Subscriber,
         store: Store | None,
-        stream: Stream,
+        stream: RowStream,
         commands: Commands,
         prefix: str,
         *,
@@ -51,9 +51,9 @@ class Collector:
         self._subscriber, self._store, self._stream, self._commands = subscriber, store, stream, commands
         self._failing, self._say = failing, say
         self._said: list[str] = []
-        self._recorder = Recorder(store) if store else None
+        self._recorder = MessageRecorder(store) if store else None
         self.fleet = Fleet(prefix, most_devices=MOST_DEVICES, last_heard=last_heard)
-        self._touched: dict[tuple[str, str], Device] = {}
+        self._touched: dict[tuple[str, str], FleetDevice] = {}
         self._alerts = False
         self._history_error, self._failed = "", False
         self._shown: set[tuple[str, str]] = set()

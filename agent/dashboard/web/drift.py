@@ -14,7 +14,7 @@ from agent.core.metrics.definition import NAMED_FEATURES, NEAR_LIMIT_RATIO
 from agent.core.printable import printable, printable_lines
 from agent.core.untrusted import BadInput, take_flag, take_list, take_object, take_text
 from agent.dashboard.readings import NAME, SENTENCE, moment, name_of
-from agent.dashboard.web.queries import Queries, Span
+from agent.dashboard.web.queries import Queries, QuerySpan
 
 _RATIO = re.compile(r"drift_(?P<feature>\w+)_ratio")
 _NOT_FEATURES = frozenset({"outlier", "recorded"})
@@ -99,7 +99,7 @@ def _columns(times: Sequence[float], length: float) -> int:
     return int(min(MOST_COLUMNS, max(1.0, length / (1.25 * step))))
 
 
-def heat_map_of(queries: Queries, key: tuple[str, str, str], within: Span) -> dict[str, Any]:
+def heat_map_of(queries: Queries, key: tuple[str, str, str], within: QuerySpan) -> dict[str, Any]:
     """`heat_map` of a camera in a range of its history."""
     fields = [name for name in queries.names(key, within) if feature_of(name)]
     return heat_map(queries.curves(key, fields[:MOST_FIELDS], within), within.start, within.end)

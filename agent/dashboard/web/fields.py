@@ -29,7 +29,7 @@ FUTURE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ChartMark:
     """One mark on a curve: `kind` is a value of `_WATCHED`: state, light, restart, version, model, config, ..."""
 
     at: float
@@ -85,7 +85,7 @@ Latest = tuple[float, Mapping[str, Value]]
 """The last known value of each field, and the time of the last message."""
 
 
-def applied(known: Latest | None, update: Update) -> tuple[Latest, list[Change]]:
+def applied(known: Latest | None, update: Update) -> tuple[Latest, list[ChartMark]]:
     """What is known after a message, and the marks that belong on the curves.
 
     A message that comes after a later one (another collector took that) changes no value that is known. Where it says
@@ -111,7 +111,7 @@ def _updated(family: str, before: Mapping[str, Value], new: Mapping[str, Value])
 
 def _changes(
     family: str, before: Mapping[str, Value], after: Mapping[str, Value], at: float
-) -> Iterator[Change]:
+) -> Iterator[ChartMark]:
     """The marks where `after` follows `before` (empty: the first message)."""
     for name, kind in _WATCHED.get(family, {}).items():
         old, new = before.get(name), after.get(name)
@@ -127,7 +127,7 @@ def _changes(
             text = f"reloaded: {text[:12]}" if old is not None else text[:12]
         elif kind == "config_error" and not text:
             text = "config accepted"
-        yield Change(at=at, kind=kind, text=printable(text, SENTENCE))
+        yield ChartMark(at=at, kind=kind, text=printable(text, SENTENCE))
 
 
 _FROM_THE_FIRST = frozenset({"state", "light"})

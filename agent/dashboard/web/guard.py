@@ -20,11 +20,11 @@ from agent.core.errors import ConfigError
 from agent.core.printable import printable
 from agent.dashboard.web.access import Sessions, User
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -68,13 +68,13 @@ class Guard:
     def __init__(self, app: App, access: Access) -> None:
         self._app, self._access = app, access
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        async def with_headers(message: Message) -> None:
+        async def with_headers(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -84,7 +84,7 @@ class Guard:
         refusal = self._refusal(scope)
         await (refusal or self._app)(scope, receive, with_headers)
 
-    def _refusal(self, scope: Scope) -> App | None:
+    def _refusal(self, scope: AsgiScope) -> App | None:
         headers = Headers(scope=scope)
         if self._access.open and not is_local_name(headers.get("host", "")):
             return JSONResponse(
@@ -103,7 +103,7 @@ class Guard:
             return JSONResponse({"error": "the page is out of date: load it again"}, 403)
         return None
 
-    def _user(self, scope: Scope, headers: Headers) -> User | None:
+    def _user(self, scope: AsgiScope, headers: Headers) -> User | None:
         access = self._access
         if access.open:
             return User(name="local", role="operator", token=access.local_token)

@@ -226,7 +226,7 @@ class History:
 
 
 class SqliteRows:
-    """The reader, `Rows`: every call opens the file anew, read-only."""
+    """The reader, a `HistoryReader`: every call opens the file anew, read-only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.dashboard.web import rollup
 from agent.dashboard.web.fields import DAY
-from agent.dashboard.web.store import HOUR, KEPT_SECONDS, Key, Rows, kept, start_of
+from agent.dashboard.web.store import HOUR, KEPT_SECONDS, HistoryReader, Key, kept, start_of
 
 MOST_POINTS = 20_000
 MOST_ROWS = 2_000
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class QuerySpan:
     """A range of time (Unix times) and where it is read: `window`, `hour` or `day`."""
 
     start: float
@@ -25,21 +25,21 @@ class Span:
     table: str
 
 
-def span(start: float, end: float, now: float) -> Span:
+def span(start: float, end: float, now: float) -> QuerySpan:
     """The finest table that still has `start` and gives no more points than a page can draw."""
     if end - start <= 2 * DAY and start >= now - KEPT_SECONDS["window"] - HOUR:
-        return Span(start=start, end=end, table="window")
+        return QuerySpan(start=start, end=end, table="window")
     long = end - start > KEPT_SECONDS["hour"] or start < now - KEPT_SECONDS["hour"] - DAY
-    return Span(start=start, end=end, table="day" if long else "hour")
+    return QuerySpan(start=start, end=end, table="day" if long else "hour")
 
 
 class Queries:
     """Reads a history, in whichever store it is; raises StoreError."""
 
-    def __init__(self, store: Rows) -> None:
+    def __init__(self, store: HistoryReader) -> None:
         self._rows = store.rows
 
-    def curves(self, key: Key, fields: Sequence[str], within: Span) -> Row:
+    def curves(self, key: Key, fields: Sequence[str], within: QuerySpan) -> Row:
         """`times` and, for each field, a value at each of them or None; of roll-ups also the smallest and largest."""
         rows = self._within(key, within)
         shape = "window" if within.table == "window" else "rolled"
@@ -50,7 +50,7 @@ class Queries:
             found["high"] = {name: [_part(body, name, 3) for _, body in rows] for name in fields}
         return found
 
-    def names(self, key: Key, within: Span) -> list[str]:
+    def names(self, key: Key, within: QuerySpan) -> list[str]:
         """The numeric fields that there are in a range."""
         rows = self._within(key, within)
         found = {name for _, body in rows for name, value in body.items() if not isinstance(value, str)}
@@ -93,7 +93,7 @@ class Queries:
         )
         return float(found[0][0]) if found and found[0][0] is not None else None
 
-    def marks(self, site: str, device: str, within: Span) -> list[Row]:
+    def marks(self, site: str, device: str, within: QuerySpan) -> list[Row]:
         """What happened in a range, oldest first."""
         rows = self._rows(
             "SELECT m.at, s.entity, m.kind, m.text FROM series s JOIN mark m ON m.series = s.id"
@@ -103,7 +103,7 @@ class Queries:
         names = ("at", "entity", "kind", "text")
         return [dict(zip(names, row, strict=True)) for row in reversed(rows)]
 
-    def states(self, key: Key, within: Span, kind: str = "state") -> list[Row]:
+    def states(self, key: Key, within: QuerySpan, kind: str = "state") -> list[Row]:
         """The states (or the light: `kind`) in a range, oldest first; the first may have begun before it."""
         query = (
             "SELECT m.at, m.text FROM series s JOIN mark m ON m.series = s.id WHERE m.kind = ?"
@@ -134,7 +134,7 @@ class Queries:
         names = ("site", "device", "id", "state", "first_seen", "changed_at")
         return [{**kept(row[6]), **dict(zip(names, row[:6], strict=True))} for row in rows]
 
-    def sketches(self, key: Key, within: Span) -> list[Row]:
+    def sketches(self, key: Key, within: QuerySpan) -> list[Row]:
         """The messages of sketches in a range, oldest first."""
         rows = self._rows(
             "SELECT k.body FROM series s JOIN sketch k ON k.series = s.id"
@@ -144,7 +144,7 @@ class Queries:
         )
         return [kept(body) for (body,) in rows]
 
-    def _within(self, key: Key, within: Span) -> list[tuple[float, Row]]:
+    def _within(self, key: Key, within: QuerySpan) -> list[tuple[float, Row]]:
         found = self._rows(
             f'SELECT w.at, w.body FROM series s JOIN "{within.table}" w ON w.series = s.id'
             " WHERE s.site = ? AND s.device = ? AND s.entity = ? AND w.at >= ? AND w.at <= ? ORDER BY w.at LIMIT ?",
@@ -153,7 +153,7 @@ class Queries:
         rows = [(at, kept(body)) for at, body in found]
         return rows + self._open_hours(key, rows[-1][0] + HOUR if rows else within.start, within)
 
-    def _open_hours(self, key: Key, after: float, within: Span) -> list[tuple[float, Row]]:
+    def _open_hours(self, key: Key, after: float, within: QuerySpan) -> list[tuple[float, Row]]:
         """The hours at the end of the range that are not rolled up yet, from their windows."""
         if within.table != "hour":
             return []

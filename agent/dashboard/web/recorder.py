@@ -8,7 +8,7 @@ from typing import Any
 from agent.alerts.words import duration
 from agent.core.printable import printable
 from agent.core.untrusted import take_flag, take_text
-from agent.dashboard.fleet import Device, Processed
+from agent.dashboard.fleet import FleetDevice, Processed
 from agent.dashboard.readings import NAME, Body, moment, name_of, read_camera, read_gpu, read_host
 from agent.dashboard.web.fields import Update, covered, fields_of
 from agent.dashboard.web.rows import Cell
@@ -30,7 +30,7 @@ _CURVED = {"host": read_host, "gpu": read_gpu, "camera": read_camera}
 """The families with curves; what cannot be shown live (a wrong type) is kept out of the history too."""
 
 
-class Recorder:
+class MessageRecorder:
     """Adds messages to a store, of one thread; raises StoreError."""
 
     def __init__(self, store: Store) -> None:
@@ -58,7 +58,7 @@ class Recorder:
         elif family in _STANDING:
             self._standing(message.device, f"{family}/{entity}".rstrip("/"), body, now)
 
-    def _window(self, device: Device, entity: str, body: Body, now: float, *, live: bool) -> None:
+    def _window(self, device: FleetDevice, entity: str, body: Body, now: float, *, live: bool) -> None:
         key, family = (device.site, device.name, entity), entity.partition("/")[0]
         end, seconds = covered(body, now)
         fields = fields_of(body)
@@ -84,12 +84,12 @@ class Recorder:
         away = self._away.pop((site, name), None) if family == "status" else None
         return away[0] if away else None
 
-    def offline(self, device: Device) -> Key | None:
+    def offline(self, device: FleetDevice) -> Key | None:
         """The alert that a device is offline, while it is."""
         found = self._away.get((device.site, device.name))
         return found[0] if found else None
 
-    def _connection(self, device: Device, body: Body, now: float) -> None:
+    def _connection(self, device: FleetDevice, body: Body, now: float) -> None:
         """A device that is offline is an alert of the dashboard's own: the device itself can publish none.
 
         Its id is made of what the device published, so that each collector, and each start, makes the same.
@@ -105,7 +105,7 @@ class Recorder:
             self._away[place] = (key, since)
             self.store.set_alert(key, "firing", since, since, _offline_details(device))
 
-    def _state(self, device: Device, family: str, body: Body, now: float) -> None:
+    def _state(self, device: FleetDevice, family: str, body: Body, now: float) -> None:
         at = moment(body, "time") if family == "info" else device.status and device.status.since
         self.store.update(
             (device.site, device.name, "" if family == "status" else family),
@@ -114,7 +114,7 @@ class Recorder:
             ),
         )
 
-    def _standing(self, device: Device, entity: str, body: Body, now: float) -> None:
+    def _standing(self, device: FleetDevice, entity: str, body: Body, now: float) -> None:
         """What is retained of a camera: it replaces what was there, and is on no curve."""
         update = Update(
             family=entity.partition("/")[0],
@@ -125,7 +125,7 @@ class Recorder:
         )
         self.store.update((device.site, device.name, entity), update)
 
-    def _alert(self, device: Device, body: Body, now: float) -> None:
+    def _alert(self, device: FleetDevice, body: Body, now: float) -> None:
         change = alert_change(device, body)
         if change is None:
             return
@@ -172,7 +172,7 @@ class AlertsSeen:
         return found
 
 
-def alert_change(device: Device, body: Body) -> tuple[Key, str] | None:
+def alert_change(device: FleetDevice, body: Body) -> tuple[Key, str] | None:
     """Site, device and id of an alert, and its state; None beyond what is kept of a device, which is counted there.
 
     Raises BadInput.
@@ -184,7 +184,7 @@ def alert_change(device: Device, body: Body) -> tuple[Key, str] | None:
     return None if state == "firing" and printable(key[2], NAME) not in device.alerts else (key, state)
 
 
-def _offline_details(device: Device, lasted: float | None = None) -> dict[str, Cell | dict[str, Cell]]:
+def _offline_details(device: FleetDevice, lasted: float | None = None) -> dict[str, Cell | dict[str, Cell]]:
     """What the alert about a device that is offline, or that was for `lasted` seconds, shows."""
     status = device.status
     reason = f": {status.reason}" if status and status.reason else ""

@@ -9,7 +9,7 @@ from agent.core.errors import VedetteError
 from agent.core.printable import printable
 from agent.core.runbook_pages import runbook_page
 from agent.dashboard.web.drift import heat_map_of
-from agent.dashboard.web.queries import Queries, Row, Span, span
+from agent.dashboard.web.queries import Queries, QuerySpan, Row, span
 from agent.dashboard.web.report import Contents, Curve
 from agent.dashboard.web.store import HOUR, Key
 
@@ -98,7 +98,7 @@ def _alerts(queries: Queries, key: Key, start: float, end: float) -> Iterator[Ro
                 yield one
 
 
-def _curves(queries: Queries, key: Key, latest: Mapping[str, Row], within: Span) -> Iterator[Curve]:
+def _curves(queries: Queries, key: Key, latest: Mapping[str, Row], within: QuerySpan) -> Iterator[Curve]:
     site, device, entity = key
     if entity:
         yield from _drawn(queries, key, "", _CAMERA, within)
@@ -108,7 +108,9 @@ def _curves(queries: Queries, key: Key, latest: Mapping[str, Row], within: Span)
         yield from _drawn(queries, (site, device, gpu), f"GPU {gpu[4:]}: ", _GPU, within)
 
 
-def _drawn(queries: Queries, key: Key, prefix: str, kinds: Sequence[_Kind], within: Span) -> Iterator[Curve]:
+def _drawn(
+    queries: Queries, key: Key, prefix: str, kinds: Sequence[_Kind], within: QuerySpan
+) -> Iterator[Curve]:
     found = queries.curves(key, [field for _, lines, _, _ in kinds for field, _ in lines], within)
     for title, lines, factor, unit in kinds:
         drawn = {label: found["series"][field] for field, label in lines}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from agent.core.camera_states import STATES
 from agent.core.types import CameraState
-from agent.dashboard.fleet import SILENT_SECONDS, Device
+from agent.dashboard.fleet import SILENT_SECONDS, FleetDevice
 
 Cell = str | float | int | None
 COLUMNS = (
@@ -17,7 +17,7 @@ COLUMNS = (
 SEVERITIES = ("critical", "warning", "info")
 
 
-def row_of(device: Device, now: float) -> tuple[Cell, ...]:
+def row_of(device: FleetDevice, now: float) -> tuple[Cell, ...]:
     """The row of `device`, in the order of `COLUMNS`."""
     cameras = [(name, camera.reading) for name, camera in device.cameras.items()]
     drift, where = max(((reading.drift_ratio or 0.0, name) for name, reading in cameras), default=(None, ""))
@@ -58,7 +58,7 @@ def is_well(state: str) -> bool:
         return False
 
 
-def _reason(device: Device) -> str:
+def _reason(device: FleetDevice) -> str:
     if device.left_out:
         return f"{device.left_out} messages left out: more cameras, GPUs or alerts than are kept"
     if device.bad:

@@ -27,8 +27,8 @@ from agent.dashboard.web.ghosts import Ghosts
 from agent.dashboard.web.guard import Access, is_loopback
 from agent.dashboard.web.history import History, SqliteRows
 from agent.dashboard.web.queries import Queries
-from agent.dashboard.web.store import Rows, Store, StoreError
-from agent.dashboard.web.stream import Stream
+from agent.dashboard.web.store import HistoryReader, Store, StoreError
+from agent.dashboard.web.stream import RowStream
 from agent.dashboard.web.tls import check_files
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Dashboard:
     def _open(self, opened: ExitStack) -> None:
         rows, store, shared = self._stores(opened)
         subscriber, queries = Subscriber(self._broker), Queries(rows)
-        self.stream = Stream(int(clock.wall() * 1000))
+        self.stream = RowStream(int(clock.wall() * 1000))
         commands = Commands(self._broker.topic_prefix, subscriber.publish)
         self.collector = Collector(
             subscriber, store, self.stream, commands, self._broker.topic_prefix,
@@ -114,7 +114,7 @@ class Dashboard:
             opened.callback(worker.join)
         opened.callback(self._stop.set)
 
-    def _stores(self, opened: ExitStack) -> tuple[Rows, Store | None, SharedCollector | None]:
+    def _stores(self, opened: ExitStack) -> tuple[HistoryReader, Store | None, SharedCollector | None]:
         """What the pages read, what the collector writes, and the collector of a database."""
         options = self._options
         if options.database is not None:
@@ -176,7 +176,7 @@ def _or_none(asked: Callable[[str, str], float | None]) -> Callable[[str, str], 
 class _Server(uvicorn.Server):
     """Ends the viewers' streams before it waits for open connections."""
 
-    def __init__(self, config: uvicorn.Config, stream: Stream) -> None:
+    def __init__(self, config: uvicorn.Config, stream: RowStream) -> None:
         super().__init__(config)
         self._stream = stream
 

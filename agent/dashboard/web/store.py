@@ -129,7 +129,7 @@ class Store(Protocol):
         """Discard what was added since the last commit: it could not be written."""
 
 
-class Rows(Protocol):
+class HistoryReader(Protocol):
     """The reader of a history; any thread may call."""
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -21,7 +21,7 @@ _BEAT = b": beat\n\n"
 Key = tuple[str, str]
 
 
-class Stream:
+class RowStream:
     """Rows by device; filled by the collector's thread, read by the server's. `first` begins the revisions.
 
     `first` grows from start to start (milliseconds of Unix time), so that a viewer of an earlier run is noticed.

@@ -35,7 +35,7 @@ from agent.delivery.mqtt.events import UNLIMITED, Acked, Closed, Opened
 from agent.delivery.mqtt.failures import NEVER, PERHAPS_OURS, ConnectionFailure
 from agent.delivery.mqtt.lanes import LEASE_ROWS, Lanes
 from agent.delivery.mqtt.ledger import RetainedLedger
-from agent.delivery.mqtt.pace import QUOTA_EXCEEDED, Pace
+from agent.delivery.mqtt.pace import QUOTA_EXCEEDED, SendPace
 from agent.delivery.mqtt.refusals import Refusals
 from agent.delivery.mqtt.routing import Routing
 from agent.delivery.mqtt.suspects import Suspects, Verdict
@@ -81,7 +81,7 @@ class InflightWindow:
         self._outbox, self._discard = outbox, discard
         self._routing = Routing(clock, prefix=prefix, message_expiry=message_expiry)
         self._ledger = ledger
-        self._in_flight, self._pace = in_flight, Pace(backlog_rate)
+        self._in_flight, self._pace = in_flight, SendPace(backlog_rate)
         self._limit = in_flight
         self._opened = UNLIMITED
         self._lanes = Lanes(outbox, self._on_leased)

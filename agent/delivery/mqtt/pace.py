@@ -46,7 +46,7 @@ class _Tokens:
         self.rate, self._tokens, self._at = rate, 0.0, now
 
 
-class Pace:
+class SendPace:
     """`backlog_rate` is that of late messages, 0: all. `now` is boot time."""
 
     def __init__(self, backlog_rate: float = 0.0) -> None:

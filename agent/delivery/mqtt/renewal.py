@@ -26,7 +26,7 @@ RETRY_SHARE = (
 RETRY_SECONDS = 10.0
 
 
-class Renewal:
+class LoginRenewal:
     """The end of one connection's login; driven by the delivery thread, `now` is boot time."""
 
     def __init__(self, broker: BrokerSettings, wake: Callable[[], None]) -> None:

@@ -35,7 +35,7 @@ from agent.delivery.mqtt.events import Closed, Event, Opened
 from agent.delivery.mqtt.failures import MEND, OTHER_VERSION, REFUSALS, ConnectionFailure
 from agent.delivery.mqtt.fallback import ALL, Demands, after_silence, ask_less, lost_at
 from agent.delivery.mqtt.login import Credentials
-from agent.delivery.mqtt.renewal import Renewal
+from agent.delivery.mqtt.renewal import LoginRenewal
 
 log = structlog.get_logger("vedette.delivery")
 
@@ -144,7 +144,7 @@ class Session:
         self._retry_preferred_at = 0.0
         self._candidate: Connection | None = None
         self._said = ""
-        self._renewal = Renewal(options.broker, wake)
+        self._renewal = LoginRenewal(options.broker, wake)
         self._replaced: list[Event] = []
         self.certificate = CertificateWatch(options.broker)
         self.connection: Connection | None = None

@@ -27,14 +27,14 @@ class SentRow:
         return len(self.row.payload)
 
 
-Sent = SentRow | DirectPublish
+SentMessage = SentRow | DirectPublish
 
 
 class Unacknowledged:
     """By packet identifier. What is disowned is on its way all the same: its answer alone is of no interest."""
 
     def __init__(self) -> None:
-        self._sent: dict[int, Sent | None] = {}
+        self._sent: dict[int, SentMessage | None] = {}
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -42,15 +42,15 @@ class Unacknowledged:
     def __bool__(self) -> bool:
         return bool(self._sent)
 
-    def add(self, mid: int, sent: Sent) -> None:
+    def add(self, mid: int, sent: SentMessage) -> None:
         """`sent` went out under `mid`, after all others."""
         self._sent[mid] = sent
 
-    def take(self, mid: int) -> Sent | None:
+    def take(self, mid: int) -> SentMessage | None:
         """The broker answered `mid`: what it carried; None where that is disowned, or `mid` unknown."""
         return self._sent.pop(mid, None)
 
-    def oldest(self) -> Sent | None:
+    def oldest(self) -> SentMessage | None:
         """What waits longest for its answer; None where that is disowned, or nothing waits."""
         return next(iter(self._sent.values()), None)
 

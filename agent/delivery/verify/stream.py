@@ -61,7 +61,7 @@ class MessageIdentity:
 
 
 @dataclass(slots=True)
-class Stream:
+class FamilyStream:
     """One family of one device, within one epoch of its outbox."""
 
     received: int = 0
@@ -117,7 +117,7 @@ class Stream:
 class DeviceReport:
     """What was heard of one device."""
 
-    streams: dict[tuple[str, str], Stream] = field(default_factory=dict)
+    streams: dict[tuple[str, str], FamilyStream] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     retained: int = 0
     invalid: int = 0
@@ -187,7 +187,7 @@ class Verifier:
         if key not in report.streams and len(report.streams) >= MOST_STREAMS:
             report.left_out += 1
             return
-        report.streams.setdefault(key, Stream()).process(head, replay=replay, now=now)
+        report.streams.setdefault(key, FamilyStream()).process(head, replay=replay, now=now)
 
     @staticmethod
     def _read(report: DeviceReport, family: str, topic: str, payload: bytes) -> MessageIdentity | None:

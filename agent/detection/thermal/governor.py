@@ -13,7 +13,7 @@ import structlog
 
 from agent.core import clock
 from agent.core.types import Observation
-from agent.detection.thermal.pace import STEP_SECONDS, Pace, feel, follow
+from agent.detection.thermal.pace import STEP_SECONDS, ModelPace, feel, follow
 
 log = structlog.get_logger("vedette.detection")
 
@@ -28,13 +28,13 @@ class Governor:
     ) -> None:
         self._limit_celsius, self._clock = limit_celsius, clock
         self._lock = threading.Lock()
-        self._pace = Pace()
+        self._pace = ModelPace()
         self._rest_until = 0.0
         self._since_step, self._since_window = _Busy(clock()), _Busy(clock())
-        self._lowest = Pace()
+        self._lowest = ModelPace()
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> ModelPace:
         """How fast the model may run now, and why."""
         return self._pace
 
@@ -94,7 +94,7 @@ class _Busy:
         return min(1.0, self.seconds / max(now - self.since, 1e-9))
 
 
-def _say(before: Pace, after: Pace) -> None:
+def _say(before: ModelPace, after: ModelPace) -> None:
     if after.limit < before.limit:
         log.warning(
             "too hot: the model runs less often", busy_limit=round(after.limit, 2), reason=after.reason

@@ -53,7 +53,7 @@ class Heat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class ModelPace:
     """`limit` is the share of the time that the model may run, 0..1, since `changed` (monotonic seconds)."""
 
     limit: float = 1.0
@@ -87,14 +87,14 @@ def _heat_of(one: Observation, limit: float) -> Heat:
     return Heat(warmth=warmth, reason=f"{entity} at {one.value:.0f} °C, limit {limit:.0f}")
 
 
-def follow(pace: Pace, heat: Heat, busy: float, now: float) -> Pace:
+def follow(pace: ModelPace, heat: Heat, busy: float, now: float) -> ModelPace:
     """The pace from `now` (monotonic seconds) on; `busy` is the share of time that the model ran lately."""
     if now - pace.changed < STEP_SECONDS or heat.warmth is HeatLevel.WARM:
         return pace
     if heat.warmth is HeatLevel.HOT:
         limit = max(LEAST, DOWN * min(pace.limit, max(busy, LEAST)))
-        return Pace(limit=limit, changed=now, reason=heat.reason)
+        return ModelPace(limit=limit, changed=now, reason=heat.reason)
     if pace.full:
         return pace
     limit = min(1.0, UP * pace.limit)
-    return Pace(limit=limit, changed=now, reason="" if limit >= 1.0 else pace.reason)
+    return ModelPace(limit=limit, changed=now, reason="" if limit >= 1.0 else pace.reason)

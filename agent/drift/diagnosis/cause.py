@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.types import Image
+
 MODEL_VARIANTS = 2
 """Of each cause at most: on the others the model is not run, for it takes long."""
 
-Image = NDArray[np.uint8]
 
 SEVERITIES = (0.2, 0.5, 1.0)
 """At which a cause is applied; between them a signature is interpolated."""

@@ -39,7 +39,7 @@ from agent.drift.diagnosis.match import (
     match,
     shift_of,
 )
-from agent.drift.diagnosis.portrait import Comparison, Look, Size, portrait
+from agent.drift.diagnosis.portrait import FrameLook, PortraitComparison, Size, portrait
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.verdict import DriftVerdict
 
@@ -111,7 +111,7 @@ class Diagnosis:
 def diagnose(
     verdict: DriftVerdict,
     signatures: Signatures | None,
-    looks: Sequence[Look],
+    looks: Sequence[FrameLook],
     recent: NDArray[np.float64],
     *,
     golden: str = "",
@@ -130,7 +130,7 @@ def diagnose(
         return Diagnosis(cause=UNKNOWN, reason="frames came in several sizes")
     if not signatures.portrait.comparable(seen.size):
         return Diagnosis(cause=UNKNOWN, reason=_other_size(seen.size, signatures.portrait.size))
-    traits = Comparison(signatures.portrait)(seen)
+    traits = PortraitComparison(signatures.portrait)(seen)
     each = [verdict.feature(name) for name in IMAGE_FEATURES]
     now = np.where(np.isfinite(recent), recent, [one.now[1] for one in each])
     low, then, high = np.array([one.then for one in each]).T

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.types import Detections
+from agent.core.types import Detections, Image
 from agent.drift.diagnosis import CAUSES
-from agent.drift.diagnosis.cause import MODEL_VARIANTS, SEVERITIES, Image
+from agent.drift.diagnosis.cause import MODEL_VARIANTS, SEVERITIES
 from agent.drift.diagnosis.match import IMAGE_FEATURES, shift_of
-from agent.drift.diagnosis.portrait import Comparison, Portrait, look_at, portrait
+from agent.drift.diagnosis.portrait import Portrait, PortraitComparison, look_at, portrait
 from agent.drift.diagnosis.signatures import Signatures
 from agent.drift.medians import medians
 from agent.features import FEATURES
@@ -45,7 +45,7 @@ _NOTHING = Detections(
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CauseStep:
     """A cause, the number of its variant, and a severity."""
 
     cause: str
@@ -54,7 +54,7 @@ class Step:
 
 
 STEPS = tuple(
-    Step(name, variant, severity)
+    CauseStep(name, variant, severity)
     for name, cause in CAUSES.items()
     for variant in range(cause.variants)
     for severity in SEVERITIES
@@ -76,17 +76,17 @@ def small(image: Image) -> Image | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sample:
+class FeatureSample:
     """Some frames of a camera in numbers: their image features `vectors` (n, 10) and their `portrait`."""
 
     vectors: NDArray[np.float64]
     portrait: Portrait
 
 
-def sample(images: Sequence[Image]) -> Sample:
+def sample(images: Sequence[Image]) -> FeatureSample:
     """Images of one size in numbers."""
     vectors = [extract(image, _NOTHING)[0][_COLUMNS] for image in images]
-    return Sample(
+    return FeatureSample(
         vectors=np.array(vectors, dtype=np.float64), portrait=portrait([look_at(each) for each in images])
     )
 
@@ -101,17 +101,17 @@ def changing(images: Sequence[Image]) -> list[Image]:
     return list(images)[1::2]
 
 
-def changed(images: Sequence[Image], step: Step) -> list[Image]:
+def changed(images: Sequence[Image], step: CauseStep) -> list[Image]:
     """Images with a cause applied."""
     return [CAUSES[step.cause].apply(image, step.severity, step.variant) for image in images]
 
 
-def found_by_cause(shares: Mapping[Step, float]) -> dict[str, NDArray[np.float64]]:
+def found_by_cause(shares: Mapping[CauseStep, float]) -> dict[str, NDArray[np.float64]]:
     """The share of detections still found in each of MODEL_STEPS, as `Signatures.found` has it; NaN: unknown."""
     return {
         name: np.array(
             [
-                [shares.get(Step(name, variant, each), math.nan) for each in SEVERITIES]
+                [shares.get(CauseStep(name, variant, each), math.nan) for each in SEVERITIES]
                 for variant in range(cause.model_variants)
             ]
         )
@@ -124,12 +124,12 @@ class Learner:
 
     def __init__(self, images: Sequence[Image], frames: str) -> None:
         self.frames, self.images = frames, changing(images)
-        self._compare = Comparison(sample(list(images)[0::2]).portrait)
+        self._compare = PortraitComparison(sample(list(images)[0::2]).portrait)
         self._usual = np.percentile(sample(images).vectors, (10.0, 50.0, 90.0), axis=0)
         self._none = self._shift(self.images)
-        self._shifts: dict[Step, NDArray[np.float64]] = {}
+        self._shifts: dict[CauseStep, NDArray[np.float64]] = {}
 
-    def add(self, step: Step) -> None:
+    def add(self, step: CauseStep) -> None:
         """Apply a cause."""
         self._shifts[step] = self._shift(changed(self.images, step))
 
@@ -140,7 +140,7 @@ class Learner:
             none=self._none,
             curves={
                 name: [
-                    np.array([self._shifts[Step(name, variant, each)] for each in SEVERITIES])
+                    np.array([self._shifts[CauseStep(name, variant, each)] for each in SEVERITIES])
                     for variant in range(cause.variants)
                 ]
                 for name, cause in CAUSES.items()

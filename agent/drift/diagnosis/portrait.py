@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.diagnosis.cause import Image
+from agent.core.types import Image
 
 WIDTH, HEIGHT = 96, 54
 COLUMNS, ROWS = 8, 6
@@ -38,7 +38,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class FrameLook:
     """One frame, in 50 kB: `alone` (10,) in the order of ALONE, `detail` (ROWS, COLUMNS) the logarithm of the
     gradients' energy in each part of the view, `view` (HEIGHT, WIDTH) float32 grey, `fine` (h, w) int16 Laplacian;
     `size` of the frame, (width, height) in pixels."""
@@ -52,7 +52,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Portrait:
-    """Medians over frames: `scalars` (12,), in the order of ALONE and TOGETHER; the rest is as of a Look."""
+    """Medians over frames: `scalars` (12,), in the order of ALONE and TOGETHER; the rest is as of a `FrameLook`."""
 
     size: Size
     scalars: NDArray[np.float64]
@@ -65,14 +65,14 @@ class Portrait:
         return all(abs(ratio - 1) <= ABOUT for ratio in ratios)
 
 
-def look_at(image: Image) -> Look:
+def look_at(image: Image) -> FrameLook:
     """The look of an image (H, W, 3) uint8 BGR; some 10 ms for 640 x 360."""
     grey8 = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     grey = grey8.astype(np.float32)
     across, down = np.diff(grey, axis=1), np.diff(grey, axis=0)
     energy = np.square(across[:-1]) + np.square(down[:, :-1])
     levels = cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return Look(
+    return FrameLook(
         size=(grey.shape[1], grey.shape[0]),
         alone=np.concatenate([_textures(grey, across, down), _levels(image, levels, grey8)]),
         detail=np.log(_cells(energy) + _FLOOR),
@@ -81,7 +81,7 @@ def look_at(image: Image) -> Look:
     )
 
 
-def portrait(looks: Sequence[Look]) -> Portrait:
+def portrait(looks: Sequence[FrameLook]) -> Portrait:
     """The portrait of at least one look, all of frames of one size."""
     return Portrait(
         size=looks[0].size,
@@ -91,7 +91,7 @@ def portrait(looks: Sequence[Look]) -> Portrait:
     )
 
 
-class Comparison:
+class PortraitComparison:
     """Compares portraits with one, `then`."""
 
     def __init__(self, then: Portrait) -> None:
@@ -170,7 +170,7 @@ def _cells(values: NDArray[np.float32], finer: int = 1) -> NDArray[np.float64]:
 # -- of several frames --------------------------------------------------------------------------------------
 
 
-def _over_time(looks: Sequence[Look]) -> NDArray[np.float64]:
+def _over_time(looks: Sequence[FrameLook]) -> NDArray[np.float64]:
     """Logarithms of the fine detail that stays where it is, and of that which comes and goes: dirt, and noise."""
     fine = np.array([one.fine for one in looks], dtype=np.float32)
     stays = np.median(fine, axis=0)

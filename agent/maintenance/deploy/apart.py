@@ -23,8 +23,7 @@ from agent.detection import failures
 from agent.detection.choice_process import settings_of
 from agent.detection.providers import Machine, identify
 from agent.detection.session import Detector
-from agent.maintenance.child import ask, serve
-from agent.maintenance.deploy.attempt import Pause
+from agent.maintenance.child import Pause, ask, serve
 
 LONGEST_SECONDS = 600.0
 """It takes seconds; on a busy box it has little of the CPU."""

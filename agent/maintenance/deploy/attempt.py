@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.core.errors import VedetteError
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
+from agent.maintenance.child import Pause
 from agent.maintenance.deploy.model_store import Copied
 from agent.maintenance.deploy.verify import Claim
 
@@ -22,15 +23,12 @@ class Fetched:
     signature: bytes
 
 
-Pause = Callable[[float], None]
-"""Waits for some seconds; raises what ends the deployment."""
-
 Fetch = Callable[[Pause], Fetched]
 """Brings a model."""
 
 
 @dataclass(slots=True, eq=False)
-class Attempt:
+class DeploymentAttempt:
     """What is known of the deployment on its way in this process only.
 
     `second` is the model that does not run: the new one before the switch, the old one after it.

@@ -16,7 +16,7 @@ LEAST_FRAMES = 20
 """Frames under which a latency is chance."""
 
 
-class Recent:
+class ComparedFrames:
     """What two models found on the last `size` frames that both were run on, and the seconds that they took."""
 
     def __init__(self, size: int) -> None:

@@ -22,9 +22,10 @@ from agent.core.worker import Worker
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
+from agent.maintenance.child import Pause
 from agent.maintenance.deploy.apart import open_apart
-from agent.maintenance.deploy.attempt import Attempt, Fetch, Fetched, Pause, Rollback
-from agent.maintenance.deploy.comparison import Recent
+from agent.maintenance.deploy.attempt import DeploymentAttempt, Fetch, Fetched, Rollback
+from agent.maintenance.deploy.comparison import ComparedFrames
 from agent.maintenance.deploy.deployments import Deployments, check_digest
 from agent.maintenance.deploy.estimates import check_estimates, numbers_of
 from agent.maintenance.deploy.gates import (
@@ -40,9 +41,9 @@ from agent.maintenance.deploy.labelled import evaluate
 from agent.maintenance.deploy.state import (
     IN_FORCE,
     Deployment,
+    DeploymentStep,
     Models,
     ModelVersion,
-    Step,
     advance,
     begin,
     give_up,
@@ -86,7 +87,7 @@ class Deployer(Worker):
         self._deployments, self._running, self.settings, self._cache = deployments, running, settings, cache
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._attempt: Attempt | None = None
+        self._attempt: DeploymentAttempt | None = None
         self._rollback: Rollback | None = None
 
     # -- from any thread ----------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class Deployer(Worker):
 
         def accepted(models: Models) -> Models:
             changed = begin(models, deployment)
-            self._attempt = Attempt(
+            self._attempt = DeploymentAttempt(
                 claim=claim, fetch=fetch, counts=self._counts()
             )  # before the worker sees the deployment
             return changed
@@ -227,7 +228,7 @@ class Deployer(Worker):
         self._advance(numbers=numbers)
 
     def _shadow(self, on_way: Deployment) -> None:
-        recent = Recent(WATCHED_FRAMES)
+        recent = ComparedFrames(WATCHED_FRAMES)
         self._watch(on_way.changed_at + self.settings.shadow, self._second(), recent, lambda: None)
         numbers = recent.numbers(new_runs=False)
         check_numbers(numbers, self.settings, better=shown_better(on_way.numbers))
@@ -249,7 +250,7 @@ class Deployer(Worker):
 
     def _probation(self, on_way: Deployment) -> None:
         attempt = self._attempt = self._attempt or self._resumed(on_way)
-        recent, estimates = Recent(WATCHED_FRAMES), self._running.estimates
+        recent, estimates = ComparedFrames(WATCHED_FRAMES), self._running.estimates
 
         def check() -> None:
             numbers = recent.numbers(new_runs=True)
@@ -270,19 +271,19 @@ class Deployer(Worker):
         self._release(attempt)
         self._deployments.store.prune(self._deployments.models.needed)
 
-    _STEPS: Mapping[Step, Callable[[Deployer, Deployment], None]] = {
-        Step.ACCEPTED: _fetch,
-        Step.FETCHED: _verify,
-        Step.VERIFIED: _load,
-        Step.LOADED: _judge,
-        Step.GATED: _shadow,
-        Step.SHADOWED: _switch,
-        Step.SWITCHED: _begin_probation,
-        Step.PROBATION: _probation,
+    _STEPS: Mapping[DeploymentStep, Callable[[Deployer, Deployment], None]] = {
+        DeploymentStep.ACCEPTED: _fetch,
+        DeploymentStep.FETCHED: _verify,
+        DeploymentStep.VERIFIED: _load,
+        DeploymentStep.LOADED: _judge,
+        DeploymentStep.GATED: _shadow,
+        DeploymentStep.SHADOWED: _switch,
+        DeploymentStep.SWITCHED: _begin_probation,
+        DeploymentStep.PROBATION: _probation,
     }
 
     def _watch(
-        self, until: float, second: Detector | None, recent: Recent, check: Callable[[], None]
+        self, until: float, second: Detector | None, recent: ComparedFrames, check: Callable[[], None]
     ) -> None:
         """Until then (steady time): run both models on a share of the live frames, and have `check` judge them."""
         live, free_at = LiveResults(self._running), 0.0
@@ -332,7 +333,7 @@ class Deployer(Worker):
             self._rollback.finish()
             self._rollback = None
 
-    def _put_back(self, attempt: Attempt | None) -> None:
+    def _put_back(self, attempt: DeploymentAttempt | None) -> None:
         second = attempt.second if attempt is not None else None
         if second is None:
             second, _ = open_beside(self._deployments.settings_of(self._deployments.models.good), self._cache)
@@ -359,7 +360,7 @@ class Deployer(Worker):
             if self._rollback is request:
                 self._rollback = None
 
-    def _release(self, attempt: Attempt | None) -> None:
+    def _release(self, attempt: DeploymentAttempt | None) -> None:
         """Let go of the second model, and of a copy that was not taken in."""
         if attempt is None:
             return
@@ -370,7 +371,7 @@ class Deployer(Worker):
         if attempt.copied is not None:
             self._deployments.store.discard(attempt.copied)
 
-    def _resumed(self, on_way: Deployment) -> Attempt:
+    def _resumed(self, on_way: Deployment) -> DeploymentAttempt:
         """The attempt of a probation that goes on after a start; the old model is opened to compare with."""
         log.info("probation continues", id=on_way.id, model=on_way.model.name)
         second: Detector | None = None
@@ -378,9 +379,9 @@ class Deployer(Worker):
             second, _ = self._open_beside(self._deployments.models.good)
         except VedetteError as error:
             log.warning("the old model cannot be opened to compare with", reason=str(error))
-        return Attempt(claim=Claim(name=on_way.model.name), fetch=_unknown, second=second)
+        return DeploymentAttempt(claim=Claim(name=on_way.model.name), fetch=_unknown, second=second)
 
-    def _own_attempt(self) -> Attempt:
+    def _own_attempt(self) -> DeploymentAttempt:
         if self._attempt is None:
             raise ModelError("what was known of it is lost; deploy it again")
         return self._attempt

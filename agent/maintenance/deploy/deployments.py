@@ -13,7 +13,7 @@ from agent.config.schema import ModelSettings
 from agent.core import clock
 from agent.core.errors import ModelError
 from agent.detection.session import Detector
-from agent.maintenance.deploy.journal import Journal
+from agent.maintenance.deploy.journal import DeploymentJournal
 from agent.maintenance.deploy.model_store import ModelStore
 from agent.maintenance.deploy.state import CONFIGS, Models, ModelVersion, cannot_open, started
 
@@ -28,7 +28,7 @@ class Deployments:
 
     def __init__(self, state_directory: Path, config: ModelSettings) -> None:
         self.store = ModelStore(state_directory)
-        self._journal, self._config = Journal(self.store.folder), config
+        self._journal, self._config = DeploymentJournal(self.store.folder), config
         self._lock = threading.Lock()
         self._models = Models(config_path=config.path)
         self._unwritten = False

@@ -20,7 +20,7 @@ from agent.core import clock, http_client
 from agent.core.certificates import clock_is_suspect, trusting
 from agent.core.errors import ConfigError, ModelError
 from agent.core.secret import Masked, split_url
-from agent.maintenance.deploy.attempt import Pause
+from agent.maintenance.child import Pause
 from agent.maintenance.deploy.model_store import ModelStore, check_size
 from agent.maintenance.deploy.signing import LARGEST_SIGNATURE
 

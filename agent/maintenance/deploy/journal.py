@@ -23,7 +23,7 @@ from agent.core.untrusted import (
     take_object,
     take_text,
 )
-from agent.maintenance.deploy.state import KEPT_HISTORY, Deployment, Models, ModelVersion, Step
+from agent.maintenance.deploy.state import KEPT_HISTORY, Deployment, DeploymentStep, Models, ModelVersion
 
 log = structlog.get_logger("vedette.deploy")
 
@@ -35,7 +35,7 @@ _LARGEST = 8 * 1024 * 1024  # of all of KEPT_HISTORY, each character written as 
 _TEXTS = ("id", "source", "by", "reason", "note")
 
 
-class Journal:
+class DeploymentJournal:
     """Reads and writes the state of deployments in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -106,7 +106,7 @@ def _deployment(body: object) -> Deployment:
     texts = {key: take_text(body, key) for key in ("id", "source", "by", "reason")}
     numbers = take_object(body, "numbers")
     try:
-        step = Step(take_text(body, "step"))
+        step = DeploymentStep(take_text(body, "step"))
     except ValueError:
         raise BadInput("`step` is unknown") from None
     return Deployment(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.config.deploy_settings import DeploySettings
-from agent.maintenance.deploy.attempt import Pause
+from agent.maintenance.child import Pause
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.state import ModelVersion
 from agent.maintenance.evaluation.beside import compare_beside
 from agent.maintenance.evaluation.comparison import NeverFound
-from agent.maintenance.evaluation.process import Request
+from agent.maintenance.evaluation.process import EvaluationRequest
 from agent.maintenance.samples.labelled_set import labelled_audit
 from agent.maintenance.samples.store import SampleStore
 
@@ -29,7 +29,7 @@ def evaluate(
     wanted = settings.most_accuracy_loss < 1.0
     if not wanted or not (settings.labelled_data or labelled_audit(SampleStore(state), most=1)):
         return {}, ()
-    request = Request(
+    request = EvaluationRequest(
         first=replace(deployments.settings_of(model), provider="cpu"),  # the GPU is for the cameras
         second=replace(deployments.settings_of(deployments.models.in_force), provider="cpu"),
         data=settings.labelled_data,

@@ -14,8 +14,9 @@ from agent.core.arguments import Handler, check_names, take_word
 from agent.core.errors import ModelError
 from agent.core.secret import Masked
 from agent.core.untrusted import take_flag, take_text
+from agent.maintenance.child import Pause
 from agent.maintenance.deploy import fetch, signing
-from agent.maintenance.deploy.attempt import Fetched, Pause
+from agent.maintenance.deploy.attempt import Fetched
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.model_store import file_stem

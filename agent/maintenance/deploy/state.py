@@ -32,7 +32,7 @@ KEPT_HISTORY = 50
 _ROLLED_BACK = "rolled back by "
 
 
-class Step(str, Enum):
+class DeploymentStep(str, Enum):
     """How far a deployment has come, or how it ended."""
 
     ACCEPTED = "accepted"
@@ -48,14 +48,11 @@ class Step(str, Enum):
     REFUSED = "refused"
 
 
-WAY = (
-    Step.ACCEPTED, Step.FETCHED, Step.VERIFIED, Step.LOADED, Step.GATED, Step.SHADOWED, Step.SWITCHED, Step.PROBATION,
-    Step.KEPT,
-)  # fmt: skip
+WAY = tuple(step for step in DeploymentStep if step not in (DeploymentStep.RETURNED, DeploymentStep.REFUSED))
 """The steps in their order."""
 
-IN_FORCE = frozenset({Step.SWITCHED, Step.PROBATION})
-ENDED = frozenset({Step.KEPT, Step.RETURNED, Step.REFUSED})
+IN_FORCE = frozenset({DeploymentStep.SWITCHED, DeploymentStep.PROBATION})
+ENDED = frozenset({DeploymentStep.KEPT, DeploymentStep.RETURNED, DeploymentStep.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +82,7 @@ class Deployment:
     by: str
     begun_at: float
     changed_at: float
-    step: Step = Step.ACCEPTED
+    step: DeploymentStep = DeploymentStep.ACCEPTED
     reason: str = ""
     note: str = ""
     starts: int = 0
@@ -94,7 +91,7 @@ class Deployment:
     @property
     def failed(self) -> bool:
         """Whether the model was in force and was returned by itself, not by a person."""
-        return self.step is Step.RETURNED and not self.reason.startswith(_ROLLED_BACK)
+        return self.step is DeploymentStep.RETURNED and not self.reason.startswith(_ROLLED_BACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +154,7 @@ def advance(
         model=model or on_way.model,
         numbers={**on_way.numbers, **(numbers or {})},
     )
-    if step is not Step.KEPT:
+    if step is not DeploymentStep.KEPT:
         return replace(models, deployment=moved)
     kept = replace(
         models,
@@ -178,7 +175,7 @@ def measure(models: Models, numbers: Mapping[str, float], note: str = "") -> Mod
 def give_up(models: Models, reason: str, now: float) -> Models:
     """End the deployment: refused before the switch, returned after it. The last good model is in force."""
     on_way = _on_way(models)
-    step = Step.RETURNED if on_way.step in IN_FORCE else Step.REFUSED
+    step = DeploymentStep.RETURNED if on_way.step in IN_FORCE else DeploymentStep.REFUSED
     return _ended(models, replace(on_way, step=step, reason=reason, changed_at=now))
 
 
@@ -207,7 +204,14 @@ def cannot_open(models: Models, reason: str, now: float) -> Models:
         raise ModelError(reason)
     good = models.previous if models.previous is not None else CONFIGS
     noted = Deployment(
-        id="", model=failed, source="", by="", begun_at=now, changed_at=now, step=Step.RETURNED, reason=reason
+        id="",
+        model=failed,
+        source="",
+        by="",
+        begun_at=now,
+        changed_at=now,
+        step=DeploymentStep.RETURNED,
+        reason=reason,
     )
     return _ended(replace(models, good=good, previous=None), noted)
 
@@ -228,7 +232,7 @@ def roll_back(models: Models, by: str, now: float, id: str) -> Models:
         by=by,
         begun_at=now,
         changed_at=now,
-        step=Step.KEPT,
+        step=DeploymentStep.KEPT,
         reason=f"rolled back from {models.good.name}",
     )
     return _ended(replace(models, good=models.previous, previous=models.good), noted)

@@ -21,7 +21,7 @@ from agent.detection.matching import BoxMatches, match_boxes
 from agent.detection.plausibility import Verification
 from agent.detection.scheduler import ServedCounts
 from agent.detection.session import Detector
-from agent.maintenance.deploy.attempt import Pause
+from agent.maintenance.child import Pause
 from agent.maintenance.deploy.comparison import LEAST_BOXES
 from agent.maintenance.deploy.estimates import Estimates
 from agent.maintenance.golden.images import golden_images

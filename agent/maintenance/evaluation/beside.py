@@ -19,8 +19,8 @@ from agent.core.untrusted import (
 )
 from agent.maintenance.child import Pause, ask
 from agent.maintenance.evaluation.bootstrap import Interval
-from agent.maintenance.evaluation.comparison import Comparison, NeverFound
-from agent.maintenance.evaluation.process import Request
+from agent.maintenance.evaluation.comparison import AccuracyComparison, NeverFound
+from agent.maintenance.evaluation.process import EvaluationRequest
 from agent.maintenance.samples.in_use import CameraAccuracy
 
 LONGEST_SECONDS = 6 * 3600.0
@@ -30,12 +30,12 @@ NICE = 19
 """The lowest priority; it still has a hundredth of a core that others want whole."""
 
 
-def compare_beside(request: Request, pause: Pause) -> Comparison:
+def compare_beside(request: EvaluationRequest, pause: Pause) -> AccuracyComparison:
     """The comparison that is asked for; `pause` waits, and raises what ends it. Raises ModelError."""
     body = _asked(request, pause)
     try:
         sure = take_object(body, "difference", None)
-        return Comparison(
+        return AccuracyComparison(
             images=take_integer(body, "images", minimum=0),
             first=take_number(body, "first"),
             second=take_number(body, "second"),
@@ -48,7 +48,7 @@ def compare_beside(request: Request, pause: Pause) -> Comparison:
         raise _unreadable(error) from None
 
 
-def accuracy_beside(request: Request, pause: Pause) -> list[CameraAccuracy]:
+def accuracy_beside(request: EvaluationRequest, pause: Pause) -> list[CameraAccuracy]:
     """How right the model is that is asked about, of all cameras first; raises ModelError."""
     body = _asked(request, pause)
     try:
@@ -78,7 +78,7 @@ def _never_found(entry: Any) -> NeverFound:
     return NeverFound(name=take_text(entry, "name", longest=200), **counts)
 
 
-def _asked(request: Request, pause: Pause) -> Mapping[str, Any]:
+def _asked(request: EvaluationRequest, pause: Pause) -> Mapping[str, Any]:
     """What the process answers."""
     command = own_python("agent.maintenance.evaluation.process", str(NICE))
     try:

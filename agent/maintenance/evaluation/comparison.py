@@ -22,7 +22,7 @@ class NeverFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class AccuracyComparison:
     """mAP50-95 of two models on `images` images; `difference` is where that of the first less the second lies.
 
     None with too few images to say. `never_found` are the classes of which the first finds none.
@@ -42,7 +42,7 @@ class Comparison:
 
 def compare(
     first: Outcome, second: Outcome, images: int, *, names: Sequence[str], confidence: float
-) -> Comparison:
+) -> AccuracyComparison:
     """The comparison of what two models found on the same images, of classes `names`.
 
     Boxes of at least `confidence` are what the agent reports.
@@ -60,7 +60,7 @@ def compare(
         )
         for number in never_found(first, confidence)
     ]
-    return Comparison(
+    return AccuracyComparison(
         images=images,
         first=means[0],
         second=means[1],

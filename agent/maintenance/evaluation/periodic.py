@@ -23,7 +23,7 @@ from agent.delivery.messages import accuracy_draft
 from agent.detection import ModelInfo
 from agent.maintenance.evaluation.beside import accuracy_beside, row_of
 from agent.maintenance.evaluation.prediction_powered import Population
-from agent.maintenance.evaluation.process import Request
+from agent.maintenance.evaluation.process import EvaluationRequest
 from agent.maintenance.samples.in_use import CameraAccuracy
 from agent.maintenance.samples.labelled_set import labelled_audit
 from agent.maintenance.samples.store import SampleStore
@@ -51,7 +51,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunningModel:
+class EvaluatedModel:
     """What an evaluation needs of the agent: the running model, how it is opened, its golden check's state, and what is
     estimated of it without labels, by camera."""
 
@@ -65,11 +65,11 @@ class _StoppingError(Exception):
     """The agent stops."""
 
 
-class Evaluator(Worker):
+class PeriodicEvaluator(Worker):
     """Evaluates every `every` seconds (0: never), and hands the figures to `publish`."""
 
     def __init__(
-        self, every: float, state_directory: Path, running: RunningModel, publish: Callable[[Draft], None]
+        self, every: float, state_directory: Path, running: EvaluatedModel, publish: Callable[[Draft], None]
     ) -> None:
         super().__init__("evaluate")
         self._every, self._state, self._running, self._publish = every, state_directory, running, publish
@@ -141,7 +141,7 @@ class Evaluator(Worker):
         if not labelled_audit(self._store, most=1):
             return
         info = self._running.info()
-        request = Request(
+        request = EvaluationRequest(
             first=replace(self._running.settings(), provider="cpu"),
             second=None,
             state=str(self._state),

@@ -22,7 +22,7 @@ from agent.core.untrusted import parse_object
 from agent.detection.choice_process import settings_of
 from agent.detection.session import Detector
 from agent.maintenance.child import serve
-from agent.maintenance.evaluation.comparison import Comparison, compare
+from agent.maintenance.evaluation.comparison import AccuracyComparison, compare
 from agent.maintenance.evaluation.evaluate import evaluate
 from agent.maintenance.evaluation.labels import LabelledSet, read_set
 from agent.maintenance.evaluation.prediction_powered import Population
@@ -32,7 +32,7 @@ from agent.maintenance.samples.store import SampleStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class EvaluationRequest:
     """Evaluate `first` beside `second` on the images of `data`, "" for the audit samples below `state`.
 
     Without `second`: how right `first` is on those samples, as the agent runs it; `estimates` are the fields of each
@@ -52,14 +52,14 @@ class Request:
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
-    def parse(cls, line: bytes) -> Request:
+    def parse(cls, line: bytes) -> EvaluationRequest:
         """From what came over the pipe."""
         body = parse_object(line)
         second = settings_of(body["second"]) if body["second"] else None
         return cls(**{**body, "first": settings_of(body["first"]), "second": second})
 
 
-def answer(request: Request) -> dict[str, Any]:
+def answer(request: EvaluationRequest) -> dict[str, Any]:
     """The comparison, of no image where no object is labelled, or the accuracy, as JSON; raises VedetteError."""
     if request.second is None:
         store = SampleStore(Path(request.state))
@@ -69,7 +69,7 @@ def answer(request: Request) -> dict[str, Any]:
         return {"rows": [asdict(row) for row in rows]}
     data = _data(request, request.second)
     if not data.boxes:  # whatever a model finds there, its mAP is undefined
-        return asdict(Comparison(images=0, first=0.0, second=0.0, difference=None))
+        return asdict(AccuracyComparison(images=0, first=0.0, second=0.0, difference=None))
     first, second = (evaluate(model, data) for model in (request.first, request.second))
     compared = compare(
         first.outcome,
@@ -81,7 +81,7 @@ def answer(request: Request) -> dict[str, Any]:
     return asdict(compared)
 
 
-def _data(request: Request, model: ModelSettings) -> LabelledSet:
+def _data(request: EvaluationRequest, model: ModelSettings) -> LabelledSet:
     if request.data:
         source = Path(request.data)
         return read_set(source, request.split, class_names(source) or _classes(model), most=request.most)
@@ -98,7 +98,7 @@ def _classes(model: ModelSettings) -> tuple[str, ...]:
 
 def _answer(line: bytes) -> dict[str, Any]:
     """What `answer` gives, or why it cannot be given."""
-    request = Request.parse(line)
+    request = EvaluationRequest.parse(line)
     try:
         with heap.bounded():
             return answer(request)

@@ -38,7 +38,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scores:
+class ClassScores:
     """One array an entry for each class that has labels, in the order of `classes`; `confidence` is where
     precision, recall and F1 are read."""
 
@@ -63,7 +63,7 @@ class Scores:
         return {name: float(values.mean()) if len(values) else 0.0 for name, values in named.items()}
 
 
-def score(outcome: Outcome) -> Scores:
+def score(outcome: Outcome) -> ClassScores:
     """The scores of an outcome."""
     classes, labels = np.unique(outcome.label_classes, return_counts=True)
     precision, recall = (np.zeros((len(classes), len(_CONFIDENCES))) for _ in range(2))
@@ -80,7 +80,7 @@ def score(outcome: Outcome) -> Scores:
             precision[row] = np.interp(-_CONFIDENCES, falling, precisions, left=1)
     f1 = 2 * precision * recall / (precision + recall + _TINY)
     best = int(_smooth(f1.mean(axis=0)).argmax()) if len(classes) else 0
-    return Scores(
+    return ClassScores(
         classes=classes,
         labels=labels,
         precision=precision[:, best],

@@ -18,7 +18,7 @@ from agent.features.distance import EmbeddingModel
 from agent.maintenance.samples.reasons import REASONS
 from agent.maintenance.samples.sample import Box, Sample, id_of
 from agent.maintenance.samples.selection import Pick, Selection, Signature, signature_of
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 
 NEIGHBOURS_NS = 1_000_000_000
 _GREY = (16, 16)
@@ -69,7 +69,7 @@ class CameraFrames:
         )
         moved = 0.0 if self._grey is None else float((cv2.absdiff(grey, self._grey) > _CHANGED).mean())
         self._grey = np.asarray(grey, dtype=np.uint8)
-        view = View(
+        view = SampleView(
             detections=judged.detections,
             before=self._before if at - self._before_ns <= NEIGHBOURS_NS else None,
             after=result.detections if self._follows(result, at) else None,
@@ -99,7 +99,7 @@ class CameraFrames:
         signature = self._signature(result.detections, np.asarray(grey, dtype=np.uint8))
         if signature is None:
             return []
-        view = View(
+        view = SampleView(
             detections=result.detections,
             before=None,
             after=None,

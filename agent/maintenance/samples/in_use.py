@@ -19,7 +19,7 @@ from agent.maintenance.samples.accuracy import Accuracy, accuracy, counts_of, f1
 from agent.maintenance.samples.formats.labelled import all_names, class_name
 from agent.maintenance.samples.frames import boxes_of
 from agent.maintenance.samples.sample import Box, Sample
-from agent.maintenance.samples.store import Kept
+from agent.maintenance.samples.store import StoredSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class CameraAccuracy:
 
 def accuracy_of(
     model: ModelSettings,
-    kept: Sequence[Kept],
+    kept: Sequence[StoredSample],
     classes: Mapping[str, Sequence[str]],
     estimates: Mapping[str, Population],
 ) -> list[CameraAccuracy]:
@@ -66,7 +66,7 @@ def accuracy_of(
 
 
 def found_again(
-    model: ModelSettings, kept: Sequence[Kept], classes: Mapping[str, Sequence[str]]
+    model: ModelSettings, kept: Sequence[StoredSample], classes: Mapping[str, Sequence[str]]
 ) -> list[Sample]:
     """The samples with what `model` finds in them, labels and boxes by one list of classes.
 
@@ -93,7 +93,7 @@ def found_again(
         detector.close()
 
 
-def _found(detector: Detector, kept: Kept, numbers: Mapping[str, int]) -> tuple[Box, ...] | None:
+def _found(detector: Detector, kept: StoredSample, numbers: Mapping[str, int]) -> tuple[Box, ...] | None:
     try:
         image = read_image(kept.image)
     except BadInput:

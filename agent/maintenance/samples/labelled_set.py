@@ -9,10 +9,10 @@ import numpy as np
 from agent.maintenance.evaluation.labels import LabelledImage, LabelledSet
 from agent.maintenance.samples.formats.labelled import all_names, class_name
 from agent.maintenance.samples.sample import AUDIT
-from agent.maintenance.samples.store import Kept, SampleStore
+from agent.maintenance.samples.store import SampleStore, StoredSample
 
 
-def labelled_audit(store: SampleStore, *, most: int) -> list[Kept]:
+def labelled_audit(store: SampleStore, *, most: int) -> list[StoredSample]:
     """The labelled samples that were drawn at random, oldest first; of more than `most` an even choice.
 
     Without those that are encrypted.
@@ -26,7 +26,7 @@ def labelled_audit(store: SampleStore, *, most: int) -> list[Kept]:
     return found[:: -(-len(found) // most)] if found else []
 
 
-def set_of(kept: Sequence[Kept], store: SampleStore) -> LabelledSet:
+def set_of(kept: Sequence[StoredSample], store: SampleStore) -> LabelledSet:
     """Those samples, at least one, with their labels by one list of classes; the groups are the cameras."""
     classes = store.classes()
     names = all_names(kept, classes)

@@ -40,7 +40,7 @@ _TURNED = 0.02
 Sizes = Mapping[str, tuple[int, int]]
 """Width and height of the samples, by id."""
 
-Labels = Mapping[str, tuple[tuple[str, Box], ...]]
+LabelledBoxes = Mapping[str, tuple[tuple[str, Box], ...]]
 """By the stem of a file's name (see `label_names.by_sample`): the boxes, each with the name of its class."""
 
 _EXPECTED = (
@@ -50,7 +50,7 @@ _NAME_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 """Of Label Studio and of CVAT's YOLO 1.1; some tools lay it beside the labels."""
 
 
-def read_labels(source: Path, sizes: Sizes | None = None) -> Labels:
+def read_labels(source: Path, sizes: Sizes | None = None) -> LabelledBoxes:
     """The labels in a folder, a .json or a .zip file; ConfigError that names the file for what cannot be read.
 
     Files that can be of no sample are passed over; an empty label file means that nothing is in the frame. Where COCO
@@ -74,7 +74,7 @@ def _only_folder(folder: Path) -> Path:
     return folder
 
 
-def _of_folder(folder: Path, shown: str, sizes: Sizes) -> Labels:
+def _of_folder(folder: Path, shown: str, sizes: Sizes) -> LabelledBoxes:
     names, points = class_names(folder / "data.yaml"), keypoint_values(folder / "data.yaml")
     for file in () if names else _NAME_FILES:
         names = names or _listed(folder / file)
@@ -94,7 +94,7 @@ def _files(paths: Iterable[Path], suffix: str) -> list[Path]:
     return sorted(one for one in paths if one.suffix.lower() == suffix and not is_leftover(one))
 
 
-def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
+def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> LabelledBoxes:
     """The labels by stem; ConfigError where files of one name, in two folders, do not say the same."""
     labels: dict[str, tuple[tuple[str, Box], ...]] = {}
     for stem, boxes in found:
@@ -107,7 +107,7 @@ def _once(found: Iterable[tuple[str, tuple[tuple[str, Box], ...]]]) -> Labels:
     return labels
 
 
-def _of_texts(folder: Path, names: Sequence[str], shown: str, points: int) -> Labels:
+def _of_texts(folder: Path, names: Sequence[str], shown: str, points: int) -> LabelledBoxes:
     if not names:
         there = "has no class names" if folder.exists() else "is not there, so it has no class names"
         raise ConfigError(f"{shown} {there}", file="import-labels", expected=_EXPECTED)
@@ -126,7 +126,7 @@ def _listed(file: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _of_json(file: Path, sizes: Sizes) -> Labels:
+def _of_json(file: Path, sizes: Sizes) -> LabelledBoxes:
     try:
         body = parse_json(text_of(read_small(file, _LARGEST)), largest=_LARGEST)
         if isinstance(body, list):
@@ -156,7 +156,7 @@ def _of_file(file: Path, names: Sequence[str], points: int) -> tuple[tuple[str, 
         raise ConfigError(f"cannot be read: {reason}", file=str(file)) from None
 
 
-def _coco(body: Mapping[str, Any], sizes: Sizes) -> Labels:
+def _coco(body: Mapping[str, Any], sizes: Sizes) -> LabelledBoxes:
     """The boxes of each image; a `crowd` is a region of many objects that nobody counted, and no box of one."""
     names = _by_id(body, "categories", lambda entry: take_text(entry, "name", longest=200).strip())
     if "" in names.values():

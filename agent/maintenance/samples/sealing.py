@@ -13,7 +13,7 @@ from typing import Any
 from agent.core.errors import MissingExtra, VedetteError
 from agent.core.installation import how_to_add
 from agent.core.printable import printable
-from agent.maintenance.samples.store import Kept
+from agent.maintenance.samples.store import StoredSample
 
 _PURPOSE = b"vedette sample 1 "
 _LARGEST_KEY = 4096
@@ -37,7 +37,7 @@ def seal(image: bytes, id: str, public_key: Any) -> bytes:
     return sealed
 
 
-def opened(kept: Kept, private_key: Any, folder: Path) -> Kept:
+def opened(kept: StoredSample, private_key: Any, folder: Path) -> StoredSample:
     """A sealed sample with its image in `folder`, readable; VedetteError where the key does not open it."""
     sample = kept.sample
     try:

@@ -33,7 +33,7 @@ _SEALED = ".sealed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredSample:
     """A sample, its image file, and the bytes that both files take."""
 
     sample: Sample
@@ -67,14 +67,14 @@ class SampleStore:
                 image.unlink(missing_ok=True)
             raise
 
-    def samples(self, camera: str = "") -> Iterator[Kept]:
+    def samples(self, camera: str = "") -> Iterator[StoredSample]:
         """All that can be read, of one camera or all, oldest first within a camera."""
         for file in sorted(self.folder.glob(f"{camera or '*'}/[0-9]*/*.json")):
             kept = self._read(file)
             if kept is not None:
                 yield kept
 
-    def label(self, kept: Kept, labels: tuple[Box, ...]) -> None:
+    def label(self, kept: StoredSample, labels: tuple[Box, ...]) -> None:
         """Keep the labels of a sample, in place of those that it had; raises OSError."""
         self._write(kept.image, replace(kept.sample, labels=labels))
         (self.folder / _LABELLED).touch(mode=0o600)
@@ -86,7 +86,7 @@ class SampleStore:
         except OSError:
             return 0
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, kept: StoredSample) -> None:
         """Delete a sample, and its folders where they are empty then; raises OSError."""
         kept.image.with_suffix(".json").unlink(missing_ok=True)
         kept.image.unlink(missing_ok=True)
@@ -98,7 +98,7 @@ class SampleStore:
         """The bytes that all samples take, without reading them."""
         return sum(map(_bytes_of, self.folder.glob("*/[0-9]*/*")))
 
-    def bound(self, size: int, oldest: float) -> list[Kept]:
+    def bound(self, size: int, oldest: float) -> list[StoredSample]:
         """Delete what was captured before `oldest` (Unix time) or takes more than `size` bytes in all; what went."""
         there = sorted(
             self.samples(), key=lambda one: (one.sample.labels is not None, one.sample.captured_at)
@@ -168,7 +168,7 @@ class SampleStore:
         body = json.dumps(to_json(sample), separators=(",", ":"))
         write_atomic(image.with_suffix(".json"), body.encode())
 
-    def _read(self, file: Path) -> Kept | None:
+    def _read(self, file: Path) -> StoredSample | None:
         image = next(
             (one for one in map(file.with_suffix, (".jpg", _SEALED)) if one.exists()),
             file.with_suffix(".jpg"),
@@ -180,7 +180,7 @@ class SampleStore:
                 raise BadInput("it is another sample's")
             if image.is_symlink():
                 raise BadInput("its image is a link")
-            return Kept(sample=sample, image=image, size=image.stat().st_size + len(text))
+            return StoredSample(sample=sample, image=image, size=image.stat().st_size + len(text))
         except FileNotFoundError:
             return None
         except (OSError, BadInput) as error:

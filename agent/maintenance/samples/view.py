@@ -8,7 +8,7 @@ from agent.core.types import Detections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class View:
+class SampleView:
     """`before` and `after` are the neighbouring frames' detections, None where there is none within a second.
 
     `moved` is the share of the picture that changed since the frame before, `novelty` the distance of the embedding

@@ -20,7 +20,7 @@ _MEASURED = 3
 """Batches that the cost is measured by, after one that warms up."""
 
 
-class Progress:
+class TrainingProgress:
     """What Ultralytics calls while it trains."""
 
     def __init__(self, epochs: int) -> None:
@@ -100,7 +100,7 @@ def main() -> None:
         names = [str(model.names[number]) for number in sorted(model.names)]
         emit("opened", task=model.task, fused=bool(model.model.is_fused()), names=names)
         return
-    progress = Progress(int(options["epochs"]))
+    progress = TrainingProgress(int(options["epochs"]))
     model.add_callback("on_train_start", progress.begin)
     model.add_callback("on_train_batch_end", progress.batch)
     model.add_callback("on_fit_epoch_end", progress.epoch)

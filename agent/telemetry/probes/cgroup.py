@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config.schema import TelemetrySettings
-from agent.core.cgroup import ROOT, ControlGroups, Limits
+from agent.core.cgroup import ROOT, CgroupLimits, ControlGroups
 from agent.core.errors import ProbeUnavailable
 from agent.core.types import Scalar
 from agent.telemetry import Reading, Values
@@ -47,7 +47,7 @@ class CgroupProbe:
         """Nothing is held."""
 
 
-def limit_values(limits: Limits) -> Values:
+def limit_values(limits: CgroupLimits) -> Values:
     """The published numbers; what has no limit is left out."""
     named = {
         "memory_limit_bytes": limits.memory_bytes,

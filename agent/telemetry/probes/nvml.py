@@ -27,7 +27,7 @@ from agent.telemetry.probes.nvml_parse import (
     parse_cuda_version,
     text,
 )
-from agent.telemetry.probes.nvml_queries import QUERIES, SLOW_QUERIES, Ask
+from agent.telemetry.probes.nvml_queries import QUERIES, SLOW_QUERIES, NvmlQuery
 
 REOPEN_READS = 30
 """A lost GPU or driver is looked for anew every so many reads (30 s at 1 Hz)."""
@@ -144,7 +144,7 @@ class _Gpu:
             return self.failure.values()
         return {"gpu_state": "ok", "gpu_lost": 0, **values, **self._slow}
 
-    def _ask(self, queries: Mapping[str, Ask], handle: Any) -> Values:
+    def _ask(self, queries: Mapping[str, NvmlQuery], handle: Any) -> Values:
         values: Values = {}
         for name, ask in queries.items():
             if self.failure:

@@ -15,7 +15,7 @@ from agent.telemetry.probes.nvml_parse import (
     text,
 )
 
-Ask = Callable[[Any, Any], Values]
+NvmlQuery = Callable[[Any, Any], Values]
 """(pynvml, handle of a GPU) to what it answers; raises NVMLError."""
 
 FUNCTION_NOT_FOUND = 13
@@ -52,7 +52,7 @@ def _ask_own_memory(nvml: Any, gpu: Any) -> Values:
     return parse_own_memory(first(nvml, names, gpu), os.getpid())
 
 
-def _ask_errors(kind: str, constant: str) -> Ask:
+def _ask_errors(kind: str, constant: str) -> NvmlQuery:
     def ask(nvml: Any, gpu: Any) -> Values:
         count = nvml.nvmlDeviceGetTotalEccErrors(gpu, getattr(nvml, constant), nvml.NVML_VOLATILE_ECC)
         return {f"gpu_ecc_{kind}_total": count}
@@ -60,14 +60,14 @@ def _ask_errors(kind: str, constant: str) -> Ask:
     return ask
 
 
-def _ask_clock(field: str, function: str, constant: str) -> Ask:
+def _ask_clock(field: str, function: str, constant: str) -> NvmlQuery:
     def ask(nvml: Any, gpu: Any) -> Values:
         return {field: getattr(nvml, function)(gpu, getattr(nvml, constant)) * 1e6}
 
     return ask
 
 
-def _ask_throughput(direction: str, constant: str) -> Ask:
+def _ask_throughput(direction: str, constant: str) -> NvmlQuery:
     def ask(nvml: Any, gpu: Any) -> Values:
         kilobytes = nvml.nvmlDeviceGetPcieThroughput(gpu, getattr(nvml, constant))
         return {f"gpu_pcie_{direction}_bytes_per_second": kilobytes * 1000}
@@ -96,7 +96,7 @@ def _ask_mig_slot(nvml: Any, gpu: Any, slot: int) -> Values:
         return {}  # an empty slot, or an instance that just went away
 
 
-QUERIES: Mapping[str, Ask] = {
+QUERIES: Mapping[str, NvmlQuery] = {
     "name": lambda nvml, gpu: {"gpu_name": text(nvml.nvmlDeviceGetName(gpu))},
     "utilization": lambda nvml, gpu: parse_utilization(nvml.nvmlDeviceGetUtilizationRates(gpu)),
     "memory": lambda nvml, gpu: parse_memory("gpu_memory", nvml.nvmlDeviceGetMemoryInfo(gpu)),
@@ -123,7 +123,7 @@ QUERIES: Mapping[str, Ask] = {
     "mig": _ask_mig,
 }
 
-SLOW_QUERIES: Mapping[str, Ask] = {
+SLOW_QUERIES: Mapping[str, NvmlQuery] = {
     "pcie receive": _ask_throughput("receive", "NVML_PCIE_UTIL_RX_BYTES"),
     "pcie transmit": _ask_throughput("transmit", "NVML_PCIE_UTIL_TX_BYTES"),
 }

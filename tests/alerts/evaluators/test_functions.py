@@ -10,7 +10,7 @@ import pytest
 
 from agent.__main__ import main
 from agent.alerts.engine import AlertEngine
-from agent.alerts.evaluators import FUNCTIONS, Evaluation, Evaluator, RuleFunction
+from agent.alerts.evaluators import FUNCTIONS, RuleEvaluator, RuleFunction, RuleValue
 from agent.alerts.expression import ExpressionError, parse
 from agent.alerts.rules import compile_rules, shown
 from agent.config.alert_settings import AlertSettings, RuleSettings
@@ -62,9 +62,9 @@ class Scaled(RuleFunction):
         return ScaledEvaluator(series)
 
 
-class ScaledEvaluator(Evaluator):
+class ScaledEvaluator(RuleEvaluator):
     def _evaluate(self, target, latest, now):
-        return Evaluation(value=latest.value * self.series.condition.function.factor, latest=latest)
+        return RuleValue(value=latest.value * self.series.condition.function.factor, latest=latest)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from agent.dashboard.web.history import FILE, History, SqliteRows
 from agent.dashboard.web.queries import Queries, span
 from agent.dashboard.web.rows import COLUMNS, row_of
 from agent.dashboard.web.store import HOUR
-from agent.dashboard.web.stream import Stream
+from agent.dashboard.web.stream import RowStream
 from tests.dashboard.web.conftest import alert, camera_window, rfc3339, window
 
 EVIL = "<script>alert(1)</script>"
@@ -31,7 +31,7 @@ def collected(tmp_path):
     """A collector that is fed by hand, and the folder of its history."""
     history = History(tmp_path)
     history.open()
-    stream = Stream(1)
+    stream = RowStream(1)
     collector = Collector(Away(), history, stream, Commands("vedette", lambda *_: None), "vedette")
 
     def feed(topic, now, **body):

@@ -2,16 +2,16 @@
 
 import pytest
 
-from agent.delivery.mqtt.pace import QUOTA_EXCEEDED, Pace
+from agent.delivery.mqtt.pace import QUOTA_EXCEEDED, SendPace
 
 
 def test_without_a_quota_nothing_waits():
-    pace = Pace()
+    pace = SendPace()
     assert all(pace.passes(0.0, late=late) for late in (True, False) for _ in range(10_000))
 
 
 def test_late_messages_keep_their_rate_and_others_do_not_wait_for_them():
-    pace = Pace(2.0)
+    pace = SendPace(2.0)
     passed = sum(pace.passes(at / 10, late=True) for at in range(600))
     assert passed == pytest.approx(2.0 * 60, abs=3)
     assert all(pace.passes(60.0, late=False) for _ in range(100))
@@ -21,7 +21,7 @@ def test_late_messages_keep_their_rate_and_others_do_not_wait_for_them():
 @pytest.mark.parametrize("burst", [1, 20, 500])
 def test_a_quota_is_used_and_seldom_exceeded(quota, burst):
     """A broker with a bucket of tokens; delivery offers all it may, twenty times a second."""
-    pace, left, taken, refused = Pace(), float(burst), 0, 0
+    pace, left, taken, refused = SendPace(), float(burst), 0, 0
     seconds, began = 600, 300
     for turn in range(seconds * 20):
         now = turn / 20
@@ -42,7 +42,7 @@ def test_a_quota_is_used_and_seldom_exceeded(quota, burst):
 
 
 def test_the_bound_begins_once_and_ends_where_nothing_is_refused():
-    pace = Pace()
+    pace = SendPace()
     for at in range(20):
         pace.passes(at / 100, late=False)
         pace.answered(0, at / 100)
@@ -56,13 +56,13 @@ def test_the_bound_begins_once_and_ends_where_nothing_is_refused():
 
 
 def test_other_refusals_are_no_matter_of_speed():
-    pace = Pace()
+    pace = SendPace()
     assert not pace.answered(0x87, 1.0)
     assert pace.rate == 0.0
 
 
 def test_one_a_second_goes_however_often_it_is_refused():
-    pace = Pace()
+    pace = SendPace()
     for at in range(100):
         pace.answered(QUOTA_EXCEEDED, float(at))
     assert pace.rate == 1.0

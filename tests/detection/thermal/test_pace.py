@@ -15,7 +15,7 @@ from agent.detection.thermal.pace import (
     UP,
     Heat,
     HeatLevel,
-    Pace,
+    ModelPace,
     feel,
     follow,
 )
@@ -67,11 +67,11 @@ def test_a_limit_of_zero_feels_nothing():
 
 
 def test_the_first_step_is_felt_even_where_the_model_was_half_idle():
-    assert follow(Pace(), HOT, 0.4, 0.0) == Pace(limit=DOWN * 0.4, changed=0.0, reason="hot")
+    assert follow(ModelPace(), HOT, 0.4, 0.0) == ModelPace(limit=DOWN * 0.4, changed=0.0, reason="hot")
 
 
 def test_steps_wait_for_the_heat_and_it_comes_back_to_full_speed_once_cool():
-    pace, limits, now = Pace(), [], 0.0
+    pace, limits, now = ModelPace(), [], 0.0
     for heat, seconds in ((HOT, 60), (WARM, 120), (COOL, 600)):
         for _ in range(seconds):
             pace = follow(pace, heat, min(1.0, pace.limit), now)
@@ -81,7 +81,7 @@ def test_steps_wait_for_the_heat_and_it_comes_back_to_full_speed_once_cool():
     assert limits[59] == pytest.approx(DOWN**4)
     assert limits[179] == limits[59]  # between cool and hot it stays: no flapping
     assert limits[-1] == 1.0
-    assert pace == Pace(limit=1.0, changed=pace.changed)
+    assert pace == ModelPace(limit=1.0, changed=pace.changed)
     rises = [b / a for a, b in itertools.pairwise(limits) if b > a]
     assert max(rises) <= UP + 1e-9
 
@@ -90,7 +90,7 @@ def test_steps_wait_for_the_heat_and_it_comes_back_to_full_speed_once_cool():
     st.lists(st.tuples(st.sampled_from([HOT, WARM, COOL]), st.floats(0, 1), st.floats(0.1, 40)), max_size=200)
 )
 def test_the_limit_stays_in_its_bounds_and_moves_only_as_the_heat_says(steps):
-    pace, now = Pace(), 0.0
+    pace, now = ModelPace(), 0.0
     for heat, busy, seconds in steps:
         now += seconds
         before, pace = pace, follow(pace, heat, busy, now)

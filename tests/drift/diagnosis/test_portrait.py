@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.drift.diagnosis.portrait import TRAITS, Comparison, look_at, portrait
+from agent.drift.diagnosis.portrait import TRAITS, PortraitComparison, look_at, portrait
 
 RNG = np.random.default_rng(5)
 
@@ -26,7 +26,7 @@ def frames(image: np.ndarray, sigma: float = 1.0) -> list[np.ndarray]:
 
 def traits(now: list[np.ndarray], then: list[np.ndarray]) -> dict[str, float]:
     portraits = [portrait([look_at(each) for each in images]) for images in (now, then)]
-    return dict(zip(TRAITS, Comparison(portraits[1])(portraits[0]).tolist(), strict=True))
+    return dict(zip(TRAITS, PortraitComparison(portraits[1])(portraits[0]).tolist(), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from agent.delivery.messages import rfc3339
 from agent.delivery.verify.schemas import schema
 from agent.detection.opening import DEMO_MODEL
 from agent.maintenance.deploy import signing
-from agent.maintenance.deploy.journal import Journal
-from agent.maintenance.deploy.state import CONFIGS, Step
+from agent.maintenance.deploy.journal import DeploymentJournal
+from agent.maintenance.deploy.state import CONFIGS, DeploymentStep
 from tests.maintenance.deploy.conftest import MODEL, QUICK, ask, outcome, signature
 from tests.waiting import wait_until
 
@@ -124,7 +124,7 @@ def test_a_config_that_names_another_model_counts(box, other_model, tmp_path):
     here = box()
     done = outcome(here, ask(here, "model_deploy", path=str(other_model)))
     assert done["state"] == "kept"
-    assert here.steps == [*Step][1:9], "each step once, in order"
+    assert here.steps == [*DeploymentStep][1:9], "each step once, in order"
     named = tmp_path / "named.onnx"
     named.write_bytes(other_model.read_bytes())
     here = box(model=replace(MODEL, path=str(named)))
@@ -221,8 +221,8 @@ def test_a_damaged_deployed_model_is_replaced_at_the_start(box, other_model, tmp
     service = box()
     assert service.detector.info.sha256 == old
     assert service.deployments.models.in_force == CONFIGS
-    latest = Journal(tmp_path / "state" / "models").read("").latest
-    assert latest.step is Step.RETURNED
+    latest = DeploymentJournal(tmp_path / "state" / "models").read("").latest
+    assert latest.step is DeploymentStep.RETURNED
     assert "damaged" in latest.reason
 
 
@@ -233,7 +233,7 @@ def test_a_file_that_is_replaced_after_it_was_verified_is_not_run(box, other_mod
     def changed():
         noted()
         deployment = service.deployments.models.deployment
-        if deployment is not None and deployment.step is Step.VERIFIED:
+        if deployment is not None and deployment.step is DeploymentStep.VERIFIED:
             service.deployments.store.path(deployment.model).write_bytes(
                 DEMO_MODEL.read_bytes() + b"\x1a\x05evil!"
             )
@@ -286,7 +286,7 @@ def test_a_probation_goes_on_where_the_model_before_is_no_more(box, other_model,
     with structlog.testing.capture_logs() as logs:
         service = box(watched, model)
         wait_until(lambda: any(one["event"].startswith("the old model cannot be opened") for one in logs), 60)
-    assert service.deployments.models.deployment.step is Step.PROBATION
+    assert service.deployments.models.deployment.step is DeploymentStep.PROBATION
     assert service.detector.info.sha256 == new
 
 

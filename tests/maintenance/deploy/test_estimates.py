@@ -20,7 +20,7 @@ from agent.drift.diagnosis.accuracy import Estimate
 from agent.drift.diagnosis.learn import small
 from agent.maintenance.deploy.estimates import Estimates, check_estimates, numbers_of
 from agent.references.accuracy_estimator import Glance
-from agent.references.frame_store import FrameStore, Span, mark_of
+from agent.references.frame_store import FrameStore, NormalSpan, mark_of
 from agent.references.signature_learner import SignatureLearner
 from agent.references.store import ReferenceStore
 from tests.maintenance.deploy.conftest import QUICK, ask, outcome
@@ -139,7 +139,7 @@ class Box:
         self.learner = SignatureLearner(
             self.detector, Governor(0.0), folder, done=self.learnt, estimated=self.known.add, share=1.0, busy_limit=2.0
         )  # fmt: skip
-        self.learner.ask("yard", Span(NOON, NOON + 100.0), True)
+        self.learner.ask("yard", NormalSpan(NOON, NOON + 100.0), True)
         self.run()
 
     def frame(self, number, **disturbed):

@@ -15,7 +15,7 @@ from agent.maintenance.deploy import trial
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.deployments import Deployments
 from agent.maintenance.deploy.requests import DeployRequests
-from agent.maintenance.deploy.state import IN_FORCE, WAY, Step
+from agent.maintenance.deploy.state import IN_FORCE, WAY, DeploymentStep
 from agent.maintenance.deploy.trial import RunningModel
 
 MODEL = ModelSettings(threads=1, lanes=1)
@@ -38,7 +38,7 @@ def deploy(state, source):
     )
     deployer = Deployer(deployments, running, SETTINGS, cache=None)
     DeployRequests(deployer, deployments).handlers()["model_deploy"]({"path": source})
-    print(Step.ACCEPTED.value, flush=True)
+    print(DeploymentStep.ACCEPTED.value, flush=True)
     deployer.run(threading.Event())
 
 
@@ -67,7 +67,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_model(tmp_path, other_mode
             assert models.deployment.step in IN_FORCE
         else:
             assert detector.info.name == "demo"
-            assert models.latest.step is Step.REFUSED
+            assert models.latest.step is DeploymentStep.REFUSED
             assert "deploy it again" in models.latest.reason
         if step in IN_FORCE:
             assert detector.info.name == "yard"

@@ -19,7 +19,7 @@ from agent.maintenance.evaluation import beside
 from agent.maintenance.evaluation.beside import compare_beside
 from agent.maintenance.evaluation.comparison import NeverFound, compare
 from agent.maintenance.evaluation.labels import read_set
-from agent.maintenance.evaluation.process import Request
+from agent.maintenance.evaluation.process import EvaluationRequest
 from tests.maintenance.deploy.conftest import MODEL, QUICK, ask, outcome
 from tests.maintenance.drawn import put_samples, write_data
 
@@ -90,8 +90,8 @@ def test_the_process_gives_what_an_evaluation_here_gives(data, confused):
     images = read_set(data, "val", CLASSES, most=5)
     outcomes = [evaluate(replace(MODEL, path=path), images).outcome for path in ("", str(confused))]
     models = {"first": MODEL, "second": replace(MODEL, path=str(confused))}
-    request = Request(**models, data=str(data), split="val", state="", most=5)
-    assert Request.parse(request.line()) == request
+    request = EvaluationRequest(**models, data=str(data), split="val", state="", most=5)
+    assert EvaluationRequest.parse(request.line()) == request
     here = compare(*outcomes, 5, names=CLASSES, confidence=MODEL.confidence)
     assert compare_beside(request, time.sleep) == here
     assert not here.never_found, "the first is the model that is right"
@@ -99,7 +99,7 @@ def test_the_process_gives_what_an_evaluation_here_gives(data, confused):
 
 def test_what_cannot_be_evaluated_is_named_and_a_stop_ends_it(data, tmp_path):
     models = {"first": MODEL, "second": replace(MODEL, path=str(tmp_path / "none.onnx"))}
-    request = Request(**models, data=str(data), split="val", state="", most=100)
+    request = EvaluationRequest(**models, data=str(data), split="val", state="", most=100)
     with pytest.raises(ModelError, match=r"failed: model .*none\.onnx"):
         compare_beside(request, time.sleep)
     with pytest.raises(ModelError, match="names no images under 'test'"):
@@ -121,7 +121,7 @@ def test_an_answer_that_no_pipe_holds_is_read(monkeypatch):
     code = f"import sys, json; sys.stdin.readline(); print(json.dumps(dict(rows=1000 * [{row}])))"
     monkeypatch.setattr(beside, "own_python", lambda *_words: [sys.executable, "-c", code])
     monkeypatch.setattr(beside, "LONGEST_SECONDS", 60.0)
-    found = beside.accuracy_beside(Request(first=MODEL, second=None, state="", most=1), time.sleep)
+    found = beside.accuracy_beside(EvaluationRequest(first=MODEL, second=None, state="", most=1), time.sleep)
     assert len(found) == 1000
     assert found[-1].precision == 0.123456789
 

@@ -9,14 +9,14 @@ import pytest
 
 from agent.core.errors import ModelError
 from agent.maintenance.deploy import model_store
-from agent.maintenance.deploy.journal import Journal
+from agent.maintenance.deploy.journal import DeploymentJournal
 from agent.maintenance.deploy.model_store import MOST_MODELS, ModelStore, file_stem
 from agent.maintenance.deploy.state import (
     CONFIGS,
     Deployment,
+    DeploymentStep,
     Models,
     ModelVersion,
-    Step,
     advance,
     begin,
     started,
@@ -160,7 +160,7 @@ def test_a_name_leads_nowhere(store, name, stem):
 
 def deploy(state, source):
     """The writes of a deployment, in the worker's order."""
-    store, journal = ModelStore(state), Journal(state / "models")
+    store, journal = ModelStore(state), DeploymentJournal(state / "models")
     models = journal.read("")
     store.open(models.needed)
     model = ModelVersion(sha256="", name="m")
@@ -180,7 +180,7 @@ def test_a_power_cut_at_any_sync_leaves_exactly_the_old_or_the_new_model(tmp_pat
     state = tmp_path / "state"
     state.mkdir()
     deploy(state, file(tmp_path, b"old model"))
-    old = Journal(state / "models").read("").in_force
+    old = DeploymentJournal(state / "models").read("").in_force
     source, outcomes = file(tmp_path, b"new model" * 1000), set()
     for cut_at in range(1, 200):
         here = tmp_path / f"cut-{cut_at}"
@@ -195,13 +195,16 @@ def test_a_power_cut_at_any_sync_leaves_exactly_the_old_or_the_new_model(tmp_pat
         watched.cut_at = None
         left = tmp_path / f"left-{cut_at}"
         watched.survivors(left, seeded(draw * 1000 + cut_at))
-        store, journal = ModelStore(left), Journal(left / "models")
+        store, journal = ModelStore(left), DeploymentJournal(left / "models")
         models = started(journal.read(""), "", 5.0)
         store.open(models.needed)
         assert models.in_force != CONFIGS
         content = store.path(models.in_force).read_bytes()
         assert content == (b"old model" if models.in_force == old else b"new model" * 1000)
-        assert models.deployment is None or models.deployment.step in {Step.SWITCHED, Step.PROBATION}
+        assert models.deployment is None or models.deployment.step in {
+            DeploymentStep.SWITCHED,
+            DeploymentStep.PROBATION,
+        }
         assert not list(store.incoming.iterdir())
         outcomes.add(models.in_force == old)
         if not cut:
@@ -225,6 +228,6 @@ def test_the_power_cut_finds_a_journal_that_is_not_synced(tmp_path, disk, monkey
         path = left / "deploy.json"
         torn.add(path.stat().st_size if path.exists() else -1)
     assert len(torn) > 3
-    Journal(state).write(models)
+    DeploymentJournal(state).write(models)
     watched.survivors(tmp_path / "whole", seeded(1))
-    assert Journal(tmp_path / "whole").read("") == models
+    assert DeploymentJournal(tmp_path / "whole").read("") == models

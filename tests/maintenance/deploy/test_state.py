@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.core.errors import ModelError
 from agent.core.untrusted import BadInput, parse_object
-from agent.maintenance.deploy.journal import Journal, from_json, to_json
+from agent.maintenance.deploy.journal import DeploymentJournal, from_json, to_json
 from agent.maintenance.deploy.state import (
     CONFIGS,
     ENDED,
@@ -18,9 +18,9 @@ from agent.maintenance.deploy.state import (
     MOST_STARTS,
     WAY,
     Deployment,
+    DeploymentStep,
     Models,
     ModelVersion,
-    Step,
     advance,
     begin,
     cannot_open,
@@ -47,11 +47,11 @@ def at(step, models=NOTHING, number=1, version=0):
 
 
 def test_the_whole_way_keeps_the_new_model_and_knows_the_old_one():
-    models = at(Step.KEPT, version=7)
+    models = at(DeploymentStep.KEPT, version=7)
     assert models.in_force.name == "m1"
     assert models.previous == CONFIGS
     assert models.floor == 7
-    assert [one.step for one in models.history] == [Step.KEPT]
+    assert [one.step for one in models.history] == [DeploymentStep.KEPT]
     back = roll_back(models, "ann", 3.0, "r1")
     assert back.in_force == CONFIGS
     assert roll_back(back, "ann", 4.0, "r2").in_force.name == "m1", "and forth again"
@@ -62,44 +62,44 @@ def test_the_whole_way_keeps_the_new_model_and_knows_the_old_one():
 
 @pytest.mark.parametrize("step", WAY[:-1])
 def test_who_gives_up_has_the_old_model(step):
-    before = at(Step.KEPT)
+    before = at(DeploymentStep.KEPT)
     models = give_up(at(step, before, 2), "too slow", 5.0)
     assert models.in_force == models.good == before.good
-    assert models.latest.step is (Step.RETURNED if step in IN_FORCE else Step.REFUSED)
+    assert models.latest.step is (DeploymentStep.RETURNED if step in IN_FORCE else DeploymentStep.REFUSED)
     assert models.latest.reason == "too slow"
 
 
 @pytest.mark.parametrize("step", WAY[:-1])
 def test_a_start_in_the_middle_has_exactly_the_old_or_the_new_model(step):
-    before = at(Step.KEPT)
+    before = at(DeploymentStep.KEPT)
     models = started(at(step, before, 2), "a.onnx", 5.0)
     if step in IN_FORCE:
         assert models.in_force.name == "m2"
         for _ in range(MOST_STARTS - 1):
             models = started(models, "a.onnx", 6.0)
-        assert models.latest.step is Step.RETURNED
+        assert models.latest.step is DeploymentStep.RETURNED
     else:
-        assert models.latest.step is Step.REFUSED
+        assert models.latest.step is DeploymentStep.REFUSED
         assert "deploy it again" in models.latest.reason
     assert models.in_force.name == "m1"
 
 
 def test_one_at_a_time():
     with pytest.raises(ModelError, match="on its way"):
-        begin(at(Step.GATED), deployment(2))
+        begin(at(DeploymentStep.GATED), deployment(2))
 
 
 def test_a_config_that_names_another_model_ends_what_was_deployed():
-    models = started(at(Step.PROBATION, at(Step.KEPT), 2), "b.onnx", 5.0)
+    models = started(at(DeploymentStep.PROBATION, at(DeploymentStep.KEPT), 2), "b.onnx", 5.0)
     assert models.in_force == CONFIGS
     assert models.deployment is None
-    assert models.latest.step is Step.RETURNED
+    assert models.latest.step is DeploymentStep.RETURNED
     with pytest.raises(ModelError, match="nothing to roll back"):
         roll_back(models, "ann", 6.0, "r")
 
 
 def test_what_cannot_be_opened_is_replaced_by_the_one_before_and_last_by_the_configs():
-    models = at(Step.PROBATION, at(Step.KEPT, at(Step.KEPT), 2), 3)
+    models = at(DeploymentStep.PROBATION, at(DeploymentStep.KEPT, at(DeploymentStep.KEPT), 2), 3)
     seen = []
     for _ in range(3):
         models = cannot_open(models, "damaged", 5.0)
@@ -166,7 +166,10 @@ def _text(models):
 
 
 def test_the_journal_reads_what_it_wrote_and_takes_the_configs_model_for_what_it_cannot_read(tmp_path):
-    journal, models = Journal(tmp_path), measure(at(Step.PROBATION, at(Step.KEPT), 2), {"agreement": 0.875})
+    journal, models = (
+        DeploymentJournal(tmp_path),
+        measure(at(DeploymentStep.PROBATION, at(DeploymentStep.KEPT), 2), {"agreement": 0.875}),
+    )
     assert journal.read("a.onnx") == NOTHING
     journal.write(models)
     assert journal.read("a.onnx") == models
@@ -178,7 +181,7 @@ def test_the_journal_reads_what_it_wrote_and_takes_the_configs_model_for_what_it
 
 def test_whatever_an_error_says_the_journal_is_read_again_with_its_floor(tmp_path):
     """A model's file may put any text into an error; what cannot be read would forget the least version."""
-    journal, kept = Journal(tmp_path), at(Step.PROBATION, at(Step.KEPT), 7)
+    journal, kept = DeploymentJournal(tmp_path), at(DeploymentStep.PROBATION, at(DeploymentStep.KEPT), 7)
     kept = replace(kept, floor=7)
     for odd in ("x" * 5000, "\n\x00\ud800" * 3000, "é" * 100_000):
         for models in (
@@ -200,11 +203,11 @@ def test_whatever_an_error_says_the_journal_is_read_again_with_its_floor(tmp_pat
 )
 def test_a_journal_of_another_shape_is_refused(change):
     with pytest.raises(BadInput):
-        from_json({**to_json(at(Step.GATED)), **change})
+        from_json({**to_json(at(DeploymentStep.GATED)), **change})
 
 
 def test_an_unknown_step_is_refused():
-    body = to_json(at(Step.GATED))
+    body = to_json(at(DeploymentStep.GATED))
     with pytest.raises(BadInput, match="step"):
         from_json({**body, "deployment": {**body["deployment"], "step": "landed"}})
     assert replace(NOTHING).latest is None

@@ -12,7 +12,7 @@ from agent.delivery.messages import Stamp, encode
 from agent.delivery.verify.schemas import violations
 from agent.detection.session import Detector
 from agent.maintenance.evaluation import beside
-from agent.maintenance.evaluation.periodic import RETRY_SECONDS, Evaluator, RunningModel, payload_of
+from agent.maintenance.evaluation.periodic import RETRY_SECONDS, EvaluatedModel, PeriodicEvaluator, payload_of
 from agent.maintenance.evaluation.prediction_powered import Population
 from agent.maintenance.samples.in_use import accuracy_of
 from agent.maintenance.samples.labelled_set import labelled_audit
@@ -37,8 +37,8 @@ def rig(tmp_path):
     info.close()
 
     def make(every=WEEK, settings=MODEL):
-        model = RunningModel(info=lambda: info.info, settings=lambda: settings, golden=lambda: "agrees")
-        one = Evaluator(every, tmp_path, model, drafts.append)
+        model = EvaluatedModel(info=lambda: info.info, settings=lambda: settings, golden=lambda: "agrees")
+        one = PeriodicEvaluator(every, tmp_path, model, drafts.append)
         tried, evaluate = [], one._evaluate
         one._evaluate = lambda labelled: (tried.append(labelled), evaluate(labelled))
         return SimpleNamespace(it=one, drafts=drafts, tried=tried, state=tmp_path, info=info)

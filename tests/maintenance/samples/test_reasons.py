@@ -3,7 +3,7 @@ import math
 import pytest
 
 from agent.maintenance.samples.reasons import REASONS
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 from tests.maintenance.samples.conftest import found
 
 HERE, THERE = (10, 10, 30, 40), (50, 10, 70, 40)
@@ -11,7 +11,7 @@ HERE, THERE = (10, 10, 30, 40), (50, 10, 70, 40)
 
 def view(detections=None, **more):
     usual = {"before": None, "after": None, "moved": 0.0, "novelty": math.nan, "drifting": False}
-    return View(detections=detections or found(), **{**usual, **more})
+    return SampleView(detections=detections or found(), **{**usual, **more})
 
 
 def interest(reason, *args, **more):

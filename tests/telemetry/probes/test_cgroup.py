@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.alerts.defaults import default_settings
-from agent.core.cgroup import Limits
+from agent.core.cgroup import CgroupLimits
 from agent.core.errors import ProbeUnavailable
 from agent.core.metrics.catalogue import CATALOGUE
 from agent.telemetry.probes.cgroup import CgroupProbe, limit_values
@@ -47,7 +47,7 @@ def test_limits_pressure_and_kills_are_published_by_names_of_the_table(tmp_path)
 def test_without_limits_and_counts_there_is_no_probe(tmp_path):
     with pytest.raises(ProbeUnavailable, match="pressure"):
         CgroupProbe(tmp_path).open()
-    assert limit_values(Limits(oom_kills=0)) == {"oom_kills_total": 0}
+    assert limit_values(CgroupLimits(oom_kills=0)) == {"oom_kills_total": 0}
 
 
 def test_the_default_rules_warn_before_the_kill_and_after_it():

@@ -11,12 +11,11 @@ import numpy as np
 from agent.cameras.kinds.synthetic.drawing.backdrops import LAYOUTS
 from agent.cameras.kinds.synthetic.drawing.disturbances import DISTURBANCES, apply
 from agent.cameras.kinds.synthetic.drawing.scene import Scene
-from agent.cameras.kinds.synthetic.drawing.sprites import Image
 from agent.config.fields import setting
 from agent.core import clock
 from agent.core.errors import CameraError, CameraFailure, ConfigError
 from agent.core.nearest import nearest
-from agent.core.types import Frame
+from agent.core.types import Frame, Image
 
 _ENTRY = re.compile(r"\s*([a-z_]+)\s*@\s*([0-9.]+)\s*(?:-\s*([0-9.]+)\s*)?(?::\s*([0-9.]+)\s*)?")
 _FORM = '"NAME@FROM-TO:STRENGTH" in seconds, such as "fog@60-120:0.5"; TO and STRENGTH may be left out'

@@ -11,7 +11,7 @@ import psycopg
 from agent.core.printable import printable
 from agent.dashboard.web.fields import DAY, FUTURE_SECONDS, Update
 from agent.dashboard.web.postgres import schema
-from agent.dashboard.web.postgres.schema import Connection
+from agent.dashboard.web.postgres.schema import PgConnection
 from agent.dashboard.web.store import HOUR, Key, start_of
 
 Row = tuple[Any, ...]
@@ -63,10 +63,10 @@ def _mark_times(update: Update, now: float) -> Iterable[float]:
         at += width
 
 
-class Rows:
+class RowWriter:
     """Writes rows in a transaction. Where `careful`, one that the database refuses is left out and counted."""
 
-    def __init__(self, db: Connection, *, careful: bool) -> None:
+    def __init__(self, db: PgConnection, *, careful: bool) -> None:
         self._db, self._careful = db, careful
         self.refused = 0
         self.reason = ""

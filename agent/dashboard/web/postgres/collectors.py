@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.core.untrusted import BadInput, parse_json
-from agent.dashboard.web.postgres.schema import Connection
+from agent.dashboard.web.postgres.schema import PgConnection
 from agent.dashboard.web.postgres.writer import PostgresHistory
 from agent.dashboard.web.store import to_text
 
@@ -47,7 +47,7 @@ class Collectors:
     def leave(self, client: str, seconds: float) -> bool:
         """Remove a collector, unless it is the last: of others one must have been seen within so many seconds."""
 
-        def remove(db: Connection) -> bool:
+        def remove(db: PgConnection) -> bool:
             with db.transaction():
                 db.execute("SELECT pg_advisory_xact_lock(%s)", (LEAVE_LOCK,))
                 return bool(db.execute(_LEAVE, (client, client, self.broker, seconds)).rowcount)

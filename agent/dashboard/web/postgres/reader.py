@@ -1,4 +1,4 @@
-"""The reader of the history in PostgreSQL, `Rows`: a few connections that can only read, shared by all threads."""
+"""The `HistoryReader` of PostgreSQL: a few connections that can only read, shared by all threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg_pool
 
 from agent.dashboard.web.postgres import schema
 from agent.dashboard.web.postgres.address import Database, store_error
-from agent.dashboard.web.postgres.schema import Connection
+from agent.dashboard.web.postgres.schema import PgConnection
 from agent.dashboard.web.store import StoreError
 
 MOST_CONNECTIONS = 8
@@ -58,7 +58,7 @@ class PostgresRows:
             raise store_error(self._database, error) from None
 
 
-def _configure(db: Connection) -> None:
+def _configure(db: PgConnection) -> None:
     db.execute(f"SET search_path TO {schema.SCHEMA}")
     db.execute(_READ_ONLY)
 

@@ -20,7 +20,7 @@ from agent.core.errors import VedetteError
 from agent.dashboard.web.fields import DAY, FUTURE_SECONDS, OLDEST_SECONDS
 from agent.dashboard.web.store import HOUR, KEPT_MARKS_SECONDS, KEPT_SECONDS
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+PgConnection = psycopg.Connection[tuple[Any, ...]]
 SCHEMA = "vedette"
 VERSION = 1
 SCHEMA_LOCK = 0x7665_6465_7474_0001
@@ -63,7 +63,7 @@ CREATE INDEX alert_firing ON vedette.alert(changed_at) WHERE state = 'firing';
 """
 
 
-def migrate(db: Connection) -> None:
+def migrate(db: PgConnection) -> None:
     """Make the tables where there are none; raises VedetteError where a newer Vedette made them."""
     with db.transaction():
         _lock(db)
@@ -77,7 +77,7 @@ def migrate(db: Connection) -> None:
     db.execute(f"SET search_path TO {SCHEMA}")
 
 
-def check_version(db: Connection) -> None:
+def check_version(db: PgConnection) -> None:
     """Raise VedetteError where the tables are not there, or not this Vedette's."""
     found = _version(db)
     if found is None:
@@ -89,7 +89,7 @@ def check_version(db: Connection) -> None:
         )
 
 
-def _version(db: Connection) -> int | None:
+def _version(db: PgConnection) -> int | None:
     row = db.execute("SELECT to_regclass('vedette.version') IS NOT NULL").fetchone()
     if not row or not row[0]:
         return None
@@ -97,7 +97,7 @@ def _version(db: Connection) -> int | None:
     return int(found[0]) if found else None
 
 
-def _lock(db: Connection) -> None:
+def _lock(db: PgConnection) -> None:
     db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
 
 
@@ -129,7 +129,7 @@ def partition_name(table: str, begin: float) -> str:
     return f"{table}_{datetime.fromtimestamp(begin, timezone.utc):%Y%m%d}"
 
 
-def make_partitions(db: Connection, wanted: Iterable[tuple[str, float]]) -> None:
+def make_partitions(db: PgConnection, wanted: Iterable[tuple[str, float]]) -> None:
     """Make those partitions, by table and begin, that are not there."""
     for table, begin in sorted(wanted):
         with db.transaction():
@@ -142,7 +142,7 @@ def make_partitions(db: Connection, wanted: Iterable[tuple[str, float]]) -> None
             )  # fmt: skip
 
 
-def partitions(db: Connection, table: str) -> list[tuple[str, float]]:
+def partitions(db: PgConnection, table: str) -> list[tuple[str, float]]:
     """Name and begin of the partitions of a table."""
     rows = db.execute(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
@@ -156,7 +156,7 @@ def _begin(name: str) -> float:
     return datetime.strptime(name.rpartition("_")[2], "%Y%m%d").replace(tzinfo=timezone.utc).timestamp()
 
 
-def drop_partitions(db: Connection, now: float) -> list[str]:
+def drop_partitions(db: PgConnection, now: float) -> list[str]:
     """Drop what is too old as a whole; windows stay until their hours are rolled up. The names of what was dropped."""
     dropped = []
     for table, width in WIDTHS.items():
@@ -166,7 +166,7 @@ def drop_partitions(db: Connection, now: float) -> list[str]:
     return dropped
 
 
-def _drop(db: Connection, table: str, name: str, begin: float) -> bool:
+def _drop(db: PgConnection, table: str, name: str, begin: float) -> bool:
     """Drop one, unless it is in use: another time."""
     try:
         with db.transaction():

@@ -20,8 +20,8 @@ from agent.dashboard.web import rollup
 from agent.dashboard.web.fields import DAY, Latest, Update, Value, applied
 from agent.dashboard.web.postgres import schema, statements
 from agent.dashboard.web.postgres.address import Database, store_error
-from agent.dashboard.web.postgres.batch import Batch, Row, Rows, is_of_a_row
-from agent.dashboard.web.postgres.schema import Connection
+from agent.dashboard.web.postgres.batch import Batch, Row, RowWriter, is_of_a_row
+from agent.dashboard.web.postgres.schema import PgConnection
 from agent.dashboard.web.store import (
     HOUR,
     KEPT_MARKS_SECONDS,
@@ -48,7 +48,7 @@ class PostgresHistory:
         self.left_out = 0
         self.refused = 0
         self.refused_reason = ""
-        self._db: Connection | None = None
+        self._db: PgConnection | None = None
         self._ids = SeriesNumbers()
         self._partitions: set[tuple[str, float]] = set()
         self._batch = Batch()
@@ -68,7 +68,7 @@ class PostgresHistory:
         """Discard what was added since the last commit."""
         self._batch = Batch()
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> PgConnection:
         if self._db is None or self._db.closed:
             db = psycopg.connect(self.database.conninfo.reveal(), autocommit=True)
             try:
@@ -84,7 +84,7 @@ class PostgresHistory:
             self._db = db
         return self._db
 
-    def attempt(self, work: Callable[[Connection], T]) -> T:
+    def attempt(self, work: Callable[[PgConnection], T]) -> T:
         """The result of `work` on the connection; raises StoreError, after which the next attempt connects anew."""
         try:
             return work(self._connected())
@@ -123,7 +123,7 @@ class PostgresHistory:
             self.attempt(lambda db: self._commit(db, now))
             self._batch = Batch()
 
-    def _commit(self, db: Connection, now: float) -> None:
+    def _commit(self, db: PgConnection, now: float) -> None:
         try:
             self._write(db, now, careful=False)
         except (psycopg.Error, UnicodeError) as error:
@@ -132,12 +132,12 @@ class PostgresHistory:
             self._partitions = set()  # one may have been dropped by another collector
             self._write(db, now, careful=True)
 
-    def _write(self, db: Connection, now: float, *, careful: bool) -> None:
+    def _write(self, db: PgConnection, now: float, *, careful: bool) -> None:
         batch = self._batch
         wanted = batch.partitions(now) - self._partitions
         schema.make_partitions(db, wanted)
         self._partitions |= wanted
-        rows = Rows(db, careful=careful)
+        rows = RowWriter(db, careful=careful)
         with db.transaction():
             new = self._new_series(rows)
             about = batch.keys()
@@ -161,7 +161,7 @@ class PostgresHistory:
         self.refused += rows.refused
         self.refused_reason = rows.reason or self.refused_reason
 
-    def _new_series(self, rows: Rows) -> dict[Key, int]:
+    def _new_series(self, rows: RowWriter) -> dict[Key, int]:
         """The numbers of the series that this collector sees for the first time."""
         about = self._batch.keys()
         unknown = sorted(key for key in about if key not in self._ids)
@@ -206,7 +206,7 @@ class PostgresHistory:
             self._dropped_at = now
 
 
-def _update(rows: Rows, updates: list[tuple[int, Update]]) -> dict[tuple[int, float, str], str]:
+def _update(rows: RowWriter, updates: list[tuple[int, Update]]) -> dict[tuple[int, float, str], str]:
     """Bring the last known values up to date; the marks, by series, time and kind."""
     numbers = sorted({number for number, _ in updates})
     if not numbers:
@@ -224,7 +224,7 @@ def _update(rows: Rows, updates: list[tuple[int, Update]]) -> dict[tuple[int, fl
     return marks
 
 
-def _roll_up(db: Connection, now: float, most: int) -> int:
+def _roll_up(db: PgConnection, now: float, most: int) -> int:
     with db.transaction():
         held = db.execute("SELECT pg_try_advisory_xact_lock(%s)", (schema.ROLL_UP_LOCK,)).fetchone()
         due = (
@@ -234,7 +234,7 @@ def _roll_up(db: Connection, now: float, most: int) -> int:
         )
         if not due:
             return 0
-        rows = Rows(db, careful=False)
+        rows = RowWriter(db, careful=False)
         rolled = _rolled(rows, due, now)
         rows.insert(statements.HOURS, [(*hour, to_text(body)) for hour, body in rolled.items()])
         days = sorted({(number, start_of(at + 1.0, DAY)) for number, at in rolled})
@@ -243,7 +243,9 @@ def _roll_up(db: Connection, now: float, most: int) -> int:
         return len(due)
 
 
-def _rolled(rows: Rows, due: list[Row], now: float) -> dict[tuple[int, float], dict[str, rollup.Aggregate]]:
+def _rolled(
+    rows: RowWriter, due: list[Row], now: float
+) -> dict[tuple[int, float], dict[str, rollup.Aggregate]]:
     """Roll-ups by series and hour; hours without a window, and without one that was kept, are not among them."""
     columns = [list(column) for column in zip(*due, strict=True)]
     windows: dict[tuple[int, float], list[tuple[float, str]]] = {}
@@ -257,7 +259,7 @@ def _rolled(rows: Rows, due: list[Row], now: float) -> dict[tuple[int, float], d
     return {hour: body for hour, body in found.items() if body}
 
 
-def _merged(rows: Rows, days: list[tuple[int, float]]) -> list[Row]:
+def _merged(rows: RowWriter, days: list[tuple[int, float]]) -> list[Row]:
     if not days:
         return []
     hours: dict[tuple[int, float], list[Mapping[str, Any]]] = {}
@@ -267,8 +269,8 @@ def _merged(rows: Rows, days: list[tuple[int, float]]) -> list[Row]:
     return [(number, at, to_text(rollup.merge(bodies))) for (number, at), bodies in hours.items()]
 
 
-def _prune_alerts(now: float) -> Callable[[Connection], None]:
-    def prune(db: Connection) -> None:
+def _prune_alerts(now: float) -> Callable[[PgConnection], None]:
+    def prune(db: PgConnection) -> None:
         for statement, value in zip(
             statements.PRUNE_ALERTS, (now - KEPT_MARKS_SECONDS, MOST_ALERTS), strict=True
         ):

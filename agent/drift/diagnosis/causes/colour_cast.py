@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 DIRECTIONS = (
     (-1.0, 0.0, 1.0), (1.0, 0.0, -1.0), (-0.5, 1.0, -0.5), (0.5, -1.0, 0.5), (-1.0, 0.4, 0.4), (1.0, -0.4, -0.4),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 SHIFTS = ((0, 0), (3, 5), (5, 2), (6, 6))
 """Of the blocks, over which a decoder's filter of the blocks' edges is taken."""

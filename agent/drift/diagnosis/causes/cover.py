@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 SIDES = ("left", "right", "bottom", "top", "middle")
 

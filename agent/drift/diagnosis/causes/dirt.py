@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 BROWN, GREY = (30.0, 42.0, 50.0), (95.0, 95.0, 95.0)
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 AIRLIGHT = 95.0
 """Percentile of the grey levels that the air between takes: as bright as the brightest of the scene."""

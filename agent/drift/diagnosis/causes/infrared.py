@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 WEIGHTS = ((0.11, 0.59, 0.30), (0.05, 0.25, 0.70), (0.11, 0.59, 0.30))
 """Of blue, green and red: plain grey, as a sensor without its infrared filter sees, and plain grey but darker."""

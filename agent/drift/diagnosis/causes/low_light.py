@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agent.drift.diagnosis.cause import Cause, Image, limited
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause, limited
 
 
 def low_light(image: Image, severity: float, variant: int) -> Image:

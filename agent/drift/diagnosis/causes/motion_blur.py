@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from agent.drift.diagnosis.cause import Cause, Image
+from agent.core.types import Image
+from agent.drift.diagnosis.cause import Cause
 
 ANGLES = (0.0, 90.0, 45.0, 135.0)
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from agent.maintenance.samples.formats import coco, cvat, label_studio, yolo
-from agent.maintenance.samples.formats.labelled import Export
+from agent.maintenance.samples.formats.labelled import DatasetExport
 
 
-class Write(Protocol):
+class ExportFormat(Protocol):
     """Writes an export."""
 
-    def __call__(self, export: Export, /) -> str:
+    def __call__(self, export: DatasetExport, /) -> str:
         """Write it; what to do with it, in one line. Raises OSError."""
 
 
-FORMATS: Mapping[str, Write] = {
+FORMATS: Mapping[str, ExportFormat] = {
     "yolo": yolo.write,
     "coco": coco.write,
     "label-studio": label_studio.write,

@@ -6,10 +6,10 @@ import json
 import shutil
 from typing import Any
 
-from agent.maintenance.samples.formats.labelled import Export
+from agent.maintenance.samples.formats.labelled import DatasetExport
 
 
-def write(export: Export) -> str:
+def write(export: DatasetExport) -> str:
     """Write it."""
     images, file = export.out / "images", export.out / "annotations" / "instances_default.json"
     for folder in (images, file.parent):
@@ -20,7 +20,7 @@ def write(export: Export) -> str:
     return f"the boxes are in {file}"
 
 
-def body(export: Export) -> dict[str, Any]:
+def body(export: DatasetExport) -> dict[str, Any]:
     """The JSON values; images and categories count from 1."""
     annotations: list[dict[str, Any]] = []
     for number, one in enumerate(export.samples, 1):

@@ -6,10 +6,10 @@ import json
 import zipfile
 
 from agent.maintenance.samples.formats import coco
-from agent.maintenance.samples.formats.labelled import Export
+from agent.maintenance.samples.formats.labelled import DatasetExport
 
 
-def write(export: Export) -> str:
+def write(export: DatasetExport) -> str:
     """Write both. (ZIP knows no time before 1980, and what a box without a battery kept may be of 1970.)"""
     images, boxes = export.out / "images.zip", export.out / "annotations.zip"
     with zipfile.ZipFile(images, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:

@@ -6,7 +6,7 @@ import json
 import shutil
 from typing import Any
 
-from agent.maintenance.samples.formats.labelled import Export, Exported
+from agent.maintenance.samples.formats.labelled import DatasetExport, Exported
 
 _INTERFACE = """\
 <View>
@@ -17,7 +17,7 @@ _INTERFACE = """\
 """
 
 
-def write(export: Export) -> str:
+def write(export: DatasetExport) -> str:
     """Write it."""
     from xml.sax.saxutils import quoteattr
 

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 
 from agent.maintenance.samples.sample import AUDIT, Box, Sample
-from agent.maintenance.samples.store import Kept
+from agent.maintenance.samples.store import StoredSample
 
 VALIDATION_SHARE = 0.2
 APART_SECONDS = 1.0
@@ -22,7 +22,7 @@ Progress = Callable[[Iterable["Exported"], int], Iterable["Exported"]]
 class Exported:
     """A sample with its `boxes` by the export's classes, and its `split`: train, val or test."""
 
-    kept: Kept
+    kept: StoredSample
     boxes: tuple[Box, ...]
     split: str
 
@@ -33,7 +33,7 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Export:
+class DatasetExport:
     """What is written below the folder `out`, which is there and empty; `classes` are the names by number."""
 
     out: Path
@@ -47,8 +47,8 @@ class Export:
 
 
 def export_of(
-    kept: Sequence[Kept], classes: Mapping[str, Sequence[str]], out: Path, progress: Progress
-) -> Export:
+    kept: Sequence[StoredSample], classes: Mapping[str, Sequence[str]], out: Path, progress: Progress
+) -> DatasetExport:
     """The export of `kept`, oldest first within a camera; `classes` are each model's, the newest model's first.
 
     Audit samples are the test split; what was taken at nearly the same moment is left out. Of the others the newest
@@ -69,10 +69,10 @@ def export_of(
         )
         for one in kept
     ]
-    return Export(out=out, classes=names, samples=exported, progress=progress)
+    return DatasetExport(out=out, classes=names, samples=exported, progress=progress)
 
 
-def apart_from_audit(kept: Sequence[Kept]) -> list[Kept]:
+def apart_from_audit(kept: Sequence[StoredSample]) -> list[StoredSample]:
     """All but the frames within APART_SECONDS of one of the audit of their camera: often it is the same one."""
     moments: dict[str, list[float]] = {}
     for one in kept:
@@ -121,7 +121,7 @@ def numbered_names(
     )
 
 
-def all_names(kept: Sequence[Kept], classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def all_names(kept: Sequence[StoredSample], classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Those of the newest sample's model in its order, then what other models or labels have beside it."""
     newest = max(kept, key=lambda one: one.sample.captured_at).sample.model
     used = [

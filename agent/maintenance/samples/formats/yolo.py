@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 
-from agent.maintenance.samples.formats.labelled import Export
+from agent.maintenance.samples.formats.labelled import DatasetExport
 
 
-def write(export: Export) -> str:
+def write(export: DatasetExport) -> str:
     """Write it."""
     for one in export.each():
         images, labels = (

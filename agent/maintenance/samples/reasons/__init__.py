@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from agent.maintenance.samples.reasons import blink, drift, missed, near_threshold, novel, shadow
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 
-REASONS: Mapping[str, Callable[[View], float]] = {
+REASONS: Mapping[str, Callable[[SampleView], float]] = {
     "near_threshold": near_threshold.interest,
     "blink": blink.interest,
     "missed": missed.interest,

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from agent.core.types import Detections
 from agent.detection.nms import overlap
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 
 _SAME, _THERE = 0.5, 0.3  # IoU of one object in two frames, and of anything in its place
 
 
-def interest(view: View) -> float:
+def interest(view: SampleView) -> float:
     """The best score, in the frame before, of an object that is missing here and there again in the frame after."""
     before, after = view.before, view.after
     if before is None or after is None or not len(before) or not len(after):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 
 
-def interest(view: View) -> float:
+def interest(view: SampleView) -> float:
     """1 while a drift alarm is on: which of these frames is taken is left to chance and to how different they are."""
     return float(view.drifting)

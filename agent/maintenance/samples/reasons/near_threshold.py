@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 
 _NEAR = 0.15
 
 
-def interest(view: View) -> float:
+def interest(view: SampleView) -> float:
     """1 for a score at the threshold, 0 from `_NEAR` above it; the nearest box counts."""
     found = view.detections
     if not len(found):

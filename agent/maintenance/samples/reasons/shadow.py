@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.maintenance.samples.view import View
+from agent.maintenance.samples.view import SampleView
 
 
-def interest(view: View) -> float:
+def interest(view: SampleView) -> float:
     """1 where they have no box in common, 0 where they agree, or only one model was run."""
     return view.disagreement

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from agent.cameras.kinds.synthetic.drawing.sprites import Colour, Image
+from agent.cameras.kinds.synthetic.drawing.sprites import Colour
+from agent.core.types import Image
 
 Random = np.random.Generator
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from agent.cameras.kinds.synthetic.drawing.sprites import Image
+from agent.core.types import Image
 
 Effect = Callable[[Image, float], Image]
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.cameras.kinds.synthetic.drawing.backdrops import LAYOUTS, Lane, SceneLayout
-from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES, DRAWERS, Appearance, Colour, Image
+from agent.cameras.kinds.synthetic.drawing.sprites import CLASSES, DRAWERS, Appearance, Colour
+from agent.core.types import Image
 
 SLOT_SECONDS = 2.5
 NOISE_TILES = 6

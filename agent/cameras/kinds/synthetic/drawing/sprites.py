@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+from agent.core.types import Image
+
 Colour = tuple[int, int, int]
 SHIFT = 3  # coordinates carry three binary places, so that slow things glide instead of jumping
 ONE = 1 << SHIFT
