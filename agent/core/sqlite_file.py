@@ -6,7 +6,10 @@ import sqlite3
 from pathlib import Path
 
 BUSY_SECONDS = 5.0
-_DAMAGE = ("malformed", "not a database", "corrupt", "no such table", "no such column", "has no column named")
+_DAMAGE = (
+    "malformed", "not a database", "corrupt", "no such table", "no such column", "has no column named",
+    "could not decode to utf-8", "constraint failed",
+)  # fmt: skip
 
 
 def connect_wal(path: Path, *, page_bytes: int = 4096, shared: bool = False) -> sqlite3.Connection:
@@ -27,8 +30,9 @@ def connect_wal(path: Path, *, page_bytes: int = 4096, shared: bool = False) -> 
 
 
 def says_damaged(error: sqlite3.Error) -> bool:
-    """Whether the file is at fault, not the disk: damaged pages, or a schema that is not ours (any more)."""
-    return any(words in str(error) for words in _DAMAGE)
+    """Whether the file is at fault, not the disk: damaged pages, a schema that is not ours (any more), or text and
+    numbers that nobody wrote so: one flipped bit makes a text unreadable, or an id one that is there already."""
+    return any(words in str(error).lower() for words in _DAMAGE)
 
 
 def _connect(path: Path, page_bytes: int, locking: str) -> sqlite3.Connection:
@@ -38,6 +42,9 @@ def _connect(path: Path, page_bytes: int, locking: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA page_size={page_bytes}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first use of shared memory
+    except UnicodeDecodeError:  # of SQLite's own words, which repeat a damaged schema
+        connection.close()
+        raise sqlite3.DatabaseError("malformed database schema: it is no text") from None
     except sqlite3.Error:
         connection.close()
         raise

@@ -26,7 +26,7 @@ class ExecutedCommands:
 
     def copy(self) -> ExecutedCopy:
         """All of them."""
-        return self._store.query("SELECT id, at FROM command")
+        return self._store.select("id, at FROM command", (str, float))
 
     def take_over(self, copy: ExecutedCopy) -> None:
         """Know these commands too."""

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from agent.delivery.outbox.store import MessageStore
+
 
 @dataclass(slots=True)
 class FamilyCounts:
@@ -26,9 +28,9 @@ class Families:
         self._counts = dict(counts or {})
 
     @classmethod
-    def read(cls, sql: sqlite3.Connection) -> Families:
-        """The counts as the file has them; sqlite3.Error where it cannot be read."""
-        rows = sql.execute("SELECT name, seq, lost, lost_total FROM family").fetchall()
+    def read(cls, store: MessageStore) -> Families:
+        """The counts as the file has them; raises the store's errors."""
+        rows = store.select("name, seq, lost, lost_total FROM family", (str, int, int, int))
         return cls({name: FamilyCounts(*counts) for name, *counts in rows})
 
     def write(self, sql: sqlite3.Connection, before: Families) -> None:

@@ -39,7 +39,6 @@ from agent.delivery.outbox.retained import RetainedRecords
 from agent.delivery.outbox.rows import OutboxRow, RowKey, corrected_rows, reported_lost, row_of
 from agent.delivery.outbox.shedding import START_RATIO, STOP_RATIO, DiscardPlan, Shedder
 from agent.delivery.outbox.store import (
-    COLUMNS,
     LANES,
     MessageStore,
     StoreCorrupt,
@@ -115,23 +114,19 @@ class Outbox:
         epoch = self.store.meta("epoch") or uuid.uuid4().hex[:8]
         with self.store.transaction() as sql:
             sql.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (epoch,))
-            families = Families.read(sql)
-            depths = sql.execute("SELECT priority, depth FROM lane").fetchall()
-            newest = {lane: sql.execute(f"SELECT max(id) FROM {table(lane)}").fetchone()[0] for lane in LANES}
         self.epoch = epoch
-        self._families = families
-        self._depths = {**dict.fromkeys(LANES, 0), **{Priority(lane): depth for lane, depth in depths}}
-        self._next_ids = {lane: (newest[lane] or 0) + 1 for lane in LANES}
+        self._families = Families.read(self.store)
+        newest = {lane: self.store.newest(lane) for lane in LANES}
+        self._depths = self.store.depths(newest)
+        self._next_ids = {lane: newest[lane] + 1 for lane in LANES}
         self._leased = dict.fromkeys(LANES, 0)
         self._touched = {lane: self._perhaps_sent(lane) for lane in LANES}
 
     def _perhaps_sent(self, lane: Priority) -> int:
         """The last id of which a process that was killed may have sent the message: the oldest go first."""
-        oldest = self.store.query(
-            f"SELECT id FROM {table(lane)} ORDER BY id LIMIT 1 OFFSET ?",
-            (self._in_flight + DELIVERED_ROWS - 1,),
-        )
-        return int(oldest[0][0]) if oldest else self._next_ids[lane] - 1
+        skipped = self._in_flight + DELIVERED_ROWS - 1
+        oldest = self.store.select(f"id FROM {table(lane)} ORDER BY id LIMIT 1 OFFSET ?", (int,), (skipped,))
+        return oldest[0][0] if oldest else self._next_ids[lane] - 1
 
     def close(self) -> None:
         """Close; may be called twice."""
@@ -247,10 +242,8 @@ class Outbox:
     def lease(self, lane: Priority, limit: int) -> list[OutboxRow]:
         """The next `limit` rows of `lane` at most, oldest first, each once until `release`."""
         delivered = ",".join(map(str, self._unsettled.delivered.get(lane, ())))
-        found = self.store.query(
-            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id > ? AND id NOT IN ({delivered}) ORDER BY id LIMIT ?",
-            (self._leased[lane], limit),
-        )
+        where, after = f"id > ? AND id NOT IN ({delivered}) ORDER BY id LIMIT ?", self._leased[lane]
+        found = self.store.select_rows(lane, where, (after, limit), after=after)
         read = [self._unsettled.whole(OutboxRow.from_values(lane, values)) for values in found]
         rows = self._with_right_times(lane, read)
         if rows:
@@ -261,9 +254,7 @@ class Outbox:
     def fetch(self, lane: Priority, ids: Sequence[int]) -> list[OutboxRow]:
         """Rows that were leased before, by id and in its order; those that are deleted since are left out."""
         marks = ",".join("?" * len(ids))
-        found = self.store.query(
-            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
-        )
+        found = self.store.select_rows(lane, f"id IN ({marks}) ORDER BY id", ids)
         return [self._unsettled.whole(OutboxRow.from_values(lane, values)) for values in found]
 
     def _with_right_times(self, lane: Priority, rows: list[OutboxRow]) -> list[OutboxRow]:

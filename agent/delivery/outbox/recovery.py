@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class OutboxRecovery:
 
     def failed(self, error: DeliveryError, now: float) -> bool:
         """The outbox could not be written; whether it was replaced."""
-        if isinstance(error, StoreCorrupt):
+        if isinstance(error, StoreCorrupt) and self.outbox.durable:
             self._start_anew(error, now)
             return True
         if self._failing_since is None:
@@ -101,8 +102,12 @@ class OutboxRecovery:
             return False
         disk = self._on_disk()
         try:
-            disk.open()
-            disk.ack(self._copied)
+            try:
+                disk.open()
+                disk.ack(self._copied)
+            except StoreCorrupt as error:  # what failed was the disk, and so its file is damaged now
+                disk.close()
+                disk = self._renewed(error)
             self._copied = []  # gone: at the next try their ids may name what has moved there since
             disk.retained.take_over(self._retained_for(disk))
             disk.executed.take_over(self.outbox.executed.copy())
@@ -117,17 +122,36 @@ class OutboxRecovery:
         return True
 
     def _start_anew(self, error: DeliveryError, now: float) -> None:
-        self.damaged_total += 1
         self.outbox.close()  # it may have got as far as a lock, for which what is saved would be waited for in vain
+        commits = self.outbox.store.commits_total
+        try:
+            self.outbox = self._renewed(error)
+        except DeliveryError as second:
+            self._retreat(second, now)
+        else:
+            self._commits_before += commits
+
+    def _renewed(self, error: DeliveryError) -> Outbox:
+        """A new outbox on disk, open, with what could be read of the damaged one; raises DeliveryError."""
+        self.damaged_total += 1
         try:
             aside = set_aside(self._path, int(self._clock.wall()))
-            self._commits_before += self.outbox.store.commits_total
-            self.outbox = self._on_disk()
-            self.outbox.open()
-            result = salvage(aside, self.outbox)
-        except (OSError, DeliveryError) as second:
-            self._retreat(StoreUnwritable(str(second)), now)
-            return
+        except OSError as second:
+            raise StoreUnwritable(str(second)) from None
+        copied, self._copied = set(self._copied), []  # their ids name nothing in the new file
+        disk = self._on_disk()
+        try:
+            disk.open()
+            result = salvage(aside, disk, copied)
+        except (OSError, DeliveryError, sqlite3.Error) as second:
+            disk.close()
+            log.error(
+                "the outbox was damaged, and what can be read of it is not all saved",
+                reason=str(error),
+                aside=str(aside),
+                error=str(second),
+            )
+            raise StoreUnwritable(str(second)) from None
         log.error(
             "the outbox was damaged: it was set aside and a new one started",
             reason=str(error),
@@ -135,6 +159,7 @@ class OutboxRecovery:
             saved=result.saved,
             lost="unknown" if result.lost is None else result.lost,
         )
+        return disk
 
     def _retreat(self, error: DeliveryError, now: float) -> None:
         log.error(

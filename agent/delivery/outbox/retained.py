@@ -15,13 +15,20 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
+import structlog
+
+from agent.core.printable import printable
 from agent.core.types import Priority
 from agent.core.untrusted import parse_object
 from agent.delivery.messages import clears_retained
 from agent.delivery.outbox.rows import OutboxRow, unpack
 from agent.delivery.outbox.store import MessageStore, table
 
+log = structlog.get_logger("vedette.delivery")
+
 STANDING_AT_MOST = 1000
+_STANDING_TYPES = (str, int, bytes)
+_TOPICS, _TOPIC_TYPES = "broker, topic, prefix, kind FROM retained", (str, str, str, str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +96,27 @@ class RetainedRecords:
 
     def standing(self, device: str) -> list[RetainedMessage]:
         """Firing alerts of which no message is in the queue any more, oldest first; `device` is our name now."""
-        found = self._store.query(
-            "SELECT topic, seq, payload FROM standing"
-            f" WHERE topic NOT IN (SELECT topic FROM {table(Priority.ALERT)}) ORDER BY seq"
+        found = self._store.select(
+            "topic, seq, payload FROM standing"
+            f" WHERE topic NOT IN (SELECT topic FROM {table(Priority.ALERT)}) ORDER BY seq",
+            _STANDING_TYPES,
         )
-        return [
-            RetainedMessage(topic=topic, seq=seq, payload=_of_device(unpack(payload), device))
-            for topic, seq, payload in found
-        ]
+        standing: list[RetainedMessage] = []
+        for topic, seq, stored in found:
+            try:
+                payload = _of_device(unpack(stored), device)
+            except ValueError as error:  # the others stand all the same
+                log.error(
+                    "an alert cannot be published again", topic=printable(topic, 200), reason=str(error)
+                )
+                continue
+            standing.append(RetainedMessage(topic=topic, seq=seq, payload=payload))
+        return standing
 
     def alert_topics(self) -> set[str]:
         """Topics, without prefix, of the alerts that fire or of which a message waits."""
-        found = self._store.query(
-            f"SELECT topic FROM standing UNION SELECT topic FROM {table(Priority.ALERT)}"
+        found = self._store.select(
+            f"topic FROM standing UNION SELECT topic FROM {table(Priority.ALERT)}", (str,)
         )
         return {topic for (topic,) in found}
 
@@ -123,7 +138,7 @@ class RetainedRecords:
 
     def topics(self) -> list[RetainedTopic]:
         """All records."""
-        found = self._store.query("SELECT broker, topic, prefix, kind FROM retained ORDER BY broker, topic")
+        found = self._store.select(f"{_TOPICS} ORDER BY broker, topic", _TOPIC_TYPES)
         return [RetainedTopic(*values) for values in found]
 
     # -- over to another outbox ---------------------------------------------------------------------------------
@@ -131,8 +146,8 @@ class RetainedRecords:
     def copy(self) -> RetainedCopy:
         """All of it."""
         return RetainedCopy(
-            standing=self._store.query("SELECT topic, seq, payload FROM standing"),
-            topics=self._store.query("SELECT broker, topic, prefix, kind FROM retained"),
+            standing=self._store.select("topic, seq, payload FROM standing", _STANDING_TYPES),
+            topics=self._store.select(_TOPICS, _TOPIC_TYPES),
         )
 
     def take_over(self, copy: RetainedCopy) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,23 @@ from agent.core.types import Priority
 from agent.delivery.messages import is_topic
 from agent.delivery.outbox.queue import BATCH_ROWS, Outbox
 from agent.delivery.outbox.retained import RetainedCopy
-from agent.delivery.outbox.rows import OutboxRow, unpack
-from agent.delivery.outbox.store import COLUMNS, LANES, PAGE_BYTES, MessageStore, StoreFull, table
+from agent.delivery.outbox.rows import OutboxRow, RowKey, unpack
+from agent.delivery.outbox.store import (
+    COLUMN_TYPES,
+    COLUMNS,
+    LANES,
+    PAGE_BYTES,
+    MessageStore,
+    StoreFull,
+    are_of,
+    table,
+)
 
 log = structlog.get_logger("vedette.delivery")
 
 _MARK = ".damaged-"
+_LAST_ID = 2**62  # beyond any id that was given out
+_TYPES = tuple(COLUMN_TYPES.values())
 OLD_PAGE_BYTES = 4096  # of files made before pages of 1 KiB
 # Offsets in the first page (https://www.sqlite.org/fileformat.html): of the header, and of the b-tree that follows it.
 _PAGE_COUNT, _FREE_PAGES = 28, 32
@@ -55,8 +66,8 @@ def set_aside(path: Path, stamp: int) -> Path:
     return aside
 
 
-def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
-    """Carry what can be read in the database `aside` over into `fresh` (open)."""
+def salvage(aside: Path, fresh: Outbox, without: Container[RowKey] = ()) -> SalvageResult:
+    """Carry what can be read in the database `aside` over into `fresh` (open), but for the rows `without` which."""
     saved, missing, known = 0, dict.fromkeys(LANES, 0), True
     if not _opens(aside):
         _lend_schema(aside)
@@ -65,10 +76,10 @@ def salvage(aside: Path, fresh: Outbox) -> SalvageResult:
         fresh.executed.take_over(_rows(sql, "id, at FROM command", (str, float)))
         for lane in LANES:
             expected = _depth(sql, lane)
-            found = _carry_over(sql, lane, fresh)
+            found, left = _carry_over(sql, lane, fresh, without)
             saved += found
             known = known and expected is not None
-            missing[lane] = max((expected or 0) - found, 0)
+            missing[lane] = max((expected or 0) - found - left, 0)
     lost = {_FAMILY[lane]: count for lane, count in missing.items() if count}
     if lost:
         fresh.put_many([], lost)
@@ -159,17 +170,25 @@ def _depth(sql: sqlite3.Connection, lane: Priority) -> int | None:
         found = sql.execute("SELECT depth FROM lane WHERE priority = ?", (lane,)).fetchone()
     except sqlite3.Error:
         return None
-    return int(found[0]) if found else 0
+    if found is None:
+        return 0
+    return found[0] if isinstance(found[0], int) and found[0] >= 0 else None
 
 
-def _carry_over(sql: sqlite3.Connection, lane: Priority, fresh: Outbox) -> int:
-    carried, batch = 0, []
+def _carry_over(
+    sql: sqlite3.Connection, lane: Priority, fresh: Outbox, without: Container[RowKey]
+) -> tuple[int, int]:
+    """How many rows of `lane` were carried over, and how many are `without` which."""
+    carried, left, batch = 0, 0, []
     for row in _readable(sql, lane):
+        if row.key in without:
+            left += 1
+            continue
         batch.append(row)
         if len(batch) == BATCH_ROWS:
             carried += _adopt(fresh, batch)
             batch = []
-    return carried + _adopt(fresh, batch)
+    return carried + _adopt(fresh, batch), left
 
 
 def _adopt(fresh: Outbox, batch: list[OutboxRow]) -> int:
@@ -184,16 +203,8 @@ def _adopt(fresh: Outbox, batch: list[OutboxRow]) -> int:
 
 def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[OutboxRow]:
     """Every row of `lane` that can be read, in order: halves a range of ids wherever reading it fails."""
-    try:
-        ends = [
-            sql.execute(f"SELECT id FROM {table(lane)} ORDER BY id {order} LIMIT 1").fetchone()
-            for order in ("ASC", "DESC")
-        ]
-    except sqlite3.Error:
-        return
-    if ends[0] is None or ends[1] is None:
-        return
-    ranges = [(ends[0][0], ends[1][0])]
+    first, last = _end(sql, lane, "min"), _end(sql, lane, "max")
+    ranges, newest = [(first, last)] if first is not None and last is not None else [], 0
     while ranges:
         first, last = ranges.pop()
         try:
@@ -206,10 +217,36 @@ def _readable(sql: sqlite3.Connection, lane: Priority) -> Iterator[OutboxRow]:
                 middle = (first + last) // 2
                 ranges += [(middle + 1, last), (first, middle)]
             continue
-        if len(found) == BATCH_ROWS and found[-1][0] < last:
-            ranges.append((found[-1][0] + 1, last))
+        reached = max((values[0] for values in found), default=last)
+        if len(found) == BATCH_ROWS and reached < last:
+            ranges.append((max(reached, first) + 1, last))
         for values in found:
-            with suppress(ValueError, TypeError):
+            if are_of(values, _TYPES) and values[0] > newest:  # the rows of a damaged page are in any order
+                newest = values[0]
                 row = OutboxRow.from_values(lane, values)
-                unpack(row.payload)
-                yield row
+                if _unpacks(row.payload):
+                    yield row
+
+
+def _end(sql: sqlite3.Connection, lane: Priority, which: str) -> int | None:
+    """The first (`min`) or last (`max`) id of `lane` that can be read; None where there is none.
+
+    Where the page at that end cannot be read, nothing beyond a certain id can: that is looked for by halves.
+    """
+    sign = ">=" if which == "min" else "<="
+
+    def found(limit: int) -> int | None:
+        row = sql.execute(f"SELECT {which}(id) FROM {table(lane)} WHERE id {sign} ?", (limit,)).fetchone()
+        return row[0] if row and isinstance(row[0], int) else None
+
+    failing, reached = (0, _LAST_ID) if which == "min" else (_LAST_ID, 0)
+    with suppress(sqlite3.Error):
+        return found(failing)
+    end: int | None = None
+    while abs(failing - reached) > 1:
+        middle = (failing + reached) // 2
+        try:
+            end, reached = found(middle), middle
+        except sqlite3.Error:
+            failing = middle
+    return end

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from agent.core.types import Priority
 from agent.delivery.outbox.compaction import merge_rows
 from agent.delivery.outbox.rows import OutboxRow, reported_lost
-from agent.delivery.outbox.store import COLUMNS, MessageStore, table
+from agent.delivery.outbox.store import MessageStore, table
 
 START_RATIO, STOP_RATIO = 0.80, 0.75  # shedding starts above the one and stops below the other
 MERGED_SPANS = (600, 3600)
@@ -67,9 +67,10 @@ class Shedder:
         return None
 
     def _drop(self, lane: Priority, floor: int) -> DiscardPlan | None:
-        rows = self._store.query(
-            f"SELECT id, topic, weight, CASE WHEN weight > 1 THEN payload ELSE x'' END FROM {table(lane)}"
+        rows = self._store.select(
+            f"id, topic, weight, CASE WHEN weight > 1 THEN payload ELSE x'' END FROM {table(lane)}"
             " WHERE id > ? ORDER BY id LIMIT ?",
+            (int, str, int, bytes),
             (floor, DROP_ROWS),
         )
         lost: Counter[str] = Counter()
@@ -87,9 +88,10 @@ class Shedder:
     def _merge(self, lane: Priority, span: int, floor: int) -> DiscardPlan | None:
         while True:
             after = max(self._done.get((lane, span), 0), floor)
-            rows = self._store.query(
-                f"SELECT id, topic, boot, CAST(start / ? AS INTEGER), span, window FROM {table(lane)}"
+            rows = self._store.select(
+                f"id, topic, boot, CAST(start / ? AS INTEGER), span, window FROM {table(lane)}"
                 " WHERE id > ? ORDER BY id LIMIT ?",
+                (int, str, str, int, int, float),
                 (span, after, SCAN_ROWS),
             )
             groups, open_from = _groups(rows, span)
@@ -119,9 +121,7 @@ class Shedder:
 
     def _load(self, lane: Priority, ids: Sequence[int]) -> list[OutboxRow]:
         marks = ",".join("?" * len(ids))
-        found = self._store.query(
-            f"SELECT {COLUMNS} FROM {table(lane)} WHERE id IN ({marks}) ORDER BY id", list(ids)
-        )
+        found = self._store.select_rows(lane, f"id IN ({marks}) ORDER BY id", ids)
         return [OutboxRow.from_values(lane, values) for values in found]
 
 

@@ -17,10 +17,12 @@ What the settings of the connection are for, each found by breaking things:
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,16 @@ PAGE_BYTES = 1024
 LEAST_BYTES, LEAST_LOG_BYTES = 256 * 1024, 64 * 1024
 LANES = tuple(sorted(Priority, reverse=True))
 
+Types = Sequence[type | tuple[type, ...]]
+"""What the values of each column may be."""
+
 # Everything about a row that is not asked for often comes last: SQLite then need not read the overflow pages.
-COLUMNS = (
-    "id, topic, seq, retain, expiry, created, boottime, boot, start, window, span, weight, payload, sketches"
-)
+COLUMN_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "id": int, "topic": str, "seq": int, "retain": int, "expiry": (int, type(None)), "created": float,
+    "boottime": float, "boot": str, "start": float, "window": float, "span": int, "weight": int, "payload": bytes,
+    "sketches": bytes,
+}  # fmt: skip
+COLUMNS = ", ".join(COLUMN_TYPES)
 
 _LANE = """CREATE TABLE IF NOT EXISTS {table} (
     id INTEGER PRIMARY KEY, topic TEXT NOT NULL, seq INTEGER NOT NULL, retain INTEGER NOT NULL, expiry INTEGER,
@@ -77,7 +85,19 @@ def table(priority: Priority) -> str:
 
 def insertion(priority: Priority) -> str:
     """The statement that adds a row, its values in the order of COLUMNS, to the messages of `priority`."""
-    return f"INSERT INTO {table(priority)} VALUES ({','.join('?' * len(COLUMNS.split(',')))})"
+    return f"INSERT INTO {table(priority)} VALUES ({','.join('?' * len(COLUMN_TYPES))})"
+
+
+def are_of(values: Sequence[object], types: Types) -> bool:
+    """Whether each of `values` is of its column's type, and finite: SQLite itself keeps anything in any column.
+
+    >>> are_of((1, "a"), (int, str)), are_of(("1", "a"), (int, str)), are_of((float("inf"),), (float,))
+    (True, False, False)
+    """
+    return all(
+        isinstance(value, kind) and (not isinstance(value, float) or math.isfinite(value))
+        for value, kind in zip(values, types, strict=True)
+    )
 
 
 class MessageStore:
@@ -219,10 +239,45 @@ class MessageStore:
         with translated():
             return self.sql.execute(statement, tuple(values)).fetchall()
 
+    def select(self, what: str, types: Types, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Every row of `SELECT what`, each value of its column's type; StoreCorrupt where one is not."""
+        found = self.query(f"SELECT {what}", values)
+        if not all(are_of(row, types) for row in found):
+            raise StoreCorrupt(f"outbox: what {what.partition(' FROM ')[2]} gives is not what was written")
+        return found
+
+    def select_rows(
+        self, lane: Priority, where: str, values: Sequence[object], *, after: int = 0
+    ) -> list[tuple[Any, ...]]:
+        """The COLUMNS of the messages of `lane` that `where` names, by id, all after `after`; as `select`."""
+        found = self.select(
+            f"{COLUMNS} FROM {table(lane)} WHERE {where}", tuple(COLUMN_TYPES.values()), values
+        )
+        ids = [after, *(row[0] for row in found)]
+        if any(one >= next_one for one, next_one in pairwise(ids)):  # else they would be sent round and round
+            raise StoreCorrupt(f"outbox: the rows of {table(lane)} are not in order")
+        return found
+
+    def newest(self, lane: Priority) -> int:
+        """The id of the newest message of `lane`, 0 where there is none."""
+        found = self.select(f"id FROM {table(lane)} ORDER BY id DESC LIMIT 1", (int,))
+        return int(found[0][0]) if found else 0
+
+    def depths(self, newest: Mapping[Priority, int]) -> dict[Priority, int]:
+        """How many messages of each priority wait; `newest` are their ids. StoreCorrupt where that cannot be."""
+        depths = dict.fromkeys(LANES, 0)
+        for number, depth in self.select("priority, depth FROM lane", (int, int)):
+            if number not in depths or depth < 0:
+                raise StoreCorrupt(f"outbox: {depth} messages of priority {number}")
+            depths[Priority(number)] = depth
+        if any((depth > 0) != (newest[lane] > 0) for lane, depth in depths.items()):
+            raise StoreCorrupt("outbox: its counts are not those of its messages")
+        return depths
+
     def meta(self, name: str) -> str | None:
         """A remembered string."""
-        rows = self.query("SELECT value FROM meta WHERE name = ?", (name,))
-        return str(rows[0][0]) if rows else None
+        rows = self.select("value FROM meta WHERE name = ?", (str,), (name,))
+        return rows[0][0] if rows else None
 
     def used_pages(self) -> int:
         """Pages that hold something."""

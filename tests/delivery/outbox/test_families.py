@@ -1,11 +1,10 @@
 """The books of a family: every number given out is a message's, or lost, and each loss is reported once."""
 
-import sqlite3
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.delivery.outbox.families import Families
+from agent.delivery.outbox.store import MessageStore
 
 STEPS = st.lists(st.sampled_from(["accept", "refuse", "skip", "lose"]), max_size=40)
 
@@ -45,8 +44,9 @@ def test_a_report_that_is_lost_is_made_again_and_counted_once():
 
 
 def test_only_what_changed_is_written_and_all_is_read_again():
-    sql = sqlite3.connect(":memory:")
-    sql.execute("CREATE TABLE family (name PRIMARY KEY, seq, lost, lost_total)")
+    store = MessageStore(None, 1 << 20)
+    store.open()
+    sql = store.sql
     before = Families()
     after = before.copy()
     after.skip("host", 2)
@@ -57,5 +57,5 @@ def test_only_what_changed_is_written_and_all_is_read_again():
     changes = sql.total_changes
     later.write(sql, after)
     assert sql.total_changes == changes + 1
-    read = Families.read(sql)
+    read = Families.read(store)
     assert (read.next("host"), read.next("camera")) == ((3, 2), (3, 0))

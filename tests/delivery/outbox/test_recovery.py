@@ -243,3 +243,93 @@ def test_a_disk_that_fails_now_and_then_on_the_way_back_loses_nothing(tmp_path, 
     found = [body["n"] for body in bodies(safe.outbox, Priority.SUMMARY)]
     assert sorted(found) == sorted(body["n"] for body in expected)
     safe.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE lane_summary SET boot = CAST(x'62ff62' AS TEXT) WHERE id = 7",  # no text
+        "UPDATE lane_summary SET created = x'00' WHERE id = 7",  # no number
+        "UPDATE lane_summary SET window = 9e999 WHERE id = 7",
+        "UPDATE lane SET depth = 'many' WHERE priority = 1",
+        "UPDATE lane SET depth = 0 WHERE priority = 1",  # nothing would ever be sent
+        "UPDATE lane SET depth = -3 WHERE priority = 1",
+        "INSERT INTO lane VALUES (77, 1)",
+        "UPDATE family SET seq = 'one'",
+        "UPDATE meta SET value = x'00' WHERE name = 'epoch'",
+        "INSERT INTO command VALUES ('c', 'never')",
+        "INSERT INTO retained VALUES ('b', x'00', 'c', 'd')",
+        "UPDATE standing SET payload = 'text'",
+        "UPDATE standing SET payload = x'789c00'",
+    ],
+)
+def test_a_value_that_nobody_wrote_is_damage_that_costs_itself_alone(tmp_path, drafts, damage):
+    """A flipped bit that SQLite does not notice ends neither the delivery nor what waits behind it."""
+    safe = keep(tmp_path)
+    assert Priority.SUMMARY == 1
+    put_all(safe.outbox, [drafts.alert("a"), *bulk(150, size=100)])
+    safe.outbox.ack([row.key for row in safe.outbox.lease(Priority.ALERT, 9)])  # it stands
+    safe.close()
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as database, database:
+        database.execute("PRAGMA ignore_check_constraints = 1")
+        assert database.execute(damage).rowcount
+    safe, found = keep(tmp_path), []
+
+    def carry_out(step):
+        try:
+            step(safe.outbox)
+        except StoreCorrupt as error:
+            assert safe.failed(error, 1.0)
+            step(safe.outbox)
+
+    carry_out(lambda outbox: found.extend(bodies(outbox, Priority.SUMMARY)))
+    carry_out(lambda outbox: outbox.retained.standing("box"))
+    carry_out(lambda outbox: outbox.retained.copy())
+    carry_out(lambda outbox: outbox.executed.copy())
+    carry_out(lambda outbox: outbox.put_many([drafts.host()]))
+    assert safe.outbox.durable
+    assert len({body["n"] for body in found}) >= 149
+    safe.close()
+
+
+def test_rows_that_are_not_in_order_are_damage_and_are_not_sent_for_ever(tmp_path):
+    safe = keep(tmp_path)
+    put_all(safe.outbox, bulk(150, size=100))
+    safe.close()
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as database:
+        (root,) = database.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'lane_summary'"
+        ).fetchone()
+    path = tmp_path / "outbox.db"
+    content = bytearray(path.read_bytes())
+    first = content[(root - 1) * 1024 :]
+    assert first[0] == 0x05, "an interior page: its first cell names the first leaf"
+    leaf = int.from_bytes(first[(cell := int.from_bytes(first[12:14], "big")) : cell + 4], "big")
+    at = (leaf - 1) * 1024 + 8
+    content[at : at + 4] = (
+        content[at + 2 : at + 4] + content[at : at + 2]
+    )  # its first two cells change places
+    path.write_bytes(content)
+    safe = keep(tmp_path)
+    with pytest.raises(StoreCorrupt):
+        bodies(safe.outbox, Priority.SUMMARY)
+    assert safe.failed(StoreCorrupt("out of order"), 1.0)
+    found = [body["n"] for body in bodies(safe.outbox, Priority.SUMMARY)]
+    assert len(found) >= 148 and found == sorted(found)
+    safe.close()
+
+
+def test_a_file_that_is_damaged_while_messages_are_in_memory_is_set_aside_and_nothing_goes_twice(tmp_path):
+    safe = keep(tmp_path)
+    put_all(safe.outbox, bulk(50))
+    assert safe.failed(StoreUnwritable("disk I/O error"), 0.0)
+    put_all(safe.outbox, bulk(10, family="camera"))
+    safe.outbox.ack([row.key for row in safe.outbox.lease(Priority.SUMMARY, 20)])
+    path = tmp_path / "outbox.db"
+    with path.open("r+b") as file:
+        file.write(b"\xff" * 100)
+    assert safe.revisit(1000.0), "else it stays in memory until the agent ends, which loses it"
+    assert safe.outbox.durable and safe.damaged_total == 1
+    found = bodies(safe.outbox, Priority.SUMMARY)
+    assert [body["n"] for body in found] == [*range(20, 50), *range(10)]
+    safe.close()

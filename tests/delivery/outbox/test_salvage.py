@@ -147,6 +147,28 @@ def test_a_damaged_page_of_the_schema_costs_no_message(tmp_path, make_outbox, dr
     assert (result.saved, result.lost) == (2, 0)
 
 
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_a_damaged_page_at_the_end_of_a_table_costs_its_own_messages_alone(tmp_path, make_outbox, end):
+    old = make_outbox("old.db", careless=True)
+    put_all(old, bulk(300, size=100))
+    old.close()
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as sql:
+        (root,) = sql.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'lane_summary'").fetchone()
+    content = bytearray(path.read_bytes())
+    page = content[(root - 1) * PAGE_BYTES :]
+    while page[0] == 5:  # down to the first or last leaf
+        cell = int.from_bytes(page[12:14], "big")
+        at = cell if end == "min" else 8
+        leaf = int.from_bytes(page[at : at + 4], "big")
+        page = content[(leaf - 1) * PAGE_BYTES :]
+    content[(leaf - 1) * PAGE_BYTES : leaf * PAGE_BYTES] = bytes(PAGE_BYTES)
+    path.write_bytes(content)
+    result = salvage(path, make_outbox("new.db", careless=True))
+    assert 290 <= result.saved < 300
+    assert result.saved + result.lost == 300
+
+
 PAGES = st.lists(st.integers(0, 200), min_size=1, max_size=6, unique=True)
 
 
