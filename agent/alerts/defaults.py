@@ -318,7 +318,7 @@ _DELIVERY = (
     RuleSettings(
         name="certificate_ends",
         when="host.certificate_ends > 0",
-        advice="Put another certificate and its key in their place; they are read at the next connect.",
+        advice="Renew the named certificate before that day; the device's own files are read at the next connect.",
     ),
     RuleSettings(
         name="broker_down",

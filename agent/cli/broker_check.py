@@ -148,7 +148,7 @@ def _line(result: PingResult, prefix: str) -> str:
         right = f", may publish below {prefix}"
     else:
         right = f"; whether it may publish below {prefix}, this broker does not report"
-    return f"{let_in}{right}" + (f"; {result.lost}" if result.lost else "")
+    return "; ".join(filter(None, (f"{let_in}{right}", result.lost, result.certificate)))
 
 
 def _refused(result: PingResult) -> bool:

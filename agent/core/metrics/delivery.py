@@ -24,7 +24,9 @@ DELIVERY = (
     Metric(
         "host.certificate_ends",
         Alerting("has a certificate that ends soon", "certificate", "state", "a certificate that lasts"),
-        Export("broker_client_certificate_ends", "1 while broker.cert_file ends soon, or has ended."),
+        Export(
+            "broker_certificate_ends", "1 while broker.cert_file, or the broker's own certificate, ends soon."
+        ),
         sent=Sent.NOT_ZERO,
     ),
     Metric(

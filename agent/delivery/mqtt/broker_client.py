@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -56,11 +57,13 @@ class DialingClient(paho.Client):
 class BrokerClient(DialingClient):
     """paho gathers as large a packet as is announced; this one keeps KEPT_OF_LARGER of a message over LARGEST_PACKET.
 
-    `tls_error` is why TLS ended the connection while reading; paho swallows it. `give_up` ends a handshake of TLS or
+    `tls_error` is why TLS ended the connection while reading; paho swallows it. `presented` is the certificate of the
+    broker as `ssl` decodes it, once TLS is there. `give_up` ends a handshake of TLS or
     WebSocket: who answers a byte now and then would hold the thread that connects for ever.
     """
 
     tls_error: ssl.SSLError | None = None
+    presented: Mapping[str, Any] | None = None
     _line: socket.socket | None = None
     _given_up = False
 
@@ -70,6 +73,11 @@ class BrokerClient(DialingClient):
         if self._given_up:
             self.give_up()
         return made
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        line = super()._ssl_wrap_socket(tcp_sock)
+        self.presented = line.getpeercert()
+        return line
 
     def give_up(self) -> None:
         """End what is being connected, or is about to be; from any thread."""

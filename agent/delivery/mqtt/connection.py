@@ -32,7 +32,7 @@ from agent.core.secret import Secret, excerpt
 from agent.delivery.mqtt.address import BrokerAddress
 from agent.delivery.mqtt.aliases import TopicAliases
 from agent.delivery.mqtt.broker_client import LARGEST_PACKET, BrokerClient
-from agent.delivery.mqtt.certificate_dates import expired_certificate
+from agent.delivery.mqtt.certificate_dates import Validity, expired_certificate, validity_of
 from agent.delivery.mqtt.events import Acked, Closed, Event, Opened, Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended, why_not
 from agent.delivery.mqtt.fallback import ALL, Demands
@@ -97,6 +97,11 @@ class Connection:
         self._subscribing: dict[int | None, str] = {}
         self.credentials = credentials
         self._client = _client(address, options, self)
+
+    @property
+    def certificate(self) -> Validity | None:
+        """How long the broker's certificate is valid; None without TLS."""
+        return validity_of(self._client.presented)
 
     def start(self) -> None:
         """Begin to connect."""

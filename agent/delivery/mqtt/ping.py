@@ -13,6 +13,7 @@ from agent.core import clock
 from agent.core.errors import RetryableDelivery
 from agent.delivery.mqtt.address import BrokerAddress, broker_addresses
 from agent.delivery.mqtt.beside import Pipe, drive, open_connection, wake_pipe
+from agent.delivery.mqtt.certificate_dates import server_notice
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
 from agent.delivery.mqtt.events import Acked, Closed, Subscribed
 from agent.delivery.mqtt.fallback import lost_at
@@ -37,7 +38,7 @@ class PingResult:
     """What a broker answered. `seconds` is how long connecting and logging in took; `reason` says what failed.
 
     `refused` has the topics that it does not let us publish, or subscribe to, each with its reason; `lost` is what the
-    agent does without at this broker.
+    agent does without at this broker; `certificate` says that the broker's ends soon.
     """
 
     broker: str
@@ -48,6 +49,7 @@ class PingResult:
     reason: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
     lost: str = ""
+    certificate: str = ""
 
 
 def ping(
@@ -92,6 +94,7 @@ def _ping(
                         version=connection.options.version.value,
                         seconds=clock.monotonic() - started,
                         lost=_lost(connection),
+                        certificate=server_notice(address, connection.certificate, clock.unix_now()),
                     )
                     versions = (connection.options.version,)
                     if connection.closed:

@@ -29,7 +29,7 @@ import structlog
 
 from agent.core import clock
 from agent.delivery.mqtt.address import BrokerAddress
-from agent.delivery.mqtt.certificate_dates import CertificateWatch
+from agent.delivery.mqtt.certificate_watch import CertificateWatch
 from agent.delivery.mqtt.connection import Connection, ConnectionOptions, ProtocolVersion, Will
 from agent.delivery.mqtt.events import Closed, Event, Opened
 from agent.delivery.mqtt.failures import MEND, OTHER_VERSION, REFUSALS, ConnectionFailure
@@ -281,6 +281,7 @@ class Session:
         version = connection.options.version
         self._opened_at, self._worst = now, None
         self._renewal.begin(connection.credentials, now)
+        self.certificate.presented(connection.address, connection.certificate)
         self._broken_starts.pop(self._index, None)
         if version is ProtocolVersion.V5:
             self._spoke_newest.add(self._index)
