@@ -40,6 +40,9 @@ from agent.delivery.mqtt.login import Credentials, log_in, read_credentials, rea
 from agent.delivery.mqtt.tls import tls_context
 
 READS_AT_ONCE = 1000  # then something else may have its turn
+BYTES_AT_ONCE = 4 * 1024 * 1024
+"""Of messages for us, until the owner takes them: what waits in the line costs the sender's memory, not ours."""
+
 LONGEST_REASON = 400
 _PROTOCOL_ERROR = 0x82  # by which paho names what it could not read
 _BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
@@ -93,6 +96,7 @@ class Connection:
         self.closed = False
         self._wake = wake
         self._ready = False
+        self._bytes = 0
         self._aliases = TopicAliases()
         self._subscribing: dict[int | None, str] = {}
         self.credentials = credentials
@@ -146,6 +150,7 @@ class Connection:
     def drive(self, timeout: float, wake_fd: int, now: float) -> None:
         """Wait up to `timeout` seconds for the network or `wake_fd`, then read and write what is due."""
         sock = self._client.socket() if self._ready and not self.closed else None
+        self._bytes = 0
         poll = select.poll()
         poll.register(wake_fd, select.POLLIN)
         if sock is not None:
@@ -172,7 +177,7 @@ class Connection:
     def _read_all(self) -> None:
         """To be done before writing: a write to a connection that broke ends it, with all that had arrived."""
         for _ in range(READS_AT_ONCE):
-            if self.closed or not _readable(self._client.socket()):
+            if self.closed or self._bytes >= BYTES_AT_ONCE or not _readable(self._client.socket()):
                 return
             self._attempt(self._client.loop_read)
 
@@ -208,15 +213,17 @@ class Connection:
         """Send; the id by which `Acked` will name it. Raises PermanentDelivery for what MQTT cannot carry."""
         known = self._aliases.of(topic)
         properties = None
-        if self.options.version is ProtocolVersion.V5 and (expiry is not None or correlation or known.alias):
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            if expiry is not None:
-                properties.MessageExpiryInterval = max(expiry, 1)
-            if correlation:
-                properties.CorrelationData = correlation
-            if known.alias:
-                properties.TopicAlias = known.alias
         try:
+            if self.options.version is ProtocolVersion.V5 and (
+                expiry is not None or correlation or known.alias
+            ):
+                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+                if expiry is not None:
+                    properties.MessageExpiryInterval = max(expiry, 1)
+                if correlation:
+                    properties.CorrelationData = correlation
+                if known.alias:
+                    properties.TopicAlias = known.alias
             mid = self._client.publish(
                 known.topic, payload, qos=qos, retain=retain, properties=properties
             ).mid
@@ -321,6 +328,7 @@ class Connection:
 
     def on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         """A message for us; one whose topic is no text is nobody's."""
+        self._bytes += len(message.payload)
         with suppress(UnicodeDecodeError):
             self.events.append(_received(message))
 

@@ -6,10 +6,11 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
+import paho.mqtt.client as paho
 import pytest
 
 from agent.alerts.engine import AlertEngine
@@ -18,7 +19,11 @@ from agent.cli.status import broker_line, outbox_line
 from agent.config.delivery_settings import BrokerSettings, DeviceSettings
 from agent.core.errors import ConfigError
 from agent.delivery.identity import Identity, identify
+from agent.delivery.mqtt.address import broker_addresses
+from agent.delivery.mqtt.beside import drive, open_connection, wake_pipe
 from agent.delivery.mqtt.broker_client import KEPT_OF_LARGER
+from agent.delivery.mqtt.connection import BYTES_AT_ONCE, ConnectionOptions
+from agent.delivery.mqtt.events import Received, Subscribed
 from agent.delivery.mqtt.failures import ConnectionFailure, why_ended
 from agent.delivery.mqtt.listener import Listener
 from agent.delivery.mqtt.ping import ping
@@ -73,6 +78,28 @@ def test_a_refused_login_is_told_apart_and_never_called_connected(locked, publis
     assert "wrong-secret" not in shown
     assert "mqtt://***@127.0.0.1" in shown
     assert "agent" not in shown.replace("vedette agent", "")
+
+
+def test_a_flood_of_large_messages_waits_in_the_line_and_not_in_memory(mosquitto):
+    broker = mosquitto("allow_anonymous true", "max_queued_messages 0", "max_queued_bytes 0")
+    settings, sent, piece = BrokerSettings(url=broker.url), 60, bytes(900_000)
+    options = ConnectionOptions(client_id="flooded", session_expiry=0, broker=settings)
+    sender = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    sender.connect("127.0.0.1", broker.port)
+    with wake_pipe() as pipe, closing(open_connection(broker_addresses(settings)[0], options, pipe)) as ours:
+        ours.subscribe("t")
+        while not any(isinstance(event, Subscribed) for event in drive(ours, pipe, 1.0)):
+            pass
+        sender.loop_start()
+        for _ in range(sent):
+            sender.publish("t", piece, qos=0)
+        sender.publish("t", b"last", qos=1).wait_for_publish(30.0)  # all of it has reached the broker
+        sender.loop_stop()
+        most, last = 0, b""
+        while last != b"last":
+            found = [event.payload for event in drive(ours, pipe, 5.0) if isinstance(event, Received)]
+            most, last = max(most, sum(map(len, found))), found[-1] if found else last
+    assert 0 < most < BYTES_AT_ONCE + len(piece) + len(b"last")
 
 
 @pytest.mark.parametrize("source", ["url", "setting", "file", "environment", "credential"])
