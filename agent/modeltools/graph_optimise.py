@@ -56,13 +56,13 @@ class _Graph:
         return found
 
     def split_convolutions(self) -> int:
-        """Rewrite Conv -> SiLU -> Split as a convolution and its SiLU for each part."""
+        """Rewrite Conv -> SiLU or ReLU -> Split as a convolution and its activation for each part."""
         found = 0
         for split in [node for node in self._graph.node if node.op_type == "Split"]:
-            chain = self._silu_before(split)
+            chain = self._relu_before(split) or self._silu_before(split)
             sizes = self._sizes(split, chain[0]) if chain else None
             if chain and sizes:
-                self._replace([*chain, split], self._parts(chain[0], split, sizes))
+                self._replace([*chain, split], self._parts(chain, split, sizes))
                 found += 1
         return found
 
@@ -107,6 +107,21 @@ class _Graph:
 
     # -- convolutions that are split -----------------------------------------------------------------------------
 
+    def _relu_before(self, split: Any) -> list[Any]:
+        """Conv, Relu where these alone make what is split along the channels; else []."""
+        relu = self._maker(split.input[0])
+        if _attribute(split, "axis", 0) != 1 or relu is None or relu.op_type != "Relu":
+            return []
+        convolution = self._maker(relu.input[0])
+        alone = (
+            convolution is not None
+            and convolution.op_type == "Conv"
+            and self._only_reader(relu.output[0]) is not None
+            and self._only_reader(convolution.output[0]) is not None
+            and _attribute(convolution, "group", 1) == 1
+        )
+        return [convolution, relu] if alone else []
+
     def _silu_before(self, split: Any) -> list[Any]:
         """Conv, Sigmoid, Mul where these alone make what is split along the channels; else []."""
         product = self._maker(split.input[0])
@@ -134,7 +149,8 @@ class _Graph:
         channels, parts = self._array(convolution, 1).shape[0], len(split.output)
         return [channels // parts] * parts if channels % parts == 0 else []
 
-    def _parts(self, convolution: Any, split: Any, sizes: list[int]) -> list[Any]:
+    def _parts(self, chain: list[Any], split: Any, sizes: list[int]) -> list[Any]:
+        convolution, *activation = chain
         nodes, edges = [], np.cumsum([0, *sizes])
         for part, result in enumerate(split.output):
             name, channels = f"{convolution.output[0]}/part{part}", slice(edges[part], edges[part + 1])
@@ -145,11 +161,12 @@ class _Graph:
             made, gate = f"{name}/made", f"{name}/gate"
             one = helper.make_node("Conv", [convolution.input[0], *inputs], [made], name)
             one.attribute.extend(convolution.attribute)
-            nodes += [
-                one,
-                helper.make_node("Sigmoid", [made], [gate], gate),
-                helper.make_node("Mul", [made, gate], [result], f"{name}/silu"),
-            ]
+            nodes.append(one)
+            if len(activation) == 1:
+                nodes.append(helper.make_node("Relu", [made], [result], f"{name}/relu"))
+            else:
+                nodes.append(helper.make_node("Sigmoid", [made], [gate], gate))
+                nodes.append(helper.make_node("Mul", [made, gate], [result], f"{name}/silu"))
         return nodes
 
     # -- the index ---------------------------------------------------------------------------------------------

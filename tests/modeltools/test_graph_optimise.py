@@ -48,16 +48,19 @@ def head(opset=17, outputs=("out",), more=(), **convolution):
     return build(nodes, {"distances": distances}, ["b", 16, 4, "a"], outputs, opset)
 
 
-def block(sizes=(16, 16), group=1, opset=17, more=(), outputs=None):
-    """A convolution and its SiLU, split along the channels."""
+SILU = (helper.make_node("Sigmoid", ["x"], ["s"]), helper.make_node("Mul", ["x", "s"], ["activated"]))
+RELU = (helper.make_node("Relu", ["x"], ["activated"]),)
+
+
+def block(sizes=(16, 16), group=1, opset=17, more=(), outputs=None, activation=SILU):
+    """A convolution and its activation, split along the channels."""
     parts = [f"part{number}" for number in range(len(sizes))]
     nodes = [
         helper.make_node(
             "Conv", ["in", "w", "b"], ["x"], "conv", kernel_shape=[3, 3], pads=[1] * 4, group=group
         ),
-        helper.make_node("Sigmoid", ["x"], ["s"]),
-        helper.make_node("Mul", ["x", "s"], ["silu"]),
-        helper.make_node("Split", ["silu", "sizes"], parts, axis=1),
+        *activation,
+        helper.make_node("Split", ["activated", "sizes"], parts, axis=1),
         *more,
     ]
     channels = sum(sizes)
@@ -91,9 +94,10 @@ def test_a_mean_of_every_second_place_stays_one():
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", [SILU, RELU], ids=["silu", "relu"])
 @pytest.mark.parametrize("sizes", [(16, 16), (8, 24), (4, 4, 4)])
-def test_a_convolution_is_split_in_place_of_its_output(sizes):
-    model = block(sizes)
+def test_a_convolution_is_split_in_place_of_its_output(sizes, activation):
+    model = block(sizes, activation=activation)
     picture = CHANCE.normal(size=(1, 8, 12, 20)).astype(np.float32)
     before = outputs(model, picture)
     assert quicken(model) == 1
@@ -132,12 +136,32 @@ def test_many_blocks_without_names_do_not_get_into_each_others_way():
         head(outputs=("out", "shares")),
         head(more=[helper.make_node("Identity", ["shares"], ["also"])], outputs=("out", "also")),
         block(group=2),
-        block(more=[helper.make_node("Identity", ["silu"], ["also"])], outputs=("part0", "part1", "also")),
+        block(
+            more=[helper.make_node("Identity", ["activated"], ["also"])], outputs=("part0", "part1", "also")
+        ),
         block(more=[helper.make_node("Identity", ["x"], ["also"])], outputs=("part0", "part1", "also")),
-        block(outputs=("part0", "part1", "silu")),
+        block(outputs=("part0", "part1", "activated")),
         block(outputs=("part0", "part1", "x")),
+        block(group=2, activation=RELU),
+        block(outputs=("part0", "part1", "activated"), activation=RELU),
+        block(outputs=("part0", "part1", "x"), activation=RELU),
+        block(activation=(helper.make_node("Tanh", ["x"], ["activated"]),)),
     ],
-    ids=["old", "padded", "shares out", "shares read", "grouped", "silu read", "x read", "silu out", "x out"],
+    ids=[
+        "old",
+        "padded",
+        "shares out",
+        "shares read",
+        "grouped",
+        "silu read",
+        "x read",
+        "silu out",
+        "x out",
+        "relu grouped",
+        "relu out",
+        "x out before relu",
+        "tanh",
+    ],
 )
 def test_what_others_need_as_it_is_stays_as_it_is(model):
     before = model.SerializeToString()
