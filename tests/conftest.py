@@ -23,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests.certificates import self_signed
+from tests.faults.proxy import Proxy
 from tests.waiting import accepts, wait_until
 
 # On a busy machine neither the time of one example nor that of making it says anything.
@@ -200,6 +201,20 @@ def mosquitto(tmp_path):
     yield make
     for broker in made:
         broker.stop()
+
+
+@pytest.fixture
+def proxy():
+    """Makes proxies in front of a port, whose `mode` cuts a line, silences or slows it."""
+    made = []
+
+    def make(port):
+        made.append(Proxy(port))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

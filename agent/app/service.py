@@ -7,13 +7,14 @@ or `agent.pipeline`; `docs/architecture.md` draws the ways and the threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 import cv2
 import structlog
 
 from agent.alerts.engine import AlertEngine
+from agent.alerts.rules import Rule
 from agent.alerts.runtime.observation_log import ObservationLog
 from agent.alerts.runtime.service import AlertService
 from agent.alerts.runtime.store import AlertStore
@@ -46,8 +47,7 @@ from agent.detection.scheduler import Scheduler
 from agent.detection.session import Detector
 from agent.detection.thermal.governor import Governor
 from agent.drift.diagnosis.accuracy import Estimate
-from agent.drift.diagnosis.signatures import Signatures
-from agent.exporter import make_exporter
+from agent.exporter import Exporter, make_exporter
 from agent.exporter.about import About, missing
 from agent.maintenance.deploy.deployer import Deployer
 from agent.maintenance.deploy.deployments import Deployments
@@ -100,6 +100,7 @@ class Service:
         self.slots = FrameSlots()
         self.detector = Detector(settings.model, cache=self.state_directory / "engines")
         self.snapshots = LastSnapshots(lambda: self.detector.info.classes)
+        self._clock_watch = ClockWatch(self.state_directory)
         self._closing = ExitStack()
 
     @property
@@ -110,14 +111,13 @@ class Service:
     def open(self) -> None:
         """Load the model and the state on disk; raises VedetteError where the agent cannot start."""
         settings, state = self._initial, self.state_directory
-        rules = rules_of(settings)
+        rules, plan = rules_of(settings), ReportPlan.of(settings)
         # Frames are small: OpenCV's thread pool costs more than it gives, and the model needs the cores.
         cv2.setNumThreads(1)
         heap.share_arenas()
         self._closing.callback(claim(state))
-        clock_watch = ClockWatch(state)
-        clock_watch.open()
-        self._closing.callback(clock_watch.save)
+        self._clock_watch.open()
+        self._closing.callback(self._clock_watch.save)
         self.deployments = Deployments(state, settings.model)
         self.deployments.open_in_force(self.detector)
         self._closing.callback(self.detector.close)
@@ -125,7 +125,62 @@ class Service:
         identity = identify(settings.device, settings.broker)
         logbook = Logbook(state)
         self.change_log = ChangeLog(state, logbook.note, lambda: self.settings)
+        remote: dict[str, Handler] = {}  # filled below, by the objects that the commands are for
+        self._open_alerts(settings, rules, logbook)
+        self._make_senders(settings, identity, remote)
+        self._make_pipeline(settings, plan)
+        self._make_maintenance(settings)
+        self._make_device(settings, identity)
+        about = self._about(identity)
+        self._make_reporter(make_exporter(settings.prometheus.listen, about), rules, plan)
+        self.live_config = LiveConfig(settings, self._load, self._running_agent(), about)
+        self.reloader = Reloader(self.live_config.reload, self.device.reloaded, self.change_log.config)
+        self.change_log.open(self.detector.info)
+        self.handlers = self._handlers()
+        remote |= {name: self.handlers[name] for name in self.handlers.keys() - NEVER_REMOTE}
+        remote |= self.deploy_requests.remote()
+        remote["snapshot"] = RemoteSnapshot(self.snapshots)
 
+    def start(self) -> None:
+        """Start every worker: receivers before senders, so that nothing is sent before it can be received."""
+        self.device.publish()
+        workers: tuple[Worker, ...] = (self.publisher, self.commands, self.notifiers, self.device.sampler)
+        workers += (self.references.writer, self.analyst, self.scheduler, self.golden, self.samples)
+        for worker in (*workers, self.deployer, self.evaluator):
+            if worker.enabled:
+                self.supervisor.add(worker)
+        if self.settings.drift.enabled:
+            self.supervisor.add(self.learner)
+        self.camera_set.start(self.settings)
+        if isinstance(self.reporter.exporter, Worker):
+            self.supervisor.add(self.reporter.exporter)
+        self.supervisor.add(self.reloader)
+        self.supervisor.add(ControlServer(self.state_directory, self.handlers))
+
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Stop in the direction of the flow, so that every result is still published; one deadline for all."""
+        deadline = clock.monotonic() + timeout
+
+        def left() -> float:
+            return max(0.1, deadline - clock.monotonic())
+
+        self.supervisor.close()  # a worker that a reload started now would outlive the agent
+        late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
+        late += self.camera_set.stop(left)
+        helpers = (self.golden, self.samples, self.deployer, self.learner, self.evaluator)
+        late += self.supervisor.remove_all([worker.name for worker in helpers], left())
+        senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
+        for worker in senders:
+            late += self.supervisor.remove_all([worker.name], left())
+        late += self.supervisor.stop(left())
+        if late:
+            log.warning("workers did not stop in time", parts=",".join(late))
+        self._closing.close()
+
+    # -- what `open` makes, in its order ----------------------------------------------------------------------
+
+    def _open_alerts(self, settings: Settings, rules: Sequence[Rule], logbook: Logbook) -> None:
+        state = self.state_directory
         self.alert_service = AlertService(
             AlertEngine(rules, window_seconds=settings.windows.length),
             AlertStore(state),
@@ -135,6 +190,9 @@ class Service:
         )
         self.alert_service.open()
         self._closing.callback(self.alert_service.close)
+
+    def _make_senders(self, settings: Settings, identity: Identity, remote: Mapping[str, Handler]) -> None:
+        state = self.state_directory
         self.notifiers = NotifierWorker(
             make_notifiers(settings.notifiers),
             state_directory=state,
@@ -142,22 +200,22 @@ class Service:
             site=identity.site,
             snapshot=self.snapshots.jpeg,
         )
-        remote: dict[str, Handler] = {}  # filled below, by the objects that the commands are for
         self.commands = CommandWorker(settings.commands, remote, by_name=BY_NAME)
         self.publisher = Publisher(settings.broker, settings.outbox, identity, state, commands=self.commands)
 
+    def _make_pipeline(self, settings: Settings, plan: ReportPlan) -> None:
+        state = self.state_directory
         self.analyst = Analyst(
             settings.windows.length, class_names=lambda: self.detector.info.classes, monitor=self._monitor
         )
         self.camera_set = CameraSet(self.supervisor, self.slots, state, self.analyst)
-        plan = ReportPlan.of(settings)
         self.governor = Governor(settings.model.heat_limit)
         self.estimates = Estimates()
         self.learner = SignatureLearner(
             self.detector,
             self.governor,
             state,
-            done=self._learnt,
+            done=lambda camera, known: self.references.learnt(camera, known),  # noqa: PLW0108  (made below)
             estimated=self._estimated,
             share=settings.drift.learn_share,
             busy_limit=settings.drift.learn_busy_limit,
@@ -188,6 +246,9 @@ class Service:
             note=self.camera_set.note,
             governor=self.governor,
         )
+
+    def _make_maintenance(self, settings: Settings) -> None:
+        state = self.state_directory
         self.estimate_record = EstimateRecord(state)
         self.samples = SampleCollector(
             settings.samples,
@@ -200,12 +261,8 @@ class Service:
         )
         self.deploy_requests = DeployRequests(self.deployer, self.deployments)
         self.golden = GoldenCheck(self.detector, state, settings.model.golden_every)
-        self.advisor = Advisor(
-            self.references,
-            state,
-            golden=lambda: self.golden.result.state,
-            publish=self.publisher.publish,
-        )
+        send = self.publisher.publish
+        self.advisor = Advisor(self.references, state, golden=lambda: self.golden.result.state, publish=send)
         self.evaluator = PeriodicEvaluator(
             settings.maintenance.evaluate_every,
             state,
@@ -215,8 +272,10 @@ class Service:
                 golden=lambda: self.golden.result.state,
                 estimates=lambda model: self.estimate_record.populations(model, clock.unix_now()),
             ),
-            self.publisher.publish,
+            send,
         )
+
+    def _make_device(self, settings: Settings, identity: Identity) -> None:
         self.device = Device(
             settings,
             identity,
@@ -225,7 +284,7 @@ class Service:
             publisher=self.publisher,
             alerts=self.alert_service,
             governor=self.governor,
-            sampler=Sampler(settings.telemetry, state),
+            sampler=Sampler(settings.telemetry, self.state_directory),
             supervisor=self.supervisor,
             notifiers=self.notifiers,
             golden=self.golden,
@@ -235,13 +294,14 @@ class Service:
             in_force=lambda: self.live_config.settings,
             submit=self.analyst.submit,
         )
-        about = self._about(identity)
+
+    def _make_reporter(self, exporter: Exporter, rules: Sequence[Rule], plan: ReportPlan) -> None:
         self.reporter = self.analyst.sink = Reporter(
             self.device,
             self.publisher,
             self.alert_service,
             self.notifiers,
-            exporter=make_exporter(settings.prometheus.listen, about),
+            exporter=exporter,
             governor=self.governor,
             snapshots=self.snapshots,
             samples=self.samples,
@@ -250,61 +310,8 @@ class Service:
             rules=rules,
             records=(self.scheduler, self.references),
             plan=plan,
-            on_tick=clock_watch.tick,
+            on_tick=self._clock_watch.tick,
         )
-        self.live_config = LiveConfig(settings, self._load, self._running_agent(), about)
-        self.reloader = Reloader(self.live_config.reload, self.device.reloaded, self.change_log.config)
-        self.change_log.open(self.detector.info)
-        self.handlers = self._handlers()
-        remote |= {name: self.handlers[name] for name in self.handlers.keys() - NEVER_REMOTE}
-        remote |= self.deploy_requests.remote()
-        remote["snapshot"] = RemoteSnapshot(self.snapshots)
-
-    def start(self) -> None:
-        """Start every worker: receivers before senders, so that nothing is sent before it can be received."""
-        self.device.publish()
-        self.supervisor.add(self.publisher)
-        if self.commands.enabled:
-            self.supervisor.add(self.commands)
-        self.supervisor.add(self.notifiers)
-        self.supervisor.add(self.device.sampler)
-        self.supervisor.add(self.references.writer)
-        self.supervisor.add(self.analyst)
-        self.supervisor.add(self.scheduler)
-        if self.golden.enabled:
-            self.supervisor.add(self.golden)
-        if self.samples.enabled:
-            self.supervisor.add(self.samples)
-        if self.settings.drift.enabled:
-            self.supervisor.add(self.learner)
-        self.supervisor.add(self.deployer)
-        if self.evaluator.enabled:
-            self.supervisor.add(self.evaluator)
-        self.camera_set.start(self.settings)
-        if isinstance(self.reporter.exporter, Worker):
-            self.supervisor.add(self.reporter.exporter)
-        self.supervisor.add(self.reloader)
-        self.supervisor.add(ControlServer(self.state_directory, self.handlers))
-
-    def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Stop in the direction of the flow, so that every result is still published; one deadline for all."""
-        deadline = clock.monotonic() + timeout
-
-        def left() -> float:
-            return max(0.1, deadline - clock.monotonic())
-
-        self.supervisor.close()  # a worker that a reload started now would outlive the agent
-        late = self.supervisor.remove_all([self.reloader.name], min(RELOAD_SECONDS, left()))
-        late += self.camera_set.stop(left)
-        helpers = (self.golden, self.samples, self.deployer, self.learner, self.evaluator)
-        late += self.supervisor.remove_all([worker.name for worker in helpers], left())
-        senders = (self.scheduler, self.analyst, self.references.writer, self.device.sampler, self.publisher)
-        for worker in senders:
-            late += self.supervisor.remove_all([worker.name], left())
-        late += self.supervisor.stop(left())
-        if late:
-            log.warning("workers did not stop in time", parts=",".join(late))
-        self._closing.close()
 
     # -- how the objects are joined ---------------------------------------------------------------------------
 
@@ -365,9 +372,8 @@ class Service:
 
     def _deployment_changed(self) -> None:
         latest = self.deployments.models.latest
-        self.change_log.model(
-            self.detector.info, latest.by if latest else "", latest.reason if latest else ""
-        )
+        by, reason = (latest.by, latest.reason) if latest else ("", "")
+        self.change_log.model(self.detector.info, by, reason)
         self.analyst.submit(self.device.publish)
 
     def _exchange(self, other: Detector) -> None:
@@ -379,10 +385,6 @@ class Service:
     def _monitor(self, camera: str) -> CameraMonitor:
         """The drift monitor of a camera; in the analyst's thread."""
         return self.references.monitor(camera, self.detector.info)
-
-    def _learnt(self, camera: str, signatures: Signatures | None) -> None:
-        """The signatures of a camera are known, or cannot be; in the learner's thread."""
-        self.references.learnt(camera, signatures)
 
     def _estimated(self, camera: str, estimate: Estimate) -> None:
         """How right the model is on a camera was estimated; in the learner's thread."""

@@ -76,6 +76,11 @@ class Worker(ABC):
         self.discarded = 0
         self._beat = clock.monotonic()
 
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anything for it to do, with the config it was made with."""
+        return True
+
     def beat(self) -> None:
         """Record progress."""
         self._beat = clock.monotonic()

@@ -20,7 +20,6 @@ from agent.delivery.messages import host_draft
 from agent.delivery.mqtt.session import SessionTiming
 from agent.delivery.publisher import Publisher
 from agent.delivery.verify.stream import Verifier
-from tests.faults.proxy import Proxy
 from tests.waiting import wait_until
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -223,19 +222,6 @@ class Account:
 
     def streams(self, family="host"):
         return [s for d in self.report["devices"].values() for s in d["streams"] if s["family"] == family]
-
-
-@pytest.fixture
-def proxy():
-    made = []
-
-    def make(target):
-        made.append(Proxy(target))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.fixture

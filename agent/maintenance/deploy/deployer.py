@@ -97,9 +97,8 @@ class Deployer(Worker):
 
         def accepted(models: Models) -> Models:
             changed = begin(models, deployment)
-            self._attempt = DeploymentAttempt(
-                claim=claim, fetch=fetch, counts=self._counts()
-            )  # before the worker sees the deployment
+            # before the worker sees the deployment
+            self._attempt = DeploymentAttempt(claim=claim, fetch=fetch, counts=self._counts())
             return changed
 
         self._deployments.change(accepted)

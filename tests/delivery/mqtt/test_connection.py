@@ -31,7 +31,6 @@ from agent.delivery.mqtt.session import BACKOFF
 from tests.certificates import Authority
 from tests.conftest import free_port
 from tests.delivery.conftest import NOW, QUICK
-from tests.faults.proxy import Proxy
 from tests.servers.addresses import dead_addresses, resolving
 from tests.servers.hostile_broker import HostileBroker, connack
 from tests.servers.tcp import TcpServer
@@ -475,19 +474,6 @@ def test_a_handshake_that_trickles_holds_no_thread_longer_than_the_time_out(publ
 
 
 # -- a line that is dead for a while ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def proxy():
-    made = []
-
-    def make(port):
-        made.append(Proxy(port))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("fault", ["mute", "refuse"], ids=["silent", "hangs up"])
