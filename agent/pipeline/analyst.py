@@ -291,23 +291,31 @@ class Analyst(Worker):
         camera.window, camera.opened = CameraWindow(name, self._names, now), monotonic
         self.attempt(
             f"close the window of camera {name}",
-            lambda: self.sink.window(_closed(camera, window, now, seconds, judged=seconds >= least)),
+            lambda: self.sink.window(self._closed(camera, window, now, seconds, judged=seconds >= least)),
         )
+
+    def _closed(
+        self, camera: _Camera, window: CameraWindow, now: float, seconds: float, *, judged: bool
+    ) -> ClosedWindow:
+        """What was counted in a window, with what its monitor says of it; without that where the monitor fails."""
+        summary = window.close(now, seconds, camera.run.take_counts(), camera.status)
+        fields: dict[str, object] = {}
+        observations: list[Observation] = []
+
+        def ask_monitor() -> None:
+            if judged:
+                found, observed = camera.monitor.close(summary, now)
+                observations.extend(observed)
+            else:
+                found = camera.monitor.skip(summary)
+            fields.update(found)
+
+        self.attempt(f"judge the window of camera {summary.camera}", ask_monitor)
+        whole = dataclasses.replace(summary, body={**summary.body, **fields})
+        return ClosedWindow(summary=whole, observations=observations, judged=judged)
 
     def _tick(self) -> None:
         self.sink.tick([camera.status for camera in self._cameras.values()], clock.now())
-
-
-def _closed(
-    camera: _Camera, window: CameraWindow, now: float, seconds: float, *, judged: bool
-) -> ClosedWindow:
-    summary = window.close(now, seconds, camera.run.take_counts(), camera.status)
-    if judged:
-        fields, observations = camera.monitor.close(summary, now)
-    else:
-        fields, observations = camera.monitor.skip(summary), []
-    whole = dataclasses.replace(summary, body={**summary.body, **fields})
-    return ClosedWindow(summary=whole, observations=observations, judged=judged)
 
 
 def _sliver(length: float) -> float:

@@ -21,7 +21,7 @@ from agent.core import clock
 from agent.core.counts import figures
 from agent.core.errors import ReferenceMismatch
 from agent.core.types import Observation
-from agent.core.untrusted import parse_kept, take_object
+from agent.core.untrusted import parse_kept, take_object, take_text
 from agent.drift.living import Creep, NormalHour, NormalHours, creep, renew
 from agent.drift.verdict import DriftVerdict
 from agent.references.sampling import SampledWindow
@@ -118,7 +118,8 @@ class Living:
             kept = take_object(
                 {"living": parse_kept(store.read(camera, LIVING) or "{}", largest=LARGEST)}, "living"
             )
-            if kept.get("reference") in {stored.id, stored.lived.before if stored.lived else stored.id}:
+            by = take_text(kept, "reference", "", longest=64)
+            if by in {stored.id, stored.lived.before if stored.lived else stored.id}:
                 self._hours = NormalHours.restore(kept.get("hours"), len(stored.reference.origin.features))
         except (ReferenceMismatch, ValueError) as error:
             log.warning(

@@ -85,7 +85,7 @@ class DriftMonitors:
         self._submit, self._publish = submit, publish
         self._sketch_seconds, self._sketch_items = sketch_seconds, sketch_items
         self._monitors: dict[str, DriftMonitor] = {}
-        self._removed: set[str] = set()
+        self._removed: dict[str, object] = {}
         self._delete_frames()
 
     def monitor(self, camera: str, model: ModelInfo) -> DriftMonitor | NoMonitor:
@@ -95,7 +95,7 @@ class DriftMonitors:
         """
         if not self._settings.enabled:
             return NoMonitor()
-        self._removed.discard(camera)
+        self._removed.pop(camera, None)
         kept = self._monitors.get(camera)
         if kept is None or kept.subject.model_sha256 != model.sha256:
             subject = Subject(
@@ -117,12 +117,16 @@ class DriftMonitors:
                 sketch_items=self._sketch_items,
                 carry=self._carry,
             )
+            self._monitors.pop(camera, None)  # it is of another model, and must judge nothing of this one
             try:
                 monitor.open(clock.unix_now())
             except (
                 OSError
-            ) as error:  # files of another user's, a failing disk: its frames are detected on all the same
+            ) as error:  # another user's files, a failing disk: its frames are analysed all the same
                 log.error("references cannot be read, drift is not judged", camera=camera, reason=str(error))
+                return NoMonitor()
+            except Exception as error:  # whatever is on disk, the frames of the camera are analysed
+                log.error("references cannot be used, drift is not judged", camera=camera, exc_info=error)
                 return NoMonitor()
             self._monitors[camera] = monitor
         self._monitors[camera].restart()
@@ -168,8 +172,18 @@ class DriftMonitors:
         self._submit(change)
 
     def remove(self, camera: str) -> None:
-        """A camera was removed from the config; its references stay on disk. In the analyst's thread."""
-        self._removed.add(camera)
+        """A camera was removed from the config, and its monitor saved; its references stay on disk. In the analyst's
+        thread."""
+        if camera not in self._monitors:
+            return
+        removal = self._removed[camera] = object()
+
+        def drop() -> None:
+            if self._removed.get(camera) is removal:  # else it was added again meanwhile
+                del self._removed[camera], self._monitors[camera]
+
+        # Once all that it asked the writer for is written, and has led back here.
+        self.writer.ask(f"drop the monitor of camera {camera}", lambda: self._submit(drop))
 
     def situation(self, camera: str) -> Situation | None:
         """What is known of a camera's drift, None of one whose drift is not watched; in the analyst's thread."""
@@ -305,7 +319,7 @@ class DriftMonitors:
             self._monitors[camera].reload(clock.unix_now())
 
     def _chosen(self, args: Mapping[str, Any], one: str) -> list[DriftMonitor]:
-        names = sorted(set(self._monitors) - self._removed)
+        names = sorted(set(self._monitors) - set(self._removed))
         camera = take_word(args, "camera", "") if args.get("camera") is not None else ""
         if camera and camera not in names:
             raise ReferenceMismatch(unknown("watched camera", camera, names))

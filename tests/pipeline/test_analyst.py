@@ -280,6 +280,24 @@ def test_a_camera_whose_monitor_fails_stops_no_other_and_is_tried_again(room):
     assert made.analyst.discarded == 2
 
 
+@pytest.mark.parametrize("where", ["close", "skip"])
+def test_a_monitor_that_fails_at_the_end_of_a_window_costs_none_of_what_was_counted(room, where, capsys):
+    def fail(*_):
+        raise ZeroDivisionError("a defect")
+
+    made = room(0.5 if where == "close" else 3600.0)
+    setattr(made.monitor, where, fail)
+    made.analyst.deliver(frame_of("front"))
+    if where == "skip":
+        assert made.analyst.settle(10)
+        made.analyst.begin_anew()  # its window is too short to be judged
+    made.wait(1)
+    made.end()
+    assert sum(one.body["frames_inferred"] for one in made.summaries) == 1
+    assert any(one.metric == "camera.frames_inferred" for one in made.observed)
+    assert "cannot judge the window of camera front" in capsys.readouterr().out
+
+
 def test_another_model_begins_windows_and_monitors_of_its_own(room):
     monitors = []
 

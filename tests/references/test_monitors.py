@@ -1,10 +1,13 @@
 """Commands about drift and references, carried out in the analyst's thread."""
 
+import dataclasses
+import gc
 import json
 import os
 import queue
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,10 @@ from agent.config.schema import DriftSettings
 from agent.delivery.messages import Stamp, reply_draft
 from agent.delivery.replies import Reply, reply_message
 from agent.detection import ModelInfo
+from agent.references.monitor import DriftMonitor
 from agent.references.monitors import DriftMonitors
 from agent.references.no_monitor import NoMonitor
+from agent.references.store import LIVING, ReferenceStore
 from tests.references.conftest import SUBJECT, recorded
 
 MODEL = ModelInfo(
@@ -70,6 +75,58 @@ def test_references_that_may_not_be_read_keep_no_camera_from_being_watched():
 
 def run(task):
     task()
+
+
+@pytest.mark.parametrize("reference", [["a"], {"a": 1}, 7, None])
+def test_a_living_reference_that_is_damaged_keeps_no_camera_from_being_watched(tmp_path, reference):
+    store = ReferenceStore(tmp_path)
+    store.put("front", recorded(windows=12).make(1.0, final=True))
+    store.write("front", LIVING, json.dumps({"reference": reference, "hours": []}))
+    made = DriftMonitors(tmp_path, DriftSettings(), 60.0, submit=run, publish=print)
+    assert made.monitor("front", MODEL).status()["reference"] is not None
+
+
+def test_a_defect_in_what_is_stored_keeps_no_camera_from_being_analysed(tmp_path, monkeypatch):
+    """Nor does the monitor of the model before judge what the next one detects."""
+    made = DriftMonitors(tmp_path, DriftSettings(), 60.0, submit=run, publish=print)
+    assert isinstance(made.monitor("front", MODEL), DriftMonitor)
+
+    def fail(*_):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(ReferenceStore, "read", fail)
+    with capture_logs() as logs:
+        found = made.monitor("front", dataclasses.replace(MODEL, sha256="b" * 64))
+    assert isinstance(found, NoMonitor)
+    assert [line["event"] for line in logs] == ["references cannot be used, drift is not judged"]
+    assert ask(made, "drift")["cameras"] == []
+
+
+def test_nothing_of_a_removed_camera_stays_in_memory_and_all_of_it_on_disk(tmp_path):
+    """Weeks of cameras that come under other names: each monitor holds a week of windows."""
+    made = DriftMonitors(tmp_path, DriftSettings(auto_reference=False), 60.0, submit=run, publish=print)
+
+    def written():
+        made.writer.run(type("Stop", (), {"is_set": staticmethod(lambda: True)}))
+
+    def removed(name):
+        kept = weakref.ref(monitor := made.monitor(name, MODEL))
+        monitor.record(86400.0, 1.0)
+        monitor.save(2.0)
+        made.remove(name)
+        return kept
+
+    removed("front")
+    again = made.monitor("front", MODEL)  # before that was written: it is the same one
+    written()
+    assert made.monitor("front", MODEL) is again
+    del again
+    kept = removed("back")
+    written()
+    gc.collect()
+    assert kept() is None
+    assert [camera["camera"] for camera in ask(made, "drift")["cameras"]] == ["front"]
+    assert made.monitor("back", MODEL).status()["recording"] is not None
 
 
 def ask(monitors, command, **args):
