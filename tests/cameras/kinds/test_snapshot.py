@@ -221,6 +221,7 @@ def test_a_redirect_elsewhere_is_not_followed(server):
         (200, {}, b"<html>log in", CameraFailure.CODEC, "cannot be read: it is damaged or not an image"),
         (200, {}, image(60)[:-50], CameraFailure.CODEC, "cannot be read: it is cut off"),
         (302, {"Location": "/snapshot.jpg"}, b"", CameraFailure.NOT_FOUND, "redirects in a circle"),
+        (302, {"Location": "http://["}, b"", CameraFailure.CODEC, "answers with a head that cannot be used"),
         (200, {"Content-Type": "multipart/x-mixed-replace; boundary=b"}, b"--b", CameraFailure.CODEC, 'kind = "stream"'),
     ],
 )  # fmt: skip
