@@ -305,8 +305,7 @@ def _take_labels(
         named = tuple((written[name], box) for name, box in named)
         fresh = dict.fromkeys(name for name, _ in named if name not in names)
         if fresh:
-            classes[model] = (*names, *fresh)
-            store.set_classes(model, classes[model])
+            classes[model] = store.add_classes(model, names, fresh)
             added += fresh
         store.label(kept, numbered(named, classes.get(model, ())))
     print(f"{count(len(matching), 'sample')} labelled; {files - len(matching)} files belong to no sample")

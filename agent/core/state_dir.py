@@ -115,6 +115,22 @@ def claim(
     return lambda: os.close(handle)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one, of all processes, inside who names `path`, a file that is made; raises OSError.
+
+    For what is read, changed and written: short, and where the file system has no locks, without.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Replace the file at `path` by `data`: after a crash it holds the old bytes or the new, never a mixture.
 

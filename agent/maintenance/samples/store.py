@@ -9,8 +9,8 @@ more than `size` bytes, or are older than `keep` seconds, the oldest go first, t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import structlog
 
 from agent.core.errors import VedetteError
 from agent.core.plain_file import read_small
-from agent.core.state_dir import write_atomic
+from agent.core.state_dir import locked, write_atomic
 from agent.core.untrusted import BadInput, parse_object
 from agent.maintenance.samples.sample import Box, Sample, from_json, is_id, to_json
 
@@ -124,17 +124,39 @@ class SampleStore:
 
         A file that is damaged is set aside, and begun anew.
         """
+        with self._changing_classes() as known:
+            known[model] = (*names, *known.get(model, ())[len(names) :])
+
+    def add_classes(self, model: str, names: tuple[str, ...], added: Iterable[str]) -> tuple[str, ...]:
+        """A model's class names by number, once each of `added` has one; raises OSError.
+
+        `names` are those of the model, where none are kept yet. Another process may have added some meanwhile: each
+        name keeps the number that it was given first, which labels are written with.
+        """
+        with self._changing_classes() as known:
+            before = known.get(model, ())
+            kept = (*before, *names[len(before) :])
+            known[model] = (*kept, *(name for name in dict.fromkeys(added) if name not in kept))
+            return known[model]
+
+    @contextmanager
+    def _changing_classes(self) -> Iterator[dict[str, tuple[str, ...]]]:
+        """The class names by model, to be changed; no other process changes them meanwhile."""
         file = self.folder / _CLASSES
-        try:
-            known = self._read_classes(file)
-        except BadInput as error:
-            aside = file.with_suffix(".damaged")
-            file.replace(aside)
-            log.error("the class names of the samples so far are damaged", file=str(aside), reason=str(error))
-            known = {}
-        if known.get(model, ())[: len(names)] != names:
-            body = json.dumps({**known, model: names}, ensure_ascii=False)
-            write_atomic(file, body.encode())
+        with locked(file.with_suffix(".lock")):
+            try:
+                known = self._read_classes(file)
+            except BadInput as error:
+                aside = file.with_suffix(".damaged")
+                file.replace(aside)
+                log.error(
+                    "the class names of the samples so far are damaged", file=str(aside), reason=str(error)
+                )
+                known = {}
+            before = dict(known)
+            yield known
+            if known != before:
+                write_atomic(file, json.dumps(known, ensure_ascii=False).encode())
 
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Class names by model, in the order of their numbers; VedetteError where there is a file that is damaged."""

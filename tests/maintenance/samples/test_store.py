@@ -1,5 +1,7 @@
 import errno
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -134,6 +136,38 @@ def test_class_names_that_labels_added_stay_when_the_model_is_seen_again(tmp_pat
     store.set_classes("m", ("person", "car"))
     store.set_classes("n", ("dog",))
     assert store.classes() == {"m": ("person", "car", "van"), "n": ("dog",)}
+
+
+def test_class_names_that_several_add_at_once_all_stay_and_keep_their_numbers(tmp_path):
+    """The agent and commands that import labels: what one wrote, another must not replace by what it read before."""
+    begin, given = threading.Barrier(4), {}
+
+    def agent():
+        begin.wait()
+        for number in range(20):
+            SampleStore(tmp_path).set_classes(f"model {number}", ("person", "car"))
+
+    def command(who):
+        begin.wait()
+        for number in range(20):
+            name = f"{who} {number}"
+            given[name] = SampleStore(tmp_path).add_classes("m", ("person", "car"), [name, "van"]).index(name)
+
+    with ThreadPoolExecutor() as pool:
+        tasks = [pool.submit(agent), *(pool.submit(command, who) for who in "abc")]
+    assert not [task.exception() for task in tasks if task.exception()]
+    classes = SampleStore(tmp_path).classes()
+    assert len(classes) == 21
+    assert {name: classes["m"].index(name) for name in given} == given
+    assert len(classes["m"]) == len(set(classes["m"])) == 2 + 1 + 60
+
+
+def test_what_labels_added_stays_where_the_names_of_the_model_come_later(tmp_path):
+    """Its own were lost with a damaged file: labels were imported by numbers."""
+    store = SampleStore(tmp_path)
+    assert store.add_classes("m", ("class0", "class1"), ["van"]) == ("class0", "class1", "van")
+    store.set_classes("m", ("person", "car"))
+    assert store.classes() == {"m": ("person", "car", "van")}
 
 
 @pytest.mark.parametrize("damage", ["{", '{"m": "person"}', "[]"])
