@@ -181,7 +181,7 @@ def _reading(parts: Parts) -> Mapping[str, Endpoint]:
         )
 
     async def ghosts(_: Request) -> Response:
-        return JsonResponse(await run_in_threadpool(parts.ghosts.rows, clock.wall()))
+        return JsonResponse(await parts.ghosts.rows(clock.wall()))
 
     endpoints = (
         fleet,
@@ -250,7 +250,7 @@ def _changing(parts: Parts) -> Mapping[str, Endpoint]:
     async def remove_ghosts(request: Request) -> Response:
         _operator(request)
         device = take_text(await _body(request), "device", longest=200)
-        return JsonResponse(await run_in_threadpool(parts.ghosts.remove, device, clock.wall()))
+        return JsonResponse(await parts.ghosts.remove(device, clock.wall()))
 
     async def logout(request: Request) -> Response:
         if parts.access.sessions is not None:

@@ -18,7 +18,8 @@ SIGNED = frozenset({"acknowledge", "snooze", "mute", "undo", "snapshot"})
 ALLOWED = SIGNED | {"controls", "drift_feature"}
 """What the page may ask for; the agent decides by its own `[commands] allow`."""
 ANSWER_SECONDS = 8.0
-MOST_WAITING = 64
+MOST_WAITING = 20
+"""Each holds one of the server's threads (40, as Starlette has them): the other half answers everyone else."""
 
 
 class Commands:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from starlette.concurrency import run_in_threadpool
 
 from agent.config.delivery_settings import BrokerSettings
 from agent.core.errors import VedetteError
@@ -14,26 +17,47 @@ from agent.delivery.mqtt.retained_client import RetainedClient
 from agent.delivery.verify.inventory import Ghost, ghosts, inventory
 
 SHOWN = 500
+_Found = TypeVar("_Found")
+
+
+Rows = Sequence[dict[str, Any]]
 
 
 class Ghosts:
-    """Reads what a broker retains, with a connection of its own for each call. It may be much: one call at a time."""
+    """Reads what a broker retains, with a connection of its own for each call. It may be much, and the broker slow: one
+    call at a time, in one of the server's threads; who waits holds none, and who asks meanwhile gets the same rows."""
 
     def __init__(self, settings: BrokerSettings) -> None:
-        self._settings, self._one = settings, threading.Lock()
+        self._settings, self._one = settings, asyncio.Lock()
+        self._reading: asyncio.Task[Rows] | None = None
 
-    def rows(self, now: float) -> Sequence[dict[str, Any]]:
+    async def rows(self, now: float) -> Rows:
         """The ghosts as rows of device, topic and reason; raises VedetteError."""
-        with self._one, self._client() as client:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._alone(lambda: self._read(now)))
+            self._reading.add_done_callback(_take_note)
+        return await asyncio.shield(self._reading)
+
+    async def remove(self, device: str, now: float) -> dict[str, Any]:
+        """Clear the ghosts of a device (`site/name`, as `rows` names it); raises VedetteError where there are none."""
+        return await self._alone(lambda: self._remove(device, now))
+
+    async def _alone(self, work: Callable[[], _Found]) -> _Found:
+        async with self._one:
+            return await run_in_threadpool(work)
+
+    # -- in a thread -------------------------------------------------------------------------------------------
+
+    def _read(self, now: float) -> Rows:
+        with self._client() as client:
             found = self._find(client, now)
         return [
             {"device": one.device, "topic": printable(one.topic, 200), "reason": one.reason}
             for one in found[:SHOWN]
         ]
 
-    def remove(self, device: str, now: float) -> dict[str, Any]:
-        """Clear the ghosts of a device (`site/name`, as `rows` names it); raises VedetteError where there are none."""
-        with self._one, self._client() as client:
+    def _remove(self, device: str, now: float) -> dict[str, Any]:
+        with self._client() as client:
             topics = [one.topic for one in self._find(client, now) if one.device == device]
             if not topics:
                 raise VedetteError("there is no ghost of this device any more")
@@ -48,3 +72,9 @@ class Ghosts:
         root = self._settings.home_assistant_prefix.strip("/")
         filters = (f"{self._settings.topic_prefix}/#", f"{root}/+/+/+/config")
         return ghosts(inventory(self._settings.topic_prefix, root, client.read(filters)), now)
+
+
+def _take_note(reading: asyncio.Task[Rows]) -> None:
+    """Who asked may have gone meanwhile: then nobody is left to be told of a failure."""
+    with suppress(asyncio.CancelledError):
+        reading.exception()

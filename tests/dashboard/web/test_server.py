@@ -3,13 +3,16 @@
 import contextlib
 import http.client
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 import time
 import urllib.error
 import urllib.request
 import warnings
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -89,6 +92,25 @@ def test_ghosts_are_listed_and_removed(mosquitto, publish):
         status, answer, _ = web.post("/api/ghosts/remove", {"device": "north/old"}, **{"x-csrf-token": token})
         assert (status, answer["cleared"]) == (200, 1)
         assert web.get("/api/ghosts") == []
+
+
+def test_who_waits_for_a_broker_that_hangs_holds_up_nobody_else(mosquitto):
+    """Each of 60 pages asks for the ghosts: more than the server has threads."""
+    with Web(mosquitto.url) as web, ThreadPoolExecutor(60) as pages:
+        web.until(lambda: web.get("/api/fleet")["note"].get("connected"))
+        os.kill(mosquitto.process.pid, signal.SIGSTOP)
+        try:
+            asking = [pages.submit(web.get, "/api/ghosts") for _ in range(60)]
+            wait(asking, timeout=1.0)  # all of them are at the server, which asks a broker that says nothing
+            began = time.monotonic()
+            assert web.get("/api/alerts?state=past") == []
+            assert time.monotonic() - began < 3.0
+            assert not any(page.done() for page in asking)
+        finally:
+            os.kill(mosquitto.process.pid, signal.SIGCONT)
+        for page in asking:
+            with contextlib.suppress(urllib.error.HTTPError):  # the broker may have been given up by then
+                assert page.result(60) == []
 
 
 def test_an_alert_that_resolved_while_the_broker_was_away_does_not_fire_for_ever(
