@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from agent.core.installation import how_to_add
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 SHORT = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
+
+MOST_ENGINES = 4
+"""Kept: the running model's, another one's on trial, and those that whoever goes back to one needs again."""
+_ENGINES = re.compile(r"[0-9a-f]{16}-[0-9a-f]{12}")
 
 # NVIDIA builds ONNX Runtime for Jetson per JetPack, by the release of Jetson Linux (L4T).
 _JETSON_INDEX = "https://pypi.jetson-ai-lab.io"
@@ -119,6 +125,18 @@ def engine_directory(cache: Path, *, model: str, precision: str, runtime: str, g
     """
     place = hashlib.sha256("\n".join((gpu, precision, runtime)).encode()).hexdigest()[:12]
     return cache / f"{model[:16]}-{place}"
+
+
+def prune_engines(used: Path) -> None:
+    """Remove the engines beside those in `used`, a directory of `engine_directory`, but for the MOST_ENGINES used last.
+
+    Each model that was ever deployed, and each driver, leaves up to some hundred megabytes.
+    """
+    with suppress(OSError):  # its time of change is when it was used last
+        os.utime(used)
+        others = [one for one in used.parent.iterdir() if _ENGINES.fullmatch(one.name) and one != used]
+        for old in sorted(others, key=lambda one: -one.stat().st_mtime)[MOST_ENGINES - 1 :]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def describe_gpu(device_id: int) -> str:

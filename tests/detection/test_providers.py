@@ -11,6 +11,7 @@ from agent.detection import failures
 from agent.detection.providers import (
     CPU,
     CUDA,
+    MOST_ENGINES,
     TENSORRT,
     Machine,
     available_threads,
@@ -19,6 +20,7 @@ from agent.detection.providers import (
     identify,
     install_advice,
     parse_tegra_release,
+    prune_engines,
     tensorrt_options,
 )
 
@@ -77,6 +79,25 @@ def test_engines_are_kept_apart_by_model_gpu_driver_precision_and_runtime(tmp_pa
     assert len(places) == 5
     assert engine_directory(tmp_path, **same) in places
     assert tensorrt_options(1, tmp_path, half=True, shapes={})["trt_engine_cache_path"] == str(tmp_path)
+
+
+def test_engines_that_were_not_used_for_longest_are_removed_and_nothing_else(tmp_path):
+    """A model a week and a driver a quarter: their engines filled the disk."""
+    same = {"precision": "fp16", "runtime": "1.20", "gpu": "Orin (8, 7) 540.4"}
+    engines = [engine_directory(tmp_path, model=f"{number:016x}", **same) for number in range(1, 8)]
+    for used, place in enumerate(engines, start=1):
+        (place / "deep").mkdir(parents=True)
+        (place / "deep" / "a.engine").write_bytes(b"x")
+        os.utime(place, (used, used))
+    others = [tmp_path / "choices.json", tmp_path / "mine"]
+    others[0].write_text("{}")
+    others[1].mkdir()
+    prune_engines(engines[0])  # the oldest: whoever goes back to an earlier model
+    kept = [engines[0], *engines[-MOST_ENGINES + 1 :]]
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, *others])
+    prune_engines(engines[-1])
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, *others]), "it was used last"
+    prune_engines(tmp_path / "nowhere" / "else")
 
 
 def test_threads_never_exceed_the_quota_of_the_container():

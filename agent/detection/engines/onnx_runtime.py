@@ -126,6 +126,7 @@ class OnnxRuntime:
                     )
                     continue
                 engines.mkdir(parents=True, exist_ok=True)
+                providers.prune_engines(engines)
                 # half precision is what Jetson and every recent GPU are fast at; fp32 must be asked for
                 half = self.settings.precision != "fp32"
                 size = input_size(self.settings, shape, metadata)
