@@ -62,6 +62,8 @@ class History:
         self._ids = SeriesNumbers()
         self._committed = 0
         self._next_pruned = 0
+        self._ended: list[tuple[Key, int]] = []
+        """Series that were removed since the last commit."""
 
     def open(self) -> None:
         """Open the file, or make it; raises VedetteError."""
@@ -89,11 +91,15 @@ class History:
             if self._open.in_transaction:
                 self._run("ROLLBACK")
         self._ids = self._ids.up_to(self._committed)
+        for key, number in self._ended:
+            self._ids.add(key, number)
+        self._ended = []
 
     def commit(self, now: float = 0.0) -> None:  # noqa: ARG002  (as a Store has it)
         """Write all that was added."""
         if self._open.in_transaction:
             self._run("COMMIT")
+        self._ended = []
         self._committed = max(self._ids.numbers(), default=0)
 
     @property
@@ -215,6 +221,7 @@ class History:
                     (number, now - seconds),
                 )
             self._write("DELETE FROM mark WHERE series = ? AND at < ?", (number, now - KEPT_MARKS_SECONDS))
+            self._end(number, now - max(KEPT_SECONDS.values()))
         self._write(
             "DELETE FROM alert WHERE changed_at < ? AND state != 'firing'", (now - KEPT_MARKS_SECONDS,)
         )
@@ -223,6 +230,19 @@ class History:
             " (SELECT changed_at FROM alert ORDER BY changed_at DESC LIMIT 1 OFFSET ?)",
             (MOST_ALERTS,),
         )
+
+    def _end(self, number: int, oldest: float) -> None:
+        """Remove a series of which nothing is left but last known values from before `oldest`: a device that is no
+        more must not take the room of others."""
+        tables = (*KEPT_SECONDS, "mark", "stale")
+        left = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE series = ?1" for table in tables)
+        rows = self._run(
+            f"SELECT 1 FROM latest WHERE series = ?1 AND at >= ?2 UNION ALL {left} LIMIT 1", (number, oldest)
+        )
+        if not rows and (ended := self._ids.remove(number)):
+            self._ended.append(ended)
+            for table, column in (("latest", "series"), ("series", "id")):
+                self._write(f"DELETE FROM {table} WHERE {column} = ?", (number,))
 
 
 class SqliteRows:

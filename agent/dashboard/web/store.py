@@ -61,6 +61,14 @@ class SeriesNumbers:
         self._numbers[key] = number
         self._of_device[key[:2]] += 1
 
+    def remove(self, number: int) -> tuple[Key, int] | None:
+        """Take note that a series is no more; what `add` takes to have it again, None where it was not there."""
+        key = next((key for key, known in self._numbers.items() if known == number), None)
+        if key is None:
+            return None
+        self._of_device[key[:2]] -= 1
+        return key, self._numbers.pop(key)
+
     def numbers(self) -> list[int]:
         """All of them."""
         return list(self._numbers.values())

@@ -7,7 +7,7 @@ import pytest
 
 from agent.dashboard.web import rollup
 from agent.dashboard.web.fields import DAY, Update
-from agent.dashboard.web.history import History, SqliteRows
+from agent.dashboard.web.history import FILE, History, SqliteRows
 from agent.dashboard.web.queries import Queries, span
 from agent.dashboard.web.report_contents import report_of
 from agent.dashboard.web.store import HOUR, KEPT_SECONDS, kept, start_of
@@ -194,6 +194,36 @@ def test_what_is_too_old_is_removed_and_what_is_not_stays(opened):
         opened.store.prune(later + step * 2 * HOUR)
         opened.store.commit(later)
     assert opened.count("day") == 3 and opened.count("window") == opened.count("sketch") == 0
+
+
+def test_a_series_ends_with_the_last_that_is_kept_of_it_and_leaves_its_room_to_others(tmp_path):
+    """Two years of devices that came and went took all the room there is for series."""
+    opened, old, here = Opened(History(tmp_path), SqliteRows(tmp_path / FILE)), ("n", "old", "host"), CAMERA
+    try:
+        for key in (old, here):
+            opened.window(NOW, key=key)
+            opened.state("online", NOW, key=key)
+        opened.roll_up(NOW + 2 * HOUR)
+        after = NOW + KEPT_SECONDS["day"] + DAY
+        opened.state("online", after, key=here)
+        opened.store.prune(after)
+        opened.store.roll_back()  # a disk that is full: it is still there, and takes windows
+        opened.window(after, key=old)
+        opened.store.roll_back()
+        opened.state("online", after, key=here)
+        opened.store.prune(after)
+        opened.store.commit(after)
+        assert opened.rows.rows("SELECT site, device, entity FROM series") == [here]
+        assert opened.count("latest") == 1
+        opened.window(after + DAY, key=old)  # it is back
+        opened.roll_up(after + DAY + 2 * HOUR)
+        found = opened.rows.rows("SELECT device FROM series JOIN day ON day.series = series.id")
+        assert found == [("old",)]
+    finally:
+        opened.store.close()
+    again = History(tmp_path)
+    again.open()
+    again.close()
 
 
 def test_an_alert_follows_its_last_change_and_one_that_only_seemed_to_have_ended_fires_again(opened):
