@@ -89,8 +89,8 @@ class HttpGet:
                 return HttpResponse(error.code, error.headers, b"", error.url or request.full_url)
         except urllib.error.URLError as error:
             raise error.reason if isinstance(error.reason, OSError) else OSError(str(error.reason)) from None
-        except ValueError as error:  # a redirect to `http://[`, which Python's own handler cannot read
-            raise AnswerError(f"answers with a head that cannot be used ({printable(error, 80)})") from None
+        except ValueError:  # a redirect to `http://[`; its text may repeat the login that was sent
+            raise AnswerError("answers with a head that cannot be used") from None
 
 
 def _body(response: Any, until: float) -> bytes:
