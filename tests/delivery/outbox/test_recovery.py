@@ -254,6 +254,8 @@ def test_a_disk_that_fails_now_and_then_on_the_way_back_loses_nothing(tmp_path, 
         "UPDATE lane SET depth = 'many' WHERE priority = 1",
         "UPDATE lane SET depth = 0 WHERE priority = 1",  # nothing would ever be sent
         "UPDATE lane SET depth = -3 WHERE priority = 1",
+        "UPDATE lane SET depth = 149 WHERE priority = 1",  # the last one would always wait
+        "UPDATE lane SET depth = 2147483647 WHERE priority = 1",
         "INSERT INTO lane VALUES (77, 1)",
         "UPDATE family SET seq = 'one'",
         "UPDATE meta SET value = x'00' WHERE name = 'epoch'",
@@ -289,6 +291,7 @@ def test_a_value_that_nobody_wrote_is_damage_that_costs_itself_alone(tmp_path, d
     carry_out(lambda outbox: outbox.put_many([drafts.host()]))
     assert safe.outbox.durable
     assert len({body["n"] for body in found}) >= 149
+    assert depth_of(safe.outbox, Priority.SUMMARY) == len(bodies(safe.outbox, Priority.SUMMARY))
     safe.close()
 
 
