@@ -204,6 +204,7 @@ class Running:
             timeout,
             lambda: (self.failure, self.publisher.connection, self.publisher.statistics()),
             alive=lambda: self.failure is None,
+            passing=(KeyError,),  # before its first round a publisher has no figures
         )
 
 

@@ -281,6 +281,48 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", path], check=True)
 
 
+class FailingDisk:
+    """ext4 in a file; `fail` is an error of the disk to it, for which it turns read-only, `repair` what an operator does."""
+
+    def __init__(self, folder):
+        self.path, self._image = folder / "disk", folder / "disk.image"
+        self.path.mkdir()
+        with self._image.open("wb") as file:
+            file.truncate(32 << 20)
+        self._run("mkfs.ext4", "-q", self._image)
+        self._mount()
+
+    def _mount(self):
+        self._run("mount", "-o", "loop,errors=remount-ro", self._image, self.path)
+
+    def fail(self):
+        device = self._run("findmnt", "-no", "SOURCE", self.path).strip()
+        Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error").write_text("1")
+
+    def repair(self):
+        self._run("umount", self.path)
+        subprocess.run(["e2fsck", "-fy", self._image], capture_output=True)  # 1: it has mended something
+        self._mount()
+
+    def close(self):
+        self._run("umount", "-l", self.path)
+
+    @staticmethod
+    def _run(*words):
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def failing_disk(tmp_path):
+    """A disk of our own that can be made to fail, where mounting is allowed."""
+    try:
+        made = FailingDisk(tmp_path)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"may not mount a disk in a file: {error}")
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def account(request, meters):
     """Makes the account of the test, and shows it in the summary."""

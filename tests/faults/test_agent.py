@@ -74,6 +74,23 @@ def test_disk_stops_taking_writes_and_comes_back(mosquitto, listen, drive, pipe,
     assert account(pipe.accepted(), listener.messages).lost == []
 
 
+def test_a_file_system_that_turns_read_only_while_it_is_written(
+    mosquitto, listen, drive, pipe, account, failing_disk
+):
+    """Delivery goes on from memory; what was accepted and not yet sent is on the disk, and is sent once that is repaired."""
+    broker = mosquitto()
+    listener = listen(broker.port)
+    agent = drive(broker.url, pipe.path, failing_disk.path / "state", rate=300, count=3000)
+    wait_until(lambda: len(pipe.accepted()) > 100, 20)
+    failing_disk.fail()
+    wait_until(lambda: len({boot for boot, _ in pipe.accepted()}) == 2, 20)  # memory has an epoch of its own
+    assert agent.process.wait(60) == 0
+    failing_disk.repair()
+    assert drive(broker.url, pipe.path, failing_disk.path / "state", count=10).process.wait(30) == 0
+    drained(listener, pipe.accepted())
+    assert account(pipe.accepted(), listener.messages).lost == []
+
+
 def test_read_only_directory_from_the_start(mosquitto, listen, load, account, small_disk, capsys):
     broker = mosquitto()
     (small_disk / "state").mkdir()

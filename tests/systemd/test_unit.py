@@ -172,6 +172,54 @@ def test_it_logs_in_with_a_credential_and_stops_in_time_with_what_it_saw_deliver
     agent.run("systemctl stop broker")
 
 
+FLOOD = """
+import json, sys, time
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+answers, seconds = [], int(sys.argv[1])
+client = paho.Client(CallbackAPIVersion.VERSION2)
+client.on_message = lambda _client, _data, message: answers.append(json.loads(message.payload))
+client.connect("127.0.0.1", 1883)
+client.subscribe("vedette/+/box/reply/#", qos=1)
+client.loop_start()
+began, sent = time.monotonic(), 0
+while time.monotonic() - began < seconds:
+    while sent < 100 * (time.monotonic() - began):
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        command = {"id": f"c{sent}", "time": moment, "rule": "camera_down", "for": "1m"}
+        client.publish("vedette/default/box/command/mute", json.dumps(command), qos=1)
+        sent += 1
+    time.sleep(0.01)
+while len(answers) < 60 and time.monotonic() - began < seconds + 30:
+    time.sleep(0.05)
+client.loop_stop()
+print(json.dumps([sent, [answer["ok"] for answer in answers]]))
+"""
+
+
+def test_a_hundred_commands_a_second_do_not_disturb_it(agent):
+    """As many as the limit allows are carried out, as many answered; its cameras, watchdog and journal do not notice."""
+    agent.write("/etc/broker.conf", "listener 1883 127.0.0.1\nallow_anonymous true\nuser root\n")
+    agent.run("systemd-run --unit flooded /usr/sbin/mosquitto -c /etc/broker.conf")
+    commands = '[device]\nname = "box"\n[commands]\nenabled = true\nallow = ["mute"]\n'
+    agent.configure(CONFIG + commands, "[Service]\nWatchdogSec=10\n")
+    agent.start()
+    agent.wait(lambda: "broker connected" in agent.show("StatusText"), "the login")
+    agent.forget_journal()
+    agent.write("/root/flood.py", FLOOD)
+    python = "/opt/vedette/current/bin/python"
+    sent, answers = json.loads(agent.out(f"{python} /root/flood.py 20"))
+    said = agent.messages("_SYSTEMD_UNIT=vedette.service")
+    agent.run("systemctl stop flooded")
+    assert sent >= 1900
+    assert 16 <= answers.count(True) <= 30, "from what may wait to commands.rate_per_minute"
+    assert len(answers) == 60, "a refusal for the rate is answered as often"
+    assert (agent.show("ActiveState"), agent.show("NRestarts")) == ("active", "0")
+    assert "1 of 1 camera online" in agent.show("StatusText")
+    assert len(said) < 30, said
+
+
 def test_a_wrong_config_at_the_start_is_told_and_not_tried_again(agent):
     agent.configure(CONFIG.replace("length", "lenght"))
     assert agent.start().returncode != 0
