@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from agent.alerts.schedule import parse_schedule
+from agent.core import clock
 
 
 def at(day, clock):
@@ -43,6 +46,29 @@ def test_when_it_ends():
     assert parse_schedule("22:00-06:00").ends(at("mon", "23:00")) == at("tue", "06:00")
     assert parse_schedule("22:00-06:00").ends(at("mon", "12:00")) is None
     assert parse_schedule("22:00-06:00").ends(at("mon", "21:30"), utc_offset=3600) == at("tue", "05:00")
+
+
+@pytest.fixture(params=["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"])
+def local(request, monkeypatch):
+    """This process lives there; they move their clocks by an hour or by half of one."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield ZoneInfo(request.param)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_it_follows_the_clock_on_the_wall_in_a_year_with_both_changes(local):
+    night, morning = parse_schedule("22:00-06:00"), parse_schedule("sun 02:00-03:30")
+    begin = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+    offsets = set()
+    for moment in range(int(begin), int(begin) + 365 * 86400, 900):
+        shown = datetime.fromtimestamp(moment, local)
+        at, offset = shown.hour * 60 + shown.minute, clock.utc_offset(moment)
+        offsets.add(offset)
+        assert night.on(moment, offset) is (at >= 22 * 60 or at < 6 * 60), shown
+        assert morning.on(moment, offset) is (shown.weekday() == 6 and 120 <= at < 210), shown
+    assert len(offsets) == 2, "summer time and winter time"
 
 
 @pytest.mark.parametrize(

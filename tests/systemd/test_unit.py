@@ -173,16 +173,18 @@ def test_it_logs_in_with_a_credential_and_stops_in_time_with_what_it_saw_deliver
 
 
 FLOOD = """
-import json, sys, time
+import json, sys, threading, time
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-answers, seconds = [], int(sys.argv[1])
+answers, seconds, subscribed = [], int(sys.argv[1]), threading.Event()
 client = paho.Client(CallbackAPIVersion.VERSION2)
 client.on_message = lambda _client, _data, message: answers.append(json.loads(message.payload))
+client.on_connect = lambda *_: client.subscribe("vedette/+/box/reply/#", qos=1)
+client.on_subscribe = lambda *_: subscribed.set()
 client.connect("127.0.0.1", 1883)
-client.subscribe("vedette/+/box/reply/#", qos=1)
 client.loop_start()
+subscribed.wait(30)
 began, sent = time.monotonic(), 0
 while time.monotonic() - began < seconds:
     while sent < 100 * (time.monotonic() - began):
