@@ -58,7 +58,7 @@ class ClockWatch:
         if abs(step) > STEP_SECONDS:
             way = "forward" if step > 0 else "back"
             log.info(
-                f"the clock was set {way} by {duration(abs(step))}; durations go on, times are labelled anew",
+                f"the clock was set {way} by {duration(abs(step))}; durations are unaffected, times follow it",
                 clock=stamp(now + offset),
                 synchronised=synced,
             )

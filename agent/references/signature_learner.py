@@ -168,7 +168,13 @@ class SignatureLearner(Worker):
         self._store.write(job.camera, SIGNATURES, to_text(made))
         self._estimator.learnt(job.camera, made.trials)
         self._done(job.camera, made)
-        log.info("known causes of drift are learnt", camera=job.camera, frames=len(images), model=job.model)
+        learnt_of = "frames and detections" if job.model else "frames"
+        log.info(
+            "known causes of drift are learnt",
+            camera=job.camera,
+            frames=len(images),
+            learnt_of=learnt_of,
+        )
 
     def make_carried(self, wanted: Carry, done: Carried, stop: threading.Event) -> None:
         """Run the model over the kept frames of the old reference, paced; `done` gets the one that comes of it."""

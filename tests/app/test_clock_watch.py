@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_is_logged_once_and_stored(box, tmp_path):
             box.run(1)
             watch.tick()
     (line,) = logs
-    assert line["event"] == "the clock was set back by 20 min; durations go on, times are labelled anew"
+    assert line["event"] == "the clock was set back by 20 min; durations are unaffected, times follow it"
     assert line["log_level"] == "info"
     assert json.loads((tmp_path / FILE_NAME).read_text())["offset"] == pytest.approx(-1200.0)
 

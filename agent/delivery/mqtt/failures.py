@@ -170,6 +170,8 @@ def why_not(error: BaseException, address: BrokerAddress) -> tuple[ConnectionFai
         return ConnectionFailure.UNRESOLVED, f"{address.host}: {unknown} ({error.strerror})"
     if isinstance(error, (TimeoutError, socket.timeout)):
         return ConnectionFailure.UNREACHABLE, f"{where}: no answer in time"
+    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
+        return ConnectionFailure.UNREACHABLE, f"{where}: the connection broke before the broker answered"
     if isinstance(error, OSError) and error.strerror:
         return ConnectionFailure.UNREACHABLE, f"{where}: {error.strerror.lower()}"
     return ConnectionFailure.UNREACHABLE, f"{where}: {error}"
